@@ -8,13 +8,22 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from fastapi import APIRouter, FastAPI
 
 from hsifeat import __version__
-from hsifeat.service import routes_health
-from hsifeat.service.config import ServiceConfig
+from hsifeat.service import routes_addresses, routes_files, routes_health, routes_samples, routes_stores
+from hsifeat.service.addresses import SignedAddresses
+from hsifeat.service.config import MB, ServiceConfig
+from hsifeat.service.guards import BodyGuard, HostGuard, StallGuard
 from hsifeat.service.problems import add_problem_handlers, problem_responses
+from hsifeat.service.request_log import RequestLog
 from hsifeat.service.service import Service
 
 # Each part of the service adds its router here.
-ROUTERS: tuple[APIRouter, ...] = (routes_health.router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    routes_health.router,
+    routes_stores.router,
+    routes_samples.router,
+    routes_files.router,
+    routes_addresses.router,
+)
 # What starts and ends together with the service, in this order.
 LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = ()
 
@@ -55,8 +64,15 @@ def create_app(config: ServiceConfig) -> FastAPI:
         lifespan=_lifespan,
         responses=problem_responses(401, 403, 422, 503),
     )
-    app.state.service = Service.of_config(config)
+    app.state.service = service = Service.of_config(config)
     add_problem_handlers(app)
+    # The last one is the first that sees a request.
+    larger_bodies = {"/uploads/": config.upload_part_mb * MB}
+    app.add_middleware(BodyGuard, config.body_mb * MB, larger_bodies, config.body_seconds)
+    app.add_middleware(SignedAddresses, service.signer, service.tokens)
+    app.add_middleware(HostGuard, config.host_names)
+    app.add_middleware(StallGuard, config.stall_seconds)
+    app.add_middleware(RequestLog, service.metrics, secure=config.scheme == "https")
     for router in ROUTERS:
         app.include_router(router)
     return app

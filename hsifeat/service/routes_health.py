@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
+from hsifeat.service.problems import ProblemError
+from hsifeat.service.rights import Reader
+from hsifeat.service.service import service_of
+
 router = APIRouter(tags=["operation"])
+_METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 
 
 class Health(BaseModel):
-    """State of the process."""
+    """State of the service."""
 
     status: Literal["ok"] = "ok"
 
@@ -20,3 +30,27 @@ class Health(BaseModel):
 async def health() -> Health:
     """Answer as long as the process runs."""
     return Health()
+
+
+@router.get("/ready")
+async def ready(request: Request) -> Health:
+    """Answer if the stores and the tokens can be read."""
+    service = service_of(request)
+
+    def check() -> None:
+        service.stores.stores()
+        service.tokens.caller_of_id("")
+
+    try:
+        await anyio.to_thread.run_sync(check)
+    except Exception as error:
+        raise ProblemError(
+            503, "the stores or the tokens can't be read; the log has the reason", {"Retry-After": "10"}
+        ) from error
+    return Health()
+
+
+@router.get("/metrics", responses=_METRICS, response_class=PlainTextResponse)
+async def metrics(request: Request, _caller: Reader) -> PlainTextResponse:
+    """Return counters of requests, bytes and seconds, as Prometheus reads them."""
+    return PlainTextResponse(service_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from anyio import CapacityLimiter
 from fastapi import Request
 
+from hsifeat.service.addresses import AddressSigner, read_secret
 from hsifeat.service.audit import AuditLog
 from hsifeat.service.config import ServiceConfig
+from hsifeat.service.metrics import Metrics
+from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.tokens import SingleToken, TokenFile
+
+_SAMPLES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +29,25 @@ class Service:
         Options of the service.
     tokens : TokenFile or SingleToken
         Tokens of the callers.
+    stores : StoreIndex
+        The stores that clients can read.
+    signer : AddressSigner
+        Signs addresses for clients without headers.
     audit : AuditLog
         Log of the requests that may change something.
+    metrics : Metrics
+        Counters of requests.
+    sampling : anyio.CapacityLimiter
+        Bounds the number of samples that are read at the same time, and thereby their memory.
     """
 
     config: ServiceConfig
     tokens: TokenFile | SingleToken
+    stores: StoreIndex
+    signer: AddressSigner
     audit: AuditLog
+    metrics: Metrics
+    sampling: CapacityLimiter
 
     @classmethod
     def of_config(cls, config: ServiceConfig) -> Service:
@@ -37,7 +55,11 @@ class Service:
         return cls(
             config=config,
             tokens=TokenFile(Path(config.tokens)) if config.tokens else SingleToken(),
+            stores=StoreIndex(config.cache),
+            signer=AddressSigner(read_secret(config.state_folder / "secret")),
             audit=AuditLog(config.state_folder / "audit.jsonl"),
+            metrics=Metrics(),
+            sampling=CapacityLimiter(_SAMPLES_AT_ONCE),
         )
 
 

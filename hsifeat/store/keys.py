@@ -23,6 +23,7 @@ _STORE_FILE = re.compile(
 
 
 _PLANE_FILE = re.compile(r"(planes|progress)/t(?P<t>\d{4,9})/(?P<layer>(?!\.{1,2}/)[\w.\-]+)/")
+_SHARD = re.compile(r"planes/(t\d{4,9}/(?!\.{1,2}/)[\w.\-]+/c/\d{1,9}/\d{1,9}/0)")
 # Key of the checksum over all progress records of a plane in `checksums.json`, which is no file.
 _RECORDS = re.compile(_PLANE + r"/c")
 
@@ -45,6 +46,17 @@ def plane_of(key: str) -> PlaneId | None:
     """
     match = _PLANE_FILE.match(key)
     return PlaneId(int(match["t"]), match["layer"]) if match else None
+
+
+def record_of_shard(key: str) -> str | None:
+    """Return the key of the progress record of the unit in a shard, or None for a file that is no shard of a plane.
+
+    >>> record_of_shard("planes/t0050/mid_block/c/0/1/0")
+    'progress/t0050/mid_block/c/0/1/0'
+    >>> record_of_shard("planes/t0050/mid_block/zarr.json")
+    """
+    match = _SHARD.fullmatch(key)
+    return f"progress/{match[1]}" if match else None
 
 
 def is_store_file(key: str) -> bool:

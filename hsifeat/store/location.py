@@ -196,7 +196,8 @@ class RemoteLocation:
         return self.url
 
     @cached_property
-    def _objects(self) -> Any:
+    def objects(self) -> Any:
+        """Object store of the library obstore, with the prefix of this location."""
         from obstore.exceptions import BaseError
         from obstore.store import from_url
 
@@ -216,7 +217,7 @@ class RemoteLocation:
             raise StoreError(f"{self.url} is read-only: write to a folder or an object store")
         from hsifeat.store.confined_store import ConfinedStore
 
-        return ConfinedStore(ObjectStore(self._objects, read_only=not writable), None)
+        return ConfinedStore(ObjectStore(self.objects, read_only=not writable), None)
 
     def files(self) -> dict[str, int]:
         """Map the key of each file to the size of the file in bytes.
@@ -233,7 +234,15 @@ class RemoteLocation:
                 f"{self.url}: the files of a web address cannot be listed: run the command on the machine that has the store"
             )
         with self.error_context():
-            return {item["path"]: item["size"] for batch in obstore.list(self._objects) for item in batch}
+            return {item["path"]: item["size"] for batch in obstore.list(self.objects) for item in batch}
+
+    def children(self) -> list[RemoteLocation]:
+        """List the locations one level below this one, as a folder lists its folders."""
+        import obstore
+
+        with self.error_context():
+            prefixes = obstore.list_with_delimiter(self.objects)["common_prefixes"]
+        return [RemoteLocation(f"{self.url}/{prefix}") for prefix in prefixes]
 
     def list_keys(self, count: int | None) -> list[str]:
         """List at least `count` keys. If there are fewer keys, or if `count` is None, list all keys."""
@@ -242,7 +251,7 @@ class RemoteLocation:
         if count is None:
             return list(self.files())
         with self.error_context():
-            return [item["path"] for item in next(iter(obstore.list(self._objects, chunk_size=count)), [])]
+            return [item["path"] for item in next(iter(obstore.list(self.objects, chunk_size=count)), [])]
 
     def get(self, key: str) -> bytes | None:
         """Return the content of a file, or None if the file does not exist."""
@@ -250,7 +259,7 @@ class RemoteLocation:
 
         with self.error_context():
             try:
-                return bytes(obstore.get(self._objects, check_key(key)).bytes())
+                return bytes(obstore.get(self.objects, check_key(key)).bytes())
             except FileNotFoundError:
                 return None
 
@@ -259,7 +268,7 @@ class RemoteLocation:
         import obstore
 
         with self.error_context():
-            obstore.put(self._objects, check_key(key), content)
+            obstore.put(self.objects, check_key(key), content)
 
     def delete(self, key: str) -> None:
         """Delete a file if it exists."""
@@ -267,7 +276,7 @@ class RemoteLocation:
 
         with self.error_context():
             try:
-                obstore.delete(self._objects, check_key(key))
+                obstore.delete(self.objects, check_key(key))
             except FileNotFoundError:
                 return
 

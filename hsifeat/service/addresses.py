@@ -1,0 +1,129 @@
+"""Signed addresses: a prefix that gives the right to read below one path until a time, for clients without headers.
+
+A signed address is ``/signed/GRANT/PATH``. The grant holds the end of its life, the token of the issuer and an HMAC-SHA256
+over both and the first two parts of the path. It is void as soon as the token of the issuer is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hsifeat.files import disk_errors
+from hsifeat.service.problems import problem_response
+from hsifeat.service.tokens import Caller, TokenSource
+
+PREFIX = "/signed/"
+# What an address can be signed for: the files of one store, or the results of one job.
+SIGNABLE = re.compile(r"/(stores/[0-9a-f]{64}\.zarr|results/[\w-]{1,64})(?=/)")
+_GRANT = re.compile(r"(\d{1,12})-([0-9a-f]{12})-([0-9a-f]{64})")
+
+
+class AddressSigner:
+    """Signs paths, and checks signatures.
+
+    Parameters
+    ----------
+    secret : bytes
+        Secret of the service.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def sign(self, path: str, caller: Caller, *, seconds: int) -> tuple[str, int]:
+        """Return a path with a signature, and the time of its end in seconds since 1970.
+
+        Parameters
+        ----------
+        path : str
+            Path to read below, such as ``/stores/KEY.zarr/``; `SIGNABLE` matches it.
+        caller : Caller
+            Who shares the right to read.
+        seconds : int
+            Lifetime in seconds.
+        """
+        expires = int(time.time()) + seconds
+        signature = self._signature(_scope_of(path), caller.token_id, expires)
+        return f"{PREFIX}{expires}-{caller.token_id}-{signature}{path}", expires
+
+    def check(self, grant: str, path: str, tokens: TokenSource) -> Caller | None:
+        """Return the issuer of a grant, with the right to read; None if the grant is not valid for the path."""
+        match = _GRANT.fullmatch(grant)
+        if match is None or SIGNABLE.match(path) is None:
+            return None
+        expires, token_id, signature = int(match[1]), match[2], match[3]
+        expected = self._signature(_scope_of(path), token_id, expires)
+        if not hmac.compare_digest(signature, expected) or time.time() >= expires:
+            return None
+        caller = tokens.caller_of_id(token_id)
+        return None if caller is None else replace(caller, right="read")
+
+    def _signature(self, scope: str, token_id: str, expires: int) -> str:
+        return hmac.new(self._secret, f"{expires}\n{token_id}\n{scope}".encode(), hashlib.sha256).hexdigest()
+
+
+class SignedAddresses:
+    """ASGI middleware that answers signed addresses: it checks the signature and removes it from the path.
+
+    Parameters
+    ----------
+    app : ASGI application
+        The application that answers the path without the signature.
+    signer : AddressSigner
+        Checks signatures.
+    tokens : TokenSource
+        Tokens of the issuers.
+    """
+
+    def __init__(self, app: ASGIApp, signer: AddressSigner, tokens: TokenSource) -> None:
+        self._app, self._signer, self._tokens = app, signer, tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            root = scope.get("root_path", "")
+            path = scope["path"].removeprefix(root)
+            if path.startswith(PREFIX):
+                grant, slash, rest = path.removeprefix(PREFIX).partition("/")
+                rest = slash + rest
+                caller = self._signer.check(grant, rest, self._tokens)
+                if caller is None or scope["method"] not in {"GET", "HEAD"}:
+                    detail = "this address has expired, was revoked or is wrong: ask its sender for a new one"
+                    await problem_response(403, detail)(scope, receive, send)
+                    return
+                scope["path"] = root + rest
+                scope["raw_path"] = scope["path"].encode()
+                scope.setdefault("state", {})["signed_caller"] = caller
+        await self._app(scope, receive, send)
+
+
+def read_secret(path: Path) -> bytes:
+    """Return the secret in a file, and create the file for its owner only if it does not exist."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            secret = path.read_bytes()
+        else:
+            secret = secrets.token_bytes(32)
+            with os.fdopen(file, "wb") as out:
+                out.write(secret)
+    if len(secret) != 32:
+        path.unlink(missing_ok=True)
+        return read_secret(path)
+    return secret
+
+
+def _scope_of(path: str) -> str:
+    match = SIGNABLE.match(path)
+    return match[0] if match else ""

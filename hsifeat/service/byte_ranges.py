@@ -1,0 +1,60 @@
+"""The headers Range, If-None-Match and If-Range of RFC 9110, for one range a request."""
+
+from __future__ import annotations
+
+import re
+
+# More digits than any file needs; longer numbers are slow to convert.
+_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
+
+
+class UnsatisfiableRangeError(ValueError):
+    """A range lies outside of the file, or is none that the service can send."""
+
+
+def parse_range(header: str | None, size_bytes: int) -> range | None:
+    """Return the bytes of a file that the header Range asks for, or None for the whole file.
+
+    Parameters
+    ----------
+    header : str or None
+        Value of the header.
+    size_bytes : int
+        Size of the file in bytes.
+
+    Raises
+    ------
+    UnsatisfiableRangeError
+        The range is empty, lies outside of the file, or is not a single range.
+
+    Examples
+    --------
+    >>> parse_range("bytes=0-3", 10), parse_range("bytes=8-", 10), parse_range("bytes=-4", 10)
+    (range(0, 4), range(8, 10), range(6, 10))
+    >>> parse_range("lines=1-2", 10)
+    """
+    if header is None or not header.startswith("bytes="):
+        return None
+    match = _RANGE.fullmatch(header)
+    if match is None or match.groups() == ("", ""):
+        raise UnsatisfiableRangeError
+    first, last = match.groups()
+    if first:
+        bounds = range(int(first), min(int(last) + 1 if last else size_bytes, size_bytes))
+    else:
+        bounds = range(max(size_bytes - int(last), 0), size_bytes)
+    if not bounds:
+        raise UnsatisfiableRangeError
+    return bounds
+
+
+def matches(header: str | None, etag: str) -> bool:
+    """Return whether a header such as If-None-Match lists an entity tag.
+
+    >>> matches('"a", W/"b"', '"b"'), matches("*", '"b"'), matches(None, '"b"')
+    (True, True, False)
+    """
+    if header is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in tags or etag in tags

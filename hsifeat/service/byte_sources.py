@@ -1,0 +1,149 @@
+"""Bytes of stored files: in a local folder, or in a bucket. Both are read in blocks, and never as a whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio.to_thread
+
+from hsifeat.errors import StoreError
+from hsifeat.store.confinement import ConfinedFolder, check_key
+
+if TYPE_CHECKING:
+    from hsifeat.store.location import RemoteLocation
+
+_BLOCK_BYTES = 2**20
+# Linux: read only what is in memory already, which needs no thread.
+_NO_WAIT = getattr(os, "RWF_NOWAIT", None)
+
+
+class ByteSource(Protocol):
+    """Interface of an open file. All blocks come from the same version of the file.
+
+    Attributes
+    ----------
+    size_bytes : int
+        Size of the file.
+    etag : str
+        Strong entity tag: another content has another tag.
+    """
+
+    size_bytes: int
+    etag: str
+
+    def blocks(self, part: range) -> AsyncIterator[bytes]:
+        """Yield the bytes of a part of the file."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+class LocalFile:
+    """An open file below a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that the file must not leave, also not by links.
+    key : str
+        Path of the file, relative to the folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file below the folder.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        try:
+            path = ConfinedFolder(folder).path(key)
+            self._file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except (StoreError, OSError, ValueError) as error:
+            raise FileNotFoundError(key) from error
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(self._file)
+            raise FileNotFoundError(key)
+        self.size_bytes = status.st_size
+        # Files of a store are replaced by renaming, so another content has another inode or another time.
+        self.etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
+
+    async def blocks(self, part: range) -> AsyncIterator[bytes]:
+        """Yield the bytes of a part of the file."""
+        position = part.start
+        while position < part.stop:
+            block = await self._read(position, min(part.stop - position, _BLOCK_BYTES))
+            if not block:  # The file was truncated; the missing bytes make the client notice.
+                return
+            yield block
+            position += len(block)
+
+    async def _read(self, position: int, length: int) -> bytes:
+        if _NO_WAIT is not None:
+            buffer = bytearray(length)
+            try:
+                count = os.preadv(self._file, [buffer], position, _NO_WAIT)
+            except OSError:  # not in memory, or not supported by this file system
+                count = 0
+            if count == length:
+                return bytes(buffer)
+        return await anyio.to_thread.run_sync(os.pread, self._file, length, position)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+class ObjectFile:
+    """A file of a store in a bucket.
+
+    Parameters
+    ----------
+    objects : obstore.store.ObjectStore
+        Bucket, with the prefix of the store.
+    key : str
+        Path of the file, relative to the prefix.
+    meta : dict
+        Size and entity tag of the file, as obstore returns them.
+    """
+
+    def __init__(self, objects: Any, key: str, meta: Any) -> None:
+        self._objects, self._key, self._version = objects, key, meta["e_tag"]
+        self.size_bytes: int = meta["size"]
+        self.etag = f'"{str(meta["e_tag"]).removeprefix("W/").strip(chr(34))}"'
+
+    @classmethod
+    async def open(cls, location: RemoteLocation, key: str) -> ObjectFile:
+        """Look a file up.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        """
+        import obstore
+
+        try:
+            check_key(key)
+        except StoreError as error:
+            raise FileNotFoundError(key) from error
+        with location.error_context():
+            return cls(location.objects, key, await obstore.head_async(location.objects, key))
+
+    async def blocks(self, part: range) -> AsyncIterator[bytes]:
+        """Yield the bytes of a part of the file."""
+        import obstore
+
+        options: Any = {"range": (part.start, part.stop), "if_match": self._version}
+        result = await obstore.get_async(self._objects, self._key, options=options)
+        async for block in result.stream(min_chunk_size=_BLOCK_BYTES):
+            yield bytes(block)
+
+    def close(self) -> None:
+        """Do nothing: each request to the bucket ends by itself."""

@@ -1,0 +1,70 @@
+"""Responses with the bytes of a file: whole or a range, conditional, and streamed in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi import Request
+from starlette.responses import Response, StreamingResponse
+
+from hsifeat.service.byte_ranges import UnsatisfiableRangeError, matches, parse_range
+from hsifeat.service.byte_sources import ByteSource
+from hsifeat.service.problems import ProblemError
+
+IMMUTABLE = "private, max-age=31536000, immutable"
+REVALIDATED = "private, no-cache"
+
+
+def file_response(request: Request, source: ByteSource, *, media_type: str, cache_control: str) -> Response:
+    """Return the response to a GET or HEAD request for a file, and close the file when it is sent.
+
+    Parameters
+    ----------
+    request : Request
+        The request, with its headers Range, If-Range and If-None-Match.
+    source : ByteSource
+        The open file.
+    media_type : str
+        Media type of the file.
+    cache_control : str
+        Header Cache-Control of the response.
+
+    Raises
+    ------
+    ProblemError
+        The range lies outside of the file, or several ranges are asked for.
+    """
+    headers = {"ETag": source.etag, "Cache-Control": cache_control, "Accept-Ranges": "bytes"}
+    if matches(request.headers.get("if-none-match"), source.etag):
+        source.close()
+        return Response(status_code=304, headers=headers)
+    wanted = request.headers.get("range")
+    if (version := request.headers.get("if-range")) is not None and version != source.etag:
+        wanted = None
+    try:
+        part = parse_range(wanted, source.size_bytes)
+    except UnsatisfiableRangeError:
+        source.close()
+        raise ProblemError(
+            416,
+            f"the file has {source.size_bytes} bytes; send one range within them, such as bytes=0-99 or bytes=-100",
+            {"Content-Range": f"bytes */{source.size_bytes}"},
+        ) from None
+    status = 200 if part is None else 206
+    if part is None:
+        part = range(source.size_bytes)
+    else:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{source.size_bytes}"
+    headers["Content-Length"] = str(len(part))
+    if request.method == "HEAD":
+        source.close()
+        return Response(status_code=status, headers=headers, media_type=media_type)
+    return StreamingResponse(_closing(source, part), status, headers, media_type)
+
+
+async def _closing(source: ByteSource, part: range) -> AsyncIterator[bytes]:
+    try:
+        async for block in source.blocks(part):
+            yield block
+    finally:
+        source.close()

@@ -1,0 +1,136 @@
+"""ASGI middleware that refuses requests before a route sees them: unknown hosts, large and slow bodies, stalled clients."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hsifeat.service.problems import problem_response
+
+_CLOSE = {"Connection": "close"}
+_LENGTH_DIGITS = 18
+
+
+class HostGuard:
+    """Refuses requests whose Host header names another host.
+
+    A page of another site could otherwise reach a service on this machine under a name that it controls (DNS rebinding).
+
+    Parameters
+    ----------
+    app : ASGI application
+        The application to guard.
+    names : tuple of str
+        Allowed names and addresses, in lower case and without ports.
+    """
+
+    def __init__(self, app: ASGIApp, names: tuple[str, ...]) -> None:
+        self._app, self._names = app, frozenset(names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            if len(hosts) != 1 or _host_name(hosts[0]) not in self._names:
+                detail = "this service is not known under the name in the header Host; the option --hosts allows names"
+                await problem_response(421, detail)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _host_name(header: bytes) -> str:
+    """Return the host of a Host header without its port.
+
+    >>> _host_name(b"GPU.example.org:8765"), _host_name(b"[::1]:80"), _host_name(b"a@b")
+    ('gpu.example.org', '::1', 'a@b')
+    """
+    text = header.decode("latin-1").lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    name, colon, port = text.rpartition(":")
+    return name if colon and port.isdecimal() else text
+
+
+class BodyGuard:
+    """Refuses bodies that are too large or too slow, whatever their length header says.
+
+    Parameters
+    ----------
+    app : ASGI application
+        The application to guard.
+    max_bytes : int
+        Maximum size of a body.
+    larger : mapping of str to int
+        Other maximum sizes, by the start of the path.
+    seconds : float
+        Time within which the whole body must arrive.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int], seconds: float) -> None:
+        self._app, self._max_bytes, self._larger, self._seconds = app, max_bytes, larger, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._limit(scope["path"].removeprefix(scope.get("root_path", "")))
+        declared = Headers(scope=scope).get("content-length", "0")
+        too_large = f"the body is larger than {limit} bytes: send less, or an upload in parts"
+        if not declared.isdecimal() or len(declared) > _LENGTH_DIGITS or int(declared) > limit:
+            await problem_response(413, too_large, _CLOSE)(scope, receive, send)
+            return
+        end, received, complete = time.monotonic() + self._seconds, 0, False
+
+        async def guarded_receive() -> Message:
+            nonlocal received, complete
+            if complete:  # The next message says that the client has gone.
+                return await receive()
+            try:
+                async with asyncio.timeout(end - time.monotonic()):
+                    message = await receive()
+            except TimeoutError:
+                detail = f"the body did not arrive within {self._seconds:g} seconds"
+                raise HTTPException(408, detail, _CLOSE) from None
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise HTTPException(413, too_large, _CLOSE)
+            complete = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, guarded_receive, send)
+
+    def _limit(self, path: str) -> int:
+        return next((size for start, size in self._larger.items() if path.startswith(start)), self._max_bytes)
+
+
+class StallGuard:
+    """Cuts off clients that stop receiving, so that they do not hold files and memory.
+
+    Parameters
+    ----------
+    app : ASGI application
+        The application to guard.
+    seconds : float
+        Time within which a client must take a block of the response.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app, self._seconds = app, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def limited_send(message: Message) -> None:
+            async with asyncio.timeout(self._seconds):
+                await send(message)
+
+        await self._app(scope, receive, limited_send)

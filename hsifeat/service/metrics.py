@@ -1,0 +1,61 @@
+"""Metrics of the service, in the form that Prometheus reads."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+class Metrics:
+    """Counters of one service. Labels have few values: routes, not paths.
+
+    Attributes
+    ----------
+    registry : prometheus_client.CollectorRegistry
+        All metrics; other parts of the service may add theirs.
+    in_progress : prometheus_client.Gauge
+        Number of requests that are being answered.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        labels = ("route", "method", "status")
+        self._requests = Counter("hsifeat_requests", "Answered requests.", labels, registry=self.registry)
+        self._bytes = Counter(
+            "hsifeat_response_bytes", "Bytes in bodies of responses.", ("route",), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "hsifeat_request_seconds",
+            "Time from a request to the end of its response.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.in_progress = Gauge("hsifeat_requests_in_progress", "Requests being answered.", registry=self.registry)
+
+    def observe(self, route: str, method: str, status: int, seconds: float, size_bytes: int) -> None:
+        """Count an answered request.
+
+        Parameters
+        ----------
+        route : str
+            Path of the route, with the names of its parameters.
+        method : str
+            HTTP method.
+        status : int
+            HTTP status; 0 if the client went before the response.
+        seconds : float
+            Time from the request to the end of the response.
+        size_bytes : int
+            Bytes in the body of the response.
+        """
+        self._requests.labels(route, method if method in _METHODS else "other", str(status)).inc()
+        self._bytes.labels(route).inc(size_bytes)
+        self._seconds.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """Return all metrics in the text format of Prometheus."""
+        return generate_latest(self.registry)

@@ -1,0 +1,90 @@
+"""ASGI middleware around each request: an identifier, security headers, a line in the log, and metrics."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from uuid import uuid4
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hsifeat.service.metrics import Metrics
+
+_log = logging.getLogger("hsifeat.service.requests")
+_SIGNATURE = re.compile(r"/signed/[^/]*")
+_LOGGED_CHARACTERS = 500
+# Routes that answer with a page set their own policy.
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+class RequestLog:
+    """Gives each request an identifier and security headers, and logs and counts it.
+
+    The log has neither headers nor queries, and no signatures of addresses. It is JSON, so no client can forge a line.
+
+    Parameters
+    ----------
+    app : ASGI application
+        The application that answers.
+    metrics : Metrics
+        Counts the requests.
+    secure : bool
+        Whether browsers must use TLS for this host from now on.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, secure: bool) -> None:
+        self._app, self._metrics = app, metrics
+        self._headers = dict(_SECURITY_HEADERS)
+        if secure:
+            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id = uuid4().hex
+        path, start, status, size_bytes = scope["path"], time.perf_counter(), 0, 0
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status, size_bytes
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+                headers["X-Request-ID"] = request_id
+            else:
+                size_bytes += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            with self._metrics.in_progress.track_inprogress():
+                await self._app(scope, receive, observed_send)
+        finally:
+            seconds = time.perf_counter() - start
+            route = getattr(scope.get("route"), "path", "none")
+            self._metrics.observe(route, scope["method"], status, seconds, size_bytes)
+            caller = state.get("caller")
+            line = {
+                "request": request_id,
+                "method": scope["method"],
+                "path": _SIGNATURE.sub("/signed/…", path)[:_LOGGED_CHARACTERS],
+                "status": status,
+                "ms": round(seconds * 1000, 1),
+                "bytes": size_bytes,
+                "caller": caller.name if caller else None,
+                "client": scope["client"][0] if scope.get("client") else None,
+            }
+            _log.info("%s", json.dumps(line))

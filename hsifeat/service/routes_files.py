@@ -1,0 +1,86 @@
+"""Routes for the stored bytes of stores, as Zarr clients read them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from hsifeat.service.byte_sources import ByteSource, LocalFile, ObjectFile
+from hsifeat.service.file_response import IMMUTABLE, REVALIDATED, file_response
+from hsifeat.service.problems import ProblemError, problem_responses
+from hsifeat.service.rights import Reader
+from hsifeat.service.service import service_of
+from hsifeat.service.store_index import ServedStore
+from hsifeat.store.keys import is_store_file, record_of_shard
+from hsifeat.store.layout import DIGEST_BYTES
+from hsifeat.store.location import LocalLocation, RemoteLocation
+
+router = APIRouter(tags=["stores"])
+Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$", description="Key of a store, or its first 8 digits or more.")]
+_FULL_KEY_DIGITS = 64
+_RETRY = {"Retry-After": "2"}
+_BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", **_BYTES},
+    206: {"description": "The range of the file", **_BYTES},
+    304: {"description": "The client has this version of the file"},
+    **problem_responses(404, 409, 416),
+}
+
+
+@router.head("/stores/{key}.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
+@router.get("/stores/{key}.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
+async def read_file(
+    request: Request,
+    _caller: Reader,
+    key: Key,
+    path: Annotated[str, Path(description="Path of a file in the store, such as planes/t0050/mid_block/zarr.json.")],
+) -> Response:
+    """Read a file of a store, or a range of its bytes.
+
+    A finished shard never changes. A shard that is being computed is answered with 503, and one that is missing with 404.
+    """
+    index = service_of(request).stores
+    store = index.known(key) or await anyio.to_thread.run_sync(index.find, key)
+    if not is_store_file(path) or path.endswith((".part", ".partial")):
+        raise ProblemError(404, f"a store has no file {path:.200}: zarr.json is its root")
+    record = record_of_shard(path)
+    if record is not None and not await _is_finished(store, record):
+        raise await _missing(store, path)
+    try:
+        source = await _open(store, path)
+    except FileNotFoundError:
+        raise await _missing(store, path) from None
+    constant = (record is not None or path.startswith("scene/cube/c/")) and len(key) == _FULL_KEY_DIGITS
+    media_type = "application/json" if path.endswith(".json") else "application/octet-stream"
+    return file_response(request, source, media_type=media_type, cache_control=IMMUTABLE if constant else REVALIDATED)
+
+
+async def _open(store: ServedStore, key: str) -> ByteSource:
+    if isinstance(store.location, LocalLocation):
+        return LocalFile(store.location.path, key)
+    if isinstance(store.location, RemoteLocation):
+        return await ObjectFile.open(store.location, key)
+    raise FileNotFoundError(key)
+
+
+async def _is_finished(store: ServedStore, record: str) -> bool:
+    """Return whether a unit has a progress record, which is written after its shard."""
+    try:
+        source = await _open(store, record)
+    except FileNotFoundError:
+        return False
+    try:
+        digest = b"".join([block async for block in source.blocks(range(min(DIGEST_BYTES, source.size_bytes)))])
+    finally:
+        source.close()
+    return any(digest)
+
+
+async def _missing(store: ServedStore, key: str) -> ProblemError:
+    if await anyio.to_thread.run_sync(lambda: store.is_being_written):
+        return ProblemError(503, f"{key:.200} is being written: try again", _RETRY)
+    return ProblemError(404, f"the store has no {key:.200}")

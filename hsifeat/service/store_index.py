@@ -1,0 +1,177 @@
+"""The stores that the service serves, by key, and their open features."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsifeat.cache import catalogue
+from hsifeat.cache.catalogue import DAMAGE_ERRORS
+from hsifeat.features.features import Features
+from hsifeat.features.open_features import open_features
+from hsifeat.service.problems import ProblemError
+from hsifeat.store import checksums
+from hsifeat.store.location import LocalLocation, Location, RemoteLocation, as_location
+from hsifeat.store.locks import is_being_written
+from hsifeat.store.store import Store
+
+# An unknown key makes the service look for new stores, but not more often than this.
+_SCAN_SECONDS = 1.0
+_REMOTE_SCAN_SECONDS = 15.0
+_MAX_OPEN = 32
+_IDLE_SECONDS = 300.0
+_log = logging.getLogger("hsifeat.service")
+
+
+@dataclass(frozen=True)
+class ServedStore:
+    """A store that clients can read.
+
+    Attributes
+    ----------
+    key : str
+        Key of the store, 64 hexadecimal digits.
+    location : Location
+        Where the store is.
+    """
+
+    key: str
+    location: Location
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether a process of this machine writes to the store."""
+        return is_being_written(self.location)
+
+
+@dataclass
+class _Opened:
+    features: Features
+    version: tuple[int, ...]
+    used: float
+
+
+class StoreIndex:
+    """The stores of a cache. All methods may be called from any thread.
+
+    Parameters
+    ----------
+    cache : str, optional
+        Folder or bucket whose stores are served. None serves the stores of this machine's catalogue.
+    """
+
+    def __init__(self, cache: str | None = None) -> None:
+        self.cache = cache
+        self._lock = threading.Lock()
+        self._stores: dict[str, ServedStore] = {}
+        self._keys: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._scanned = float("-inf")
+        self._opened: dict[str, _Opened] = {}
+        self._pause = _REMOTE_SCAN_SECONDS if cache and "://" in cache else _SCAN_SECONDS
+
+    def stores(self) -> list[ServedStore]:
+        """Return all stores, sorted by key."""
+        self._scan()
+        return sorted(self._stores.values(), key=lambda store: store.key)
+
+    def known(self, key: str) -> ServedStore | None:
+        """Return the store with a full key if it was found before; never waits for a disk."""
+        return self._stores.get(key)
+
+    def find(self, prefix: str) -> ServedStore:
+        """Return the store whose key starts with some digits.
+
+        Raises
+        ------
+        ProblemError
+            No store or several stores have such a key.
+        """
+        found = self._matches(prefix)
+        if not found:
+            self._scan()
+            found = self._matches(prefix)
+        if not found:
+            raise ProblemError(404, f"no store {prefix}: GET /stores lists the stores")
+        if len(found) > 1:
+            raise ProblemError(409, f"{len(found)} stores have a key that starts with {prefix}: send more digits")
+        return found[0]
+
+    def features(self, store: ServedStore) -> Features:
+        """Return the features of a store, opened once for all requests until the store changes."""
+        version = _version(store.location)
+        with self._lock:
+            self._close_idle()
+            opened = self._opened.get(store.key)
+            if opened is not None and opened.version == version:
+                opened.used = time.monotonic()
+                return opened.features
+        features = open_features(store.location)
+        # The planes of a store that is being written become complete without a change of its checksums.
+        if version and not features.unfinished:
+            with self._lock:
+                self._opened[store.key] = _Opened(features, version, time.monotonic())
+        return features
+
+    def _close_idle(self) -> None:
+        """Forget features that nobody uses, so that their stores can be deleted."""
+        oldest_first = sorted(self._opened, key=lambda key: self._opened[key].used)
+        limit = time.monotonic() - _IDLE_SECONDS
+        surplus = max(len(oldest_first) - _MAX_OPEN + 1, 0)
+        for number, key in enumerate(oldest_first):
+            if number < surplus or self._opened[key].used < limit:
+                del self._opened[key]
+
+    def _matches(self, prefix: str) -> list[ServedStore]:
+        if (store := self._stores.get(prefix)) is not None:
+            return [store]
+        return [store for key, store in self._stores.items() if key.startswith(prefix)]
+
+    def _scan(self) -> None:
+        with self._lock:
+            if time.monotonic() - self._scanned < self._pause:
+                return
+            stores: dict[str, ServedStore] = {}
+            for location in self._locations():
+                if key := self._key(location):
+                    stores.setdefault(key, ServedStore(key, location))
+            self._stores, self._scanned = stores, time.monotonic()
+
+    def _locations(self) -> Iterator[Location]:
+        if self.cache is None:
+            yield from (entry.location for entry in catalogue.rebuild(()))
+        elif "://" in self.cache:
+            yield from RemoteLocation(self.cache).children()
+        else:
+            folder = Path(self.cache).resolve()
+            for root in sorted(folder.glob("*/zarr.json")):
+                if not root.parent.name.startswith(".") and root.parent.resolve().parent == folder:
+                    yield as_location(root.parent)
+
+    def _key(self, location: Location) -> str:
+        """Return the key in the manifest of a store, or an empty text if there is no intact store."""
+        version = _version(location)
+        known = self._keys.get(location.identity)
+        if known is not None and version and known[0] == version:
+            return known[1]
+        try:
+            key = Store.open(location).key
+        except DAMAGE_ERRORS as error:
+            _log.warning("a store is not served: %s", error)
+            key = ""
+        self._keys[location.identity] = version, key
+        return key
+
+
+def _version(location: Location) -> tuple[int, ...]:
+    """Return numbers that change with the planes and label maps of a local store; empty for other stores."""
+    if not isinstance(location, LocalLocation):
+        return ()
+    try:
+        status = (location.path / checksums.FILE).stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size

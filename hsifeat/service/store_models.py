@@ -1,0 +1,151 @@
+"""What the service tells about stores: models of its JSON responses."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from hsifeat.features.features import Features
+from hsifeat.service.store_index import ServedStore
+from hsifeat.store.layout import size_bytes
+from hsifeat.store.manifest import SceneFacts
+
+State = Literal["complete", "interrupted", "being written"]
+# Paths on the machine of the service are nobody's business.
+_PRIVATE_PROVENANCE = {"backbone_source"}
+
+
+class PlaneInfo(BaseModel):
+    """A plane: the feature map of one layer at one timestep."""
+
+    plane: Annotated[str, Field(description="Name, such as t50/up_blocks.2.")]
+    path: Annotated[str, Field(description="Path of the array in the store, such as planes/t0050/up_blocks.2.")]
+    t: int
+    layer: str
+    stride: Annotated[int, Field(description="Side of a cell in scene pixels.")]
+    channels: int
+    dtype: str
+    units_done: Annotated[int, Field(description="Finished units (blocks).")]
+    units: int
+    bytes: Annotated[int, Field(description="Uncompressed size.")]
+
+
+class ClassInfo(BaseModel):
+    """A class of a label map."""
+
+    number: int
+    name: str
+    colour: str | None
+    pixels: int
+
+
+class LabelMapInfo(BaseModel):
+    """A label map of the scene."""
+
+    name: str
+    classes: list[ClassInfo]
+
+
+class StoreSummary(BaseModel):
+    """A store in the list of stores."""
+
+    key: str
+    name: str
+    scene: str
+    rows: int
+    cols: int
+    bands: int
+    backbone: str
+    state: State
+    planes: Annotated[int, Field(description="Number of complete planes.")]
+    unfinished: Annotated[int, Field(description="Number of unfinished planes.")]
+
+
+class StorePage(BaseModel):
+    """A page of the list of stores."""
+
+    stores: list[StoreSummary]
+    total: Annotated[int, Field(description="Number of stores on all pages.")]
+    next: Annotated[str | None, Field(description="Value of `after` for the next page; null on the last page.")]
+
+
+class StoreDetails(StoreSummary):
+    """A store with its planes, label maps, recipe and addresses."""
+
+    schema_version: int
+    facts: Annotated[SceneFacts, Field(description="Wavelengths, georeference, licence and citation of the scene.")]
+    layout: Annotated[dict[str, Any], Field(description="Shapes of planes and their division into units.")]
+    plane_list: list[PlaneInfo]
+    label_maps: list[LabelMapInfo]
+    recipe: Annotated[
+        dict[str, Any], Field(description="Everything that determines the values; the key is its sha256.")
+    ]
+    provenance: dict[str, Any]
+    zarr: Annotated[str, Field(description="Path of the Zarr group below the address of the service.")]
+
+
+def summary_of(store: ServedStore, features: Features) -> StoreSummary:
+    """Return the entry of a store in the list of stores."""
+    return StoreSummary(**_summary(store, features))
+
+
+def details_of(store: ServedStore, features: Features) -> StoreDetails:
+    """Return what clients need to read a store."""
+    manifest = features.store.manifest
+    return StoreDetails(
+        **_summary(store, features),
+        schema_version=manifest.schema_version,
+        facts=manifest.scene,
+        layout=asdict(manifest.layout),
+        plane_list=[_plane(features, number) for number in range(len(features.store.planes))],
+        label_maps=[_label_map(features, name) for name in features.store.labels],
+        recipe=manifest.recipe,
+        provenance={name: value for name, value in manifest.provenance.items() if name not in _PRIVATE_PROVENANCE},
+        zarr=f"/stores/{store.key}.zarr/",
+    )
+
+
+def _summary(store: ServedStore, features: Features) -> dict[str, Any]:
+    scene = features.store.manifest.scene
+    planes, unfinished = len(features.planes), len(features.unfinished)
+    written = bool(unfinished) and store.is_being_written
+    return {
+        "key": store.key,
+        "name": features.name,
+        "scene": scene.name,
+        "rows": scene.rows,
+        "cols": scene.cols,
+        "bands": scene.bands,
+        "backbone": str(features.store.manifest.provenance.get("backbone", "")),
+        "state": "being written" if written else "interrupted" if unfinished else "complete",
+        "planes": planes,
+        "unfinished": unfinished,
+    }
+
+
+def _plane(features: Features, number: int) -> PlaneInfo:
+    plane = features.store.planes[number]
+    done = features.store.done(plane.id)
+    return PlaneInfo(
+        plane=str(plane.id),
+        path=f"planes/{plane.id.path}",
+        t=plane.id.t,
+        layer=plane.id.layer,
+        stride=plane.stride,
+        channels=plane.channels,
+        dtype=plane.dtype,
+        units_done=int(done.sum()),
+        units=int(done.size),
+        bytes=size_bytes(features.store.layout, plane, features.store.layout.extent),
+    )
+
+
+def _label_map(features: Features, name: str) -> LabelMapInfo:
+    labels = features.labels(name)
+    classes = [
+        ClassInfo(number=number, name=labels.class_names[number], colour=labels.class_colours[number], pixels=pixels)
+        for number, pixels in labels.counts.items()
+    ]
+    return LabelMapInfo(name=name, classes=classes)

@@ -1,0 +1,62 @@
+"""One service for all tests: uvicorn in a thread, over a folder with a copy of the small store."""
+
+import shutil
+import threading
+from types import SimpleNamespace
+
+import httpx
+import pytest
+import uvicorn
+
+from hsifeat.service.app import create_app
+from hsifeat.service.config import ServiceConfig
+from hsifeat.service.server import bind, server_options
+from hsifeat.service.tokens import TokenFile
+from hsifeat.store.store import Store
+
+
+@pytest.fixture(scope="session")
+def service(store_path, tmp_path_factory):
+    """The address, the folders and the tokens of a running service with limits that a test can reach."""
+    folder = tmp_path_factory.mktemp("service")
+    path = folder / "stores" / "small.zarr"
+    shutil.copytree(store_path, path)
+    (folder / "secret.txt").write_text("outside")
+    file = TokenFile(folder / "tokens.json")
+    tokens = {right: file.add(f"{right}er", right, days=1) for right in ("read", "write", "admin")}
+    config = ServiceConfig.from_options({
+        "cache": str(folder / "stores"), "state": str(folder / "state"), "tokens": str(file.path), "port": 0, "body_mb": 1,
+        "body_seconds": 2, "header_seconds": 1, "sample_pixels": 1000, "connections": 50,
+    })  # fmt: skip
+    app = create_app(config)
+    listener = bind(config)
+    server = uvicorn.Server(server_options(config, app))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    port = listener.getsockname()[1]
+    yield SimpleNamespace(
+        url=f"http://127.0.0.1:{port}", port=port, folder=folder, path=path, tokens=tokens, token_file=file, app=app,
+        key=Store.open(path).key, config=config,
+    )  # fmt: skip
+    server.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+def client(service, right=None):
+    headers = {"Authorization": f"Bearer {service.tokens[right]}"} if right else {}
+    return httpx.Client(base_url=service.url, headers=headers, timeout=20)
+
+
+@pytest.fixture
+def reader(service):
+    """An HTTP client with the right to read."""
+    with client(service, "read") as http:
+        yield http
+
+
+@pytest.fixture
+def anyone(service):
+    """An HTTP client without a token."""
+    with client(service) as http:
+        yield http
