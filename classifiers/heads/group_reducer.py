@@ -188,9 +188,14 @@ class ReducingHead(Head):
         Reducer that standardises, reduces and weights the columns, fitted before `_fit` is called.
     """
 
+    def unfitted_reducer(self) -> GroupReducer:
+        """Return a reducer with the parameters of the head, as `fit` uses it."""
+        return GroupReducer(
+            **{name: getattr(self, name) for name in GroupReducer().get_params() if hasattr(self, name)}
+        )
+
     def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:
-        params = {name: getattr(self, name) for name in GroupReducer().get_params() if hasattr(self, name)}
-        reducer = GroupReducer(**params)
+        reducer = self.unfitted_reducer()
         self.reducer_ = _fit_once(reducer, rows) if weight is None else reducer.fit(rows, sample_weight=weight)
 
 

@@ -69,13 +69,15 @@ class LDAClassifier(SklearnHead):
     context_weight: NotNegative = 1.0
     plane_weight: NotNegative = 1.0
 
-    def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
+    def _fit_columns(
+        self, columns: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None
+    ) -> None:
         if len(codes) <= len(self.classes_):
             raise HeadError(
                 f"a covariance within classes needs more rows than classes; found {len(codes)} rows of "
                 f"{len(self.classes_)} classes: give a class two rows"
             )
-        super()._fit(X, codes, weight)
+        super()._fit_columns(columns, codes, weight)
 
     def _column_gain(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.column_scale import whitening_gain
-from classifiers.heads.group_reducer import ReducingHead
+from classifiers.heads.group_reducer import GroupReducer, ReducingHead
+from hsifeat.errors import HeadError
 
 
 class SklearnHead(ReducingHead, ProbabilisticHead):
@@ -44,15 +45,54 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         """Return the factors (k,) that multiply the reduced columns. `columns` (n, k) are the reduced training rows."""
         return whitening_gain(columns, self.whitening, weight)
 
+    def fit_reduced(self, columns: NDArray[np.floating], y: NDArray[np.integer], reducer: GroupReducer) -> Self:
+        """Fit the head to rows that are reduced already.
+
+        The result is the same as that of `fit` with the rows before the reduction.
+
+        Parameters
+        ----------
+        columns : (n, k) float array
+            Output of the reducer.
+        y : (n,) integer array
+            Labels.
+        reducer : GroupReducer
+            Fitted reducer, which becomes a part of the head.
+
+        Returns
+        -------
+        Self
+            The fitted head.
+
+        Raises
+        ------
+        HeadError
+            If the rows belong to fewer than two classes, or are too few for the head.
+        """
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise HeadError(f"all {len(y)} labels are of one class; give at least two classes")
+        self.reducer_, self.n_features_in_ = reducer, reducer.n_features_in_
+        self._fit_columns(columns, codes.astype(np.int64), None)
+        return self
+
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        self.gain_ = self._column_gain(self.reducer_.transform(X), codes, weight)
+        self._fit_columns(self.reducer_.transform(X), codes, weight)
+
+    def _fit_columns(
+        self, columns: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None
+    ) -> None:
+        """Fit the head to reduced rows (n, k); see `Head._fit`."""
+        self.gain_ = self._column_gain(columns, codes, weight)
         row_weights = self._row_weights(codes, weight)
         options = {} if row_weights is None else {"sample_weight": row_weights}
         with warnings.catch_warnings():
             # A fit may stop at `max_iter`, and a class may have a single row: neither needs a warning.
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", "Only one sample available")
-            self.classifier_ = self._classifier().fit(self._reduced(X), codes, **options)
+            self.classifier_ = self._classifier().fit(
+                np.asarray(columns, dtype=np.float64) * self.gain_, codes, **options
+            )
 
     def _check_restored(self) -> None:
         if type(self.classifier_) is not type(self._classifier()):

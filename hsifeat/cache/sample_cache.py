@@ -36,7 +36,7 @@ def delete_orphans(keys: set[str]) -> int:
     freed_bytes = 0
     for folder in (cache_folder() / "samples").glob("*"):
         if folder not in folders_of_keys:
-            freed_bytes += sum(file.stat().st_size for file in folder.glob("*"))
+            freed_bytes += sum(file.stat().st_size for file in folder.rglob("*"))
             shutil.rmtree(folder, ignore_errors=True)
     return freed_bytes
 

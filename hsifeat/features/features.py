@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hsifeat.cache.sample_cache import cached_samples
+from hsifeat.cache.sample_cache import cached_samples, samples_folder
 from hsifeat.errors import StoreError
 from hsifeat.features import xarray_view
 from hsifeat.features.interpolation import ScenePlaneReader
@@ -103,6 +105,23 @@ class Features(StoreContents):
     def covers_scene(self) -> bool:
         """Whether planes cover the scene, so that windows and patches can be read. False if the store lists pixels."""
         return self._reader.covers_scene
+
+    def fingerprint(self, planes: Sequence[PlaneLike] | None = None) -> str:
+        """Return a digest of the scene and of the values of planes, see `select`.
+
+        If two stores have equal fingerprints, their spectra and the values of these planes are equal.
+        """
+        digest = hashlib.sha256(str(self.recipe["scene"]).encode())
+        for plane in self.select(planes):
+            owner, stored_plane = self.owner(plane)
+            digest.update(f"{owner.key} {stored_plane.id} {plane.id} ".encode())
+            digest.update(owner.store.fingerprint(stored_plane.id))
+        return digest.hexdigest()
+
+    @property
+    def kept_folder(self) -> Path:
+        """Folder in the cache for files that are computed from the store; it is deleted together with the store."""
+        return samples_folder(self.key)
 
     def window_px(self, wanted_px: int) -> int:
         """Return the side in pixels of the windows over which planes can be averaged.

@@ -1,0 +1,89 @@
+"""Entries of the edit log of a label set, and their encoding in a database."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+
+EditKind = Literal["pixel", "brush", "polygon", "segment", "import"]
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """Pixels that one person gave classes at once.
+
+    Attributes
+    ----------
+    kind : {"pixel", "brush", "polygon", "segment", "import"}
+        How the pixels were selected.
+    pixels : (n,) int64 array
+        Flat indices of the pixels, ``row * cols + col``, ascending and without duplicates.
+    classes : (n,) uint16 array
+        New class of each pixel; 0 erases its label.
+    """
+
+    kind: EditKind
+    pixels: NDArray[np.int64]
+    classes: NDArray[np.uint16]
+
+    @classmethod
+    def of_class(cls, kind: EditKind, pixels: NDArray[np.integer], number: int) -> Self:
+        """Return an edit that gives all pixels one class."""
+        unique = np.unique(pixels).astype(np.int64)
+        return cls(kind, unique, np.full(len(unique), number, np.uint16))
+
+    @property
+    def content(self) -> tuple[bytes, bytes]:
+        """Compressed pixels and classes, as `decode` reads them."""
+        steps = np.diff(self.pixels, prepend=0).astype("<i8")
+        classes = self.classes[:1] if len(set(self.classes.tolist())) == 1 else self.classes
+        return zlib.compress(steps.tobytes(), 1), zlib.compress(classes.astype("<u2").tobytes(), 1)
+
+    @classmethod
+    def decode(cls, kind: EditKind, content: tuple[bytes, bytes], pixel_count: int) -> Self:
+        """Return the edit with this content.
+
+        Parameters
+        ----------
+        kind : str
+            See `Edit`.
+        content : tuple of bytes
+            Content of an edit.
+        pixel_count : int
+            Number of pixels of the scene.
+
+        Raises
+        ------
+        ValueError
+            If the content is damaged.
+        """
+        try:
+            steps, classes = (
+                np.frombuffer(zlib.decompress(part), dtype) for part, dtype in zip(content, ("<i8", "<u2"), strict=True)
+            )
+        except zlib.error as error:
+            raise ValueError(f"its content can't be decompressed: {error}") from error
+        pixels = np.cumsum(steps, dtype=np.int64)
+        if len(pixels) and not (pixels[0] >= 0 and pixels[-1] < pixel_count and (steps[1:] > 0).all()):
+            raise ValueError("it has pixels outside of the scene")
+        return cls(kind, pixels, np.broadcast_to(classes.astype(np.uint16), pixels.shape))
+
+
+def check_pixels(pixels: NDArray[np.integer], shape: tuple[int, int]) -> None:
+    """Raise `SceneError` if flat pixel indices lie outside of a scene of `shape`, or if there are none."""
+    rows, cols = shape
+    if not len(pixels):
+        raise SceneError("an edit has at least one pixel; found none: click on the scene")
+    if pixels.min() < 0 or pixels.max() >= rows * cols:
+        raise SceneError(f"a pixel lies outside of the scene of {rows} x {cols} pixels")
+
+
+def entry_checksum(*values: object) -> int:
+    """Return the CRC-32 of the values of a log entry, which detects damage of the database."""
+    return zlib.crc32(repr(values).encode())

@@ -1,0 +1,120 @@
+"""Label sets, their classes, and checks of the values that people enter."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hsifeat.errors import SceneError
+
+# Every map format can store class numbers up to this one.
+MAX_CLASS = 2**16 - 1
+_MAX_LETTERS = 100
+_KEYS = "123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """A class of a label set.
+
+    Attributes
+    ----------
+    number : int
+        Class number in maps, from 1.
+    name : str
+        Name, unique within the set.
+    colour : str
+        Colour as ``#rrggbb``.
+    key : str
+        Key of the keyboard that selects the class, one of 1-9 and a-z; empty for none.
+    """
+
+    number: int
+    name: str
+    colour: str
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """A label set of a scene: its owner and its grid. The labels themselves are in a `LabelDatabase`.
+
+    Attributes
+    ----------
+    id : int
+        Number of the set in the database.
+    scene : str
+        Digest of the scene, ``features.recipe["scene"]``.
+    name : str
+        Name of the set.
+    person : str or None
+        Owner, who alone edits the set; None for a set that everybody edits.
+    rows, cols : int
+        Shape of the scene in pixels.
+    """
+
+    id: int
+    scene: str
+    name: str
+    person: str | None
+    rows: int
+    cols: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the scene."""
+        return self.rows, self.cols
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether everybody edits the set."""
+        return self.person is None
+
+
+def check_text(text: str, subject: str) -> str:
+    """Return a name without surrounding spaces.
+
+    Raises
+    ------
+    SceneError
+        If the name is empty, longer than 100 characters, or has line breaks or control characters.
+
+    Examples
+    --------
+    >>> check_text(" oak ", "the name of a class")
+    'oak'
+    """
+    text = text.strip()
+    if not text or len(text) > _MAX_LETTERS or not text.isprintable():
+        raise SceneError(f"{subject} has 1 to {_MAX_LETTERS} printable characters; found {text[:_MAX_LETTERS]!r}")
+    return text
+
+
+def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
+    """Check a class against the other classes of its set, and return it with a clean name.
+
+    Raises
+    ------
+    SceneError
+        If the number is out of range. If the name is empty or that of another class. If the colour has another form than
+        ``#rrggbb``. If the key is unknown or that of another class.
+    """
+    name = check_text(entry.name, "the name of a class")
+    if not 1 <= entry.number <= MAX_CLASS:
+        raise SceneError(f"class numbers are whole numbers from 1 to {MAX_CLASS}; found {entry.number}")
+    if not re.fullmatch("#[0-9a-f]{6}", entry.colour):
+        raise SceneError(f"a colour has the form #rrggbb with the digits 0-9 and a-f; found {entry.colour!r}")
+    if entry.key and (len(entry.key) != 1 or entry.key not in _KEYS):
+        raise SceneError(f"the key of a class is one of 1-9 and a-z, or empty; found {entry.key!r}")
+    for other in others:
+        if other.number != entry.number and other.name == name:
+            raise SceneError(f"class {other.number} is named {name!r} already: choose another name")
+        if other.number != entry.number and entry.key and other.key == entry.key:
+            raise SceneError(f"the key {entry.key!r} selects {other.name!r} already: choose another key")
+    return LabelClass(entry.number, name, entry.colour, entry.key)
+
+
+def free_key(others: list[LabelClass]) -> str:
+    """Return the first digit that no class has as its key; empty if there is none."""
+    taken = {other.key for other in others}
+    return next((key for key in _KEYS[:9] if key not in taken), "")

@@ -1,0 +1,324 @@
+"""Database of label sets: an append-only log of edits in SQLite, which several people and processes change at once.
+
+An edit is durable when the call that made it returns. SQLite then keeps it, whatever happens to the process.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.labelling.edit_log import Edit, check_pixels, entry_checksum
+from classifiers.labelling.label_file import LabelFile
+from classifiers.labelling.label_set import LabelClass, LabelSet, check_class, check_text, free_key
+from hsifeat.errors import SceneError
+from hsifeat.files import cache_folder
+from hsifeat.scenes.colours import default_colours
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.label_map import Labels, safe_label_name
+
+
+def labels_path() -> Path:
+    """Return the path of the label database of this machine's user.
+
+    Labels can't be computed again, so they are in the folder for data and not in the cache folder, unless
+    ``HSIFEAT_CACHE`` is set.
+    """
+    from platformdirs import user_data_path
+
+    folder = cache_folder() if os.environ.get("HSIFEAT_CACHE") else user_data_path("hsifeat")
+    return folder / "labels.sqlite"
+
+
+class LabelDatabase:
+    """Label sets of scenes, with classes and an edit log each.
+
+    Each person undoes and redoes only the own edits. Of two edits of one pixel, the later one counts. All methods can be
+    called from several threads, and several processes can use one file. The file must be on a local disk, because SQLite's
+    write-ahead log needs memory that all processes share.
+
+    Parameters
+    ----------
+    path : Path, optional
+        File of the database, which is created if it does not exist. [default: `labels_path`]
+
+    Raises
+    ------
+    SceneError
+        If the file is not a label database, was written by a later version of hsifeat, or can't be opened.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> database = LabelDatabase(Path("labels.sqlite"))
+    >>> labels = database.open_set("digest of a scene", (4, 5), person="ada")
+    >>> oak = database.add_class(labels.id, "oak")
+    >>> _ = database.paint(labels.id, "ada", Edit.of_class("pixel", np.array([7]), oak.number))
+    >>> database.labels(labels.id).counts
+    {1: 1}
+    >>> database.undo(labels.id, "ada")
+    True
+    >>> database.labels(labels.id).counts
+    {}
+    >>> database.close()
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = labels_path() if path is None else path
+        self._maps: dict[int, tuple[int, NDArray[np.uint16]]] = {}
+        self._file = LabelFile(self.path)
+
+    def close(self) -> None:
+        """Close the file. The object can't be used afterwards."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Sets and classes -------------------------------------------------------------------------------------------------
+
+    def open_set(
+        self, scene: str, shape: tuple[int, int], *, name: str = "labels", person: str | None = None
+    ) -> LabelSet:
+        """Return a label set, and create it if it does not exist.
+
+        Parameters
+        ----------
+        scene : str
+            Digest of the scene, ``features.recipe["scene"]``.
+        shape : tuple of int
+            Rows and columns of the scene.
+        name : str
+            Name of the set.
+        person : str, optional
+            Owner of the set. [default: a set that everybody edits]
+
+        Raises
+        ------
+        SceneError
+            If a name is empty or too long. If the set has another shape.
+        """
+        name = safe_label_name(check_text(name, "the name of a label set"))
+        person = None if person is None else check_text(person, "the name of a person")
+        with self._file.transaction():
+            values = (scene, name, person, *shape)
+            self._file.execute(
+                "INSERT INTO label_sets (scene, name, person, rows, cols) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                values,
+            )
+            row = self._file.execute(
+                "SELECT * FROM label_sets WHERE scene = ? AND name = ? AND person IS ?", values[:3]
+            ).fetchone()
+        label_set = LabelSet(*row)
+        if label_set.shape != shape:
+            raise SceneError(
+                f"the label set {name!r} of this scene has {label_set.rows} x {label_set.cols} pixels; found {shape[0]} x {shape[1]}"
+            )
+        return label_set
+
+    def label_set(self, set_id: int) -> LabelSet:
+        """Return a label set by its number.
+
+        Raises
+        ------
+        SceneError
+            If there is no such set.
+        """
+        rows = self._file.select("SELECT * FROM label_sets WHERE id = ?", set_id)
+        if not rows:
+            raise SceneError(f"there is no label set {set_id}: open one by its name")
+        return LabelSet(*rows[0])
+
+    def sets(self, scene: str, person: str | None = None) -> list[LabelSet]:
+        """Return the sets of a scene that a person may edit: the own sets and those of everybody, in the order of their names."""
+        query = "SELECT * FROM label_sets WHERE scene = ? AND (person IS NULL OR person IS ?) ORDER BY person, name"
+        return [LabelSet(*row) for row in self._file.select(query, scene, person)]
+
+    def classes(self, set_id: int) -> list[LabelClass]:
+        """Return the classes of a set, in the order of their numbers."""
+        query = "SELECT number, name, colour, key FROM classes WHERE set_id = ? ORDER BY number"
+        return [LabelClass(*row) for row in self._file.select(query, set_id)]
+
+    def add_class(
+        self, set_id: int, name: str, *, colour: str | None = None, key: str | None = None, number: int | None = None
+    ) -> LabelClass:
+        """Add a class to a set.
+
+        Parameters
+        ----------
+        set_id : int
+            Number of the set.
+        name : str
+            Name that no other class of the set has.
+        colour : str, optional
+            Colour as ``#rrggbb``. [default: the default colour of the class number]
+        key : str, optional
+            See `LabelClass`. [default: the first free digit]
+        number : int, optional
+            Class number. [default: one more than the highest number]
+
+        Raises
+        ------
+        SceneError
+            If a value is invalid, or taken by another class.
+        """
+        with self._file.transaction():
+            self.label_set(set_id)
+            others = self.classes(set_id)
+            number = max((other.number for other in others), default=0) + 1 if number is None else number
+            if number in {other.number for other in others}:
+                raise SceneError(f"class {number} exists already: leave out the number, or take another one")
+            entry = LabelClass(
+                number, name, colour or default_colours([number])[number], free_key(others) if key is None else key
+            )
+            return self._write_class(set_id, check_class(entry, others))
+
+    def change_class(self, set_id: int, entry: LabelClass) -> LabelClass:
+        """Change name, colour and key of the class with the number of `entry`.
+
+        Raises
+        ------
+        SceneError
+            If the class does not exist. If a value is invalid, or taken by another class.
+        """
+        with self._file.transaction():
+            others = self.classes(set_id)
+            if entry.number not in {other.number for other in others}:
+                numbers = ", ".join(str(other.number) for other in others) or "none"
+                raise SceneError(f"there is no class {entry.number}; the set has {numbers}")
+            return self._write_class(set_id, check_class(entry, others))
+
+    def _write_class(self, set_id: int, entry: LabelClass) -> LabelClass:
+        values = (set_id, entry.number, entry.name, entry.colour, entry.key)
+        self._file.execute("INSERT OR REPLACE INTO classes VALUES (?, ?, ?, ?, ?)", values)
+        return entry
+
+    # Edits ------------------------------------------------------------------------------------------------------------
+
+    def paint(self, set_id: int, person: str, edit: Edit) -> int:
+        """Append an edit to the log, and return the version of the set.
+
+        Parameters
+        ----------
+        set_id : int
+            Number of the set.
+        person : str
+            Who edits.
+        edit : Edit
+            The pixels and their classes.
+
+        Raises
+        ------
+        SceneError
+            If the set belongs to another person. If a pixel lies outside of the scene. If the set lacks a class.
+        """
+        with self._file.transaction():
+            label_set = self._editable(set_id, person)
+            check_pixels(edit.pixels, label_set.shape)
+            numbers = {entry.number for entry in self.classes(set_id)}
+            if unknown := sorted(set(np.unique(edit.classes).tolist()) - numbers - {0}):
+                raise SceneError(f"the label set {label_set.name!r} has no class {unknown[0]}: add it first")
+            return self._append(set_id, person, "paint", None, edit.kind, *edit.content)
+
+    def undo(self, set_id: int, person: str) -> bool:
+        """Undo the latest edit of a person that is not undone; return whether there is one."""
+        query = "SELECT id FROM active WHERE set_id = ? AND person = ? ORDER BY id DESC LIMIT 1"
+        return self._mark(set_id, person, "undo", query, (set_id, person))
+
+    def redo(self, set_id: int, person: str) -> bool:
+        """Redo the edit that a person undid last, unless the person made an edit after that; return whether there is one."""
+        query = """
+            SELECT target FROM log AS mark WHERE set_id = ? AND person = ? AND action = 'undo'
+            AND NOT EXISTS (SELECT 1 FROM log AS later WHERE later.target = mark.target AND later.id > mark.id)
+            AND id > (SELECT max(id) FROM log WHERE set_id = ? AND person = ? AND action = 'paint')
+            ORDER BY id DESC LIMIT 1"""  # constant
+        return self._mark(set_id, person, "redo", query, (set_id, person, set_id, person))
+
+    def version(self, set_id: int) -> int:
+        """Return the version of a set. Every edit, undo and redo increases it."""
+        return int(self._file.select("SELECT coalesce(max(id), 0) FROM log WHERE set_id = ?", set_id)[0][0])
+
+    def class_map(self, set_id: int) -> tuple[int, NDArray[np.uint16]]:
+        """Return the version of a set, and the class of each pixel as a read-only (rows, cols) uint16 array.
+
+        Raises
+        ------
+        SceneError
+            If an entry of the log is damaged.
+        """
+        with self._file.lock:
+            label_set = self.label_set(set_id)
+            version, classes = self._maps.get(set_id, (0, np.zeros(label_set.shape, np.uint16)))
+            entries = self._file.select("SELECT * FROM log WHERE set_id = ? AND id > ? ORDER BY id", set_id, version)
+            if not entries:
+                return version, classes
+            latest = int(entries[-1]["id"])
+            classes = classes.copy()
+            if any(entry["action"] != "paint" for entry in entries):
+                query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
+                entries, classes = self._file.select(query, set_id, latest), np.zeros(label_set.shape, np.uint16)
+            for entry in entries:
+                edit = self._decode(entry, label_set)
+                classes.ravel()[edit.pixels] = edit.classes
+            classes.flags.writeable = False
+            self._maps[set_id] = latest, classes
+            return latest, classes
+
+    def labels(self, set_id: int, georeference: Georeference | None = None) -> Labels:
+        """Return the labels of a set as a label map, with class names and colours.
+
+        `georeference` is the position of the scene, if known.
+        """
+        classes = self.class_map(set_id)[1]
+        entries = self.classes(set_id)
+        return Labels(
+            self.label_set(set_id).name,
+            classes,
+            {entry.number: entry.name for entry in entries},
+            {entry.number: entry.colour for entry in entries},
+            georeference=georeference,
+        )
+
+    def _editable(self, set_id: int, person: str) -> LabelSet:
+        label_set = self.label_set(set_id)
+        if label_set.person not in {None, check_text(person, "the name of a person")}:
+            raise SceneError(
+                f"the label set {label_set.name!r} belongs to {label_set.person}: make a set of your own, or use a shared one"
+            )
+        return label_set
+
+    def _mark(self, set_id: int, person: str, action: str, query: str, values: tuple[Any, ...]) -> bool:
+        with self._file.transaction():
+            self._editable(set_id, person)
+            row = self._file.execute(query, values).fetchone()
+            if row is not None:
+                self._append(set_id, person, action, row[0], None, None, None)
+            return row is not None
+
+    def _append(self, *values: Any) -> int:
+        query = "INSERT INTO log (set_id, person, action, target, kind, pixels, classes, made, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        cursor = self._file.execute(query, (*values, time.time(), entry_checksum(*values)))
+        return int(cursor.lastrowid or 0)
+
+    def _decode(self, entry: Mapping[str, Any], label_set: LabelSet) -> Edit:
+        names = ("set_id", "person", "action", "target", "kind", "pixels", "classes")
+        sound = entry["checksum"] == entry_checksum(*(entry[name] for name in names))
+        try:
+            content = entry["pixels"], entry["classes"]
+            edit = Edit.decode(entry["kind"], content, label_set.rows * label_set.cols) if sound else None
+        except ValueError:
+            edit = None
+        if edit is None:
+            raise SceneError(
+                f"entry {entry['id']} of the label database {self.path} is damaged: restore the file from a backup"
+            )
+        return edit

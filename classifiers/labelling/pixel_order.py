@@ -1,0 +1,113 @@
+"""Order of the pixels of a scene, coarse grid first, so that every zoom level of a map needs only the first rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.types import Window
+
+# Distances of the pixels of a grid, coarse first.
+STEPS = (16, 8, 4, 2, 1)
+
+
+def order_pixels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the pixels of a mask, those of the coarsest grid first.
+
+    Parameters
+    ----------
+    mask : (rows, cols) bool array
+        The pixels to order.
+
+    Returns
+    -------
+    (n,) int64 array
+        Flat indices. For each step s of `STEPS`, the pixels whose row and column are multiples of s come before all others,
+        and pixels of one grid are in row-major order.
+
+    Examples
+    --------
+    >>> order_pixels(np.ones((3, 3), bool)).tolist()
+    [0, 2, 6, 8, 1, 3, 4, 5, 7]
+    """
+    pixels = np.flatnonzero(mask)
+    return pixels[np.argsort(pixel_levels(pixels, mask.shape[1]), kind="stable")]
+
+
+def pixel_levels(pixels: NDArray[np.int64], cols: int) -> NDArray[np.int8]:
+    """Return the index in `STEPS` of the coarsest grid that has each pixel, (n,) int8.
+
+    Parameters
+    ----------
+    pixels : (n,) int64 array
+        Flat indices.
+    cols : int
+        Number of columns of the scene.
+    """
+    rows, columns = np.divmod(pixels, cols)
+    levels = np.full(len(pixels), len(STEPS) - 1, np.int8)
+    for level in range(len(STEPS) - 2, -1, -1):
+        levels[(rows % STEPS[level] == 0) & (columns % STEPS[level] == 0)] = level
+    return levels
+
+
+def screen_step(shape: tuple[int, int], max_px: int) -> int:
+    """Return the smallest step at which a part of a scene has at most `max_px` rows and columns; the largest if none does.
+
+    >>> screen_step((1000, 800), 512), screen_step((145, 145), 512)
+    (2, 1)
+    """
+    return next((step for step in reversed(STEPS) if max(shape) <= step * max_px), STEPS[0])
+
+
+@dataclass(frozen=True)
+class GridView:
+    """Pixels of a coarse grid within a window, and around it as far as a smoothing rule reaches.
+
+    Attributes
+    ----------
+    slices : tuple of 2 slices
+        Rows and columns of the scene, in steps.
+    inner : tuple of 2 slices
+        Rows and columns of the grid that are in the window.
+    is_whole : bool
+        Whether the grid covers the scene.
+    """
+
+    slices: tuple[slice, slice]
+    inner: tuple[slice, slice]
+    is_whole: bool
+
+    @classmethod
+    def of_window(cls, window: Window, shape: tuple[int, int], step: int, reach_px: int | None) -> Self:
+        """Return the grid of a window.
+
+        Parameters
+        ----------
+        window : Window
+            A part of the scene.
+        shape : tuple of int
+            Rows and columns of the scene.
+        step : int
+            Distance of the pixels of the grid.
+        reach_px : int or None
+            Width of the margin in pixels; None for the whole scene.
+
+        Examples
+        --------
+        >>> GridView.of_window(Window(3, 0, 4, 10), (10, 10), 2, 2)
+        GridView(slices=(slice(2, 9, 2), slice(0, 10, 2)), inner=(slice(1, 3, None), slice(0, 5, None)), is_whole=False)
+        """
+        slices, inner = [], []
+        for start, stop, length in zip(
+            (window.row, window.col), (window.row + window.rows, window.col + window.cols), shape, strict=True
+        ):
+            margin = length if reach_px is None else reach_px
+            first, last = -(-max(start - margin, 0) // step), min(stop + margin, length)
+            slices.append(slice(first * step, last, step))
+            inner.append(slice(-(-start // step) - first, -(-stop // step) - first))
+        whole = tuple(slice(0, length, step) for length in shape)
+        return cls((slices[0], slices[1]), (inner[0], inner[1]), tuple(slices) == whole)

@@ -1,0 +1,312 @@
+"""Maps of a scene while it is being labelled: what is in view first, then the rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
+from classifiers.heads.registry import make_head
+from classifiers.heads.sklearn_head import SklearnHead
+from classifiers.labelling.guided_filter import GuidedFilter
+from classifiers.labelling.pixel_order import GridView, screen_step
+from classifiers.labelling.scene_columns import SceneColumns, quick_heads
+from classifiers.smoothing import ProbabilityTile, parse_smoothing
+from classifiers.smoothing.guided import GuidedSmoothing
+from hsifeat.errors import HeadError
+from hsifeat.types import Window
+
+# Rows that are predicted between two checks whether the map is still wanted.
+_CHUNK_ROWS = 2**16
+
+
+@dataclass(frozen=True, eq=False)
+class QuickMap:
+    """Map of a scene or of a part of it.
+
+    Attributes
+    ----------
+    version : int
+        Version of the labels that the map follows from.
+    window : Window
+        Mapped part of the scene.
+    step : int
+        Distance in scene pixels between neighbouring pixels of the map: 1 for a map in full resolution.
+    classes : (rows, cols) uint16 array
+        Class numbers; 0 at pixels without features.
+    confidence : (rows, cols) float32 array
+        Probability of the class; 0 at pixels without features.
+    """
+
+    version: int
+    window: Window
+    step: int
+    classes: NDArray[np.uint16]
+    confidence: NDArray[np.float32]
+
+
+class QuickMapper:
+    """Fits a head on labelled pixels and maps the scene, in a fraction of a second.
+
+    The maps have the classes that `classifiers.fit_model` and `classifiers.predict_map` give with the same labels, inputs,
+    head and smoothing. Threads may call the methods.
+
+    Parameters
+    ----------
+    columns : SceneColumns
+        Columns of the scene, which `open_scene_columns` computed for the same head.
+    head : str
+        One of `quick_heads`.
+    params : mapping, optional
+        Parameters of the head by name, apart from those of the reduction. [default: the defaults of the head]
+    smooth : str
+        Rule that smooths the class probabilities, see `classifiers.parse_smoothing`.
+
+    Raises
+    ------
+    HsifeatError
+        If a name or a parameter is unknown.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> from classifiers.labelling.scene_columns import open_scene_columns
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> mapper = QuickMapper(open_scene_columns(features))
+    >>> labels = np.where(np.random.default_rng(0).random((75, 53)) < 0.02, features.labels().classes, 0)
+    >>> [(part.step, part.classes.shape) for part in mapper.maps(labels, version=1, max_px=40)]
+    [(2, (38, 27)), (1, (75, 53))]
+    """
+
+    def __init__(
+        self,
+        columns: SceneColumns,
+        head: str = DEFAULT_HEAD,
+        *,
+        params: Mapping[str, Any] | None = None,
+        smooth: str = DEFAULT_SMOOTHING,
+    ) -> None:
+        if head not in quick_heads():
+            raise HeadError(f"maps while labelling need one of the heads {', '.join(quick_heads())}; found {head!r}")
+        self.columns = columns
+        self.rule = parse_smoothing(smooth)
+        self._head_options = head, dict(params or {})
+        self._lock = threading.Lock()
+        self._latest = 0
+        self._fitted: tuple[bytes, SklearnHead] | None = None
+        self._filters: dict[int, GuidedFilter] = {}
+        make_head(head, columns.layout, **self._head_options[1])
+
+    def fit(self, classes: NDArray[np.integer]) -> SklearnHead:
+        """Fit the head on the labelled pixels of a scene; a repeated call with the same labels is free.
+
+        Parameters
+        ----------
+        classes : (rows, cols) integer array
+            Class of each pixel; 0 is unlabelled.
+
+        Returns
+        -------
+        SklearnHead
+            The fitted head, which also predicts from the columns of a store.
+
+        Raises
+        ------
+        HeadError
+            If fewer than two classes are labelled. If the head needs more labels.
+        """
+        pixels = np.flatnonzero(classes)
+        rows = self.columns.row_of_pixel[pixels]
+        labels = classes.ravel()[pixels][rows >= 0]
+        rows = rows[rows >= 0]
+        key = rows.tobytes() + labels.tobytes()
+        with self._lock:
+            if self._fitted is not None and self._fitted[0] == key:
+                return self._fitted[1]
+        head = self.fit_rows(rows, labels)
+        with self._lock:
+            self._fitted = key, head
+        return head
+
+    def fit_rows(self, rows: NDArray[np.integer], labels: NDArray[np.integer]) -> SklearnHead:
+        """Fit the head on some rows (n,) of `columns` and their labels (n,); see `fit`."""
+        name, params = self._head_options
+        if len(set(labels.tolist())) < 2:
+            raise HeadError("a map needs labels of two classes at least: label a pixel of another class")
+        head = make_head(name, self.columns.layout, **params)
+        assert isinstance(head, SklearnHead)  # noqa: S101  # one of quick_heads
+        return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)
+
+    def maps(
+        self, classes: NDArray[np.integer], *, version: int, window: Window | None = None, max_px: int = 512
+    ) -> Iterator[QuickMap]:
+        """Yield a map of what is in view, and then one of the whole scene in full resolution.
+
+        If another thread asks for maps of a higher version meanwhile, no further map is yielded.
+
+        Parameters
+        ----------
+        classes : (rows, cols) integer array
+            Class of each pixel; 0 is unlabelled.
+        version : int
+            Version of the labels, such as `LabelDatabase.version`.
+        window : Window, optional
+            Part of the scene in view. [default: the whole scene]
+        max_px : int
+            Largest number of rows and columns of the first map. If the view has more, every second, fourth, eighth or 16th pixel
+            is mapped.
+
+        Raises
+        ------
+        HeadError
+            See `fit`.
+        """
+        with self._lock:
+            self._latest = max(self._latest, version)
+
+        def check() -> None:
+            if self._latest > version:
+                raise _OutdatedError
+
+        whole = Window(0, 0, *self.columns.shape)
+        view = whole if window is None else window.clip(*self.columns.shape)
+        step = screen_step((view.rows, view.cols), max_px)
+        try:
+            head = self.fit(classes)
+            check()
+            yield self.predict(head, version=version, window=view, step=step, check=check)
+            if (view, step) != (whole, 1):
+                check()
+                yield self.predict(head, version=version, check=check)
+        except _OutdatedError:
+            return
+
+    def predict(
+        self,
+        head: SklearnHead,
+        *,
+        version: int = 0,
+        window: Window | None = None,
+        step: int = 1,
+        check: Callable[[], None] = lambda: None,
+    ) -> QuickMap:
+        """Map a part of the scene.
+
+        Parameters
+        ----------
+        head : SklearnHead
+            A head that `fit` returned.
+        version : int
+            Version of the labels.
+        window : Window, optional
+            Part of the scene. [default: the whole scene]
+        step : int
+            One of `pixel_order.STEPS`: every `step`-th row and column is mapped. With a step above 1, windows of the guided
+            filter have the same size on the ground, and other rules do not smooth.
+        check : callable
+            Called repeatedly during the work. It raises to stop the work.
+        """
+        window = window or Window(0, 0, *self.columns.shape)
+        grid, mask, p = self._smoothed(head, window, step, check)
+        p, mask = p[:, grid.inner[0], grid.inner[1]], mask[grid.inner]
+        classes = np.where(mask, head.classes_.astype(np.uint16)[p.argmax(axis=0)], np.uint16(0))
+        return QuickMap(version, window, step, classes, np.asarray(p.max(axis=0) * mask, np.float32))
+
+    def probabilities(self, head: SklearnHead, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the smoothed class probabilities (n, C) float32 of some rows (n,) of `columns`.
+
+        `head` is a head that `fit` or `fit_rows` returned.
+        """
+        p = self._smoothed(head, Window(0, 0, *self.columns.shape), 1, lambda: None)[2]
+        places = np.divmod(self.columns.pixels[rows], self.columns.shape[1])
+        return np.ascontiguousarray(p[:, places[0], places[1]].T)
+
+    def _smoothed(
+        self, head: SklearnHead, window: Window, step: int, check: Callable[[], None]
+    ) -> tuple[GridView, NDArray[np.bool_], NDArray[np.float32]]:
+        """Return a grid, the (rows, cols) mask of its pixels with features, and their probabilities (C, rows, cols)."""
+        columns = self.columns
+        rule = self.rule if step == 1 or isinstance(self.rule, GuidedSmoothing) else None
+        grid = GridView.of_window(window, columns.shape, step, 0 if rule is None else rule.reach_px)
+        mask = columns.mask[grid.slices]
+        if grid.is_whole:  # its rows come first
+            rows: slice | NDArray[np.int32] = slice(0, columns.row_counts[step])
+            at = np.divmod(columns.pixels[rows], columns.shape[1])
+            places = at[0] // step, at[1] // step
+        else:
+            places = np.nonzero(mask)
+            rows = columns.row_of_pixel.reshape(columns.shape)[grid.slices][places]
+        p = np.zeros((len(head.classes_), *mask.shape), np.float32)
+        p[:, places[0], places[1]] = predict_columns(head, columns.values[rows], check).T
+        if isinstance(rule, GuidedSmoothing):
+            p = self._filter(grid, step, mask, rule).smooth(p, check)
+        elif rule is not None:
+            guide = (columns.guide[grid.slices] * mask[..., None]).astype(np.float64)
+            values = np.moveaxis(p, 0, 2).astype(np.float64)
+            tile = ProbabilityTile(values, mask, guide, grid.slices[0].start, grid.slices[1].start)
+            p = np.moveaxis(rule.smooth(tile), 2, 0).astype(np.float32)
+        return grid, mask, p
+
+    def _filter(self, grid: GridView, step: int, mask: NDArray[np.bool_], rule: GuidedSmoothing) -> GuidedFilter:
+        """Return the guided filter of a grid; those of the whole scene are kept."""
+        if grid.is_whole and step in self._filters:
+            return self._filters[step]
+        guide = self.columns.guide[grid.slices] * mask[..., None]
+        made = GuidedFilter(guide, mask, max(round(rule.radius / step), 1), rule.epsilon)
+        if grid.is_whole:
+            self._filters[step] = made
+        return made
+
+
+def predict_columns(
+    head: SklearnHead, columns: NDArray[np.float32], check: Callable[[], None] = lambda: None
+) -> NDArray[np.float32]:
+    """Predict class probabilities from reduced columns.
+
+    Parameters
+    ----------
+    head : SklearnHead
+        A fitted head.
+    columns : (n, k) float32 array
+        Output of the reducer of the head.
+    check : callable
+        Called repeatedly during the work. It raises to stop the work.
+
+    Returns
+    -------
+    (n, C) float32 array
+        Probabilities of the head's `classes_`. They equal those of `predict_proba` up to the precision of float32.
+    """
+    predict = _linear_prediction(head) or (lambda some: head.classifier_.predict_proba(some * head.gain_))
+    p = np.empty((len(columns), len(head.classes_)), np.float32)
+    for start in range(0, len(columns), _CHUNK_ROWS):
+        check()
+        p[start : start + _CHUNK_ROWS] = predict(columns[start : start + _CHUNK_ROWS])
+    return p
+
+
+def _linear_prediction(head: SklearnHead) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
+    """Return the prediction of a linear classifier in float32, which is several times as fast; None for other classifiers."""
+    coefficients = getattr(head.classifier_, "coef_", None)
+    if coefficients is None:
+        return None
+    weights, bias = (coefficients * head.gain_).T, head.classifier_.intercept_
+    if len(head.classes_) == 2:  # the decision of the second class against the first
+        weights, bias = np.hstack([np.zeros_like(weights), weights]), np.array([0.0, *bias])
+    weights, bias = weights.astype(np.float32), bias.astype(np.float32)
+
+    def predict(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+        scores = columns @ weights + bias
+        np.exp(scores - scores.max(axis=1, keepdims=True), out=scores)
+        return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
+
+    return predict
+
+
+class _OutdatedError(Exception):
+    """Labels of a later version exist."""

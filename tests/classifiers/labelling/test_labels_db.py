@@ -1,0 +1,213 @@
+"""The label database: edits, undo, several people and processes, kills, and damage."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.label_set import LabelClass
+from classifiers.labelling.labels_db import LabelDatabase, labels_path
+from hsifeat.errors import SceneError
+
+SHAPE = (6, 7)
+
+
+@pytest.fixture
+def database(tmp_path):
+    with LabelDatabase(tmp_path / "labels.sqlite") as database:
+        yield database
+
+
+def open_shared(database, classes=3):
+    """A set that everybody edits, with some classes."""
+    shared = database.open_set("scene", SHAPE)
+    for number in range(1, classes + 1):
+        database.add_class(shared.id, f"class {number}")
+    return shared.id
+
+
+def pixel(at, number):
+    return Edit.of_class("pixel", np.array([at]), number)
+
+
+def test_random_edits_by_three_people_equal_a_replay_in_plain_python(database, tmp_path):
+    """Each person has a stack of done and one of undone edits; the map shows the done edits in the order of their making."""
+    set_id, people = open_shared(database), ["ada", "bo", "cy"]
+    rng = np.random.default_rng(0)
+    done, undone, order = {p: [] for p in people}, {p: [] for p in people}, []
+    with LabelDatabase(tmp_path / "labels.sqlite") as reader:
+        for step in range(100):
+            person = people[rng.integers(3)]
+            action = rng.choice(["paint", "undo", "redo"], p=[0.5, 0.3, 0.2])
+            if action == "paint":
+                pixels = rng.integers(0, 42, rng.integers(1, 9))
+                number = int(rng.integers(0, 4))
+                database.paint(set_id, person, Edit.of_class("brush", pixels, number))
+                done[person].append(len(order))
+                undone[person].clear()
+                order.append((pixels, number))
+            elif action == "undo":
+                assert database.undo(set_id, person) == bool(done[person])
+                if done[person]:
+                    last = max(done[person])
+                    done[person].remove(last)
+                    undone[person].append(last)
+            else:
+                assert database.redo(set_id, person) == bool(undone[person])
+                if undone[person]:
+                    done[person].append(undone[person].pop())
+            expected = np.zeros(42, int)
+            for index in sorted(i for stack in done.values() for i in stack):
+                expected[order[index][0]] = order[index][1]
+            for view in (database, reader) if step % 10 == 0 else (database,):
+                version, classes = view.class_map(set_id)
+                assert version == view.version(set_id)
+                np.testing.assert_array_equal(classes.ravel(), expected)
+
+
+def test_imports_keep_the_class_of_each_pixel(database):
+    set_id = open_shared(database)
+    edit = Edit("import", np.array([3, 9, 40]), np.array([2, 0, 3], np.uint16))
+    database.paint(set_id, "ada", pixel(9, 1))
+    database.paint(set_id, "ada", edit)
+    classes = database.class_map(set_id)[1].ravel()
+    assert {i: int(classes[i]) for i in np.flatnonzero(classes)} == {3: 2, 40: 3}
+    assert not classes.flags.writeable
+
+
+def test_sets_belong_to_their_owner_or_to_everybody(database):
+    shared = open_shared(database)
+    own = database.open_set("scene", SHAPE, person="ada")
+    other = database.open_set("scene", SHAPE, name="second try", person="ada")
+    database.open_set("another scene", SHAPE, person="ada")
+    assert len({shared, own.id, other.id}) == 3
+    assert database.open_set("scene", SHAPE, person="ada") == own
+    assert [one.id for one in database.sets("scene", "ada")] == [shared, own.id, other.id]
+    assert [one.id for one in database.sets("scene", "bo")] == [shared]
+    database.add_class(own.id, "oak")
+    for change in (lambda: database.paint(own.id, "bo", pixel(0, 1)), lambda: database.undo(own.id, "bo")):
+        with pytest.raises(SceneError, match="belongs to ada: make a set of your own"):
+            change()
+    with pytest.raises(SceneError, match="6 x 7 pixels; found 6 x 8"):
+        database.open_set("scene", (6, 8), person="ada")
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (pixel(42, 1), "outside of the scene of 6 x 7 pixels"),
+        (pixel(-1, 1), "outside of the scene"),
+        (pixel(0, 9), "has no class 9: add it first"),
+        (Edit.of_class("pixel", np.array([], int), 1), "found none: click"),
+    ],
+)
+def test_impossible_edits_are_refused_and_change_nothing(database, edit, message):
+    set_id = open_shared(database)
+    with pytest.raises(SceneError, match=message):
+        database.paint(set_id, "ada", edit)
+    assert database.version(set_id) == 0
+
+
+def test_classes_have_unique_names_and_keys(database):
+    set_id = open_shared(database, 2)
+    assert database.classes(set_id) == [
+        LabelClass(1, "class 1", "#ffffa5", "1"), LabelClass(2, "class 2", "#9d35ff", "2")
+    ]  # fmt: skip
+    database.change_class(set_id, LabelClass(2, " birch ", "#00ff00", "b"))
+    assert database.labels(set_id).class_names == {}
+    database.paint(set_id, "ada", pixel(0, 2))
+    labels = database.labels(set_id)
+    assert (labels.class_names, labels.class_colours[2]) == ({2: "birch"}, "#00ff00")
+    for name, options, message in (
+        ("birch", {}, "class 2 is named 'birch' already"),
+        ("x", {"key": "b"}, "selects 'birch' already"),
+        ("x", {"key": "B"}, "one of 1-9 and a-z"),
+        ("x", {"colour": "red"}, "form #rrggbb"),
+        ("x", {"number": 2}, "exists already"),
+        ("x", {"number": 70_000}, "from 1 to 65535; found 70000"),
+        ("a\nb", {}, "printable characters"),
+        ("", {}, "1 to 100 printable characters"),
+    ):
+        with pytest.raises(SceneError, match=message):
+            database.add_class(set_id, name, **options)
+    with pytest.raises(SceneError, match="no class 7; the set has 1, 2"):
+        database.change_class(set_id, LabelClass(7, "x", "#000000"))
+
+
+WRITER = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    import numpy as np
+    from classifiers.labelling.edit_log import Edit
+    from classifiers.labelling.labels_db import LabelDatabase
+
+    path, person, first, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    database = LabelDatabase(path)
+    set_id = database.open_set("scene", (100, 100)).id
+    for at in range(first, first + count):
+        database.paint(set_id, person, Edit.of_class("pixel", np.array([at]), 1))
+        print(at, flush=True)
+""")
+
+
+def start_writer(path, person, first, count):
+    command = [sys.executable, "-c", WRITER, str(path), person, str(first), str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_edit_one_set_and_a_kill_loses_nothing_acknowledged(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    with LabelDatabase(path) as database:
+        set_id = database.open_set("scene", (100, 100)).id
+        database.add_class(set_id, "oak")
+        with start_writer(path, "ada", 0, 15) as first, start_writer(path, "bo", 5000, 4000) as second:
+            acknowledged = [int(second.stdout.readline()) for _ in range(8)]
+            done = [int(line) for line in first.stdout]
+            second.send_signal(signal.SIGKILL)
+            acknowledged += [int(line) for line in second.stdout if line.endswith("\n")]
+        assert (first.returncode, second.returncode) == (0, -signal.SIGKILL)
+        assert done == list(range(15))
+        labelled = np.flatnonzero(database.class_map(set_id)[1].ravel())
+        assert set(labelled) >= {*done, *acknowledged}
+        # At most the edit that was being written when the process died.
+        assert len(labelled) <= len(done) + len(acknowledged) + 1
+        assert len(labelled) == database.version(set_id)
+        assert database.undo(set_id, "bo")
+        assert len(np.flatnonzero(database.class_map(set_id)[1])) == len(labelled) - 1
+    with sqlite3.connect(path) as plain:
+        assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    plain.close()
+
+
+def test_damage_and_foreign_files_are_reported(tmp_path, database):
+    set_id = open_shared(database)
+    database.paint(set_id, "ada", pixel(3, 1))
+    database.close()
+    path = tmp_path / "labels.sqlite"
+    with sqlite3.connect(path) as plain:
+        plain.execute("UPDATE log SET person = 'bo'")
+    plain.close()
+    with LabelDatabase(path) as damaged, pytest.raises(SceneError, match="entry 1 of the label database .* is damaged"):
+        damaged.class_map(set_id)
+    with sqlite3.connect(tmp_path / "other.sqlite") as plain:
+        plain.execute("CREATE TABLE x (y)")
+    plain.close()
+    with pytest.raises(SceneError, match="not a label database of this version"):
+        LabelDatabase(tmp_path / "other.sqlite")
+    (tmp_path / "text.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(SceneError, match="file is not a database"):
+        LabelDatabase(tmp_path / "text.sqlite")
+
+
+def test_labels_are_kept_apart_from_the_cache_that_may_be_deleted(monkeypatch, tmp_path):
+    monkeypatch.delenv("HSIFEAT_CACHE")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert labels_path().is_relative_to(tmp_path / "data")
+    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "moved"))
+    assert labels_path() == tmp_path / "moved" / "labels.sqlite"

@@ -1,0 +1,124 @@
+"""Quick maps: the same as fit and predict, what is in view first, and no outdated map."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from classifiers import make_head, predict_map, predict_probabilities
+from classifiers.columns import read_columns
+from classifiers.labelling.quick_map import QuickMapper, predict_columns
+from classifiers.scene_sample import SceneSample
+from hsifeat import Window, fit_model
+from hsifeat.errors import HsifeatError
+from hsifeat.features.features import Features
+from hsifeat.scenes import Labels
+
+
+def with_labels(features, classes):
+    """Features whose only label map is `classes`."""
+    features.__dict__["scene"] = features.scene.with_labels(Labels("clicks", classes))
+    return features
+
+
+@pytest.mark.parametrize("smooth", ["guided:4,0.001", "none", "gaussian:1"])
+def test_maps_equal_those_of_fit_and_predict(context, columns, clicks, smooth):
+    features = with_labels(Features(context.store), clicks)
+    model = fit_model(features, "lda", labels="clicks", smooth=smooth)
+    mapper = QuickMapper(columns, smooth=smooth)
+    (found,) = mapper.maps(clicks, version=1)
+    expected = np.full((75, 53, len(model.head.classes_)), np.nan, np.float32)
+    for window, values in predict_probabilities(features, model):
+        expected[window.slices] = values
+    np.testing.assert_allclose(found.confidence, expected.max(axis=2), atol=2e-3)
+    ranked = np.sort(expected, axis=2)
+    certain = ranked[..., -1] - ranked[..., -2] > 4e-3
+    assert certain.mean() > 0.95
+    np.testing.assert_array_equal(found.classes[certain], predict_map(features, model)[certain])
+    assert found.classes.dtype == np.uint16
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("head", ["lda", "logistic", "random-forest"])
+def test_heads_on_reduced_columns_equal_heads_on_table_rows(context, columns, clicks, head, classes):
+    rows, cols = np.nonzero((clicks > 0) & (clicks <= classes))
+    X = read_columns(context, columns.layout, rows, cols)
+    sample = SceneSample.draw(context, columns.layout).X
+    y = clicks[rows, cols]
+    params = {"n_estimators": 5} if head == "random-forest" else {}
+    plain = make_head(head, columns.layout, **params).fit(X, y, unlabelled=sample)
+    quick = make_head(head, columns.layout, **params).fit_reduced(plain.reducer_.transform(X), y, plain.reducer_)
+    np.testing.assert_array_equal(quick.predict_proba(X), plain.predict_proba(X))
+    found = predict_columns(quick, plain.reducer_.transform(sample))
+    np.testing.assert_allclose(found, plain.predict_proba(sample), atol=1e-3)
+
+
+def test_the_view_comes_first_at_screen_resolution(columns, clicks):
+    mapper = QuickMapper(columns, smooth="none")
+    coarse, full = mapper.maps(clicks, version=1, max_px=30)
+    assert (coarse.step, full.step) == (4, 1)
+    np.testing.assert_array_equal(coarse.classes, full.classes[::4, ::4])
+    window = Window(11, 7, 30, 22)
+    part, rest = mapper.maps(clicks, version=1, window=window, max_px=20)
+    assert (part.step, part.window) == (2, window)
+    np.testing.assert_array_equal(part.classes, full.classes[12:41:2, 8:29:2])
+    np.testing.assert_array_equal(rest.classes, full.classes)
+
+
+def test_a_window_is_smoothed_like_the_whole(columns, clicks):
+    mapper = QuickMapper(columns)
+    head = mapper.fit(clicks)
+    whole = mapper.predict(head)
+    window = Window(30, 0, 21, 40)
+    part = mapper.predict(head, window=window)
+    np.testing.assert_allclose(part.confidence, whole.confidence[window.slices], atol=1e-5)
+    coarse = mapper.predict(head, step=2)
+    assert np.mean(coarse.classes == whole.classes[::2, ::2]) > 0.9
+
+
+def test_outdated_maps_are_dropped(columns, clicks):
+    mapper = QuickMapper(columns)
+    parts = mapper.maps(clicks, version=1, max_px=30)
+    next(parts)
+    later = mapper.maps(clicks, version=2, max_px=30)
+    assert next(later).version == 2
+    assert list(parts) == []
+    assert [part.step for part in later] == [1]
+    assert list(mapper.maps(clicks, version=1)) == []
+
+
+def test_the_filter_stops_as_soon_as_a_map_is_outdated(columns, clicks):
+    mapper = QuickMapper(columns)
+    head, calls = mapper.fit(clicks), []
+
+    def check():
+        calls.append(1)
+        if len(calls) == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        mapper.predict(head, check=check)
+
+
+def test_pixels_without_features_are_empty(columns, clicks):
+    kept = columns.pixels % 53 > 4
+    part = replace(columns, pixels=columns.pixels[kept], values=columns.values[kept])
+    for smooth in ("guided:2", "none"):
+        (found,) = QuickMapper(part, smooth=smooth).maps(clicks, version=0)
+        assert not found.classes[:, :5].any()
+        assert found.classes[:, 5:].all()
+        assert not found.confidence[:, :5].any()
+
+
+def test_too_few_labels_say_what_to_do(columns, clicks):
+    mapper = QuickMapper(columns)
+    with pytest.raises(HsifeatError, match="label a pixel of another class"):
+        list(mapper.maps(np.zeros_like(clicks), version=1))
+    with pytest.raises(HsifeatError, match="label a pixel of another class"):
+        list(mapper.maps(np.where(clicks == 1, 1, 0), version=1))
+    one_each = np.zeros_like(clicks)
+    one_each.ravel()[:2] = 1, 2
+    with pytest.raises(HsifeatError, match="give a class two rows"):
+        list(mapper.maps(one_each, version=1))
+    with pytest.raises(HsifeatError, match="found 'svm'"):
+        QuickMapper(columns, "svm")

@@ -1,0 +1,60 @@
+"""Superpixels: connected, kept, and with the neighbours that a loop over pixels finds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from skimage.measure import label
+from skimage.segmentation import slic
+
+from classifiers.labelling.segments import Segments, open_segments
+from hsifeat.errors import HsifeatError
+
+
+@pytest.fixture(scope="module")
+def segments(columns):
+    return open_segments(columns)
+
+
+def test_segments_are_connected_parts_of_slic(columns, segments):
+    numbers = segments.numbers
+    assert numbers.min() == 1
+    np.testing.assert_array_equal(label(numbers, connectivity=1) - numbers, 0)
+    guide = columns.guide.astype(np.float64)
+    plain = slic(guide, n_segments=round(75 * 53 / 20), compactness=0.1, convert2lab=False, channel_axis=-1)
+    pairs = np.unique(np.stack([plain.ravel(), numbers.ravel()]), axis=1)
+    assert len(np.unique(pairs[1])) == pairs.shape[1]  # each segment lies in one superpixel
+
+
+def test_neighbours_equal_those_of_a_loop():
+    numbers = np.random.default_rng(0).integers(0, 9, (7, 6)).astype(np.int32)
+    expected = set()
+    for row, col in np.ndindex(numbers.shape):
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                r, c = row + down, col + right
+                if 0 <= r < 7 and 0 <= c < 6 and numbers[row, col] < numbers[r, c] and numbers[row, col]:
+                    expected.add((int(numbers[row, col]), int(numbers[r, c])))
+    assert set(map(tuple, Segments(numbers).edges.tolist())) == expected
+
+
+def test_a_click_selects_its_segment(segments):
+    pixels = segments.pixels_at(10, 20)
+    assert 10 * 53 + 20 in pixels
+    assert len(pixels) == segments.sizes[segments.numbers[10, 20]]
+    assert len(set(segments.numbers.ravel()[pixels])) == 1
+    with pytest.raises(HsifeatError, match="no segment at row 75, column 0: click a valid pixel"):
+        segments.pixels_at(75, 0)
+
+
+def test_segments_are_kept_and_leave_out_pixels_without_features(columns, segments, monkeypatch):
+    monkeypatch.setattr("skimage.segmentation.slic", None)
+    np.testing.assert_array_equal(open_segments(columns).numbers, segments.numbers)
+    monkeypatch.undo()
+    kept = columns.pixels % 53 != 7
+    part = replace(columns, pixels=columns.pixels[kept], kept=columns.kept.sibling("part"))
+    numbers = open_segments(part).numbers
+    assert not numbers[:, 7].any()
+    assert not set(numbers[:, :7].ravel()) & set(numbers[:, 8:].ravel())
+    with pytest.raises(HsifeatError, match="whole numbers from 2"):
+        open_segments(columns, 1)
