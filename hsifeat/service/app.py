@@ -12,6 +12,7 @@ from hsifeat.service import routes_addresses, routes_files, routes_health, route
 from hsifeat.service.addresses import SignedAddresses
 from hsifeat.service.config import MB, ServiceConfig
 from hsifeat.service.guards import BodyGuard, HostGuard, StallGuard
+from hsifeat.service.pages import static_files, store_pages, token_pages
 from hsifeat.service.problems import add_problem_handlers, problem_responses
 from hsifeat.service.request_log import RequestLog
 from hsifeat.service.service import Service
@@ -23,6 +24,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     routes_samples.router,
     routes_files.router,
     routes_addresses.router,
+    static_files.router,
+    store_pages.router,
+    token_pages.router,
 )
 # What starts and ends together with the service, in this order.
 LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = ()

@@ -1,0 +1,1 @@
+"""Pages of the service for people: stores, jobs and tokens, rendered on the server."""

@@ -1,0 +1,97 @@
+"""Render pages from templates, and answer errors with a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+
+from hsifeat import formatting
+from hsifeat.errors import HsifeatError
+from hsifeat.formatting import printable
+from hsifeat.service.pages.static_files import static_version
+from hsifeat.service.problems import ProblemError
+from hsifeat.service.service import service_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+# Scripts and styles come from the service only. Images of maps are drawn on a canvas, which needs no address.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment of the templates, which escape every value."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    templates = Environment(
+        loader=PackageLoader("hsifeat.service.pages", "templates"),
+        autoescape=True,
+        finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters.update(
+        size=formatting.format_bytes,
+        duration=formatting.format_duration,
+        pretty_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
+    )
+    return templates
+
+
+def render(request: Request, template: str, status: int = 200, **content: Any) -> HTMLResponse:
+    """Return a page.
+
+    Parameters
+    ----------
+    request : Request
+        The request that the page answers.
+    template : str
+        File name of the template.
+    status : int
+        HTTP status.
+    **content
+        Values that the template uses. ``root`` (path prefix of the service), ``static`` (path of the static files) and
+        ``caller`` are always there.
+    """
+    root = service_of(request).config.root_path
+    caller = getattr(request.state, "caller", None)
+    text = environment().get_template(template).render(
+        root=root, static=f"{root}/static/{static_version()}", caller=caller, **content
+    )  # fmt: skip
+    return HTMLResponse(text, status, {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"})
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages: a form to sign in for callers without a token, else the message of the error."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of the route, which answers errors with pages."""
+        handler = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except HsifeatError as error:
+                status = error.status if isinstance(error, ProblemError) else 422
+                if status == HTTPStatus.UNAUTHORIZED:
+                    target = request.scope["path"].removeprefix(service_of(request).config.root_path)
+                    return render(request, "sign_in.html.j2", status, target=target)
+                message = str(error)
+            except RequestValidationError:
+                status, message = 404, "there is no such page"
+            return render(request, "error.html.j2", status, message=message, title=HTTPStatus(status).phrase)
+
+        return answer

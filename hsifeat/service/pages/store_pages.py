@@ -1,0 +1,113 @@
+"""Pages of stores: the list with a search, and one page for each store."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from hsifeat.cache.catalogue import DAMAGE_ERRORS
+from hsifeat.cache.usage import store_bytes
+from hsifeat.service.pages.pictures import plane_picture, scene_picture
+from hsifeat.service.pages.rendering import PageRoute, render
+from hsifeat.service.problems import ProblemError
+from hsifeat.service.rights import Reader
+from hsifeat.service.service import service_of
+from hsifeat.service.store_index import ServedStore
+from hsifeat.service.store_models import PlaneInfo, StoreSummary, details_of, summary_of
+from hsifeat.store.location import LocalLocation
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$")]
+_ROWS_PER_PAGE = 60
+_KEPT = {"Cache-Control": "private, max-age=3600"}
+
+
+# Routes without `async` run in threads, because they read files.
+@router.get("/")
+def stores_page(
+    request: Request,
+    _caller: Reader,
+    search: Annotated[str, Query(max_length=200)] = "",
+    page: Annotated[int, Query(ge=0, lt=10**6)] = 0,
+) -> HTMLResponse:
+    """List the stores."""
+    words = search.lower().split()
+    found = [(store, one) for store, one in _summaries(request) if _matches(one, words)]
+    shown = found[page * _ROWS_PER_PAGE : (page + 1) * _ROWS_PER_PAGE]
+    rows = [{"summary": summary, "size_bytes": _size_bytes(store)} for store, summary in shown]
+    following = page + 1 if len(found) > (page + 1) * _ROWS_PER_PAGE else None
+    return render(request, "stores.html.j2", rows=rows, total=len(found), search=search, following=following)
+
+
+@router.get("/pages/stores/{key}")
+def store_page(request: Request, _caller: Reader, key: Key) -> HTMLResponse:
+    """Show a store: its scene, planes, label maps and recipe."""
+    index = service_of(request).stores
+    store = index.find(key)
+    features = index.features(store)
+    details = details_of(store, features)
+    nm = details.facts.wavelengths_nm
+    georeference = features.georeference
+    grid: dict[str, dict[int, PlaneInfo]] = {}
+    for plane in details.plane_list:
+        grid.setdefault(plane.layer, {})[plane.t] = plane
+    scene = details.recipe.get("scene")
+    return render(
+        request,
+        "store.html.j2",
+        details=details,
+        size_bytes=_size_bytes(store),
+        wavelengths=f"{min(nm):.0f} to {max(nm):.0f}" if nm else "",
+        crs=georeference.crs_name if georeference and georeference.crs else "",
+        steps=sorted({plane.t for plane in details.plane_list}),
+        grid=grid,
+        siblings=[
+            one for other, one in _summaries(request) if other.key != store.key and _scene(request, other) == scene
+        ],
+        address=str(request.base_url),
+    )
+
+
+@router.get("/pages/stores/{key}/scene.png")
+def scene_image(request: Request, _caller: Reader, key: Key) -> Response:
+    """Return the picture of a scene."""
+    index = service_of(request).stores
+    return Response(scene_picture(index.features(index.find(key))), media_type="image/png", headers=_KEPT)
+
+
+@router.get("/pages/stores/{key}/plane.png")
+def plane_image(request: Request, _caller: Reader, key: Key, plane: Annotated[str, Query(max_length=200)]) -> Response:
+    """Return the picture of a plane."""
+    index = service_of(request).stores
+    features = index.features(index.find(key))
+    spec = next((known for known in features.planes if str(known.id) == plane), None)
+    if spec is None:
+        raise ProblemError(404, f"{features.name} has no complete plane {plane}")
+    return Response(plane_picture(features, spec), media_type="image/png", headers=_KEPT)
+
+
+def _summaries(request: Request) -> list[tuple[ServedStore, StoreSummary]]:
+    """Return the intact stores, sorted by scene and name."""
+    index = service_of(request).stores
+    found = []
+    for store in index.stores():
+        try:
+            found.append((store, summary_of(store, index.features(store))))
+        except DAMAGE_ERRORS:  # The list of the interface logs it.
+            continue
+    return sorted(found, key=lambda entry: (entry[1].scene, entry[1].name, entry[1].key))
+
+
+def _matches(summary: StoreSummary, words: list[str]) -> bool:
+    text = f"{summary.name} {summary.scene} {summary.backbone} {summary.key}".lower()
+    return all(word in text for word in words)
+
+
+def _scene(request: Request, store: ServedStore) -> Any:
+    return service_of(request).stores.features(store).recipe.get("scene")
+
+
+def _size_bytes(store: ServedStore) -> int | None:
+    return store_bytes(store.location, store.key) if isinstance(store.location, LocalLocation) else None

@@ -1,0 +1,118 @@
+"""Pages of the service: what they show, to whom, and that no name becomes markup."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hsifeat.service.pages.pictures import stretch
+
+
+@pytest.fixture
+def browser_client(service, reader):
+    reader.headers.pop("Authorization")
+    reader.get("/login", params={"token": service.tokens["read"]})
+    return reader
+
+
+def test_a_stranger_is_asked_for_a_token(anyone):
+    answer = anyone.get("/")
+    assert answer.status_code == 401
+    assert '<input type="password" name="token"' in answer.text
+    assert "small" not in answer.text
+
+
+def test_a_cookie_opens_the_pages(browser_client):
+    answer = browser_client.get("/")
+    assert answer.status_code == 200
+    assert "75 \N{MULTIPLICATION SIGN} 53 pixels, 12 bands" in answer.text
+
+
+def test_stores_are_searched(reader, service):
+    assert service.key in reader.get("/", params={"search": "SMALL"}).text
+    answer = reader.get("/", params={"search": '<script>"'})
+    assert service.key not in answer.text
+    assert "&lt;script&gt;&#34;" in answer.text
+    assert "<script>" not in re.sub(r"<script src=.*?>", "", answer.text)
+
+
+def test_a_store_shows_its_planes_and_its_scene(reader, service):
+    text = reader.get(f"/pages/stores/{service.key}").text
+    assert text.count("plane.png?plane=") == 8
+    for path, shape in (("scene.png", (75, 53, 4)), ("plane.png?plane=t0/up_blocks.2", (75, 53, 3))):
+        answer = reader.get(f"/pages/stores/{service.key}/{path}")
+        assert answer.headers["content-type"] == "image/png"
+        image = np.asarray(Image.open(io.BytesIO(answer.content)))
+        assert image.shape == shape
+        assert image[..., :3].std() > 10, "the picture has contrast"
+
+
+def test_a_picture_of_a_plane_shows_its_principal_components(reader, service):
+    from sklearn.decomposition import PCA
+
+    from hsifeat import Window, open_features
+
+    features = open_features(service.path)
+    values = features.read(Window(0, 0, 75, 53), ["t0/up_blocks.2"]).reshape(75 * 53, -1)
+    expected = PCA(3).fit_transform(values.astype(float))
+    answer = reader.get(f"/pages/stores/{service.key}/plane.png?plane=t0/up_blocks.2")
+    shown = np.asarray(Image.open(io.BytesIO(answer.content))).reshape(-1, 3)
+    for channel in range(3):
+        assert abs(np.corrcoef(shown[:, channel], expected[:, channel])[0, 1]) > 0.95
+
+
+def test_stretch_is_linear_between_its_ends():
+    assert stretch(
+        np.array([[0.0], [1.0], [3.0], [9.0], [np.nan]]), np.array([1.0]), np.array([5.0])
+    ).ravel().tolist() == [0, 0, 128, 255, 0]
+
+
+@pytest.mark.parametrize(
+    "path", ["/pages/stores/0000000000000000", "/pages/stores/..%2f..", "/pages/stores/{key}/plane.png?plane=t9/none"]
+)
+def test_what_does_not_exist_is_not_found(reader, service, path):
+    answer = reader.get(path.format(key=service.key))
+    assert answer.status_code == 404
+    assert "Traceback" not in answer.text
+
+
+def test_only_scripts_of_the_service_run(reader):
+    policy = reader.get("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "script-src 'self';" in policy
+
+
+def test_static_files_are_kept_under_their_version_only(anyone, reader):
+    address = re.search(r'href="(/static/[^"]*pages\.css)"', reader.get("/").text)[1]
+    assert "immutable" in anyone.get(address).headers["cache-control"]
+    assert anyone.get("/static/old/pages.css").headers["cache-control"] == "no-cache"
+    for path in ("/static/x/%2e%2e/app.py", "/static/x/vendor/leaflet/LICENSE"):
+        assert anyone.get(path).status_code == 404
+
+
+def test_tokens_are_for_those_who_administer(service, reader):
+    assert reader.get("/pages/tokens").status_code == 403
+    headers = {"Authorization": f"Bearer {service.tokens['admin']}"}
+    form = {"name": "grace", "right": "write", "days": "3"}
+    text = reader.post("/pages/tokens", data=form, headers=headers).text
+    token = re.search(r'value="(hsf_[\w-]+)"', text)[1]
+    caller = service.token_file.caller_of_token(token)
+    assert (caller.name, caller.right) == ("grace", "write")
+    assert reader.post("/pages/tokens", data=form).status_code == 403
+    answer = reader.post(f"/pages/tokens/{caller.token_id}/revoke", headers=headers)
+    assert answer.headers["location"] == "/pages/tokens"
+    assert service.token_file.caller_of_token(token) is None
+
+
+def test_a_form_of_another_site_changes_nothing(service, reader):
+    reader.headers.pop("Authorization")
+    reader.get("/login", params={"token": service.tokens["admin"]})
+    before = service.token_file.path.read_bytes()
+    answer = reader.post(
+        "/pages/tokens", data={"name": "eve", "right": "admin"}, headers={"Sec-Fetch-Site": "cross-site"}
+    )
+    assert answer.status_code == 401
+    assert service.token_file.path.read_bytes() == before
