@@ -76,12 +76,12 @@ def _run_command() -> int:
 def _call_app(arguments: list[str]) -> object:
     """Run a command and return its status. If memory runs out, in whichever library, raise `OutOfMemoryError`."""
     from hsifeat.commands.app import app
-    from hsifeat.errors import raise_out_of_memory
+    from hsifeat.errors import raise_resource_error
 
     try:
         return app(arguments, standalone_mode=False)
     except Exception as error:
-        raise_out_of_memory(error)
+        raise_resource_error(error)
         raise
 
 

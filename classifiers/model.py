@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from classifiers.heads.base import Head
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.model_card import ModelCard
 from classifiers.persistence import load_head, save_head
+from classifiers.recipe_text import difference_text, feature_kinds, kinds_advice, kinds_text
 from classifiers.smoothing import parse_smoothing
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError
@@ -149,23 +149,15 @@ class Model:
                 )
 
     def _check_recipe(self, features: Features) -> None:
-        trained_stores, stores = _store_count(self.recipe), _store_count(features.recipe)
-        if trained_stores != stores:
+        trained, kinds = feature_kinds(self.recipe), feature_kinds(features.recipe)
+        if trained != kinds:
             raise HeadError(
-                f"this head was trained on {trained_stores} store(s) side by side; found {stores}: give the same "
-                "number of stores, in the same order"
+                f"this head was trained on {kinds_text(trained)}; {features.name} has {kinds_text(kinds)}: {kinds_advice(trained)}"
             )
-        differences = features.differences(self.recipe)
-        if differences:
-            fields = ", ".join(
-                f"{field}: {str(value)[:20]} here, {str(trained)[:20]} in training"
-                for field, value, trained in differences[:_MAX_LISTED]
-            )
-            unlisted = len(differences) - _MAX_LISTED
-            more = f" and {unlisted} more" if unlisted > 0 else ""
+        if differences := features.differences(self.recipe):
             raise HeadError(
-                f"the planes of {features.name} have another recipe than those this head was trained on: {fields}{more}; "
-                "extract the scene with --like the store of the training scene"
+                f"the planes of {features.name} have another recipe than those this head was trained on: "
+                f"{difference_text(differences, 'here', 'in training')}; extract the scene with --like the store of the training scene"
             )
 
     def _check_planes(self, features: Features) -> None:
@@ -237,14 +229,6 @@ def load_model(folder: Path) -> Model:
         raise HeadError(
             f"{folder} holds no model that hsifeat fit wrote ({error}): it can't be used on a store; fit one with --out"
         ) from error
-
-
-def _store_count(recipe: Mapping[str, Any]) -> int:
-    """Return the number of stores that a recipe describes.
-
-    The recipe of `StackedFeatures` describes several stores.
-    """
-    return len(recipe.get("stores", [recipe]))
 
 
 def _plane_id(group: ColumnGroup) -> PlaneId:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from classifiers.recipe_text import difference_text
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
 
 # Rows between the label maps of two scenes. They exceed the buffer of any split, which keeps the scenes independent.
 GAP_PX = 1024
-_MAX_LISTED = 5
 
 
 def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: bool) -> None:
@@ -35,10 +35,7 @@ def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: boo
     for other in stores[1:]:
         differences = other.differences(first.recipe) if planes else []
         if differences:
-            fields = ", ".join(
-                f"{field}: {str(value)[:20]} in {other.name}, {str(expected)[:20]} in {first.name}"
-                for field, value, expected in differences[:_MAX_LISTED]
-            )
+            fields = difference_text(differences, f"in {other.name}", f"in {first.name}")
             raise StoreError(
                 f"the planes of {other.name} have another recipe than those of {first.name}: {fields}; extract one scene "
                 "with --like the other's store"

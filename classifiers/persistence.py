@@ -28,7 +28,7 @@ from classifiers.heads.registry import make_head, registered_name
 from classifiers.layout import Layout
 from classifiers.restored_head import check_restored
 from classifiers.state_file import read_state, write_state
-from hsifeat.errors import HeadError, error_summary, raise_out_of_memory
+from hsifeat.errors import HeadError, error_summary, raise_resource_error
 from hsifeat.files import delete_leftovers, disk_errors, temporary_path
 from hsifeat.seals import SealError, open_json, seal_json
 
@@ -151,7 +151,7 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
             raise ValueError(f"the classes differ from those in {MANIFEST}")  # noqa: TRY301  # reported below
         check_restored(head)
     except Exception as error:  # libraries raise errors of many classes for hostile numbers
-        raise_out_of_memory(error)
+        raise_resource_error(error)
         raise HeadError(
             f"{folder} holds a state that fitting can't produce: {error_summary(error)}; don't trust this model"
         ) from error
@@ -228,6 +228,7 @@ def _read_checked(path: Path, digest: str | None) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
+        raise_resource_error(error)
         raise HeadError(
             f"{path} is missing or can't be read ({error.strerror}); copy the whole folder or save the model again"
         ) from error

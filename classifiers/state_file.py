@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hsifeat.errors import HeadError, error_summary, raise_out_of_memory
+from hsifeat.errors import HeadError, error_summary, raise_resource_error
 
 # Types of plain values that every head may hold.
 _PLAIN = {"dict", "list", "tuple", "str", "int", "float", "bool", "NoneType"}
@@ -76,6 +76,7 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
     try:
         foreign = _foreign_types(content, allowed)
     except Exception as error:  # a damaged file raises errors of many classes
+        raise_resource_error(error)
         raise HeadError(f"{path} can't be read as a skops file: {error_summary(error)}; fit the model again") from error
     if foreign:
         raise HeadError(f"{path} contains types that no head uses: {', '.join(foreign)}; don't trust this model")
@@ -84,7 +85,7 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
             warnings.simplefilter("ignore")  # a foreign version of scikit-learn is reported by the checks of the head
             state = skops.io.loads(content, trusted=sorted(allowed))
     except Exception as error:  # as above
-        raise_out_of_memory(error)
+        raise_resource_error(error)
         raise HeadError(f"{path} can't be restored: {error_summary(error)}; fit the model again") from error
     if not isinstance(state, dict):
         raise HeadError(f"{path} holds a {type(state).__name__}, not the state of a head")

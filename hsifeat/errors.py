@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import shlex
 from collections.abc import Iterable
 
 # Maximum number of allowed names in a message; a longer list is abbreviated.
 _MAX_NAMES = 12
+_DENIALS = (errno.EACCES, errno.EPERM)
 # Parts of the messages of Python, torch and CUDA when memory or threads run out.
 _MEMORY_SIGNS = (
     "can't start new thread",
@@ -122,13 +124,22 @@ class OutOfMemoryError(HsifeatError, MemoryError):
     """
 
 
-def raise_out_of_memory(error: BaseException) -> None:
-    """Raise `OutOfMemoryError` if an error of another library means that memory, or the number of threads, ran out.
+def raise_resource_error(error: BaseException) -> None:
+    """Raise an `HsifeatError` if an error of another library means a lack of memory, threads or permissions.
 
-    Handlers that report damaged files call this function first, because a lack of memory is no damage.
+    Handlers that report damaged files call this function first, because none of these is damage.
 
-    >>> raise_out_of_memory(ValueError("checksums do not match"))
-    >>> raise_out_of_memory(MemoryError())
+    Raises
+    ------
+    OutOfMemoryError
+        The memory or the number of threads ran out.
+    StoreError
+        The operating system denies access to a file.
+
+    Examples
+    --------
+    >>> raise_resource_error(ValueError("checksums do not match"))
+    >>> raise_resource_error(MemoryError())
     Traceback (most recent call last):
     hsifeat.errors.OutOfMemoryError: memory ran out: use fewer --jobs, a smaller --batch, or fewer planes, or close other programs
     """
@@ -141,6 +152,15 @@ def raise_out_of_memory(error: BaseException) -> None:
         detail = f" ({error_summary(error)})" if text else ""
         raise OutOfMemoryError(
             f"memory ran out{detail}: use fewer --jobs, a smaller --batch, or fewer planes, or close other programs"
+        ) from error
+    if (
+        isinstance(error, PermissionError)
+        or getattr(error, "errno", None) in _DENIALS
+        or os.strerror(errno.EACCES) in text
+    ):
+        place = getattr(error, "filename", None) or error_summary(error)
+        raise StoreError(
+            f"permission denied: {place}: ask the owner of the file for access, or name another place"
         ) from error
 
 

@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-from hsifeat.errors import HsifeatError, StoreError, raise_out_of_memory
+from hsifeat.errors import HsifeatError, StoreError, raise_resource_error
 
 # Names of `temporary_path`; a model or a store is removed under such a name, too.
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{8}\.(part|new|old|removed)")
+# NumPy, torch, GDAL and HDF5 raise errors without a number when the disk is full.
+_DISK_FULL = re.compile(
+    r"^\d+ requested and \d+ written$|enforce fail at inline|No space left on device|Disk quota exceeded"
+)
 _swept: set[tuple[int, Path]] = set()
 
 
@@ -101,20 +106,29 @@ def disk_errors(path: Path) -> Iterator[None]:
     except HsifeatError:
         raise
     except (OSError, RuntimeError) as error:
-        raise_out_of_memory(error)
-        # torch.save raises a RuntimeError when the disk is full.
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "enforce fail at inline" in str(error)
-        if full:
+        raise_resource_error(error)
+        if is_disk_full(error):
             raise StoreError(
                 f"the disk of {path} is full; finished work is kept: free some space and run the command again"
             ) from error
-        if isinstance(error, PermissionError):
-            raise StoreError(
-                f"permission denied: {error.filename or path}: ask its owner for access, or name another place"
-            ) from error
         if isinstance(error, OSError):
-            raise StoreError(f"{path} can't be written: {error.strerror or error}") from error
+            raise StoreError(f"{path} can't be used: {error.strerror or error}") from error
         raise
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error means that a disk or a quota is full, in whichever library it occurred."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(_DISK_FULL.search(str(error)))
+
+
+@contextmanager
+def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
+    """Open a safetensors file for reading, as a `safetensors.safe_open` object of ``numpy`` or ``pt``."""
+    from safetensors import safe_open
+
+    path.open("rb").close()  # safetensors reports a denied permission as a missing file
+    with safe_open(path, framework=framework) as file:
+        yield file
 
 
 def cache_folder() -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, raise_resource_error
 
 _KEY = "seal"
 _MARK = b"\nhsifeat seal "
@@ -56,6 +56,8 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     ------
     SealError
         The file is missing, can't be read, has no seal, or its seal does not match.
+    StoreError
+        The operating system denies access to the file.
 
     Examples
     --------
@@ -76,6 +78,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
             digest = _digest(file, name, max(size, 0))
             matches = file.read() == _MARK + digest.encode() + b"\n"
     except OSError as error:
+        raise_resource_error(error)
         raise _seal_error(f"{path} can't be read ({error.strerror or error})", advice) from error
     if not matches:
         raise _seal_error(f"{path} is damaged, or is another file under this name", advice)
@@ -132,10 +135,13 @@ def open_json(path: Path, name: str, *, advice: str = "", required: bool = True)
     ------
     SealError
         The file can't be read, is no JSON object, has no seal, or its seal does not match.
+    StoreError
+        The operating system denies access to the file.
     """
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
+        raise_resource_error(error)
         raise _seal_error(f"{path} can't be read ({error.strerror or error})", advice) from error
     except (ValueError, RecursionError) as error:
         raise _seal_error(f"{path} is damaged ({error})", advice) from error

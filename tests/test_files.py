@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from hsifeat import files
@@ -49,10 +50,33 @@ def test_modes_follow_the_umask(tmp_path, mask, write):
 
 def test_a_denied_permission_is_said():
     with (
-        pytest.raises(StoreError, match="permission denied: /secret/file: ask its owner for access"),
+        pytest.raises(StoreError, match="permission denied: /secret/file: ask the owner of the file for access"),
         disk_errors(Path("/x")),
     ):
         raise PermissionError(13, "Permission denied", "/secret/file")
+
+
+def save_torch(file):
+    torch.save({"a": torch.zeros(9)}, file)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda file: np.save(file, np.zeros(9999)),
+        np.zeros(9999).tofile,
+        save_torch,
+        lambda file: os.write(file.fileno(), b"x"),
+    ],
+    ids=["np.save", "tofile", "torch.save", "os.write"],
+)
+def test_a_full_disk_is_told_as_such_by_every_library(write):
+    with (
+        pytest.raises(StoreError, match="the disk of /x is full; finished work is kept: free some space"),
+        disk_errors(Path("/x")),
+        Path("/dev/full").open("r+b", buffering=0) as full,
+    ):
+        write(full)
 
 
 DEAD = 2**22 + 7  # larger than any process number

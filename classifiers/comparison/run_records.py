@@ -40,7 +40,7 @@ from classifiers.layout import Layout
 from classifiers.metrics import CLASS_METRICS, METRICS
 from classifiers.reduction import SAMPLE_PIXELS, Reduction
 from classifiers.splits import SplitDraw
-from hsifeat.errors import HeadError, StoreError
+from hsifeat.errors import HeadError, StoreError, raise_resource_error
 from hsifeat.files import atomic_write, write_file
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Labels
@@ -265,6 +265,7 @@ class RunRecords:
         except SealError as error:
             raise StoreError(str(error)) from error
         except (OSError, ValueError, EOFError, LookupError, BadZipFile) as error:
+            raise_resource_error(error)
             raise StoreError(f"{file} can't be read ({error}): {_ADVICE}") from error
 
     def _check(self, file: Path, advice: str = "") -> None:

@@ -8,7 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from hsifeat.errors import BackboneError, error_summary
+from hsifeat.errors import BackboneError, error_summary, raise_resource_error
 
 # Bounds of the settings of a network, far above those of any published network.
 _LARGEST_NUMBER, _MAX_LAYERS, _MAX_LEVELS = 2**24, 256, 64
@@ -45,6 +45,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
+        raise_resource_error(error)
         raise BackboneError(f"{path} can't be read: {error}") from error
     if not isinstance(content, dict):
         raise BackboneError(f"{path} is not a JSON object")

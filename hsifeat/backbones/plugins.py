@@ -19,7 +19,7 @@ from typing import Any
 
 from hsifeat.backbones.options import BackboneOptions
 from hsifeat.backbones.protocol import Backbone, FeatureSource
-from hsifeat.errors import BackboneError, error_summary
+from hsifeat.errors import BackboneError, HsifeatError, error_summary
 
 GROUP = "hsifeat.backbones"
 _ABSENT = object()
@@ -156,7 +156,7 @@ def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions,
     accepted = accepted_options(plugin.open, options, name)
     try:
         return plugin.open(argument, **accepted)
-    except BackboneError:
+    except HsifeatError:
         raise
     except Exception as error:  # another package's code may raise anything
         raise BackboneError(f"the backbone {name} can't be opened: {error_summary(error)}") from error

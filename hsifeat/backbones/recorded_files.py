@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from hsifeat.errors import BackboneError
+from hsifeat.errors import BackboneError, raise_resource_error
 from hsifeat.seals import SealError, file_digest, open_json
 
 RECORD = "training.json"
@@ -60,6 +60,7 @@ class RecordedFiles:
         try:
             matches = file_digest(file, name) == self._digests[name]
         except OSError as error:
+            raise_resource_error(error)
             raise BackboneError(f"{file} can't be read ({error.strerror or error}): {_ADVICE}") from error
         if not matches:
             raise BackboneError(

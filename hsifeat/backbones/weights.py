@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.errors import BackboneError, error_summary, raise_out_of_memory
+from hsifeat.errors import BackboneError, error_summary, raise_resource_error
+from hsifeat.files import open_safetensors
 
 if TYPE_CHECKING:
     import torch
@@ -54,13 +55,11 @@ def digest_files(paths: Iterable[Path]) -> str:
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import safe_open
-
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_safetensors(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # damaged files raise errors of many classes
-        raise_out_of_memory(error)
+        raise_resource_error(error)
         raise BackboneError(f"{path} can't be read and may be truncated: {error_summary(error)}") from error
 
 
@@ -89,6 +88,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of old pickles at length
+            path.open("rb").close()  # torch reports a denied permission as a missing file
             content = torch.load(path, map_location=device, weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise BackboneError(
@@ -96,7 +96,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
             "only the network's state dict"
         ) from error
     except Exception as error:  # damaged files raise long errors of many classes
-        raise_out_of_memory(error)
+        raise_resource_error(error)
         raise BackboneError(
             f"{path} can't be read and may be truncated or contain more than tensors: {error_summary(error)}"
         ) from error
@@ -134,7 +134,7 @@ def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> 
     try:
         network: torch.nn.Module = network_class.from_config(config)
     except Exception as error:  # inconsistent settings raise errors of many classes
-        raise_out_of_memory(error)
+        raise_resource_error(error)
         raise BackboneError(f"{file} does not describe a {network_class.__name__}: {error_summary(error)}") from error
     return network
 
@@ -169,7 +169,7 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: 
             **options,
         )
     except Exception as error:  # tensors of other shapes, or inconsistent settings
-        raise_out_of_memory(error)
+        raise_resource_error(error)
         raise BackboneError(f"{file} does not fit its config.json: {error_summary(error)}") from error
     faults = {fault: keys for fault, keys in loading.items() if keys}
     if faults:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsifeat.errors import HsifeatError, StoreError, raise_out_of_memory, shell_command
+from hsifeat.errors import HsifeatError, StoreError, raise_resource_error, shell_command
 from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.store import Store
@@ -42,7 +42,7 @@ class _NamedErrors:
         except HsifeatError:
             raise
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
-            raise_out_of_memory(error)
+            raise_resource_error(error)
             store: Any = self._array.store_path.store
             sides = self._array.shards or self._array.chunks
             starts = [part.start or 0 if isinstance(part, slice) else int(part) for part in key]

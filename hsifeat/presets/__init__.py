@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hsifeat.base_config import BaseConfig, Names
-from hsifeat.errors import HsifeatError, error_summary, suggest_names
+from hsifeat.errors import HsifeatError, error_summary, raise_resource_error, suggest_names
 
 
 class Preset(BaseConfig):
@@ -71,6 +71,7 @@ def open_preset(source: str | Path) -> Preset:
         try:
             content = Path(source).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            raise_resource_error(error)
             raise HsifeatError(f"the preset {source} can't be read: {error}") from error
     elif text in preset_names():
         content = (files(__name__) / f"{text}.toml").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import PretrainingError
+from hsifeat.errors import PretrainingError, raise_resource_error
 from hsifeat.files import atomic_write
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 from hsifeat.seals import SealError, check_seal, seal_file
@@ -76,6 +76,7 @@ class _TarArchive:
                     if member.isfile() and (file := archive.extractfile(member)) is not None:
                         yield member.name.removeprefix("./"), file
         except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            raise_resource_error(error)
             raise PretrainingError(f"{self.path} can't be read to its end ({error}): download it again") from error
 
 
@@ -149,6 +150,7 @@ def _open_source(path: Path) -> _ImageSource:
     try:
         archive = tarfile.is_tarfile(path)
     except (OSError, EOFError) as error:
+        raise_resource_error(error)
         raise PretrainingError(f"{path} can't be read: {error}") from error
     if not archive:
         raise PretrainingError(f"{path} is not a tar archive: name a folder of image files, or a tar archive of them")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.backbones.locked_imports import load_diffusers
-from hsifeat.errors import PretrainingError, error_summary, raise_out_of_memory
+from hsifeat.errors import PretrainingError, error_summary, raise_resource_error
 from hsifeat.pretraining.batches import Batch, Sampler, Stream, make_generator
 from hsifeat.pretraining.evaluation import held_out_losses
 from hsifeat.pretraining.network_specs import NetworkSpec
@@ -261,7 +261,7 @@ class Trainer:
             self.held_out = {step: losses.tolist() for step, losses in state["held_out"].items()}
             self.seconds = state["seconds"]
         except Exception as error:
-            raise_out_of_memory(error)
+            raise_resource_error(error)
             raise PretrainingError(f"{path} is not a checkpoint of this network: delete it to start again") from error
         self._unfetched.clear()
 

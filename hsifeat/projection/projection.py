@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import ProjectionError, error_summary
-from hsifeat.files import follow_umask
+from hsifeat.errors import ProjectionError, error_summary, raise_resource_error
+from hsifeat.files import follow_umask, open_safetensors
 from hsifeat.projection.image import SpectralImage
 
 
@@ -132,10 +132,8 @@ class Projection:
         ProjectionError
             The file is missing, damaged, or not a saved projection.
         """
-        from safetensors import safe_open
-
         try:
-            with safe_open(path, framework="numpy") as file:
+            with open_safetensors(path, "numpy") as file:
                 metadata = file.metadata() or {}
                 weights, offset = file.get_tensor("weights"), file.get_tensor("offset")
                 gamma = float(metadata.get("gamma", 1))
@@ -145,4 +143,5 @@ class Projection:
                     raise ValueError("the numbers are not finite float32 values")  # noqa: TRY301
                 return cls(metadata["spec"], weights, offset, metadata["clip"] == "1", gamma)
         except Exception as error:  # damaged files raise errors of many classes
+            raise_resource_error(error)
             raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error_summary(error)}") from error

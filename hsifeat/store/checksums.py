@@ -20,7 +20,7 @@ from zarr.storage import WrapperStore
 
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.store import timings
-from hsifeat.store.keys import is_checksum_key
+from hsifeat.store.keys import PROGRESS, is_checksum_key
 from hsifeat.store.layout import DIGEST_BYTES
 from hsifeat.store.shard_tags import TAG_BYTES, shard_tags, split_tags
 
@@ -246,8 +246,11 @@ class ChecksumWriter(ChecksumReader):
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a file unless it exists and has a checksum.
 
-        A file without a checksum comes from a process that was killed, and is overwritten.
+        A file without a checksum comes from a process that was killed, and is overwritten. zarr would also make groups of
+        the folders above an array of progress records. Without them, readers that walk the tree skip the records.
         """
+        if key.startswith("progress/") and PROGRESS.fullmatch(key) is None:
+            return
         if key not in self.checksums or not await self.exists(key):
             await self.set(key, value)
 

@@ -70,8 +70,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
         location.put(checksums.ROOT, unfinished)
         group = zarr.open_group(ChecksumWriter(location.zarr(writable=True), location, files), mode="r+", zarr_format=3)
         _write_scene(group, manifest, scene)
-        for name in ("planes", "progress"):
-            group.create_group(name)
+        group.create_group("planes")
         root = _root_metadata({"hsifeat": manifest.model_dump(mode="json")})
         checksums.write(location, {**files, checksums.ROOT: checksums.checksum(root)})
         location.put(checksums.COPY_OF[checksums.ROOT], root)

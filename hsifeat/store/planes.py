@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError, raise_out_of_memory, shell_command
+from hsifeat.errors import StoreError, raise_resource_error, shell_command
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.keys import PLANE, plane_of, shard_key
 from hsifeat.store.layout import (
@@ -172,7 +172,7 @@ class Planes:
         except StoreError:
             raise
         except (ValueError, RuntimeError, MemoryError) as error:
-            raise_out_of_memory(error)
+            raise_resource_error(error)
             raise StoreError(f"{location} is damaged in the plane {plane} ({error}): {advice}") from error
         # Planes contain no NaN, but the fill value is NaN. A NaN therefore means that a shard is missing.
         if np.isnan(values).any():

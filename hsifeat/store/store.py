@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError, raise_out_of_memory
+from hsifeat.errors import StoreError, raise_resource_error
 from hsifeat.store import timings
 from hsifeat.store.create import SceneArrays, create_store
 from hsifeat.store.label_maps import LabelMaps
@@ -251,7 +251,7 @@ class Store:
         except StoreError:
             raise
         except (ValueError, RuntimeError, MemoryError) as error:
-            raise_out_of_memory(error)
+            raise_resource_error(error)
             raise StoreError(
                 f"{self.location}: the scene is damaged ({error}): extract to another place with --out"
             ) from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import HsifeatError, StoreError, error_summary, raise_out_of_memory, shell_command
+from hsifeat.errors import HsifeatError, StoreError, error_summary, raise_resource_error, shell_command
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
 from hsifeat.store.create import is_unfinished
@@ -130,7 +130,7 @@ class StoreFiles:
         except HsifeatError:
             raise
         except Exception as error:  # damaged bytes raise errors of many classes
-            raise_out_of_memory(error)
+            raise_resource_error(error)
             raise StoreError(
                 f"{self.location}: {path} is damaged ({error_summary(error)}): {shell_command('cache', 'verify', self.location, '--repair')} shows "
                 "what can be restored"

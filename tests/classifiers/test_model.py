@@ -19,6 +19,7 @@ from hsifeat.errors import HeadError
 from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import open_stack
 from hsifeat.seals import seal_json
+from tests.helpers.context_stores import write_context_store
 
 SPLIT = "blocks:18+1:0.5"
 
@@ -87,14 +88,38 @@ def test_planes_of_another_recipe_are_refused_with_the_differing_fields(opened, 
         HeadError, match=r"planes of tiles have another recipe .*tiling\.tile_px: 16 here, 32 in training"
     ):
         model.check_store(opened["tiles"])
-    with pytest.raises(HeadError, match=r"planes of listed have another recipe .*: .*here, .* in training"):
+    with pytest.raises(
+        HeadError, match=r"planes of listed have another recipe .*: other tiling; extract the scene with"
+    ):
         model.check_store(opened["listed"])
     with pytest.raises(
         HeadError,
-        match=r"trained on 1 store\(s\) side by side; found 2: give the same number of stores, in the same order",
+        match="trained on planes of a diffusion model; .* has planes of a diffusion model from 2 stores: name a "
+        "store of such features$",
     ):
         model.check_store(open_stack([opened["small"], opened["tiles"]]))
     model.check_store(opened["other"])
+
+
+def test_features_of_another_kind_are_refused_in_one_sentence_without_fields(opened, model, tmp_path):
+    context = write_context_store(tmp_path / "c.zarr", opened["small"])
+    trained = fit_model(context, "lda", inputs="context")
+    with pytest.raises(HeadError) as error:
+        trained.check_store(opened["small"])
+    assert str(error.value) == (
+        "this head was trained on context features; small has planes of a diffusion model: name a store of such features; "
+        "hsifeat extract SCENE --backbone context makes context features"
+    )
+    both = fit_model(
+        open_stack([opened["small"], context]), "lda", inputs="context+planes", planes=["t0/mid_block", "*mean-5"]
+    )
+    with pytest.raises(
+        HeadError,
+        match="on planes of a diffusion model and context features; small has planes .*: name 2 stores of one scene",
+    ):
+        both.check_store(opened["small"])
+    with pytest.raises(HeadError, match="trained on planes of a diffusion model; .* has context features"):
+        model.check_store(context)
 
 
 def test_another_layout_is_refused(opened, model):
@@ -138,7 +163,9 @@ def test_a_model_of_two_stores_maps_from_two_stores(opened, stores, tmp_path):
     model.check_store(open_stack([opened["small"], stores / "tiles.zarr"]))
     with pytest.raises(HeadError, match=r"another recipe .*stores\.1\.tiling"):
         model.check_store(open_stack([opened["tiles"], opened["small"]]))
-    with pytest.raises(HeadError, match=r"trained on 2 store\(s\) side by side; found 1"):
+    with pytest.raises(
+        HeadError, match="small has planes of a diffusion model: name 2 stores of one scene in this order$"
+    ):
         model.check_store(opened["small"])
 
 

@@ -1,15 +1,24 @@
 """Commands that messages advise: typed as they stand, they do what the message says, for any path."""
 
+import ast
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from scipy.io import savemat
 
 import hsifeat
+from hsifeat.commands.app import app
 from hsifeat.errors import StoreError
+from hsifeat.scenes import Scene
 from tests.helpers.command_line import run_main
+from tests.helpers.small import small_cube, small_labels
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -45,3 +54,80 @@ def test_a_damaged_store_is_whole_after_the_advised_command(store, store_path, f
         assert advised(text)[:3] == ["cache", "verify", str(store)], text
     assert run_main(*advised(message)) == 0
     np.testing.assert_array_equal(values(store), values(store_path))
+
+
+@pytest.fixture(scope="module")
+def places(store_path, backbone_folder, model_folder, tmp_path_factory):
+    """Files and stores that the commands below name."""
+    folder = tmp_path_factory.mktemp("advice")
+    cube = small_cube(24, 20)
+    np.save(folder / "cube.npy", cube)
+    np.save(folder / "flat.npy", np.reshape(cube, (-1, 12)).T)
+    savemat(folder / "two.mat", {"first": cube, "second": cube[:, :10]})
+    np.save(folder / "roads.npy", (small_labels(24, 20) == 1).astype(np.uint8))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HSIFEAT_CACHE", str(folder / "cache"))
+        hsifeat.extract(Scene("bare", cube), backbone="context", layers=["mean-3"], out=folder / "bare.zarr")
+    made = {path.stem.upper(): path for path in folder.iterdir() if path.suffix}
+    return {"STORE": store_path, "BACKBONE": backbone_folder, "MODEL": model_folder, **made}
+
+
+CONTEXT = "extract CUBE --backbone context --layers mean-3"
+TINY = "extract CUBE --backbone BACKBONE --timesteps 0 --layers up_blocks.2 --tile 32 --halo 8"
+FOLLOWED = [
+    ("scenes show TWO", "choose one with --variable NAME", "scenes show TWO --variable second"),
+    ("scenes show CUBE --rows 24", "leave out --rows and --cols", "scenes show CUBE"),
+    ("scenes show FLAT", "--axes bands,pixels --rows N", "scenes show FLAT --axes bands,pixels --rows 24"),
+    ("scenes show FLAT --axes bands,pixels", "set --rows or --cols", "scenes show FLAT --axes bands,pixels --cols 20"),
+    ("scenes show CUBE --out CUBE", "choose another file with --out FILE.png", "scenes show CUBE --out OUT/cube.png"),
+    ("export BARE --out OUT/x.npy", "export all valid pixels with --all", "export BARE --all --out OUT/x.npy"),
+    ("export BARE --out OUT/x.npy", "add labels with hsifeat extract SCENE --labels FILE", f"{CONTEXT} --labels ROADS --out OUT/l.zarr"),
+    (f"{CONTEXT} --timesteps 5 --out OUT/s.zarr", "leave out --timesteps", f"{CONTEXT} --out OUT/s.zarr"),
+    (f"{TINY} --layers nope --out OUT/s.zarr", r"\(hsifeat layers BACKBONE lists all\)", "layers BACKBONE --all"),
+    (f"{TINY} --origin 3,3 --out OUT/s.zarr", "set --origin to multiples of 4, such as (?P<found>-?[0-9,-]+)", f"{TINY} --origin=FOUND --out OUT/s.zarr"),
+    (f"{TINY} --stitch whole --origin 0,0 --out OUT/s.zarr", "which has a single tile: leave it out", f"{TINY} --stitch whole --out OUT/s.zarr --dry-run"),
+    (f"{TINY} --out STORE", "name another store with --out", f"{TINY} --out OUT/s.zarr"),
+    (f"{TINY} --pixels truth --out OUT/s.zarr", "attach some with --labels FILE", f"{TINY} --labels ROADS --pixels roads --out OUT/s.zarr --dry-run"),
+    ("predict MODEL STORE --out OUT/m.jpg", r"\.png", "predict MODEL STORE --out OUT/m.png"),
+    ("predict MODEL STORE --probabilities --out OUT/m.png", r"write \.tif, \.npy or \.mat", "predict MODEL STORE --probabilities --out OUT/m.npy"),
+    ("predict MODEL BARE --out OUT/m.png", "hsifeat extract SCENE|predict a scene of the same sensor|lacks|has context", "predict MODEL STORE --out OUT/m.png"),
+    ("fit STORE --labels nope --head lda", "it holds: fields", "fit STORE --labels fields --head lda --inputs spectra"),
+    ("fit STORE --head lad", "nearest: lda", "fit STORE --head lda --inputs spectra"),
+    ("fit STORE --head lda --inputs spectre", "nearest: spectra", "fit STORE --head lda --inputs spectra"),
+    ("fit STORE --head lda --set C=1", "allowed: ", "fit STORE --head lda --inputs spectra --set shrinkage=0.5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "advice", "right"), FOLLOWED)
+def test_advice_can_be_followed(places, cli, tmp_path, monkeypatch, wrong, advice, right):
+    def run(command, found="", status=0):
+        words = {**places, "FOUND": found, "OUT": tmp_path}
+        return cli(
+            *(re.sub("[A-Z]{3,}", lambda match: str(words[match[0]]), word) for word in command.split(" ")),
+            status=status,
+        )
+
+    monkeypatch.chdir(tmp_path)
+    message = run(wrong, status=1)
+    match = re.search(advice, message)
+    assert match, message
+    run(right, match.groupdict().get("found", ""))
+
+
+def test_options_that_texts_name_exist():
+    """Every --option in a text of the code is one of the command line."""
+    named = {}
+    for file in (path for package in ("hsifeat", "classifiers") for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named |= dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][a-z-]+", node.value), file.name)
+    assert len(named) > 60
+    options = _options(typer.main.get_command(app))
+    unknown = {option: file for option, file in named.items() if option not in options}
+    # Examples of base_config, and marks of drawings and LaTeX.
+    assert unknown.keys() <= {"--yes", "--no", "--help", "--paper", "--rwrap"}
+
+
+def _options(command):
+    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return own.union(*(_options(sub) for sub in getattr(command, "commands", {}).values()))

@@ -32,7 +32,7 @@ def copy(store_path, tmp_path_factory):
         pytest.param(
             [
                 "checksums.copy.json", "planes/t0300/up_blocks.2/zarr.json", "planes/t0000/mid_block/zarr.json",
-                "planes/t0300/mid_block/c/0/0/0", "progress/zarr.json",
+                "planes/t0300/mid_block/c/0/0/0", "progress/t0000/mid_block/zarr.json",
             ],
             id="several",
         ),

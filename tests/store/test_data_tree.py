@@ -15,6 +15,9 @@ def test_a_store_opens_as_a_data_tree(store_path, features):
     plane = features.planes[0]
     values = tree[f"planes/{plane.id.path}"].values
     np.testing.assert_array_equal(values, np.asarray(zarr.open(store_path, mode="r")[f"planes/{plane.id.path}"][:]))
+    assert set(tree.children) == {"scene", "planes"}
+    walked = [path for path, _ in zarr.open_group(store_path, mode="r").members(max_depth=None)]
+    assert len(walked) > 10 and not any(path.startswith("progress") for path in walked)
 
 
 def test_every_array_names_its_dimensions(store_path):

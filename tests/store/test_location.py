@@ -48,5 +48,5 @@ def test_wrong_addresses_and_writes_are_refused(tmp_path):
     with pytest.raises(StoreError, match="a web address cannot be listed"):
         as_location("https://host/s.zarr").files()
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="can't be written"):
+    with pytest.raises(StoreError, match="can't be used"):
         as_location(tmp_path / "file" / "s.zarr").put("zarr.json", b"{}")

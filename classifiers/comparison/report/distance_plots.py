@@ -63,7 +63,7 @@ def distance_tables(ranking: Ranking) -> list[DistanceTable]:
         # All entries of a split have the same test pixels.
         tested = [at for at, score in enumerate(rows[0].bins) if score.test_pixels]
         bins = [rows[0].bins[at] for at in tested]
-        headline = leak_free_text(rows[0], ranked[0][1].test_pixels)
+        headline = leak_free_text(results, rows, ranked[0][1].test_pixels)
         tables.append(
             DistanceTable(
                 split=split.name,

@@ -11,7 +11,7 @@ from classifiers.comparison.results.distance_text import leak_free_text, verdict
 from classifiers.comparison.results.model import BenchResults, StoreSummary
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, RankedSplit, Ranking
 from classifiers.comparison.results.scores import EntrySummary
-from classifiers.comparison.results.summary_text import gap_text, leakage_text, percent, planned_tests
+from classifiers.comparison.results.summary_text import gap_text, percent, planned_tests
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 from hsifeat.formatting import format_bytes, format_duration
 
@@ -33,6 +33,8 @@ _FILL_IN = (
     "point. To carry over to ground without labels, only test pixels away from the labels count."
 )
 MAX_DOTS = 24
+# Number of splits whose leakage is listed; of more splits, the largest and the smallest one.
+_MAX_SPLITS = 4
 
 
 def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
@@ -50,8 +52,7 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
     findings += [("Carry over without leakage", text)] if (text := _without_leakage(ranking)) else []
     if gap := _gap(ranking):
         findings.append(("Gap between splits", gap))
-    leaks = [f"{split.name}: {leakage_text(split.geometry)}." for split in splits if split.geometry]
-    findings += [("Leakage", " ".join([*leaks, _TILE_CONTEXT]))] if leaks else []
+    findings += [("Leakage", leaks)] if (leaks := _leakage(splits)) else []
     findings += [("Cost", cost)] if (cost := _cost(ranking)) else []
     # The farther the test pixels lie from the training pixels, the more a split tells about ground without labels.
     disjoint_splits = sorted(
@@ -160,12 +161,26 @@ def _without_leakage(ranking: Ranking) -> str:
     by_key = {(one.entry, one.split): one for one in ranking.results.distances}
     texts = []
     for index, split in enumerate(ranking.splits):
-        row, summary = ranking.ranked(index)[0]
-        found = by_key.get((row.entry, split.name))
-        if found is not None and parse_split_question(split.name) == CARRY_OVER:
-            text = leak_free_text(found, summary.test_pixels)
+        ranked = ranking.ranked(index)
+        found = [by_key[row.entry, split.name] for row, _ in ranked if (row.entry, split.name) in by_key]
+        if found and parse_split_question(split.name) == CARRY_OVER:
+            text = leak_free_text(ranking.results, found, ranked[0][1].test_pixels)
             texts.append(f"{text[0].upper()}{text[1:]}.")
     return " ".join(texts)
+
+
+def _leakage(splits: Sequence[RankedSplit]) -> str:
+    """State the largest leakage of each split, over all inputs. The table of splits has the leakage of each input."""
+    shares = [(max(split.geometry.leakage.values()), split.name) for split in splits if split.geometry]
+    if not shares:
+        return ""
+    if len(shares) > _MAX_SPLITS:
+        shares = [max(shares), min(shares)]
+    listed = ", ".join(f"{100 * share:.1f}\u00a0% under {name}" for share, name in shares)
+    return (
+        f"Test pixels whose features depend on a training pixel, for the input that leaks most: {listed}; the table of splits "
+        f"lists every input. {_TILE_CONTEXT}"
+    )
 
 
 def _distances(splits: Sequence[RankedSplit]) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from classifiers.comparison.results.base_records import Estimate
 from classifiers.comparison.results.model import BenchResults
 from classifiers.comparison.results.scores import DistanceScore, EntryDistances
 from classifiers.distance_bins import DistanceBin
 from classifiers.splits import parse_split_question
+
+_SMALLER_FOOTPRINT = (
+    "to get one, also run --inputs spectra+window, or planes with a smaller --tile, under a split with a buffer"
+)
+_WHOLE_SCENE = "to get one, also run --inputs spectra+window, or a context store without the layers reconstruction-*, under a split with a buffer"
 
 
 def question_text(split: str, labels: str) -> str:
@@ -63,29 +70,48 @@ def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
     return " to ".join(f"{100 * end:{sign}.1f}" for end in estimate.interval)
 
 
-def leak_free_text(found: EntryDistances, test_pixels: float) -> str:
-    """Describe the accuracy of an entry on the test pixels whose features depend on no training pixel.
+def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test_pixels: float) -> str:
+    """Describe the accuracy of the best entry of a split on the test pixels whose features depend on no training pixel.
+
+    If there are no such pixels for this entry, the text states what its features depend on. It continues with the best
+    entry that has such pixels, or with the inputs that would have some.
 
     Parameters
     ----------
-    found : EntryDistances
-        Scores of the entry under a split.
+    results : BenchResults
+        Results of the benchmark.
+    ranked : sequence of EntryDistances
+        Scores of the entries under one split, the best entry first.
     test_pixels : float
         Number of all test pixels of the split, mean over seeds.
     """
-    score = found.leak_free
-    if score.oa is None:
-        return (
-            f"under {found.split}, the features of all test pixels depend on a training pixel for {found.entry}: there is no "
-            "score without leakage"
-        )
-    known, total = (f"{number:,.0f}" for number in (score.test_pixels, test_pixels))
+    best = ranked[0]
+    if best.leak_free.oa is not None:
+        return f"under {best.split}, {_leak_free_score(best, best.leak_free.oa, test_pixels)}"
+    footprints = next((split.footprints for split in results.splits if split.split == best.split), {})
+    footprint = footprints.get(best.entry.columns, "pixels around a pixel")
+    text = (
+        f"under {best.split}, there is no score without leakage for {best.entry}: its features depend on {footprint}, which "
+        "holds a training pixel for every test pixel"
+    )
+    for other in ranked:
+        if other.leak_free.oa is not None:
+            return f"{text}; {_leak_free_score(other, other.leak_free.oa, test_pixels)}"
+    return f"{text}; {_WHOLE_SCENE if 'whole scene' in footprint else _SMALLER_FOOTPRINT}"
+
+
+def _leak_free_score(found: EntryDistances, oa: Estimate, test_pixels: float) -> str:
+    known, total = (f"{number:,.0f}" for number in (found.leak_free.test_pixels, test_pixels))
     pixels = f"all {total}" if known == total else f"{known} of {total}"
-    text = f"under {found.split}, the features of {pixels} test pixels depend on no training pixel; {found.entry} classifies {100 * score.oa.mean:.1f} % of them correctly{_in_parentheses(interval_text(score.oa))}"
-    if score.gain is None:
+    text = (
+        f"the features of {pixels} test pixels depend on no training pixel; {found.entry} classifies {100 * oa.mean:.1f} % "
+        f"of them correctly{_in_parentheses(interval_text(oa))}"
+    )
+    gain = found.leak_free.gain
+    if gain is None:
         return text
-    gain = f"{100 * score.gain.mean:+.1f} points{_in_parentheses(interval_text(score.gain, signed=True))}"
-    return f"{text}, {gain} from spectra alone on the same pixels"
+    points = f"{100 * gain.mean:+.1f} points{_in_parentheses(interval_text(gain, signed=True))}"
+    return f"{text}, {points} from spectra alone on the same pixels"
 
 
 def _in_parentheses(interval: str) -> str:
@@ -125,5 +151,8 @@ def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> l
     found = [one for one in results.distances if one.split == split]
     if not found:
         return []
-    best = max(found, key=lambda one: oa[one.entry])
-    return [distance_text(best, results.scene.pixel_size_m), leak_free_text(best, test_pixels)]
+    ranked = sorted(found, key=lambda one: -oa[one.entry])
+    return [
+        distance_text(ranked[0], results.scene.pixel_size_m),
+        leak_free_text(results, ranked, test_pixels),
+    ]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, ValidationInfo, field_validator
 
-from hsifeat.errors import BackboneError
+from hsifeat.errors import BackboneError, raise_resource_error
 
 _T = 1000
 
@@ -145,6 +145,7 @@ def _read_flags(path: Path) -> CheckpointFlags:
     try:
         return CheckpointFlags.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
+        raise_resource_error(error)
         reason = str(error)
         if isinstance(error, ValidationError):
             reason = "; ".join(

@@ -15,7 +15,8 @@ from hsifeat.backbones.diffusers_folder import drop_private_keys, read_json
 from hsifeat.backbones.locked_imports import load_transformers
 from hsifeat.backbones.network import clone_weights, deterministic_inference
 from hsifeat.backbones.weights import digest_file, digest_tensors, load_pretrained
-from hsifeat.errors import BackboneError, error_summary
+from hsifeat.errors import BackboneError, error_summary, raise_resource_error
+from hsifeat.files import open_safetensors
 
 if TYPE_CHECKING:
     import torch
@@ -166,6 +167,7 @@ class EncodedPrompt:
             count = len(tokenizer(self.text)["input_ids"])
             tokens = tokenizer(self.text, padding="max_length", max_length=length, truncation=True)
         except Exception as error:  # damaged files raise errors of many classes
+            raise_resource_error(error)
             raise BackboneError(f"{self._tokenizer} can't be used: {error_summary(error)}") from error
         if count > length:
             raise BackboneError(
@@ -230,12 +232,11 @@ class StoredPrompt:
 
     @cached_property
     def _stored(self) -> tuple[str, torch.Tensor]:
-        from safetensors import safe_open
-
         try:
-            with safe_open(self.file, framework="pt") as file:
+            with open_safetensors(self.file, "pt") as file:
                 text, embedding = (file.metadata() or {}).get("prompt"), file.get_tensor("embedding")
         except Exception as error:  # damaged files raise errors of many classes
+            raise_resource_error(error)
             raise BackboneError(f"{self.file} can't be read and may be truncated: {error_summary(error)}") from error
         if text is None or embedding.ndim != 3 or len(embedding) != 1 or embedding.shape[2] != self.width:
             raise BackboneError(

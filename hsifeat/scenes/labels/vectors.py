@@ -15,7 +15,7 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import Classes, encode_classes
 from hsifeat.scenes.pixel_grid import PixelGrid
-from hsifeat.scenes.readers.gdal_sources import check_vector_file
+from hsifeat.scenes.readers.gdal_sources import check_vector_file, vector_options
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -85,7 +85,7 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     schema_file = path.with_suffix(".gfs")
     schema_existed = schema_file.exists()
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with vector_options(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             features, column, name, notes = _read_features(path, selection)
         messages = dict.fromkeys(str(warning.message).replace(str(path), path.name) for warning in caught)

@@ -19,7 +19,7 @@ from hsifeat.scenes.readers.hdf5_heaps import check_heaps
 from hsifeat.scenes.readers.raster import FileVariable, Raster
 from hsifeat.scenes.readers.scopes import enclosing_groups, join
 from hsifeat.scenes.readers.spectral_vectors import select_spectral_vectors
-from hsifeat.scenes.readers.variable_attributes import nodata_values, read_attributes, read_scale
+from hsifeat.scenes.readers.variable_attributes import read_attributes, unordered_raster
 from hsifeat.scenes.readers.variable_choice import choose_variable
 from hsifeat.scenes.readers.zarr_arrays import find_arrays, find_root, is_feature_store, read_variables
 
@@ -172,17 +172,9 @@ def _select_raster(
     in_file_order = order == tuple(range(len(choice.array.shape)))
     array = choice.array if in_file_order else TransposedView(choice.array, order)
     if not ordered or len(order) != ndim:
-        scale, scale_notes = read_scale(choice, name, path.name)
-        return Raster(
-            array,
-            ordered=False,
-            variable=local_name,
-            nodata=nodata_values(choice),
-            scale=scale,
-            spectral_vectors=select_spectral_vectors(numeric, name),
-            notes=(*notes, *scale_notes),
-        )
-    raster = read_attributes(name, [choice.dims[axis] for axis in order], variables, path.name)
+        raster = unordered_raster(choice, name, select_spectral_vectors(numeric, name), path.name)
+    else:
+        raster = read_attributes(name, [choice.dims[axis] for axis in order], variables, path.name)
     return replace(raster, array=array, variable=local_name, notes=(*notes, *raster.notes))
 
 

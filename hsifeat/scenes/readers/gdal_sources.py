@@ -7,8 +7,11 @@ name the allowed drivers. Readers of vector files check the content before GDAL 
 
 from __future__ import annotations
 
+import os
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hsifeat.errors import SceneError
@@ -31,6 +34,7 @@ _SERVICES = re.compile(
     rb"<VRTDataset|<GDAL_WM|<WCS_GDAL|<WMTS|<TMS>|<TileMap|<GDALTileIndex|<OGRVRT|<OGRWFS|<OGRCSW|<WFS|gdal_streamed_alg|stac_version",
     re.IGNORECASE,
 )
+_SCHEMA_LOCATION = re.compile(rb"""[sS]chemaLocation\s*=\s*["']([^"']*)["']""")
 _HEADER_BYTES = 2**16
 # Text of these elements is never opened.
 _FREE_TEXT = {"MDI", "SRS", "GCPProjection", "Description", "Category", "SourceProperties", "Expression"}
@@ -99,12 +103,35 @@ def check_vector_file(path: Path) -> None:
     Raises
     ------
     SceneError
-        The content has another format, such as a VRT or the description of a web service.
+        The content has another format, such as a VRT or the description of a web service. The schema of a GML file lies
+        outside of its folder.
     """
     header, magic = _header(path), _MAGIC.get(path.suffix.lower())
     is_text = path.suffix.lower() not in {".gpkg", ".shp", ".fgb"}
     if (magic and re.match(magic, header) is None) or (is_text and _SERVICES.search(header)):
         raise SceneError(f"{path} can't be read, it may be truncated: its content is not that of a {path.suffix} file")
+    for names in _SCHEMA_LOCATION.findall(header) if path.suffix.lower() == ".gml" else ():
+        for name in names.decode("utf-8", "replace").split():
+            if "://" not in name and not _is_below(path, name):
+                raise SceneError(f"{path} refers to {name} (its schema), and only files in its own folder are read")
+
+
+@contextmanager
+def vector_options() -> Iterator[None]:
+    """Set `OPTIONS` while pyogrio reads a file. pyogrio brings a GDAL of its own, which the options of rasterio don't reach."""
+    import pyogrio
+
+    before = {name: pyogrio.get_gdal_config_option(name) for name in OPTIONS}
+    pyogrio.set_gdal_config_options(OPTIONS)
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options(before)
+
+
+def _is_below(path: Path, name: str) -> bool:
+    folder = Path(os.path.realpath(path)).parent
+    return Path(os.path.realpath(folder / name)).is_relative_to(folder)
 
 
 def _header(path: Path) -> bytes:

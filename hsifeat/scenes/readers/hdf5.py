@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hsifeat.scenes.readers.backend_arrays import apply_sign
@@ -17,7 +18,7 @@ from hsifeat.scenes.readers.hdf5_files import (
 )
 from hsifeat.scenes.readers.hdf5_heaps import check_heaps
 from hsifeat.scenes.readers.raster import Raster
-from hsifeat.scenes.readers.variable_attributes import nodata_values, read_scale
+from hsifeat.scenes.readers.variable_attributes import unordered_raster
 from hsifeat.scenes.readers.variable_choice import choose_variable
 
 
@@ -53,13 +54,6 @@ def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
         array_name, notes = choose_variable(path, shapes, ndim, variable)
         notes += check_storage(path, file[array_name])
         file_variable = apply_sign((), Hdf5Array(path, array_name), attributes(file[array_name]))
-        scale, scale_notes = read_scale(file_variable, array_name, path.name, divisors=True)
-        return Raster(
-            file_variable.array,
-            ordered=False,
-            variable=array_name,
-            nodata=nodata_values(file_variable),
-            scale=scale,
-            spectral_vectors=find_spectral_vectors(datasets, array_name),
-            notes=(*notes, *scale_notes),
-        )
+        vectors = find_spectral_vectors(datasets, array_name)
+        raster = unordered_raster(file_variable, array_name, vectors, path.name, divisors=True)
+        return replace(raster, notes=(*notes, *raster.notes))

@@ -82,6 +82,41 @@ def read_attributes(
     )
 
 
+def unordered_raster(
+    variable: FileVariable,
+    variable_name: str,
+    vectors: dict[str, FileVariable],
+    name: str,
+    *,
+    divisors: bool = False,
+) -> Raster:
+    """Read the metadata of a variable whose axes may have any order.
+
+    Parameters
+    ----------
+    variable : FileVariable
+        The variable.
+    variable_name : str
+        Path of the variable.
+    vectors : dict of str to FileVariable
+        Vectors of the file that may be wavelengths or bandwidths, by path.
+    name : str
+        Name of the file, for notes.
+    divisors : bool
+        Whether a scale factor above 1 is a divisor, such as 10000 in files of NEON.
+    """
+    scale, notes = read_scale(variable, variable_name, name, divisors=divisors)
+    return Raster(
+        variable.array,
+        ordered=False,
+        variable=variable_name,
+        nodata=nodata_values(variable),
+        scale=scale,
+        spectral_vectors=vectors,
+        notes=notes,
+    )
+
+
 def nodata_values(variable: FileVariable) -> tuple[float, ...]:
     """Return the no-data values that the attributes of a variable declare."""
     return parse_nodata([v for key, value in variable.attrs.items() if key.lower() in _NODATA for v in np.ravel(value)])

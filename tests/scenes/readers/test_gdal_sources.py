@@ -1,9 +1,11 @@
 """GDAL opens no code, no network and no file outside the folder of a scene; a local server counts requests."""
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 
@@ -121,4 +123,61 @@ def test_a_vector_file_is_no_service(tmp_path, server, suffix, content):
     scene = Scene("s", np.ones((9, 9, 3), np.float32), georeference=Georeference("EPSG:32632", (1, 0, 0, 0, -1, 9)))
     with pytest.raises(SceneError):
         read_vectors(tmp_path / f"x.{suffix}", "", scene)
+    assert requests == []
+
+
+# What a web feature service sends, and GDAL completes by asking the service for the schema.
+GML = """<?xml version="1.0"?><wfs:FeatureCollection xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:ogr="http://ogr.maptools.org/"
+xmlns:wfs="http://www.opengis.net/wfs" xmlns:gml="http://www.opengis.net/gml" xsi:schemaLocation="http://ogr.maptools.org/ {schema}">
+<gml:featureMember><ogr:f fid="f.0"><ogr:geometryProperty><gml:Polygon srsName="EPSG:32632"><gml:outerBoundaryIs><gml:LinearRing>
+<gml:coordinates>0,0 9,0 9,9 0,9 0,0</gml:coordinates></gml:LinearRing></gml:outerBoundaryIs></gml:Polygon></ogr:geometryProperty>
+<ogr:crop>wheat</ogr:crop></ogr:f></gml:featureMember></wfs:FeatureCollection>"""
+
+
+def test_the_schema_of_a_gml_file_is_not_downloaded(tmp_path, server):
+    url, requests = server
+    query = "/x?SERVICE=WFS&VERSION=1.1.0&REQUEST=DescribeFeatureType&TYPENAME=ogr:f"
+    (tmp_path / "x.gml").write_text(GML.format(schema=url + query.replace("&", "&amp;")))
+    scene = Scene("s", np.ones((9, 9, 3), np.float32), georeference=Georeference("EPSG:32632", (1, 0, 0, 0, -1, 9)))
+    labels = read_vectors(tmp_path / "x.gml", "", scene)
+    assert labels.class_names == {1: "wheat"} and (labels.classes == 1).all()
+    assert requests == []
+    # The options of the process are as before, so that other code downloads schemas as usual.
+    pyogrio.read_dataframe(tmp_path / "x.gml")
+    assert requests == [query]
+
+
+@pytest.mark.parametrize("schema", ["../x.xsd", "/etc/passwd", "linked.xsd"])
+def test_the_schema_of_a_gml_file_lies_in_its_folder(tmp_path, schema):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "x.xsd").write_text("<schema/>")
+    (tmp_path / "in" / "linked.xsd").symlink_to(tmp_path / "x.xsd")
+    (tmp_path / "in" / "x.gml").write_text(GML.format(schema=schema))
+    scene = Scene("s", np.ones((9, 9, 3), np.float32), georeference=Georeference("EPSG:32632", (1, 0, 0, 0, -1, 9)))
+    with pytest.raises(SceneError, match=r"\(its schema\), and only files in its own folder are read"):
+        read_vectors(tmp_path / "in" / "x.gml", "", scene)
+
+
+@pytest.mark.parametrize(
+    "name", ["s.json", "s.zarr", "s.tif", "s.nc", "s.h5", "s.vrt", "s", "s.parq", "folder.zarr/.zmetadata"]
+)
+def test_references_of_kerchunk_are_not_followed(tmp_path, server, name):
+    """What fsspec opens as a Zarr store: chunks are ranges of other files."""
+    url, requests = server
+    array = {
+        "zarr_format": 2,
+        "shape": [4, 4, 3],
+        "chunks": [4, 4, 3],
+        "dtype": "|u1",
+        "compressor": None,
+        "fill_value": 0,
+    }
+    array |= {"order": "C", "filters": None}
+    chunks = {"a/0.0.0": [f"{url}/x.bin", 0, 48], "b/0.0.0": ["/etc/passwd", 0, 48]}
+    metadata = {".zgroup": '{"zarr_format": 2}', **{f"{n}/.zarray": json.dumps(array) for n in "ab"}}
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"version": 1, "refs": metadata | chunks}))
+    with pytest.raises(SceneError):
+        open_scene(file if file.parent == tmp_path else file.parent, variable="b")
     assert requests == []

@@ -198,5 +198,5 @@ def test_files_without_checksum_are_not_downloaded(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_made(ksc, tmp_path):
     ksc()
     (tmp_path / "scenes").write_text("a file")
-    with pytest.raises(Exception, match="can't be written"):
+    with pytest.raises(Exception, match="can't be used"):
         fetch("ksc")

@@ -5,7 +5,7 @@ import pytest
 from classifiers.comparison.report.distance_plots import distance_tables
 from classifiers.comparison.report.findings import key_findings
 from classifiers.comparison.report.markdown import to_markdown
-from classifiers.comparison.results.distance_text import verdict_text
+from classifiers.comparison.results.distance_text import leak_free_text, verdict_text
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.summary_frame import summary_notes
 from classifiers.comparison.results.summary_text import split_remarks
@@ -90,15 +90,47 @@ def test_the_headline_states_pixels_accuracy_and_gain_or_that_there_are_none(com
     distances = tuple(one for one in comparison.distances if one.entry == ENTRIES[1])
     summary = tuple(one for one in comparison.summary if one.entry == ENTRIES[1])
     alone = comparison.model_copy(update={"distances": distances, "summary": summary})
-    assert dict(key_findings(rank(alone)))["Carry over without leakage"] == (
-        f"Under {SPLITS[1]}, the features of all test pixels depend on a training pixel for {ENTRIES[1]}: there is no score "
-        "without leakage."
+    reason = (
+        f"Under {SPLITS[1]}, there is no score without leakage for {ENTRIES[1]}: its features depend on all, which holds a "
+        "training pixel for every test pixel"
     )
+    advice = (
+        "to get one, also run --inputs spectra+window, or planes with a smaller --tile, under a split with a buffer"
+    )
+    assert dict(key_findings(rank(alone)))["Carry over without leakage"] == f"{reason}; {advice}."
+    assert f"{reason}; {advice}." in summary_notes(alone)
+    # Another entry has such pixels: its score follows.
+    best_oa = {"oa": summary[0].oa.model_copy(update={"mean": 0.99})}
+    better = [row.model_copy(update={"scores": row.scores | best_oa}) for row in summary]
+    others = [row for row in comparison.summary if row.entry == ENTRIES[0]]
+    two = comparison.model_copy(update={"summary": (*better, *others)})
+    score = (
+        f"the features of 700 of {total:,.0f} test pixels depend on no training pixel; {ENTRIES[0]} classifies 70.0 %"
+    )
+    assert dict(key_findings(rank(two)))["Carry over without leakage"].startswith(f"{reason}; {score}")
     remark = (
         f"  OA of {ENTRIES[1]} in percent under {SPLITS[1]}, by distance to the nearest training pixel: "
         "0\N{EN DASH}4 px 79.0 (+5.0 from spectra), 4\N{EN DASH}9 px 77.0 (+4.0 from spectra)"
     )
     assert any(line.startswith(remark) for line in split_remarks(alone))
+
+
+def test_a_feature_of_the_whole_scene_has_advice_of_its_own(comparison):
+    distances = tuple(one for one in comparison.distances if one.entry == ENTRIES[1])
+    whole = dict.fromkeys(comparison.splits[0].footprints, "the whole scene")
+    splits = tuple(split.model_copy(update={"footprints": whole}) for split in comparison.splits)
+    text = leak_free_text(comparison.model_copy(update={"splits": splits}), distances[1:], 900)
+    assert ": its features depend on the whole scene" in text
+    assert text.endswith("or a context store without the layers reconstruction-*, under a split with a buffer")
+
+
+def test_the_finding_on_leakage_is_two_sentences_whatever_the_number_of_splits(comparison):
+    leaks = dict(zip(comparison.splits[0].leakage, (0.25, 0.75, 0.5), strict=False))
+    splits = [comparison.splits[0].model_copy(update={"leakage": leaks}), comparison.splits[1]]
+    text = dict(key_findings(rank(comparison.model_copy(update={"splits": tuple(splits)}))))["Leakage"]
+    for share, split in zip((max(leaks.values()), 0.5), SPLITS, strict=True):
+        assert f"{100 * share:.1f}\N{NO-BREAK SPACE}% under {split}" in text
+    assert text.count(". ") == 1 and not any(columns in text for columns in leaks if columns != "spectra")
 
 
 def test_markdown_has_a_table_of_each_split(comparison):
