@@ -6,9 +6,13 @@ import operator
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hsifeat.errors import StoreError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def as_int(value: object) -> int | None:
@@ -21,6 +25,18 @@ def as_int(value: object) -> int | None:
         return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         return None
+
+
+def as_float32(values: Any) -> NDArray[np.float32]:
+    """Convert an array to float32. Numbers beyond float32, which only invalid pixels hold, become infinite.
+
+    >>> as_float32([1e300, -0.5]).tolist()
+    [inf, -0.5]
+    """
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        return np.asarray(np.asarray(values), np.float32)
 
 
 class Cube(Protocol):

@@ -28,7 +28,7 @@ from hsifeat.store.planes import Planes
 from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store_files import StoreFiles, holds_store
 from hsifeat.store.timings import Timing
-from hsifeat.types import PlaneId, Window
+from hsifeat.types import PlaneId, Window, as_float32
 
 if TYPE_CHECKING:
     import zarr
@@ -247,7 +247,7 @@ class Store:
         """
         try:
             with self.location.error_context():
-                return np.asarray(self.scene_array("cube")[window.slices], np.float32)
+                return as_float32(self.scene_array("cube")[window.slices])
         except StoreError:
             raise
         except (ValueError, RuntimeError, MemoryError) as error:

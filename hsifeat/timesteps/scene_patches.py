@@ -11,7 +11,7 @@ from hsifeat.errors import SceneError
 from hsifeat.projection import Projection
 from hsifeat.projection.image import SpectralImage
 from hsifeat.scenes.blocks import blocks
-from hsifeat.types import Window
+from hsifeat.types import Window, as_float32
 
 # Maximum number of values in a patch of default size. A few thousand patches with more values would be too far apart.
 _MAX_PATCH_VALUES = 16
@@ -148,7 +148,7 @@ def _tile(image: SpectralImage, projection: Projection, side_px: int, row: int, 
     window = Window(top, left, side_px, side_px).clip(image.rows, image.cols)
     padding = (0, side_px - window.rows), (0, side_px - window.cols)
     valid = np.pad(image.valid[window.slices], padding, mode="reflect")
-    spectra = np.pad(np.asarray(image.cube[window.slices]).astype(np.float32), (*padding, (0, 0)), mode="reflect")
+    spectra = np.pad(as_float32(image.cube[window.slices]), (*padding, (0, 0)), mode="reflect")
     spectra[~valid] = 0
     channels = projection.apply(spectra)
     channels[~valid] = 0

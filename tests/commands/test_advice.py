@@ -73,24 +73,25 @@ def places(store_path, backbone_folder, model_folder, tmp_path_factory):
 
 
 CONTEXT = "extract CUBE --backbone context --layers mean-3"
-TINY = "extract CUBE --backbone BACKBONE --timesteps 0 --layers up_blocks.2 --tile 32 --halo 8"
+DEFAULT = "extract CUBE --backbone BACKBONE --timesteps 0 --layers up_blocks.2"
+TINY = f"{DEFAULT} --tile 32 --halo 8"
 FOLLOWED = [
     ("scenes show TWO", "choose one with --variable NAME", "scenes show TWO --variable second"),
     ("scenes show CUBE --rows 24", "leave out --rows and --cols", "scenes show CUBE"),
     ("scenes show FLAT", "--axes bands,pixels --rows N", "scenes show FLAT --axes bands,pixels --rows 24"),
     ("scenes show FLAT --axes bands,pixels", "set --rows or --cols", "scenes show FLAT --axes bands,pixels --cols 20"),
-    ("scenes show CUBE --out CUBE", "choose another file with --out FILE.png", "scenes show CUBE --out OUT/cube.png"),
+    ("scenes show CUBE --out CUBE", "must be a .png file", "scenes show CUBE --out OUT/cube.png"),
     ("export BARE --out OUT/x.npy", "export all valid pixels with --all", "export BARE --all --out OUT/x.npy"),
     ("export BARE --out OUT/x.npy", "add labels with hsifeat extract SCENE --labels FILE", f"{CONTEXT} --labels ROADS --out OUT/l.zarr"),
     (f"{CONTEXT} --timesteps 5 --out OUT/s.zarr", "leave out --timesteps", f"{CONTEXT} --out OUT/s.zarr"),
     (f"{TINY} --layers nope --out OUT/s.zarr", r"\(hsifeat layers BACKBONE lists all\)", "layers BACKBONE --all"),
-    (f"{TINY} --origin 3,3 --out OUT/s.zarr", "set --origin to multiples of 4, such as (?P<found>-?[0-9,-]+)", f"{TINY} --origin=FOUND --out OUT/s.zarr"),
-    (f"{TINY} --stitch whole --origin 0,0 --out OUT/s.zarr", "which has a single tile: leave it out", f"{TINY} --stitch whole --out OUT/s.zarr --dry-run"),
+    (f"{TINY} --origin=-9,-9 --layers mid_block --out OUT/s.zarr", "set --origin to multiples of 4, such as (?P<found>-?[0-9,-]+)", f"{TINY} --origin=FOUND --out OUT/s.zarr"),
+    (f"{TINY} --stitch whole --out OUT/s.zarr", "no effect with --stitch whole: --halo, --tile; leave out these options", f"{DEFAULT} --stitch whole --out OUT/s.zarr"),
     (f"{TINY} --out STORE", "name another store with --out", f"{TINY} --out OUT/s.zarr"),
-    (f"{TINY} --pixels truth --out OUT/s.zarr", "attach some with --labels FILE", f"{TINY} --labels ROADS --pixels roads --out OUT/s.zarr --dry-run"),
+    (f"{DEFAULT} --tile 8 --pixels truth --out OUT/s.zarr", "attach some with --labels FILE", f"{DEFAULT} --tile 8 --labels ROADS --pixels roads --out OUT/s.zarr --dry-run"),
     ("predict MODEL STORE --out OUT/m.jpg", r"\.png", "predict MODEL STORE --out OUT/m.png"),
     ("predict MODEL STORE --probabilities --out OUT/m.png", r"write \.tif, \.npy or \.mat", "predict MODEL STORE --probabilities --out OUT/m.npy"),
-    ("predict MODEL BARE --out OUT/m.png", "hsifeat extract SCENE|predict a scene of the same sensor|lacks|has context", "predict MODEL STORE --out OUT/m.png"),
+    ("predict MODEL BARE --out OUT/m.png", "trained on planes of a diffusion model; bare has context features: name a store of such features", "predict MODEL STORE --out OUT/m.png"),
     ("fit STORE --labels nope --head lda", "it holds: fields", "fit STORE --labels fields --head lda --inputs spectra"),
     ("fit STORE --head lad", "nearest: lda", "fit STORE --head lda --inputs spectra"),
     ("fit STORE --head lda --inputs spectre", "nearest: spectra", "fit STORE --head lda --inputs spectra"),

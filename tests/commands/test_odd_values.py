@@ -26,7 +26,6 @@ SCENES = {
     "constant band": with_value(7.0, at=(..., 2)),
     "int16": with_value(-(2**15), dtype=np.int16),
     "uint64": with_value(2**64 - 1, dtype=np.uint64),
-    "bool": CUBE.mean() < CUBE,
     "float16": with_value(60000, dtype=np.float16),
 }  # fmt: skip
 

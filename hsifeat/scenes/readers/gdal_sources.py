@@ -31,7 +31,7 @@ _OTHER_DRIVERS = (
     "SRTMHGT", "USGSDEM", "XYZ", "BT", "FAST", "MFF", "ERS", "ISCE", "ROI_PAC", "SGI", "TGA",
 )  # fmt: skip
 _SERVICES = re.compile(
-    rb"<VRTDataset|<GDAL_WM|<WCS_GDAL|<WMTS|<TMS>|<TileMap|<GDALTileIndex|<OGRVRT|<OGRWFS|<OGRCSW|<WFS|gdal_streamed_alg|stac_version",
+    rb"<VRTDataset|<GDAL_WM|<WCS_GDAL|<WMTS|<TMS>|<TileMap|<GDALTileIndex|<OGRVRT|<OGRWFS|<OGRCSW|<(\w+:)?WFS_Capabilities|gdal_streamed_alg|stac_version",
     re.IGNORECASE,
 )
 _SCHEMA_LOCATION = re.compile(rb"""[sS]chemaLocation\s*=\s*["']([^"']*)["']""")
