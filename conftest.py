@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -17,6 +18,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 remember_entry_points()
 remember_taps()
 _NUMBERS = itertools.count()
+# Modules and tests stay to the end: no garbage is sought among them, neither while they are imported nor later.
+gc.disable()
+
+
+def pytest_collection_finish():
+    """Seek garbage only in what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
