@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 # Maximum number of allowed names in a message; a longer list is abbreviated.
 _MAX_NAMES = 12
-_DENIALS = (errno.EACCES, errno.EPERM)
 # Parts of the messages of Python, torch and CUDA when memory or threads run out.
 _MEMORY_SIGNS = (
     "can't start new thread",
@@ -153,15 +152,20 @@ def raise_resource_error(error: BaseException) -> None:
         raise OutOfMemoryError(
             f"memory ran out{detail}: use fewer --jobs, a smaller --batch, or fewer planes, or close other programs"
         ) from error
-    if (
-        isinstance(error, PermissionError)
-        or getattr(error, "errno", None) in _DENIALS
-        or os.strerror(errno.EACCES) in text
-    ):
+    if is_access_denied(error):
         place = getattr(error, "filename", None) or error_summary(error)
         raise StoreError(
             f"permission denied: {place}: ask the owner of the file for access, or name another place"
         ) from error
+
+
+def is_access_denied(error: BaseException) -> bool:
+    """Return whether an error means that the operating system denies access to a file, in whichever library it occurred.
+
+    >>> is_access_denied(RuntimeError("scene.tif: Permission denied")), is_access_denied(FileNotFoundError(2, "No such file"))
+    (True, False)
+    """
+    return getattr(error, "errno", None) in (errno.EACCES, errno.EPERM) or os.strerror(errno.EACCES) in str(error)
 
 
 def error_summary(error: BaseException) -> str:

@@ -105,7 +105,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except HsifeatError:
         raise
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # safetensors and torch raise errors of their own when the disk is full
         raise_resource_error(error)
         if is_disk_full(error):
             raise StoreError(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from hsifeat import files
@@ -60,15 +61,21 @@ def save_torch(file):
     torch.save({"a": torch.zeros(9)}, file)
 
 
+def save_safetensors(_):
+    # What safetensors raises. It would replace /dev/full by a file.
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
 @pytest.mark.parametrize(
     "write",
     [
+        save_safetensors,
         lambda file: np.save(file, np.zeros(9999)),
         np.zeros(9999).tofile,
         save_torch,
         lambda file: os.write(file.fileno(), b"x"),
     ],
-    ids=["np.save", "tofile", "torch.save", "os.write"],
+    ids=["safetensors", "np.save", "tofile", "torch.save", "os.write"],
 )
 def test_a_full_disk_is_told_as_such_by_every_library(write):
     with (

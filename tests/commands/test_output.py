@@ -100,8 +100,11 @@ class ManyEncodings(io.TextIOBase):
 
     def __init__(self, path, encodings):
         self.files = {name: path.with_name(f"{path.name}.{name}") for name in encodings}
-        self.encoding = encodings[0]
         self._streams = [file.open("w", encoding=name) for name, file in self.files.items()]
+
+    @property
+    def encoding(self):
+        return next(iter(self.files))
 
     def reconfigure(self, **options):
         for stream in self._streams:

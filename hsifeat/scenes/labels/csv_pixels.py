@@ -10,7 +10,7 @@ from typing import TextIO
 
 import numpy as np
 
-from hsifeat.errors import SceneError
+from hsifeat.errors import SceneError, raise_resource_error
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import encode_classes
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -92,7 +92,8 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
                     continue
                 pixels.append((row, col))
                 class_texts.append(fields[order[2]])
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise_resource_error(error)
         raise SceneError(f"{path} can't be read as comma-separated text in UTF-8: {error}") from error
     return pixels, class_texts, missing
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import SceneError
+from hsifeat.errors import SceneError, raise_resource_error
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import Classes, encode_classes
@@ -93,6 +93,7 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     except SceneError:
         raise
     except Exception as error:  # a damaged file can make GDAL raise anything
+        raise_resource_error(error)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SceneError(f"{path} can't be read, it may be truncated: {reason}") from error
     finally:

@@ -152,6 +152,7 @@ def _map_data(header: EnviHeader, data_file: Path) -> Cube:
     from spectral.io.bipfile import BipFile
     from spectral.io.bsqfile import BsqFile
 
+    data_file.open("rb").close()  # spectral prints a traceback if it can't open the file
     params = envi.gen_params(header.fields)
     params.filename = str(data_file)
     file_class = {"bil": BilFile, "bip": BipFile, "bsq": BsqFile}[header.interleave]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hsifeat.errors import SceneError
+from hsifeat.errors import SceneError, is_access_denied
 
 # Maximum number of characters of a library's message; some libraries quote half the file.
 _LONGEST_REASON = 300
@@ -22,14 +22,15 @@ def reading_errors(path: Path) -> Iterator[None]:
         yield
     except SceneError:
         raise
-    except PermissionError as error:
-        raise SceneError(f"{path} can't be read: {error.strerror or 'permission denied'}") from error
     except MemoryError as error:
         raise SceneError(
             f"{path} does not fit into memory: save it in a format that is read block by block, such as ENVI, GeoTIFF or "
             "MATLAB -v7.3"
         ) from error
     except Exception as error:  # a damaged file can make the format's library raise anything
+        if is_access_denied(error):
+            file = getattr(error, "filename", None) or path
+            raise SceneError(f"{file} can't be read: permission denied: ask its owner for access") from error
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         kind = path.suffix.lower() or "readable"
         raise SceneError(f"{path} can't be read, it may be truncated or not a {kind} file: {reason}") from error
