@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ClassNumbers = NDArray[np.integer]
+# Number of pixels by true class (rows) and predicted class (columns), for the K classes that occur as either: (K, K) integer.
+Confusion = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class Metric:
     description : str
         Explanation for the report.
     compute : callable
-        Function of true and predicted classes, both (n,) integer arrays. For a metric of `METRICS` the function returns a
-        float. For a metric of `CLASS_METRICS` it also takes the (C,) classes to score, and returns a (C,) float64 array.
+        Function of a (K, K) integer confusion matrix, the number of pixels by true class (rows) and predicted class
+        (columns). For a metric of `METRICS` it returns a float. For a metric of `CLASS_METRICS` it returns a (K,) float64
+        array.
     percent : bool
         Whether tables show the metric in percent. Otherwise they show a fraction with three decimals.
     """
@@ -53,35 +55,34 @@ class Metric:
         return 100 if self.percent else 1
 
 
-def _overall_accuracy(truth: ClassNumbers, predicted: ClassNumbers) -> float:
-    from sklearn.metrics import accuracy_score
-
-    return float(accuracy_score(truth, predicted))
+def _overall_accuracy(confusion: Confusion) -> float:
+    return float(confusion.trace() / confusion.sum())
 
 
-def _average_accuracy(truth: ClassNumbers, predicted: ClassNumbers) -> float:
-    return float(np.mean(_recall(truth, predicted, np.unique(truth))))
+def _average_accuracy(confusion: Confusion) -> float:
+    return float(np.mean(_recall(confusion)[confusion.any(axis=1)]))
 
 
-def _kappa(truth: ClassNumbers, predicted: ClassNumbers) -> float:
-    from sklearn.metrics import cohen_kappa_score
-
+def _kappa(confusion: Confusion) -> float:
     # Kappa is 0/0 if truth and prediction hold the same single class; it counts as 1, since every pixel agrees.
-    return 1.0 if len(np.union1d(truth, predicted)) == 1 else float(cohen_kappa_score(truth, predicted))
+    if len(confusion) == 1:
+        return 1.0
+    expected = np.outer(confusion.sum(axis=0), confusion.sum(axis=1)) / confusion.sum()
+    wrong = 1 - np.eye(len(confusion))
+    return float(1 - (wrong * confusion).sum() / (wrong * expected).sum())
 
 
-def _recall(truth: ClassNumbers, predicted: ClassNumbers, classes: ClassNumbers) -> NDArray[np.float64]:
-    from sklearn.metrics import recall_score
-
-    recall: NDArray[np.float64] = recall_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
-    return recall
+def _recall(confusion: Confusion) -> NDArray[np.float64]:
+    return _ratio(confusion.diagonal(), confusion.sum(axis=1))
 
 
-def _f1(truth: ClassNumbers, predicted: ClassNumbers, classes: ClassNumbers) -> NDArray[np.float64]:
-    from sklearn.metrics import f1_score
+def _f1(confusion: Confusion) -> NDArray[np.float64]:
+    return _ratio(2 * confusion.diagonal(), confusion.sum(axis=1) + confusion.sum(axis=0))
 
-    f1: NDArray[np.float64] = f1_score(truth, predicted, labels=classes, average=None, zero_division=0.0)
-    return f1
+
+def _ratio(part: NDArray[np.integer], total: NDArray[np.integer]) -> NDArray[np.float64]:
+    ratio: NDArray[np.float64] = np.divide(part, total, out=np.zeros(len(part)), where=total > 0)
+    return ratio
 
 
 METRICS = (
@@ -182,19 +183,19 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     >>> scores.oa, scores.recall, scores.confusion.tolist()
     (0.75, {1: 1.0, 2: 0.5}, [[2, 0], [1, 1]])
     """
-    from sklearn.metrics import confusion_matrix
-
-    classes, pixels = np.unique(truth, return_counts=True)
-    numbers = [int(c) for c in classes]
-    single = len(np.union1d(truth, predicted)) == 1
+    classes, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
+    true, assigned = np.split(codes, 2)
+    confusion = np.bincount(true * len(classes) + assigned, minlength=len(classes) ** 2).reshape(len(classes), -1)
+    scored = np.flatnonzero(confusion.any(axis=1))
+    numbers = classes[scored].tolist()
     return Scores(
-        overall={metric.key: metric.compute(truth, predicted) for metric in METRICS},
+        overall={metric.key: metric.compute(confusion) for metric in METRICS},
         by_class={
-            metric.key: dict(zip(numbers, map(float, metric.compute(truth, predicted, classes)), strict=True))
+            metric.key: dict(zip(numbers, metric.compute(confusion)[scored].tolist(), strict=True))
             for metric in CLASS_METRICS
         },
-        pixels=dict(zip(numbers, map(int, pixels), strict=True)),
-        confusion=np.array([[len(truth)]]) if single else confusion_matrix(truth, predicted, labels=classes),
+        pixels=dict(zip(numbers, confusion.sum(axis=1)[scored].tolist(), strict=True)),
+        confusion=confusion[np.ix_(scored, scored)],
     )
 
 

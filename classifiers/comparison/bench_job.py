@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from classifiers.comparison.baseline import Baseline
 from classifiers.comparison.bench_runs import BenchRunner
 from classifiers.comparison.changes import detect_changes
 from classifiers.comparison.config import SWEEP_HEAD, BenchConfig
 from classifiers.comparison.entry_plan import EntryPlan
-from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.differences import EntryChange
 from classifiers.comparison.results.plane_scores import SweepResult
 from classifiers.comparison.results.scores import CurvePoint, EntryDistances, RunResult
@@ -106,8 +102,6 @@ class BenchOutcome:
         Intervals and tests.
     changes : tuple of EntryChange
         Changes from the baseline.
-    maps, confidence : dict of (BenchEntry, str) to (rows, cols) array
-        Predicted classes and confidences with seed 0, by entry and split; see `BenchRunner.maps`.
     """
 
     runs: list[RunResult]
@@ -117,8 +111,6 @@ class BenchOutcome:
     distances: tuple[EntryDistances, ...]
     assessment: Assessment
     changes: tuple[EntryChange, ...]
-    maps: dict[tuple[BenchEntry, str], NDArray[Any]]
-    confidence: dict[tuple[BenchEntry, str], NDArray[Any]]
 
 
 def run_bench(job: BenchJob, out: Path, jobs: int | None, listen: Listener) -> BenchOutcome:
@@ -162,8 +154,6 @@ def run_bench(job: BenchJob, out: Path, jobs: int | None, listen: Listener) -> B
             distances=distances,
             assessment=assess_entries(runs, run_records, job.labels, job.plan.contrasts),
             changes=() if job.baseline is None else tuple(detect_changes(runs, run_records, job.labels, job.baseline)),
-            maps=runner.maps(runs),
-            confidence=runner.maps(runs, confidence=True),
         )
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classifiers.comparison.results.base_records import BenchEntry, Estimate
 from classifiers.comparison.results.scores import CurvePoint, RunResult
@@ -149,18 +148,6 @@ class BenchRunner:
             layout = self.tables[store].take(InputSet.parse(entry.features)).layout
             footprints[entry.columns] = layout_footprints(self.stores[store], layout)
         return footprints
-
-    def maps(
-        self, runs: Sequence[RunResult], *, confidence: bool = False
-    ) -> dict[tuple[BenchEntry, str], NDArray[Any]]:
-        """Return the recorded maps of the runs with seed 0, by entry and split.
-
-        Maps are memory-mapped (rows, cols) arrays. They hold uint8 confidences if `confidence` is true, otherwise integer
-        classes. Runs without a recorded map are omitted.
-        """
-        file = self.run_records.confidence if confidence else self.run_records.map
-        maps = {(run.entry, run.split): self.run_records.read_map(file(run.key)) for run in runs if run.seed == 0}
-        return {name: array for name, array in maps.items() if array is not None}
 
     def _store_name(self, entry: BenchEntry) -> str:
         """Return the name of a store that has the columns of `entry`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ from classifiers.comparison.bench_sources import bench_provenance, scene_summary
 from classifiers.comparison.config import ALL_HEADS, DEFAULT_INPUTS, SPLITS, BenchConfig
 from classifiers.comparison.entry_plan import plan_entries
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
+from classifiers.comparison.report.report_record import digest_inputs, find_report
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.comparison import BenchImages, Comparison
-from classifiers.comparison.results.model import Provenance, StoreSummary
+from classifiers.comparison.results.model import BenchResults, Provenance, SceneSummary, StoreSummary
 from classifiers.comparison.results.plane_scores import EntryWeights
 from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise
+from classifiers.comparison.run_records import RunRecords, recorded_maps
 from classifiers.comparison.sampling import add_counterpart, draw_all, summarise_splits
 from classifiers.comparison.stores import open_alternatives, single_stores
+from classifiers.comparison.workdir import RECORD
 from classifiers.distance_bins import DISTANCE_ENDS, distance_bins
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.smoothing import parse_scene_smoothing
@@ -155,10 +159,31 @@ def compare(
         smooth=None if smoothing is None else smoothing.text,
         sweep=sweep,
     )
-    draws = draw_all(rules, truth, seeds, listen)
-    job = BenchJob(features, planes, truth, rules, draws, plan, smoothing, earlier, config)
-    outcome = run_bench(job, Path(out), jobs, listen)
-    return _report(job, outcome, summaries, bench_provenance(config, features, command, Path(out)))
+    folder = Path(out)
+    provenance = bench_provenance(config, features, command, folder)
+    scene = scene_summary(first, truth)
+    inputs = digest_inputs(
+        provenance, scene, summaries, truth, first.georeference, None if earlier is None else earlier.path
+    )
+
+    @cache
+    def make_job() -> BenchJob:
+        draws = draw_all(rules, truth, seeds, listen)
+        return BenchJob(features, planes, truth, rules, draws, plan, smoothing, earlier, config)
+
+    results = find_report(folder, inputs)
+    if results is None:
+        outcome = run_bench(make_job(), folder, jobs, listen)
+        results = _results(make_job(), outcome, scene, summaries, provenance)
+    else:
+        listen(Note(f"the report in {folder} is of these options, stores and recorded runs: its results are read"))
+    runs = results.runs
+    return Comparison(
+        **dict(results),
+        inputs=inputs,
+        draw_images=lambda: _draw_images(make_job(), runs, RunRecords(folder / RECORD)),
+        georeference=first.georeference,
+    )
 
 
 def _check_numbers(seeds: int, curve: Sequence[int] | None, distances: Sequence[int]) -> None:
@@ -170,14 +195,17 @@ def _check_numbers(seeds: int, curve: Sequence[int] | None, distances: Sequence[
     distance_bins(distances)
 
 
-def _report(
-    job: BenchJob, outcome: BenchOutcome, stores: tuple[StoreSummary, ...], provenance: Provenance
-) -> Comparison:
-    """Return the results of a benchmark with summaries over seeds, and with images."""
-    first = next(iter(job.stores.values()))
+def _results(
+    job: BenchJob,
+    outcome: BenchOutcome,
+    scene: SceneSummary,
+    stores: tuple[StoreSummary, ...],
+    provenance: Provenance,
+) -> BenchResults:
+    """Return the results of a benchmark with summaries over seeds."""
     summary = summarise(outcome.runs, outcome.assessment.intervals)
-    return Comparison(
-        scene=scene_summary(first, job.labels),
+    return BenchResults(
+        scene=scene,
         class_names=job.labels.class_names,
         class_colours=job.labels.class_colours,
         stores=stores,
@@ -195,12 +223,10 @@ def _report(
         sweep=outcome.sweep,
         changes=outcome.changes,
         provenance=provenance,
-        images=_draw_images(job, outcome),
-        georeference=first.georeference,
     )
 
 
-def _draw_images(job: BenchJob, outcome: BenchOutcome) -> BenchImages:
+def _draw_images(job: BenchJob, runs: Sequence[RunResult], run_records: RunRecords) -> BenchImages:
     """Return the maps of the runs, and the images of the scene, the splits and the planes."""
     first = next(iter(job.stores.values()))
     clusters = min(len(job.labels.counts), MAX_CLUSTERS)
@@ -208,8 +234,8 @@ def _draw_images(job: BenchJob, outcome: BenchOutcome) -> BenchImages:
         truth=job.labels.classes,
         false_colour=false_colour(first.scene.cube, first.scene.wavelengths_nm, first.valid),
         splits={text: make_split_map(draw, job.labels) for (text, seed), draw in job.draws.items() if seed == 0},
-        maps=outcome.maps,
-        confidence=outcome.confidence,
+        maps=recorded_maps(runs, run_records),
+        confidence=recorded_maps(runs, run_records, confidence=True),
         panels=cluster_planes(single_stores(first)[0], job.planes, clusters=clusters) if job.plan.uses_planes else (),
     )
 

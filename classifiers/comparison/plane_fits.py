@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -134,10 +135,14 @@ class PlaneFitter:
         table = self.table.only(fit.planes, spectra=spectra)
         if not issubclass(head_class(self.head), ReducingHead):
             table = replace(table, reduction="train")
-        head = {"name": self.head, **make_head(self.head).get_params(deep=False)}
         origin = origin_of(self.features, table.groups)
-        key = run_key(origin, table.layout, head, fit.draw, fit.seed, table.reduction)
+        key = run_key(origin, table.layout, self._head, fit.draw, fit.seed, table.reduction)
         return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_records)
+
+    @cached_property
+    def _head(self) -> dict[str, Any]:
+        """Name and parameters of the head, for `run_key`."""
+        return {"name": self.head, **make_head(self.head).get_params(deep=False)}
 
     def _folds(self, draw: SplitDraw, seed: int) -> list[SplitDraw]:
         """Divide the training pixels of `draw` into training and test pixels, once for each spatial fold."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.scores import RunResult
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import head_class, head_distribution
@@ -295,6 +296,19 @@ class RunRecords:
 
     def _sweep_fit(self, key: str) -> Path:
         return self.folder / "sweeps" / f"{key}.json"
+
+
+def recorded_maps(
+    runs: Iterable[RunResult], run_records: RunRecords, *, confidence: bool = False
+) -> dict[tuple[BenchEntry, str], NDArray[Any]]:
+    """Return the recorded maps of the runs with seed 0, by entry and split.
+
+    Maps are memory-mapped (rows, cols) arrays. They hold uint8 confidences if `confidence` is true, otherwise integer
+    classes. Runs without a recorded map are omitted.
+    """
+    file = run_records.confidence if confidence else run_records.map
+    maps = {(run.entry, run.split): run_records.read_map(file(run.key)) for run in runs if run.seed == 0}
+    return {name: array for name, array in maps.items() if array is not None}
 
 
 def _seal_name(file: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from functools import cache
 from inspect import signature
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -52,22 +53,25 @@ def check_params(head: str, cls: type, params: Mapping[str, Any]) -> None:
     HeadError
         If a value is not allowed. The message names the parameter, the value, the allowed values and the default.
     """
-    try:
-        # A dataclass annotates parameters as fields; any other class annotates them in its constructor.
-        hints = get_type_hints(cls if is_dataclass(cls) else cls.__init__, include_extras=True)  # type: ignore[misc]
-    except NameError:  # another package's head has annotations that exist for type checkers only
-        return
-    defaults = signature(cls).parameters
     for name, value in params.items():
-        hint = hints.get(name, Any)
+        hint = _hints(cls).get(name, Any)
         plain = value.item() if isinstance(value, np.generic) else value
         try:
             TypeAdapter(hint, config=_CONFIG).validate_python(plain)
         except ValidationError as error:
             raise HeadError(
                 f"{name} of the head {head} is {plain!r}; allowed: {describe_type(hint)}; "
-                f"the default is {name}={format_value(defaults[name].default)}"
+                f"the default is {name}={format_value(signature(cls).parameters[name].default)}"
             ) from error
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        # A dataclass annotates parameters as fields; any other class annotates them in its constructor.
+        return get_type_hints(cls if is_dataclass(cls) else cls.__init__, include_extras=True)  # type: ignore[misc]
+    except NameError:  # another package's head has annotations that exist for type checkers only
+        return {}
 
 
 def describe_type(hint: Any) -> str:

@@ -6,7 +6,7 @@ Built-in heads are in the same entry point group as the heads of other packages.
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
 from classifiers.heads.base import Head, ProbabilisticHead, WeighingHead
@@ -68,9 +68,7 @@ def head_distribution(name: str) -> dict[str, str]:
     The dict is empty for built-in heads.
     """
     distribution = _registered()[name].dist
-    if distribution is None or distribution.name == OWN_DISTRIBUTION:
-        return {}
-    return {distribution.name: distribution.version}
+    return {} if distribution is None else _name_and_version(distribution)
 
 
 def describe_head(name: str) -> dict[str, Any]:
@@ -157,6 +155,13 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     values = {param: tuple(value) if isinstance(value, list) else value for param, value in params.items()}
     check_params(name, cls, values)
     return cls(layout=layout, **values)
+
+
+@cache
+def _name_and_version(distribution: Distribution) -> dict[str, str]:
+    """Read the metadata of a package once, because this takes milliseconds and a benchmark asks for each of its runs."""
+    name = distribution.name
+    return {} if name == OWN_DISTRIBUTION else {name: distribution.version}
 
 
 @cache

@@ -1,7 +1,8 @@
-"""Scores of small cases worked by hand."""
+"""Scores of small cases worked by hand, and of random cases by scikit-learn."""
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, recall_score
 
 from classifiers.metrics import score_predictions
 
@@ -20,3 +21,22 @@ def test_scores_of_a_small_case():
 def test_scores_of_a_single_class():
     scores = score_predictions(np.array([4, 4]), np.array([4, 4]))
     assert (scores.oa, scores.aa, scores.kappa, scores.pixels) == (1.0, 1.0, 1.0, {4: 2})
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_scores_are_those_of_scikit_learn_to_the_last_bit(seed):
+    """Even seeds also predict classes that no test pixel has."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(1, 17, 2000)
+    predicted = np.where(random.random(2000) < 0.7, truth, random.integers(1, 17 + 3 * (seed % 2 == 0), 2000))
+    scores, classes = score_predictions(truth, predicted), np.unique(truth)
+    by_class = {"labels": classes, "average": None, "zero_division": 0.0}
+    recall = recall_score(truth, predicted, **by_class)
+    assert scores.overall == {
+        "oa": accuracy_score(truth, predicted),
+        "aa": np.mean(recall),
+        "kappa": cohen_kappa_score(truth, predicted),
+    }
+    assert [*scores.recall.values()] == recall.tolist()
+    assert [*scores.by_class["f1"].values()] == f1_score(truth, predicted, **by_class).tolist()
+    np.testing.assert_array_equal(scores.confusion, confusion_matrix(truth, predicted, labels=classes))

@@ -114,6 +114,7 @@ def build(
     numbers = range(1, classes + 1)
     plane = PlaneSummary(t=50, layer="up_blocks.2", stride=4, channels=64, size_bytes=123_000)
     heads = tuple(who.head for who in entries)
+    images = BenchImages(truth, rng.integers(0, 256, (*shape, 3), dtype=np.uint8), drawn, maps)
     comparison = Comparison(
         scene=SceneSummary(
             name=scene,
@@ -132,7 +133,7 @@ def build(
         ],
         runs=runs,
         summary=(),
-        images=BenchImages(truth, rng.integers(0, 256, (*shape, 3), dtype=np.uint8), drawn, maps),
+        draw_images=lambda: images,
         provenance=Provenance(
             command="hsifeat bench scene-rgb",
             config=BenchConfig(

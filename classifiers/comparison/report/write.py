@@ -1,6 +1,6 @@
 """Writer of a report: tables, page, figures, maps and ``results.json``.
 
-``results.json`` is written last and marks the report as complete.
+``results.json`` is written after all other files and marks the report as complete.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from classifiers.comparison.report import distance_plots, figures, findings, pla
 from classifiers.comparison.report.latex import to_latex
 from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.report.page import write_page
+from classifiers.comparison.report.report_record import JSON, ReportRecord, file_digest, with_runs
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.comparison import Comparison
 from classifiers.comparison.results.model import BenchResults
@@ -27,7 +28,6 @@ from classifiers.comparison.results.plane_scores import SweepResult
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.results_io import read_json, write_csv, write_json
 from classifiers.comparison.sweep_table import sweep_rows
-from classifiers.comparison.workdir import RECORD
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import write_file
 from hsifeat.formatting import escape_formula
@@ -36,14 +36,11 @@ from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.maps import Legend, check_map_fits, write_map, write_probabilities
 from hsifeat.types import Window, windows
 
-CSV, JSON, PAGE, LATEX, MARKDOWN = "results.csv", "results.json", "report.html", "results.tex", "results.md"
+CSV, PAGE, LATEX, MARKDOWN = "results.csv", "report.html", "results.tex", "results.md"
 FIGURES, MAPS = "figures", "maps"
 
 _CONFIDENCE_LEGEND = Legend((1,), ("largest probability",), ("#000000",))
 _BLOCK_PX = 1024
-
-# List of the files that the last report wrote, used to delete files that a new report no longer contains.
-_LISTING = Path(RECORD) / "files.json"
 
 FigureDrawer = Callable[[figures.Medium], bytes]
 # Writes a file, and returns notes for the user.
@@ -53,8 +50,8 @@ FileWriter = Callable[[Path], Iterable[str]]
 def write_report(comparison: Comparison, folder: Path, *, listen: Listener = silent) -> bool:
     """Write the files of a report.
 
-    If the folder has a report with the same results, only missing files are written. Files that only an earlier report
-    contains are deleted. Other files in the folder are not modified.
+    If the folder has a report with the same results, only missing, damaged and edited files are written. Files that only an
+    earlier report contains are deleted. Other files in the folder are not modified.
 
     Parameters
     ----------
@@ -72,27 +69,31 @@ def write_report(comparison: Comparison, folder: Path, *, listen: Listener = sil
     bool
         Whether any file was written or deleted.
     """
+    record = ReportRecord.read(folder)
+    inputs = with_runs(comparison.inputs, folder)
+    is_unchanged = record.is_intact(folder, JSON) and _same_results(comparison, folder / JSON)
+    intact = {name for name in record.files if is_unchanged and record.is_intact(folder, name)}
+    if record.inputs == inputs and len(intact) == len(record.files):
+        return False
     files, notes = plan_files(comparison, folder)
-    listed = _read_listing(folder)
-    is_unchanged = _same_results(comparison, folder / JSON)
-    missing = {name: write for name, write in files.items() if not (is_unchanged and (folder / name).exists())}
-    stale = [name for name in listed if name not in files]
-    if listed != sorted(files):
-        write_file(folder / _LISTING, json.dumps(sorted({*listed, *files}), indent=0))
+    needed = {name: write for name, write in files.items() if name not in intact}
+    # The list may be damaged, so names outside the folders of a report are ignored and never deleted.
+    stale = [name for name in record.files if name not in files and _is_report_file(name)]
+    known = {name: digest for name, digest in record.files.items() if name in intact}
+    ReportRecord("", dict.fromkeys([*stale, *files, JSON], "") | known).write(folder)
     if not is_unchanged:
         (folder / JSON).unlink(missing_ok=True)
-    for name, write in missing.items():
+    for name, write in needed.items():
         notes |= dict.fromkeys(write(folder / name))
     for name in stale:
         for file in (folder / name, folder / f"{name}.aux.xml"):
             file.unlink(missing_ok=True)
-    if stale:
-        write_file(folder / _LISTING, json.dumps(sorted(files), indent=0))
     if not is_unchanged:
         write_json(comparison, folder / JSON)
         for note in notes:
             listen(Note(note))
-    return bool(missing or stale or not is_unchanged)
+    ReportRecord(inputs, known | {name: file_digest(folder / name) for name in (*needed, JSON)}).write(folder)
+    return bool(needed or stale or not is_unchanged)
 
 
 def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, FileWriter], dict[str, None]]:
@@ -269,18 +270,9 @@ def _safe(text: str) -> str:
     return re.sub(r"[^\w.+-]", "_", text)
 
 
-def _read_listing(folder: Path) -> list[str]:
-    """Return the names of the files that an earlier report wrote to `folder`.
-
-    The names are read from the list that the report left in the folder. The result is empty if this list is unreadable.
-    """
-    try:
-        names = [Path(name) for name in json.loads((folder / _LISTING).read_bytes())]
-    except (OSError, ValueError, TypeError):
-        return []
-    # The list may be damaged, so names outside the folders of a report are ignored and never deleted.
-    tables, folders = {CSV, LATEX, MARKDOWN, PAGE}, {Path(FIGURES), Path(MAPS)}
-    return [str(name) for name in names if str(name) in tables or (name.parent in folders and name.name != "..")]
+def _is_report_file(name: str) -> bool:
+    path = Path(name)
+    return name in {CSV, LATEX, MARKDOWN, PAGE} or (path.parent in {Path(FIGURES), Path(MAPS)} and path.name != "..")
 
 
 def _same_results(comparison: Comparison, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -75,16 +76,24 @@ class Comparison(BenchResults):
 
     Attributes
     ----------
-    images : BenchImages
-        Maps and other images, which ``results.json`` does not contain.
+    draw_images : callable
+        Returns the images. It is called when they are needed first.
+    inputs : str
+        Digest of all that the results depend on, except the recorded runs; empty if unknown.
     georeference : Georeference or None
         Coordinate reference system and transform of the scene, or None if unknown.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    images: InstanceOf[BenchImages] = Field(exclude=True, repr=False)
+    draw_images: Callable[[], BenchImages] = Field(exclude=True, repr=False)
+    inputs: str = Field("", exclude=True, repr=False)
     georeference: InstanceOf[Georeference] | None = Field(None, exclude=True, repr=False)
+
+    @cached_property
+    def images(self) -> BenchImages:
+        """Maps and other images, which ``results.json`` does not contain."""
+        return self.draw_images()
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -102,7 +102,7 @@ def test_run_key_covers_the_version_of_an_external_head(monkeypatch):
     assert run_key("s", Layout(()), {"name": "lda"}, "d", 0) == hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def installed(version):
-        dist = SimpleNamespace(name="others", version=version)
+        dist = type("Distribution", (), {"name": "others", "version": version})
         monkeypatch.setattr(registry, "_registered", lambda: {"foreign": SimpleNamespace(dist=dist)})
         return run_key("s", Layout(()), {"name": "foreign"}, "d", 0)
 

@@ -1,0 +1,146 @@
+"""Record of a report: digests of its inputs and of its files, so that a finished report is not made again.
+
+The record is the file ``record/report.json`` of a report. The inputs of a report are all that its files depend on: the options,
+the stores, the labels, the recorded runs, the baseline, and the versions of the packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from classifiers.comparison.results.model import BenchResults, Provenance, SceneSummary, StoreSummary
+from classifiers.comparison.results.results_io import read_json
+from classifiers.comparison.workdir import RECORD
+from classifiers.heads.registry import head_distribution
+from hsifeat.errors import HsifeatError
+from hsifeat.files import write_file
+from hsifeat.scenes import Labels
+from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.georeference import Georeference
+
+JSON = "results.json"
+
+_FILE = Path(RECORD) / "report.json"
+# Packages that compute statistics and draw, beside those of `Provenance.versions`.
+_PACKAGES = ("matplotlib", "pillow", "rasterio", "scikit-image", "scipy")
+
+
+@dataclass(frozen=True)
+class ReportRecord:
+    """Digests of the inputs and of the files of a report.
+
+    Attributes
+    ----------
+    inputs : str
+        Digest of the inputs and of the recorded runs; empty while the files are being written.
+    files : dict of str to str
+        Digest of each file, by name in the folder of the report; empty for a file that is being written.
+    """
+
+    inputs: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> ReportRecord:
+        """Read the record in the folder of a report. It is empty if the file is missing or unreadable."""
+        try:
+            content = json.loads((folder / _FILE).read_bytes())
+            return cls(str(content["inputs"]), {str(Path(name)): str(one) for name, one in content["files"].items()})
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return cls()
+
+    def write(self, folder: Path) -> None:
+        """Write the record to the folder of a report."""
+        write_file(folder / _FILE, json.dumps(asdict(self), indent=0, sort_keys=True))
+
+    def is_intact(self, folder: Path, name: str) -> bool:
+        """Return whether a file of the report has the content that was written."""
+        return self.files.get(name, "") == file_digest(folder / name) != ""
+
+
+def find_report(folder: Path, inputs: str) -> BenchResults | None:
+    """Return the results of the report in a folder if it was written from these inputs, and otherwise None.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the report.
+    inputs : str
+        Digest from `digest_inputs`. The recorded runs in `folder` must be unchanged, too.
+    """
+    record = ReportRecord.read(folder)
+    if not record.is_intact(folder, JSON) or record.inputs != with_runs(inputs, folder):
+        return None
+    try:
+        return read_json(folder / JSON)
+    except HsifeatError:
+        return None
+
+
+def digest_inputs(
+    provenance: Provenance,
+    scene: SceneSummary,
+    stores: tuple[StoreSummary, ...],
+    labels: Labels,
+    georeference: Georeference | None,
+    baseline: Path | None,
+) -> str:
+    """Return a sha256 of all that a report depends on, except the recorded runs.
+
+    Parameters
+    ----------
+    provenance : Provenance
+        Command, options, versions and machine. The time of creation is ignored.
+    scene, stores
+        Summaries of the scene and of the stores. The keys of the stores stand for the planes and the scene.
+    labels : Labels
+        True classes.
+    georeference : Georeference or None
+        Coordinates of the scene.
+    baseline : Path or None
+        ``results.json`` of the report that the new report is compared with.
+    """
+    heads = () if provenance.config is None else provenance.config.heads
+    texts = [
+        provenance.model_copy(update={"created": ""}).model_dump_json(),
+        scene.model_dump_json(),
+        *(store.model_dump_json() for store in stores),
+        repr((labels.name, labels.class_names, labels.class_colours, georeference)),
+        repr([head_distribution(head) for head in heads]),
+        repr({name: version(name) for name in _PACKAGES}),
+    ]
+    if baseline is not None:
+        texts += [file_digest(baseline), _runs_digest(baseline.parent)]
+    digest = hashlib.sha256("\0".join(texts).encode())
+    for block in blocks(*labels.classes.shape):
+        digest.update(np.ascontiguousarray(labels.classes[block.slices], "<i8").data)
+    return digest.hexdigest()
+
+
+def with_runs(inputs: str, folder: Path) -> str:
+    """Return a digest of the inputs of a report and of the runs that are recorded in its folder."""
+    return hashlib.sha256(f"{inputs} {_runs_digest(folder)}".encode()).hexdigest()
+
+
+def _runs_digest(folder: Path) -> str:
+    """Return a digest of the names and contents of all recorded draws, runs, predictions, maps and fits."""
+    files = sorted((folder / RECORD).glob("[!.]*/[!.]*"))
+    return hashlib.sha256(
+        "\n".join(f"{file.parent.name}/{file.name} {file_digest(file)}" for file in files).encode()
+    ).hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """Return the sha256 of a file, or an empty text if it can't be read."""
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""
