@@ -155,6 +155,7 @@ def plot_losses(losses: Sequence[float], held_out: Mapping[int, Sequence[float]]
         The PNG file.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.add_subplot()
@@ -168,6 +169,10 @@ def plot_losses(losses: Sequence[float], held_out: Mapping[int, Sequence[float]]
         means = [np.mean(held_out[step]) for step in evaluated]
         axes.plot(evaluated, means, "o-", color="#d55e00", label="held out, squared error of the noise")
     axes.set(xlabel="step", ylabel="loss", yscale="log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else range(1, 10)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False)
     png = BytesIO()
     figure.savefig(png, format="png", dpi=120)

@@ -40,17 +40,18 @@ TINY = replace(
 ANY = TimestepSampling()
 
 
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(NETWORK_SPECS["natural32"], "small", TINY)
+@pytest.fixture(scope="module", autouse=True)
+def _tiny():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORK_SPECS["natural32"], "small", TINY)
+        patch.setattr("hsifeat.pretraining.evaluation._SAMPLING_STEPS", 5)
+        yield
 
 
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "model"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(NETWORK_SPECS["natural32"], "small", TINY)
-        hsifeat.pretrain(folder, network="natural32", out=out, steps=5, attribution="noise, made here; no licence")
+    hsifeat.pretrain(folder, network="natural32", out=out, steps=5, attribution="noise, made here; no licence")
     return out
 
 
@@ -123,7 +124,7 @@ def test_samples_are_those_of_diffusers_own_pipeline(trained):
     start = torch.from_numpy(make_generator(0, Stream.SAMPLE_NOISE).standard_normal((1, 3, 32, 32), dtype=np.float32))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("diffusers.pipelines.ddim.pipeline_ddim.randn_tensor", lambda *_, **__: start.clone())
-        theirs = np.asarray(pipeline(eta=0.0, num_inference_steps=50, output_type="np").images[0])
+        theirs = np.asarray(pipeline(eta=0.0, num_inference_steps=5, output_type="np").images[0])
     assert np.abs(ours / 255 - theirs).max() < 0.01
 
 

@@ -16,6 +16,16 @@ from hsifeat.pretraining.network_specs import NETWORK_SPECS
 from hsifeat.runtime.events import Advanced, Note
 from hsifeat.scenes import Scene
 from tests.helpers.small import small_cube
+from tests.helpers.tiny_training import use_tiny
+
+SHIPPED = dict(NETWORK_SPECS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny():
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny(patch)
+        yield
 
 
 def weights(folder):
@@ -42,7 +52,7 @@ def test_the_folder_is_a_diffusers_pipeline_and_a_backbone(trained):
     pipeline = DDPMPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
     assert pipeline.scheduler.config.beta_schedule == "squaredcos_cap_v2"
     backbone = open_backbone(folder)
-    assert backbone.channels == 8
+    assert backbone.channels == 4
     assert backbone.projection_file.exists()
     card = (folder / "README.md").read_text()
     assert "small" in card and "--steps 4" in card
@@ -94,7 +104,7 @@ def test_training_leaves_the_global_seed_alone(tmp_path):
         ({"start": 3}, "start: expected a path; found 3"),
         ({"start": "nowhere"}, "nowhere has no unet/diffusion_pytorch_model.safetensors"),
         ({"preset": "dift"}, r"the preset dift has no section \[pretrain\]"),
-        ({"scene": Scene("tiny", np.ones((20, 40, 9)))}, "smaller than a patch of 32"),
+        ({"scene": Scene("tiny", np.ones((10, 40, 9)))}, "smaller than a patch of 16"),
     ],
 )
 def test_invalid_options_are_refused_and_leave_no_folder(tmp_path, options, message):
@@ -121,7 +131,7 @@ def test_a_checkpoint_of_other_settings_is_refused(trained, monkeypatch):
 
     folder, _ = trained
     monkeypatch.setitem(NETWORK_SPECS["mtmsd"], "small", replace(NETWORK_SPECS["mtmsd"]["small"], batch=8))
-    with pytest.raises(PretrainingError, match=r"another batch \(stored: 16; this training: 8\)"):
+    with pytest.raises(PretrainingError, match=r"another batch \(stored: 4; this training: 8\)"):
         hsifeat.pretrain(Scene("small", small_cube()), out=folder, steps=20)
 
 
@@ -176,10 +186,10 @@ def test_a_flipped_bit_in_the_weights_of_a_checkpoint_is_refused_and_the_advice_
     file.write_bytes(content)
     torch.load(file, weights_only=True)
     with pytest.raises(PretrainingError, match=r"checkpoint\.pt is damaged"):
-        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=14)
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=5)
     file.unlink()
-    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=14)
-    assert json.loads((tmp_path / "m" / "training.json").read_text())["steps"] == 14
+    hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=5)
+    assert json.loads((tmp_path / "m" / "training.json").read_text())["steps"] == 5
 
 
 def test_the_checkpoint_of_another_training_is_refused(trained, tmp_path):
@@ -188,7 +198,7 @@ def test_the_checkpoint_of_another_training_is_refused(trained, tmp_path):
     hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "n", seed=5, steps=1)
     shutil.copy(tmp_path / "n" / "checkpoint.pt", tmp_path / "m")
     with pytest.raises(PretrainingError, match="another file under this name"):
-        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=14)
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=5)
 
 
 @pytest.mark.parametrize(
@@ -227,8 +237,10 @@ def test_the_networks_of_paper_size_take_their_patches(network):
         spec.build_objective(model)
 
 
-def test_the_small_diffcrn_trains(tmp_path):
-    out = hsifeat.pretrain(Scene("small", small_cube()), network="diffcrn", out=tmp_path / "m", steps=1)
+@pytest.mark.parametrize("network", ["mtmsd", "diffcrn"])
+def test_the_small_networks_train(network, tmp_path, monkeypatch):
+    monkeypatch.setitem(NETWORK_SPECS, network, SHIPPED[network])
+    out = hsifeat.pretrain(Scene("small", small_cube()), network=network, out=tmp_path / "m", steps=1)
     assert open_backbone(out).channels == 8
 
 
