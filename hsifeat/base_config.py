@@ -52,8 +52,9 @@ def option(
     pydantic.fields.FieldInfo
         The description in the form that pydantic expects.
     """
-    extra = {"unit": unit, "metavar": metavar, "flags": flags, "default": default}
-    return Field(description=description, json_schema_extra=dict(extra), ge=ge, gt=gt, le=le)
+    # JSON schemas, such as that of the HTTP service, keep these texts apart from the words that they define themselves.
+    extra: Any = {"x-option": {"unit": unit, "metavar": metavar, "flags": flags, "default": default}}
+    return Field(description=description, json_schema_extra=extra, ge=ge, gt=gt, le=le)
 
 
 def expected_error(words: str) -> PydanticCustomError:
@@ -274,8 +275,8 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 def detail(field: FieldInfo, name: str) -> str:
     """Return the text that the declaration of a field passed to `option` as the argument `name`, such as ``unit``."""
-    extra = field.json_schema_extra
-    return str(extra.get(name, "")) if isinstance(extra, dict) else ""
+    extra: Any = field.json_schema_extra
+    return str(extra["x-option"][name]) if isinstance(extra, dict) else ""
 
 
 def flag_of(name: str, field: FieldInfo) -> str:

@@ -3,60 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from classifiers.comparison.config import BenchConfig
-from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
-from classifiers.reduction import DEFAULT_REDUCTION, REDUCTIONS
-from hsifeat.commands.option_types import assignment, comma_list
-from hsifeat.commands.shared_options import LabelName, Planes, Seed, Smooth, Stores
+from classifiers.fit_config import FitConfig
+from hsifeat.commands.config_options import with_options
+from hsifeat.commands.option_types import assignment
+from hsifeat.commands.shared_options import Stores
 
 
+@with_options(FitConfig, without=("params",))
 def fit(
     stores: Stores = None,
-    head: Annotated[str, typer.Option(help="Name of a head (classifier) that `hsifeat heads` lists.")] = DEFAULT_HEAD,
-    inputs: Annotated[
-        str | None,
-        typer.Option(
-            help="Input set: words joined by plus signs out of spectra, window, context, planes, means and patches. Where no "
-            "context store is given, context extracts one. [default: depends on the head and the stores]"
-        ),
-    ] = None,
-    labels: LabelName = None,
-    background_class: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Class number of the pixels that the label map marks 0. [default: 0 means unlabelled]"
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="Split into training and test pixels, such as blocks:12+4:0.1. [default: train on all labelled pixels]"
-        ),
-    ] = None,
-    planes: Planes = None,
-    seed: Seed = 0,
+    options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of FitConfig
     set_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="Parameter of the head, such as hidden=64,32. Can be repeated."
-        ),
+        typer.Option("--set", metavar="NAME=VALUE", help=FitConfig.model_fields["params"].description),
     ] = None,
-    reduction: Annotated[
-        str,
-        typer.Option(help=BenchConfig.model_fields["reduction"].description, metavar="|".join(REDUCTIONS)),
-    ] = DEFAULT_REDUCTION,
-    tune: Annotated[
-        bool,
-        typer.Option(
-            "--tune",
-            help="Tune the parameters that --set does not fix, by cross-validation on the training pixels.",
-        ),
-    ] = False,
-    smooth: Smooth = DEFAULT_SMOOTHING,
     out: Annotated[Path | None, typer.Option(help="Folder for the model. [default: the model is not saved]")] = None,
 ) -> None:
     """Train a head (classifier) on cached features. This takes seconds and does not need the diffusion model.
@@ -76,26 +40,13 @@ def fit(
     from hsifeat.commands.context_store import open_with_context
     from hsifeat.features.stack import open_stack
 
+    config = FitConfig.from_options({**options, "params": dict(assignment(text) for text in set_ or ()) or None})
     with terminal.progress() as listen:
-        features = open_stack(open_with_context(stores, [inputs] if inputs else [], listen))
-        model = fit_model(
-            features,
-            head,
-            inputs=inputs,
-            labels=labels,
-            background_class=background_class,
-            split=split,
-            planes=None if planes is None else comma_list(planes),
-            seed=seed,
-            params=dict(assignment(text) for text in set_ or ()),
-            reduction=reduction,
-            tune=tune,
-            smooth=smooth,
-            listen=listen,
-        )
+        features = open_stack(open_with_context(stores, [config.inputs] if config.inputs else [], listen))
+        model = fit_model(features, **{name: getattr(config, name) for name in FitConfig.model_fields}, listen=listen)
     if out is not None:
         model.save(out)
-    terminal.say(f"{head} on {features.name}: trained on {model.train_pixels} pixels")
+    terminal.say(f"{config.head} on {features.name}: trained on {model.train_pixels} pixels")
     if model.evaluation is None:
         terminal.say("no score, because all labelled pixels were used for training: use --split to get test pixels")
     else:

@@ -19,7 +19,6 @@ Stores = Annotated[
         help="Paths, addresses or names of stores, or the first digits of their keys. [default: the store completed last]"
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random numbers.")]
 Device = Annotated[str, typer.Option(help="Device to run the network on: auto, cpu or cuda.")]
 Planes = Annotated[
     str | None,
@@ -36,4 +35,3 @@ Jobs = Annotated[
     ),
 ]
 SMOOTHING = "Smoothing of the class probabilities over the scene: gaussian:SIGMA, guided:RADIUS[,EPS], superpixel:PIXELS or mrf:BETA"
-Smooth = Annotated[str, typer.Option(metavar="RULE", help=f"{SMOOTHING}, or none. Maps of the model use it.")]

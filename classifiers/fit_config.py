@@ -1,0 +1,87 @@
+"""Options of a fit. The options of `hsifeat fit` derive from `FitConfig`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from classifiers.comparison.head_params import plain_params
+from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
+from classifiers.reduction import DEFAULT_REDUCTION, Reduction
+from hsifeat.base_config import BaseConfig, Names, Whole, option
+
+
+def _params(value: Any) -> dict[str, Any]:
+    return plain_params({"the head": value})["the head"] if value else {}
+
+
+class FitConfig(BaseConfig):
+    """Options of a fit, for `fit_model` and ``hsifeat fit``.
+
+    Examples
+    --------
+    >>> FitConfig(head="film", split="blocks:12+4:0.1").smooth
+    'guided:4,0.001'
+    """
+
+    head: Annotated[str, option("Name of a head (classifier) that `hsifeat heads` lists.", metavar="HEAD")] = (
+        DEFAULT_HEAD
+    )
+    inputs: Annotated[
+        str | None,
+        option(
+            "Input set: words joined by plus signs out of spectra, window, context, planes, means and patches. Where no "
+            "context store is given, context extracts one.",
+            default="depends on the head and the stores",
+        ),
+    ] = None
+    labels: Annotated[
+        str | None, option("Name of a label map in the store.", default="the only label map of the store")
+    ] = None
+    background_class: Annotated[
+        Whole | None,
+        option("Class number of the pixels that the label map marks 0.", ge=1, default="0 means unlabelled"),
+    ] = None
+    split: Annotated[
+        str | None,
+        option("Split into training and test pixels, such as blocks:12+4:0.1.", default="train on all labelled pixels"),
+    ] = None
+    planes: Annotated[
+        Names | None,
+        option(
+            "Planes to use, as timestep/layer, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all"
+        ),
+    ] = None
+    seed: Annotated[Whole, option("Seed of all random numbers.", ge=0, le=2**32 - 1)] = 0
+    params: Annotated[
+        Annotated[dict[str, Any], BeforeValidator(_params)] | None,
+        option(
+            "Parameter of the head, such as hidden=64,32. Can be repeated.",
+            flags="--set",
+            metavar="NAME=VALUE",
+            default="the defaults of the head",
+        ),
+    ] = None
+    reduction: Annotated[
+        Reduction,
+        option(
+            "Pixels that principal components are fitted on: train takes the training pixels, scene a sample of all pixels of "
+            "the scene without their labels."
+        ),
+    ] = DEFAULT_REDUCTION
+    tune: Annotated[
+        bool,
+        option(
+            "Tune the parameters that --set does not fix, by cross-validation on the training pixels.",
+            flags="--tune",
+        ),
+    ] = False
+    smooth: Annotated[
+        str,
+        option(
+            "Smoothing of the class probabilities over the scene: gaussian:SIGMA, guided:RADIUS[,EPS], superpixel:PIXELS or "
+            "mrf:BETA, or none. Maps of the model use it.",
+            metavar="RULE",
+        ),
+    ] = DEFAULT_SMOOTHING

@@ -1,0 +1,57 @@
+"""Files that clients name: each must lie below an allowed folder, after all links are resolved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from hsifeat.errors import SceneError
+
+
+def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
+    """Return the path of a file or folder below one of the allowed folders.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Allowed folders.
+    name : str
+        Path relative to an allowed folder, or absolute.
+    what : str
+        What the file is, for the error message, such as ``scene``.
+
+    Raises
+    ------
+    SceneError
+        No allowed folder has such a file. The message does not say whether the file exists elsewhere.
+    """
+    if name.strip() and "\0" not in name and ":" not in name:
+        for folder in folders:
+            root = Path(os.path.realpath(folder))
+            path = Path(os.path.realpath(root / name))
+            if path.is_relative_to(root) and path.exists():
+                return path
+    raise SceneError(
+        f"no {what} {name!r} in the folders of this service: give a path below one of its folders, without colons, or upload the file"
+    )
+
+
+def resolve_source(folders: Iterable[Path], name: str, what: str) -> str:
+    """Resolve the file of a source of the form ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``; see `resolve_below`."""
+    file, colon, variable = name.partition(":")
+    return f"{resolve_below(folders, file, what)}{colon}{variable}"
+
+
+def file_facts(path: Path) -> list[list[str | int]]:
+    """Return path, size and time of change of a file or folder and of the files that belong to it, as JSON values.
+
+    Files belong to a file if they have the same stem. All files in the folder of a VRT belong to it.
+    """
+    if path.is_dir():
+        files = (file for file in path.rglob("*") if file.is_file())
+    else:
+        stem = "" if path.suffix.lower() == ".vrt" else path.name.partition(".")[0]
+        files = (file for file in path.parent.iterdir() if file.name.startswith(stem) and file.is_file())
+    facts = [[str(file), (status := file.stat()).st_size, status.st_mtime_ns] for file in files]
+    return sorted(facts, key=str)

@@ -1,0 +1,160 @@
+"""Requests for fits, maps and benchmarks on stores of the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from classifiers.comparison.config import BenchConfig
+from classifiers.fit_config import FitConfig
+from hsifeat.base_config import Names, option
+from hsifeat.errors import HsifeatError
+from hsifeat.runtime.events import Listener, Note
+from hsifeat.service.jobs.records import Job, JobKind, JobState
+from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
+from hsifeat.service.jobs.results import clear_folder, write_archive
+from hsifeat.service.jobs.stored import find_stored, store_facts
+
+if TYPE_CHECKING:
+    from hsifeat.features.features import Features
+
+MODEL, MAP, REPORT = "model", "map.tif", "report"
+
+
+class StoresRequest(JobRequest):
+    """Request on one store, or on several stores of one scene."""
+
+    stores: Annotated[Names, option("Keys of stores, or at least 8 first digits of each.")]
+
+    def identity(self, context: JobContext) -> Any:
+        """Return the content of the stores and all options, as JSON values; see `JobRequest.identity`."""
+        return [[store_facts(key) for key in self.stores], self._options(context)]
+
+    def _options(self, context: JobContext) -> Any:  # noqa: ARG002  # subclasses need it
+        return json_values(self, exclude={"stores", "priority"})
+
+    def _open(self) -> list[Features]:
+        from hsifeat.features.open_features import open_features
+
+        return [open_features(find_stored(key).location) for key in self.stores]
+
+
+class FitRequest(StoresRequest):
+    """Request for a fitted model."""
+
+    kind: ClassVar[JobKind] = JobKind.FIT
+
+    options: Annotated[FitConfig, Field(description="Options of the fit.")] = FitConfig()
+
+    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+        """Fit a model, and return its scores as lines of text."""
+        from classifiers.fit import fit_model
+        from hsifeat.features.stack import open_stack
+
+        options = {name: getattr(self.options, name) for name in FitConfig.model_fields}
+        features = open_stack(self._open())
+        model = fit_model(features, **options, listen=listen)
+        folder = clear_folder(context.result_folder(job))
+        model.save(folder / MODEL)
+        write_archive(folder / MODEL, folder / f"{MODEL}.zip")
+        evaluation = model.evaluation
+        return {
+            "download": f"{MODEL}.zip",
+            "train_pixels": model.train_pixels,
+            "accuracy": None if evaluation is None else evaluation.scores.oa,
+            "scores": model.describe(),
+        }
+
+
+class PredictRequest(StoresRequest):
+    """Request for the map of a scene."""
+
+    kind: ClassVar[JobKind] = JobKind.PREDICT
+
+    model: Annotated[str, option("Identifier of the job that fitted the model.")]
+    probabilities: Annotated[
+        bool, option("Write the probability of each class instead of the most probable class.")
+    ] = False
+    smooth: Annotated[str | None, option("Smoothing rule of the map, or none.", default="the rule of the model")] = None
+
+    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+        """Write a GeoTIFF of the map, and return the remarks on it."""
+        from classifiers.model import load_model
+        from classifiers.predict import write_scene_map
+        from hsifeat.features.stack import open_stack
+
+        model = load_model(context.result_folder(self._fit(context)) / MODEL)
+        folder = clear_folder(context.result_folder(job))
+        notes = write_scene_map(
+            open_stack(self._open()),
+            model,
+            folder / MAP,
+            probabilities=self.probabilities,
+            smooth=self.smooth,
+            listen=listen,
+        )
+        for note in notes:
+            listen(Note(note))
+        return {"download": MAP, "notes": list(notes)}
+
+    def _options(self, context: JobContext) -> Any:
+        return [super()._options(context), self._fit(context).key]
+
+    def _fit(self, context: JobContext) -> Job:
+        """Return the finished job that fitted the model."""
+        return _finished_job(context, self.model, JobKind.FIT)
+
+
+class BenchRequest(StoresRequest):
+    """Request for a report that compares heads."""
+
+    kind: ClassVar[JobKind] = JobKind.BENCH
+
+    options: Annotated[BenchConfig, Field(description="Options of the benchmark.")] = BenchConfig()
+    compare: Annotated[
+        str | None, option("Identifier of an earlier benchmark job. The report tests which scores have changed.")
+    ] = None
+
+    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+        """Write a report, and return its summary as lines of text."""
+        from classifiers.comparison.compare import compare
+        from classifiers.comparison.config import bench_command
+        from classifiers.comparison.report.write import JSON, write_report
+        from classifiers.comparison.results.summary_text import overview, verdict_lines
+
+        # The folder of an interrupted attempt has its finished runs, which are not repeated.
+        out = context.result_folder(job) / REPORT
+        earlier = self._earlier(context)
+        comparison = compare(
+            self._open(),
+            **{name: getattr(self.options, name) for name in BenchConfig.model_fields},
+            out=out,
+            baseline=None if earlier is None else context.result_folder(earlier) / REPORT / JSON,
+            command=bench_command(
+                self.options, [find_stored(key).name for key in self.stores], out.relative_to(out.parent)
+            ),
+            listen=listen,
+        )
+        write_report(comparison, out, listen=listen)
+        write_archive(out, out.with_suffix(".zip"))
+        return {
+            "download": f"{REPORT}.zip",
+            "overview": overview(comparison),
+            "verdict": list(verdict_lines(comparison)),
+        }
+
+    def _options(self, context: JobContext) -> Any:
+        earlier = self._earlier(context)
+        return [super()._options(context), None if earlier is None else earlier.key]
+
+    def _earlier(self, context: JobContext) -> Job | None:
+        return None if self.compare is None else _finished_job(context, self.compare, JobKind.BENCH)
+
+
+def _finished_job(context: JobContext, job_id: str, kind: JobKind) -> Job:
+    job = context.database.job(job_id)
+    if job is None or job.kind is not kind or job.state is not JobState.DONE:
+        state = "there is no such job" if job is None else f"it is a {job.kind} job that is {job.state}"
+        raise HsifeatError(f"{job_id!r} has to be a {kind} job that is done; {state}")
+    return job

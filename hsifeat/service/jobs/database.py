@@ -1,0 +1,216 @@
+"""Database of jobs: a SQLite file in WAL mode that the service and its runners open side by side."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hsifeat.errors import StoreError
+from hsifeat.files import disk_errors
+from hsifeat.service.jobs.records import Job, JobEvent, JobKind, JobProgress, JobState, Priority
+
+_VERSION = 1
+_BUSY_TIMEOUT_S = 20
+# Events of a job that are kept. Older ones are deleted, because a long extraction has thousands.
+_EVENTS_PER_JOB = 1000
+_SCHEMA = """
+CREATE TABLE jobs (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL,
+  key TEXT NOT NULL,
+  request TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'queued',
+  reason TEXT NOT NULL DEFAULT '',
+  priority INTEGER NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  cancelling INTEGER NOT NULL DEFAULT 0,
+  created REAL NOT NULL,
+  started REAL NOT NULL DEFAULT 0,
+  finished REAL NOT NULL DEFAULT 0,
+  progress TEXT,
+  result TEXT NOT NULL DEFAULT '{}'
+);
+-- Single flight: at most one unfinished job has a key, except a job that is about to be cancelled.
+CREATE UNIQUE INDEX active_key ON jobs (key) WHERE state IN ('queued', 'running') AND NOT cancelling;
+CREATE INDEX waiting ON jobs (state, priority, number);
+CREATE TABLE owners (job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, name TEXT NOT NULL, PRIMARY KEY (job, name));
+CREATE TABLE events (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  data TEXT NOT NULL
+);
+CREATE INDEX events_of_job ON events (job, id);
+"""
+
+
+class JobDatabase:
+    """Access to the database of jobs. Threads and processes can share the file; each transaction opens a connection.
+
+    Parameters
+    ----------
+    path : Path
+        File of the database. It is created if it does not exist.
+
+    Raises
+    ------
+    StoreError
+        The file is damaged, another version of hsifeat wrote it, or the disk is full or not writable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._connect() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        with self.transaction() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
+            elif version != _VERSION:
+                raise StoreError(
+                    f"{path} has version {version} of the table of jobs, and this hsifeat reads version {_VERSION}: move the file "
+                    "elsewhere, which forgets the jobs but no store"
+                )
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection in a write transaction, which is committed at the end and rolled back on an error."""
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def jobs(self, where: str = "TRUE", values: tuple[Any, ...] = (), *, count: int = -1) -> list[Job]:
+        """Return the jobs that satisfy an SQL condition, the latest first.
+
+        Parameters
+        ----------
+        where : str
+            SQL condition with placeholders, and optionally further clauses. It must not contain text from a client.
+        values : tuple
+            Values of the placeholders.
+        count : int
+            Maximum number of jobs; -1 for all.
+        """
+        with self._connect() as connection:
+            return select_jobs(connection, f"{where} ORDER BY number DESC LIMIT ?", (*values, count))
+
+    def job(self, job_id: str) -> Job | None:
+        """Return a job, or None if there is no job with this identifier."""
+        return next(iter(self.jobs("id = ?", (job_id,))), None)
+
+    def events(self, job_id: str, after: int, count: int = 500) -> list[JobEvent]:
+        """Return the first events of a job whose identifiers are greater than `after`."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT id, name, data FROM events WHERE job = ? AND id > ? ORDER BY id LIMIT ?", (job_id, after, count)
+            ).fetchall()
+        return [JobEvent(row["id"], row["name"], json.loads(row["data"])) for row in rows]
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)) as connection:
+                connection.row_factory = sqlite3.Row
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                yield connection
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.OperationalError as error:
+            # Without room, SQLite reports a full disk or, for the file of its log, an input or output error.
+            raise StoreError(
+                f"{self.path} can't be read or written: {error}: is the disk full or read-only?"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.path} is damaged ({error}): move the file elsewhere, which forgets the jobs but no store"
+            ) from error
+
+
+def select_jobs(connection: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[Job]:
+    """Return the jobs that satisfy an SQL condition, within a transaction; see `JobDatabase.jobs`."""
+    rows = connection.execute(f"SELECT * FROM jobs WHERE {where}", values).fetchall()  # noqa: S608  # no client's text
+    return [_job(connection, row) for row in rows]
+
+
+def add_event(connection: sqlite3.Connection, job_id: str, name: str, data: dict[str, Any]) -> None:
+    """Add an event to the log of a job, and delete the oldest events of a long log."""
+    connection.execute("INSERT INTO events (job, name, data) VALUES (?, ?, ?)", (job_id, name, json.dumps(data)))
+    connection.execute(
+        "DELETE FROM events WHERE job = ? AND id <= (SELECT id FROM events WHERE job = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (job_id, job_id, _EVENTS_PER_JOB),
+    )
+
+
+def set_state(
+    connection: sqlite3.Connection,
+    job_id: str,
+    state: JobState,
+    *,
+    reason: str = "",
+    result: dict[str, Any] | None = None,
+) -> None:
+    """Change the state of a job, with its time, and add an event.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Connection in a transaction.
+    job_id : str
+        Identifier of the job.
+    state : JobState
+        New state.
+    reason : str
+        Why the job failed, was cancelled or is queued again.
+    result : dict, optional
+        Result of a finished job as JSON values.
+    """
+    moments = {JobState.QUEUED: "created = created", JobState.RUNNING: "started = :now, attempts = attempts + 1"}
+    connection.execute(
+        f"UPDATE jobs SET state = :state, reason = :reason, result = :result, {moments.get(state, 'finished = :now')} "  # noqa: S608
+        "WHERE id = :id",
+        {
+            "state": state,
+            "reason": reason,
+            "result": json.dumps(result or {}),
+            "now": time.time(),
+            "id": job_id,
+        },
+    )
+    add_event(connection, job_id, "state", {"state": state, "reason": reason})
+
+
+def _job(connection: sqlite3.Connection, row: sqlite3.Row) -> Job:
+    owners = connection.execute("SELECT name FROM owners WHERE job = ? ORDER BY rowid", (row["id"],)).fetchall()
+    return Job(
+        id=row["id"],
+        kind=JobKind(row["kind"]),
+        key=row["key"],
+        request=json.loads(row["request"]),
+        owners=tuple(owner["name"] for owner in owners),
+        state=JobState(row["state"]),
+        reason=row["reason"],
+        priority=list(Priority)[row["priority"]],
+        attempts=row["attempts"],
+        created=row["created"],
+        started=row["started"],
+        finished=row["finished"],
+        progress=None if row["progress"] is None else JobProgress(**json.loads(row["progress"])),
+        result=json.loads(row["result"]),
+        cancelling=bool(row["cancelling"]),
+    )

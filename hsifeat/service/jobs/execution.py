@@ -1,0 +1,37 @@
+"""Requests by kind, and execution of the request of a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hsifeat.runtime.events import Listener
+from hsifeat.service.jobs.analysis_requests import BenchRequest, FitRequest, PredictRequest
+from hsifeat.service.jobs.extract_request import ExtractRequest
+from hsifeat.service.jobs.records import Job, JobKind
+from hsifeat.service.jobs.request import JobContext, JobRequest
+
+REQUESTS: dict[JobKind, type[JobRequest]] = {
+    request.kind: request for request in (ExtractRequest, FitRequest, PredictRequest, BenchRequest)
+}
+"""Class of the requests of each kind."""
+
+
+def execute(context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+    """Do the work of a job, and return a description of its result as JSON values.
+
+    Parameters
+    ----------
+    context : JobContext
+        Folders, database and uploads.
+    job : Job
+        The running job.
+    listen : callable
+        Callback for progress events.
+
+    Raises
+    ------
+    HsifeatError
+        The work can't be done.
+    """
+    request = REQUESTS[job.kind].from_options(job.request)
+    return request.execute(context, job, listen)

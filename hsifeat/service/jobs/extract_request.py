@@ -1,0 +1,123 @@
+"""Requests for extractions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from hsifeat.base_config import option
+from hsifeat.errors import BackboneError, HsifeatError, SceneError
+from hsifeat.extraction.config import ExtractionConfig
+from hsifeat.runtime.events import Listener
+from hsifeat.service.jobs.allowed_files import file_facts, resolve_below
+from hsifeat.service.jobs.records import Job, JobKind
+from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
+from hsifeat.service.jobs.scene_source import SceneSource
+from hsifeat.service.jobs.stored import find_stored
+
+_UNTRAINED = "untrained:"
+
+
+class ExtractRequest(JobRequest):
+    """Request for the features of a scene."""
+
+    kind: ClassVar[JobKind] = JobKind.EXTRACT
+
+    scene: Annotated[SceneSource, Field(description="The scene.")]
+    options: Annotated[ExtractionConfig, Field(description="Options of the extraction.")] = ExtractionConfig()
+    preset: Annotated[str | None, option("Name of a preset, for options that are not set.")] = None
+    like: Annotated[
+        str | None, option("Key of a store, for options that are not set and for the fitted projection.")
+    ] = None
+
+    def identity(self, context: JobContext) -> Any:
+        """Return the scene and all options, as JSON values; see `JobRequest.identity`."""
+        config = self._config(context)
+        options = json_values(config, exclude={"projection", "pixels", "backbone"})
+        explicit = {name: str(getattr(config, name)) for name in ("pixels", "backbone")}
+        # The projection of another store is identified by the key of the store.
+        projection = config.projection if isinstance(config.projection, str | None) else self.like
+        backbone = self._backbone_path(context)
+        return [
+            self.scene.identity(context),
+            [options, explicit, projection, None if self.like is None else find_stored(self.like).key],
+            [] if backbone is None else file_facts(backbone),
+        ]
+
+    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:  # noqa: ARG002  # no result folder
+        """Extract the features, and return the key and the name of the store."""
+        from hsifeat.extraction.prepare import prepare
+        from hsifeat.extraction.run import run
+        from hsifeat.store.location import as_location
+
+        scene, config = self.scene.open(context), self._config(context)
+        if isinstance(config.pixels, str) and config.pixels not in scene.labels:
+            names = ", ".join(scene.labels) or "none"
+            raise SceneError(f"pixels: {scene.name} has no label map {config.pixels!r}; its label maps: {names}")
+        extraction = prepare(scene, config, device=context.settings.device, listen=listen)
+        if context.settings.cache:
+            folder = context.settings.cache.rstrip("/")
+            location = as_location(f"{folder}/{extraction.location.name}.zarr")
+            extraction = replace(extraction, location=location)
+        store = run(extraction, listen=listen)
+        return {
+            "store": store.key,
+            "name": store.location.name,
+            "planes": [str(plane.id) for plane in extraction.planes],
+        }
+
+    def is_still_valid(self, context: JobContext, job: Job) -> bool:  # noqa: ARG002  # the signature of every request
+        """Return whether the store of a finished job still has all planes of the job."""
+        from hsifeat.cache.catalogue import DAMAGE_ERRORS
+        from hsifeat.store.store import Store
+
+        try:
+            store = Store.open(find_stored(job.result["store"]).location)
+            complete = {str(plane.id) for plane in store.planes if store.is_complete(plane.id)}
+        except DAMAGE_ERRORS:
+            return False
+        return complete.issuperset(job.result["planes"])
+
+    def _config(self, context: JobContext) -> ExtractionConfig:
+        """Return the validated options, with those of the preset or the store where the client set none."""
+        from hsifeat.extraction.resolve import resolve_config
+        from hsifeat.presets import preset_names
+
+        if self.preset is not None and self.preset not in preset_names():
+            raise HsifeatError(f"no preset {self.preset!r}; allowed: {', '.join(preset_names())}")
+        explicit = {name: getattr(self.options, name) for name in self.options.model_fields_set}
+        if not isinstance(explicit.get("pixels"), str | None):
+            raise HsifeatError("pixels: expected the name of a label map of the scene")
+        path = self._backbone_path(context)
+        if path is not None:
+            prefix = _UNTRAINED if str(explicit["backbone"]).startswith(_UNTRAINED) else ""
+            explicit["backbone"] = f"{prefix}{path}"
+        like = None if self.like is None else find_stored(self.like).location
+        config = resolve_config(explicit, preset=self.preset, like=None if like is None else str(like))
+        config.check_conflicts()
+        return config
+
+    def _backbone_path(self, context: JobContext) -> Path | None:
+        """Return the file or folder of the backbone; None for the name of a backbone, or if the client set none.
+
+        Raises
+        ------
+        BackboneError
+            The backbone is neither an allowed name nor in an allowed folder. Models on a hub are not allowed, because the
+            service fetches nothing that a client names.
+        """
+        if self.options.backbone is None:
+            return None
+        settings, name = context.settings, str(self.options.backbone).removeprefix(_UNTRAINED)
+        if name in settings.backbone_names:
+            return None
+        try:
+            return resolve_below(map(Path, settings.backbones or ()), name, "backbone")
+        except SceneError:
+            raise BackboneError(
+                f"no backbone {name!r} on this service; allowed: {', '.join(settings.backbone_names)}, or a path below one of its "
+                "folders of backbones"
+            ) from None

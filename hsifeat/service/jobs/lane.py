@@ -1,0 +1,129 @@
+"""The jobs of one runner: taking the next job, recording its progress and end, and recovery after a crash."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from hsifeat.runtime.events import Advanced, Event, Finished, Note, Started
+from hsifeat.service.jobs.database import JobDatabase, add_event, select_jobs, set_state
+from hsifeat.service.jobs.records import Job, JobKind, JobProgress, JobState
+
+
+class Lane:
+    """The jobs of the kinds that one runner executes. Only one process at a time may use a lane.
+
+    Parameters
+    ----------
+    database : JobDatabase
+        Database of the jobs.
+    kinds : sequence of JobKind
+        Kinds of jobs.
+    """
+
+    def __init__(self, database: JobDatabase, kinds: Sequence[JobKind]) -> None:
+        self._database = database
+        self._kinds = tuple(kinds)
+        self._of_kinds = f"kind IN ({', '.join('?' * len(self._kinds))})"
+
+    def take(self) -> Job | None:
+        """Start the queued job with the highest priority, and return it; return None if no job is queued."""
+        where = f"state = 'queued' AND {self._of_kinds} ORDER BY priority DESC, number LIMIT 1"
+        # Reading first keeps an idle runner from taking the write lock.
+        if not self._database.jobs(f"state = 'queued' AND {self._of_kinds}", self._kinds, count=1):
+            return None
+        with self._database.transaction() as connection:
+            for job in select_jobs(connection, where, self._kinds):
+                set_state(connection, job.id, JobState.RUNNING)
+                return select_jobs(connection, "id = ?", (job.id,))[0]
+        return None
+
+    def end(self, job: Job, state: JobState, *, reason: str = "", result: dict[str, Any] | None = None) -> None:
+        """Record the end of a running job; do nothing if it has ended already."""
+        with self._database.transaction() as connection:
+            if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
+                set_state(connection, job.id, state, reason=reason, result=result)
+
+    def is_cancelling(self, job: Job) -> str:
+        """Return why a running job is about to be cancelled, or an empty string."""
+        current = self._database.job(job.id)
+        return current.reason if current is not None and current.cancelling else ""
+
+    def hand_back(self, job: Job) -> None:
+        """Queue a running job again, because the service stops. The attempt does not count."""
+        with self._database.transaction() as connection:
+            if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
+                set_state(connection, job.id, JobState.QUEUED, reason="the service stopped; the job continues with it")
+                connection.execute("UPDATE jobs SET attempts = attempts - 1 WHERE id = ?", (job.id,))
+
+    def recover(self, max_attempts: int) -> None:
+        """Queue the jobs again that were running when their runner died.
+
+        A job that was being cancelled is cancelled. A job whose runner died `max_attempts` times fails.
+        """
+        with self._database.transaction() as connection:
+            for job in select_jobs(connection, f"state = 'running' AND {self._of_kinds}", self._kinds):
+                if job.cancelling:
+                    set_state(connection, job.id, JobState.CANCELLED, reason=job.reason)
+                elif job.attempts < max_attempts:
+                    set_state(connection, job.id, JobState.QUEUED, reason="the runner died; the job continues")
+                else:
+                    set_state(
+                        connection,
+                        job.id,
+                        JobState.FAILED,
+                        reason=f"the runner died {job.attempts} times during this job, perhaps because memory ran out; finished "
+                        "work is kept: submit the request again, with a smaller scene, batch or number of inputs",
+                    )
+
+    def record(self, job: Job, event: Event, progress: JobProgress | None) -> None:
+        """Add an event of the work to the log of a job, and update its progress."""
+        with self._database.transaction() as connection:
+            add_event(connection, job.id, type(event).__name__.lower(), asdict(event))
+            if progress is not None:
+                connection.execute("UPDATE jobs SET progress = ? WHERE id = ?", (json.dumps(asdict(progress)), job.id))
+
+
+class ProgressRecorder:
+    """Listener that records the events of a job, at most one `Advanced` event per interval.
+
+    Parameters
+    ----------
+    lane : Lane
+        Lane of the job.
+    job : Job
+        The running job.
+    interval_s : float
+        Shortest time between two recorded `Advanced` events, in seconds.
+    """
+
+    def __init__(self, lane: Lane, job: Job, interval_s: float = 0.5) -> None:
+        self._lane = lane
+        self._job = job
+        self._interval_s = interval_s
+        self._tasks: dict[str, JobProgress] = {}
+        self._recorded = float("-inf")
+
+    def __call__(self, event: Event) -> None:
+        """Record an event."""
+        progress = None
+        match event:
+            case Started():
+                progress = JobProgress(event.task, event.done, event.total, event.unit)
+            case Advanced():
+                progress = replace(self._tasks[event.task], done=event.done, detail=event.detail)
+            case Finished():
+                progress = replace(self._tasks[event.task], done=self._tasks[event.task].total, detail="")
+            case Note():
+                pass
+        if progress is not None:
+            self._tasks[progress.task] = progress
+        now = time.monotonic()
+        if isinstance(event, Advanced):
+            if now - self._recorded < self._interval_s:
+                return
+            self._recorded = now
+        self._lane.record(self._job, event, progress)

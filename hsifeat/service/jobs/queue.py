@@ -1,0 +1,243 @@
+"""The queue of jobs: submission with single flight, cancellation and listing."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hsifeat.errors import HsifeatError
+from hsifeat.service.jobs.database import JobDatabase, add_event, select_jobs, set_state
+from hsifeat.service.jobs.records import LANES, Job, JobKind, JobState, Priority
+
+_RETRY_BOUNDS_S = (5, 600)
+_RECENT_JOBS = 20
+
+
+class QueueFullError(HsifeatError):
+    """The queue has no room for another job.
+
+    Attributes
+    ----------
+    retry_after_s : int
+        Estimated time in seconds until a job of the queue starts.
+    """
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UnknownJobError(HsifeatError, LookupError):
+    """No job has this identifier."""
+
+
+class NotOwnerError(HsifeatError):
+    """A person acts on a job or an upload of other people."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Answer to a submitted request.
+
+    Attributes
+    ----------
+    job : Job
+        The job that answers the request.
+    outcome : {"answered", "joined", "queued"}
+        Whether a finished job answers the request, an equal unfinished job will answer it, or a new job was queued.
+    """
+
+    job: Job
+    outcome: Literal["answered", "joined", "queued"]
+
+
+class JobQueue:
+    """The queue of jobs, as the service sees it.
+
+    Parameters
+    ----------
+    database : JobDatabase
+        Database of the jobs.
+    queue_size : int
+        Maximum number of queued jobs.
+    queue_size_each : int
+        Maximum number of queued jobs of one person.
+    """
+
+    def __init__(self, database: JobDatabase, *, queue_size: int, queue_size_each: int) -> None:
+        self._database = database
+        self._queue_size = queue_size
+        self._queue_size_each = queue_size_each
+
+    def submit(
+        self,
+        kind: JobKind,
+        key: str,
+        request: dict[str, Any],
+        *,
+        owner: str,
+        priority: Priority = Priority.NORMAL,
+        still_valid: Callable[[Job], bool] = lambda _: False,
+    ) -> Submission:
+        """Answer a request by a finished job, join it to an equal unfinished job, or queue a new job.
+
+        Parameters
+        ----------
+        kind : JobKind
+            Kind of the job.
+        key : str
+            Digest of everything that determines the result.
+        request : dict
+            The request as JSON values.
+        owner : str
+            Name of the person who submits the request.
+        priority : Priority
+            Priority of the job. An unfinished job with a lower priority gets this priority.
+        still_valid : callable
+            Whether the result of a finished job with this key still exists and is up to date.
+
+        Raises
+        ------
+        QueueFullError
+            The queue is full, or the person has too many queued jobs.
+        """
+        done = self._database.jobs("key = ? AND state = 'done'", (key,), count=1)
+        answer = next((job for job in done if still_valid(job)), None)
+        with self._database.transaction() as connection:
+            condition = "key = ? AND state IN ('queued', 'running') AND NOT cancelling"
+            for job in select_jobs(connection, condition, (key,)):
+                connection.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", (job.id, owner))
+                connection.execute("UPDATE jobs SET priority = max(priority, ?) WHERE id = ?", (priority.rank, job.id))
+                return Submission(select_jobs(connection, "id = ?", (job.id,))[0], "joined")
+            if answer is not None:
+                return Submission(answer, "answered")
+            queued = connection.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
+            own = connection.execute(
+                "SELECT count(*) FROM jobs JOIN owners ON job = id WHERE state = 'queued' AND name = ?", (owner,)
+            ).fetchone()[0]
+            if queued >= self._queue_size or own >= self._queue_size_each:
+                whose, count = ("the queue", queued) if queued >= self._queue_size else (f"{owner}", own)
+                delay_s = self._retry_after_s(kind, queued)
+                raise QueueFullError(
+                    f"{whose} already has {count} queued jobs, the largest number allowed: try again in {delay_s} s, or cancel a job",
+                    delay_s,
+                )
+            job_id = secrets.token_hex(8)
+            connection.execute(
+                "INSERT INTO jobs (id, kind, key, request, priority, created) VALUES (?, ?, ?, ?, ?, ?)",
+                (job_id, kind, key, json.dumps(request), priority.rank, time.time()),
+            )
+            connection.execute("INSERT INTO owners VALUES (?, ?)", (job_id, owner))
+            add_event(connection, job_id, "state", {"state": JobState.QUEUED, "reason": ""})
+            return Submission(select_jobs(connection, "id = ?", (job_id,))[0], "queued")
+
+    def job(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises
+        ------
+        UnknownJobError
+            There is no job with this identifier.
+        """
+        job = self._database.job(job_id)
+        if job is None:
+            raise UnknownJobError(f"no job {job_id!r}: GET /jobs lists the jobs; old ones are deleted")
+        return job
+
+    def jobs(
+        self,
+        *,
+        states: Iterable[JobState] = (),
+        kinds: Iterable[JobKind] = (),
+        owner: str | None = None,
+        before: str | None = None,
+        count: int = 50,
+    ) -> list[Job]:
+        """List jobs, the latest first.
+
+        Parameters
+        ----------
+        states, kinds : iterable of JobState, of JobKind
+            Only jobs in these states and of these kinds; empty for all.
+        owner : str, optional
+            Only jobs that this person submitted.
+        before : str, optional
+            Only jobs that are older than the job with this identifier.
+        count : int
+            Maximum number of jobs.
+        """
+        conditions, values = ["TRUE"], list[Any]()
+        for column, allowed in (("state", list(states)), ("kind", list(kinds))):
+            if allowed:
+                conditions.append(f"{column} IN ({', '.join('?' * len(allowed))})")
+                values += allowed
+        if owner is not None:
+            conditions.append("id IN (SELECT job FROM owners WHERE name = ?)")
+            values.append(owner)
+        if before is not None:
+            conditions.append("number < (SELECT number FROM jobs WHERE id = ?)")
+            values.append(before)
+        return self._database.jobs(" AND ".join(conditions), tuple(values), count=count)
+
+    def cancel(self, job_id: str, owner: str, *, anyone: bool = False) -> Job:
+        """Withdraw a person's request, and cancel the job unless other people wait for it. A finished job does not change.
+
+        Parameters
+        ----------
+        job_id : str
+            Identifier of the job.
+        owner : str
+            Name of the person who cancels.
+        anyone : bool
+            Cancel the job even if it belongs to other people.
+
+        Raises
+        ------
+        UnknownJobError
+            There is no job with this identifier.
+        NotOwnerError
+            The job belongs to other people.
+        """
+        job = self.job(job_id)
+        if not anyone and owner not in job.owners:
+            raise NotOwnerError(
+                f"job {job_id} belongs to {', '.join(job.owners)}: ask them, or a person with admin rights"
+            )
+        with self._database.transaction() as connection:
+            job = select_jobs(connection, "id = ?", (job_id,))[0]
+            others = [name for name in job.owners if name != owner]
+            if job.state.is_final or job.cancelling:
+                return job
+            if others and not anyone:
+                connection.execute("DELETE FROM owners WHERE job = ? AND name = ?", (job_id, owner))
+                add_event(connection, job_id, "note", {"message": f"{owner} no longer waits for this job"})
+            elif job.state is JobState.QUEUED:
+                set_state(connection, job_id, JobState.CANCELLED, reason=f"cancelled by {owner}")
+            else:
+                connection.execute(
+                    "UPDATE jobs SET cancelling = 1, reason = ? WHERE id = ?", (f"cancelled by {owner}", job_id)
+                )
+                add_event(connection, job_id, "note", {"message": f"{owner} cancels this job"})
+            return select_jobs(connection, "id = ?", (job_id,))[0]
+
+    def delete_old(self, before: float) -> list[str]:
+        """Delete the jobs that ended before a time in seconds since 1970, and return their identifiers."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND finished < ? RETURNING id", (before,)
+            ).fetchall()
+        return [row["id"] for row in rows]
+
+    def _retry_after_s(self, kind: JobKind, queued: int) -> int:
+        """Estimate the time until a job of the queue starts, from the durations of recent jobs of the same runner."""
+        kinds = next(kinds for kinds in LANES.values() if kind in kinds)
+        recent = self._database.jobs(
+            f"state = 'done' AND kind IN ({', '.join('?' * len(kinds))})", kinds, count=_RECENT_JOBS
+        )
+        durations_s = sorted(job.finished - job.started for job in recent) or [30.0]
+        low, high = _RETRY_BOUNDS_S
+        return int(min(max(durations_s[len(durations_s) // 2] * min(queued, 2), low), high))

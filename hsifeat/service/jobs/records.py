@@ -1,0 +1,141 @@
+"""Records of jobs and their events, as the service shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class JobKind(StrEnum):
+    """Kind of work of a job."""
+
+    EXTRACT = "extract"
+    FIT = "fit"
+    PREDICT = "predict"
+    BENCH = "bench"
+
+
+class JobState(StrEnum):
+    """State of a job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a job in this state never changes again."""
+        return self not in {JobState.QUEUED, JobState.RUNNING}
+
+
+class Priority(StrEnum):
+    """Priority of a job. Jobs of equal priority run in the order of their submission."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+    @property
+    def rank(self) -> int:
+        """Rank in the queue; a higher rank runs first."""
+        return list(Priority).index(self)
+
+
+LANES = {"extraction": (JobKind.EXTRACT,), "analysis": (JobKind.FIT, JobKind.PREDICT, JobKind.BENCH)}
+"""Kinds of jobs of each runner. A fit of seconds does not wait for an extraction of hours."""
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """Progress of the current task of a job.
+
+    Attributes
+    ----------
+    task : str
+        Name of the task.
+    done, total : float
+        Completed and total amount of work, in `unit`.
+    unit : str
+        Unit of work, in the plural: ``tiles``, ``fits``.
+    detail : str
+        A short text, such as the current loss.
+    """
+
+    task: str
+    done: float
+    total: float
+    unit: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the service.
+
+    Attributes
+    ----------
+    id : str
+        Identifier, 16 hexadecimal digits.
+    kind : JobKind
+        Kind of work.
+    key : str
+        sha256 of the request and of the state of its files. Unfinished jobs have different keys.
+    request : dict
+        The request as JSON values.
+    owners : tuple of str
+        Names of the people who submitted the request. The job is cancelled when all of them cancel it.
+    state : JobState
+        Current state.
+    reason : str
+        Why the job failed or was cancelled, or an empty string.
+    priority : Priority
+        Position in the queue.
+    attempts : int
+        Number of times that a runner started the job.
+    created, started, finished : float
+        Times in seconds since 1970; 0 if the job has not been started or has not ended.
+    progress : JobProgress or None
+        Progress of the current task.
+    result : dict
+        Description of the result as JSON values, such as the key of the store; empty for a job that is not done.
+    cancelling : bool
+        Whether a running job is about to be cancelled.
+    """
+
+    id: str
+    kind: JobKind
+    key: str
+    request: dict[str, Any]
+    owners: tuple[str, ...]
+    state: JobState
+    reason: str
+    priority: Priority
+    attempts: int
+    created: float
+    started: float
+    finished: float
+    progress: JobProgress | None
+    result: dict[str, Any]
+    cancelling: bool
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """An event in the log of a job.
+
+    Attributes
+    ----------
+    id : int
+        Number that increases with every event of the service.
+    name : str
+        ``state``, ``started``, ``advanced``, ``finished`` or ``note``.
+    data : dict
+        Content of the event as JSON values.
+    """
+
+    id: int
+    name: str
+    data: dict[str, Any]

@@ -1,0 +1,94 @@
+"""Base class of requests: validated options of a job, its key, and its execution."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from hsifeat import __version__
+from hsifeat.base_config import BaseConfig, option
+from hsifeat.runtime.events import Listener
+from hsifeat.service.job_settings import JobSettings
+from hsifeat.service.jobs.database import JobDatabase
+from hsifeat.service.jobs.records import Job, JobKind
+from hsifeat.service.uploads.folder import UploadFolder
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What requests need to find their files and to write results.
+
+    Attributes
+    ----------
+    settings : JobSettings
+        Folders and limits.
+    database : JobDatabase
+        Database of the jobs, with the results that a request may refer to.
+    uploads : UploadFolder
+        Uploaded files.
+    """
+
+    settings: JobSettings
+    database: JobDatabase
+    uploads: UploadFolder
+
+    @classmethod
+    def of_settings(cls, settings: JobSettings) -> JobContext:
+        """Open the database and the uploads in the folders of the settings."""
+        return cls(settings, JobDatabase(settings.database_path), UploadFolder.of_settings(settings))
+
+    def result_folder(self, job: Job) -> Path:
+        """Return the folder for the results of a job, which may not exist."""
+        return self.settings.results_folder / job.id
+
+
+class JobRequest(BaseConfig):
+    """Options of a job, as a client sends them and as the database keeps them."""
+
+    kind: ClassVar[JobKind]
+
+    priority: Annotated[
+        Literal["low", "normal", "high"], option("Priority of the job; high needs the right to administer.")
+    ] = "normal"
+
+    @abstractmethod
+    def identity(self, context: JobContext) -> Any:
+        """Return everything that determines the result, as JSON values.
+
+        Raises
+        ------
+        HsifeatError
+            An option is wrong, or a file, store, model or upload does not exist.
+        """
+
+    @abstractmethod
+    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+        """Do the work, and return a description of the result as JSON values."""
+
+    def key(self, context: JobContext) -> str:
+        """Return the key of the request: requests with equal keys have equal results.
+
+        Raises
+        ------
+        HsifeatError
+            See `identity`.
+        """
+        facts = json.dumps([__version__, self.kind, self.identity(context)], sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()
+
+    def is_still_valid(self, context: JobContext, job: Job) -> bool:
+        """Return whether the result of a finished job with the same key still exists."""
+        return context.result_folder(job).is_dir()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options that the client set, as JSON values."""
+        return json_values(self, exclude_unset=True)
+
+
+def json_values(options: BaseConfig, **selection: Any) -> Any:
+    """Return options as JSON values; `selection` has arguments of `pydantic.BaseModel.model_dump`."""
+    return json.loads(json.dumps(options.model_dump(**selection)))

@@ -1,0 +1,28 @@
+"""Result folders of jobs, and their archives."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+from hsifeat.files import atomic_write
+
+
+def clear_folder(folder: Path) -> Path:
+    """Create an empty folder, in place of what an interrupted attempt left there, and return it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_archive(folder: Path, archive: Path) -> None:
+    """Write the files of a folder to a zip file, whose members begin with the name of the folder.
+
+    Hidden files, such as locks, are left out.
+    """
+    with atomic_write(archive) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as out:
+        for file in sorted(folder.rglob("*")):
+            name = file.relative_to(folder.parent)
+            if file.is_file() and not any(piece.startswith(".") for piece in name.parts):
+                out.write(file, name)

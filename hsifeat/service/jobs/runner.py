@@ -1,0 +1,150 @@
+"""A runner: a process that executes the jobs of a lane, one after the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from contextlib import suppress
+from multiprocessing import util
+from multiprocessing.connection import Connection
+from threading import Event, Thread
+
+from filelock import FileLock
+
+from hsifeat.errors import HsifeatError, error_summary
+from hsifeat.runtime.events import Event as WorkEvent
+from hsifeat.service.job_settings import JobSettings
+from hsifeat.service.jobs.execution import execute
+from hsifeat.service.jobs.lane import Lane, ProgressRecorder
+from hsifeat.service.jobs.records import LANES, Job, JobState
+from hsifeat.service.jobs.request import JobContext
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.2
+
+
+class JobCancelledError(BaseException):
+    """Ends a cancelled job. It is no `Exception`, so that code that tolerates errors does not tolerate it."""
+
+
+def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
+    """Execute the jobs of a lane until the service ends.
+
+    Parameters
+    ----------
+    settings : JobSettings
+        Folders and limits.
+    lane_name : str
+        Name of the lane, a key of `LANES`.
+    parent : Connection
+        Pipe from the service. The operating system closes it when the service ends, even if the service is killed.
+    """
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes of a terminal; the service reacts to it.
+    context = JobContext.of_settings(settings)
+    lane = Lane(context.database, LANES[lane_name])
+    # A runner of an earlier service may still be about to end.
+    with FileLock(settings.state_folder / f"{lane_name}.lock"):
+        lane.recover(settings.attempts)
+        watch = _Watch(lane, parent, settings.cancel_seconds)
+        while True:
+            job = lane.take()
+            if job is None:
+                time.sleep(_POLL_S)
+            else:
+                _run_job(context, lane, job, watch)
+
+
+def _run_job(context: JobContext, lane: Lane, job: Job, watch: _Watch) -> None:
+    recorder = ProgressRecorder(lane, job)
+
+    def listen(event: WorkEvent) -> None:
+        recorder(event)
+        if watch.cancelled.is_set():
+            raise JobCancelledError
+
+    watch.job = job
+    try:
+        result = execute(context, job, listen)
+    except JobCancelledError:
+        lane.end(job, JobState.CANCELLED, reason=lane.is_cancelling(job))
+    except (HsifeatError, OSError, MemoryError) as error:
+        _end_failed(lane, job, str(error) or type(error).__name__)
+    except Exception as error:
+        logger.exception("job %s failed", job.id)
+        _end_failed(lane, job, f"unexpected {type(error).__name__}: {error_summary(error)}; please report it")
+    else:
+        lane.end(job, JobState.DONE, result=result)
+    finally:
+        watch.job = None
+        watch.cancelled.clear()
+
+
+def _end_failed(lane: Lane, job: Job, reason: str) -> None:
+    """Record the failure of a job. While the disk is full, the record waits for room."""
+    while True:
+        try:
+            lane.end(job, JobState.FAILED, reason=reason)
+        except HsifeatError as error:
+            logger.warning("job %s failed (%s), which can't be recorded: %s", job.id, reason, error)
+            time.sleep(1)
+        else:
+            return
+
+
+class _Watch:
+    """Thread that ends the runner with the service, and stops cancelled jobs.
+
+    Attributes
+    ----------
+    job : Job or None
+        The running job.
+    cancelled : threading.Event
+        Set if the running job has to stop.
+    """
+
+    def __init__(self, lane: Lane, parent: Connection, cancel_seconds: float) -> None:
+        self.job: Job | None = None
+        self.cancelled = Event()
+        self._lane = lane
+        self._parent = parent
+        self._cancel_seconds = cancel_seconds
+        Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        deadline = float("inf")
+        while not self._parent_ended():
+            job = self.job
+            with suppress(HsifeatError):  # The database is busy or the disk is full: ask again.
+                if job is None or self.job is not job:
+                    deadline = float("inf")
+                elif not self.cancelled.is_set():
+                    if self._lane.is_cancelling(job) and self.job is job:
+                        self.cancelled.set()
+                        deadline = time.monotonic() + self._cancel_seconds
+                elif time.monotonic() > deadline:
+                    # The job is in a long computation without events. Stores and reports survive the end of the process.
+                    self._lane.end(job, JobState.CANCELLED, reason=self._lane.is_cancelling(job))
+                    _exit()
+        job = self.job
+        if job is not None:
+            with suppress(HsifeatError):
+                self._lane.hand_back(job)
+        _exit()
+
+    def _parent_ended(self) -> bool:
+        with suppress(EOFError, OSError):
+            if not self._parent.poll(_POLL_S):
+                return False
+            self._parent.recv()
+        return True
+
+
+def _exit() -> None:
+    # Unlink the semaphores of libraries that the runner imported. Otherwise Python warns of leaked ones.
+    util._run_finalizers(0)  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public function
+    os._exit(1)

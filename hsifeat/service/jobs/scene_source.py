@@ -1,0 +1,107 @@
+"""The scene of an extraction: a public scene, files below an allowed folder, or an upload."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from hsifeat.base_config import BaseConfig, Names, Whole, option
+from hsifeat.errors import SceneError, suggest_names
+from hsifeat.service.jobs.allowed_files import file_facts, resolve_source
+from hsifeat.service.jobs.request import JobContext, json_values
+
+if TYPE_CHECKING:
+    from hsifeat.scenes import Scene
+
+_READING = ("variable", "axes", "rows", "cols", "bad_bands", "nodata", "blank_pixels")
+
+
+class SceneSource(BaseConfig):
+    """A scene on the machine of the service: its place, its label maps, and how to read it.
+
+    Exactly one of `name`, `files` and `upload` says where the scene is, except that `files` selects files of an upload.
+    """
+
+    name: Annotated[str | None, option("Name of a public scene.")] = None
+    files: Annotated[
+        Names | None,
+        option("File below an allowed folder, or several single-band files. With upload: names of its files."),
+    ] = None
+    upload: Annotated[str | None, option("Identifier of a complete upload.")] = None
+    labels: Annotated[
+        Names | None,
+        option("Label maps, as FILE, FILE:VARIABLE or FILE:COLUMN, from the same place as the files of the scene."),
+    ] = None
+    companion: Annotated[str | None, option("Finer image of the same area, FILE or FILE:VARIABLE.")] = None
+    variable: Annotated[str | None, option("Variable to read from a file with several variables.")] = None
+    axes: Annotated[str | None, option("Order of the axes, such as bands,rows,cols or bands,pixels.")] = None
+    rows: Annotated[Whole | None, option("Number of rows, for files with a single axis of pixels.", ge=1)] = None
+    cols: Annotated[Whole | None, option("Number of columns, for files with a single axis of pixels.", ge=1)] = None
+    bad_bands: Annotated[
+        str, option("drop or keep the bands that the file marks as bad, or a list such as 103-108,149.")
+    ] = "drop"
+    nodata: Annotated[float | None, option("Value of pixels without data.")] = None
+    blank_pixels: Annotated[
+        str, option("drop or keep the pixels that are 0, or the highest integer, in all bands.")
+    ] = "drop"
+
+    def open(self, context: JobContext) -> Scene:
+        """Open the scene.
+
+        Raises
+        ------
+        SceneError
+            The scene does not exist, can't be read or is too large.
+        """
+        from hsifeat.scenes import open_scene
+        from hsifeat.scenes.readers.external_sources import check_folder
+
+        sources, labels, companion = self._sources(context)
+        for source in sources:
+            if Path(source).is_dir():
+                check_folder(Path(source))
+        reading = {name: getattr(self, name) for name in _READING}
+        scene = open_scene(sources, labels=labels, companion=companion, **reading)
+        values, limit = scene.rows * scene.cols * scene.bands, context.settings.scene_values
+        if values > limit:
+            raise SceneError(
+                f"{scene.name} has {scene.rows} x {scene.cols} x {scene.bands} = {values:,} values, and this service takes scenes of "
+                f"at most {limit:,}: cut the scene, or ask the operator to raise --scene-values"
+            )
+        return scene
+
+    def identity(self, context: JobContext) -> Any:
+        """Return the scene, the state of its files, and how it is read, as JSON values.
+
+        Raises
+        ------
+        SceneError
+            The scene does not exist.
+        """
+        sources, labels, companion = self._sources(context)
+        files = [] if self.name else [*sources, *labels, *([companion] if companion else [])]
+        if self.upload is not None:
+            place = context.uploads.get(self.upload).digests()
+        else:
+            place = [file_facts(Path(file.partition(":")[0])) for file in [*files, *labels]]
+        return [json_values(self), sources if self.name else [], place]
+
+    def _sources(self, context: JobContext) -> tuple[list[str], list[str], str | None]:
+        """Return the sources of the scene, of its label maps and of its companion image, for `open_scene`."""
+        from hsifeat.scenes.registry.public_scenes import REGISTRY
+
+        if (self.name is not None) + (self.upload is not None or self.files is not None) != 1:
+            raise SceneError("scene: give one of name, files and upload")
+        if self.upload is not None:
+            folders, names = [context.uploads.get(self.upload).complete_folder()], self.files
+            if names is None:
+                names = (context.uploads.get(self.upload).scene_file(),)
+        else:
+            folders, names = [Path(folder) for folder in context.settings.scenes or ()], self.files
+        labels = [resolve_source(folders, label, "label map") for label in self.labels or ()]
+        companion = None if self.companion is None else resolve_source(folders, self.companion, "image")
+        if self.name is not None:
+            if self.name not in REGISTRY:
+                raise SceneError(f"no public scene named {self.name!r}; {suggest_names(self.name, REGISTRY)}")
+            return [self.name], labels, companion
+        return [resolve_source(folders, name, "scene") for name in names or ()], labels, companion

@@ -1,0 +1,154 @@
+"""Folder of uploads: creation, parts, completion and expiry."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.files import disk_errors, write_file
+from hsifeat.formatting import format_bytes
+from hsifeat.service.job_settings import GB, JobSettings
+from hsifeat.service.uploads.inspection import check_name
+from hsifeat.service.uploads.upload import FileManifest, Upload, UploadManifest
+
+_MAX_FILES = 20
+_ID_BYTES = 8
+# Room that stays free on the disk for the database and for running jobs.
+_RESERVE_BYTES = 2**30
+
+
+class UploadTooLargeError(HsifeatError):
+    """An upload exceeds the allowed size, or the room for uploads."""
+
+
+class UnknownUploadError(HsifeatError, LookupError):
+    """No upload has this identifier."""
+
+
+@dataclass(frozen=True)
+class UploadFolder:
+    """The uploads of a service, one subfolder each.
+
+    Attributes
+    ----------
+    path : Path
+        Folder of the uploads.
+    max_bytes, max_total_bytes : int
+        Maximum size of one upload, and of all uploads together.
+    max_unpacked_bytes : int
+        Maximum size of the unpacked values of a file.
+    lifetime_s : float
+        Time in seconds after its last use at which an upload is deleted.
+    """
+
+    path: Path
+    max_bytes: int
+    max_total_bytes: int
+    max_unpacked_bytes: int
+    lifetime_s: float
+
+    @classmethod
+    def of_settings(cls, settings: JobSettings) -> UploadFolder:
+        """Return the uploads in the folder of the settings."""
+        return cls(
+            settings.uploads_folder,
+            settings.upload_gb * GB,
+            settings.uploads_gb * GB,
+            # A value has at most 8 bytes.
+            settings.scene_values * 8,
+            settings.upload_hours * 3600.0,
+        )
+
+    def create(self, files: Sequence[FileManifest], owner: str) -> Upload:
+        """Create an upload without content.
+
+        Parameters
+        ----------
+        files : sequence of FileManifest
+            Names, sizes and digests of the files.
+        owner : str
+            Name of the person who uploads.
+
+        Raises
+        ------
+        RefusedFileError
+            A name or format is not accepted.
+        UploadTooLargeError
+            The files are too large, or there are too many.
+        StoreError
+            The disk is too small.
+        """
+        names = [file.name for file in files]
+        for name in names:
+            check_name(name)
+        if not 1 <= len(files) <= _MAX_FILES or len({name.lower() for name in names}) < len(names):
+            raise UploadTooLargeError(f"an upload has 1 to {_MAX_FILES} files with different names; found {len(files)}")
+        size = sum(file.size_bytes for file in files)
+        total = sum(upload.manifest.size_bytes for upload in self.uploads())
+        if size > self.max_bytes:
+            raise UploadTooLargeError(
+                f"the upload has {format_bytes(size)}; allowed: at most {format_bytes(self.max_bytes)}"
+            )
+        if total + size > self.max_total_bytes:
+            raise UploadTooLargeError(
+                f"the uploads of this service have {format_bytes(total)} of at most {format_bytes(self.max_total_bytes)}, too much for "
+                f"another {format_bytes(size)}: delete uploads that nobody needs, or wait until they expire"
+            )
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            free = shutil.disk_usage(self.path).free
+        if size + _RESERVE_BYTES > free:
+            raise StoreError(
+                f"the disk of this service has {format_bytes(free)} free, and {format_bytes(size)} and a reserve of "
+                f"{format_bytes(_RESERVE_BYTES)} are needed: the disk is full, so ask the operator for room"
+            )
+        upload = Upload(
+            self.path / secrets.token_hex(_ID_BYTES),
+            UploadManifest(owner=owner, files=tuple(files), complete=False),
+            self.max_unpacked_bytes,
+            self.lifetime_s,
+        )
+        with disk_errors(upload.path):
+            upload.path.mkdir(mode=0o700)
+            upload.folder.mkdir()
+            write_file(upload.path / "upload.json", upload.manifest.model_dump_json())
+        return upload
+
+    def get(self, upload_id: str) -> Upload:
+        """Return an upload.
+
+        Raises
+        ------
+        UnknownUploadError
+            There is no upload with this identifier.
+        """
+        if len(upload_id) == 2 * _ID_BYTES and set(upload_id) <= set("0123456789abcdef"):
+            upload = Upload.find(self.path / upload_id, self.max_unpacked_bytes, self.lifetime_s)
+            if upload is not None:
+                return upload
+        raise UnknownUploadError(
+            f"no upload {upload_id!r}: uploads that nobody uses expire; POST /uploads begins a new one"
+        )
+
+    def uploads(self) -> list[Upload]:
+        """List all uploads."""
+        found = [Upload.find(path, self.max_unpacked_bytes, self.lifetime_s) for path in sorted(self.path.glob("*"))]
+        return [upload for upload in found if upload is not None]
+
+    def delete_expired(self, used: Collection[str]) -> list[str]:
+        """Delete the uploads that nobody used for `lifetime_s`, and return their identifiers.
+
+        Parameters
+        ----------
+        used : collection of str
+            Identifiers of uploads that unfinished jobs need.
+        """
+        expired = [upload for upload in self.uploads() if upload.expires < time.time() and upload.id not in used]
+        for upload in expired:
+            upload.delete()
+        return [upload.id for upload in expired]

@@ -1,0 +1,273 @@
+"""An upload: files that a client sends in parts, and their completion."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hsifeat.errors import HsifeatError
+from hsifeat.files import disk_errors, write_file
+from hsifeat.service.uploads.inspection import CUBE_SUFFIXES, RefusedFileError, check_content
+
+_MANIFEST = "upload.json"
+_CHUNK_BYTES = 2**20
+
+
+class OffsetError(HsifeatError):
+    """A part does not begin where the file ends so far.
+
+    Attributes
+    ----------
+    offset : int
+        Number of bytes of the file so far, at which the next part has to begin.
+    """
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+class FileManifest(BaseModel):
+    """Name, size and digest of a file to upload."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(max_length=100, description="File name, with the suffix of its format.")]
+    size_bytes: Annotated[int, Field(ge=1, le=2**50, description="Size in bytes.")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="sha256 of the content, 64 hexadecimal digits.")]
+
+
+class UploadManifest(BaseModel):
+    """Owner and files of an upload, and whether it is complete and checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    owner: str
+    files: tuple[FileManifest, ...]
+    complete: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all files in bytes."""
+        return sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload in a folder.
+
+    Attributes
+    ----------
+    path : Path
+        Folder of the upload, named by its identifier.
+    manifest : UploadManifest
+        Owner and files.
+    max_unpacked_bytes : int
+        Maximum size of the unpacked values of a file.
+    lifetime_s : float
+        Time in seconds after its last use at which the upload is deleted.
+    """
+
+    path: Path
+    manifest: UploadManifest
+    max_unpacked_bytes: int
+    lifetime_s: float
+
+    @classmethod
+    def find(cls, path: Path, max_unpacked_bytes: int, lifetime_s: float) -> Upload | None:
+        """Return the upload in a folder, or None if the folder has none."""
+        try:
+            manifest = UploadManifest.model_validate_json((path / _MANIFEST).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return cls(path, manifest, max_unpacked_bytes, lifetime_s)
+
+    @property
+    def id(self) -> str:
+        """Identifier, 16 hexadecimal digits."""
+        return self.path.name
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the uploaded files."""
+        return self.path / "files"
+
+    @property
+    def expires(self) -> float:
+        """Time of deletion in seconds since 1970, unless the upload is used until then."""
+        try:
+            return (self.path / _MANIFEST).stat().st_mtime + self.lifetime_s
+        except FileNotFoundError:
+            return 0.0
+
+    def offset(self, name: str) -> int:
+        """Return the number of bytes of a file that have arrived."""
+        try:
+            return self._file(self._manifest_of(name)).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def digests(self) -> Any:
+        """Return names and digests of the files, as JSON values."""
+        return sorted([file.name, file.sha256] for file in self.manifest.files)
+
+    @contextmanager
+    def open_part(self, name: str, offset: int) -> Iterator[PartWriter]:
+        """Yield a writer that appends a part to a file. Bytes that were written before an error are kept.
+
+        Parameters
+        ----------
+        name : str
+            Name of the file.
+        offset : int
+            Position of the part in the file, which must be the number of bytes that have arrived.
+
+        Raises
+        ------
+        OffsetError
+            The part does not begin where the file ends, or another request appends to the file.
+        RefusedFileError
+            The upload has no such file, is complete, or the part reaches beyond the size of the file.
+        StoreError
+            The disk is full.
+        """
+        from filelock import FileLock, Timeout
+
+        file = self._manifest_of(name)
+        if self.manifest.complete:
+            raise RefusedFileError(f"upload {self.id} is complete: begin a new upload to send other files")
+        lock = FileLock(self.path / f"{name}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OffsetError(f"another request appends to {name}: wait for its end", self.offset(name)) from None
+        try:
+            arrived = self.offset(name)
+            if offset != arrived:
+                raise OffsetError(f"the next part of {name} begins at {arrived}; found a part at {offset}", arrived)
+            os.utime(self.path / _MANIFEST)
+            with disk_errors(self._file(file)), self._file(file).open("ab") as target:
+                yield PartWriter(target.write, file.size_bytes - arrived, name)
+                target.flush()
+                os.fsync(target.fileno())
+        finally:
+            lock.release()
+
+    def complete(self) -> Upload:
+        """Check sizes, digests and contents of all files, and return the complete upload.
+
+        A file with a wrong digest is deleted, so that it can be sent again.
+
+        Raises
+        ------
+        OffsetError
+            A file is not complete.
+        RefusedFileError
+            A digest differs, or a content is not accepted.
+        """
+        if self.manifest.complete:
+            return self
+        for file in self.manifest.files:
+            arrived = self.offset(file.name)
+            if arrived != file.size_bytes:
+                raise OffsetError(f"{file.name} has {arrived} of {file.size_bytes} bytes: send the rest first", arrived)
+        for file in self.manifest.files:
+            if _sha256(self._file(file)) != file.sha256:
+                self._file(file).unlink()
+                raise RefusedFileError(f"{file.name} does not have the sha256 {file.sha256}: send the file again")
+        for file in self.manifest.files:
+            check_content(self._file(file), self.max_unpacked_bytes)
+        manifest = self.manifest.model_copy(update={"complete": True})
+        write_file(self.path / _MANIFEST, manifest.model_dump_json())
+        return Upload(self.path, manifest, self.max_unpacked_bytes, self.lifetime_s)
+
+    def complete_folder(self) -> Path:
+        """Return the folder of the files of a complete upload, and count this as a use.
+
+        Raises
+        ------
+        RefusedFileError
+            The upload is not complete.
+        """
+        if not self.manifest.complete:
+            raise RefusedFileError(
+                f"upload {self.id} is not complete: send all parts, then POST /uploads/{self.id}/complete"
+            )
+        os.utime(self.path / _MANIFEST)
+        return self.folder
+
+    def scene_file(self) -> str:
+        """Return the name of the only file that may be a scene.
+
+        Raises
+        ------
+        RefusedFileError
+            No file, or several files, may be a scene.
+        """
+        names = [file.name for file in self.manifest.files if file.name.rpartition(".")[2].lower() in CUBE_SUFFIXES]
+        headers = [name for name in names if name.lower().endswith(".hdr")]
+        if len(headers or names) != 1:
+            raise RefusedFileError(
+                f"upload {self.id}: say in files which file is the scene; found {', '.join(names) or 'none'}"
+            )
+        return (headers or names)[0]
+
+    def delete(self) -> None:
+        """Delete the upload."""
+        (self.path / _MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _manifest_of(self, name: str) -> FileManifest:
+        for file in self.manifest.files:
+            if file.name == name:
+                return file
+        names = ", ".join(file.name for file in self.manifest.files)
+        raise RefusedFileError(f"upload {self.id} has no file {name!r}; its files: {names}")
+
+    def _file(self, file: FileManifest) -> Path:
+        return self.folder / file.name
+
+
+class PartWriter:
+    """Appends the bytes of a part to a file, up to the size of the file.
+
+    Parameters
+    ----------
+    write : callable
+        Appends bytes to the file.
+    left_bytes : int
+        Number of bytes that the file still lacks.
+    name : str
+        Name of the file for error messages.
+    """
+
+    def __init__(self, write: Any, left_bytes: int, name: str) -> None:
+        self._write = write
+        self._left_bytes = left_bytes
+        self._name = name
+
+    def write(self, content: bytes) -> None:
+        """Append bytes.
+
+        Raises
+        ------
+        RefusedFileError
+            The bytes reach beyond the size of the file. None of them is written.
+        """
+        if len(content) > self._left_bytes:
+            raise RefusedFileError(f"{self._name}: the part reaches beyond the size that the upload was created with")
+        self._write(content)
+        self._left_bytes -= len(content)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
