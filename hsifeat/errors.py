@@ -84,6 +84,15 @@ class StoreError(HsifeatError, RuntimeError):
     """
 
 
+class DiskFullError(StoreError):
+    """The disk is full, or too small for the remaining work. Finished work is kept.
+
+    See Also
+    --------
+    hsifeat.HsifeatError : Shows how to catch errors.
+    """
+
+
 class RecipeMismatchError(StoreError):
     """The settings of a store differ from the settings of the requested extraction.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from hsifeat.errors import HsifeatError, StoreError, raise_resource_error
+from hsifeat.errors import DiskFullError, HsifeatError, StoreError, raise_resource_error
 
 # Names of `temporary_path`; a model or a store is removed under such a name, too.
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{8}\.(part|new|old|removed)")
@@ -108,7 +108,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except Exception as error:  # safetensors and torch raise errors of their own when the disk is full
         raise_resource_error(error)
         if is_disk_full(error):
-            raise StoreError(
+            raise DiskFullError(
                 f"the disk of {path} is full; finished work is kept: free some space and run the command again"
             ) from error
         if isinstance(error, OSError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hsifeat.errors import RecipeMismatchError, StoreError
+from hsifeat.errors import DiskFullError, RecipeMismatchError, StoreError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.extractor import Extractor
 from hsifeat.extraction.plan import Plan
@@ -142,7 +142,7 @@ class RemainingWork:
         folder = next(path for path in (location.path, *location.path.parents) if path.exists())
         free = shutil.disk_usage(folder).free
         if free < self.needed_bytes:
-            raise StoreError(
+            raise DiskFullError(
                 f"the run writes up to {format_bytes(self.needed_bytes)} to {location}, but only {format_bytes(free)} are free there: "
                 "free some space, request fewer planes, or name another place with --out"
             )

@@ -8,10 +8,20 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from fastapi import APIRouter, FastAPI
 
 from hsifeat import __version__
-from hsifeat.service import routes_addresses, routes_files, routes_health, routes_samples, routes_stores
+from hsifeat.service import (
+    routes_addresses,
+    routes_files,
+    routes_health,
+    routes_jobs,
+    routes_samples,
+    routes_stores,
+    routes_uploads,
+)
 from hsifeat.service.addresses import SignedAddresses
-from hsifeat.service.config import MB, ServiceConfig
+from hsifeat.service.config import ServiceConfig
 from hsifeat.service.guards import BodyGuard, HostGuard, StallGuard
+from hsifeat.service.job_routing import add_job_problems, run_job_service
+from hsifeat.service.job_settings import MB
 from hsifeat.service.pages import static_files, store_pages, token_pages
 from hsifeat.service.problems import add_problem_handlers, problem_responses
 from hsifeat.service.request_log import RequestLog
@@ -27,9 +37,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     static_files.router,
     store_pages.router,
     token_pages.router,
+    routes_jobs.router,
+    routes_uploads.router,
 )
 # What starts and ends together with the service, in this order.
-LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = ()
+LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = (run_job_service,)
 
 
 def create_app(config: ServiceConfig) -> FastAPI:
@@ -70,6 +82,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
     )
     app.state.service = service = Service.of_config(config)
     add_problem_handlers(app)
+    add_job_problems(app)
     # The last one is the first that sees a request.
     larger_bodies = {"/uploads/": config.upload_part_mb * MB}
     app.add_middleware(BodyGuard, config.body_mb * MB, larger_bodies, config.body_seconds)

@@ -7,14 +7,12 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from hsifeat.base_config import BaseConfig, Names, Whole, option
+from hsifeat.base_config import Names, Whole, option
 from hsifeat.errors import HsifeatError
-from hsifeat.files import cache_folder
-
-MB = 10**6
+from hsifeat.service.job_settings import JobSettings
 
 
-class ServiceConfig(BaseConfig):
+class ServiceConfig(JobSettings):
     """Options of the HTTP service.
 
     Examples
@@ -24,20 +22,6 @@ class ServiceConfig(BaseConfig):
     ('127.0.0.1', 9000, 'http')
     """
 
-    cache: Annotated[
-        str | None,
-        option(
-            "Folder or bucket whose stores are served.",
-            metavar="DIR|URL",
-            default="all stores that hsifeat cache ls lists",
-        ),
-    ] = None
-    scenes: Annotated[
-        Names | None,
-        option(
-            "Folders of the scenes that clients may extract, separated by commas.", metavar="DIR,DIR", default="none"
-        ),
-    ] = None
     host: Annotated[str, option("Address to listen on. 0.0.0.0 listens on all networks.", metavar="ADDRESS")] = (
         "127.0.0.1"
     )
@@ -56,14 +40,6 @@ class ServiceConfig(BaseConfig):
             "Names by which clients call this service, separated by commas; a request under another name is refused.",
             metavar="NAME,NAME",
             default="localhost and the loopback addresses",
-        ),
-    ] = None
-    state: Annotated[
-        str | None,
-        option(
-            "Folder for jobs, uploads, results and the audit log.",
-            metavar="DIR",
-            default="service, in the cache folder",
         ),
     ] = None
     certificate: Annotated[
@@ -94,7 +70,6 @@ class ServiceConfig(BaseConfig):
         Whole, option("Time in seconds after which a client that receives nothing is cut off.", unit="s", ge=1)
     ] = 60
     body_mb: Annotated[Whole, option("Maximum size of the body of a request, in MB.", unit="MB", ge=1)] = 8
-    upload_part_mb: Annotated[Whole, option("Maximum size of one part of an upload, in MB.", unit="MB", ge=1)] = 64
     sample_pixels: Annotated[Whole, option("Maximum number of pixels in one sample.", ge=1)] = 1_000_000
     sample_mb: Annotated[Whole, option("Maximum size of one sample, in MB.", unit="MB", ge=1)] = 2000
     address_hours: Annotated[
@@ -113,11 +88,6 @@ class ServiceConfig(BaseConfig):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-    @property
-    def state_folder(self) -> Path:
-        """Folder for jobs, uploads, results, secrets and the audit log."""
-        return Path(self.state) if self.state else cache_folder() / "service"
 
     @property
     def host_names(self) -> tuple[str, ...]:
@@ -139,7 +109,11 @@ class ServiceConfig(BaseConfig):
         for file in filter(None, (self.certificate, self.private_key)):
             if not Path(file).is_file():
                 raise HsifeatError(f"no such file: {file}")
-        folders = (*(self.scenes or ()), *([self.cache] if self.cache and "://" not in self.cache else []))
+        folders = (
+            *(self.scenes or ()),
+            *(self.backbones or ()),
+            *([self.cache] if self.cache and "://" not in self.cache else []),
+        )
         for folder in folders:
             if not Path(folder).is_dir():
                 raise HsifeatError(f"no such folder: {folder}")

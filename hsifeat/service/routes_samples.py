@@ -10,7 +10,7 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
-from hsifeat.service.config import MB
+from hsifeat.service.job_settings import MB
 from hsifeat.service.problems import problem_responses
 from hsifeat.service.rights import Reader
 from hsifeat.service.routes_files import Key

@@ -14,7 +14,7 @@ from hsifeat.runtime.events import Listener, Note
 from hsifeat.service.jobs.records import Job, JobKind, JobState
 from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
 from hsifeat.service.jobs.results import clear_folder, write_archive
-from hsifeat.service.jobs.stored import find_stored, store_facts
+from hsifeat.service.jobs.stored import store_facts
 
 if TYPE_CHECKING:
     from hsifeat.features.features import Features
@@ -29,15 +29,15 @@ class StoresRequest(JobRequest):
 
     def identity(self, context: JobContext) -> Any:
         """Return the content of the stores and all options, as JSON values; see `JobRequest.identity`."""
-        return [[store_facts(key) for key in self.stores], self._options(context)]
+        return [[store_facts(context.stores.find(key)) for key in self.stores], self._options(context)]
 
     def _options(self, context: JobContext) -> Any:  # noqa: ARG002  # subclasses need it
         return json_values(self, exclude={"stores", "priority"})
 
-    def _open(self) -> list[Features]:
+    def _open(self, context: JobContext) -> list[Features]:
         from hsifeat.features.open_features import open_features
 
-        return [open_features(find_stored(key).location) for key in self.stores]
+        return [open_features(context.stores.find(key).location) for key in self.stores]
 
 
 class FitRequest(StoresRequest):
@@ -45,7 +45,7 @@ class FitRequest(StoresRequest):
 
     kind: ClassVar[JobKind] = JobKind.FIT
 
-    options: Annotated[FitConfig, Field(description="Options of the fit.")] = FitConfig()
+    options: Annotated[FitConfig, Field(description="Options of the fit.", default_factory=FitConfig)]
 
     def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
         """Fit a model, and return its scores as lines of text."""
@@ -53,7 +53,7 @@ class FitRequest(StoresRequest):
         from hsifeat.features.stack import open_stack
 
         options = {name: getattr(self.options, name) for name in FitConfig.model_fields}
-        features = open_stack(self._open())
+        features = open_stack(self._open(context))
         model = fit_model(features, **options, listen=listen)
         folder = clear_folder(context.result_folder(job))
         model.save(folder / MODEL)
@@ -87,7 +87,7 @@ class PredictRequest(StoresRequest):
         model = load_model(context.result_folder(self._fit(context)) / MODEL)
         folder = clear_folder(context.result_folder(job))
         notes = write_scene_map(
-            open_stack(self._open()),
+            open_stack(self._open(context)),
             model,
             folder / MAP,
             probabilities=self.probabilities,
@@ -111,7 +111,7 @@ class BenchRequest(StoresRequest):
 
     kind: ClassVar[JobKind] = JobKind.BENCH
 
-    options: Annotated[BenchConfig, Field(description="Options of the benchmark.")] = BenchConfig()
+    options: Annotated[BenchConfig, Field(description="Options of the benchmark.", default_factory=BenchConfig)]
     compare: Annotated[
         str | None, option("Identifier of an earlier benchmark job. The report tests which scores have changed.")
     ] = None
@@ -127,12 +127,14 @@ class BenchRequest(StoresRequest):
         out = context.result_folder(job) / REPORT
         earlier = self._earlier(context)
         comparison = compare(
-            self._open(),
+            self._open(context),
             **{name: getattr(self.options, name) for name in BenchConfig.model_fields},
             out=out,
             baseline=None if earlier is None else context.result_folder(earlier) / REPORT / JSON,
             command=bench_command(
-                self.options, [find_stored(key).name for key in self.stores], out.relative_to(out.parent)
+                self.options,
+                [context.stores.find(key).location.name for key in self.stores],
+                out.relative_to(out.parent),
             ),
             listen=listen,
         )

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from hsifeat.errors import StoreError
+from hsifeat.errors import DiskFullError, StoreError
 from hsifeat.files import disk_errors
 from hsifeat.service.jobs.records import Job, JobEvent, JobKind, JobProgress, JobState, Priority
 
@@ -90,7 +90,8 @@ class JobDatabase:
             try:
                 yield connection
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite itself rolls back when the disk is full.
+                    connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
 
@@ -132,10 +133,11 @@ class JobDatabase:
         except sqlite3.IntegrityError:
             raise
         except sqlite3.OperationalError as error:
-            # Without room, SQLite reports a full disk or, for the file of its log, an input or output error.
-            raise StoreError(
-                f"{self.path} can't be read or written: {error}: is the disk full or read-only?"
-            ) from error
+            if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+                raise DiskFullError(
+                    f"{self.path} can't be written ({error}): the disk is full; finished work is kept: free some space"
+                ) from error
+            raise StoreError(f"{self.path} can't be read or written: {error}") from error
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self.path} is damaged ({error}): move the file elsewhere, which forgets the jobs but no store"

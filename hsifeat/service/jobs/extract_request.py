@@ -16,7 +16,6 @@ from hsifeat.service.jobs.allowed_files import file_facts, resolve_below
 from hsifeat.service.jobs.records import Job, JobKind
 from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
 from hsifeat.service.jobs.scene_source import SceneSource
-from hsifeat.service.jobs.stored import find_stored
 
 _UNTRAINED = "untrained:"
 
@@ -27,7 +26,9 @@ class ExtractRequest(JobRequest):
     kind: ClassVar[JobKind] = JobKind.EXTRACT
 
     scene: Annotated[SceneSource, Field(description="The scene.")]
-    options: Annotated[ExtractionConfig, Field(description="Options of the extraction.")] = ExtractionConfig()
+    options: Annotated[
+        ExtractionConfig, Field(description="Options of the extraction.", default_factory=ExtractionConfig)
+    ]
     preset: Annotated[str | None, option("Name of a preset, for options that are not set.")] = None
     like: Annotated[
         str | None, option("Key of a store, for options that are not set and for the fitted projection.")
@@ -43,7 +44,7 @@ class ExtractRequest(JobRequest):
         backbone = self._backbone_path(context)
         return [
             self.scene.identity(context),
-            [options, explicit, projection, None if self.like is None else find_stored(self.like).key],
+            [options, explicit, projection, None if self.like is None else context.stores.find(self.like).key],
             [] if backbone is None else file_facts(backbone),
         ]
 
@@ -69,13 +70,13 @@ class ExtractRequest(JobRequest):
             "planes": [str(plane.id) for plane in extraction.planes],
         }
 
-    def is_still_valid(self, context: JobContext, job: Job) -> bool:  # noqa: ARG002  # the signature of every request
+    def is_still_valid(self, context: JobContext, job: Job) -> bool:
         """Return whether the store of a finished job still has all planes of the job."""
         from hsifeat.cache.catalogue import DAMAGE_ERRORS
         from hsifeat.store.store import Store
 
         try:
-            store = Store.open(find_stored(job.result["store"]).location)
+            store = Store.open(context.stores.find(job.result["store"]).location)
             complete = {str(plane.id) for plane in store.planes if store.is_complete(plane.id)}
         except DAMAGE_ERRORS:
             return False
@@ -95,7 +96,7 @@ class ExtractRequest(JobRequest):
         if path is not None:
             prefix = _UNTRAINED if str(explicit["backbone"]).startswith(_UNTRAINED) else ""
             explicit["backbone"] = f"{prefix}{path}"
-        like = None if self.like is None else find_stored(self.like).location
+        like = None if self.like is None else context.stores.find(self.like).location
         config = resolve_config(explicit, preset=self.preset, like=None if like is None else str(like))
         config.check_conflicts()
         return config

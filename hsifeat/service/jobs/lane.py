@@ -29,6 +29,10 @@ class Lane:
         self._kinds = tuple(kinds)
         self._of_kinds = f"kind IN ({', '.join('?' * len(self._kinds))})"
 
+    def has_work(self) -> bool:
+        """Return whether a job is queued, or was running when its runner died."""
+        return bool(self._database.jobs(f"state IN ('queued', 'running') AND {self._of_kinds}", self._kinds, count=1))
+
     def take(self) -> Job | None:
         """Start the queued job with the highest priority, and return it; return None if no job is queued."""
         where = f"state = 'queued' AND {self._of_kinds} ORDER BY priority DESC, number LIMIT 1"

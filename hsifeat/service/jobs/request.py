@@ -15,6 +15,7 @@ from hsifeat.runtime.events import Listener
 from hsifeat.service.job_settings import JobSettings
 from hsifeat.service.jobs.database import JobDatabase
 from hsifeat.service.jobs.records import Job, JobKind
+from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.uploads.folder import UploadFolder
 
 
@@ -30,16 +31,24 @@ class JobContext:
         Database of the jobs, with the results that a request may refer to.
     uploads : UploadFolder
         Uploaded files.
+    stores : StoreIndex
+        Stores of the service.
     """
 
     settings: JobSettings
     database: JobDatabase
     uploads: UploadFolder
+    stores: StoreIndex
 
     @classmethod
     def of_settings(cls, settings: JobSettings) -> JobContext:
         """Open the database and the uploads in the folders of the settings."""
-        return cls(settings, JobDatabase(settings.database_path), UploadFolder.of_settings(settings))
+        return cls(
+            settings,
+            JobDatabase(settings.database_path),
+            UploadFolder.of_settings(settings),
+            StoreIndex(settings.cache),
+        )
 
     def result_folder(self, job: Job) -> Path:
         """Return the folder for the results of a job, which may not exist."""

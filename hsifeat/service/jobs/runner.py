@@ -24,6 +24,7 @@ from hsifeat.service.jobs.request import JobContext
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
+_IDLE_S = 600.0
 
 
 class JobCancelledError(BaseException):
@@ -31,7 +32,7 @@ class JobCancelledError(BaseException):
 
 
 def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
-    """Execute the jobs of a lane until the service ends.
+    """Execute the jobs of a lane until the service ends, or until the lane has had no job for some minutes.
 
     Parameters
     ----------
@@ -51,12 +52,15 @@ def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
     with FileLock(settings.state_folder / f"{lane_name}.lock"):
         lane.recover(settings.attempts)
         watch = _Watch(lane, parent, settings.cancel_seconds)
-        while True:
+        idle_since = time.monotonic()
+        # The end of an idle runner frees the memory of its backbone.
+        while time.monotonic() - idle_since < _IDLE_S:
             job = lane.take()
             if job is None:
                 time.sleep(_POLL_S)
             else:
                 _run_job(context, lane, job, watch)
+                idle_since = time.monotonic()
 
 
 def _run_job(context: JobContext, lane: Lane, job: Job, watch: _Watch) -> None:

@@ -1,4 +1,4 @@
-"""Supervisor: starts a runner for each lane, and starts it again when it dies."""
+"""Supervisor: starts the runner of a lane when the lane has jobs, and starts it again when it dies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import logging
 import multiprocessing
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Event, Thread
 
+from hsifeat.errors import HsifeatError
 from hsifeat.service.job_settings import JobSettings
+from hsifeat.service.jobs.database import JobDatabase
+from hsifeat.service.jobs.lane import Lane
 from hsifeat.service.jobs.records import LANES
 from hsifeat.service.jobs.runner import run_jobs
 
@@ -31,6 +35,8 @@ class Supervisor:
     ----------
     settings : JobSettings
         Folders and limits.
+    database : JobDatabase
+        Database of the jobs.
     clean_up : callable
         Called without arguments at the start and every `clean_up_s` seconds.
     clean_up_s : float
@@ -38,14 +44,19 @@ class Supervisor:
     """
 
     def __init__(
-        self, settings: JobSettings, clean_up: Callable[[], None] = lambda: None, clean_up_s: float = 600
+        self,
+        settings: JobSettings,
+        database: JobDatabase,
+        clean_up: Callable[[], None] = lambda: None,
+        clean_up_s: float = 600,
     ) -> None:
-        self._settings = settings
         self._clean_up = clean_up
         self._clean_up_s = clean_up_s
         # The runners wait for the other end of this pipe to close.
         self._receiver, self._sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
-        self._runners = {name: _Runner(settings, name, self._receiver) for name in LANES}
+        self._runners = {
+            name: _Runner(settings, name, Lane(database, kinds), self._receiver) for name, kinds in LANES.items()
+        }
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="supervisor", daemon=True)
 
@@ -55,7 +66,7 @@ class Supervisor:
         return {name: runner.pid for name, runner in self._runners.items() if runner.pid}
 
     def start(self) -> None:
-        """Start the runners."""
+        """Begin to start runners for jobs."""
         # Python joins processes before it ends, and the runners end only after the pipe is closed.
         atexit.register(self.stop)
         self._thread.start()
@@ -74,7 +85,10 @@ class Supervisor:
         next_clean_up = 0.0
         while not self._stopping.wait(_POLL_S):
             for runner in self._runners.values():
-                runner.check()
+                try:
+                    runner.check()
+                except HsifeatError as error:  # The database is busy or the disk is full.
+                    logger.warning("%s", error)
             if time.monotonic() >= next_clean_up:
                 next_clean_up = time.monotonic() + self._clean_up_s
                 try:
@@ -84,16 +98,17 @@ class Supervisor:
 
 
 class _Runner:
-    """The process of one lane, started again after a growing delay when it dies."""
+    """The process of one lane. It is started when the lane has jobs, after a growing delay if it died."""
 
-    def __init__(self, settings: JobSettings, name: str, receiver: multiprocessing.connection.Connection) -> None:
+    def __init__(self, settings: JobSettings, name: str, lane: Lane, receiver: Connection) -> None:
         self._settings = settings
         self._name = name
+        self._lane = lane
         self._receiver = receiver
         self._process: BaseProcess | None = None
         self._started = 0.0
         self._delay_s = 0.0
-        self._ended: float | None = None
+        self._not_before = 0.0
 
     @property
     def pid(self) -> int:
@@ -101,25 +116,22 @@ class _Runner:
         return self._process.pid or 0 if self._process is not None and self._process.is_alive() else 0
 
     def check(self) -> None:
-        """Start the process if it does not run and the delay is over."""
-        now = time.monotonic()
+        """Start the process if it does not run, the lane has jobs, and the delay is over."""
         if self.pid:
             return
-        if self._process is not None and self._ended is None:
-            self._ended = now
-            stable = now - self._started > _STABLE_S
-            self._delay_s = 0.0 if stable else min(max(2 * self._delay_s, _FIRST_DELAY_S), _LAST_DELAY_S)
-            logger.warning(
-                "the runner of %s ended with status %s: it starts again in %.1f s",
-                self._name,
-                self._process.exitcode,
-                self._delay_s,
-            )
-        if self._ended is None or now - self._ended >= self._delay_s:
+        now = time.monotonic()
+        if self._process is not None:
+            status, self._process = self._process.exitcode, None
+            if status:
+                stable = now - self._started > _STABLE_S
+                self._delay_s = 0.0 if stable else min(max(2 * self._delay_s, _FIRST_DELAY_S), _LAST_DELAY_S)
+                self._not_before = now + self._delay_s
+                logger.warning("the runner of %s ended with status %s", self._name, status)
+        if now >= self._not_before and self._lane.has_work():
             context = multiprocessing.get_context("spawn")
             self._process = context.Process(target=run_jobs, args=(self._settings, self._name, self._receiver))
             self._process.start()
-            self._started, self._ended = now, None
+            self._started = now
 
     def join(self, timeout_s: float) -> None:
         """Wait for the end of the process, and kill it if it does not end in time."""

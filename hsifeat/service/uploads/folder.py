@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.errors import DiskFullError, HsifeatError
 from hsifeat.files import disk_errors, write_file
 from hsifeat.formatting import format_bytes
 from hsifeat.service.job_settings import GB, JobSettings
@@ -80,7 +80,7 @@ class UploadFolder:
             A name or format is not accepted.
         UploadTooLargeError
             The files are too large, or there are too many.
-        StoreError
+        DiskFullError
             The disk is too small.
         """
         names = [file.name for file in files]
@@ -103,7 +103,7 @@ class UploadFolder:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             free = shutil.disk_usage(self.path).free
         if size + _RESERVE_BYTES > free:
-            raise StoreError(
+            raise DiskFullError(
                 f"the disk of this service has {format_bytes(free)} free, and {format_bytes(size)} and a reserve of "
                 f"{format_bytes(_RESERVE_BYTES)} are needed: the disk is full, so ask the operator for room"
             )

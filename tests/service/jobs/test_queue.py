@@ -204,7 +204,7 @@ def test_a_full_disk_is_an_error_and_loses_no_job(database, queue, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(sqlite3, "connect", connect_without_room)
-        with pytest.raises(StoreError, match="is the disk full"):
+        with pytest.raises(StoreError, match="the disk is full"):
             queue.submit(JobKind.EXTRACT, "b", {"text": "x" * 10**6}, owner="ann")
     assert [job.id for job in queue.jobs()] == [kept.id]
     assert submit(queue, "b").outcome == "queued"

@@ -1,0 +1,98 @@
+"""Jobs and uploads of a running service: submission, runners, and deletion of old results."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+from hsifeat.service.job_settings import JobSettings
+from hsifeat.service.jobs.extract_request import ExtractRequest
+from hsifeat.service.jobs.queue import JobQueue, NotOwnerError, Submission
+from hsifeat.service.jobs.records import JobState, Priority
+from hsifeat.service.jobs.request import JobContext, JobRequest
+from hsifeat.service.jobs.supervisor import Supervisor
+from hsifeat.service.uploads.upload import Upload
+
+_DAY_S = 24 * 3600.0
+
+
+class JobService:
+    """Jobs and uploads of a running service.
+
+    Parameters
+    ----------
+    settings : JobSettings
+        Folders and limits.
+
+    Attributes
+    ----------
+    context : JobContext
+        Database, uploads and folders.
+    queue : JobQueue
+        Queue of the jobs.
+    supervisor : Supervisor
+        Starts the runners of the jobs.
+    """
+
+    def __init__(self, settings: JobSettings) -> None:
+        self.context = JobContext.of_settings(settings)
+        self.queue = JobQueue(
+            self.context.database, queue_size=settings.queue_size, queue_size_each=settings.queue_size_each
+        )
+        self.supervisor = Supervisor(settings, self.context.database, self.delete_old)
+
+    def submit(self, request: JobRequest, owner: str, *, admin: bool) -> Submission:
+        """Check a request, and answer it by a finished job, join it to an equal unfinished job, or queue a new job.
+
+        Parameters
+        ----------
+        request : JobRequest
+            The request.
+        owner : str
+            Name of the person who submits it.
+        admin : bool
+            Whether the person may use the high priority and the uploads of other people.
+
+        Raises
+        ------
+        HsifeatError
+            An option is wrong. A file, store, model or upload does not exist or is not allowed. The queue is full.
+        """
+        if request.priority == "high" and not admin:
+            raise NotOwnerError("the priority high needs the right to administer: use normal or low")
+        if isinstance(request, ExtractRequest) and request.scene.upload is not None:
+            self.upload(request.scene.upload, owner, admin=admin)
+        return self.queue.submit(
+            request.kind,
+            request.key(self.context),
+            request.to_json(),
+            owner=owner,
+            priority=Priority(request.priority),
+            still_valid=lambda job: request.is_still_valid(self.context, job),
+        )
+
+    def upload(self, upload_id: str, owner: str, *, admin: bool) -> Upload:
+        """Return an upload of a person.
+
+        Raises
+        ------
+        UnknownUploadError
+            There is no such upload.
+        NotOwnerError
+            The upload belongs to another person, and the person is no administrator.
+        """
+        upload = self.context.uploads.get(upload_id)
+        if upload.manifest.owner != owner and not admin:
+            raise NotOwnerError(f"upload {upload_id} belongs to another person")
+        return upload
+
+    def delete_old(self) -> None:
+        """Delete old jobs with their results, and uploads that nobody uses."""
+        settings = self.context.settings
+        self.queue.delete_old(time.time() - settings.job_days * _DAY_S)
+        for folder in settings.results_folder.glob("*"):
+            if self.context.database.job(folder.name) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+        unfinished = self.queue.jobs(states=(JobState.QUEUED, JobState.RUNNING), count=-1)
+        used = {str(job.request["scene"]["upload"]) for job in unfinished if "upload" in job.request.get("scene", {})}
+        self.context.uploads.delete_expired(used)
