@@ -264,14 +264,29 @@ class LabelDatabase:
             latest = int(entries[-1]["id"])
             classes = classes.copy()
             if any(entry["action"] != "paint" for entry in entries):
-                query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
-                entries, classes = self._file.select(query, set_id, latest), np.zeros(label_set.shape, np.uint16)
-            for entry in entries:
-                edit = self._decode(entry, label_set)
-                classes.ravel()[edit.pixels] = edit.classes
+                classes = self.class_map_at(set_id, latest)
+            else:
+                for entry in entries:
+                    edit = self._decode(entry, label_set)
+                    classes.ravel()[edit.pixels] = edit.classes
             classes.flags.writeable = False
             self._maps[set_id] = latest, classes
             return latest, classes
+
+    def versions(self, set_id: int) -> list[int]:
+        """Return all versions of a set, ascending; the first is that after the first edit."""
+        return [int(row["id"]) for row in self._file.select("SELECT id FROM log WHERE set_id = ? ORDER BY id", set_id)]
+
+    def class_map_at(self, set_id: int, version: int) -> NDArray[np.uint16]:
+        """Return the class of each pixel at a version of the set, (rows, cols) uint16. Edits that are undone now never count."""
+        label_set = self.label_set(set_id)
+        classes = np.zeros(label_set.shape, np.uint16)
+        for entry in self._file.select(
+            "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id", set_id, version
+        ):
+            edit = self._decode(entry, label_set)
+            classes.ravel()[edit.pixels] = edit.classes
+        return classes
 
     def labels(self, set_id: int, georeference: Georeference | None = None) -> Labels:
         """Return the labels of a set as a label map, with class names and colours.

@@ -217,12 +217,19 @@ class QuickMapper:
         classes = np.where(mask, head.classes_.astype(np.uint16)[p.argmax(axis=0)], np.uint16(0))
         return QuickMap(version, window, step, classes, np.asarray(p.max(axis=0) * mask, np.float32))
 
+    def scene_probabilities(self, head: SklearnHead, step: int = 1) -> NDArray[np.float32]:
+        """Return the smoothed class probabilities of the scene, (C, rows, cols) float32; 0 at pixels without features.
+
+        See `predict` for `head` and `step`.
+        """
+        return self._smoothed(head, Window(0, 0, *self.columns.shape), step, lambda: None)[2]
+
     def probabilities(self, head: SklearnHead, rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return the smoothed class probabilities (n, C) float32 of some rows (n,) of `columns`.
 
         `head` is a head that `fit` or `fit_rows` returned.
         """
-        p = self._smoothed(head, Window(0, 0, *self.columns.shape), 1, lambda: None)[2]
+        p = self.scene_probabilities(head)
         places = np.divmod(self.columns.pixels[rows], self.columns.shape[1])
         return np.ascontiguousarray(p[:, places[0], places[1]].T)
 
@@ -236,13 +243,12 @@ class QuickMapper:
         mask = columns.mask[grid.slices]
         if grid.is_whole:  # its rows come first
             rows: slice | NDArray[np.int32] = slice(0, columns.row_counts[step])
-            at = np.divmod(columns.pixels[rows], columns.shape[1])
-            places = at[0] // step, at[1] // step
+            row, col = (at // step for at in np.divmod(columns.pixels[rows], columns.shape[1]))
         else:
-            places = np.nonzero(mask)
-            rows = columns.row_of_pixel.reshape(columns.shape)[grid.slices][places]
+            row, col = np.nonzero(mask)
+            rows = columns.row_of_pixel.reshape(columns.shape)[grid.slices][row, col]
         p = np.zeros((len(head.classes_), *mask.shape), np.float32)
-        p[:, places[0], places[1]] = predict_columns(head, columns.values[rows], check).T
+        p[:, row, col] = predict_columns(head, columns.values[rows], check).T
         if isinstance(rule, GuidedSmoothing):
             p = self._filter(grid, step, mask, rule).smooth(p, check)
         elif rule is not None:

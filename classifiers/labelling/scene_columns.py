@@ -46,6 +46,8 @@ class SceneColumns:
     ----------
     shape : tuple of int
         Rows and columns of the scene.
+    inputs : str
+        Input set.
     layout : Layout
         Columns before the reduction.
     reducer : GroupReducer
@@ -61,6 +63,7 @@ class SceneColumns:
     """
 
     shape: tuple[int, int]
+    inputs: str
     layout: Layout
     reducer: GroupReducer
     values: NDArray[np.float32]
@@ -168,6 +171,7 @@ def open_scene_columns(
     rows, cols, _ = features.shape
     return SceneColumns(
         shape=(rows, cols),
+        inputs=str(input_set),
         layout=layout,
         reducer=_restore_reducer(reducer, arrays),
         values=np.asarray(arrays["values"], np.float32),

@@ -1,0 +1,261 @@
+"""Measure what suggestions are worth to a person who labels a scene, and how fast maps follow clicks.
+
+``.venv/bin/python benchmarks/labelling.py`` extracts a `context` store of Indian Pines and lets a simulated person label 80
+pixels by the ground truth, in ten runs: by the product's suggestions, by random clicks, and by clicks into random superpixels.
+The first ten clicks of a run are random and the same on all sides, because nobody knows the classes before. All sides have the
+same head, columns and smoothing. Only places with ground truth can be clicked. The accuracy is that of all pixels with ground truth
+that the side did not click. Results are in ``benchmarks/results/labelling.json``.
+
+``--study`` compares criteria on Houston 2018 and, with other runs than the reported ones, on Indian Pines. ``--times`` measures
+the time from a click to the map, on Indian Pines and on 1,000 x 1,000 pixels that repeat its columns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scoring import RESULTS, ROOT, about_run
+from study_scenes import SCENES
+
+import hsifeat
+from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.kept_arrays import create_array
+from classifiers.labelling.labels_db import LabelDatabase
+from classifiers.labelling.pixel_order import order_pixels
+from classifiers.labelling.quick_map import QuickMapper
+from classifiers.labelling.scene_columns import SceneColumns, open_scene_columns
+from classifiers.labelling.score import score_labels
+from classifiers.labelling.segments import Segments, open_segments
+from classifiers.labelling.suggest import Suggester
+from classifiers.table import select_labels
+from hsifeat.errors import HeadError
+
+RESULT = RESULTS / "labelling.json"
+STORES = ROOT / "build" / "labelling"
+FIRST, LABELS, BATCH = 10, 80, 5
+REPORTED_RUNS, STUDY_RUNS = range(10), range(100, 105)
+SIDES = ("suggestion", "random", "segment")
+
+
+class Coverage(Suggester):
+    """Frequent and unlike the labels; the map does not count."""
+
+    def gains(self, nearest: NDArray[np.floating], uncertainty: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the gains for equal uncertainties."""
+        return super().gains(nearest, np.ones_like(uncertainty))
+
+
+class Margin(Suggester):
+    """Uncertain."""
+
+    def gains(self, nearest: NDArray[np.floating], uncertainty: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return the uncertainty."""
+        return uncertainty
+
+
+class UncertainAndUnlike(Suggester):
+    """Uncertain and unlike the labels, however rare."""
+
+    def gains(self, nearest: NDArray[np.floating], uncertainty: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the uncertainty times the distance to the labels."""
+        return uncertainty * np.sqrt(nearest)
+
+
+CRITERIA = {"suggestion": Suggester, "coverage": Coverage, "margin": Margin, "uncertain-unlike": UncertainAndUnlike}
+
+
+class Person:
+    """Someone who knows the ground truth of a scene.
+
+    Parameters
+    ----------
+    scene : str
+        Key of `study_scenes.SCENES`.
+    """
+
+    def __init__(self, scene: str) -> None:
+        store = STORES / f"{scene}.zarr"
+        if not store.exists():
+            hsifeat.extract(SCENES[scene](), backbone="context", out=store)
+        features = hsifeat.open_features(store)
+        self.columns = open_scene_columns(features)
+        self.segments = open_segments(self.columns)
+        self.truth = np.where(self.columns.mask, select_labels(features).classes, 0)
+        self.mapper = QuickMapper(self.columns)
+        self.suggesters = {name: cls(self.mapper, self.segments) for name, cls in CRITERIA.items()}
+
+    def label(self, side: str, run: int) -> list[float]:
+        """Return the accuracy, in percent, after the first clicks and after each further batch."""
+        known = np.flatnonzero(self.truth)
+        clicks = np.random.default_rng([run, 0]).choice(known, FIRST, replace=False)
+        rng = np.random.default_rng([run, 1])
+        classes = np.zeros_like(self.truth)
+        curve = []
+        while True:
+            classes.ravel()[clicks] = self.truth.ravel()[clicks]
+            curve.append(self.accuracy(classes))
+            if np.count_nonzero(classes) >= LABELS:
+                return curve
+            clicks = self.choose(side, classes, rng)
+
+    def choose(self, side: str, classes: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the flat indices of the next batch of clicks."""
+        free = (self.truth > 0) & (classes == 0)
+        if side == "random":
+            return rng.choice(np.flatnonzero(free), BATCH, replace=False)
+        if side == "segment":
+            unlabelled = free & ~np.isin(self.segments.numbers, self.segments.numbers[classes > 0])
+            numbers = np.unique(self.segments.numbers[unlabelled])
+            chosen = rng.choice(numbers, BATCH, replace=False)
+            return np.array([rng.choice(np.flatnonzero(free & (self.segments.numbers == number))) for number in chosen])
+        places = self.suggesters[side].suggest(classes, BATCH, among=free)
+        return np.array([place.row * classes.shape[1] + place.col for place in places])
+
+    def accuracy(self, classes: NDArray[np.integer]) -> float:
+        """Return the accuracy, in percent, of the map at pixels with ground truth and without label."""
+        try:
+            found = self.mapper.predict(self.mapper.fit(classes)).classes
+        except HeadError:  # all labels of one class
+            found = np.full_like(classes, np.bincount(classes[classes > 0]).argmax())
+        judged = (self.truth > 0) & (classes == 0)
+        return 100 * float(np.mean(found[judged] == self.truth[judged]))
+
+
+def simulate(scene: str, sides: tuple[str, ...], runs: range) -> dict[str, Any]:
+    """Return curves, means and paired differences of some sides."""
+    person = Person(scene)
+    curves: dict[str, list[list[float]]] = {side: [] for side in sides}
+    for run in runs:
+        for side in sides:
+            curves[side].append([round(value, 2) for value in person.label(side, run)])
+        print(scene, run, {side: curves[side][-1][-1] for side in sides}, flush=True)
+    counts = list(range(FIRST, LABELS + 1, BATCH))
+    means = {side: np.mean(values, axis=0).round(2).tolist() for side, values in curves.items()}
+    others = [side for side in sides if side != "random"]
+    return {
+        "runs": [runs.start, runs.stop],
+        "labels": counts,
+        "mean": means,
+        "gain_over_random": {side: difference(curves[side], curves["random"]) for side in others},
+        "curves": curves,
+    }
+
+
+def difference(curves: list[list[float]], others: list[list[float]]) -> dict[str, Any]:
+    """Return the mean paired difference at the last point with its 95 % interval, and over the whole curves."""
+    differences = np.array(curves) - np.array(others)
+    last = differences[:, -1]
+    margin = float(stats.t.ppf(0.975, len(last) - 1) * stats.sem(last))
+    return {
+        "at_the_end": round(float(last.mean()), 2),
+        "interval": [round(float(last.mean()) - margin, 2), round(float(last.mean()) + margin, 2)],
+        "better": f"{int((last > 0).sum())} of {len(last)}",
+        "over_the_curve": round(float(differences.mean()), 2),
+    }
+
+
+def measure_times(folder: Path) -> dict[str, Any]:
+    """Return the seconds from a click to the map in view, and of what follows."""
+    person = Person("indian-pines")
+    large = repeated_columns(person.columns, 1000, folder)
+    numbers = np.tile(person.segments.numbers, (7, 7))[:1000, :1000]
+    times = {"145x145": click_times(person.columns, person.segments, person.truth, folder)}
+    copies = np.repeat(np.repeat(np.arange(49).reshape(7, 7), 145, 0), 145, 1)[:1000, :1000] * person.segments.count
+    truth = np.tile(person.truth, (7, 7))[:1000, :1000]
+    times["1000x1000"] = click_times(large, Segments((numbers + copies).astype(np.int32)), truth, folder)
+    return {"load": os.getloadavg()[0], **times}
+
+
+def click_times(columns: SceneColumns, segments: Segments, truth: NDArray[np.integer], folder: Path) -> dict[str, Any]:
+    """Return the best of five times of each step after a click, with 80 labels of all classes."""
+    mapper = QuickMapper(columns)
+    rng = np.random.default_rng(0)
+    with LabelDatabase(folder / f"{columns.shape[0]}.sqlite") as database:
+        labels = database.open_set("scene", columns.shape)
+        for number in np.unique(truth[truth > 0]).tolist():
+            database.add_class(labels.id, f"class {number}", number=number)
+            members = rng.choice(np.flatnonzero(truth == number), 5, replace=False)
+            database.paint(labels.id, "person", Edit.of_class("pixel", members, number))
+        steps: dict[str, list[float]] = {}
+
+        def click() -> tuple[int, NDArray[np.uint16]]:
+            pixel = rng.choice(np.flatnonzero(truth))
+            database.paint(labels.id, "person", Edit.of_class("pixel", np.array([pixel]), int(truth.ravel()[pixel])))
+            return database.class_map(labels.id)
+
+        next(mapper.maps(click()[1], version=1))  # computes what is kept
+        mapper.predict(mapper.fit(click()[1]))
+        for _ in range(5):
+            start = time.perf_counter()
+            version, classes = click()
+            stored = time.perf_counter()
+            parts = mapper.maps(classes, version=version)
+            first = next(parts)
+            seen = time.perf_counter()
+            rest = list(parts)
+            steps.setdefault("store_the_click", []).append(stored - start)
+            steps.setdefault("map_in_view", []).append(seen - start)
+            steps.setdefault("map_in_full_resolution", []).append(time.perf_counter() - start)
+        suggester, started = timed(lambda: Suggester(mapper, segments))
+        steps["prepare_suggestions"] = [started]
+        steps["suggest_5"] = [timed(lambda: suggester.suggest(classes, 5))[1] for _ in range(3)]
+        steps["score"] = [timed(lambda: score_labels(mapper, classes))[1]]
+    return {
+        "labels": int(np.count_nonzero(classes)),
+        "columns": int(columns.values.shape[1]),
+        "step_of_first_map": first.step,
+        "maps": 1 + len(rest),
+        "seconds": {name: round(min(values), 3) for name, values in steps.items()},
+    }
+
+
+def timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    """Return the result of a function, and the seconds that it took."""
+    start = time.perf_counter()
+    return function(), time.perf_counter() - start
+
+
+def repeated_columns(columns: SceneColumns, side: int, folder: Path) -> SceneColumns:
+    """Return columns of a scene of `side` x `side` pixels that repeats another one."""
+    rows, cols = columns.shape
+    pixels = order_pixels(np.ones((side, side), np.bool_))
+    values = create_array(folder / "values.npy", (len(pixels), columns.values.shape[1]), "float32")
+    for start in range(0, len(pixels), 2**16):
+        row, col = np.divmod(pixels[start : start + 2**16], side)
+        values[start : start + 2**16] = columns.values[columns.row_of_pixel[row % rows * cols + col % cols]]
+    guide = np.tile(columns.guide, (-(-side // rows), -(-side // cols), 1))[:side, :side]
+    return replace(columns, shape=(side, side), values=values, pixels=pixels, guide=guide)
+
+
+def main() -> None:
+    """Run the benchmark and write its results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", action="store_true", help="Compare criteria, on other scenes and runs.")
+    parser.add_argument("--times", action="store_true", help="Measure the time from a click to the map.")
+    options = parser.parse_args()
+    content: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    content["about"] = about_run(("scikit-learn", "scikit-image", "scipy", "numpy"))
+    if options.study:
+        sides = ("random", *CRITERIA)
+        content["study"] = {scene: simulate(scene, sides, STUDY_RUNS) for scene in ("houston", "indian-pines")}
+    elif options.times:
+        with TemporaryDirectory(dir=ROOT / "build") as folder:
+            content["times"] = measure_times(Path(folder))
+    else:
+        content["indian-pines"] = simulate("indian-pines", SIDES, REPORTED_RUNS)
+    RESULT.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Import and export of label sets: GeoTIFF, GeoPackage, GeoJSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.labels_db import LabelDatabase
+from hsifeat.errors import SceneError
+from hsifeat.files import atomic_write
+from hsifeat.formatting import escape_formula
+from hsifeat.scenes import Labels
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.labels.open_labels import open_labels
+from hsifeat.scenes.maps import Legend, write_map
+from hsifeat.scenes.pixel_grid import PixelGrid
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+SUFFIXES = (".tif", ".gpkg", ".geojson", ".csv")
+
+
+def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
+    """Write labels to a file that `hsifeat.open_labels` and other programs read.
+
+    Parameters
+    ----------
+    labels : Labels
+        The labels, such as `LabelDatabase.labels` returns them with the georeference of the scene.
+    path : Path
+        The suffix selects the format:
+
+        - ``.tif``: GeoTIFF of class numbers with a palette, and class names in ``.tif.aux.xml``;
+        - ``.gpkg``: polygons in the CRS of the scene, with the columns ``class`` (name), ``number`` and ``colour``;
+        - ``.geojson``: the same polygons in longitude and latitude (RFC 7946);
+        - ``.csv``: one line per labelled pixel, with the columns ``row``, ``col`` and ``class`` (name).
+
+    Returns
+    -------
+    tuple of str
+        Notes, such as a missing CRS.
+
+    Raises
+    ------
+    SceneError
+        If the suffix is unknown. If no pixel is labelled. If polygons are requested and the scene has no CRS.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise SceneError(f"labels can be written as {', '.join(SUFFIXES)}; found {path.name!r}")
+    if not labels.counts:
+        raise SceneError(f"the labels {labels.name!r} have no labelled pixel: label some before the export")
+    if suffix == ".tif":
+        legend = Legend.from_mappings(labels.counts, labels.class_names, labels.class_colours)
+        return write_map(path, labels.classes, legend, labels.georeference)
+    if suffix == ".csv":
+        _write_csv(labels, path)
+    else:
+        _write_polygons(labels, path, suffix)
+    return ()
+
+
+def import_labels(
+    database: LabelDatabase, set_id: int, person: str, source: str | Path, scene: PixelGrid
+) -> tuple[int, tuple[str, ...]]:
+    """Add the labels of a file to a label set, as one edit that can be undone.
+
+    Classes are matched by name, and by number if the file has no names. Classes that the set lacks are added. Labels of the
+    file replace those of the set at the same pixels.
+
+    Parameters
+    ----------
+    database : LabelDatabase
+        The database.
+    set_id : int
+        Number of the set.
+    person : str
+        Who imports.
+    source : str or Path
+        Raster, vector or CSV file, see `hsifeat.open_labels`.
+    scene : PixelGrid
+        Scene that the set belongs to, or its label map.
+
+    Returns
+    -------
+    version : int
+        Version of the set.
+    notes : tuple of str
+        What was assumed, resampled or dropped.
+
+    Raises
+    ------
+    SceneError
+        If the file can't be read, or has no label on the scene. If the set belongs to another person.
+    """
+    labels = open_labels(source, scene)
+    if not labels.counts:
+        raise SceneError(f"{Path(source).name} has no labelled pixel on the scene {scene.name}")
+    known = {entry.name: entry.number for entry in database.classes(set_id)}
+    numbers = np.zeros(max(labels.counts) + 1, np.uint16)
+    for number, text in labels.class_names.items():
+        name = _without_escape(text)
+        is_unnamed = name == f"class {number}"
+        if name in known:
+            numbers[number] = known[name]
+        elif is_unnamed and number in known.values():
+            numbers[number] = number
+        else:
+            colour = labels.class_colours.get(number)
+            free = number if number not in known.values() else None
+            numbers[number] = known[name] = database.add_class(set_id, name, colour=colour, number=free).number
+    pixels = np.flatnonzero(labels.classes)
+    edit = Edit("import", pixels, numbers[labels.classes.ravel()[pixels]])
+    return database.paint(set_id, person, edit), labels.notes
+
+
+def _write_csv(labels: Labels, path: Path) -> None:
+    rows, cols = np.nonzero(labels.classes)
+    names = {number: escape_formula(name) for number, name in labels.class_names.items()}
+    with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(("row", "col", "class"))
+        for row, col in zip(rows.tolist(), cols.tolist(), strict=True):
+            lines.writerow((row, col, names[int(labels.classes[row, col])]))
+
+
+def _without_escape(name: str) -> str:
+    """Return a class name without the quote that `escape_formula` puts before a name that looks like a formula."""
+    plain = name.removeprefix("'")
+    return plain if escape_formula(plain) == name else name
+
+
+def _write_polygons(labels: Labels, path: Path, suffix: str) -> None:
+    georeference = labels.georeference
+    if georeference is None or georeference.crs is None:
+        raise SceneError(f"{path.name} needs map coordinates, but the scene has no CRS: write .tif or .csv")
+    frame = _polygons(labels, georeference)
+    if suffix == ".geojson":
+        import shapely
+
+        # An edge that is straight on the map is curved in longitude and latitude.
+        shapes = shapely.segmentize(frame.geometry.to_numpy(), min(georeference.pixel_size))
+        frame = frame.set_geometry(shapes, crs=frame.crs).to_crs("EPSG:4326")
+    with atomic_write(path) as part:
+        # GDAL chooses the format by the suffix, and writes auxiliary files next to a GeoPackage.
+        file = part.with_name(f"{part.name}{suffix}")
+        try:
+            frame.to_file(file, driver="GPKG" if suffix == ".gpkg" else "GeoJSON", layer="labels", index=False)
+            file.replace(part)
+        finally:
+            file.unlink(missing_ok=True)
+
+
+def _polygons(labels: Labels, georeference: Georeference) -> GeoDataFrame:
+    """Return one polygon per connected area of a class."""
+    import geopandas
+    import shapely
+    from rasterio import Affine
+    from rasterio.features import shapes
+
+    values = labels.classes.astype(np.int32)
+    areas = list(shapes(values, mask=values > 0, connectivity=4, transform=Affine(*georeference.transform)))
+    numbers = [int(number) for _, number in areas]
+    return geopandas.GeoDataFrame(
+        {
+            "class": [labels.class_names[number] for number in numbers],
+            "number": numbers,
+            "colour": [labels.class_colours[number] for number in numbers],
+        },
+        geometry=[shapely.geometry.shape(area) for area, _ in areas],
+        crs=georeference.crs,
+    )

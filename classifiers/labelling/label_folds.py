@@ -1,0 +1,123 @@
+"""Cross-validation folds of the labels of one scene: ``regions`` and ``blocks:PX+BUFFER:Kfold``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.splits import CARRY_OVER, FILL_IN, SplitQuestion
+from classifiers.splits.region_folds import fold_regions
+from hsifeat.errors import SplitError
+
+_REGION_FOLDS = 5
+_FORM = r"blocks:([1-9]\d{0,3})\+(\d{1,3}):([2-9]|[1-4]\d)fold"
+
+
+@dataclass(frozen=True)
+class LabelFolds:
+    """A rule that holds out labels in turn.
+
+    Attributes
+    ----------
+    text : str
+        The rule as text, ``regions`` or ``blocks:PX+BUFFER:Kfold``.
+    question : {"fill in", "carry over"}
+        Question that a score answers.
+    folds : int
+        Number of folds.
+    block_px : int
+        Side of a block in pixels; 0 for ``regions``.
+    buffer_px : int
+        Training pixels within this distance of a held-out pixel are dropped.
+    """
+
+    text: str
+    question: SplitQuestion
+    folds: int
+    block_px: int = 0
+    buffer_px: int = 0
+
+    def draw(
+        self, labels: NDArray[np.integer], rows: NDArray[np.intp], cols: NDArray[np.intp], seed: int = 0
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Yield the training and the held-out pixels of each fold.
+
+        Pixels of a class that would have no training pixels are not held out.
+
+        Parameters
+        ----------
+        labels : (n,) integer array
+            Class of each labelled pixel.
+        rows, cols : (n,) intp arrays
+            Position of each labelled pixel.
+        seed : int
+            Seed of the random order of regions or blocks.
+
+        Yields
+        ------
+        train, test : (k,) intp arrays
+            Indices of pixels. Folds without held-out pixels, or with less than two classes to train on, are left out.
+        """
+        fold = self._assign(labels, rows, cols, seed)
+        for number in range(self.folds):
+            test = fold == number
+            train = ~test
+            if self.buffer_px and test.any():
+                train &= _distances(rows, cols, test) > self.buffer_px
+            test &= np.isin(labels, labels[train])
+            if test.any() and len(np.unique(labels[train])) > 1:
+                yield np.flatnonzero(train), np.flatnonzero(test)
+
+    def _assign(
+        self, labels: NDArray[np.integer], rows: NDArray[np.intp], cols: NDArray[np.intp], seed: int
+    ) -> NDArray[np.intp]:
+        """Return the fold that holds out each pixel, (n,) intp; -1 for none."""
+        if not self.block_px:
+            return fold_regions(labels, rows, cols, self.folds, seed=seed)
+        blocks = np.stack([rows // self.block_px, cols // self.block_px], axis=1)
+        number = np.unique(blocks, axis=0, return_inverse=True)[1].ravel()
+        order = np.random.default_rng(seed).permutation(number.max() + 1)
+        return np.asarray(order[number] % self.folds, np.intp)
+
+
+def parse_folds(text: str) -> LabelFolds:
+    """Parse a rule that holds out labels in turn.
+
+    Parameters
+    ----------
+    text : str
+        One of:
+
+        - ``regions``: each connected region of one class, such as a click or a drawn field, is held out once, in five folds;
+        - ``blocks:PX+BUFFER:Kfold``: each square block of PX pixels is held out once, in K folds from 2 to 49, and training
+          pixels within BUFFER pixels of a held-out pixel are dropped.
+
+    Raises
+    ------
+    SplitError
+        If the text has another form.
+
+    Examples
+    --------
+    >>> parse_folds("blocks:12+4:5fold").question
+    'carry over'
+    """
+    if text == "regions":
+        return LabelFolds(text, FILL_IN, _REGION_FOLDS)
+    if match := re.fullmatch(_FORM, text):
+        return LabelFolds(text, CARRY_OVER, int(match[3]), int(match[1]), int(match[2]))
+    raise SplitError(
+        f"labels are held out by regions or blocks:PX+BUFFER:Kfold, such as blocks:12+4:5fold; found {text!r}"
+    )
+
+
+def _distances(rows: NDArray[np.intp], cols: NDArray[np.intp], test: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the distance of each pixel to the nearest held-out pixel, (n,) float64."""
+    from scipy.spatial import cKDTree
+
+    at = np.stack([rows, cols], axis=1)
+    return np.asarray(cKDTree(at[test]).query(at)[0], np.float64)

@@ -1,0 +1,63 @@
+"""A model of the labels of a set, as `hsifeat fit` saves one."""
+
+from __future__ import annotations
+
+from classifiers.labelling.quick_map import QuickMapper
+from classifiers.model import Model
+from classifiers.model_card import ModelCard
+from hsifeat.features.features import Features
+from hsifeat.scenes import Labels
+
+
+def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> Model:
+    """Fit the head of a mapper on all labels, and return it as a model that can be saved and that maps other scenes.
+
+    Parameters
+    ----------
+    features : Features
+        Store or stores that the columns of `mapper` were computed from.
+    mapper : QuickMapper
+        Head, columns and smoothing.
+    labels : Labels
+        The labels, such as `LabelDatabase.labels` returns them.
+
+    Returns
+    -------
+    Model
+        Without scores; `score_labels` returns them.
+
+    Raises
+    ------
+    HeadError
+        If there are too few labels, see `QuickMapper.fit`.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> from classifiers.labelling.scene_columns import open_scene_columns
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> mapper = QuickMapper(open_scene_columns(features))
+    >>> labelled_model(features, mapper, features.labels()).class_names
+    {1: 'corn', 2: 'wheat', 3: 'woods', 4: 'grass'}
+    """
+    smooth = None if mapper.rule is None else mapper.rule.text
+    head = mapper.fit(labels.classes)
+    used = labels.classes[mapper.columns.mask]
+    return Model(
+        head=head,
+        class_names=labels.class_names,
+        class_colours=labels.class_colours,
+        recipe=features.recipe,
+        train_pixels=int((used > 0).sum()),
+        smooth=smooth,
+        card=ModelCard.from_fit(
+            features,
+            labels=labels.name,
+            inputs=mapper.columns.inputs,
+            reduction="scene",
+            split=None,
+            seed=0,
+            evaluations=[],
+            smooth=smooth,
+        ),
+    )

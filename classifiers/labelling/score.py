@@ -1,0 +1,169 @@
+"""Cross-validated accuracy of a map, from the labels that exist so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.comparison.results.base_records import LEVEL
+from classifiers.comparison.stats.bootstrap import MIN_REGIONS
+from classifiers.labelling.label_folds import LabelFolds, parse_folds
+from classifiers.labelling.quick_map import QuickMapper
+from classifiers.metrics import Scores, score_predictions
+from classifiers.splits import FILL_IN
+from hsifeat.errors import HeadError
+from hsifeat.scenes.labels.regions import label_regions
+
+DEFAULT_FOLDS = "regions"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelScore:
+    """Accuracy on labels that were held out in turn.
+
+    Attributes
+    ----------
+    folds : LabelFolds
+        How labels were held out.
+    scores : Scores or None
+        Accuracy over all held-out pixels and per class; None if there are too few.
+    interval : tuple of float or None
+        95 % interval of the overall accuracy.
+    pixels, regions : int
+        Number of held-out pixels, and of connected regions of one class among them.
+    left_out : tuple of int
+        Classes that were never held out, because they have labels in one place only.
+    """
+
+    folds: LabelFolds
+    scores: Scores | None
+    interval: tuple[float, float] | None
+    pixels: int
+    regions: int
+    left_out: tuple[int, ...] = ()
+
+    def describe(self, class_names: Mapping[int, str]) -> str:
+        """Return a sentence on what was measured, which question it answers, and what it leaves out."""
+        names = ", ".join(class_names.get(number, f"class {number}") for number in self.left_out)
+        omitted = f" Not scored, for labels in one place only: {names}." if names else ""
+        if self.scores is None or self.interval is None:
+            return (
+                f"Too few labels for a score: {self.regions} labelled places can be held out, and {MIN_REGIONS} are needed. Label each "
+                f"class in two places at least, far apart.{omitted}"
+            )
+        low, high = self.interval
+        measured = (
+            f"{self.scores.oa:.0%} of {self.pixels} held-out pixels in {self.regions} places are mapped to their class "
+            f"({LEVEL:.0%} interval {low:.0%} to {high:.0%})"
+        )
+        if self.folds.question == FILL_IN:
+            meaning = "how well the map fills in the ground between labels, for places like those that are labelled"
+        else:
+            meaning = (
+                f"how well the map carries over to ground at least {self.folds.buffer_px} pixels away from all labels"
+            )
+        return (
+            f"{measured}. It answers {meaning}; labels that follow suggestions lie in difficult places, so most of the map may be "
+            f"better.{omitted}"
+        )
+
+
+def score_labels(
+    mapper: QuickMapper,
+    classes: NDArray[np.integer],
+    folds: str = DEFAULT_FOLDS,
+    *,
+    seed: int = 0,
+    check: Callable[[], None] = lambda: None,
+) -> LabelScore:
+    """Hold out labels in turn, fit the head on the others, and score the map at the held-out pixels.
+
+    Head, columns and smoothing are those of the map. The smoothing of a held-out pixel uses no label of it.
+
+    Parameters
+    ----------
+    mapper : QuickMapper
+        Head and columns.
+    classes : (rows, cols) integer array
+        Class of each pixel; 0 is unlabelled.
+    folds : str
+        How labels are held out, see `parse_folds`. ``regions`` asks how well the map fills in the ground between labels,
+        ``blocks:PX+BUFFER:Kfold`` how well it carries over to ground without labels.
+    seed : int
+        Seed of the random order of regions or blocks.
+    check : callable
+        Called before each fold. It raises to stop the work.
+
+    Returns
+    -------
+    LabelScore
+        Without accuracy if fewer than ten places can be held out, or fewer than two classes.
+
+    Raises
+    ------
+    SplitError
+        If the rule is unknown.
+
+    Notes
+    -----
+    The interval is that of Wilson (J. Am. Stat. Assoc. 1927, eq. 4). Pixels of one region are right or wrong together more often
+    than not, so the number of trials is the number of regions; for regions of n_i pixels it is the effective number
+    ``(sum n_i)**2 / sum n_i**2`` (Kish, Survey Sampling, 1965).
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> from classifiers.labelling.scene_columns import open_scene_columns
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> mapper = QuickMapper(open_scene_columns(features))
+    >>> labels = np.where(np.random.default_rng(0).random((75, 53)) < 0.02, features.labels().classes, 0)
+    >>> score = score_labels(mapper, labels)
+    >>> score.interval[0] < score.scores.oa < score.interval[1]
+    True
+    """
+    rule = parse_folds(folds)
+    known = np.where(mapper.columns.mask, classes, 0)
+    at_rows, at_cols = np.nonzero(known)
+    labels, regions = known[at_rows, at_cols], label_regions(known)[at_rows, at_cols]
+    held_out = np.zeros(len(labels), np.bool_)
+    predicted = np.zeros(len(labels), np.int64)
+    draws = list(rule.draw(labels, at_rows, at_cols, seed)) if len(labels) else []
+    for _, test in draws:
+        held_out[test] = True
+    left_out = tuple(int(number) for number in np.setdiff1d(labels, labels[held_out]))
+    sizes = np.unique(regions[held_out], return_counts=True)[1]
+    if len(sizes) < MIN_REGIONS or len(np.unique(labels[held_out])) < 2:
+        return LabelScore(rule, None, None, int(held_out.sum()), len(sizes), left_out)
+    rows = mapper.columns.row_of_pixel[at_rows * known.shape[1] + at_cols]
+    for train, test in draws:
+        check()
+        try:
+            head = mapper.fit_rows(rows[train], labels[train])
+        except HeadError:  # too few labels remain for this head
+            held_out[test] = False
+            continue
+        predicted[test] = head.classes_[mapper.probabilities(head, rows[test]).argmax(axis=1)]
+    sizes = np.unique(regions[held_out], return_counts=True)[1]
+    if len(sizes) < MIN_REGIONS:
+        return LabelScore(rule, None, None, int(held_out.sum()), len(sizes), left_out)
+    scores = score_predictions(labels[held_out], predicted[held_out])
+    trials = float(sizes.sum() ** 2 / (sizes**2).sum())
+    return LabelScore(rule, scores, wilson_interval(scores.oa, trials), int(held_out.sum()), len(sizes), left_out)
+
+
+def wilson_interval(share: float, trials: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share that was observed in a number of independent trials.
+
+    >>> [round(bound, 3) for bound in wilson_interval(0.8, 20)]
+    [0.584, 0.919]
+    """
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + LEVEL) / 2))
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return max(centre - half, 0.0), min(centre + half, 1.0)

@@ -1,0 +1,121 @@
+"""Files of labels: GDAL reads what was exported, and an import gives the same labels back."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.label_files import export_labels, import_labels
+from classifiers.labelling.labels_db import LabelDatabase
+from hsifeat.errors import SceneError
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.label_map import Labels
+
+SHAPE = (30, 40)
+
+
+@pytest.fixture(scope="module")
+def georeference():
+    from pyproj import CRS
+
+    return Georeference(CRS.from_epsg(32617).to_wkt(), (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_000_000.0))
+
+
+@pytest.fixture
+def database(tmp_path):
+    with LabelDatabase(tmp_path / "database.sqlite") as database:
+        yield database
+
+
+@pytest.fixture
+def labelled(database):
+    """A set with single pixels and fields of three classes; the names are not in the order of the numbers."""
+    found = database.open_set("scene", SHAPE, person="ada")
+    for name in ("oak", "birch", "=meadow, dry"):
+        database.add_class(found.id, name)
+    rng = np.random.default_rng(0)
+    for number in (1, 2, 3):
+        database.paint(found.id, "ada", Edit.of_class("pixel", rng.integers(0, 1200, 12), number))
+        row, col = rng.integers(0, 25, 2)
+        field = (row + np.arange(5))[:, None] * 40 + col + np.arange(7)
+        database.paint(found.id, "ada", Edit.of_class("polygon", field.ravel(), number))
+    return found
+
+
+def rasterised_by_gdal(gdal, path, out, grid):
+    """Class numbers of polygons, burnt by gdal_rasterize onto the grid of the scene."""
+    extent = ["-te", "500000", "3999700", "500400", "4000000", "-tr", "10", "10"]
+    source = path
+    if path.suffix == ".geojson":
+        source = out.with_suffix(".gpkg")
+        gdal("ogr2ogr", "-t_srs", "EPSG:32617", source, path)
+    gdal("gdal_rasterize", "-q", "-a", "number", "-ot", "Byte", "-init", "0", *extent, source, out)
+    gdal("gdal_translate", "-q", "-of", "ENVI", out, grid)
+    return np.fromfile(grid, np.uint8).reshape(SHAPE)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gpkg", ".geojson", ".csv"])
+def test_other_programs_read_exported_labels_and_an_import_gives_them_back(
+    suffix, database, labelled, georeference, gdal, tmp_path
+):
+    labels = database.labels(labelled.id, georeference)
+    path = tmp_path / f"labels{suffix}"
+    assert export_labels(labels, path) == ()
+    if suffix == ".tif":
+        gdal("gdal_translate", "-q", "-of", "ENVI", path, tmp_path / "plain")
+        np.testing.assert_array_equal(np.fromfile(tmp_path / "plain", np.uint8).reshape(SHAPE), labels.classes)
+        info = json.loads(gdal("gdalinfo", "-json", path))
+        assert info["geoTransform"] == [500_000.0, 10.0, 0.0, 4_000_000.0, 0.0, -10.0]
+        names = {row["f"][0]: row["f"][2] for row in info["rat"]["row"]}
+        assert names == labels.class_names
+    elif suffix == ".csv":
+        with path.open(newline="") as file:
+            rows = {(int(row["row"]), int(row["col"])): row["class"] for row in csv.DictReader(file)}
+        # A spreadsheet must not run a name as a formula.
+        names = {**labels.class_names, 3: "'=meadow, dry"}
+        assert rows == {at: names[int(number)] for at, number in np.ndenumerate(labels.classes) if number}
+    else:
+        found = rasterised_by_gdal(gdal, path, tmp_path / "burnt.tif", tmp_path / "plain")
+        np.testing.assert_array_equal(found, labels.classes)
+    again = database.open_set("scene", SHAPE, name="again", person="ada")
+    version, _ = import_labels(database, again.id, "ada", path, labels)
+    found = database.labels(again.id)
+    assert version == database.version(again.id)
+    assert as_names(found) == as_names(labels)
+    if suffix == ".tif":
+        assert found.class_colours == labels.class_colours
+    import_labels(database, labelled.id, "ada", path, labels)
+    np.testing.assert_array_equal(database.class_map(labelled.id)[1], labels.classes)
+    assert len(database.classes(labelled.id)) == 3
+    assert database.undo(again.id, "ada")
+    assert not database.class_map(again.id)[1].any()
+    assert {path.suffix for path in tmp_path.glob("labels.*")} <= {suffix, ".xml"}
+
+
+def as_names(labels):
+    return {at: labels.class_names[int(number)] for at, number in np.ndenumerate(labels.classes) if number}
+
+
+def test_a_file_without_names_is_matched_by_number(database, labelled, tmp_path):
+    np.save(tmp_path / "plain.npy", np.pad(np.array([[2, 5]], np.uint8), ((0, 29), (0, 38))))
+    labels = database.labels(labelled.id)
+    import_labels(database, labelled.id, "ada", tmp_path / "plain.npy", labels)
+    assert database.class_map(labelled.id)[1][0, :2].tolist() == [2, 5]
+    assert [entry.name for entry in database.classes(labelled.id)] == ["oak", "birch", "=meadow, dry", "class 5"]
+
+
+def test_impossible_files_are_refused(database, labelled, georeference, tmp_path):
+    labels = database.labels(labelled.id)
+    for path, subject, message in (
+        ("x.shp", labels, "written as .tif, .gpkg, .geojson, .csv; found 'x.shp'"),
+        ("x.gpkg", labels, "the scene has no CRS: write .tif or .csv"),
+        ("x.csv", Labels("empty", np.zeros(SHAPE, np.uint8)), "no labelled pixel"),
+    ):
+        with pytest.raises(SceneError, match=message):
+            export_labels(subject, tmp_path / path)
+        assert not (tmp_path / path).exists()
+    export_labels(database.labels(labelled.id, georeference), tmp_path / "x.csv")
+    with pytest.raises(SceneError, match="belongs to ada"):
+        import_labels(database, labelled.id, "bo", tmp_path / "x.csv", labels)

@@ -1,0 +1,97 @@
+"""Suggestions: the best by brute force, apart from each other and from labels, and from clear structures the obvious ones."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from classifiers.labelling import suggest
+from classifiers.labelling.quick_map import QuickMapper
+from classifiers.labelling.segments import open_segments
+from classifiers.labelling.suggest import Suggester
+
+
+@pytest.fixture(scope="module")
+def suggester(columns):
+    return Suggester(QuickMapper(columns), open_segments(columns))
+
+
+def brute_force(suggester, classes, count):
+    """Numbers of superpixels that most reduce the weighted distance, by loops over superpixels."""
+    columns, numbers = suggester.mapper.columns, suggester.segments.numbers
+    segments = range(1, suggester.segments.count + 1)
+    of_row = numbers.ravel()[columns.pixels]
+    means = np.stack([columns.values[of_row == s].astype(float).mean(axis=0) for s in segments])
+    distances = cdist(means, means, "sqeuclidean")
+    p = suggester.mapper.scene_probabilities(suggester.mapper.fit(classes))
+    ranked = np.sort([p[:, numbers == s].mean(axis=1) for s in segments], axis=1)
+    weights = (1 - (ranked[:, -1] - ranked[:, -2])) * [np.count_nonzero(numbers == s) for s in segments]
+    near = {(a, b) for a, b in suggester.segments.edges.tolist()}
+    cluster = {int(s) for s in np.unique(numbers[classes > 0])}
+    chosen = []
+    while len(chosen) < count:
+        nearest = distances[:, [s - 1 for s in cluster]].min(axis=1)
+        gains = {
+            s: (np.maximum(nearest - distances[:, s - 1], 0) * weights).sum()
+            for s in segments
+            if s not in cluster and not any((s, c) in near or (c, s) in near for c in cluster)
+        }
+        chosen.append(max(gains, key=gains.get))
+        cluster.add(chosen[-1])
+    return chosen
+
+
+def test_suggestions_are_the_best_by_brute_force(suggester, clicks):
+    few = np.where(np.arange(clicks.size).reshape(clicks.shape) % 3 == 0, clicks, 0)
+    found = suggester.suggest(few, 4)
+    assert [place.segment for place in found] == brute_force(suggester, few, 4)
+    numbers = suggester.segments.numbers
+    values, of_pixel = suggester.mapper.columns.values, suggester.mapper.columns.row_of_pixel
+    for place in found:
+        members = np.flatnonzero(numbers == place.segment)
+        typical = members[cdist(values[of_pixel[members]], values[of_pixel[members]].mean(axis=0)[None]).argmin()]
+        assert place.row * 53 + place.col == typical
+        assert 0 <= place.uncertainty <= 1
+        assert 0 < place.share < 1
+        assert "unsure here" in place.describe()
+
+
+def test_suggestions_keep_apart_until_nothing_else_is_left(suggester, clicks):
+    found = suggester.suggest(clicks, 8)
+    edges = set(map(tuple, suggester.segments.edges.tolist()))
+    taken = set(np.unique(suggester.segments.numbers[clicks > 0]).tolist())
+    for place in found:
+        assert place.segment not in taken
+        assert not any((min(place.segment, s), max(place.segment, s)) in edges for s in taken)
+        taken.add(place.segment)
+    assert len(suggester.suggest(clicks, 10_000)) == suggester.segments.count - len(
+        np.unique(suggester.segments.numbers[clicks > 0])
+    )
+
+
+def test_suggestions_stay_within_an_area(suggester, clicks):
+    area = np.zeros(clicks.shape, bool)
+    area[:20, :20] = True
+    for place in suggester.suggest(clicks, 5, among=area):
+        assert area[place.row, place.col]
+
+
+def test_without_labels_the_most_common_kind_of_ground_comes_first(columns):
+    """Three kinds of ground of 60, 30 and 10 percent: each is suggested once, the largest first."""
+    kind = np.repeat([0, 1, 2], [45, 22, 8])[:, None] + np.zeros((1, 53), int)
+    noise = np.random.default_rng(0).normal(0, 0.01, columns.values.shape)
+    values = (noise + 5 * np.eye(3, columns.values.shape[1])[kind.ravel()[columns.pixels]]).astype(np.float32)
+    blocks = np.arange(75)[:, None] // 5 * 11 + np.arange(53) // 5 + 1
+    segments = suggest.Segments(blocks.astype(np.int32))
+    places = Suggester(QuickMapper(replace(columns, values=values)), segments).suggest(np.zeros((75, 53), int), 3)
+    assert kind[places[0].row, places[0].col] == 0
+    assert {kind[place.row, place.col] for place in places} == {0, 1, 2}
+    assert places[0].uncertainty == 1
+
+
+def test_a_sample_stands_for_many_superpixels(columns, clicks, suggester, monkeypatch):
+    monkeypatch.setattr(suggest, "_MAX_SEGMENTS", 60)
+    sampled = Suggester(QuickMapper(columns), suggester.segments)
+    found = sampled.suggest(clicks, 5)
+    assert len({place.segment for place in found}) == 5
