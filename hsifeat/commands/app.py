@@ -12,6 +12,7 @@ from hsifeat.commands.extract import extract
 from hsifeat.commands.fit import fit
 from hsifeat.commands.heads import heads
 from hsifeat.commands.info import info
+from hsifeat.commands.label import label
 from hsifeat.commands.layers import layers
 from hsifeat.commands.predict import predict
 from hsifeat.commands.pretrain import pretrain
@@ -38,7 +39,21 @@ app = typer.Typer(
     """,
 )
 # In the order of --help, which lists groups last.
-for command in (backbones, layers, pretrain, timesteps, extract, heads, fit, predict, export, bench, sweep, info):
+for command in (
+    backbones,
+    layers,
+    pretrain,
+    timesteps,
+    extract,
+    label,
+    heads,
+    fit,
+    predict,
+    export,
+    bench,
+    sweep,
+    info,
+):
     app.command()(command)
 app.add_typer(scenes, name="scenes")
 app.add_typer(cache, name="cache")

@@ -26,6 +26,7 @@ from hsifeat.service.pages import static_files, store_pages, token_pages
 from hsifeat.service.problems import add_problem_handlers, problem_responses
 from hsifeat.service.request_log import RequestLog
 from hsifeat.service.service import Service
+from hsifeat.service.workbench import app_part
 
 # Each part of the service adds its router here.
 ROUTERS: tuple[APIRouter, ...] = (
@@ -39,9 +40,13 @@ ROUTERS: tuple[APIRouter, ...] = (
     token_pages.router,
     routes_jobs.router,
     routes_uploads.router,
+    *app_part.ROUTERS,
 )
 # What starts and ends together with the service, in this order.
-LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = (run_job_service,)
+LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = (
+    run_job_service,
+    app_part.workbench_lifespan,
+)
 
 
 def create_app(config: ServiceConfig) -> FastAPI:

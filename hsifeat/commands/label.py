@@ -1,0 +1,90 @@
+"""`hsifeat label`: label a scene in the browser, and see the map and its score at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hsifeat.commands import terminal
+from hsifeat.commands.config_options import with_options
+from hsifeat.errors import StoreError
+from hsifeat.service.config import ServiceConfig
+
+if TYPE_CHECKING:
+    from hsifeat.features.features import Features
+    from hsifeat.runtime.events import Listener
+
+
+@with_options(ServiceConfig, only=("port", "state"))
+def label(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCENE|STORE", help="A scene by its name in the registry, path or URL, or a store of a scene."
+        ),
+    ],
+    options: dict[str, Any],
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Print the address only, and do not open a browser.")
+    ] = False,
+) -> None:
+    """Label a scene in the browser: click labels, and see the map and its score at once.
+
+    Context features of the scene are computed first if there are none. The page is for this machine only; its address contains
+    a random token. Every label is saved at once, and the same command continues later. End with Ctrl-C.
+
+    Example: `hsifeat label indian-pines`
+    """
+    from hsifeat.cache.catalogue import add_entry
+    from hsifeat.service.server import run_server
+
+    config = ServiceConfig.from_options(options)
+    with terminal.progress() as listen:
+        features = open_for_labelling(source, listen)
+    # The service serves the stores of the catalogue, which need not know a store that was copied here.
+    add_entry(features.key, features.store.location)
+    run_server(config, on_start=lambda address: _announce(f"{address}&next=/label/{features.key}", no_open))
+
+
+def open_for_labelling(source: str, listen: Listener) -> Features:
+    """Return the features of a store for labelling, with a context store of the scene in the catalogue.
+
+    Parameters
+    ----------
+    source : str
+        A store, or a scene as `hsifeat.open_scene` takes it.
+    listen : callable
+        Callback for progress events.
+
+    Raises
+    ------
+    HsifeatError
+        There is neither a store nor a scene of this name. The store is unfinished, or has features of listed pixels only.
+    """
+    from hsifeat.cache.catalogue import find_store
+    from hsifeat.extraction.extract import extract
+    from hsifeat.features.open_features import open_features
+    from hsifeat.scenes import open_scene
+    from hsifeat.store.store import Store
+
+    try:
+        location = find_store(source)
+        is_store = Store.find(location) is not None
+    except StoreError:
+        is_store = False
+    features = open_features(source) if is_store else None
+    if features is not None and features.is_context:
+        return features
+    scene = open_scene(source) if features is None else features.scene
+    context = open_features(extract(scene, backbone="context", listen=listen))
+    return context if features is None else features
+
+
+def _announce(address: str, no_open: bool) -> None:
+    terminal.say(f"label at {address}")
+    terminal.say("every label is saved at once; end with Ctrl-C")
+    if not no_open:
+        import webbrowser
+
+        webbrowser.open(address)

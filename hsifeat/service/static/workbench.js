@@ -1,0 +1,353 @@
+// The workbench: what clicks and keys do, and what is asked of the service. The service keeps all labels.
+
+import { Stage } from "./stage.js";
+import { startTour } from "./tour.js";
+
+const $ = (id) => document.getElementById(id);
+const bench = $("workbench"), { base, scene } = bench.dataset;
+const editable = bench.dataset.editable === "1";
+const stage = new Stage($("stage"), Number(bench.dataset.rows), Number(bench.dataset.cols));
+const page = Math.random().toString(36).slice(2, 12);
+const state = {
+  version: Number(bench.dataset.version), tool: "move", current: null, erase: false, classes: new Map(), cursor: null, corners: [], stroke: null,
+  places: [], place: -1, placesVersion: -1, truth: null, clicked: 0,
+};
+let ticket = 0, running = {}, queue = Promise.resolve();
+
+// Requests ------------------------------------------------------------------------------------------------------------
+
+function say(text, error = false) {
+  $("readout").textContent = text;
+  $("message").hidden = !error;
+  if (error) $("message").textContent = text;
+}
+
+async function problemOf(response) {
+  try {
+    const { detail } = await response.json();
+    return detail[0].toUpperCase() + detail.slice(1);
+  } catch {
+    return `The service answered ${response.status}.`;
+  }
+}
+
+// Ask for something that replaces an earlier request of the same kind. Returns null if it was replaced itself.
+async function ask(kind, path, values = {}) {
+  running[kind]?.abort();
+  const controller = running[kind] = new AbortController();
+  ticket += 1;
+  const query = new URLSearchParams({ ...values, page, number: ticket });
+  try {
+    const response = await fetch(`${base}/${path}?${query}`, { signal: controller.signal });
+    if (response.ok) return response;
+    if (response.status !== 409) say(await problemOf(response), true);
+  } catch (error) {
+    if (error.name !== "AbortError") say("The service doesn't answer. Your labels so far are saved; this page tries again.", true);
+  }
+  return null;
+}
+
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// Change labels. Changes are sent one after the other, and repeated until the service has saved them.
+function change(path, body) {
+  state.clicked = performance.now();
+  queue = queue.then(async () => {
+    for (;;) {
+      try {
+        const options = { method: "POST", keepalive: true };
+        if (body instanceof FormData) Object.assign(options, { body, keepalive: false });
+        else if (body) Object.assign(options, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+        const response = await fetch(`${base}/${path}`, options);
+        if (!response.ok) return say(await problemOf(response), true);
+        const answer = await response.json();
+        $("message").hidden = true;
+        if (!answer.changed) say(path === "undo" ? "There is nothing to undo." : "There is nothing to redo.");
+        take(answer);
+        if (body instanceof FormData) window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
+        return refresh();
+      } catch {
+        say("The service doesn't answer. The last label is not saved yet; trying again.", true);
+        await wait(1000);
+      }
+    }
+  });
+  return queue;
+}
+
+function take({ version, counts }) {
+  state.version = version;
+  bench.dataset.version = version;
+  for (const button of document.querySelectorAll(".class")) button.querySelector(".count").lastChild.textContent = counts[button.dataset.number] ?? 0;
+}
+
+// Map, score, spectrum --------------------------------------------------------------------------------------------------
+
+const options = () => ({ head: $("head").value, inputs: $("inputs").value, smooth: $("smooth").value });
+
+async function refresh() {
+  const clicked = state.clicked;
+  // What is still being scored are the labels of before.
+  for (const kind of ["score", "curve"]) running[kind]?.abort();
+  const response = await ask("raster", "raster", { ...stage.view(), ...options() });
+  if (!response) return;
+  const place = Object.fromEntries(["row", "col", "rows", "cols", "step"].map((name) => [name, Number(response.headers.get(`X-${name}`))]));
+  const content = await response.arrayBuffer(), count = place.rows * place.cols;
+  stage.showRaster({
+    ...place, labels: new Uint16Array(content, 0, count), classes: new Uint16Array(content, 2 * count, count), confidence: new Uint8Array(content, 4 * count, count),
+  });
+  state.version = Number(response.headers.get("X-Version"));
+  await loadTruth();
+  paint();
+  const message = response.headers.get("X-Message");
+  if (message) say(`No map yet: ${message}.`);
+  else if (clicked) {
+    const seconds = (performance.now() - clicked) / 1000;
+    $("timing").textContent = `map after ${seconds.toFixed(2)} s`;
+    bench.dataset.ms = Math.round(1000 * seconds);
+    state.clicked = 0;
+  }
+  bench.dataset.drawn = state.version;
+  bench.dataset.mapped = message ? 0 : 1;
+  clearTimeout(refresh.timer);
+  refresh.timer = setTimeout(refreshScore, 200);
+}
+
+async function refreshScore() {
+  const response = await ask("score", "score", { ...options(), folds: $("folds").value, truth: $("truth")?.value ?? "" });
+  if (!response) return;
+  $("score").innerHTML = await response.text();
+  bench.dataset.scored = state.version;
+  const curve = await ask("curve", "curve", { ...options(), folds: $("folds").value });
+  if (curve) $("curve").innerHTML = await curve.text();
+}
+
+async function loadTruth() {
+  const name = $("truth")?.value;
+  state.truth = null;
+  if ($("errors")) $("errors").disabled = !name;
+  if (!name || !$("errors").checked) return;
+  const { row, col, rows, cols, step } = stage.raster;
+  const response = await ask("truth", "truth", { name, row, col, rows: rows * step, cols: cols * step, step });
+  if (response) state.truth = new Uint16Array(await response.arrayBuffer());
+}
+
+function paint() {
+  stage.paint({
+    classes: state.classes, visible: $("show-map").checked, opacity: $("opacity").value / 100, shade: $("shade").checked, patterns: $("patterns").checked,
+    truth: state.truth,
+  });
+}
+
+function showColours() {
+  const names = $("bands").children;
+  for (const id of ["red", "green", "blue"]) document.querySelector(`output[for=${id}]`).textContent = names[$(id).value].textContent;
+  const view = stage.view();
+  const query = new URLSearchParams({ ...view, red: $("red").value, green: $("green").value, blue: $("blue").value, cut: $("cut").value, gamma: $("gamma").value });
+  stage.showColours(`${scene}/colour.png?${query}`, view);
+}
+
+function later(action, ms) {
+  let timer;
+  return () => { clearTimeout(timer); timer = setTimeout(action, ms); };
+}
+
+const showSpectrum = later(async () => {
+  if (!state.cursor) return;
+  const [row, col] = state.cursor;
+  const response = await ask("spectrum", "spectrum", { row, col });
+  if (response) $("spectrum").innerHTML = await response.text();
+}, 200);
+
+// Point and label -------------------------------------------------------------------------------------------------------
+
+function point(place, { follow = false, zoom = null } = {}) {
+  if (!stage.contains(place)) return;
+  state.cursor = place.map(Math.floor);
+  stage.moveCursor(state.cursor, { follow, zoom });
+  const [row, col] = state.cursor, value = stage.valueAt(state.cursor), name = (number) => state.classes.get(number)?.name ?? `class ${number}`;
+  const parts = [`row ${row}, column ${col}`];
+  if (value?.label) parts.push(`labelled ${name(value.label)}`);
+  if (value?.mapped) parts.push(`mapped as ${name(value.mapped)}, ${Math.round(100 * value.confidence)} % sure`);
+  say(parts.join("; "));
+  showSpectrum();
+}
+
+function label(points, kind = state.tool) {
+  if (!editable || kind === "move") return null;
+  if (!state.erase && state.current === null) return say("Choose a class first, or add one.", true);
+  return change("edits", { kind, number: state.erase ? 0 : state.current, points });
+}
+
+function corner(place) {
+  state.corners.push(place);
+  stage.showDraft([...state.corners, state.corners[0]]);
+  say(`${state.corners.length} corners. Enter or a double click closes the polygon; Escape drops it.`);
+}
+
+function closePolygon() {
+  const corners = state.corners;
+  state.corners = [];
+  stage.showDraft([]);
+  if (corners.length >= 3) label(corners, "polygon");
+}
+
+function click(place) {
+  if (!stage.contains(place)) return;
+  if (state.tool === "polygon") corner(place);
+  else label([place]);
+}
+
+function chooseTool(tool) {
+  state.tool = tool;
+  $("stage").dataset.tool = tool;
+  for (const button of document.querySelectorAll("[data-tool][role=radio]")) {
+    button.setAttribute("aria-checked", button.dataset.tool === tool);
+    button.tabIndex = button.dataset.tool === tool ? 0 : -1;
+  }
+  if (tool !== "polygon") { state.corners = []; stage.showDraft([]); }
+  // With the brush, dragging paints. Fingers still move the scene.
+  stage.map.dragging[tool === "brush" && matchMedia("(pointer: fine)").matches ? "disable" : "enable"]();
+}
+
+function chooseClass(number, tool = state.tool === "move" ? "pixel" : state.tool) {
+  state.current = number;
+  setErase(false);
+  for (const button of document.querySelectorAll(".class")) button.setAttribute("aria-pressed", Number(button.dataset.number) === number);
+  if (tool !== state.tool) chooseTool(tool);
+  say(tool === "move" ? "Choose a class and a tool, then click." : `Clicks label ${state.classes.get(number).name}.`);
+}
+
+function setErase(on) {
+  state.erase = on;
+  $("erase")?.setAttribute("aria-pressed", on);
+  if (on && state.tool === "move") chooseTool("pixel");
+}
+
+function readClasses() {
+  const earlier = state.classes;
+  state.classes = new Map([...document.querySelectorAll(".class")].map(({ dataset: { number, name, colour, key } }) => [
+    Number(number), { name, key, rgb: [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)) },
+  ]));
+  const added = [...state.classes.keys()].filter((number) => !earlier.has(number));
+  // A class that was just added is chosen; when the page opens, a tap must not label yet.
+  if (editable && added.length) chooseClass(added[0], earlier.size || added.length === 1 ? undefined : "move");
+  else if (state.classes.has(state.current)) chooseClass(state.current);
+  paint();
+}
+
+async function suggest() {
+  if (state.placesVersion !== state.version) {
+    say("Looking for places where a label helps most …");
+    const response = await ask("suggestions", "suggestions", options());
+    if (!response) return;
+    Object.assign(state, { places: await response.json(), place: -1, placesVersion: state.version });
+    stage.showPlaces(state.places, goTo);
+  }
+  if (!state.places.length) return say("Every segment has a label already.");
+  goTo((state.place + 1) % state.places.length);
+}
+
+function goTo(index) {
+  state.place = index;
+  const { row, col, reason } = state.places[index];
+  point([row, col], { follow: true, zoom: 1.5 });
+  say(`Place ${index + 1} of ${state.places.length}, row ${row}, column ${col}. ${reason}`);
+  bench.dataset.place = `${row},${col}`;
+}
+
+// Events ----------------------------------------------------------------------------------------------------------------
+
+const map = stage.map, inside = later(() => { if (stage.rows * stage.cols > 300_000) refresh(); showColours(); }, 120);
+map.on("moveend", inside);
+map.on("mousemove", ({ latlng }) => {
+  const place = stage.pixelAt(latlng);
+  if (state.stroke && stage.contains(place)) state.stroke.push(place);
+  point(place);
+});
+map.on("mousedown", ({ latlng, originalEvent }) => {
+  if (state.tool === "brush" && originalEvent.button === 0 && stage.contains(stage.pixelAt(latlng))) state.stroke = [stage.pixelAt(latlng)];
+});
+document.addEventListener("mouseup", () => {
+  const cells = new Map((state.stroke ?? []).map((place) => [place.map(Math.floor).join(), place]));
+  state.stroke = null;
+  if (cells.size) label([...cells.values()], "brush");
+});
+map.on("click", ({ latlng }) => { if (state.tool !== "brush") { point(stage.pixelAt(latlng)); click(stage.pixelAt(latlng)); } });
+map.on("dblclick", () => { if (state.tool === "polygon") closePolygon(); });
+
+const ACTIONS = {
+  v: () => chooseTool("move"), x: () => chooseTool("pixel"), b: () => chooseTool("brush"), s: () => chooseTool("segment"), p: () => chooseTool("polygon"),
+  e: () => setErase(!state.erase), z: () => change("undo"), y: () => change("redo"), n: suggest, m: () => $("show-map").click(),
+};
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+document.addEventListener("keydown", (event) => {
+  const { key, target } = event;
+  if (target.matches("input:not([type=checkbox], [type=range]), select, textarea") || event.altKey) return;
+  if ((event.ctrlKey || event.metaKey) && key.toLowerCase() !== "z") return;
+  const onStage = target === $("stage"), entry = [...state.classes].find(([, { key: own }]) => own === key);
+  if (event.ctrlKey || event.metaKey) change(event.shiftKey ? "redo" : "undo");
+  else if (onStage && key in ARROWS) {
+    const reach = event.shiftKey ? 10 : 1, [row, col] = state.cursor ?? [stage.rows >> 1, stage.cols >> 1], [down, right] = ARROWS[key];
+    const clamp = (value, size) => Math.max(0, Math.min(size - 1, value));
+    point([clamp(row + reach * down, stage.rows), clamp(col + reach * right, stage.cols)], { follow: true });
+  } else if (onStage && key === "Enter" && state.corners.length >= 3) closePolygon();
+  else if (onStage && (key === "Enter" || key === " ") && state.cursor) click(state.cursor.map((value) => value + 0.5));
+  else if (onStage && key === "+") map.zoomIn();
+  else if (onStage && key === "-") map.zoomOut();
+  else if (key === "Escape") { state.corners = []; stage.showDraft([]); return; }
+  else if (target.matches("[role=radio]") && key in ARROWS) {
+    const radios = [...document.querySelectorAll("[data-tool][role=radio]")], at = radios.indexOf(target) + (ARROWS[key][0] + ARROWS[key][1]);
+    const next = radios[(at + radios.length) % radios.length];
+    chooseTool(next.dataset.tool);
+    next.focus();
+  } else if (editable && entry) chooseClass(entry[0]);
+  else if (key in ACTIONS && (editable || "vnm".includes(key))) ACTIONS[key]();
+  else return;
+  event.preventDefault();
+});
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("button");
+  if (button?.matches(".class")) chooseClass(Number(button.dataset.number));
+  else if (button?.dataset.tool) chooseTool(button.dataset.tool);
+  for (const menu of document.querySelectorAll(".menu[open]")) if (!menu.contains(target)) menu.open = false;
+});
+const on = (id, type, action) => $(id)?.addEventListener(type, action);
+on("erase", "click", () => setErase(!state.erase));
+on("undo", "click", () => change("undo"));
+on("redo", "click", () => change("redo"));
+on("suggest", "click", suggest);
+on("help", "click", () => startTour(() => $("stage").focus()));
+for (const id of ["show-map", "opacity", "shade", "patterns"]) on(id, "input", paint);
+for (const id of ["red", "green", "blue", "cut", "gamma"]) on(id, "input", later(showColours, 60));
+for (const id of ["head", "inputs", "smooth"]) on(id, "change", () => {
+  for (const link of document.querySelectorAll("[data-download]")) link.href = `${link.href.split("?")[0]}?${new URLSearchParams(options())}`;
+  state.clicked = performance.now();
+  state.placesVersion = -1;
+  say("Making the map …");
+  refresh();
+});
+on("folds", "change", refreshScore);
+for (const id of ["truth", "errors"]) on(id, "change", async () => { await loadTruth(); paint(); if (id === "truth") refreshScore(); });
+on("import", "submit", (event) => { event.preventDefault(); change("import", new FormData(event.target)); });
+
+document.body.addEventListener("htmx:afterSwap", ({ target }) => { if (target.id === "classes") readClasses(); });
+document.body.addEventListener("htmx:responseError", async ({ detail }) => {
+  say(await problemOf(new Response(detail.xhr.responseText, { status: detail.xhr.status })), true);
+});
+
+// Other people edit a shared set, too.
+if (bench.dataset.shared === "1") setInterval(async () => {
+  if (document.hidden) return;
+  const response = await ask("state", "state");
+  const answer = response && await response.json();
+  if (answer && answer.version !== state.version) { take(answer); refresh(); }
+}, 3000);
+
+chooseTool("move");
+readClasses();
+showColours();
+refresh();
+if (!localStorage.getItem("hsifeat-tour")) startTour(() => { localStorage.setItem("hsifeat-tour", "seen"); $("stage").focus(); });

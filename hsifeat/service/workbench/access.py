@@ -1,0 +1,102 @@
+"""Dependencies of the routes of the workbench: the scene and the label set that a request names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from classifiers.labelling.label_set import LabelSet
+from classifiers.labelling.labels_db import LabelDatabase
+from hsifeat.service.problems import ProblemError
+from hsifeat.service.rights import Author, Reader
+from hsifeat.service.tokens import Caller
+from hsifeat.service.workbench.rasters import aligned_window
+from hsifeat.service.workbench.workspace import Workspace, workbench_of
+from hsifeat.types import Window
+
+Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$")]
+
+
+@dataclass(frozen=True, eq=False)
+class Desk:
+    """One label set of a scene, and who works on it.
+
+    Attributes
+    ----------
+    space : Workspace
+        The scene.
+    labels : LabelSet
+        The label set.
+    database : LabelDatabase
+        The labels.
+    caller : Caller
+        The person.
+    """
+
+    space: Workspace
+    labels: LabelSet
+    database: LabelDatabase
+    caller: Caller
+
+
+@dataclass(frozen=True)
+class View:
+    """Part of a scene that is shown.
+
+    Attributes
+    ----------
+    window : Window
+        The part, whose first row and column are multiples of `step`.
+    step : int
+        Distance in scene pixels between neighbouring pixels of the image.
+    """
+
+    window: Window
+    step: int
+
+
+def _scene(request: Request, _caller: Reader, key: Key) -> Workspace:
+    return workbench_of(request).workspace(key)
+
+
+Scene = Annotated[Workspace, Depends(_scene)]
+
+
+def _view(
+    space: Scene,
+    row: Annotated[int, Query(ge=-(2**31), lt=2**31)] = 0,
+    col: Annotated[int, Query(ge=-(2**31), lt=2**31)] = 0,
+    rows: Annotated[int, Query(ge=1, lt=2**31)] = 2**31 - 1,
+    cols: Annotated[int, Query(ge=1, lt=2**31)] = 2**31 - 1,
+    step: Annotated[int, Query(ge=1, le=16)] = 1,
+) -> View:
+    if step not in {1, 2, 4, 8, 16}:
+        raise ProblemError(422, f"step: expected 1, 2, 4, 8 or 16; found {step}")
+    bottom, right = min(row + rows, space.shape[0]), min(col + cols, space.shape[1])
+    window = Window(max(row, 0), max(col, 0), bottom - max(row, 0), right - max(col, 0))
+    return View(aligned_window(window, space.shape, step), step)
+
+
+ShownView = Annotated[View, Depends(_view)]
+
+
+def _desk(request: Request, caller: Caller, space: Workspace, set_id: int) -> Desk:
+    database = workbench_of(request).database
+    for labels in database.sets(space.scene_digest, caller.name):
+        if labels.id == set_id:
+            return Desk(space, labels, database, caller)
+    raise ProblemError(404, f"{caller.name} has no label set {set_id} of this scene")
+
+
+def _readable_desk(request: Request, caller: Reader, space: Scene, set_id: Annotated[int, Path(ge=1)]) -> Desk:
+    return _desk(request, caller, space, set_id)
+
+
+def _editable_desk(request: Request, caller: Author, space: Scene, set_id: Annotated[int, Path(ge=1)]) -> Desk:
+    return _desk(request, caller, space, set_id)
+
+
+ReadableDesk = Annotated[Desk, Depends(_readable_desk)]
+EditableDesk = Annotated[Desk, Depends(_editable_desk)]

@@ -1,0 +1,33 @@
+"""Routers of the workbench, and its beginning and end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio.to_thread
+from fastapi import FastAPI
+
+from classifiers.labelling.labels_db import LabelDatabase
+from hsifeat.service.workbench import file_routes, label_routes, map_routes, scene_routes, workbench_page
+from hsifeat.service.workbench.workspace import Workbench
+
+# `workbench_page` has the route that would match any other address of one part.
+ROUTERS = (scene_routes.router, label_routes.router, map_routes.router, file_routes.router, workbench_page.router)
+
+
+@asynccontextmanager
+async def workbench_lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the database of labels, and close it at the end.
+
+    With ``--state DIR``, labels are in that folder, else in the label database of the user.
+    """
+    service = app.state.service
+    path = Path(service.config.state) / "labels.sqlite" if service.config.state else None
+    database = await anyio.to_thread.run_sync(LabelDatabase, path)
+    app.state.workbench = Workbench(service.stores, database)
+    try:
+        yield
+    finally:
+        database.close()

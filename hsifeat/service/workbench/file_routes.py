@@ -1,0 +1,113 @@
+"""Routes of the workbench for files: maps, models and labels to download, and label files to import."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, File, UploadFile
+from fastapi.responses import Response
+
+from classifiers.labelling.label_files import SUFFIXES, export_labels, import_labels
+from classifiers.labelling.labelled_model import labelled_model
+from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.maps import Legend, write_map
+from hsifeat.service.problems import ProblemError
+from hsifeat.service.workbench.access import Desk, EditableDesk, ReadableDesk
+from hsifeat.service.workbench.label_routes import SetState, set_state
+from hsifeat.service.workbench.map_routes import Options
+
+router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False)
+_MEDIA_TYPES = {
+    "tif": "image/tiff",
+    "gpkg": "application/geopackage+sqlite3",
+    "geojson": "application/geo+json",
+    "csv": "text/csv; charset=utf-8",
+}
+
+
+@router.get("/map.zip")
+def download_map(desk: ReadableDesk, options: Options) -> Response:
+    """Return the map of the whole scene as GeoTIFF with class names and colours, in a ZIP file with its auxiliary file."""
+    mapper = desk.space.mapper(options)
+    found = mapper.predict(mapper.fit(desk.database.class_map(desk.labels.id)[1]))
+    labels = _labels(desk)
+    legend = Legend.from_mappings(np.unique(found.classes), labels.class_names, labels.class_colours)
+    name = f"{_file_name(desk)}-map"
+
+    def write(folder: Path) -> None:
+        write_map(folder / f"{name}.tif", found.classes, legend, desk.space.features.georeference)
+
+    return _zip(name, write)
+
+
+@router.get("/map.tif")
+def download_geotiff(desk: ReadableDesk, options: Options) -> Response:
+    """Return the map of the whole scene as GeoTIFF with class colours."""
+    content = download_map(desk, options).body
+    with zipfile.ZipFile(BytesIO(bytes(content))) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".tif"))
+        return _attachment(archive.read(name), name, "image/tiff")
+
+
+@router.get("/model.zip")
+def download_model(desk: ReadableDesk, options: Options) -> Response:
+    """Return the model that made the map, as the folder that ``hsifeat predict`` takes, in a ZIP file."""
+    model = labelled_model(desk.space.features, desk.space.mapper(options), _labels(desk))
+    name = f"{_file_name(desk)}-model"
+    return _zip(name, lambda folder: model.save(folder / name))
+
+
+@router.get("/labels.{suffix}")
+def download_labels(desk: ReadableDesk, suffix: str) -> Response:
+    """Return the labels as GeoTIFF, GeoPackage, GeoJSON or CSV."""
+    if suffix not in _MEDIA_TYPES:
+        raise ProblemError(404, f"labels are written as {', '.join(_MEDIA_TYPES)}; found {suffix:.20}")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{_file_name(desk)}-labels.{suffix}"
+        export_labels(_labels(desk), path)
+        return _attachment(path.read_bytes(), path.name, _MEDIA_TYPES[suffix])
+
+
+@router.post("/import")
+def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()]) -> SetState:
+    """Add the labels of a file as one edit, and classes that the set lacks. Classes are matched by name."""
+    name = re.sub(r"[^\w.-]", "-", file.filename or "")[-80:].lstrip(".")
+    if Path(name).suffix.lower() not in SUFFIXES:
+        raise ProblemError(422, f"labels are read from {', '.join(SUFFIXES)}; found {name!r}")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(file.file.read())
+        import_labels(desk.database, desk.labels.id, desk.caller.name, path, desk.space.features.scene)
+    return set_state(desk, changed=True)
+
+
+def _labels(desk: Desk) -> Labels:
+    return desk.database.labels(desk.labels.id, desk.space.features.georeference)
+
+
+def _file_name(desk: Desk) -> str:
+    return re.sub(r"[^\w.-]+", "-", desk.space.features.scene.name)[:60].strip(".-") or "scene"
+
+
+def _attachment(content: bytes, name: str, media_type: str) -> Response:
+    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _zip(name: str, write: Callable[[Path], object]) -> Response:
+    """Return the files that a function writes into a folder, as a ZIP file."""
+    out = BytesIO()
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write(folder)
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(folder).as_posix())
+    return _attachment(out.getvalue(), f"{name}.zip", "application/zip")

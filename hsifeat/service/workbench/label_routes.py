@@ -1,0 +1,154 @@
+"""Routes of the workbench that change labels and classes. Each answer comes after the change is on the disk."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter, Form, Path, Request
+from fastapi.responses import HTMLResponse
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.label_set import LabelClass
+from classifiers.labelling.label_shapes import BRUSH_PX, brush_pixels, polygon_pixels
+from hsifeat.errors import HsifeatError
+from hsifeat.service.pages.rendering import render
+from hsifeat.service.problems import ProblemError
+from hsifeat.service.workbench.access import Desk, EditableDesk, ReadableDesk
+
+router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False)
+_CHANGED = {"HX-Trigger": "classes-changed"}
+
+
+class EditRequest(BaseModel):
+    """Pixels that get a class."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["pixel", "brush", "polygon", "segment"]
+    number: Annotated[int, Field(ge=0, lt=2**16, description="Class number; 0 erases.")]
+    points: Annotated[
+        list[tuple[float, float]],
+        Field(min_length=1, max_length=10_000, description="Row and column of each click or corner, in pixels."),
+    ]
+
+
+class SetState(BaseModel):
+    """State of a label set."""
+
+    version: int
+    changed: bool
+    counts: dict[int, int]
+
+
+@router.post("/edits")
+def edit_labels(desk: EditableDesk, wanted: EditRequest) -> SetState:
+    """Give pixels a class, or erase their labels."""
+    pixels = _pixels(desk, wanted)
+    pixels = pixels[desk.space.features.valid.ravel()[pixels]]
+    if not len(pixels):
+        raise ProblemError(422, "there is no data here: label a pixel inside the scene")
+    desk.database.paint(desk.labels.id, desk.caller.name, Edit.of_class(wanted.kind, pixels, wanted.number))
+    return set_state(desk, changed=True)
+
+
+@router.post("/undo")
+def undo_edit(desk: EditableDesk) -> SetState:
+    """Undo the latest edit of the person."""
+    return set_state(desk, changed=desk.database.undo(desk.labels.id, desk.caller.name))
+
+
+@router.post("/redo")
+def redo_edit(desk: EditableDesk) -> SetState:
+    """Redo the edit that was undone last."""
+    return set_state(desk, changed=desk.database.redo(desk.labels.id, desk.caller.name))
+
+
+@router.get("/state")
+def label_state(desk: ReadableDesk) -> SetState:
+    """Return the version of a label set and the number of labelled pixels of each class."""
+    return set_state(desk, changed=False)
+
+
+@router.get("/classes")
+def class_list(request: Request, desk: ReadableDesk) -> HTMLResponse:
+    """Return the list of classes."""
+    return _class_list(request, desk)
+
+
+@router.post("/classes")
+def add_class(request: Request, desk: EditableDesk, name: Annotated[str, Form(max_length=200)]) -> HTMLResponse:
+    """Add a class."""
+    desk.database.add_class(desk.labels.id, name)
+    return _class_list(request, desk)
+
+
+@router.post("/classes/{number}")
+def change_class(
+    request: Request,
+    desk: EditableDesk,
+    number: Annotated[int, Path(ge=1, lt=2**16)],
+    name: Annotated[str, Form(max_length=200)],
+    colour: Annotated[str, Form(max_length=20)],
+    shortcut: Annotated[str, Form(max_length=5)] = "",
+) -> HTMLResponse:
+    """Change name, colour and key of a class."""
+    desk.database.change_class(desk.labels.id, LabelClass(number, name, colour.lower(), shortcut.strip()))
+    return _class_list(request, desk)
+
+
+@router.post("/classes-of-map")
+def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, Form(max_length=200)]) -> HTMLResponse:
+    """Add the classes of a label map of the scene, without its labels."""
+    labels = desk.space.features.labels(name)
+    known = desk.database.classes(desk.labels.id)
+    names, numbers = {entry.name for entry in known}, {entry.number for entry in known}
+    for number in labels.counts:
+        if labels.class_names[number] not in names:
+            wanted = number if number not in numbers else None
+            entry = desk.database.add_class(
+                desk.labels.id, labels.class_names[number], colour=labels.class_colours[number], number=wanted
+            )
+            numbers.add(entry.number)
+    return _class_list(request, desk)
+
+
+def _pixels(desk: Desk, wanted: EditRequest) -> NDArray[np.int64]:
+    shape = desk.space.shape
+    if wanted.kind == "polygon":
+        return polygon_pixels(wanted.points, shape)
+    at = np.floor(np.asarray(wanted.points)).astype(np.int64)
+    if wanted.kind == "segment":
+        segments = desk.space.segments()
+        return np.unique(np.concatenate([segments.pixels_at(int(row), int(col)) for row, col in at]))
+    return brush_pixels(at[:, 0].tolist(), at[:, 1].tolist(), shape, BRUSH_PX if wanted.kind == "brush" else 1)
+
+
+def set_state(desk: Desk, *, changed: bool) -> SetState:
+    """Return the state of a label set."""
+    version, labels = desk.database.class_map(desk.labels.id)
+    numbers, counts = np.unique(labels[labels > 0], return_counts=True)
+    return SetState(version=version, changed=changed, counts=dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+
+
+def _class_list(request: Request, desk: Desk) -> HTMLResponse:
+    state = set_state(desk, changed=False)
+    response = render(request, "workbench/classes.html.j2", **class_content(desk), counts=state.counts)
+    response.headers.update(_CHANGED)
+    return response
+
+
+def class_content(desk: Desk) -> dict[str, object]:
+    """Return what the template of the class list needs, apart from the counts."""
+    try:
+        maps = list(desk.space.features.scene.labels)
+    except HsifeatError:
+        maps = []
+    return {
+        "base": f"/label/{desk.space.features.key}/sets/{desk.labels.id}",
+        "classes": desk.database.classes(desk.labels.id),
+        "maps": maps,
+        "editable": desk.caller.may("write"),
+    }

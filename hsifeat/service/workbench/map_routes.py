@@ -1,0 +1,190 @@
+"""Routes of the workbench that map, score and suggest."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, Response
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
+from classifiers.labelling.learning_curve import learning_curve
+from classifiers.labelling.score import DEFAULT_FOLDS, score_labels
+from hsifeat.errors import HsifeatError
+from hsifeat.service.pages.rendering import render
+from hsifeat.service.workbench.access import Desk, ReadableDesk, ShownView, View
+from hsifeat.service.workbench.curve_plot import CurvePoint, plot_curve
+from hsifeat.service.workbench.rasters import coarse_labels, raster_response
+from hsifeat.service.workbench.workspace import MapOptions, workbench_of
+
+router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False)
+_SUGGESTIONS = 5
+_TRUTH_OTHER = 2**16 - 1
+Page = Annotated[str, Query(pattern=r"^[\w-]{1,40}$", description="Identifier of the open page.")]
+Number = Annotated[int, Query(ge=0, lt=2**53, description="Number of the request of this page.")]
+
+
+def _options(
+    head: Annotated[str, Query(max_length=60)] = DEFAULT_HEAD,
+    inputs: Annotated[str, Query(max_length=100)] = "",
+    smooth: Annotated[str, Query(max_length=60)] = DEFAULT_SMOOTHING,
+) -> MapOptions:
+    return MapOptions(head, inputs, smooth)
+
+
+Options = Annotated[MapOptions, Depends(_options)]
+
+
+class Place(BaseModel):
+    """A place to label next."""
+
+    row: int
+    col: int
+    reason: str
+
+
+@router.get("/raster")
+def raster(
+    request: Request, desk: ReadableDesk, view: ShownView, options: Options, page: Page = "none", number: Number = 0
+) -> Response:
+    """Return labels, mapped classes and confidence of what is in view, as bytes: uint16, uint16 and uint8.
+
+    Without labels of two classes there is no map yet: classes and confidence are 0, and ``X-Message`` says why.
+    """
+    start = time.perf_counter()
+    check = workbench_of(request).tickets.take(f"map-{page}", number)
+    version, labels = desk.database.class_map(desk.labels.id)
+    shown = coarse_labels(labels, view.window, view.step)
+    classes, confidence, message = np.zeros_like(shown), np.zeros(shown.shape, np.uint8), ""
+    mapper = desk.space.mapper(options)
+    with desk.space.map_slots:
+        check()
+        try:
+            head = mapper.fit(labels)
+        except HsifeatError as error:
+            message = str(error)
+        else:
+            found = mapper.predict(head, version=version, window=view.window, step=view.step, check=check)
+            classes, confidence = found.classes, np.round(255 * np.clip(found.confidence, 0, 1)).astype(np.uint8)
+    facts = {"version": version, "ms": round(1000 * (time.perf_counter() - start)), "message": _header(message)}
+    return raster_response(view.window, view.step, [shown, classes, confidence], **facts)
+
+
+@router.get("/truth")
+def truth(desk: ReadableDesk, view: ShownView, name: Annotated[str, Query(max_length=200)]) -> Response:
+    """Return a label map of the scene in the class numbers of the label set, as bytes: uint16; 65535 for other classes."""
+    numbers = _truth(desk, name)
+    return raster_response(view.window, view.step, [np.ascontiguousarray(numbers[_grid(view)])])
+
+
+@router.get("/score")
+def score(
+    request: Request,
+    desk: ReadableDesk,
+    options: Options,
+    folds: Annotated[str, Query(max_length=60)] = DEFAULT_FOLDS,
+    truth: Annotated[str, Query(max_length=200)] = "",
+    page: Page = "none",
+    number: Number = 0,
+) -> HTMLResponse:
+    """Return the cross-validated score of the map, with the question that it answers."""
+    check = workbench_of(request).tickets.take(f"map-{page}", number)
+    _, labels = desk.database.class_map(desk.labels.id)
+    classes = desk.database.classes(desk.labels.id)
+    names = {entry.number: entry.name for entry in classes}
+    mapper = desk.space.mapper(options)
+    with desk.space.map_slots:
+        check()
+        result = score_labels(mapper, labels, folds, check=check)
+        against = None
+        if truth:
+            against = _accuracy(desk, options, labels, _truth(desk, truth))
+    rows = []
+    if result.scores is not None:
+        rows = [
+            (names.get(number, f"class {number}"), share) for number, share in result.scores.by_class["recall"].items()
+        ]
+    return render(
+        request,
+        "workbench/score.html.j2",
+        score=result,
+        sentence=result.describe(names),
+        rows=rows,
+        truth=truth,
+        against=against,
+    )
+
+
+@router.get("/curve")
+def curve(
+    request: Request,
+    desk: ReadableDesk,
+    options: Options,
+    folds: Annotated[str, Query(max_length=60)] = DEFAULT_FOLDS,
+    page: Page = "none",
+    number: Number = 0,
+) -> HTMLResponse:
+    """Return the learning curve: the score after the first edits, after more of them, and after all."""
+    check = workbench_of(request).tickets.take(f"map-{page}", number)
+    mapper = desk.space.mapper(options)
+    points = []
+    with desk.space.map_slots:
+        for labels, result in learning_curve(mapper, desk.database, desk.labels.id, folds, check=check):
+            check()
+            if result.scores is not None and result.interval is not None:
+                points.append(CurvePoint(labels, result.scores.oa, result.interval))
+    return render(request, "workbench/curve.html.j2", curve=plot_curve(points))
+
+
+@router.get("/suggestions")
+def suggestions(
+    request: Request, desk: ReadableDesk, options: Options, page: Page = "none", number: Number = 0
+) -> list[Place]:
+    """Return places where labels would help most, the best first."""
+    check = workbench_of(request).tickets.take(f"suggestions-{page}", number)
+    suggester = desk.space.suggester(options)
+    _, labels = desk.database.class_map(desk.labels.id)
+    with desk.space.map_slots:
+        check()
+        found = suggester.suggest(labels, _SUGGESTIONS)
+    return [Place(row=one.row, col=one.col, reason=one.describe()) for one in found]
+
+
+def _truth(desk: Desk, name: str) -> NDArray[np.uint16]:
+    """Return a label map in the class numbers of the label set. Classes are matched by name."""
+    given = desk.space.features.labels(name)
+    numbers = {entry.name: entry.number for entry in desk.database.classes(desk.labels.id)}
+    highest = int(given.classes.max(initial=0))
+    table = np.full(highest + 1, _TRUTH_OTHER, np.uint16)
+    table[0] = 0
+    for number in given.counts:
+        table[number] = numbers.get(given.class_names[number], _TRUTH_OTHER)
+    matched: NDArray[np.uint16] = table[given.classes]
+    return matched
+
+
+def _accuracy(
+    desk: Desk, options: MapOptions, labels: NDArray[np.uint16], truth: NDArray[np.uint16]
+) -> tuple[int, int] | None:
+    """Return the number of pixels of the truth that the map has right, and of all; pixels labelled by the person don't count."""
+    mapper = desk.space.mapper(options)
+    try:
+        found = mapper.predict(mapper.fit(labels))
+    except HsifeatError:
+        return None
+    tested = (truth > 0) & (labels == 0) & (found.classes > 0)
+    return int((found.classes == truth)[tested].sum()), int(tested.sum())
+
+
+def _grid(view: View) -> tuple[slice, slice]:
+    rows, cols = view.window.slices
+    return slice(rows.start, rows.stop, view.step), slice(cols.start, cols.stop, view.step)
+
+
+def _header(text: str) -> str:
+    """Return a text in the characters that a header field may have."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:400]

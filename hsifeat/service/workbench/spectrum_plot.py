@@ -1,0 +1,135 @@
+"""Plot of spectra as paths of an SVG drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.labelling.label_set import LabelClass
+from hsifeat.service.workbench.class_spectra import ClassSpectrum
+
+WIDTH, HEIGHT = 340, 190
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 8, 24
+# Wavelengths further apart than this many typical steps are not joined by a line: bands were left out.
+_GAP_STEPS = 4
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line of the plot, and the area around it.
+
+    Attributes
+    ----------
+    name, colour : str
+        Class of the line.
+    line, area : str
+        Paths in the syntax of SVG.
+    """
+
+    name: str
+    colour: str
+    line: str
+    area: str
+
+
+@dataclass(frozen=True)
+class SpectrumPlot:
+    """A plot of spectra.
+
+    Attributes
+    ----------
+    pixel : str
+        Path of the spectrum of the pixel; empty for an invalid pixel.
+    curves : tuple of Curve
+        Mean and standard deviation of each class.
+    x_ticks, y_ticks : tuple of (float, str)
+        Positions and texts of the ticks.
+    axis : str
+        What the horizontal axis shows.
+    """
+
+    pixel: str
+    curves: tuple[Curve, ...]
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    axis: str
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def plot_spectra(
+    wavelengths_nm: NDArray[np.float64] | None,
+    pixel: NDArray[np.float32] | None,
+    classes: Sequence[ClassSpectrum],
+    legend: Sequence[LabelClass],
+) -> SpectrumPlot:
+    """Return the plot of the spectrum of a pixel and of the classes.
+
+    Parameters
+    ----------
+    wavelengths_nm : (bands,) float64 array or None
+        Wavelengths in nm; None to number the bands.
+    pixel : (bands,) float32 array or None
+        Spectrum of the pixel; None for an invalid pixel.
+    classes : sequence of ClassSpectrum
+        Spectra of the classes.
+    legend : sequence of LabelClass
+        Names and colours of the classes.
+    """
+    bands = len(pixel) if pixel is not None else len(classes[0].mean) if classes else 2
+    x = np.arange(bands, dtype=np.float64) if wavelengths_nm is None else np.asarray(wavelengths_nm)
+    order = np.argsort(x, kind="stable")
+    x = x[order]
+    lows = [one.mean - one.deviation for one in classes] + ([] if pixel is None else [pixel])
+    highs = [one.mean + one.deviation for one in classes] + ([] if pixel is None else [pixel])
+    low = float(np.nanmin(lows)) if lows else 0.0
+    high = float(np.nanmax(highs)) if highs else 1.0
+    high = high if high > low else low + 1
+    across = _LEFT + (WIDTH - _LEFT - _RIGHT) * (x - x[0]) / max(x[-1] - x[0], 1e-9)
+
+    def up(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        shares = (np.nan_to_num(values[order].astype(np.float64), nan=low) - low) / (high - low)
+        return HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * np.clip(shares, 0, 1)
+
+    runs = _runs(x)
+    entries = {entry.number: entry for entry in legend}
+    curves = tuple(
+        Curve(
+            entries[one.number].name,
+            entries[one.number].colour,
+            "".join(_line(across[run], up(one.mean)[run]) for run in runs),
+            "".join(_area(across[run], up(one.mean + one.deviation)[run], up(one.mean - one.deviation)[run]) for run in runs),
+        )
+        for one in classes
+        if one.number in entries
+    )  # fmt: skip
+    shown = "" if pixel is None else "".join(_line(across[run], up(pixel)[run]) for run in runs)
+    x_values = np.linspace(x[0], x[-1], 5)
+    x_ticks = tuple(
+        (float(_LEFT + (WIDTH - _LEFT - _RIGHT) * n / 4), f"{value:.0f}") for n, value in enumerate(x_values)
+    )
+    y_ticks = tuple(
+        (float(HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * n / 3), f"{low + (high - low) * n / 3:.4g}")
+        for n in range(4)
+    )
+    return SpectrumPlot(shown, curves, x_ticks, y_ticks, "band" if wavelengths_nm is None else "wavelength in nm")
+
+
+def _runs(x: NDArray[np.float64]) -> list[slice]:
+    """Return the runs of bands without a gap."""
+    steps = np.diff(x)
+    breaks = np.flatnonzero(steps > _GAP_STEPS * max(float(np.median(steps)), 1e-9)) + 1 if len(steps) else []
+    ends = [0, *map(int, breaks), len(x)]
+    return [slice(start, stop) for start, stop in pairwise(ends)]
+
+
+def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
+    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
+
+
+def _area(x: NDArray[np.float64], top: NDArray[np.float64], bottom: NDArray[np.float64]) -> str:
+    return _line(np.concatenate([x, x[::-1]]), np.concatenate([top, bottom[::-1]])) + "Z"

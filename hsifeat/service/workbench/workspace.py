@@ -1,0 +1,276 @@
+"""What the workbench keeps in memory of a scene: its stores, columns, maps and band images."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from fastapi import Request
+
+from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
+from classifiers.labelling.labels_db import LabelDatabase
+from classifiers.labelling.quick_map import QuickMapper
+from classifiers.labelling.scene_columns import SceneColumns, open_scene_columns
+from classifiers.labelling.segments import Segments, open_segments
+from classifiers.labelling.suggest import Suggester
+from hsifeat.errors import HsifeatError
+from hsifeat.features.features import Features
+from hsifeat.features.stack import open_stack
+from hsifeat.runtime.events import Advanced, Event, Started
+from hsifeat.service.problems import ProblemError
+from hsifeat.service.store_index import ServedStore, StoreIndex
+from hsifeat.service.workbench.band_images import BandImages
+from hsifeat.service.workbench.class_spectra import ClassSpectra
+
+_MAX_WORKSPACES = 4
+_MAX_MAPPERS = 8
+# Maps at a time: more would only make each of them slower.
+_MAPS_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """Head, inputs and smoothing of a map.
+
+    Attributes
+    ----------
+    head : str
+        One of `classifiers.labelling.scene_columns.quick_heads`.
+    inputs : str
+        Input set; empty for the one that suits the head.
+    smooth : str
+        Smoothing rule.
+    """
+
+    head: str = DEFAULT_HEAD
+    inputs: str = ""
+    smooth: str = DEFAULT_SMOOTHING
+
+
+@dataclass
+class Preparation:
+    """Progress of the columns of a scene.
+
+    Attributes
+    ----------
+    done, total : float
+        Pixels that are ready, and all pixels.
+    error : str
+        Why the preparation failed; empty while it runs and after its end.
+    finished : bool
+        Whether the columns are ready.
+    """
+
+    done: float = 0
+    total: float = 1
+    error: str = ""
+    finished: bool = False
+
+    def listen(self, event: Event) -> None:
+        """Take the progress from an event."""
+        if isinstance(event, Started):
+            self.total, self.done = event.total, event.done
+        elif isinstance(event, Advanced):
+            self.done = event.done
+
+
+class Workspace:
+    """A scene that is being labelled. Threads may call the methods.
+
+    Parameters
+    ----------
+    features : Features
+        Stores of the scene.
+
+    Attributes
+    ----------
+    preparation : Preparation
+        Progress of the columns for the default options.
+    spectra : ClassSpectra
+        Spectra of the classes.
+    bands : BandImages
+        Bands of the scene.
+    map_slots : threading.BoundedSemaphore
+        Bounds the number of maps that are computed at the same time.
+    """
+
+    def __init__(self, features: Features) -> None:
+        self.features = features
+        self.bands = BandImages(features.scene)
+        self.spectra = ClassSpectra()
+        self.preparation = Preparation()
+        self.map_slots = threading.BoundedSemaphore(_MAPS_AT_ONCE)
+        self._columns: dict[tuple[str, str], SceneColumns] = {}
+        self._segments: Segments | None = None
+        self._suggester: Suggester | None = None
+        self._mappers: OrderedDict[MapOptions, QuickMapper] = OrderedDict()
+        self._columns_lock, self._lock = threading.Lock(), threading.Lock()
+        threading.Thread(target=self._prepare, daemon=True, name="columns").start()
+
+    @property
+    def scene_digest(self) -> str:
+        """Digest of the scene, under which its labels are kept."""
+        return str(self.features.recipe["scene"])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the scene."""
+        return self.features.shape[0], self.features.shape[1]
+
+    def columns(self, options: MapOptions | None = None) -> SceneColumns:
+        """Return the columns of the scene for a head and an input set; computed once."""
+        options = options or MapOptions()
+        return self._open_columns(options, lambda _: None)
+
+    def mapper(self, options: MapOptions) -> QuickMapper:
+        """Return what fits and maps with these options."""
+        with self._lock:
+            if options in self._mappers:
+                self._mappers.move_to_end(options)
+                return self._mappers[options]
+        mapper = QuickMapper(self.columns(options), options.head, smooth=options.smooth)
+        with self._lock:
+            self._mappers[options] = mapper
+            while len(self._mappers) > _MAX_MAPPERS:
+                self._mappers.popitem(last=False)
+        return mapper
+
+    def segments(self) -> Segments:
+        """Return the superpixels of the scene; computed once."""
+        columns = self.columns()
+        with self._columns_lock:
+            if self._segments is None:
+                self._segments = open_segments(columns)
+            return self._segments
+
+    def suggester(self, options: MapOptions) -> Suggester:
+        """Return what suggests places to label next; computed once for the latest options."""
+        mapper, segments = self.mapper(options), self.segments()
+        with self._columns_lock:
+            if self._suggester is None or self._suggester.mapper is not mapper:
+                self._suggester = Suggester(mapper, segments)
+            return self._suggester
+
+    def _open_columns(self, options: MapOptions, listen: Callable[[Event], None]) -> SceneColumns:
+        with self._columns_lock:
+            key = options.head, options.inputs
+            if key not in self._columns:
+                self._columns[key] = open_scene_columns(
+                    self.features, options.head, inputs=options.inputs or None, listen=listen
+                )
+            return self._columns[key]
+
+    def _prepare(self) -> None:
+        try:
+            self._open_columns(MapOptions(), self.preparation.listen)
+            self.preparation.finished = True
+        except HsifeatError as error:
+            self.preparation.error = str(error)
+        except Exception as error:  # noqa: BLE001  # the page shows it; the thread has no other listener
+            self.preparation.error = f"{type(error).__name__}: {error}"
+
+
+@dataclass
+class Tickets:
+    """Numbers of requests, by which an answer that nobody waits for any more is dropped.
+
+    Each open page counts its requests. A request is stale as soon as the same page has sent a later one.
+    """
+
+    _latest: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, page: str, number: int) -> Callable[[], None]:
+        """Register a request, and return a function that raises `ProblemError` once the request is stale."""
+        with self._lock:
+            latest = max(number, self._latest.get(page, (0, 0.0))[0])
+            self._latest[page] = latest, time.monotonic()
+            if len(self._latest) > 1000:
+                del self._latest[min(self._latest, key=lambda name: self._latest[name][1])]
+
+        def check() -> None:
+            if self._latest.get(page, (0, 0.0))[0] > number:
+                raise ProblemError(409, "a later request of the same page replaced this one")
+
+        return check
+
+
+class Workbench:
+    """All scenes that are being labelled, and the database of their labels.
+
+    Parameters
+    ----------
+    stores : StoreIndex
+        The stores of the service.
+    database : LabelDatabase
+        Labels.
+    """
+
+    def __init__(self, stores: StoreIndex, database: LabelDatabase) -> None:
+        self.database, self.tickets = database, Tickets()
+        self._stores = stores
+        self._workspaces: OrderedDict[tuple[str, ...], Workspace] = OrderedDict()
+        self._of_key: dict[str, Workspace] = {}
+        self._lock = threading.Lock()
+
+    def workspace(self, key: str) -> Workspace:
+        """Return the workspace that `open` returned last for a store, or open one."""
+        found = self._of_key.get(key)
+        return self.open(key) if found is None else found
+
+    def open(self, key: str) -> Workspace:
+        """Return the workspace of the scene of a store, with its columns being prepared in another thread.
+
+        Features of other stores of the scene that are complete by now join: context planes, or those of a diffusion model.
+
+        Raises
+        ------
+        ProblemError
+            There is no such store, it is unfinished, or it has features of listed pixels only.
+        """
+        store = self._stores.find(key)
+        features = self._stores.features(store)
+        if not features.covers_scene:
+            raise ProblemError(
+                422, f"{features.name} has features of listed pixels only: label a store of the whole scene"
+            )
+        if features.unfinished:
+            raise ProblemError(
+                503, f"{features.name} is unfinished: wait until its extraction ends", {"Retry-After": "10"}
+            )
+        parts = [features, *self._companions(store, features)]
+        name = tuple(part.key for part in parts)
+        with self._lock:
+            found = self._workspaces.get(name)
+            if found is None or found.preparation.error:
+                found = self._workspaces[name] = Workspace(open_stack(parts))
+            self._workspaces.move_to_end(name)
+            while len(self._workspaces) > _MAX_WORKSPACES:
+                self._workspaces.popitem(last=False)
+            self._of_key = {one: space for one, space in self._of_key.items() if space in self._workspaces.values()}
+            self._of_key[key] = found
+            return found
+
+    def _companions(self, store: ServedStore, features: Features) -> list[Features]:
+        """Return features of other stores of the scene: those of the first context store, or of the first other store."""
+        for other in self._stores.stores():
+            if other.key == store.key:
+                continue
+            candidate = self._stores.features(other)
+            if (
+                candidate.recipe["scene"] == features.recipe["scene"]
+                and candidate.is_context != features.is_context
+                and candidate.covers_scene
+                and not candidate.unfinished
+            ):
+                return [candidate]
+        return []
+
+
+def workbench_of(request: Request) -> Workbench:
+    """Return the workbench of the service that a request was sent to."""
+    return cast("Workbench", request.app.state.workbench)

@@ -1,0 +1,257 @@
+"""The workbench over HTTP: labels, maps, scores, files, rights, and two people on one scene."""
+
+import io
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from tempfile import gettempdir
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hsifeat import load_model, open_features, predict_map
+from hsifeat.service.workbench.rasters import aligned_window, coarse_labels
+from hsifeat.types import Window
+from tests.helpers.labelled_scene import (
+    TRUTH,
+    add_labels,
+    edit,
+    inner_pixels,
+    open_label_set,
+    read_raster,
+)
+
+
+@pytest.fixture
+def base(author, service, request):
+    """The path of a new label set with five labels of each of four classes."""
+    path = open_label_set(author, service.key, request.node.name[:90])
+    add_labels(author, path)
+    return path
+
+
+def test_an_edit_labels_the_pixels_of_its_kind(author, service):
+    path = open_label_set(author, service.key, "kinds")
+    author.post(f"{path}/classes", data={"name": "corn"})
+    expected = np.zeros(TRUTH.shape, np.uint16)
+    for kind, points, part in (
+        ("pixel", [[5.9, 7.2]], np.s_[5, 7]),
+        ("brush", [[20.5, 20.5], [21.5, 21.5]], [np.s_[19:22, 19:22], np.s_[20:23, 20:23]]),
+        ("polygon", [[40, 10], [40, 14], [44, 14], [44, 10]], np.s_[40:44, 10:14]),
+    ):
+        edit(author, path, kind, 1, points)
+        for one in part if isinstance(part, list) else [part]:
+            expected[one] = 1
+        np.testing.assert_array_equal(read_raster(author, path).labels, expected)
+    edit(author, path, "brush", 0, [[20.5, 20.5]])
+    expected[19:22, 19:22] = 0
+    np.testing.assert_array_equal(read_raster(author, path).labels, expected)
+    answer = author.post(f"{path}/undo").json()
+    assert answer["changed"]
+    expected[19:22, 19:22] = 1
+    expected[22, 19:20] = 0
+    np.testing.assert_array_equal(read_raster(author, path).labels, expected)
+    assert author.post(f"{path}/redo").json()["changed"]
+    assert not author.post(f"{path}/redo").json()["changed"]
+
+
+def test_a_segment_is_labelled_as_a_whole(author, service):
+    path = open_label_set(author, service.key, "segments")
+    author.post(f"{path}/classes", data={"name": "corn"})
+    answer = edit(author, path, "segment", 1, [[30.5, 30.5]])
+    labels = read_raster(author, path).labels
+    from scipy.ndimage import label
+
+    assert labels[30, 30] == 1
+    assert 3 < answer["counts"]["1"] == (labels == 1).sum() < 200
+    assert label(labels)[1] == 1, "one connected part"
+
+
+def test_the_map_is_that_of_the_downloaded_model(author, service, base, tmp_path):
+    shown = read_raster(author, base)
+    assert set(np.unique(shown.classes)) == {1, 2, 3, 4}
+    with zipfile.ZipFile(io.BytesIO(author.get(f"{base}/model.zip").content)) as archive:
+        archive.extractall(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    model = load_model(folder)
+    assert model.class_names == {number: f"field {number}" for number in (1, 2, 3, 4)}
+    np.testing.assert_array_equal(shown.classes, predict_map(open_features(service.path), model).astype(np.uint16))
+    content = author.get(f"{base}/map.tif").content
+    import rasterio
+
+    with rasterio.MemoryFile(content) as file, file.open() as dataset:
+        np.testing.assert_array_equal(dataset.read(1), shown.classes)
+
+
+def test_a_part_of_the_scene_is_mapped_as_in_the_whole(author, base):
+    whole = read_raster(author, base)
+    part = read_raster(author, base, row=10, col=20, rows=30, cols=20)
+    assert (part.row, part.col, part.classes.shape) == (10, 20, (30, 20))
+    np.testing.assert_array_equal(part.classes, whole.classes[10:40, 20:40])
+    coarse = read_raster(author, base, step=2, row=11, rows=20)
+    assert (coarse.row, coarse.step, coarse.classes.shape) == (10, 2, (11, 27))
+    assert (coarse.classes == whole.classes[10:31:2, ::2]).mean() > 0.8
+
+
+def test_labels_are_not_lost_on_a_coarse_grid():
+    labels = np.zeros((7, 9), np.uint16)
+    labels[5, 6] = 3
+    window = aligned_window(Window(3, 2, 4, 7), labels.shape, 4)
+    assert window == Window(0, 0, 7, 9)
+    assert coarse_labels(labels, window, 4).tolist() == [[0, 0, 0], [0, 3, 0]]
+
+
+def test_without_two_classes_there_is_a_message_and_no_map(author, service):
+    path = open_label_set(author, service.key, "one class")
+    add_labels(author, path, classes=(1,))
+    shown = read_raster(author, path)
+    assert "two classes" in shown.message
+    assert not shown.classes.any()
+    assert (shown.labels == 1).sum() == 5
+
+
+def test_the_score_says_which_question_it_answers(author, base):
+    text = author.get(f"{base}/score").text
+    assert "held-out pixels" in text
+    assert "fills in the ground between labels" in text
+    text = author.get(f"{base}/score", params={"folds": "blocks:8+2:3fold"}).text
+    assert "carries over" in text or "Too few labels" in text
+    assert author.get(f"{base}/score", params={"folds": "nonsense"}).status_code == 422
+    assert author.get(f"{base}/curve").status_code == 200
+
+
+def test_the_truth_scores_pixels_without_labels(author, base):
+    form = {"name": "fields"}
+    path = open_label_set(author, base.split("/")[2], "with the names of the truth")
+    assert author.post(f"{path}/classes-of-map", data=form).status_code == 200
+    for number in (1, 2):
+        for row, col in inner_pixels(number, 5).tolist():
+            edit(author, path, "pixel", number, [[row, col]])
+    shown = read_raster(author, path)
+    tested = (TRUTH > 0) & (shown.labels == 0)
+    right = (shown.classes == TRUTH)[tested].sum()
+    text = author.get(f"{path}/score", params={"truth": "fields"}).text
+    assert f"<b>{right / tested.sum():.1%}</b> of {tested.sum():,} pixels" in text
+    truth = author.get(f"{path}/truth", params={"name": "fields"}).content
+    np.testing.assert_array_equal(np.frombuffer(truth, "<u2").reshape(TRUTH.shape), TRUTH)
+
+
+def test_suggestions_lie_apart_and_away_from_labels(author, base):
+    places = author.get(f"{base}/suggestions").json()
+    assert len(places) == 5
+    at = {(place["row"], place["col"]) for place in places}
+    assert len(at) == 5
+    labels = read_raster(author, base).labels
+    assert not any(labels[place] for place in at)
+
+
+def test_the_spectrum_is_that_of_the_pixel(author, service, base):
+    import re
+
+    text = author.get(f"{base}/spectrum", params={"row": 10, "col": 20}).text
+    path = re.search(r'<path class="pixel" d="M([^"]*)"', text)[1]
+    y = np.array([float(point.split()[1]) for point in path.split("L")])
+    spectrum = open_features(service.path).scene.cube[10, 20].astype(float)
+    assert np.corrcoef(y, spectrum)[0, 1] < -0.999, "up is brighter"
+    assert text.count('stroke-width="1.6"') == 4
+
+
+def test_false_colours_are_the_bands(author, service):
+    query = {"red": 9, "green": 5, "blue": 1, "cut": 0}
+    answer = author.get(f"/label/{service.key}/colour.png", params=query)
+    shown = np.asarray(Image.open(io.BytesIO(answer.content)))
+    cube = np.asarray(open_features(service.path).scene.cube[:]).astype(float)
+    for channel, band in enumerate((9, 5, 1)):
+        low, high = cube[..., band].min(), cube[..., band].max()
+        assert abs(shown[..., channel] - 255 * (cube[..., band] - low) / (high - low)).max() <= 0.51
+    assert author.get(f"/label/{service.key}/colour.png", params={**query, "red": 12}).status_code == 422
+
+
+@pytest.mark.parametrize("suffix", ["tif", "csv"])
+def test_exported_labels_are_imported_again(author, service, base, suffix):
+    before = read_raster(author, base)
+    content = author.get(f"{base}/labels.{suffix}").content
+    path = open_label_set(author, service.key, f"import {suffix}")
+    answer = author.post(f"{path}/import", files={"file": (f"../my labels.{suffix}", content)})
+    assert answer.status_code == 200, answer.text
+    np.testing.assert_array_equal(read_raster(author, path).labels > 0, before.labels > 0)
+    assert author.post(f"{path}/undo").json()["counts"] == {}
+
+
+def test_files_of_other_kinds_are_not_imported(author, base):
+    for name, content in (("a.vrt", b"<VRTDataset/>"), ("a.tif", b"<VRTDataset/>"), ("a.gpkg", b"text"), ("", b"")):
+        answer = author.post(f"{base}/import", files={"file": (name or "x", content)})
+        assert answer.status_code == 422, answer.text
+        assert gettempdir() not in answer.text
+
+
+def test_who_may_only_read_sees_the_page_but_changes_nothing(author, reader, service):
+    path = open_label_set(author, service.key, "shared", shared=True)
+    add_labels(author, path)
+    page = reader.get(f"/label/{service.key}", params={"set": path.rpartition("/")[2]})
+    assert page.status_code == 200
+    assert 'data-editable="0"' in page.text
+    assert 'data-tool="pixel"' not in page.text
+    before = read_raster(reader, path)
+    for call in ("edits", "undo", "classes", "import"):
+        assert reader.post(f"{path}/{call}", json={"kind": "pixel", "number": 1, "points": [[0, 0]]}).status_code == 403
+    np.testing.assert_array_equal(read_raster(author, path).labels, before.labels)
+
+
+def test_the_labels_of_one_person_are_not_those_of_another(author, reader, base):
+    for path in ("raster", "score", "labels.csv", "classes", "map.tif"):
+        assert reader.get(f"{base}/{path}").status_code == 404
+
+
+def test_two_people_edit_a_shared_set_at_once_and_nothing_is_lost(author, service):
+    import httpx
+
+    path = open_label_set(author, service.key, "both", shared=True)
+    author.post(f"{path}/classes", data={"name": "corn"})
+    other = {"Authorization": f"Bearer {service.tokens['admin']}"}
+    with httpx.Client(base_url=service.url, headers=other, timeout=60) as second, ThreadPoolExecutor(8) as pool:
+        jobs = [
+            pool.submit(edit, who, path, "pixel", 1, [[row, col]])
+            for row in range(12)
+            for col, who in ((2, author), (40, second))
+        ]
+        for job in jobs:
+            job.result()
+        assert second.post(f"{path}/undo").json()["changed"]
+    labels = read_raster(author, path).labels
+    assert labels[:12, 2].sum() == 12
+    assert labels[:12, 40].sum() == 11, "each person undoes their own"
+
+
+def test_a_stale_request_is_dropped(author, base):
+    assert author.get(f"{base}/raster", params={"page": "a", "number": 5}).status_code == 200
+    for path in ("raster", "score"):
+        assert author.get(f"{base}/{path}", params={"page": "a", "number": 4}).status_code == 409
+    assert author.get(f"{base}/raster", params={"page": "b", "number": 1}).status_code == 200
+
+
+def test_names_are_no_markup(author, service):
+    name = "<img src=x onerror=alert(1)>'\""
+    path = open_label_set(author, service.key, name)
+    assert author.post(f"{path}/classes", data={"name": name}).status_code == 200
+    page = author.get(f"/label/{service.key}", params={"set": path.rpartition("/")[2]}).text
+    assert "&lt;img src=x" in page
+    assert "<img src=x" not in page
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "pixel", "number": 9, "points": [[1, 1]]},
+        {"kind": "pixel", "number": 1, "points": [[-1, 1]]},
+        {"kind": "pixel", "number": 1, "points": [[75, 1]]},
+        {"kind": "pixel", "number": 1, "points": []},
+        {"kind": "polygon", "number": 1, "points": [[1, 1], [2, 2]]},
+        {"kind": "segment", "number": 1, "points": [[1e300, 1]]},
+        {"kind": "stamp", "number": 1, "points": [[1, 1]]},
+    ],
+)
+def test_a_wrong_edit_is_refused_with_a_reason(author, base, body):
+    answer = author.post(f"{base}/edits", json=body)
+    assert answer.status_code == 422
+    assert len(answer.json()["detail"]) > 10
