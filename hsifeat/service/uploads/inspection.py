@@ -13,7 +13,7 @@ from typing import IO
 
 import numpy as np
 
-from hsifeat.errors import HsifeatError, SceneError
+from hsifeat.errors import SceneError
 
 CUBE_SUFFIXES = (
     "bil", "bin", "bip", "bsq", "dat", "h5", "hdf5", "hdr", "he5", "mat", "nc", "nc4", "npy", "npz", "raw", "tif", "tiff",
@@ -94,8 +94,10 @@ def check_content(path: Path, max_bytes: int) -> None:
             _check_matlab(path, max_bytes)
         elif suffix == "geojson":
             _check_geojson(path)
-    except HsifeatError:
+    except RefusedFileError:
         raise
+    except SceneError as error:
+        raise RefusedFileError(str(error).replace(str(path), path.name)) from error
     except Exception as error:  # a hostile file can make a parser raise anything
         raise RefusedFileError(f"{path.name} can't be read: {error}") from error
 

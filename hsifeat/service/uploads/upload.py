@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -154,10 +155,13 @@ class Upload:
             if offset != arrived:
                 raise OffsetError(f"the next part of {name} begins at {arrived}; found a part at {offset}", arrived)
             os.utime(self.path / _MANIFEST)
-            with disk_errors(self._file(file)), self._file(file).open("ab") as target:
-                yield PartWriter(target.write, file.size_bytes - arrived, name)
-                target.flush()
-                os.fsync(target.fileno())
+            with disk_errors(self._file(file)):
+                target = self._file(file).open("ab")
+            part = PartWriter(target, file.size_bytes - arrived, self._file(file))
+            try:
+                yield part
+            finally:
+                part.close()
         finally:
             lock.release()
 
@@ -241,18 +245,18 @@ class PartWriter:
 
     Parameters
     ----------
-    write : callable
-        Appends bytes to the file.
+    target : binary file
+        The file, open for appending.
     left_bytes : int
         Number of bytes that the file still lacks.
-    name : str
-        Name of the file for error messages.
+    path : Path
+        Path of the file for error messages.
     """
 
-    def __init__(self, write: Any, left_bytes: int, name: str) -> None:
-        self._write = write
+    def __init__(self, target: BufferedWriter, left_bytes: int, path: Path) -> None:
+        self._target = target
         self._left_bytes = left_bytes
-        self._name = name
+        self._path = path
 
     def write(self, content: bytes) -> None:
         """Append bytes.
@@ -261,11 +265,22 @@ class PartWriter:
         ------
         RefusedFileError
             The bytes reach beyond the size of the file. None of them is written.
+        DiskFullError
+            The disk is full. The bytes that fit are kept.
         """
         if len(content) > self._left_bytes:
-            raise RefusedFileError(f"{self._name}: the part reaches beyond the size that the upload was created with")
-        self._write(content)
+            raise RefusedFileError(
+                f"{self._path.name}: the part reaches beyond the size that the upload was created with"
+            )
+        with disk_errors(self._path):
+            self._target.write(content)
         self._left_bytes -= len(content)
+
+    def close(self) -> None:
+        """Close the file, and wait until its bytes are on the disk."""
+        with disk_errors(self._path), self._target:
+            self._target.flush()
+            os.fsync(self._target.fileno())
 
 
 def _sha256(path: Path) -> str:
