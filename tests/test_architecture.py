@@ -9,6 +9,7 @@ import tomllib
 import venv
 import zipfile
 from collections import defaultdict
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def python(code, *arguments, **options):
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, **options
     )
+
+
+@cache
+def parsed(file):
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def relative(file):
@@ -134,7 +140,7 @@ def test_module_names_are_unique():
 def test_class_names_are_unique():
     places = defaultdict(list)
     for file in MODULES:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(relative(file))
     shared = {name: files for name, files in places.items() if len(files) > 1}
@@ -162,7 +168,7 @@ def test_every_public_name_is_documented(package, name):
 
 def test_every_module_says_what_it_is():
     for file in MODULES:
-        text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+        text = ast.get_docstring(parsed(file))
         assert text, f"{relative(file)} has no docstring"
 
 
@@ -197,7 +203,7 @@ def test_every_import_is_a_declared_dependency():
     owners = packages_distributions()
     own = {"hsifeat", "classifiers", "cli"}
     for file in [ROOT / "cli.py", *MODULES]:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(file)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module]

@@ -20,7 +20,8 @@ def test_the_cosine_schedule_is_nichol_and_dhariwals():
     np.testing.assert_allclose(cosine_schedule().alphas_cumprod, np.cumprod(1 - betas), rtol=1e-3, atol=1e-8)
 
 
-def test_without_a_backbone(scene):
+def test_without_a_backbone(scene, monkeypatch):
+    monkeypatch.setattr("hsifeat.timesteps.rank._DRAWS", 64)
     result = rank_timesteps(scene, budget=3)
     assert result.backbone is None and result.angles is None and result.planes is None
     assert result.timesteps == tuple(range(0, 1000, 25)) and len(result.proposal) == 3
@@ -93,9 +94,9 @@ def _few(monkeypatch):
 def test_indian_pines_needs_no_labels(data_folder):
     scene = open_scene("indian-pines")
     bare = Scene("bare", scene.cube, mask=scene.valid)
-    first, second = rank_timesteps(scene), rank_timesteps(bare)
+    first, second = (rank_timesteps(one, timesteps=range(0, 1000, 125)) for one in (scene, bare))
     np.testing.assert_array_equal(first.denoiser.similarity, second.denoiser.similarity)
     assert first.proposal == second.proposal
     # Neighbouring timesteps are more alike than far ones, up to the ends, where all is noise or nothing is.
-    similarity = first.denoiser.similarity
+    similarity = rank_timesteps(bare).denoiser.similarity
     assert (np.diagonal(similarity, 1)[2:-2] > np.diagonal(similarity, 8)[:29].max()).all()

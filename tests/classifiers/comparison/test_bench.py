@@ -125,36 +125,42 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_missing_file_is_written_and_no_other(tmp_path):
+@pytest.fixture(scope="module")
+def full_report(tmp_path_factory):
+    """A comparison with all parts, and the folder of its report."""
+    folder = tmp_path_factory.mktemp("full") / "report"
     comparison = one_split()
-    assert write_report(comparison, tmp_path) and not write_report(comparison, tmp_path)
-    before = contents(tmp_path)
+    assert write_report(comparison, folder) and not write_report(comparison, folder)
+    return comparison, folder
+
+
+def test_a_missing_file_is_written_and_no_other(full_report, tmp_path):
+    comparison, folder = full_report
+    copy = shutil.copytree(folder, tmp_path / "report")
+    before = contents(copy)
     gone = {
         "report.html",
         "figures/planes.svg",
         *(name for name in before if name.startswith("maps/") and name.endswith(".tif")),
     }
     for name in gone:
-        (tmp_path / name).unlink()
-    assert write_report(comparison, tmp_path)
-    after = contents(tmp_path)
+        (copy / name).unlink()
+    assert write_report(comparison, copy)
+    after = contents(copy)
     assert after.keys() == before.keys()
-    assert {name for name in before if after[name] != before[name] and not name.endswith(".xml")} == gone
-    (tmp_path / "results.json").write_text("{")
-    assert write_report(comparison, tmp_path), "everything is written anew"
+    written = {name for name in before if after[name] != before[name] and not name.endswith(".xml")}
+    assert written == gone | {"record/report.json"}
 
 
-def test_files_of_entries_that_are_gone_are_deleted_and_no_one_else_s(tmp_path):
-    write_report(one_split(), tmp_path)
-    (tmp_path / "maps" / "mine.tif").write_text("mine")
-    (tmp_path / "figures" / "mine.svg").write_text("mine")
+def test_files_of_entries_that_are_gone_are_deleted_and_no_one_else_s(full_report, tmp_path):
+    copy = shutil.copytree(full_report[1], tmp_path / "report")
+    (copy / "maps" / "mine.tif").write_text("mine")
+    (copy / "figures" / "mine.svg").write_text("mine")
     small = build(entries=[entry("", "spectra", "svm")], splits=["random:0.1"], seeds=1)[0]
-    assert write_report(small, tmp_path) and not write_report(small, tmp_path)
+    assert write_report(small, copy) and not write_report(small, copy)
     mine = {"maps/mine.tif", "figures/mine.svg"}
-    (tmp_path / "fresh").mkdir()
     write_report(small, tmp_path / "fresh")
-    there = {name for name in contents(tmp_path) if not name.startswith("fresh/")}
-    assert there == contents(tmp_path / "fresh").keys() | mine
+    assert contents(copy).keys() == contents(tmp_path / "fresh").keys() | mine
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -51,8 +51,8 @@ def pipeline(name: str, rows: int):
     steps = {
         "lda": [LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")],
         "svm": [reduced, SVC(C=10)],
-        "random-forest": [reduced, RandomForestClassifier(50, random_state=0)],
-        "lightgbm": [reduced, RandomForestClassifier(50, random_state=0)],
+        "random-forest": [reduced, RandomForestClassifier(25, random_state=0)],
+        "lightgbm": [reduced, RandomForestClassifier(25, random_state=0)],
     }.get(name, [reduced, LogisticRegression(C=100)])
     return make_pipeline(StandardScaler(), *steps)
 
@@ -68,7 +68,7 @@ def test_few_labels(name, per_class):
     found, expected = [], []
     for seed in range(SEEDS):
         X, y = bands(per_class, seed)
-        cheap = {"epochs": 20, "n_estimators": 50}
+        cheap = {"epochs": 20, "n_estimators": 25}
         head = make_head(
             name, LAYOUT, **{key: value for key, value in cheap.items() if key in make_head(name).get_params()}
         )

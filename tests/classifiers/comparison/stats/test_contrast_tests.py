@@ -47,7 +47,10 @@ def test_difference_interval_and_p_are_those_of_resampled_pixels_and_scikit_lear
     monkeypatch.setattr(counts, "RESAMPLES", 40)
     monkeypatch.setattr(counts, "_RESAMPLES_PER_TEST", 0)
     runs, run_records, labels = recorded(tmp_path, {"ip": 0.3, "ip-untrained": 0.31, "ip-context": 0.28})
-    tests = assess_entries(runs, run_records, labels, PLANNED).contrasts
+    assessment, without = (assess_entries(runs, run_records, labels, planned) for planned in (PLANNED, ()))
+    assert without.contrasts == [] and without.pairs == assessment.pairs, "planned contrasts move no other number"
+    assert without.intervals == assessment.intervals and without.verdicts == assessment.verdicts
+    tests = assessment.contrasts
     fields = np.zeros(labels.classes.shape, int)
     for number in labels.counts:
         regions, _ = ndimage.label(labels.classes == number, np.ones((3, 3)))
@@ -103,9 +106,6 @@ def test_a_planned_difference_is_found_that_drowns_among_all_pairs(tmp_path):
     assert training.verdict.endswith("planes of ip against planes of ip-untrained, mean of 2 heads)")
     assert not planes.significant
     assert f"({SPLIT}): no significant difference between planes and context features" in planes.verdict
-    without = assess_entries(runs, run_records, labels)
-    assert without.contrasts == [] and without.pairs == assessment.pairs, "planned contrasts move no other number"
-    assert without.intervals == assessment.intervals and without.verdicts == assessment.verdicts
 
 
 @pytest.mark.parametrize(
