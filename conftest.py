@@ -10,13 +10,14 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.helpers.remembered import remember_entry_points, remember_taps
+from tests.helpers.remembered import remember_entry_points, remember_taps, remember_weights
 from tests.helpers.small import save_unet, small_cube, small_labels
 
 # Set before torch is imported: workers run side by side, one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 remember_entry_points()
 remember_taps()
+remember_weights()
 _NUMBERS = itertools.count()
 # Modules and tests stay to the end: no garbage is sought among them, neither while they are imported nor later.
 gc.disable()

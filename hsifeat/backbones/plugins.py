@@ -89,11 +89,10 @@ def load_plugins() -> dict[str, BackbonePlugin]:
 
 
 def _load(entry: EntryPoint) -> BackbonePlugin:
-    package = f"package {entry.dist.name if entry.dist else entry.module}"
     try:
         target = entry.load()
     except Exception as error:  # noqa: BLE001  # another package's code may raise anything
-        reason = error_summary(error)
+        package, reason = _package(entry), error_summary(error)
 
         def fail(_argument: str, **_options: Any) -> Redirect:
             raise BackboneError(f"the backbone {entry.name} of {package} can't be loaded: {reason}")
@@ -103,7 +102,11 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
         return target
     lines = (target.__doc__ or "").strip().splitlines()
     description = lines[0].rstrip(".") if lines else "no description"
-    return BackbonePlugin(target, entry.name, description, package)
+    return BackbonePlugin(target, entry.name, description, _package(entry))
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"package {entry.dist.name if entry.dist else entry.module}"
 
 
 def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:

@@ -2,10 +2,11 @@
 
 from importlib import import_module
 
-from tests.helpers.remembered import remember_entry_points, remember_taps
+from tests.helpers.remembered import remember_entry_points, remember_taps, remember_weights
 
 remember_entry_points()
 remember_taps()
+remember_weights()
 
 from hsifeat.backbones.networks import NETWORKS, network_type  # noqa: E402  # after the entry points
 

@@ -1,5 +1,7 @@
-"""Results that hundreds of tests need and that a process computes once: installed entry points, and layers of U-Nets."""
+"""Results that hundreds of tests need and that a process computes once: entry points, layers of U-Nets, loaded weights."""
 
+import copy
+import hashlib
 import importlib.metadata
 import json
 import sys
@@ -47,3 +49,21 @@ def remember_taps():
 
     UNet2DBackbone.taps = cached_property(taps)
     UNet2DBackbone.taps.__set_name__(UNet2DBackbone, "taps")
+
+
+def remember_weights():
+    """Make a process load the same weights into the same network once, and copy the network afterwards."""
+    from hsifeat.backbones.weight_files import WeightFiles
+
+    plain, networks = WeightFiles.load, {}
+
+    def load(self, network_class, config_file, **options):
+        contents = [hashlib.sha256(file.read_bytes()).digest() for file in (config_file, *self.files)]
+        key = (network_class, network_class.from_pretrained, self.suffix, self.index, *contents, repr(options))
+        if key in networks:
+            return copy.deepcopy(networks[key])
+        network = plain(self, network_class, config_file, **options)
+        networks[key] = copy.deepcopy(network)
+        return network
+
+    WeightFiles.load = load
