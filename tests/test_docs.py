@@ -51,7 +51,7 @@ def python_blocks(text):
 def test_every_command_has_its_options(page):
     for line in examples(page.read_text(encoding="utf-8")):
         words = shlex.split(line, comments=True)[1:]
-        path = tuple(words[:2]) if tuple(words[:2]) in COMMANDS else tuple(words[:1])
+        path = next((p for n in (3, 2) if (p := tuple(words[:n])) in COMMANDS), tuple(words[:1]))
         if path in {(), ("--help",)}:
             continue
         assert path in COMMANDS, f"{line}: no such command"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,10 +42,14 @@ def start(
         return
     from hsifeat.service.server import run_server
 
-    run_server(ServiceConfig.from_options(options), on_start=lambda address: _announce(address, open_browser))
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how a service ends.
+        run_server(ServiceConfig.from_options(options), on_start=lambda address: _announce(address, open_browser))
 
 
 def _announce(address: str, open_browser: bool) -> None:
+    from hsifeat.service.json_log import log_to_stderr
+
+    log_to_stderr()
     terminal.say(f"serving at {address}")
     if open_browser:
         import webbrowser

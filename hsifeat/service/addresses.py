@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
@@ -17,13 +18,15 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hsifeat.errors import HsifeatError
 from hsifeat.files import disk_errors
 from hsifeat.service.problems import problem_response
 from hsifeat.service.tokens import Caller, TokenSource
 
+_log = logging.getLogger("hsifeat.service")
 PREFIX = "/signed/"
 # What an address can be signed for: the files of one store, or the results of one job.
-SIGNABLE = re.compile(r"/(stores/[0-9a-f]{64}\.zarr|results/[\w-]{1,64})(?=/)")
+SIGNABLE = re.compile(r"/(stores/[0-9a-f]{64}(?:\.consolidated)?\.zarr|results/[\w-]{1,64})(?=/|$)")
 _GRANT = re.compile(r"(\d{1,12})-([0-9a-f]{12})-([0-9a-f]{64})")
 
 
@@ -45,7 +48,7 @@ class AddressSigner:
         Parameters
         ----------
         path : str
-            Path to read below, such as ``/stores/KEY.zarr/``; `SIGNABLE` matches it.
+            Path to read below, such as ``/stores/KEY.zarr``; `SIGNABLE` matches it.
         caller : Caller
             Who shares the right to read.
         seconds : int
@@ -81,7 +84,7 @@ class SignedAddresses:
     signer : AddressSigner
         Checks signatures.
     tokens : TokenSource
-        Tokens of the issuers.
+        The valid tokens, which include those of the issuers.
     """
 
     def __init__(self, app: ASGIApp, signer: AddressSigner, tokens: TokenSource) -> None:
@@ -95,14 +98,18 @@ class SignedAddresses:
             if path.startswith(PREFIX):
                 grant, slash, rest = path.removeprefix(PREFIX).partition("/")
                 rest = slash + rest
-                caller = self._signer.check(grant, rest, self._tokens)
+                try:
+                    caller = self._signer.check(grant, rest, self._tokens)
+                except HsifeatError as error:
+                    _log.error("no address can be checked: %s", error)  # the message says all
+                    caller = None
                 if caller is None or scope["method"] not in {"GET", "HEAD"}:
                     detail = "this address has expired, was revoked or is wrong: ask its sender for a new one"
                     await problem_response(403, detail)(scope, receive, send)
                     return
                 scope["path"] = root + rest
                 scope["raw_path"] = scope["path"].encode()
-                scope.setdefault("state", {})["signed_caller"] = caller
+                scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
@@ -13,18 +14,20 @@ from hsifeat.service import (
     routes_files,
     routes_health,
     routes_jobs,
+    routes_results,
     routes_samples,
     routes_stores,
     routes_uploads,
 )
 from hsifeat.service.addresses import SignedAddresses
 from hsifeat.service.config import ServiceConfig
-from hsifeat.service.guards import BodyGuard, HostGuard, StallGuard
+from hsifeat.service.guards import BodyGuard, HeaderGuard, StallGuard
 from hsifeat.service.job_routing import add_job_problems, run_job_service
 from hsifeat.service.job_settings import MB
 from hsifeat.service.pages import static_files, store_pages, token_pages
-from hsifeat.service.problems import add_problem_handlers, problem_responses
+from hsifeat.service.problems import ProblemDetails, add_problem_handlers, problem_responses
 from hsifeat.service.request_log import RequestLog
+from hsifeat.service.rights import Identification
 from hsifeat.service.service import Service
 from hsifeat.service.workbench import app_part
 
@@ -34,6 +37,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     routes_stores.router,
     routes_samples.router,
     routes_files.router,
+    routes_results.router,
     routes_addresses.router,
     static_files.router,
     store_pages.router,
@@ -47,6 +51,16 @@ LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = 
     run_job_service,
     app_part.workbench_lifespan,
 )
+
+
+class ServiceApp(FastAPI):
+    """A FastAPI application whose description contains the form of its errors."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of the service in the form of OpenAPI."""
+        description = super().openapi()
+        description["components"]["schemas"].setdefault("ProblemDetails", ProblemDetails.model_json_schema())
+        return description
 
 
 def create_app(config: ServiceConfig) -> FastAPI:
@@ -74,7 +88,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
     'hsifeat'
     """
     config.check()
-    app = FastAPI(
+    app = ServiceApp(
         title="hsifeat",
         version=__version__,
         description="Features of frozen diffusion models for hyperspectral scenes, computed once and cached.",
@@ -83,7 +97,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        responses=problem_responses(401, 403, 422, 503),
+        responses=problem_responses(400, 401, 403, 408, 413, 421, 422, 431, 503),
     )
     app.state.service = service = Service.of_config(config)
     add_problem_handlers(app)
@@ -91,8 +105,9 @@ def create_app(config: ServiceConfig) -> FastAPI:
     # The last one is the first that sees a request.
     larger_bodies = {"/uploads/": config.upload_part_mb * MB}
     app.add_middleware(BodyGuard, config.body_mb * MB, larger_bodies, config.body_seconds)
+    app.add_middleware(Identification, service.tokens)
     app.add_middleware(SignedAddresses, service.signer, service.tokens)
-    app.add_middleware(HostGuard, config.host_names)
+    app.add_middleware(HeaderGuard, config.host_names)
     app.add_middleware(StallGuard, config.stall_seconds)
     app.add_middleware(RequestLog, service.metrics, secure=config.scheme == "https")
     for router in ROUTERS:

@@ -26,7 +26,7 @@ class AuditLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def record(self, request: Request, caller: Caller | None, *, allowed: bool) -> None:
+    def record(self, request: Request, caller: Caller, *, allowed: bool) -> None:
         """Add a request to the log.
 
         Raises
@@ -37,8 +37,8 @@ class AuditLog:
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "request": getattr(request.state, "request_id", ""),
-            "caller": caller.name if caller else None,
-            "token": caller.token_id if caller else None,
+            "caller": caller.name,
+            "token": caller.token_id,
             "client": request.client.host if request.client else None,
             "method": request.method,
             "path": request.scope["path"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from hsifeat.store.confinement import ConfinedFolder, check_key
 if TYPE_CHECKING:
     from hsifeat.store.location import RemoteLocation
 
-_BLOCK_BYTES = 2**20
+_BLOCK_BYTES = 2**18
 # Linux: read only what is in memory already, which needs no thread.
 _NO_WAIT = getattr(os, "RWF_NOWAIT", None)
 
@@ -98,6 +99,27 @@ class LocalFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+class MadeFile:
+    """A small document that the service makes itself, read as a file.
+
+    Parameters
+    ----------
+    content : bytes
+        The document.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self.size_bytes = content, len(content)
+        self.etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+    async def blocks(self, part: range) -> AsyncIterator[bytes]:
+        """Yield the bytes of a part of the document."""
+        yield self._content[part.start : part.stop]
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class ObjectFile:

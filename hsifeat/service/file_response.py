@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
@@ -13,6 +14,13 @@ from hsifeat.service.problems import ProblemError
 
 IMMUTABLE = "private, max-age=31536000, immutable"
 REVALIDATED = "private, no-cache"
+_BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+# For the description of routes.
+FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", **_BYTES},
+    206: {"description": "The range of the file", **_BYTES},
+    304: {"description": "The client has this version of the file"},
+}
 
 
 def file_response(request: Request, source: ByteSource, *, media_type: str, cache_control: str) -> Response:

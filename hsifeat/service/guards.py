@@ -14,10 +14,11 @@ from hsifeat.service.problems import problem_response
 
 _CLOSE = {"Connection": "close"}
 _LENGTH_DIGITS = 18
+_HEADER_BYTES = 2**15
 
 
-class HostGuard:
-    """Refuses requests whose Host header names another host.
+class HeaderGuard:
+    """Refuses requests with large headers, and requests whose Host header names another host.
 
     A page of another site could otherwise reach a service on this machine under a name that it controls (DNS rebinding).
 
@@ -35,6 +36,10 @@ class HostGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http":
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > _HEADER_BYTES:
+                detail = f"the headers are larger than {_HEADER_BYTES} bytes"
+                await problem_response(431, detail, _CLOSE)(scope, receive, send)
+                return
             hosts = [value for name, value in scope["headers"] if name == b"host"]
             if len(hosts) != 1 or _host_name(hosts[0]) not in self._names:
                 detail = "this service is not known under the name in the header Host; the option --hosts allows names"

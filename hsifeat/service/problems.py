@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,8 @@ from hsifeat.errors import HsifeatError, OutOfMemoryError, RecipeMismatchError
 from hsifeat.formatting import printable
 
 MEDIA_TYPE = "application/problem+json"
+# The folders of absolute paths: where files lie on the machine of the service is nobody's business.
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:'\"]+/)+")
 _log = logging.getLogger("hsifeat.service")
 
 
@@ -81,7 +84,8 @@ async def _on_hsifeat_error(_request: Request, error: Exception) -> JSONResponse
         status, headers = 503, {"Retry-After": "30"}
     elif isinstance(error, RecipeMismatchError):
         status = 409
-    return problem_response(status, str(error), headers)
+    text = str(error) if isinstance(error, ProblemError) else _FOLDERS.sub("", str(error))
+    return problem_response(status, text, headers)
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:

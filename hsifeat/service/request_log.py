@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
@@ -30,7 +29,7 @@ _SECURITY_HEADERS = {
 class RequestLog:
     """Gives each request an identifier and security headers, and logs and counts it.
 
-    The log has neither headers nor queries, and no signatures of addresses. It is JSON, so no client can forge a line.
+    The log has neither headers nor queries, and no signatures of addresses. See `hsifeat.service.json_log`.
 
     Parameters
     ----------
@@ -77,7 +76,7 @@ class RequestLog:
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.observe(route, scope["method"], status, seconds, size_bytes)
             caller = state.get("caller")
-            line = {
+            fields = {
                 "request": request_id,
                 "method": scope["method"],
                 "path": _SIGNATURE.sub("/signed/…", path)[:_LOGGED_CHARACTERS],
@@ -87,4 +86,4 @@ class RequestLog:
                 "caller": caller.name if caller else None,
                 "client": scope["client"][0] if scope.get("client") else None,
             }
-            _log.info("%s", json.dumps(line))
+            _log.info("request", extra={"fields": fields})

@@ -1,20 +1,76 @@
-"""Rights of callers: the dependency `require`, which each route of the service names."""
+"""Rights of callers: who sent a request, and the dependency `require`, by which each route names the right it needs."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hsifeat.service.problems import ProblemError
+from hsifeat.errors import HsifeatError
+from hsifeat.service.problems import ProblemError, problem_response
 from hsifeat.service.service import service_of
-from hsifeat.service.tokens import Caller, Right
+from hsifeat.service.tokens import Caller, Right, TokenSource
 
 COOKIE = "hsifeat_token"
+_UNAUTHENTICATED = (
+    "no valid token: send the header 'Authorization: Bearer TOKEN'; hsifeat serve token add makes a token"
+)
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="hsifeat"'}
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+# For the description of the routes only: `Identification` reads the header.
 _bearer = HTTPBearer(auto_error=False, description="A token of `hsifeat serve token add`.")
-_UNAUTHENTICATED = {"WWW-Authenticate": 'Bearer realm="hsifeat"'}
+_log = logging.getLogger("hsifeat.service")
+
+
+class Identification:
+    """ASGI middleware that finds the caller of a request, for `require`.
+
+    A request with a body is refused without a caller before its body is read.
+
+    Parameters
+    ----------
+    app : ASGI application
+        The application that answers.
+    tokens : TokenSource
+        The valid tokens.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: TokenSource) -> None:
+        self._app, self._tokens = app, tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            state = scope.setdefault("state", {})
+            try:
+                caller = state.get("caller") or self._caller(scope)
+            except HsifeatError as error:
+                _log.error("no token can be checked: %s", error)  # the message says all
+                detail = "the tokens can't be read; the log of the service has the reason"
+                await problem_response(503, detail, {"Retry-After": "60"})(scope, receive, send)
+                return
+            state["caller"] = caller
+            if caller is None and scope["method"] not in _SAFE_METHODS:
+                headers = {**_CHALLENGE, "Connection": "close"}
+                await problem_response(401, _UNAUTHENTICATED, headers)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _caller(self, scope: Scope) -> Caller | None:
+        connection = HTTPConnection(scope)
+        header = connection.headers.get("authorization")
+        if header is not None:
+            scheme, _, token = header.partition(" ")
+            return self._tokens.caller_of_token(token.strip()) if scheme.lower() == "bearer" else None
+        cookie = connection.cookies.get(COOKIE)
+        # A browser sends cookies with forms of other sites, too.
+        own = connection.headers.get("sec-fetch-site") == "same-origin" or scope["method"] in _SAFE_METHODS
+        return self._tokens.caller_of_token(cookie) if cookie is not None and own else None
 
 
 def require(right: Right) -> Callable[..., Awaitable[Caller]]:
@@ -41,21 +97,13 @@ def require(right: Right) -> Callable[..., Awaitable[Caller]]:
     ...     return f"hello {caller.name}"
     """
 
-    async def check(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-    ) -> Caller:
-        service = service_of(request)
-        caller = _caller(request, credentials)
-        request.state.caller = caller
-        allowed = caller is not None and caller.may(right)
-        if right != "read":
-            service.audit.record(request, caller, allowed=allowed)
+    async def check(request: Request, _: Annotated[object, Depends(_bearer)]) -> Caller:
+        caller: Caller | None = getattr(request.state, "caller", None)
         if caller is None:
-            raise ProblemError(
-                401,
-                "no valid token: send the header 'Authorization: Bearer TOKEN'; hsifeat serve token add makes a token",
-                _UNAUTHENTICATED,
-            )
+            raise ProblemError(401, _UNAUTHENTICATED, _CHALLENGE)
+        allowed = caller.may(right)
+        if right != "read":
+            service_of(request).audit.record(request, caller, allowed=allowed)
         if not allowed:
             raise ProblemError(
                 403, f"{caller.name} has the right to {caller.right}, and this needs the right to {right}"
@@ -68,21 +116,3 @@ def require(right: Right) -> Callable[..., Awaitable[Caller]]:
 Reader = Annotated[Caller, Depends(require("read"))]
 Author = Annotated[Caller, Depends(require("write"))]
 Admin = Annotated[Caller, Depends(require("admin"))]
-
-
-def _caller(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Caller | None:
-    tokens = service_of(request).tokens
-    if credentials is not None:
-        return tokens.caller_of_token(credentials.credentials)
-    signed: Caller | None = getattr(request.state, "signed_caller", None)
-    if signed is not None:
-        return signed
-    cookie = request.cookies.get(COOKIE)
-    # A browser sends cookies with forms of other sites, too.
-    if cookie is None or (request.method not in {"GET", "HEAD"} and not _is_same_origin(request)):
-        return None
-    return tokens.caller_of_token(cookie)
-
-
-def _is_same_origin(request: Request) -> bool:
-    return request.headers.get("sec-fetch-site") == "same-origin"

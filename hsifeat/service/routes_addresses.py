@@ -27,8 +27,8 @@ class AddressRequest(BaseModel):
         str,
         Field(
             max_length=2000,
-            description="Path to read below: /stores/KEY.zarr/ with the whole key, or /results/JOB/.",
-            examples=["/stores/" + "0" * 64 + ".zarr/"],
+            description="Path to read below: /stores/KEY.zarr with the whole key, or /results/JOB.",
+            examples=["/stores/" + "0" * 64 + ".zarr"],
         ),
     ]
     seconds: Annotated[int, Field(ge=1, le=366 * 86400, description="Lifetime in seconds.")] = 3600
@@ -37,7 +37,7 @@ class AddressRequest(BaseModel):
 class SignedAddress(BaseModel):
     """An address that needs no token."""
 
-    url: Annotated[str, Field(description="Address, whose end may be replaced by any file below its path.")]
+    url: Annotated[str, Field(description="Address; the path of any file below it may follow.")]
     expires: Annotated[int, Field(description="End of its life, in seconds since 1970.")]
 
 
@@ -49,7 +49,7 @@ async def sign_address(request: Request, caller: Reader, wanted: AddressRequest)
     """
     service = service_of(request)
     if SIGNABLE.match(wanted.path) is None:
-        raise ProblemError(422, "path: expected /stores/KEY.zarr/ with the 64 digits of a key, or /results/JOB/")
+        raise ProblemError(422, "path: expected /stores/KEY.zarr with the 64 digits of a key, or /results/JOB")
     limit = service.config.address_hours * 3600
     if wanted.seconds > limit:
         raise ProblemError(422, f"seconds: expected at most {limit}; found {wanted.seconds}")

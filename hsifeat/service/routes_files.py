@@ -8,8 +8,9 @@ import anyio.to_thread
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from hsifeat.service.byte_sources import ByteSource, LocalFile, ObjectFile
-from hsifeat.service.file_response import IMMUTABLE, REVALIDATED, file_response
+from hsifeat.service.byte_sources import ByteSource, LocalFile, MadeFile, ObjectFile
+from hsifeat.service.consolidated import consolidated_metadata
+from hsifeat.service.file_response import FILE_RESPONSES, IMMUTABLE, REVALIDATED, file_response
 from hsifeat.service.problems import ProblemError, problem_responses
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
@@ -21,31 +22,38 @@ from hsifeat.store.location import LocalLocation, RemoteLocation
 router = APIRouter(tags=["stores"])
 Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$", description="Key of a store, or its first 8 digits or more.")]
 _FULL_KEY_DIGITS = 64
+_TEMPORARY = (".part", ".partial")
 _RETRY = {"Retry-After": "2"}
-_BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file", **_BYTES},
-    206: {"description": "The range of the file", **_BYTES},
-    304: {"description": "The client has this version of the file"},
-    **problem_responses(404, 409, 416),
-}
+_RESPONSES: dict[int | str, dict[str, Any]] = {**FILE_RESPONSES, **problem_responses(404, 409, 416)}
+_FilePath = Annotated[str, Path(description="Path of a file in the store, such as planes/t0050/mid_block/zarr.json.")]
+
+
+@router.head("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
+@router.get("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
+async def read_consolidated(request: Request, caller: Reader, key: Key, path: _FilePath) -> Response:
+    """Read a file of a store whose groups have consolidated metadata, which xarray needs to find the arrays of a group."""
+    if path != "zarr.json" and not path.endswith("/zarr.json"):
+        return await read_file(request, caller, key, path)
+    store, index = await _find(request, key), service_of(request).stores
+
+    def make() -> bytes | None:
+        return consolidated_metadata(index.features(store), path) if is_store_file(path) else None
+
+    content = await anyio.to_thread.run_sync(make)
+    if content is None:
+        return await read_file(request, caller, key, path)
+    return file_response(request, MadeFile(content), media_type="application/json", cache_control=REVALIDATED)
 
 
 @router.head("/stores/{key}.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 @router.get("/stores/{key}.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
-async def read_file(
-    request: Request,
-    _caller: Reader,
-    key: Key,
-    path: Annotated[str, Path(description="Path of a file in the store, such as planes/t0050/mid_block/zarr.json.")],
-) -> Response:
+async def read_file(request: Request, _caller: Reader, key: Key, path: _FilePath) -> Response:
     """Read a file of a store, or a range of its bytes.
 
     A finished shard never changes. A shard that is being computed is answered with 503, and one that is missing with 404.
     """
-    index = service_of(request).stores
-    store = index.known(key) or await anyio.to_thread.run_sync(index.find, key)
-    if not is_store_file(path) or path.endswith((".part", ".partial")):
+    store = await _find(request, key)
+    if not is_store_file(path) or path.endswith(_TEMPORARY):
         raise ProblemError(404, f"a store has no file {path:.200}: zarr.json is its root")
     record = record_of_shard(path)
     if record is not None and not await _is_finished(store, record):
@@ -57,6 +65,12 @@ async def read_file(
     constant = (record is not None or path.startswith("scene/cube/c/")) and len(key) == _FULL_KEY_DIGITS
     media_type = "application/json" if path.endswith(".json") else "application/octet-stream"
     return file_response(request, source, media_type=media_type, cache_control=IMMUTABLE if constant else REVALIDATED)
+
+
+async def _find(request: Request, key: str) -> ServedStore:
+    index = service_of(request).stores
+    store = index.known(key)
+    return store if store is not None else await anyio.to_thread.run_sync(index.find, key)
 
 
 async def _open(store: ServedStore, key: str) -> ByteSource:

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from hsifeat.service.job_settings import MB
@@ -17,6 +17,8 @@ from hsifeat.service.routes_files import Key
 from hsifeat.service.samples import MEDIA_TYPE, Sample, SampleRequest, prepare_sample
 from hsifeat.service.service import service_of
 
+# A client must take a piece before the next one is sent.
+_PIECE_BYTES = 2**18
 router = APIRouter(tags=["stores"])
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -26,10 +28,17 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
+async def sample_slot(request: Request) -> AsyncIterator[None]:
+    """Wait until another sample may be read, and hold the place until the response is sent."""
+    async with service_of(request).sample_slots:
+        yield
+
+
 @router.post(
     "/stores/{key}/sample",
     responses={**_STREAM, **problem_responses(404, 408, 409, 413)},
     response_class=StreamingResponse,
+    dependencies=[Depends(sample_slot)],
 )
 async def sample_store(request: Request, _caller: Reader, key: Key, wanted: SampleRequest) -> StreamingResponse:
     """Read the features of pixels.
@@ -51,6 +60,8 @@ async def sample_store(request: Request, _caller: Reader, key: Key, wanted: Samp
 
 
 async def _in_threads(first: bytes, messages: Iterator[bytes], limiter: CapacityLimiter) -> AsyncIterator[bytes]:
-    yield first
-    while (message := await anyio.to_thread.run_sync(next, messages, None, limiter=limiter)) is not None:
-        yield message
+    message: bytes | None = first
+    while message is not None:
+        for start in range(0, len(message), _PIECE_BYTES):
+            yield message[start : start + _PIECE_BYTES]
+        message = await anyio.to_thread.run_sync(next, messages, None, limiter=limiter)

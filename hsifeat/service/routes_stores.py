@@ -12,7 +12,7 @@ from hsifeat.service.problems import problem_responses
 from hsifeat.service.rights import Reader
 from hsifeat.service.routes_files import Key
 from hsifeat.service.service import service_of
-from hsifeat.service.store_models import State, StoreDetails, StorePage, StoreSummary, details_of, summary_of
+from hsifeat.service.store_models import State, StoreDetails, StorePage, StoreSummary, details_of
 
 router = APIRouter(tags=["stores"])
 _log = logging.getLogger("hsifeat.service")
@@ -33,11 +33,11 @@ def list_stores(
     ] = None,
 ) -> StorePage:
     """List the stores that can be read, sorted by key."""
-    index = service_of(request).stores
+    service = service_of(request)
     summaries: list[StoreSummary] = []
-    for store in index.stores():
+    for store in service.stores.stores():
         try:
-            summaries.append(summary_of(store, index.features(store)))
+            summaries.append(service.summaries.of(store))
         except DAMAGE_ERRORS as error:
             _log.warning("a store is not listed: %s", error)
     words = search.lower().split()

@@ -18,7 +18,7 @@ from hsifeat.service.problems import ProblemError
 from hsifeat.store.layout import PlaneSpec
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
-_BLOCK_BYTES = 2**25
+_BLOCK_BYTES = 2**24
 # The end of an Arrow stream: a continuation marker and a message of length 0.
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 Pixel = Annotated[int, Field(ge=0, lt=2**31)]

@@ -11,10 +11,12 @@ import uvicorn
 from hsifeat.errors import HsifeatError
 from hsifeat.service.app import create_app
 from hsifeat.service.config import ServiceConfig
+from hsifeat.service.connections import GuardedProtocol
 from hsifeat.service.service import Service
 from hsifeat.service.tokens import SingleToken
 
 _BACKLOG = 512
+_HEADER_BYTES = 2**15
 
 
 def run_server(config: ServiceConfig, *, on_start: Callable[[str], None]) -> None:
@@ -43,7 +45,8 @@ def server_options(config: ServiceConfig, app: object) -> uvicorn.Config:
     """Return the options of uvicorn for a service."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application
-        http="h11",
+        http=GuardedProtocol.with_deadline(config.header_seconds),
+        h11_max_incomplete_event_size=_HEADER_BYTES,
         ws="none",
         lifespan="on",
         log_config=None,

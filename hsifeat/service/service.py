@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, Semaphore
 from fastapi import Request
 
 from hsifeat.service.addresses import AddressSigner, read_secret
@@ -14,9 +14,11 @@ from hsifeat.service.audit import AuditLog
 from hsifeat.service.config import ServiceConfig
 from hsifeat.service.metrics import Metrics
 from hsifeat.service.store_index import StoreIndex
+from hsifeat.service.store_models import Summaries
 from hsifeat.service.tokens import SingleToken, TokenFile
 
-_SAMPLES_AT_ONCE = 8
+_SAMPLING_THREADS = 8
+_SAMPLES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,8 @@ class Service:
         Tokens of the callers.
     stores : StoreIndex
         The stores that clients can read.
+    summaries : Summaries
+        Entries of the list of stores.
     signer : AddressSigner
         Signs addresses for clients without headers.
     audit : AuditLog
@@ -38,16 +42,20 @@ class Service:
     metrics : Metrics
         Counters of requests.
     sampling : anyio.CapacityLimiter
-        Bounds the number of samples that are read at the same time, and thereby their memory.
+        Bounds the number of threads that read samples.
+    sample_slots : anyio.Semaphore
+        Bounds the number of samples that are read and sent, and thereby their memory.
     """
 
     config: ServiceConfig
     tokens: TokenFile | SingleToken
     stores: StoreIndex
+    summaries: Summaries
     signer: AddressSigner
     audit: AuditLog
     metrics: Metrics
     sampling: CapacityLimiter
+    sample_slots: Semaphore
 
     @classmethod
     def of_config(cls, config: ServiceConfig) -> Service:
@@ -56,10 +64,12 @@ class Service:
             config=config,
             tokens=TokenFile(Path(config.tokens)) if config.tokens else SingleToken(),
             stores=StoreIndex(config.cache),
+            summaries=Summaries(),
             signer=AddressSigner(read_secret(config.state_folder / "secret")),
             audit=AuditLog(config.state_folder / "audit.jsonl"),
             metrics=Metrics(),
-            sampling=CapacityLimiter(_SAMPLES_AT_ONCE),
+            sampling=CapacityLimiter(_SAMPLING_THREADS),
+            sample_slots=Semaphore(_SAMPLES_AT_ONCE),
         )
 
 

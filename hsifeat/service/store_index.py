@@ -24,6 +24,7 @@ _SCAN_SECONDS = 1.0
 _REMOTE_SCAN_SECONDS = 15.0
 _MAX_OPEN = 32
 _IDLE_SECONDS = 300.0
+Version = tuple[int, ...]
 _log = logging.getLogger("hsifeat.service")
 
 
@@ -51,7 +52,7 @@ class ServedStore:
 @dataclass
 class _Opened:
     features: Features
-    version: tuple[int, ...]
+    version: Version
     used: float
 
 
@@ -68,7 +69,7 @@ class StoreIndex:
         self.cache = cache
         self._lock = threading.Lock()
         self._stores: dict[str, ServedStore] = {}
-        self._keys: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._keys: dict[str, tuple[Version, str]] = {}
         self._scanned = float("-inf")
         self._opened: dict[str, _Opened] = {}
         self._pause = _REMOTE_SCAN_SECONDS if cache and "://" in cache else _SCAN_SECONDS
@@ -102,12 +103,13 @@ class StoreIndex:
 
     def features(self, store: ServedStore) -> Features:
         """Return the features of a store, opened once for all requests until the store changes."""
-        version = _version(store.location)
+        version = version_of(store.location)
         with self._lock:
             self._close_idle()
             opened = self._opened.get(store.key)
             if opened is not None and opened.version == version:
                 opened.used = time.monotonic()
+                catalogue.mark_used(store.location)
                 return opened.features
         features = open_features(store.location)
         # The planes of a store that is being written become complete without a change of its checksums.
@@ -153,7 +155,7 @@ class StoreIndex:
 
     def _key(self, location: Location) -> str:
         """Return the key in the manifest of a store, or an empty text if there is no intact store."""
-        version = _version(location)
+        version = version_of(location)
         known = self._keys.get(location.identity)
         if known is not None and version and known[0] == version:
             return known[1]
@@ -166,7 +168,7 @@ class StoreIndex:
         return key
 
 
-def _version(location: Location) -> tuple[int, ...]:
+def version_of(location: Location) -> Version:
     """Return numbers that change with the planes and label maps of a local store; empty for other stores."""
     if not isinstance(location, LocalLocation):
         return ()

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from hsifeat.features.features import Features
-from hsifeat.service.store_index import ServedStore
+from hsifeat.service.store_index import ServedStore, Version, version_of
 from hsifeat.store.layout import size_bytes
 from hsifeat.store.manifest import SceneFacts
+from hsifeat.store.store import Store
 
 State = Literal["complete", "interrupted", "being written"]
 # Paths on the machine of the service are nobody's business.
@@ -86,9 +87,23 @@ class StoreDetails(StoreSummary):
     zarr: Annotated[str, Field(description="Path of the Zarr group below the address of the service.")]
 
 
-def summary_of(store: ServedStore, features: Features) -> StoreSummary:
-    """Return the entry of a store in the list of stores."""
-    return StoreSummary(**_summary(store, features))
+class Summaries:
+    """Entries of the list of stores. Those of complete stores are kept until the stores change."""
+
+    def __init__(self) -> None:
+        self._kept: dict[ServedStore, tuple[Version, StoreSummary]] = {}
+
+    def of(self, store: ServedStore) -> StoreSummary:
+        """Return the entry of a store."""
+        version = version_of(store.location)
+        kept = self._kept.get(store)
+        if kept is not None and kept[0] == version:
+            return kept[1]
+        # Unlike open_features, this does not count as a use of the store.
+        summary = StoreSummary(**_summary(store, Features(Store.open(store.location))))
+        if version and not summary.unfinished:
+            self._kept[store] = version, summary
+        return summary
 
 
 def details_of(store: ServedStore, features: Features) -> StoreDetails:

@@ -205,3 +205,29 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
 def test_an_unknown_scheme_is_refused():
     with pytest.raises(StoreError, match="ftp://x/s.zarr: unknown scheme ftp://; use a local folder or one of s3://"):
         hsifeat.open_features("ftp://x/s.zarr")
+
+
+def test_a_bucket_is_served(s3, store_path, tmp_path):
+    import boto3
+    from starlette.testclient import TestClient
+
+    from hsifeat.service.app import create_app
+    from hsifeat.service.config import ServiceConfig
+
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    for file in (path for path in store_path.rglob("*") if path.is_file()):
+        key = f"{s3.removeprefix('s3://bucket/')}/small.zarr/{file.relative_to(store_path).as_posix()}"
+        client.put_object(Bucket="bucket", Key=key, Body=file.read_bytes())
+    app = create_app(ServiceConfig.from_options({"cache": s3, "state": str(tmp_path / "state")}))
+    headers = {"Authorization": f"Bearer {app.state.service.tokens.token}"}
+    with TestClient(app, base_url="http://localhost", headers=headers) as http:
+        (store,) = http.get("/stores").json()["stores"]
+        assert store["key"] == Store.open(store_path).key and store["state"] == "complete"
+        shard = "planes/t0300/up_blocks.2/c/0/0/0"
+        url, content = f"/stores/{store['key']}.zarr/{shard}", (store_path / shard).read_bytes()
+        part = http.get(url, headers={"Range": "bytes=-50"})
+        assert part.status_code == 206 and part.content == content[-50:]
+        whole = http.get(url)
+        assert whole.content == content and "immutable" in whole.headers["cache-control"]
+        assert http.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
+        assert http.get(f"/stores/{store['key']}.zarr/scene/labels/none/zarr.json").status_code == 404

@@ -15,7 +15,7 @@ from hsifeat.service.problems import ProblemError
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.store_index import ServedStore
-from hsifeat.service.store_models import PlaneInfo, StoreSummary, details_of, summary_of
+from hsifeat.service.store_models import PlaneInfo, StoreSummary, details_of
 from hsifeat.store.location import LocalLocation
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -90,11 +90,10 @@ def plane_image(request: Request, _caller: Reader, key: Key, plane: Annotated[st
 
 def _summaries(request: Request) -> list[tuple[ServedStore, StoreSummary]]:
     """Return the intact stores, sorted by scene and name."""
-    index = service_of(request).stores
-    found = []
-    for store in index.stores():
+    service, found = service_of(request), []
+    for store in service.stores.stores():
         try:
-            found.append((store, summary_of(store, index.features(store))))
+            found.append((store, service.summaries.of(store)))
         except DAMAGE_ERRORS:  # The list of the interface logs it.
             continue
     return sorted(found, key=lambda entry: (entry[1].scene, entry[1].name, entry[1].key))

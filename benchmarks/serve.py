@@ -1,0 +1,304 @@
+"""Measure the HTTP service: many readers at once, latency of samples, memory, and MB/s of shards compared with nginx.
+
+The clients share the machine with the service, so the numbers are lower bounds. Usage: python benchmarks/serve.py [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "serve.json"
+READERS, PIXELS = 200, 500
+TRANSFER_CLIENTS = 16
+SIDE_PX, BANDS = 512, 64
+HOST = "127.0.0.1"
+
+
+class HttpError(RuntimeError):
+    """An answer other than 200 or 206."""
+
+
+class Connection:
+    """A connection that is kept for many requests, with little work for the client."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._port, self._token = port, token
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def send(self, method: str, path: str, body: bytes = b"") -> int:
+        """Send a request, read the answer, and return the number of bytes in its body."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(HOST, self._port, limit=2**22)
+        reader, writer = self._streams
+        head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {self._token}\r\n"
+        if body:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}\r\n".encode() + body)
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+        if lines[0].split()[1] not in {"200", "206"}:
+            raise HttpError(lines[0])
+        headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+        if "content-length" in headers:
+            return await _discard(reader, int(headers["content-length"]))
+        size = 0
+        while chunk := int((await reader.readuntil(b"\r\n"))[:-2], 16):
+            size += await _discard(reader, chunk)
+            await reader.readexactly(2)
+        await reader.readexactly(2)
+        return size
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._streams is not None:
+            self._streams[1].close()
+
+
+async def _discard(reader: asyncio.StreamReader, count: int) -> int:
+    left = count
+    while left:
+        block = await reader.read(min(left, 2**20))
+        if not block:
+            raise HttpError("the connection was closed in the middle of a body")
+        left -= len(block)
+    return count
+
+
+@dataclass
+class Tally:
+    """Seconds of each request, bytes and errors."""
+
+    seconds: list[float] = field(default_factory=list)
+    size_bytes: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+async def drive(
+    clients: int, port: int, token: str, duration: float, act: Callable[[Connection], Awaitable[int]]
+) -> Tally:
+    """Let clients repeat an action until the time is over."""
+    tally, end = Tally(), time.perf_counter() + duration
+
+    async def client() -> None:
+        connection = Connection(port, token)
+        while (start := time.perf_counter()) < end:
+            try:
+                tally.size_bytes += await act(connection)
+                tally.seconds.append(time.perf_counter() - start)
+            except (OSError, HttpError, asyncio.IncompleteReadError) as error:
+                tally.errors.append(str(error))
+                connection.close()
+                connection = Connection(port, token)
+        connection.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return tally
+
+
+def make_store(folder: Path) -> Path:
+    """Extract context features of a synthetic scene, which need no network."""
+    import hsifeat
+
+    rng = np.random.default_rng(0)
+    small = rng.random((SIDE_PX // 16, SIDE_PX // 16, BANDS), np.float32)
+    cube = np.kron(small, np.ones((16, 16, 1), np.float32)) + rng.random((SIDE_PX, SIDE_PX, BANDS), np.float32) / 5
+    np.save(folder / "scene.npy", cube)
+    path = folder / "stores" / "scene.zarr"
+    hsifeat.extract(folder / "scene.npy", backbone="context", out=path)
+    return path
+
+
+@contextmanager
+def running_service(folder: Path) -> Iterator[tuple[int, str, psutil.Process]]:
+    """Run `hsifeat serve` and yield its port, a token and its process."""
+    program = Path(sys.executable).with_name("hsifeat")
+    tokens = folder / "tokens.json"
+    add = [program, "serve", "token", "add", "bench", "--tokens", tokens]
+    token = subprocess.run(add, check=True, capture_output=True, text=True).stdout.strip()
+    command = [
+        program,
+        "serve",
+        "--cache",
+        folder / "stores",
+        "--state",
+        folder / "state",
+        "--tokens",
+        tokens,
+        "--port",
+        "0",
+    ]
+    with (
+        (folder / "serve.log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        port = int(next(iter(process.stdout or [])).strip().rstrip("/").rpartition(":")[2])
+        try:
+            yield port, token, psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@contextmanager
+def running_nginx(folder: Path) -> Iterator[int]:
+    """Run nginx with its usual settings over the folder of the stores, and yield its port."""
+    port = 18081
+    (folder / "nginx").mkdir()
+    (folder / "nginx.conf").write_text(
+        f"worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n"
+        f"events {{ worker_connections 1024; }}\nhttp {{ access_log off; sendfile on; tcp_nopush on; "
+        f"client_body_temp_path {folder}/nginx; proxy_temp_path {folder}/nginx; fastcgi_temp_path {folder}/nginx; "
+        f"uwsgi_temp_path {folder}/nginx; scgi_temp_path {folder}/nginx;\n"
+        f"server {{ listen {HOST}:{port}; root {folder}/stores; }} }}\n"
+    )
+    folder.chmod(0o755)
+    command = ["nginx", "-p", folder, "-c", folder / "nginx.conf", "-g", "daemon off;"]
+    with subprocess.Popen(command) as process:
+        time.sleep(1)
+        try:
+            yield port
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+class PeakMemory(threading.Thread):
+    """Watches the resident memory of a process."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        super().__init__(daemon=True)
+        self._process, self.first_mb, self.peak_mb, self._running = process, process.memory_info().rss / 1e6, 0.0, True
+
+    def run(self) -> None:
+        """Sample the memory ten times a second."""
+        while self._running:
+            self.peak_mb = max(self.peak_mb, self._process.memory_info().rss / 1e6)
+            time.sleep(0.1)
+
+    def stop(self) -> dict[str, float]:
+        """Return the memory at the start and the peak, in MB."""
+        self._running = False
+        self.join()
+        return {"start_mb": round(self.first_mb), "peak_mb": round(self.peak_mb)}
+
+
+def sample_action(key: str, planes: list[str]) -> Callable[[Connection], Awaitable[int]]:
+    """Return an action that samples random pixels of some planes."""
+
+    async def act(connection: Connection) -> int:
+        rows, cols = ([random.randrange(SIDE_PX) for _ in range(PIXELS)] for _ in range(2))  # noqa: S311
+        body = json.dumps({"rows": rows, "cols": cols, "planes": planes}).encode()
+        return await connection.send("POST", f"/stores/{key}/sample", body)
+
+    return act
+
+
+def shard_action(prefix: str, shards: list[str]) -> Callable[[Connection], Awaitable[int]]:
+    """Return an action that reads a random shard."""
+
+    async def act(connection: Connection) -> int:
+        return await connection.send("GET", f"{prefix}{random.choice(shards)}")  # noqa: S311
+
+    return act
+
+
+def latency(tally: Tally) -> dict[str, Any]:
+    """Summarise the requests of a tally."""
+    ms = np.percentile(np.asarray(tally.seconds) * 1000, [50, 99]) if tally.seconds else [np.nan, np.nan]
+    return {
+        "requests": len(tally.seconds),
+        "errors": len(tally.errors),
+        "first_error": tally.errors[0] if tally.errors else "",
+        "p50_ms": round(float(ms[0]), 1),
+        "p99_ms": round(float(ms[1]), 1),
+        "mb_per_request": round(tally.size_bytes / max(len(tally.seconds), 1) / 1e6, 3),
+    }
+
+
+def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
+    """Run all measurements and return the results."""
+    from hsifeat.store.store import Store
+
+    seconds, turns = (3, 1) if quick else (60, 3)
+    path = make_store(folder)
+    store = Store.open(path)
+    planes = [str(plane.id) for plane in store.planes]
+    shards = [p.relative_to(path).as_posix() for p in sorted((path / "planes").glob("*/*/c/*/*/0"))]
+    sizes = [(path / shard).stat().st_size for shard in shards]
+    result: dict[str, Any] = {
+        "machine": {"cores": psutil.cpu_count(), "python": platform.python_version(), "load_at_start": psutil.getloadavg()[0]},
+        "versions": {name: version(name) for name in ("hsifeat", "fastapi", "starlette", "uvicorn", "zarr")},
+        "store": {
+            "planes": len(planes), "features": sum(plane.channels for plane in store.planes), "shards": len(shards),
+            "median_shard_mb": round(median(sizes) / 1e6, 3), "mb": round(sum(sizes) / 1e6, 1),
+        },
+    }  # fmt: skip
+    with running_service(folder) as (port, token, process):
+        sample = sample_action(store.key, planes)
+        asyncio.run(drive(1, port, token, 2, sample))  # opens the store
+        result["one_reader"] = latency(asyncio.run(drive(1, port, token, min(seconds, 15), sample)))
+        memory = PeakMemory(process)
+        memory.start()
+        tally = asyncio.run(drive(READERS, port, token, seconds, sample))
+        result["many_readers"] = {"readers": READERS, "seconds": seconds, **latency(tally), **memory.stop()}
+        transfers: dict[str, list[float]] = {"service": [], "nginx": []}
+        installed = shutil.which("nginx") is not None
+        for _ in range(turns):
+            act = shard_action(f"/stores/{store.key}.zarr/", shards)
+            transfers["service"].append(_mb_per_s(port, token, act, seconds / 6))
+            if installed:
+                with running_nginx(folder) as nginx_port:
+                    act = shard_action("/scene.zarr/", shards)
+                    transfers["nginx"].append(_mb_per_s(nginx_port, token, act, seconds / 6))
+                shutil.rmtree(folder / "nginx")
+        result["shards_mb_per_s"] = {name: round(median(rates)) for name, rates in transfers.items() if rates}
+        if installed:
+            ratio = median(transfers["service"]) / median(transfers["nginx"])
+            result["shards_mb_per_s"] |= {"share_of_nginx": round(ratio, 2), "clients": TRANSFER_CLIENTS}
+    return result
+
+
+def _mb_per_s(port: int, token: str, act: Callable[[Connection], Awaitable[int]], seconds: float) -> float:
+    tally = asyncio.run(drive(TRANSFER_CLIENTS, port, token, seconds, act))
+    if tally.errors:
+        raise HttpError(tally.errors[0])
+    return tally.size_bytes / 1e6 / seconds
+
+
+def main() -> None:
+    """Run the benchmark and write its results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="a few seconds, to check that everything runs; writes no file"
+    )
+    quick = parser.parse_args().quick
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(Path(folder), quick=quick)
+    text = json.dumps(result, indent=1)
+    print(text)
+    if not quick:
+        RESULTS.write_text(f"{text}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Consolidated metadata: the metadata of all arrays of a group in one document, for clients that can't list files.
+
+A web address has no listing, so xarray could not find the arrays of a group. Stores do not contain consolidated metadata,
+because a store that grows would have to rewrite them. The form is that of zarr-python 3.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hsifeat.features.features import Features
+
+_NAME = "zarr.json"
+
+
+def consolidated_metadata(features: Features, key: str) -> bytes | None:
+    """Return the metadata of a group of a store, with those of its groups and arrays.
+
+    Progress records and unfinished planes are left out.
+
+    Parameters
+    ----------
+    features : Features
+        Features of the store.
+    key : str
+        Key of the metadata of the group, such as ``planes/t0050/zarr.json``.
+
+    Returns
+    -------
+    bytes or None
+        A JSON document, or None if the store has no such group.
+    """
+    location, prefix = features.store.location, key.removesuffix(_NAME)
+    group = _read(location.get(key))
+    if group is None or group.get("node_type") != "group":
+        return None
+    left_out = {f"planes/{plane.id.path}/{_NAME}" for plane in features.unfinished}
+    members: dict[str, Any] = {}
+    for member in sorted(_with_groups(features.store.checksums)):
+        if member.startswith(prefix) and member != key and member not in left_out:
+            metadata = _read(location.get(member))
+            if metadata is not None:
+                members[member.removeprefix(prefix).removesuffix(f"/{_NAME}")] = metadata
+    content = {"kind": "inline", "must_understand": False, "metadata": members}
+    return json.dumps({**group, "consolidated_metadata": content}).encode()
+
+
+def _with_groups(checksums: dict[str, str]) -> set[str]:
+    """Return the keys of the metadata of all arrays but progress records, and of the groups that contain them."""
+    keys: set[str] = set()
+    for key in checksums:
+        folders = key.split("/")[:-1]
+        if key.endswith(f"/{_NAME}") and folders[0] != "progress":
+            keys |= {"/".join([*folders[:depth], _NAME]) for depth in range(1, len(folders) + 1)}
+    return keys
+
+
+def _read(content: bytes | None) -> dict[str, Any] | None:
+    metadata = None if content is None else json.loads(content)
+    return metadata if isinstance(metadata, dict) else None

@@ -1,0 +1,38 @@
+"""Logs of the service as lines of JSON, which a name or a path from outside can't break."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Any
+
+_LOGGERS = {"hsifeat": logging.INFO, "uvicorn": logging.WARNING}
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record of a log as one line of JSON. The fields of its attribute ``fields`` become keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def log_to_stderr() -> None:
+    """Write the logs of the service and of its server to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    for name, level in _LOGGERS.items():
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.addHandler(handler)
+        logger.propagate = False

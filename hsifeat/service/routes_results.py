@@ -1,0 +1,51 @@
+"""Route for the results of jobs: maps, tables and reports, as files."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from hsifeat.service.byte_sources import LocalFile
+from hsifeat.service.file_response import FILE_RESPONSES, REVALIDATED, file_response
+from hsifeat.service.problems import ProblemError, problem_responses
+from hsifeat.service.rights import Reader
+from hsifeat.service.service import service_of
+
+router = APIRouter(tags=["results"])
+_RESPONSES: dict[int | str, dict[str, Any]] = {**FILE_RESPONSES, **problem_responses(404, 416)}
+_MEDIA_TYPES = {
+    ".tif": "image/tiff",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".html": "text/html; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json",
+}
+# A report has names from files, so it gets an origin of its own, without cookies.
+_POLICY = (
+    "sandbox allow-scripts allow-downloads; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; frame-ancestors 'none'"
+)
+
+
+@router.head("/results/{job}/{path:path}", responses=_RESPONSES, response_class=Response)
+@router.get("/results/{job}/{path:path}", responses=_RESPONSES, response_class=Response)
+async def read_result(
+    request: Request,
+    _caller: Reader,
+    job: Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="Identifier of a job.")],
+    path: Annotated[str, Path(description="Path of a file in the results of the job, such as map.tif.")],
+) -> Response:
+    """Read a file in the results of a job, or a range of its bytes."""
+    folder = service_of(request).config.state_folder / "results" / job
+    try:
+        source = LocalFile(folder, path)
+    except FileNotFoundError:
+        raise ProblemError(404, f"the job has no result {path:.200}") from None
+    media_type = _MEDIA_TYPES.get(PurePosixPath(path).suffix.lower(), "application/octet-stream")
+    response = file_response(request, source, media_type=media_type, cache_control=REVALIDATED)
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response

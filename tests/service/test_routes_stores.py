@@ -1,0 +1,67 @@
+"""The list and the description of stores."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hsifeat.service.store_index import StoreIndex
+from hsifeat.store.store import Store
+from tests.helpers.cached_stores import make
+
+
+def test_the_list_finds_the_store(service, reader):
+    page = reader.get("/stores").json()
+    (summary,) = page["stores"]
+    assert page["total"] == 1 and page["next"] is None
+    assert (summary["key"], summary["rows"], summary["cols"], summary["bands"]) == (service.key, 75, 53, 12)
+    assert (summary["state"], summary["planes"], summary["unfinished"]) == ("complete", 8, 0)
+    assert reader.get("/stores", params={"search": "SMALL"}).json()["total"] == 1
+    assert reader.get("/stores", params={"search": "houston"}).json()["stores"] == []
+    assert reader.get("/stores", params={"state": "interrupted"}).json()["total"] == 0
+    assert reader.get("/stores", params={"after": service.key}).json()["stores"] == []
+
+
+def test_the_description_of_a_store(service, reader, scene):
+    details = reader.get(f"/stores/{service.key[:10]}").json()
+    store = Store.open(service.path)
+    assert details["facts"]["wavelengths_nm"] == pytest.approx(scene.wavelengths_nm)
+    assert [plane["plane"] for plane in details["plane_list"]] == [str(plane.id) for plane in store.planes]
+    for plane in details["plane_list"]:
+        metadata = json.loads((service.path / plane["path"] / "zarr.json").read_text())
+        assert plane["bytes"] == np.prod(metadata["shape"]) * np.dtype(metadata["data_type"]).itemsize
+        assert plane["channels"] == metadata["shape"][-1] and plane["units_done"] == plane["units"]
+    (fields,) = details["label_maps"]
+    numbers, counts = np.unique(scene.labels["fields"].classes, return_counts=True)
+    found = {c["number"]: c["pixels"] for c in fields["classes"]}
+    assert found == {int(n): int(c) for n, c in zip(numbers, counts, strict=True) if n}
+    assert str(service.folder) not in json.dumps(details), "folders of the machine are private"
+
+
+@pytest.mark.parametrize(("key", "status"), [("0" * 64, 404), ("ab", 422), ("../../x", 404), ("z" * 8, 422)])
+def test_unknown_stores(reader, key, status):
+    response = reader.get(f"/stores/{key}")
+    assert response.status_code == status and response.headers["content-type"] == "application/problem+json"
+
+
+def test_the_catalogue_is_served_without_a_folder(store_path, tmp_path):
+    make(store_path, tmp_path / "elsewhere" / "mine.zarr", used=1)
+    (store,) = StoreIndex().stores()
+    assert store.location.path == tmp_path / "elsewhere" / "mine.zarr"
+
+
+def test_links_out_of_the_folder_and_damaged_stores_are_not_served(store_path, tmp_path):
+    (tmp_path / "stores" / "damaged.zarr").mkdir(parents=True)
+    (tmp_path / "stores" / "damaged.zarr" / "zarr.json").write_text("{")
+    (tmp_path / "stores" / "link.zarr").symlink_to(store_path)
+    assert StoreIndex(str(tmp_path / "stores")).stores() == []
+
+
+def test_a_new_store_is_found_and_features_are_opened_once(store_path, tmp_path, monkeypatch):
+    monkeypatch.setattr("hsifeat.service.store_index._SCAN_SECONDS", 0)
+    (tmp_path / "stores").mkdir()
+    index = StoreIndex(str(tmp_path / "stores"))
+    assert index.stores() == []
+    make(store_path, tmp_path / "stores" / "s.zarr", used=1)
+    store = index.find(Store.open(store_path).key[:8])
+    assert index.features(store) is index.features(store)
