@@ -36,6 +36,7 @@ CONFIGS = {
     "hsifeat extract": ("hsifeat.extraction.config", "ExtractionConfig"),
     "hsifeat bench": ("classifiers.comparison.config", "BenchConfig"),
     "hsifeat pretrain": ("hsifeat.pretraining.config", "PretrainingConfig"),
+    "hsifeat serve": ("hsifeat.service.config", "ServiceConfig"),
 }
 
 
@@ -185,7 +186,7 @@ def options_page() -> str:
     lines = [
         "# Options",
         "",
-        "The options of an extraction, of a benchmark and of a training, under the same names in Python, in preset files and, with",
+        "The options of an extraction, of a benchmark, of a training and of the service, under the same names in Python, in preset files and, with",
         "dashes, on the command line.",
     ]
     for title, (module, name) in CONFIGS.items():
