@@ -26,7 +26,7 @@ from hsifeat.service.tokens import Caller, TokenSource
 _log = logging.getLogger("hsifeat.service")
 PREFIX = "/signed/"
 # What an address can be signed for: the files of one store, or the results of one job.
-SIGNABLE = re.compile(r"/(stores/[0-9a-f]{64}(?:\.consolidated)?\.zarr|results/[\w-]{1,64})(?=/|$)")
+SIGNABLE = re.compile(r"/(stores/[0-9a-f]{64}(?:\.consolidated)?\.zarr|jobs/[0-9a-f]{16}/files)(?=/|$)")
 _GRANT = re.compile(r"(\d{1,12})-([0-9a-f]{12})-([0-9a-f]{64})")
 
 

@@ -27,7 +27,7 @@ class AddressRequest(BaseModel):
         str,
         Field(
             max_length=2000,
-            description="Path to read below: /stores/KEY.zarr with the whole key, or /results/JOB.",
+            description="Path to read below: /stores/KEY.zarr with the whole key, or /jobs/JOB/files.",
             examples=["/stores/" + "0" * 64 + ".zarr"],
         ),
     ]
@@ -49,7 +49,7 @@ async def sign_address(request: Request, caller: Reader, wanted: AddressRequest)
     """
     service = service_of(request)
     if SIGNABLE.match(wanted.path) is None:
-        raise ProblemError(422, "path: expected /stores/KEY.zarr with the 64 digits of a key, or /results/JOB")
+        raise ProblemError(422, "path: expected /stores/KEY.zarr with the 64 digits of a key, or /jobs/JOB/files")
     limit = service.config.address_hours * 3600
     if wanted.seconds > limit:
         raise ProblemError(422, f"seconds: expected at most {limit}; found {wanted.seconds}")

@@ -35,8 +35,6 @@ router = APIRouter(tags=["jobs"])
 _POLL_S = 0.3
 _JOB_ID = r"^[0-9a-f]{16}$"
 JobId = Annotated[str, PathParameter(pattern=_JOB_ID, description="Identifier of a job.")]
-# Reports are pages, which must neither run scripts nor act on the service.
-_PAGE_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; sandbox"
 _SUBMITTED: dict[str, Any] = {
     "status_code": 202,
     "responses": {
@@ -177,18 +175,6 @@ def list_result_files(job_id: JobId, _caller: Reader, jobs: Jobs) -> list[Result
         for file in files
         if not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]
-
-
-@router.get("/jobs/{job_id}/files/{name:path}", response_class=FileResponse, responses=problem_responses(404))
-def download_result_file(job_id: JobId, name: str, _caller: Reader, jobs: Jobs) -> FileResponse:
-    """Download a file among the results of a job, such as the page of a report. Ranges are supported."""
-    job = jobs.queue.job(job_id)
-    return FileResponse(
-        _result_file(jobs, job, name),
-        headers={"Content-Security-Policy": _PAGE_POLICY},
-        content_disposition_type="inline",
-        filename=Path(name).name,
-    )
 
 
 def _result_file(jobs: JobService, job: Job, name: str) -> Path:

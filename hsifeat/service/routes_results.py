@@ -14,7 +14,7 @@ from hsifeat.service.problems import ProblemError, problem_responses
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 
-router = APIRouter(tags=["results"])
+router = APIRouter(tags=["jobs"])
 _RESPONSES: dict[int | str, dict[str, Any]] = {**FILE_RESPONSES, **problem_responses(404, 416)}
 _MEDIA_TYPES = {
     ".tif": "image/tiff",
@@ -31,20 +31,20 @@ _POLICY = (
 )
 
 
-@router.head("/results/{job}/{path:path}", responses=_RESPONSES, response_class=Response)
-@router.get("/results/{job}/{path:path}", responses=_RESPONSES, response_class=Response)
+@router.head("/jobs/{job_id}/files/{path:path}", responses=_RESPONSES, response_class=Response)
+@router.get("/jobs/{job_id}/files/{path:path}", responses=_RESPONSES, response_class=Response)
 async def read_result(
     request: Request,
     _caller: Reader,
-    job: Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="Identifier of a job.")],
+    job_id: Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Identifier of a job.")],
     path: Annotated[str, Path(description="Path of a file in the results of the job, such as map.tif.")],
 ) -> Response:
     """Read a file in the results of a job, or a range of its bytes."""
-    folder = service_of(request).config.state_folder / "results" / job
+    folder = service_of(request).config.results_folder / job_id
     try:
         source = LocalFile(folder, path)
     except FileNotFoundError:
-        raise ProblemError(404, f"the job has no result {path:.200}") from None
+        raise ProblemError(404, f"the job has no file {path:.200}: GET /jobs/{job_id}/files lists its files") from None
     media_type = _MEDIA_TYPES.get(PurePosixPath(path).suffix.lower(), "application/octet-stream")
     response = file_response(request, source, media_type=media_type, cache_control=REVALIDATED)
     response.headers["Content-Security-Policy"] = _POLICY

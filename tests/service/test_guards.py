@@ -40,14 +40,14 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize("escape", ESCAPES)
-@pytest.mark.parametrize("prefix", ["/stores/{key}.zarr/", "/results/job/"])
+@pytest.mark.parametrize("prefix", ["/stores/{key}.zarr/", "/jobs/{job}/files/"])
 def test_no_path_leaves_a_folder(service, prefix, escape):
-    answer = raw(service, request(service, prefix.format(key=service.key) + escape))
+    answer = raw(service, request(service, prefix.format(key=service.key, job="0" * 16) + escape))
     assert status(answer) in {400, 404} and b"outside" not in answer and b"root:" not in answer
 
 
 def test_no_link_leaves_a_folder(service, reader):
-    results = service.config.state_folder / "results" / "job-links"
+    results = service.config.results_folder / "1111111111111111"
     results.mkdir(parents=True)
     (results / "inside.csv").write_text("1,2")
     (results / "good.csv").symlink_to(results / "inside.csv")
@@ -57,10 +57,10 @@ def test_no_link_leaves_a_folder(service, reader):
     labels.symlink_to(service.folder)
     (service.folder / "zarr.json").write_text("outside")
     try:
-        assert reader.get("/results/job-links/good.csv").text == "1,2"
-        assert reader.get("/results/job-links/bad.csv").status_code == 404
-        assert reader.get("/results/job-links/up/secret.txt").status_code == 404
-        assert reader.get("/results/job-links/up").status_code == 404
+        assert reader.get("/jobs/1111111111111111/files/good.csv").text == "1,2"
+        assert reader.get("/jobs/1111111111111111/files/bad.csv").status_code == 404
+        assert reader.get("/jobs/1111111111111111/files/up/secret.txt").status_code == 404
+        assert reader.get("/jobs/1111111111111111/files/up").status_code == 404
         assert reader.get(f"/stores/{service.key}.zarr/scene/labels/leak/zarr.json").status_code == 404
     finally:
         labels.unlink()
@@ -70,10 +70,10 @@ def test_no_link_leaves_a_folder(service, reader):
 def test_what_is_no_file_is_not_sent(service, reader, name):
     import os
 
-    folder = service.config.state_folder / "results" / f"job-{name}"
+    folder = service.config.results_folder / f"{len(name):016}"
     folder.mkdir(parents=True)
     os.mkfifo(folder / name) if name == "fifo" else (folder / name).mkdir()
-    assert reader.get(f"/results/job-{name}/{name}").status_code == 404
+    assert reader.get(f"/jobs/{len(name):016}/files/{name}").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -152,10 +152,10 @@ def test_security_headers(service, reader):
 def test_names_with_markup_are_data(service, reader):
     response = reader.get(f"/stores/{service.key}.zarr/<script>alert(1)</script>")
     assert response.status_code == 404 and response.headers["content-type"] == JSON
-    report = service.config.state_folder / "results" / "job-report" / "index.html"
+    report = service.config.results_folder / "2222222222222222" / "index.html"
     report.parent.mkdir(parents=True)
     report.write_text("<script>alert(document.cookie)</script>")
-    policy = reader.get("/results/job-report/index.html").headers["content-security-policy"]
+    policy = reader.get("/jobs/2222222222222222/files/index.html").headers["content-security-policy"]
     assert "sandbox" in policy and "allow-same-origin" not in policy
 
 

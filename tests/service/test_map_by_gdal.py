@@ -7,14 +7,14 @@ import rasterio
 
 
 def test_gdal_reads_a_map_by_a_signed_address(service, reader, gdal, monkeypatch):
-    file = service.config.state_folder / "results" / "job-map" / "map.tif"
+    file = service.config.results_folder / ("3" * 16) / "map.tif"
     file.parent.mkdir(parents=True)
     classes = np.random.default_rng(0).integers(0, 9, (600, 500), np.uint8)
     options = {"height": 600, "width": 500, "count": 1, "dtype": "uint8", "crs": "EPSG:32616", "tiled": True}
     transform = rasterio.Affine(20, 0, 500000, 0, -20, 4500000)
     with rasterio.open(file, "w", driver="GTiff", transform=transform, **options) as out:
         out.write(classes, 1)
-    url = reader.post("/addresses", json={"path": "/results/job-map"}).json()["url"]
+    url = reader.post("/addresses", json={"path": f"/jobs/{'3' * 16}/files"}).json()["url"]
     monkeypatch.setenv("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
     there, here = (gdal("gdalinfo", "-checksum", name) for name in (f"/vsicurl/{url}/map.tif", file))
     checksum = re.search(r"Checksum=\d+", here)[0]

@@ -9,7 +9,13 @@ from hsifeat.errors import HsifeatError
 from hsifeat.service.tokens import SingleToken, TokenEntry, TokenFile, digest_of_token
 from tests.service.conftest import client
 
-PROTECTED = ["/stores", "/metrics", "/results/job/map.tif", f"/stores/{'0' * 64}", f"/stores/{'0' * 64}.zarr/zarr.json"]
+PROTECTED = [
+    "/stores",
+    "/metrics",
+    f"/jobs/{'0' * 16}/files/map.tif",
+    f"/stores/{'0' * 64}",
+    f"/stores/{'0' * 64}.zarr/zarr.json",
+]
 
 
 @pytest.mark.parametrize("path", PROTECTED)
@@ -76,7 +82,13 @@ def test_a_signed_address_gives_the_right_to_read_one_store_only(service, anyone
     assert anyone.get(f"{url}/zarr.json").status_code == 200
     assert anyone.head(f"{url}/zarr.json").status_code == 200
     assert anyone.post(f"{url}/zarr.json").status_code == 403
-    for other in ("/stores", f"/stores/{'0' * 64}.zarr/zarr.json", "/metrics", "/results/job/map.tif", "/addresses"):
+    for other in (
+        "/stores",
+        f"/stores/{'0' * 64}.zarr/zarr.json",
+        "/metrics",
+        f"/jobs/{'0' * 16}/files/map.tif",
+        "/addresses",
+    ):
         assert anyone.get(f"{grant}{other}").status_code == 403, other
     longer = re.sub(r"/signed/\d+", "/signed/99999999999", grant)
     assert anyone.get(f"{longer}{path}/zarr.json").status_code == 403
@@ -89,7 +101,7 @@ def test_an_address_ends(service, reader, anyone, monkeypatch):
     assert anyone.get(f"{url['url']}/zarr.json").status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/", "/stores", f"/stores/{'0' * 8}.zarr", "/results/../stores/", "/metrics/"])
+@pytest.mark.parametrize("path", ["/", "/stores", f"/stores/{'0' * 8}.zarr", "/jobs/../stores", "/metrics/"])
 def test_what_no_address_is_signed_for(reader, path):
     assert reader.post("/addresses", json={"path": path}).status_code == 422
 
