@@ -25,6 +25,7 @@ from hsifeat.service.tokens import Caller, TokenSource
 
 _log = logging.getLogger("hsifeat.service")
 PREFIX = "/signed/"
+_SECRET_BYTES = 32
 # What an address can be signed for: the files of one store, or the results of one job.
 SIGNABLE = re.compile(r"/(stores/[0-9a-f]{64}(?:\.consolidated)?\.zarr|jobs/[0-9a-f]{16}/files)(?=/|$)")
 _GRANT = re.compile(r"(\d{1,12})-([0-9a-f]{12})-([0-9a-f]{64})")
@@ -115,19 +116,17 @@ class SignedAddresses:
 
 def read_secret(path: Path) -> bytes:
     """Return the secret in a file, and create the file for its owner only if it does not exist."""
+    from filelock import FileLock
+
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            if not path.exists():
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as out:
+                    out.write(secrets.token_bytes(_SECRET_BYTES))
             secret = path.read_bytes()
-        else:
-            secret = secrets.token_bytes(32)
-            with os.fdopen(file, "wb") as out:
-                out.write(secret)
-    if len(secret) != 32:
-        path.unlink(missing_ok=True)
-        return read_secret(path)
+    if len(secret) != _SECRET_BYTES:
+        raise HsifeatError(f"{path} is damaged: delete it, which ends all signed addresses")
     return secret
 
 

@@ -21,7 +21,7 @@ from hsifeat.service import (
 )
 from hsifeat.service.addresses import SignedAddresses
 from hsifeat.service.config import ServiceConfig
-from hsifeat.service.guards import BodyGuard, HeaderGuard, StallGuard
+from hsifeat.service.guards import BodyGuard, HeaderGuard
 from hsifeat.service.job_routing import add_job_problems, run_job_service
 from hsifeat.service.job_settings import MB
 from hsifeat.service.pages import static_files, store_pages, token_pages
@@ -108,7 +108,6 @@ def create_app(config: ServiceConfig) -> FastAPI:
     app.add_middleware(Identification, service.tokens)
     app.add_middleware(SignedAddresses, service.signer, service.tokens)
     app.add_middleware(HeaderGuard, config.host_names)
-    app.add_middleware(StallGuard, config.stall_seconds)
     app.add_middleware(RequestLog, service.metrics, secure=config.scheme == "https")
     for router in ROUTERS:
         app.include_router(router)

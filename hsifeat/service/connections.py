@@ -1,4 +1,4 @@
-"""Connections of clients: a limit on their number, and a deadline for the headers of each request."""
+"""Connections of clients: a limit on their number, and deadlines for sending headers and for receiving responses."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ _HARD_LIMIT = 2
 
 
 class GuardedProtocol(H11Protocol):
-    """HTTP/1.1 on one connection, which is closed if the headers of a request do not arrive in time.
+    """HTTP/1.1 on one connection, which is closed if the client sends headers or receives a response too slowly.
 
     Attributes
     ----------
     header_seconds : float
         Time from the first byte of a request, or from the connection, to the end of the headers.
+    stall_seconds : float
+        Time within which a client must take what waits for it, some hundred kilobytes at most.
     """
 
     header_seconds = 10.0
-    _deadline: asyncio.TimerHandle | None = None
+    stall_seconds = 60.0
+    _header_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
 
     @classmethod
-    def with_deadline(cls, header_seconds: float) -> type[GuardedProtocol]:
-        """Return this class with another deadline."""
-        return type("GuardedProtocol", (cls,), {"header_seconds": header_seconds})
+    def with_deadlines(cls, header_seconds: float, stall_seconds: float) -> type[GuardedProtocol]:
+        """Return this class with other deadlines."""
+        return type("GuardedProtocol", (cls,), {"header_seconds": header_seconds, "stall_seconds": stall_seconds})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or close it if there are too many."""
@@ -33,30 +37,47 @@ class GuardedProtocol(H11Protocol):
         if self.limit_concurrency is not None and len(self.connections) > _HARD_LIMIT * self.limit_concurrency:
             transport.close()
             return
-        self._set_deadline()
+        self._expect_headers()
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes of a request."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
-            self._clear_deadline()
-        elif self._deadline is None and not self.transport.is_closing():
-            self._set_deadline()
+            self._stop_expecting_headers()
+        elif self._header_timer is None and not self.transport.is_closing():
+            self._expect_headers()
 
     def on_response_complete(self) -> None:
         """Wait for the next request on the connection."""
-        self._clear_deadline()
+        self._stop_expecting_headers()
         super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Wait until the client takes what was sent, or cut the client off."""
+        super().pause_writing()
+        if self._stall_timer is None:
+            self._stall_timer = self.loop.call_later(self.stall_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Send more."""
+        self._stop_stall_timer()
+        super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._clear_deadline()
+        self._stop_expecting_headers()
+        self._stop_stall_timer()
         super().connection_lost(exc)
 
-    def _set_deadline(self) -> None:
-        self._deadline = self.loop.call_later(self.header_seconds, self.timeout_keep_alive_handler)
+    def _expect_headers(self) -> None:
+        self._header_timer = self.loop.call_later(self.header_seconds, self.timeout_keep_alive_handler)
 
-    def _clear_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _stop_expecting_headers(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None

@@ -1,4 +1,4 @@
-"""ASGI middleware that refuses requests before a route sees them: unknown hosts, large and slow bodies, stalled clients."""
+"""ASGI middleware that refuses requests before a route sees them: unknown hosts, large headers, large and slow bodies."""
 
 from __future__ import annotations
 
@@ -112,30 +112,3 @@ class BodyGuard:
 
     def _limit(self, path: str) -> int:
         return next((size for start, size in self._larger.items() if path.startswith(start)), self._max_bytes)
-
-
-class StallGuard:
-    """Cuts off clients that stop receiving, so that they do not hold files and memory.
-
-    Parameters
-    ----------
-    app : ASGI application
-        The application to guard.
-    seconds : float
-        Time within which a client must take a block of the response.
-    """
-
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
-        self._app, self._seconds = app, seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def limited_send(message: Message) -> None:
-            async with asyncio.timeout(self._seconds):
-                await send(message)
-
-        await self._app(scope, receive, limited_send)

@@ -70,7 +70,10 @@ async def read_file(request: Request, _caller: Reader, key: Key, path: _FilePath
 async def _find(request: Request, key: str) -> ServedStore:
     index = service_of(request).stores
     store = index.known(key)
-    return store if store is not None else await anyio.to_thread.run_sync(index.find, key)
+    if store is None:
+        store = await anyio.to_thread.run_sync(index.find, key)
+    index.mark_used(store)
+    return store
 
 
 async def _open(store: ServedStore, key: str) -> ByteSource:

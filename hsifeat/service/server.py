@@ -45,7 +45,7 @@ def server_options(config: ServiceConfig, app: object) -> uvicorn.Config:
     """Return the options of uvicorn for a service."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application
-        http=GuardedProtocol.with_deadline(config.header_seconds),
+        http=GuardedProtocol.with_deadlines(config.header_seconds, config.stall_seconds),
         h11_max_incomplete_event_size=_HEADER_BYTES,
         ws="none",
         lifespan="on",
@@ -88,6 +88,7 @@ def bind(config: ServiceConfig) -> socket.socket:
 def address_of(service: Service, port: int) -> str:
     """Return the address at which a browser opens the service; with the token, if it is the only one."""
     config = service.config
-    host = "127.0.0.1" if config.is_loopback or not config.hosts else config.hosts[0]
+    host = config.host if config.is_loopback or not config.hosts else config.hosts[0]
+    host = f"[{host}]" if ":" in host else host
     base = f"{config.scheme}://{host}:{port}{config.root_path}"
     return f"{base}/login?token={service.tokens.token}" if isinstance(service.tokens, SingleToken) else f"{base}/"

@@ -24,6 +24,7 @@ _SCAN_SECONDS = 1.0
 _REMOTE_SCAN_SECONDS = 15.0
 _MAX_OPEN = 32
 _IDLE_SECONDS = 300.0
+_MARK_SECONDS = 60.0
 Version = tuple[int, ...]
 _log = logging.getLogger("hsifeat.service")
 
@@ -70,6 +71,7 @@ class StoreIndex:
         self._lock = threading.Lock()
         self._stores: dict[str, ServedStore] = {}
         self._keys: dict[str, tuple[Version, str]] = {}
+        self._marked: dict[str, float] = {}
         self._scanned = float("-inf")
         self._opened: dict[str, _Opened] = {}
         self._pause = _REMOTE_SCAN_SECONDS if cache and "://" in cache else _SCAN_SECONDS
@@ -109,7 +111,7 @@ class StoreIndex:
             opened = self._opened.get(store.key)
             if opened is not None and opened.version == version:
                 opened.used = time.monotonic()
-                catalogue.mark_used(store.location)
+                self.mark_used(store)
                 return opened.features
         features = open_features(store.location)
         # The planes of a store that is being written become complete without a change of its checksums.
@@ -117,6 +119,13 @@ class StoreIndex:
             with self._lock:
                 self._opened[store.key] = _Opened(features, version, time.monotonic())
         return features
+
+    def mark_used(self, store: ServedStore) -> None:
+        """Record the use of a store in the catalogue, at most once a minute, so that `cache gc` deletes others first."""
+        now = time.monotonic()
+        if now - self._marked.get(store.key, float("-inf")) > _MARK_SECONDS:
+            self._marked[store.key] = now
+            catalogue.mark_used(store.location)
 
     def _close_idle(self) -> None:
         """Forget features that nobody uses, so that their stores can be deleted."""

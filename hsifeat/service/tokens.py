@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hsifeat.errors import HsifeatError, allowed_names
@@ -189,10 +190,9 @@ class TokenFile:
             raise HsifeatError(f"no right {right!r}; {allowed_names(RIGHTS)}")
         token, now = new_token(), time.time()
         expires = None if days is None else now + days * 86400
-        self._save([
-            *self.entries(),
-            TokenEntry(name=name, right=right, sha256=digest_of_token(token), created=now, expires=expires),
-        ])  # fmt: skip
+        entry = TokenEntry(name=name, right=right, sha256=digest_of_token(token), created=now, expires=expires)
+        with self._lock():
+            self._save([*self.entries(), entry])
         return token
 
     def revoke(self, name: str) -> list[TokenEntry]:
@@ -203,12 +203,18 @@ class TokenFile:
         HsifeatError
             There is no such token.
         """
-        entries = self.entries()
-        revoked = [entry for entry in entries if name in {entry.name, entry.id}]
-        if not revoked:
-            raise HsifeatError(f"no token {name!r} in {self.path}; {allowed_names(entry.name for entry in entries)}")
-        self._save([entry for entry in entries if entry not in revoked])
+        with self._lock():
+            entries = self.entries()
+            revoked = [entry for entry in entries if name in {entry.name, entry.id}]
+            if not revoked:
+                known = allowed_names(entry.name for entry in entries)
+                raise HsifeatError(f"no token {name!r} in {self.path}; {known}")
+            self._save([entry for entry in entries if entry not in revoked])
         return revoked
+
+    def _lock(self) -> FileLock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path.with_name(f".{self.path.name}.lock"))
 
     def _save(self, entries: list[TokenEntry]) -> None:
         content = json.dumps({"tokens": [entry.model_dump(exclude_none=True) for entry in entries]}, indent=1)

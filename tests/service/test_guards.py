@@ -1,8 +1,10 @@
 """Attacks on paths, hosts, bodies, headers and logs."""
 
+import contextlib
 import json
 import logging
 import socket
+import time
 
 import pytest
 
@@ -128,6 +130,21 @@ def test_slow_bodies_and_headers_end(service, reader):
         "the connection is closed without an answer"
     )
     assert reader.get("/health").status_code == 200
+
+
+def test_a_client_that_takes_nothing_is_cut_off(service):
+    file = service.config.results_folder / "4444444444444444" / "large.npy"
+    file.parent.mkdir(parents=True)
+    with file.open("wb") as out:
+        out.truncate(50_000_000)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall(request(service, "/jobs/4444444444444444/files/large.npy"))
+        time.sleep(3)
+        received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while block := connection.recv(2**20):
+                received += len(block)
+    assert received < 50_000_000
 
 
 def test_a_truncated_body_harms_nobody(service, reader):
