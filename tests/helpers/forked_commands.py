@@ -30,6 +30,8 @@ class ForkedFunction:
 
     def __init__(self, function, *arguments):
         self._output = Path(mkdtemp())
+        for name in ("stdout", "stderr"):  # The process may be killed before it opens them.
+            (self._output / name).touch()
         environment = {**os.environ, "COLUMNS": "400"}
         self.process = _SERVER.Process(
             target=_run, args=(environment, str(Path.cwd()), self._output, function, arguments)

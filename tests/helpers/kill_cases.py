@@ -100,14 +100,14 @@ class KillCase:
 
 def count_steps(case: KillCase, place: Path) -> tuple[int, float]:
     """Run a command once without a kill, and return the number of its steps and its time in seconds."""
-    started = time.monotonic()
     with _prepared(case, place) as folder:
-        report = place / "steps"
+        report, started = place / "steps", time.monotonic()
         ended = ForkedCommand(*case.arguments(folder), patch=KillAtStep(None, str(report), case.tiny)).wait()
+        seconds = time.monotonic() - started
         assert ended.returncode == 0, ended.stderr
         faults = case.complete(folder) + leftovers(folder)
         assert not faults, faults
-        return int(report.read_text()), time.monotonic() - started
+        return int(report.read_text()), seconds
 
 
 def run_round(case: KillCase, place: Path, *, step: int | None = None, after_s: float = 0.0) -> tuple[bool, list[str]]:

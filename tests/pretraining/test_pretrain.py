@@ -10,13 +10,13 @@ from diffusers import DDPMPipeline, UNet2DModel
 
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.errors import BackboneError, HsifeatError, PretrainingError
+from hsifeat.errors import BackboneError, HsifeatError, PretrainingError, StoreError
 from hsifeat.pretraining.config import resolve_training
 from hsifeat.pretraining.network_specs import NETWORK_SPECS
 from hsifeat.runtime.events import Advanced, Note
 from hsifeat.scenes import Scene
 from tests.helpers.small import small_cube
-from tests.helpers.tiny_training import use_tiny
+from tests.helpers.tiny_training import tiny_scene, use_tiny
 
 SHIPPED = dict(NETWORK_SPECS)
 
@@ -88,6 +88,16 @@ def test_training_leaves_the_global_seed_alone(tmp_path):
     state = torch.random.get_rng_state()
     hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", steps=1)
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_full_disk_is_one_message_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    plain = torch.save
+    monkeypatch.setattr(torch, "save", lambda state, _: plain(state, "/dev/full"))
+    with pytest.raises(StoreError, match="the disk of .* is full; finished work is kept"):
+        hsifeat.pretrain(tiny_scene(), network="mtmsd", out=tmp_path / "m", steps=2)
+    monkeypatch.setattr(torch, "save", plain)
+    hsifeat.pretrain(tiny_scene(), network="mtmsd", out=tmp_path / "m", steps=2)
+    assert open_backbone(tmp_path / "m").identity()
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,16 @@ name the allowed drivers. Readers of vector files check the content before GDAL 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from hsifeat.errors import SceneError
+from hsifeat.errors import SceneError, error_summary
 from hsifeat.scenes.readers.external_sources import check_inside
 
 OPTIONS = {"GDAL_VRT_ENABLE_PYTHON": "NO", "VRT_VIRTUAL_OVERVIEWS": "NO", "GML_DOWNLOAD_SCHEMA": "NO"}
@@ -104,16 +106,42 @@ def check_vector_file(path: Path) -> None:
     ------
     SceneError
         The content has another format, such as a VRT or the description of a web service. The schema of a GML file lies
-        outside of its folder.
+        outside of its folder. The CRS of a GeoJSON file is a link.
     """
     header, magic = _header(path), _MAGIC.get(path.suffix.lower())
     is_text = path.suffix.lower() not in {".gpkg", ".shp", ".fgb"}
     if (magic and re.match(magic, header) is None) or (is_text and _SERVICES.search(header)):
         raise SceneError(f"{path} can't be read, it may be truncated: its content is not that of a {path.suffix} file")
+    if path.suffix.lower() in {".json", ".geojson"}:
+        _check_crs_links(path)
     for names in _SCHEMA_LOCATION.findall(header) if path.suffix.lower() == ".gml" else ():
         for name in names.decode("utf-8", "replace").split():
             if "://" not in name and not _is_below(path, name):
                 raise SceneError(f"{path} refers to {name} (its schema), and only files in its own folder are read")
+
+
+def _check_crs_links(path: Path) -> None:
+    """Refuse a GeoJSON file whose ``crs`` is a link, which GDAL would open over the network."""
+    content = path.read_bytes()
+    if re.search(rb"crs|\\u", content, re.IGNORECASE) is None:
+        return
+
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        for name, value in pairs:
+            facts = {key.lower(): str(fact).lower() for key, fact in value.items()} if isinstance(value, dict) else {}
+            if name.lower() == "crs" and facts.get("type") in {"link", "url"}:
+                raise SceneError(
+                    f"{path} refers to a description of its CRS elsewhere ({facts['type']}), which is not opened: replace its member crs, "
+                    "or convert it with ogr2ogr"
+                )
+        return dict(pairs)
+
+    try:
+        json.loads(content, object_pairs_hook=check)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, SceneError):
+            raise
+        raise SceneError(f"{path} can't be read, it may be truncated: {error_summary(error)}") from error
 
 
 @contextmanager

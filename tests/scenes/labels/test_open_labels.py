@@ -10,7 +10,7 @@ import rasterio.warp
 from rasterio import Affine
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Labels, open_labels, open_scene
+from hsifeat.scenes import Labels, Scene, open_labels, open_scene
 from hsifeat.scenes.labels import open_labels as open_labels_module
 from tests.helpers.georeferenced import blank_scene
 from tests.helpers.label_files import NORTH_UP, write_label_tif
@@ -167,3 +167,18 @@ def test_advice_fits_the_format(tmp_path):
         open_labels(tmp_path / "gt.npy")
     np.save(tmp_path / "gt.npy", np.array([[255, 2]], np.uint8))
     assert "replace it by 0" in " ".join(open_labels(tmp_path / "gt.npy").notes)
+
+
+@pytest.mark.parametrize("number", [2**31 - 1, 2**31, 2**32 - 1, 2**63])
+def test_class_numbers_fit_into_the_files_of_maps(tmp_path, number):
+    np.save(tmp_path / "gt.npy", np.array([[number, 2]], np.uint64))
+    (tmp_path / "gt.csv").write_text(f"row,col,class\n0,0,{number}\n")
+    scene = Scene("s", np.ones((1, 2, 3), np.float32))
+    for source in (tmp_path / "gt.npy", tmp_path / "gt.csv"):
+        if number <= np.iinfo(np.int32).max:
+            assert max(open_labels(source, scene).counts) == number
+        else:
+            with pytest.raises(
+                SceneError, match=f"up to 2147483647; found {number}|{number}; allowed are numbers up to 2147483647"
+            ):
+                open_labels(source, scene)

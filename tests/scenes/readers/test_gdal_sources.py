@@ -147,6 +147,26 @@ def test_the_schema_of_a_gml_file_is_not_downloaded(tmp_path, server):
     assert requests == [query]
 
 
+@pytest.mark.parametrize("kind", ["link", "URL", "name"])
+@pytest.mark.parametrize("member", ['"crs"', '"CRS"', '"\\u0063rs"'])
+def test_the_crs_of_a_geojson_file_is_not_downloaded(tmp_path, server, kind, member):
+    url, requests = server
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]]}
+    features = [{"type": "Feature", "properties": {"crop": "rye"}, "geometry": square}]
+    facts = {"href": f"{url}/srs", "type": "ogcwkt", "name": "EPSG:32632"}
+    document = {"type": "FeatureCollection", "crs": {"type": kind, "properties": facts}, "features": features}
+    (tmp_path / "x.geojson").write_text(json.dumps(document).replace('"crs"', member))
+    scene = Scene("s", np.ones((9, 9, 3), np.float32), georeference=Georeference("EPSG:32632", (1, 0, 0, 0, -1, 9)))
+    if kind == "name":
+        assert (read_vectors(tmp_path / "x.geojson", "", scene).classes == 1).all()
+    else:
+        with pytest.raises(SceneError, match=r"\((link|url)\), which is not opened"):
+            read_vectors(tmp_path / "x.geojson", "", scene)
+    assert requests == []
+    pyogrio.read_dataframe(tmp_path / "x.geojson")
+    assert bool(requests) == (kind != "name")
+
+
 @pytest.mark.parametrize("schema", ["../x.xsd", "/etc/passwd", "linked.xsd"])
 def test_the_schema_of_a_gml_file_lies_in_its_folder(tmp_path, schema):
     (tmp_path / "in").mkdir()
