@@ -12,12 +12,13 @@ from hsifeat.types import PlaneId
 PLANE = re.compile(r"planes/(t\d{4,9}/[\w.\-]+)/zarr\.json")
 PROGRESS = re.compile(r"progress/t\d{4,9}/[\w.\-]+/(zarr\.json|c/.+)")
 LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
-# All keys that hsifeat can write, including those of temporary files that interrupted writes leave.
+# All keys that hsifeat can write, including those of temporary files that interrupted writes leave. The first stores also have
+# groups of progress records.
 _ARRAY = r"(zarr\.json|c(/\d{1,9}){1,3})"
 _PLANE = r"(planes|progress)/t\d{4,9}/[\w.\-]+"
 _STORE_FILE = re.compile(
     r"(zarr|checksums)(\.copy)?\.json|timings\.json"
-    r"|(scene(/projection|/labels)?|pixels|planes(/t\d{4,9})?)/zarr\.json"
+    r"|(scene(/projection|/labels)?|pixels|(planes|progress)(/t\d{4,9})?)/zarr\.json"
     rf"|(scene/(cube|valid|projection/\w+|labels/[^/]+)|pixels/(rows|cols)|{_PLANE})/{_ARRAY}"
     r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|checksums|timings|\d+)\.[\w.\-]+\.part(ial)?"
 )
