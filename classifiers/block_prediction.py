@@ -5,8 +5,9 @@ Only the input table of one block is in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,14 @@ class PredictedBlock:
         return None if self.probabilities is None else self.probabilities.max(axis=1)
 
 
+class BlockPredictor(Protocol):
+    """Interface of objects that predict the blocks of a scene elsewhere; see `classifiers.block_workers.BlockWorkers`."""
+
+    def predict(self, windows: Iterable[Window], *, probabilities: bool) -> Iterator[PredictedBlock]:
+        """Predict the blocks at `windows`, and yield them in the same order."""
+        ...
+
+
 def predict_blocks(
     features: Features,
     head: Head,
@@ -60,6 +69,7 @@ def predict_blocks(
     probabilities: bool = False,
     within: NDArray[np.bool_] | None = None,
     block_px: int | None = None,
+    workers: BlockPredictor | None = None,
     listen: Listener = silent,
 ) -> Iterator[PredictedBlock]:
     """Predict a scene block by block.
@@ -76,9 +86,11 @@ def predict_blocks(
         Whether to compute class probabilities. The head must then be a `ProbabilisticHead`, and the predicted class is
         the most probable class, as in `Head.predict`.
     within : (rows, cols) bool array, optional
-        Pixels to predict. [default: all]
+        Pixels to predict; all if `workers` are used. [default: all]
     block_px : int, optional
         Side of a block in pixels. [default: 128, less for wide tables]
+    workers : BlockPredictor, optional
+        Predicts the blocks. [default: this process]
     listen : callable
         Callback for progress events, which count pixels.
 
@@ -93,19 +105,51 @@ def predict_blocks(
     HeadError
         If the head has no layout.
     """
-    layout = _layout_of(head)
     rows, cols, _ = features.shape
-    readable = readable_pixels(features, layout)
-    if within is not None:
-        readable = readable & within
+    places = list(windows(rows, cols, block_px or block_side_px(_layout_of(head))))
     listen(Started("map", rows * cols, "pixels"))
     done_px = 0
-    for window in windows(rows, cols, block_px or block_side_px(layout)):
-        pixels = np.nonzero(readable[window.slices])
-        yield _predict_block(features, head, layout, window, (pixels[0], pixels[1]), probabilities=probabilities)
-        done_px += window.rows * window.cols
+    if workers is None:
+        predictor = ScenePredictor(features, head, within)
+        blocks = (predictor.predict(window, probabilities=probabilities) for window in places)
+    else:
+        blocks = workers.predict(places, probabilities=probabilities)
+    for block in blocks:
+        yield block
+        done_px += block.window.rows * block.window.cols
         listen(Advanced("map", done_px))
     listen(Finished("map"))
+
+
+class ScenePredictor:
+    """Predicts single blocks of a scene.
+
+    Parameters
+    ----------
+    features : Features
+        Store of the scene.
+    head : Head
+        A fitted head that has a layout.
+    within : (rows, cols) bool array, optional
+        Pixels to predict. [default: all]
+    """
+
+    def __init__(self, features: Features, head: Head, within: NDArray[np.bool_] | None = None) -> None:
+        self._features, self._head, self._layout = features, head, _layout_of(head)
+        readable = readable_pixels(features, self._layout)
+        self._readable = readable if within is None else readable & within
+
+    def predict(self, window: Window, *, probabilities: bool) -> PredictedBlock:
+        """Predict the pixels of a block that have a value in every input column."""
+        head, (rows, cols) = self._head, np.nonzero(self._readable[window.slices])
+        if not len(rows):
+            empty = np.empty((0, len(head.classes_))) if probabilities else None
+            return PredictedBlock(window, (rows, cols), head.classes_[:0], empty)
+        X = read_columns(self._features, self._layout, rows + window.row, cols + window.col)
+        if probabilities and isinstance(head, ProbabilisticHead):
+            values = head.predict_proba(X)
+            return PredictedBlock(window, (rows, cols), head.classes_[values.argmax(axis=1)], values)
+        return PredictedBlock(window, (rows, cols), head.predict(X), None)
 
 
 def predict_classes(
@@ -115,6 +159,7 @@ def predict_classes(
     *,
     only: NDArray[np.bool_] | None = None,
     block_px: int | None = None,
+    workers: BlockPredictor | None = None,
     listen: Listener = silent,
 ) -> NDArray[np.integer]:
     """Predict the class of every pixel of a scene, or of some pixels.
@@ -133,6 +178,8 @@ def predict_classes(
         arbitrary classes. [default: all]
     block_px : int, optional
         Side of a block in pixels. [default: 128, less for wide tables]
+    workers : BlockPredictor, optional
+        Predicts the blocks; `only` then has no effect. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -150,10 +197,10 @@ def predict_classes(
     classes = np.zeros((rows, cols), _class_dtype(head))
     within = None if only is None else _reach(only, rule)
     if rule is None:
-        for block in predict_blocks(features, head, within=within, block_px=block_px, listen=listen):
+        for block in predict_blocks(features, head, within=within, block_px=block_px, workers=workers, listen=listen):
             classes[block.window.slices][block.pixels] = block.classes
         return classes
-    blocks = probability_blocks(features, head, rule, within=within, block_px=block_px, listen=listen)
+    blocks = probability_blocks(features, head, rule, within=within, block_px=block_px, workers=workers, listen=listen)
     for window, values in blocks:
         mapped = ~np.isnan(values[..., 0])
         classes[window.slices][mapped] = head.classes_[values[mapped].argmax(axis=1)]
@@ -167,6 +214,7 @@ def probability_blocks(
     *,
     within: NDArray[np.bool_] | None = None,
     block_px: int | None = None,
+    workers: BlockPredictor | None = None,
     listen: Listener = silent,
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Return the class probabilities of a scene block by block, optionally smoothed by `rule`.
@@ -183,6 +231,8 @@ def probability_blocks(
         Pixels to predict; the rule takes others for invalid. [default: all]
     block_px : int, optional
         Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
+    workers : BlockPredictor, optional
+        Predicts the blocks; `within` then has no effect. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -198,7 +248,10 @@ def probability_blocks(
         If the smoothing does not fit in memory. The check comes before the prediction.
     """
     rows, cols, _ = features.shape
-    blocks = _probability_blocks(features, head, within, block_px, listen)
+    predicted = predict_blocks(
+        features, head, probabilities=True, within=within, block_px=block_px, workers=workers, listen=listen
+    )
+    blocks = _probability_blocks(predicted, head)
     if rule is None:
         return blocks
     check_memory(rule, (rows, cols), len(head.classes_))
@@ -217,29 +270,8 @@ def block_side_px(layout: Layout, max_bytes: int | None = None) -> int:
     return side
 
 
-def _predict_block(
-    features: Features,
-    head: Head,
-    layout: Layout,
-    window: Window,
-    pixels: tuple[NDArray[np.intp], NDArray[np.intp]],
-    *,
-    probabilities: bool,
-) -> PredictedBlock:
-    if not len(pixels[0]):
-        empty = np.empty((0, len(head.classes_))) if probabilities else None
-        return PredictedBlock(window, pixels, head.classes_[:0], empty)
-    X = read_columns(features, layout, pixels[0] + window.row, pixels[1] + window.col)
-    if probabilities and isinstance(head, ProbabilisticHead):
-        values = head.predict_proba(X)
-        return PredictedBlock(window, pixels, head.classes_[values.argmax(axis=1)], values)
-    return PredictedBlock(window, pixels, head.predict(X), None)
-
-
-def _probability_blocks(
-    features: Features, head: Head, within: NDArray[np.bool_] | None, block_px: int | None, listen: Listener
-) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    for block in predict_blocks(features, head, probabilities=True, within=within, block_px=block_px, listen=listen):
+def _probability_blocks(blocks: Iterable[PredictedBlock], head: Head) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    for block in blocks:
         values = np.full((block.window.rows, block.window.cols, len(head.classes_)), np.nan, np.float32)
         if block.probabilities is None:  # votes of a head without probabilities
             values[block.pixels] = block.classes[:, None] == head.classes_

@@ -51,6 +51,8 @@ class Model:
         Provenance and scores, saved with the model.
     smooth : str or None
         Rule that smooths the class probabilities of a map, see `classifiers.parse_smoothing`; None for no smoothing.
+    folder : Path or None
+        Folder that the model was loaded from; None for a model that `fit_model` returned.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class Model:
     tuning: Tuning | None = None
     card: ModelCard | None = None
     smooth: str | None = None
+    folder: Path | None = None
 
     @property
     def layout(self) -> Layout:
@@ -224,6 +227,7 @@ def load_model(folder: Path) -> Model:
             tuning=None if tuning is None else Tuning.from_json(tuning),
             card=None if card is None else ModelCard.model_validate(card),
             smooth=_checked_smoothing(meta.get("smooth")),
+            folder=Path(folder),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise HeadError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.block_prediction import predict_classes, probability_blocks
+from classifiers.block_workers import BlockWorkers
 from classifiers.heads.base import Head, ProbabilisticHead
 from classifiers.heads.registry import head_class, head_names
 from classifiers.model import Model
@@ -17,6 +18,7 @@ from classifiers.smoothing import SmoothingRule, check_memory, parse_smoothing
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.executor import Executor
 from hsifeat.scenes.maps import check_map_fits, check_map_path, write_map, write_probabilities
 from hsifeat.types import Window
 
@@ -27,6 +29,7 @@ def predict_map(
     *,
     smooth: str | None = None,
     block_px: int | None = None,
+    executor: Executor | None = None,
     listen: Listener = silent,
 ) -> NDArray[np.integer]:
     """Predict the class of every pixel of a scene.
@@ -43,6 +46,8 @@ def predict_map(
         the rule of the model]
     block_px : int, optional
         Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
+    executor : Executor, optional
+        Predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -65,7 +70,10 @@ def predict_map(
     (75, 53)
     """
     head = _checked_head(features, model)
-    return predict_classes(features, head, smoothing_rule(model, smooth), block_px=block_px, listen=listen)
+    workers = _workers(features, model, executor)
+    return predict_classes(
+        features, head, smoothing_rule(model, smooth), block_px=block_px, workers=workers, listen=listen
+    )
 
 
 def predict_probabilities(
@@ -74,6 +82,7 @@ def predict_probabilities(
     *,
     smooth: str | None = None,
     block_px: int | None = None,
+    executor: Executor | None = None,
     listen: Listener = silent,
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Predict the probability of every class for every pixel of a scene, block by block.
@@ -90,6 +99,8 @@ def predict_probabilities(
         the rule of the model]
     block_px : int, optional
         Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
+    executor : Executor, optional
+        Predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -119,7 +130,10 @@ def predict_probabilities(
         raise HeadError(
             f"{type(head).__name__} has no class probabilities: fit a head that has them ({capable}), or map classes"
         )
-    return probability_blocks(features, head, smoothing_rule(model, smooth), block_px=block_px, listen=listen)
+    workers = _workers(features, model, executor)
+    return probability_blocks(
+        features, head, smoothing_rule(model, smooth), block_px=block_px, workers=workers, listen=listen
+    )
 
 
 def write_scene_map(
@@ -129,6 +143,7 @@ def write_scene_map(
     *,
     probabilities: bool = False,
     smooth: str | None = None,
+    executor: Executor | None = None,
     listen: Listener = silent,
 ) -> tuple[str, ...]:
     """Predict a whole scene and write the map to a file.
@@ -146,6 +161,9 @@ def write_scene_map(
     smooth : str, optional
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
+    executor : Executor, optional
+        Predicts the blocks, for example on a cluster; this process writes the file. The model must come from `load_model`.
+        [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -174,10 +192,10 @@ def write_scene_map(
         check_memory(rule, (rows, cols), len(model.head.classes_))
     check_map_fits(out, (rows, cols), model.legend, probabilities=probabilities)
     if probabilities:
-        blocks = predict_probabilities(features, model, smooth=smooth, listen=listen)
+        blocks = predict_probabilities(features, model, smooth=smooth, executor=executor, listen=listen)
         notes = write_probabilities(out, blocks, (rows, cols), model.legend, features.georeference)
     else:
-        classes = predict_map(features, model, smooth=smooth, listen=listen)
+        classes = predict_map(features, model, smooth=smooth, executor=executor, listen=listen)
         notes = write_map(out, classes, model.legend, features.georeference)
     mapped = int(np.count_nonzero(readable_pixels(features, model.layout)))
     if mapped < np.count_nonzero(features.valid):
@@ -205,3 +223,13 @@ def _checked_head(features: Features, model: Model | Head) -> Head:
         return model
     model.check_store(features)
     return model.head
+
+
+def _workers(features: Features, model: Model | Head, executor: Executor | None) -> BlockWorkers | None:
+    if executor is None:
+        return None
+    if isinstance(model, Head):
+        raise HeadError(
+            "an executor loads the model in each of its workers: save it, and predict with load_model(folder)"
+        )
+    return BlockWorkers(executor, features, model)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hsifeat.errors import StoreError as StoreError
     from hsifeat.extraction.config import ExtractionConfig as ExtractionConfig
     from hsifeat.extraction.extract import extract as extract
+    from hsifeat.extraction.extract_scenes import extract_scenes as extract_scenes
     from hsifeat.extraction.prepare import prepare as prepare
     from hsifeat.extraction.run import run as run
     from hsifeat.features.export import export_features as export_features
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from hsifeat.pretraining.pretrain import pretrain as pretrain
     from hsifeat.projection.fit import fit_projection as fit_projection
     from hsifeat.projection.projection import Projection as Projection
+    from hsifeat.runtime.dask_executor import dask_executor as dask_executor
     from hsifeat.runtime.events import Advanced as Advanced
     from hsifeat.runtime.events import Finished as Finished
     from hsifeat.runtime.events import Note as Note
@@ -88,13 +90,15 @@ _MODULES = {
     "StoreError": "hsifeat.errors",
     "Window": "hsifeat.types",
     "compare": "classifiers.comparison.compare",
+    "dask_executor": "hsifeat.runtime.dask_executor",
     "export_features": "hsifeat.features.export",
     "extract": "hsifeat.extraction.extract",
+    "extract_scenes": "hsifeat.extraction.extract_scenes",
     "fit_model": "classifiers.fit",
     "fit_projection": "hsifeat.projection.fit",
     "head_names": "classifiers.heads.registry",
-    "local_executor": "hsifeat.runtime.local",
     "load_model": "classifiers.model",
+    "local_executor": "hsifeat.runtime.local",
     "make_head": "classifiers.heads.registry",
     "open_backbone": "hsifeat.backbones.open_backbone",
     "open_features": "hsifeat.features.open_features",
@@ -137,8 +141,10 @@ __all__ = [
     "Window",
     "__version__",
     "compare",
+    "dask_executor",
     "export_features",
     "extract",
+    "extract_scenes",
     "fit_model",
     "fit_projection",
     "head_names",

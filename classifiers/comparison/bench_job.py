@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from hsifeat.features.features import Features, PlaneLike
 from hsifeat.runtime.events import Listener
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.local import local_executor
+from hsifeat.runtime.worker import check_folder
 from hsifeat.scenes import Labels
 
 
@@ -113,7 +115,9 @@ class BenchOutcome:
     changes: tuple[EntryChange, ...]
 
 
-def run_bench(job: BenchJob, out: Path, jobs: int | None, listen: Listener) -> BenchOutcome:
+def run_bench(
+    job: BenchJob, out: Path, jobs: int | None, listen: Listener, executor: Executor | None = None
+) -> BenchOutcome:
     """Fit and score all entries, and compute the statistics of their scores.
 
     Parameters
@@ -126,16 +130,21 @@ def run_bench(job: BenchJob, out: Path, jobs: int | None, listen: Listener) -> B
         Number of worker processes, see `local_executor`.
     listen : callable
         Receives progress events.
+    executor : Executor, optional
+        Runs the fits instead of processes on this machine.
 
     Raises
     ------
     HsifeatError
         A head can't be fitted. Another benchmark is running in the same folder.
     """
-    with open_workdir(out) as (run_records, folder):
+    # An absolute path, because a worker of an executor may have another working folder.
+    with open_workdir(out.absolute()) as (run_records, folder):
         tables = _write_tables(job, folder)
+        if executor is not None:
+            executor.check_workers(check_folder, str(folder))
         memory_bytes = max(table.fit_bytes(job.draws.values()) for table in tables.values())
-        with local_executor(jobs, memory_bytes, listen=listen) as pool:
+        with nullcontext(executor) if executor else local_executor(jobs, memory_bytes, listen=listen) as pool:
             runner = BenchRunner(
                 job.stores, tables, job.labels, run_records, pool, listen, job.plan.params, job.smoothing
             )

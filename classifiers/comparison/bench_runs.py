@@ -169,7 +169,7 @@ class BenchRunner:
         # A learning curve, which needs no maps, needs no smoothed scores either.
         mapped = scenes and seed == 0
         rule = self.rule if scenes else None
-        locations = tuple(str(one.store.location) for one in single_stores(features))
+        locations = tuple(one.store.location.identity for one in single_stores(features))
         return RunTask(
             entry=entry,
             split=split,

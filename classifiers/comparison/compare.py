@@ -32,6 +32,7 @@ from classifiers.table import check_classes, select_labels
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.runtime.executor import Executor
 from hsifeat.scenes.colours import false_colour
 
 
@@ -51,6 +52,7 @@ def compare(
     smooth: str | None = None,
     sweep: bool = True,
     jobs: int | None = 1,
+    executor: Executor | None = None,
     out: str | Path = "report",
     baseline: str | Path | None = None,
     command: str = "",
@@ -102,6 +104,9 @@ def compare(
     jobs : int, optional
         Number of worker processes. None uses as many as cores and memory allow. Results are bit-identical for any number. A
         script that sets more than one needs ``if __name__ == "__main__":``.
+    executor : Executor, optional
+        Runs the fits, for example on a cluster. Its workers must see the stores and the folder `out`. [default: `jobs`
+        processes on this machine]
     out : str or Path
         Folder of the report. Its subfolder ``record`` stores finished runs, which are not repeated.
     baseline : str or Path, optional
@@ -173,7 +178,7 @@ def compare(
 
     results = find_report(folder, inputs)
     if results is None:
-        outcome = run_bench(make_job(), folder, jobs, listen)
+        outcome = run_bench(make_job(), folder, jobs, listen, executor)
         results = _results(make_job(), outcome, scene, summaries, provenance)
     else:
         listen(Note(f"the report in {folder} is of these options, stores and recorded runs: its results are read"))

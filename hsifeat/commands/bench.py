@@ -13,7 +13,7 @@ import typer
 from classifiers.comparison.config import SPLITS, BenchConfig
 from hsifeat.commands.config_options import with_options
 from hsifeat.commands.option_types import value_of
-from hsifeat.commands.shared_options import Jobs, Stores
+from hsifeat.commands.shared_options import Dask, Jobs, Stores
 
 if TYPE_CHECKING:
     from classifiers.comparison.results.model import BenchResults
@@ -35,6 +35,7 @@ def bench(
         ),
     ] = None,
     jobs: Jobs = None,
+    dask: Dask = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Compare heads (classifiers) and input sets on cached features, and write a report.
@@ -47,6 +48,8 @@ def bench(
 
     With other parameters of heads: `hsifeat bench ip.zarr --heads lda,svm --set lda.plane_components=20 --set svm.C=1`
 
+    On a cluster, whose workers see the stores and the folder of the report: `hsifeat bench ip.zarr --dask tcp://10.0.0.1:8786`
+
     To test whether new features changed the scores: `hsifeat bench new.zarr --compare report/results.json --out new-report`
     """
     from classifiers.comparison.compare import compare as run
@@ -55,16 +58,18 @@ def bench(
     from classifiers.splits import separate_splits
     from hsifeat.commands import terminal
     from hsifeat.commands.context_store import open_with_context
+    from hsifeat.commands.executors import open_executor
 
     config = BenchConfig.from_options(
         {**options, "splits": separate_splits(splits), "params": _head_params(set_ or ()) or None}
     )
-    with terminal.progress() as listen:
+    with terminal.progress() as listen, open_executor(dask, listen) as executor:
         inputs = config.inputs if "inputs" in options else ()
         comparison = run(
             open_with_context(stores, inputs, listen),
             **{name: getattr(config, name) for name in BenchConfig.model_fields},
             jobs=jobs,
+            executor=executor,
             out=out,
             baseline=compare,
             command=shlex.join(["hsifeat", *sys.argv[1:]]),

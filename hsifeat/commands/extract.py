@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hsifeat.commands.config_options import with_options
-from hsifeat.commands.scene_options import with_scene
-from hsifeat.commands.shared_options import Device
+from hsifeat.commands.scene_options import SceneArguments, with_scene_arguments
+from hsifeat.commands.shared_options import Dask, Device
 from hsifeat.extraction.config import ExtractionConfig
 
 if TYPE_CHECKING:
+    from hsifeat.extraction.extract_scenes import SceneOutcome
     from hsifeat.extraction.job import RemainingWork
-    from hsifeat.scenes import Scene
 
 
-@with_scene
+@with_scene_arguments
 @with_options(ExtractionConfig)
 def extract(
-    scene: Scene,
+    scene: SceneArguments,
     options: dict[str, Any],
     preset: Annotated[
         str | None,
@@ -37,18 +38,23 @@ def extract(
         str | None,
         typer.Option(
             metavar="STORE",
-            help="Store to write: a path or an s3://… address. [default: a store in the cache folder, named by its content]",
+            help="Store to write: a path or an s3://… address; the folder of the stores for several scenes. [default: stores in the "
+            "cache folder, named by their content]",
         ),
     ] = None,
     device: Device = "auto",
+    dask: Dask = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show planes, forward passes, bytes and estimated time, and write nothing."),
     ] = False,
 ) -> None:
-    """Compute the diffusion features of a scene and store them.
+    """Compute the diffusion features of scenes and store them.
 
     A store contains one plane for each timestep and layer. Planes that the store already has are not computed again.
+
+    Several scenes in one call have a store each. A scene that fails does not end the others, and the exit status is then 1.
+    A scene of several files is a folder, a VRT or a list of files `@FILE`.
 
     With the backbone in the package: `hsifeat extract indian-pines`
 
@@ -60,23 +66,57 @@ def extract(
 
     Only a window around each labelled pixel, as in MTMSD: `hsifeat extract indian-pines --backbone backbone --pixels ground-truth --tile 48`
 
+    Many scenes: `hsifeat extract scenes/*.mat --out stores`
+
+    In four processes of this machine, or on a cluster: `hsifeat extract indian-pines --dask local:4`
+
     As in a paper: `hsifeat extract augsburg --preset geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """
     from hsifeat.commands import terminal
+    from hsifeat.commands.executors import open_executor
+    from hsifeat.extraction.extract_scenes import extract_opened, store_path
     from hsifeat.extraction.prepare import prepare
     from hsifeat.extraction.resolve import resolve_config
     from hsifeat.extraction.run import run
 
+    scenes = scene.separate()
+    many = len(scenes) > 1
     with terminal.progress() as listen:
         config = resolve_config(options, preset=preset, like=like)
-        job = prepare(scene, config, out=out, device=device, listen=listen)
-        store = None if dry_run else run(job, listen=listen)
-    if store is None:
-        work = job.remaining(job.find_store())
-        _show_work(work)
-        work.check_disk()
+        jobs = [
+            prepare(opener(), config, out=store_path(out, name) if many else out, device=device, listen=listen)
+            for name, opener in (scenes.items() if dry_run or not many else ())
+        ]
+        if not dry_run:
+            with open_executor(dask, listen) as executor:
+                if many:
+                    outcomes = extract_opened(scenes, config, out=out, device=device, executor=executor, listen=listen)
+                else:
+                    store = run(jobs[0], executor=executor, listen=listen)
+    if dry_run:
+        works = [job.remaining(job.find_store()) for job in jobs]
+        for work in works:
+            _show_work(work)
+            work.check_disk()
+    elif many:
+        _show_outcomes(outcomes)
     else:
         terminal.say(f"store: {store.location}")
+
+
+def _show_outcomes(outcomes: Sequence[SceneOutcome]) -> None:
+    """Print a line for each scene, the failed ones last, and exit with status 1 if there are any."""
+    from hsifeat.commands import terminal
+
+    failed = [outcome for outcome in outcomes if outcome.store is None]
+    for outcome in outcomes:
+        if outcome.store is not None:
+            terminal.say(f"{'complete before' if outcome.existed else 'store'}: {outcome.store.location}")
+    for outcome in failed:
+        terminal.complain(f"{outcome.name}: {outcome.error}")
+    if failed:
+        terminal.note(f"{len(failed)} of {len(outcomes)} scenes failed; the same command goes on with them")
+        raise typer.Exit(1)
 
 
 def _show_work(work: RemainingWork) -> None:

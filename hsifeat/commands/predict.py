@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hsifeat.commands.shared_options import SMOOTHING, Stores
+from hsifeat.commands.shared_options import SMOOTHING, Dask, Stores
 
 
 def predict(
@@ -24,23 +24,29 @@ def predict(
             metavar="RULE", help=f"{SMOOTHING}, or none to turn smoothing off. [default: the rule of the model]"
         ),
     ] = None,
+    dask: Dask = None,
 ) -> None:
     """Classify all pixels of a scene with a trained head, and write a map.
 
     Example: `hsifeat predict film-model ip.zarr --out map.tif`
 
     With another smoothing than at fitting: `hsifeat predict film-model ip.zarr --smooth guided:4 --out map.tif`
+
+    On a cluster: `hsifeat predict film-model ip.zarr --out map.tif --dask tcp://10.0.0.1:8786`
     """
     from classifiers.model import load_model
     from classifiers.predict import write_scene_map
     from hsifeat.commands import terminal
+    from hsifeat.commands.executors import open_executor
     from hsifeat.features.stack import open_stack
     from hsifeat.scenes.maps import check_map_path
 
     check_map_path(out, probabilities=probabilities)
     loaded, features = load_model(model), open_stack(stores)
-    with terminal.progress() as listen:
-        notes = write_scene_map(features, loaded, out, probabilities=probabilities, smooth=smooth, listen=listen)
+    with terminal.progress() as listen, open_executor(dask, listen) as executor:
+        notes = write_scene_map(
+            features, loaded, out, probabilities=probabilities, smooth=smooth, executor=executor, listen=listen
+        )
     for line in [] if loaded.card is None else loaded.card.describe():
         terminal.say(line)
     for note in notes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -99,6 +100,30 @@ class SceneArguments:
     paths: list[str]
     options: dict[str, Any]
 
+    def separate(self) -> dict[str, Callable[[], Scene]]:
+        """Return functions that open one scene per argument, by name of the scene.
+
+        A text file ``@FILE`` lists the files of one scene, one path per line.
+
+        Raises
+        ------
+        typer.BadParameter
+            Two scenes have the same name, or an option applies to a single scene only.
+        """
+        from hsifeat.extraction.extract_scenes import scene_name
+
+        if len(self.paths) > 1 and (single := {"labels", "companion"}.intersection(self._options_set())):
+            raise typer.BadParameter(f"--{single.pop()} applies to one scene: extract the scenes in separate calls")
+        scenes: dict[str, Callable[[], Scene]] = {}
+        for path in self.paths:
+            name = scene_name(path.removeprefix("@"))
+            if name in scenes:
+                raise typer.BadParameter(
+                    f"two scenes are named {name!r}, and their stores too: extract them in separate calls"
+                )
+            scenes[name] = SceneArguments(_listed_files(path), self.options).open
+        return scenes
+
     def open(self) -> Scene:
         """Open the scene."""
         from hsifeat.scenes import open_scene
@@ -136,6 +161,14 @@ class SceneArguments:
 
     def _options_set(self) -> list[str]:
         return [name for name, value in self.options.items() if value != _SCENE_OPTIONS[name][1]]
+
+
+def _listed_files(path: str) -> list[str]:
+    """Return the paths in a list of files ``@FILE``, relative to the folder of the list; another path is returned as it is."""
+    if not path.startswith("@"):
+        return [path]
+    file = Path(path[1:])
+    return [str(file.parent / line.strip()) for line in file.read_text().splitlines() if line.strip()]
 
 
 def with_scene(command: Callable[..., None]) -> Callable[..., None]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+# Number of progress bars from which those of finished tasks are hidden.
+_MAX_BARS = 8
 # Width in columns of output that is redirected to a file or a program.
 _FILE_WIDTH = 160
 
@@ -64,6 +66,9 @@ def progress() -> Iterator[Listener]:
             match event:
                 case Started():
                     name = printable(event.task)
+                    finished = [task for task in bars.tasks if task.finished and task.visible]
+                    if finished and sum(task.visible for task in bars.tasks) >= _MAX_BARS:
+                        bars.update(finished[0].id, visible=False)
                     task_ids[event.task] = bars.add_task(name, total=event.total, unit=event.unit, detail="")
                     bars.update(task_ids[event.task], completed=event.done)
                 case Advanced():

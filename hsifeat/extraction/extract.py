@@ -125,8 +125,8 @@ def extract(
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     executor : Executor, optional
-        Runs the steps of the extraction, for example in several processes with `local_executor`. [default: one step after
-        the other in this process]
+        Runs the units (blocks) of the scene, for example in several processes with `local_executor`, or on a cluster with
+        `dask_executor`. [default: this process computes them]
     listen : callable
         Receives progress events.
 

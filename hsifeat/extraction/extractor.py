@@ -17,8 +17,6 @@ from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.writer import BackgroundWriter
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
-from hsifeat.runtime.executor import Executor
-from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout
 from hsifeat.store.store import Store
@@ -103,15 +101,8 @@ class Extractor(ABC):
         """Plan the steps that compute missing planes; see `make_plan`."""
         return make_plan(self.count_tiles, layout, planes, self.passes, done)
 
-    def run(
-        self,
-        plan: Plan,
-        store: Store,
-        listen: Listener,
-        executor: Executor | None = None,
-        compute: Callable[[Step], StepResult] | None = None,
-    ) -> None:
-        """Compute all steps of a plan, and write their features to a store.
+    def run(self, plan: Plan, store: Store, listen: Listener, *, task: str = "extract") -> None:
+        """Compute all steps of a plan in this process, and write their features to a store.
 
         A background thread writes completed steps while the next ones are computed. An error or interrupt ends the run
         after all completed steps are written.
@@ -121,28 +112,23 @@ class Extractor(ABC):
         plan : Plan
             Steps to compute.
         store : Store
-            Store that is open for writing.
+            Store that is open for writing and has the planes.
         listen : callable
             Receives progress events.
-        executor : Executor, optional
-            Runs the steps. [default: one step after the other in this process]
-        compute : callable, optional
-            Function that computes a step in a worker of the executor. [default: the function of `step_computer`, after the
-            backbone is moved to the device]
+        task : str
+            Name of the task in progress events.
         """
         progress = plan.total_passes - plan.passes
-        listen(Started("extract", plan.total_passes, "tiles", progress))
-        if compute is None:
-            self.source.to(self.device)
-            compute = self.step_computer()
-        for plane in plan.planes:
-            store.add_plane(plane)
+        listen(Started(task, plan.total_passes, "tiles", progress))
+        self.source.to(self.device)
+        compute = self.step_computer()
         with BackgroundWriter(store) as writer:
-            for step, result in (executor or InlineExecutor()).run(compute, plan.steps):
+            for step in plan.steps:
+                result = compute(step)
                 writer.write(step.unit, result.blocks, result.timings)
                 progress += plan.unit_tiles[step.unit] * step.passes
-                listen(Advanced("extract", progress, f"t = {step.t}"))
-        listen(Finished("extract"))
+                listen(Advanced(task, progress, f"t = {step.t}"))
+        listen(Finished(task))
 
 
 def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) -> NDArray[np.generic]:

@@ -48,9 +48,12 @@ class Job(Prepared):
     ----------
     location : Location
         Location of the store, which may not exist yet.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``, as requested. Each worker of an executor resolves ``auto`` for its own machine.
     """
 
     location: Location
+    device: str = "auto"
 
     def find_store(self, *, writable: bool = False) -> Store | None:
         """Open the store of the extraction; return None if the store does not exist.

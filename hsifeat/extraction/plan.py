@@ -128,23 +128,36 @@ def make_plan(
     """
     timesteps = sorted({plane.id.t for plane in planes})
     complete = {plane.id: done(plane.id) for plane in planes} if done else {}
-
-    def steps() -> Iterator[Step]:
-        for unit in layout.units:
-            previous = None
-            for t in timesteps:
-                missing = tuple(
-                    plane for plane in planes if plane.id.t == t and not (complete and complete[plane.id][unit.index])
-                )
-                if missing:
-                    yield Step(unit, t, missing, passes(t, previous))
-                    previous = t
-
+    missing = {
+        unit: [plane for plane in planes if not (complete and complete[plane.id][unit.index])] for unit in layout.units
+    }
     return Plan(
         planes=tuple(planes),
-        steps=tuple(steps()),
+        steps=tuple(step for unit, lacking in missing.items() for step in unit_steps(unit, lacking, passes)),
         layout=layout,
         tiles=count_tiles(layout.extent),
         unit_tiles={unit: count_tiles(unit.window) for unit in layout.units},
         passes_per_tile=sum(passes(t, previous) for previous, t in pairwise([None, *timesteps]) if t is not None),
     )
+
+
+def unit_steps(unit: Unit, missing: Sequence[PlaneSpec], passes: Callable[[int, int | None], int]) -> Iterator[Step]:
+    """Yield the steps that compute one unit, in the order of timesteps.
+
+    Parameters
+    ----------
+    unit : Unit
+        The unit.
+    missing : sequence of PlaneSpec
+        Planes in which the unit is missing.
+    passes : callable
+        Function that returns the number of forward passes per tile, see `make_plan`.
+
+    Yields
+    ------
+    Step
+    """
+    previous = None
+    for t in sorted({plane.id.t for plane in missing}):
+        yield Step(unit, t, tuple(plane for plane in missing if plane.id.t == t), passes(t, previous))
+        previous = t

@@ -27,6 +27,7 @@ def prepare(
     *,
     out: str | Path | Location | None = None,
     device: str = "auto",
+    source: FeatureSource | None = None,
     listen: Listener = silent,
 ) -> Job:
     """Prepare an extraction without writing anything.
@@ -41,6 +42,8 @@ def prepare(
         Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone and the key]
     device : str
         ``auto``, ``cpu`` or ``cuda``.
+    source : FeatureSource, optional
+        The backbone of `config`, if it is open already. [default: it is opened]
     listen : callable
         Receives progress events when timesteps are chosen automatically (``auto:N``).
 
@@ -67,14 +70,14 @@ def prepare(
     config = config or ExtractionConfig()
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
-    backbone: Any = _backbone(config)
+    backbone: Any = _backbone(config) if source is None else source
     if isinstance(backbone, ContextBackbone):
         prepared = prepare_context(scene, backbone, config, device=device)
     else:
         check_backbone(backbone, "the backbone")
         prepared = prepare_diffusion(scene, backbone, config, device=device, listen=listen)
     location = as_location(_default_path(scene, prepared) if out is None else out)
-    return Job(prepared.config, prepared.extractor, prepared.planes, prepared.recipe, location)
+    return Job(prepared.config, prepared.extractor, prepared.planes, prepared.recipe, location, device)
 
 
 def _backbone(config: ExtractionConfig) -> FeatureSource:

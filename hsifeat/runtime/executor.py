@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
+from hsifeat.errors import HsifeatError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -26,8 +28,16 @@ class Executor(Protocol):
     [(-2, 2), (1, 1)]
     """
 
-    def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        *,
+        failed: Callable[[Task, HsifeatError], None] | None = None,
+    ) -> Iterator[tuple[Task, Result]]:
         """Run a function on tasks, and yield each task with its result, in the order of completion.
+
+        Tasks are taken from the iterable as workers become free.
 
         Parameters
         ----------
@@ -35,6 +45,9 @@ class Executor(Protocol):
             Function that computes the result of one task. Other processes must be able to import this function.
         tasks : iterable
             The tasks.
+        failed : callable, optional
+            Receives each task that fails with a `HsifeatError`, and the error. The other tasks go on. [default: the first
+            error is raised]
 
         Yields
         ------
@@ -44,5 +57,22 @@ class Executor(Protocol):
         ------
         Exception
             The error of a task that fails.
+        """
+        ...
+
+    def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
+        """Run a function once on every machine, or in every worker, before the work starts.
+
+        Parameters
+        ----------
+        function : callable
+            Function that raises an error if a worker can't do the work.
+        task : object
+            Argument of the function.
+
+        Raises
+        ------
+        Exception
+            The error of a worker.
         """
         ...

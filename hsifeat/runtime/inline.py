@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from hsifeat.errors import HsifeatError
 from hsifeat.runtime.executor import Result, Task
 
 
 class InlineExecutor:
     """An executor that runs tasks in order, in this process and thread. A task runs when the caller takes its result."""
 
-    def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        *,
+        failed: Callable[[Task, HsifeatError], None] | None = None,
+    ) -> Iterator[tuple[Task, Result]]:
         """Run a function on tasks, and yield each task with its result, in the order of the tasks."""
         for task in tasks:
-            yield task, function(task)
+            try:
+                result = function(task)
+            except HsifeatError as error:
+                if failed is None:
+                    raise
+                failed(task, error)
+            else:
+                yield task, result
+
+    def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
+        """Run a function once, in this process."""
+        function(task)

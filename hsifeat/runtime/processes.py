@@ -43,7 +43,13 @@ class ProcessExecutor:
         self._receiver, self._sender = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(workers, context, _start_worker, (self._receiver,))
 
-    def run(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        *,
+        failed: Callable[[Task, HsifeatError], None] | None = None,
+    ) -> Iterator[tuple[Task, Result]]:
         """Run a function on tasks, and yield each task with its result, in the order of completion.
 
         At most two tasks per worker are submitted before the caller takes their results.
@@ -54,6 +60,8 @@ class ProcessExecutor:
             Function that computes the result of one task. Workers must be able to import this function.
         tasks : iterable
             Values that can be pickled.
+        failed : callable, optional
+            Receives each task that fails with a `HsifeatError`, and the error. [default: the first error is raised]
 
         Yields
         ------
@@ -73,12 +81,22 @@ class ProcessExecutor:
                 if not pending:
                     return
                 future = next(iter(wait(pending, return_when=FIRST_COMPLETED).done))
-                yield pending.pop(future), future.result()
+                task = pending.pop(future)
+                error = future.exception()
+                if failed is not None and isinstance(error, HsifeatError):
+                    failed(task, error)
+                else:
+                    yield task, future.result()
         except BrokenProcessPool as error:
             raise HsifeatError(
                 "a worker process died, perhaps because memory ran out; finished results are kept: run the command again "
                 "with fewer workers (--jobs 1 starts none)"
             ) from error
+
+    def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
+        """Run a function once, in one of the processes."""
+        for _ in self.run(function, [task]):
+            pass
 
     def close(self) -> None:
         """Wait until the submitted tasks have ended, and stop the workers."""

@@ -19,7 +19,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import WrapperStore
 
 from hsifeat.errors import StoreError, shell_command
-from hsifeat.store import timings
+from hsifeat.store import timings, write_token
 from hsifeat.store.keys import PROGRESS, is_checksum_key
 from hsifeat.store.layout import DIGEST_BYTES
 from hsifeat.store.shard_tags import TAG_BYTES, shard_tags, split_tags
@@ -40,13 +40,13 @@ RECORDS = "/c"
 def has_checksum(key: str) -> bool:
     """Return whether ``checksums.json`` lists a file.
 
-    ``checksums.json`` does not list itself, its copy, the copy of the manifest, the timings, shards or progress records.
-    It lists all other files.
+    ``checksums.json`` does not list itself, its copy, the copy of the manifest, the timings, the write token, shards or progress
+    records. It lists all other files.
 
     >>> has_checksum("planes/t0050/mid_block/zarr.json"), has_checksum("planes/t0050/mid_block/c/0/1/0")
     (True, False)
     """
-    return key not in {FILE, *COPY_OF.values(), timings.FILE} and not (
+    return key not in {FILE, *COPY_OF.values(), timings.FILE, write_token.FILE} and not (
         key.startswith(("planes/", "progress/")) and "/c/" in key
     )
 
@@ -222,26 +222,13 @@ def _matches(content: Buffer | None, expected: str | None, *, whole: bool) -> bo
 
 
 class ChecksumWriter(ChecksumReader):
-    """A writable `ChecksumReader` that records the checksum of each file when it writes the file.
-
-    Attributes
-    ----------
-    written_shards : dict of str to Buffer
-        Maps the key of a written shard to the content of the shard. An entry is removed when the tags of the shard are
-        recorded; see `hsifeat.store.shard_tags`.
-    """
-
-    def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
-        super().__init__(store, location, checksums)
-        self.written_shards: dict[str, Buffer] = {}
+    """A writable `ChecksumReader` that records the checksum of each file when it writes the file."""
 
     async def set(self, key: str, value: Buffer, *arguments: Any) -> None:
         """Write a file and record its checksum."""
         await super().set(key, value, *arguments)
         if has_checksum(key):
             self.checksums[key] = checksum(value.to_bytes())
-        elif key.startswith("planes/"):
-            self.written_shards[key] = value
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a file unless it exists and has a checksum.

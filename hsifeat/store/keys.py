@@ -17,10 +17,10 @@ LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
 _ARRAY = r"(zarr\.json|c(/\d{1,9}){1,3})"
 _PLANE = r"(planes|progress)/t\d{4,9}/[\w.\-]+"
 _STORE_FILE = re.compile(
-    r"(zarr|checksums)(\.copy)?\.json|timings\.json"
+    r"(zarr|checksums)(\.copy)?\.json|timings\.json|writer\.token"
     r"|(scene(/projection|/labels)?|pixels|(planes|progress)(/t\d{4,9})?)/zarr\.json"
     rf"|(scene/(cube|valid|projection/\w+|labels/[^/]+)|pixels/(rows|cols)|{_PLANE})/{_ARRAY}"
-    r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|checksums|timings|\d+)\.[\w.\-]+\.part(ial)?"
+    r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|checksums|timings|writer|\d+)\.[\w.\-]+\.part(ial)?"
 )
 
 

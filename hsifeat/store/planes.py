@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from hsifeat.store.layout import (
     plane_options,
     progress_options,
 )
-from hsifeat.store.progress import ProgressRecords
+from hsifeat.store.progress import ProgressRecords, digest_of
+from hsifeat.store.shard_tags import shard_tags
 from hsifeat.store.store_files import StoreFiles
 from hsifeat.types import PlaneId, Window, as_int
 
@@ -42,6 +44,7 @@ class Planes:
 
     def __init__(self, files: StoreFiles, layout: PlaneLayout, progress: ProgressRecords) -> None:
         self._files, self._layout, self._progress = files, layout, progress
+        self._copies: dict[PlaneId, tuple[dict[str, Any], zarr.Array[Any]]] = {}
 
     def specs(self) -> list[PlaneSpec]:
         """List all complete and unfinished planes, sorted by timestep and then from coarse to fine.
@@ -96,6 +99,7 @@ class Planes:
         with self._files.location.error_context():
             self._create_arrays(self._files.group, plane)
             self._files.save_checksums()
+        self._copies.pop(plane.id, None)
         for path in paths:
             self._files.forget_array(path)
 
@@ -109,6 +113,7 @@ class Planes:
             self._files.checksums.pop(f"progress/{plane.id.path}{checksum_file.RECORDS}", None)
             self._create_arrays(self._files.group, plane)
             self._files.save_checksums()
+        self._copies.pop(plane.id, None)
         for path in _paths(plane.id):
             self._files.forget_array(path)
 
@@ -147,14 +152,14 @@ class Planes:
             The values cannot be written, for example because the disk is full. The unit then has no progress record.
         """
         array = self.array(plane)
-        attributes: dict[str, Any] = array.attrs.asdict()
         with self._files.location.error_context():
-            # Zarr would merge the values into an existing shard, which may be damaged if its writer was killed. So the
-            # shard is deleted first. Its record is deleted even before, so that no record refers to a missing shard.
-            self._progress.revoke(plane, unit)
-            self._files.location.delete(shard_key(plane, unit))
-            array[self._layout.slices(unit, attributes["stride"])] = values
-            self._progress.record(plane, unit, values, self._files.written_tags(shard_key(plane, unit), array))
+            # The whole shard replaces an existing one, which may be damaged and must not be merged with the values. Two
+            # writers of one unit, of which one was given up too early, put the same bytes in any order.
+            shard = self._encode(plane, array, unit, values)
+            if self._progress.digest(plane, unit) != digest_of(values):
+                self._progress.revoke(plane, unit)
+            self._files.location.put(shard_key(plane, unit), shard)
+            self._progress.record(plane, unit, values, _tags(shard, array))
 
     def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
         """Read a window of cells of a plane as a (rows, cols, channels) float32 array.
@@ -179,6 +184,20 @@ class Planes:
             raise StoreError(f"{location}: a part of the plane {plane} is missing: {advice}")
         return values
 
+    def _encode(self, plane: PlaneId, array: zarr.Array[Any], unit: Unit, values: NDArray[np.generic]) -> bytes:
+        """Return the content of the shard of a unit. It is written by Zarr to an array in memory with the same metadata."""
+        import zarr
+        from zarr.core.buffer import default_buffer_prototype
+
+        if plane not in self._copies:
+            memory: dict[str, Any] = dict(array.metadata.to_buffer_dict(default_buffer_prototype()))
+            empty = zarr.open_array(zarr.storage.MemoryStore(memory), mode="r+")
+            self._copies[plane] = memory, empty.with_config({"write_empty_chunks": True})
+        memory, copy = self._copies[plane]
+        attributes: dict[str, Any] = array.attrs.asdict()
+        copy[self._layout.slices(unit, attributes["stride"])] = values
+        return bytes(memory.pop(shard_key(plane, unit).removeprefix(f"planes/{plane.path}/")).to_bytes())
+
     def _create_arrays(self, group: zarr.Group, plane: PlaneSpec) -> None:
         group.create_array(
             f"planes/{plane.id.path}",
@@ -200,3 +219,8 @@ class Planes:
 
 def _paths(plane: PlaneId) -> tuple[str, str]:
     return f"planes/{plane.path}", f"progress/{plane.path}"
+
+
+def _tags(shard: bytes, array: zarr.Array[Any]) -> bytes:
+    chunks = prod(side // chunk for side, chunk in zip(array.shards or array.chunks, array.chunks, strict=True))
+    return b"".join(shard_tags(shard, chunks) or ())

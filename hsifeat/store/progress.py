@@ -119,6 +119,14 @@ class ProgressRecords:
             self._files.checksums |= new
             self._files.save_checksums()
 
+    def drop_checksums(self, planes: list[PlaneId]) -> None:
+        """Remove the checksums over the progress records of planes from ``checksums.json``."""
+        keys = [_records_key(plane) for plane in planes if _records_key(plane) in self._files.checksums]
+        if keys:
+            for key in keys:
+                del self._files.checksums[key]
+            self._files.save_checksums()
+
     def without_checksums(self, planes: list[PlaneId]) -> list[PlaneId]:
         """List the complete planes that lack a checksum over their progress records."""
         return [p for p in planes if _records_key(p) not in self._files.checksums and self.done(p).all()]

@@ -181,6 +181,15 @@ class Store:
         """Create a plane without values, unless the plane exists."""
         self._planes.add(plane)
 
+    def prepare_planes(self, planes: Sequence[PlaneSpec]) -> None:
+        """Create planes that do not exist, and remove the checksums over progress records of unfinished planes.
+
+        After that, other processes can write units without changing ``checksums.json``.
+        """
+        for plane in planes:
+            self.add_plane(plane)
+        self.progress.drop_checksums([plane.id for plane in planes if not self.is_complete(plane.id)])
+
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
         """Write one unit of a plane, then the progress record of the unit; see `Planes.write`."""
         self._planes.write(plane, unit, values)

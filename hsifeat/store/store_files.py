@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
 from hsifeat.store.create import is_unfinished
 from hsifeat.store.keys import is_store_file
 from hsifeat.store.location import LocalLocation, Location
-from hsifeat.store.shard_tags import shard_tags
 
 if TYPE_CHECKING:
     import zarr
@@ -59,8 +57,7 @@ class StoreFiles:
         self._saved = location.get(checksum_file.FILE) if writable else None
         self._arrays: dict[str, zarr.Array[Any]] = {}
         files = location.zarr(writable=writable), location, self.checksums
-        self._writer = ChecksumWriter(*files) if writable else None
-        checked, mode = self._writer or ChecksumReader(*files), "r+" if writable else "r"
+        checked, mode = (ChecksumWriter(*files), "r+") if writable else (ChecksumReader(*files), "r")
         with self.damage_errors(checksum_file.ROOT):
             try:
                 self.group = zarr.open_group(checked, mode=mode, zarr_format=3)  # type: ignore[arg-type]
@@ -143,22 +140,6 @@ class StoreFiles:
     def forget_array(self, path: str) -> None:
         """Close an array whose metadata changed. The next call of `array` opens it with the new metadata."""
         self._arrays.pop(path, None)
-
-    def written_tags(self, key: str, array: zarr.Array[Any]) -> bytes:
-        """Return the tags of a shard that was just written, see `hsifeat.store.shard_tags`.
-
-        Parameters
-        ----------
-        key : str
-            Key of the shard.
-        array : zarr.Array
-            Array of the shard.
-        """
-        if self._writer is None:
-            raise StoreError(f"{self.location} is not open for writing")
-        shard = self._writer.written_shards.pop(key).to_bytes()
-        chunks = prod(side // chunk for side, chunk in zip(array.shards or array.chunks, array.chunks, strict=True))
-        return b"".join(shard_tags(shard, chunks) or ())
 
     def save_checksums(self) -> None:
         """Write the current checksums to ``checksums.json`` and its copy.

@@ -14,7 +14,7 @@ import numpy as np
 
 from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
-from hsifeat.store import timings
+from hsifeat.store import timings, write_token
 from hsifeat.store.keys import plane_of, record_key, shard_key
 from hsifeat.store.layout import PlaneSpec, Unit, inner_chunks
 from hsifeat.store.location import Location
@@ -188,7 +188,7 @@ def _check_copies(store: Store) -> Iterator[tuple[str, Damage | None]]:
 
 def _extra_files(store: Store, files: dict[str, int]) -> list[Damage]:
     """List the files that do not belong to the store."""
-    known = {*store.checksums, checksum_file.FILE, *checksum_file.COPY_OF.values(), timings.FILE}
+    known = {*store.checksums, checksum_file.FILE, *checksum_file.COPY_OF.values(), timings.FILE, write_token.FILE}
     for key in store.checksums:
         if key.startswith("planes/") and (plane := plane_of(key)) is not None:
             known |= {name(plane, unit) for unit in store.units for name in (record_key, shard_key)}

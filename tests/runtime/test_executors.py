@@ -6,14 +6,18 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hsifeat.errors import HsifeatError
+from hsifeat.runtime import dask_executor as dask_module
 from hsifeat.runtime import local
+from hsifeat.runtime.dask_executor import dask_executor
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.local import local_executor
+from tests.helpers.dask_cluster import Cluster
 
 
 def square(number):
@@ -26,16 +30,36 @@ def die(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# A new executor joins the suite by one line: a context manager that opens it.
+def die_once(mark, number):
+    """Kill the process that takes the task 2 for the first time."""
+    if number == 2 and not Path(mark).exists():
+        Path(mark).touch()
+        die(number)
+    return number
+
+
+def leave_mark(folder):
+    Path(folder, str(os.getpid())).touch()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two Dask workers and a scheduler, which gives up a task with the first worker that dies of it."""
+    with Cluster(2, allowed_failures=0) as opened:
+        yield opened
+
+
+# A new executor joins the suite by one line: a function of the request that opens it.
 EXECUTORS = {
-    "inline": lambda: nullcontext(InlineExecutor()),
-    "processes": lambda: local_executor(2, 0),
+    "inline": lambda _: nullcontext(InlineExecutor()),
+    "processes": lambda _: local_executor(2, 0),
+    "dask": lambda request: dask_executor(request.getfixturevalue("cluster").address),
 }
 
 
 @pytest.fixture(scope="module", params=EXECUTORS)
 def executor(request):
-    with EXECUTORS[request.param]() as opened:
+    with EXECUTORS[request.param](request) as opened:
         yield opened
 
 
@@ -49,6 +73,25 @@ def test_an_error_of_a_task_is_raised_as_it_is_and_the_executor_runs_on(executor
     with pytest.raises(HsifeatError, match="-1 is negative"):
         list(executor.run(square, [-1, 2]))
     assert [task for task, _ in executor.run(square, [4])] == [4]
+
+
+def test_a_failed_task_does_not_end_the_others(executor):
+    errors = {}
+    results = executor.run(square, [1, -2, 3, -4], failed=lambda task, error: errors.update({task: str(error)}))
+    assert sorted(task for task, _ in results) == [1, 3]
+    assert sorted(errors) == [-4, -2] and all(f"{task} is negative" in text for task, text in errors.items())
+
+
+def test_errors_of_tasks_that_are_no_hsifeat_errors_are_raised_always(executor):
+    with pytest.raises(ZeroDivisionError):
+        list(executor.run((1).__truediv__, [0], failed=lambda *_: None))
+
+
+def test_workers_are_checked(executor, tmp_path):
+    executor.check_workers(leave_mark, str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == (2 if isinstance(executor, dask_module.DaskExecutor) else 1)
+    with pytest.raises(HsifeatError, match="-5 is negative"):
+        executor.check_workers(square, -5)
 
 
 def test_the_inline_executor_runs_tasks_in_order_and_here():
@@ -73,6 +116,65 @@ def test_a_worker_that_dies_gives_one_clear_message():
     died = pytest.raises(HsifeatError, match="a worker process died, perhaps because memory ran out")
     with local_executor(2, 0) as executor, died:
         list(executor.run(die, [3]))
+
+
+def test_a_dask_worker_that_is_killed_costs_nothing_but_time(tmp_path):
+    with Cluster(2) as killed, dask_executor(killed.address) as executor:
+        results = executor.run(partial(die_once, str(tmp_path / "killed")), range(6))
+        assert sorted(result for _, result in results) == list(range(6))
+        assert (tmp_path / "killed").exists()
+
+
+def test_a_task_that_kills_its_dask_workers_fails_and_the_others_do_not(cluster):
+    errors = {}
+    with dask_executor(cluster.address) as executor:
+        results = executor.run(die_of_three, [3, 4, 5], failed=lambda task, error: errors.update({task: str(error)}))
+        # Tasks that waited at the same worker are suspected, too.
+        assert {4, 5} >= {task for task, _ in results}
+    assert "1 workers died one after the other with the same task" in errors[3]
+
+
+def die_of_three(number):
+    return die(number) if number == 3 else number
+
+
+def test_errors_name_the_dask_worker(cluster):
+    named = pytest.raises(HsifeatError, match=r"-1 is negative \(worker tcp://127\.0\.0\.1:\d+ on ")
+    with dask_executor(cluster.address) as executor, named:
+        list(executor.run(square, [-1]))
+
+
+def test_other_versions_are_refused_before_work(cluster, monkeypatch):
+    plain = dask_module.version
+    monkeypatch.setattr(dask_module, "version", lambda name: "9.9" if name == "torch" else plain(name))
+    dask_module.own_versions.cache_clear()
+    try:
+        refused = pytest.raises(
+            HsifeatError, match=r"worker tcp://\S+ has other versions .*: torch 2\S+ instead of 9\.9;"
+        )
+        with refused, dask_executor(cluster.address):
+            pytest.fail("work began")
+    finally:
+        dask_module.own_versions.cache_clear()
+
+
+def test_a_local_cluster_refuses_clients_without_its_certificate():
+    from distributed import Client
+
+    with dask_executor("local:1") as executor:
+        assert sorted(executor.run(abs, [-2, 1])) == [(-2, 2), (1, 1)]
+        assert executor.scheduler.startswith("tls://127.0.0.1:")
+        with pytest.raises((OSError, TypeError, RuntimeError)):
+            Client(executor.scheduler, timeout=2, set_as_default=False)
+
+
+def test_addresses_of_clusters():
+    for address in ("local", "local:0", "http://host:8786", "tcp://host", "local:2 "):
+        refused = pytest.raises(
+            HsifeatError, match=r"a Dask cluster is tcp://HOST:PORT, tls://HOST:PORT or local:N; found"
+        )
+        with refused, dask_executor(address):
+            pytest.fail("work began")
 
 
 SLEEPERS = """

@@ -24,6 +24,7 @@ from hsifeat.store.location import as_location
 from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
+from tests.helpers.executors import InThisProcess
 from tests.helpers.forked_commands import run_forked
 from tests.helpers.killed_writes import die
 
@@ -144,6 +145,13 @@ def test_a_killed_run_resumes(s3, scene, backbone_folder, store_path, tmp_path):
 def test_a_bucket_that_does_not_exist(s3, scene, backbone_folder):
     with pytest.raises(StoreError, match=r"s3://nowhere/s.zarr can't be reached or written.*AWS_ENDPOINT_URL"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out="s3://nowhere/s.zarr")
+
+
+def test_workers_write_to_an_object_store(s3, scene, backbone_folder, store_path):
+    options = {"backbone": str(backbone_folder), "tile": 32, "halo": 8, "timesteps": [0, 300]}
+    store = hsifeat.extract(scene, **options, out=f"{s3}/shared.zarr", executor=InThisProcess())
+    check_equal(store, store_path)
+    assert store.location.get("writer.token") is None and not verify(store.location).damages
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Steps as tasks: processes that open scene and backbone on their own compute the same bits as one process."""
+"""Units as tasks: processes that open scene and backbone on their own compute the same bits as one process."""
 
 import pickle
 import shutil
@@ -10,13 +10,14 @@ import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import HsifeatError
-from hsifeat.extraction import step_task
+from hsifeat.extraction import unit_task
 from hsifeat.extraction.run import run
-from hsifeat.extraction.step_task import StepTask
+from hsifeat.extraction.unit_task import BackboneBuilder, StoreBuilder, UnitTask, compute_unit
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.processes import ProcessExecutor
 from hsifeat.scenes import Scene
 from hsifeat.store.store import Store
+from tests.helpers.executors import InThisProcess
 from tests.helpers.extraction import prepare
 from tests.helpers.forked_commands import fork_workers
 from tests.helpers.small import small_cube
@@ -39,14 +40,6 @@ def test_two_processes_give_the_same_bits_as_one(scene, backbone_folder, tmp_pat
     for plane in alone.planes:
         assert shared.done(plane.id).all()
         np.testing.assert_array_equal(shared.plane(plane.id)[:], alone.plane(plane.id)[:])
-
-
-class InThisProcess:
-    """An executor that is not the inline one and runs its tasks here, as a thread pool or a cluster in one process does."""
-
-    def run(self, function, tasks):
-        for task in tasks:
-            yield task, function(pickle.loads(pickle.dumps(task)))  # noqa: S301  # our own bytes
 
 
 def test_a_worker_does_not_keep_the_scene_of_a_deleted_store(scene, backbone_folder, tmp_path, monkeypatch):
@@ -72,7 +65,8 @@ def test_workers_load_the_weights_and_this_process_does_not(scene, backbone_fold
     job = prepare(scene, **options)
     run(job, executor=InThisProcess())
     assert loaded and job.extractor.backbone not in loaded
-    assert step_task._computer.cache_info().currsize == 0
+    assert unit_task._open_backbone.cache_info().currsize == 0
+    assert unit_task._open_worker_store.cache_info().currsize == 0
     shutil.rmtree(tmp_path / "s.zarr")
     loaded.clear()
     run(job, executor=InlineExecutor())
@@ -90,15 +84,57 @@ def test_a_worker_that_can_not_load_the_weights_fails_before_anything_is_written
 
 def test_a_task_is_small_and_refused_where_a_worker_can_not_open_what_it_needs(scene, backbone_folder, tmp_path):
     job = prepare(scene, backbone=backbone_folder, **OPTIONS, out=tmp_path / "s.zarr")
-    task = StepTask.from_work(job.remaining(None))
-    assert len(pickle.dumps(task)) < 1000 and pickle.loads(pickle.dumps(task)) == task  # noqa: S301  # our own bytes
+    task = UnitTask(StoreBuilder.from_job(job, BackboneBuilder.from_job(job), "token"), (0, 0))
+    assert len(pickle.dumps(task)) < 1500 and pickle.loads(pickle.dumps(task)) == task  # noqa: S301  # our own bytes
     opened = prepare(scene, backbone=open_backbone(backbone_folder), **OPTIONS)
     with pytest.raises(HsifeatError, match="name it by a path or a name"):
-        StepTask.from_work(opened.remaining(None))
+        BackboneBuilder.from_job(opened)
     image = Scene("both", small_cube(rows=20, cols=20), companion=np.zeros((40, 40, 3), np.uint8))
     from_companion = prepare(
         image, backbone=backbone_folder, timesteps=[0], layers=["up_blocks.2"], tile=32, halo=8, companion=True
     )
     with pytest.raises(HsifeatError, match="does not hold the companion image"):
-        StepTask.from_work(from_companion.remaining(None))
+        BackboneBuilder.from_job(from_companion)
     assert not (tmp_path / "s.zarr").exists() and Store.find(tmp_path / "s.zarr") is None
+
+
+class Recorded(InThisProcess):
+    """Keeps the tasks, and calls a function before the first one."""
+
+    def __init__(self, before=lambda: None):
+        super().__init__()
+        self.tasks, self.before_tasks = [], before
+
+    def run(self, function, tasks, *, failed=None):
+        self.tasks = list(tasks)
+        self.before_tasks()
+        yield from super().run(function, self.tasks)
+
+
+def test_a_task_that_runs_twice_computes_once_and_a_late_worker_may_not_write(
+    scene, backbone_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("hsifeat.extraction.tiling.scene_tiling.UNIT_PX", 32)
+    job = prepare(scene, backbone=backbone_folder, **OPTIONS, out=tmp_path / "s.zarr")
+    twice = Recorded(lambda: [results.append(compute_unit(task)) for task in twice.tasks[:2]])
+    results = []
+    store = run(job, executor=twice)
+    assert [result.steps for result in results] == [2, 2] and len(twice.tasks) == len(store.units)
+    plane = store.planes[0].id
+    values, record = store.plane(plane)[:], next((tmp_path / "s.zarr" / "progress").rglob("c/0/0/0"))
+    assert not (tmp_path / "s.zarr" / "writer.token").exists()
+    # The run is over, so what is left of it can't write, even a unit that is missing.
+    record.unlink()
+    with pytest.raises(HsifeatError, match="no longer writes to .*: nothing was written"):
+        compute_unit(twice.tasks[0])
+    assert not record.exists()
+    np.testing.assert_array_equal(Store.open(tmp_path / "s.zarr").plane(plane)[:], values)
+
+
+def test_a_worker_that_can_not_see_the_store_says_so(scene, backbone_folder, tmp_path):
+    job = prepare(scene, backbone=backbone_folder, **OPTIONS, out=tmp_path / "s.zarr")
+    hidden = Recorded(lambda: (tmp_path / "s.zarr").rename(tmp_path / "elsewhere.zarr"))
+    with pytest.raises(
+        HsifeatError, match=r"s\.zarr can't be seen here: stores must be in a folder or an object store"
+    ):
+        run(job, executor=hidden)

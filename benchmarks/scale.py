@@ -1,0 +1,193 @@
+"""Measure how the Dask executor scales: two workers against one, overhead per task, client memory, and requests to the store.
+
+``.venv/bin/python benchmarks/scale.py`` needs two free cores and takes about five minutes. It writes
+``benchmarks/results/scale.json``. ``--quick`` runs fewer and shorter tasks and writes nothing. Four parts:
+
+- ``throughput``: a scene is extracted with a CPU-bound network by one worker and by two, each with one thread;
+- ``overhead``: tasks that compute for one second, so that all other time is spent on scheduling;
+- ``tiny``: 10,000 tasks that compute nothing, with the growth of the memory of this process, which is client and scheduler;
+- ``simulation``: the load of a scheduler and of a store with 1,000 workers, from the measured costs of a task and the counted
+  requests of a unit. Arrivals are simulated event by event.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import os
+import resource
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import psutil
+from scoring import RESULTS, about_run
+
+from hsifeat import Scene, extract
+from hsifeat.runtime.dask_executor import dask_executor
+
+BACKBONE = "natural32"
+UNIT_SECONDS = (1.0, 10.0, 60.0)
+WORKERS = 1000
+
+
+def main() -> None:
+    """Run all parts, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    with tempfile.TemporaryDirectory(prefix="hsifeat-scale-") as folder:
+        units = 2 if quick else 8
+        scene = Scene("scale", np.random.default_rng(0).random((128, 128 * units, 24), np.float32))
+        throughput = {workers: measure_extraction(scene, Path(folder), workers) for workers in (1, 2)}
+        requests = count_requests(scene, Path(folder))
+    overhead = measure_overhead(8 if quick else 60)
+    tiny = measure_tiny(200 if quick else 10_000)
+    content = {
+        **about_run(("torch", "distributed", "zarr")),
+        "load_average": round(os.getloadavg()[0], 1),
+        "throughput": {"units": units, **{f"seconds_{n}_workers": round(s, 2) for n, s in throughput.items()}},
+        "speedup": round(throughput[1] / throughput[2], 3),
+        "overhead": overhead,
+        "tiny": tiny,
+        "requests_per_unit": requests,
+        "simulation": [
+            simulate(seconds, tiny["cpu_ms_per_task"] / 1e3, sum(requests.values())) for seconds in UNIT_SECONDS
+        ],
+    }
+    print(json.dumps(content, indent=1))
+    if not quick:
+        (RESULTS / "scale.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def measure_extraction(scene: Scene, folder: Path, workers: int) -> float:
+    """Return the seconds of an extraction whose workers have loaded the backbone before."""
+    options = {"backbone": BACKBONE, "timesteps": [50], "layers": ["up_blocks.1"]}
+    with dask_executor(f"local:{workers}") as executor:
+        warm = Scene("warm", np.asarray(scene.cube)[:32, :32])
+        extract(warm, **options, executor=executor, out=folder / f"warm-{workers}.zarr")
+        start = time.perf_counter()
+        extract(scene, **options, executor=executor, out=folder / f"{workers}.zarr")
+        return time.perf_counter() - start
+
+
+def count_requests(scene: Scene, folder: Path) -> dict[str, float]:
+    """Count the requests of an extraction to its store, per unit and plane set, in this process with a task for each unit."""
+    from hsifeat.store.location import LocalLocation
+    from tests.helpers.executors import InThisProcess
+
+    counts: Counter[str] = Counter()
+
+    def counted(name: str) -> Any:
+        plain = getattr(LocalLocation, name)
+
+        def call(self: LocalLocation, key: str, *content: bytes) -> Any:
+            counts[name] += 1
+            return plain(self, key, *content)
+
+        return patch.object(LocalLocation, name, call)
+
+    options = {"backbone": BACKBONE, "timesteps": [50], "layers": ["up_blocks.1"], "executor": InThisProcess()}
+    with counted("get"), counted("put"), counted("delete"):
+        extract(Scene("one", np.asarray(scene.cube)[:, :128]), **options, out=folder / "one.zarr")
+        one = Counter(counts)
+        counts.clear()
+        extract(scene, **options, out=folder / "counted.zarr")
+    units = scene.cols // 128
+    return {name: (counts[name] - one[name]) / (units - 1) for name in sorted(counts)}
+
+
+def busy(seconds: float) -> float:
+    """Compute for some seconds of processor time."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        sum(range(1000))
+    return seconds
+
+
+def nothing(number: int) -> int:
+    """Return the number."""
+    return number
+
+
+def measure_overhead(tasks: int) -> dict[str, float]:
+    """Compare the wall time of tasks of one second with the time that the same tasks take in the workers alone."""
+    with dask_executor("local:2") as executor:
+        list(executor.run(busy, [0.1] * 4))
+        start = time.perf_counter()
+        spent = [seconds for _, seconds in executor.run(timed_busy, [1.0] * tasks)]
+        wall = time.perf_counter() - start
+    ideal = sum(spent) / 2
+    return {
+        "tasks": tasks,
+        "wall_seconds": round(wall, 3),
+        "in_tasks_seconds": round(ideal, 3),
+        "share": round(wall / ideal - 1, 4),
+    }
+
+
+def timed_busy(seconds: float) -> float:
+    """Compute for some seconds of processor time, and return the wall time."""
+    start = time.perf_counter()
+    busy(seconds)
+    return time.perf_counter() - start
+
+
+def measure_tiny(tasks: int) -> dict[str, float]:
+    """Run many tasks that compute nothing, and measure time and memory of this process (client and scheduler)."""
+    with dask_executor("local:2") as executor:
+        list(executor.run(nothing, range(100)))
+        process = psutil.Process()
+        memory, cpu, start = process.memory_info().rss, time.process_time(), time.perf_counter()
+        results = sum(1 for _ in executor.run(nothing, range(tasks)))
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        grown = process.memory_info().rss - memory
+    return {
+        "tasks": results,
+        "seconds": round(seconds, 1),
+        "wall_ms_per_task": round(1e3 * seconds / tasks, 2),
+        "cpu_ms_per_task": round(1e3 * cpu / tasks, 2),
+        "memory_growth_mb": round(grown / 1e6, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1),
+    }
+
+
+def simulate(
+    unit_s: float, scheduler_s: float, requests: float, *, workers: int = WORKERS, seed: int = 0
+) -> dict[str, float]:
+    """Simulate workers that ask one scheduler for units whose times vary by a fifth, and return the loads.
+
+    The scheduler and the client serve one task at a time, in `scheduler_s`. Each worker holds one more task in reserve.
+    """
+    random = np.random.default_rng(seed)
+    units = 20 * workers
+    done, busy_until, finished, idle = 0, 0.0, 0.0, 0.0
+    # The next task of each worker arrives while the current one runs.
+    ready = np.zeros(workers)
+    events = [(random.uniform(0.8, 1.2) * unit_s, worker) for worker in range(workers)]
+    heapq.heapify(events)
+    while done < units:
+        now, worker = heapq.heappop(events)
+        done, finished = done + 1, now
+        start = max(now, ready[worker])
+        idle += start - now
+        busy_until = max(busy_until, now) + scheduler_s
+        ready[worker] = busy_until
+        heapq.heappush(events, (start + random.uniform(0.8, 1.2) * unit_s, worker))
+    return {
+        "workers": workers,
+        "unit_seconds": unit_s,
+        "units_per_second": round(done / finished, 1),
+        "scheduler_load": round(done * scheduler_s / finished, 3),
+        "worker_idle_share": round(idle / (finished * workers), 4),
+        "store_requests_per_second": round(requests * done / finished, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()

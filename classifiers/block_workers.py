@@ -1,0 +1,126 @@
+"""Predict the blocks of a scene in the workers of an executor. A worker opens stores and model by name, and keeps them open."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from classifiers.block_prediction import PredictedBlock, ScenePredictor
+from classifiers.model import Model, load_model
+from classifiers.persistence import MANIFEST
+from hsifeat.errors import HeadError, StoreError
+from hsifeat.features.features import Features
+from hsifeat.features.stack import StackedFeatures, open_stack
+from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.worker import kept_in_worker
+from hsifeat.types import Window
+
+# Number of blocks that are computed before the first of them is passed on in order. It bounds the memory of this process.
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class PredictorBuilder:
+    """Opens the stores of a scene and a model in a worker.
+
+    Attributes
+    ----------
+    stores : tuple of str
+        Locations of the stores, whose columns are combined.
+    model : str
+        Folder of the model.
+    digest : str
+        Digest of the model. A worker that finds another model in the folder raises an error.
+    """
+
+    stores: tuple[str, ...]
+    model: str
+    digest: str
+
+    @classmethod
+    def from_model(cls, features: Features, model: Model) -> PredictorBuilder:
+        """Return the builder for open features and a model.
+
+        Raises
+        ------
+        HeadError
+            If the model was not loaded from a folder.
+        """
+        if model.folder is None:
+            raise HeadError(
+                "an executor loads the model in each of its workers: save it, and predict with load_model(folder)"
+            )
+        single = features.stores if isinstance(features, StackedFeatures) else (features,)
+        stores = tuple(one.store.location.identity for one in single)
+        return cls(stores, str(model.folder.absolute()), _digest(model.folder))
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """A block of a scene to predict; see `predict_window`."""
+
+    builder: PredictorBuilder
+    window: Window
+    probabilities: bool
+
+
+class BlockWorkers:
+    """Predicts blocks of a scene in the workers of an executor.
+
+    Parameters
+    ----------
+    executor : Executor
+        The executor, whose workers must see the stores and the folder of the model.
+    features : Features
+        Store of the scene.
+    model : Model
+        A model that was loaded from a folder.
+
+    Raises
+    ------
+    HsifeatError
+        If a worker can't open the stores or the model.
+    """
+
+    def __init__(self, executor: Executor, features: Features, model: Model) -> None:
+        self._executor, self._builder = executor, PredictorBuilder.from_model(features, model)
+        executor.check_workers(check_builder, self._builder)
+
+    def predict(self, windows: Iterable[Window], *, probabilities: bool) -> Iterator[PredictedBlock]:
+        """Predict the blocks at `windows`, and yield them in the same order."""
+        queue = iter(windows)
+        while batch := [BlockTask(self._builder, window, probabilities) for window in islice(queue, _BATCH)]:
+            blocks = dict(self._executor.run(predict_window, batch))
+            for task in batch:
+                yield blocks.pop(task)
+
+
+def predict_window(task: BlockTask) -> PredictedBlock:
+    """Predict a block of a scene in a worker."""
+    return _open_predictor(task.builder).predict(task.window, probabilities=task.probabilities)
+
+
+def check_builder(builder: PredictorBuilder) -> None:
+    """Check that a worker can open the stores and the model."""
+    _open_predictor(builder)
+
+
+@kept_in_worker(maxsize=1)
+def _open_predictor(builder: PredictorBuilder) -> ScenePredictor:
+    try:
+        features = open_stack(builder.stores)
+    except StoreError as error:
+        raise StoreError(f"{error}; stores must be in a folder or an object store that all workers share") from error
+    folder = Path(builder.model)
+    if not folder.is_dir():
+        raise HeadError(f"{folder} can't be seen here: the model must be in a folder that all workers share")
+    if _digest(folder) != builder.digest:
+        raise HeadError(f"{folder} holds another model here than where the prediction began")
+    return ScenePredictor(features, load_model(folder).head)
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()

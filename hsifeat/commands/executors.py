@@ -1,0 +1,23 @@
+"""The executor that a command runs its work with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hsifeat.runtime.events import Listener
+    from hsifeat.runtime.executor import Executor
+
+
+@contextmanager
+def open_executor(dask: str | None, listen: Listener) -> Iterator[Executor | None]:
+    """Open the executor of the option ``--dask`` for a ``with`` block; yield None without the option."""
+    if dask is None:
+        yield None
+        return
+    from hsifeat.runtime.dask_executor import dask_executor
+
+    with dask_executor(dask, listen=listen) as executor:
+        yield executor

@@ -1,0 +1,262 @@
+"""Extract the features of many scenes in one call. Units of all scenes form one stream of tasks, and each scene has its own store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.config import ExtractionConfig
+from hsifeat.extraction.prepare import prepare
+from hsifeat.extraction.resolve import resolve_config
+from hsifeat.extraction.run import show_scene_notes
+from hsifeat.extraction.store_run import StoreRun
+from hsifeat.extraction.unit_task import UnitResult, UnitTask, compute_unit
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
+from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.inline import InlineExecutor
+from hsifeat.runtime.worker import release_worker
+from hsifeat.scenes import Scene, open_scene
+from hsifeat.store.store import Store
+
+
+@dataclass(frozen=True)
+class SceneOutcome:
+    """What became of one scene in `extract_scenes`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the scene.
+    store : Store or None
+        The complete store; None if the extraction failed.
+    existed : bool
+        Whether the store was complete before, so that nothing was computed.
+    error : Exception or None
+        Why the extraction failed.
+    """
+
+    name: str
+    store: Store | None = None
+    existed: bool = False
+    error: Exception | None = None
+
+
+def extract_scenes(
+    scenes: Sequence[Scene | str | Path],
+    *,
+    out: str | Path | None = None,
+    preset: str | Path | None = None,
+    like: Store | str | Path | None = None,
+    device: str = "auto",
+    executor: Executor | None = None,
+    listen: Listener = silent,
+    **options: Any,
+) -> list[SceneOutcome]:
+    """Extract the features of many scenes with the same options, each into its own store.
+
+    An error in one scene does not end the extraction of the others. Units of all scenes form one stream, so the workers of an
+    executor do not wait for the end of a scene.
+
+    Parameters
+    ----------
+    scenes : sequence of Scene, str or Path
+        Scenes, or paths or names of scenes as `open_scene` takes them.
+    out : str or Path, optional
+        Folder or address of the stores, which are named after the scenes. [default: the cache folder]
+    preset, like : optional
+        Source of unset options, see `extract`.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    executor : Executor, optional
+        Runs the units of the scenes, see `extract`.
+    listen : callable
+        Receives progress events, with one task for each scene.
+    **options
+        Options of the extraction, such as ``timesteps``; see `extract`.
+
+    Returns
+    -------
+    list of SceneOutcome
+        One for each scene, in the order of `scenes`.
+
+    Raises
+    ------
+    HsifeatError
+        If an option is wrong, or if two scenes have the same name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import hsifeat
+    >>> scenes = [hsifeat.Scene(name, np.random.default_rng(0).random((32, 32, 12), np.float32)) for name in ("a", "b")]
+    >>> outcomes = hsifeat.extract_scenes([*scenes, "c.npy"], backbone="context", layers=["mean-5"], out="stores")
+    >>> [(outcome.name, str(outcome.error or "done").split(":")[0]) for outcome in outcomes]
+    [('a', 'done'), ('b', 'done'), ('c', 'c.npy')]
+    """
+    openers: dict[str, Callable[[], Scene]] = {}
+    for scene in scenes:
+        name = scene_name(scene)
+        if name in openers:
+            raise HsifeatError(
+                f"two scenes have the name {name!r}, and their stores too: extract them in separate calls"
+            )
+        openers[name] = _opener(scene)
+    config = resolve_config(options, preset=preset, like=like)
+    return extract_opened(openers, config, out=out, device=device, executor=executor, listen=listen)
+
+
+def extract_opened(
+    openers: Mapping[str, Callable[[], Scene]],
+    config: ExtractionConfig,
+    *,
+    out: str | Path | None,
+    device: str = "auto",
+    executor: Executor | None = None,
+    listen: Listener = silent,
+) -> list[SceneOutcome]:
+    """Extract scenes that functions open; see `extract_scenes`.
+
+    Parameters
+    ----------
+    openers : mapping of str to callable
+        Functions that open the scenes, by name of the scene.
+    config : ExtractionConfig
+        Options of the extraction.
+    out : str or Path, optional
+        Folder or address of the stores.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    executor : Executor, optional
+        Runs the units of the scenes.
+    listen : callable
+        Receives progress events.
+    """
+    if isinstance(executor, InlineExecutor):
+        executor = None
+    with _Scenes(openers, config, out, device, executor, listen) as scenes:
+        if executor is None:
+            scenes.compute_here()
+        else:
+            try:
+                for task, result in executor.run(compute_unit, scenes.tasks(), failed=scenes.fail_task):
+                    scenes.add(task, result)
+            finally:
+                release_worker()
+        return [scenes.outcomes[name] for name in openers]
+
+
+def scene_name(scene: Scene | str | Path) -> str:
+    """Return the name of a scene for its store, such as ``ip`` for ``data/ip.mat``."""
+    name = scene.name if isinstance(scene, Scene) else Path(scene).stem
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:100] or "scene"
+
+
+def store_path(out: str | Path | None, name: str) -> str | None:
+    """Return the path or address of a scene's store in the folder `out`; None if stores are in the cache folder."""
+    return None if out is None else f"{str(out).rstrip('/')}/{name}.zarr"
+
+
+class _Scenes:
+    """Scenes that are extracted together: those that wait, those whose stores are open, and those that ended."""
+
+    def __init__(
+        self,
+        openers: Mapping[str, Callable[[], Scene]],
+        config: ExtractionConfig,
+        out: str | Path | None,
+        device: str,
+        executor: Executor | None,
+        listen: Listener,
+    ) -> None:
+        self._openers, self._config, self._out, self._device = openers, config, out, device
+        self._executor, self._listen = executor, listen
+        self._source: Any = None
+        self._checked = False
+        self._runs: dict[str, StoreRun] = {}
+        self.outcomes: dict[str, SceneOutcome] = {}
+
+    def __enter__(self) -> Self:
+        self._listen(Started("scenes", len(self._openers), "scenes"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for run in self._runs.values():
+            run.close()
+
+    def compute_here(self) -> None:
+        """Extract the scenes one after the other in this process."""
+        for name in self._openers:
+            try:
+                run = self._begin(name)
+                run.compute_here()
+                self._finish(name)
+            except (HsifeatError, OSError) as error:
+                self._fail(name, error)
+
+    def tasks(self) -> Iterator[UnitTask]:
+        """Yield the units of all scenes. A scene is opened when the workers are about to run out of units."""
+        for name in self._openers:
+            try:
+                run = self._begin(name)
+                if not run.units:
+                    self._finish(name)
+            except (HsifeatError, OSError) as error:
+                self._fail(name, error)
+                continue
+            for task in run.tasks():
+                if name in self.outcomes:  # A unit of the scene failed.
+                    break
+                yield task
+
+    def add(self, task: UnitTask, result: UnitResult) -> None:
+        """Record the result of a task, and finish the scene after its last unit."""
+        for name, run in list(self._runs.items()):
+            if run.owns(task):
+                try:
+                    run.add(task, result)
+                    if not run.units:
+                        self._finish(name)
+                except (HsifeatError, OSError) as error:
+                    self._fail(name, error)
+
+    def fail_task(self, task: UnitTask, error: HsifeatError) -> None:
+        """End the scene of a task that failed."""
+        for name, run in list(self._runs.items()):
+            if run.owns(task):
+                self._fail(name, error)
+
+    def _begin(self, name: str) -> StoreRun:
+        scene = self._openers[name]()
+        out = store_path(self._out, name)
+        job = prepare(scene, self._config, out=out, device=self._device, source=self._source, listen=self._listen)
+        self._source = job.extractor.source
+        show_scene_notes(job, self._listen)
+        run = StoreRun(job, self._listen, name=f"extract {name}", executor=self._executor, check=not self._checked)
+        self._runs[name] = run.open()
+        self._checked = self._checked or bool(run.units)
+        return run
+
+    def _finish(self, name: str) -> None:
+        run = self._runs[name]
+        store = run.finish()
+        self._end(SceneOutcome(name, store, run.was_complete))
+
+    def _fail(self, name: str, error: Exception) -> None:
+        self._listen(Note(f"{name}: failed: {error}"))
+        self._end(SceneOutcome(name, error=error))
+
+    def _end(self, outcome: SceneOutcome) -> None:
+        if (run := self._runs.pop(outcome.name, None)) is not None:
+            run.close()
+        self.outcomes[outcome.name] = outcome
+        self._listen(Advanced("scenes", len(self.outcomes), outcome.name))
+        if len(self.outcomes) == len(self._openers):
+            self._listen(Finished("scenes"))
+
+
+def _opener(scene: Scene | str | Path) -> Callable[[], Scene]:
+    return lambda: scene if isinstance(scene, Scene) else open_scene(scene)

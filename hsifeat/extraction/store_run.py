@@ -1,0 +1,221 @@
+"""The run of an extraction on one store: lock the store, create its planes, hand out its units, and finish it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Self
+
+import numpy as np
+
+from hsifeat.cache import catalogue
+from hsifeat.errors import StoreError
+from hsifeat.extraction.job import Job, RemainingWork
+from hsifeat.extraction.new_store import create_store
+from hsifeat.extraction.unit_task import BackboneBuilder, StoreBuilder, UnitResult, UnitTask, check_store, load_backbone
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
+from hsifeat.runtime.executor import Executor
+from hsifeat.scenes import Labels
+from hsifeat.store.location import LocalLocation
+from hsifeat.store.locks import write_lock
+from hsifeat.store.store import Store
+from hsifeat.store.write_token import wait_for_expiry, write_token
+
+
+class StoreRun:
+    """An extraction on one store, which holds the write lock of the store between `open` and `close`.
+
+    If the store is complete already, nothing is locked and nothing is written.
+
+    Parameters
+    ----------
+    job : Job
+        The extraction.
+    listen : callable
+        Receives progress events.
+    name : str
+        Name of the task in progress events.
+    executor : Executor, optional
+        Runs the units. [default: this process computes the steps one after the other]
+    check : bool
+        Whether to check that each worker can open the backbone and the store.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        listen: Listener,
+        *,
+        name: str = "extract",
+        executor: Executor | None = None,
+        check: bool = True,
+    ) -> None:
+        self.job, self.name = job, name
+        self._listen, self._executor, self._check = listen, executor, check
+        self._stack = ExitStack()
+        self._store: Store | None = None
+        self._work: RemainingWork | None = None
+        self._builder: StoreBuilder | None = None
+        self._progress = 0
+        self.was_complete = False
+        """Whether the store was complete before."""
+        self.units: dict[tuple[int, int], int] = {}
+        """Missing units that no worker has computed yet, and the number of forward passes that each needs."""
+
+    def open(self) -> Self:
+        """Lock the store and create its planes.
+
+        Raises
+        ------
+        HsifeatError
+            If the store can't be written, or if a worker can't open the store or the backbone.
+        """
+        with ExitStack() as stack:
+            self._begin(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def close(self) -> None:
+        """Release the store. Workers can't write to it any more."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def compute_here(self) -> None:
+        """Compute all missing features in this process."""
+        if self._work is not None and self._store is not None:
+            self._work.extractor.run(self._work.plan, self._store, self._listen, task=self.name)
+
+    def tasks(self) -> Iterator[UnitTask]:
+        """Yield a task for each unit that lacks features."""
+        if self._work is None or self._builder is None:
+            return
+        plan = self._work.plan
+        self._progress = plan.total_passes - plan.passes
+        self._listen(Started(self.name, plan.total_passes, "tiles", self._progress))
+        for unit in list(self.units):
+            yield UnitTask(self._builder, unit)
+
+    def owns(self, task: UnitTask) -> bool:
+        """Return whether a task belongs to this run."""
+        return task.store == self._builder
+
+    def add(self, task: UnitTask, result: UnitResult) -> None:
+        """Record the result of a task."""
+        if self._store is not None:
+            self._store.add_timings(result.timings)
+        self._progress += self.units.pop(task.unit)
+        self._listen(Advanced(self.name, self._progress, f"unit {task.unit[0]}, {task.unit[1]}"))
+
+    def finish(self) -> Store:
+        """Write checksums and label maps, and return the store.
+
+        Raises
+        ------
+        StoreError
+            If workers have returned all units, but the store lacks some.
+        """
+        store = self._store
+        if store is None:
+            raise StoreError(f"the extraction to {self.job.location} has not begun")
+        if self.was_complete:
+            return store
+        if self._builder is not None:
+            missing = sum(int((~store.done(plane.id)).sum()) for plane in self.job.planes)
+            if missing:
+                raise StoreError(f"{store.location} still lacks {missing} blocks of features: run the command again")
+            self._listen(Finished(self.name))
+        # Also for planes that a killed process has completed.
+        if not store.location.read_only:
+            store.write_record_checksums()
+        _add_labels(store, self.job.extractor.scene.labels)
+        catalogue.add_entry(store.key, store.location)
+        return store
+
+    def _begin(self, stack: ExitStack) -> None:
+        job, listen = self.job, self._listen
+        if (complete := _complete_store(job)) is not None:
+            # Nothing has to be written, so no lock is needed. The store may be in a place where this user cannot write.
+            listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
+            catalogue.add_entry(complete.key, complete.location)
+            self._store, self.was_complete = complete, True
+            return
+        on_wait = partial(listen, Note(f"another process is writing to {job.location}: waiting for it"))
+        stack.enter_context(write_lock(job.location, on_wait))
+        # An object store has no lock that other machines see.
+        shared = not isinstance(job.location, LocalLocation)
+        if shared:
+            wait_for_expiry(job.location, on_wait)
+        store = job.find_store(writable=not job.location.read_only)
+        work = job.remaining(store)
+        if store is not None and not work.plan.steps:
+            listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
+            self._store = store
+            return
+        work.check_disk()
+        listen(Note(work.summary))
+        # A read-only location or a backbone that can't be loaded raises an error before the store is changed.
+        store = job.find_store(writable=True)
+        backbone = None if self._executor is None else self._check_backbone(self._executor)
+        if backbone is None:
+            work.extractor.source.to(work.extractor.device)
+        store = store or create_store(work)
+        catalogue.add_entry(store.key, store.location, completed=0.0)
+        token = stack.enter_context(write_token(store.location, renew=shared)) if shared or backbone is not None else ""
+        store.prepare_planes(work.plan.planes)
+        self._store, self._work = store, work
+        for step in work.plan.steps:
+            passes = work.plan.unit_tiles[step.unit] * step.passes
+            self.units[step.unit.index] = self.units.get(step.unit.index, 0) + passes
+        if self._executor is not None and backbone is not None:
+            self._builder = StoreBuilder.from_job(job, backbone, token)
+            if self._check:
+                self._executor.check_workers(check_store, self._builder)
+
+    def _check_backbone(self, executor: Executor) -> BackboneBuilder:
+        builder = BackboneBuilder.from_job(self.job)
+        if self._check:
+            executor.check_workers(load_backbone, builder)
+        return builder
+
+
+def _complete_store(job: Job) -> Store | None:
+    """Return the store of a job if it has all planes, labels and checksums; None if something has to be written."""
+    store = job.find_store(writable=not job.location.read_only)
+    if store is None or job.remaining(store).plan.steps or not (store.location.read_only or store.has_record_checksums):
+        return None
+    labels = job.extractor.scene.labels
+    return store if all(_has_labels(store, name, labels[name]) for name in labels) else None
+
+
+def _add_labels(store: Store, maps: Mapping[str, Labels]) -> None:
+    """Write label maps to a store, except those that it already contains."""
+    for name, labels in maps.items():
+        if not _has_labels(store, name, labels):
+            if store.location.read_only:
+                raise StoreError(
+                    f"{store.location} is read-only and lacks the labels {name!r}: extract to another place with --out"
+                )
+            store.add_labels(labels.name, labels.classes, _attributes(labels))
+
+
+def _has_labels(store: Store, name: str, labels: Labels) -> bool:
+    if name not in store.labels:
+        return False
+    try:
+        array = store.label_array(name)
+        return array.attrs.asdict() == _attributes(labels) and np.array_equal(np.asarray(array[:]), labels.classes)
+    except StoreError:  # A damaged label map is written again.
+        return False
+
+
+def _attributes(labels: Labels) -> dict[str, dict[str, str]]:
+    return {
+        "class_names": {str(c): name for c, name in labels.class_names.items()},
+        "class_colours": {str(c): colour for c, colour in labels.class_colours.items()},
+    }

@@ -1,0 +1,224 @@
+"""Units of an extraction as tasks for the workers of an executor.
+
+A worker gets the names of a store and a backbone, opens both, and keeps them for its next tasks. It writes the features itself
+and returns a few numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsifeat.backbones.open_backbone import open_source
+from hsifeat.backbones.protocol import FeatureSource
+from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.extraction.job import Job, check_recipe
+from hsifeat.extraction.plan import unit_steps
+from hsifeat.extraction.prepare import backbone_options, prepare
+from hsifeat.extraction.resolve import resolve_config
+from hsifeat.extraction.writer import BackgroundWriter
+from hsifeat.features.features import Features
+from hsifeat.runtime.worker import kept_in_worker, worker_threads
+from hsifeat.store import write_token
+from hsifeat.store.store import Store
+from hsifeat.store.timings import Timing
+
+
+@dataclass(frozen=True)
+class BackboneBuilder:
+    """Opens the backbone of an extraction in a worker.
+
+    Attributes
+    ----------
+    options : tuple of (str, object)
+        Arguments of `open_source`. A path is absolute, because a worker may have another working folder.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    digest : str
+        Digest of the backbone's identity. A worker opens the backbone again if the weights at the same path change.
+    """
+
+    options: tuple[tuple[str, Any], ...]
+    device: str
+    digest: str
+
+    @classmethod
+    def from_job(cls, job: Job) -> BackboneBuilder:
+        """Return the builder for the workers of an extraction.
+
+        Raises
+        ------
+        HsifeatError
+            If the backbone is an object, or the model input is a companion image, since a worker can't open these.
+        """
+        if not isinstance(job.config.backbone, str | Path):
+            raise HsifeatError("an executor opens the backbone in each of its workers: name it by a path or a name")
+        if job.config.companion:
+            raise HsifeatError("a store does not hold the companion image: extract from it without an executor")
+        options = backbone_options(job.config)
+        prefix, colon, path = str(options["source"]).rpartition(":")
+        options["source"] = f"{prefix}{colon}{Path(path).absolute() if Path(path).exists() else path}"
+        identity = json.dumps(job.recipe.canonical()["backbone"], sort_keys=True)
+        return cls(tuple(sorted(options.items())), job.device, hashlib.sha256(identity.encode()).hexdigest())
+
+
+@dataclass(frozen=True)
+class StoreBuilder:
+    """Opens the store of an extraction in a worker.
+
+    A worker reads the scene, the fitted projection and the options from the store. Its results have the same bits as results
+    of the process that started the extraction, if both use the same device and the same number of threads.
+
+    Attributes
+    ----------
+    location : str
+        Path or URL of the store, which must exist and have the planes.
+    backbone : BackboneBuilder
+        Opens the backbone.
+    timesteps : tuple of int
+        Timesteps of the requested planes.
+    layers : tuple of str
+        Layers of the requested planes.
+    key : str
+        Key of the store. A worker opens the scene and backbone again if the key changes.
+    token : str
+        Token that allows writing, see `hsifeat.store.write_token`.
+    """
+
+    location: str
+    backbone: BackboneBuilder
+    timesteps: tuple[int, ...]
+    layers: tuple[str, ...]
+    key: str
+    token: str
+
+    @classmethod
+    def from_job(cls, job: Job, backbone: BackboneBuilder, token: str) -> StoreBuilder:
+        """Return the builder for the workers of an extraction."""
+        timesteps = tuple(dict.fromkeys(plane.id.t for plane in job.planes))
+        layers = tuple(dict.fromkeys(plane.id.layer for plane in job.planes))
+        return cls(job.location.identity, backbone, timesteps, layers, job.recipe.key, token)
+
+
+@dataclass(frozen=True)
+class UnitTask:
+    """A unit (one shard of each plane) to compute at all its timesteps, small enough to be pickled.
+
+    Attributes
+    ----------
+    store : StoreBuilder
+        Opens the store and the backbone.
+    unit : tuple of 2 ints
+        Index of the unit in the grid of units.
+    """
+
+    store: StoreBuilder
+    unit: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What a worker has done for a unit.
+
+    Attributes
+    ----------
+    steps : int
+        Number of computed steps; 0 if the unit was complete already.
+    timings : tuple of Timing
+        Run times of the steps.
+    """
+
+    steps: int
+    timings: tuple[Timing, ...]
+
+
+def compute_unit(task: UnitTask) -> UnitResult:
+    """Compute and write the features of a unit that the store lacks.
+
+    Raises
+    ------
+    StoreError
+        If the store can't be opened or written here. If another run writes to the store meanwhile.
+    """
+    return _open_worker_store(task.store).compute(task.unit)
+
+
+def load_backbone(builder: BackboneBuilder) -> None:
+    """Load a backbone to its device, and keep it for the next tasks of this worker."""
+    _open_backbone(builder)
+
+
+def check_store(builder: StoreBuilder) -> None:
+    """Check that the store of an extraction can be opened here, and that its run still goes on."""
+    _open_store(builder)
+
+
+class _WorkerStore:
+    """A store, and the function that computes its steps, open in a worker."""
+
+    def __init__(self, builder: StoreBuilder) -> None:
+        self._token = builder.token
+        self._store = store = _open_store(builder)
+        options = {"timesteps": builder.timesteps, "layers": builder.layers}
+        source, device = _open_backbone(builder.backbone), builder.backbone.device
+        scene = Features(store).scene
+        # The process that created the store has hashed the cube, which takes long for a large scene.
+        vars(scene)["digest"] = store.manifest.recipe["scene"]
+        job = prepare(
+            scene,
+            resolve_config(options, like=store),
+            out=builder.location,
+            device=device,
+            source=source,
+        )
+        check_recipe(store, job.recipe, advice="the backbone has changed since the extraction began")
+        self._planes = job.planes
+        self._extractor = job.extractor.with_batch(store.manifest.batch)
+        self._compute = self._extractor.step_computer()
+        self._units = {unit.index: unit for unit in store.units}
+
+    def compute(self, index: tuple[int, int]) -> UnitResult:
+        unit, timings, progress = self._units[index], list[Timing](), self._store.progress
+        missing = [plane for plane in self._planes if progress.digest(plane.id, unit) is None]
+        steps = list(unit_steps(unit, missing, self._extractor.passes))
+        with BackgroundWriter(self._store) as writer:
+            for step in steps:
+                result = self._compute(step)
+                write_token.check(self._store.location, self._token)
+                writer.write(unit, result.blocks)
+                timings += result.timings
+        return UnitResult(len(steps), tuple(timings))
+
+
+# Two, because the units of two scenes can alternate.
+@kept_in_worker(maxsize=2)
+def _open_worker_store(builder: StoreBuilder) -> _WorkerStore:
+    return _WorkerStore(builder)
+
+
+@kept_in_worker(maxsize=1)
+def _open_backbone(builder: BackboneBuilder) -> FeatureSource:
+    options: dict[str, Any] = dict(builder.options)
+    source = open_source(**options)
+    if hasattr(source, "schedule"):  # a network, in contrast to the filters of context
+        import torch
+
+        from hsifeat.backbones.device import pick_device
+
+        if (threads := worker_threads()) is not None:
+            torch.set_num_threads(threads)
+        source.to(pick_device(builder.device))
+    return source
+
+
+def _open_store(builder: StoreBuilder) -> Store:
+    store = Store.find(builder.location, writable=True)
+    if store is None:
+        raise StoreError(
+            f"{builder.location} can't be seen here: stores must be in a folder or an object store that all workers share"
+        )
+    write_token.check(store.location, builder.token)
+    return store

@@ -1,0 +1,68 @@
+"""Addresses of Dask clusters, and a cluster on this machine."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hsifeat.errors import HsifeatError
+
+if TYPE_CHECKING:
+    from distributed.security import Security
+
+_LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
+_SCHEDULER = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]{1,5}")
+
+
+def check_address(address: str) -> str:
+    """Return the address of a cluster, after checking its form and that Dask is installed.
+
+    Raises
+    ------
+    HsifeatError
+        The address has another form, or the package distributed is missing.
+
+    Examples
+    --------
+    >>> check_address("tcp://10.0.0.1:8786")
+    'tcp://10.0.0.1:8786'
+    >>> check_address("local")
+    Traceback (most recent call last):
+    hsifeat.errors.HsifeatError: a Dask cluster is tcp://HOST:PORT, tls://HOST:PORT or local:N; found 'local'
+    """
+    if not (_LOCAL.fullmatch(address) or _SCHEDULER.fullmatch(address)):
+        raise HsifeatError(f"a Dask cluster is tcp://HOST:PORT, tls://HOST:PORT or local:N; found {address!r}")
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise HsifeatError("Dask's scheduler is not installed: pip install 'hsifeat[dask]'") from error
+    return address
+
+
+@contextmanager
+def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
+    """Yield the address of a scheduler and certificates for it. Workers of ``local:N`` run as long as the block.
+
+    Other users of this machine can't send tasks to these workers, because both sides need the certificate of the run.
+    """
+    local = _LOCAL.fullmatch(check_address(address))
+    if local is None:
+        yield address, None
+        return
+    from distributed import LocalCluster
+    from distributed.security import Security
+
+    security = Security.temporary()
+    with LocalCluster(
+        n_workers=int(local[1]),
+        threads_per_worker=1,
+        host="127.0.0.1",
+        protocol="tls://",
+        security=security,
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        yield cluster.scheduler_address, security

@@ -1,0 +1,325 @@
+"""The Dask executor, which runs tasks in the workers of a Dask cluster.
+
+Each task is one call of `distributed.Client.submit`. Workers may be killed and the scheduler may be restarted: the tasks that
+were lost run again. A task may therefore run twice.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from itertools import chain, islice
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic
+from uuid import uuid4
+
+from hsifeat.errors import HsifeatError
+from hsifeat.runtime.dask_cluster import open_cluster
+from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.runtime.executor import Result, Task
+from hsifeat.runtime.worker import release_worker
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+    from distributed.security import Security
+
+# Number of submitted tasks per worker. While one runs, the next one waits at the worker.
+_TASKS_PER_WORKER = 2
+# Seconds between two counts of the workers, which may join and leave.
+_COUNT_INTERVAL_S = 5.0
+# Packages whose versions can change results or the form of tasks.
+_PACKAGES = ("hsifeat", "distributed", "numpy", "zarr", "numcodecs", "torch", "diffusers", "scikit-learn", "lightgbm")
+# A worker process runs one task at a time, however many threads Dask gives it.
+_one_task = Lock()
+
+
+@contextmanager
+def dask_executor(
+    address: str, *, scheduler_timeout_s: float = 300, listen: Listener = silent
+) -> Iterator[DaskExecutor]:
+    """Open an executor on a Dask cluster for a ``with`` block.
+
+    Parameters
+    ----------
+    address : str
+        Address of a scheduler, such as ``tcp://host:8786`` or ``tls://host:8786``. ``local:N`` starts N workers on this machine
+        for the block, one thread each.
+    scheduler_timeout_s : float
+        How long to wait for a scheduler that can't be reached, in seconds.
+    listen : callable
+        Receives notes, for example that there are no workers yet.
+
+    Yields
+    ------
+    DaskExecutor
+        The executor.
+
+    Raises
+    ------
+    HsifeatError
+        The address is wrong, the scheduler can't be reached, Dask is not installed, or a worker has other versions of hsifeat
+        or of the libraries that compute the results.
+
+    Examples
+    --------
+    A script that starts workers needs ``if __name__ == "__main__":``.
+
+    >>> with hsifeat.dask_executor("local:2") as executor:  # doctest: +SKIP
+    ...     hsifeat.extract("indian-pines", backbone="backbone", out="ip.zarr", executor=executor)
+    """
+    with open_cluster(address) as (scheduler, security):
+        executor = DaskExecutor(scheduler, security=security, scheduler_timeout_s=scheduler_timeout_s, listen=listen)
+        try:
+            yield executor
+        finally:
+            executor.close()
+
+
+class DaskExecutor:
+    """An executor that runs tasks in the workers of a Dask cluster.
+
+    If some workers have the resource ``GPU``, tasks run only there, one for each GPU.
+
+    Parameters
+    ----------
+    scheduler : str
+        Address of the scheduler.
+    security : distributed.Security, optional
+        Certificates for an encrypted connection. [default: those of Dask's configuration]
+    scheduler_timeout_s : float
+        How long to wait for a scheduler that can't be reached, in seconds.
+    listen : callable
+        Receives notes.
+
+    Raises
+    ------
+    HsifeatError
+        The scheduler can't be reached, or a worker has other versions.
+    """
+
+    def __init__(
+        self,
+        scheduler: str,
+        *,
+        security: Security | None = None,
+        scheduler_timeout_s: float = 300,
+        listen: Listener = silent,
+    ) -> None:
+        self.scheduler = scheduler
+        self._security, self._timeout_s, self._listen = security, scheduler_timeout_s, listen
+        self._versions = own_versions()
+        self._client = self._connect(timeout_s=10)
+        self._resources: dict[str, float] = {}
+        self._slots, self._counted_at = 0, 0.0
+        try:
+            self._wait_for_workers()
+            self._check_versions()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        *,
+        failed: Callable[[Task, HsifeatError], None] | None = None,
+    ) -> Iterator[tuple[Task, Result]]:
+        """Run a function on tasks, and yield each task with its result, in the order of completion.
+
+        At most two tasks per worker are submitted before the caller takes their results.
+
+        Parameters
+        ----------
+        function : callable
+            Function that computes the result of one task. Workers must be able to import this function.
+        tasks : iterable
+            Values that can be pickled.
+        failed : callable, optional
+            Receives each task that fails with a `HsifeatError`, and the error. [default: the first error is raised]
+
+        Yields
+        ------
+        tuple of task and result
+
+        Raises
+        ------
+        HsifeatError
+            A task fails; the message names the worker. Workers died again and again with the same task. The scheduler is
+            gone.
+        """
+        from distributed import KilledWorker, as_completed
+
+        queue = iter(tasks)
+        pending: dict[Future, Task] = {}
+        completed = as_completed(loop=self._client.loop)
+        try:
+            while True:
+                for task in islice(queue, self._free_slots(len(pending))):
+                    future = self._submit(function, task)
+                    pending[future] = task
+                    completed.add(future)
+                if not pending:
+                    return
+                future = next(completed)
+                task = pending.pop(future)
+                try:
+                    result = future.result()
+                except CancelledError:  # of all tasks, because the scheduler was restarted
+                    queue = chain([task, *pending.values()], queue)
+                    pending.clear()
+                    self._reconnect()
+                    completed = as_completed(loop=self._client.loop)
+                except (HsifeatError, KilledWorker) as error:
+                    problem = error if isinstance(error, HsifeatError) else _killed(error)
+                    if failed is None:
+                        raise problem from error
+                    failed(task, problem)
+                else:
+                    future.release()
+                    yield task, result
+        finally:
+            if pending:
+                with suppress(Exception):  # the scheduler may be gone
+                    self._client.cancel(list(pending), force=True)
+
+    def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
+        """Run a function once in each worker that is there now, and raise the error of the first worker that fails."""
+        futures = [self._submit(function, task, workers=[address]) for address in self._addresses()]
+        try:
+            for future in futures:
+                future.result()
+        except CancelledError as error:
+            raise HsifeatError(
+                f"the connection to the scheduler {self.scheduler} was lost: run the command again"
+            ) from error
+        finally:
+            for future in futures:
+                future.release()
+
+    def close(self) -> None:
+        """Release what the workers keep, and disconnect. The cluster goes on."""
+        with suppress(Exception):  # the scheduler may be gone
+            if self._client.status == "running":
+                self._client.run(release_worker, on_error="ignore")
+        with suppress(Exception):
+            self._client.close()
+
+    def _submit(self, function: Callable[[Task], Result], task: Task, **options: Any) -> Future:
+        name = getattr(function, "__name__", type(function).__name__)
+        return self._client.submit(
+            _Call(function, self._versions),
+            task,
+            key=f"hsifeat-{name}-{uuid4().hex}",
+            resources=self._resources or None,
+            pure=False,
+            **options,
+        )
+
+    def _free_slots(self, pending: int) -> int:
+        """Return how many tasks can be submitted. Workers are counted again every few seconds."""
+        if not self._slots or time.monotonic() - self._counted_at > _COUNT_INTERVAL_S:
+            with suppress(OSError, ValueError):  # the next result shows that the scheduler is gone
+                self._slots = max(len(self._addresses()), 1)
+            self._counted_at = time.monotonic()
+        return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
+
+    def _addresses(self) -> list[str]:
+        """Return the addresses of the workers, only those with a GPU if there are any."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        gpus = [address for address, worker in workers.items() if worker["resources"].get("GPU")]
+        self._resources = {"GPU": 1} if gpus else {}
+        return gpus or list(workers)
+
+    def _connect(self, timeout_s: float) -> Client:
+        from distributed import Client
+
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return Client(self.scheduler, security=self._security, timeout=5, name="hsifeat", set_as_default=False)
+            except (OSError, ValueError) as error:
+                if isinstance(error, ValueError) or time.monotonic() > deadline:
+                    raise HsifeatError(
+                        f"no Dask scheduler answers at {self.scheduler} ({error}): start one with `dask scheduler`, or take "
+                        "--dask local:N for workers on this machine"
+                    ) from error
+                time.sleep(0.5)
+
+    def _reconnect(self) -> None:
+        self._listen(Note(f"the connection to the scheduler {self.scheduler} was lost: waiting for it"))
+        with suppress(Exception):
+            self._client.close(timeout=2)
+        self._client = self._connect(self._timeout_s)
+        self._wait_for_workers()
+        self._slots = 0
+
+    def _wait_for_workers(self) -> None:
+        if not self._addresses():
+            self._listen(Note(f"the scheduler {self.scheduler} has no workers yet: waiting for the first one"))
+            self._client.wait_for_workers(1)
+
+    def _check_versions(self) -> None:
+        """Raise an error if a worker lacks hsifeat, or has other versions than this process."""
+        try:
+            found = self._client.run(own_versions)
+        except Exception as error:
+            raise HsifeatError(
+                f"a worker of {self.scheduler} can't run hsifeat ({type(error).__name__}: {error}): install the same "
+                "environment on all workers"
+            ) from error
+        for address, versions in found.items():
+            _compare_versions(self._versions, versions, f"the worker {address}")
+
+
+@dataclass(frozen=True)
+class _Call(Generic[Task, Result]):
+    """Calls a function in a worker. Errors name the worker."""
+
+    function: Callable[[Task], Result]
+    versions: dict[str, str]
+
+    def __call__(self, task: Task) -> Result:
+        from distributed import get_worker
+
+        with _one_task:
+            place = f"worker {get_worker().address} on {platform.node()}"
+            _compare_versions(self.versions, own_versions(), place)
+            try:
+                return self.function(task)
+            except HsifeatError as error:
+                raise type(error)(f"{error} ({place})") from error
+
+
+@cache
+def own_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that compute results, as installed in this process."""
+    versions = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "absent"
+    return versions
+
+
+def _compare_versions(expected: dict[str, str], found: dict[str, str], place: str) -> None:
+    if different := [name for name in expected if expected[name] != found.get(name)]:
+        texts = ", ".join(f"{name} {found.get(name)} instead of {expected[name]}" for name in different)
+        raise HsifeatError(
+            f"{place} has other versions than this process: {texts}; install the same environment on all workers"
+        )
+
+
+def _killed(error: Any) -> HsifeatError:
+    count = error.allowed_failures + 1
+    return HsifeatError(
+        f"{count} workers died one after the other with the same task, the last one {error.last_worker.address}, perhaps because "
+        "memory ran out; finished results are kept: run the command again with more memory per worker"
+    )

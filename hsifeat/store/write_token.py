@@ -1,0 +1,99 @@
+"""The write token of a store: a file by which a run hands its right to write to the workers of an executor.
+
+The run holds the write lock of the store, which works on its machine only, and writes a random token to the store. Its workers
+know the token and compare it before each write. A worker of a run that was killed thus can't write any more as soon as the next
+run begins. In an object store, which has no locks, the token also keeps runs on other machines waiting: the run renews it, and a
+token that is not renewed for a minute belongs to a run that was killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from uuid import uuid4
+
+from hsifeat.errors import StoreError
+from hsifeat.store.location import Location
+
+FILE = "writer.token"
+# Seconds between two renewals of a token, and without a renewal until another run takes the store.
+_RENEWAL_S, _EXPIRY_S = 15.0, 60.0
+
+
+@contextmanager
+def write_token(location: Location, *, renew: bool = False) -> Iterator[str]:
+    """Put a new token into a store, and yield it. The file is deleted at the end of the block.
+
+    The caller must hold the write lock of the store.
+
+    Parameters
+    ----------
+    location : Location
+        Location of the store, which must exist.
+    renew : bool
+        Whether runs on other machines, which do not see the lock, wait until the token is no longer renewed.
+    """
+    token, ended = uuid4().hex, Event()
+    location.put(FILE, _content(token, 0))
+    renewal = Thread(target=_renew, args=(location, token, ended), daemon=True)
+    if renew:
+        renewal.start()
+    try:
+        yield token
+    finally:
+        ended.set()
+        if renew:
+            renewal.join()
+        with suppress(StoreError):  # the disk may be full, and the next run replaces the token
+            if _token(location.get(FILE)) == token:
+                location.delete(FILE)
+
+
+def check(location: Location, token: str) -> None:
+    """Raise `StoreError` if the run that created a token has ended or was replaced by another run."""
+    if _token(location.get(FILE)) != token:
+        raise StoreError(f"the run that this worker belongs to no longer writes to {location}: nothing was written")
+
+
+def _content(token: str, renewals: int) -> bytes:
+    return f"{token} {renewals}".encode()
+
+
+def _token(content: bytes | None) -> str:
+    return (content or b"").decode(errors="replace").partition(" ")[0]
+
+
+def wait_for_expiry(location: Location, on_wait: Callable[[], None]) -> None:
+    """Wait until the token of a run on another machine is gone, or was not renewed for some time.
+
+    Parameters
+    ----------
+    location : Location
+        Location of a store, which need not exist.
+    on_wait : callable
+        Called once, before waiting.
+    """
+    content = location.get(FILE)
+    if content is None:
+        return
+    on_wait()
+    deadline = time.monotonic() + _EXPIRY_S
+    while time.monotonic() < deadline:
+        time.sleep(min(_RENEWAL_S / 10, 1))
+        newest = location.get(FILE)
+        if newest is None:
+            return
+        if newest != content:
+            content, deadline = newest, time.monotonic() + _EXPIRY_S
+
+
+def _renew(location: Location, token: str, ended: Event) -> None:
+    renewals = 0
+    while not ended.wait(_RENEWAL_S):
+        with suppress(StoreError):  # the network may be back at the next renewal
+            if _token(location.get(FILE)) != token:
+                return
+            renewals += 1
+            location.put(FILE, _content(token, renewals))

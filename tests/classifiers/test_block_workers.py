@@ -1,0 +1,58 @@
+"""Prediction by an executor: the same maps as in one process, from models and stores that workers open by name."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import hsifeat
+from classifiers.model import load_model
+from classifiers.predict import predict_map, predict_probabilities, write_scene_map
+from hsifeat.errors import HsifeatError
+from hsifeat.runtime.processes import ProcessExecutor
+from tests.helpers.executors import InThisProcess
+from tests.helpers.forked_commands import fork_workers
+
+
+@pytest.mark.parametrize("smooth", ["none", "gaussian:2"])
+def test_maps_do_not_depend_on_the_executor(features, model_folder, smooth):
+    model = load_model(model_folder)
+    options = {"smooth": smooth, "block_px": 16}
+    alone = predict_map(features, model, **options)
+    np.testing.assert_array_equal(predict_map(features, model, executor=InThisProcess(), **options), alone)
+    blocks = zip(
+        predict_probabilities(features, model, **options),
+        predict_probabilities(features, model, executor=InThisProcess(), **options),
+        strict=True,
+    )
+    for (window, values), (same_window, same_values) in blocks:
+        assert window == same_window
+        np.testing.assert_array_equal(values, same_values)
+
+
+def test_two_processes_write_the_same_file(features, model_folder, tmp_path, monkeypatch):
+    model = load_model(model_folder)
+    write_scene_map(features, model, tmp_path / "alone.npy")
+    fork_workers(monkeypatch.setattr)
+    executor = ProcessExecutor(2)
+    try:
+        write_scene_map(features, model, tmp_path / "shared.npy", executor=executor)
+    finally:
+        executor.kill()
+    np.testing.assert_array_equal(np.load(tmp_path / "shared.npy"), np.load(tmp_path / "alone.npy"))
+
+
+def test_a_model_that_workers_can_not_open_is_refused(features, model_folder, tmp_path):
+    with pytest.raises(HsifeatError, match=r"save it, and predict with load_model\(folder\)"):
+        predict_map(features, hsifeat.fit_model(features, "lda"), executor=InThisProcess())
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    model = load_model(folder)
+
+    refit = InThisProcess(lambda: hsifeat.fit_model(features, "lda", split="random:0.3").save(folder))
+    with pytest.raises(HsifeatError, match="holds another model here than where the prediction began"):
+        predict_map(features, model, executor=refit)
+    hidden = InThisProcess(lambda: shutil.rmtree(folder))
+    with pytest.raises(
+        HsifeatError, match="model can't be seen here: the model must be in a folder that all workers share"
+    ):
+        predict_map(features, model, executor=hidden)

@@ -1,0 +1,124 @@
+"""Many scenes in one call: a store each, and no failed scene ends the others."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsifeat
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.extract_scenes import extract_scenes, scene_name
+from hsifeat.runtime.events import Advanced, Finished, Started
+from hsifeat.runtime.processes import ProcessExecutor
+from hsifeat.scenes.readers import npy
+from tests.helpers.cached_stores import snapshot
+from tests.helpers.forked_commands import fork_workers
+from tests.helpers.small import small_cube
+
+OPTIONS = {"backbone": "context", "layers": ["mean-5", "deviation-7"]}
+
+
+def folder_of_scenes(folder):
+    """Write ten scenes, one of them broken; one other has a store, and one may not be read."""
+    paths = [folder / f"s{number}.npy" for number in range(10)]
+    for number, path in enumerate(paths):
+        np.save(path, small_cube(rows=24, cols=20, seed=number))
+    paths[3].write_bytes(paths[3].read_bytes()[:900])
+    hsifeat.extract(paths[5], **OPTIONS, out=folder / "stores" / "s5.zarr")
+    return paths
+
+
+def forbid(path, monkeypatch):
+    """Let the reader of a file fail as for a user without permission; root may read everything."""
+    plain = npy.read_npy
+
+    def read(file, *arguments, **options):
+        if Path(file) == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(file, *arguments, **options)
+
+    monkeypatch.setattr(npy, "read_npy", read)
+
+
+def test_ten_scenes_of_which_one_is_broken_one_cached_and_one_forbidden(tmp_path, monkeypatch, cli):
+    paths = folder_of_scenes(tmp_path)
+    cached = snapshot(tmp_path / "stores" / "s5.zarr")
+    forbid(paths[7], monkeypatch)
+    message = cli(
+        "extract",
+        *paths,
+        "--backbone",
+        "context",
+        "--layers",
+        "mean-5,deviation-7",
+        "--out",
+        tmp_path / "stores",
+        status=1,
+    )
+    stores = sorted(path.name for path in (tmp_path / "stores").glob("*.zarr"))
+    assert stores == [f"s{number}.zarr" for number in (0, 1, 2, 4, 5, 6, 8, 9)]
+    assert snapshot(tmp_path / "stores" / "s5.zarr") == cached
+    assert message.count("error: ") == 2 and "error: s3: " in message and "error: s7: " in message
+    assert "ermission denied" in message and message.endswith(
+        "2 of 10 scenes failed; the same command goes on with them"
+    )
+    for number in (0, 9):
+        alone = hsifeat.extract(paths[number], **OPTIONS, out=tmp_path / "alone" / f"{number}.zarr")
+        store = hsifeat.Store.open(tmp_path / "stores" / f"s{number}.zarr")
+        for plane in alone.planes:
+            np.testing.assert_array_equal(store.plane(plane.id)[:], alone.plane(plane.id)[:])
+
+
+def test_units_of_all_scenes_are_one_stream(tmp_path, monkeypatch):
+    monkeypatch.setattr("hsifeat.extraction.context_extractor.UNIT_PX", 16)
+    paths, events = folder_of_scenes(tmp_path)[:6], []
+    fork_workers(monkeypatch.setattr)
+    executor = ProcessExecutor(1)
+    try:
+        outcomes = extract_scenes(paths, **OPTIONS, out=tmp_path / "stores", executor=executor, listen=events.append)
+    finally:
+        executor.kill()
+    assert [(o.name, o.existed, o.error is None) for o in outcomes] == [
+        (f"s{number}", number == 5, number != 3) for number in range(6)
+    ]
+    begun = [event.task for event in events if isinstance(event, Started)]
+    ended = [event.task for event in events if isinstance(event, Finished)]
+    assert begun == ["scenes", *(f"extract s{n}" for n in (0, 1, 2, 4))] and set(ended) == set(begun)
+    # The next scene begins before the last unit of a scene returns.
+    second = next(n for n, event in enumerate(events) if event == Started("extract s1", 4, "tiles", 0))
+    assert second < events.index(Finished("extract s0"))
+    assert [event.done for event in events if isinstance(event, Advanced) and event.task == "scenes"] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
+    for outcome in outcomes:
+        assert outcome.store is None or not (Path(outcome.store.location.identity) / "writer.token").exists()
+
+
+def test_stores_with_one_name_are_refused(tmp_path):
+    with pytest.raises(HsifeatError, match="two scenes have the name 'a'"):
+        extract_scenes(["x/a.mat", "y/a.npy"], **OPTIONS)
+    assert scene_name("data/my scene (1).mat") == "my-scene-1"
+
+
+def test_a_list_of_files_is_one_scene(tmp_path, cli):
+    for number in range(3):
+        np.save(tmp_path / f"band{number}.npy", small_cube(bands=3)[..., number])
+    (tmp_path / "bands.txt").write_text("band0.npy\nband1.npy\n\nband2.npy\n")
+    cli(
+        "extract",
+        f"@{tmp_path / 'bands.txt'}",
+        "--backbone",
+        "context",
+        "--layers",
+        "mean-5",
+        "--out",
+        tmp_path / "b.zarr",
+    )
+    assert hsifeat.Store.open(tmp_path / "b.zarr").manifest.scene.bands == 3
+    assert "two scenes are named 'a'" in cli("extract", "x/a.mat", "y/a.mat", status=2)
+    assert "--labels applies to one scene" in cli("extract", "a.mat", "b.mat", "--labels", "l.npy", status=2)

@@ -1,0 +1,129 @@
+"""A Dask cluster of real processes that start within milliseconds, and that a supervisor starts again when they end."""
+
+import asyncio
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+from tests.helpers.forked_commands import ForkedFunction
+
+
+class Cluster:
+    """A scheduler and workers, each in its own process. A process that was killed is started again, as a cluster does.
+
+    Parameters
+    ----------
+    workers : int
+        Number of workers, with one thread each.
+    patch : callable, optional
+        Module-level function that each worker calls before it starts.
+    *arguments
+        Arguments of `patch`.
+    allowed_failures : int
+        Number of workers that may die with one task before the task fails.
+    """
+
+    def __init__(self, workers, patch=None, *arguments, allowed_failures=3):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        self._starts = [(run_scheduler, self.address, allowed_failures)]
+        self._starts += [(run_worker, self.address, f"w{number}", patch, arguments) for number in range(workers)]
+        self._processes = [ForkedFunction(*start) for start in self._starts]
+        self.starts = len(self._processes)
+        self._ended = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
+        self._supervisor.start()
+
+    def kill_scheduler(self):
+        """Kill the scheduler."""
+        self._kill(0)
+
+    def kill_worker(self, number=0):
+        """Kill a worker that runs; wait until it does."""
+        self._kill(1 + number)
+
+    def _kill(self, index):
+        process = self._processes[index]
+        while process.poll() is not None:
+            time.sleep(0.02)
+            process = self._processes[index]
+        process.signal(signal.SIGKILL)
+        process.wait()
+
+    def _supervise(self):
+        while not self._ended.wait(0.1):
+            for index, process in enumerate(self._processes):
+                if process.poll() is not None:
+                    self._processes[index] = ForkedFunction(*self._starts[index])
+                    self.starts += 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._supervisor.join()
+        for process in reversed(self._processes):
+            if process.poll() is None:
+                process.signal(signal.SIGKILL)
+            process.wait()
+
+
+def run_scheduler(address, allowed_failures):
+    """Run a scheduler until the process is killed."""
+    from dask import config
+    from distributed import Scheduler
+
+    config.set({"distributed.scheduler.allowed-failures": allowed_failures})
+    host, port = address.removeprefix("tcp://").split(":")
+    _serve(lambda: Scheduler(host=host, port=int(port), dashboard=False))
+
+
+def run_worker(address, name, patch=None, arguments=()):
+    """Run a worker until the process is killed or the scheduler is gone."""
+    from distributed import Worker
+
+    if patch is not None:
+        patch(*arguments)
+    _serve(lambda: Worker(address, name=name, nthreads=1, dashboard=False))
+
+
+def log_steps(log):
+    """Log each step that the worker computes, and each unit that it has recorded, in the order of all workers."""
+    from hsifeat.extraction.diffusion_extractor import StepComputer
+    from hsifeat.store.progress import ProgressRecords
+
+    compute, record = StepComputer.__call__, ProgressRecords.record
+
+    def append(*words):
+        with Path(log).open("ab", buffering=0) as file:
+            file.write((" ".join(map(str, words)) + "\n").encode())
+
+    def logged_step(self, step):
+        append("computed", step.t, *step.unit.index)
+        return compute(self, step)
+
+    def logged_record(self, plane, unit, values, tags):
+        record(self, plane, unit, values, tags)
+        append("recorded", plane.t, *unit.index, plane.layer)
+
+    StepComputer.__call__ = logged_step
+    ProgressRecords.record = logged_record
+
+
+def blind():
+    """Hide all stores from the worker, as if their disk were not mounted."""
+    from hsifeat.store.location import LocalLocation
+
+    LocalLocation.get = lambda self, key: None
+
+
+def _serve(make):
+    async def serve():
+        async with make() as server:
+            await server.finished()
+
+    asyncio.run(serve())
