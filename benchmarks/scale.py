@@ -1,11 +1,12 @@
 """Measure how the Dask executor scales: two workers against one, overhead per task, client memory, and requests to the store.
 
 ``.venv/bin/python benchmarks/scale.py`` needs two free cores and takes about five minutes. It writes
-``benchmarks/results/scale.json``. ``--quick`` runs fewer and shorter tasks and writes nothing. Four parts:
+``benchmarks/results/scale.json``. ``--quick`` runs fewer and shorter tasks and writes nothing. Five parts:
 
 - ``throughput``: a scene is extracted with a CPU-bound network by one worker and by two, each with one thread;
 - ``overhead``: tasks that compute for one second, so that all other time is spent on scheduling;
 - ``tiny``: 10,000 tasks that compute nothing, with the growth of the memory of this process, which is client and scheduler;
+- ``lightgbm``: LightGBM in one process with two threads, and its Dask estimator with two workers, on the same table;
 - ``simulation``: the load of a scheduler and of a store with 1,000 workers, from the measured costs of a task and the counted
   requests of a unit. Arrivals are simulated event by event.
 """
@@ -55,6 +56,7 @@ def main() -> None:
         "speedup": round(throughput[1] / throughput[2], 3),
         "overhead": overhead,
         "tiny": tiny,
+        "lightgbm": [measure_lightgbm(rows) for rows in ((2_000,) if quick else (10_000, 100_000, 400_000))],
         "requests_per_unit": requests,
         "simulation": [
             simulate(seconds, tiny["cpu_ms_per_task"] / 1e3, sum(requests.values())) for seconds in UNIT_SECONDS
@@ -154,6 +156,32 @@ def measure_tiny(tasks: int) -> dict[str, float]:
         "cpu_ms_per_task": round(1e3 * cpu / tasks, 2),
         "memory_growth_mb": round(grown / 1e6, 1),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1),
+    }
+
+
+def measure_lightgbm(rows: int, *, columns: int = 100) -> dict[str, float]:
+    """Fit LightGBM on a table with eight classes, in one process and by its Dask estimator, and return the seconds."""
+    from dask import array
+    from distributed import Client, LocalCluster
+    from lightgbm import DaskLGBMClassifier, LGBMClassifier
+
+    random = np.random.default_rng(0)
+    X, y = random.random((rows, columns), np.float32), random.integers(0, 8, rows)
+    options = {"n_estimators": 10, "num_leaves": 31, "verbose": -1}
+    start = time.perf_counter()
+    LGBMClassifier(**options, n_jobs=2).fit(X, y)
+    alone = time.perf_counter() - start
+    with LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        parts = array.from_array(X, (rows // 2, columns)), array.from_array(y, rows // 2)
+        persisted = client.persist(parts)
+        start = time.perf_counter()
+        DaskLGBMClassifier(**options, client=client).fit(*persisted)
+        shared = time.perf_counter() - start
+    return {
+        "rows": rows,
+        "table_mb": round(X.nbytes / 1e6, 1),
+        "one_process_s": round(alone, 2),
+        "dask_s": round(shared, 2),
     }
 
 

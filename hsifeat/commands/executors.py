@@ -17,7 +17,13 @@ def open_executor(dask: str | None, listen: Listener) -> Iterator[Executor | Non
     if dask is None:
         yield None
         return
+    import logging
+
+    from hsifeat.runtime.dask_cluster import check_address
     from hsifeat.runtime.dask_executor import dask_executor
 
+    check_address(dask)  # imports distributed, which sets the levels of its loggers
+    # Lost connections are reported as notes.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with dask_executor(dask, listen=listen) as executor:
         yield executor

@@ -22,7 +22,7 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
             list[str],
             typer.Argument(
                 metavar="SCENE",
-                help="Name of a public scene (see `hsifeat scenes`), file, folder, or one file per band.",
+                help="Name of a public scene (see `hsifeat scenes`), file, folder, or @FILE, a list of the files of one scene.",
             ),
         ],
         Parameter.empty,
@@ -103,8 +103,6 @@ class SceneArguments:
     def separate(self) -> dict[str, Callable[[], Scene]]:
         """Return functions that open one scene per argument, by name of the scene.
 
-        A text file ``@FILE`` lists the files of one scene, one path per line.
-
         Raises
         ------
         typer.BadParameter
@@ -121,14 +119,14 @@ class SceneArguments:
                 raise typer.BadParameter(
                     f"two scenes are named {name!r}, and their stores too: extract them in separate calls"
                 )
-            scenes[name] = SceneArguments(_listed_files(path), self.options).open
+            scenes[name] = SceneArguments([path], self.options).open
         return scenes
 
     def open(self) -> Scene:
         """Open the scene."""
         from hsifeat.scenes import open_scene
 
-        return open_scene(self.paths, **self.options)
+        return open_scene([file for path in self.paths for file in _listed_files(path)], **self.options)
 
     def open_another(self, name: str) -> Scene:
         """Open another scene with the same options, but without label maps and companion image."""
@@ -168,7 +166,11 @@ def _listed_files(path: str) -> list[str]:
     if not path.startswith("@"):
         return [path]
     file = Path(path[1:])
-    return [str(file.parent / line.strip()) for line in file.read_text().splitlines() if line.strip()]
+    return [
+        str(file.parent / line.strip())
+        for line in file.read_text("utf-8", "surrogateescape").splitlines()
+        if line.strip()
+    ]
 
 
 def with_scene(command: Callable[..., None]) -> Callable[..., None]:

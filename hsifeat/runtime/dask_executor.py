@@ -191,10 +191,16 @@ class DaskExecutor:
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
         """Run a function once in each worker that is there now, and raise the error of the first worker that fails."""
-        futures = [self._submit(function, task, workers=[address]) for address in self._addresses()]
+        from distributed import KilledWorker
+
+        # Another worker runs the check if a worker ends before it does.
+        options = [{"workers": [address], "allow_other_workers": True} for address in self._addresses()]
+        futures = [self._submit(function, task, **option) for option in options]
         try:
             for future in futures:
                 future.result()
+        except KilledWorker as error:
+            raise _killed(error) from error
         except CancelledError as error:
             raise HsifeatError(
                 f"the connection to the scheduler {self.scheduler} was lost: run the command again"
@@ -295,6 +301,10 @@ class _Call(Generic[Task, Result]):
                 return self.function(task)
             except HsifeatError as error:
                 raise type(error)(f"{error} ({place})") from error
+            except OSError as error:
+                raise HsifeatError(
+                    f"{error.filename or 'a file'} can't be used: {error.strerror or error} ({place})"
+                ) from error
 
 
 @cache

@@ -9,10 +9,9 @@ import hsifeat
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.extract_scenes import extract_scenes, scene_name
 from hsifeat.runtime.events import Advanced, Finished, Started
-from hsifeat.runtime.processes import ProcessExecutor
 from hsifeat.scenes.readers import npy
 from tests.helpers.cached_stores import snapshot
-from tests.helpers.forked_commands import fork_workers
+from tests.helpers.executors import InThisProcess
 from tests.helpers.small import small_cube
 
 OPTIONS = {"backbone": "context", "layers": ["mean-5", "deviation-7"]}
@@ -72,12 +71,8 @@ def test_ten_scenes_of_which_one_is_broken_one_cached_and_one_forbidden(tmp_path
 def test_units_of_all_scenes_are_one_stream(tmp_path, monkeypatch):
     monkeypatch.setattr("hsifeat.extraction.context_extractor.UNIT_PX", 16)
     paths, events = folder_of_scenes(tmp_path)[:6], []
-    fork_workers(monkeypatch.setattr)
-    executor = ProcessExecutor(1)
-    try:
-        outcomes = extract_scenes(paths, **OPTIONS, out=tmp_path / "stores", executor=executor, listen=events.append)
-    finally:
-        executor.kill()
+    executor = InThisProcess(ahead=3)
+    outcomes = extract_scenes(paths, **OPTIONS, out=tmp_path / "stores", executor=executor, listen=events.append)
     assert [(o.name, o.existed, o.error is None) for o in outcomes] == [
         (f"s{number}", number == 5, number != 3) for number in range(6)
     ]

@@ -1,6 +1,7 @@
 """An executor for tests, which runs tasks in the process of the test as a worker gets them."""
 
 import pickle
+from itertools import islice
 
 
 class InThisProcess:
@@ -10,14 +11,18 @@ class InThisProcess:
     ----------
     before : callable
         Called before a check of the workers.
+    ahead : int
+        Number of tasks that are taken before the first of them runs, as by an executor with several workers.
     """
 
-    def __init__(self, before=lambda: None):
-        self.before = before
+    def __init__(self, before=lambda: None, ahead=1):
+        self.before, self.ahead = before, ahead
 
     def run(self, function, tasks, *, failed=None):
         """Run a function on copies of the tasks, one after the other."""
-        for task in tasks:
+        queue, taken = iter(tasks), []
+        while taken := [*taken, *islice(queue, self.ahead - len(taken))]:
+            task = taken.pop(0)
             yield task, function(pickle.loads(pickle.dumps(task)))  # noqa: S301  # our own bytes
 
     def check_workers(self, function, task):
