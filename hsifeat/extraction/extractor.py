@@ -112,7 +112,7 @@ class Extractor(ABC):
         plan : Plan
             Steps to compute.
         store : Store
-            Store that is open for writing and has the planes.
+            Store that is open for writing.
         listen : callable
             Receives progress events.
         task : str
@@ -122,6 +122,8 @@ class Extractor(ABC):
         listen(Started(task, plan.total_passes, "tiles", progress))
         self.source.to(self.device)
         compute = self.step_computer()
+        for plane in plan.planes:
+            store.add_plane(plane)
         with BackgroundWriter(store) as writer:
             for step in plan.steps:
                 result = compute(step)

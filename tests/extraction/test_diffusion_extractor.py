@@ -85,8 +85,6 @@ def planes_of(*timesteps, dtype="float32", strides=STRIDES):
 def run(extractor, planes, events=None):
     plan = extractor.plan(planes, LAYOUT, None)
     store = MemoryStore()
-    for plane in planes:
-        store.add_plane(plane)
     extractor.run(plan, store, (lambda _event: None) if events is None else events.append)
     return store, plan
 

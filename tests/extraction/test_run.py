@@ -103,7 +103,9 @@ def test_a_store_keeps_the_units_that_it_was_begun_with(scene, backbone_folder, 
     with monkeypatch.context() as patch:
         patch.setattr("hsifeat.extraction.tiling.scene_tiling.UNIT_PX", 16)
         job = prepare(scene, **options)
-        patch.setattr(job.extractor.__class__, "run", lambda _self, plan, store, *_: store.add_plane(plan.planes[0]))
+        patch.setattr(
+            job.extractor.__class__, "run", lambda _self, plan, store, *_, **__: store.add_plane(plan.planes[0])
+        )
         assert run(job).layout.unit_px == 16
     job = prepare(scene, **options)
     assert plan(job).passes == 20, "planned over the units of the store, none of which is done"
@@ -151,6 +153,6 @@ def test_nothing_to_do_needs_no_lock(store_path, scene, backbone_folder, monkeyp
     def denied(*arguments):
         raise PermissionError
 
-    monkeypatch.setattr("hsifeat.extraction.run.write_lock", denied)
+    monkeypatch.setattr("hsifeat.extraction.store_run.write_lock", denied)
     extract(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, halo=8, out=store_path)
     assert {file: file.stat().st_mtime_ns for file in store_path.parent.rglob("*") if file.is_file()} == before
