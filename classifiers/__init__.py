@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from classifiers.heads.registry import head_names as head_names
     from classifiers.heads.registry import make_head as make_head
     from classifiers.heads.svm import SVMClassifier as SVMClassifier
+    from classifiers.labelling.edit_log import LabelEdit as LabelEdit
+    from classifiers.labelling.label_files import export_labels as export_labels
+    from classifiers.labelling.label_files import import_labels as import_labels
+    from classifiers.labelling.labels_db import LabelDatabase as LabelDatabase
+    from classifiers.labelling.quick_map import QuickMapper as QuickMapper
+    from classifiers.labelling.scene_columns import open_scene_columns as open_scene_columns
+    from classifiers.labelling.score import score_labels as score_labels
+    from classifiers.labelling.segments import open_segments as open_segments
+    from classifiers.labelling.suggest import Suggester as Suggester
     from classifiers.layout import ColumnGroup as ColumnGroup
     from classifiers.layout import Layout as Layout
     from classifiers.metrics import Scores as Scores
@@ -52,6 +61,8 @@ _MODULES = {
     "Head": "classifiers.heads.base",
     "HyperfeaturesClassifier": "classifiers.heads.hyperfeatures",
     "LDAClassifier": "classifiers.heads.lda",
+    "LabelDatabase": "classifiers.labelling.labels_db",
+    "LabelEdit": "classifiers.labelling.edit_log",
     "Layout": "classifiers.layout",
     "LightGBMClassifier": "classifiers.heads.lightgbm",
     "LogisticClassifier": "classifiers.heads.logistic",
@@ -59,22 +70,29 @@ _MODULES = {
     "MTMSDClassifier": "classifiers.heads.mtmsd",
     "Model": "classifiers.model",
     "PixelTable": "classifiers.table",
+    "QuickMapper": "classifiers.labelling.quick_map",
     "SVMClassifier": "classifiers.heads.svm",
     "Scores": "classifiers.metrics",
+    "Suggester": "classifiers.labelling.suggest",
     "compare": "classifiers.comparison.compare",
     "describe_head": "classifiers.heads.registry",
+    "export_labels": "classifiers.labelling.label_files",
     "fit_model": "classifiers.fit",
     "head_names": "classifiers.heads.registry",
+    "import_labels": "classifiers.labelling.label_files",
     "load_head": "classifiers.persistence",
     "load_model": "classifiers.model",
     "make_head": "classifiers.heads.registry",
     "measure_leakage": "classifiers.splits.leakage",
+    "open_scene_columns": "classifiers.labelling.scene_columns",
+    "open_segments": "classifiers.labelling.segments",
     "parse_smoothing": "classifiers.smoothing.rules",
     "parse_split": "classifiers.splits.grammar",
     "plot_mixing": "classifiers.heads.mixing",
     "predict_map": "classifiers.predict",
     "predict_probabilities": "classifiers.predict",
     "save_head": "classifiers.persistence",
+    "score_labels": "classifiers.labelling.score",
     "score_predictions": "classifiers.metrics",
     "smoothing_names": "classifiers.smoothing.rules",
     "tune_head": "classifiers.tune",
@@ -88,6 +106,8 @@ __all__ = [
     "Head",
     "HyperfeaturesClassifier",
     "LDAClassifier",
+    "LabelDatabase",
+    "LabelEdit",
     "Layout",
     "LightGBMClassifier",
     "LogisticClassifier",
@@ -95,22 +115,29 @@ __all__ = [
     "MTMSDClassifier",
     "Model",
     "PixelTable",
+    "QuickMapper",
     "SVMClassifier",
     "Scores",
+    "Suggester",
     "compare",
     "describe_head",
+    "export_labels",
     "fit_model",
     "head_names",
+    "import_labels",
     "load_head",
     "load_model",
     "make_head",
     "measure_leakage",
+    "open_scene_columns",
+    "open_segments",
     "parse_smoothing",
     "parse_split",
     "plot_mixing",
     "predict_map",
     "predict_probabilities",
     "save_head",
+    "score_labels",
     "score_predictions",
     "smoothing_names",
     "tune_head",

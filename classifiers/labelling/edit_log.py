@@ -15,7 +15,7 @@ EditKind = Literal["pixel", "brush", "polygon", "segment", "import"]
 
 
 @dataclass(frozen=True, eq=False)
-class Edit:
+class LabelEdit:
     """Pixels that one person gave classes at once.
 
     Attributes
@@ -26,6 +26,11 @@ class Edit:
         Flat indices of the pixels, ``row * cols + col``, ascending and without duplicates.
     classes : (n,) uint16 array
         New class of each pixel; 0 erases its label.
+
+    Examples
+    --------
+    >>> LabelEdit.of_class("brush", np.array([7, 8, 7]), 2).pixels.tolist()
+    [7, 8]
     """
 
     kind: EditKind
@@ -52,7 +57,7 @@ class Edit:
         Parameters
         ----------
         kind : str
-            See `Edit`.
+            See `LabelEdit`.
         content : tuple of bytes
             Content of an edit.
         pixel_count : int
@@ -82,8 +87,3 @@ def check_pixels(pixels: NDArray[np.integer], shape: tuple[int, int]) -> None:
         raise SceneError("an edit has at least one pixel; found none: click on the scene")
     if pixels.min() < 0 or pixels.max() >= rows * cols:
         raise SceneError(f"a pixel lies outside of the scene of {rows} x {cols} pixels")
-
-
-def entry_checksum(*values: object) -> int:
-    """Return the CRC-32 of the values of a log entry, which detects damage of the database."""
-    return zlib.crc32(repr(values).encode())

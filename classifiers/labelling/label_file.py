@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,20 +13,17 @@ from typing import Any
 from hsifeat.errors import SceneError
 
 _VERSION = 1
-# Another process holds the write lock only while it writes one edit.
+# Another process holds the write lock only while it writes one entry.
 _PATIENCE_S = 30
 _SCHEMA = """
 CREATE TABLE label_sets (
-    id INTEGER PRIMARY KEY, scene TEXT NOT NULL, name TEXT NOT NULL, person TEXT, rows INTEGER NOT NULL, cols INTEGER NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, scene TEXT NOT NULL, name TEXT NOT NULL, person TEXT, rows INTEGER NOT NULL,
+    cols INTEGER NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX one_set ON label_sets (scene, name, coalesce(person, ''));
-CREATE TABLE classes (
-    set_id INTEGER NOT NULL REFERENCES label_sets, number INTEGER NOT NULL, name TEXT NOT NULL, colour TEXT NOT NULL,
-    key TEXT NOT NULL, PRIMARY KEY (set_id, number)
-) STRICT;
 CREATE TABLE log (
     id INTEGER PRIMARY KEY AUTOINCREMENT, set_id INTEGER NOT NULL REFERENCES label_sets, person TEXT NOT NULL,
-    action TEXT NOT NULL CHECK (action IN ('paint', 'undo', 'redo')), target INTEGER REFERENCES log,
+    action TEXT NOT NULL CHECK (action IN ('class', 'paint', 'undo', 'redo')), target INTEGER REFERENCES log,
     kind TEXT, pixels BLOB, classes BLOB, made REAL NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX log_of_set ON log (set_id, id);
@@ -33,10 +31,18 @@ CREATE INDEX log_of_target ON log (target) WHERE target IS NOT NULL;
 CREATE VIEW active AS SELECT * FROM log WHERE action = 'paint' AND coalesce(
     (SELECT action FROM log AS later WHERE later.target = log.id ORDER BY later.id DESC LIMIT 1), 'redo') = 'redo';
 """
+_INSERT = {
+    "label_sets": "INSERT INTO label_sets VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "log": "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+}
+_ROWS = {"label_sets": "SELECT * FROM label_sets ORDER BY id", "log": "SELECT * FROM log ORDER BY id"}
 
 
 class LabelFile:
     """An open SQLite file with the tables of a label database. Threads take turns.
+
+    Rows are appended and never changed. They are numbered without gaps and have checksums, so that opening the file finds
+    damage that SQLite can't know of.
 
     Parameters
     ----------
@@ -51,7 +57,7 @@ class LabelFile:
     Raises
     ------
     SceneError
-        If the file is not a label database, was written by a later version of hsifeat, or can't be opened.
+        If the file is damaged, is not a label database, was written by a later version of hsifeat, or can't be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,6 +73,7 @@ class LabelFile:
                 self.execute("PRAGMA synchronous = FULL")
                 self.execute("PRAGMA foreign_keys = ON")
                 self._create_tables()
+                self._check_rows()
             except BaseException:
                 self._connection.close()
                 raise
@@ -76,7 +83,7 @@ class LabelFile:
             (version,) = self.execute("PRAGMA user_version").fetchone()
             (tables,) = self.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if not version and not tables:
-                for statement in filter(str.strip, _SCHEMA.split(";")):
+                for statement in _statements():
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
@@ -84,6 +91,26 @@ class LabelFile:
                     f"{self.path} is not a label database of this version of hsifeat: move the file away, or use the version that "
                     "wrote it"
                 )
+
+    def _check_rows(self) -> None:
+        """Raise `SceneError` if tables or rows are damaged or missing."""
+        self.execute("BEGIN")  # another process may write at the same time
+        try:
+            sound = self.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+            sound &= self.execute("PRAGMA foreign_key_check").fetchone() is None
+            schema = self.execute("SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY rowid")
+            sound &= [row["sql"] for row in schema] == _statements()
+            counts = dict(self.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+            for table, query in _ROWS.items():
+                rows = self.execute(query)
+                count = 0
+                for count, row in enumerate(rows, 1):
+                    sound &= row["id"] == count and row["checksum"] == row_checksum(table, tuple(row)[:-1])
+                sound &= count == counts.get(table, 0)
+        finally:
+            self.execute("ROLLBACK")
+        if not sound:
+            raise SceneError(f"the label database {self.path} is damaged: restore the file from a backup")
 
     def close(self) -> None:
         """Close the file."""
@@ -93,6 +120,17 @@ class LabelFile:
     def execute(self, query: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         """Run a statement within a transaction."""
         return self._connection.execute(query, values)
+
+    def append(self, table: str, *values: Any) -> int:
+        """Append a row to a table within a transaction, and return its number.
+
+        `values` are those of the columns between the number and the checksum.
+        """
+        query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
+        number = int(self.execute(query, (table,)).fetchone()[0])
+        row = (number, *values)
+        self.execute(_INSERT[table], (*row, row_checksum(table, row)))
+        return number
 
     def select(self, query: str, *values: Any) -> list[Any]:
         """Return the rows of a query."""
@@ -121,3 +159,12 @@ class LabelFile:
                     f"the label database {self.path} can't be used ({error}): check the disk and the permissions, or restore the "
                     "file from a backup"
                 ) from error
+
+
+def row_checksum(table: str, values: tuple[Any, ...]) -> int:
+    """Return the CRC-32 of the values of a row, without the checksum."""
+    return zlib.crc32(repr((table, values)).encode("utf-8", "surrogateescape"))
+
+
+def _statements() -> list[str]:
+    return [statement.strip() for statement in _SCHEMA.split(";") if statement.strip()]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
 from hsifeat.files import atomic_write
@@ -49,6 +49,14 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
     ------
     SceneError
         If the suffix is unknown. If no pixel is labelled. If polygons are requested and the scene has no CRS.
+
+    Examples
+    --------
+    >>> labels = Labels("trees", np.array([[0, 1]], np.uint8), {1: "oak"})
+    >>> export_labels(labels, Path("trees.csv"))
+    ()
+    >>> Path("trees.csv").read_text().split()
+    ['row,col,class', '0,1,oak']
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -97,6 +105,17 @@ def import_labels(
     ------
     SceneError
         If the file can't be read, or has no label on the scene. If the set belongs to another person.
+
+    Examples
+    --------
+    >>> scene = Labels("grid", np.zeros((1, 2), np.uint8))
+    >>> export_labels(Labels("trees", np.array([[0, 1]], np.uint8), {1: "oak"}), Path("trees.csv"))
+    ()
+    >>> with LabelDatabase(Path("labels.sqlite")) as database:
+    ...     labels = database.open_set("digest of a scene", (1, 2), person="ada")
+    ...     version, notes = import_labels(database, labels.id, "ada", "trees.csv", scene)
+    ...     database.labels(labels.id).class_names
+    {1: 'oak'}
     """
     labels = open_labels(source, scene)
     if not labels.counts:
@@ -113,9 +132,9 @@ def import_labels(
         else:
             colour = labels.class_colours.get(number)
             free = number if number not in known.values() else None
-            numbers[number] = known[name] = database.add_class(set_id, name, colour=colour, number=free).number
+            numbers[number] = known[name] = database.add_class(set_id, person, name, colour=colour, number=free).number
     pixels = np.flatnonzero(labels.classes)
-    edit = Edit("import", pixels, numbers[labels.classes.ravel()[pixels]])
+    edit = LabelEdit("import", pixels, numbers[labels.classes.ravel()[pixels]])
     return database.paint(set_id, person, edit), labels.notes
 
 

@@ -5,16 +5,18 @@ An edit is durable when the call that made it returns. SQLite then keeps it, wha
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.labelling.edit_log import Edit, check_pixels, entry_checksum
+from classifiers.labelling.edit_log import LabelEdit, check_pixels
 from classifiers.labelling.label_file import LabelFile
 from classifiers.labelling.label_set import LabelClass, LabelSet, check_class, check_text, free_key
 from hsifeat.errors import SceneError
@@ -58,8 +60,8 @@ class LabelDatabase:
     >>> import numpy as np
     >>> database = LabelDatabase(Path("labels.sqlite"))
     >>> labels = database.open_set("digest of a scene", (4, 5), person="ada")
-    >>> oak = database.add_class(labels.id, "oak")
-    >>> _ = database.paint(labels.id, "ada", Edit.of_class("pixel", np.array([7]), oak.number))
+    >>> oak = database.add_class(labels.id, "ada", "oak")
+    >>> _ = database.paint(labels.id, "ada", LabelEdit.of_class("pixel", np.array([7]), oak.number))
     >>> database.labels(labels.id).counts
     {1: 1}
     >>> database.undo(labels.id, "ada")
@@ -110,15 +112,12 @@ class LabelDatabase:
         name = safe_label_name(check_text(name, "the name of a label set"))
         person = None if person is None else check_text(person, "the name of a person")
         with self._file.transaction():
-            values = (scene, name, person, *shape)
-            self._file.execute(
-                "INSERT INTO label_sets (scene, name, person, rows, cols) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                values,
-            )
-            row = self._file.execute(
-                "SELECT * FROM label_sets WHERE scene = ? AND name = ? AND person IS ?", values[:3]
-            ).fetchone()
-        label_set = LabelSet(*row)
+            query = "SELECT * FROM label_sets WHERE scene = ? AND name = ? AND person IS ?"
+            row = self._file.execute(query, (scene, name, person)).fetchone()
+            if row is None:
+                self._file.append("label_sets", scene, name, person, *shape)
+                row = self._file.execute(query, (scene, name, person)).fetchone()
+        label_set = _label_set(row)
         if label_set.shape != shape:
             raise SceneError(
                 f"the label set {name!r} of this scene has {label_set.rows} x {label_set.cols} pixels; found {shape[0]} x {shape[1]}"
@@ -136,20 +135,28 @@ class LabelDatabase:
         rows = self._file.select("SELECT * FROM label_sets WHERE id = ?", set_id)
         if not rows:
             raise SceneError(f"there is no label set {set_id}: open one by its name")
-        return LabelSet(*rows[0])
+        return _label_set(rows[0])
 
     def sets(self, scene: str, person: str | None = None) -> list[LabelSet]:
         """Return the sets of a scene that a person may edit: the own sets and those of everybody, in the order of their names."""
         query = "SELECT * FROM label_sets WHERE scene = ? AND (person IS NULL OR person IS ?) ORDER BY person, name"
-        return [LabelSet(*row) for row in self._file.select(query, scene, person)]
+        return [_label_set(row) for row in self._file.select(query, scene, person)]
 
     def classes(self, set_id: int) -> list[LabelClass]:
         """Return the classes of a set, in the order of their numbers."""
-        query = "SELECT number, name, colour, key FROM classes WHERE set_id = ? ORDER BY number"
-        return [LabelClass(*row) for row in self._file.select(query, set_id)]
+        query = "SELECT classes FROM log WHERE set_id = ? AND action = 'class' ORDER BY id"
+        entries = [LabelClass(*json.loads(row["classes"])) for row in self._file.select(query, set_id)]
+        return sorted({entry.number: entry for entry in entries}.values(), key=lambda entry: entry.number)
 
     def add_class(
-        self, set_id: int, name: str, *, colour: str | None = None, key: str | None = None, number: int | None = None
+        self,
+        set_id: int,
+        person: str,
+        name: str,
+        *,
+        colour: str | None = None,
+        key: str | None = None,
+        number: int | None = None,
     ) -> LabelClass:
         """Add a class to a set.
 
@@ -157,6 +164,8 @@ class LabelDatabase:
         ----------
         set_id : int
             Number of the set.
+        person : str
+            Who adds the class.
         name : str
             Name that no other class of the set has.
         colour : str, optional
@@ -169,10 +178,10 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If a value is invalid, or taken by another class.
+            If the set belongs to another person. If a value is invalid, or taken by another class.
         """
         with self._file.transaction():
-            self.label_set(set_id)
+            self._editable(set_id, person)
             others = self.classes(set_id)
             number = max((other.number for other in others), default=0) + 1 if number is None else number
             if number in {other.number for other in others}:
@@ -180,31 +189,41 @@ class LabelDatabase:
             entry = LabelClass(
                 number, name, colour or default_colours([number])[number], free_key(others) if key is None else key
             )
-            return self._write_class(set_id, check_class(entry, others))
+            return self._write_class(set_id, person, check_class(entry, others))
 
-    def change_class(self, set_id: int, entry: LabelClass) -> LabelClass:
+    def change_class(self, set_id: int, person: str, entry: LabelClass) -> LabelClass:
         """Change name, colour and key of the class with the number of `entry`.
+
+        Parameters
+        ----------
+        set_id : int
+            Number of the set.
+        person : str
+            Who changes the class.
+        entry : LabelClass
+            New values.
 
         Raises
         ------
         SceneError
-            If the class does not exist. If a value is invalid, or taken by another class.
+            If the set belongs to another person. If the class does not exist. If a value is invalid, or taken by another
+            class.
         """
         with self._file.transaction():
+            self._editable(set_id, person)
             others = self.classes(set_id)
             if entry.number not in {other.number for other in others}:
                 numbers = ", ".join(str(other.number) for other in others) or "none"
                 raise SceneError(f"there is no class {entry.number}; the set has {numbers}")
-            return self._write_class(set_id, check_class(entry, others))
+            return self._write_class(set_id, person, check_class(entry, others))
 
-    def _write_class(self, set_id: int, entry: LabelClass) -> LabelClass:
-        values = (set_id, entry.number, entry.name, entry.colour, entry.key)
-        self._file.execute("INSERT OR REPLACE INTO classes VALUES (?, ?, ?, ?, ?)", values)
+    def _write_class(self, set_id: int, person: str, entry: LabelClass) -> LabelClass:
+        self._append(set_id, person, "class", None, None, None, json.dumps(astuple(entry)).encode())
         return entry
 
     # Edits ------------------------------------------------------------------------------------------------------------
 
-    def paint(self, set_id: int, person: str, edit: Edit) -> int:
+    def paint(self, set_id: int, person: str, edit: LabelEdit) -> int:
         """Append an edit to the log, and return the version of the set.
 
         Parameters
@@ -213,7 +232,7 @@ class LabelDatabase:
             Number of the set.
         person : str
             Who edits.
-        edit : Edit
+        edit : LabelEdit
             The pixels and their classes.
 
         Raises
@@ -244,7 +263,7 @@ class LabelDatabase:
         return self._mark(set_id, person, "redo", query, (set_id, person, set_id, person))
 
     def version(self, set_id: int) -> int:
-        """Return the version of a set. Every edit, undo and redo increases it."""
+        """Return the version of a set. Every change of labels or classes increases it."""
         return int(self._file.select("SELECT coalesce(max(id), 0) FROM log WHERE set_id = ?", set_id)[0][0])
 
     def class_map(self, set_id: int) -> tuple[int, NDArray[np.uint16]]:
@@ -263,29 +282,24 @@ class LabelDatabase:
                 return version, classes
             latest = int(entries[-1]["id"])
             classes = classes.copy()
-            if any(entry["action"] != "paint" for entry in entries):
+            if any(entry["action"] in {"undo", "redo"} for entry in entries):
                 classes = self.class_map_at(set_id, latest)
             else:
-                for entry in entries:
-                    edit = self._decode(entry, label_set)
-                    classes.ravel()[edit.pixels] = edit.classes
+                self._paint(classes, (entry for entry in entries if entry["action"] == "paint"))
             classes.flags.writeable = False
             self._maps[set_id] = latest, classes
             return latest, classes
 
     def versions(self, set_id: int) -> list[int]:
-        """Return all versions of a set, ascending; the first is that after the first edit."""
-        return [int(row["id"]) for row in self._file.select("SELECT id FROM log WHERE set_id = ? ORDER BY id", set_id)]
+        """Return the versions of a set after each edit, undo and redo, ascending."""
+        query = "SELECT id FROM log WHERE set_id = ? AND action != 'class' ORDER BY id"
+        return [int(row["id"]) for row in self._file.select(query, set_id)]
 
     def class_map_at(self, set_id: int, version: int) -> NDArray[np.uint16]:
         """Return the class of each pixel at a version of the set, (rows, cols) uint16. Edits that are undone now never count."""
-        label_set = self.label_set(set_id)
-        classes = np.zeros(label_set.shape, np.uint16)
-        for entry in self._file.select(
-            "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id", set_id, version
-        ):
-            edit = self._decode(entry, label_set)
-            classes.ravel()[edit.pixels] = edit.classes
+        classes = np.zeros(self.label_set(set_id).shape, np.uint16)
+        query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
+        self._paint(classes, self._file.select(query, set_id, version))
         return classes
 
     def labels(self, set_id: int, georeference: Georeference | None = None) -> Labels:
@@ -320,20 +334,19 @@ class LabelDatabase:
             return row is not None
 
     def _append(self, *values: Any) -> int:
-        query = "INSERT INTO log (set_id, person, action, target, kind, pixels, classes, made, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        cursor = self._file.execute(query, (*values, time.time(), entry_checksum(*values)))
-        return int(cursor.lastrowid or 0)
+        return self._file.append("log", *values, time.time())
 
-    def _decode(self, entry: Mapping[str, Any], label_set: LabelSet) -> Edit:
-        names = ("set_id", "person", "action", "target", "kind", "pixels", "classes")
-        sound = entry["checksum"] == entry_checksum(*(entry[name] for name in names))
-        try:
+    def _paint(self, classes: NDArray[np.uint16], entries: Iterable[Mapping[str, Any]]) -> None:
+        for entry in entries:
             content = entry["pixels"], entry["classes"]
-            edit = Edit.decode(entry["kind"], content, label_set.rows * label_set.cols) if sound else None
-        except ValueError:
-            edit = None
-        if edit is None:
-            raise SceneError(
-                f"entry {entry['id']} of the label database {self.path} is damaged: restore the file from a backup"
-            )
-        return edit
+            try:
+                edit = LabelEdit.decode(entry["kind"], content, classes.size)
+            except ValueError as error:
+                raise SceneError(
+                    f"entry {entry['id']} of the label database {self.path} is damaged: restore the file from a backup"
+                ) from error
+            classes.ravel()[edit.pixels] = edit.classes
+
+
+def _label_set(row: Mapping[str, Any]) -> LabelSet:
+    return LabelSet(*(row[field.name] for field in fields(LabelSet)))

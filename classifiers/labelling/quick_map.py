@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.heads.registry import make_head
 from classifiers.heads.sklearn_head import SklearnHead
+from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.guided_filter import GuidedFilter
 from classifiers.labelling.pixel_order import GridView, screen_step
 from classifiers.labelling.scene_columns import SceneColumns, quick_heads
@@ -20,9 +21,6 @@ from classifiers.smoothing import ProbabilityTile, parse_smoothing
 from classifiers.smoothing.guided import GuidedSmoothing
 from hsifeat.errors import HeadError
 from hsifeat.types import Window
-
-# Rows that are predicted between two checks whether the map is still wanted.
-_CHUNK_ROWS = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +52,8 @@ class QuickMapper:
     """Fits a head on labelled pixels and maps the scene, in a fraction of a second.
 
     The maps have the classes that `classifiers.fit_model` and `classifiers.predict_map` give with the same labels, inputs,
-    head and smoothing. Threads may call the methods.
+    head and smoothing. Threads may call the methods. Everyone who looks at a map needs an own mapper, because a new request
+    makes the last one outdated; mappers can share their columns.
 
     Parameters
     ----------
@@ -97,7 +96,7 @@ class QuickMapper:
         self.rule = parse_smoothing(smooth)
         self._head_options = head, dict(params or {})
         self._lock = threading.Lock()
-        self._latest = 0
+        self._calls = self._latest = 0
         self._fitted: tuple[bytes, SklearnHead] | None = None
         self._filters: dict[int, GuidedFilter] = {}
         make_head(head, columns.layout, **self._head_options[1])
@@ -147,7 +146,8 @@ class QuickMapper:
     ) -> Iterator[QuickMap]:
         """Yield a map of what is in view, and then one of the whole scene in full resolution.
 
-        If another thread asks for maps of a higher version meanwhile, no further map is yielded.
+        As soon as this method is called again, earlier calls yield no further map. A call with an older version than an
+        earlier call yields none at all.
 
         Parameters
         ----------
@@ -167,16 +167,19 @@ class QuickMapper:
             See `fit`.
         """
         with self._lock:
+            self._calls += 1
+            call = self._calls
             self._latest = max(self._latest, version)
 
         def check() -> None:
-            if self._latest > version:
+            if self._calls > call or self._latest > version:
                 raise _OutdatedError
 
         whole = Window(0, 0, *self.columns.shape)
         view = whole if window is None else window.clip(*self.columns.shape)
         step = screen_step((view.rows, view.cols), max_px)
         try:
+            check()
             head = self.fit(classes)
             check()
             yield self.predict(head, version=version, window=view, step=step, check=check)
@@ -229,9 +232,35 @@ class QuickMapper:
 
         `head` is a head that `fit` or `fit_rows` returned.
         """
-        p = self.scene_probabilities(head)
-        places = np.divmod(self.columns.pixels[rows], self.columns.shape[1])
-        return np.ascontiguousarray(p[:, places[0], places[1]].T)
+        rows = np.asarray(rows)
+        row, col = np.divmod(self.columns.pixels[rows], self.columns.shape[1])
+        if isinstance(self.rule, GuidedSmoothing):
+            side = 2 * self.rule.reach_px + 1
+            if len(rows) * side**2 < len(self.columns.pixels):
+                return self._probabilities_around(head, row, col, self.rule)
+        return np.ascontiguousarray(self.scene_probabilities(head)[:, row, col].T)
+
+    def _probabilities_around(
+        self, head: SklearnHead, row: NDArray[np.int64], col: NDArray[np.int64], rule: GuidedSmoothing
+    ) -> NDArray[np.float32]:
+        """Return the smoothed probabilities of a few pixels, from their surroundings alone.
+
+        The surroundings, as far as the rule reaches, are laid below each other in one image.
+        """
+        columns, reach = self.columns, rule.reach_px
+        offsets = np.arange(-reach, reach + 1)
+        near_row = (row[:, None, None] + offsets[:, None] + 0 * offsets).reshape(-1, len(offsets))
+        near_col = (col[:, None, None] + 0 * offsets[:, None] + offsets).reshape(-1, len(offsets))
+        mask = (near_row >= 0) & (near_row < columns.shape[0]) & (near_col >= 0) & (near_col < columns.shape[1])
+        mask[mask] = columns.mask[near_row[mask], near_col[mask]]
+        pixels = near_row[mask] * columns.shape[1] + near_col[mask]
+        unique, place = np.unique(columns.row_of_pixel[pixels], return_inverse=True)
+        p = np.zeros((len(head.classes_), *mask.shape), np.float32)
+        p[:, mask] = predict_columns(head, columns.values[unique])[place].T
+        guide = np.zeros((*mask.shape, columns.guide.shape[2]), np.float32)
+        guide[mask] = columns.guide.reshape(-1, guide.shape[2])[pixels]
+        smoothed = GuidedFilter(guide, mask, rule.radius, rule.epsilon).smooth(p, lambda: None)
+        return np.ascontiguousarray(smoothed[:, reach :: len(offsets), reach].T)
 
     def _smoothed(
         self, head: SklearnHead, window: Window, step: int, check: Callable[[], None]
@@ -267,51 +296,6 @@ class QuickMapper:
         if grid.is_whole:
             self._filters[step] = made
         return made
-
-
-def predict_columns(
-    head: SklearnHead, columns: NDArray[np.float32], check: Callable[[], None] = lambda: None
-) -> NDArray[np.float32]:
-    """Predict class probabilities from reduced columns.
-
-    Parameters
-    ----------
-    head : SklearnHead
-        A fitted head.
-    columns : (n, k) float32 array
-        Output of the reducer of the head.
-    check : callable
-        Called repeatedly during the work. It raises to stop the work.
-
-    Returns
-    -------
-    (n, C) float32 array
-        Probabilities of the head's `classes_`. They equal those of `predict_proba` up to the precision of float32.
-    """
-    predict = _linear_prediction(head) or (lambda some: head.classifier_.predict_proba(some * head.gain_))
-    p = np.empty((len(columns), len(head.classes_)), np.float32)
-    for start in range(0, len(columns), _CHUNK_ROWS):
-        check()
-        p[start : start + _CHUNK_ROWS] = predict(columns[start : start + _CHUNK_ROWS])
-    return p
-
-
-def _linear_prediction(head: SklearnHead) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
-    """Return the prediction of a linear classifier in float32, which is several times as fast; None for other classifiers."""
-    coefficients = getattr(head.classifier_, "coef_", None)
-    if coefficients is None:
-        return None
-    weights, bias = (coefficients * head.gain_).T, head.classifier_.intercept_
-    if len(head.classes_) == 2:  # the decision of the second class against the first
-        weights, bias = np.hstack([np.zeros_like(weights), weights]), np.array([0.0, *bias])
-    weights, bias = weights.astype(np.float32), bias.astype(np.float32)
-
-    def predict(columns: NDArray[np.float32]) -> NDArray[np.float32]:
-        scores = columns @ weights + bias
-        np.exp(scores - scores.max(axis=1, keepdims=True), out=scores)
-        return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
-
-    return predict
 
 
 class _OutdatedError(Exception):

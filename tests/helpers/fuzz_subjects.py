@@ -171,6 +171,63 @@ def read_kept(store_path):
     return read
 
 
+def make_labels(folder):
+    """Make label sets of two people with edits of all kinds."""
+    from classifiers import LabelDatabase, LabelEdit
+
+    folder.mkdir()
+    with LabelDatabase(folder / "labels.sqlite") as database:
+        for person in ("ada", None):
+            found = database.open_set("scene", (75, 53), person=person)
+            for name in ("oak", "birch"):
+                database.add_class(found.id, "ada", name)
+            for at in range(9):
+                database.paint(found.id, "ada", LabelEdit.of_class("brush", np.arange(7) * (at + 1), 1 + at % 2))
+            database.undo(found.id, "ada")
+    return folder
+
+
+def read_labels(path):
+    """Read all labels of the two sets."""
+    from classifiers import LabelDatabase
+
+    with LabelDatabase(path / "labels.sqlite") as database:
+        return [
+            [
+                database.class_map(number)[1],
+                [str(entry) for entry in database.classes(number)],
+                str(database.label_set(number)),
+            ]
+            for number in (1, 2)
+        ]
+
+
+def make_columns(store_path, folder):
+    """Keep the reduced columns and the superpixels of a scene in a cache folder."""
+    read_columns(store_path)(folder)
+    return folder
+
+
+def read_columns(store_path):
+    """Return a function that opens the reduced columns in a cache folder."""
+
+    def read(path):
+        import hsifeat
+        from classifiers import open_scene_columns, open_segments
+
+        with cache_at(path):
+            columns = open_scene_columns(hsifeat.open_features(store_path), inputs="spectra")
+            return [
+                columns.values,
+                columns.pixels,
+                columns.guide,
+                columns.reducer.mean_,
+                open_segments(columns).numbers,
+            ]
+
+    return read
+
+
 def read_catalogue(path):
     """Find the store completed last, and stores by name and key."""
     from hsifeat.cache import catalogue
@@ -248,6 +305,8 @@ def make_subjects(store_path, place: Path, patch, heads=("lda", "lightgbm", "svm
         Subject("recorded runs", records / "record", read_records, "*/*"),
         Subject("report", records / "report", read_report),
         Subject("backbone", trained, read_trained),
+        Subject("labels", make_labels(place / "labels"), read_labels),
+        Subject("columns", make_columns(store_path, place / "columns"), read_columns(store_path), "samples/*/*/*"),
         Subject("kept tables", kept, read_kept(store_path), "samples/**/*"),
         Subject("catalogue", kept, read_catalogue, "catalogue/*"),
     ]

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.label_files import export_labels, import_labels
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
@@ -34,13 +34,13 @@ def labelled(database):
     """A set with single pixels and fields of three classes; the names are not in the order of the numbers."""
     found = database.open_set("scene", SHAPE, person="ada")
     for name in ("oak", "birch", "=meadow, dry"):
-        database.add_class(found.id, name)
+        database.add_class(found.id, "ada", name)
     rng = np.random.default_rng(0)
     for number in (1, 2, 3):
-        database.paint(found.id, "ada", Edit.of_class("pixel", rng.integers(0, 1200, 12), number))
+        database.paint(found.id, "ada", LabelEdit.of_class("pixel", rng.integers(0, 1200, 12), number))
         row, col = rng.integers(0, 25, 2)
         field = (row + np.arange(5))[:, None] * 40 + col + np.arange(7)
-        database.paint(found.id, "ada", Edit.of_class("polygon", field.ravel(), number))
+        database.paint(found.id, "ada", LabelEdit.of_class("polygon", field.ravel(), number))
     return found
 
 

@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.label_set import LabelClass
 from classifiers.labelling.labels_db import LabelDatabase, labels_path
 from hsifeat.errors import SceneError
@@ -27,12 +27,12 @@ def open_shared(database, classes=3):
     """A set that everybody edits, with some classes."""
     shared = database.open_set("scene", SHAPE)
     for number in range(1, classes + 1):
-        database.add_class(shared.id, f"class {number}")
+        database.add_class(shared.id, "ada", f"class {number}")
     return shared.id
 
 
 def pixel(at, number):
-    return Edit.of_class("pixel", np.array([at]), number)
+    return LabelEdit.of_class("pixel", np.array([at]), number)
 
 
 def test_random_edits_by_three_people_equal_a_replay_in_plain_python(database, tmp_path):
@@ -47,7 +47,7 @@ def test_random_edits_by_three_people_equal_a_replay_in_plain_python(database, t
             if action == "paint":
                 pixels = rng.integers(0, 42, rng.integers(1, 9))
                 number = int(rng.integers(0, 4))
-                database.paint(set_id, person, Edit.of_class("brush", pixels, number))
+                database.paint(set_id, person, LabelEdit.of_class("brush", pixels, number))
                 done[person].append(len(order))
                 undone[person].clear()
                 order.append((pixels, number))
@@ -72,7 +72,7 @@ def test_random_edits_by_three_people_equal_a_replay_in_plain_python(database, t
 
 def test_imports_keep_the_class_of_each_pixel(database):
     set_id = open_shared(database)
-    edit = Edit("import", np.array([3, 9, 40]), np.array([2, 0, 3], np.uint16))
+    edit = LabelEdit("import", np.array([3, 9, 40]), np.array([2, 0, 3], np.uint16))
     database.paint(set_id, "ada", pixel(9, 1))
     database.paint(set_id, "ada", edit)
     classes = database.class_map(set_id)[1].ravel()
@@ -89,8 +89,14 @@ def test_sets_belong_to_their_owner_or_to_everybody(database):
     assert database.open_set("scene", SHAPE, person="ada") == own
     assert [one.id for one in database.sets("scene", "ada")] == [shared, own.id, other.id]
     assert [one.id for one in database.sets("scene", "bo")] == [shared]
-    database.add_class(own.id, "oak")
-    for change in (lambda: database.paint(own.id, "bo", pixel(0, 1)), lambda: database.undo(own.id, "bo")):
+    database.add_class(own.id, "ada", "oak")
+    for change in (
+        lambda: database.paint(own.id, "bo", pixel(0, 1)),
+        lambda: database.undo(own.id, "bo"),
+        lambda: database.redo(own.id, "bo"),
+        lambda: database.add_class(own.id, "bo", "birch"),
+        lambda: database.change_class(own.id, "bo", LabelClass(1, "birch", "#000000")),
+    ):
         with pytest.raises(SceneError, match="belongs to ada: make a set of your own"):
             change()
     with pytest.raises(SceneError, match="6 x 7 pixels; found 6 x 8"):
@@ -103,14 +109,15 @@ def test_sets_belong_to_their_owner_or_to_everybody(database):
         (pixel(42, 1), "outside of the scene of 6 x 7 pixels"),
         (pixel(-1, 1), "outside of the scene"),
         (pixel(0, 9), "has no class 9: add it first"),
-        (Edit.of_class("pixel", np.array([], int), 1), "found none: click"),
+        (LabelEdit.of_class("pixel", np.array([], int), 1), "found none: click"),
     ],
 )
 def test_impossible_edits_are_refused_and_change_nothing(database, edit, message):
     set_id = open_shared(database)
     with pytest.raises(SceneError, match=message):
         database.paint(set_id, "ada", edit)
-    assert database.version(set_id) == 0
+    assert database.version(set_id) == 3  # the classes
+    assert not database.class_map(set_id)[1].any()
 
 
 def test_classes_have_unique_names_and_keys(database):
@@ -118,7 +125,7 @@ def test_classes_have_unique_names_and_keys(database):
     assert database.classes(set_id) == [
         LabelClass(1, "class 1", "#ffffa5", "1"), LabelClass(2, "class 2", "#9d35ff", "2")
     ]  # fmt: skip
-    database.change_class(set_id, LabelClass(2, " birch ", "#00ff00", "b"))
+    database.change_class(set_id, "ada", LabelClass(2, " birch ", "#00ff00", "b"))
     assert database.labels(set_id).class_names == {}
     database.paint(set_id, "ada", pixel(0, 2))
     labels = database.labels(set_id)
@@ -134,23 +141,23 @@ def test_classes_have_unique_names_and_keys(database):
         ("", {}, "1 to 100 printable characters"),
     ):
         with pytest.raises(SceneError, match=message):
-            database.add_class(set_id, name, **options)
+            database.add_class(set_id, "ada", name, **options)
     with pytest.raises(SceneError, match="no class 7; the set has 1, 2"):
-        database.change_class(set_id, LabelClass(7, "x", "#000000"))
+        database.change_class(set_id, "ada", LabelClass(7, "x", "#000000"))
 
 
 WRITER = textwrap.dedent("""
     import sys
     from pathlib import Path
     import numpy as np
-    from classifiers.labelling.edit_log import Edit
+    from classifiers.labelling.edit_log import LabelEdit
     from classifiers.labelling.labels_db import LabelDatabase
 
     path, person, first, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     database = LabelDatabase(path)
     set_id = database.open_set("scene", (100, 100)).id
     for at in range(first, first + count):
-        database.paint(set_id, person, Edit.of_class("pixel", np.array([at]), 1))
+        database.paint(set_id, person, LabelEdit.of_class("pixel", np.array([at]), 1))
         print(at, flush=True)
 """)
 
@@ -164,7 +171,7 @@ def test_two_processes_edit_one_set_and_a_kill_loses_nothing_acknowledged(tmp_pa
     path = tmp_path / "labels.sqlite"
     with LabelDatabase(path) as database:
         set_id = database.open_set("scene", (100, 100)).id
-        database.add_class(set_id, "oak")
+        database.add_class(set_id, "ada", "oak")
         with start_writer(path, "ada", 0, 15) as first, start_writer(path, "bo", 5000, 4000) as second:
             acknowledged = [int(second.stdout.readline()) for _ in range(8)]
             done = [int(line) for line in first.stdout]
@@ -176,7 +183,7 @@ def test_two_processes_edit_one_set_and_a_kill_loses_nothing_acknowledged(tmp_pa
         assert set(labelled) >= {*done, *acknowledged}
         # At most the edit that was being written when the process died.
         assert len(labelled) <= len(done) + len(acknowledged) + 1
-        assert len(labelled) == database.version(set_id)
+        assert len(labelled) + 1 == database.version(set_id)
         assert database.undo(set_id, "bo")
         assert len(np.flatnonzero(database.class_map(set_id)[1])) == len(labelled) - 1
     with sqlite3.connect(path) as plain:
@@ -192,8 +199,8 @@ def test_damage_and_foreign_files_are_reported(tmp_path, database):
     with sqlite3.connect(path) as plain:
         plain.execute("UPDATE log SET person = 'bo'")
     plain.close()
-    with LabelDatabase(path) as damaged, pytest.raises(SceneError, match="entry 1 of the label database .* is damaged"):
-        damaged.class_map(set_id)
+    with pytest.raises(SceneError, match="labels.sqlite is damaged: restore the file from a backup"):
+        LabelDatabase(path)
     with sqlite3.connect(tmp_path / "other.sqlite") as plain:
         plain.execute("CREATE TABLE x (y)")
     plain.close()

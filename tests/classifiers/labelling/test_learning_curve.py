@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.labels_db import LabelDatabase
 from classifiers.labelling.learning_curve import learning_curve
 from classifiers.labelling.quick_map import QuickMapper
@@ -16,11 +16,11 @@ def test_points_are_the_scores_of_earlier_labels(columns, clicks, tmp_path):
         found = database.open_set("scene", clicks.shape)
         assert list(learning_curve(mapper, database, found.id)) == []
         for number in range(1, 5):
-            database.add_class(found.id, f"class {number}")
+            database.add_class(found.id, "ada", f"class {number}")
         pixels = np.random.default_rng(0).permutation(np.flatnonzero(clicks))
         parts = np.array_split(pixels, 12)
         for part in parts:
-            edit = Edit("brush", np.sort(part), clicks.ravel()[np.sort(part)].astype(np.uint16))
+            edit = LabelEdit("brush", np.sort(part), clicks.ravel()[np.sort(part)].astype(np.uint16))
             database.paint(found.id, "ada", edit)
         curve = list(learning_curve(mapper, database, found.id))
     assert [count for count, _ in curve] == [sum(map(len, parts[:edits])) for edits in (12, 8, 5, 4, 2)]

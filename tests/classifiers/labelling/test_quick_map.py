@@ -7,7 +7,8 @@ import pytest
 
 from classifiers import make_head, predict_map, predict_probabilities
 from classifiers.columns import read_columns
-from classifiers.labelling.quick_map import QuickMapper, predict_columns
+from classifiers.labelling.column_prediction import predict_columns
+from classifiers.labelling.quick_map import QuickMapper
 from classifiers.scene_sample import SceneSample
 from hsifeat import Window, fit_model
 from hsifeat.errors import HsifeatError
@@ -76,6 +77,17 @@ def test_a_window_is_smoothed_like_the_whole(columns, clicks):
     assert np.mean(coarse.classes == whole.classes[::2, ::2]) > 0.9
 
 
+@pytest.mark.parametrize("smooth", ["guided:3,0.001", "gaussian:1", "none"])
+def test_single_pixels_have_the_probabilities_of_the_whole_map(columns, clicks, smooth):
+    kept = columns.pixels % 53 != 20
+    mapper = QuickMapper(replace(columns, pixels=columns.pixels[kept], values=columns.values[kept]), smooth=smooth)
+    head = mapper.fit(clicks)
+    rows = mapper.columns.row_of_pixel[[0, 52, 53 * 40 + 19, 53 * 40 + 22, 75 * 53 - 1, 53 * 9 + 9]]
+    whole = mapper.scene_probabilities(head)
+    row, col = np.divmod(mapper.columns.pixels[rows], 53)
+    np.testing.assert_allclose(mapper.probabilities(head, rows), whole[:, row, col].T, atol=1e-5)
+
+
 def test_outdated_maps_are_dropped(columns, clicks):
     mapper = QuickMapper(columns)
     parts = mapper.maps(clicks, version=1, max_px=30)
@@ -85,6 +97,11 @@ def test_outdated_maps_are_dropped(columns, clicks):
     assert list(parts) == []
     assert [part.step for part in later] == [1]
     assert list(mapper.maps(clicks, version=1)) == []
+    parts = mapper.maps(clicks, version=2, max_px=30)
+    next(parts)
+    moved = mapper.maps(clicks, version=2, window=Window(0, 0, 20, 20))
+    assert next(moved).window == Window(0, 0, 20, 20)
+    assert list(parts) == []
 
 
 def test_the_filter_stops_as_soon_as_a_map_is_outdated(columns, clicks):

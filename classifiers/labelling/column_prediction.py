@@ -1,0 +1,58 @@
+"""Class probabilities from reduced columns, in single precision for linear classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.heads.sklearn_head import SklearnHead
+
+# Rows that are predicted between two checks whether the map is still wanted.
+_CHUNK_ROWS = 2**16
+
+
+def predict_columns(
+    head: SklearnHead, columns: NDArray[np.float32], check: Callable[[], None] = lambda: None
+) -> NDArray[np.float32]:
+    """Predict class probabilities from reduced columns.
+
+    Parameters
+    ----------
+    head : SklearnHead
+        A fitted head.
+    columns : (n, k) float32 array
+        Output of the reducer of the head.
+    check : callable
+        Called repeatedly during the work. It raises to stop the work.
+
+    Returns
+    -------
+    (n, C) float32 array
+        Probabilities of the head's `classes_`. They equal those of `predict_proba` up to the precision of float32.
+    """
+    predict = _linear_prediction(head) or (lambda some: head.classifier_.predict_proba(some * head.gain_))
+    p = np.empty((len(columns), len(head.classes_)), np.float32)
+    for start in range(0, len(columns), _CHUNK_ROWS):
+        check()
+        p[start : start + _CHUNK_ROWS] = predict(columns[start : start + _CHUNK_ROWS])
+    return p
+
+
+def _linear_prediction(head: SklearnHead) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
+    """Return the prediction of a linear classifier in float32, which is several times as fast; None for other classifiers."""
+    coefficients = getattr(head.classifier_, "coef_", None)
+    if coefficients is None:
+        return None
+    weights, bias = (coefficients * head.gain_).T, head.classifier_.intercept_
+    if len(head.classes_) == 2:  # the decision of the second class against the first
+        weights, bias = np.hstack([np.zeros_like(weights), weights]), np.array([0.0, *bias])
+    weights, bias = weights.astype(np.float32), bias.astype(np.float32)
+
+    def predict(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+        scores = columns @ weights + bias
+        np.exp(scores - scores.max(axis=1, keepdims=True), out=scores)
+        return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
+
+    return predict

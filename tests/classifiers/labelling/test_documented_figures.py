@@ -1,0 +1,28 @@
+"""The figures of the page on labelling are those of its benchmark."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_page_has_the_means_and_gains_of_the_benchmark():
+    measured = json.loads((ROOT / "benchmarks" / "results" / "labelling.json").read_text())["indian-pines"]
+    page = " ".join((ROOT / "docs" / "user" / "labelling.md").read_text(encoding="utf-8").split())
+    at = [measured["labels"].index(count) for count in (20, 40, 60, 80)]
+    for side, name in (("random", "random clicks"), ("segment", "superpixels"), ("suggestion", "suggestions")):
+        curves = np.array(measured["curves"][side])
+        assert len(curves) == 10
+        np.testing.assert_allclose(curves.mean(axis=0), measured["mean"][side], atol=0.006)
+        assert f"{name} | " + " | ".join(f"{curves.mean(axis=0)[k]:.1f}" for k in at) in page
+    gains = np.array(measured["curves"]["suggestion"])[:, -1] - np.array(measured["curves"]["random"])[:, -1]
+    low, high = measured["gain_over_random"]["suggestion"]["interval"]
+    assert (
+        f"**{gains.mean():.1f} points** more than random clicks (95 % interval {low:.1f} to {high:.1f}; better in {(gains > 0).sum()} of 10 runs)"
+        in page
+    )
+    mean = measured["mean"]
+    equal = next(n for n, oa in zip(measured["labels"], mean["suggestion"], strict=True) if oa >= mean["random"][-1])
+    assert f"reach with {equal} labels what random clicks reach with 80" in page
