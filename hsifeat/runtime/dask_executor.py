@@ -157,7 +157,7 @@ class DaskExecutor:
         from distributed import KilledWorker, as_completed
 
         queue = iter(tasks)
-        pending: dict[Future, Task] = {}
+        pending: dict[Future[Any], Task] = {}
         completed = as_completed(loop=self._client.loop)
         try:
             while True:
@@ -217,7 +217,7 @@ class DaskExecutor:
         with suppress(Exception):
             self._client.close()
 
-    def _submit(self, function: Callable[[Task], Result], task: Task, **options: Any) -> Future:
+    def _submit(self, function: Callable[[Task], Result], task: Task, **options: Any) -> Future[Any]:
         name = getattr(function, "__name__", type(function).__name__)
         return self._client.submit(
             _Call(function, self._versions),

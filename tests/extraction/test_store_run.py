@@ -27,8 +27,10 @@ def test_workers_restore_a_unit_whose_record_was_lost(scene, store_path, options
     shutil.copytree(store_path, tmp_path / "s.zarr")
     next((tmp_path / "s.zarr" / "progress" / "t0300" / "mid_block").rglob("c/0/0/0")).unlink()
     assert verify(as_location(tmp_path / "s.zarr")).damages, "the plane was complete"
+    (tmp_path / "s.zarr" / "writer.token").write_text("of-a-killed-run 0")
     store = hsifeat.extract(scene, **options, executor=InThisProcess())
     assert not verify(store.location).damages and store.has_record_checksums
+    assert not (tmp_path / "s.zarr" / "writer.token").exists()
     assert [store.fingerprint(plane.id) for plane in store.planes] == [
         Store.open(store_path).fingerprint(plane.id) for plane in store.planes
     ]
