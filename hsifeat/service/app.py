@@ -24,7 +24,7 @@ from hsifeat.service.config import ServiceConfig
 from hsifeat.service.guards import BodyGuard, HeaderGuard
 from hsifeat.service.job_routing import add_job_problems, run_job_service
 from hsifeat.service.job_settings import MB
-from hsifeat.service.pages import static_files, store_pages, token_pages
+from hsifeat.service.pages import job_pages, static_files, store_pages, token_pages
 from hsifeat.service.problems import ProblemDetails, add_problem_handlers, problem_responses
 from hsifeat.service.request_log import RequestLog
 from hsifeat.service.rights import Identification
@@ -41,6 +41,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     routes_addresses.router,
     static_files.router,
     store_pages.router,
+    job_pages.router,
     token_pages.router,
     routes_jobs.router,
     routes_uploads.router,

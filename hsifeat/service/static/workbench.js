@@ -31,7 +31,7 @@ async function problemOf(response) {
   }
 }
 
-// Ask for something that replaces an earlier request of the same kind. Returns null if it was replaced itself.
+// Ask for something that replaces an earlier request of the same kind. Returns null if it was replaced itself, which the service answers with 204.
 async function ask(kind, path, values = {}) {
   running[kind]?.abort();
   const controller = running[kind] = new AbortController();
@@ -39,8 +39,8 @@ async function ask(kind, path, values = {}) {
   const query = new URLSearchParams({ ...values, page, number: ticket });
   try {
     const response = await fetch(`${base}/${path}?${query}`, { signal: controller.signal });
-    if (response.ok) return response;
-    if (response.status !== 409) say(await problemOf(response), true);
+    if (response.ok) return response.status === 204 ? null : response;
+    say(await problemOf(response), true);
   } catch (error) {
     if (error.name !== "AbortError") say("The service doesn't answer. Your labels so far are saved; this page tries again.", true);
   }

@@ -16,6 +16,7 @@ from fastapi.responses import Response
 
 from classifiers.labelling.label_files import SUFFIXES, export_labels, import_labels
 from classifiers.labelling.labelled_model import labelled_model
+from hsifeat.errors import HsifeatError
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.maps import Legend, write_map
 from hsifeat.service.problems import ProblemError
@@ -84,7 +85,11 @@ def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()]) -
     with TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(file.file.read())
-        import_labels(desk.database, desk.labels.id, desk.caller.name, path, desk.space.features.scene)
+        try:
+            import_labels(desk.database, desk.labels.id, desk.caller.name, path, desk.space.features.scene)
+        except HsifeatError as error:
+            # Where the service keeps the file is nobody's business.
+            raise ProblemError(422, str(error).replace(f"{folder}/", "")) from error
     return set_state(desk, changed=True)
 
 

@@ -22,6 +22,9 @@ router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False)
 _CHANGED = {"HX-Trigger": "classes-changed"}
 
 
+Coordinate = Annotated[float, Field(ge=-(2.0**31), lt=2.0**31)]
+
+
 class EditRequest(BaseModel):
     """Pixels that get a class."""
 
@@ -30,7 +33,7 @@ class EditRequest(BaseModel):
     kind: Literal["pixel", "brush", "polygon", "segment"]
     number: Annotated[int, Field(ge=0, lt=2**16, description="Class number; 0 erases.")]
     points: Annotated[
-        list[tuple[float, float]],
+        list[tuple[Coordinate, Coordinate]],
         Field(min_length=1, max_length=10_000, description="Row and column of each click or corner, in pixels."),
     ]
 

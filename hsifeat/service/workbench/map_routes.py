@@ -19,9 +19,10 @@ from hsifeat.service.pages.rendering import render
 from hsifeat.service.workbench.access import Desk, ReadableDesk, ShownView, View
 from hsifeat.service.workbench.curve_plot import CurvePoint, plot_curve
 from hsifeat.service.workbench.rasters import coarse_labels, raster_response
+from hsifeat.service.workbench.tickets import ReplaceableRoute
 from hsifeat.service.workbench.workspace import MapOptions, workbench_of
 
-router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False)
+router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, route_class=ReplaceableRoute)
 _SUGGESTIONS = 5
 _TRUTH_OTHER = 2**16 - 1
 Page = Annotated[str, Query(pattern=r"^[\w-]{1,40}$", description="Identifier of the open page.")]
@@ -173,9 +174,10 @@ def _accuracy(
     """Return the number of pixels of the truth that the map has right, and of all; pixels labelled by the person don't count."""
     mapper = desk.space.mapper(options)
     try:
-        found = mapper.predict(mapper.fit(labels))
+        head = mapper.fit(labels)
     except HsifeatError:
         return None
+    found = mapper.predict(head)
     tested = (truth > 0) & (labels == 0) & (found.classes > 0)
     return int((found.classes == truth)[tested].sum()), int(tested.sum())
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from fastapi import Request
@@ -25,6 +24,7 @@ from hsifeat.service.problems import ProblemError
 from hsifeat.service.store_index import ServedStore, StoreIndex
 from hsifeat.service.workbench.band_images import BandImages
 from hsifeat.service.workbench.class_spectra import ClassSpectra
+from hsifeat.service.workbench.tickets import Tickets
 
 _MAX_WORKSPACES = 4
 _MAX_MAPPERS = 8
@@ -168,35 +168,11 @@ class Workspace:
         try:
             self._open_columns(MapOptions(), self.preparation.listen)
             self.preparation.finished = True
+            self.suggester(MapOptions())  # so that the first suggestion comes at once
         except HsifeatError as error:
             self.preparation.error = str(error)
         except Exception as error:  # noqa: BLE001  # the page shows it; the thread has no other listener
             self.preparation.error = f"{type(error).__name__}: {error}"
-
-
-@dataclass
-class Tickets:
-    """Numbers of requests, by which an answer that nobody waits for any more is dropped.
-
-    Each open page counts its requests. A request is stale as soon as the same page has sent a later one.
-    """
-
-    _latest: dict[str, tuple[int, float]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, page: str, number: int) -> Callable[[], None]:
-        """Register a request, and return a function that raises `ProblemError` once the request is stale."""
-        with self._lock:
-            latest = max(number, self._latest.get(page, (0, 0.0))[0])
-            self._latest[page] = latest, time.monotonic()
-            if len(self._latest) > 1000:
-                del self._latest[min(self._latest, key=lambda name: self._latest[name][1])]
-
-        def check() -> None:
-            if self._latest.get(page, (0, 0.0))[0] > number:
-                raise ProblemError(409, "a later request of the same page replaced this one")
-
-        return check
 
 
 class Workbench:

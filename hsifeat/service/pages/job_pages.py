@@ -1,0 +1,75 @@
+"""Pages of jobs: the list, and one page for each job with its progress."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from hsifeat.service.job_routing import Jobs
+from hsifeat.service.jobs.records import Job
+from hsifeat.service.pages.rendering import PageRoute, render
+from hsifeat.service.rights import Author, Reader
+from hsifeat.service.service import service_of
+from hsifeat.service.tokens import Caller
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
+_LATEST = 50
+
+
+@router.get("/pages/jobs")
+def jobs_page(request: Request, _caller: Reader, jobs: Jobs) -> HTMLResponse:
+    """List the latest jobs."""
+    rows = [_row(job) for job in jobs.queue.jobs(count=_LATEST)]
+    return render(request, "jobs.html.j2", rows=rows, live=any(not row["ended"] for row in rows))
+
+
+@router.get("/pages/jobs/{job_id}")
+def job_page(request: Request, caller: Reader, jobs: Jobs, job_id: JobId) -> HTMLResponse:
+    """Show a job with its progress and its log."""
+    job = jobs.queue.job(job_id)
+    return render(request, "job.html.j2", job=job, row=_row(job), may_cancel=_may_cancel(job, caller))
+
+
+@router.post("/pages/jobs/{job_id}/cancel")
+def cancel_job(request: Request, caller: Author, jobs: Jobs, job_id: JobId) -> RedirectResponse:
+    """Withdraw the request of the person, and go back to the job."""
+    jobs.queue.cancel(job_id, caller.name, anyone=caller.may("admin"))
+    return RedirectResponse(f"{service_of(request).config.root_path}/pages/jobs/{job_id}", 303)
+
+
+def _row(job: Job) -> dict[str, object]:
+    progress = job.progress
+    share = None if progress is None or not progress.total else min(progress.done / progress.total, 1.0)
+    ended = job.state.is_final
+    seconds = (job.finished or time.time()) - job.started if job.started else None
+    return {
+        "id": job.id,
+        "what": f"{job.kind} {_subject(job)}".strip(),
+        "owners": ", ".join(job.owners),
+        "state": "cancelling" if job.cancelling and not ended else str(job.state),
+        "reason": job.reason,
+        "ended": ended,
+        "share": 1.0 if job.state == "done" else share,
+        "progress": "" if progress is None else f"{progress.done:g} of {progress.total:g} {progress.unit}",
+        "created": time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created)),
+        "seconds": seconds,
+        "store": job.result.get("key", ""),
+        "download": bool(job.result.get("download")),
+    }
+
+
+def _subject(job: Job) -> str:
+    scene = job.request.get("scene")
+    if isinstance(scene, dict):
+        return str(next((value for value in scene.values() if value), ""))
+    stores = job.request.get("stores")
+    return ", ".join(str(store)[:12] for store in stores) if isinstance(stores, list) else ""
+
+
+def _may_cancel(job: Job, caller: Caller) -> bool:
+    mine = caller.name in job.owners and caller.may("write")
+    return not job.state.is_final and not job.cancelling and (mine or caller.may("admin"))

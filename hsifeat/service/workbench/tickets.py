@@ -1,0 +1,59 @@
+"""Numbers of requests, by which answers that nobody waits for any more are dropped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from hsifeat.errors import HsifeatError
+
+
+class ReplacedError(HsifeatError):
+    """A later request of the same page replaced a request."""
+
+
+class ReplaceableRoute(APIRoute):
+    """A route that answers a replaced request with 204, which browsers do not report as an error."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of the route, which answers `ReplacedError` with 204."""
+        handler = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except ReplacedError:
+                return Response(status_code=204)
+
+        return answer
+
+
+@dataclass
+class Tickets:
+    """Numbers of requests, by which an answer that nobody waits for any more is dropped.
+
+    Each open page counts its requests. A request is stale as soon as the same page has sent a later one.
+    """
+
+    _latest: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, page: str, number: int) -> Callable[[], None]:
+        """Register a request, and return a function that raises `ReplacedError` once the request is stale."""
+        with self._lock:
+            latest = max(number, self._latest.get(page, (0, 0.0))[0])
+            self._latest[page] = latest, time.monotonic()
+            if len(self._latest) > 1000:
+                del self._latest[min(self._latest, key=lambda name: self._latest[name][1])]
+
+        def check() -> None:
+            if self._latest.get(page, (0, 0.0))[0] > number:
+                raise ReplacedError("a later request of the same page replaced this one")
+
+        return check

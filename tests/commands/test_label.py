@@ -1,0 +1,46 @@
+"""`hsifeat label`: what it opens, and what it computes first."""
+
+import numpy as np
+import pytest
+
+from hsifeat.cache import catalogue
+from hsifeat.store.store import Store
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """What the command serves and opens, in place of a server and a browser."""
+    seen = {"opened": []}
+
+    def run_server(config, *, on_start):
+        seen["config"], seen["stores"] = config, {entry.key for entry in catalogue.entries()}
+        on_start("http://127.0.0.1:8765/login?token=hsf_secret")
+
+    monkeypatch.setattr("hsifeat.service.server.run_server", run_server)
+    monkeypatch.setattr("webbrowser.open", seen["opened"].append)
+    return seen
+
+
+def test_the_store_of_a_scene_is_labelled(cli, served, store_path, monkeypatch):
+    monkeypatch.setattr("hsifeat.extraction.extract.extract", lambda *_, **__: store_path)
+    output = cli("label", store_path, "--port", "0")
+    key = Store.open(store_path).key
+    assert served["opened"] == [f"http://127.0.0.1:8765/login?token=hsf_secret&next=/label/{key}"]
+    assert served["opened"][0] in output
+    assert served["stores"] == {key}
+    assert (served["config"].host, served["config"].port) == ("127.0.0.1", 0)
+
+
+def test_context_of_a_scene_is_computed_once(cli, served, scene, tmp_path):
+    np.save(tmp_path / "scene.npy", np.asarray(scene.cube))
+    for _ in range(2):
+        output = cli("label", tmp_path / "scene.npy", "--no-open")
+    assert not served["opened"]
+    (key,) = served["stores"]
+    assert f"next=/label/{key}" in output
+    assert Store.open(catalogue.find_store(None)).manifest.recipe["backbone"]["kind"] == "context"
+
+
+def test_what_is_neither_store_nor_scene_is_named(cli, served):
+    assert "nowhere" in cli("label", "nowhere", status=1)
+    assert "config" not in served
