@@ -1,0 +1,133 @@
+"""Time from a click to a new map on the screen, in a real browser.
+
+Run from the root of the repository:
+
+    .venv/bin/python benchmarks/workbench.py --scene indian-pines --clicks 40
+    .venv/bin/python benchmarks/workbench.py --scene indian-pines --tile-to 1000 --clicks 40
+
+A service runs in this process, and the system's Chromium opens the workbench at 1280 x 860 pixels. A simulated person
+labels random pixels by the ground truth, one click after the other. The page measures each time from the mouse button to
+the painted map. With ``--tile-to N``, the scene is mirrored to N x N pixels. Results are added to
+``benchmarks/results/workbench.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import threading
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import uvicorn
+
+from hsifeat import Labels, Scene, extract, open_features, open_scene
+from hsifeat.service.app import create_app
+from hsifeat.service.config import ServiceConfig
+from hsifeat.service.server import address_of, bind, server_options
+
+OUT = Path(__file__).parent / "results" / "workbench.json"
+
+
+def main() -> None:
+    """Measure one scene, and add the result to the file of results."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--scene", default="indian-pines")
+    parser.add_argument("--tile-to", type=int, default=0, help="mirror the scene to a square of this many pixels")
+    parser.add_argument("--clicks", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    scene = open_scene(arguments.scene)
+    if arguments.tile_to:
+        scene = mirrored(scene, arguments.tile_to)
+    with TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        features = open_features(extract(scene, backbone="context", out=Path(folder) / "stores" / "scene.zarr"))
+        context_s = time.perf_counter() - start
+        config = ServiceConfig.from_options({"cache": f"{folder}/stores", "state": f"{folder}/state", "port": 0})
+        app, listener = create_app(config), bind(config)
+        server = uvicorn.Server(server_options(config, app))
+        threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+        address = address_of(app.state.service, listener.getsockname()[1])
+        result = measure(address, features.key, next(iter(scene.labels.values())), arguments.clicks, arguments.seed)
+        server.should_exit = True
+    shape = f"{scene.rows} x {scene.cols}"
+    load = os.getloadavg()[0]
+    record = {
+        "scene": f"{arguments.scene}, {shape}",
+        "cpus": os.cpu_count(),
+        "load": round(load, 1),
+        "context_s": round(context_s, 1),
+        **result,
+    }
+    print(json.dumps(record, indent=1))
+    earlier = json.loads(OUT.read_text()) if OUT.exists() else []
+    OUT.write_text(json.dumps([*[one for one in earlier if one["scene"] != record["scene"]], record], indent=1) + "\n")
+
+
+def mirrored(scene: Scene, side: int) -> Scene:
+    """Return a scene of side x side pixels, in which the scene and its labels are mirrored again and again."""
+    cube = np.asarray(scene.cube[:])
+    pad = [(0, side - size) for size in cube.shape[:2]]
+    labels = next(iter(scene.labels.values()))
+    return Scene(
+        scene.name,
+        np.pad(cube, [*pad, (0, 0)], mode="symmetric"),
+        wavelengths_nm=scene.wavelengths_nm,
+        labels={labels.name: Labels(labels.name, np.pad(labels.classes, pad, mode="symmetric"), labels.class_names)},
+    )
+
+
+def measure(address: str, key: str, truth: Labels, clicks: int, seed: int) -> dict[str, float]:
+    """Label random pixels in the browser, and return the times from a click to the new map in ms."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(3_600_000)
+        page.goto(f"{address}&next=/label/{key}")
+        start = time.perf_counter()
+        page.wait_for_selector("#workbench[data-drawn]")
+        columns_s = time.perf_counter() - start
+        page.click("#tour-leave")
+        page.click("text=Take them")
+        page.wait_for_selector(".class")
+        place = screen_places(page)
+        pixels = np.random.default_rng(seed).permutation(np.argwhere(truth.classes))
+        times = []
+        for row, col in pixels[:clicks]:
+            page.click(f".class[data-number='{truth.classes[row, col]}']")
+            before = page.get_attribute("#workbench", "data-drawn")
+            page.mouse.click(*place(row, col))
+            page.wait_for_selector(f"#workbench:not([data-drawn='{before}'])")
+            if page.get_attribute("#workbench", "data-mapped") == "1":
+                times.append(int(page.get_attribute("#workbench", "data-ms")))
+            page.wait_for_selector(f"#workbench[data-scored='{page.get_attribute('#workbench', 'data-drawn')}']")
+        browser.close()
+    low, middle, high = np.percentile(times, [5, 50, 95])
+    return {"columns_s": round(columns_s, 1), "maps": len(times), "p5_ms": low, "median_ms": middle, "p95_ms": high}
+
+
+def screen_places(page: object):  # noqa: ANN201  # a function
+    """Return a function from a pixel to its place on the screen, from two pixels that the page names."""
+    box = page.locator("#stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def pixel(offset: int) -> tuple[int, int]:
+        page.mouse.move(x + offset, y + offset)
+        found = re.match(r"row (\d+), column (\d+)", page.text_content("#readout"))
+        return int(found[1]), int(found[2])
+
+    first, last = pixel(-250), pixel(250)
+    scale = 1000 / (last[0] - first[0] + last[1] - first[1])
+    return lambda row, col: (x - 250 + (col - first[1]) * scale, y - 250 + (row - first[0]) * scale)
+
+
+if __name__ == "__main__":
+    main()
