@@ -23,7 +23,7 @@ _LATEST = 50
 @router.get("/pages/jobs")
 def jobs_page(request: Request, _caller: Reader, jobs: Jobs) -> HTMLResponse:
     """List the latest jobs."""
-    rows = [_row(job) for job in jobs.queue.jobs(count=_LATEST)]
+    rows = [job_row(job) for job in jobs.queue.jobs(count=_LATEST)]
     return render(request, "jobs.html.j2", rows=rows, live=any(not row["ended"] for row in rows))
 
 
@@ -31,7 +31,7 @@ def jobs_page(request: Request, _caller: Reader, jobs: Jobs) -> HTMLResponse:
 def job_page(request: Request, caller: Reader, jobs: Jobs, job_id: JobId) -> HTMLResponse:
     """Show a job with its progress and its log."""
     job = jobs.queue.job(job_id)
-    return render(request, "job.html.j2", job=job, row=_row(job), may_cancel=_may_cancel(job, caller))
+    return render(request, "job.html.j2", job=job, row=job_row(job), may_cancel=_may_cancel(job, caller))
 
 
 @router.post("/pages/jobs/{job_id}/cancel")
@@ -41,7 +41,8 @@ def cancel_job(request: Request, caller: Author, jobs: Jobs, job_id: JobId) -> R
     return RedirectResponse(f"{service_of(request).config.root_path}/pages/jobs/{job_id}", 303)
 
 
-def _row(job: Job) -> dict[str, object]:
+def job_row(job: Job) -> dict[str, object]:
+    """Return what the templates show of a job."""
     progress = job.progress
     share = None if progress is None or not progress.total else min(progress.done / progress.total, 1.0)
     ended = job.state.is_final
@@ -57,7 +58,7 @@ def _row(job: Job) -> dict[str, object]:
         "progress": "" if progress is None else f"{progress.done:g} of {progress.total:g} {progress.unit}",
         "created": time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created)),
         "seconds": seconds,
-        "store": job.result.get("key", ""),
+        "store": job.result.get("store", ""),
         "download": bool(job.result.get("download")),
     }
 

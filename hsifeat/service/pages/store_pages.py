@@ -9,6 +9,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.cache.usage import store_bytes
+from hsifeat.service.job_routing import Jobs
+from hsifeat.service.jobs.records import Job
+from hsifeat.service.pages.job_pages import job_row
 from hsifeat.service.pages.pictures import plane_picture, scene_picture
 from hsifeat.service.pages.rendering import PageRoute, render
 from hsifeat.service.problems import ProblemError
@@ -21,6 +24,7 @@ from hsifeat.store.location import LocalLocation
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$")]
 _ROWS_PER_PAGE = 60
+_SEARCHED_JOBS = 200
 _KEPT = {"Cache-Control": "private, max-age=3600"}
 
 
@@ -42,8 +46,8 @@ def stores_page(
 
 
 @router.get("/pages/stores/{key}")
-def store_page(request: Request, _caller: Reader, key: Key) -> HTMLResponse:
-    """Show a store: its scene, planes, label maps and recipe."""
+def store_page(request: Request, _caller: Reader, jobs: Jobs, key: Key) -> HTMLResponse:
+    """Show a store: its scene, planes, label maps, recipe, and the jobs that made or used it."""
     index = service_of(request).stores
     store = index.find(key)
     features = index.features(store)
@@ -66,6 +70,7 @@ def store_page(request: Request, _caller: Reader, key: Key) -> HTMLResponse:
         siblings=[
             one for other, one in _summaries(request) if other.key != store.key and _scene(request, other) == scene
         ],
+        jobs=[job_row(job) for job in jobs.queue.jobs(count=_SEARCHED_JOBS) if _uses(job, store.key)],
         address=str(request.base_url),
     )
 
@@ -86,6 +91,13 @@ def plane_image(request: Request, _caller: Reader, key: Key, plane: Annotated[st
     if spec is None:
         raise ProblemError(404, f"{features.name} has no complete plane {plane}")
     return Response(plane_picture(features, spec), media_type="image/png", headers=_KEPT)
+
+
+def _uses(job: Job, key: str) -> bool:
+    stores = job.request.get("stores")
+    # Requests name a store by the first digits of its key.
+    named = stores if isinstance(stores, list) else []
+    return job.result.get("store") == key or any(key.startswith(str(digits)) for digits in named)
 
 
 def _summaries(request: Request) -> list[tuple[ServedStore, StoreSummary]]:

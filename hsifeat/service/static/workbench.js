@@ -142,9 +142,12 @@ function paint() {
 function showColours() {
   const names = $("bands").children;
   for (const id of ["red", "green", "blue"]) document.querySelector(`output[for=${id}]`).textContent = names[$(id).value].textContent;
+  const picture = $("picture").value;
+  for (const id of ["red", "green", "blue", "cut", "gamma"]) $(id).disabled = Boolean(picture);
+  if (picture) return stage.showColours(picture, { row: 0, col: 0, rows: stage.rows, cols: stage.cols, step: 1 });
   const view = stage.view();
   const query = new URLSearchParams({ ...view, red: $("red").value, green: $("green").value, blue: $("blue").value, cut: $("cut").value, gamma: $("gamma").value });
-  stage.showColours(`${scene}/colour.png?${query}`, view);
+  return stage.showColours(`${scene}/colour.png?${query}`, view);
 }
 
 function later(action, ms) {
@@ -329,6 +332,7 @@ for (const id of ["head", "inputs", "smooth"]) on(id, "change", () => {
   say("Making the map …");
   refresh();
 });
+on("picture", "change", showColours);
 on("folds", "change", refreshScore);
 for (const id of ["truth", "errors"]) on(id, "change", async () => { await loadTruth(); paint(); if (id === "truth") refreshScore(); });
 on("import", "submit", (event) => { event.preventDefault(); change("import", new FormData(event.target)); });

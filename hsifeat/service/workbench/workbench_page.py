@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -77,6 +78,7 @@ def workbench_page(
         smoothing=SMOOTHING,
         default_smoothing=DEFAULT_SMOOTHING,
         folds=FOLDS,
+        pictures=_plane_pictures(desk),
         has_position=features.georeference is not None and features.georeference.crs is not None,
         counts=set_state(desk, changed=False).counts,
         **class_content(desk),
@@ -108,6 +110,15 @@ def add_label_set(
     labels = bench.database.open_set(space.scene_digest, space.shape, name=name, person=person)
     root = service_of(request).config.root_path
     return RedirectResponse(f"{root}/label/{key}?set={labels.id}", 303)
+
+
+def _plane_pictures(desk: Desk) -> list[tuple[str, str]]:
+    """Return the name of each plane, and the address of its picture below the address of the service."""
+    owners = [(plane, *desk.space.features.owner(plane)) for plane in desk.space.features.planes]
+    return [
+        (str(plane.id), f"/pages/stores/{owner.key}/plane.png?{urlencode({'plane': str(stored.id)})}")
+        for plane, owner, stored in owners
+    ]
 
 
 def _inputs(desk: Desk) -> list[str]:
