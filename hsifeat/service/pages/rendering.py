@@ -85,7 +85,9 @@ class PageRoute(APIRoute):
             try:
                 return await handler(request)
             except HsifeatError as error:
-                status = error.status if isinstance(error, ProblemError) else 422
+                status = (
+                    error.status if isinstance(error, ProblemError) else 404 if isinstance(error, LookupError) else 422
+                )
                 if status == HTTPStatus.UNAUTHORIZED:
                     target = request.scope["path"].removeprefix(service_of(request).config.root_path)
                     return render(request, "sign_in.html.j2", status, target=target)

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from classifiers.labelling.edit_log import Edit
+from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.label_set import LabelClass
 from classifiers.labelling.label_shapes import BRUSH_PX, brush_pixels, polygon_pixels
 from hsifeat.errors import HsifeatError
@@ -53,7 +53,7 @@ def edit_labels(desk: EditableDesk, wanted: EditRequest) -> SetState:
     pixels = pixels[desk.space.features.valid.ravel()[pixels]]
     if not len(pixels):
         raise ProblemError(422, "there is no data here: label a pixel inside the scene")
-    desk.database.paint(desk.labels.id, desk.caller.name, Edit.of_class(wanted.kind, pixels, wanted.number))
+    desk.database.paint(desk.labels.id, desk.caller.name, LabelEdit.of_class(wanted.kind, pixels, wanted.number))
     return set_state(desk, changed=True)
 
 
@@ -84,7 +84,7 @@ def class_list(request: Request, desk: ReadableDesk) -> HTMLResponse:
 @router.post("/classes")
 def add_class(request: Request, desk: EditableDesk, name: Annotated[str, Form(max_length=200)]) -> HTMLResponse:
     """Add a class."""
-    desk.database.add_class(desk.labels.id, name)
+    desk.database.add_class(desk.labels.id, desk.caller.name, name)
     return _class_list(request, desk)
 
 
@@ -98,7 +98,9 @@ def change_class(
     shortcut: Annotated[str, Form(max_length=5)] = "",
 ) -> HTMLResponse:
     """Change name, colour and key of a class."""
-    desk.database.change_class(desk.labels.id, LabelClass(number, name, colour.lower(), shortcut.strip()))
+    desk.database.change_class(
+        desk.labels.id, desk.caller.name, LabelClass(number, name, colour.lower(), shortcut.strip())
+    )
     return _class_list(request, desk)
 
 
@@ -112,7 +114,11 @@ def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, For
         if labels.class_names[number] not in names:
             wanted = number if number not in numbers else None
             entry = desk.database.add_class(
-                desk.labels.id, labels.class_names[number], colour=labels.class_colours[number], number=wanted
+                desk.labels.id,
+                desk.caller.name,
+                labels.class_names[number],
+                colour=labels.class_colours[number],
+                number=wanted,
             )
             numbers.add(entry.number)
     return _class_list(request, desk)
