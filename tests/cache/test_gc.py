@@ -12,7 +12,7 @@ from hsifeat.errors import StoreError
 from hsifeat.files import cache_folder, temporary_path
 from hsifeat.store.location import as_location
 from tests.helpers.cached_stores import names, on_disk, snapshot
-from tests.helpers.store_users import READER, WRITER, kill, process, read_line
+from tests.helpers.store_users import kill, process, read, write
 
 
 def test_gc_deletes_what_was_used_least_recently_and_stops_at_the_limit(three):
@@ -43,10 +43,10 @@ def test_gc_on_the_command_line(three, cli):
     assert "expected a number and a unit, such as 200GB" in cli("cache", "gc", "--max-size", "much", status=1)
 
 
-@pytest.mark.parametrize(("code", "why"), [(READER, "a process reads it"), (WRITER, "another process is writing")])
-def test_a_store_in_use_is_kept(three, code, why):
-    with process(code, three[0]) as user:
-        assert read_line(user) == "holds"
+@pytest.mark.parametrize(("use", "why"), [(read, "a process reads it"), (write, "another process is writing")])
+def test_a_store_in_use_is_kept(three, use, why):
+    with process(use, three[0]) as user:
+        assert user.hear() == "holds"
         with pytest.raises(StoreError, match=rf"a.zarr is in use: {why}"):
             remove_store(as_location(three[0]))
         remaining, reasons = collect_garbage(0, on_remove=lambda _: None)

@@ -13,7 +13,7 @@ from hsifeat.files import cache_folder
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from tests.helpers.cached_stores import on_disk, unfinish
-from tests.helpers.store_users import WRITER, process, read_line
+from tests.helpers.store_users import process, write
 
 
 def test_sizes_are_those_on_disk(three, cli):
@@ -30,8 +30,8 @@ def test_sizes_are_those_on_disk(three, cli):
 
 
 def test_what_is_being_written_is_told(three):
-    with process(WRITER, three[1]) as user:
-        assert read_line(user) == "holds"
+    with process(write, three[1]) as user:
+        assert user.hear() == "holds"
         assert {h.entry.name: h.state for h in list_usage()}["b"] == "being written"
 
 

@@ -14,13 +14,14 @@ from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
 from tests.helpers.forked_commands import ForkedCommand, run_forked
 from tests.helpers.killed_writes import KilledWrite
+from tests.helpers.small import small_cube
 
 TIMESTEPS, LAYERS = (0, 400), ("mid_block", "up_blocks.0", "up_blocks.1", "up_blocks.2")
 
 
-def command(backbone, out):
+def command(scene_file, backbone, out):
     return [
-        "extract", "indian-pines", "--backbone", backbone, "--tile", "40", "--halo", "4", "--out", out,
+        "extract", scene_file, "--backbone", backbone, "--tile", "40", "--halo", "4", "--out", out,
         "--timesteps", ",".join(map(str, TIMESTEPS)), "--layers", ",".join(LAYERS), "--batch", "6",
     ]  # fmt: skip
 
@@ -35,9 +36,17 @@ def done_units(path):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(backbone_folder, tmp_path_factory):
+def scene_file(tmp_path_factory):
+    """A scene of two by two units: 145 px, in units of 128 px (four cores of 32)."""
+    file = tmp_path_factory.mktemp("scenes") / "scene.npy"
+    np.save(file, small_cube(145, 145, bands=6))
+    return file
+
+
+@pytest.fixture(scope="module")
+def undisturbed(scene_file, backbone_folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "whole.zarr"
-    run_forked(*command(backbone_folder, path))
+    run_forked(*command(scene_file, backbone_folder, path))
     return values(Store.open(path))
 
 
@@ -65,9 +74,9 @@ def kill_after(units, arguments, path):
     assert run.wait().returncode == -signal.SIGKILL, "the run ended before it could be killed"
 
 
-def resume(backbone, path):
+def resume(scene_file, backbone, path):
     return hsifeat.extract(
-        "indian-pines", backbone=backbone, timesteps=TIMESTEPS, layers=LAYERS, tile=40, halo=4, batch=6, out=path
+        scene_file, backbone=backbone, timesteps=TIMESTEPS, layers=LAYERS, tile=40, halo=4, batch=6, out=path
     )
 
 
@@ -78,9 +87,9 @@ def check(store, undisturbed):
         np.testing.assert_array_equal(found[name], wanted, err_msg=name)
 
 
-def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path, forwards):
+def test_a_run_killed_on_its_way_goes_on(scene_file, backbone_folder, undisturbed, tmp_path, forwards):
     path = tmp_path / "killed.zarr"
-    kill_after(10, command(backbone_folder, path), path)
+    kill_after(10, command(scene_file, backbone_folder, path), path)
     before = done_units(path)
     assert 10 <= before < 32, "killed on its way"
     features = hsifeat.open_features(path)
@@ -88,7 +97,7 @@ def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path,
     with pytest.raises(hsifeat.HsifeatError, match=r"no plane 't400/mid_block' \(it is unfinished\)"):
         features.sample([0], [0], ["t400/mid_block"])
     store = Store.open(path)
-    # Scene 145 px, units of 128 px (four cores of 32): 2 x 2 units; 16, 4, 4 and 1 tiles in batches of at most 6.
+    # The units have 16, 4, 4 and 1 tiles, in batches of at most 6.
     tiles = {(0, 0): 16, (0, 1): 4, (1, 0): 4, (1, 1): 1}
     missing = [
         (t, unit.index)
@@ -96,10 +105,10 @@ def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path,
         for t in TIMESTEPS
         if not all(store.done(p.id)[unit.index] for p in store.planes if p.id.t == t)
     ]
-    check(resume(backbone_folder, path), undisturbed)
+    check(resume(scene_file, backbone_folder, path), undisturbed)
     assert sum(n for _, n in forwards) == sum(tiles[index] for _, index in missing)
     forwards.clear()
-    resume(backbone_folder, path)
+    resume(scene_file, backbone_folder, path)
     assert forwards == []
 
 
@@ -113,30 +122,30 @@ def test_a_run_killed_on_its_way_goes_on(backbone_folder, undisturbed, tmp_path,
         pytest.param("progress", 17, id="between-data-and-progress"),
     ],
 )
-def test_a_kill_inside_a_write(backbone_folder, undisturbed, tmp_path, forwards, where, number):
+def test_a_kill_inside_a_write(scene_file, backbone_folder, undisturbed, tmp_path, forwards, where, number):
     path = tmp_path / "torn.zarr"
-    run_forked(*command(backbone_folder, path), patch=KilledWrite(where, number), status=-signal.SIGKILL)
+    run_forked(*command(scene_file, backbone_folder, path), patch=KilledWrite(where, number), status=-signal.SIGKILL)
     done = sum(int(Store.open(path).done(plane.id).sum()) for plane in Store.open(path).planes)
     assert done == number, "what was torn does not count as done"
-    check(resume(backbone_folder, path), undisturbed)
+    check(resume(scene_file, backbone_folder, path), undisturbed)
 
 
 @pytest.mark.parametrize(
     ("where", "number"),
     [("zarr.json", 0), ("zarr.json", 3), ("zarr.json", 20), ("checksums.json", 0), ("checksums.json", 3)],
 )
-def test_a_kill_while_metadata_are_written(backbone_folder, undisturbed, tmp_path, where, number):
+def test_a_kill_while_metadata_are_written(scene_file, backbone_folder, undisturbed, tmp_path, where, number):
     """In the manifest, in arrays' metadata, in the checksums: another run gives the same store, and verify finds no damage."""
     path = tmp_path / "torn.zarr"
-    run_forked(*command(backbone_folder, path), patch=KilledWrite(where, number), status=-signal.SIGKILL)
-    check(resume(backbone_folder, path), undisturbed)
+    run_forked(*command(scene_file, backbone_folder, path), patch=KilledWrite(where, number), status=-signal.SIGKILL)
+    check(resume(scene_file, backbone_folder, path), undisturbed)
     assert [d for d in verify(as_location(path)).damages if not d.key.endswith(".part")] == []
 
 
-def test_two_at_once_do_the_work_once(backbone_folder, undisturbed, tmp_path):
+def test_two_at_once_do_the_work_once(scene_file, backbone_folder, undisturbed, tmp_path):
     """Both end well, what is there is right, and between them they computed each tile once."""
     path = tmp_path / "both.zarr"
-    runs = [ForkedCommand(*command(backbone_folder, path)) for _ in range(2)]
+    runs = [ForkedCommand(*command(scene_file, backbone_folder, path)) for _ in range(2)]
     ended = [run.wait() for run in runs]
     errors = [run.stderr for run in ended]
     assert [run.returncode for run in ended] == [0, 0], errors

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import SimpleNamespace
 
-_SERVER = multiprocessing.get_context("forkserver")
+SERVER = multiprocessing.get_context("forkserver")
 # All tests of a session share the server, so the first test that starts it determines the list.
 PRELOADED = ["tests.helpers.preloaded_imports", "tests.helpers.forked_commands", "hsifeat.extraction.extract", "cli"]
-_SERVER.set_forkserver_preload(PRELOADED)
+SERVER.set_forkserver_preload(PRELOADED)
 
 
 class ForkedFunction:
@@ -33,7 +33,7 @@ class ForkedFunction:
         for name in ("stdout", "stderr"):  # The process may be killed before it opens them.
             (self._output / name).touch()
         environment = {**os.environ, "COLUMNS": "400"}
-        self.process = _SERVER.Process(
+        self.process = SERVER.Process(
             target=_run, args=(environment, str(Path.cwd()), self._output, function, arguments)
         )
         self.process.start()
@@ -88,7 +88,7 @@ def fork_workers(patch=setattr):
     # A process that came from the server would start another one.
     if multiprocessing.forkserver.get_inherited_fds() is not None:
         multiprocessing.forkserver._forkserver.ensure_running = lambda: None
-    patch(processes, "multiprocessing", SimpleNamespace(get_context=lambda _: _SERVER))
+    patch(processes, "multiprocessing", SimpleNamespace(get_context=lambda _: SERVER))
 
 
 def _run(environment, folder, output, function, arguments):

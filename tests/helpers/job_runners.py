@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tests.helpers.forked_commands import _SERVER
+from tests.helpers.forked_commands import SERVER
 from tests.helpers.small import small_cube, small_labels
 
 
@@ -21,7 +21,7 @@ def fork_runners(monkeypatch, target=None):
     """
     from hsifeat.service.jobs import supervisor
 
-    monkeypatch.setattr(supervisor, "multiprocessing", SimpleNamespace(get_context=lambda _: _SERVER))
+    monkeypatch.setattr(supervisor, "multiprocessing", SimpleNamespace(get_context=lambda _: SERVER))
     if target is not None:
         monkeypatch.setattr(supervisor, "run_jobs", target)
 

@@ -1,46 +1,104 @@
 """Processes that read or write a store, for tests of locks."""
 
+import os
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 
-WRITER = """
-import sys
-from hsifeat.store.locks import write_lock
-from hsifeat.store.location import as_location
-with write_lock(as_location(sys.argv[1]), lambda: print("waits", flush=True)):
-    print("holds", flush=True)
-    sys.stdin.readline()
-"""
-READER = """
-import sys, hsifeat
-features = hsifeat.open_features(sys.argv[1])
-print("holds", flush=True)
-sys.stdin.readline()
-"""
+from tests.helpers.forked_commands import SERVER
+
+
+class StoreUser:
+    """A process that says a word after each step, and waits for a word before the next one.
+
+    Parameters
+    ----------
+    function : callable
+        Module-level function of the path of the store, a function that says a word, and a function that waits for one.
+    path : Path
+        The store.
+    """
+
+    def __init__(self, function, path):
+        self.said, say = SERVER.Pipe(duplex=False)
+        wait, self._told = SERVER.Pipe(duplex=False)
+        self._process = SERVER.Process(target=_use, args=(dict(os.environ), function, path, say, wait))
+        self._process.start()
+        for end in (say, wait):
+            end.close()
+
+    def hear(self):
+        """Return the next word, or an empty string if the process ended without one."""
+        try:
+            return self.said.recv()
+        except EOFError:
+            return ""
+
+    def go_on(self):
+        """Let the process take its next step."""
+        self._told.send("go on")
+
+    def wait(self):
+        """Wait for the process to end, and return its exit status."""
+        self._process.join()
+        return self._process.exitcode
+
+    def kill(self):
+        """Kill the process if it still runs."""
+        self._process.kill()
+        return self.wait()
+
+
+def write(path, say, wait):
+    """Hold the lock for writing."""
+    from hsifeat.store.location import as_location
+    from hsifeat.store.locks import write_lock
+
+    with write_lock(as_location(path), lambda: say("waits")):
+        say("holds")
+        wait()
+
+
+def read(path, say, wait):
+    """Hold the features of a store open."""
+    import hsifeat
+
+    features = hsifeat.open_features(path)
+    say("holds")
+    wait()
+    del features
+
+
+def read_after_a_child(path, say, wait):
+    """Hold the features of a store open, while a forked child drops its copy."""
+    import hsifeat
+
+    features = hsifeat.open_features(path)
+    child = os.fork()
+    if child == 0:
+        del features
+        os._exit(0)
+    os.waitpid(child, 0)
+    say("holds")
+    wait()
+    del features
+
+
+def _use(environment, function, path, say, wait):
+    os.environ.clear()
+    os.environ.update(environment)
+    function(path, say.send, wait.recv)
 
 
 @contextmanager
-def process(code, path):
-    """Start a process that prints a line for each step, and waits for a line of input before the next step."""
-    command = [sys.executable, "-c", code, str(path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, **pipes) as started:
-        try:
-            yield started
-        finally:
-            started.kill()
+def process(function, path):
+    """Start a user of a store, and kill it at the end."""
+    user = StoreUser(function, path)
+    try:
+        yield user
+    finally:
+        user.kill()
 
 
-def read_line(started):
-    return started.stdout.readline().strip()
-
-
-def go_on(started):
-    print("go on", file=started.stdin, flush=True)
-
-
-def kill(started):
-    started.send_signal(signal.SIGKILL)
-    assert started.wait() == -signal.SIGKILL
+def kill(user):
+    """Kill a user that still runs."""
+    assert user.kill() == -signal.SIGKILL

@@ -18,19 +18,7 @@ from hsifeat.features.open_features import open_features
 from hsifeat.files import cache_folder
 from hsifeat.store.location import as_location
 from hsifeat.store.locks import delete_free_locks, exclusive_lock, is_being_written, write_lock
-from tests.helpers.store_users import READER, WRITER, go_on, kill, process, read_line
-
-READER_WITH_A_CHILD = """
-import os, sys, hsifeat
-features = hsifeat.open_features(sys.argv[1])
-child = os.fork()
-if child == 0:
-    del features
-    os._exit(0)
-os.waitpid(child, 0)
-print("holds", flush=True)
-sys.stdin.readline()
-"""
+from tests.helpers.store_users import kill, process, read, read_after_a_child, write
 
 
 def marks():
@@ -62,23 +50,23 @@ def test_one_process_writes_at_a_time_by_any_name_and_a_killed_one_blocks_nobody
     location, link = as_location(store), tmp_path / "link.zarr"
     link.symlink_to(store)
     assert not is_being_written(location)
-    with process(WRITER, link) as first, process(WRITER, store) as second, process(WRITER, store) as third:
-        writers = {first: read_line(first), second: read_line(second), third: read_line(third)}
+    with process(write, link) as first, process(write, store) as second, process(write, store) as third:
+        writers = {first: first.hear(), second: second.hear(), third: third.hear()}
         assert sorted(writers.values()) == ["holds", "waits", "waits"]
         assert is_being_written(location) and not is_being_written(as_location(tmp_path / "other.zarr"))
         assert is_in_use(store, "another process is writing to it")
         holder = next(writer for writer, state in writers.items() if state == "holds")
-        go_on(holder)
+        holder.go_on()
         assert holder.wait() == 0
         # One of the two others goes on; it is killed, and the last one goes on.
         del writers[holder]
-        ready, _, _ = select.select([writer.stdout for writer in writers], [], [], 60)
-        holders = [writer for writer in writers if writer.stdout in ready]
-        assert len(holders) == 1 and read_line(holders[0]) == "holds"
+        ready, _, _ = select.select([writer.said for writer in writers], [], [], 60)
+        holders = [writer for writer in writers if writer.said in ready]
+        assert len(holders) == 1 and holders[0].hear() == "holds"
         kill(holders[0])
         (last,) = writers.keys() - set(holders)
-        assert read_line(last) == "holds" and is_being_written(location)
-        go_on(last)
+        assert last.hear() == "holds" and is_being_written(location)
+        last.go_on()
         assert last.wait() == 0
     assert not is_being_written(location)
     with exclusive_lock(location):
@@ -87,13 +75,13 @@ def test_one_process_writes_at_a_time_by_any_name_and_a_killed_one_blocks_nobody
 
 def test_a_store_that_is_read_is_not_deleted_and_marks_end_with_their_process(store):
     location = as_location(store)
-    with process(READER, store) as killed, process(READER, store) as ended:
-        assert read_line(killed) == read_line(ended) == "holds"
+    with process(read, store) as killed, process(read, store) as ended:
+        assert killed.hear() == ended.hear() == "holds"
         assert len(marks()) == 2 and all(map(is_locked, marks()))
         assert is_in_use(store, "a process reads it")
         with exclusive_lock(as_location(store.with_name("other.zarr"))):
             pass
-        go_on(ended)
+        ended.go_on()
         assert ended.wait() == 0
         (mark,) = marks()
         assert is_locked(mark) and is_in_use(store, "a process reads it")
@@ -123,8 +111,8 @@ def test_a_reader_in_this_process_removes_its_mark_when_it_is_collected(store):
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
 def test_a_forked_child_leaves_the_mark_of_its_parent(store):
     """A forked worker drops its copy of the features; the parent reads on."""
-    with process(READER_WITH_A_CHILD, store) as reader:
-        assert read_line(reader) == "holds"
+    with process(read_after_a_child, store) as reader:
+        assert reader.hear() == "holds"
         assert [is_locked(mark) for mark in marks()] == [True]
         assert is_in_use(store, "a process reads it")
 
@@ -132,9 +120,9 @@ def test_a_forked_child_leaves_the_mark_of_its_parent(store):
 def test_nobody_begins_to_read_while_a_store_is_deleted(store):
     with ExitStack() as stack:
         with exclusive_lock(as_location(store)):
-            reader = stack.enter_context(process(READER, store))
+            reader = stack.enter_context(process(read, store))
             shutil.rmtree(store)
-        assert read_line(reader) == "", "it waited, or came later: either way it finds nothing"
+        assert reader.hear() == "", "it waited, or came later: either way it finds nothing"
         assert reader.wait() == 1
 
 
@@ -166,13 +154,13 @@ def test_a_reader_with_another_cache_folder_prevents_the_deletion(store, tmp_pat
     with ExitStack() as stack:
         with monkeypatch.context() as patch:
             patch.setenv("HSIFEAT_CACHE", str(tmp_path / "another cache"))
-            reader = stack.enter_context(process(READER, store))
-        assert read_line(reader) == "holds"
+            reader = stack.enter_context(process(read, store))
+        assert reader.hear() == "holds"
         assert marks() == []
         assert is_in_use(store, "a process reads it, maybe one with another cache folder")
-        with process(READER, store) as second:
-            assert read_line(second) == "holds", "readers do not exclude each other"
-        go_on(reader)
+        with process(read, store) as second:
+            assert second.hear() == "holds", "readers do not exclude each other"
+        reader.go_on()
         assert reader.wait() == 0
     with exclusive_lock(as_location(store)):
         assert is_locked_folder(store)

@@ -126,8 +126,8 @@ def test_a_store_is_written_grown_read_damaged_repaired_and_deleted(s3, scene, b
     assert f"no store at {out}" in cli("cache", "show", out, status=1)
 
 
-def test_a_killed_run_resumes(s3, scene, backbone_folder, store_path, tmp_path):
-    np.save(tmp_path / "small.npy", scene.cube)
+def test_a_killed_run_resumes(s3, scene, backbone_folder, tmp_path):
+    np.save(tmp_path / "small.npy", scene.cube[:40, :40])
     out, expected = f"{s3}/s.zarr", tmp_path / "expected.zarr"
     options = {"backbone": backbone_folder, "timesteps": [0, 300], "layers": LAYERS, "tile": 32, "halo": 8}
     command = ["extract", tmp_path / "small.npy", "--backbone", backbone_folder, "--layers", ",".join(LAYERS)]
@@ -184,7 +184,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folder):
     shutil.copytree(store_path, tmp_path / "s.zarr")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=tmp_path)) as web:
-        threading.Thread(target=web.serve_forever, daemon=True).start()
+        threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{web.server_address[1]}/s.zarr"
         there, here = hsifeat.open_features(url), hsifeat.open_features(store_path)
         assert there.planes == here.planes and there.name == "s"

@@ -79,7 +79,7 @@ KEYS |= slices(ROWS) | st.tuples(st.just(...), slices(BANDS))
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(key=KEYS)
 def test_any_slice_agrees_with_numpy(scenes, name, key):
     result = np.asarray(scenes[name].cube[key])
@@ -284,7 +284,7 @@ def test_pixels_in_one_axis(tmp_path, axes, write):
     write(tmp_path / f"x{suffix}", flat if axes.startswith("pixels") else flat.T.copy())
     cube = open_scene(tmp_path / f"x{suffix}", axes=axes, rows=ROWS).cube
 
-    @settings(max_examples=25)
+    @settings(max_examples=10)
     @given(KEYS)
     def check(key):
         np.testing.assert_array_equal(np.asarray(cube[key]), CUBE[key])
