@@ -35,8 +35,8 @@ from classifiers.labelling.labels_db import LabelDatabase
 from classifiers.labelling.pixel_order import order_pixels
 from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.scene_columns import SceneColumns, open_scene_columns
-from classifiers.labelling.score import score_labels
-from classifiers.labelling.segments import Segments, open_segments
+from classifiers.labelling.score import LabelScore, score_labels
+from classifiers.labelling.segments import Segments, open_segments, segment_places
 from classifiers.labelling.suggest import Suggester
 from classifiers.table import select_labels
 from hsifeat.errors import HeadError
@@ -51,25 +51,25 @@ SIDES = ("suggestion", "random", "segment")
 class Coverage(Suggester):
     """Frequent and unlike the labels; the map does not count."""
 
-    def gains(self, nearest: NDArray[np.floating], uncertainty: NDArray[np.float64]) -> NDArray[np.float64]:
+    def gains(self, candidates: Any, distances: Any, nearest: Any, uncertainty: Any) -> NDArray[np.float64]:
         """Return the gains for equal uncertainties."""
-        return super().gains(nearest, np.ones_like(uncertainty))
+        return super().gains(candidates, distances, nearest, np.ones_like(uncertainty))
 
 
 class Margin(Suggester):
     """Uncertain."""
 
-    def gains(self, nearest: NDArray[np.floating], uncertainty: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
+    def gains(self, candidates: Any, distances: Any, nearest: Any, uncertainty: Any) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the uncertainty."""
-        return uncertainty
+        return np.asarray(uncertainty[candidates])
 
 
 class UncertainAndUnlike(Suggester):
     """Uncertain and unlike the labels, however rare."""
 
-    def gains(self, nearest: NDArray[np.floating], uncertainty: NDArray[np.float64]) -> NDArray[np.float64]:
+    def gains(self, candidates: Any, distances: Any, nearest: Any, uncertainty: Any) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the uncertainty times the distance to the labels."""
-        return uncertainty * np.sqrt(nearest)
+        return np.asarray(uncertainty[candidates] * np.sqrt(nearest[candidates]))
 
 
 CRITERIA = {"suggestion": Suggester, "coverage": Coverage, "margin": Margin, "uncertain-unlike": UncertainAndUnlike}
@@ -95,8 +95,8 @@ class Person:
         self.mapper = QuickMapper(self.columns)
         self.suggesters = {name: cls(self.mapper, self.segments) for name, cls in CRITERIA.items()}
 
-    def label(self, side: str, run: int) -> list[float]:
-        """Return the accuracy, in percent, after the first clicks and after each further batch."""
+    def label(self, side: str, run: int) -> tuple[list[float], LabelScore]:
+        """Return the accuracy, in percent, after the first clicks and after each further batch, and the score of the labels."""
         known = np.flatnonzero(self.truth)
         clicks = np.random.default_rng([run, 0]).choice(known, FIRST, replace=False)
         rng = np.random.default_rng([run, 1])
@@ -106,7 +106,7 @@ class Person:
             classes.ravel()[clicks] = self.truth.ravel()[clicks]
             curve.append(self.accuracy(classes))
             if np.count_nonzero(classes) >= LABELS:
-                return curve
+                return curve, score_labels(self.mapper, classes)
             clicks = self.choose(side, classes, rng)
 
     def choose(self, side: str, classes: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -136,9 +136,12 @@ def simulate(scene: str, sides: tuple[str, ...], runs: range) -> dict[str, Any]:
     """Return curves, means and paired differences of some sides."""
     person = Person(scene)
     curves: dict[str, list[list[float]]] = {side: [] for side in sides}
+    scores: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
     for run in runs:
         for side in sides:
-            curves[side].append([round(value, 2) for value in person.label(side, run)])
+            curve, score = person.label(side, run)
+            curves[side].append([round(value, 2) for value in curve])
+            scores[side].append(describe_score(score))
         print(scene, run, {side: curves[side][-1][-1] for side in sides}, flush=True)
     counts = list(range(FIRST, LABELS + 1, BATCH))
     means = {side: np.mean(values, axis=0).round(2).tolist() for side, values in curves.items()}
@@ -148,7 +151,27 @@ def simulate(scene: str, sides: tuple[str, ...], runs: range) -> dict[str, Any]:
         "labels": counts,
         "mean": means,
         "gain_over_random": {side: difference(curves[side], curves["random"]) for side in others},
+        "score": {side: judge_scores(scores[side], curves[side]) for side in sides},
+        "scores": scores,
         "curves": curves,
+    }
+
+
+def describe_score(score: LabelScore) -> dict[str, Any]:
+    """Return the cross-validated accuracy of some labels, in percent, and its interval."""
+    if score.scores is None or score.interval is None:
+        return {"oa": None}
+    return {"oa": round(100 * score.scores.oa, 2), "interval": [round(100 * bound, 2) for bound in score.interval]}
+
+
+def judge_scores(scores: list[dict[str, Any]], curves: list[list[float]]) -> dict[str, Any]:
+    """Compare cross-validated accuracies with the accuracy of the map."""
+    pairs = [(score, curve[-1]) for score, curve in zip(scores, curves, strict=True) if score["oa"] is not None]
+    inside = [score["interval"][0] <= truth <= score["interval"][1] for score, truth in pairs]
+    return {
+        "mean": round(float(np.mean([score["oa"] for score, _ in pairs])), 2),
+        "mean_of_map": round(float(np.mean([truth for _, truth in pairs])), 2),
+        "interval_holds_map": f"{sum(inside)} of {len(pairs)}",
     }
 
 
@@ -174,7 +197,8 @@ def measure_times(folder: Path) -> dict[str, Any]:
     copies = np.repeat(np.repeat(np.arange(49).reshape(7, 7), 145, 0), 145, 1)[:1000, :1000] * person.segments.count
     truth = np.tile(person.truth, (7, 7))[:1000, :1000]
     numbers = np.unique(numbers + copies, return_inverse=True)[1].reshape(numbers.shape) + 1
-    times["1000x1000"] = click_times(large, Segments(numbers.astype(np.int32)), truth, folder)
+    segments = Segments(numbers.astype(np.int32), segment_places(large, numbers.astype(np.int32)))
+    times["1000x1000"] = click_times(large, segments, truth, folder)
     return {"load": os.getloadavg()[0], **times}
 
 
@@ -256,16 +280,18 @@ def main() -> None:
     parser.add_argument("--study", action="store_true", help="Compare criteria, on other scenes and runs.")
     parser.add_argument("--times", action="store_true", help="Measure the time from a click to the map.")
     options = parser.parse_args()
-    content: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    content["about"] = about_run(("scikit-learn", "scikit-image", "scipy", "numpy"))
+    results: dict[str, Any] = {}
     if options.study:
         sides = ("random", *CRITERIA)
-        content["study"] = {scene: simulate(scene, sides, STUDY_RUNS) for scene in ("houston", "indian-pines")}
+        results["study"] = {scene: simulate(scene, sides, STUDY_RUNS) for scene in ("houston", "indian-pines")}
     elif options.times:
         with TemporaryDirectory(dir=ROOT / "build") as folder:
-            content["times"] = measure_times(Path(folder))
+            results["times"] = measure_times(Path(folder))
     else:
-        content["indian-pines"] = simulate("indian-pines", SIDES, REPORTED_RUNS)
+        results["indian-pines"] = simulate("indian-pines", SIDES, REPORTED_RUNS)
+    content: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    for name, values in results.items():
+        content[name] = {"about": about_run(("scikit-learn", "scikit-image", "scipy", "numpy")), **values}
     RESULT.write_text(json.dumps(content, indent=1) + "\n")
 
 

@@ -110,7 +110,7 @@ def score_labels(
 
     Notes
     -----
-    The interval is that of Wilson (J. Am. Stat. Assoc. 1927, eq. 4). Pixels of one region are right or wrong together more often
+    The interval is that of Wilson (J. Am. Stat. Assoc. 1927). Pixels of one region are right or wrong together more often
     than not, so the number of trials is the number of regions; for regions of n_i pixels it is the effective number
     ``(sum n_i)**2 / sum n_i**2`` (Kish, Survey Sampling, 1965).
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.labelling.kept_arrays import KeptArrays
 from classifiers.labelling.scene_columns import SceneColumns
 from classifiers.smoothing.superpixel import SuperpixelSmoothing
 from hsifeat.errors import SceneError
@@ -17,6 +16,8 @@ from hsifeat.errors import SceneError
 # Mean size in pixels. Most superpixels of this size lie in one field on scenes with fields of some tens of pixels.
 SEGMENT_PX = 20
 _VERSION = 1
+_AXES = 100
+_SEGMENTS_AT_A_TIME = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,19 +28,22 @@ class Segments:
     ----------
     numbers : (rows, cols) int32 array
         Number of the superpixel of each pixel, from 1; 0 at pixels without features.
+    places : (count, k) float32 array
+        Place of each superpixel in feature space: the mean of its reduced columns, along their first principal axes.
     """
 
     numbers: NDArray[np.int32]
+    places: NDArray[np.float32]
 
     @property
     def count(self) -> int:
         """Number of superpixels."""
-        return len(self.sizes) - 1
+        return len(self.places)
 
     @cached_property
     def sizes(self) -> NDArray[np.intp]:
         """Number of pixels of each superpixel, (count + 1,); entry 0 is of pixels without features."""
-        return np.bincount(self.numbers.ravel())
+        return np.bincount(self.numbers.ravel(), minlength=self.count + 1)
 
     @cached_property
     def edges(self) -> NDArray[np.int64]:
@@ -98,8 +102,39 @@ def open_segments(columns: SceneColumns, pixels: int = SEGMENT_PX) -> Segments:
     rule = SuperpixelSmoothing.parse(str(pixels))
 
     def write(folder: Path) -> None:
-        numbers = rule.segment(columns.guide.astype(np.float64), columns.mask)
-        np.save(folder / "numbers.npy", numbers.astype(np.int32))
+        numbers = rule.segment(columns.guide.astype(np.float64), columns.mask).astype(np.int32)
+        np.save(folder / "numbers.npy", numbers)
+        np.save(folder / "places.npy", segment_places(columns, numbers))
 
-    kept: KeptArrays = columns.kept.sibling(f"segments{_VERSION}-{pixels}")
-    return Segments(np.array(kept.get(write)["numbers"], np.int32))
+    arrays = columns.kept.sibling(f"segments{_VERSION}-{pixels}").get(write)
+    return Segments(np.array(arrays["numbers"], np.int32), np.array(arrays["places"], np.float32))
+
+
+def segment_places(columns: SceneColumns, numbers: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return the places of superpixels in feature space, see `Segments`.
+
+    Parameters
+    ----------
+    columns : SceneColumns
+        Columns of the scene.
+    numbers : (rows, cols) int32 array
+        Number of the superpixel of each pixel, from 1 without gaps; 0 at pixels without features.
+
+    Returns
+    -------
+    (count, k) float32 array
+        Distances between places are those between the mean columns, but for the variance along the last axes.
+    """
+    of_row = numbers.ravel()[columns.pixels]
+    order = np.argsort(of_row, kind="stable")
+    starts = np.searchsorted(of_row[order], np.arange(1, numbers.max() + 2))
+    means = np.empty((len(starts) - 1, columns.values.shape[1]))
+    for first in range(0, len(means), _SEGMENTS_AT_A_TIME):  # the columns of a scene may not fit in memory
+        edges = starts[first : first + _SEGMENTS_AT_A_TIME + 1]
+        part = columns.values[order[edges[0] : edges[-1]]].astype(np.float64)
+        sums = np.add.reduceat(part, edges[:-1] - edges[0], axis=0)
+        means[first : first + _SEGMENTS_AT_A_TIME] = sums / np.diff(edges)[:, None]
+    sizes = np.diff(starts)[:, None]
+    centred = means - (means * sizes).sum(axis=0) / sizes.sum()
+    axes = np.linalg.eigh(centred.T @ (centred * sizes))[1][:, ::-1][:, :_AXES]
+    return np.asarray(centred @ axes, np.float32)

@@ -14,7 +14,6 @@ from hsifeat.errors import HeadError
 
 # Distances between all pairs of superpixels would not fit in memory on large scenes, so a sample stands for the others.
 _MAX_SEGMENTS = 4000
-_AXES = 100
 # Uncertainty is computed on a grid of at most this many rows and columns.
 _MAP_PX = 512
 
@@ -60,7 +59,7 @@ class Suggester:
     pixels, u_i the uncertainty of the map, and d_i the squared distance in reduced columns to the nearest superpixel that is
     labelled or suggested. A place therefore comes first if the map is uncertain on much ground that is like it and unlike the
     labels. With ``u_i = 1`` this is the greedy solution of a k-medians problem (Cornuejols, Fisher and Nemhauser, Manage. Sci.
-    1977, section 4). ``benchmarks/labelling.py`` compares it with other criteria.
+    1977). ``benchmarks/labelling.py`` compares it with other criteria.
 
     Parameters
     ----------
@@ -85,19 +84,11 @@ class Suggester:
 
     def __init__(self, mapper: QuickMapper, segments: Segments, seed: int = 0) -> None:
         self.mapper, self.segments = mapper, segments
-        number = segments.numbers.ravel()[mapper.columns.pixels]
-        self._order = np.argsort(number, kind="stable")
-        self._starts = np.searchsorted(number[self._order], np.arange(1, segments.count + 2))
-        means = self._segment_means(mapper.columns.values)
         kept = np.arange(segments.count)
         if segments.count > _MAX_SEGMENTS:
             kept = np.sort(np.random.default_rng(seed).choice(kept, _MAX_SEGMENTS, replace=False))
-        self._sample, self._weights = kept, segments.sizes[1:].astype(np.float64)
-        # Distances along the first axes are those of all columns, but for noise.
-        centred = means - np.average(means, axis=0, weights=self._weights)
-        axes = np.linalg.eigh(centred.T @ (centred * self._weights[:, None]))[1][:, ::-1][:, :_AXES]
-        self._places = (centred @ axes).astype(np.float32)
-        self._distances = _squared_distances(self._places[kept], self._places[kept])
+        self._sample = kept
+        self._distances = _squared_distances(segments.places[kept], segments.places[kept])
 
     def suggest(
         self, classes: NDArray[np.integer], count: int = 5, *, among: NDArray[np.bool_] | None = None
@@ -119,46 +110,67 @@ class Suggester:
         list of Suggestion
             Fewer than `count` if every superpixel has a label.
         """
-        among = self.mapper.columns.mask if among is None else among
-        allowed = np.isin(self._sample, self.segments.numbers[among & self.mapper.columns.mask] - 1)
-        taken = np.unique(self.segments.numbers[(classes > 0) & self.mapper.columns.mask]) - 1
-        uncertainty = self.uncertainty(classes)[self._sample]
-        nearest = np.full(len(self._sample), 2 * self._distances.max())
+        mask, places, numbers = self.mapper.columns.mask, self.segments.places, self.segments.numbers
+        among = mask if among is None else among & mask
+        candidates, distances = self._candidates(among)
+        taken = np.unique(numbers[(classes > 0) & mask]) - 1
+        uncertainty = self.uncertainty(classes)
+        nearest = np.full(self.segments.count, 2 * self._distances.max())
         if len(taken):
-            nearest = _squared_distances(self._places[self._sample], self._places[taken]).min(axis=1)
-        allowed &= ~np.isin(self._sample, taken)
-        apart = allowed & ~np.isin(self._sample, self._neighbours(taken))
+            nearest = _squared_distances(places, places[taken]).min(axis=1)
+        allowed = ~np.isin(candidates, taken)
+        apart = allowed & ~np.isin(candidates, self._neighbours(taken))
         found: list[Suggestion] = []
         while len(found) < count and allowed.any():
-            gains = self.gains(nearest, uncertainty)
-            best = int(np.where(apart if apart.any() else allowed, gains, -1.0).argmax())
-            closer = self._distances[best] < nearest
-            share = float(self._weights[self._sample][closer].sum() / self._weights[self._sample].sum())
-            segment = int(self._sample[best])
+            gains = self.gains(candidates, distances, nearest, uncertainty)
+            segment = int(candidates[np.where(apart if apart.any() else allowed, gains, -1.0).argmax()])
+            to_segment = _squared_distances(places, places[[segment]])[:, 0]
+            share = float(np.average(to_segment < nearest, weights=self.segments.sizes[1:]))
             row, col = self._typical_pixel(segment, among)
-            found.append(Suggestion(row, col, segment + 1, float(uncertainty[best]), share))
-            nearest = np.minimum(nearest, self._distances[best])
-            allowed[best] = False
-            apart &= allowed & ~np.isin(self._sample, self._neighbours(np.array([segment])))
+            found.append(Suggestion(row, col, segment + 1, float(uncertainty[segment]), share))
+            nearest = np.minimum(nearest, to_segment)
+            allowed &= candidates != segment
+            apart &= allowed & ~np.isin(candidates, self._neighbours(np.array([segment])))
         return found
 
-    def gains(self, nearest: NDArray[np.floating], uncertainty: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how useful a label of each superpixel of the sample would be.
+    def gains(
+        self,
+        candidates: NDArray[np.integer],  # noqa: ARG002 - for subclasses
+        distances: NDArray[np.float32],
+        nearest: NDArray[np.floating],
+        uncertainty: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return how useful a label of each candidate would be.
 
         Parameters
         ----------
-        nearest : (n,) float array
+        candidates : (m,) integer array
+            Indices of superpixels, from 0.
+        distances : (n, m) float32 array
+            Squared distance of each superpixel of the sample to each candidate.
+        nearest : (count,) float array
             Squared distance of each superpixel to the nearest one that is labelled or suggested.
-        uncertainty : (n,) float64 array
+        uncertainty : (count,) float64 array
             Uncertainty of each superpixel.
 
         Returns
         -------
-        (n,) float64 array
+        (m,) float64 array
             Non-negative numbers.
         """
-        weights = (self._weights[self._sample] * uncertainty).astype(np.float32)
-        return np.asarray(np.maximum(nearest - self._distances, 0) @ weights, np.float64)
+        weights = (self.segments.sizes[1:] * uncertainty)[self._sample].astype(np.float32)
+        gained = np.maximum(nearest[self._sample, None].astype(np.float32) - distances, 0)
+        return np.asarray(weights @ gained, np.float64)
+
+    def _candidates(self, among: NDArray[np.bool_]) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+        """Return the superpixels with a pixel in `among`, or a sample of them, and the distances of the sample to them."""
+        candidates = np.unique(self.segments.numbers[among]) - 1
+        if len(candidates) == self.segments.count:
+            return self._sample, self._distances
+        if len(candidates) > _MAX_SEGMENTS:
+            candidates = np.random.default_rng(0).choice(candidates, _MAX_SEGMENTS, replace=False)
+        places = self.segments.places
+        return candidates, _squared_distances(places[self._sample], places[candidates])
 
     def uncertainty(self, classes: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the uncertainty of each superpixel, (count,) float64 from 0 to 1; see `Suggestion`.
@@ -185,25 +197,13 @@ class Suggester:
         touching = np.isin(edges, segments).any(axis=1)
         return np.unique(edges[touching])
 
-    def _segment_means(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the mean columns of each superpixel, (count, k) float64, a thousand superpixels at a time."""
-        means = np.empty((self.segments.count, values.shape[1]))
-        for first in range(0, self.segments.count, 1000):
-            starts = self._starts[first : first + 1001]
-            part = values[self._order[starts[0] : starts[-1]]].astype(np.float64)
-            sums = np.add.reduceat(part, starts[:-1] - starts[0], axis=0)
-            means[first : first + 1000] = sums / np.diff(starts)[:, None]
-        return means
-
     def _typical_pixel(self, segment: int, among: NDArray[np.bool_]) -> tuple[int, int]:
         """Return row and column of the pixel of a superpixel that is most like its mean."""
         columns = self.mapper.columns
-        rows = self._order[self._starts[segment] : self._starts[segment + 1]]
-        rows = rows[among.ravel()[columns.pixels[rows]]]
-        values = columns.values[rows]
-        row, col = divmod(
-            int(columns.pixels[rows[((values - values.mean(axis=0)) ** 2).sum(axis=1).argmin()]]), columns.shape[1]
-        )
+        pixels = np.flatnonzero((self.segments.numbers == segment + 1) & among & columns.mask)
+        values = columns.values[columns.row_of_pixel[pixels]]
+        best = pixels[((values - values.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+        row, col = divmod(int(best), columns.shape[1])
         return row, col
 
 

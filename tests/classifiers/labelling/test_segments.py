@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 from skimage.measure import label
 from skimage.segmentation import slic
 
@@ -35,7 +36,14 @@ def test_neighbours_equal_those_of_a_loop():
                 r, c = row + down, col + right
                 if 0 <= r < 7 and 0 <= c < 6 and numbers[row, col] < numbers[r, c] and numbers[row, col]:
                     expected.add((int(numbers[row, col]), int(numbers[r, c])))
-    assert set(map(tuple, Segments(numbers).edges.tolist())) == expected
+    assert set(map(tuple, Segments(numbers, np.zeros((8, 1), np.float32)).edges.tolist())) == expected
+
+
+def test_places_keep_the_distances_of_mean_columns(columns, segments):
+    of_row = segments.numbers.ravel()[columns.pixels]
+    means = np.stack([columns.values[of_row == s].mean(axis=0, dtype=float) for s in range(1, segments.count + 1)])
+    assert segments.places.shape == (segments.count, min(100, columns.values.shape[1]))
+    np.testing.assert_allclose(pdist(segments.places), pdist(means), rtol=1e-4, atol=1e-5)
 
 
 def test_a_click_selects_its_segment(segments):

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from classifiers.labelling import suggest
 from classifiers.labelling.quick_map import QuickMapper
-from classifiers.labelling.segments import open_segments
+from classifiers.labelling.segments import Segments, open_segments, segment_places
 from classifiers.labelling.suggest import Suggester
 
 
@@ -83,8 +83,9 @@ def test_without_labels_the_most_common_kind_of_ground_comes_first(columns):
     noise = np.random.default_rng(0).normal(0, 0.01, columns.values.shape)
     values = (noise + 5 * np.eye(3, columns.values.shape[1])[kind.ravel()[columns.pixels]]).astype(np.float32)
     blocks = np.arange(75)[:, None] // 5 * 11 + np.arange(53) // 5 + 1
-    segments = suggest.Segments(blocks.astype(np.int32))
-    places = Suggester(QuickMapper(replace(columns, values=values)), segments).suggest(np.zeros((75, 53), int), 3)
+    flat = replace(columns, values=values)
+    segments = Segments(blocks.astype(np.int32), segment_places(flat, blocks.astype(np.int32)))
+    places = Suggester(QuickMapper(flat), segments).suggest(np.zeros((75, 53), int), 3)
     assert kind[places[0].row, places[0].col] == 0
     assert {kind[place.row, place.col] for place in places} == {0, 1, 2}
     assert places[0].uncertainty == 1
@@ -95,3 +96,6 @@ def test_a_sample_stands_for_many_superpixels(columns, clicks, suggester, monkey
     sampled = Suggester(QuickMapper(columns), suggester.segments)
     found = sampled.suggest(clicks, 5)
     assert len({place.segment for place in found}) == 5
+    for number in range(1, 9):  # superpixels that are hardly all in the sample
+        alone = suggester.segments.numbers == number
+        assert [place.segment for place in sampled.suggest(np.zeros_like(clicks), 3, among=alone)] == [number]
