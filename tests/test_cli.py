@@ -134,7 +134,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "C=-1"], 1, "C of the head svm is -1; allowed: a number above 0; the default is C=10.0", id="parameter-value"),
         pytest.param(["fit", "STORE", "--head", "mlp", "--set", "epochs=ten"], 1, "epochs of the head mlp is 'ten'; allowed: a whole number", id="parameter-kind"),
         pytest.param(["fit", "STORE", "--head", "film", "--inputs", "spectra"], 1, "the head film needs context or planes, which the input spectra lacks", id="inputs"),
-        pytest.param(["fit", "STORE", "--head", "svm", "--planes", ","], 1, "no plane to learn from", id="no-planes"),
+        pytest.param(["fit", "STORE", "--head", "svm", "--planes", ","], 2, "--planes takes PLANE,PLANE; found ','", id="no-planes"),
         pytest.param(["fit", "STORE", "--head", "svm", "--seed", "99999999999"], 2, "--seed", id="seed"),
         pytest.param(["fit", "STORE", "--head", "svm", "--out", "truth.npy/x"], 1, "truth.npy/x", id="file-as-folder"),
         pytest.param(["extract", "my scene.mat", "--backbone", "BACKBONE", "--tile", "32", "--halo", "8", "--out", "truth.npy/x"], 1, "truth.npy", id="file-as-folder-of-a-store"),
