@@ -7,7 +7,7 @@ const $ = (id) => document.getElementById(id);
 const bench = $("workbench"), { base, scene } = bench.dataset;
 const editable = bench.dataset.editable === "1";
 const stage = new Stage($("stage"), Number(bench.dataset.rows), Number(bench.dataset.cols));
-const page = Math.random().toString(36).slice(2, 12);
+const KEEPALIVE_BYTES = 50_000, page = Math.random().toString(36).slice(2, 12);
 const state = {
   version: Number(bench.dataset.version), tool: "move", current: null, erase: false, classes: new Map(), cursor: null, corners: [], stroke: null,
   places: [], place: -1, placesVersion: -1, truth: null, clicked: 0,
@@ -55,10 +55,14 @@ function change(path, body) {
   queue = queue.then(async () => {
     for (;;) {
       try {
-        const options = { method: "POST", keepalive: true };
-        if (body instanceof FormData) Object.assign(options, { body, keepalive: false });
-        else if (body) Object.assign(options, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
-        const response = await fetch(`${base}/${path}`, options);
+        const form = body instanceof FormData, content = form ? body : JSON.stringify(body ?? null), headers = form ? {} : { "Content-Type": "application/json" };
+        // A small request goes on when its page is closed.
+        const response = await fetch(`${base}/${path}`, { method: "POST", body: body ? content : null, headers, keepalive: !form && content.length < KEEPALIVE_BYTES });
+        if (response.status === 401) {
+          say("The service was started anew. Open the address that it printed in another tab; then this label is saved.", true);
+          await wait(1000);
+          continue;
+        }
         if (!response.ok) return say(await problemOf(response), true);
         const answer = await response.json();
         $("message").hidden = true;
@@ -299,7 +303,12 @@ document.addEventListener("keydown", (event) => {
   else if (onStage && (key === "Enter" || key === " ") && state.cursor) click(state.cursor.map((value) => value + 0.5));
   else if (onStage && key === "+") map.zoomIn();
   else if (onStage && key === "-") map.zoomOut();
-  else if (key === "Escape") { state.corners = []; stage.showDraft([]); return; }
+  else if (key === "Escape") {
+    state.corners = [];
+    stage.showDraft([]);
+    for (const menu of document.querySelectorAll(".menu[open]")) menu.open = false;
+    return;
+  }
   else if (target.matches("[role=radio]") && key in ARROWS) {
     const radios = [...document.querySelectorAll("[data-tool][role=radio]")], at = radios.indexOf(target) + (ARROWS[key][0] + ARROWS[key][1]);
     const next = radios[(at + radios.length) % radios.length];

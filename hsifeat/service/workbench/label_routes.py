@@ -19,7 +19,6 @@ from hsifeat.service.problems import ProblemError
 from hsifeat.service.workbench.access import Desk, EditableDesk, ReadableDesk
 
 router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False)
-_CHANGED = {"HX-Trigger": "classes-changed"}
 
 
 Coordinate = Annotated[float, Field(ge=-(2.0**31), lt=2.0**31)]
@@ -144,9 +143,7 @@ def set_state(desk: Desk, *, changed: bool) -> SetState:
 
 def _class_list(request: Request, desk: Desk) -> HTMLResponse:
     state = set_state(desk, changed=False)
-    response = render(request, "workbench/classes.html.j2", **class_content(desk), counts=state.counts)
-    response.headers.update(_CHANGED)
-    return response
+    return render(request, "workbench/classes.html.j2", **class_content(desk), counts=state.counts)
 
 
 def class_content(desk: Desk) -> dict[str, object]:

@@ -16,6 +16,7 @@ from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.scene_columns import SceneColumns, open_scene_columns
 from classifiers.labelling.segments import Segments, open_segments
 from classifiers.labelling.suggest import Suggester
+from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import open_stack
@@ -236,7 +237,10 @@ class Workbench:
         for other in self._stores.stores():
             if other.key == store.key:
                 continue
-            candidate = self._stores.features(other)
+            try:
+                candidate = self._stores.features(other)
+            except DAMAGE_ERRORS:
+                continue
             if (
                 candidate.recipe["scene"] == features.recipe["scene"]
                 and candidate.is_context != features.is_context

@@ -114,7 +114,6 @@ def new_page(chromium):
                 break
             except Exception:  # noqa: BLE001  # of playwright
                 page.wait_for_timeout(200)
-        page.allowed = service.url
         return page
 
     open_page.complaints = complaints
@@ -125,6 +124,7 @@ def new_page(chromium):
     assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in requests)
 
 
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 def test_a_person_labels_a_scene(own_service, new_page, tmp_path):
     page = new_page(own_service)
     page.wait_for_selector("#stage", timeout=60_000)
@@ -136,8 +136,10 @@ def test_a_person_labels_a_scene(own_service, new_page, tmp_path):
     label_four_classes(bench)
     take_suggestion(bench)
     lose_service(bench, own_service)
-    new_page.complaints.clear()  # the browser logs that a request failed
-    page = new_page(own_service, storage_state=page.context.storage_state())
+    person = page.context.storage_state()
+    page.context.close()
+    new_page.complaints.clear()  # the browser logs that requests failed
+    page = new_page(own_service, storage_state=person)
     page.wait_for_selector("#stage", timeout=60_000)
     assert Bench(page).counts == {"corn": 5, "wheat": 7, "woods": 5, "grass": 5}
     take_map(page, tmp_path / "map.tif")

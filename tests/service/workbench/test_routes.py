@@ -67,6 +67,7 @@ def test_a_segment_is_labelled_as_a_whole(author, service):
     assert label(labels)[1] == 1, "one connected part"
 
 
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 def test_the_map_is_that_of_the_downloaded_model(author, service, base, tmp_path):
     shown = read_raster(author, base)
     assert set(np.unique(shown.classes)) == {1, 2, 3, 4}
