@@ -21,9 +21,11 @@ from tests.helpers.command_line import cli  # noqa: F401  # a fixture
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Examples have no deadline: test machines are shared.
-settings.register_profile("no-deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("no-deadline")
+# Examples have no deadline: test machines are shared. `--hypothesis-profile=thorough` draws more of them.
+shared = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("usual", shared, max_examples=25)
+settings.register_profile("thorough", shared, max_examples=300)
+settings.load_profile("usual")
 
 
 @pytest.hookimpl(wrapper=True)

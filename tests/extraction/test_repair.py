@@ -26,7 +26,6 @@ def copy(store_path, tmp_path_factory):
     "keys",
     [
         pytest.param(["planes/t0300/up_blocks.2/c/0/0/0", "progress/t0000/mid_block/c/0/0/0"], id="units"),
-        pytest.param(["planes/t0000/up_blocks.1/zarr.json"], id="metadata"),
         pytest.param(["planes/t0000/zarr.json", "planes/zarr.json", "zarr.json"], id="groups"),
         pytest.param(["checksums.json", "zarr.copy.json"], id="checksums"),
         pytest.param(

@@ -116,9 +116,7 @@ def test_a_run_killed_on_its_way_goes_on(scene_file, backbone_folder, undisturbe
     ("where", "number"),
     [
         pytest.param("planes", 0, id="first-shard"),
-        pytest.param("planes", 14, id="in-a-shard"),
         pytest.param("planes", 31, id="last-shard"),
-        pytest.param("progress", 0, id="between-data-and-first-progress"),
         pytest.param("progress", 17, id="between-data-and-progress"),
     ],
 )
@@ -132,7 +130,7 @@ def test_a_kill_inside_a_write(scene_file, backbone_folder, undisturbed, tmp_pat
 
 @pytest.mark.parametrize(
     ("where", "number"),
-    [("zarr.json", 0), ("zarr.json", 3), ("zarr.json", 20), ("checksums.json", 0), ("checksums.json", 3)],
+    [("zarr.json", 0), ("zarr.json", 20), ("checksums.json", 3)],
 )
 def test_a_kill_while_metadata_are_written(scene_file, backbone_folder, undisturbed, tmp_path, where, number):
     """In the manifest, in arrays' metadata, in the checksums: another run gives the same store, and verify finds no damage."""

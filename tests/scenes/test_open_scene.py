@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import scipy.io
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rasterio import Affine
 
@@ -95,7 +95,6 @@ def test_wrong_input_gives_one_clear_line(tmp_path, content, name, message):
 
 
 @pytest.mark.parametrize("suffix", ["mat", "npy"])
-@settings(max_examples=30)
 @given(cut=st.floats(0, 0.98), seed=st.integers(0, 99))
 def test_a_truncated_file_is_refused(tmp_path_factory, suffix, cut, seed):
     cube = np.random.default_rng(seed).integers(0, 2**16, (9, 8, 7)).astype(np.uint16)

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hsifeat.errors import StoreError
@@ -21,7 +21,6 @@ LISTS = st.dictionaries(
 )
 
 
-@settings(max_examples=50)
 @given(LISTS, st.data())
 def test_any_changed_byte_of_the_list_is_noticed(listed, data):
     content = checksums.encode(listed)

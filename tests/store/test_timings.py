@@ -4,7 +4,7 @@ import shutil
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hsifeat.extraction.repair import repair
@@ -25,7 +25,6 @@ SPENT = st.builds(
 )
 
 
-@settings(max_examples=30)
 @given(st.lists(st.lists(SPENT, max_size=4), max_size=4))
 def test_what_is_added_sums_up(tmp_path_factory, runs):
     location = as_location(tmp_path_factory.mktemp("timings"))

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from diffusers import DDPMScheduler, UNet2DModel
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import hsifeat
@@ -98,7 +98,6 @@ def test_stored_values_are_rounded_once(scene, backbone_folder, tmp_path):
         np.testing.assert_array_equal(rounded, values.astype(np.float16))
 
 
-@settings(max_examples=60)
 @given(st.integers(1, 3), st.integers(1, 12), st.integers(1, 6), st.integers(0, 99))
 def test_centre_and_mean_equal_those_of_the_interpolated_map(count, cells, stride, seed):
     side = cells * stride

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hsifeat.errors import HsifeatError
@@ -15,7 +15,6 @@ def tiling_of(rows, cols, core, halo, **options):
     return tile_scene((rows, cols), tile_px=core + 2 * halo, halo_px=halo, multiple=1, **options)
 
 
-@settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(0, 20), st.integers(1, 150), st.integers(1, 150))
 def test_cores_of_all_units_cover_every_pixel_once(core, halo, rows, cols):
     tiling = tiling_of(rows, cols, core, halo)
@@ -28,7 +27,6 @@ def test_cores_of_all_units_cover_every_pixel_once(core, halo, rows, cols):
     assert (covered == 1).all()
 
 
-@settings(max_examples=50)
 @given(
     st.sampled_from(["core", "mean", "hann"]), st.integers(1, 20), st.integers(0, 12), st.integers(1, 60),
     st.integers(1, 60), st.integers(1, 64), st.data(),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import hsifeat
@@ -142,7 +142,6 @@ def test_cores_may_lie_across_borders_of_units(scene, backbone_folder, tmp_path,
     np.testing.assert_allclose(plane_values(small), plane_values(large), rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=40)
 @given(
     st.sampled_from(["mean", "hann"]), st.integers(1, 6), st.integers(0, 4), st.sampled_from([1, 2]), st.integers(1, 30),
     st.integers(1, 30), st.integers(1, 12), st.data(),

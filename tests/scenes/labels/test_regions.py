@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -31,7 +31,6 @@ def flood_fill(classes: NDArray[np.integer]) -> NDArray[np.int32]:
     return regions
 
 
-@settings(max_examples=60, deadline=None)
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 3)))
 def test_regions_are_those_of_a_flood_fill_in_the_same_order(classes: NDArray[np.uint8]) -> None:
     regions = label_regions(classes)

@@ -8,7 +8,7 @@ import numpy as np
 import pyproj
 import pytest
 import rasterio.warp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from rasterio import Affine
@@ -112,7 +112,6 @@ def nearest(cells, source, crs, scene_transform, scene_crs, rows, cols):
     return expected, clear
 
 
-@settings(max_examples=60)
 @given(
     crs=st.sampled_from(["EPSG:32617", "EPSG:32618", "EPSG:4326", "EPSG:3857", "EPSG:2264"]),
     scene_crs=st.sampled_from(["EPSG:32617", "EPSG:3857"]),

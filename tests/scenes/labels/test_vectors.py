@@ -11,7 +11,7 @@ import pyproj
 import pytest
 import rasterio.features
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rasterio import Affine
 
@@ -93,7 +93,6 @@ def triangles(draw):
     return [(points, number) for points, number in shapes if shapely.Polygon(points).area > 0.5]
 
 
-@settings(max_examples=40)
 @given(shapes=triangles(), transform=st.sampled_from([NORTH_UP, ROTATED]), crs=st.sampled_from([CRS, "EPSG:4326"]))
 def test_polygons_label_the_pixels_whose_centres_they_contain(tmp_path_factory, shapes, transform, crs):
     polygons = [shapely.Polygon([transform @ point for point in points]) for points, _ in shapes]
@@ -263,7 +262,6 @@ def test_a_damaged_file_gives_one_clear_line(tmp_path, name, content):
         assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=30)
 @given(cut=st.floats(0, 0.99), suffix=st.sampled_from(["gpkg", "geojson", "shp"]))
 def test_a_truncated_file_is_refused_or_read_completely(tmp_path_factory, cut, suffix):
     path = saved(tmp_path_factory.mktemp("cut") / f"f.{suffix}", {"class": [2, 1]}, TWO)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 import scipy.io
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -15,7 +15,6 @@ from hsifeat.scenes.maps import check_map_fits, check_map_path, write_map, write
 from tests.helpers.class_maps import LEGEND, UTM, class_map, file_names, iter_windows
 
 
-@settings(max_examples=25)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 9))
 def test_maps_of_any_shape_round_trip(tmp_path_factory, rows, cols, seed):
     folder = tmp_path_factory.mktemp("maps")
