@@ -111,7 +111,7 @@ def predict_blocks(
     done_px = 0
     if workers is None:
         predictor = ScenePredictor(features, head, within)
-        blocks = (predictor.predict(window, probabilities=probabilities) for window in places)
+        blocks: Iterator[PredictedBlock] = (predictor.predict(window, probabilities=probabilities) for window in places)
     else:
         blocks = workers.predict(places, probabilities=probabilities)
     for block in blocks:
