@@ -1,14 +1,17 @@
 """Measure how the Dask executor scales: two workers against one, overhead per task, client memory, and requests to the store.
 
-``.venv/bin/python benchmarks/scale.py`` needs two free cores and takes about five minutes. It writes
-``benchmarks/results/scale.json``. ``--quick`` runs fewer and shorter tasks and writes nothing. Five parts:
+``.venv/bin/python benchmarks/scale.py PART…`` measures the named parts, all of them by default, and writes each to
+``benchmarks/results/scale.json``. ``throughput``, ``overhead`` and ``lightgbm`` need two free cores; the others measure processor
+time or count. ``--small`` takes fewer tasks.
 
 - ``throughput``: a scene is extracted with a CPU-bound network by one worker and by two, each with one thread;
 - ``overhead``: tasks that compute for one second, so that all other time is spent on scheduling;
 - ``tiny``: 10,000 tasks that compute nothing, with the growth of the memory of this process, which is client and scheduler;
 - ``lightgbm``: LightGBM in one process with two threads, and its Dask estimator with two workers, on the same table;
-- ``simulation``: the load of a scheduler and of a store with 1,000 workers, from the measured costs of a task and the counted
-  requests of a unit. Arrivals are simulated event by event.
+- ``requests``: requests of a worker to the store, for a unit with one plane;
+- ``capacity``: processor time and bytes of an extraction with the default options, per million pixels;
+- ``simulation``: the load of a scheduler and of a store with 1,000 workers, from the results of ``tiny`` and ``requests``. Events
+  are simulated one by one.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import resource
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -29,42 +33,43 @@ import numpy as np
 import psutil
 from scoring import RESULTS, about_run
 
-from hsifeat import Scene, extract
+from hsifeat import Scene, extract, open_scene
 from hsifeat.runtime.dask_executor import dask_executor
+from hsifeat.store.layout import UNIT_PX
 
 BACKBONE = "natural32"
 UNIT_SECONDS = (1.0, 10.0, 60.0)
 WORKERS = 1000
+FILE = RESULTS / "scale.json"
 
 
 def main() -> None:
-    """Run all parts, and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    """Measure parts, and add them to the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--small", action="store_true")
+    arguments = parser.parse_args()
+    for part in arguments.parts or PARTS:
+        content = json.loads(FILE.read_text()) if FILE.exists() else {}
+        measured = PARTS[part](arguments.small, content)
+        about = {**about_run(("torch", "distributed", "zarr")), "load_average": round(os.getloadavg()[0], 1)}
+        content[part] = {**about, "measured": measured}
+        print(part, json.dumps(measured, indent=1))
+        FILE.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def measure_throughput(small: bool, _: dict[str, Any]) -> dict[str, float]:
+    """Extract a scene by one worker and by two."""
+    units = 2 if small else 8
+    scene = Scene("scale", np.random.default_rng(0).random((128, 128 * units, 24), np.float32))
     with tempfile.TemporaryDirectory(prefix="hsifeat-scale-") as folder:
-        units = 2 if quick else 8
-        scene = Scene("scale", np.random.default_rng(0).random((128, 128 * units, 24), np.float32))
-        throughput = {workers: measure_extraction(scene, Path(folder), workers) for workers in (1, 2)}
-        requests = count_requests(scene, Path(folder))
-    overhead = measure_overhead(8 if quick else 60)
-    tiny = measure_tiny(200 if quick else 10_000)
-    content = {
-        **about_run(("torch", "distributed", "zarr")),
-        "load_average": round(os.getloadavg()[0], 1),
-        "throughput": {"units": units, **{f"seconds_{n}_workers": round(s, 2) for n, s in throughput.items()}},
-        "speedup": round(throughput[1] / throughput[2], 3),
-        "overhead": overhead,
-        "tiny": tiny,
-        "lightgbm": [measure_lightgbm(rows) for rows in ((2_000,) if quick else (10_000, 100_000, 400_000))],
-        "requests_per_unit": requests,
-        "simulation": [
-            simulate(seconds, tiny["cpu_ms_per_task"] / 1e3, sum(requests.values())) for seconds in UNIT_SECONDS
-        ],
+        seconds = {workers: measure_extraction(scene, Path(folder), workers) for workers in (1, 2)}
+    return {
+        "units": units,
+        "seconds_1_worker": round(seconds[1], 2),
+        "seconds_2_workers": round(seconds[2], 2),
+        "speedup": round(seconds[1] / seconds[2], 3),
     }
-    print(json.dumps(content, indent=1))
-    if not quick:
-        (RESULTS / "scale.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def measure_extraction(scene: Scene, folder: Path, workers: int) -> float:
@@ -78,30 +83,40 @@ def measure_extraction(scene: Scene, folder: Path, workers: int) -> float:
         return time.perf_counter() - start
 
 
-def count_requests(scene: Scene, folder: Path) -> dict[str, float]:
-    """Count the requests of an extraction to its store, per unit and plane set, in this process with a task for each unit."""
+def count_requests(_: bool, __: dict[str, Any]) -> dict[str, float]:
+    """Count the requests that workers make for a unit, as the difference between scenes of five units and of one."""
+    from zarr.storage import LocalStore
+
     from hsifeat.store.location import LocalLocation
     from tests.helpers.executors import InThisProcess
 
     counts: Counter[str] = Counter()
 
-    def counted(name: str) -> Any:
-        plain = getattr(LocalLocation, name)
+    def counted(owner: type, name: str, label: str) -> Any:
+        plain = getattr(owner, name)
 
-        def call(self: LocalLocation, key: str, *content: bytes) -> Any:
-            counts[name] += 1
-            return plain(self, key, *content)
+        def call(*arguments: Any, **options: Any) -> Any:
+            counts[label] += 1
+            return plain(*arguments, **options)
 
-        return patch.object(LocalLocation, name, call)
+        return patch.object(owner, name, call)
 
-    options = {"backbone": BACKBONE, "timesteps": [50], "layers": ["up_blocks.1"], "executor": InThisProcess()}
-    with counted("get"), counted("put"), counted("delete"):
-        extract(Scene("one", np.asarray(scene.cube)[:, :128]), **options, out=folder / "one.zarr")
-        one = Counter(counts)
+    def extracted(units: int) -> Counter[str]:
         counts.clear()
-        extract(scene, **options, out=folder / "counted.zarr")
-    units = scene.cols // 128
-    return {name: (counts[name] - one[name]) / (units - 1) for name in sorted(counts)}
+        cube = np.random.default_rng(0).random((UNIT_PX, UNIT_PX * units, 8), np.float32)
+        with tempfile.TemporaryDirectory(prefix="hsifeat-scale-") as folder:
+            out = Path(folder) / "s.zarr"
+            extract(Scene("counted", cube), backbone="context", layers=["mean-5"], executor=InThisProcess(), out=out)
+        return Counter(counts)
+
+    with (
+        counted(LocalLocation, "get", "get"),
+        counted(LocalLocation, "put", "put"),
+        counted(LocalLocation, "delete", "delete"),
+        counted(LocalStore, "get", "get"),
+    ):
+        one, five = extracted(1), extracted(5)
+    return {label: (five[label] - one[label]) / 4 for label in sorted(five)}
 
 
 def busy(seconds: float) -> float:
@@ -117,8 +132,9 @@ def nothing(number: int) -> int:
     return number
 
 
-def measure_overhead(tasks: int) -> dict[str, float]:
+def measure_overhead(small: bool, _: dict[str, Any]) -> dict[str, float]:
     """Compare the wall time of tasks of one second with the time that the same tasks take in the workers alone."""
+    tasks = 8 if small else 60
     with dask_executor("local:2") as executor:
         list(executor.run(busy, [0.1] * 4))
         start = time.perf_counter()
@@ -140,8 +156,9 @@ def timed_busy(seconds: float) -> float:
     return time.perf_counter() - start
 
 
-def measure_tiny(tasks: int) -> dict[str, float]:
+def measure_tiny(small: bool, _: dict[str, Any]) -> dict[str, float]:
     """Run many tasks that compute nothing, and measure time and memory of this process (client and scheduler)."""
+    tasks = 300 if small else 10_000
     with dask_executor("local:2") as executor:
         list(executor.run(nothing, range(100)))
         process = psutil.Process()
@@ -159,7 +176,12 @@ def measure_tiny(tasks: int) -> dict[str, float]:
     }
 
 
-def measure_lightgbm(rows: int, *, columns: int = 100) -> dict[str, float]:
+def measure_lightgbm(small: bool, _: dict[str, Any]) -> list[dict[str, float]]:
+    """Compare LightGBM with its Dask estimator on tables of several sizes."""
+    return [fit_lightgbm(rows) for rows in ((2_000,) if small else (10_000, 100_000, 400_000))]
+
+
+def fit_lightgbm(rows: int, *, columns: int = 100) -> dict[str, float]:
     """Fit LightGBM on a table with eight classes, in one process and by its Dask estimator, and return the seconds."""
     from dask import array
     from distributed import Client, LocalCluster
@@ -183,6 +205,39 @@ def measure_lightgbm(rows: int, *, columns: int = 100) -> dict[str, float]:
         "one_process_s": round(alone, 2),
         "dask_s": round(shared, 2),
     }
+
+
+def measure_capacity(_: bool, __: dict[str, Any]) -> list[dict[str, Any]]:
+    """Extract Indian Pines with the defaults of two backbones by one thread, after a first extraction that loads everything."""
+    import torch
+
+    torch.set_num_threads(1)
+    scene, rows = open_scene("indian-pines"), []
+    pixels = scene.rows * scene.cols
+    for backbone in (BACKBONE, "context"):
+        with tempfile.TemporaryDirectory(prefix="hsifeat-scale-") as folder:
+            extract(scene, backbone=backbone, out=Path(folder) / "first.zarr")
+            start = time.process_time()
+            store = extract(scene, backbone=backbone, out=Path(folder) / "second.zarr")
+            seconds = time.process_time() - start
+            files = store.location.files()
+        size = sum(count for key, count in files.items() if key.startswith("planes/"))
+        rows.append(
+            {
+                "backbone": backbone,
+                "planes": len(store.planes),
+                "core_seconds_per_megapixel": round(1e6 * seconds / pixels, 1),
+                "plane_mb_per_megapixel": round(size / pixels, 1),
+            }
+        )
+    return rows
+
+
+def simulate_workers(_: bool, content: dict[str, Any]) -> list[dict[str, float]]:
+    """Simulate 1,000 workers, with the measured costs of a task and the counted requests of a unit."""
+    task_s = content["tiny"]["measured"]["cpu_ms_per_task"] / 1e3
+    requests = sum(content["requests"]["measured"].values())
+    return [simulate(seconds, task_s, requests) for seconds in UNIT_SECONDS]
 
 
 def simulate(
@@ -216,6 +271,16 @@ def simulate(
         "store_requests_per_second": round(requests * done / finished, 1),
     }
 
+
+PARTS: dict[str, Callable[[bool, dict[str, Any]], Any]] = {
+    "throughput": measure_throughput,
+    "overhead": measure_overhead,
+    "tiny": measure_tiny,
+    "lightgbm": measure_lightgbm,
+    "requests": count_requests,
+    "capacity": measure_capacity,
+    "simulation": simulate_workers,
+}
 
 if __name__ == "__main__":
     main()
