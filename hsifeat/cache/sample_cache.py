@@ -19,15 +19,11 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
 from hsifeat.files import atomic_write, cache_folder
+from hsifeat.store.read_cache import samples_folder
 
 _CHECKSUM = struct.Struct("<I")
 # Increase this number when a change of the code changes the values that are read. It is part of each digest.
 READ_VERSION = 1
-
-
-def samples_folder(key: str) -> Path:
-    """Return the folder of the cached samples that were read from stores with this key."""
-    return cache_folder() / "samples" / key[:32]
 
 
 def delete_orphans(keys: set[str]) -> int:

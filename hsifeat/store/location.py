@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -18,11 +19,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hsifeat.errors import StoreError
 from hsifeat.files import disk_errors, temporary_path, write_file
 from hsifeat.store.confinement import ConfinedFolder, check_key
+from hsifeat.store.service_tokens import find_token
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from zarr.abc.store import Store as ZarrStore
+
+    from hsifeat.store.read_cache import ReadCache
 
 _SCHEMES = ("s3", "gs", "az", "memory", "http", "https")
 
@@ -202,10 +206,16 @@ class RemoteLocation:
         from obstore.store import from_url
 
         try:
-            if self.url.startswith("http://"):
-                # obstore refuses plain http unless it is allowed explicitly.
-                return from_url(self.url, client_options={"allow_http": True})
-            return from_url(self.url)
+            if not self.read_only:
+                return from_url(self.url)
+            token = find_token(self.url)
+            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+            # obstore refuses plain http unless it is allowed explicitly, and waits minutes for a service that is down.
+            return from_url(
+                self.url,
+                client_options={"allow_http": self.url.startswith("http://"), "default_headers": headers},
+                retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=10)},
+            )
         except (BaseError, ValueError) as error:
             raise StoreError(f"{self.url} can't be used: {error}") from error
 
@@ -217,7 +227,18 @@ class RemoteLocation:
             raise StoreError(f"{self.url} is read-only: write to a folder or an object store")
         from hsifeat.store.confined_store import ConfinedStore
 
-        return ConfinedStore(ObjectStore(self.objects, read_only=not writable), None)
+        store: ZarrStore = ObjectStore(self.objects, read_only=not writable)
+        if self._cache is not None:
+            from hsifeat.store.read_cache import CachedReads
+
+            store = CachedReads(store, self._cache)
+        return ConfinedStore(store, None)
+
+    @cached_property
+    def _cache(self) -> ReadCache | None:
+        from hsifeat.store.read_cache import ReadCache
+
+        return ReadCache.of_address(self.url)
 
     def files(self) -> dict[str, int]:
         """Map the key of each file to the size of the file in bytes.
@@ -257,11 +278,22 @@ class RemoteLocation:
         """Return the content of a file, or None if the file does not exist."""
         import obstore
 
+        check_key(key)
         with self.error_context():
-            try:
-                return bytes(obstore.get(self.objects, check_key(key)).bytes())
-            except FileNotFoundError:
-                return None
+            cached = None if self._cache is None else self._cache.before_network(key)
+            if cached is None:
+                try:
+                    content = bytes(obstore.get(self.objects, key).bytes())
+                except FileNotFoundError:
+                    content = None
+                except Exception as error:  # the errors of networks have no common type
+                    if self._cache is None:
+                        raise
+                    return self._cache.after_error(error, key).value
+                if self._cache is not None:
+                    self._cache.keep(key, "", content)
+                return content
+            return cached.value
 
     def put(self, key: str, content: bytes) -> None:
         """Write a file atomically."""

@@ -48,7 +48,7 @@ def write_scene(folder):
     np.save(folder / "fields.npy", small_labels())
 
 
-def wait_until(condition, timeout_s=240):
+def wait_until(condition, timeout_s=300):
     """Wait until a function returns a true value, and return this value."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

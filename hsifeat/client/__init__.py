@@ -1,0 +1,1 @@
+"""Client of the service: stores, jobs and uploads over HTTP."""

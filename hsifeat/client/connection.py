@@ -1,0 +1,243 @@
+"""Connection to a service: its stores, jobs and uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsifeat.client.remote_job import RemoteJob
+from hsifeat.client.transport import Transport
+from hsifeat.client.uploading import upload_files
+from hsifeat.runtime.events import Listener, silent
+
+if TYPE_CHECKING:
+    from hsifeat.features.features import Features
+
+PathLike = str | Path
+
+
+def connect(url: str, token: str | None = None) -> Connection:
+    """Connect to a service that ``hsifeat serve`` runs.
+
+    Parameters
+    ----------
+    url : str
+        Address of the service, such as ``https://gpu.example.org``.
+    token : str, optional
+        Token of the caller. [default: the token in the private file of tokens, else the environment variable
+        ``HSIFEAT_TOKEN``]
+
+    Returns
+    -------
+    Connection
+        The connection. The first request shows whether the service can be reached.
+
+    Raises
+    ------
+    HsifeatError
+        The address is not one of HTTP, or other people can read the file of tokens.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> service = hsifeat.connect("http://127.0.0.1:8765", token="secret")
+    >>> service
+    <Connection http://127.0.0.1:8765>
+    """
+    return Connection(Transport(url, token))
+
+
+class Connection:
+    """Connection to a service; see `connect`.
+
+    Parameters
+    ----------
+    transport : Transport
+        Requests to the service.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def __repr__(self) -> str:
+        return f"<Connection {self._transport.url}>"
+
+    def stores(self, search: str = "") -> list[dict[str, Any]]:
+        """List the stores of the service.
+
+        Parameters
+        ----------
+        search : str
+            Words in the name, the scene, the backbone or the key.
+
+        Returns
+        -------
+        list of dict
+            Key, name, scene and further facts of each store, as JSON values.
+        """
+        found: list[dict[str, Any]] = []
+        options = {"search": search, "limit": 500}
+        while True:
+            page = self._transport.json("GET", "/stores", params=options)
+            found += page["stores"]
+            if page["next"] is None:
+                return found
+            options["after"] = page["next"]
+
+    def store_url(self, key: str) -> str:
+        """Return the address of a store, which ``hsifeat fit`` and `hsifeat.open_features` accept.
+
+        Parameters
+        ----------
+        key : str
+            Key of the store, or its first digits.
+        """
+        full_key = self._transport.json("GET", f"/stores/{key}")["key"] if len(key) < 64 else key
+        return f"{self._transport.url}/stores/{full_key}.zarr"
+
+    def open(self, key: str) -> Features:
+        """Open the features of a store. Values are read as they are needed, and kept in the cache of this machine.
+
+        Parameters
+        ----------
+        key : str
+            Key of the store, or its first digits.
+        """
+        from hsifeat.features.open_features import open_features
+
+        return open_features(self.store_url(key))
+
+    def extract(
+        self,
+        scene: PathLike | Sequence[PathLike],
+        *,
+        labels: Sequence[PathLike] = (),
+        reading: dict[str, Any] | None = None,
+        preset: str | None = None,
+        like: str | None = None,
+        priority: str = "normal",
+        listen: Listener = silent,
+        **options: Any,
+    ) -> RemoteJob:
+        """Request the features of a scene.
+
+        Parameters
+        ----------
+        scene : str, Path or sequence of these
+            Name of a public scene, a local file, which is uploaded, or a file below a folder of the service.
+        labels : sequence of str or Path
+            Label maps, from the same place as the scene, as ``FILE`` or ``FILE:VARIABLE``.
+        reading : dict, optional
+            How to read the scene; see `hsifeat.open_scene` for ``variable``, ``axes`` and others.
+        preset : str, optional
+            Name of a preset, for options that are not set.
+        like : str, optional
+            Key of a store of the service, for options that are not set and for the fitted projection.
+        priority : {"low", "normal", "high"}
+            Priority of the job.
+        listen : callable
+            Receives the progress of an upload.
+        **options
+            Options of the extraction, as `hsifeat.extract` takes them. A backbone is a name, or a path below a folder of the
+            service.
+
+        Returns
+        -------
+        RemoteJob
+            The job, which is done if the service had the features.
+        """
+        sources = [scene] if isinstance(scene, PathLike) else list(scene)
+        request = {
+            "scene": {**self._scene(sources, labels, listen), **(reading or {})},
+            "options": {name: _plain(value) for name, value in options.items()},
+            "preset": preset,
+            "like": like,
+            "priority": priority,
+        }
+        return self._submit("/extractions", request)
+
+    def fit(self, stores: Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
+        """Request a model, which `RemoteJob.download` fetches; `options` are those of `hsifeat.fit_model`."""
+        return self._submit("/fits", {"stores": list(stores), "options": options, "priority": priority})
+
+    def predict(
+        self, model: RemoteJob | str, stores: Sequence[str], *, priority: str = "normal", **options: Any
+    ) -> RemoteJob:
+        """Request the map of a scene by the model of a fit.
+
+        Parameters
+        ----------
+        model : RemoteJob or str
+            The job that fitted the model, or its identifier.
+        stores : sequence of str
+            Keys of the stores of the scene.
+        priority : {"low", "normal", "high"}
+            Priority of the job.
+        **options
+            ``probabilities`` and ``smooth``; see ``hsifeat predict``.
+        """
+        model_id = model.id if isinstance(model, RemoteJob) else model
+        return self._submit(
+            "/predictions", {"stores": list(stores), "model": model_id, "priority": priority, **options}
+        )
+
+    def bench(self, stores: Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
+        """Request a report, which `RemoteJob.download` fetches; `options` are those of `classifiers.compare`."""
+        return self._submit("/benches", {"stores": list(stores), "options": options, "priority": priority})
+
+    def job(self, job_id: str) -> RemoteJob:
+        """Return a job by its identifier."""
+        return RemoteJob(self._transport, self._transport.json("GET", f"/jobs/{job_id}"))
+
+    def jobs(self, **filters: Any) -> list[RemoteJob]:
+        """List jobs, the latest first; `filters` are ``state``, ``kind``, ``owner``, ``before`` and ``count``."""
+        return [RemoteJob(self._transport, state) for state in self._transport.json("GET", "/jobs", params=filters)]
+
+    def upload(self, paths: Sequence[PathLike], *, listen: Listener = silent) -> str:
+        """Upload local files, and return the identifier of the upload."""
+        return upload_files(self._transport, [Path(path) for path in paths], listen)
+
+    def _submit(self, path: str, request: dict[str, Any]) -> RemoteJob:
+        content = {name: value for name, value in request.items() if value is not None}
+        return RemoteJob(self._transport, self._transport.json("POST", path, json=content)["job"])
+
+    def _scene(self, sources: list[PathLike], labels: Sequence[PathLike], listen: Listener) -> dict[str, Any]:
+        """Describe the scene for the service, after uploading it if it is a local file."""
+        from hsifeat.scenes.registry.public_scenes import REGISTRY
+
+        names = [str(source) for source in sources]
+        described: dict[str, Any] = {"labels": [str(label) for label in labels]} if labels else {}
+        if len(names) == 1 and names[0] in REGISTRY:
+            return {"name": names[0], **described}
+        if not all(Path(name).exists() for name in names):
+            return {"files": names, **described}
+        local = [Path(name) for name in names]
+        maps = [str(label).partition(":") for label in labels]
+        files = [*(file for path in local for file in _with_header(path)), *(Path(file) for file, _, _ in maps)]
+        if maps:
+            described["labels"] = [f"{Path(file).name}{colon}{variable}" for file, colon, variable in maps]
+        upload = self.upload(list(dict.fromkeys(files)), listen=listen)
+        return {"upload": upload, "files": [path.name for path in local], **described}
+
+
+def _with_header(path: Path) -> list[Path]:
+    """Return a file, and the other file of an ENVI raster: its header or its data."""
+    from hsifeat.scenes.readers.suffixes import reader_suffix
+
+    if reader_suffix(path) not in {"hdr", "dat", "bil", "bip", "bsq", "raw", "bin"}:
+        return [path]
+    beside = [file for file in path.parent.iterdir() if file.is_file() and file.stem == path.stem]
+    return [
+        path,
+        *(
+            file
+            for file in beside
+            if file != path and file.suffix.lower() in {".hdr", ".dat", ".bil", ".bip", ".bsq", ".raw", ".bin"}
+        ),
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return an option as a JSON value."""
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value

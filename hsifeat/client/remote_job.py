@@ -1,0 +1,164 @@
+"""A job of a service, as a client sees it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hsifeat.client.transport import ServiceError, Transport
+from hsifeat.errors import HsifeatError
+from hsifeat.files import atomic_write
+from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Note, Started, silent
+
+_EVENTS: dict[str, type[Any]] = {"started": Started, "advanced": Advanced, "finished": Finished, "note": Note}
+_FINAL = {"done", "failed", "cancelled"}
+_RETRY_S = 2.0
+_TRIES = 30
+
+
+class RemoteJob:
+    """A job of a service.
+
+    Parameters
+    ----------
+    transport : Transport
+        Requests to the service.
+    state : dict
+        Description of the job, as the service sends it.
+
+    Attributes
+    ----------
+    state : dict
+        Description of the job at the last request.
+    """
+
+    def __init__(self, transport: Transport, state: dict[str, Any]) -> None:
+        self._transport = transport
+        self.state = state
+
+    def __repr__(self) -> str:
+        return f"<RemoteJob {self.id}: {self.state['kind']}, {self.state['state']}>"
+
+    @property
+    def id(self) -> str:
+        """Identifier of the job."""
+        return str(self.state["id"])
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Description of the result, such as the key of the store; empty if the job is not done."""
+        result: dict[str, Any] = self.state["result"]
+        return result
+
+    def refresh(self) -> RemoteJob:
+        """Ask the service for the state of the job, and return the job."""
+        self.state = self._transport.json("GET", f"/jobs/{self.id}")
+        return self
+
+    def wait(self, listen: Listener = silent) -> RemoteJob:
+        """Wait until the job is done, and return it.
+
+        Parameters
+        ----------
+        listen : callable
+            Receives the progress events of the job. After a broken connection, it receives the missing events.
+
+        Raises
+        ------
+        HsifeatError
+            The job failed or was cancelled.
+        ServiceError
+            The service can't be reached for about a minute.
+        """
+        last, failures = 0, 0
+        started: set[str] = set()
+        while self.state["state"] not in _FINAL:
+            try:
+                for number, event in self._events(last):
+                    last, failures = number, 0
+                    if isinstance(event, Started):
+                        started.add(event.task)
+                    if isinstance(event, Note) or event.task in started:
+                        listen(event)
+                self.refresh()
+            except ServiceError as error:
+                failures += 1
+                if error.status not in {0, 502, 503, 504} or failures == _TRIES:
+                    raise
+                time.sleep(_RETRY_S)
+        if self.state["state"] != "done":
+            raise HsifeatError(f"job {self.id} {self.state['state']}: {self.state['reason']}")
+        return self
+
+    def cancel(self) -> RemoteJob:
+        """Cancel the job, unless other people wait for it, and return it."""
+        self.state = self._transport.json("POST", f"/jobs/{self.id}/cancel")
+        return self
+
+    def download(self, path: str | Path) -> Path:
+        """Download the result of a finished job.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write: a GeoTIFF for a prediction, a zip file for a model or a report. If the path has no suffix, it is a
+            folder into which the zip file is unpacked.
+
+        Returns
+        -------
+        Path
+            The file or folder.
+
+        Raises
+        ------
+        HsifeatError
+            The job has no result to download. The folder exists.
+        """
+        path = Path(path)
+        if not path.suffix and path.exists():
+            raise HsifeatError(f"{path} exists: name a new folder, or a file with a suffix")
+        target = path if path.suffix else path.with_name(f"{path.name}.zip")
+        with (
+            self._transport.stream(f"/jobs/{self.id}/result") as response,
+            atomic_write(target) as part,
+            part.open("wb") as file,
+        ):
+            for block in response.iter_bytes():
+                file.write(block)
+        if not path.suffix:
+            _unpack(target, path)
+            target.unlink()
+        return path
+
+    def _events(self, last: int) -> Iterator[tuple[int, Event]]:
+        """Yield the number and the value of each event after the event number `last`, until the job ends."""
+        headers = {"Last-Event-ID": str(last)} if last else {}
+        fields: dict[str, str] = {}
+        with self._transport.stream(f"/jobs/{self.id}/events", headers=headers) as response:
+            for line in response.iter_lines():
+                name, _, value = line.partition(":")
+                if line:
+                    fields[name] = value.removeprefix(" ")
+                    continue
+                kind = _EVENTS.get(fields.get("event", ""))
+                if kind is not None:
+                    yield int(fields["id"]), kind(**json.loads(fields["data"]))
+                fields = {}
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack a result, whose members lie in one folder."""
+    with zipfile.ZipFile(archive) as file:
+        for member in file.infolist():
+            parts = Path(member.filename).parts[1:]
+            if member.is_dir() or not parts or ".." in parts or Path(*parts).is_absolute():
+                continue
+            target = folder.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with file.open(member) as source, target.open("wb") as out:
+                shutil.copyfileobj(source, out)

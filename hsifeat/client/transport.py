@@ -1,0 +1,101 @@
+"""Requests to a service, with the token and with the errors of the service as `ServiceError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from hsifeat.errors import HsifeatError
+from hsifeat.store.service_tokens import TOKEN_VARIABLE, find_token, token_file
+
+if TYPE_CHECKING:
+    import httpx
+
+_TIMEOUT_S = 60.0
+
+
+class ServiceError(HsifeatError):
+    """A service can't be reached, or refuses a request.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status, or 0 if the service can't be reached.
+    headers : mapping of str to str
+        Headers of the response.
+
+    See Also
+    --------
+    hsifeat.HsifeatError : Shows how to catch errors.
+    """
+
+    def __init__(self, message: str, status: int = 0, headers: Any = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+
+
+class Transport:
+    """HTTP requests to one service.
+
+    Parameters
+    ----------
+    url : str
+        Address of the service.
+    token : str, optional
+        Token of the caller. [default: see `hsifeat.store.service_tokens.find_token`]
+
+    Raises
+    ------
+    ServiceError
+        The address is not one of HTTP.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        import httpx
+
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query:
+            raise ServiceError(f"{url!r} is no address of a service; expected one such as https://gpu.example.org")
+        self.url = url.rstrip("/")
+        token = token or find_token(self.url)
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._client = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT_S)
+
+    def json(self, method: str, path: str, **options: Any) -> Any:
+        """Send a request, and return the JSON of the response; options are those of `httpx.Client.request`."""
+        with self._errors():
+            response = self._client.request(method, path, **options)
+        self._check(response)
+        return response.json() if response.content else None
+
+    @contextmanager
+    def stream(self, path: str, **options: Any) -> Iterator[httpx.Response]:
+        """Yield the response to a GET request whose body is read in parts."""
+        with self._errors(), self._client.stream("GET", path, **options) as response:
+            if response.is_error:
+                response.read()
+            self._check(response)
+            yield response
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        import httpx
+
+        try:
+            yield
+        except httpx.HTTPError as error:
+            raise ServiceError(f"{self.url} can't be reached: {error}: is the service running?") from error
+
+    def _check(self, response: httpx.Response) -> None:
+        if not response.is_error:
+            return
+        try:
+            detail = str(response.json()["detail"])
+        except (ValueError, LookupError, TypeError):
+            detail = response.reason_phrase
+        if response.status_code == 401:
+            detail += f" (set {TOKEN_VARIABLE}, or write the token to {token_file()})"
+        raise ServiceError(f"{self.url}: {detail}", response.status_code, response.headers)

@@ -1,0 +1,147 @@
+"""Cache of what was read from a store at a web address, so that the same reads need no network.
+
+The address of a store in a service ends with the key of the store, which determines the values of all its planes. Ranges of the
+files of planes are therefore read from the cache first. Other files, such as progress records and label maps, can change:
+they are read from the cache only if the service can't be reached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zarr.storage import WrapperStore
+
+from hsifeat.errors import StoreError
+from hsifeat.files import atomic_write, cache_folder
+
+if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest
+    from zarr.abc.store import Store as ZarrStore
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+# Larger reads, such as those of maps of whole scenes, are not kept.
+_MAX_BYTES = 4 * 2**20
+_DIGEST_BYTES = 32
+_ADDRESS = re.compile(r"https?://.*/([0-9a-f]{64})\.zarr")
+
+
+def samples_folder(key: str) -> Path:
+    """Return the folder of the cached samples and reads of stores with this key."""
+    return cache_folder() / "samples" / key[:32]
+
+
+@dataclass(frozen=True)
+class CachedRead:
+    """Result of a read in the cache.
+
+    Attributes
+    ----------
+    value : bytes or None
+        Bytes of the file, or None if the store has no such file.
+    """
+
+    value: bytes | None
+
+
+class ReadCache:
+    """Cached reads of one store at a web address.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the cache.
+
+    Attributes
+    ----------
+    is_offline : bool
+        Whether the address could not be reached. All further reads then come from the cache.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.is_offline = False
+
+    @classmethod
+    def of_address(cls, url: str) -> ReadCache | None:
+        """Return the cache for an address that ends with the key of a store; None for other addresses."""
+        match = _ADDRESS.fullmatch(url)
+        return None if match is None else cls(samples_folder(match[1]))
+
+    def before_network(self, key: str, part: str = "") -> CachedRead | None:
+        """Return a cached read that is used without asking the service; None if the service has to be asked."""
+        is_constant = key.startswith("planes/") and "/c/" in key
+        return self._load(key, part) if is_constant or self.is_offline else None
+
+    def after_error(self, error: Exception, key: str, part: str = "") -> CachedRead:
+        """Return a cached read in place of one that failed.
+
+        Raises
+        ------
+        Exception
+            The error itself, if the read is not in the cache, or the service refused it.
+        """
+        from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+        cached = None if isinstance(error, PermissionDeniedError | UnauthenticatedError) else self._load(key, part)
+        if cached is None:
+            raise error
+        self.is_offline = True
+        return cached
+
+    def keep(self, key: str, part: str, value: bytes | None) -> None:
+        """Add what was read from a file, unless it is large or the disk is full; None for a file that does not exist."""
+        if value is None or len(value) <= _MAX_BYTES:
+            content = b"-" if value is None else b"+" + value
+            with suppress(OSError, StoreError), atomic_write(self._file(key, part)) as file:
+                file.write_bytes(hashlib.sha256(content).digest() + content)
+
+    def _load(self, key: str, part: str) -> CachedRead | None:
+        try:
+            file = self._file(key, part).read_bytes()
+        except OSError:
+            return None
+        digest, content = file[:_DIGEST_BYTES], file[_DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() != digest:
+            return None
+        return CachedRead(content[1:] if content.startswith(b"+") else None)
+
+    def _file(self, key: str, part: str) -> Path:
+        return self._folder / f"{hashlib.sha256(f'{key}?{part}'.encode()).hexdigest()[:32]}.read"
+
+
+class CachedReads(WrapperStore[Any]):
+    """A Zarr store at a web address whose reads are kept in a cache.
+
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+        The Zarr store at the address.
+    cache : ReadCache
+        The cache.
+    """
+
+    def __init__(self, store: ZarrStore, cache: ReadCache) -> None:
+        super().__init__(store)
+        self.cache = cache
+
+    def _with_store(self, store: ZarrStore) -> CachedReads:
+        return type(self)(store, self.cache)
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """Read a file of the store, or a range of its bytes."""
+        part = "" if byte_range is None else repr(byte_range)
+        cached = self.cache.before_network(key, part)
+        if cached is None:
+            try:
+                content: Buffer | None = await super().get(key, prototype, byte_range)
+            except Exception as error:  # noqa: BLE001  # the errors of networks have no common type
+                cached = self.cache.after_error(error, key, part)
+            else:
+                self.cache.keep(key, part, None if content is None else content.to_bytes())
+                return content
+        return None if cached.value is None else prototype.buffer.from_bytes(cached.value)
