@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hsifeat.backbones.protocol import Backbone as Backbone
     from hsifeat.backbones.schedule import NoiseSchedule as NoiseSchedule
     from hsifeat.backbones.torch_module import ModuleBackbone as ModuleBackbone
+    from hsifeat.client.connection import connect as connect
     from hsifeat.errors import BackboneError as BackboneError
     from hsifeat.errors import HeadError as HeadError
     from hsifeat.errors import HsifeatError as HsifeatError
@@ -91,6 +92,7 @@ _MODULES = {
     "Window": "hsifeat.types",
     "compare": "classifiers.comparison.compare",
     "dask_executor": "hsifeat.runtime.dask_executor",
+    "connect": "hsifeat.client.connection",
     "export_features": "hsifeat.features.export",
     "extract": "hsifeat.extraction.extract",
     "extract_scenes": "hsifeat.extraction.extract_scenes",
@@ -142,6 +144,7 @@ __all__ = [
     "__version__",
     "compare",
     "dask_executor",
+    "connect",
     "export_features",
     "extract",
     "extract_scenes",

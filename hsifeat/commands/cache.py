@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsifeat.commands import terminal
+from hsifeat.commands.service_options import Service, service_rows
 from hsifeat.commands.shared_options import Json, Store
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 cache = typer.Typer(no_args_is_help=True, help="List, show, verify and delete the stores on this machine.")
 
 _COLUMNS = ("store", "key", "MB", "planes", "used", "state", "path")
+_SERVICE_COLUMNS = ("name", "key", "scene", "backbone", "planes", "state")
 
 
 @cache.command("ls")
@@ -23,15 +25,23 @@ def list_stores(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Folders with further stores to list from now on.")
     ] = None,
+    service: Service = None,
     as_json: Json = False,
 ) -> None:
-    """List the stores on this machine with their sizes, the last used first.
+    """List the stores on this machine, or those of a service, with their sizes, the last used first.
 
     The list contains the stores in the cache folder, the stores in FOLDERS, and stores that were created or listed on this
     machine before.
 
     Example: `hsifeat cache ls`
+
+    Those of a service: `hsifeat cache ls --service https://gpu.example.org`
     """
+    if service is not None:
+        if folders:
+            raise typer.BadParameter("FOLDERS are on this machine: leave them out with --service")
+        terminal.show_rows(f"stores ({service})", service_rows(service), _SERVICE_COLUMNS, as_json)
+        return
     from hsifeat.cache.catalogue import rebuild
     from hsifeat.cache.usage import list_usage
     from hsifeat.files import cache_folder

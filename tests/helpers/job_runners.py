@@ -1,9 +1,11 @@
-"""Runners of jobs that fork from the server of `tests.helpers.forked_commands`, and scenes for their jobs."""
+"""Services of jobs whose runners fork from the server of `tests.helpers.forked_commands`, and scenes for their jobs."""
 
+import signal
 import time
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from tests.helpers.forked_commands import SERVER
 from tests.helpers.small import small_cube, small_labels
@@ -57,3 +59,56 @@ def wait_until(condition, timeout_s=300):
             return value
         time.sleep(0.02)
     raise AssertionError("waited in vain")
+
+
+EXTRACTION = {
+    "scene": {"files": ["small.npy"], "axes": "rows,cols,bands", "labels": ["fields.npy"]},
+    "options": {"backbone": "tiny", "timesteps": [0, 300], "layers": ["up_blocks.2"], "tile": 32, "halo": 8},
+}
+
+
+def job_config(folder, backbones, **options):
+    """Write a small scene below a folder, and return the options of a service whose files are in the folder."""
+    from hsifeat.service.config import ServiceConfig
+
+    write_scene(folder / "scenes")
+    (folder / "stores").mkdir(exist_ok=True)
+    return ServiceConfig.from_options({
+        "cache": str(folder / "stores"), "state": str(folder / "state"), "scenes": [str(folder / "scenes")],
+        "backbones": [str(backbones)], "cancel_seconds": 1, **options,
+    })  # fmt: skip
+
+
+class Jobs:
+    """A `JobService` with shorter calls."""
+
+    def __init__(self, config):
+        from hsifeat.service.jobs.job_service import JobService
+
+        self.service = JobService(config)
+
+    def submit(self, kind, options, owner="ann"):
+        from hsifeat.service.jobs.execution import REQUESTS
+
+        return self.service.submit(REQUESTS[kind].from_options(options), owner, admin=False)
+
+    def state(self, job):
+        return self.service.queue.job(job.id)
+
+    def ended(self, job):
+        """Wait until a job has ended, and return it."""
+        return wait_until(lambda: (now := self.state(job)).state.is_final and now)
+
+    def advanced(self, job, done=0):
+        """Wait until a job runs and has done more than an amount of work, and return it."""
+        return wait_until(
+            lambda: (now := self.state(job)).state == "running" and now.progress and now.progress.done > done and now
+        )
+
+
+def serve_jobs(config):
+    """Run a service of jobs, with slow runners, until the process is killed."""
+    with pytest.MonkeyPatch.context() as patch:
+        fork_runners(patch, run_jobs_slowly)
+        Jobs(config).service.supervisor.start()
+        signal.pause()

@@ -9,8 +9,7 @@ import pytest
 from hsifeat import extract, open_features, open_scene
 from hsifeat.service.jobs.records import JobKind, JobState
 from tests.helpers.forked_commands import ForkedFunction
-from tests.helpers.job_runners import fork_runners, run_jobs_slowly, wait_until
-from tests.service.jobs.conftest import EXTRACTION, Jobs
+from tests.helpers.job_runners import EXTRACTION, fork_runners, run_jobs_slowly, serve_jobs, wait_until
 
 
 def expected_store(tmp_path, backbone_folder):
@@ -32,7 +31,7 @@ def test_jobs_of_all_kinds_and_a_runner_that_is_killed(jobs, config, tmp_path, b
     first = jobs.submit(JobKind.EXTRACT, EXTRACTION)
     assert first.outcome == "queued"
     jobs.service.supervisor.start()
-    jobs.running(first.job)
+    jobs.advanced(first.job)
     assert jobs.submit(JobKind.EXTRACT, {**EXTRACTION, "priority": "low"}, owner="bob").outcome == "joined"
     os.kill(jobs.service.supervisor.pids["extraction"], signal.SIGKILL)
     done = jobs.ended(first.job)
@@ -66,7 +65,7 @@ def test_a_cancelled_extraction_keeps_its_work_and_is_repeated(jobs, tmp_path, b
     fork_runners(monkeypatch, run_jobs_slowly)
     jobs.service.supervisor.start()
     first = jobs.submit(JobKind.EXTRACT, EXTRACTION).job
-    jobs.running(first)
+    jobs.advanced(first)
     jobs.service.queue.cancel(first.id, "ann")
     cancelled = jobs.ended(first)
     assert (cancelled.state, cancelled.reason) == (JobState.CANCELLED, "cancelled by ann")
@@ -75,31 +74,16 @@ def test_a_cancelled_extraction_keeps_its_work_and_is_repeated(jobs, tmp_path, b
     assert_equal_planes(tmp_path / "stores" / f"{again.result['name']}.zarr", expected_store(tmp_path, backbone_folder))
 
 
-def serve_jobs(config, patch_runner):
-    """Run a service of jobs until the process is killed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch_runner(patch)
-        jobs = Jobs(config)
-        jobs.service.supervisor.start()
-        signal.pause()
-
-
-def patch_slowly(patch):
-    """Make runners slow."""
-    fork_runners(patch, run_jobs_slowly)
-
-
 def test_a_service_that_is_killed_continues_its_jobs(jobs, config, tmp_path, backbone_folder, monkeypatch):
     job = jobs.submit(JobKind.EXTRACT, EXTRACTION).job
     for _ in range(2):
-        service = ForkedFunction(serve_jobs, config, patch_slowly)
-        done = jobs.running(job).progress.done
+        service = ForkedFunction(serve_jobs, config)
+        jobs.advanced(job)
         service.signal(signal.SIGKILL)
         service.wait()
         # The runner ends with the service, and gives the job back.
-        wait_until(lambda: jobs.service.queue.job(job.id).state is JobState.QUEUED)
-        assert jobs.service.queue.job(job.id).attempts == 0
-        assert jobs.service.queue.job(job.id).progress.done >= done
+        wait_until(lambda: jobs.state(job).state is JobState.QUEUED)
+        assert jobs.state(job).attempts == 0
     fork_runners(monkeypatch)
     jobs.service.supervisor.start()
     ended = jobs.ended(job)

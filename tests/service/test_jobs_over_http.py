@@ -1,0 +1,201 @@
+"""Jobs and uploads over HTTP: real clients, one extraction for many equal requests, events, results, and the client's cache."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+
+import hsifeat
+from hsifeat.client.transport import ServiceError
+from hsifeat.service.app import create_app
+from hsifeat.service.server import bind, server_options
+from hsifeat.service.tokens import TokenFile
+from tests.helpers.forked_commands import ForkedCommand
+from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, backbone_folder):
+    """A running service with the tokens of several people, whose runners fork."""
+    folder = tmp_path_factory.mktemp("jobs")
+    tokens = TokenFile(folder / "tokens.json")
+    people = {
+        name: tokens.add(name, right, days=1) for name, right in (("ann", "write"), ("bob", "write"), ("eve", "read"))
+    }
+    config = job_config(folder, backbone_folder.parent, tokens=str(tokens.path), port=0, queue_size_each=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HSIFEAT_CACHE", str(folder / "cache"))
+        fork_runners(patch)
+        app = create_app(config)
+        listener = bind(config)
+        server = uvicorn.Server(server_options(config, app))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield SimpleNamespace(url=url, people=people, folder=folder, config=config, server=server, thread=thread)
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+
+
+@pytest.fixture
+def ann(served):
+    with http(served, "ann") as client:
+        yield client
+
+
+def http(served, name):
+    headers = {"Authorization": f"Bearer {served.people[name]}"}
+    return httpx.Client(base_url=served.url, headers=headers, timeout=300)
+
+
+def events_of(text):
+    """Parse server-sent events."""
+    blocks = [
+        dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        for block in text.replace("\r", "").split("\n\n")
+    ]
+    return [(int(block["id"]), block["event"], json.loads(block["data"])) for block in blocks if "id" in block]
+
+
+@pytest.fixture(scope="module")
+def extracted(served):
+    """Send fifty equal requests at once, and wait for the store."""
+    with http(served, "ann") as ann, http(served, "bob") as bob, ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda number: (ann, bob)[number % 2].post("/extractions", json=EXTRACTION), range(50)))
+    job_id = answers[0].json()["job"]["id"]
+    job = hsifeat.connect(served.url, served.people["ann"]).job(job_id)
+    heard = []
+    job.wait(heard.append)
+    return SimpleNamespace(answers=answers, job=job, heard=heard, key=job.result["store"])
+
+
+def test_fifty_equal_requests_start_one_extraction(extracted, ann):
+    assert {answer.json()["job"]["id"] for answer in extracted.answers} == {extracted.job.id}
+    assert {answer.status_code for answer in extracted.answers} <= {200, 202}
+    assert [answer.json()["outcome"] for answer in extracted.answers].count("queued") == 1
+    (job,) = ann.get("/jobs", params={"kind": "extract"}).json()
+    assert job["attempts"] == 1 and sorted(job["owners"]) == ["ann", "bob"]
+    again = ann.post("/extractions", json=EXTRACTION)
+    assert (again.status_code, again.json()["outcome"]) == (200, "answered")
+    assert ann.get(f"/stores/{extracted.key}").json()["planes"] == 2
+
+
+def test_events_resume_after_the_last_one(extracted, ann):
+    address = f"/jobs/{extracted.job.id}/events"
+    events = events_of(ann.get(address).text)
+    assert [data["state"] for _, name, data in events if name == "state"] == ["queued", "running", "done"]
+    assert [type(event).__name__ for event in extracted.heard].count("Finished") >= 1
+    rest = events_of(ann.get(address, headers={"Last-Event-ID": str(events[2][0])}).text)
+    assert rest == events[3:]
+
+
+def test_rights_and_errors_of_jobs(served, extracted, ann):
+    with http(served, "eve") as eve, http(served, "bob") as bob:
+        assert eve.get("/jobs").status_code == 200
+        for method, path in (
+            ("POST", "/extractions"),
+            ("POST", f"/jobs/{extracted.job.id}/cancel"),
+            ("POST", "/uploads"),
+        ):
+            assert eve.request(method, path, json=EXTRACTION).status_code == 403
+        upload = ann.post("/uploads", json={"files": [{"name": "a.npy", "size_bytes": 3, "sha256": "0" * 64}]}).json()[
+            "id"
+        ]
+        assert bob.get(f"/uploads/{upload}").status_code == 403
+        assert ann.delete(f"/uploads/{upload}").status_code == 204
+    assert ann.get("/jobs/0000000000000000").status_code == 404
+    assert ann.get(f"/jobs/{extracted.job.id}/result").status_code == 409
+    wrong = ann.post("/extractions", json={**EXTRACTION, "options": {"tile": -1}})
+    assert wrong.status_code == 422 and wrong.headers["content-type"] == "application/problem+json"
+    assert "tile" in wrong.json()["detail"]
+    assert httpx.post(f"{served.url}/extractions", json=EXTRACTION).status_code == 401
+
+
+def test_a_full_queue_is_429_with_retry_after(served, ann):
+    lane = {**EXTRACTION, "scene": {"name": "indian-pines"}, "priority": "low"}
+    answers = [
+        ann.post("/extractions", json={**lane, "options": {"backbone": "context", "seed": seed}}) for seed in range(8)
+    ]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused and int(refused[0].headers["retry-after"]) >= 5
+    for answer in answers:
+        if answer.status_code == 202:
+            assert ann.post(f"/jobs/{answer.json()['job']['id']}/cancel").status_code == 200
+
+
+def test_a_model_a_map_and_their_files(served, extracted, ann, tmp_path):
+    service = hsifeat.connect(served.url, served.people["ann"])
+    fit = service.fit([extracted.key], head="lda", split="random:0.5", smooth="none").wait()
+    model = hsifeat.load_model(fit.download(tmp_path / "model"))
+    assert (
+        fit.result["accuracy"] == pytest.approx(model.card.scores.oa)
+        if hasattr(model.card, "scores")
+        else fit.result["accuracy"] > 0
+    )
+    image = service.predict(fit, [extracted.key]).wait().download(tmp_path / "map.tif")
+    import rasterio
+
+    with rasterio.open(image) as raster:
+        classes = raster.read(1)
+    assert np.array_equal(classes, hsifeat.predict_map(service.open(extracted.key), model))
+    files = {file["name"] for file in ann.get(f"/jobs/{fit.id}/files").json()}
+    assert "model.zip" in files and not any("pkl" in name or "pickle" in name for name in files)
+    ranged = ann.get(f"/jobs/{fit.id}/files/model.zip", headers={"Range": "bytes=0-1"})
+    assert (ranged.status_code, ranged.content) == (206, b"PK")
+    for name in (
+        "../../jobs.sqlite",
+        "%2e%2e/%2e%2e/jobs.sqlite",
+        "..%2f..%2fjobs.sqlite",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "model",
+    ):
+        assert ann.get(f"/jobs/{fit.id}/files/{name}").status_code in {404, 422}
+
+
+def test_an_uploaded_scene_is_extracted(served, extracted, tmp_path):
+    service = hsifeat.connect(served.url, served.people["bob"])
+    cube = np.load(served.folder / "scenes/small.npy")
+    np.save(tmp_path / "mine.npy", cube[:40, :40])
+    job = service.extract(tmp_path / "mine.npy", reading={"axes": "rows,cols,bands"}, **EXTRACTION["options"])
+    assert job.wait().result["store"] != extracted.key
+    assert np.array_equal(service.open(job.result["store"]).store.scene_array("cube")[:], cube[:40, :40])
+    (tmp_path / "vrt.tif").write_bytes(b"<VRTDataset><SourceFilename>/etc/passwd</SourceFilename></VRTDataset>")
+    with pytest.raises(ServiceError, match="its content is not that of a .tif file"):
+        service.upload([tmp_path / "vrt.tif"])
+
+
+@pytest.mark.parametrize("size", [None, 10**9])
+def test_a_part_that_is_too_large_or_repeated(served, ann, size):
+    file = {"name": "a.dat", "size_bytes": 100, "sha256": "0" * 64}
+    upload = ann.post("/uploads", json={"files": [file]}).json()["id"]
+    address = f"/uploads/{upload}/files/a.dat?offset=0"
+    if size is None:
+        assert ann.put(address, content=b"x" * 50).json()["files"][0]["offset"] == 50
+        repeated = ann.put(address, content=b"x" * 50)
+        assert (repeated.status_code, repeated.headers["upload-offset"]) == (409, "50")
+    else:
+        assert ann.put(address, content=b"x", headers={"Content-Length": str(size)}).status_code == 413
+    assert ann.post(f"/uploads/{upload}/complete").status_code == 409
+
+
+def test_a_fit_from_another_process_and_again_without_the_network(served, extracted, monkeypatch, tmp_path):
+    monkeypatch.setenv("HSIFEAT_TOKEN", served.people["eve"])
+    address = f"{served.url}/stores/{extracted.key}.zarr"
+    arguments = ("fit", address, "--head", "lda", "--split", "random:0.5", "--smooth", "none", "--out")
+    first = ForkedCommand(*arguments, tmp_path / "first").wait()
+    assert first.returncode == 0, first.stderr
+    monkeypatch.setenv("HSIFEAT_TOKEN", "wrong")
+    wrong = ForkedCommand("cache", "ls", "--service", served.url).wait()
+    assert wrong.returncode == 1 and "set HSIFEAT_TOKEN, or write the token to" in wrong.stderr
+    served.server.should_exit = True
+    served.thread.join(20)
+    again = ForkedCommand(*arguments, tmp_path / "again").wait()
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.replace("again", "first") == first.stdout
