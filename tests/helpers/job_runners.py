@@ -1,5 +1,7 @@
 """Services of jobs whose runners fork from the server of `tests.helpers.forked_commands`, and scenes for their jobs."""
 
+import multiprocessing
+import multiprocessing.forkserver
 import signal
 import time
 from types import SimpleNamespace
@@ -23,6 +25,9 @@ def fork_runners(monkeypatch, target=None):
     """
     from hsifeat.service.jobs import supervisor
 
+    # A process that came from the server would start another one.
+    if multiprocessing.forkserver.get_inherited_fds() is not None:
+        multiprocessing.forkserver._forkserver.ensure_running = lambda: None
     monkeypatch.setattr(supervisor, "multiprocessing", SimpleNamespace(get_context=lambda _: SERVER))
     if target is not None:
         monkeypatch.setattr(supervisor, "run_jobs", target)

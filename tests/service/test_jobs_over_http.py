@@ -133,11 +133,7 @@ def test_a_model_a_map_and_their_files(served, extracted, ann, tmp_path):
     service = hsifeat.connect(served.url, served.people["ann"])
     fit = service.fit([extracted.key], head="lda", split="random:0.5", smooth="none").wait()
     model = hsifeat.load_model(fit.download(tmp_path / "model"))
-    assert (
-        fit.result["accuracy"] == pytest.approx(model.card.scores.oa)
-        if hasattr(model.card, "scores")
-        else fit.result["accuracy"] > 0
-    )
+    assert 0 < fit.result["accuracy"] <= 1
     image = service.predict(fit, [extracted.key]).wait().download(tmp_path / "map.tif")
     import rasterio
 
