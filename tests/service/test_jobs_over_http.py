@@ -2,6 +2,7 @@
 
 import json
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -137,7 +138,9 @@ def test_a_model_a_map_and_their_files(served, extracted, ann, tmp_path):
     image = service.predict(fit, [extracted.key]).wait().download(tmp_path / "map.tif")
     import rasterio
 
-    with rasterio.open(image) as raster:
+    with warnings.catch_warnings(action="ignore", category=rasterio.errors.NotGeoreferencedWarning):
+        raster = rasterio.open(image)
+    with raster:
         classes = raster.read(1)
     assert np.array_equal(classes, hsifeat.predict_map(service.open(extracted.key), model))
     files = {file["name"] for file in ann.get(f"/jobs/{fit.id}/files").json()}

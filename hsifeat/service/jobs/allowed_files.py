@@ -53,5 +53,5 @@ def file_facts(path: Path) -> list[list[str | int]]:
     else:
         stem = "" if path.suffix.lower() == ".vrt" else path.name.partition(".")[0]
         files = (file for file in path.parent.iterdir() if file.name.startswith(stem) and file.is_file())
-    facts = [[str(file), (status := file.stat()).st_size, status.st_mtime_ns] for file in files]
+    facts: list[list[str | int]] = [[str(f), (status := f.stat()).st_size, status.st_mtime_ns] for f in files]
     return sorted(facts, key=str)

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from multiprocessing import util
 from multiprocessing.connection import Connection
-from threading import Event, Thread
+from threading import Thread
 
 from filelock import FileLock
 
@@ -68,7 +68,7 @@ def _run_job(context: JobContext, lane: Lane, job: Job, watch: _Watch) -> None:
 
     def listen(event: WorkEvent) -> None:
         recorder(event)
-        if watch.cancelled.is_set():
+        if watch.cancelled == job.id:
             raise JobCancelledError
 
     watch.job = job
@@ -85,7 +85,6 @@ def _run_job(context: JobContext, lane: Lane, job: Job, watch: _Watch) -> None:
         lane.end(job, JobState.DONE, result=result)
     finally:
         watch.job = None
-        watch.cancelled.clear()
 
 
 def _end_failed(lane: Lane, job: Job, reason: str) -> None:
@@ -107,13 +106,13 @@ class _Watch:
     ----------
     job : Job or None
         The running job.
-    cancelled : threading.Event
-        Set if the running job has to stop.
+    cancelled : str
+        Identifier of the job that has to stop.
     """
 
     def __init__(self, lane: Lane, parent: Connection, cancel_seconds: float) -> None:
         self.job: Job | None = None
-        self.cancelled = Event()
+        self.cancelled = ""
         self._lane = lane
         self._parent = parent
         self._cancel_seconds = cancel_seconds
@@ -126,9 +125,9 @@ class _Watch:
             with suppress(HsifeatError):  # The database is busy or the disk is full: ask again.
                 if job is None or self.job is not job:
                     deadline = float("inf")
-                elif not self.cancelled.is_set():
-                    if self._lane.is_cancelling(job) and self.job is job:
-                        self.cancelled.set()
+                elif self.cancelled != job.id:
+                    if self._lane.is_cancelling(job):
+                        self.cancelled = job.id
                         deadline = time.monotonic() + self._cancel_seconds
                 elif time.monotonic() > deadline:
                     # The job is in a long computation without events. Stores and reports survive the end of the process.

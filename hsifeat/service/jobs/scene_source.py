@@ -79,11 +79,11 @@ class SceneSource(BaseConfig):
             The scene does not exist.
         """
         sources, labels, companion = self._sources(context)
-        files = [] if self.name else [*sources, *labels, *([companion] if companion else [])]
+        files = [*([] if self.name else sources), *labels, *([companion] if companion else [])]
         if self.upload is not None:
             place = context.uploads.get(self.upload).digests()
         else:
-            place = [file_facts(Path(file.partition(":")[0])) for file in [*files, *labels]]
+            place = [file_facts(Path(file.partition(":")[0])) for file in files]
         return [json_values(self), sources if self.name else [], place]
 
     def _sources(self, context: JobContext) -> tuple[list[str], list[str], str | None]:

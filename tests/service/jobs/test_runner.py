@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -51,7 +52,9 @@ def test_jobs_of_all_kinds_and_a_runner_that_is_killed(jobs, config, tmp_path, b
     assert predicted.state is JobState.DONE, predicted.reason
     import rasterio
 
-    with rasterio.open(config.results_folder / predicted.id / "map.tif") as image:
+    with warnings.catch_warnings(action="ignore", category=rasterio.errors.NotGeoreferencedWarning):
+        image = rasterio.open(config.results_folder / predicted.id / "map.tif")
+    with image:
         assert image.read(1).shape == (75, 53)
     options = {"heads": ["lda"], "seeds": 1, "splits": ["random:0.5"], "inputs": ["spectra"], "sweep": False}
     bench = jobs.ended(jobs.submit(JobKind.BENCH, {"stores": stores, "options": options}).job)
