@@ -9,6 +9,7 @@ import typer
 
 from hsifeat.commands.config_options import with_options
 from hsifeat.commands.scene_options import SceneArguments, with_scene_arguments
+from hsifeat.commands.service_options import Service, extract_on_service
 from hsifeat.commands.shared_options import Dask, Device
 from hsifeat.extraction.config import ExtractionConfig
 
@@ -44,6 +45,7 @@ def extract(
     ] = None,
     device: Device = "auto",
     dask: Dask = None,
+    service: Service = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show planes, forward passes, bytes and estimated time, and write nothing."),
@@ -70,6 +72,8 @@ def extract(
 
     In four processes of this machine, or on a cluster: `hsifeat extract indian-pines --dask local:4`
 
+    On a service, which uploads local files: `hsifeat extract scene.mat --service https://gpu.example.org`
+
     As in a paper: `hsifeat extract augsburg --preset geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """
     from hsifeat.commands import terminal
@@ -79,6 +83,13 @@ def extract(
     from hsifeat.extraction.resolve import resolve_config
     from hsifeat.extraction.run import run
 
+    if service is not None:
+        if out is not None or dask is not None or dry_run or device != "auto":
+            raise typer.BadParameter(
+                "--out, --device, --dask and --dry-run concern this machine: leave them out with --service"
+            )
+        extract_on_service(service, scene.paths, scene.options, options, preset=preset, like=like)
+        return
     scenes = scene.separate()
     many = len(scenes) > 1
     with terminal.progress() as listen:

@@ -47,6 +47,14 @@ class JobSettings(BaseConfig):
         ),
     ] = None
     device: Annotated[str, option("Device of extractions: auto, cpu or cuda.")] = "auto"
+    dask: Annotated[
+        str | None,
+        option(
+            "Dask cluster for extractions: tcp://HOST:PORT of its scheduler, or local:N for N workers on this machine.",
+            metavar="ADDRESS|local:N",
+            default="one process of this machine",
+        ),
+    ] = None
     queue_size: Annotated[Whole, option("Maximum number of waiting jobs.", ge=1)] = 100
     queue_size_each: Annotated[Whole, option("Maximum number of waiting jobs of one person.", ge=1)] = 20
     attempts: Annotated[
