@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Larger reads, such as those of maps of whole scenes, are not kept.
 _MAX_BYTES = 4 * 2**20
 _DIGEST_BYTES = 32
+_EXISTS = "exists"
 _ADDRESS = re.compile(r"https?://.*/([0-9a-f]{64})\.zarr")
 
 
@@ -145,3 +146,16 @@ class CachedReads(WrapperStore[Any]):
                 self.cache.keep(key, part, None if content is None else content.to_bytes())
                 return content
         return None if cached.value is None else prototype.buffer.from_bytes(cached.value)
+
+    async def exists(self, key: str) -> bool:
+        """Return whether a file of the store exists."""
+        cached = self.cache.before_network(key, _EXISTS)
+        if cached is None:
+            try:
+                found = bool(await super().exists(key))
+            except Exception as error:  # noqa: BLE001  # the errors of networks have no common type
+                cached = self.cache.after_error(error, key, _EXISTS)
+            else:
+                self.cache.keep(key, _EXISTS, b"" if found else None)
+                return found
+        return cached.value is not None

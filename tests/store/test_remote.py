@@ -1,14 +1,10 @@
 """A store in an object store, against moto's S3 server on loopback, and reading behind a plain web server."""
 
-import functools
-import http.server
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +23,7 @@ from hsifeat.store.verify import verify
 from tests.helpers.executors import InThisProcess
 from tests.helpers.forked_commands import run_forked
 from tests.helpers.killed_writes import die
+from tests.helpers.web_files import serve_folder
 
 LAYERS = ["mid_block", "up_blocks.2"]
 SERVER = """
@@ -154,38 +151,10 @@ def test_workers_write_to_an_object_store(s3, scene, backbone_folder, store_path
     assert store.location.get("writer.token") is None and not verify(store.location).damages
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files and ranges of them, as any web server but Python's does, and lists nothing."""
-
-    def log_message(self, *_):
-        pass
-
-    def list_directory(self, _path):
-        self.send_error(403)
-
-    def do_GET(self):
-        file = Path(self.translate_path(self.path))
-        byte_range = self.headers.get("Range")
-        if not byte_range or not file.is_file():
-            super().do_GET()
-            return
-        content = file.read_bytes()
-        first, _, last = byte_range.removeprefix("bytes=").partition("-")
-        start = int(first) if first else max(len(content) - int(last), 0)
-        stop = int(last) + 1 if first and last else len(content)
-        part = content[start:stop]
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(part)))
-        self.end_headers()
-        self.wfile.write(part)
-
-
 def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folder):
     shutil.copytree(store_path, tmp_path / "s.zarr")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=tmp_path)) as web:
-        threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{web.server_address[1]}/s.zarr"
+    with serve_folder(tmp_path) as address:
+        url = f"{address}/s.zarr"
         there, here = hsifeat.open_features(url), hsifeat.open_features(store_path)
         assert there.planes == here.planes and there.name == "s"
         np.testing.assert_array_equal(there.sample([3, 70], [5, 50]), here.sample([3, 70], [5, 50]))
@@ -205,7 +174,6 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
         with pytest.raises(StoreError, match="no store at"):
             hsifeat.open_features(url.replace("s.zarr", "t.zarr"))
         comparison = compare(url, heads=["lda"], splits=["random:0.3"], seeds=1, out=tmp_path / "bench", sweep=False)
-        web.shutdown()
     (summary,) = comparison.stores
     assert summary.bytes_on_disk is None and summary.extraction_seconds == here.seconds([None, 0, 300]) > 0
 

@@ -1,0 +1,86 @@
+"""Reads of a store at a web address come from the cache when the service is gone, and never from a damaged file."""
+
+import numpy as np
+import pytest
+
+from hsifeat.errors import StoreError
+from hsifeat.store.location import RemoteLocation
+from hsifeat.store.read_cache import ReadCache, samples_folder
+from hsifeat.store.service_tokens import find_token
+from hsifeat.store.store import Store
+from tests.helpers.small import small_labels
+from tests.helpers.web_files import TokenHandler, serve_folder
+
+
+@pytest.fixture
+def web_folder(store_path, tmp_path):
+    """A folder with the small store under its key, as services name it."""
+    (tmp_path / "web").mkdir()
+    (tmp_path / f"web/{Store.open(store_path).key}.zarr").symlink_to(store_path)
+    return tmp_path / "web"
+
+
+def test_files_are_read_again_without_the_service(web_folder, store_path, monkeypatch):
+    monkeypatch.setenv("HSIFEAT_TOKEN", "secret")
+    key = Store.open(store_path).key
+    with serve_folder(web_folder, TokenHandler) as address:
+        url = f"{address}/{key}.zarr"
+        location = RemoteLocation(url)
+        root = location.get("zarr.json")
+        assert root == (store_path / "zarr.json").read_bytes() and location.get("missing.json") is None
+        read = np.array(Store.open(url).label_classes("fields"))
+    again = RemoteLocation(url)
+    assert again.get("zarr.json") == root and again.get("missing.json") is None
+    with pytest.raises(StoreError, match="can't be reached"):
+        again.get("never-read.json")
+    assert np.array_equal(Store.open(url).label_classes("fields"), read)
+    assert np.array_equal(read, small_labels())
+    for file in samples_folder(key).glob("*.read"):
+        file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(StoreError, match="can't be reached"):
+        RemoteLocation(url).get("zarr.json")
+
+
+def test_a_refused_token_is_an_error_although_the_cache_has_the_file(web_folder, monkeypatch):
+    with serve_folder(web_folder, TokenHandler) as address:
+        url = f"{address}/{next(web_folder.iterdir()).name}"
+        monkeypatch.setenv("HSIFEAT_TOKEN", "secret")
+        assert RemoteLocation(url).get("zarr.json")
+        monkeypatch.setenv("HSIFEAT_TOKEN", "revoked")
+        with pytest.raises(StoreError, match="can't be reached or written"):
+            RemoteLocation(url).get("zarr.json")
+
+
+def test_only_addresses_that_end_with_a_key_are_cached():
+    assert ReadCache.of_address("https://gpu.example.org/stores/" + "0a" * 32 + ".zarr") is not None
+    for url in (
+        "https://gpu.example.org/ip.zarr",
+        "s3://bucket/" + "0a" * 32 + ".zarr",
+        "http://x/" + "0a" * 31 + ".zarr",
+    ):
+        assert ReadCache.of_address(url) is None
+
+
+def test_a_token_is_sent_to_its_origin_only(tmp_path, monkeypatch):
+    file = tmp_path / "tokens.json"
+    file.write_text('{"https://gpu.example.org": "mine"}')
+    file.chmod(0o600)
+    monkeypatch.setenv("HSIFEAT_TOKEN_FILE", str(file))
+    monkeypatch.delenv("HSIFEAT_TOKEN", raising=False)
+    assert find_token("https://gpu.example.org/stores/x.zarr") == "mine"
+    for url in (
+        "http://gpu.example.org/",
+        "https://gpu.example.org:444/",
+        "https://gpu.example.org.evil.org/",
+        "https://evil.org/?https://gpu.example.org",
+    ):
+        assert find_token(url) is None
+    file.chmod(0o644)
+    with pytest.raises(
+        StoreError, match=f"has the mode 644, so that other people can read its tokens: chmod 600 {file}"
+    ):
+        find_token("https://gpu.example.org/")
+    file.chmod(0o600)
+    file.write_text("[1]")
+    with pytest.raises(StoreError, match="tokens.json: expected"):
+        find_token("https://gpu.example.org/")
