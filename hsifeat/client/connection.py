@@ -105,8 +105,9 @@ class Connection:
             Key of the store, or its first digits.
         """
         from hsifeat.features.open_features import open_features
+        from hsifeat.store.location import RemoteLocation
 
-        return open_features(self.store_url(key))
+        return open_features(RemoteLocation(self.store_url(key), self._transport.token))
 
     def extract(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -60,9 +61,10 @@ class Transport:
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query:
             raise ServiceError(f"{url!r} is no address of a service; expected one such as https://gpu.example.org")
         self.url = url.rstrip("/")
-        token = token or find_token(self.url)
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self.token = token or find_token(self.url)
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
         self._client = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT_S)
+        weakref.finalize(self, self._client.close)
 
     def json(self, method: str, path: str, **options: Any) -> Any:
         """Send a request, and return the JSON of the response; options are those of `httpx.Client.request`."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hsifeat.errors import StoreError
 from hsifeat.files import disk_errors, temporary_path, write_file
 from hsifeat.store.confinement import ConfinedFolder, check_key
-from hsifeat.store.service_tokens import find_token
+from hsifeat.store.service_tokens import TOKEN_VARIABLE, find_token, token_file
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -180,9 +180,18 @@ class LocalLocation:
 
 
 class RemoteLocation:
-    """A store at a prefix in an object store, or at a web address. A store at a web address is read-only."""
+    """A store at a prefix in an object store, or at a web address. A store at a web address is read-only.
 
-    def __init__(self, url: str) -> None:
+    Parameters
+    ----------
+    url : str
+        Address of the store.
+    token : str, optional
+        Token for a web address. [default: see `hsifeat.store.service_tokens.find_token`]
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._token = token
         self.url = url.rstrip("/")
         self.read_only = url.startswith(("http://", "https://"))
 
@@ -208,7 +217,7 @@ class RemoteLocation:
         try:
             if not self.read_only:
                 return from_url(self.url)
-            token = find_token(self.url)
+            token = self._token or find_token(self.url)
             headers = {} if token is None else {"Authorization": f"Bearer {token}"}
             # obstore refuses plain http unless it is allowed explicitly, and waits minutes for a service that is down.
             return from_url(
@@ -329,7 +338,9 @@ class RemoteLocation:
             yield
         except BaseError as error:
             reason = str(error).strip().splitlines()[0][:300]
+            advice = "the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, …"
+            if self.read_only:
+                advice = f"the address, and the token from {TOKEN_VARIABLE} or {token_file()}"
             raise StoreError(
-                f"{self.url} can't be reached or written: {reason} (address, credentials and endpoint come from the "
-                "environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, …)"
+                f"{self.url} can't be reached or written: {reason} (address, credentials and endpoint come from {advice})"
             ) from error

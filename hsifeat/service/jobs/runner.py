@@ -132,12 +132,12 @@ class _Watch:
                 elif time.monotonic() > deadline:
                     # The job is in a long computation without events. Stores and reports survive the end of the process.
                     self._lane.end(job, JobState.CANCELLED, reason=self._lane.is_cancelling(job))
-                    _exit()
+                    _exit(0)
         job = self.job
         if job is not None:
             with suppress(HsifeatError):
                 self._lane.hand_back(job)
-        _exit()
+        _exit(0)
 
     def _parent_ended(self) -> bool:
         with suppress(EOFError, OSError):
@@ -147,7 +147,7 @@ class _Watch:
         return True
 
 
-def _exit() -> None:
+def _exit(status: int) -> None:
     # Unlink the semaphores of libraries that the runner imported. Otherwise Python warns of leaked ones.
     util._run_finalizers(0)  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public function
-    os._exit(1)
+    os._exit(status)
