@@ -1,6 +1,5 @@
 """Windows around pixels against np.pad, one forward pass per window and torch's interpolation; centre and mean."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -34,20 +33,21 @@ def plane_values(store, t, layer):
     return np.asarray(store.plane(PlaneId(t, layer))[:])
 
 
-def reference_planes(scene, folder, rows, cols, t, layer, side, padding, noise, seed=0, draws=1):
-    """The oracle (n, 2, channels), one window after the other: only the projection and the noise field are ours."""
+def reference_planes(scene, folder, rows, cols, t, side, padding, noise, seed=0, draws=1):
+    """The oracle (n, 2, channels) by layer, one window after the other: only the projection and the noise field are ours."""
     network = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False).eval()
     scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
     taken = {}
-    network.get_submodule(layer).register_forward_hook(
-        lambda _m, _i, out: taken.update(out=out[0] if isinstance(out, tuple) else out)
-    )
+    for layer in LAYERS:
+        network.get_submodule(layer).register_forward_hook(
+            lambda _m, _i, out, layer=layer: taken.update({layer: out[0] if isinstance(out, tuple) else out})
+        )
     image = fit_projection("rgb", scene).apply(scene.cube)
     how = {"mode": "reflect"} if padding == "reflect" else {"mode": "constant", "constant_values": -1}
     image = np.pad(image, ((side, side), (side, side), (0, 0)), **how)
     generator = torch.Generator().manual_seed(seed)
     shared = [torch.randn((1, 3, side, side), generator=generator) for _ in range(draws)]
-    values = []
+    values = {layer: [] for layer in LAYERS}
     for row, col in zip(rows, cols, strict=True):
         top, left = row - side // 2, col - side // 2
         clean = torch.tensor(image[top + side : top + 2 * side, left + side : left + 2 * side].transpose(2, 0, 1)[None])
@@ -60,10 +60,12 @@ def reference_planes(scene, folder, rows, cols, t, layer, side, padding, noise, 
                 noised = scheduler.add_noise(clean, eps, torch.tensor([t]))
             with torch.no_grad():
                 network(noised, t)
-            maps.append(taken["out"])
-        large = F.interpolate(sum(maps) / draws, (side, side), mode="bilinear", align_corners=False)[0]
-        values.append([large[:, side // 2, side // 2].numpy(), large.mean(dim=(1, 2)).numpy()])
-    return np.array(values)
+            maps.append(dict(taken))
+        for layer, means in values.items():
+            mean = sum(taps[layer] for taps in maps) / draws
+            large = F.interpolate(mean, (side, side), mode="bilinear", align_corners=False)[0]
+            means.append([large[:, side // 2, side // 2].numpy(), large.mean(dim=(1, 2)).numpy()])
+    return {layer: np.array(means) for layer, means in values.items()}
 
 
 @pytest.mark.parametrize(
@@ -81,10 +83,11 @@ def test_planes_equal_the_reference(scene, backbone_folder, tmp_path, side, padd
         padding=padding, noise=noise, draws=draws, seed=3, dtype="float32", batch=4, out=tmp_path / "s.zarr",
     )  # fmt: skip
     assert [(p.id.layer, p.stride) for p in store.planes[:3]] == list(LAYERS.items())
-    for t, layer in itertools.product((0, 300), LAYERS):
-        wanted = reference_planes(scene, backbone_folder, ROWS, COLS, t, layer, side, padding, noise, 3, draws)
-        # A batch of one and one of four differ by some 6e-6 in float32: convolutions sum in another order.
-        np.testing.assert_allclose(plane_values(store, t, layer), wanted, rtol=1e-4, atol=2e-5)
+    for t in (0, 300):
+        planes = reference_planes(scene, backbone_folder, ROWS, COLS, t, side, padding, noise, 3, draws)
+        for layer, wanted in planes.items():
+            # A batch of one and one of four differ by some 6e-6 in float32: convolutions sum in another order.
+            np.testing.assert_allclose(plane_values(store, t, layer), wanted, rtol=1e-4, atol=2e-5)
 
 
 def test_stored_values_are_rounded_once(scene, backbone_folder, tmp_path):
