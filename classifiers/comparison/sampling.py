@@ -16,10 +16,11 @@ from classifiers.splits import (
     SplitDraw,
     describe_footprints,
     is_matched,
+    leaking_pixels,
     limit_training_pixels,
-    measure_leakage,
     parse_split,
     parse_split_question,
+    training_distances,
 )
 from hsifeat.errors import SplitError
 from hsifeat.runtime.events import Listener, Note
@@ -160,21 +161,20 @@ def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]
     summaries = []
     for text in dict.fromkeys(text for text, _ in draws):
         split_draws = [draw for (split, _), draw in draws.items() if split == text]
+        distances = [training_distances(draw) for draw in split_draws]
         # Inputs may share a footprint, which is then measured only once.
-        measured = {
-            footprint: [measure_leakage(draw, footprint) for draw in split_draws]
+        shares = {
+            footprint: float(np.mean([np.mean(leaking_pixels(draw, footprint)) for draw in split_draws]))
             for footprint in set(footprints.values())
         }
-        distances = next(iter(measured.values()))
-        shares = {footprint: float(np.mean([leak.share for leak in leaks])) for footprint, leaks in measured.items()}
         summaries.append(
             SplitSummary(
                 split=text,
                 question=parse_split_question(text) or "",
                 leakage={columns: shares[footprint] for columns, footprint in footprints.items()},
                 footprints={columns: describe_footprints(found) for columns, found in footprints.items()},
-                median_px=float(np.mean([leak.median_px for leak in distances])),
-                min_px=min(leak.min_px for leak in distances),
+                median_px=float(np.mean([np.median(px) for px in distances])),
+                min_px=float(min(px.min() for px in distances)),
                 notes=tuple(draws[text, 0].notes),
             )
         )
