@@ -47,10 +47,11 @@ def main() -> int:
                     rounds + 1,
                     faults + [f"{command} at step {number}: {f}" for f in found],
                 )
-            # A round in which the command ended before its kill does not count.
+            # A round in which the command ended before its kill does not count, and later kills come earlier.
             while killed < options.rounds - options.forced and rounds < 3 * options.rounds:
                 moment_s = float(rng.uniform(0, seconds))
                 ended, found = run_round(case, place, after_s=moment_s)
+                seconds *= 1 if ended else 0.9
                 killed, rounds, faults = (
                     killed + ended,
                     rounds + 1,

@@ -84,7 +84,7 @@ def follow_umask(path: Path) -> None:
     if not path.is_file() or path.stat().st_mode & 0o077:
         return
     # The umask can't be read without changing it, which would affect other threads. A new file shows it.
-    probe = path.with_name(f"{path.name}.mode")
+    probe = temporary_path(path, "part")
     probe.touch()
     try:
         path.chmod(probe.stat().st_mode & 0o777)

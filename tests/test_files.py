@@ -115,3 +115,18 @@ def test_leftovers_of_killed_processes_are_deleted_by_the_next_write(tmp_path, m
     files.write_file(tmp_path / "b.txt", "b")
     assert not left.exists()
     assert {running, elsewhere, *others, tmp_path / "b.txt"} == set(tmp_path.iterdir())
+
+
+def test_a_kill_while_the_mode_of_a_file_is_set_leaves_nothing_behind(tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.getpid", lambda: DEAD)
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_atomically(tmp_path / "file")
+    assert len(list(tmp_path.iterdir())) == 2  # the file and the probe of its mode
+    files._swept.clear()
+    files.write_file(tmp_path / "file", "x")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError, error_summary, raise_resource_error
-from hsifeat.files import follow_umask, open_safetensors
+from hsifeat.files import open_safetensors
 from hsifeat.projection.image import SpectralImage
 
 
@@ -114,14 +114,11 @@ class Projection:
 
     def save(self, path: Path) -> None:
         """Write the projection to a safetensors file."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        save_file(
-            {"weights": self.weights, "offset": self.offset},
-            path,
-            {"spec": self.spec, "clip": str(int(self.clip)), "gamma": repr(self.gamma)},
-        )
-        follow_umask(path)
+        # save_file would write a private file beside this one first, which a kill leaves.
+        metadata = {"spec": self.spec, "clip": str(int(self.clip)), "gamma": repr(self.gamma)}
+        path.write_bytes(save({"weights": self.weights, "offset": self.offset}, metadata))
 
     @classmethod
     def load(cls, path: Path) -> Projection:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hsifeat.errors import HsifeatError
 from tests.helpers.damaged_stores import flip, guarded_files
 from tests.helpers.forked_commands import ForkedCommand
 from tests.helpers.fuzz_subjects import cache_at
@@ -122,7 +123,10 @@ def run_round(case: KillCase, place: Path, *, step: int | None = None, after_s: 
         ended = ForkedCommand(*case.arguments(folder), patch=KillAtStep(None, tiny=case.tiny)).wait()
         if ended.returncode not in case.statuses or "Traceback" in ended.stderr:
             faults.append(f"the second run ends with {ended.returncode}: {ended.stderr[-500:]}")
-        faults += [f"after the second run: {fault}" for fault in case.complete(folder) + leftovers(folder)]
+        try:
+            faults += [f"after the second run: {fault}" for fault in case.complete(folder) + leftovers(folder)]
+        except (HsifeatError, OSError) as error:
+            faults.append(f"after the second run: {error}")
     return killed, faults
 
 
