@@ -64,7 +64,8 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
 def stretch(values: NDArray[np.floating], low: NDArray[np.floating], high: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Map values (..., channels) linearly to 0-255, with `low` and `high` (channels,) at the ends."""
     scaled = (np.nan_to_num(values) - low) / np.maximum(high - low, 1e-12)
-    return np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    return shown
 
 
 def _coarse_plane(features: Features, plane: PlaneSpec) -> NDArray[np.float32]:

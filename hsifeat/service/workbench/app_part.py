@@ -10,11 +10,17 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from classifiers.labelling.labels_db import LabelDatabase
-from hsifeat.service.workbench import file_routes, label_routes, map_routes, scene_routes, workbench_page
+from hsifeat.service.workbench import file_routes, label_routes, map_routes, report_routes, scene_routes, workbench_page
 from hsifeat.service.workbench.workspace import Workbench
 
-# `workbench_page` has the route that would match any other address of one part.
-ROUTERS = (scene_routes.router, label_routes.router, map_routes.router, file_routes.router, workbench_page.router)
+ROUTERS = (
+    scene_routes.router,
+    label_routes.router,
+    map_routes.router,
+    file_routes.router,
+    report_routes.router,
+    workbench_page.router,
+)
 
 
 @asynccontextmanager

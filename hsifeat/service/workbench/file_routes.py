@@ -1,4 +1,4 @@
-"""Routes of the workbench for files: maps, models and labels to download, and label files to import."""
+"""Routes of the workbench for files to download: maps, models and labels."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, File, UploadFile
+from fastapi import APIRouter
 from fastapi.responses import Response
 
-from classifiers.labelling.label_files import SUFFIXES, export_labels, import_labels
+from classifiers.labelling.label_files import export_labels
 from classifiers.labelling.labelled_model import labelled_model
-from hsifeat.errors import HsifeatError
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.maps import Legend, write_map
+from hsifeat.service.pages.rendering import PageRoute
 from hsifeat.service.problems import ProblemError
-from hsifeat.service.workbench.access import Desk, EditableDesk, ReadableDesk
-from hsifeat.service.workbench.label_routes import SetState, set_state
+from hsifeat.service.workbench.access import Desk, ReadableDesk
 from hsifeat.service.workbench.map_routes import Options
 
-router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False)
+router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, route_class=PageRoute)
 _MEDIA_TYPES = {
     "tif": "image/tiff",
     "gpkg": "application/geopackage+sqlite3",
@@ -74,23 +72,6 @@ def download_labels(desk: ReadableDesk, suffix: str) -> Response:
         path = Path(folder) / f"{_file_name(desk)}-labels.{suffix}"
         export_labels(_labels(desk), path)
         return _attachment(path.read_bytes(), path.name, _MEDIA_TYPES[suffix])
-
-
-@router.post("/import")
-def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()]) -> SetState:
-    """Add the labels of a file as one edit, and classes that the set lacks. Classes are matched by name."""
-    name = re.sub(r"[^\w.-]", "-", file.filename or "")[-80:].lstrip(".")
-    if Path(name).suffix.lower() not in SUFFIXES:
-        raise ProblemError(422, f"labels are read from {', '.join(SUFFIXES)}; found {name!r}")
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        path.write_bytes(file.file.read())
-        try:
-            import_labels(desk.database, desk.labels.id, desk.caller.name, path, desk.space.features.scene)
-        except HsifeatError as error:
-            # Where the service keeps the file is nobody's business.
-            raise ProblemError(422, str(error).replace(f"{folder}/", "")) from error
-    return set_state(desk, changed=True)
 
 
 def _labels(desk: Desk) -> Labels:

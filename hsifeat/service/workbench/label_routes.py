@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Form, Path, Request
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from classifiers.labelling.edit_log import LabelEdit
+from classifiers.labelling.label_files import SUFFIXES, import_labels
 from classifiers.labelling.label_set import LabelClass
 from classifiers.labelling.label_shapes import BRUSH_PX, brush_pixels, polygon_pixels
 from hsifeat.errors import HsifeatError
@@ -91,7 +96,7 @@ def add_class(request: Request, desk: EditableDesk, name: Annotated[str, Form(ma
 def change_class(
     request: Request,
     desk: EditableDesk,
-    number: Annotated[int, Path(ge=1, lt=2**16)],
+    number: Annotated[int, PathParameter(ge=1, lt=2**16)],
     name: Annotated[str, Form(max_length=200)],
     colour: Annotated[str, Form(max_length=20)],
     shortcut: Annotated[str, Form(max_length=5)] = "",
@@ -123,6 +128,23 @@ def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, For
     return _class_list(request, desk)
 
 
+@router.post("/import")
+def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()]) -> SetState:
+    """Add the labels of a file as one edit, and classes that the set lacks. Classes are matched by name."""
+    name = re.sub(r"[^\w.-]", "-", file.filename or "")[-80:].lstrip(".")
+    if Path(name).suffix.lower() not in SUFFIXES:
+        raise ProblemError(422, f"labels are read from {', '.join(SUFFIXES)}; found {name!r}")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(file.file.read())
+        try:
+            import_labels(desk.database, desk.labels.id, desk.caller.name, path, desk.space.features.scene)
+        except HsifeatError as error:
+            # Where the service keeps the file is nobody's business.
+            raise ProblemError(422, str(error).replace(f"{folder}/", "")) from error
+    return set_state(desk, changed=True)
+
+
 def _pixels(desk: Desk, wanted: EditRequest) -> NDArray[np.int64]:
     shape = desk.space.shape
     if wanted.kind == "polygon":
@@ -146,7 +168,7 @@ def _class_list(request: Request, desk: Desk) -> HTMLResponse:
     return render(request, "workbench/classes.html.j2", **class_content(desk), counts=state.counts)
 
 
-def class_content(desk: Desk) -> dict[str, object]:
+def class_content(desk: Desk) -> dict[str, Any]:
     """Return what the template of the class list needs, apart from the counts."""
     try:
         maps = list(desk.space.features.scene.labels)

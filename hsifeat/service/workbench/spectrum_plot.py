@@ -122,7 +122,8 @@ def plot_spectra(
 def _runs(x: NDArray[np.float64]) -> list[slice]:
     """Return the runs of bands without a gap."""
     steps = np.diff(x)
-    breaks = np.flatnonzero(steps > _GAP_STEPS * max(float(np.median(steps)), 1e-9)) + 1 if len(steps) else []
+    typical = max(float(np.median(steps)), 1e-9) if len(steps) else 1.0
+    breaks = np.flatnonzero(steps > _GAP_STEPS * typical) + 1
     ends = [0, *map(int, breaks), len(x)]
     return [slice(start, stop) for start, stop in pairwise(ends)]
 

@@ -220,7 +220,7 @@ class Workbench:
                 503, f"{features.name} is unfinished: wait until its extraction ends", {"Retry-After": "10"}
             )
         parts = [features, *self._companions(store, features)]
-        name = tuple(part.key for part in parts)
+        name = tuple(sorted(part.key for part in parts))
         with self._lock:
             found = self._workspaces.get(name)
             if found is None or found.preparation.error:

@@ -1,6 +1,8 @@
 """The workbench over HTTP: labels, maps, scores, files, rights, and two people on one scene."""
 
+import base64
 import io
+import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from tempfile import gettempdir
@@ -137,6 +139,21 @@ def test_the_truth_scores_pixels_without_labels(author, base):
     np.testing.assert_array_equal(np.frombuffer(truth, "<u2").reshape(TRUTH.shape), TRUTH)
 
 
+def test_the_report_has_the_map_and_needs_no_network(author, base):
+    text = author.get(f"{base}/report.html").text
+    assert "held-out pixels" in text
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", text)
+    image = np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(re.search(r'src="data:image/png;base64,([^"]*)"', text)[1])))
+    )
+    classes = read_raster(author, base).classes
+    from hsifeat.scenes.colours import default_colours
+
+    for number, colour in default_colours([1, 2, 3, 4]).items():
+        rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+        np.testing.assert_array_equal((image[..., :3] == rgb).all(axis=2), classes == number)
+
+
 def test_suggestions_lie_apart_and_away_from_labels(author, base):
     places = author.get(f"{base}/suggestions").json()
     assert len(places) == 5
@@ -147,8 +164,6 @@ def test_suggestions_lie_apart_and_away_from_labels(author, base):
 
 
 def test_the_spectrum_is_that_of_the_pixel(author, service, base):
-    import re
-
     text = author.get(f"{base}/spectrum", params={"row": 10, "col": 20}).text
     path = re.search(r'<path class="pixel" d="M([^"]*)"', text)[1]
     y = np.array([float(point.split()[1]) for point in path.split("L")])
