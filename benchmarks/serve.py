@@ -151,7 +151,10 @@ def running_service(folder: Path) -> Iterator[tuple[int, str, psutil.Process]]:
         (folder / "serve.log").open("w") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
     ):
-        port = int(next(iter(process.stdout or [])).strip().rstrip("/").rpartition(":")[2])
+        line = next(iter(process.stdout or []), "")
+        if "serving at" not in line:
+            raise HttpError((folder / "serve.log").read_text())
+        port = int(line.strip().rstrip("/").rpartition(":")[2])
         try:
             yield port, token, psutil.Process(process.pid)
         finally:

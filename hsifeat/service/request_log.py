@@ -10,7 +10,7 @@ from uuid import uuid4
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hsifeat.service.metrics import Metrics
+from hsifeat.service.request_metrics import Metrics
 
 _log = logging.getLogger("hsifeat.service.requests")
 _SIGNATURE = re.compile(r"/signed/[^/]*")

@@ -12,7 +12,7 @@ from fastapi import Request
 from hsifeat.service.addresses import AddressSigner, read_secret
 from hsifeat.service.audit import AuditLog
 from hsifeat.service.config import ServiceConfig
-from hsifeat.service.metrics import Metrics
+from hsifeat.service.request_metrics import Metrics
 from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.store_models import Summaries
 from hsifeat.service.tokens import SingleToken, TokenFile

@@ -29,8 +29,8 @@ def test_tokens_are_added_listed_and_revoked(cli, tmp_path):
 def test_a_service_runs_until_it_is_interrupted(store_path):
     command = ForkedCommand("serve", "--cache", store_path.parent, "--port", 0)
     output = command._output / "stdout"
-    while "serving at" not in output.read_text():
-        assert command.poll() is None, (command._output / "stderr").read_text()
+    while not output.is_file() or "serving at" not in output.read_text():
+        assert command.poll() is None, command.wait().stderr
         time.sleep(0.05)
     address = output.read_text().split()[-1]
     with httpx.Client(follow_redirects=True, timeout=30) as http:
