@@ -4,6 +4,7 @@
 
 Of the rounds of each command, `forced` are killed just before one of its renames or deletions, spread over all of them. After each
 kill the command runs again. A fault is a lost or half result, a leftover, or a second run that fails; it makes the exit status 1.
+The counts are written after each round, and another run of this program continues them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from hsifeat.files import write_file
 from tests.helpers.fuzz_subjects import cache_at, make_store
 from tests.helpers.kill_cases import count_steps, make_cases, run_round
 
@@ -32,36 +34,34 @@ def main() -> int:
     parser.add_argument("--commands", default="repair,gc,rm,fit,predict,export,bench,pretrain")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/kills.json"))
     options = parser.parse_args()
-    rng, counts, faults = np.random.default_rng(0), {}, []
+    kept = json.loads(options.out.read_text()) if options.out.exists() else {"counts": {}, "faults": []}
     with TemporaryDirectory() as name, cache_at(Path(name) / "own"):
         place = Path(name)
         cases = make_cases(make_store(place), place / "tiny", place)
         for command in options.commands.split(","):
-            case = cases[command]
-            steps, seconds = count_steps(case, place)
-            killed = forced = rounds = 0
-            for number in np.resize(rng.permutation(steps), options.forced):
-                ended, found = run_round(case, place, step=int(number))
-                forced, rounds, faults = (
-                    forced + ended,
-                    rounds + 1,
-                    faults + [f"{command} at step {number}: {f}" for f in found],
-                )
-            # A round in which the command ended before its kill does not count, and later kills come earlier.
-            while killed < options.rounds - options.forced and rounds < 3 * options.rounds:
+            count = kept["counts"].setdefault(command, {"steps": 0, "killed": 0, "between_renames": 0})
+            if count["killed"] >= options.rounds:
+                continue
+            case, rng = cases[command], np.random.default_rng([count["killed"], *command.encode()])
+            count["steps"], seconds = count_steps(case, place)
+            steps = np.resize(np.random.default_rng(0).permutation(count["steps"]), options.forced)
+            tries, at = 3 * options.rounds, count["between_renames"]
+            while count["killed"] < options.rounds and tries:
+                tries -= 1
+                step = int(steps[at]) if at < options.forced else None
+                at += 1
                 moment_s = float(rng.uniform(0, seconds))
-                ended, found = run_round(case, place, after_s=moment_s)
-                seconds *= 1 if ended else 0.9
-                killed, rounds, faults = (
-                    killed + ended,
-                    rounds + 1,
-                    faults + [f"{command} after {moment_s:.2f} s: {f}" for f in found],
-                )
-            counts[command] = {"steps": steps, "killed": killed + forced, "between_renames": forced}
-            sys.stdout.write(f"{command}: {counts[command]}, faults so far: {len(faults)}\n")
+                killed, found = run_round(case, place, step=step, after_s=moment_s)
+                # A round in which the command ended before its kill does not count, and later kills come earlier.
+                seconds *= 1 if killed else 0.9
+                count["killed"] += killed
+                count["between_renames"] += killed and step is not None
+                when = f"at step {step}" if step is not None else f"after {moment_s:.2f} s"
+                kept["faults"] += [f"{command} {when}: {fault}" for fault in found]
+                write_file(options.out, json.dumps(kept, indent=1) + "\n")
+            sys.stdout.write(f"{command}: {count}, faults so far: {len(kept['faults'])}\n")
             sys.stdout.flush()
-            options.out.write_text(json.dumps({"counts": counts, "faults": faults}, indent=1) + "\n")
-    return bool(faults)
+    return bool(kept["faults"])
 
 
 if __name__ == "__main__":
