@@ -266,7 +266,7 @@ def simulate(
         "workers": workers,
         "unit_seconds": unit_s,
         "units_per_second": round(done / finished, 1),
-        "scheduler_load": round(done * scheduler_s / finished, 3),
+        "scheduler_load": round(done * scheduler_s / max(finished, busy_until), 3),
         "worker_idle_share": round(idle / (finished * workers), 4),
         "store_requests_per_second": round(requests * done / finished, 1),
     }

@@ -107,6 +107,20 @@ def test_the_table_of_the_readme_is_the_study_of_few_labels():
     assert f"classifies {first} % of" in readme and f"reach {second} % with" in readme
 
 
+def test_the_capacity_of_clusters_is_that_of_the_benchmark():
+    measured = json.loads((ROOT / "benchmarks" / "results" / "scale.json").read_text())
+    page = (ROOT / "docs" / "user" / "cluster.md").read_text(encoding="utf-8")
+    for row in measured["capacity"]["measured"]:
+        seconds, size = row["core_seconds_per_megapixel"], row["plane_mb_per_megapixel"]
+        hours = f"{seconds / 36:.1f} | {seconds / 360:.2f}"
+        assert f"| `{row['backbone']}` | {row['planes']} | {seconds:.1f} | {size:.1f} | {hours} | {size:.0f} |" in page
+    for row in measured["simulation"]["measured"]:
+        load = f"{100 * row['scheduler_load']:.0f} % | {100 * row['worker_idle_share']:.0f} %"
+        rates = row["units_per_second"], row["store_requests_per_second"]
+        assert f"| {row['unit_seconds']:.0f} | {rates[0]:.1f} | {load} | {rates[1]:.0f} |" in page
+    assert f"takes {measured['tiny']['measured']['cpu_ms_per_task']:.1f} ms of processor time" in page
+
+
 def test_the_gains_in_the_readme_are_those_of_the_study_of_natural32():
     study = json.loads((ROOT / "benchmarks" / "results" / "natural32.json").read_text())["differences"]["indian-pines"]
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())

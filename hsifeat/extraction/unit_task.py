@@ -97,7 +97,17 @@ class StoreBuilder:
 
     @classmethod
     def from_job(cls, job: Job, backbone: BackboneBuilder, token: str) -> StoreBuilder:
-        """Return the builder for the workers of an extraction."""
+        """Return the builder for the workers of an extraction.
+
+        Parameters
+        ----------
+        job : Job
+            The extraction, whose store exists.
+        backbone : BackboneBuilder
+            Opens the backbone.
+        token : str
+            Token that allows writing.
+        """
         timesteps = tuple(dict.fromkeys(plane.id.t for plane in job.planes))
         layers = tuple(dict.fromkeys(plane.id.layer for plane in job.planes))
         return cls(job.location.identity, backbone, timesteps, layers, job.recipe.key, token)

@@ -18,7 +18,7 @@ class InlineExecutor:
         *,
         failed: Callable[[Task, HsifeatError], None] | None = None,
     ) -> Iterator[tuple[Task, Result]]:
-        """Run a function on tasks, and yield each task with its result, in the order of the tasks."""
+        """Run a function on tasks, and yield each task with its result, in the order of the tasks; see `Executor`."""
         for task in tasks:
             try:
                 result = function(task)
