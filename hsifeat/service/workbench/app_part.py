@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.service.workbench import file_routes, label_routes, map_routes, report_routes, scene_routes, workbench_page
@@ -31,7 +31,7 @@ async def workbench_lifespan(app: FastAPI) -> AsyncIterator[None]:
     """
     service = app.state.service
     path = Path(service.config.state) / "labels.sqlite" if service.config.state else None
-    database = await anyio.to_thread.run_sync(LabelDatabase, path)
+    database = await run_in_threadpool(LabelDatabase, path)
     app.state.workbench = Workbench(service.stores, database)
     try:
         yield

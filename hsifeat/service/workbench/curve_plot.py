@@ -10,7 +10,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 8, 22
 
 
 @dataclass(frozen=True)
-class CurvePoint:
+class ScorePoint:
     """A score at a number of labels.
 
     Attributes
@@ -42,7 +42,7 @@ class CurvePlot:
     height: int = HEIGHT
 
 
-def plot_curve(points: Sequence[CurvePoint]) -> CurvePlot | None:
+def plot_curve(points: Sequence[ScorePoint]) -> CurvePlot | None:
     """Return the curve of accuracy against the number of labels; None with fewer than two scores.
 
     Of several scores at one number of labels, the latest counts.

@@ -17,7 +17,7 @@ from classifiers.labelling.score import DEFAULT_FOLDS, score_labels
 from hsifeat.errors import HsifeatError
 from hsifeat.service.pages.rendering import render
 from hsifeat.service.workbench.access import Desk, ReadableDesk, ShownView, View
-from hsifeat.service.workbench.curve_plot import CurvePoint, plot_curve
+from hsifeat.service.workbench.curve_plot import ScorePoint, plot_curve
 from hsifeat.service.workbench.rasters import coarse_labels, raster_response
 from hsifeat.service.workbench.tickets import ReplaceableRoute
 from hsifeat.service.workbench.workspace import MapOptions, workbench_of
@@ -137,7 +137,7 @@ def curve(
         for labels, result in learning_curve(mapper, desk.database, desk.labels.id, folds, check=check):
             check()
             if result.scores is not None and result.interval is not None:
-                points.append(CurvePoint(labels, result.scores.oa, result.interval))
+                points.append(ScorePoint(labels, result.scores.oa, result.interval))
     return render(request, "workbench/curve.html.j2", curve=plot_curve(points))
 
 
