@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from classifiers.heads.registry import head_names as head_names
     from classifiers.heads.registry import make_head as make_head
     from classifiers.heads.svm import SVMClassifier as SVMClassifier
+    from classifiers.labelling.check_sample import draw_check_places as draw_check_places
+    from classifiers.labelling.check_sample import score_check as score_check
     from classifiers.labelling.edit_log import LabelEdit as LabelEdit
     from classifiers.labelling.label_files import export_labels as export_labels
     from classifiers.labelling.label_files import import_labels as import_labels
@@ -76,6 +78,7 @@ _MODULES = {
     "Suggester": "classifiers.labelling.suggest",
     "compare": "classifiers.comparison.compare",
     "describe_head": "classifiers.heads.registry",
+    "draw_check_places": "classifiers.labelling.check_sample",
     "export_labels": "classifiers.labelling.label_files",
     "fit_model": "classifiers.fit",
     "head_names": "classifiers.heads.registry",
@@ -92,6 +95,7 @@ _MODULES = {
     "predict_map": "classifiers.predict",
     "predict_probabilities": "classifiers.predict",
     "save_head": "classifiers.persistence",
+    "score_check": "classifiers.labelling.check_sample",
     "score_labels": "classifiers.labelling.score",
     "score_predictions": "classifiers.metrics",
     "smoothing_names": "classifiers.smoothing.rules",
@@ -121,6 +125,7 @@ __all__ = [
     "Suggester",
     "compare",
     "describe_head",
+    "draw_check_places",
     "export_labels",
     "fit_model",
     "head_names",
@@ -137,6 +142,7 @@ __all__ = [
     "predict_map",
     "predict_probabilities",
     "save_head",
+    "score_check",
     "score_labels",
     "score_predictions",
     "smoothing_names",

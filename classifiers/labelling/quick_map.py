@@ -117,7 +117,7 @@ class QuickMapper:
         Raises
         ------
         HeadError
-            If fewer than two classes are labelled. If the head needs more labels.
+            If fewer than two classes are labelled, or no class has two labelled pixels.
         """
         pixels = np.flatnonzero(classes)
         rows = self.columns.row_of_pixel[pixels]
@@ -135,8 +135,13 @@ class QuickMapper:
     def fit_rows(self, rows: NDArray[np.integer], labels: NDArray[np.integer]) -> SklearnHead:
         """Fit the head on some rows (n,) of `columns` and their labels (n,); see `fit`."""
         name, params = self._head_options
-        if len(set(labels.tolist())) < 2:
+        classes = len(set(labels.tolist()))
+        if classes < 2:
             raise HeadError("a map needs labels of two classes at least: label a pixel of another class")
+        if len(labels) <= classes:
+            raise HeadError(
+                f"a map needs more labels than classes; found one pixel for each of {classes}: label a second one of any class"
+            )
         head = make_head(name, self.columns.layout, **params)
         assert isinstance(head, SklearnHead)  # noqa: S101  # one of quick_heads
         return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)

@@ -23,12 +23,12 @@ DEFAULT_FOLDS = "regions"
 
 @dataclass(frozen=True, eq=False)
 class LabelScore:
-    """Accuracy on labels that were held out in turn.
+    """Accuracy on labels that took no part in training.
 
     Attributes
     ----------
-    folds : LabelFolds
-        How labels were held out.
+    folds : LabelFolds or None
+        How labels were held out in turn; None for random places that only check the map, see `check_sample`.
     scores : Scores or None
         Accuracy over all held-out pixels and per class; None if there are too few.
     interval : tuple of float or None
@@ -39,7 +39,7 @@ class LabelScore:
         Classes that were never held out, because they have labels in one place only.
     """
 
-    folds: LabelFolds
+    folds: LabelFolds | None
     scores: Scores | None
     interval: tuple[float, float] | None
     pixels: int
@@ -48,18 +48,16 @@ class LabelScore:
 
     def describe(self, class_names: Mapping[int, str]) -> str:
         """Return a sentence on what was measured, which question it answers, and what it leaves out."""
-        names = ", ".join(class_names.get(number, f"class {number}") for number in self.left_out)
-        omitted = f" Not scored, for labels in one place only: {names}." if names else ""
         if self.scores is None or self.interval is None:
-            return (
-                f"Too few labels for a score: {self.regions} labelled places can be held out, and {MIN_REGIONS} are needed. Label each "
-                f"class in two places at least, far apart.{omitted}"
-            )
+            return self._missing_text() + self._omitted_text(class_names)
         low, high = self.interval
-        measured = (
-            f"{self.scores.oa:.0%} of {self.pixels} held-out pixels in {self.regions} places are mapped to their class "
-            f"({LEVEL:.0%} interval {low:.0%} to {high:.0%})"
-        )
+        interval = f"({LEVEL:.0%} interval {low:.0%} to {high:.0%})"
+        if self.folds is None:
+            return (
+                f"{self.scores.oa:.0%} of {self.pixels} check places are mapped to their class {interval}. This estimates the accuracy "
+                "of the map, if the places are random and all of them were labelled."
+            )
+        measured = f"{self.scores.oa:.0%} of {self.pixels} held-out pixels in {self.regions} places are mapped to their class {interval}"
         if self.folds.question == FILL_IN:
             meaning = "how well the map fills in the ground between labels, for places like those that are labelled"
         else:
@@ -67,9 +65,23 @@ class LabelScore:
                 f"how well the map carries over to ground at least {self.folds.buffer_px} pixels away from all labels"
             )
         return (
-            f"{measured}. It answers {meaning}; labels that follow suggestions lie in difficult places, so most of the map may be "
-            f"better.{omitted}"
+            f"{measured}. It answers {meaning}. It is far too low for suggested labels, each of which stands for ground that no other label "
+            f"is like: check random places for the accuracy of the map.{self._omitted_text(class_names)}"
         )
+
+    def _missing_text(self) -> str:
+        if self.folds is None:
+            return (
+                f"Too few checks for a score: {self.pixels} random places are labelled, and {MIN_REGIONS} are needed."
+            )
+        return (
+            f"Too few labels for a score: {self.regions} labelled places can be held out, and {MIN_REGIONS} are needed. Label each "
+            "class in two places at least, far apart."
+        )
+
+    def _omitted_text(self, class_names: Mapping[int, str]) -> str:
+        names = ", ".join(class_names.get(number, f"class {number}") for number in self.left_out)
+        return f" Not scored, for labels in one place only: {names}." if names else ""
 
 
 def score_labels(

@@ -135,7 +135,7 @@ def test_too_few_labels_say_what_to_do(columns, clicks):
         list(mapper.maps(np.where(clicks == 1, 1, 0), version=1))
     one_each = np.zeros_like(clicks)
     one_each.ravel()[:2] = 1, 2
-    with pytest.raises(HsifeatError, match="give a class two rows"):
+    with pytest.raises(HsifeatError, match="found one pixel for each of 2: label a second one"):
         list(mapper.maps(one_each, version=1))
     with pytest.raises(HsifeatError, match="found 'svm'"):
         QuickMapper(columns, "svm")

@@ -1,0 +1,95 @@
+"""Random places whose labels check a map and take no part in training."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.comparison.stats.bootstrap import MIN_REGIONS
+from classifiers.labelling.quick_map import QuickMapper
+from classifiers.labelling.scene_columns import SceneColumns
+from classifiers.labelling.score import LabelScore, wilson_interval
+from classifiers.metrics import score_predictions
+
+
+def draw_check_places(
+    columns: SceneColumns, count: int, *, seed: int = 0, among: NDArray[np.bool_] | None = None
+) -> NDArray[np.intp]:
+    """Draw pixels at random, each with the same probability.
+
+    The user labels them in a label set of their own, see `score_check`. A further draw with the same seed and a higher count
+    begins with the same pixels, so more can be added later.
+
+    Parameters
+    ----------
+    columns : SceneColumns
+        Columns of the scene.
+    count : int
+        Number of pixels. There are fewer if the scene has fewer.
+    seed : int
+        Seed of the draw.
+    among : (rows, cols) bool array, optional
+        Area to draw from. [default: all pixels with features]
+
+    Returns
+    -------
+    (count, 2) intp array
+        Row and column of each pixel.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> from classifiers.labelling.scene_columns import open_scene_columns
+    >>> draw_check_places(open_scene_columns(hsifeat.open_features("fields.zarr")), 2).shape
+    (2, 2)
+    """
+    pixels = np.flatnonzero(columns.mask if among is None else columns.mask & among)
+    drawn = np.random.default_rng(seed).permutation(pixels)[:count]
+    return np.stack(np.divmod(drawn, columns.shape[1]), axis=1).astype(np.intp)
+
+
+def score_check(mapper: QuickMapper, classes: NDArray[np.integer], checks: NDArray[np.integer]) -> LabelScore:
+    """Score the map of some labels at random places with labels of their own.
+
+    This estimates the accuracy of the map without bias (Olofsson et al., Remote Sens. Environ. 2014), which no score can that
+    is computed from the labels that made the map: people and suggestions choose their places.
+
+    Parameters
+    ----------
+    mapper : QuickMapper
+        Head and columns.
+    classes : (rows, cols) integer array
+        Labels that the map follows from; 0 is unlabelled. Labels at pixels with a check are left out.
+    checks : (rows, cols) integer array
+        Labels of random places, see `draw_check_places`; 0 at all other pixels. Classes have the same numbers as in `classes`.
+
+    Returns
+    -------
+    LabelScore
+        Without accuracy if there are fewer than ten checks. The interval is that of Wilson, with one trial per place.
+
+    Raises
+    ------
+    HeadError
+        If there are too few labels for a map, see `QuickMapper.fit`.
+
+    Examples
+    --------
+    >>> import hsifeat
+    >>> from classifiers.labelling.scene_columns import open_scene_columns
+    >>> features = hsifeat.open_features("fields.zarr")
+    >>> truth, columns = features.labels().classes, open_scene_columns(features)
+    >>> checks = np.zeros_like(truth)
+    >>> checks[tuple(draw_check_places(columns, 100).T)] = truth[tuple(draw_check_places(columns, 100).T)]
+    >>> labels = np.where(np.random.default_rng(0).random((75, 53)) < 0.02, truth, 0)
+    >>> score_check(QuickMapper(columns), labels, checks).interval is not None
+    True
+    """
+    checks = np.where(mapper.columns.mask, checks, 0)
+    pixels = np.flatnonzero(checks)
+    if len(pixels) < MIN_REGIONS:
+        return LabelScore(None, None, None, len(pixels), len(pixels))
+    head = mapper.fit(np.where(checks > 0, 0, classes))
+    p = mapper.probabilities(head, mapper.columns.row_of_pixel[pixels])
+    scores = score_predictions(checks.ravel()[pixels], head.classes_[p.argmax(axis=1)])
+    return LabelScore(None, scores, wilson_interval(scores.oa, len(pixels)), len(pixels), len(pixels))

@@ -1,0 +1,43 @@
+"""Checks at random places: uniform, independent of the labels, and scored like the finished map."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, chisquare
+
+from classifiers.labelling.check_sample import draw_check_places, score_check
+from classifiers.labelling.quick_map import QuickMapper
+
+
+def test_every_pixel_is_as_likely(columns):
+    draws = np.concatenate([draw_check_places(columns, 40, seed=seed) for seed in range(200)])
+    counts = np.histogram2d(*draws.T, bins=[np.linspace(0, 75, 6), np.linspace(0, 53, 2)])[0].ravel()
+    assert chisquare(counts).pvalue > 0.001
+    first = draw_check_places(columns, 10, seed=3)
+    np.testing.assert_array_equal(draw_check_places(columns, 25, seed=3)[:10], first)
+    area = np.zeros((75, 53), bool)
+    area[3, :4] = True
+    assert sorted(map(tuple, draw_check_places(columns, 9, among=area).tolist())) == [(3, col) for col in range(4)]
+
+
+def test_the_score_is_that_of_the_finished_map(columns, clicks, context):
+    truth = context.labels().classes
+    places = draw_check_places(columns, 60, among=truth > 0)
+    checks = np.zeros_like(truth)
+    checks[tuple(places.T)] = truth[tuple(places.T)]
+    both = np.where(np.arange(clicks.size).reshape(clicks.shape) == places[0] @ [53, 1], truth, clicks)
+    mapper = QuickMapper(columns)
+    score = score_check(mapper, both, checks)
+    found = mapper.predict(mapper.fit(np.where(checks > 0, 0, clicks))).classes
+    hits = int((found == truth)[tuple(places.T)].sum())
+    assert score.scores.oa == pytest.approx(hits / 60)
+    expected = binomtest(hits, 60).proportion_ci(method="wilson")
+    assert score.interval == pytest.approx((expected.low, expected.high))
+    assert "60 check places" in score.describe({})
+
+
+def test_a_few_checks_give_no_score(columns, clicks):
+    checks = np.zeros_like(clicks)
+    checks.ravel()[:9] = 1
+    score = score_check(QuickMapper(columns), clicks, checks)
+    assert score.scores is None
+    assert "9 random places are labelled, and 10 are needed" in score.describe({})
