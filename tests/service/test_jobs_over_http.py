@@ -170,6 +170,17 @@ def test_an_uploaded_scene_is_extracted(served, extracted, tmp_path):
         service.upload([tmp_path / "vrt.tif"])
 
 
+def test_the_command_line_uploads_a_scene_and_lists_the_stores(served, extracted, cli, monkeypatch):
+    monkeypatch.setenv("HSIFEAT_TOKEN", served.people["bob"])
+    options = ("--axes", "rows,cols,bands", "--backbone", "tiny", "--timesteps", "0,300", "--layers", "up_blocks.2")
+    scene = served.folder / "scenes/small.npy"
+    output = cli("extract", scene, "--service", served.url, *options, "--tile", 32, "--halo", 8)
+    # Equal values have the same store, wherever they come from.
+    assert output == f"store: {served.url}/stores/{extracted.key}.zarr\n"
+    stores = json.loads(cli("cache", "ls", "--service", served.url, "--json"))
+    assert extracted.key in {store["key"] for store in stores}
+
+
 @pytest.mark.parametrize("size", [None, 10**9])
 def test_a_part_that_is_too_large_or_repeated(served, ann, size):
     file = {"name": "a.dat", "size_bytes": 100, "sha256": "0" * 64}
