@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hsifeat.cache import catalogue
-from hsifeat.cache.sample_cache import delete_orphans, samples_folder
+from hsifeat.cache.sample_cache import delete_orphans
 from hsifeat.cache.usage import StoreUsage, list_usage, store_bytes
 from hsifeat.errors import StoreError
 from hsifeat.files import cache_folder, delete_leftovers
 from hsifeat.store.keys import is_store_file
 from hsifeat.store.location import Location, as_location
 from hsifeat.store.locks import delete_free_locks, exclusive_lock
+from hsifeat.store.read_cache import samples_folder
 
 
 def remove_store(location: Location) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 
 from hsifeat.cache import catalogue
 from hsifeat.cache.catalogue import DAMAGE_ERRORS, CatalogueEntry
-from hsifeat.cache.sample_cache import samples_folder
 from hsifeat.errors import HsifeatError
 from hsifeat.store.location import Location
 from hsifeat.store.locks import is_being_written
+from hsifeat.store.read_cache import samples_folder
 from hsifeat.store.recipe import flat
 from hsifeat.store.store import Store
 

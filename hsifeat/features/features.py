@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hsifeat.cache.sample_cache import cached_samples, samples_folder
+from hsifeat.cache.sample_cache import cached_samples
 from hsifeat.errors import StoreError
 from hsifeat.features import xarray_view
 from hsifeat.features.interpolation import ScenePlaneReader
@@ -21,6 +21,7 @@ from hsifeat.features.plane_reader import PlaneReader
 from hsifeat.features.selection import PlaneLike, select_planes
 from hsifeat.features.store_contents import StoreContents
 from hsifeat.store.layout import PixelListLayout, PlaneSpec
+from hsifeat.store.read_cache import samples_folder
 from hsifeat.types import Window
 
 if TYPE_CHECKING:

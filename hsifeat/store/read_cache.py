@@ -75,8 +75,10 @@ class ReadCache:
 
     def before_network(self, key: str, part: str = "") -> CachedRead | None:
         """Return a cached read that is used without asking the service; None if the service has to be asked."""
-        is_constant = key.startswith("planes/") and "/c/" in key
-        return self._load(key, part) if is_constant or self.is_offline else None
+        cached = self._load(key, part)
+        # A shard that is missing may be written later.
+        is_constant = cached is not None and cached.value is not None and key.startswith("planes/") and "/c/" in key
+        return cached if is_constant or self.is_offline else None
 
     def after_error(self, error: Exception, key: str, part: str = "") -> CachedRead:
         """Return a cached read in place of one that failed.

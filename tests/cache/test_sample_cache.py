@@ -8,7 +8,7 @@ import zarr
 
 import hsifeat
 from hsifeat.cache import catalogue
-from hsifeat.cache.sample_cache import samples_folder
+from hsifeat.store.read_cache import samples_folder
 from hsifeat.store.store import Store
 
 ROWS, COLS = np.arange(0, 75, 3), np.arange(0, 50, 2)

@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from hsifeat.cache import catalogue
-from hsifeat.cache.sample_cache import samples_folder
 from hsifeat.cache.usage import list_usage, store_bytes
 from hsifeat.errors import StoreError
 from hsifeat.files import cache_folder
 from hsifeat.store.location import as_location
+from hsifeat.store.read_cache import samples_folder
 from hsifeat.store.store import Store
 from tests.helpers.cached_stores import on_disk, unfinish
 from tests.helpers.store_users import process, write

@@ -51,6 +51,16 @@ def test_a_refused_token_is_an_error_although_the_cache_has_the_file(web_folder,
             RemoteLocation(url).get("zarr.json")
 
 
+def test_only_shards_that_exist_are_constant(tmp_path):
+    cache = ReadCache(tmp_path)
+    for key, value in (("planes/t0/a/c/0/0", b"shard"), ("planes/t0/a/c/0/1", None), ("progress/a", b"record")):
+        cache.keep(key, "", value)
+    assert cache.before_network("planes/t0/a/c/0/0").value == b"shard"
+    assert cache.before_network("planes/t0/a/c/0/1") is None and cache.before_network("progress/a") is None
+    assert cache.after_error(OSError(), "planes/t0/a/c/0/1").value is None
+    assert cache.before_network("progress/a").value == b"record"  # The service is gone.
+
+
 def test_only_addresses_that_end_with_a_key_are_cached():
     assert ReadCache.of_address("https://gpu.example.org/stores/" + "0a" * 32 + ".zarr") is not None
     for url in (

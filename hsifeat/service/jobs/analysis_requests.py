@@ -120,7 +120,8 @@ class BenchRequest(StoresRequest):
         """Write a report, and return its summary as lines of text."""
         from classifiers.comparison.compare import compare
         from classifiers.comparison.config import bench_command
-        from classifiers.comparison.report.write import JSON, write_report
+        from classifiers.comparison.report.report_record import JSON
+        from classifiers.comparison.report.write import write_report
         from classifiers.comparison.results.summary_text import overview, verdict_lines
 
         # The folder of an interrupted attempt has its finished runs, which are not repeated.

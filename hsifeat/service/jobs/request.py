@@ -95,7 +95,8 @@ class JobRequest(BaseConfig):
 
     def to_json(self) -> dict[str, Any]:
         """Return the options that the client set, as JSON values."""
-        return json_values(self, exclude_unset=True)
+        content: dict[str, Any] = json_values(self, exclude_unset=True)
+        return content
 
 
 def json_values(options: BaseConfig, **selection: Any) -> Any:

@@ -11,12 +11,12 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.cache.sample_cache import samples_folder
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.files import write_file
 from hsifeat.scenes.colours import false_colour
 from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.read_cache import samples_folder
 from hsifeat.types import windows
 
 _VERSION = 1
