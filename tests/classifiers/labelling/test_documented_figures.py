@@ -26,3 +26,25 @@ def test_the_page_has_the_means_and_gains_of_the_benchmark():
     mean = measured["mean"]
     equal = next(n for n, oa in zip(measured["labels"], mean["suggestion"], strict=True) if oa >= mean["random"][-1])
     assert f"reach with {equal} labels what random clicks reach with 80" in page
+
+
+def test_the_page_has_the_scores_the_study_and_the_times_of_the_benchmark():
+    results = json.loads((ROOT / "benchmarks" / "results" / "labelling.json").read_text())
+    page = (ROOT / "docs" / "user" / "labelling.md").read_text(encoding="utf-8")
+    for side, name in (("random", "random clicks"), ("suggestion", "suggestions")):
+        scores, curves = results["indian-pines"]["scores"][side], results["indian-pines"]["curves"][side]
+        pairs = [(score, curve[-1]) for score, curve in zip(scores, curves, strict=True)]
+        means = np.mean([(score["oa"], oa) for score, oa in pairs], axis=0)
+        inside = sum(score["interval"][0] <= oa <= score["interval"][1] for score, oa in pairs)
+        assert f"| {name} | {means[0]:.1f} % | {means[1]:.1f} % | {inside} of 10 runs |" in page
+    study = results["study"]
+    for side in study["houston"]["mean"]:
+        cells = [
+            f"{study[scene]['mean'][side][study[scene]['labels'].index(n)]:.1f}"
+            for scene in ("houston", "indian-pines")
+            for n in (40, 80)
+        ]
+        assert f" | {' | '.join(cells)} |\n" in page
+    for name in ("map_in_view", "map_in_full_resolution", "suggest_5", "score"):
+        times = [f"{results['times'][size]['cpu_seconds'][name]:.2f}" for size in ("145x145", "1000x1000")]
+        assert f" | {' | '.join(times)} |\n" in page
