@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ async def workbench_lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     With ``--state DIR``, labels are in that folder, else in the label database of the user.
     """
+    # Heads silence this warning, but not while two threads fit at once: filters belong to the whole process.
+    warnings.filterwarnings("ignore", "Only one sample available")
     service = app.state.service
     path = Path(service.config.state) / "labels.sqlite" if service.config.state else None
     database = await run_in_threadpool(LabelDatabase, path)
