@@ -29,9 +29,10 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "serve.json"
-READERS, PIXELS = 200, 500
+# A sample has 500 pixels of one field, a square of 64 pixels, from two planes.
+READERS, PIXELS, FIELD_PX, PLANES = 200, 500, 64, 2
 TRANSFER_CLIENTS = 16
-SIDE_PX, BANDS = 512, 64
+SIDE_PX, QUICK_SIDE_PX, BANDS = 512, 128, 32
 HOST = "127.0.0.1"
 
 
@@ -115,13 +116,13 @@ async def drive(
     return tally
 
 
-def make_store(folder: Path) -> Path:
+def make_store(folder: Path, side_px: int) -> Path:
     """Extract context features of a synthetic scene, which need no network."""
     import hsifeat
 
     rng = np.random.default_rng(0)
-    small = rng.random((SIDE_PX // 16, SIDE_PX // 16, BANDS), np.float32)
-    cube = np.kron(small, np.ones((16, 16, 1), np.float32)) + rng.random((SIDE_PX, SIDE_PX, BANDS), np.float32) / 5
+    small = rng.random((side_px // 16, side_px // 16, BANDS), np.float32)
+    cube = np.kron(small, np.ones((16, 16, 1), np.float32)) + rng.random((side_px, side_px, BANDS), np.float32) / 5
     np.save(folder / "scene.npy", cube)
     path = folder / "stores" / "scene.zarr"
     hsifeat.extract(folder / "scene.npy", backbone="context", out=path)
@@ -205,11 +206,12 @@ class PeakMemory(threading.Thread):
         return {"start_mb": round(self.first_mb), "peak_mb": round(self.peak_mb)}
 
 
-def sample_action(key: str, planes: list[str]) -> Callable[[Connection], Awaitable[int]]:
-    """Return an action that samples random pixels of some planes."""
+def sample_action(key: str, planes: list[str], side_px: int) -> Callable[[Connection], Awaitable[int]]:
+    """Return an action that samples pixels of a random field from some planes."""
 
     async def act(connection: Connection) -> int:
-        rows, cols = ([random.randrange(SIDE_PX) for _ in range(PIXELS)] for _ in range(2))  # noqa: S311
+        corner = [random.randrange(side_px - FIELD_PX) for _ in range(2)]  # noqa: S311
+        rows, cols = ([start + random.randrange(FIELD_PX) for _ in range(PIXELS)] for start in corner)  # noqa: S311
         body = json.dumps({"rows": rows, "cols": cols, "planes": planes}).encode()
         return await connection.send("POST", f"/stores/{key}/sample", body)
 
@@ -242,8 +244,8 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
     """Run all measurements and return the results."""
     from hsifeat.store.store import Store
 
-    seconds, turns = (3, 1) if quick else (60, 3)
-    path = make_store(folder)
+    seconds, turns, side_px, readers = (3, 1, QUICK_SIDE_PX, 8) if quick else (60, 3, SIDE_PX, READERS)
+    path = make_store(folder, side_px)
     store = Store.open(path)
     planes = [str(plane.id) for plane in store.planes]
     shards = [p.relative_to(path).as_posix() for p in sorted((path / "planes").glob("*/*/c/*/*/0"))]
@@ -252,18 +254,18 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
         "machine": {"cores": psutil.cpu_count(), "python": platform.python_version(), "load_at_start": psutil.getloadavg()[0]},
         "versions": {name: version(name) for name in ("hsifeat", "fastapi", "starlette", "uvicorn", "zarr")},
         "store": {
-            "planes": len(planes), "features": sum(plane.channels for plane in store.planes), "shards": len(shards),
+            "planes": len(planes), "sampled_features": sum(plane.channels for plane in store.planes[-PLANES:]), "shards": len(shards),
             "median_shard_mb": round(median(sizes) / 1e6, 3), "mb": round(sum(sizes) / 1e6, 1),
         },
     }  # fmt: skip
     with running_service(folder) as (port, token, process):
-        sample = sample_action(store.key, planes)
+        sample = sample_action(store.key, planes[-PLANES:], side_px)
         asyncio.run(drive(1, port, token, 2, sample))  # opens the store
         result["one_reader"] = latency(asyncio.run(drive(1, port, token, min(seconds, 15), sample)))
         memory = PeakMemory(process)
         memory.start()
-        tally = asyncio.run(drive(READERS, port, token, seconds, sample))
-        result["many_readers"] = {"readers": READERS, "seconds": seconds, **latency(tally), **memory.stop()}
+        tally = asyncio.run(drive(readers, port, token, seconds, sample))
+        result["many_readers"] = {"readers": readers, "seconds": seconds, **latency(tally), **memory.stop()}
         transfers: dict[str, list[float]] = {"service": [], "nginx": []}
         installed = shutil.which("nginx") is not None
         for _ in range(turns):
