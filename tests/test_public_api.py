@@ -29,7 +29,8 @@ def public_callables(node, prefix="", in_class=False):
             decorators = {ast.unparse(decorator) for decorator in child.decorator_list}
             arguments = [*child.args.posonlyargs, *child.args.args, *child.args.kwonlyargs]
             arguments += [a for a in (child.args.vararg, child.args.kwarg) if a]
-            if "overload" not in decorators:
+            # The parameters of routes are described by their annotations, in the OpenAPI description.
+            if not any(decorator.startswith(("overload", "router.")) for decorator in decorators):
                 bound = in_class and "staticmethod" not in decorators
                 yield prefix + child.name, child, arguments[bound:]
 

@@ -159,7 +159,17 @@ class Connection:
         return self._submit("/extractions", request)
 
     def fit(self, stores: Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
-        """Request a model, which `RemoteJob.download` fetches; `options` are those of `hsifeat.fit_model`."""
+        """Request a model, which `RemoteJob.download` fetches.
+
+        Parameters
+        ----------
+        stores : sequence of str
+            Keys of stores of one scene.
+        priority : {"low", "normal", "high"}
+            Priority of the job.
+        **options
+            Options of the fit, as `hsifeat.fit_model` takes them.
+        """
         return self._submit("/fits", {"stores": list(stores), "options": options, "priority": priority})
 
     def predict(
@@ -184,7 +194,17 @@ class Connection:
         )
 
     def bench(self, stores: Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
-        """Request a report, which `RemoteJob.download` fetches; `options` are those of `classifiers.compare`."""
+        """Request a report, which `RemoteJob.download` fetches.
+
+        Parameters
+        ----------
+        stores : sequence of str
+            Keys of stores of one scene.
+        priority : {"low", "normal", "high"}
+            Priority of the job.
+        **options
+            Options of the benchmark, as `classifiers.compare` takes them.
+        """
         return self._submit("/benches", {"stores": list(stores), "options": options, "priority": priority})
 
     def job(self, job_id: str) -> RemoteJob:

@@ -67,7 +67,20 @@ class Transport:
         weakref.finalize(self, self._client.close)
 
     def json(self, method: str, path: str, **options: Any) -> Any:
-        """Send a request, and return the JSON of the response; options are those of `httpx.Client.request`."""
+        """Send a request, and return the JSON of the response.
+
+        Parameters
+        ----------
+        method, path : str
+            Method, and path below the address of the service.
+        **options
+            Options of `httpx.Client.request`.
+
+        Raises
+        ------
+        ServiceError
+            The service can't be reached, or refuses the request.
+        """
         with self._errors():
             response = self._client.request(method, path, **options)
         self._check(response)

@@ -19,6 +19,15 @@ _CONFLICT = 409
 def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) -> str:
     """Upload files, and return the identifier of the complete upload.
 
+    Parameters
+    ----------
+    transport : Transport
+        Requests to the service.
+    paths : sequence of Path
+        Local files.
+    listen : callable
+        Receives the progress.
+
     Raises
     ------
     SceneError

@@ -83,6 +83,15 @@ class ReadCache:
     def after_error(self, error: Exception, key: str, part: str = "") -> CachedRead:
         """Return a cached read in place of one that failed.
 
+        Parameters
+        ----------
+        error : Exception
+            Error of the read.
+        key : str
+            Key of the file.
+        part : str
+            Text for the range of bytes; empty for the whole file.
+
         Raises
         ------
         Exception
@@ -97,7 +106,17 @@ class ReadCache:
         return cached
 
     def keep(self, key: str, part: str, value: bytes | None) -> None:
-        """Add what was read from a file, unless it is large or the disk is full; None for a file that does not exist."""
+        """Add what was read from a file, unless it is large or the disk is full.
+
+        Parameters
+        ----------
+        key : str
+            Key of the file.
+        part : str
+            Text for the range of bytes; empty for the whole file.
+        value : bytes or None
+            Bytes that were read, or None if the file does not exist.
+        """
         if value is None or len(value) <= _MAX_BYTES:
             content = b"-" if value is None else b"+" + value
             with suppress(OSError, StoreError), atomic_write(self._file(key, part)) as file:

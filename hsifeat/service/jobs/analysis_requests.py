@@ -48,7 +48,7 @@ class FitRequest(StoresRequest):
     options: Annotated[FitConfig, Field(description="Options of the fit.", default_factory=FitConfig)]
 
     def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
-        """Fit a model, and return its scores as lines of text."""
+        """Fit a model, and return its scores as lines of text; see `JobRequest.execute`."""
         from classifiers.fit import fit_model
         from hsifeat.features.stack import open_stack
 
@@ -79,7 +79,7 @@ class PredictRequest(StoresRequest):
     smooth: Annotated[str | None, option("Smoothing rule of the map, or none.", default="the rule of the model")] = None
 
     def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
-        """Write a GeoTIFF of the map, and return the remarks on it."""
+        """Write a GeoTIFF of the map, and return the remarks on it; see `JobRequest.execute`."""
         from classifiers.model import load_model
         from classifiers.predict import write_scene_map
         from hsifeat.features.stack import open_stack
@@ -117,7 +117,7 @@ class BenchRequest(StoresRequest):
     ] = None
 
     def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
-        """Write a report, and return its summary as lines of text."""
+        """Write a report, and return its summary as lines of text; see `JobRequest.execute`."""
         from classifiers.comparison.compare import compare
         from classifiers.comparison.config import bench_command
         from classifiers.comparison.report.report_record import JSON

@@ -115,7 +115,17 @@ class JobDatabase:
         return next(iter(self.jobs("id = ?", (job_id,))), None)
 
     def events(self, job_id: str, after: int, count: int = 500) -> list[JobEvent]:
-        """Return the first events of a job whose identifiers are greater than `after`."""
+        """Return events of a job in their order.
+
+        Parameters
+        ----------
+        job_id : str
+            Identifier of the job.
+        after : int
+            Only events whose identifiers are greater.
+        count : int
+            Maximum number of events.
+        """
         with self._connect() as connection:
             rows = connection.execute(
                 "SELECT id, name, data FROM events WHERE job = ? AND id > ? ORDER BY id LIMIT ?", (job_id, after, count)
@@ -151,7 +161,19 @@ def select_jobs(connection: sqlite3.Connection, where: str, values: tuple[Any, .
 
 
 def add_event(connection: sqlite3.Connection, job_id: str, name: str, data: dict[str, Any]) -> None:
-    """Add an event to the log of a job, and delete the oldest events of a long log."""
+    """Add an event to the log of a job, and delete the oldest events of a long log.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Connection in a transaction.
+    job_id : str
+        Identifier of the job.
+    name : str
+        Name of the event; see `JobEvent`.
+    data : dict
+        Content of the event as JSON values.
+    """
     connection.execute("INSERT INTO events (job, name, data) VALUES (?, ?, ?)", (job_id, name, json.dumps(data)))
     connection.execute(
         "DELETE FROM events WHERE job = ? AND id <= (SELECT id FROM events WHERE job = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",

@@ -50,7 +50,7 @@ class ExtractRequest(JobRequest):
         ]
 
     def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:  # noqa: ARG002  # no result folder
-        """Extract the features, and return the key and the name of the store."""
+        """Extract the features, and return the key and the name of the store; see `JobRequest.execute`."""
         from hsifeat.extraction.prepare import prepare
         from hsifeat.extraction.run import run
         from hsifeat.runtime.dask_executor import dask_executor

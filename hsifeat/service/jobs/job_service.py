@@ -74,6 +74,15 @@ class JobService:
     def upload(self, upload_id: str, owner: str, *, admin: bool) -> Upload:
         """Return an upload of a person.
 
+        Parameters
+        ----------
+        upload_id : str
+            Identifier of the upload.
+        owner : str
+            Name of the person.
+        admin : bool
+            Whether the person may use the uploads of other people.
+
         Raises
         ------
         UnknownUploadError

@@ -46,7 +46,19 @@ class Lane:
         return None
 
     def end(self, job: Job, state: JobState, *, reason: str = "", result: dict[str, Any] | None = None) -> None:
-        """Record the end of a running job; do nothing if it has ended already."""
+        """Record the end of a running job; do nothing if it has ended already.
+
+        Parameters
+        ----------
+        job : Job
+            The job.
+        state : JobState
+            Final state.
+        reason : str
+            Why the job failed or was cancelled.
+        result : dict, optional
+            Description of the result as JSON values.
+        """
         with self._database.transaction() as connection:
             if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
                 set_state(connection, job.id, state, reason=reason, result=result)
@@ -84,7 +96,17 @@ class Lane:
                     )
 
     def record(self, job: Job, event: Event, progress: JobProgress | None) -> None:
-        """Add an event of the work to the log of a job, and update its progress."""
+        """Add an event of the work to the log of a job, and update its progress.
+
+        Parameters
+        ----------
+        job : Job
+            The running job.
+        event : Event
+            The event.
+        progress : JobProgress or None
+            New progress; None if the event changes none.
+        """
         with self._database.transaction() as connection:
             add_event(connection, job.id, type(event).__name__.lower(), asdict(event))
             if progress is not None:

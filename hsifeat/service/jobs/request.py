@@ -76,7 +76,22 @@ class JobRequest(BaseConfig):
 
     @abstractmethod
     def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
-        """Do the work, and return a description of the result as JSON values."""
+        """Do the work, and return a description of the result as JSON values.
+
+        Parameters
+        ----------
+        context : JobContext
+            Folders, database, uploads and stores.
+        job : Job
+            The running job, whose identifier names its folder of results.
+        listen : callable
+            Callback for progress events.
+
+        Raises
+        ------
+        HsifeatError
+            The work can't be done.
+        """
 
     def key(self, context: JobContext) -> str:
         """Return the key of the request: requests with equal keys have equal results.

@@ -84,7 +84,7 @@ class Upload:
 
     @classmethod
     def find(cls, path: Path, max_unpacked_bytes: int, lifetime_s: float) -> Upload | None:
-        """Return the upload in a folder, or None if the folder has none."""
+        """Return the upload in a folder, or None if the folder has none; for the arguments, see `Upload`."""
         try:
             manifest = UploadManifest.model_validate_json((path / _MANIFEST).read_bytes())
         except (OSError, ValidationError):
