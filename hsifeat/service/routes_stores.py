@@ -12,7 +12,7 @@ from hsifeat.service.problems import problem_responses
 from hsifeat.service.rights import Reader
 from hsifeat.service.routes_files import Key
 from hsifeat.service.service import service_of
-from hsifeat.service.store_models import State, StoreDetails, StorePage, StoreSummary, details_of
+from hsifeat.service.store_models import State, StoreDetails, StoreEntry, StorePage, details_of
 
 router = APIRouter(tags=["stores"])
 _log = logging.getLogger("hsifeat.service")
@@ -34,7 +34,7 @@ def list_stores(
 ) -> StorePage:
     """List the stores that can be read, sorted by key."""
     service = service_of(request)
-    summaries: list[StoreSummary] = []
+    summaries: list[StoreEntry] = []
     for store in service.stores.stores():
         try:
             summaries.append(service.summaries.of(store))
@@ -55,6 +55,6 @@ def show_store(request: Request, _caller: Reader, key: Key) -> StoreDetails:
     return details_of(store, index.features(store))
 
 
-def _matches(summary: StoreSummary, words: list[str]) -> bool:
+def _matches(summary: StoreEntry, words: list[str]) -> bool:
     text = f"{summary.name} {summary.scene} {summary.backbone} {summary.key}".lower()
     return all(word in text for word in words)

@@ -49,7 +49,7 @@ class LabelMapInfo(BaseModel):
     classes: list[ClassInfo]
 
 
-class StoreSummary(BaseModel):
+class StoreEntry(BaseModel):
     """A store in the list of stores."""
 
     key: str
@@ -67,12 +67,12 @@ class StoreSummary(BaseModel):
 class StorePage(BaseModel):
     """A page of the list of stores."""
 
-    stores: list[StoreSummary]
+    stores: list[StoreEntry]
     total: Annotated[int, Field(description="Number of stores on all pages.")]
     next: Annotated[str | None, Field(description="Value of `after` for the next page; null on the last page.")]
 
 
-class StoreDetails(StoreSummary):
+class StoreDetails(StoreEntry):
     """A store with its planes, label maps, recipe and addresses."""
 
     schema_version: int
@@ -91,16 +91,16 @@ class Summaries:
     """Entries of the list of stores. Those of complete stores are kept until the stores change."""
 
     def __init__(self) -> None:
-        self._kept: dict[ServedStore, tuple[Version, StoreSummary]] = {}
+        self._kept: dict[ServedStore, tuple[Version, StoreEntry]] = {}
 
-    def of(self, store: ServedStore) -> StoreSummary:
+    def of(self, store: ServedStore) -> StoreEntry:
         """Return the entry of a store."""
         version = version_of(store.location)
         kept = self._kept.get(store)
         if kept is not None and kept[0] == version:
             return kept[1]
         # Unlike open_features, this does not count as a use of the store.
-        summary = StoreSummary(**_summary(store, Features(Store.open(store.location))))
+        summary = StoreEntry(**_summary(store, Features(Store.open(store.location))))
         if version and not summary.unfinished:
             self._kept[store] = version, summary
         return summary

@@ -18,7 +18,7 @@ from hsifeat.service.problems import ProblemError
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.store_index import ServedStore
-from hsifeat.service.store_models import PlaneInfo, StoreSummary, details_of
+from hsifeat.service.store_models import PlaneInfo, StoreEntry, details_of
 from hsifeat.store.location import LocalLocation
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -100,7 +100,7 @@ def _uses(job: Job, key: str) -> bool:
     return job.result.get("store") == key or any(key.startswith(str(digits)) for digits in named)
 
 
-def _summaries(request: Request) -> list[tuple[ServedStore, StoreSummary]]:
+def _summaries(request: Request) -> list[tuple[ServedStore, StoreEntry]]:
     """Return the intact stores, sorted by scene and name."""
     service, found = service_of(request), []
     for store in service.stores.stores():
@@ -111,7 +111,7 @@ def _summaries(request: Request) -> list[tuple[ServedStore, StoreSummary]]:
     return sorted(found, key=lambda entry: (entry[1].scene, entry[1].name, entry[1].key))
 
 
-def _matches(summary: StoreSummary, words: list[str]) -> bool:
+def _matches(summary: StoreEntry, words: list[str]) -> bool:
     text = f"{summary.name} {summary.scene} {summary.backbone} {summary.key}".lower()
     return all(word in text for word in words)
 
