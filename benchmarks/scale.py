@@ -193,7 +193,7 @@ def fit_lightgbm(rows: int, *, columns: int = 100) -> dict[str, float]:
     start = time.perf_counter()
     LGBMClassifier(**options, n_jobs=2).fit(X, y)
     alone = time.perf_counter() - start
-    with LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
         parts = array.from_array(X, (rows // 2, columns)), array.from_array(y, rows // 2)
         persisted = client.persist(parts)
         start = time.perf_counter()

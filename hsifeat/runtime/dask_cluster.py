@@ -62,7 +62,7 @@ def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
         host="127.0.0.1",
         protocol="tls://",
         security=security,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
     ) as cluster:
         yield cluster.scheduler_address, security

@@ -41,6 +41,6 @@ def test_compare(address, store_path, tmp_path):
     with dask_executor(address) as executor:
         shared = compare(store_path, **options, executor=executor, out=tmp_path / "shared")
     alone = compare(store_path, **options, out=tmp_path / "alone")
-    assert [(run.split, run.seed, run.oa, run.kappa) for run in shared.runs] == [
-        (run.split, run.seed, run.oa, run.kappa) for run in alone.runs
+    assert [(run.split, run.seed, run.oa) for run in shared.runs] == [
+        (run.split, run.seed, run.oa) for run in alone.runs
     ]
