@@ -26,21 +26,35 @@ def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
     SceneError
         No allowed folder has such a file. The message does not say whether the file exists elsewhere.
     """
+    path = _find_below(folders, name)
+    if path is None:
+        raise _refusal(name, what)
+    return path
+
+
+def resolve_source(folders: Iterable[Path], name: str, what: str) -> str:
+    """Resolve the file of a source of the form ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``; see `resolve_below`."""
+    file, colon, variable = name.partition(":")
+    path = _find_below(folders, file)
+    if path is None:
+        raise _refusal(name, what)
+    return f"{path}{colon}{variable}"
+
+
+def _find_below(folders: Iterable[Path], name: str) -> Path | None:
     if name.strip() and "\0" not in name and ":" not in name:
         for folder in folders:
             root = Path(os.path.realpath(folder))
             path = Path(os.path.realpath(root / name))
             if path.is_relative_to(root) and path.exists():
                 return path
-    raise SceneError(
+    return None
+
+
+def _refusal(name: str, what: str) -> SceneError:
+    return SceneError(
         f"no {what} {name!r} in the folders of this service: give a path below one of its folders, without colons, or upload the file"
     )
-
-
-def resolve_source(folders: Iterable[Path], name: str, what: str) -> str:
-    """Resolve the file of a source of the form ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``; see `resolve_below`."""
-    file, colon, variable = name.partition(":")
-    return f"{resolve_below(folders, file, what)}{colon}{variable}"
 
 
 def file_facts(path: Path) -> list[list[str | int]]:
