@@ -35,6 +35,7 @@ def page(content: dict[str, Any]) -> str:
     default = content["default"]
     tables = {
         "default": _default(rows, default),
+        "confirmation": _confirmation(content["confirmation_summary"]),
         "inputs": _entries(rows, content, _is_input_entry, [*CHOICE, *(("landsat", regime) for regime in FEW)]),
         "reduction": _entries(rows, content, _is_reduction_entry),
         "heads": _entries(rows, content, lambda one: one["inputs"] in {BEST, "spectra"} and _plain(one)),
@@ -148,6 +149,11 @@ def _others(rows: Rows, content: dict[str, Any]) -> str:
             for row in content["defaults_from_other_scenes"]
         ],
     )
+
+
+def _confirmation(rows: Sequence[dict[str, Any]]) -> str:
+    cells = [[_title((row["scene"], row["regime"])), f"{row['oa']:.1f} ± {row['sd']:.1f}"] for row in rows]
+    return _table(["scene, labels per class", "OA on fresh draws"], cells)
 
 
 def _published(rows: Rows, key: str) -> str:

@@ -8,6 +8,8 @@ The entry `DEFAULT` is what ``hsifeat fit`` takes without options; the first dra
 `hsifeat.fit_model`. Test pixels take no part in any choice: each fit sees the training pixels of its draw and, for the
 reduction of columns, a sample of the scene without labels. ``defaults_from_other_scenes`` has, for each scene, the entry that
 is best on average over the other scenes, with its accuracy here.
+
+``--confirm`` instead scores the default on draws that no choice has seen (`CONFIRMATION_SEEDS`), through `hsifeat.fit_model`.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from hsifeat.features.stack import open_stack
 RESULT = RESULTS / "worth.json"
 STORES = ROOT / "build" / "worth"
 DRAWS = 10
+CONFIRMATION_SEEDS = range(40, 60)
 FEW_LABELS = ("per-class:5", "per-class:20")
 REGIMES = {
     "indian-pines": (*FEW_LABELS, "far:12+16:0.1"),
@@ -135,8 +138,13 @@ def main() -> None:
         metavar="BACKBONE",
         help="Backbone of the entries with planes. [default: no such entries]",
     )
+    parser.add_argument("--confirm", action="store_true", help="score the default on fresh draws")
     options = parser.parse_args()
     study = Study(options.draws, options.planes)
+    if options.confirm:
+        for _ in study.confirm([name for name in options.scenes.split(",") if name in CHOICE_SCENES]):
+            study.write()
+        return
     heads = set(options.heads.split(",")) - {""}
     entries = PLANE_ENTRIES if options.planes else ENTRIES
     entries = tuple(one for one in entries if not heads or one.head in heads)
@@ -163,6 +171,7 @@ class Study:
         self.draws, self.backbone = draws, backbone
         stored = json.loads(RESULT.read_text()) if RESULT.exists() else {}
         self.fits: dict[str, Any] = stored.get("fits", {})
+        self.confirmation: dict[str, dict[str, dict[str, float]]] = stored.get("confirmation", {})
         self.runs: list[dict[str, Any]] = [
             run for run in stored.get("runs", []) if run["command"] != about_run(())["command"]
         ]
@@ -177,6 +186,13 @@ class Study:
             "entries": [asdict(one) | {"key": one.key} for one in known],
             "summary": summarise(self.fits),
             "defaults_from_other_scenes": cross_choice(self.fits),
+            "confirmation_summary": summarise(
+                {
+                    name: {regime: {DEFAULT.key: draws} for regime, draws in found.items()}
+                    for name, found in self.confirmation.items()
+                }
+            ),
+            "confirmation": self.confirmation,
             "fits": self.fits,
         }
         part = RESULT.with_suffix(".part")
@@ -200,6 +216,21 @@ class Study:
                     part = replace(part, sample=None)
                 self.score_group(name, regime, group, features, part)
                 yield
+
+    def confirm(self, scenes: list[str]) -> Iterator[None]:
+        """Score `hsifeat.fit_model` without options on fresh draws; yield after each fit."""
+        for name in scenes:
+            features = self.open_stores(name)
+            for regime in FEW_LABELS:
+                if (name, regime) in MIN_CLASS_PIXELS:
+                    continue
+                scores = self.confirmation.setdefault(name, {}).setdefault(regime, {})
+                for seed in CONFIRMATION_SEEDS:
+                    if str(seed) not in scores:
+                        evaluation = hsifeat.fit_model(features, split=regime, seed=seed).evaluation
+                        scores[str(seed)] = round(100 * evaluation.scores.oa, 3)
+                        yield
+                print(f"{name} {regime}, fresh draws: {np.mean(list(scores.values())):.1f} %", flush=True)
 
     def score_group(self, name: str, regime: str, group: list[Entry], features: Any, table: PixelTable) -> None:
         """Score entries that share their fits, for all draws that are missing."""
