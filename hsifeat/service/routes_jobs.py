@@ -24,7 +24,7 @@ from hsifeat.service.jobs.database import JobDatabase
 from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.job_service import JobService
 from hsifeat.service.jobs.queue import Submission
-from hsifeat.service.jobs.records import Job, JobKind, JobState
+from hsifeat.service.jobs.records import JobKind, JobRecord, JobState
 from hsifeat.service.jobs.request import JobRequest
 from hsifeat.service.problems import ProblemError, problem_responses
 from hsifeat.service.rights import Author, Reader
@@ -96,19 +96,19 @@ def list_jobs(
     owner: Annotated[str | None, Query(max_length=100, description="Only jobs of this person.")] = None,
     before: Annotated[str | None, Query(pattern=_JOB_ID, description="Only jobs older than this one.")] = None,
     count: Annotated[int, Query(ge=1, le=500, description="Maximum number of jobs.")] = 50,
-) -> list[Job]:
+) -> list[JobRecord]:
     """List jobs, the latest first. The next page begins before the last job of this one."""
     return jobs.queue.jobs(states=state or (), kinds=kind or (), owner=owner, before=before, count=count)
 
 
 @router.get("/jobs/{job_id}", responses=problem_responses(404))
-def show_job(job_id: JobId, _caller: Reader, jobs: Jobs) -> Job:
+def show_job(job_id: JobId, _caller: Reader, jobs: Jobs) -> JobRecord:
     """Return a job with its state, its progress, and the description of its result."""
     return jobs.queue.job(job_id)
 
 
 @router.post("/jobs/{job_id}/cancel", responses=problem_responses(404))
-def cancel_job(job_id: JobId, caller: Author, jobs: Jobs) -> Job:
+def cancel_job(job_id: JobId, caller: Author, jobs: Jobs) -> JobRecord:
     """Withdraw the caller's request. The job is cancelled unless other people wait for it, or if an administrator cancels.
 
     Finished work is kept: the same request continues there.
@@ -177,7 +177,7 @@ def list_result_files(job_id: JobId, _caller: Reader, jobs: Jobs) -> list[Result
     ]
 
 
-def _result_file(jobs: JobService, job: Job, name: str) -> Path:
+def _result_file(jobs: JobService, job: JobRecord, name: str) -> Path:
     try:
         path = resolve_below([jobs.context.result_folder(job)], name, "file")
     except SceneError:

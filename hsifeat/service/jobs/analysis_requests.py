@@ -11,7 +11,7 @@ from classifiers.fit_config import FitConfig
 from hsifeat.base_config import Names, option
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.events import Listener, Note
-from hsifeat.service.jobs.records import Job, JobKind, JobState
+from hsifeat.service.jobs.records import JobKind, JobRecord, JobState
 from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
 from hsifeat.service.jobs.results import clear_folder, write_archive
 from hsifeat.service.jobs.stored import store_facts
@@ -47,7 +47,7 @@ class FitRequest(StoresRequest):
 
     options: Annotated[FitConfig, Field(description="Options of the fit.", default_factory=FitConfig)]
 
-    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+    def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
         """Fit a model, and return its scores as lines of text; see `JobRequest.execute`."""
         from classifiers.fit import fit_model
         from hsifeat.features.stack import open_stack
@@ -78,7 +78,7 @@ class PredictRequest(StoresRequest):
     ] = False
     smooth: Annotated[str | None, option("Smoothing rule of the map, or none.", default="the rule of the model")] = None
 
-    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+    def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
         """Write a GeoTIFF of the map, and return the remarks on it; see `JobRequest.execute`."""
         from classifiers.model import load_model
         from classifiers.predict import write_scene_map
@@ -101,7 +101,7 @@ class PredictRequest(StoresRequest):
     def _options(self, context: JobContext) -> Any:
         return [super()._options(context), self._fit(context).key]
 
-    def _fit(self, context: JobContext) -> Job:
+    def _fit(self, context: JobContext) -> JobRecord:
         """Return the finished job that fitted the model."""
         return _finished_job(context, self.model, JobKind.FIT)
 
@@ -116,7 +116,7 @@ class BenchRequest(StoresRequest):
         str | None, option("Identifier of an earlier benchmark job. The report tests which scores have changed.")
     ] = None
 
-    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+    def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
         """Write a report, and return its summary as lines of text; see `JobRequest.execute`."""
         from classifiers.comparison.compare import compare
         from classifiers.comparison.config import bench_command
@@ -151,11 +151,11 @@ class BenchRequest(StoresRequest):
         earlier = self._earlier(context)
         return [super()._options(context), None if earlier is None else earlier.key]
 
-    def _earlier(self, context: JobContext) -> Job | None:
+    def _earlier(self, context: JobContext) -> JobRecord | None:
         return None if self.compare is None else _finished_job(context, self.compare, JobKind.BENCH)
 
 
-def _finished_job(context: JobContext, job_id: str, kind: JobKind) -> Job:
+def _finished_job(context: JobContext, job_id: str, kind: JobKind) -> JobRecord:
     job = context.database.job(job_id)
     if job is None or job.kind is not kind or job.state is not JobState.DONE:
         state = "there is no such job" if job is None else f"it is a {job.kind} job that is {job.state}"

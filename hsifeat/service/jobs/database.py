@@ -12,7 +12,7 @@ from typing import Any
 
 from hsifeat.errors import DiskFullError, StoreError
 from hsifeat.files import disk_errors
-from hsifeat.service.jobs.records import Job, JobEvent, JobKind, JobProgress, JobState, Priority
+from hsifeat.service.jobs.records import JobEvent, JobKind, JobProgress, JobRecord, JobState, Priority
 
 _VERSION = 1
 _BUSY_TIMEOUT_S = 20
@@ -95,7 +95,7 @@ class JobDatabase:
                 raise
             connection.execute("COMMIT")
 
-    def jobs(self, where: str = "TRUE", values: tuple[Any, ...] = (), *, count: int = -1) -> list[Job]:
+    def jobs(self, where: str = "TRUE", values: tuple[Any, ...] = (), *, count: int = -1) -> list[JobRecord]:
         """Return the jobs that satisfy an SQL condition, the latest first.
 
         Parameters
@@ -110,7 +110,7 @@ class JobDatabase:
         with self._connect() as connection:
             return select_jobs(connection, f"{where} ORDER BY number DESC LIMIT ?", (*values, count))
 
-    def job(self, job_id: str) -> Job | None:
+    def job(self, job_id: str) -> JobRecord | None:
         """Return a job, or None if there is no job with this identifier."""
         return next(iter(self.jobs("id = ?", (job_id,))), None)
 
@@ -154,7 +154,7 @@ class JobDatabase:
             ) from error
 
 
-def select_jobs(connection: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[Job]:
+def select_jobs(connection: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[JobRecord]:
     """Return the jobs that satisfy an SQL condition, within a transaction; see `JobDatabase.jobs`."""
     rows = connection.execute(f"SELECT * FROM jobs WHERE {where}", values).fetchall()  # noqa: S608  # no client's text
     return [_job(connection, row) for row in rows]
@@ -219,9 +219,9 @@ def set_state(
     add_event(connection, job_id, "state", {"state": state, "reason": reason})
 
 
-def _job(connection: sqlite3.Connection, row: sqlite3.Row) -> Job:
+def _job(connection: sqlite3.Connection, row: sqlite3.Row) -> JobRecord:
     owners = connection.execute("SELECT name FROM owners WHERE job = ? ORDER BY rowid", (row["id"],)).fetchall()
-    return Job(
+    return JobRecord(
         id=row["id"],
         kind=JobKind(row["kind"]),
         key=row["key"],

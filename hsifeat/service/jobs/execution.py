@@ -7,7 +7,7 @@ from typing import Any
 from hsifeat.runtime.events import Listener
 from hsifeat.service.jobs.analysis_requests import BenchRequest, FitRequest, PredictRequest
 from hsifeat.service.jobs.extract_request import ExtractRequest
-from hsifeat.service.jobs.records import Job, JobKind
+from hsifeat.service.jobs.records import JobKind, JobRecord
 from hsifeat.service.jobs.request import JobContext, JobRequest
 
 REQUESTS: dict[JobKind, type[JobRequest]] = {
@@ -16,14 +16,14 @@ REQUESTS: dict[JobKind, type[JobRequest]] = {
 """Class of the requests of each kind."""
 
 
-def execute(context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+def execute(context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
     """Do the work of a job, and return a description of its result as JSON values.
 
     Parameters
     ----------
     context : JobContext
         Folders, database and uploads.
-    job : Job
+    job : JobRecord
         The running job.
     listen : callable
         Callback for progress events.

@@ -14,7 +14,7 @@ from hsifeat.errors import BackboneError, HsifeatError, SceneError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.runtime.events import Listener
 from hsifeat.service.jobs.allowed_files import file_facts, resolve_below
-from hsifeat.service.jobs.records import Job, JobKind
+from hsifeat.service.jobs.records import JobKind, JobRecord
 from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
 from hsifeat.service.jobs.scene_source import SceneSource
 
@@ -49,7 +49,7 @@ class ExtractRequest(JobRequest):
             [] if backbone is None else file_facts(backbone),
         ]
 
-    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:  # noqa: ARG002  # no result folder
+    def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:  # noqa: ARG002  # no result folder
         """Extract the features, and return the key and the name of the store; see `JobRequest.execute`."""
         from hsifeat.extraction.prepare import prepare
         from hsifeat.extraction.run import run
@@ -74,7 +74,7 @@ class ExtractRequest(JobRequest):
             "planes": [str(plane.id) for plane in extraction.planes],
         }
 
-    def is_still_valid(self, context: JobContext, job: Job) -> bool:
+    def is_still_valid(self, context: JobContext, job: JobRecord) -> bool:
         """Return whether the store of a finished job still has all planes of the job."""
         from hsifeat.cache.catalogue import DAMAGE_ERRORS
         from hsifeat.store.store import Store

@@ -10,7 +10,7 @@ from typing import Any
 
 from hsifeat.runtime.events import Advanced, Event, Finished, Note, Started
 from hsifeat.service.jobs.database import JobDatabase, add_event, select_jobs, set_state
-from hsifeat.service.jobs.records import Job, JobKind, JobProgress, JobState
+from hsifeat.service.jobs.records import JobKind, JobProgress, JobRecord, JobState
 
 
 class Lane:
@@ -33,7 +33,7 @@ class Lane:
         """Return whether a job is queued, or was running when its runner died."""
         return bool(self._database.jobs(f"state IN ('queued', 'running') AND {self._of_kinds}", self._kinds, count=1))
 
-    def take(self) -> Job | None:
+    def take(self) -> JobRecord | None:
         """Start the queued job with the highest priority, and return it; return None if no job is queued."""
         where = f"state = 'queued' AND {self._of_kinds} ORDER BY priority DESC, number LIMIT 1"
         # Reading first keeps an idle runner from taking the write lock.
@@ -45,12 +45,12 @@ class Lane:
                 return select_jobs(connection, "id = ?", (job.id,))[0]
         return None
 
-    def end(self, job: Job, state: JobState, *, reason: str = "", result: dict[str, Any] | None = None) -> None:
+    def end(self, job: JobRecord, state: JobState, *, reason: str = "", result: dict[str, Any] | None = None) -> None:
         """Record the end of a running job; do nothing if it has ended already.
 
         Parameters
         ----------
-        job : Job
+        job : JobRecord
             The job.
         state : JobState
             Final state.
@@ -63,12 +63,12 @@ class Lane:
             if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
                 set_state(connection, job.id, state, reason=reason, result=result)
 
-    def is_cancelling(self, job: Job) -> str:
+    def is_cancelling(self, job: JobRecord) -> str:
         """Return why a running job is about to be cancelled, or an empty string."""
         current = self._database.job(job.id)
         return current.reason if current is not None and current.cancelling else ""
 
-    def hand_back(self, job: Job) -> None:
+    def hand_back(self, job: JobRecord) -> None:
         """Queue a running job again, because the service stops. The attempt does not count."""
         with self._database.transaction() as connection:
             if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
@@ -95,12 +95,12 @@ class Lane:
                         "work is kept: submit the request again, with a smaller scene, batch or number of inputs",
                     )
 
-    def record(self, job: Job, event: Event, progress: JobProgress | None) -> None:
+    def record(self, job: JobRecord, event: Event, progress: JobProgress | None) -> None:
         """Add an event of the work to the log of a job, and update its progress.
 
         Parameters
         ----------
-        job : Job
+        job : JobRecord
             The running job.
         event : Event
             The event.
@@ -120,13 +120,13 @@ class ProgressRecorder:
     ----------
     lane : Lane
         Lane of the job.
-    job : Job
+    job : JobRecord
         The running job.
     interval_s : float
         Shortest time between two recorded `Advanced` events, in seconds.
     """
 
-    def __init__(self, lane: Lane, job: Job, interval_s: float = 0.5) -> None:
+    def __init__(self, lane: Lane, job: JobRecord, interval_s: float = 0.5) -> None:
         self._lane = lane
         self._job = job
         self._interval_s = interval_s

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from hsifeat.errors import HsifeatError
 from hsifeat.service.jobs.database import JobDatabase, add_event, select_jobs, set_state
-from hsifeat.service.jobs.records import LANES, Job, JobKind, JobState, Priority
+from hsifeat.service.jobs.records import LANES, JobKind, JobRecord, JobState, Priority
 
 _RETRY_BOUNDS_S = (5, 600)
 _RECENT_JOBS = 20
@@ -45,13 +45,13 @@ class Submission:
 
     Attributes
     ----------
-    job : Job
+    job : JobRecord
         The job that answers the request.
     outcome : {"answered", "joined", "queued"}
         Whether a finished job answers the request, an equal unfinished job will answer it, or a new job was queued.
     """
 
-    job: Job
+    job: JobRecord
     outcome: Literal["answered", "joined", "queued"]
 
 
@@ -81,7 +81,7 @@ class JobQueue:
         *,
         owner: str,
         priority: Priority = Priority.NORMAL,
-        still_valid: Callable[[Job], bool] = lambda _: False,
+        still_valid: Callable[[JobRecord], bool] = lambda _: False,
     ) -> Submission:
         """Answer a request by a finished job, join it to an equal unfinished job, or queue a new job.
 
@@ -135,7 +135,7 @@ class JobQueue:
             add_event(connection, job_id, "state", {"state": JobState.QUEUED, "reason": ""})
             return Submission(select_jobs(connection, "id = ?", (job_id,))[0], "queued")
 
-    def job(self, job_id: str) -> Job:
+    def job(self, job_id: str) -> JobRecord:
         """Return a job.
 
         Raises
@@ -156,7 +156,7 @@ class JobQueue:
         owner: str | None = None,
         before: str | None = None,
         count: int = 50,
-    ) -> list[Job]:
+    ) -> list[JobRecord]:
         """List jobs, the latest first.
 
         Parameters
@@ -183,7 +183,7 @@ class JobQueue:
             values.append(before)
         return self._database.jobs(" AND ".join(conditions), tuple(values), count=count)
 
-    def cancel(self, job_id: str, owner: str, *, anyone: bool = False) -> Job:
+    def cancel(self, job_id: str, owner: str, *, anyone: bool = False) -> JobRecord:
         """Withdraw a person's request, and cancel the job unless other people wait for it. A finished job does not change.
 
         Parameters

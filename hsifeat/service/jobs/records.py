@@ -72,7 +72,7 @@ class JobProgress:
 
 
 @dataclass(frozen=True)
-class Job:
+class JobRecord:
     """A job of the service.
 
     Attributes

@@ -14,7 +14,7 @@ from hsifeat.base_config import BaseConfig, option
 from hsifeat.runtime.events import Listener
 from hsifeat.service.job_settings import JobSettings
 from hsifeat.service.jobs.database import JobDatabase
-from hsifeat.service.jobs.records import Job, JobKind
+from hsifeat.service.jobs.records import JobKind, JobRecord
 from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.uploads.folder import UploadFolder
 
@@ -50,7 +50,7 @@ class JobContext:
             StoreIndex(settings.cache),
         )
 
-    def result_folder(self, job: Job) -> Path:
+    def result_folder(self, job: JobRecord) -> Path:
         """Return the folder for the results of a job, which may not exist."""
         return self.settings.results_folder / job.id
 
@@ -75,14 +75,14 @@ class JobRequest(BaseConfig):
         """
 
     @abstractmethod
-    def execute(self, context: JobContext, job: Job, listen: Listener) -> dict[str, Any]:
+    def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
         """Do the work, and return a description of the result as JSON values.
 
         Parameters
         ----------
         context : JobContext
             Folders, database, uploads and stores.
-        job : Job
+        job : JobRecord
             The running job, whose identifier names its folder of results.
         listen : callable
             Callback for progress events.
@@ -104,7 +104,7 @@ class JobRequest(BaseConfig):
         facts = json.dumps([__version__, self.kind, self.identity(context)], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()
 
-    def is_still_valid(self, context: JobContext, job: Job) -> bool:
+    def is_still_valid(self, context: JobContext, job: JobRecord) -> bool:
         """Return whether the result of a finished job with the same key still exists."""
         return context.result_folder(job).is_dir()
 

@@ -18,7 +18,7 @@ from hsifeat.runtime.events import Event as WorkEvent
 from hsifeat.service.job_settings import JobSettings
 from hsifeat.service.jobs.execution import execute
 from hsifeat.service.jobs.lane import Lane, ProgressRecorder
-from hsifeat.service.jobs.records import LANES, Job, JobState
+from hsifeat.service.jobs.records import LANES, JobRecord, JobState
 from hsifeat.service.jobs.request import JobContext
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
                 idle_since = time.monotonic()
 
 
-def _run_job(context: JobContext, lane: Lane, job: Job, watch: _Watch) -> None:
+def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> None:
     recorder = ProgressRecorder(lane, job)
 
     def listen(event: WorkEvent) -> None:
@@ -87,7 +87,7 @@ def _run_job(context: JobContext, lane: Lane, job: Job, watch: _Watch) -> None:
         watch.job = None
 
 
-def _end_failed(lane: Lane, job: Job, reason: str) -> None:
+def _end_failed(lane: Lane, job: JobRecord, reason: str) -> None:
     """Record the failure of a job. While the disk is full, the record waits for room."""
     while True:
         try:
@@ -104,14 +104,14 @@ class _Watch:
 
     Attributes
     ----------
-    job : Job or None
+    job : JobRecord or None
         The running job.
     cancelled : str
         Identifier of the job that has to stop.
     """
 
     def __init__(self, lane: Lane, parent: Connection, cancel_seconds: float) -> None:
-        self.job: Job | None = None
+        self.job: JobRecord | None = None
         self.cancelled = ""
         self._lane = lane
         self._parent = parent

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from hsifeat.service.job_routing import Jobs
-from hsifeat.service.jobs.records import Job
+from hsifeat.service.jobs.records import JobRecord
 from hsifeat.service.pages.rendering import PageRoute, render
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.service import service_of
@@ -41,7 +41,7 @@ def cancel_job(request: Request, caller: Author, jobs: Jobs, job_id: JobId) -> R
     return RedirectResponse(f"{service_of(request).config.root_path}/pages/jobs/{job_id}", 303)
 
 
-def job_row(job: Job) -> dict[str, object]:
+def job_row(job: JobRecord) -> dict[str, object]:
     """Return what the templates show of a job."""
     progress = job.progress
     share = None if progress is None or not progress.total else min(progress.done / progress.total, 1.0)
@@ -63,7 +63,7 @@ def job_row(job: Job) -> dict[str, object]:
     }
 
 
-def _subject(job: Job) -> str:
+def _subject(job: JobRecord) -> str:
     scene = job.request.get("scene")
     if isinstance(scene, dict):
         return str(next((value for value in scene.values() if value), ""))
@@ -71,6 +71,6 @@ def _subject(job: Job) -> str:
     return ", ".join(str(store)[:12] for store in stores) if isinstance(stores, list) else ""
 
 
-def _may_cancel(job: Job, caller: Caller) -> bool:
+def _may_cancel(job: JobRecord, caller: Caller) -> bool:
     mine = caller.name in job.owners and caller.may("write")
     return not job.state.is_final and not job.cancelling and (mine or caller.may("admin"))

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.cache.usage import store_bytes
 from hsifeat.service.job_routing import Jobs
-from hsifeat.service.jobs.records import Job
+from hsifeat.service.jobs.records import JobRecord
 from hsifeat.service.pages.job_pages import job_row
 from hsifeat.service.pages.pictures import plane_picture, scene_picture
 from hsifeat.service.pages.rendering import PageRoute, render
@@ -93,7 +93,7 @@ def plane_image(request: Request, _caller: Reader, key: Key, plane: Annotated[st
     return Response(plane_picture(features, spec), media_type="image/png", headers=_KEPT)
 
 
-def _uses(job: Job, key: str) -> bool:
+def _uses(job: JobRecord, key: str) -> bool:
     stores = job.request.get("stores")
     # Requests name a store by the first digits of its key.
     named = stores if isinstance(stores, list) else []
