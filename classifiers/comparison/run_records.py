@@ -303,8 +303,20 @@ def recorded_maps(
 ) -> dict[tuple[BenchEntry, str], NDArray[Any]]:
     """Return the recorded maps of the runs with seed 0, by entry and split.
 
-    Maps are memory-mapped (rows, cols) arrays. They hold uint8 confidences if `confidence` is true, otherwise integer
-    classes. Runs without a recorded map are omitted.
+    Parameters
+    ----------
+    runs : iterable of RunResult
+        The runs.
+    run_records : RunRecords
+        Records of the benchmark.
+    confidence : bool
+        Whether to return maps of confidence instead of classes.
+
+    Returns
+    -------
+    dict
+        A memory-mapped array of shape (rows, cols) for each entry and split: uint8 confidences or integer classes. Runs
+        without a recorded map are omitted.
     """
     file = run_records.confidence if confidence else run_records.map
     maps = {(run.entry, run.split): run_records.read_map(file(run.key)) for run in runs if run.seed == 0}

@@ -39,7 +39,22 @@ class LabelEdit:
 
     @classmethod
     def of_class(cls, kind: EditKind, pixels: NDArray[np.integer], number: int) -> Self:
-        """Return an edit that gives all pixels one class."""
+        """Return an edit that gives all pixels one class.
+
+        Parameters
+        ----------
+        kind : str
+            Kind of the edit, such as ``pixel``.
+        pixels : (n,) int array
+            Flat indices of the pixels, in any order.
+        number : int
+            Number of the class; 0 erases labels.
+
+        Returns
+        -------
+        LabelEdit
+            The edit.
+        """
         unique = np.unique(pixels).astype(np.int64)
         return cls(kind, unique, np.full(len(unique), number, np.uint16))
 
@@ -81,7 +96,7 @@ class LabelEdit:
 
 
 def check_pixels(pixels: NDArray[np.integer], shape: tuple[int, int]) -> None:
-    """Raise `SceneError` if flat pixel indices lie outside of a scene of `shape`, or if there are none."""
+    """Raise `SceneError` if flat pixel indices, an (n,) int array, lie outside of a scene of `shape`, or if there are none."""
     rows, cols = shape
     if not len(pixels):
         raise SceneError("an edit has at least one pixel; found none: click on the scene")

@@ -102,6 +102,20 @@ def create_array(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[np.g
 
     The disk space is reserved first. Otherwise a write to the map would kill the process when the disk is full.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shape : tuple of int
+        Shape of the array.
+    dtype : str
+        Data type, such as ``<f4`` for little-endian float32.
+
+    Returns
+    -------
+    array of this shape and dtype
+        Memory map of the file.
+
     Raises
     ------
     OSError

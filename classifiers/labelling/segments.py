@@ -42,7 +42,7 @@ class Segments:
 
     @cached_property
     def sizes(self) -> NDArray[np.intp]:
-        """Number of pixels of each superpixel, (count + 1,); entry 0 is of pixels without features."""
+        """Number of pixels of each superpixel, (count + 1,) int; entry 0 is of pixels without features."""
         return np.bincount(self.numbers.ravel(), minlength=self.count + 1)
 
     @cached_property
@@ -58,7 +58,7 @@ class Segments:
         return np.unique(touching, axis=0).astype(np.int64)
 
     def pixels_at(self, row: int, col: int) -> NDArray[np.int64]:
-        """Return the flat indices, ascending, of the pixels of the superpixel at a pixel.
+        """Return the flat indices, an ascending (n,) int64 array, of the pixels of the superpixel at a pixel.
 
         Raises
         ------

@@ -60,7 +60,22 @@ class AddressSigner:
         return f"{PREFIX}{expires}-{caller.token_id}-{signature}{path}", expires
 
     def check(self, grant: str, path: str, tokens: TokenSource) -> Caller | None:
-        """Return the issuer of a grant, with the right to read; None if the grant is not valid for the path."""
+        """Return the issuer of a grant, with the right to read; None if the grant is not valid for the path.
+
+        Parameters
+        ----------
+        grant : str
+            The part of a signed address that states expiry, issuer and signature.
+        path : str
+            Path of the request, without the part of the signature.
+        tokens : TokenSource
+            Tokens that are valid now.
+
+        Returns
+        -------
+        Caller or None
+            The issuer.
+        """
         match = _GRANT.fullmatch(grant)
         if match is None or SIGNABLE.match(path) is None:
             return None

@@ -29,6 +29,15 @@ class AuditLog:
     def record(self, request: Request, caller: Caller, *, allowed: bool) -> None:
         """Add a request to the log.
 
+        Parameters
+        ----------
+        request : fastapi.Request
+            The request.
+        caller : Caller
+            Who sent it.
+        allowed : bool
+            Whether the caller has the right that the request needs.
+
         Raises
         ------
         ProblemError

@@ -54,7 +54,24 @@ class ProblemDetails(BaseModel):
 def problem_response(
     status: int, detail: str, headers: Mapping[str, str] | None = None, errors: list[dict[str, Any]] | None = None
 ) -> JSONResponse:
-    """Return a response in the form of RFC 9457."""
+    """Return a response in the form of RFC 9457.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    detail : str
+        What was found, what is allowed, and what to do.
+    headers : mapping of str to str, optional
+        Further header fields.
+    errors : list of dict, optional
+        One entry for each invalid field of the request.
+
+    Returns
+    -------
+    JSONResponse
+        The response.
+    """
     content = ProblemDetails(title=HTTPStatus(status).phrase, status=status, detail=printable(detail), errors=errors)
     return JSONResponse(content.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 

@@ -143,6 +143,20 @@ class Sample:
 def prepare_sample(features: Features, wanted: SampleRequest, *, max_pixels: int, max_bytes: int) -> Sample:
     """Find the pixels and columns of a sample; reads label maps, but no features.
 
+    Parameters
+    ----------
+    features : Features
+        Features of the store.
+    wanted : SampleRequest
+        Pixels or label map, and planes.
+    max_pixels, max_bytes : int
+        Largest sample that is allowed.
+
+    Returns
+    -------
+    Sample
+        The sample, whose features are read when it is streamed.
+
     Raises
     ------
     ProblemError

@@ -6,7 +6,6 @@ import pytest
 from hsifeat.errors import StoreError
 from hsifeat.store.location import RemoteLocation
 from hsifeat.store.read_cache import ReadCache, samples_folder
-from hsifeat.store.service_tokens import find_token
 from hsifeat.store.store import Store
 from tests.helpers.small import small_labels
 from tests.helpers.web_files import TokenHandler, serve_folder
@@ -69,28 +68,3 @@ def test_only_addresses_that_end_with_a_key_are_cached():
         "http://x/" + "0a" * 31 + ".zarr",
     ):
         assert ReadCache.of_address(url) is None
-
-
-def test_a_token_is_sent_to_its_origin_only(tmp_path, monkeypatch):
-    file = tmp_path / "tokens.json"
-    file.write_text('{"https://gpu.example.org": "mine"}')
-    file.chmod(0o600)
-    monkeypatch.setenv("HSIFEAT_TOKEN_FILE", str(file))
-    monkeypatch.delenv("HSIFEAT_TOKEN", raising=False)
-    assert find_token("https://gpu.example.org/stores/x.zarr") == "mine"
-    for url in (
-        "http://gpu.example.org/",
-        "https://gpu.example.org:444/",
-        "https://gpu.example.org.evil.org/",
-        "https://evil.org/?https://gpu.example.org",
-    ):
-        assert find_token(url) is None
-    file.chmod(0o644)
-    with pytest.raises(
-        StoreError, match=f"has the mode 644, so that other people can read its tokens: chmod 600 {file}"
-    ):
-        find_token("https://gpu.example.org/")
-    file.chmod(0o600)
-    file.write_text("[1]")
-    with pytest.raises(StoreError, match="tokens.json: expected"):
-        find_token("https://gpu.example.org/")

@@ -62,7 +62,20 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
 
 
 def stretch(values: NDArray[np.floating], low: NDArray[np.floating], high: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Map values (..., channels) linearly to 0-255, with `low` and `high` (channels,) at the ends."""
+    """Map values linearly to 0-255.
+
+    Parameters
+    ----------
+    values : (..., channels) float array
+        Values; NaN counts as 0.
+    low, high : (channels,) float array
+        Values that become 0 and 255.
+
+    Returns
+    -------
+    (..., channels) uint8 array
+        The mapped values. Values outside of the range take its ends.
+    """
     scaled = (np.nan_to_num(values) - low) / np.maximum(high - low, 1e-12)
     shown: NDArray[np.uint8] = np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
     return shown

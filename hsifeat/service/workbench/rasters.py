@@ -12,6 +12,22 @@ from hsifeat.types import Window
 def coarse_labels(classes: NDArray[np.uint16], window: Window, step: int) -> NDArray[np.uint16]:
     """Return a part of a label map with one value for each `step` x `step` pixels: the highest class number among them.
 
+    Parameters
+    ----------
+    classes : (rows, cols) uint16 array
+        Label map of the scene.
+    window : Window
+        The part.
+    step : int
+        Side of the squares of pixels that get one value.
+
+    Returns
+    -------
+    (ceil(window.rows / step), ceil(window.cols / step)) uint16 array
+        The highest class numbers.
+
+    Examples
+    --------
     >>> coarse_labels(np.array([[0, 0, 3], [0, 2, 0]], np.uint16), Window(0, 0, 2, 3), 2).tolist()
     [[2, 3]]
     """
@@ -27,6 +43,22 @@ def coarse_labels(classes: NDArray[np.uint16], window: Window, step: int) -> NDA
 def aligned_window(window: Window, shape: tuple[int, int], step: int) -> Window:
     """Return the window clipped to a scene of `shape`, and enlarged upwards and to the left to a multiple of `step`.
 
+    Parameters
+    ----------
+    window : Window
+        A window, which may lie partly or wholly outside of the scene.
+    shape : tuple of int
+        Rows and columns of the scene.
+    step : int
+        Distance of shown pixels.
+
+    Returns
+    -------
+    Window
+        A window with at least one pixel.
+
+    Examples
+    --------
     >>> aligned_window(Window(3, 5, 4, 4), (100, 100), 4)
     Window(row=0, col=4, rows=7, cols=5)
     """
