@@ -137,7 +137,7 @@ def test_a_model_on_two_stores_maps_the_scene(both, context, features_of_module,
     again = open_stack([features_of_module, context])
     found, expected = predict_map(again, loaded, smooth="none"), predict_map(both, model.head)
     np.testing.assert_array_equal(found, expected)
-    with pytest.raises(HeadError, match=r"trained on 2 store\(s\) side by side; found 1"):
+    with pytest.raises(HeadError, match="name 2 stores of one scene in this order"):
         predict_map(features_of_module, loaded)
 
 

@@ -64,8 +64,9 @@ def test_many_threads_of_many_processes_do_the_work_once(scene, backbone_folder,
 
 
 def test_ctrl_c_keeps_what_is_finished(backbone_folder, tmp_path, cli):
-    path, whole = tmp_path / "stopped.zarr", tmp_path / "whole.zarr"
-    run = ForkedCommand(*command(backbone_folder, path))
+    path, whole, file = tmp_path / "stopped.zarr", tmp_path / "whole.zarr", tmp_path / "scene.npy"
+    np.save(file, small_cube(145, 145, bands=6))  # two by two units
+    run = ForkedCommand(*command(file, backbone_folder, path))
     while done_units(path) < 9:
         assert run.poll() is None, run.wait().stderr
         time.sleep(0.002)
@@ -80,7 +81,7 @@ def test_ctrl_c_keeps_what_is_finished(backbone_folder, tmp_path, cli):
     assert [(row["store"], row["state"]) for row in listed] == [("stopped", "interrupted")]
     assert "8 planes are unfinished" in cli("cache", "verify", path)
     for out in (path, whole):
-        run_forked(*command(backbone_folder, out))
+        run_forked(*command(file, backbone_folder, out))
     assert {p: p.stat().st_mtime_ns for p in before} == before, "nothing is written twice"
     assert values(path) == values(whole) and len(values(path)) == 8
     listed = json.loads(cli("cache", "ls", "--json"))

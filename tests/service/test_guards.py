@@ -9,6 +9,7 @@ import time
 import pytest
 
 from hsifeat.service.json_log import JsonFormatter
+from tests.helpers.job_runners import wait_until
 
 JSON = "application/problem+json"
 
@@ -176,13 +177,19 @@ def test_names_with_markup_are_data(service, reader):
     assert "sandbox" in policy and "allow-same-origin" not in policy
 
 
+def requests_in(caplog):
+    return [record for record in caplog.records if record.name == "hsifeat.service.requests"]
+
+
 def test_no_client_forges_a_line_of_the_log_or_leaves_a_secret_in_it(service, reader, caplog):
     with caplog.at_level(logging.INFO, "hsifeat.service"):
         reader.get("/stores/%0a%7b%22level%22:%22forged%22%7d%1b[31m?token=hsf_secret")
         url = reader.post("/addresses", json={"path": f"/stores/{service.key}.zarr"}).json()["url"]
         reader.get(f"{url}/zarr.json")
-    lines = [JsonFormatter().format(record) for record in caplog.records if record.name == "hsifeat.service.requests"]
-    assert len(lines) == 3 and not any("\n" in line or "\x1b" in line for line in lines)
+        # The line of a request is written after the client has its response.
+        wait_until(lambda: len(requests_in(caplog)) == 3)
+    lines = [JsonFormatter().format(record) for record in requests_in(caplog)]
+    assert not any("\n" in line or "\x1b" in line for line in lines)
     parsed = [json.loads(line) for line in lines]
     assert parsed[0]["path"] == '/stores/\n{"level":"forged"}\x1b[31m' and parsed[0]["status"] == 422
     assert parsed[0]["caller"] == "read"

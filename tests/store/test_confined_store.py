@@ -1,9 +1,8 @@
 """The Zarr store of a location: every method that takes a key refuses keys outside the store."""
 
-import asyncio
-
 import pytest
 from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 
 from hsifeat.errors import StoreError
 from hsifeat.store.location import as_location
@@ -43,7 +42,7 @@ def test_every_method_refuses_keys_outside(tmp_path, use, key, kind):
     (tmp_path / "s.zarr" / "link").symlink_to(tmp_path / "victim")
     location = as_location(tmp_path / "s.zarr" if kind == "local" else "memory:///s.zarr")
     with pytest.raises(StoreError, match="is no key of a store|leads out of the store"):
-        asyncio.run(_call(use, location.zarr(writable=True), key))
+        sync(_call(use, location.zarr(writable=True), key))
     assert (tmp_path / "victim" / "notes.txt").read_text() == "mine"
     assert [file.name for file in (tmp_path / "victim").iterdir()] == ["notes.txt"]
 

@@ -171,7 +171,11 @@ def _without_leakage(ranking: Ranking) -> str:
 
 def _leakage(splits: Sequence[RankedSplit]) -> str:
     """State the largest leakage of each split, over all inputs. The table of splits has the leakage of each input."""
-    shares = [(max(split.geometry.leakage.values()), split.name) for split in splits if split.geometry]
+    shares = [
+        (max(split.geometry.leakage.values()), split.name)
+        for split in splits
+        if split.geometry and split.geometry.leakage
+    ]
     if not shares:
         return ""
     if len(shares) > _MAX_SPLITS:
