@@ -135,6 +135,16 @@ def test_the_gains_in_the_readme_are_those_of_the_study_of_natural32():
         assert f"{abs(round(study[pair][regime]['mean'], 1)):.1f} [{low}, {high}]{unit}" in readme
 
 
+def test_the_gain_of_suggestions_in_the_readme_is_that_of_the_study():
+    study = json.loads((ROOT / "benchmarks" / "results" / "labelling.json").read_text())["indian-pines"]
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    suggested, random = (study["mean"][way][study["labels"].index(80)] for way in ("suggestion", "random"))
+    gain = study["gain_over_random"]["suggestion"]
+    low, high = (f"{end:.1f}" for end in gain["interval"])
+    assert f"map that is {suggested:.1f} % right after 80 labels, and {random:.1f} % after 80 random clicks" in readme
+    assert f"{gain['at_the_end']:.1f} [{low}, {high}] points more" in readme
+
+
 def members(cls):
     """Return the attributes and methods of a class: those in its body, and its annotations."""
     return set(dir(cls)) | {name for base in cls.__mro__ for name in getattr(base, "__annotations__", {})}
