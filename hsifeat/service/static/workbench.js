@@ -39,7 +39,9 @@ async function ask(kind, path, values = {}) {
   const query = new URLSearchParams({ ...values, page, number: ticket });
   try {
     const response = await fetch(`${base}/${path}?${query}`, { signal: controller.signal });
-    if (response.ok) return response.status === 204 ? null : response;
+    if (response.status === 204) return null;
+    // The answer is read here, so that a request that is replaced meanwhile, or whose connection ends, gives null, too.
+    if (response.ok) return new Response(await response.arrayBuffer(), { headers: response.headers });
     say(await problemOf(response), true);
   } catch (error) {
     if (error.name !== "AbortError") say("The service doesn't answer. Your labels so far are saved; this page tries again.", true);
@@ -69,7 +71,9 @@ function change(path, body) {
         if (!answer.changed) say(path === "undo" ? "There is nothing to undo." : "There is nothing to redo.");
         take(answer);
         if (body instanceof FormData) window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
-        return refresh();
+        // The next change does not wait for the map.
+        refresh();
+        return;
       } catch {
         say("The service doesn't answer. The last label is not saved yet; trying again.", true);
         await wait(1000);
@@ -91,7 +95,8 @@ const options = () => ({ head: $("head").value, inputs: $("inputs").value, smoot
 
 async function refresh() {
   const clicked = state.clicked;
-  // What is still being scored are the labels of before.
+  // What is still being scored, or is about to be, are the labels of before.
+  clearTimeout(refresh.timer);
   for (const kind of ["score", "curve"]) running[kind]?.abort();
   const response = await ask("raster", "raster", { ...stage.view(), ...options() });
   if (!response) return;
@@ -118,10 +123,11 @@ async function refresh() {
 }
 
 async function refreshScore() {
+  const { version } = state;
   const response = await ask("score", "score", { ...options(), folds: $("folds").value, truth: $("truth")?.value ?? "" });
   if (!response) return;
   $("score").innerHTML = await response.text();
-  bench.dataset.scored = state.version;
+  bench.dataset.scored = version;
   const curve = await ask("curve", "curve", { ...options(), folds: $("folds").value });
   if (curve) $("curve").innerHTML = await curve.text();
 }

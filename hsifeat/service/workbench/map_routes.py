@@ -93,7 +93,7 @@ def score(
     number: Number = 0,
 ) -> HTMLResponse:
     """Return the cross-validated score of the map, with the question that it answers."""
-    check = workbench_of(request).tickets.take(f"map-{page}", number)
+    check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")
     _, labels = desk.database.class_map(desk.labels.id)
     classes = desk.database.classes(desk.labels.id)
     names = {entry.number: entry.name for entry in classes}
@@ -130,7 +130,7 @@ def curve(
     number: Number = 0,
 ) -> HTMLResponse:
     """Return the learning curve: the score after the first edits, after more of them, and after all."""
-    check = workbench_of(request).tickets.take(f"map-{page}", number)
+    check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")
     mapper = desk.space.mapper(options)
     points = []
     with desk.space.map_slots:

@@ -38,22 +38,26 @@ class ReplaceableRoute(APIRoute):
 class Tickets:
     """Numbers of requests, by which an answer that nobody waits for any more is dropped.
 
-    Each open page counts its requests. A request is stale as soon as the same page has sent a later one.
+    Each open page counts its requests. A request is stale as soon as the same page has sent a later one of its group, or of
+    a group that it follows.
     """
 
     _latest: dict[str, tuple[int, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, page: str, number: int) -> Callable[[], None]:
-        """Register a request, and return a function that raises `ReplacedError` once the request is stale."""
+    def take(self, group: str, number: int, *followed: str) -> Callable[[], None]:
+        """Register a request of a group, and return a function that raises `ReplacedError` once the request is stale.
+
+        A request of a followed group replaces this one, but not the other way round.
+        """
         with self._lock:
-            latest = max(number, self._latest.get(page, (0, 0.0))[0])
-            self._latest[page] = latest, time.monotonic()
+            latest = max(number, self._latest.get(group, (0, 0.0))[0])
+            self._latest[group] = latest, time.monotonic()
             if len(self._latest) > 1000:
                 del self._latest[min(self._latest, key=lambda name: self._latest[name][1])]
 
         def check() -> None:
-            if self._latest.get(page, (0, 0.0))[0] > number:
+            if any(self._latest.get(name, (0, 0.0))[0] > number for name in (group, *followed)):
                 raise ReplacedError("a later request of the same page replaced this one")
 
         return check

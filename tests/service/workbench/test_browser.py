@@ -157,7 +157,7 @@ def label_four_classes(bench):
             bench.click(row, col)
     assert bench.counts == dict.fromkeys(("corn", "wheat", "woods", "grass"), 5)
     assert page.get_attribute("#workbench", "data-mapped") == "1"
-    page.wait_for_selector("#workbench[data-scored]")
+    page.wait_for_selector(f"#workbench[data-scored='{bench.drawn}']")
     assert "held-out pixels" in page.inner_text("#score")
     page.mouse.move(*bench.place(*inner_pixels(2, 1, seed=3)[0]))
     assert re.search(r"mapped as (corn|wheat|woods|grass), \d+ % sure", page.text_content("#readout"))

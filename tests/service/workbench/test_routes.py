@@ -246,6 +246,15 @@ def test_a_stale_request_is_dropped(author, base):
     assert author.get(f"{base}/raster", params={"page": "b", "number": 1}).status_code == 200
 
 
+def test_a_score_never_replaces_a_map(author, base):
+    for path, number in (("score", 9), ("curve", 10)):
+        assert author.get(f"{base}/{path}", params={"page": "b", "number": number}).status_code == 200
+        assert author.get(f"{base}/raster", params={"page": "b", "number": 8}).status_code == 200
+    assert author.get(f"{base}/raster", params={"page": "b", "number": 12}).status_code == 200
+    for path in ("score", "curve"):
+        assert author.get(f"{base}/{path}", params={"page": "b", "number": 11}).status_code == 204
+
+
 def test_names_are_no_markup(author, service):
     name = "<img src=x onerror=alert(1)>'\""
     path = open_label_set(author, service.key, name)
