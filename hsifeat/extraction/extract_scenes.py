@@ -95,7 +95,7 @@ def extract_scenes(
     >>> scenes = [hsifeat.Scene(name, np.random.default_rng(0).random((32, 32, 12), np.float32)) for name in ("a", "b")]
     >>> outcomes = hsifeat.extract_scenes([*scenes, "c.npy"], backbone="context", layers=["mean-5"], out="stores")
     >>> [(outcome.name, str(outcome.error or "done").split(":")[0]) for outcome in outcomes]
-    [('a', 'done'), ('b', 'done'), ('c', 'c.npy')]
+    [('a', 'done'), ('b', 'done'), ('c', 'no such file')]
     """
     openers: dict[str, Callable[[], Scene]] = {}
     for scene in scenes:

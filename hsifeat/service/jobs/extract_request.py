@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from hsifeat.base_config import option
-from hsifeat.errors import BackboneError, HsifeatError, SceneError
+from hsifeat.errors import BackboneError, HsifeatError, SceneError, allowed_names
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.runtime.events import Listener
 from hsifeat.service.jobs.allowed_files import file_facts, resolve_below
@@ -92,7 +92,7 @@ class ExtractRequest(JobRequest):
         from hsifeat.presets import preset_names
 
         if self.preset is not None and self.preset not in preset_names():
-            raise HsifeatError(f"no preset {self.preset!r}; allowed: {', '.join(preset_names())}")
+            raise HsifeatError(f"no preset {self.preset!r}; {allowed_names(preset_names())}")
         explicit = {name: getattr(self.options, name) for name in self.options.model_fields_set}
         if not isinstance(explicit.get("pixels"), str | None):
             raise HsifeatError("pixels: expected the name of a label map of the scene")
@@ -123,6 +123,6 @@ class ExtractRequest(JobRequest):
             return resolve_below(map(Path, settings.backbones or ()), name, "backbone")
         except SceneError:
             raise BackboneError(
-                f"no backbone {name!r} on this service; allowed: {', '.join(settings.backbone_names)}, or a path below one of its "
+                f"no backbone {name!r} on this service; {allowed_names(settings.backbone_names)}, or a path below one of its "
                 "folders of backbones"
             ) from None

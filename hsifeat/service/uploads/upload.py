@@ -103,7 +103,7 @@ class Upload:
 
     @property
     def expires(self) -> float:
-        """Time of deletion in seconds since 1970, unless the upload is used until then."""
+        """Time at which the upload is deleted if it is not used before, in seconds since 1970; 0 if it is deleted already."""
         try:
             return (self.path / _MANIFEST).stat().st_mtime + self.lifetime_s
         except FileNotFoundError:
