@@ -11,7 +11,7 @@ import typer
 from hsifeat.commands import terminal
 from hsifeat.commands.config_options import with_options
 from hsifeat.commands.shared_options import Json
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, allowed_names
 from hsifeat.service.config import ServiceConfig
 
 serve = typer.Typer(
@@ -72,7 +72,7 @@ def add_token(
 
     chosen = next((known for known in RIGHTS if known == right), None)
     if chosen is None:
-        raise HsifeatError(f"no right {right!r}; allowed: {', '.join(RIGHTS)}")
+        raise HsifeatError(f"no right {right!r}; {allowed_names(RIGHTS)}")
     terminal.say(TokenFile(tokens).add(name, chosen, days=days))
 
 

@@ -1,5 +1,7 @@
-"""Readers of NumPy files. They memory-map ``.npy`` files, and the arrays of ``.npz`` archives after unpacking them to a
-temporary file. They never unpickle objects.
+"""Readers of NumPy files.
+
+They memory-map ``.npy`` files, and the arrays of ``.npz`` archives after unpacking them to a temporary file. They never
+unpickle objects.
 """
 
 from __future__ import annotations
