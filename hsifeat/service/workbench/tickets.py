@@ -49,6 +49,20 @@ class Tickets:
         """Register a request of a group, and return a function that raises `ReplacedError` once the request is stale.
 
         A request of a followed group replaces this one, but not the other way round.
+
+        Parameters
+        ----------
+        group : str
+            Name of the group: what is asked for, and the page that asks.
+        number : int
+            Number of the request; a page counts its requests.
+        *followed : str
+            Other groups whose later requests make this one stale.
+
+        Returns
+        -------
+        callable
+            Function without arguments.
         """
         with self._lock:
             latest = max(number, self._latest.get(group, (0, 0.0))[0])
