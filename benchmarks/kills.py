@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/kills.json"))
     options = parser.parse_args()
     kept = json.loads(options.out.read_text()) if options.out.exists() else {"counts": {}, "faults": []}
+    kept = {**kept, "command": " ".join(["python", *sys.argv])}
     with TemporaryDirectory() as name, cache_at(Path(name) / "own"):
         place = Path(name)
         cases = make_cases(make_store(place), place / "tiny", place)

@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HSIFEAT_CACHE"] = f"{folder}/cache"
         result = run_rounds(Path(folder), options.kills)
-    text = json.dumps(result, indent=1)
+    text = json.dumps({"command": " ".join(["python", *sys.argv]), **result}, indent=1)
     print(text)
     if options.out is not None:
         options.out.write_text(text + "\n")

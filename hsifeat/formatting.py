@@ -6,7 +6,10 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # Control characters except tab and line feed, embeddings and overrides of the text direction, lone surrogates and two code
 # points that are no characters. Terminals obey them, XML forbids them, or UTF-8 can't encode them.
@@ -69,6 +72,33 @@ def literal_figure_text(**settings: Any) -> Iterator[None]:
     with rc_context({"text.parse_math": False, **settings}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield
+
+
+def template_environment(package: str) -> Environment:
+    """Return an environment for the templates of pages in a package.
+
+    It escapes every value for HTML, shows control characters as escapes, and refuses undefined names.
+
+    Parameters
+    ----------
+    package : str
+        Name of a package with a folder ``templates``.
+
+    Returns
+    -------
+    jinja2.Environment
+        The environment, which compiles each template once.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader(package, "templates"),
+        autoescape=True,
+        finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def format_bytes(count: float) -> str:

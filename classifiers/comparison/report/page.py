@@ -23,7 +23,6 @@ from classifiers.splits import split_plot
 from hsifeat import formatting
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
-from hsifeat.formatting import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,16 +54,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
 @cache
 def _environment() -> Environment:
     """Return the environment of the templates. It compiles each template once per process."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("classifiers.comparison.report", "templates"),
-        autoescape=True,
-        finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = formatting.template_environment("classifiers.comparison.report")
     environment.filters.update(
         size=formatting.format_bytes,
         pixel_range=pixel_range,

@@ -15,7 +15,6 @@ from fastapi.routing import APIRoute
 
 from hsifeat import formatting
 from hsifeat.errors import HsifeatError
-from hsifeat.formatting import printable
 from hsifeat.service.pages.static_files import static_version
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.service import service_of
@@ -33,16 +32,7 @@ _POLICY = (
 @cache
 def environment() -> Environment:
     """Return the environment of the templates, which escape every value."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    templates = Environment(
-        loader=PackageLoader("hsifeat.service.pages", "templates"),
-        autoescape=True,
-        finalize=lambda value: value if hasattr(value, "__html__") else printable(str(value)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = formatting.template_environment("hsifeat.service.pages")
     templates.filters.update(
         size=formatting.format_bytes,
         duration=formatting.format_duration,
