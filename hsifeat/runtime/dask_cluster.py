@@ -18,12 +18,12 @@ _SCHEDULER = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]{1,5}")
 
 
 def check_address(address: str) -> str:
-    """Return the address of a cluster, after checking its form and that Dask is installed.
+    """Check the form of a cluster address and that Dask is installed, and return the address.
 
     Raises
     ------
     HsifeatError
-        The address has another form, or the package distributed is missing.
+        The address is not ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``local:N``, or the package distributed is missing.
 
     Examples
     --------
@@ -44,9 +44,10 @@ def check_address(address: str) -> str:
 
 @contextmanager
 def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
-    """Yield the address of a scheduler and certificates for it. Workers of ``local:N`` run as long as the block.
+    """Open a cluster for a ``with`` block, and yield the address of its scheduler and its certificates.
 
-    Other users of this machine can't send tasks to these workers, because both sides need the certificate of the run.
+    ``local:N`` starts N workers for the block. Connections to these workers need a temporary certificate, so other users of
+    the machine can't send tasks to them. For other addresses, the certificates are None.
     """
     local = _LOCAL.fullmatch(check_address(address))
     if local is None:

@@ -1,7 +1,7 @@
 """The Dask executor, which runs tasks in the workers of a Dask cluster.
 
-Each task is one call of `distributed.Client.submit`. Workers may be killed and the scheduler may be restarted: the tasks that
-were lost run again. A task may therefore run twice.
+Each task is one call of `distributed.Client.submit`. If a worker dies or the scheduler is restarted, the lost tasks run again.
+A task may therefore run twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TASKS_PER_WORKER = 2
 _COUNT_INTERVAL_S = 5.0
 # Packages whose versions can change results or the form of tasks.
 _PACKAGES = ("hsifeat", "distributed", "numpy", "zarr", "numcodecs", "torch", "diffusers", "scikit-learn", "lightgbm")
-# A worker process runs one task at a time, however many threads Dask gives it.
+# A worker process runs one task at a time, even if Dask gives it several threads.
 _one_task = Lock()
 
 
@@ -51,7 +51,7 @@ def dask_executor(
         Address of a scheduler, such as ``tcp://host:8786`` or ``tls://host:8786``. ``local:N`` starts N workers on this machine
         for the block, one thread each.
     scheduler_timeout_s : float
-        How long to wait for a scheduler that can't be reached, in seconds.
+        Maximum wait in seconds for the scheduler after a lost connection. The first connection fails after 10 seconds.
     listen : callable
         Receives notes, for example that there are no workers yet.
 
@@ -63,8 +63,8 @@ def dask_executor(
     Raises
     ------
     HsifeatError
-        The address is wrong, the scheduler can't be reached, Dask is not installed, or a worker has other versions of hsifeat
-        or of the libraries that compute the results.
+        The address has another form, the scheduler can't be reached, or Dask is not installed. A worker has other versions of
+        Python, hsifeat or the libraries that compute the results.
 
     Examples
     --------
@@ -93,14 +93,15 @@ class DaskExecutor:
     security : distributed.Security, optional
         Certificates for an encrypted connection. [default: those of Dask's configuration]
     scheduler_timeout_s : float
-        How long to wait for a scheduler that can't be reached, in seconds.
+        Maximum wait in seconds for the scheduler after a lost connection. The first connection fails after 10 seconds.
     listen : callable
         Receives notes.
 
     Raises
     ------
     HsifeatError
-        The scheduler can't be reached, or a worker has other versions.
+        The scheduler can't be reached. A worker has other versions of Python, hsifeat or the libraries that compute the
+        results.
     """
 
     def __init__(
@@ -151,8 +152,8 @@ class DaskExecutor:
         Raises
         ------
         HsifeatError
-            A task fails; the message names the worker. Workers died again and again with the same task. The scheduler is
-            gone.
+            A task fails; the message names the worker. Several workers died with the same task. The scheduler can't be
+            reached.
         """
         from distributed import KilledWorker, as_completed
 
@@ -190,7 +191,13 @@ class DaskExecutor:
                     self._client.cancel(list(pending), force=True)
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Run a function once in each worker that is there now, and raise the error of the first worker that fails."""
+        """Run a function once in each connected worker, and raise the error of a worker that fails.
+
+        Raises
+        ------
+        HsifeatError
+            The function fails in a worker, a worker dies, or the connection to the scheduler is lost.
+        """
         from distributed import KilledWorker
 
         # Another worker runs the check if a worker ends before it does.
@@ -210,7 +217,7 @@ class DaskExecutor:
                 future.release()
 
     def close(self) -> None:
-        """Release what the workers keep, and disconnect. The cluster goes on."""
+        """Release the objects that the workers keep between tasks, and disconnect. The cluster continues to run."""
         with suppress(Exception):  # the scheduler may be gone
             if self._client.status == "running":
                 self._client.run(release_worker, on_error="ignore")
@@ -229,7 +236,7 @@ class DaskExecutor:
         )
 
     def _free_slots(self, pending: int) -> int:
-        """Return how many tasks can be submitted. Workers are counted again every few seconds."""
+        """Return the number of tasks that can be submitted. Workers are counted again every few seconds."""
         if not self._slots or time.monotonic() - self._counted_at > _COUNT_INTERVAL_S:
             with suppress(OSError, ValueError):  # the next result shows that the scheduler is gone
                 self._slots = max(len(self._addresses()), 1)
@@ -237,7 +244,7 @@ class DaskExecutor:
         return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
 
     def _addresses(self) -> list[str]:
-        """Return the addresses of the workers, only those with a GPU if there are any."""
+        """Return the addresses of the workers. If some workers have a GPU, return only their addresses."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
         gpus = [address for address, worker in workers.items() if worker["resources"].get("GPU")]
         self._resources = {"GPU": 1} if gpus else {}
@@ -286,7 +293,7 @@ class DaskExecutor:
 
 @dataclass(frozen=True)
 class _Call(Generic[Task, Result]):
-    """Calls a function in a worker. Errors name the worker."""
+    """A function to call in a worker. Its errors name the worker."""
 
     function: Callable[[Task], Result]
     versions: dict[str, str]
@@ -309,7 +316,7 @@ class _Call(Generic[Task, Result]):
 
 @cache
 def own_versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that compute results, as installed in this process."""
+    """Return the installed versions of Python and of the libraries that compute results, by name."""
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in _PACKAGES:
         try:

@@ -46,8 +46,8 @@ class Executor(Protocol):
         tasks : iterable
             The tasks.
         failed : callable, optional
-            Receives each task that fails with a `HsifeatError`, and the error. The other tasks go on. [default: the first
-            error is raised]
+            Receives each task that fails with a `HsifeatError`, and the error. The remaining tasks still run. [default: the
+            first error is raised]
 
         Yields
         ------
@@ -61,7 +61,7 @@ class Executor(Protocol):
         ...
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Run a function once on every machine, or in every worker, before the work starts.
+        """Run a function before the work starts, at least once on each machine, to check that workers can do the work.
 
         Parameters
         ----------
@@ -73,6 +73,6 @@ class Executor(Protocol):
         Raises
         ------
         Exception
-            The error of a worker.
+            The error that the function raises.
         """
         ...

@@ -26,7 +26,7 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     Parameters
     ----------
     workers : int or None
-        Number of tasks that run in parallel. 1 starts no process. None takes as many as cores and memory allow.
+        Number of tasks that run in parallel. 1 starts no process. None uses as many workers as cores and memory allow.
     task_bytes : int
         Maximum memory of a task, in bytes.
     listen : callable

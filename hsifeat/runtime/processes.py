@@ -1,7 +1,7 @@
 """The process executor, which runs tasks in parallel in processes on this machine.
 
-Worker processes end when their parent process ends, even if the parent is killed. Each worker watches a pipe
-from the parent. The operating system closes the pipe when the parent ends, and the worker then ends too.
+Worker processes end when their parent process ends, even if the parent is killed. Each worker waits on a pipe
+from the parent. The operating system closes the pipe when the parent ends, and the worker then exits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from threading import Thread
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.executor import Result, Task
 
-# Number of submitted tasks per worker. While one runs, the next one is ready, and few results accumulate in memory.
+# Number of submitted tasks per worker. A free worker finds its next task ready, and few results accumulate in memory.
 _TASKS_PER_WORKER = 2
 
 
@@ -69,6 +69,8 @@ class ProcessExecutor:
 
         Raises
         ------
+        Exception
+            The error of a task that fails.
         HsifeatError
             A worker process died, for example because memory ran out.
         """

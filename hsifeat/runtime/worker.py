@@ -1,4 +1,4 @@
-"""What a task can learn about its worker, and what a worker keeps from one task to the next."""
+"""Objects that a worker keeps from one task to the next, and facts about a worker: visible folders and threads."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class Cached(Protocol[Result_co]):
 
 
 def kept_in_worker(maxsize: int) -> Callable[[Callable[..., Result]], Cached[Result]]:
-    """Return a decorator that keeps the last `maxsize` results of a function, until `release_worker` is called.
+    """Return a decorator that caches the last `maxsize` results of a function until `release_worker` is called.
 
-    It is for what is expensive to open, such as a backbone or a store. The arguments must be hashable.
+    Use the decorator for functions that open expensive objects, such as backbones or stores. The arguments of the function
+    must be hashable.
     """
 
     def decorate(function: Callable[..., Result]) -> Cached[Result]:
@@ -45,7 +46,7 @@ def kept_in_worker(maxsize: int) -> Callable[[Callable[..., Result]], Cached[Res
 
 
 def release_worker() -> None:
-    """Release everything that tasks have kept in this process."""
+    """Release all results that functions decorated by `kept_in_worker` keep in this process."""
     for cached in _kept:
         cached.cache_clear()
 
@@ -57,7 +58,7 @@ def check_folder(path: str) -> None:
 
 
 def worker_threads() -> int | None:
-    """Return the number of threads that the Dask worker of this task grants; None outside of Dask."""
+    """Return the number of threads of the Dask worker that runs this task, or None outside of Dask."""
     import sys
 
     if "distributed" not in sys.modules:
