@@ -1,4 +1,4 @@
-"""Catalogue of the stores of this machine, with the times of their completion and last use.
+"""Catalogue of the stores of this machine, with the times of completion and last use.
 
 Each store has one small file in the cache folder. If these files are lost, `rebuild` searches
 the given folders for stores and writes the files again.
@@ -23,8 +23,8 @@ from hsifeat.seals import open_json, seal_json
 from hsifeat.store.location import LocalLocation, Location, as_location
 from hsifeat.store.store import Store
 
-# Errors that Zarr and JSON raise for damaged metadata and records. They are caught so that one damaged store does not
-# prevent the others from being listed.
+# Errors that Zarr and JSON raise for damaged metadata and records. Listings catch these errors, so that a damaged store does
+# not hide intact stores.
 DAMAGE_ERRORS = (
     HsifeatError,
     OSError,
@@ -82,12 +82,12 @@ def add_entry(key: str, location: Location | Path | str, *, completed: float | N
     location : Location, Path or str
         Location of the store.
     completed : float, optional
-        Time of completion in seconds since 1970; 0 stands for an unfinished store. The default is now, or just after the store
-        that was completed last if the clock was set back since.
+        Time of completion in seconds since 1970; 0 for an unfinished store. [default: now, or 1 ms after the last completion
+        in the catalogue if the clock was set back]
     """
     identity = as_location(location).identity
     if completed is None:
-        # The order of completion must not depend on a clock that was set back.
+        # Stores stay in the order of completion even if the clock was set back.
         completed = max(
             [time.time(), *(entry.completed + _CLOCK_STEP_S for entry in entries() if entry.path != identity)]
         )
@@ -112,7 +112,7 @@ def remove_entry(location: Location) -> None:
 
 
 def entries() -> list[CatalogueEntry]:
-    """List the existing stores of the catalogue, the last completed first. Damaged entries are left out."""
+    """Return the existing stores of the catalogue, starting with the store completed last. Damaged entries are skipped."""
     existing = []
     for file in _entry_files():
         entry = _read_entry(file)
@@ -139,7 +139,7 @@ def _entry_files() -> list[Path]:
 
 
 def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
-    """Add all stores of the cache folder and of `folders` to the catalogue, and return the catalogue.
+    """Add all stores in the cache folder and in `folders` to the catalogue, and return the catalogue.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
     Returns
     -------
     list of CatalogueEntry
-        All existing stores of the catalogue, the last completed first.
+        All existing stores of the catalogue, starting with the store completed last.
 
     Raises
     ------
@@ -179,13 +179,13 @@ def find_store(source: str | Path | Location | None) -> Location:
     Parameters
     ----------
     source : str, Path, Location or None
-        A path, an address, a name in the catalogue, or the first digits of a key. None stands for the store completed
-        last.
+        A path, an address, a name in the catalogue, or the first digits of a key. None means the store completed last.
 
     Raises
     ------
     StoreError
-        No store matches, or several stores match.
+        No store matches, or several stores match. If `source` is None: no store is complete, or a file of the catalogue is
+        damaged.
     """
     known = entries()
     if source is None:

@@ -23,7 +23,7 @@ def remove_store(location: Location) -> int:
     Raises
     ------
     StoreError
-        The store does not exist, is in use, is read-only, or contains files that hsifeat did not write.
+        The store does not exist, is in use or is read-only, or its folder contains files that hsifeat did not write.
     """
     if location.read_only:
         raise StoreError(f"{location} is read-only")
@@ -48,7 +48,7 @@ def remove_store(location: Location) -> int:
 
 
 def delete_remains(folder: Path) -> None:
-    """Delete what killed deletions of stores left in a folder: half deleted stores, and the lock files of deleted stores."""
+    """Delete the temporary files of killed processes, such as partly deleted stores, and the lock files of deleted stores."""
     delete_leftovers(folder)
     delete_free_locks(folder)
 
@@ -56,10 +56,10 @@ def delete_remains(folder: Path) -> None:
 def collect_garbage(
     max_bytes: int, *, dry_run: bool = False, on_remove: Callable[[StoreUsage], None]
 ) -> tuple[int, list[str]]:
-    """Delete the least recently used stores of the cache folder until the remaining ones take at most `max_bytes`.
+    """Delete the least recently used stores of the cache folder until the remaining stores take at most `max_bytes`.
 
-    Stores outside the cache folder are neither counted nor deleted. Stores in use are not deleted. If a store no
-    longer exists, its cached samples (see `hsifeat.cache.sample_cache`) are deleted first.
+    Stores outside the cache folder are neither counted nor deleted. Stores in use are not deleted. The cached samples of
+    deleted stores (see `hsifeat.cache.sample_cache`) are deleted first.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def collect_garbage(
     Returns
     -------
     tuple of int and list of str
-        Total size of the remaining stores in bytes, and the reasons why stores could not be deleted.
+        Total size of the remaining stores in bytes, and an error message for each store that could not be deleted.
     """
     folder = cache_folder().resolve()
     if not dry_run:

@@ -1,9 +1,9 @@
 """Sample cache: files with the values of planes at labelled pixels.
 
 Reading such a file takes milliseconds. A plane is the feature map of one timestep and one layer. The name of a file is a
-digest of everything that determines its content: the values of the plane, the pixels and the way of reading. A file is
-therefore never out of date. A checksum of name and values detects damaged and exchanged files. The files are in the cache folder of this machine, and are
-deleted together with their store.
+digest of everything that determines the content: the values of the plane, the pixels and the way of reading. A file is
+therefore never out of date. A checksum of name and values detects damaged and swapped files. The files are in the cache
+folder of this machine, and are deleted together with their store.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def delete_orphans(keys: set[str]) -> int:
 def cached_samples(
     key: str, facts: tuple[bytes | str, ...], shape: tuple[int, int], read: Callable[[], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """Return samples from the cache. Samples that the cache lacks are read from the store and added to the cache.
+    """Return samples from the cache. If the cache lacks them, read them from the store and add them to the cache.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def _load(file: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
 
 
 def _crc32c(file: Path, values: NDArray[np.float32]) -> int:
-    """Return the CRC-32C of the name of a file and its values, so that exchanged files are detected as well."""
+    """Return the CRC-32C of the name of a file and its values. Including the name detects swapped files."""
     import google_crc32c
 
     return int(google_crc32c.extend(google_crc32c.value(file.name.encode()), values.tobytes()))

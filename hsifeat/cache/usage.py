@@ -30,7 +30,7 @@ class StoreUsage:
     state : str
         ``complete``, ``interrupted`` (some planes are unfinished), ``being written`` or ``unreadable``.
     problem : str
-        Why the store is unreadable and what to do; empty for other states.
+        Error message of an unreadable store, with advice; empty for other states.
     """
 
     entry: CatalogueEntry
@@ -48,7 +48,7 @@ def store_bytes(location: Location, key: str) -> int:
 
 
 def list_usage() -> list[StoreUsage]:
-    """List the usage of all stores in the catalogue. The store that was used last comes first."""
+    """Return the usage of all stores in the catalogue, starting with the store used last."""
     return [_usage(entry) for entry in sorted(catalogue.entries(), key=lambda entry: -entry.used)]
 
 
