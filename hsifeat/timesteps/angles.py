@@ -33,10 +33,10 @@ class SpectralAngles:
     degrees : (n,) float64 array
         Mean angle over pixels at each timestep in degrees, from 0 to 180.
     mean_pixel_degrees : float
-        Mean angle in degrees between a pixel and the mean of all pixels. An estimate that carries no
-        information on the individual pixel has this angle.
+        Mean angle in degrees between a pixel and the mean of all pixels. The mean of all pixels is the best estimate
+        without information on the individual pixel.
     space : {"bands", "channels", "latents"}
-        Vectors between which angles are measured: spectra, channels of the projection, or latents.
+        Kind of the compared vectors: spectra, channels of the projection, or latents.
     """
 
     degrees: NDArray[np.float64]
@@ -55,7 +55,7 @@ def spectral_angle(one: NDArray[np.floating], other: NDArray[np.floating]) -> ND
     Returns
     -------
     (...) float64 array
-        Angles from 0 to 180. The angle is 90 if a vector is zero or not finite, since it has no direction.
+        Angles from 0 to 180. If a vector is zero or not finite, it has no direction, and the angle is 90.
 
     Notes
     -----
@@ -112,10 +112,10 @@ def measure_angles(
     Notes
     -----
     If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated channels is
-    mapped to bands and added to the clean spectrum. The projection removes a part of each spectrum. This part is counted
-    as estimated without error.
-    If the projection can't be inverted because of clipping (``rgb``) or a gamma, angles are measured between vectors of
-    channels. For a latent diffusion model, angles are measured between latents.
+    mapped to bands and added to the clean spectrum. The part of a spectrum that the projection removes counts as estimated
+    without error.
+    If clipping (``rgb``) or a gamma prevents an inversion, angles are measured between vectors of channels. For a latent
+    diffusion model, angles are measured between latents.
 
     The denoised estimate is ``x0_hat = (x_t - sqrt(1 - abar_t) eps_theta(x_t, t)) / sqrt(abar_t)`` (Ho et al.,
     "Denoising diffusion probabilistic models", NeurIPS 2020, eq. 15), or its equivalent for predictions of images or
@@ -194,10 +194,7 @@ class _TileVectors:
         return cls(channels, channels, valid, None)
 
     def estimated(self, estimate: torch.Tensor) -> NDArray[np.float64]:
-        """Convert the model's estimate of the tile to vectors, as an (n, dimensions) array.
-
-        The vectors are spectra, channels or latents, like those in `clean`.
-        """
+        """Convert the model's estimate of the tile to an (n, dimensions) array of vectors of the same kind as `clean`."""
         channels = _vectors(estimate, self.valid)
         if self.to_bands is None:
             return channels

@@ -1,4 +1,4 @@
-"""Compare the cached features of a layer between timesteps. This needs neither a model nor torch."""
+"""Compare the cached features of a layer between timesteps, without a model and without torch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     Returns
     -------
     float
-        Alignment from 0 to 1. It is 1 if the features are equal up to rotation, scale and shift. These make no
-        difference to a linear classifier. It is 0 if the features in one set are constant.
+        Alignment from 0 to 1: 1 if the features are equal up to rotation, scale and shift, and 0 if the features in one set
+        are constant.
 
     Notes
     -----
@@ -63,7 +63,7 @@ class PlaneSimilarity:
 def correlate_planes(
     features: Features, layer: str | None = None, *, pixels: int = 2000, seed: int = 0
 ) -> PlaneSimilarity:
-    """Measure the similarity of a layer's features between timesteps, on a random sample of pixels.
+    """Compute the linear CKA of a layer's features between timesteps, on a random sample of pixels.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def correlate_planes(
     Raises
     ------
     StoreError
-        If the store has complete features of the layer for fewer than two timesteps.
+        If the store has no such layer, or complete features of the layer at fewer than two timesteps.
     """
     layers = list(dict.fromkeys(plane.id.layer for plane in features.planes))
     if layer is not None and layer not in layers:

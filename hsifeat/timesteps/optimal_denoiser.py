@@ -1,6 +1,4 @@
-"""Optimal denoiser of a finite set of patches, and the similarity of its predictions between timesteps.
-
-No network is needed.
+"""Optimal denoiser of a finite set of patches, and the similarity of its predictions between timesteps, without a network.
 
 Equation numbers refer to Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
 tailored multi-decoder architecture", CVPR 2024, arXiv:2312.09181.
@@ -25,7 +23,7 @@ _TASK = "optimal denoiser"
 
 @dataclass(frozen=True)
 class OptimalDenoiser:
-    """Denoiser with the smallest expected error for a data distribution that consists of N patches.
+    """Denoiser with the smallest expected error if all images are drawn from N known patches.
 
     A network of unlimited capacity that is trained on these patches alone would converge to this denoiser.
 
@@ -53,9 +51,9 @@ class OptimalDenoiser:
         return squares
 
     def scales(self, t: int | NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the scales ``s_t`` of the image and ``s_t sigma_t`` of the noise, two float64 arrays.
+        """Return the scales ``s_t`` of the image and ``s_t sigma_t`` of the noise, as two float64 arrays.
 
-        The arrays are (1, 1) for one timestep, and (n, 1) for n timesteps. The attribute `alphas_cumprod` defines the scales.
+        The arrays have the shape (1, 1) for one timestep, and (n, 1) for n timesteps.
         """
         abar = np.asarray(self.alphas_cumprod, np.float64)[np.atleast_1d(t), None]
         # A small lower bound avoids a division by 0 if the schedule starts without noise.
@@ -148,8 +146,8 @@ class DenoiserSimilarity:
         Similarity ``S(t_a, t_b)`` between each pair of timesteps, from 0 to 1.
     neighbours : (n,) float64 array
         Effective number of clean patches that a noised patch can come from, at each timestep. For each noised patch,
-        `OptimalDenoiser.posterior` gives probabilities of the clean patches. The number is ``exp(H)``, where H is the
-        entropy of these probabilities, averaged over the noised patches. A value of 1 means that each noised patch
+        `OptimalDenoiser.posterior` returns probabilities of the clean patches. The effective number is ``exp(H)``, where H
+        is the mean entropy of these probabilities over the noised patches. A value of 1 means that each noised patch
         can come from a single clean patch only.
     """
 
@@ -212,7 +210,7 @@ def similarity_map(
 
 
 def agreement(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Return the share of values for which two predictions agree, for each row.
+    """Return the share of values in each row on which two predictions agree.
 
     The share is ``D`` in eq. 5 of Zhang et al. 2024.
 

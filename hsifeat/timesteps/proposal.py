@@ -13,7 +13,7 @@ from hsifeat.timesteps.angles import SpectralAngles
 
 # A timestep is eligible if its angle is at most this fraction of `SpectralAngles.mean_pixel_degrees`.
 ELIGIBLE_FRACTION = 0.5
-# Similarities are means over a few hundred draws, so that smaller differences are not significant.
+# Differences in similarity below 0.01 are not significant, because similarities are means over a few hundred draws.
 _DECIMALS = 2
 
 
@@ -38,7 +38,7 @@ class TimestepOrder:
 
 
 def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | None = None) -> TimestepOrder:
-    """Order timesteps so that the first ones represent all others as well as possible.
+    """Order timesteps so that the first k timesteps represent all timesteps as well as possible, for each k.
 
     A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible timesteps
     come first. The coverage of an eligible timestep is its similarity to the most similar selected timestep. Eligible

@@ -62,20 +62,19 @@ def rank_timesteps(
 ) -> TimestepRanking:
     """Rank the timesteps of a scene by the usefulness of their features, without labels.
 
-    Timesteps are selected so that the features of the first timesteps represent the features of all other timesteps;
-    see `hsifeat.timesteps.proposal`. If `store` is set, the similarity between timesteps is the similarity of the
-    cached features of a layer. Otherwise, it is the similarity of the predictions of an optimal denoiser for patches of
-    the scene.
+    Timesteps are ranked so that the features of the first timesteps represent the features of all timesteps;
+    see `hsifeat.timesteps.proposal`. If `store` is set, the ranking compares the cached features of a layer between
+    timesteps. Otherwise, the ranking compares the predictions of an optimal denoiser for patches of the scene.
 
     Parameters
     ----------
     scene : Scene, SpectralImage, str or Path
-        A scene, or the path or name of a scene as `open_scene` takes it.
+        A scene, or a path or name that `open_scene` accepts.
     backbone : Backbone, str or Path, optional
-        A diffusion model, or its path or name as `open_backbone` takes it. If None, no spectral angles are
+        A diffusion model, or a path or name that `open_backbone` accepts. If None, no spectral angles are
         measured, and the cosine noise schedule with T = 1000 is used.
     store : Features, str or Path, optional
-        Store of this scene. The timesteps are ranked by the similarity of the cached features of one layer, `layer`.
+        Store of this scene, whose cached features are compared.
     layer : str, optional
         Layer of the store to compare. [default: the last layer of the store]
     budget : int
@@ -83,7 +82,7 @@ def rank_timesteps(
     timesteps : sequence of int, optional
         Training timesteps to compare. [default: the timesteps of the store, else 40 evenly spaced timesteps from 0]
     projection : str or Projection, optional
-        A fitted projection, or a text that `fit_projection` takes. [default: the projection that the backbone was trained
+        A fitted projection, or a text that `fit_projection` accepts. [default: the projection that the backbone was trained
         with, else ``rgb`` for three channels and ``pca:N`` for N channels; ``pca:10`` without a backbone]
     patch : int, optional
         Side of the patches of the optimal denoiser in pixels. [default: the largest of 8, 4, 2 and 1 for which a patch has
@@ -92,8 +91,12 @@ def rank_timesteps(
         Number of intervals of similar timesteps to compute.
     seed : int
         Seed of the random patches, tiles and noise, and of the weights of an ``untrained:…`` backbone.
-    class_label, prompt, upsample : optional
-        Options of `open_backbone`.
+    class_label : int or str, optional
+        Option of `open_backbone`.
+    prompt : str, optional
+        Option of `open_backbone`.
+    upsample : int, optional
+        Option of `open_backbone`.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     listen : callable
@@ -106,8 +109,9 @@ def rank_timesteps(
     Raises
     ------
     HsifeatError
-        If the budget is less than 1 or exceeds the number of compared timesteps. If the store has a single timestep,
-        another scene, or no layer with the name `layer`. If the scene, the backbone or the projection can't be used.
+        If the budget is less than 1 or exceeds the number of compared timesteps. If `patch` or `intervals` is less than 1.
+        If the store has a single timestep, another scene, another noise schedule, or no layer with the name `layer`. If the
+        scene, the backbone or the projection can't be used.
 
     Examples
     --------

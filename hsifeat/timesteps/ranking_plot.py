@@ -18,7 +18,7 @@ from hsifeat.timesteps.result import TimestepRanking
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Colours for readers with colour vision deficiency (Wong, "Color blindness", Nature Methods 8, 2011), as is cividis.
+# These colours (Wong, "Color blindness", Nature Methods 8, 2011) and cividis suit readers with colour vision deficiency.
 _BLUE, _VERMILLION, _GREY = "#0072b2", "#d55e00", "#6b7078"
 _COLOURMAP = "cividis"
 _RING: dict[str, Any] = {

@@ -47,7 +47,7 @@ class TimestepRanking:
     patches : int
         Number of patches of the optimal denoiser.
     studied : dict of str to dict
-        Timesteps at which features were read best in a study, by kind of network; see `studied_timesteps`.
+        Timesteps whose features classified best in a study, by kind of network; see `studied_timesteps`.
     notes : tuple of str
         Limitations of this ranking, such as angles that are not measured between spectra.
     """
@@ -70,10 +70,9 @@ class TimestepRanking:
 
     @property
     def similarity(self) -> NDArray[np.float64]:
-        """(n, n) float64 array of the similarity that determines the order and the intervals.
+        """(n, n) float64 array of the similarity between timesteps that determines the order and the intervals.
 
-        It is the similarity of cached features if `planes` is set, and the similarity of the optimal denoiser's
-        predictions otherwise.
+        If `planes` is set, the cached features are compared, otherwise the optimal denoiser's predictions.
         """
         return self.denoiser.similarity if self.planes is None else self.planes.similarity
 

@@ -96,7 +96,7 @@ def split_stages(
 
 
 def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[int, int]]:
-    """Divide timesteps into intervals so that timesteps of one interval are as similar as possible.
+    """Divide timesteps into intervals so that the timesteps in each interval are as similar as possible.
 
     The score of a timestep is its mean similarity to all timesteps of its interval, including itself. The intervals maximise
     the mean score of all timesteps; dynamic programming finds the exact maximum. A mean over intervals instead of timesteps
@@ -145,9 +145,7 @@ def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[in
 
 
 def _interval_values(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return, for each possible interval, the sum of the scores of its timesteps.
-
-    `best_intervals` defines the score.
+    """Return the sum of the scores (see `best_intervals`) of the timesteps in each possible interval.
 
     Returns
     -------

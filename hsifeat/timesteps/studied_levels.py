@@ -1,4 +1,4 @@
-"""Noise levels at which features served best in the study ``benchmarks/natural32.py``, by kind of network."""
+"""Noise levels whose features classified best in the study ``benchmarks/natural32.py``, by kind of network."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ STUDIED_SIGMAS = {
     "a denoiser of natural images": (0.03, 0.599),
     "a network trained on the scene": (0.018, 0.74),
 }
-"""Range of noise levels by kind of network: OA is within a point of its maximum for each network and scene of the study.
+"""Smallest and largest of the best noise levels, by kind of network.
 
-A noise level is the standard deviation of the noise relative to the image, ``sqrt((1 - abar_t) / abar_t)``.
+At these noise levels, each network of the study reaches an overall accuracy within one point of its maximum on each scene. A
+noise level is the standard deviation of the noise relative to the image, ``sqrt((1 - abar_t) / abar_t)``.
 """
 
 
