@@ -108,9 +108,10 @@ class Features(StoreContents):
         return self._reader.covers_scene
 
     def fingerprint(self, planes: Sequence[PlaneLike] | None = None) -> str:
-        """Return a digest of the scene and of the values of planes, see `select`.
+        """Return a sha256 digest of the scene and of the values of planes, as hexadecimal digits.
 
-        If two stores have equal fingerprints, their spectra and the values of these planes are equal.
+        If two stores have equal fingerprints, their spectra and the values of these planes are equal. `select` describes the
+        parameter `planes`.
         """
         digest = hashlib.sha256(str(self.recipe["scene"]).encode())
         for plane in self.select(planes):
@@ -121,7 +122,7 @@ class Features(StoreContents):
 
     @property
     def kept_folder(self) -> Path:
-        """Folder in the cache for files that are computed from the store; it is deleted together with the store."""
+        """Folder in the cache for files that are computed from the store. The folder is deleted together with the store."""
         return samples_folder(self.key)
 
     def window_px(self, wanted_px: int) -> int:
@@ -217,6 +218,11 @@ class Features(StoreContents):
         Returns
         -------
         (n, bands) float32 array
+
+        Raises
+        ------
+        StoreError
+            If a pixel lies outside the scene, or `pool` is less than 1.
         """
         pixels = self._pixels(rows, cols)
         if pool is not None:

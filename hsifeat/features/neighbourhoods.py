@@ -147,7 +147,7 @@ def window_means(
         sums = _square_sums(
             table, pixels.rows[members] - half - frame.row, pixels.cols[members] - half - frame.col, side_px
         )
-        # A window without valid pixels has a count of 0. Its centre pixel is not valid, so that its value does not matter.
+        # If the count is 0, the centre pixel is not valid either, and its value does not matter.
         values[members] = sums[:, :-1] / np.maximum(sums[:, -1:], 1)
     return values
 

@@ -1,4 +1,4 @@
-"""Protocol for reading planes. A plane has the features of the whole scene, or of a list of its pixels."""
+"""Protocol for reading planes. A plane covers the whole scene, or has the features of listed pixels only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PlaneReader(Protocol):
         ...
 
     def window_px(self, wanted_px: int) -> int:
-        """Return the side in pixels of the windows that `sample` can average over: `wanted_px`, or the only stored side."""
+        """Return the side in pixels of the windows over which `sample` can average: `wanted_px`, or the only stored side."""
         ...
 
     @property

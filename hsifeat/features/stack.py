@@ -30,8 +30,8 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
 
     Parameters
     ----------
-    stores : str, Path, Features or a sequence of them, optional
-        Open features, or stores as `open_features` takes them.
+    stores : str, Path, Features or a sequence of these, optional
+        Open features, or paths and names that `open_features` accepts. [default: the store that was completed last]
 
     Raises
     ------
@@ -46,12 +46,11 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
 class StackedFeatures(Features):
     """Combined features of several stores of one scene.
 
-    There are two kinds of stores: context stores (made with ``--backbone context``) and others. Context stores come last,
-    whatever the order of `stores`. If there are several stores of a kind, they are numbered from 1, and the name of a plane
-    (one layer at one timestep) contains the number of its store, as in ``t50/2:up_blocks.1``. If a store is the only one of
-    its kind, the names of its planes do not change. A model that was fitted on these names can be applied to stores of
-    another scene if the stores of each kind are in the same order. The scene and its label maps are read from the first
-    store.
+    There are two kinds of stores: context stores (made with ``--backbone context``) and stores of diffusion models. Context
+    stores come last in a stack. Several stores of one kind are numbered from 1, and the name of each plane contains the
+    number of its store, as in ``t50/2:up_blocks.1``. Planes of a single store of a kind keep their names. A model that was
+    fitted on a stack can be applied to a stack of another scene if the stores of each kind have the same order. The scene
+    and its label maps are read from the first store of the stack.
 
     Parameters
     ----------
@@ -61,7 +60,8 @@ class StackedFeatures(Features):
     Raises
     ------
     StoreError
-        If the stores hold different scenes, or a context store and another store have a plane of the same name.
+        If the stores hold different scenes. Methods raise this error if a context store and a store of a diffusion model have
+        a plane of the same name.
     """
 
     def __init__(self, stores: Sequence[Features]) -> None:
@@ -159,18 +159,18 @@ class StackedPlaneReader:
 
     def __init__(self, stack: StackedFeatures) -> None:
         self._stack = stack
-        # Only these stores have windows and patches that a user can ask for; context stores have planes alone.
+        # Windows and patches are read from these stores only; context stores count if there are no other stores.
         self._main = [store for store in stack.stores if store.is_context == stack.stores[0].is_context]
 
     @property
     def covers_scene(self) -> bool:
-        """Whether the planes of all stores cover the scene. Context stores are ignored if there are other stores."""
+        """Whether the planes of all stores cover the scene. Context stores count only if there are no other stores."""
         return all(store.covers_scene for store in self._main)
 
     def window_px(self, wanted_px: int) -> int:
-        """Return the side of the windows that the planes of all stores can be averaged over.
+        """Return the side in pixels of the windows over which the planes of all stores can be averaged.
 
-        The result is `wanted_px` if there is no such side. Context stores are ignored if there are other stores.
+        If the stores have no common side, return `wanted_px`. Context stores count only if there are no other stores.
         """
         sides = {store.window_px(wanted_px) for store in self._main}
         return sides.pop() if len(sides) == 1 else wanted_px

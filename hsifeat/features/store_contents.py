@@ -1,4 +1,4 @@
-"""What a store contains: its scene with label maps, its planes, the options and the time of their extraction."""
+"""Contents of a store: the scene with its label maps, the planes, and the options and times of the extraction."""
 
 from __future__ import annotations
 
