@@ -5,8 +5,8 @@ its own CRC-32C sums, and a progress record contains the sha256 of the values of
 computed before the file is written.
 
 ``checksums.json`` also lists the contents of the store. A reader can therefore open a store on a plain web server, which
-cannot list files. A single flipped byte in ``checksums.json`` or in the manifest would make the whole store unreadable,
-so the store keeps a copy of both files.
+cannot list files. A single flipped byte in ``checksums.json`` or in the manifest would make the whole store unreadable.
+The store therefore keeps a copy of each of the two files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ROOT, FILE = "zarr.json", "checksums.json"
 COPY_OF = {ROOT: "zarr.copy.json", FILE: "checksums.copy.json"}
-# Suffix of the key of one checksum over all progress records of a plane; only complete planes have this key.
+# A complete plane has one checksum over all its progress records. The key of this checksum ends with this suffix.
 RECORDS = "/c"
 
 
@@ -116,11 +116,11 @@ def _fault(content: bytes) -> str:
 
 
 class ChecksumReader(WrapperStore[Any]):
-    """A Zarr store that raises an error instead of returning a changed or missing file.
+    """A Zarr store that raises an error if a file is changed or missing.
 
-    Reading a whole file compares the file with its checksum. Zarr reads only parts of a shard, and checks each inner
-    chunk with its CRC-32C. Zarr treats a missing shard as empty. This class raises an error instead if the plane is
-    complete or if a progress record says that the shard was written.
+    A file that is read as a whole is compared with its checksum. Zarr reads only parts of a shard, and checks the CRC-32C
+    of each inner chunk. Zarr treats a missing shard as empty. This class raises an error for a missing shard if the plane
+    is complete or the shard has a progress record.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class ChecksumReader(WrapperStore[Any]):
         Raises
         ------
         StoreError
-            A whole file does not match its checksum, or a file is missing although it was written.
+            A whole file does not match its checksum, a shard belongs to another unit, or a recorded file is missing.
         """
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):
@@ -177,8 +177,8 @@ class ChecksumReader(WrapperStore[Any]):
     async def _check_shard(self, key: str, content: Buffer | None, *, whole: bool) -> None:
         """Raise `StoreError` if the shard `key` is damaged or missing.
 
-        `content` has the bytes that were read from the shard, or is None if the file does not exist. `whole` tells whether
-        `content` is the whole file. A shard that was never written may be missing.
+        `content` has the bytes that were read from the shard, or is None if the file does not exist. `whole` is True if
+        `content` is the whole file. A shard without a progress record may be missing.
         """
         record = "progress/" + key.removeprefix("planes/")
         if content is None:
@@ -233,8 +233,8 @@ class ChecksumWriter(ChecksumReader):
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a file unless it exists and has a checksum.
 
-        A file without a checksum comes from a process that was killed, and is overwritten. zarr would also make groups of
-        the folders above an array of progress records. Without them, readers that walk the tree skip the records.
+        A file without a checksum comes from a killed process, and is overwritten. Metadata of groups above progress records
+        are not written, so that readers that walk the tree of groups skip the records.
         """
         if key.startswith("progress/") and PROGRESS.fullmatch(key) is None:
             return

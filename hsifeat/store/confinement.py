@@ -37,7 +37,7 @@ def check_key(key: str) -> str:
 
 
 class ConfinedFolder:
-    """Finds the paths of a store's files in a local folder.
+    """Local folder of a store. Keys and links that lead out of the folder raise an error.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class ConfinedFolder:
         return path
 
     def entry(self, key: str) -> Path:
-        """Return the path at which a file or a link can be replaced or deleted. A link is not followed.
+        """Return the path of a file or a link that is to be replaced or deleted. A link is not followed.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Creation of a store without planes: the scene, the pixel list if the store has one, and the manifest."""
+"""Create a store without planes: write the scene, the manifest and, in a store that lists pixels, the pixel list."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SceneArrays:
 def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> None:
     """Write a store without planes.
 
-    The manifest is written last. If the process is killed earlier, the location does not count as a store.
+    The manifest is written last. If the process is killed before that, the location does not count as a store.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ from hsifeat.types import PlaneId
 PLANE = re.compile(r"planes/(t\d{4,9}/[\w.\-]+)/zarr\.json")
 PROGRESS = re.compile(r"progress/t\d{4,9}/[\w.\-]+/(zarr\.json|c/.+)")
 LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
-# All keys that hsifeat can write, including those of temporary files that interrupted writes leave. The first stores also have
-# groups of progress records.
+# All keys that hsifeat can write, including temporary files of interrupted writes. Stores of early versions also have groups
+# of progress records.
 _ARRAY = r"(zarr\.json|c(/\d{1,9}){1,3})"
 _PLANE = r"(planes|progress)/t\d{4,9}/[\w.\-]+"
 _STORE_FILE = re.compile(
@@ -26,7 +26,7 @@ _STORE_FILE = re.compile(
 
 _PLANE_FILE = re.compile(r"(planes|progress)/t(?P<t>\d{4,9})/(?P<layer>(?!\.{1,2}/)[\w.\-]+)/")
 _SHARD = re.compile(r"planes/(t\d{4,9}/(?!\.{1,2}/)[\w.\-]+/c/\d{1,9}/\d{1,9}/0)")
-# Key of the checksum over all progress records of a plane in `checksums.json`, which is no file.
+# Key in `checksums.json` of the checksum over all progress records of a plane. No file has this key.
 _RECORDS = re.compile(_PLANE + r"/c")
 
 
@@ -62,7 +62,7 @@ def record_of_shard(key: str) -> str | None:
 
 
 def is_store_file(key: str) -> bool:
-    """Return whether hsifeat writes files with this key.
+    """Return whether `key` is the key of a file that hsifeat writes to a store.
 
     >>> is_store_file("planes/t0050/mid_block/c/0/1/0"), is_store_file("scene/photo.jpg"), is_store_file(".git/config")
     (True, False, False)
@@ -76,8 +76,7 @@ def is_store_file(key: str) -> bool:
 def is_checksum_key(key: object) -> bool:
     """Return whether ``checksums.json`` can contain `key`.
 
-    ``checksums.json`` can contain the keys of a store's files. It can also contain one key for all progress records of a
-    plane.
+    Allowed are the keys of a store's files, and one key per plane for the checksum over all progress records of the plane.
 
     >>> is_checksum_key("progress/t0050/mid_block/c"), is_checksum_key("../.bashrc"), is_checksum_key("scene/photo.jpg")
     (True, False, False)

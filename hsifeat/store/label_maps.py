@@ -38,7 +38,12 @@ class LabelMaps:
     def array(self, name: str) -> zarr.Array[Any]:
         """Return a label map as a Zarr array of shape (rows, cols) and an integer dtype.
 
-        The attributes ``class_names`` and ``class_colours`` of the array describe the classes.
+        The attributes ``class_names`` and ``class_colours`` of the array map class numbers to texts.
+
+        Raises
+        ------
+        StoreError
+            The label map does not exist, has another shape or dtype, or has damaged attributes.
         """
         array = self._files.array(f"scene/labels/{name}")
         if array.shape != self._shape or array.dtype.kind not in "iu":
@@ -58,12 +63,12 @@ class LabelMaps:
         return array
 
     def classes(self, name: str) -> NDArray[np.integer]:
-        """Read a label map, a (rows, cols) integer array.
+        """Read a label map as a (rows, cols) integer array.
 
         Raises
         ------
         StoreError
-            The map is damaged.
+            The label map does not exist or is damaged.
         """
         array = self.array(name)
         with self._files.damage_errors(f"scene/labels/{name}"):
@@ -79,7 +84,7 @@ class LabelMaps:
         classes : (rows, cols) integer array
             Class number of each pixel; 0 means unlabelled.
         attributes : dict of str to JSON value
-            Class names and colours.
+            ``class_names`` and ``class_colours``, which map class numbers to texts.
 
         Raises
         ------
@@ -92,7 +97,7 @@ class LabelMaps:
                 f"{self._files.location}: a label map can't be named {name!r}: rename the file of the labels"
             )
         with self._files.location.error_context():
-            # The map is not listed during its replacement, so that a killed process can't leave half a map that looks complete.
+            # During its replacement, the map has no checksum. If the process is killed, the partial map is not listed.
             if self._files.checksums.pop(f"{path}/zarr.json", None):
                 self._files.save_checksums()
             self._files.group.create_array(

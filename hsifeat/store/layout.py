@@ -4,8 +4,8 @@ A plane is the feature map of one timestep and one layer. It either covers the w
 pixels of the scene (`PixelListLayout`). Both classes implement the interface `PlaneLayout`. A unit is one block of the
 scene, or one run of the pixel list; every plane stores each unit as one shard.
 
-This module defines the default sizes. The manifest of a store records the sizes of the store's creation, so a changed
-default affects new stores only.
+This module defines the default sizes. The manifest of a store records the sizes with which the store was created, so a
+changed default affects new stores only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hsifeat.store.shard_tags import TAG_BYTES
 from hsifeat.types import PlaneId, Window, windows
 
 UNIT_PX = 128
-"""Minimum side of a unit in scene pixels. Shards then have a few MB, and an interruption loses little work."""
+"""Minimum side of a unit in scene pixels. Shards of this size have a few MB, and an interruption loses little work."""
 
 BLENDED_UNIT_PX = 512
 """Minimum side of a unit in scene pixels when tiles are blended.
@@ -51,7 +51,7 @@ MAX_UNITS = 2**22
 """Maximum number of units of a store, enough for a scene of 250,000 x 250,000 pixels."""
 
 MAX_STRIDE = 2**16
-"""Largest stride of a plane that is accepted, in scene pixels."""
+"""Largest accepted stride of a plane, in scene pixels."""
 
 STORED_DTYPES = ("float16", "float32")
 """Data types that planes can have."""
@@ -64,7 +64,7 @@ def codec() -> list[Any]:
     """Return the Zarr codecs of all arrays except progress records.
 
     Bit-shuffled zstd at level 1 is fast enough for the output of a GPU, and compresses float16 features nearly as well as
-    higher levels. The last codec appends a CRC-32C to every inner chunk. Reading a damaged chunk then raises an error.
+    higher levels. The last codec appends a CRC-32C to every inner chunk, so that reading a damaged chunk raises an error.
     """
     from zarr.codecs import BloscCodec, Crc32cCodec
 
@@ -118,10 +118,7 @@ def inner_chunks(layout: PlaneLayout, plane: PlaneSpec) -> int:
 
 
 def _inner_side(shard: int, chunk: int) -> int:
-    """Return the side of the inner chunks of a shard whose side is `shard`.
-
-    The result is `chunk` if `chunk` divides `shard`. Otherwise it is `shard`.
-    """
+    """Return the side of an inner chunk: `chunk` if it divides the side `shard` of the shard, else `shard`."""
     return chunk if shard % chunk == 0 else shard
 
 
@@ -293,7 +290,7 @@ class PixelListLayout:
 
     @property
     def extent(self) -> Window:
-        """Window of the whole list. It has one row for each pixel, one column for values and one column for means."""
+        """Window of the whole list, with one row per pixel, one column for values and one column for means."""
         return Window(0, 0, self.pixels, 2)
 
     @property
@@ -324,7 +321,7 @@ class PixelListLayout:
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride
-        """Return two slices: the range of the list that forms the unit, and a slice that selects values and means."""
+        """Return two slices: the range of the list in the unit, and a slice that selects both values and means."""
         return unit.window.slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:

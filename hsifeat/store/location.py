@@ -34,8 +34,8 @@ _SCHEMES = ("s3", "gs", "az", "memory", "http", "https")
 class Location(Protocol):
     """Interface of the locations of stores.
 
-    The key of a file is its path relative to the location, with ``/``. All methods that take a key raise a `StoreError` for
-    a key that names a place outside the location, see `hsifeat.store.confinement`.
+    The key of a file is its path relative to the location, with ``/``. All methods with a parameter `key` raise a
+    `StoreError` if the key leads out of the location; see `hsifeat.store.confinement`.
     """
 
     read_only: bool
@@ -47,7 +47,7 @@ class Location(Protocol):
 
     @property
     def identity(self) -> str:
-        """Resolved path or address. It serves to compare two locations."""
+        """Resolved path or address, for comparisons of locations."""
         ...
 
     def __str__(self) -> str: ...
@@ -107,7 +107,7 @@ def as_location(source: str | Path | Location) -> Location:
 
 
 class LocalLocation:
-    """A store in a local folder."""
+    """A location in a local folder."""
 
     read_only = False
 
@@ -118,12 +118,12 @@ class LocalLocation:
 
     @property
     def name(self) -> str:
-        """Last part of the path or web address, without ``.zarr``."""
+        """Name of the folder, without ``.zarr``."""
         return self.path.name.removesuffix(".zarr")
 
     @property
     def identity(self) -> str:
-        """Resolved path of the store. It serves to compare two locations."""
+        """Resolved path of the folder, for comparisons of locations."""
         return str(self.path.resolve())
 
     def __str__(self) -> str:
@@ -166,7 +166,7 @@ class LocalLocation:
     def clear(self) -> None:
         """Delete the folder.
 
-        The folder is renamed first, so that an interrupted deletion leaves no damaged store under the old name.
+        The folder is renamed before the deletion, so that an interruption leaves no damaged store under the old name.
         """
         path = self.path.resolve()
         doomed = temporary_path(path, "removed")
@@ -175,19 +175,19 @@ class LocalLocation:
             shutil.rmtree(doomed)
 
     def error_context(self) -> AbstractContextManager[None]:
-        """Return a context manager that turns errors of the disk or the network into a `StoreError`."""
+        """Return a context manager that turns errors of the disk into a `StoreError`."""
         return disk_errors(self.path)
 
 
 class RemoteLocation:
-    """A store at a prefix in an object store, or at a web address. A store at a web address is read-only.
+    """A location at a prefix in an object store, or at a web address. A web address is read-only.
 
     Parameters
     ----------
     url : str
         Address of the store.
     token : str, optional
-        Token for a web address. [default: see `hsifeat.store.service_tokens.find_token`]
+        Token for a web address. [default: the token that `hsifeat.store.service_tokens.find_token` returns]
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -197,12 +197,12 @@ class RemoteLocation:
 
     @property
     def name(self) -> str:
-        """Last part of the path or web address, without ``.zarr``."""
+        """Last part of the address, without ``.zarr``."""
         return self.url.rpartition("/")[2].removesuffix(".zarr")
 
     @property
     def identity(self) -> str:
-        """Address of the store. It serves to compare two locations."""
+        """Address of the store, for comparisons of locations."""
         return self.url
 
     def __str__(self) -> str:
@@ -210,7 +210,7 @@ class RemoteLocation:
 
     @cached_property
     def objects(self) -> Any:
-        """Object store of the library obstore, with the prefix of this location."""
+        """Object store of the library obstore, opened at the address of this location."""
         from obstore.exceptions import BaseError
         from obstore.store import from_url
 
@@ -267,7 +267,7 @@ class RemoteLocation:
             return {item["path"]: item["size"] for batch in obstore.list(self.objects) for item in batch}
 
     def children(self) -> list[RemoteLocation]:
-        """List the locations one level below this one, as a folder lists its folders."""
+        """Return the locations one level below this location, like the subfolders of a folder."""
         import obstore
 
         with self.error_context():
@@ -324,14 +324,14 @@ class RemoteLocation:
     def clear(self) -> None:
         """Delete all files.
 
-        The root metadata are deleted first, so that an interrupted deletion leaves no damaged store.
+        The root metadata are deleted first, so that the remains of an interrupted deletion do not count as a store.
         """
         for key in sorted(self.files(), key=lambda key: key != "zarr.json"):
             self.delete(key)
 
     @contextmanager
     def error_context(self) -> Iterator[None]:
-        """Return a context manager that turns errors of the disk or the network into a `StoreError`."""
+        """Return a context manager that turns errors of the network into a `StoreError`."""
         from obstore.exceptions import BaseError
 
         try:

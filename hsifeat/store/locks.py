@@ -1,9 +1,9 @@
-"""Locks on a store: one process can write at a time, any number of processes can read, and none can delete a store in use.
+"""Locks on a store: one writer at a time, any number of readers, and no deletion of a store in use.
 
 The operating system releases the locks of a killed process. The write lock of a local store is a file next to the
 store's folder, so all users who can write there share the lock. The write lock of an object store is a file in the
-user's cache folder. A process that reads a store marks the store with a lock file in the cache folder, and with a shared
-lock on the folder of the store, which processes with another cache folder see.
+user's cache folder. A reader marks the store with a lock file in the cache folder, and holds a shared lock on the folder of
+a local store. Processes with another cache folder see the shared lock only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hsifeat.store.location import LocalLocation, Location
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-# Name of the lock that prevents marking a reader during a deletion, and a deletion during the marking of a reader.
+# Name of a lock that is held while a reader is marked and while a store is deleted, so that these two can't overlap.
 _GATE = "gate"
 _IN_USE = -1
 _mark_numbers = count()
@@ -40,6 +40,11 @@ def write_lock(location: Location, on_wait: Callable[[], None]) -> Iterator[None
         Location of the store, which need not exist yet.
     on_wait : callable
         Called once, before waiting, if another process holds the lock.
+
+    Raises
+    ------
+    StoreError
+        The lock file can't be created.
     """
     from filelock import Timeout
 
@@ -123,7 +128,7 @@ def exclusive_lock(location: Location) -> Iterator[None]:
 
 
 def delete_free_locks(folder: Path) -> None:
-    """Delete the write locks in a folder whose stores do not exist, unless a process holds them."""
+    """Delete the write locks of deleted stores in a folder. Locks that a process holds are kept."""
     from filelock import Timeout
 
     for file in folder.glob(".*.zarr.lock"):
@@ -141,13 +146,13 @@ def delete_free_locks(folder: Path) -> None:
 
 
 def _lock_store(location: Location, *, shared: bool) -> int | None:
-    """Lock the folder of a local store itself, which processes with any cache folder see.
+    """Lock the folder of a local store. All processes see this lock, whatever their cache folder.
 
     Returns
     -------
     int or None
-        Descriptor of the locked folder; `_IN_USE` if another process holds a lock on it; None if the store is not local,
-        does not exist, or the system or the file system has no such locks.
+        Descriptor of the locked folder, or `_IN_USE` if another process holds a conflicting lock. None if the store is not
+        local or does not exist, or if the system can't lock folders.
     """
     try:
         import fcntl
@@ -168,7 +173,7 @@ def _lock_store(location: Location, *, shared: bool) -> int | None:
 
 
 def _unlock_store(folder: int | None) -> None:
-    """Release a lock of `_lock_store`, also for forked processes that inherited it."""
+    """Release the lock on a folder whose descriptor `_lock_store` returned. Forked processes lose the lock too."""
     if folder is not None and folder != _IN_USE:
         import fcntl
 

@@ -50,7 +50,7 @@ class Manifest(BaseModel):
         Shape of the planes and their division into units.
     batch : int
         Maximum number of tiles per forward pass. The last bits of the values depend on the batch size, so later
-        extractions use the batch size of the store's creation.
+        extractions use the same batch size.
     scene : SceneFacts
         Name, shape, wavelengths and licence of the scene.
     provenance : dict
@@ -71,7 +71,7 @@ class Manifest(BaseModel):
     def _check_layout(self) -> Self:
         """Raise `ValueError` if sizes in the layout are out of range or contradict the shape of the scene.
 
-        Other code divides by the size of a unit and lists all units. A size of 0 or too many units would make that code fail.
+        A size of 0 would cause a division by zero, and a list of too many units would fill the memory.
         """
         layout, scene = self.layout, self.scene
         if isinstance(layout, SceneLayout):
@@ -103,8 +103,7 @@ class Manifest(BaseModel):
         Raises
         ------
         StoreError
-            The attribute is no manifest, or a manifest of another version. The recipe of the manifest does not match the
-            manifest's key.
+            The attribute is not a manifest, or has another format version, or its recipe does not match its key.
         """
         version = attribute.get("schema_version") if isinstance(attribute, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:

@@ -77,7 +77,7 @@ class Planes:
         )
 
     def array(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return the Zarr array of a plane. Its dtype is the dtype of the plane, and its shape follows from the layout of the store."""
+        """Return the Zarr array of a plane, with its stored shape and dtype."""
         return self._files.array(f"planes/{plane.path}")
 
     def add(self, plane: PlaneSpec) -> None:
@@ -106,8 +106,7 @@ class Planes:
     def recreate(self, plane: PlaneSpec) -> None:
         """Delete the values of a plane, and write its array metadata anew.
 
-        The store lists the plane at all times. If the process is killed, `verify` reports that the metadata of the plane
-        changed.
+        The store lists the plane at all times. If the process is killed, `verify` reports changed metadata of the plane.
         """
         with self._files.location.error_context():
             self._files.checksums.pop(f"progress/{plane.id.path}{checksum_file.RECORDS}", None)
@@ -153,8 +152,8 @@ class Planes:
         """
         array = self.array(plane)
         with self._files.location.error_context():
-            # The whole shard replaces an existing one, which may be damaged and must not be merged with the values. Two
-            # writers of one unit, of which one was given up too early, put the same bytes in any order.
+            # An existing shard may be damaged, so it is replaced as a whole and not merged with the values. If two workers
+            # write the same unit, the order does not matter, because both write the same bytes.
             shard = self._encode(plane, array, unit, values)
             if self._progress.digest(plane, unit) != digest_of(values):
                 self._progress.revoke(plane, unit)
@@ -185,7 +184,7 @@ class Planes:
         return values
 
     def _encode(self, plane: PlaneId, array: zarr.Array[Any], unit: Unit, values: NDArray[np.generic]) -> bytes:
-        """Return the content of the shard of a unit. It is written by Zarr to an array in memory with the same metadata."""
+        """Encode a unit as the content of its shard. Zarr writes the shard to an array in memory with the same metadata."""
         import zarr
         from zarr.core.buffer import default_buffer_prototype
 

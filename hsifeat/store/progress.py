@@ -109,7 +109,7 @@ class ProgressRecords:
     def write_checksums(self, planes: list[PlaneId]) -> None:
         """Add one checksum for each complete plane to ``checksums.json``.
 
-        The checksum covers all progress records of the plane. `hsifeat.store.verify` uses it to detect a lost record.
+        The checksum covers all progress records of the plane, so that `hsifeat.store.verify` detects a lost record.
         """
         new = {
             _records_key(plane): checksum_file.checksum(self.records(plane).tobytes())

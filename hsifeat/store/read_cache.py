@@ -1,8 +1,8 @@
-"""Cache of what was read from a store at a web address, so that the same reads need no network.
+"""Cache of reads from a store at a web address, so that repeated reads need no network.
 
-The address of a store in a service ends with the key of the store, which determines the values of all its planes. Ranges of the
-files of planes are therefore read from the cache first. Other files, such as progress records and label maps, can change:
-they are read from the cache only if the service can't be reached.
+The address of a store in a service ends with the key of the store. The key determines the values of all planes, so shards are
+read from the cache first. Other files, such as progress records and label maps, can change. They are read from the cache
+only if the service can't be reached.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
     from zarr.core.buffer import Buffer, BufferPrototype
 
-# Larger reads, such as those of maps of whole scenes, are not kept.
+# Larger reads, such as maps of whole scenes, are not cached.
 _MAX_BYTES = 4 * 2**20
 _DIGEST_BYTES = 32
 _EXISTS = "exists"
@@ -38,12 +38,12 @@ def samples_folder(key: str) -> Path:
 
 @dataclass(frozen=True)
 class CachedRead:
-    """Result of a read in the cache.
+    """Cached result of a read.
 
     Attributes
     ----------
     value : bytes or None
-        Bytes of the file, or None if the store has no such file.
+        Bytes that were read, or None if the store has no such file.
     """
 
     value: bytes | None
@@ -60,7 +60,7 @@ class ReadCache:
     Attributes
     ----------
     is_offline : bool
-        Whether the address could not be reached. All further reads then come from the cache.
+        Whether a read failed because the address could not be reached. If True, all reads come from the cache.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,14 +74,17 @@ class ReadCache:
         return None if match is None else cls(samples_folder(match[1]))
 
     def before_network(self, key: str, part: str = "") -> CachedRead | None:
-        """Return a cached read that is used without asking the service; None if the service has to be asked."""
+        """Return the cached result of a read if the service need not be asked, else None.
+
+        `key` is the key of the file. `part` describes the range of bytes, and is empty for the whole file.
+        """
         cached = self._load(key, part)
         # A shard that is missing may be written later.
         is_constant = cached is not None and cached.value is not None and key.startswith("planes/") and "/c/" in key
         return cached if is_constant or self.is_offline else None
 
     def after_error(self, error: Exception, key: str, part: str = "") -> CachedRead:
-        """Return a cached read in place of one that failed.
+        """Return the cached result of a read that failed.
 
         Parameters
         ----------
@@ -90,12 +93,12 @@ class ReadCache:
         key : str
             Key of the file.
         part : str
-            Text for the range of bytes; empty for the whole file.
+            Description of the range of bytes; empty for the whole file.
 
         Raises
         ------
         Exception
-            The error itself, if the read is not in the cache, or the service refused it.
+            `error`, if the cache lacks the read or the service denied it.
         """
         from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
@@ -106,14 +109,14 @@ class ReadCache:
         return cached
 
     def keep(self, key: str, part: str, value: bytes | None) -> None:
-        """Add what was read from a file, unless it is large or the disk is full.
+        """Add the result of a read to the cache, unless it has more than 4 MiB or the disk is full.
 
         Parameters
         ----------
         key : str
             Key of the file.
         part : str
-            Text for the range of bytes; empty for the whole file.
+            Description of the range of bytes; empty for the whole file.
         value : bytes or None
             Bytes that were read, or None if the file does not exist.
         """

@@ -71,7 +71,7 @@ class Recipe(_Part):
     precision : dict
         Data types of computation and storage.
     tiling, noise : dict or None
-        Options of the extraction, as declared in `hsifeat.extraction.config`; None for filters, which have neither.
+        Options of the extraction, as declared in `hsifeat.extraction.config`; None for context filters.
     companion : CompanionPart or None
         Companion image: a finer image of the same area that replaces the bands as model input. None if the bands of the
         scene are the input.
@@ -100,13 +100,13 @@ class Recipe(_Part):
 
 
 def key_of(canonical: dict[str, Any]) -> str:
-    """Return the sha256 of a canonical recipe. The recipe is first written as JSON with sorted keys and no spaces."""
+    """Return the sha256 of a canonical recipe, encoded as JSON with sorted keys and no spaces."""
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """List the fields in which two canonical recipes differ, as (dotted name, first value, second value)."""
+    """Return the fields that differ between two canonical recipes, as (dotted name, first value, second value)."""
     left, right = flat(first), flat(second)
     return [
         (name, left.get(name), right.get(name)) for name in sorted(left | right) if left.get(name) != right.get(name)

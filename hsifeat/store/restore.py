@@ -1,4 +1,4 @@
-"""Restoration of damaged files of a store without the model."""
+"""Restore damaged files of a store without running the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hsifeat.types import PlaneId
 def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneId, ...]:
     """Return the planes whose repair needs the model.
 
-    A plane is returned if one of its units is damaged, or if its metadata are damaged and have no copy.
+    These planes have a damaged unit, or damaged metadata without a copy.
     """
     lost = (
         damage.plane

@@ -1,4 +1,4 @@
-"""Tokens for the addresses of services: the environment variable ``HSIFEAT_TOKEN``, or a private file."""
+"""Find the access tokens of services in a private file or in the environment variable ``HSIFEAT_TOKEN``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FILE_VARIABLE = "HSIFEAT_TOKEN_FILE"
 
 
 def token_file() -> Path:
-    """Return the file with the tokens of services: ``HSIFEAT_TOKEN_FILE``, or the platform's default."""
+    """Return the path of the file with tokens: ``HSIFEAT_TOKEN_FILE``, or ``tokens.json`` in the user's configuration."""
     from platformdirs import user_config_path
 
     moved = os.environ.get(_FILE_VARIABLE)
@@ -22,15 +22,15 @@ def token_file() -> Path:
 
 
 def find_token(url: str) -> str | None:
-    """Return the token for the address of a service, or None if there is none.
+    """Return the token for the address of a service, or None if there is no token.
 
-    The file is a JSON object that maps origins, such as ``https://gpu.example.org``, to tokens. A token in the file is sent
-    to its origin only. ``HSIFEAT_TOKEN`` is used where the file has no token, and is sent to any service that the user names.
+    The file of `token_file` is a JSON object that maps origins, such as ``https://gpu.example.org``, to tokens. For other
+    origins, the token in ``HSIFEAT_TOKEN`` is returned.
 
     Raises
     ------
     StoreError
-        Other people can read the file, or the file is damaged.
+        The file can't be read, is damaged, or can be read by other users.
     """
     parts = urlsplit(url)
     return _tokens(token_file()).get(f"{parts.scheme}://{parts.netloc}") or os.environ.get(TOKEN_VARIABLE) or None

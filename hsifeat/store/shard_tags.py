@@ -1,12 +1,9 @@
 """Tags of shards: the CRC-32C sums of the index and the inner chunks of a shard.
 
-Tags distinguish the shards of different units.
-
-A shard is a run of encoded inner chunks, followed by an index of their offsets and sizes. Each chunk ends with
-its CRC-32C, and so does the index. These sums show that a chunk is intact, but not that the chunk belongs to the right
-unit. A copying mistake may replace a shard by the shard of another unit or timestep. The progress record of a unit
-therefore holds the sums of the unit's own shard. Zarr reads the index, an inner chunk or the whole file. In all three
-cases, the bytes end with one of these sums.
+A shard is a run of encoded inner chunks, followed by an index of their offsets and sizes. Each chunk and the index end
+with their CRC-32C. These sums show that a chunk is intact, but not that the chunk belongs to the right unit: a copying
+mistake may replace a shard by the shard of another unit or timestep. The progress record of a unit therefore holds the
+tags of the shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes end with a tag.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ def shard_tags(shard: bytes, chunks: int) -> tuple[bytes, ...] | None:
     Returns
     -------
     tuple of bytes or None
-        ``chunks + 1`` tags of four bytes, or None if the content is no shard with this number of chunks.
+        ``chunks + 1`` tags of four bytes, or None if the content is not a shard with this number of chunks.
     """
     size = chunks * _ENTRY_BYTES + TAG_BYTES
     if chunks < 1 or len(shard) < size:

@@ -1,8 +1,8 @@
 """Feature store: one Zarr group with one scene and all planes of one recipe.
 
 A plane is the feature map of one timestep and one layer. A unit is a square of the scene or a run of a pixel list, and
-every plane stores each unit as one shard. Only one process writes a unit: first its values, then its progress record. A
-unit that has no progress record counts as missing, and the next extraction computes it again.
+every plane stores each unit as one shard. The values of a unit are written before its progress record. A unit without a
+progress record counts as missing, and the next extraction computes the unit again.
 
 The modules `hsifeat.store.planes`, `hsifeat.store.progress` and `hsifeat.store.label_maps` implement the parts of a store.
 """
@@ -125,7 +125,7 @@ class Store:
 
     @property
     def checksums(self) -> dict[str, str]:
-        """Maps the key of each file to its sha256. Shards and progress records are left out."""
+        """sha256 of each file by key, without shards and progress records; see `hsifeat.store.checksums`."""
         return self.files.checksums
 
     @property
@@ -146,7 +146,7 @@ class Store:
         return self._planes.specs()
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
-        """Return the Zarr array of a plane. Its dtype is the dtype of the plane, and its shape follows from `layout`."""
+        """Return the Zarr array of a plane, with its stored shape and dtype."""
         return self._planes.array(plane)
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
@@ -182,9 +182,9 @@ class Store:
         self._planes.add(plane)
 
     def prepare_planes(self, planes: Sequence[PlaneSpec]) -> None:
-        """Create planes that do not exist, and remove the checksums over progress records of unfinished planes.
+        """Create the planes that do not exist, and remove the checksums over the progress records of unfinished planes.
 
-        After that, other processes can write units without changing ``checksums.json``.
+        Other processes can afterwards write units without changing ``checksums.json``.
         """
         for plane in planes:
             self.add_plane(plane)
@@ -219,7 +219,7 @@ class Store:
 
     @property
     def timings(self) -> tuple[Timing, ...]:
-        """Time that extraction spent on each timestep and device. The tuple is empty if the time is unknown."""
+        """Time that the extraction spent on each timestep and device; empty if unknown."""
         with self.location.error_context():
             return timings.read(self.location)
 
@@ -301,12 +301,12 @@ class Store:
     def label_array(self, name: str) -> zarr.Array[Any]:
         """Return a label map as a Zarr array of shape (rows, cols) and an integer dtype.
 
-        The attributes ``class_names`` and ``class_colours`` of the array describe the classes.
+        The attributes ``class_names`` and ``class_colours`` of the array map class numbers to texts.
         """
         return self._labels.array(name)
 
     def label_classes(self, name: str) -> NDArray[np.integer]:
-        """Read a label map, a (rows, cols) integer array; raise `StoreError` if it is damaged."""
+        """Read a label map as a (rows, cols) integer array; raise `StoreError` if the map is missing or damaged."""
         return self._labels.classes(name)
 
     def add_labels(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
@@ -319,6 +319,6 @@ class Store:
         classes : (rows, cols) integer array
             Class number of each pixel; 0 means unlabelled.
         attributes : dict of str to JSON value
-            Class names and colours.
+            ``class_names`` and ``class_colours``, which map class numbers to texts.
         """
         self._labels.add(name, classes, attributes)

@@ -36,7 +36,7 @@ class StoreFiles:
     group : zarr.Group
         The root group.
     checksums : dict of str to str
-        Maps the key of each file to its sha256. Shards and progress records are left out.
+        sha256 of each file by key, without shards and progress records; see `hsifeat.store.checksums`.
 
     Raises
     ------
@@ -120,7 +120,7 @@ class StoreFiles:
 
     @contextmanager
     def damage_errors(self, path: str) -> Iterator[None]:
-        """Convert all errors of reading a file or an array to a `StoreError` that names it."""
+        """Convert all errors of reading the file or array at `path` to a `StoreError` that names the path."""
         try:
             with self.location.error_context():
                 yield
@@ -147,8 +147,7 @@ class StoreFiles:
         Raises
         ------
         StoreError
-            Another machine has written to the store. Locks work within one machine only, so this method detects such a
-            write and does not overwrite it.
+            Another machine has changed ``checksums.json``, which the locks of this machine can't prevent. Nothing is written.
         """
         if self.location.get(checksum_file.FILE) != self._saved:
             raise StoreError(f"another machine has changed {self.location} meanwhile: run the command again")

@@ -27,8 +27,8 @@ class Timing:
     device : str
         Device of the model, such as ``cuda``.
     tiles : int
-        Number of forward passes, where a batch of n tiles counts as n passes. If `t` is None, number of encoded tiles. A
-        pass counts again if an interruption lost the result.
+        Number of tiles in all forward passes. If `t` is None, number of encoded tiles. Tiles that are computed again after
+        an interruption count again.
     seconds : float
         Wall time, including waits for the disk.
     """
@@ -57,7 +57,7 @@ def add(location: Location, timings: Sequence[Timing]) -> None:
 
 
 def total_seconds(timings: Collection[Timing], timesteps: Collection[int | None]) -> float | None:
-    """Return the sum of the seconds of `timesteps` over all devices, or None if one of `timesteps` has no timing.
+    """Return the seconds of `timesteps`, summed over all devices, or None if one of `timesteps` has no timing.
 
     >>> timings = [Timing(None, "cpu", 9, 1.0), Timing(50, "cpu", 9, 4.0), Timing(50, "cuda", 1, 0.5)]
     >>> total_seconds(timings, [50]), total_seconds(timings, [None, 50]), total_seconds(timings, [50, 100])
@@ -69,7 +69,7 @@ def total_seconds(timings: Collection[Timing], timesteps: Collection[int | None]
 
 
 def encode(timings: Sequence[Timing]) -> bytes:
-    """Encode timings as the content of ``timings.json``, with a checksum over them."""
+    """Encode timings and their checksum as the content of ``timings.json``."""
     rows = [asdict(timing) for timing in sorted(timings, key=lambda timing: (timing.t is not None, timing.t or 0))]
     return json.dumps({"timings": rows, "checksum": _checksum(rows)}, indent=0).encode()
 

@@ -61,7 +61,7 @@ class Verification:
     damages : tuple of Damage
         Damaged files; empty if the store is intact.
     unfinished : tuple of PlaneSpec
-        Planes that have units which are not computed yet. Such a unit does not count as damage.
+        Planes with missing units. A unit that is not computed yet does not count as damage.
     """
 
     files: int
@@ -117,7 +117,7 @@ def recheck(location: Location, damages: Iterable[Damage]) -> tuple[Damage, ...]
 
 
 def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
-    """Return a view of a store. The view omits planes and label maps whose metadata are damaged."""
+    """Return a view of a store without the planes and label maps whose metadata are damaged."""
     broken = {damage.plane for damage in damages if damage.plane is not None and damage.unit is None}
     labels = {match[0] for damage in damages if (match := re.match(r"scene/labels/[^/]+/", damage.key))}
     intact = {

@@ -1,9 +1,10 @@
-"""The write token of a store: a file by which a run hands its right to write to the workers of an executor.
+"""Write token of a store: a file that gives the workers of an extraction run the right to write.
 
-The run holds the write lock of the store, which works on its machine only, and writes a random token to the store. Its workers
-know the token and compare it before each write. A worker of a run that was killed thus can't write any more as soon as the next
-run begins. In an object store, which has no locks, the token also keeps runs on other machines waiting: the run renews it, and a
-token that is not renewed for a minute belongs to a run that was killed.
+A run takes the write lock of the store and writes a random token to the store. Before each write, a worker compares its token
+with the token in the store. If a run is killed, its workers can't write once the next run has replaced the token.
+
+Locks work within one machine only. In an object store, a run therefore renews its token, and runs on other machines wait until
+the token is deleted or has not been renewed for a minute.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store.location import Location
 
 FILE = "writer.token"
-# Seconds between two renewals of a token, and without a renewal until another run takes the store.
+# Seconds between two renewals of a token, and from the last renewal to the expiry of the token.
 _RENEWAL_S, _EXPIRY_S = 15.0, 60.0
 
 
@@ -33,7 +34,7 @@ def write_token(location: Location, *, renew: bool = False) -> Iterator[str]:
     location : Location
         Location of the store, which must exist.
     renew : bool
-        Whether runs on other machines, which do not see the lock, wait until the token is no longer renewed.
+        Whether to renew the token every 15 seconds. Runs on other machines wait until the renewals stop.
     """
     token, ended = uuid4().hex, Event()
     location.put(FILE, _content(token, 0))
@@ -66,7 +67,7 @@ def _token(content: bytes | None) -> str:
 
 
 def wait_for_expiry(location: Location, on_wait: Callable[[], None]) -> None:
-    """Wait until the token of a run on another machine is gone, or was not renewed for some time.
+    """Wait until the token of a run on another machine is deleted, or has not been renewed for 60 seconds.
 
     Parameters
     ----------
