@@ -86,8 +86,8 @@ class TransposedView(ArrayView):
     source : array-like
         Array that supports indexing by slices and integers, such as an h5py dataset or a Zarr array.
     axes : sequence of int
-        Axis i of the view is axis ``axes[i]`` of the source, as in ``np.transpose``. The view uses index 0 of the source
-        axes that are not listed.
+        Axis i of the view is axis ``axes[i]`` of the source, as in ``np.transpose``. A source axis that is not listed is
+        indexed at 0.
     """
 
     def __init__(self, source: Cube, axes: Sequence[int]) -> None:
@@ -102,7 +102,7 @@ class TransposedView(ArrayView):
         for axis, part in zip(self._axes, as_slices(parts), strict=True):
             source_key[axis] = part
         values = np.asarray(self._source[tuple(source_key)])
-        # `values` lacks the axes that are indexed by an integer; its axes are in the order of the source.
+        # An integer index drops an axis. The remaining axes of `values` are in the order of the source.
         range_axes = [axis for axis, part in zip(self._axes, parts, strict=True) if isinstance(part, range)]
         in_source_order = sorted(range_axes)
         return values.transpose([in_source_order.index(axis) for axis in range_axes])

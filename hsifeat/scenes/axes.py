@@ -1,4 +1,4 @@
-"""Axis order of cubes from formats that define no order: the user states the order, or it is guessed."""
+"""Axis order of cubes whose file format defines no order. The user states the order, or hsifeat guesses it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
     Raises
     ------
     SceneError
-        The text does not name exactly the axes of a cube.
+        The text is neither an order of rows, cols and bands, nor an order of bands and one pixel axis.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
 def order_axes(
     array: Cube, axes: tuple[str, ...] | None, rows: int | None, cols: int | None, name: str
 ) -> tuple[Cube, tuple[str, ...]]:
-    """Return a lazy view of an array with the axis order (rows, cols, bands).
+    """Return a view of an array with its axes in the order rows, columns, bands.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def order_axes(
     axes : tuple of str or None
         Axis order from `parse_axes`; None to guess the order.
     rows, cols : int, optional
-        Height and width of the scene. If one axis holds all pixels, one of the two is required, and the number of pixels
-        determines the other. If rows and columns have separate axes, both must be None.
+        Height and width of the scene in pixels. If one axis holds all pixels, at least one of these two numbers is
+        required. If rows and columns have separate axes, both must be None.
     name : str
         Name of the file, for notes and errors.
 
@@ -66,8 +66,8 @@ def order_axes(
     Raises
     ------
     SceneError
-        One axis holds all pixels, but `rows` and `cols` are both None or do not match the number of pixels. Or rows and
-        columns have separate axes, but `rows` or `cols` is given.
+        One axis holds all pixels, and `rows` and `cols` are both None or contradict the number of pixels. Rows and
+        columns have separate axes, and `rows` or `cols` is not None.
     """
     if axes is None:
         axes, notes = _guess_axes(array.shape, name)
@@ -95,7 +95,10 @@ def _transpose(array: Cube, order: tuple[int, ...]) -> Cube:
 
 
 def _guess_axes(shape: tuple[int, ...], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Guess the axis order: bands first if only the last two axes have equal lengths, else bands last."""
+    """Guess the axis order, and return it with a note.
+
+    Bands are the first axis if only the last two axes have equal lengths. Otherwise, bands are the last axis.
+    """
     first, second, third = shape
     axes = ("bands", "rows", "cols") if first != second == third else _AXES
     sizes = " x ".join(map(str, shape))

@@ -12,14 +12,14 @@ from hsifeat.types import Cube, Window
 
 # Values per block: 4 MB of a 16-bit cube, 16 MB as float64.
 VALUES_AT_A_TIME = 2**21
-# Block boundaries affect the last bits of sums over a scene, so this number must not change.
+# Maximum height of a block. Block boundaries affect the last bits of sums over a scene, so this number must not change.
 _ROWS_AT_A_TIME = 64
 # Approximate maximum number of pixels from which percentiles are computed.
 _SAMPLE_PIXELS = 2**20
 
 
 def blocks(rows: int, cols: int, depth: int = 1) -> Iterator[Window]:
-    """Yield windows that cut a scene into blocks of at most `VALUES_AT_A_TIME` values, in row-major order.
+    """Divide a scene into blocks of at most `VALUES_AT_A_TIME` values and 64 rows.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def blocks(rows: int, cols: int, depth: int = 1) -> Iterator[Window]:
     Yields
     ------
     Window
-        A block of whole rows, or a part of a row if a whole row has too many values.
+        A block of whole rows, or a part of a row if a whole row has too many values. Blocks are in row-major order.
 
     Examples
     --------
@@ -105,8 +105,8 @@ def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> 
     Returns
     -------
     (n, len(bands)) float64 array
-        Values of the valid pixels on a regular grid. If no valid pixel lies on the grid, the sample takes valid pixels at
-        equal steps in row-major order.
+        Values of the n sampled pixels. The sample consists of the valid pixels on a regular grid. If the grid has no valid
+        pixel, the sample consists of every k-th valid pixel in row-major order.
     """
     rows, cols, _ = cube.shape
     step = int(np.ceil(np.sqrt(rows * cols / _SAMPLE_PIXELS)))

@@ -18,7 +18,9 @@ _LARGEST_CLASS = 2**31 - 1
 
 
 def safe_label_name(text: str) -> str:
-    """Return a text in the form that a label map can be named. Stores keep maps by name, as Zarr arrays.
+    """Convert a text to a valid name of a label map, which is also the name of the map's Zarr array in a store.
+
+    Slashes and control characters become hyphens. Leading dots and leading double underscores are removed.
 
     >>> safe_label_name(".gt/v2"), safe_label_name("zarr.json"), safe_label_name("..")
     ('gt-v2', 'zarr-json', 'labels')
@@ -47,13 +49,14 @@ class Labels:
     georeference : Georeference or None
         Position of the grid, or None if unknown.
     scene_rows : tuple of int
-        First row of each scene, if the grid holds several scenes below each other. Distances between pixels of different
-        scenes have no meaning.
+        First row of each scene, if the grid contains several scenes stacked vertically. Distances between pixels of
+        different scenes have no meaning.
 
     Raises
     ------
     SceneError
-        `classes` is not two-dimensional, is not an integer array, or contains a negative number or one above 2^31 - 1.
+        `name` can't be the name of a Zarr array; see `safe_label_name`. `classes` is not a two-dimensional integer array,
+        or contains a number below 0 or above 2**31 - 1.
 
     Examples
     --------
@@ -104,7 +107,7 @@ class Labels:
         return int(self.classes.shape[1])
 
     def with_background(self, number: int) -> Labels:
-        """Return a copy of the map whose pixels of 0 have the class `number`, named ``background``.
+        """Return a copy of the map in which unlabelled pixels have the class `number`, named ``background``.
 
         Raises
         ------

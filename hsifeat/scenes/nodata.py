@@ -1,7 +1,7 @@
-"""Values of missing data, and the only function that compares the values of an array with them.
+"""No-data values of arrays, and the only function that compares arrays with no-data values.
 
-If all bands share the values of missing data, they are a tuple of numbers. If the values differ between bands, they are
-a tuple that contains one tuple of numbers per band.
+No-data values that all bands share are a tuple of numbers. No-data values that differ between bands are a tuple with one
+tuple of numbers per band.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 NoData = tuple[float, ...] | tuple[tuple[float, ...], ...]
-"""Values of missing data: shared by all bands, or one tuple per band. Integers above 2**53 are `int`, all others `float`."""
+"""No-data values: one tuple for all bands, or one tuple per band.
+
+Integers that a float can't represent exactly are `int`. All other values are `float`.
+"""
 
 NETCDF_FILLS: dict[str, float] = {
     "i2": -32767.0, "u2": 65535.0, "i4": -2147483647.0, "u4": 4294967295.0, "i8": -9223372036854775806,
     "u8": 18446744073709551614, "f4": float(np.float32(9.969209968386869e36)), "f8": 9.969209968386869e36,
 }  # fmt: skip
-"""Values that the NetCDF library stores where nothing was written, by dtype, if a variable declares no other value."""
+"""Default fill values of the NetCDF library, by dtype. They apply to variables that declare no fill value."""
 
-# GDAL takes two numbers for equal if they differ by less than this, relative to their sum (ARE_REAL_EQUAL in gdal_priv.h).
+# GDAL treats two numbers as equal if their difference, relative to their sum, is smaller than this (ARE_REAL_EQUAL in gdal_priv.h).
 _RELATIVE_ERROR = 2 * float(np.finfo(np.float32).eps)
 
 
 def parse_nodata(values: Iterable[Any]) -> tuple[float, ...]:
-    """Return values of missing data as sorted unique numbers.
+    """Convert no-data values to sorted unique numbers.
 
     Text that is not a number is skipped; ``nan`` counts as a number.
 
@@ -41,7 +44,7 @@ def parse_nodata(values: Iterable[Any]) -> tuple[float, ...]:
 
 
 def _parse_number(value: Any) -> float | None:
-    """Convert a value to float, or to int if a float can't represent it exactly. Other text becomes None."""
+    """Convert a number to float, or to int if a float can't represent it exactly. Return None for any other value."""
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     is_integer = isinstance(text, int | np.integer) or (isinstance(text, str) and re.fullmatch(r"\s*[+-]?\d+\s*", text))
     try:
@@ -52,17 +55,17 @@ def _parse_number(value: Any) -> float | None:
 
 
 def combine_bands(values: Sequence[tuple[float, ...]]) -> NoData:
-    """Combine the values of missing data of single bands into the values of a cube.
+    """Combine the no-data values of single bands into the no-data values of a cube.
 
     >>> combine_bands([(0.0,), (0.0,)]), combine_bands([(0.0,), (1.0,)])
     ((0.0,), ((0.0,), (1.0,)))
     """
-    # NaN differs from itself, so that texts are compared.
+    # NaN does not equal itself, so text forms are compared.
     return values[0] if len(set(map(repr, values))) == 1 else tuple(values)
 
 
 def by_band(nodata: NoData, bands: int) -> list[tuple[float, ...]]:
-    """Return the values of missing data of each band.
+    """Return the no-data values of each band.
 
     >>> by_band((0.0,), 2)
     [(0.0,), (0.0,)]
@@ -72,18 +75,18 @@ def by_band(nodata: NoData, bands: int) -> list[tuple[float, ...]]:
 
 
 def select_bands(nodata: NoData, bands: Sequence[int]) -> NoData:
-    """Return the values of missing data of some bands of a cube."""
+    """Return the no-data values of the selected bands of a cube."""
     return combine_bands([by_band(nodata, max(bands) + 1)[band] for band in bands])
 
 
 def add_value(nodata: NoData, value: float) -> NoData:
-    """Return values of missing data with one more value, for all bands."""
+    """Add a value to the no-data values of every band."""
     values = by_band(nodata, 1)
     return combine_bands([parse_nodata((*band, value)) for band in values])
 
 
 def distinct_values(nodata: NoData) -> tuple[float, ...]:
-    """Return the values of missing data of all bands together, sorted.
+    """Return the sorted no-data values of all bands together.
 
     >>> distinct_values(((5.0,), (1.0, 5.0)))
     (1.0, 5.0)
@@ -92,9 +95,9 @@ def distinct_values(nodata: NoData) -> tuple[float, ...]:
 
 
 def describe_bands(nodata: NoData) -> str:
-    """Describe values that differ between bands, such as ``500 (bands 1), 65535 (bands 0,2-3)``.
+    """Describe no-data values that differ between bands, such as ``500 (bands 1), 65535 (bands 0,2-3)``.
 
-    The text is empty if all bands share the values.
+    The text is empty if all bands have the same no-data values.
     """
     from hsifeat.scenes.band_ranges import format_bands
 
@@ -106,18 +109,18 @@ def describe_bands(nodata: NoData) -> str:
 
 
 def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
-    """Return which values are missing data.
+    """Return the mask of the elements that equal a no-data value.
 
-    Values are compared in their own dtype, as GDAL does. Two floating-point numbers count as equal if they differ by less
-    than 5e-7 of their size, because values of missing data are often rounded to float32 or to a few digits. If an
-    integer dtype can't represent a value of missing data, no value of this dtype equals it.
+    The comparison uses the dtype of `values`, as in GDAL. Two floating-point numbers count as equal if their relative
+    difference is below 5e-7, because no-data values are often rounded to float32 or to a few digits. A no-data value that
+    an integer dtype can't represent equals no element.
 
     Parameters
     ----------
     values : (..., bands) array of any real dtype
         Values of a cube, or of a label map if `nodata` is shared.
     nodata : NoData
-        Values of missing data.
+        No-data values.
 
     Returns
     -------

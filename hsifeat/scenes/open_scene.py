@@ -56,19 +56,19 @@ def open_scene(
         Name of the variable to read from the file. By default the file must have exactly one variable with the right
         number of dimensions.
     axes : str, optional
-        Axis order, such as ``bands,rows,cols``, for a format that does not define the order. If one axis holds all pixels:
-        ``bands,pixels`` for pixels in column order, or ``bands,pixels-by-row`` for pixels in row order. By default the
-        order is guessed, and a note states the guess.
+        Axis order, such as ``bands,rows,cols``, for a format that does not define the order. An array with one axis for all
+        pixels has the order ``bands,pixels`` if pixels are in column order, or ``bands,pixels-by-row`` if pixels are in row
+        order. By default, the order is guessed, and a note states the guess.
     rows, cols : int, optional
-        Height and width of the scene, if one axis holds all pixels. One of the two determines the other.
+        Height and width of the scene in pixels, if one axis holds all pixels. At least one of them is then required.
     bad_bands : str
         ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. A list such as ``103-108,149`` drops the
-        marked bands first and then the listed bands. The list counts from 0 and does not count the marked bands.
+        marked bands and then the listed bands. Listed bands are counted from 0 among the bands that are not marked.
     nodata : float, optional
-        Value of missing data, in addition to the values that the file declares.
+        No-data value, in addition to the no-data values that the file declares.
     blank_pixels : {"drop", "keep"}
-        Whether pixels that are 0, or the largest value of an integer dtype, in all bands are invalid. Pixels of 0 are always
-        invalid if 0 is the value of missing data.
+        Whether blank pixels are invalid (``drop``) or valid (``keep``). All bands of a blank pixel are 0, or have the
+        largest value of an integer dtype. Pixels of 0 are always invalid if 0 is the no-data value.
     companion : str or Path, optional
         File of a co-registered image with k x k pixels per pixel of the scene, as ``FILE`` or ``FILE:VARIABLE``.
     labels : str, Path, or sequence of these, optional
@@ -83,8 +83,8 @@ def open_scene(
     ------
     SceneError
         The name or file does not exist, or the file is damaged. The file lacks `variable`. `variable` is None, and the
-        file has no variable or several variables that fit. Axes or shapes do not match. Labels can't be aligned with
-        the scene.
+        file does not have exactly one suitable variable. `axes`, `rows` or `cols` contradict the file. `bad_bands` lists
+        a band that the scene lacks. The companion image or a label map can't be aligned with the scene.
 
     Examples
     --------

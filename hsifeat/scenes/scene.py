@@ -30,7 +30,7 @@ class Scene(CubeShape):
     Attributes
     ----------
     name : str
-        Name for display, which is never part of a cache key.
+        Display name. It does not affect cache keys.
     cube : array-like of shape (rows, cols, bands)
         Values as stored, in memory or on disk, of any real dtype; indexed like a NumPy array.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
@@ -40,7 +40,7 @@ class Scene(CubeShape):
     band_names : tuple of str
         Band names, or an empty tuple.
     nodata : tuple of float, or tuple of one tuple of float per band
-        Values of missing data, in addition to NaN and infinities; see `hsifeat.scenes.nodata`.
+        No-data values, in addition to NaN and infinities; see `hsifeat.scenes.nodata`.
     blank_pixels : {"drop", "keep"}
         Whether blank pixels are invalid (``drop``) or valid (``keep``); see `valid_pixels`. All bands of a blank pixel
         are 0, or have the largest value of an integer dtype.
@@ -51,7 +51,7 @@ class Scene(CubeShape):
     companion : array-like of shape (k * rows, k * cols, channels) or None
         A co-registered image with k x k pixels per pixel of the scene, such as an aerial photograph.
     companion_nodata : tuple of float, or tuple of one tuple of float per band
-        Values of missing data of the companion image.
+        No-data values of the companion image.
     mask : (rows, cols) bool array or None
         Mask of the valid pixels; None to derive the mask from the values with `valid_pixels`.
     licence, citation : str
@@ -62,7 +62,8 @@ class Scene(CubeShape):
     Raises
     ------
     SceneError
-        Shapes do not match. The cube does not hold real numbers.
+        The cube is not three-dimensional, or does not contain real numbers of at most 64 bits. The shape or length of
+        another attribute does not match the cube.
 
     Examples
     --------
@@ -160,7 +161,7 @@ class Scene(CubeShape):
     def empty_bands(self) -> tuple[int, ...]:
         """Return the indices of the bands without any valid value.
 
-        A value is valid if it is finite and is not a value of missing data of the band. The value 0 counts as valid.
+        A value is valid if it is finite and not a no-data value of the band. The value 0 always counts as valid.
         """
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):

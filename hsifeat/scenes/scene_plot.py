@@ -28,14 +28,14 @@ _SOFTWARE = {"Software": "hsifeat"}
 
 
 def scene_plot_path(scene: Scene, out: Path | None) -> Path:
-    """Return the path at which the picture of a scene is written.
+    """Return the path of the PNG file for the picture of a scene.
 
     Parameters
     ----------
     scene : Scene
         The scene.
     out : Path or None
-        Path from the user. [default: ``NAME.png`` in the current folder, where NAME is the name of the scene]
+        Path from the user; None for ``NAME.png`` in the current folder, where NAME is the name of the scene.
 
     Raises
     ------

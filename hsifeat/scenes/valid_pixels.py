@@ -22,15 +22,15 @@ class Validity:
     mask : (rows, cols) bool array
         Whether each pixel is valid.
     missing, zero, saturated : int
-        Number of pixels by reason. ``missing``: at least one band has a missing value. ``zero``: all bands are 0.
-        ``saturated``: all bands have the largest value of an integer dtype. A pixel is counted once, under the first
-        reason that applies.
+        Number of pixels by reason. ``missing``: at least one band is NaN, infinite, beyond the range of float32, or a
+        no-data value. ``zero``: all bands are 0. ``saturated``: all bands have the largest value of an integer dtype. A
+        pixel is counted once, under the first reason that applies.
     partly_zero : int
-        Number of valid pixels with 0 in some bands, although 0 is the value of missing data of every band.
+        Number of valid pixels with 0 in some bands, although 0 is a no-data value of every band.
     too_large : int
-        Number of pixels with a finite value beyond the range of float32. They are counted as missing too.
+        Number of pixels with a finite value beyond the range of float32. These pixels are also counted in `missing`.
     zero_is_nodata : bool
-        Whether 0 is a value of missing data of every band.
+        Whether 0 is a no-data value of every band.
     """
 
     mask: NDArray[np.bool_]
@@ -80,18 +80,17 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     - the pixel is blank and `blank_pixels` is ``drop``; all bands of a blank pixel are 0, or have the largest value of an
       integer dtype (saturation).
 
-    As an exception, a single band of 0 does not make a pixel invalid if 0 is a value of missing data of every band,
-    because a valid pixel can be dark.
+    If 0 is a no-data value of every band, a 0 in only some bands does not make a pixel invalid, because dark pixels can be 0.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
         Values, in memory or on disk, which are read block by block.
     nodata : NoData
-        Values of missing data.
+        No-data values.
     blank_pixels : {"drop", "keep"}
-        ``drop``: blank pixels are invalid. ``keep``: blank pixels are valid, except pixels of 0 if 0 is a value of
-        missing data of every band.
+        ``drop``: blank pixels are invalid. ``keep``: blank pixels are valid, except pixels of 0 if 0 is a no-data value of
+        every band.
 
     Examples
     --------
@@ -133,7 +132,7 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
 
 
 def _fits_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which values lie in the range of float32, in which projections and heads compute."""
+    """Return the mask of the values in the range of float32, the dtype in which projections and heads compute."""
     if values.dtype.kind != "f" or values.dtype.itemsize <= np.dtype(np.float32).itemsize:
         return np.ones(values.shape, dtype=bool)
     return np.asarray(np.abs(values) <= np.finfo(np.float32).max)

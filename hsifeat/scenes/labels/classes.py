@@ -16,7 +16,7 @@ from hsifeat.types import Cube
 Classes = NDArray[np.unsignedinteger]
 # The largest number that every output format, the stores and the heads can hold.
 _MAX_CLASS = 2**31 - 1
-# Names of number 0 that mean unlabelled, in lower case without digits and punctuation.
+# Names of class 0 that mean unlabelled, in lower case without digits and punctuation.
 _UNLABELLED_NAMES = {
     "", "unclassified", "unclassed", "unlabelled", "unlabeled", "notlabelled", "notlabeled", "unknown", "undefined",
     "unassigned", "nolabel", "noclass", "nodata", "nodatavalue", "novalue", "nan", "na", "null", "none", "void", "empty",
@@ -35,11 +35,11 @@ def read_classes(
     array : array-like of shape (rows, cols)
         Whole numbers of any real dtype, in memory or on disk.
     nodata : sequence of float
-        Values of missing data, possibly NaN, which become 0.
+        No-data values, possibly NaN. Pixels with a no-data value become 0.
     name : str
         Name of the file, for notes and errors.
     can_declare_nodata : bool
-        Whether the format of the file can declare values of missing data, for the advice in notes and errors.
+        Whether the file format can declare no-data values. This affects only the advice in notes and errors.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[i
     texts, inverse = np.unique(np.array([str(value).strip() for value in values], dtype=str), return_inverse=True)
     numbers = [_parse_number(str(text)) for text in texts]
     if None in numbers:
-        # Beside names, a code such as 1E2 is a name and not the number 100.
+        # If any value is a name, a code such as 1E2 is a name too, not the number 100.
         numbers = [None if "e" in str(text).lower() else n for text, n in zip(texts, numbers, strict=True)]
     if all(number is None for number in numbers):
         names = {number: str(text) for number, text in enumerate(texts, start=1)}

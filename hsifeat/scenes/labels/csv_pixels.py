@@ -33,12 +33,14 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     Returns
     -------
     Labels
-        Label map in which unlisted pixels are 0. Pixels that are listed with different classes are 0, and a note counts them.
+        Label map in which unlisted pixels are 0. Lines with the class NaN are skipped, and pixels with several different
+        classes become 0. Notes state the numbers of both.
 
     Raises
     ------
     SceneError
-        The file does not exist or lacks a column. A value is invalid. A pixel lies outside the scene.
+        The file does not exist, is not UTF-8 text, lacks a column or has no labelled pixel. A row or column is not a whole
+        number. The classes are neither all names nor all whole numbers from 0 to 2**31 - 1. A pixel lies outside the scene.
     """
     if not path.is_file():
         raise SceneError(f"no such file: {path}")
@@ -61,7 +63,7 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
 
 
 def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], list[str], int]:
-    """Return the position (row, col) and the class text of each listed pixel."""
+    """Return the positions (row, col) and class texts of the listed pixels, and the number of lines with the class NaN."""
     pixels: list[tuple[int, int]] = []
     class_texts: list[str] = []
     missing = 0

@@ -15,7 +15,7 @@ from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import read_raster
 from hsifeat.scenes.readers.source_paths import split_variable
 
-# Suffixes of formats that have no value of missing data.
+# Suffixes of formats that can't declare a no-data value.
 _WITHOUT_NODATA = {"npy", "npz", "mat"}
 
 
@@ -27,8 +27,8 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     source : str or Path
         One of:
 
-        - A (rows, cols) raster in any format of a scene, as ``FILE``, or as ``FILE:VARIABLE`` if the file has several
-          variables. Values are whole numbers, and 0 is unlabelled. No-data values that the file declares become 0.
+        - A (rows, cols) raster in any format that `open_scene` reads, as ``FILE``, or as ``FILE:VARIABLE`` if the file has
+          several variables. Values are whole numbers, and 0 is unlabelled. Declared no-data values become 0.
         - Polygons or points (``.gpkg``, ``.geojson``, ``.shp``, ``.fgb``, ``.kml``, ``.gml``) as ``FILE``, ``FILE:COLUMN`` or
           ``FILE:LAYER:COLUMN``. The column contains the class of each feature as a number or a name.
         - A ``.csv`` file with the columns row and col (both counted from 0) and class (a number or a name).
@@ -40,23 +40,23 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     Returns
     -------
     Labels
-        The label map. Its name is the variable, layer or column in `source`, or else the name of the file. If `source`
-        contains a layer and a column, the name is the layer. The notes state what was assumed, resampled or dropped.
+        The label map. It is named after the variable, the layer or the column in `source`, or otherwise after the file. A
+        layer takes precedence over a column. The notes state what was assumed, resampled or dropped.
 
     Raises
     ------
     SceneError
         The file does not exist or is damaged. The variable, layer or column does not exist. `source` names no variable,
-        layer or column, and the file has none or several that fit. A value is not a whole number from 0 up. The labels
-        can't be aligned with the scene. All labels of a raster or vector file lie outside the scene. A pixel of a CSV
-        file lies outside the scene.
+        layer or column, and the file does not have exactly one candidate. A class number is negative, fractional or above
+        2**31 - 1. The labels can't be aligned with the scene. All labels of a raster or vector file lie outside the scene.
+        A pixel of a CSV file lies outside the scene.
 
     Notes
     -----
     A raster on the grid of the scene is used unchanged. In a raster with k x k cells per scene pixel, a pixel gets the class
     that all its cells share, or 0 if the cells differ. Any other raster is resampled by nearest neighbour, and reprojected
-    if its CRS is not the scene's. A polygon labels the pixels whose centres lie inside the polygon. A point labels the pixel
-    that contains the point. A pixel with features of different classes becomes 0.
+    if its CRS differs from the CRS of the scene. A polygon labels the pixels whose centres lie inside the polygon. A point
+    labels the pixel that contains the point. A pixel with features of different classes becomes 0.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from hsifeat.scenes.pixel_grid import PixelGrid
 
 # Maximum distance, in label cells, between the corners of two grids that count as equal.
 _TOLERANCE = 1e-6
-# Maximum distance for several cells per pixel, where nearest neighbour would ignore all but one cell of a pixel.
+# The same maximum if a pixel has several cells. Resampling by nearest neighbour would then ignore all but one cell.
 _TOLERANCE_FINER = 0.05
 
 
@@ -30,8 +30,8 @@ class _CellAlignment:
     factor : int
         Number k of cells along each side of a scene pixel.
     offset_cells : float
-        Largest distance, along rows or columns, between a corner of a scene pixel and the cell corner that it should
-        coincide with. The unit is the side of a cell.
+        Largest distance, along rows or columns, between a corner of the scene and the corresponding cell corner. The unit
+        is the side of a cell.
     """
 
     row: int
@@ -67,7 +67,8 @@ def align_to_grid(
     Raises
     ------
     SceneError
-        The shapes do not match. A required CRS is unknown. All labels lie outside the scene.
+        A georeference is missing, and the raster does not have k x k cells per scene pixel. The raster must be resampled,
+        but its CRS or the CRS of the scene is unknown. A transform is degenerate. No label lies on the scene.
     """
     target, alignment = scene.georeference, None
     notes: tuple[str, ...] = ()

@@ -35,7 +35,7 @@ _ID_COLUMNS = {"id", "fid", "gid", "oid", "objectid", "uuid", "index"}
 
 
 def split_vector_source(source: str | Path) -> tuple[Path | None, str]:
-    """Split ``FILE``, ``FILE:COLUMN`` or ``FILE:LAYER:COLUMN`` into the file and the text after it.
+    """Split ``FILE``, ``FILE:COLUMN`` or ``FILE:LAYER:COLUMN`` into the file and the remaining text.
 
     The file is None and the text is empty if `source` is not a vector file.
 
@@ -71,8 +71,9 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     ------
     SceneError
         The file does not exist or is damaged. The file or the scene has no CRS. The layer or column does not exist.
-        `selection` names no layer or column, and the file has none or several that fit. A geometry is neither polygon
-        nor point. No feature lies on the scene.
+        `selection` names no layer or column, and the file does not have exactly one candidate. A geometry is neither a
+        polygon nor a point. Class numbers and class names are mixed, or a class number is not valid. No labelled feature
+        lies on the scene.
     """
     target = scene.georeference
     if not path.is_file():
@@ -171,10 +172,9 @@ def _no_layer_message(path: Path, selection: str, layers: dict[str, dict[str, st
 
 
 def _guess_class_column(columns: dict[str, str], name: str) -> str:
-    """Return the column that seems to contain the classes.
+    """Return the only column whose name is typical of classes, such as ``crop``.
 
-    If one column has a name that is typical of classes, this column is returned. If no column has such a name, the only
-    integer or text column is returned. This choice ignores columns with names that are typical of identifiers.
+    If no column has such a name, return the only integer or text column. Identifiers such as ``fid`` do not count.
     """
     simple = {column: re.sub(r"[\W_]", "", column.lower()) for column in columns}
     candidates = [column for column in columns if simple[column] in _CLASS_COLUMNS] or [

@@ -37,7 +37,8 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
     Raises
     ------
     SceneError
-        The suffix is unknown. The folder is missing or not writable.
+        The suffix is unknown, or is ``.png`` for probabilities. The path is a folder. The parent folder is missing or not
+        writable.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -173,7 +174,7 @@ def write_probabilities(
     Returns
     -------
     tuple of str
-        Notes on limitations of the file, such as a missing CRS or a reduced resolution.
+        Notes on limitations of the file, such as a missing CRS.
 
     Raises
     ------

@@ -26,8 +26,8 @@ _MIN_LINES, _MAX_LETTERS = 20, 40
 def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) -> tuple[str, ...]:
     """Write a classification map as PNG.
 
-    The pixels of a small map are drawn as squares of n x n points. n is the largest number for which the longer side of the
-    picture has at most `MIN_PX` points.
+    Each pixel of a small map is drawn as a square of n x n image pixels. n is the largest number for which the longer side
+    of the drawn map has at most `MIN_PX` image pixels.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _add_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) ->
 
 
 def _font(size_px: int) -> FreeTypeFont:
-    """Return matplotlib's font DejaVu Sans. This font covers most alphabets."""
+    """Return DejaVu Sans from the files of matplotlib. This font covers most alphabets."""
     import matplotlib as mpl
     from PIL import ImageFont
 

@@ -113,9 +113,9 @@ def _load_labels(public: PublicScene, scene: Scene, name: str, source: LabelSour
 
 
 def _classes_of_pixels(classes: NDArray[np.integer], pixels: Cube, path: Path) -> NDArray[np.uint8]:
-    """Keep the classes of the listed (row, col) pixels. All other pixels become unlabelled.
+    """Return a label map with the classes of the listed (row, col) pixels. All other pixels are 0.
 
-    Every listed pixel must have a class in `classes`.
+    Raise `SceneError` if a listed pixel has no class in `classes`.
     """
     rows, cols = np.asarray(pixels).astype(np.int64).T
     inside = (rows >= 0) & (rows < classes.shape[0]) & (cols >= 0) & (cols < classes.shape[1])

@@ -86,8 +86,8 @@ class LabelSource(ArraySource):
     Attributes
     ----------
     listed_pixels_of : str
-        Name of the other label map, if the array is a list of (row, col) pixels. The other map defines the classes of these
-        pixels. Rows and columns are counted from 0. Empty if the array is a map.
+        Name of the label map that defines the classes of the listed (row, col) pixels. Rows and columns are counted from 0.
+        Empty if the array is a map.
     class_numbers : dict of int to int
         Maps class numbers in the file to class numbers in the scene. Empty if file and scene use the same numbers.
     unlabelled : int
@@ -131,8 +131,12 @@ class PublicScene(_DescriptionModel):
         Zip file with all files that have no URL.
     files : tuple of SceneFile
         Files of the scene.
-    cube, labels, companion : CubeSource, dict of str to LabelSource, CompanionSource
-        Sources of the cube, of the label maps by name, and of the companion image.
+    cube : CubeSource or None
+        Source of the cube; None if a package ships the scene.
+    labels : dict of str to LabelSource
+        Sources of the label maps, by name.
+    companion : CompanionSource or None
+        Source of the companion image, if the scene has one.
     classes : dict of int to str
         Class names by class number.
     unchecked : dict of str to str
