@@ -58,7 +58,7 @@ def _run_command() -> int:
         _show_error(_message(error))
         return 1
     except SystemExit as end:
-        # Typer takes a broken connection for a closed standard output, and would end without a message.
+        # Typer mistakes a broken connection for a closed standard output, and would exit without a message.
         if not isinstance(end.__context__, OSError):
             raise
         _show_error(_message(end.__context__))
@@ -74,7 +74,7 @@ def _run_command() -> int:
 
 
 def _call_app(arguments: list[str]) -> object:
-    """Run a command and return its status. If memory runs out, in whichever library, raise `OutOfMemoryError`."""
+    """Run a command and return its status. Convert errors by `raise_resource_error`."""
     from hsifeat.commands.app import app
     from hsifeat.errors import raise_resource_error
 
@@ -92,7 +92,7 @@ def _message(error: Exception) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
-    """Show a warning of a library without its category, file and line, which tell users nothing."""
+    """Show a warning of a library without category, file and line, which are useless to users."""
     from hsifeat.commands import terminal
 
     terminal.note(f"warning: {message}")

@@ -52,7 +52,7 @@ def option(
     pydantic.fields.FieldInfo
         The description in the form that pydantic expects.
     """
-    # JSON schemas, such as that of the HTTP service, keep these texts apart from the words that they define themselves.
+    # A key of our own does not collide with the keywords of JSON Schema, such as "default".
     extra: Any = {"x-option": {"unit": unit, "metavar": metavar, "flags": flags, "default": default}}
     return Field(description=description, json_schema_extra=extra, ge=ge, gt=gt, le=le)
 
@@ -160,12 +160,12 @@ class BaseConfig(BaseModel):
 
     @property
     def inherited_from(self) -> str:
-        """Source of the options that the user did not set, such as ``the preset dift``; empty if they have their defaults."""
+        """Source of the options that the user did not set, such as ``the preset dift``; empty for the declared defaults."""
         return self._inherited_from
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], *, source: str = "") -> Self:
-        """Validate options and return them as a config; options with the value None count as not set.
+        """Validate options and return a config. Options with the value None count as not set.
 
         Parameters
         ----------
@@ -198,9 +198,9 @@ class BaseConfig(BaseModel):
     def merged(cls, base: Self, options: Mapping[str, Any], *, inherited_from: str = "") -> Self:
         """Validate options, and take all other options from the config `base`.
 
-        The ``model_fields_set`` of the result contains only the names in `options`, which are the options that the user set.
-        Code can therefore raise an error if two of them conflict. A conflict with an option from `base` can be resolved
-        silently.
+        The ``model_fields_set`` of the result contains only the options that the user set, not the options from `base`.
+        Callers can therefore raise an error if two options of the user conflict, and silently resolve a conflict with an
+        option from `base`.
 
         Parameters
         ----------
@@ -237,7 +237,7 @@ class BaseConfig(BaseModel):
 
 
 def _words(error: ErrorDetails) -> str:
-    """Describe the allowed values, from the error that pydantic raised for a wrong value."""
+    """Describe the allowed values of an option, based on an error of pydantic."""
     context = error.get("ctx", {})
     kinds = {
         "string_type": "text",
@@ -274,7 +274,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return the text that the declaration of a field passed to `option` as the argument `name`, such as ``unit``."""
+    """Return the argument `name` of the `option` that declares a field, such as ``unit``, as text."""
     extra: Any = field.json_schema_extra
     return str(extra["x-option"][name]) if isinstance(extra, dict) else ""
 

@@ -135,7 +135,7 @@ class OutOfMemoryError(HsifeatError, MemoryError):
 def raise_resource_error(error: BaseException) -> None:
     """Raise an `HsifeatError` if an error of another library means a lack of memory, threads or permissions.
 
-    Handlers that report damaged files call this function first, because none of these is damage.
+    Handlers that report damaged files call this function first, because such an error does not mean that a file is damaged.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def raise_resource_error(error: BaseException) -> None:
 
 
 def is_access_denied(error: BaseException) -> bool:
-    """Return whether an error means that the operating system denies access to a file, in whichever library it occurred.
+    """Return whether an error of any library means that the operating system denies access to a file.
 
     >>> is_access_denied(RuntimeError("scene.tif: Permission denied")), is_access_denied(FileNotFoundError(2, "No such file"))
     (True, False)
@@ -180,7 +180,7 @@ def is_access_denied(error: BaseException) -> bool:
 def error_summary(error: BaseException) -> str:
     r"""Return the first line of an error message from another library.
 
-    If this line ends with a colon, the second line follows it.
+    If the first line ends with a colon, the second line is appended.
 
     >>> error_summary(ValueError("errors in loading:\n  size mismatch for a.weight\n  size mismatch for b.weight"))
     'errors in loading: size mismatch for a.weight'
@@ -190,7 +190,7 @@ def error_summary(error: BaseException) -> str:
 
 
 def shell_command(*words: object) -> str:
-    """Return a command of hsifeat for an error message, quoted such that a shell runs it as it stands.
+    """Return a command line of hsifeat for an error message, quoted for a shell.
 
     >>> shell_command("cache", "verify", "my store.zarr", "--repair")
     "hsifeat cache verify 'my store.zarr' --repair"
@@ -213,7 +213,7 @@ def suggest_names(name: str, allowed: Iterable[str], count: int = 3) -> str:
     Returns
     -------
     str
-        ``"nearest: a, b"``, or ``"allowed: …"`` if no allowed name is similar, or ``"there is none"``.
+        ``"nearest: a, b"``; ``"allowed: …"`` if no allowed name is similar; ``"there is none"`` if no name is allowed.
 
     Examples
     --------

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from hsifeat.errors import DiskFullError, HsifeatError, StoreError, raise_resource_error
 
-# Names of `temporary_path`; a model or a store is removed under such a name, too.
+# Names from `temporary_path`. Models and stores are renamed to such a name before they are deleted.
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{8}\.(part|new|old|removed)")
 # NumPy, torch, GDAL and HDF5 raise errors without a number when the disk is full.
 _DISK_FULL = re.compile(
@@ -83,7 +83,7 @@ def follow_umask(path: Path) -> None:
     """
     if not path.is_file() or path.stat().st_mode & 0o077:
         return
-    # The umask can't be read without changing it, which would affect other threads. A new file shows it.
+    # Python reads the umask only by setting it, which would affect other threads. A new file shows the permissions.
     probe = temporary_path(path, "part")
     probe.touch()
     try:
@@ -105,7 +105,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except HsifeatError:
         raise
-    except Exception as error:  # safetensors and torch raise errors of their own when the disk is full
+    except Exception as error:  # safetensors and torch do not raise an OSError when the disk is full
         raise_resource_error(error)
         if is_disk_full(error):
             raise DiskFullError(
@@ -117,13 +117,13 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error means that a disk or a quota is full, in whichever library it occurred."""
+    """Return whether an error of any library means that a disk or a quota is full."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(_DISK_FULL.search(str(error)))
 
 
 @contextmanager
 def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
-    """Open a safetensors file for reading, as a `safetensors.safe_open` object of ``numpy`` or ``pt``."""
+    """Yield a `safetensors.safe_open` object for a file. `framework` is ``numpy`` or ``pt``."""
     from safetensors import safe_open
 
     path.open("rb").close()  # safetensors reports a denied permission as a missing file
@@ -132,7 +132,7 @@ def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: the environment variable ``HSIFEAT_CACHE``, or the platform's default."""
+    """Return the cache folder: the value of the environment variable ``HSIFEAT_CACHE``, or the platform's default."""
     from platformdirs import user_cache_path
 
     moved = os.environ.get("HSIFEAT_CACHE")

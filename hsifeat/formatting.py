@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # points that are no characters. Terminals obey them, XML forbids them, or UTF-8 can't encode them.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
-# Characters with a meaning in Markdown or HTML. A "<" before a space or a number is none.
+# Characters with a meaning in Markdown or HTML. A "<" before a space or a digit has no meaning.
 _MARKDOWN = re.compile(r"[\\`*\[\]|]|<(?=[A-Za-z/!?])|&(?=#|\w+;)")
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
@@ -32,7 +32,7 @@ def printable(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    r"""Escape a name or sentence for a paragraph or a table cell in Markdown, without markup, HTML or line breaks.
+    r"""Escape text for a paragraph or a table cell in Markdown. The result contains no markup, HTML or line breaks.
 
     >>> print(escape_markdown("a|b <b>c</b> *d* p < 0.05"))
     a\|b &lt;b>c&lt;/b> \*d\* p < 0.05
@@ -75,9 +75,9 @@ def literal_figure_text(**settings: Any) -> Iterator[None]:
 
 
 def template_environment(package: str) -> Environment:
-    """Return an environment for the templates of pages in a package.
+    """Return a jinja environment for the page templates of a package.
 
-    It escapes every value for HTML, shows control characters as escapes, and refuses undefined names.
+    The environment escapes every value for HTML, shows control characters as escapes, and refuses undefined names.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def load_subclass(entry: EntryPoint, base: type[T], noun: str, error_class: type[HsifeatError]) -> type[T]:
-    """Return the class of an entry point.
+    """Import the class that an entry point names.
 
     Parameters
     ----------
@@ -20,14 +20,14 @@ def load_subclass(entry: EntryPoint, base: type[T], noun: str, error_class: type
     base : type
         Class that the registered class must be a subclass of.
     noun : str
-        What the class is, for messages, such as ``head``.
+        Kind of the class for error messages, such as ``head``.
     error_class : type
         Class of the errors to raise.
 
     Raises
     ------
     HsifeatError
-        If the class can't be imported, or is not a subclass of `base`. The error is of the class `error_class`.
+        If the class can't be imported, or is not a subclass of `base`. The raised error is an `error_class`.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Seals: checksums that detect damaged and exchanged files.
 
-A seal is the sha256 of the name and the content of a file, so a file in the place of another one is detected as well. The
-seal of a JSON object is its key ``seal``. The seal of any other file is a line after the content, which the readers of
-``.npy``, ``.npz`` and torch files ignore.
+A seal is the sha256 of the name and the content of a file. The name is included to detect exchanged files. The seal of a JSON
+object is its key ``seal``. The seal of any other file is a line after the content. Readers of ``.npy``, ``.npz`` and torch
+files ignore this line.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     name : str
         Name that the seal covers.
     advice : str
-        What the user can do about a damaged file, for the error message; empty if the caller adds it.
+        Advice for the user on a damaged file, for the error message; empty for no advice.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
 
 
 def has_seal(path: Path) -> bool:
-    """Return whether a file ends with a seal, whether or not the seal matches. A missing file has none."""
+    """Return whether a file ends with a seal. The seal is not checked. A missing file has no seal."""
     try:
         with path.open("rb") as file:
             file.seek(max(path.stat().st_size - _LENGTH, 0))
@@ -112,7 +112,7 @@ def seal_json(content: Mapping[str, Any], name: str, *, indent: int | None = 1) 
     indent : int, optional
         Number of spaces of each level; None for a single line.
     """
-    # Keys become texts, so that the digest does not depend on whether the object was read from a file.
+    # JSON has string keys only. The round trip gives a new object the same digest as an object that was read from a file.
     plain = {key: value for key, value in json.loads(json.dumps(content)).items() if key != _KEY}
     return json.dumps(plain | {_KEY: _json_digest(plain, name)}, indent=indent)
 
@@ -127,7 +127,7 @@ def open_json(path: Path, name: str, *, advice: str = "", required: bool = True)
     name : str
         Name that the seal covers.
     advice : str
-        What the user can do about a damaged file, for the error message; empty if the caller adds it.
+        Advice for the user on a damaged file, for the error message; empty for no advice.
     required : bool
         Whether an object without a seal is refused.
 
@@ -165,7 +165,7 @@ def _json_digest(content: Mapping[str, Any], name: str) -> str:
 
 
 def _digest(file: BinaryIO, name: str, size: int | None) -> str:
-    """Return the digest of a name and the next `size` bytes of a file, or all of its bytes."""
+    """Return the digest of a name and the next `size` bytes of a file. None stands for all remaining bytes."""
     digest = hashlib.sha256(name.encode() + b"\0")
     left = float("inf") if size is None else size
     while left and (chunk := file.read(int(min(left, _CHUNK_BYTES)))):

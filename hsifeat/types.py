@@ -28,7 +28,7 @@ def as_int(value: object) -> int | None:
 
 
 def as_float32(values: Any) -> NDArray[np.float32]:
-    """Convert an array to float32. Numbers beyond float32, which only invalid pixels hold, become infinite.
+    """Convert an array to float32. Values beyond the range of float32, which only invalid pixels have, become infinite.
 
     >>> as_float32([1e300, -0.5]).tolist()
     [inf, -0.5]
@@ -40,7 +40,7 @@ def as_float32(values: Any) -> NDArray[np.float32]:
 
 
 class Cube(Protocol):
-    """Interface of arrays of shape ``(rows, cols, bands)``, in memory or on disk, that support slicing like NumPy."""
+    """Interface of arrays of shape ``(rows, cols, bands)``, in memory or on disk, that support NumPy slicing."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -31,12 +31,12 @@ def connect(url: str, token: str | None = None) -> Connection:
     Returns
     -------
     Connection
-        The connection. The first request shows whether the service can be reached.
+        The connection. No request is sent yet.
 
     Raises
     ------
     HsifeatError
-        The address is not one of HTTP, or other people can read the file of tokens.
+        The address is not an HTTP or HTTPS address. The file of tokens is damaged, or other people can read it.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class Connection:
     Parameters
     ----------
     transport : Transport
-        Requests to the service.
+        Sends requests to the service.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -69,12 +69,12 @@ class Connection:
         Parameters
         ----------
         search : str
-            Words in the name, the scene, the backbone or the key.
+            Words separated by spaces. Each must occur in the name, the scene, the backbone or the key.
 
         Returns
         -------
         list of dict
-            Key, name, scene and further facts of each store, as JSON values.
+            Key, name, scene and other properties of each store, as JSON values.
         """
         found: list[dict[str, Any]] = []
         options = {"search": search, "limit": 500}
@@ -97,7 +97,7 @@ class Connection:
         return f"{self._transport.url}/stores/{full_key}.zarr"
 
     def open(self, key: str) -> Features:
-        """Open the features of a store. Values are read as they are needed, and kept in the cache of this machine.
+        """Open the features of a store. Values are downloaded on first use, and kept in the cache of this machine.
 
         Parameters
         ----------
@@ -126,27 +126,26 @@ class Connection:
         Parameters
         ----------
         scene : str, Path or sequence of these
-            Name of a public scene, a local file, which is uploaded, or a file below a folder of the service.
+            Name of a public scene, local files, or files below a scene folder of the service. Local files are uploaded.
         labels : sequence of str or Path
-            Label maps, from the same place as the scene, as ``FILE`` or ``FILE:VARIABLE``.
+            Label maps as ``FILE`` or ``FILE:VARIABLE``. They are local if the scene is local.
         reading : dict, optional
-            How to read the scene; see `hsifeat.open_scene` for ``variable``, ``axes`` and others.
+            Options for reading the scene, such as ``variable`` and ``axes``; see `hsifeat.open_scene`.
         preset : str, optional
-            Name of a preset, for options that are not set.
+            Name of a preset. Options that are not set come from the preset.
         like : str, optional
-            Key of a store of the service, for options that are not set and for the fitted projection.
+            Key of a store of the service. Options that are not set, and the fitted projection, come from the store.
         priority : {"low", "normal", "high"}
             Priority of the job.
         listen : callable
             Receives the progress of an upload.
         **options
-            Options of the extraction, as `hsifeat.extract` takes them. A backbone is a name, or a path below a folder of the
-            service.
+            Options of `hsifeat.extract`. A backbone is a name, or a path below a backbone folder of the service.
 
         Returns
         -------
         RemoteJob
-            The job, which is done if the service had the features.
+            The job. It is done at once if the service already has the features.
         """
         sources = [scene] if isinstance(scene, PathLike) else list(scene)
         request = {
@@ -159,7 +158,7 @@ class Connection:
         return self._submit("/extractions", request)
 
     def fit(self, stores: Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
-        """Request a model, which `RemoteJob.download` fetches.
+        """Request a fitted model. `RemoteJob.download` downloads the model.
 
         Parameters
         ----------
@@ -168,14 +167,14 @@ class Connection:
         priority : {"low", "normal", "high"}
             Priority of the job.
         **options
-            Options of the fit, as `hsifeat.fit_model` takes them.
+            Options of `hsifeat.fit_model`.
         """
         return self._submit("/fits", {"stores": list(stores), "options": options, "priority": priority})
 
     def predict(
         self, model: RemoteJob | str, stores: Sequence[str], *, priority: str = "normal", **options: Any
     ) -> RemoteJob:
-        """Request the map of a scene by the model of a fit.
+        """Request a map of a scene from a fitted model. `RemoteJob.download` downloads the map.
 
         Parameters
         ----------
@@ -194,7 +193,7 @@ class Connection:
         )
 
     def bench(self, stores: Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
-        """Request a report, which `RemoteJob.download` fetches.
+        """Request a report that compares heads. `RemoteJob.download` downloads the report.
 
         Parameters
         ----------
@@ -203,7 +202,7 @@ class Connection:
         priority : {"low", "normal", "high"}
             Priority of the job.
         **options
-            Options of the benchmark, as `classifiers.compare` takes them.
+            Options of `classifiers.compare`.
         """
         return self._submit("/benches", {"stores": list(stores), "options": options, "priority": priority})
 
@@ -212,7 +211,7 @@ class Connection:
         return RemoteJob(self._transport, self._transport.json("GET", f"/jobs/{job_id}"))
 
     def jobs(self, **filters: Any) -> list[RemoteJob]:
-        """List jobs, the latest first; `filters` are ``state``, ``kind``, ``owner``, ``before`` and ``count``."""
+        """List jobs, latest first. `filters` can be ``state``, ``kind``, ``owner``, ``before`` and ``count``."""
         return [RemoteJob(self._transport, state) for state in self._transport.json("GET", "/jobs", params=filters)]
 
     def upload(self, paths: Sequence[PathLike], *, listen: Listener = silent) -> str:
@@ -224,7 +223,7 @@ class Connection:
         return RemoteJob(self._transport, self._transport.json("POST", path, json=content)["job"])
 
     def _scene(self, sources: list[PathLike], labels: Sequence[PathLike], listen: Listener) -> dict[str, Any]:
-        """Describe the scene for the service, after uploading it if it is a local file."""
+        """Describe a scene for the service. Local files are uploaded first."""
         from hsifeat.scenes.registry.public_scenes import REGISTRY
 
         names = [str(source) for source in sources]
@@ -243,7 +242,7 @@ class Connection:
 
 
 def _with_header(path: Path) -> list[Path]:
-    """Return a file, and the other file of an ENVI raster: its header or its data."""
+    """Return a file. For an ENVI raster, also return the matching header or data file."""
     from hsifeat.scenes.readers.suffixes import reader_suffix
 
     if reader_suffix(path) not in {"hdr", "dat", "bil", "bip", "bsq", "raw", "bin"}:

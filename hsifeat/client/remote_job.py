@@ -1,4 +1,4 @@
-"""A job of a service, as a client sees it."""
+"""Client side of a job of a service: state, progress, cancellation and download."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RemoteJob:
     Parameters
     ----------
     transport : Transport
-        Requests to the service.
+        Sends requests to the service.
     state : dict
         Description of the job, as the service sends it.
 
@@ -51,7 +51,7 @@ class RemoteJob:
 
     @property
     def result(self) -> dict[str, Any]:
-        """Description of the result, such as the key of the store; empty if the job is not done."""
+        """Description of the result, such as the key of a store; empty if the job is not done."""
         result: dict[str, Any] = self.state["result"]
         return result
 
@@ -66,14 +66,14 @@ class RemoteJob:
         Parameters
         ----------
         listen : callable
-            Receives the progress events of the job. After a broken connection, it receives the missing events.
+            Receives the progress events of the job, including events that were missed while the connection was broken.
 
         Raises
         ------
         HsifeatError
             The job failed or was cancelled.
         ServiceError
-            The service can't be reached for about a minute.
+            The service can't be reached in 30 attempts, or refuses a request.
         """
         last, failures = 0, 0
         started: set[str] = set()
@@ -96,7 +96,7 @@ class RemoteJob:
         return self
 
     def cancel(self) -> RemoteJob:
-        """Cancel the job, unless other people wait for it, and return it."""
+        """Withdraw the caller's request, and return the job. The job is cancelled unless other people wait for it."""
         self.state = self._transport.json("POST", f"/jobs/{self.id}/cancel")
         return self
 
@@ -106,8 +106,8 @@ class RemoteJob:
         Parameters
         ----------
         path : str or Path
-            File to write: a GeoTIFF for a prediction, a zip file for a model or a report. If the path has no suffix, it is a
-            folder into which the zip file is unpacked.
+            File to write: a GeoTIFF for a prediction, a zip file for a model or a report. A path without a suffix is a new
+            folder, into which the zip file is unpacked.
 
         Returns
         -------
@@ -117,7 +117,7 @@ class RemoteJob:
         Raises
         ------
         HsifeatError
-            The job has no result to download. The folder exists.
+            The job has no result to download, or the folder exists.
         """
         path = Path(path)
         if not path.suffix and path.exists():
@@ -136,7 +136,7 @@ class RemoteJob:
         return path
 
     def _events(self, last: int) -> Iterator[tuple[int, Event]]:
-        """Yield the number and the value of each event after the event number `last`, until the job ends."""
+        """Yield the number and the content of each event after event number `last`, until the job ends."""
         headers = {"Last-Event-ID": str(last)} if last else {}
         fields: dict[str, str] = {}
         with self._transport.stream(f"/jobs/{self.id}/events", headers=headers) as response:
@@ -152,7 +152,7 @@ class RemoteJob:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a result, whose members lie in one folder."""
+    """Unpack a zip file whose members are in one folder, without this folder."""
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():
             parts = Path(member.filename).parts[1:]

@@ -1,4 +1,4 @@
-"""Requests to a service, with the token and with the errors of the service as `ServiceError`."""
+"""HTTP requests to a service. Requests contain the token of the caller, and errors become a `ServiceError`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class Transport:
     Raises
     ------
     ServiceError
-        The address is not one of HTTP.
+        The address is not an HTTP or HTTPS address.
+    StoreError
+        The file of tokens is damaged, or other people can read it.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -72,7 +74,7 @@ class Transport:
         Parameters
         ----------
         method, path : str
-            Method, and path below the address of the service.
+            HTTP method, and path below the address of the service.
         **options
             Options of `httpx.Client.request`.
 
@@ -88,7 +90,7 @@ class Transport:
 
     @contextmanager
     def stream(self, path: str, **options: Any) -> Iterator[httpx.Response]:
-        """Yield the response to a GET request whose body is read in parts."""
+        """Yield the response to a GET request. The caller reads the body in parts."""
         with self._errors(), self._client.stream("GET", path, **options) as response:
             if response.is_error:
                 response.read()

@@ -1,4 +1,4 @@
-"""Upload of local files to a service, in parts that are sent again after a broken connection."""
+"""Upload of local files to a service in parts. After a broken connection, the missing bytes are sent again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) 
     Parameters
     ----------
     transport : Transport
-        Requests to the service.
+        Sends requests to the service.
     paths : sequence of Path
         Local files.
     listen : callable
@@ -68,7 +68,7 @@ def _send(transport: Transport, state: dict[str, Any], path: Path, listen: Liste
                 failures += 1
                 if error.status not in {0, _CONFLICT} or failures == _TRIES:
                     raise
-                # A part of the bytes may have arrived before the connection broke.
+                # Some bytes may have arrived before the connection broke.
                 files = transport.json("GET", f"/uploads/{state['id']}")["files"]
                 offset = next(int(file["offset"]) for file in files if file["name"] == path.name)
             listen(Advanced(_TASK, (sent + offset) / 1e6))

@@ -41,14 +41,14 @@ def bench(
     """Compare heads (classifiers) and input sets on cached features, and write a report.
 
     Several stores of one scene are compared with each other. The features of context stores (made with
-    `--backbone context`) are added to each of the other stores. An interrupted comparison continues: finished runs are
-    read from the folder of the report.
+    `--backbone context`) are added to each of the other stores. After an interruption, the same command continues, and reads
+    finished runs from the folder of the report.
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
 
     With other parameters of heads: `hsifeat bench ip.zarr --heads lda,svm --set lda.plane_components=20 --set svm.C=1`
 
-    On a cluster, whose workers see the stores and the folder of the report: `hsifeat bench ip.zarr --dask tcp://10.0.0.1:8786`
+    On a cluster whose workers can access the stores and the folder of the report: `hsifeat bench ip.zarr --dask tcp://10.0.0.1:8786`
 
     To test whether new features changed the scores: `hsifeat bench new.zarr --compare report/results.json --out new-report`
     """

@@ -28,14 +28,14 @@ def list_stores(
     service: Service = None,
     as_json: Json = False,
 ) -> None:
-    """List the stores on this machine, or those of a service, with their sizes, the last used first.
+    """List the stores on this machine, most recently used first, or the stores of a service.
 
     The list contains the stores in the cache folder, the stores in FOLDERS, and stores that were created or listed on this
     machine before.
 
     Example: `hsifeat cache ls`
 
-    Those of a service: `hsifeat cache ls --service https://gpu.example.org`
+    Stores of a service: `hsifeat cache ls --service https://gpu.example.org`
     """
     if service is not None:
         if folders:

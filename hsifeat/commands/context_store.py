@@ -1,4 +1,4 @@
-"""Open the stores of a command, and add a context store if the inputs need context features."""
+"""Open the stores of a command, and add a context store if an input set needs context features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     stores : sequence of str, optional
         Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
     inputs : sequence of str
-        Names of input sets. ``suited`` takes a context store only if it is among `stores`.
+        Names of input sets. The input set ``suited`` uses a context store only if `stores` contains one.
     listen : callable
         Callback for progress events.
 

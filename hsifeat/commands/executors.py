@@ -1,4 +1,4 @@
-"""The executor that a command runs its work with."""
+"""The executor of a command, from the option ``--dask``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_executor(dask: str | None, listen: Listener) -> Iterator[Executor | None]:
-    """Open the executor of the option ``--dask`` for a ``with`` block; yield None without the option."""
+    """Yield the executor for the value of ``--dask``, or None if the option is not set."""
     if dask is None:
         yield None
         return

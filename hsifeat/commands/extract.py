@@ -55,16 +55,16 @@ def extract(
 
     A store contains one plane for each timestep and layer. Planes that the store already has are not computed again.
 
-    Several scenes in one call have a store each. A scene that fails does not end the others, and the exit status is then 1.
+    Each scene gets its own store. If a scene fails, the other scenes are still extracted, and the exit status is 1.
     A scene of several files is a folder, a VRT or a list of files `@FILE`.
 
     With the backbone in the package: `hsifeat extract indian-pines`
 
-    With another one: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
+    With another backbone: `hsifeat extract indian-pines --backbone backbone --timesteps 0,50,100 --layers up_blocks.1 --out ip.zarr`
 
     Window means and morphological profiles, without a model: `hsifeat extract indian-pines --backbone context`
 
-    Another scene in the same way: `hsifeat extract other.mat --like ip.zarr --out other.zarr`
+    Another scene with the same options: `hsifeat extract other.mat --like ip.zarr --out other.zarr`
 
     Only a window around each labelled pixel, as in MTMSD: `hsifeat extract indian-pines --backbone backbone --pixels ground-truth --tile 48`
 
@@ -116,7 +116,7 @@ def extract(
 
 
 def _show_outcomes(outcomes: Sequence[SceneOutcome]) -> None:
-    """Print a line for each scene, the failed ones last, and exit with status 1 if there are any."""
+    """Print a line for each scene, failed scenes last. Exit with status 1 if a scene failed."""
     from hsifeat.commands import terminal
 
     failed = [outcome for outcome in outcomes if outcome.store is None]

@@ -26,12 +26,11 @@ def fit(
     """Train a head (classifier) on cached features. This takes seconds and does not need the diffusion model.
 
     The features of several stores of one scene are concatenated. `hsifeat predict` then needs the same number of
-    stores, in the same order. Context stores (made with `--backbone context`) may come before, between or after
-    the others.
+    stores, in the same order. Context stores (made with `--backbone context`) may be at any position.
 
     Example: `hsifeat fit ip-context.zarr --split per-class:5 --out model`
 
-    With planes of a network beside context: `hsifeat fit ip.zarr ip-context.zarr --inputs spectra+window+context+planes`
+    With planes of a network in addition to context: `hsifeat fit ip.zarr ip-context.zarr --inputs spectra+window+context+planes`
 
     With another head, and without smoothing: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --smooth none`
     """

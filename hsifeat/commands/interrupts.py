@@ -1,4 +1,4 @@
-"""Interrupts by Ctrl-C: the command ends with exit status 130, however often the user presses it."""
+"""Interrupts by Ctrl-C: a command ends with exit status 130, however often the user presses Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import signal
 import time
 from types import FrameType
 
-# An interrupt within this time after another one is ignored, so that the cleanup after the first one is not interrupted.
+# Further interrupts within this time are ignored, so that they do not interrupt the cleanup.
 _PAUSE_SECONDS = 1.0
 
 
 def catch_interrupts() -> None:
-    """Raise `KeyboardInterrupt` at Ctrl-C, but not again within a second.
+    """Raise `KeyboardInterrupt` at Ctrl-C, at most once a second.
 
     A process that was started with interrupts ignored, as by ``nohup``, continues to ignore them.
     """
@@ -31,5 +31,5 @@ def catch_interrupts() -> None:
 
 
 def ignore_interrupts() -> None:
-    """Ignore Ctrl-C until the process ends. An interrupt now would replace its exit status."""
+    """Ignore Ctrl-C until the process ends, so that an interrupt does not replace the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -31,8 +31,8 @@ def label(
 ) -> None:
     """Label a scene in the browser: click labels, and see the map and its score at once.
 
-    Context features of the scene are computed first if there are none. The page is for this machine only; its address contains
-    a random token. Every label is saved at once, and the same command continues later. End with Ctrl-C.
+    Context features of the scene are computed first if there are none. Only this machine can open the page. Its address
+    contains a random token. Every label is saved at once, and the same command continues later. End with Ctrl-C.
 
     Example: `hsifeat label indian-pines`
     """
@@ -42,13 +42,13 @@ def label(
     config = ServiceConfig.from_options(options)
     with terminal.progress() as listen:
         features = open_for_labelling(source, listen)
-    # The service serves the stores of the catalogue, which need not know a store that was copied here.
+    # The service serves the stores of the catalogue. A store that was copied to this machine may not be in the catalogue.
     add_entry(features.key, features.store.location)
     run_server(config, on_start=lambda address: _announce(f"{address}&next=/label/{features.key}", no_open))
 
 
 def open_for_labelling(source: str, listen: Listener) -> Features:
-    """Return the features of a store for labelling, with a context store of the scene in the catalogue.
+    """Open the features of a store or scene for labelling. If the scene has no context store, extract one.
 
     Parameters
     ----------
@@ -57,10 +57,15 @@ def open_for_labelling(source: str, listen: Listener) -> Features:
     listen : callable
         Callback for progress events.
 
+    Returns
+    -------
+    Features
+        Features of the store. For a scene, its context features.
+
     Raises
     ------
     HsifeatError
-        There is neither a store nor a scene of this name. The store is unfinished, or has features of listed pixels only.
+        There is neither a store nor a scene of this name, or the store or scene can't be read.
     """
     from hsifeat.cache.catalogue import find_store
     from hsifeat.extraction.extract import extract

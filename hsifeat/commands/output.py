@@ -39,7 +39,7 @@ class GuardedStream:
 
     @property
     def lost(self) -> OSError | None:
-        """The error that ended the output, or None if the reader of a pipe closed it, as ``head`` does."""
+        """Error that ended the output. None if there is no error, or if the reader closed a pipe, as ``head`` does."""
         return None if self.error is None or self.error.errno in (errno.EPIPE, errno.ESHUTDOWN) else self.error
 
     def write(self, text: str) -> int:
@@ -76,7 +76,7 @@ class GuardedStream:
 
 
 def guard_output() -> tuple[GuardedStream, GuardedStream]:
-    """Replace standard output and standard error by guarded streams, and return these."""
+    """Replace standard output and standard error by guarded streams, and return both streams."""
     streams = []
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

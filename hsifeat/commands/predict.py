@@ -30,7 +30,7 @@ def predict(
 
     Example: `hsifeat predict film-model ip.zarr --out map.tif`
 
-    With another smoothing than at fitting: `hsifeat predict film-model ip.zarr --smooth guided:4 --out map.tif`
+    With another smoothing rule: `hsifeat predict film-model ip.zarr --smooth guided:4 --out map.tif`
 
     On a cluster: `hsifeat predict film-model ip.zarr --out map.tif --dask tcp://10.0.0.1:8786`
     """

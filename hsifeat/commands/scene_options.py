@@ -87,7 +87,7 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class SceneArguments:
-    """Values of the scene argument and the scene options of a command. The method `open` opens this scene.
+    """Values of the scene argument and the scene options of a command.
 
     Attributes
     ----------
@@ -101,12 +101,12 @@ class SceneArguments:
     options: dict[str, Any]
 
     def separate(self) -> dict[str, Callable[[], Scene]]:
-        """Return functions that open one scene per argument, by name of the scene.
+        """Treat each path as one scene. Map the names of scenes to functions that open them.
 
         Raises
         ------
         typer.BadParameter
-            Two scenes have the same name, or an option applies to a single scene only.
+            Two scenes have the same name, or several scenes are combined with ``--labels`` or ``--companion``.
         """
         from hsifeat.extraction.extract_scenes import scene_name
 
@@ -135,7 +135,7 @@ class SceneArguments:
         return open_scene(name, **{**self.options, "labels": None, "companion": None})
 
     def command_line(self, also: Sequence[str] = ()) -> str:
-        """Return the part of the command line that describes the data: paths, scene options and additional scenes."""
+        """Return the part of the command line that names the data: paths, the scenes `also`, and scene options."""
         words = [*self.paths, *(word for name in also for word in ("--also", name))]
         for name in self._options_set():
             if name != "labels":
@@ -148,7 +148,7 @@ class SceneArguments:
         Raises
         ------
         typer.BadParameter
-            The user gave several paths, or options that apply to scenes only.
+            There are several paths, or the user set an option that applies to scenes only.
         """
         if names := self._options_set():
             flag = names[0].replace("_", "-")
@@ -162,7 +162,7 @@ class SceneArguments:
 
 
 def _listed_files(path: str) -> list[str]:
-    """Return the paths in a list of files ``@FILE``, relative to the folder of the list; another path is returned as it is."""
+    """Return the paths that the file of ``@FILE`` lists, relative to the folder of the file. Return any other path unchanged."""
     if not path.startswith("@"):
         return [path]
     file = Path(path[1:])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 scenes = typer.Typer(invoke_without_command=True, help="List public scenes, inspect a scene, or download one.")
 
-# Columns of the table with yes or no, and the corresponding fields of the JSON output.
+# Maps columns of the table with the values yes and no to fields of the JSON output.
 _FLAG_COLUMNS = {"split": "official_split", "checked": "checked"}
 
 

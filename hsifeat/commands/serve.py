@@ -34,7 +34,7 @@ def start(
 ) -> None:
     """Serve the stores of the cache over HTTP, until Ctrl-C.
 
-    Without --tokens, the address that is printed contains a token with all rights, which ends with the service.
+    Without --tokens, the printed address contains a token with all rights. The token is valid until the service ends.
 
     Example: `hsifeat serve --tokens tokens.json --host 0.0.0.0 --hosts gpu.example.org`
     """

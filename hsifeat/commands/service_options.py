@@ -37,8 +37,10 @@ def extract_on_service(
         Keyword arguments of `hsifeat.open_scene`.
     options : mapping
         Options of the extraction that the user set.
-    preset, like : str, optional
-        Name of a preset; key of a store of the service.
+    preset : str, optional
+        Name of a preset.
+    like : str, optional
+        Key of a store of the service.
     """
     from hsifeat.client.connection import connect
     from hsifeat.commands import terminal

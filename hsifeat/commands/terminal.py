@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-# Number of progress bars from which those of finished tasks are hidden.
+# Maximum number of visible progress bars. Bars of finished tasks are hidden first.
 _MAX_BARS = 8
 # Width in columns of output that is redirected to a file or a program.
 _FILE_WIDTH = 160
@@ -31,7 +31,7 @@ def _console(*, stderr: bool) -> Console:
 def _text(value: Any) -> Text:
     """Return a value as text. All text that may contain names from files passes through this function.
 
-    The text is neither parsed as markup of rich nor obeyed by the terminal.
+    Markup of rich and control characters in the value have no effect.
     """
     from rich.text import Text
 
@@ -40,7 +40,7 @@ def _text(value: Any) -> Text:
 
 @contextmanager
 def progress() -> Iterator[Listener]:
-    """Yield a listener that writes to standard error. It draws a progress bar for each task and prints notes."""
+    """Yield a listener that draws a progress bar for each task and prints notes, on standard error."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Task as RichTask
     from rich.text import Text
