@@ -233,9 +233,16 @@ class Store:
     def scene_array(self, name: str) -> zarr.Array[Any]:
         """Return a Zarr array of the scene by name.
 
-        The names are ``cube``, of shape (rows, cols, bands), and ``valid``, of shape (rows, cols). If the model has fewer
-        channels than the scene has bands, ``projection/weights`` and ``projection/offset`` exist too. The cube has the dtype of
-        the scene, ``valid`` is bool, and the projection is float32.
+        Parameters
+        ----------
+        name : str
+            ``cube`` is a (rows, cols, bands) array in the dtype of the scene. ``valid`` is a (rows, cols) bool array.
+            ``projection/weights`` is a (bands, channels) float32 array, and ``projection/offset`` a (channels,) float32 array.
+
+        Raises
+        ------
+        StoreError
+            The array does not exist, or its shape or dtype is wrong.
         """
         array, facts = self.files.array(f"scene/{name}"), self.manifest.scene
         shapes = {"cube": (facts.rows, facts.cols, facts.bands), "valid": (facts.rows, facts.cols)}
