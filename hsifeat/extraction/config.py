@@ -122,10 +122,10 @@ def _projection(value: Any) -> Any:
 
 
 class ExtractionConfig(BaseConfig):
-    """Options of an extraction that determine the stored values; `hsifeat.extract` describes each of them.
+    """Options of an extraction that determine the stored values; `hsifeat.extract` describes each option.
 
     ``model_fields_set`` has the names of the options that were set explicitly. An option may have no effect in combination with
-    the others. Such an option is an error if it was set explicitly, and is ignored if it was not set.
+    other options. Such an option is an error if it was set explicitly, and is ignored otherwise.
 
     Examples
     --------
@@ -274,13 +274,13 @@ class ExtractionConfig(BaseConfig):
     ] = "auto"  # fmt: skip
 
     def unused_options(self) -> frozenset[str]:
-        """Return the names of the options that have no effect in combination with the others."""
+        """Return the names of the options that have no effect in combination with other options."""
         if self.pixels is not None:
             return frozenset({"halo", "stitch", "origin"})
         return frozenset({"tile", "halo", "origin"}) if self.stitch == "whole" else frozenset()
 
     def check_conflicts(self) -> None:
-        """Raise `HsifeatError` if an explicitly set option has no effect in combination with the others."""
+        """Raise `HsifeatError` if an explicitly set option has no effect in combination with other options."""
         other = "--pixels" if self.pixels is not None else "--stitch whole"
         self.refuse(self.unused_options(), because=other)
 

@@ -24,17 +24,17 @@ from hsifeat.types import Window
 RECONSTRUCTION_LIMIT_BYTES = 4_000_000_000
 """Maximum memory of filters by reconstruction, which need the whole scene at once."""
 
-# Measured: working memory of scikit-image's reconstruction of a float32 image, with its seed, per pixel.
+# Measured working memory per pixel of scikit-image's reconstruction of a float32 image, including the seed image.
 _RECONSTRUCTION_BYTES_PER_PIXEL = 130
-# Rounding errors of a matrix product depend on its shape, so spectra are always projected in runs of this many columns.
+# Rounding errors of a matrix product depend on its shape. Spectra are therefore projected in runs of this fixed length.
 _PROJECTED_COLS = 32
 
 
 @dataclass(frozen=True)
 class ContextExtractor(Extractor):
-    """Computes context features of a scene.
+    """Extractor that computes context features of a scene.
 
-    A filter uses pixels up to a distance that is called its reach. A unit (one shard of each plane) is therefore read with a
+    The reach of a filter is the largest distance of the pixels that it uses. A unit (one shard of each plane) is read with a
     margin as wide as the largest reach. Filters by reconstruction have no finite reach, so they are computed for the whole
     scene at once.
 
@@ -45,7 +45,7 @@ class ContextExtractor(Extractor):
     components : Projection
         Projection from the bands of the scene to the components that are filtered.
     layers : mapping of str to ContextLayer
-        Maps the names of layers to layers.
+        Layers (one filter each) by name.
     """
 
     backbone: ContextBackbone
@@ -68,7 +68,7 @@ class ContextExtractor(Extractor):
         return SceneLayout(self.scene.rows, self.scene.cols, UNIT_PX)
 
     def count_tiles(self, window: Window) -> int:
-        """Return how many units in `window` have a valid pixel."""
+        """Return the number of units in `window` that have a valid pixel."""
         side = UNIT_PX
         return sum(
             bool(self.scene.valid[row : min(row + side, window.row + window.rows), col : min(col + side, window.col + window.cols)].any())
@@ -81,7 +81,7 @@ class ContextExtractor(Extractor):
         return ContextComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:
-        """Describe how many blocks a plan computes, and how much memory it needs."""
+        """Describe the number of blocks that a plan computes, and the estimated memory, in lines of text."""
         lines = [f"blocks: {plan.passes} remaining of {plan.total_passes}, each with all its layers"]
         if plan.steps:
             lines.append(f"memory: about {format_bytes(self.peak_bytes(plan))}")
@@ -203,7 +203,7 @@ class ContextComputer:
     def _reconstruction(self, size_px: int) -> NDArray[np.floating]:
         """Return the openings and closings by reconstruction with size `size_px`, for the whole scene.
 
-        The result is a (rows, cols, channels) float32 array. It is kept for the next call.
+        The result is a (rows, cols, channels) float array, and is kept for the next call.
         """
         if size_px not in self._reconstructions:
             scene = self._extractor.scene

@@ -1,4 +1,4 @@
-"""The extraction pipeline: read and encode tiles, add noise, run the network and combine feature maps of its layers."""
+"""Extraction with a network: read and encode tiles, add noise, run the network and combine feature maps of its layers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DiffusionExtractor(Extractor):
-    """Pipeline that computes the features of a scene with a network, one unit (one shard of each plane) at a time.
+    """Extractor that computes the features of a scene with a network, one unit (one shard of each plane) at a time.
 
     Attributes
     ----------
@@ -50,8 +50,8 @@ class DiffusionExtractor(Extractor):
     device : str
         Device of the network.
     pooled : mapping of str to int
-        Maps each layer that is finer than the scene to the number of feature-map cells along one side of a scene pixel.
-        Features are averaged over the cells in a scene pixel.
+        Number of feature-map cells along one side of a scene pixel, for each layer that is finer than the scene. Features of
+        these layers are averaged over each scene pixel.
     """
 
     model_input: ModelInput
@@ -103,7 +103,7 @@ class DiffusionExtractor(Extractor):
         return StepComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:
-        """Describe how many tiles and forward passes a plan has, and how much time and memory it needs.
+        """Describe the tiles and forward passes of a plan, and the estimated time and memory, in lines of text.
 
         The time is estimated from one timed batch.
         """
@@ -122,7 +122,7 @@ class DiffusionExtractor(Extractor):
     def seconds_per_pass(self, plan: Plan) -> float:
         """Measure the run time of a forward pass, divided by the number of tiles in the batch.
 
-        One batch is timed after a warm-up. It is taken from the first step of the plan that has tiles.
+        One batch of the first step that has tiles is run twice, and the second run is timed.
 
         Returns
         -------
@@ -251,7 +251,7 @@ class StepComputer:
     Parameters
     ----------
     extractor : DiffusionExtractor
-        Pipeline that computes the features.
+        Extractor that computes the features.
     """
 
     def __init__(self, extractor: DiffusionExtractor) -> None:

@@ -57,20 +57,20 @@ def extract(
     Features of one layer at one timestep form a plane of the store. Planes that are already complete in an existing store
     are not computed again.
 
-    If `preset` or `like` is set, options that are None are taken from there. If neither is set and the backbone is the default,
-    ``"natural32"``, they are taken from the preset ``natural32``. In other cases, they have the defaults below.
+    If `preset` or `like` is set, options that are None are taken from the preset or store. Otherwise, the default backbone
+    ``"natural32"`` takes them from the preset ``natural32``, and other backbones have the defaults below.
 
     Parameters
     ----------
     scene : Scene, str or Path
-        A scene, or the path or name of a scene as `open_scene` takes it.
+        A scene, or a path or name that `open_scene` accepts.
     backbone : Backbone, str or Path, optional
-        A diffusion model, or its path or name as `open_backbone` takes it. ``"context"`` computes context features, which
+        A diffusion model, or a path or name that `open_backbone` accepts. ``"context"`` computes context features, which
         need no model. [default: ``"natural32"``, which is in the package]
     timesteps : sequence of int or str, optional
-        Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes.
-        [default: 0, 50, 100, 200, 400 for a backbone with 1000 training timesteps, scaled for another number, see
-        `NoiseSchedule.scale`; 0 for ``"context"``]
+        Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes. [default: 0, 50, 100, 200, 400
+        of 1000 training timesteps, scaled by `NoiseSchedule.scale` for another number of training timesteps; 0 for
+        ``"context"``]
     layers : sequence of str or str, optional
         Names or aliases of layers of the backbone. [default: the middle block and all decoder blocks, or
         the default filters of ``"context"``]
@@ -104,8 +104,8 @@ def extract(
     seed : int, optional
         Seed of the noise, and of the weights of an untrained backbone. [default: 0]
     companion : bool, optional
-        Whether the backbone processes the companion image of the scene instead of the bands of the scene. A companion
-        image is, for example, an RGB image with a higher resolution. [default: False]
+        Whether the input of the backbone is the companion image of the scene instead of the bands of the scene. A companion
+        image is a finer image of the same area, such as an RGB image. [default: False]
     class_label : int or str, optional
         Class label for a class-conditional backbone, or ``"mean"`` for the mean of all label embeddings.
     prompt : str, optional
@@ -138,8 +138,8 @@ def extract(
     Raises
     ------
     HsifeatError
-        If an option is wrong, or has no effect in combination with others. If the scene or backbone can't be opened. If the
-        store was made with another recipe. If the disk is too small.
+        If an option is wrong, or has no effect in combination with other options. If the scene or backbone can't be opened.
+        If the store was made with another recipe. If the disk has too little free space.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Extract the features of many scenes in one call. Units of all scenes form one stream of tasks, and each scene has its own store."""
+"""Extract the features of many scenes in one call, with one stream of tasks and a store for each scene."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hsifeat.store.store import Store
 
 @dataclass(frozen=True)
 class SceneOutcome:
-    """What became of one scene in `extract_scenes`.
+    """Result of `extract_scenes` for one scene.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class SceneOutcome:
     store : Store or None
         The complete store; None if the extraction failed.
     existed : bool
-        Whether the store was complete before, so that nothing was computed.
+        Whether the store was already complete, so that nothing was computed.
     error : Exception or None
-        Why the extraction failed.
+        Error of the extraction; None if the extraction succeeded.
     """
 
     name: str
@@ -58,17 +58,19 @@ def extract_scenes(
 ) -> list[SceneOutcome]:
     """Extract the features of many scenes with the same options, each into its own store.
 
-    An error in one scene does not end the extraction of the others. Units of all scenes form one stream, so the workers of an
-    executor do not wait for the end of a scene.
+    An error in one scene does not end the extraction of the remaining scenes. Units of all scenes form one stream of tasks, so
+    no worker is idle at the end of a scene.
 
     Parameters
     ----------
     scenes : sequence of Scene, str or Path
-        Scenes, or paths or names of scenes as `open_scene` takes them.
+        Scenes, or paths or names that `open_scene` accepts.
     out : str or Path, optional
         Folder or address of the stores, which are named after the scenes. [default: the cache folder]
-    preset, like : optional
-        Source of unset options, see `extract`.
+    preset : str or Path, optional
+        Preset from which unset options are taken; see `extract`.
+    like : Store, str or Path, optional
+        Store from which unset options are taken; see `extract`.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     executor : Executor, optional
@@ -81,7 +83,7 @@ def extract_scenes(
     Returns
     -------
     list of SceneOutcome
-        One for each scene, in the order of `scenes`.
+        Results in the order of `scenes`.
 
     Raises
     ------
@@ -118,12 +120,12 @@ def extract_opened(
     executor: Executor | None = None,
     listen: Listener = silent,
 ) -> list[SceneOutcome]:
-    """Extract scenes that functions open; see `extract_scenes`.
+    """Extract the features of scenes that are opened one after the other; see `extract_scenes`.
 
     Parameters
     ----------
     openers : mapping of str to callable
-        Functions that open the scenes, by name of the scene.
+        Functions without arguments that open the scenes, by name of the scene.
     config : ExtractionConfig
         Options of the extraction.
     out : str or Path, optional
@@ -134,6 +136,11 @@ def extract_opened(
         Runs the units of the scenes.
     listen : callable
         Receives progress events.
+
+    Returns
+    -------
+    list of SceneOutcome
+        Results in the order of `openers`.
     """
     if isinstance(executor, InlineExecutor):
         executor = None
@@ -150,7 +157,7 @@ def extract_opened(
 
 
 def scene_name(scene: Scene | str | Path) -> str:
-    """Return the name of a scene for its store, such as ``ip`` for ``data/ip.mat``."""
+    """Return the name for the store of a scene, such as ``ip`` for ``data/ip.mat``."""
     name = scene.name if isinstance(scene, Scene) else Path(scene).stem
     return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:100] or "scene"
 
@@ -161,7 +168,7 @@ def store_path(out: str | Path | None, name: str) -> str | None:
 
 
 class _Scenes:
-    """Scenes that are extracted together: those that wait, those whose stores are open, and those that ended."""
+    """Scenes that are extracted together, with the open stores and the results of finished scenes."""
 
     def __init__(
         self,
@@ -198,7 +205,7 @@ class _Scenes:
                 self._fail(name, error)
 
     def tasks(self) -> Iterator[UnitTask]:
-        """Yield the units of all scenes. A scene is opened when the workers are about to run out of units."""
+        """Yield the units of all scenes. A scene is opened after the last unit of the previous scene was yielded."""
         for name in self._openers:
             try:
                 run = self._begin(name)
@@ -224,7 +231,7 @@ class _Scenes:
                     self._fail(name, error)
 
     def fail_task(self, task: UnitTask, error: HsifeatError) -> None:
-        """End the scene of a task that failed."""
+        """End the extraction of the scene whose task failed."""
         for name, run in list(self._runs.items()):
             if run.owns(task):
                 self._fail(name, error)

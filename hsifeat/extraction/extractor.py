@@ -34,7 +34,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Extractor(ABC):
-    """Computes the features of a scene, one unit (one shard of each plane) at a time.
+    """Base class of extractors, which compute the features of a scene one unit (one shard of each plane) at a time.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Extractor(ABC):
     @property
     @abstractmethod
     def projection(self) -> Projection:
-        """Projection from the bands of the scene to the channels of the input."""
+        """Projection from the bands of the scene to the input channels of the backbone."""
 
     @property
     @abstractmethod
@@ -134,7 +134,7 @@ class Extractor(ABC):
 
 
 def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) -> NDArray[np.generic]:
-    """Return a block of a plane, after checking that all its values are finite.
+    """Check that all values in a block of a plane are finite, and return the block.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) ->
     block : array
         Values in the dtype of the plane, with the shape that the layout gives to the unit.
     cause : str
-        Likely cause of a float32 value that is not finite, for the error message.
+        Likely cause of values that are not finite in float32, for the error message.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A prepared extraction, and the work that is left to complete its store."""
+"""A prepared extraction, and the remaining work to complete its store."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class Job(Prepared):
         return store
 
     def remaining(self, store: Store | None) -> RemainingWork:
-        """Return the work that remains to complete a store.
+        """Return the remaining work to complete a store.
 
         Parameters
         ----------
         store : Store or None
-            The existing store, whose batch size and layout are kept. None plans a new store.
+            The existing store, whose batch size and layout are kept. None means that a new store is created.
         """
         extractor = self.extractor if store is None else self.extractor.with_batch(store.manifest.batch)
         layout = extractor.layout if store is None else store.manifest.layout
@@ -138,7 +138,7 @@ class RemainingWork:
         )
 
     def check_disk(self) -> None:
-        """Raise `StoreError` if the disk has too little free space for the remaining work."""
+        """Raise `DiskFullError` if the disk has too little free space for the remaining work."""
         location = self.job.location
         if not isinstance(location, LocalLocation):
             return
@@ -152,7 +152,7 @@ class RemainingWork:
 
 
 def check_recipe(store: Store, recipe: Recipe, *, advice: str) -> None:
-    """Check that a store has a given recipe.
+    """Check that the recipe of a store is the recipe of the requested planes.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def check_recipe(store: Store, recipe: Recipe, *, advice: str) -> None:
     recipe : Recipe
         Recipe of the requested planes.
     advice : str
-        Last line of the error message, which tells the user what to do.
+        Advice to the user, which is the last line of the error message.
 
     Raises
     ------

@@ -22,8 +22,8 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     backbone : Backbone
         The diffusion model.
     layers : sequence of str or None
-        Names or aliases of layers. None selects `default_taps`. Blocks whose stride is neither a divisor nor a multiple of
-        `factor` are then left out.
+        Names or aliases of layers. None selects the blocks of `default_taps` whose stride is a divisor or a multiple of
+        `factor`.
     factor : int
         Side of a scene pixel in pixels of the model input.
 
@@ -35,7 +35,7 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     Raises
     ------
     BackboneError
-        If a layer is unknown. If the stride of a named layer is neither a divisor nor a multiple of `factor`.
+        If a layer is unknown. If a named layer, or each default block, has a stride that does not fit `factor`.
     """
     taps = default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
     strides = {tap: max(tap.stride // factor, 1) for tap in taps if not (tap.stride % factor and factor % tap.stride)}
@@ -50,16 +50,19 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
 
 
 def has_standard_names(taps: Sequence[Tap]) -> bool:
-    """Return whether blocks of a network have the names of diffusers, ``mid_block`` and ``up_blocks.N``."""
+    """Return whether a block of a network has a name that diffusers uses, ``mid_block`` or ``up_blocks.N``."""
     return any(map(_is_standard, taps))
 
 
 def default_taps(taps: Sequence[Tap]) -> list[Tap]:
     """Return the middle block and all decoder blocks of a network.
 
-    If no block has a name of diffusers, the middle block is the last one with the coarsest stride, and the blocks after it
-    are the decoder. A network without a coarser middle has no decoder, and all of its blocks are returned. Numbered blocks
-    are preferred to others, and a block to its members.
+    If no block has a name that diffusers uses, these rules apply:
+
+    - The middle block is the last block with the coarsest stride, and the decoder consists of the blocks after it.
+    - If no block before the middle block is finer, or no block follows, all blocks are used instead of the decoder.
+    - If some of the used blocks are numbered, such as ``blocks.3``, only these are returned besides the middle block.
+      Otherwise, blocks inside other blocks are omitted.
 
     Parameters
     ----------
@@ -86,7 +89,7 @@ def _numbered(blocks: Sequence[Tap]) -> list[Tap]:
 
 
 def _outermost(blocks: Sequence[Tap]) -> list[Tap]:
-    """Return the blocks that are in no other block. A block that holds all others does not count."""
+    """Return the blocks that are in no other block. A block that contains all other blocks is ignored."""
 
     def members(tap: Tap) -> int:
         return sum(other.name.startswith(f"{tap.name}.") for other in blocks)

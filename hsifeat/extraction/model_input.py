@@ -87,7 +87,7 @@ class ModelInput:
         return ArrayImage("the model's input", self.cube, valid)
 
     def companion_part(self) -> CompanionPart:
-        """Return the recipe fields of a companion image: the digest of its values and of its pixels without data, and its resolution."""
+        """Return the recipe fields of a companion image: the digest of its values and valid pixels, and its resolution."""
         dtype = np.dtype(self.cube.dtype).newbyteorder("<")
         rows, cols, bands = map(int, self.cube.shape)
         digest = hashlib.sha256(f"{rows},{cols},{bands},{dtype.str};".encode())
@@ -132,7 +132,7 @@ def mirror_indices(start: int, count: int, length: int) -> NDArray[np.intp]:
 def make_model_input(
     scene: Scene, backbone: Backbone, projection: str | Projection | None, *, companion: bool, padding: Padding
 ) -> ModelInput:
-    """Make the input image of a backbone from a scene, and fit the projection.
+    """Return the input image of a backbone for a scene, with a fitted projection.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ def make_model_input(
     backbone : Backbone
         The diffusion model. The projection must give as many channels as the model has input channels.
     projection : str, Projection or None
-        A fitted projection, or a text that `fit_projection` takes. None selects the projection that
-        `default_projection` returns. For a companion image, None selects the first bands.
+        A fitted projection, or a text that `fit_projection` accepts. None selects the projection that
+        `default_projection` returns. For a companion image, None and ``"rgb"`` select the first bands.
     companion : bool
         Whether to use the companion image of the scene instead of the bands of the scene.
     padding : {"reflect", "zero"}
@@ -182,7 +182,7 @@ def _companion_image(scene: Scene) -> SpectralImage:
 
 
 def _companion_mask(scene: Scene) -> NDArray[np.bool_] | None:
-    """Return which pixels of the companion image have a value, or None if its file declares no value of missing data."""
+    """Return the mask of the companion image's pixels with data, or None if the image has no nodata value."""
     if scene.companion is None or not scene.companion_nodata:
         return None
     return valid_pixels(scene.companion, scene.companion_nodata, blank_pixels="keep").mask

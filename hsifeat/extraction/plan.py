@@ -16,7 +16,7 @@ from hsifeat.types import PlaneId, Window
 
 @dataclass(frozen=True)
 class Step:
-    """A step computes one unit (one shard) of several planes at one timestep.
+    """A step of an extraction: the computation of one unit (one shard) of several planes at one timestep.
 
     A run records its progress after each step.
 
@@ -27,7 +27,7 @@ class Step:
     t : int
         Training timestep.
     planes : tuple of PlaneSpec
-        Planes at timestep `t` in which the unit is missing. The same forward passes compute all of them.
+        Planes at timestep `t` in which the unit is missing. The same forward passes compute all these planes.
     passes : int
         Number of forward passes per tile.
     """

@@ -35,7 +35,7 @@ def prepare(
     Parameters
     ----------
     scene : Scene, str or Path
-        A scene, or the path or name of a scene as `open_scene` takes it.
+        A scene, or a path or name that `open_scene` accepts.
     config : ExtractionConfig, optional
         Options of the extraction, which `hsifeat.extract` describes.
     out : str, Path or Location, optional
@@ -43,7 +43,7 @@ def prepare(
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     source : FeatureSource, optional
-        The backbone of `config`, if it is open already. [default: it is opened]
+        The open backbone of `config`. [default: the backbone is opened]
     listen : callable
         Receives progress events when timesteps are chosen automatically (``auto:N``).
 
@@ -55,8 +55,8 @@ def prepare(
     Raises
     ------
     HsifeatError
-        If the scene or backbone can't be opened. If an option is wrong or has no effect, or if it does not fit the scene or
-        the backbone.
+        If the scene or backbone can't be opened. If an option is wrong, has no effect, or does not fit the scene or the
+        backbone.
 
     Examples
     --------

@@ -17,7 +17,7 @@ from hsifeat.types import PlaneId
 
 # Filters have no noise, so all planes have the same timestep.
 TIMESTEP = 0
-# Options that filters use; all others have no effect.
+# Options that filters use; all other options have no effect.
 _USED = {"backbone", "timesteps", "layers", "projection", "dtype"}
 
 

@@ -64,8 +64,8 @@ def repair(
 ) -> Verification:
     """Repair the damages of a store, and verify the store again.
 
-    Metadata files are written again and extra files are deleted. The backbone recomputes damaged
-    features, and computes the missing parts of unfinished planes. An interrupted repair can leave unfinished planes.
+    Metadata files are written again, and extra files are deleted. The backbone computes damaged features again, and the
+    missing units of unfinished planes. If a repair is interrupted, repeat it to complete the planes.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def repair(
             )
             damaged_planes = planes_to_recompute(store, damages) or unfinished
             if damaged_planes and (scene_damages := tuple(filter(_is_of_scene, damages))):
-                # Planes are computed from the scene, so the scene comes first. The next round computes the planes.
+                # Planes are computed from the scene, so the scene is restored first. The next iteration computes the planes.
                 damages, damaged_planes = scene_damages, ()
-            # This raises an error before the store is changed if the backbone can't be opened.
+            # If the backbone can't be opened, an error is raised before the store is changed.
             job = _prepare(store, damages, damaged_planes, backbone, companion) if damaged_planes else None
             planes = {plane.id: plane for plane in job.planes} if job else {}
             irreparable = restore(store, damages, planes)

@@ -15,8 +15,8 @@ from hsifeat.store.store import Store
 def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent) -> Store:
     """Run a prepared extraction: compute the missing planes of its store, and add the scene's label maps.
 
-    Only one process can write to a store at a time. A second process waits until the first one ends, and then computes the
-    features that are still missing. An interrupted run keeps all completed steps.
+    Only one process can write to a store at a time. A second process waits until the first process ends, and then computes
+    the missing features. An interrupted run keeps all completed steps.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     Raises
     ------
     StoreError
-        If the store has another recipe or batch size. If the disk is too small. If data are missing in a read-only store.
+        If the store has another recipe or batch size. If the disk has too little free space. If a read-only store lacks
+        requested planes or label maps.
     HsifeatError
         If an executor is used with a backbone object or a companion image.
 
@@ -50,7 +51,7 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     """
     show_scene_notes(job, listen)
     if isinstance(executor, InlineExecutor):
-        executor = None  # Then the scene and the backbone need not be opened again.
+        executor = None  # Tasks would open the scene and the backbone again.
     with StoreRun(job, listen, executor=executor) as store_run:
         if executor is None:
             store_run.compute_here()

@@ -1,4 +1,4 @@
-"""The run of an extraction on one store: lock the store, create its planes, hand out its units, and finish it."""
+"""Run an extraction on one store: lock the store, create its planes, distribute its units, and complete the store."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from hsifeat.store.write_token import wait_for_expiry, write_token
 
 
 class StoreRun:
-    """An extraction on one store, which holds the write lock of the store between `open` and `close`.
+    """Run of an extraction on one store. The run holds the write lock of the store between `open` and `close`.
 
-    If the store is complete already, nothing is locked and nothing is written.
+    If the store is already complete, nothing is locked, and nothing is written to the store.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ class StoreRun:
         self._builder: StoreBuilder | None = None
         self._progress = 0
         self.was_complete = False
-        """Whether the store was complete before."""
+        """Whether the store was complete before the run."""
         self.units: dict[tuple[int, int], int] = {}
-        """Missing units that no worker has computed yet, and the number of forward passes that each needs."""
+        """Number of forward passes of each missing unit, by index of the unit. Units that a worker returns are removed."""
 
     def open(self) -> Self:
         """Lock the store and create its planes.
@@ -77,7 +77,7 @@ class StoreRun:
         return self
 
     def close(self) -> None:
-        """Release the store. Workers can't write to it any more."""
+        """Release the write lock and the write token of the store. Without the token, workers can't write to the store."""
         self._stack.close()
 
     def __enter__(self) -> Self:
@@ -118,7 +118,7 @@ class StoreRun:
         Raises
         ------
         StoreError
-            If workers have returned all units, but the store lacks some.
+            If the run was not opened, or units are missing although workers have returned all units.
         """
         store = self._store
         if store is None:
@@ -130,7 +130,7 @@ class StoreRun:
             if missing:
                 raise StoreError(f"{store.location} still lacks {missing} blocks of features: run the command again")
             self._listen(Finished(self.name))
-        # Also for planes that a killed process has completed.
+        # Planes that a killed process completed may lack checksums as well.
         if not store.location.read_only:
             store.write_record_checksums()
         _add_labels(store, self.job.extractor.scene.labels)
@@ -140,7 +140,7 @@ class StoreRun:
     def _begin(self, stack: ExitStack) -> None:
         job, listen = self.job, self._listen
         if (complete := _complete_store(job)) is not None:
-            # Nothing has to be written, so no lock is needed. The store may be in a place where this user cannot write.
+            # Nothing is written, so no lock is needed. The user may lack the right to write to the store.
             listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
             catalogue.add_entry(complete.key, complete.location)
             self._store, self.was_complete = complete, True
@@ -185,7 +185,7 @@ class StoreRun:
 
 
 def _complete_store(job: Job) -> Store | None:
-    """Return the store of a job if it has all planes, labels and checksums; None if something has to be written."""
+    """Return the store of a job if it has all planes, labels and checksums, else None."""
     store = job.find_store(writable=not job.location.read_only)
     if store is None or job.remaining(store).plan.steps or not (store.location.read_only or store.has_record_checksums):
         return None
@@ -194,7 +194,7 @@ def _complete_store(job: Job) -> Store | None:
 
 
 def _add_labels(store: Store, maps: Mapping[str, Labels]) -> None:
-    """Write label maps to a store, except those that it already contains."""
+    """Write the label maps that a store lacks."""
     for name, labels in maps.items():
         if not _has_labels(store, name, labels):
             if store.location.read_only:

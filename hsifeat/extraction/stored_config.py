@@ -16,7 +16,7 @@ from hsifeat.store.store import Store
 
 @dataclass(frozen=True, eq=False)
 class StoredPixels:
-    """Pixels at which a store has features, if it was extracted with ``--pixels``.
+    """Pixels at which a store that was extracted with ``--pixels`` has features.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class StoredPixels:
 def config_of(store: Store) -> ExtractionConfig:
     """Return the extraction options of a store, including its fitted projection.
 
-    Timesteps and layers are those of the stored planes. The backbone is the path or name that was recorded when the store was
-    created. This function does not check whether the backbone at this path still has the same weights.
+    Timesteps and layers are those of the stored planes. The backbone is the path or name that the store recorded when it was
+    created. The weights at this path may have changed since.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Units of an extraction as tasks for the workers of an executor.
 
-A worker gets the names of a store and a backbone, opens both, and keeps them for its next tasks. It writes the features itself
-and returns a few numbers.
+A worker receives the names of a store and a backbone, opens both, and keeps them open for its next tasks. The worker writes
+the features to the store, and returns only the number of steps and their run times.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from hsifeat.store.timings import Timing
 
 @dataclass(frozen=True)
 class BackboneBuilder:
-    """Opens the backbone of an extraction in a worker.
+    """Arguments with which a worker opens the backbone of an extraction.
 
     Attributes
     ----------
     options : tuple of (str, object)
-        Arguments of `open_source`. A path is absolute, because a worker may have another working folder.
+        Arguments of `open_source`. Paths are absolute, because a worker may have another working folder.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     digest : str
@@ -52,7 +52,7 @@ class BackboneBuilder:
         Raises
         ------
         HsifeatError
-            If the backbone is an object, or the model input is a companion image, since a worker can't open these.
+            If the backbone is an object, or the model input is a companion image. A worker can't open either of these.
         """
         if not isinstance(job.config.backbone, str | Path):
             raise HsifeatError("an executor opens the backbone in each of its workers: name it by a path or a name")
@@ -67,17 +67,17 @@ class BackboneBuilder:
 
 @dataclass(frozen=True)
 class StoreBuilder:
-    """Opens the store of an extraction in a worker.
+    """Arguments with which a worker opens the store of an extraction.
 
-    A worker reads the scene, the fitted projection and the options from the store. Its results have the same bits as results
-    of the process that started the extraction, if both use the same device and the same number of threads.
+    A worker reads the scene, the fitted projection and the options from the store. The results have the same bits as those of
+    the process that started the extraction, if both use the same device and the same number of threads.
 
     Attributes
     ----------
     location : str
-        Path or URL of the store, which must exist and have the planes.
+        Path or URL of the store, in which the planes must exist.
     backbone : BackboneBuilder
-        Opens the backbone.
+        Arguments for the backbone.
     timesteps : tuple of int
         Timesteps of the requested planes.
     layers : tuple of str
@@ -104,7 +104,7 @@ class StoreBuilder:
         job : Job
             The extraction, whose store exists.
         backbone : BackboneBuilder
-            Opens the backbone.
+            Arguments for the backbone.
         token : str
             Token that allows writing.
         """
@@ -120,7 +120,7 @@ class UnitTask:
     Attributes
     ----------
     store : StoreBuilder
-        Opens the store and the backbone.
+        Arguments for the store and the backbone.
     unit : tuple of 2 ints
         Index of the unit in the grid of units.
     """
@@ -131,12 +131,12 @@ class UnitTask:
 
 @dataclass(frozen=True)
 class UnitResult:
-    """What a worker has done for a unit.
+    """Result of `compute_unit`, without the features.
 
     Attributes
     ----------
     steps : int
-        Number of computed steps; 0 if the unit was complete already.
+        Number of computed steps; 0 if the unit was already complete.
     timings : tuple of Timing
         Run times of the steps.
     """
@@ -151,18 +151,18 @@ def compute_unit(task: UnitTask) -> UnitResult:
     Raises
     ------
     StoreError
-        If the store can't be opened or written here. If another run writes to the store meanwhile.
+        If this worker can't open or write the store. If the run of the task has ended or was replaced by another run.
     """
     return _open_worker_store(task.store).compute(task.unit)
 
 
 def load_backbone(builder: BackboneBuilder) -> None:
-    """Load a backbone to its device, and keep it for the next tasks of this worker."""
+    """Open a backbone, move it to its device, and keep it for the next tasks of this worker."""
     _open_backbone(builder)
 
 
 def check_store(builder: StoreBuilder) -> None:
-    """Check that the store of an extraction can be opened here, and that its run still goes on."""
+    """Raise `StoreError` if this worker can't open the store of an extraction, or if the run has ended."""
     _open_store(builder)
 
 
@@ -175,7 +175,7 @@ class _WorkerStore:
         options = {"timesteps": builder.timesteps, "layers": builder.layers}
         source, device = _open_backbone(builder.backbone), builder.backbone.device
         scene = Features(store).scene
-        # The process that created the store has hashed the cube, which takes long for a large scene.
+        # Take the digest from the recipe, because hashing the cube of a large scene takes long.
         vars(scene)["digest"] = store.manifest.recipe["scene"]
         job = prepare(
             scene,
@@ -203,7 +203,7 @@ class _WorkerStore:
         return UnitResult(len(steps), tuple(timings))
 
 
-# Two, because the units of two scenes can alternate.
+# Two stores are kept, because the units of two scenes can alternate.
 @kept_in_worker(maxsize=2)
 def _open_worker_store(builder: StoreBuilder) -> _WorkerStore:
     return _WorkerStore(builder)

@@ -22,8 +22,8 @@ _QUEUE_LENGTH = 2
 class BackgroundWriter:
     """Context manager that writes blocks of features to a store in one background thread.
 
-    Blocks are written in the order of the calls of `write`. On exit, the
-    context manager waits until all blocks are written, even after an error or an interrupt.
+    Blocks are written in the order of the calls of `write`. The end of the ``with`` statement waits until all blocks are
+    written, even after an error or an interrupt.
 
     Parameters
     ----------

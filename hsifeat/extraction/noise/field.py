@@ -37,7 +37,7 @@ class FieldNoise(NoisePolicy):
 class _FieldNoiseTiles(DrawnNoiseTiles):
     """Tiles with noise from a noise field.
 
-    The field is generated for the bounding box of all tiles, or for each tile on its own if this needs fewer values.
+    The field is generated for the bounding box of all tiles, or for each tile separately if this needs fewer values.
     """
 
     def __init__(self, policy: FieldNoise, unit: CleanUnit) -> None:

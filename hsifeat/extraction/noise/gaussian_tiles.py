@@ -41,7 +41,7 @@ class DrawnNoiseTiles(ABC):
 
     @abstractmethod
     def _draw(self, draw: int) -> torch.Tensor:
-        """Return the noise of all tiles for draw number `draw`, in the form that `_select` takes."""
+        """Return the noise of all tiles for draw number `draw`, in a form that `_select` accepts."""
 
     @abstractmethod
     def _select(self, noise: torch.Tensor, batch: slice) -> torch.Tensor:

@@ -24,7 +24,7 @@ class InversionNoise(NoisePolicy):
     Attributes
     ----------
     count : int
-        Number N of timesteps that an inversion visits. They are ``i * (T // N)`` for i from 0 to N - 1, where T is the
+        Number N of timesteps of an inversion. The timesteps are ``i * (T // N)`` for i from 0 to N - 1, where T is the
         number of training timesteps.
     """
 

@@ -137,7 +137,7 @@ class NoisePolicy(ABC):
         return self.name
 
     def candidates(self) -> tuple[int, ...] | None:
-        """Return the timesteps that the policy supports; None if it supports all timesteps."""
+        """Return the timesteps that the policy supports; None if all timesteps are supported."""
         return None
 
     def check(self, timesteps: Sequence[int]) -> None:

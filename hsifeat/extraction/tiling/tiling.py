@@ -156,10 +156,14 @@ def make_tiling(
         Pixels at which to extract features; None covers the scene.
     tile_px : int
         Side of a tile, or of the window around each pixel, in pixels.
-    halo_px, stitch, origin
-        Options of `tile_scene`. They have no effect if `pixels` is not None.
+    halo_px : int
+        Width of the halo in pixels; ignored if `pixels` is set.
     multiple : int
         Coarsest stride of the backbone in scene pixels.
+    stitch : {"core", "mean", "hann", "whole"}
+        How feature maps of tiles are combined, see `SceneTiling`; ignored if `pixels` is set.
+    origin : tuple of 2 ints or None
+        Upper left corner of the first tile, see `tile_scene`; ignored if `pixels` is set.
 
     Returns
     -------
