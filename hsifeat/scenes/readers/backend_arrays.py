@@ -17,7 +17,7 @@ from hsifeat.scenes.readers.reading_errors import reading_errors
 
 
 class BackendArray(ArrayView):
-    """An array of xarray or zarr. Errors while reading it name the file.
+    """Lazy array of xarray or zarr. Reading errors name the file.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class SignCastView(ArrayView):
 
 
 def apply_sign(dims: tuple[str, ...], array: ArrayView, attrs: dict[str, Any]) -> FileVariable:
-    """Return a variable. Its integers are signed or unsigned, as the attribute ``_Unsigned`` states.
+    """Return a variable whose integers are signed or unsigned, as its attribute ``_Unsigned`` states.
 
     Classic NetCDF stores unsigned integers as signed integers of the same width and marks them with this attribute.
     Attributes that contain values of the array, such as ``_FillValue``, are converted as well.
@@ -88,7 +88,7 @@ def _opposite_sign(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 @contextmanager
 def ignore_library_warnings() -> Iterator[None]:
-    """Ignore warnings of xarray and zarr on which users can't act, such as warnings about experimental codecs."""
+    """Suppress warnings in a ``with`` block, such as zarr's warnings about experimental codecs. Users can't act on them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -73,8 +73,8 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
     Parameters
     ----------
     path : Path
-        Folder of one array or of a group of arrays. Metadata may lie in the groups that hold this folder. A feature store of
-        hsifeat is not accepted.
+        Folder of one array or of a group of arrays. Metadata may come from the groups that contain this folder. A feature
+        store of hsifeat is not accepted.
     ndim : int
         3 for a cube; 2 for a label map.
     variable : str or None
@@ -145,8 +145,8 @@ def _select_raster(
 ) -> Raster:
     """Choose a variable, order its axes and read its metadata.
 
-    `within` is the path of a group or an array. Only this array, or the variables in this group, are candidates.
-    `variable` is a name in this group.
+    Only the array `within`, or the variables in the group `within`, are candidates. `variable` is a path relative to
+    `within`.
     """
     numeric = {
         name: candidate
@@ -181,7 +181,7 @@ def _select_raster(
 def _check_chunks(path: Path, folder: Path, array: Any) -> tuple[str, ...]:
     """Check the chunk files of a Zarr array, and return a note if some chunks are missing.
 
-    Files are counted and not looked up by name, because a damaged shape may imply an enormous number of chunks.
+    The check counts files. It does not look up each chunk, because a damaged shape may imply an enormous number of chunks.
     """
     blocks = array.shards or array.chunks
     chunk_bytes = prod(array.chunks) * array.dtype.itemsize

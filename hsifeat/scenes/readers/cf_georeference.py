@@ -101,7 +101,7 @@ def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
 
 
 def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: int) -> bool:
-    """Return whether two transforms agree to a tenth of a pixel. The order of rows may be the same or opposite.
+    """Return whether two transforms agree to a tenth of a pixel, in the same or in the opposite order of rows.
 
     GDAL's transform always orders rows from north to south.
     """
@@ -118,8 +118,8 @@ def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: 
 def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
     """Compute the transform from the coordinates of pixel centres.
 
-    If the coordinates define no transform, return None and a text that states the reason. The text is empty if there is a
-    transform, or if the file has no coordinates.
+    Return the transform and an empty text. If the coordinates define no transform, return None and the reason. The reason
+    is empty if the file has no coordinates.
     """
     if y is None or x is None:
         return None, ""

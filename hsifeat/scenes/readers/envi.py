@@ -17,7 +17,7 @@ from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
 from hsifeat.types import Cube
 
-# Suffixes of ENVI data files, many of which have none. Each suffix except "" is registered as an entry point.
+# Suffixes of ENVI data files. Many data files have no suffix. Each suffix except "" is registered as an entry point.
 DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bin", ".bil", ".bip", ".bsq", ".hyspex")
 
 
@@ -115,10 +115,7 @@ def _find_header(data_file: Path) -> Path:
 
 
 def _find_data_file(header: EnviHeader) -> tuple[Path, tuple[str, ...]]:
-    """Find the data file of a header. Also return a note that names any other candidates.
-
-    If there are several candidates, a file of the expected size is preferred.
-    """
+    """Find the data file of a header, preferably of the expected size, and return a note on other candidates."""
     stem = header.path.with_suffix("")
     names = dict.fromkeys(stem.name + s for suffix in DATA_SUFFIXES for s in (suffix, suffix.upper()))
     candidates = [stem.with_name(name) for name in names if stem.with_name(name).is_file()]

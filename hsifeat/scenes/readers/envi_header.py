@@ -14,7 +14,7 @@ import numpy as np
 from hsifeat.errors import SceneError
 
 INTERLEAVES = ("bil", "bip", "bsq")
-# Names of fields that some programs write, and ENVI's names.
+# Names of fields in ENVI headers. `_VARIANTS` maps the names that some other programs write to these names.
 _FIELDS = (
     "wavelength units", "band names", "data ignore value", "reflectance scale factor", "data gain values", "data offset values",
     "class names", "class lookup", "map info", "coordinate system string", "header offset", "data type", "byte order",
@@ -156,7 +156,8 @@ def _parse_int(path: Path, fields: dict[str, Any], name: str, *, least: int, def
 def _parse_fields(path: Path) -> dict[str, Any]:
     """Parse a header with the package ``spectral``.
 
-    The package expects UTF-8, but many headers have a description or a unit in Latin-1. A copy in UTF-8 is parsed instead.
+    Many headers have a description or a unit in Latin-1, which the package can't decode. The package therefore parses a
+    temporary copy in the default encoding.
     """
     from spectral.io.envi import EnviHeaderParsingError, read_envi_header
 

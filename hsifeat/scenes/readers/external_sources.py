@@ -1,8 +1,8 @@
-"""Check that a file takes its values from its own folder only.
+"""Check that the values of a file come only from the folder of the file.
 
-HDF5 files, VRTs and Zarr folders can refer to other files. A file from a stranger could thus present any file of the machine,
-or an address of the network, as a scene. The readers therefore refuse references that lead out of the file's folder, and
-references to missing files, which the libraries would read as fill values.
+HDF5 files, VRTs and Zarr folders can refer to other files. A malicious file could thus present any file of the machine, or
+a network address, as a scene. The readers therefore refuse references that lead out of the folder. They also refuse
+references to missing files, because the libraries would return fill values for them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MAX_DEPTH = 8
 
 
 def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | None = None) -> Path:
-    """Return the path of a referenced file, and check that the file exists and lies in the folder of `path`.
+    """Check that a referenced file exists and lies in the folder of `path`, and return the path of the referenced file.
 
     Parameters
     ----------
@@ -28,16 +28,16 @@ def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | N
     kind : str
         Kind of the reference, for messages.
     relative_to : Path, optional
-        Folder to which relative references refer. [default: the folder of `path`]
+        Base folder of relative references. [default: the folder of `path`]
 
     Raises
     ------
     SceneError
-        The reference leads out of the folder of `path`, directly or through a link. Or the other file is missing.
+        The reference leads out of the folder of `path`, directly or through a link. The referenced file is missing.
     """
     folder = Path(os.path.realpath(path)).parent
     target = None if "\0" in reference else Path(os.path.realpath((relative_to or folder) / reference))
-    # A colon below the folder belongs to an URL, a drive or a stream of a file; the folder itself may have one in its name.
+    # A colon after the path of the folder belongs to a URL, a drive or a file stream. The path of the folder may have colons.
     inside = target is not None and target.is_relative_to(folder) and ":" not in str(target.relative_to(folder))
     if target is None or not (inside or target == Path(os.path.realpath(path))):
         raise SceneError(
@@ -52,19 +52,20 @@ def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | N
 def check_hdf5_sources(path: Path, depth: int = 0) -> None:
     """Check the external links, external storage and virtual sources of an HDF5 file.
 
-    HDF5 files that external links and virtual sources lead to are checked in the same way.
+    The referenced HDF5 files are checked in the same way.
 
     Parameters
     ----------
     path : Path
         An HDF5 file.
     depth : int
-        Number of references that led to this file.
+        Number of references between the opened file and this file.
 
     Raises
     ------
     SceneError
-        A reference leads out of the folder of the file, or refers to a missing file or data set.
+        A reference leads out of the folder of the file, or refers to a missing file or data set. A chain of references
+        is longer than 8 files.
     """
     import h5py
 
@@ -73,7 +74,7 @@ def check_hdf5_sources(path: Path, depth: int = 0) -> None:
     sources: set[tuple[Path, str]] = set()
     links: dict[str, Any] = {}
     with h5py.File(path, "r") as file:
-        # An error can't be raised while the library visits links, so they are only collected.
+        # The library can't pass on an error that is raised while it visits links, so the links are collected first.
         file.visititems_links(links.__setitem__)
         for name, link in links.items():
             if isinstance(link, h5py.ExternalLink):
@@ -95,7 +96,7 @@ def check_hdf5_sources(path: Path, depth: int = 0) -> None:
 
 
 def _dataset_sources(path: Path, dataset: Any) -> set[tuple[Path, str]]:
-    """Return the files and data sets that a data set takes its values from."""
+    """Return the sources of a virtual data set: the path of each file, and the name of the data set in the file."""
     for reference, *_ in dataset.external or ():
         # The HDF5 library searches external storage in the working folder.
         check_inside(path, reference, f"the external storage of {dataset.name}", relative_to=Path.cwd())

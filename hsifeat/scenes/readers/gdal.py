@@ -1,4 +1,4 @@
-"""Lazy reader of GeoTIFF and all other raster formats of GDAL, based on rasterio.
+"""Lazy reader of GeoTIFF and other raster formats of GDAL, based on rasterio.
 
 The module `gdal_metadata` reads scale, spectrum, band names and georeference.
 """
@@ -123,14 +123,14 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The file can't be opened or contains complex values. The file contains several images, and `variable` does not
-        select one.
+        The file is truncated, contains complex values, or refers to files outside of its folder. The file contains several
+        images, and `variable` does not select one. The file contains one image, and `variable` is not None.
     """
     import rasterio
 
     # Inside rasterio.Env, GDAL's warnings go to Python's logging. Outside, GDAL prints them.
     with rasterio.Env(**OPTIONS), raise_read_faults(path), warnings.catch_warnings():
-        # rasterio compares values of missing data beyond float32 with the limits of the dtype.
+        # rasterio warns when it compares a no-data value beyond float32 with the limits of the dtype.
         warnings.simplefilter("ignore", RuntimeWarning)
         check_raster_sources(path)
         cube, notes = _open_image(path, variable)
@@ -208,9 +208,9 @@ def _open_image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[s
 
 
 def _check_last_block(dataset: Any, path: Path) -> tuple[str, ...]:
-    """Check that a TIFF file contains its complete last block, and return a note if the block is missing.
+    """Raise `SceneError` if the last block of a TIFF file is truncated, and return a note if it is missing.
 
-    Without this check, GDAL would read a missing block as empty.
+    GDAL reads a missing block as no data or 0, without an error.
     """
     if dataset.driver != "GTiff":
         return ()

@@ -19,7 +19,7 @@ _STRING_TYPE = "2"
 def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     """Read the class names and colours of a dataset.
 
-    rasterio does not expose them, so they are read from GDAL's description of the dataset.
+    Both are read from GDAL's description of the dataset, because rasterio does not expose class names.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def _read_attribute_table(table: ET.Element, file: str) -> tuple[dict[int, str],
     )
     if value_column is None and "value" in titles:
         value_column = titles.index("value")
-    # Without a value column, each row is a bin of values if the table declares a bin size or has no other number column.
+    # In a table without a value column, each row is a bin of values, unless another number column may have the values.
     first, width = parse_numbers([table.get("Row0Min") or 0, table.get("BinSize") or 1]).tolist()
     number_columns = [
         title

@@ -47,8 +47,7 @@ def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tup
 def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
     """Read the stored value that corresponds to a reflectance of 1.
 
-    The value comes from ENVI metadata. If it is absent there, it comes from the scales of the bands; see
-    `find_reflectance_scale`.
+    The value comes from ENVI metadata or, if absent there, from the scales of the bands; see `find_reflectance_scale`.
 
     Parameters
     ----------
@@ -74,9 +73,9 @@ def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
 
 
 def read_nodata(dataset: Any) -> NoData:
-    """Read the values of missing data, which differ between bands in some files.
+    """Read the no-data values of a dataset. They differ between bands in some files.
 
-    rasterio rounds 64-bit integers to float64. The values are therefore read from GDAL's description of the dataset.
+    For 64-bit integers, the values come from GDAL's description of the dataset, because rasterio rounds them to float64.
     """
     if {"int64", "uint64"} & set(dataset.dtypes):
         bands = describe_as_vrt(dataset).iterfind("VRTRasterBand")

@@ -1,8 +1,8 @@
 """GDAL drivers by suffix, and checks of the files that a VRT refers to.
 
-GDAL chooses a driver by the content of a file. A file named ``.tif`` or ``.geojson`` may thus be a VRT that runs Python code
-or opens any path, or a service description that makes GDAL send requests over the network. Readers of rasters therefore
-name the allowed drivers. Readers of vector files check the content before GDAL opens the file.
+GDAL chooses a driver by the content of a file, not by the suffix. A file named ``.tif`` or ``.geojson`` may thus be a VRT
+that runs Python code or opens any path. It may also be a service description that makes GDAL send network requests. Raster
+readers therefore name the allowed drivers. Vector readers check the content before GDAL opens the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hsifeat.errors import SceneError, error_summary
 from hsifeat.scenes.readers.external_sources import check_inside
 
 OPTIONS = {"GDAL_VRT_ENABLE_PYTHON": "NO", "VRT_VIRTUAL_OVERVIEWS": "NO", "GML_DOWNLOAD_SCHEMA": "NO"}
-"""GDAL's configuration for reading files that a stranger may have written."""
+"""GDAL configuration for reading untrusted files."""
 
 _DRIVERS = {
     "tif": ("GTiff",), "tiff": ("GTiff",), "gtiff": ("GTiff",), "jp2": ("JP2OpenJPEG",), "png": ("PNG",), "vrt": ("VRT",),
@@ -38,7 +38,7 @@ _SERVICES = re.compile(
 )
 _SCHEMA_LOCATION = re.compile(rb"""[sS]chemaLocation\s*=\s*["']([^"']*)["']""")
 _HEADER_BYTES = 2**16
-# Text of these elements is never opened.
+# GDAL never opens the text of these elements as a file.
 _FREE_TEXT = {"MDI", "SRS", "GCPProjection", "Description", "Category", "SourceProperties", "Expression"}
 _SOURCE_TAGS = {"SourceFilename", "SourceDataset"}
 _MAGIC = {
@@ -58,19 +58,22 @@ def raster_drivers(path: Path) -> list[str]:
 
 
 def check_raster_sources(path: Path, depth: int = 0) -> None:
-    """Check that a VRT refers to plain raster files in its folder only; other files pass unchecked.
+    """Check that a VRT refers only to plain raster files in the folder of the VRT.
+
+    A file of another format is checked only if a VRT refers to it.
 
     Parameters
     ----------
     path : Path
         The raster.
     depth : int
-        Number of VRTs that led to this file.
+        Number of VRTs between the opened file and this file.
 
     Raises
     ------
     SceneError
-        A source is outside the folder or missing. A source is neither a VRT nor a plain file. The VRT runs Python code.
+        A source is outside the folder or missing. A source is neither a VRT nor a plain file. The VRT is damaged or runs
+        Python code. A chain of references is longer than 4 VRTs.
     """
     if path.suffix.lower() != ".vrt":
         if depth and _SERVICES.search(_header(path)):
@@ -100,13 +103,13 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
 
 
 def check_vector_file(path: Path) -> None:
-    """Check that the content of a vector file has the format of its suffix. GDAL chooses a driver by the content.
+    """Check that the content of a vector file matches its suffix, because GDAL chooses a driver by the content.
 
     Raises
     ------
     SceneError
         The content has another format, such as a VRT or the description of a web service. The schema of a GML file lies
-        outside of its folder. The CRS of a GeoJSON file is a link.
+        outside of the folder of the file. A GeoJSON file is damaged, or its CRS is a link.
     """
     header, magic = _header(path), _MAGIC.get(path.suffix.lower())
     is_text = path.suffix.lower() not in {".gpkg", ".shp", ".fgb"}
@@ -121,7 +124,7 @@ def check_vector_file(path: Path) -> None:
 
 
 def _check_crs_links(path: Path) -> None:
-    """Refuse a GeoJSON file whose ``crs`` is a link, which GDAL would open over the network."""
+    """Raise `SceneError` if the ``crs`` of a GeoJSON file is a link. GDAL would open the link over the network."""
     content = path.read_bytes()
     if re.search(rb"crs|\\u", content, re.IGNORECASE) is None:
         return
@@ -146,7 +149,7 @@ def _check_crs_links(path: Path) -> None:
 
 @contextmanager
 def vector_options() -> Iterator[None]:
-    """Set `OPTIONS` while pyogrio reads a file. pyogrio brings a GDAL of its own, which the options of rasterio don't reach."""
+    """Set `OPTIONS` for pyogrio in a ``with`` block. pyogrio has a separate GDAL, which ignores rasterio's options."""
     import pyogrio
 
     before = {name: pyogrio.get_gdal_config_option(name) for name in OPTIONS}

@@ -69,9 +69,9 @@ def find_datasets(file: Any) -> dict[str, Any]:
 
 
 def attributes(dataset: Any) -> dict[str, Any]:
-    """Return the attributes of a dataset. ``_FillValue`` is the fill value, if the file sets a fill value other than 0.
+    """Return the attributes of a dataset. The fill value of the dataset is appended to the attribute ``_FillValue``.
 
-    Values that were never written are read as the fill value.
+    Values that were never written are read as the fill value. A default fill value, or a fill value of 0, is left out.
     """
     import h5py
 

@@ -1,7 +1,7 @@
 """Readers of NumPy files.
 
-They memory-map ``.npy`` files, and the arrays of ``.npz`` archives after unpacking them to a temporary file. They never
-unpickle objects.
+Arrays are memory-mapped. An array of an ``.npz`` archive is first unpacked to a temporary file. Objects are never
+unpickled.
 """
 
 from __future__ import annotations

@@ -64,9 +64,9 @@ class Raster:
     band_names : tuple of str
         Band names, or an empty tuple.
     bad_bands : tuple of int
-        Indices of the bands that the file marks as bad; `array` still holds them.
+        Indices of the bands that the file marks as bad. `array` includes these bands.
     nodata : tuple of float, or tuple of one tuple of float per band
-        Values of missing data; see `hsifeat.scenes.nodata`.
+        No-data values; see `hsifeat.scenes.nodata`.
     scale : float
         Stored value that corresponds to a reflectance of 1; 1 if unknown.
     georeference : Georeference or None
@@ -76,8 +76,8 @@ class Raster:
     class_colours : dict of int to str
         Class colours of a label map as ``#rrggbb``.
     spectral_vectors : dict of str to FileVariable
-        Vectors in the file that may be wavelengths or bandwidths, if `ordered` is False. `attach_spectrum` uses them once
-        the axis order is known.
+        Vectors in the file that may be wavelengths, bandwidths or bad-band flags, if `ordered` is False. `attach_spectrum`
+        uses these vectors when the axis order is known.
     notes : tuple of str
         Notes on assumptions made while reading.
     """

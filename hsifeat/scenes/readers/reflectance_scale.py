@@ -40,9 +40,9 @@ def find_reflectance_scale(
 ) -> tuple[float, tuple[str, ...]]:
     """Return the stored value that corresponds to a reflectance of 1, from the scale and offset of the bands.
 
-    The scale is used if all of these conditions hold. All bands share the scale. The scale lies between 0 and 1. There
-    is no offset. Neither description nor unit states a quantity other than reflectance. Stored values are never
-    multiplied by the scale.
+    The scale is used under four conditions. All bands have the same scale. The scale is positive, and at most 1 unless
+    `divisors` is True. The offset is 0. Neither description nor unit states a quantity other than reflectance. Stored
+    values are never multiplied by the scale.
 
     Parameters
     ----------
@@ -55,14 +55,14 @@ def find_reflectance_scale(
     unit : str
         Unit of the quantity.
     divisors : bool
-        Whether a factor above 1 is a divisor of stored reflectances, as in HDF5 files without a convention.
+        Whether a factor above 1 is the divisor that converts stored values to reflectance, as in many plain HDF5 files.
 
     Returns
     -------
     scale : float
         Stored value that corresponds to a reflectance of 1; 1 if unknown.
     notes : tuple of str
-        A note that states the scale that is read, or why the file's scale is not used; empty without scale and offset.
+        A note that states the scale, or the reason why the scale is not used. Empty if the file has no scale and no offset.
 
     Examples
     --------

@@ -31,7 +31,7 @@ def join(group: str, name: str) -> str:
 
 
 def find_reference(reference: str, name: str, names: Iterable[str]) -> str | None:
-    """Return the variable that an attribute of another variable refers to, or None if it does not exist.
+    """Return the path of the variable that an attribute refers to, or None if no such variable exists.
 
     Parameters
     ----------
@@ -65,10 +65,11 @@ def find_reference(reference: str, name: str, names: Iterable[str]) -> str | Non
 
 
 def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple[str, ...]:
-    """Return the candidates in the nearest group: first the group of `name`, then its parents, then other groups.
+    """Return the candidates in the nearest group to a variable.
 
-    Candidates outside these groups may describe another cube. To exclude this, a candidate is left out if the topmost
-    group on its path that does not enclose `name` holds another cube.
+    The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
+    the candidates of all other groups are returned, except those that may describe another cube. A candidate may describe
+    another cube if a group that does not contain the variable contains both.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def _branch(candidate: str, group: str) -> str:
 
 
 def locate_dimension(dim: str, size: int, group: str, arrays: Mapping[str, tuple[Sequence[str], Sequence[int]]]) -> str:
-    """Return the path of a dimension in a file that names the dimensions of arrays, but does not define dimensions.
+    """Return the path of a dimension in a format where arrays only name their dimensions, such as Zarr.
 
     Parameters
     ----------

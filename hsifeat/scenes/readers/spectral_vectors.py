@@ -22,8 +22,8 @@ _CUBE_AXES = 3
 def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int]) -> bool:
     """Return whether a variable may contain the wavelengths, bandwidths or bad-band flags of a cube.
 
-    Such a variable is a vector with a typical name, such as ``wavelength`` or ``fwhm``. Its length equals the length of
-    one axis of the cube.
+    Such a variable is a vector with a typical name, such as ``wavelength`` or ``fwhm``. The vector is as long as one axis
+    of the cube.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int
 def select_spectral_vectors(variables: Mapping[str, FileVariable], name: str) -> dict[str, FileVariable]:
     """Return the vectors that may describe the bands of a cube.
 
-    Vectors in the group of another cube are left out, unless this group encloses the group of the cube.
+    Vectors that may describe another cube are left out; see `nearest`.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
     Returns
     -------
     Raster
-        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`, each if the nearest group with such vectors has exactly one
-        with one value per band.
+        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. An attribute is set only if exactly one vector of its kind
+        has one value per band. Among vectors in several groups, only those in the nearest group count; see `nearest`.
     """
     bands = int(raster.array.shape[2])
     candidates = {key: vector for key, vector in raster.spectral_vectors.items() if max(vector.array.shape) == bands}

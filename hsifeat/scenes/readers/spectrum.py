@@ -18,7 +18,8 @@ UNITS_NM = {
     **dict.fromkeys(("meters", "metres", "meter", "metre", "m"), 1e9),
 }
 _UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
-# Bands of reflected light lie between 100 nm and 100 um: smaller numbers are micrometres, larger numbers are nanometres.
+# Wavelengths of reflected light lie between 100 nm and 100 um. Numbers below 100 are therefore in micrometres, and larger
+# numbers in nanometres.
 _MAX_UM = 100.0
 
 Notes = tuple[str, ...]

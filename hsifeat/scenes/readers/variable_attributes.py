@@ -90,7 +90,7 @@ def unordered_raster(
     *,
     divisors: bool = False,
 ) -> Raster:
-    """Read the metadata of a variable whose axes may have any order.
+    """Return a raster with the metadata of a variable whose axes may have any order.
 
     Parameters
     ----------

@@ -23,8 +23,8 @@ from hsifeat.scenes.readers.source_paths import is_zarr_folder
 def find_root(path: Path) -> tuple[Path, str]:
     """Return the outermost Zarr group that contains `path`, and the path from this group to `path`.
 
-    Metadata of an array may lie in the group of the array and in its parents. If this group is a feature store of
-    hsifeat, or a link leads out of it, `path` itself and an empty path are returned.
+    Metadata of an array may be in any group that contains the array. If the outermost group is a feature store of hsifeat,
+    or contains a link that leads out of the group, the function returns `path` itself and an empty path.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def _dimension_names(array: Any) -> tuple[str, ...]:
 def _attributes(array: Any) -> dict[str, Any]:
     """Return the attributes of an array. ``_FillValue`` lists the decoded attribute and Zarr's own fill value.
 
-    In format 2, only the fill value can state the value of missing data. In format 3, the attribute states it. A fill
-    value of 0 is ignored in format 3, because arrays without a declared fill value have it.
+    In format 2, only the fill value can state the no-data value. In format 3, the attribute ``_FillValue`` states it. A
+    fill value of 0 is ignored in format 3, because 0 is the default of arrays without a declared fill value.
     """
     attrs = dict(array.attrs)
     fills = [_decode_fill(value) for value in np.ravel(attrs.pop("_FillValue", [])).tolist()]
