@@ -33,8 +33,9 @@ def check_width(layout: Layout | None, width: int) -> None:
 
 @dataclass(eq=False, repr=False)
 class Head(ClassifierMixin, BaseEstimator):
-    """Base class of heads: classifiers of float32 or float64 table rows (n, D) with labels of any type.
+    """Base class of heads, which classify the rows of a pixel table.
 
+    A table is an (n, D) float32 or float64 array. Labels are integers or strings.
     A subclass is a keyword-only dataclass (``@dataclass(eq=False, repr=False, kw_only=True)``). The fields of the subclass
     and its base classes are the parameters of the head, with their types and defaults. A subclass implements `_fit` and
     `_predict`. Attributes that `_fit` learns end in ``_``, and `classifiers.persistence` saves only these attributes. The
@@ -60,8 +61,8 @@ class Head(ClassifierMixin, BaseEstimator):
     search_space : dict of str to list
         Values that tuning tries for each parameter. The first value is the default. There are at most a dozen combinations.
     persisted_types : frozenset of str
-        Dotted names of the classes of objects in the fitted attributes, besides plain values and NumPy arrays. Loading
-        a model builds no other objects.
+        Dotted names of the types that fitted attributes may contain, besides plain values and NumPy arrays. Loading a
+        model creates objects of these types only.
     classes_ : (C,) array
         Labels that occur in the training rows, in ascending order.
 

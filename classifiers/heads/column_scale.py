@@ -7,15 +7,16 @@ from numpy.typing import NDArray
 
 from classifiers.heads.group_reducer import moments
 
-# A column whose deviation is below this many rounding errors of the largest deviation holds rounding errors only: the last
-# principal component of n centred rows, for example. Other rows may vary along it, so dividing by its deviation is not safe.
+# A column is constant up to rounding if its deviation is at most this many rounding errors of the largest deviation. An
+# example is the last principal component of n centred rows. Rows outside the training set may vary in such a column, so
+# dividing by the deviation would magnify them.
 ROUNDING_ERRORS = 50
 
 
 def whitening_gain(
     columns: NDArray[np.floating], share: float, weight: NDArray[np.floating] | None = None
 ) -> NDArray[np.float64]:
-    """Return factors that equalise the variances of columns, wholly or in part, and keep their total variance.
+    """Return factors that equalise the variances of columns fully or partly, and preserve the total variance.
 
     Parameters
     ----------
@@ -48,6 +49,6 @@ def whitening_gain(
 
 
 def varying_columns(deviation: NDArray[np.float64], dtype: np.dtype) -> NDArray[np.bool_]:
-    """Return a mask (k,) of the columns whose standard deviation `deviation` exceeds rounding errors in `dtype`."""
+    """Return a mask (k,) of the columns whose standard deviation `deviation` exceeds the rounding errors of `dtype`."""
     varying: NDArray[np.bool_] = deviation > ROUNDING_ERRORS * np.finfo(dtype).eps * deviation.max(initial=0.0)
     return varying

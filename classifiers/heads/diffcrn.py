@@ -27,16 +27,16 @@ class DiffCRNClassifier(MixingHead, TorchHead):
     """DiffCRN: adaptive weighted addition of timesteps, spectral-spatial fusion, then a small classifier.
 
     The classifier of Zhu and Xu (TGRS 2025, arXiv 2502.19699) adds the features of one layer at different timesteps
-    with learned weights, and fuses the sums across timesteps, spectrum and space. Neither formulas nor code were
-    available, so the formulas of this head are our own. `A_{t,l}` (s, s, k_l) is the feature map of layer l at timestep
-    t around a pixel, with s x s pixels and k_l channels.
+    with learned weights, and fuses the sums across timesteps, spectrum and space. The formulas below are those of this
+    head, because neither the formulas nor the code of the paper were available. `A_{t,l}` (s, s, k_l) is the feature
+    map of layer l at timestep t around a pixel, with s x s pixels and k_l channels.
 
     - Addition: ``F_l = sum_t softmax(w_l)_t A_{t,l}``. The weights `w_l` of the timesteps are equal before training.
     - Projection: ``F = sum_l P_l F_l`` and ``H_t = sum_l P_l A_{t,l}``, where `P_l` is a linear map that all timesteps share.
     - Fusion of space and time: the centre pixel of `F` attends to all pixels of all `H_t` by dot-product attention. The keys
       have a learned offset for each timestep and each pixel. The attention output is added to the centre pixel of `F`.
-    - Fusion with the spectrum: a gate multiplies each channel of this sum. The gate is the sigmoid of a linear map of the sum
-      and the spectrum of the pixel.
+    - Fusion with the spectrum: each channel of this sum is multiplied by a gate. The gate is the sigmoid of a linear map of
+      the sum and the spectrum of the pixel.
 
     Each layer is reduced to principal components that all timesteps share. The feature maps are the patches of planes if the
     table has patches; otherwise each plane is a map of one pixel. Spectra and their window means, if present, are also inputs
@@ -52,7 +52,7 @@ class DiffCRNClassifier(MixingHead, TorchHead):
     spectral_components : int or None
         Number of principal components of the spectra and of their window means; None keeps all bands.
     channels : int
-        Number of channels of the fusion.
+        Number of channels of `F` and of each `H_t`.
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
@@ -121,7 +121,7 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
     layout : Layout
         Description of the input columns: spectra, and planes or patches of one size.
     channels : int
-        Number of channels of the fusion.
+        Number of channels of `F` and of each `H_t`.
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     classes : int

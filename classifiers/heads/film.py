@@ -31,14 +31,15 @@ class FiLMClassifier(ReducingHead, TorchHead):
     features `f`, which are context or planes. The size of the published encoder is unknown. Training starts at the identity
     (gamma 1, beta 0). Weight decay pulls the modulation towards the identity, so the default weight decay is large.
 
-    With ``fusion="gated"``, the head computes the gated sum ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` instead. The
-    sum is taken from the code that the same authors published in 2024. The addends are ``p = BN(W_f f + b)`` and
-    ``q = BN(W_s E(s) + b)``. `E` is the encoder of the spectrum. `p` and `q` have 256 channels. The
-    learned gates `alpha` and `beta` start at 1.
+    With ``fusion="gated"``, the head computes the gated sum ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` instead. This
+    formula comes from the code that the same authors published in 2024. The addends are ``p = BN(W_f f + b_f)`` and
+    ``q = BN(W_s E(s) + b_s)``, with 256 channels each. `E` is the encoder of the spectrum. The learned gates `alpha`
+    and `beta` start at 1.
 
-    Spectra are standardised band by band. Context and planes are standardised and reduced to principal components, whose
-    variances are partly equalised. With few labels a single network depends much on its initial weights, so the default is
-    the mean of five networks. Without a layout all columns are both `s` and `f`.
+    Spectra are standardised band by band. Context and planes are standardised and reduced to principal components. The
+    variances of the components are partly equalised. With few labels, the result of a single network depends strongly on
+    its initial weights. The default is therefore the mean of five networks. Without a layout all columns are both `s`
+    and `f`.
 
     Parameters
     ----------
@@ -48,14 +49,14 @@ class FiLMClassifier(ReducingHead, TorchHead):
     fusion : {"film", "gated"}
         Formula that combines spectrum and features.
     encoder : {"mlp", "conv"}
-        Encoder of spectra. "mlp" is a linear layer of width 128, ReLU and batch norm. "conv" is the GeoSpecNet stack of the
-        same authors: twice Conv1d of width 3 (16, then 32 channels), batch norm, ReLU and pooling by 2. "conv" is about ten
-        times slower, and was no better in the trial.
+        Encoder of spectra. "mlp" is a linear layer of width 128, ReLU and batch norm. "conv" is GeoSpecNet by the same
+        authors. It has two blocks of Conv1d with kernel size 3, batch norm, ReLU and max pooling by 2; the blocks have 16
+        and 32 channels. "conv" is about ten times slower than "mlp", and was not more accurate in a test.
     spectral_components, context_components, plane_components : int or None
         See `GroupReducer`.
     whitening : float
-        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the variances of the
-        components, and 1 equalises them. The mean variance of `s` and that of `f` are 1.
+        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the ratios of the
+        variances, and 1 equalises the variances. `s` and `f` are then scaled to a mean variance of 1 per column.
     hidden : tuple of int or None
         Widths of the classifier's hidden layers. [default: (128, 32) for "film", and the published (128,) for "gated"]
     members : int
@@ -147,7 +148,7 @@ class FiLMClassifier(ReducingHead, TorchHead):
 
 
 def _unit_gain(columns: NDArray[np.floating], whitening: float) -> NDArray[np.float64]:
-    """Return the factors (k,) that equalise the variances of columns in part, with a mean variance of 1."""
+    """Return the factors (k,) of `whitening_gain`, scaled so that the mean variance of the columns is 1."""
     gain = whitening_gain(columns, whitening)
     total = (moments(columns)[1] * gain**2).sum()
     return gain * np.sqrt(len(gain) / total) if total > 0 else gain

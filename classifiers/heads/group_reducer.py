@@ -17,7 +17,8 @@ from classifiers.heads.base import Head, check_width
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
-# If the smaller side of a matrix exceeds this, a full SVD takes seconds. A randomised SVD with a fixed seed replaces it.
+# Largest smaller side of a matrix for which a full SVD is fast. For a larger matrix, a full SVD takes seconds, and a
+# randomised SVD with a fixed seed computes the first axes.
 FULL_SVD_SIDE = 600
 # Default number of components of each context family in all heads.
 CONTEXT_COMPONENTS = 60
@@ -26,11 +27,10 @@ CONTEXT_COMPONENTS = 60
 class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Standardise columns, reduce each group to principal components, and scale each group to a given variance.
 
-    The columns of all planes together form one group, and so do the context columns of each family
-    (`ColumnGroup.family`). Each other column group of the layout, such as spectra or positions, is a separate group.
-    The output holds the reduced groups side by side, in the order of their first columns. Group g has D_g columns
-    before the reduction and k_g columns after it. The total variance of a group over the training rows is
-    ``weight**2``, whatever its number of columns.
+    The columns of all planes form one group. The context columns of each family (`ColumnGroup.family`) form one group.
+    Each other column group of the layout, such as spectra or positions, is a separate group. The output holds the
+    reduced groups side by side, in the order of their first columns. Group g has D_g columns before the reduction and
+    k_g columns after it. The total variance of a group over the training rows is ``weight**2``, regardless of k_g.
 
     Parameters
     ----------
@@ -204,9 +204,9 @@ _MAX_FITTED = 8
 
 
 def _fit_once(reducer: GroupReducer, rows: NDArray[np.floating]) -> GroupReducer:
-    """Fit a reducer, or return an equal one that was fitted to the same rows.
+    """Fit a reducer, or return a cached reducer with the same parameters that was fitted to the same rows.
 
-    Many heads learn from different training rows, but reduce their columns on the same sample of a scene.
+    Heads with different training rows often fit their reducers to the same sample of a scene.
     """
     digest = hashlib.blake2b(np.ascontiguousarray(rows).data)
     digest.update(repr((rows.dtype.str, rows.shape, sorted(reducer.get_params().items()))).encode())
@@ -214,7 +214,7 @@ def _fit_once(reducer: GroupReducer, rows: NDArray[np.floating]) -> GroupReducer
     fitted = _FITTED.pop(key, None) or reducer.fit(rows)
     while len(_FITTED) >= _MAX_FITTED:
         del _FITTED[next(iter(_FITTED))]
-    _FITTED[key] = fitted  # the most recently used one is last
+    _FITTED[key] = fitted  # the most recently used reducer is last
     return fitted
 
 
@@ -249,9 +249,9 @@ def principal_axes(
     Returns
     -------
     (k, D) array
-        Axes in the dtype of `X`. Their number k is the smaller of `components` and the rank of the centred rows, but at
-        least 1. The rank of n centred rows is at most n - 1. Axes beyond the rank are left out. Along these axes,
-        rows differ only by rounding errors, and a classifier would scale the errors up. The result is deterministic.
+        Axes in the dtype of `X`. The number k of axes is the smaller of `components` and the rank of the centred rows,
+        but at least 1. Along further axes, the rows differ only by rounding errors, which a classifier would magnify.
+        The result is deterministic.
 
     Raises
     ------
@@ -265,8 +265,8 @@ def principal_axes(
         centred *= np.sqrt(weight / weight.mean())[:, None].astype(X.dtype)
     side = min(X.shape)
     count = min(components, side)
-    # More than one thread hardly helps at this size, and takes up to fifty times as long on a busy machine. The last bits of
-    # the result would also depend on the number of threads.
+    # More threads hardly help at this size, and can be fifty times slower on a busy machine. The last bits of the result
+    # would also depend on the number of threads.
     with threadpool_limits(1, user_api="blas"):
         if side <= FULL_SVD_SIDE or count > side // 2:
             left, spread, axes = svd(centred, full_matrices=False, overwrite_a=True, check_finite=False)

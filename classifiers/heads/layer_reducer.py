@@ -27,8 +27,8 @@ def require_planes(planes: Sized, layout: Layout, head: str) -> None:
 
     Parameters
     ----------
-    planes : sized
-        The column groups of planes that the head can use.
+    planes : collection
+        Column groups of planes that the head can use.
     layout : Layout
         All columns of the table. The message names them.
     head : str

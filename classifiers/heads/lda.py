@@ -16,19 +16,19 @@ from classifiers.heads.parameters import Components, NotNegative, Share
 from classifiers.heads.sklearn_head import SklearnHead
 from hsifeat.errors import HeadError
 
-SMALLEST_WITHIN = 1e-3  # of the deviation over all classes
+SMALLEST_WITHIN = 1e-3  # smallest deviation within classes, as a share of the deviation over all classes
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LDAClassifier(SklearnHead):
     """Linear discriminant analysis: one Gaussian per class with a common, shrunk covariance.
 
-    Columns are divided by their deviation within classes, and the covariance of all classes together is shrunk towards
-    its diagonal. By default the shrinkage is estimated from the residuals of all classes together, by the method of
-    Chen, Wiesel, Eldar and Hero (IEEE Trans. Signal Process. 2010). scikit-learn's ``shrinkage="auto"`` estimates the
-    shrinkage class by class, and shrinks more than needed if classes have twenty rows or more. Class priors are the
-    shares of the training rows. The fit is deterministic and takes a fraction of a second. The head does not accept row
-    weights.
+    Columns are divided by their standard deviation within classes. The covariance is pooled over the classes, and shrunk
+    towards its diagonal. By default the shrinkage is estimated from the pooled residuals, by the method of Chen, Wiesel,
+    Eldar and Hero (IEEE Trans. Signal Process. 2010). scikit-learn's ``shrinkage="auto"`` instead estimates the shrinkage
+    of each class. This shrinks more than needed if classes have twenty rows or more. Class priors are the class
+    frequencies of the training rows. The fit is deterministic and takes a fraction of a second. The head does not accept
+    row weights.
 
     Parameters
     ----------

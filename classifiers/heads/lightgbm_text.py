@@ -1,7 +1,7 @@
-"""Check of LightGBM's text format before its parser reads it.
+"""Check a model in LightGBM's text format before LightGBM reads it.
 
-The parser follows the numbers in the text unchecked, so a hostile text can crash the process or never end. The text is
-therefore parsed here, all numbers are compared with their bounds, and a new text is written from the numbers.
+LightGBM does not check the numbers in the text, so a hostile text can crash the process or cause an endless loop. This
+module therefore parses the text, checks the bounds of all numbers, and writes a new text from the numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?(e[-+]?[0-9]{1,3})?")
 _WORDS = re.compile(r"[\w.:+\-\[\] ]*", re.ASCII)
 # Bits of `decision_type`: 1 for a categorical split, 2 for "missing values go left", 4 and 8 for the kind of missing values.
 _DECISION_TYPES = frozenset({0, 2, 4, 6, 8, 10})
-# Integer and real values of a tree, and by how many they are fewer than its leaves.
+# Types of the fields of a tree that have one value per split, then of the fields that have one value per leaf. A tree has
+# one split fewer than leaves.
 _SPLITS = {"split_feature": int, "split_gain": float, "threshold": float, "decision_type": int, "left_child": int,
            "right_child": int, "internal_value": float, "internal_weight": float, "internal_count": int}  # fmt: skip
 _LEAVES = {"leaf_value": float, "leaf_weight": float, "leaf_count": int}
@@ -26,12 +27,12 @@ _ORDER = ("split_feature", "split_gain", "threshold", "decision_type", "left_chi
 
 
 def checked_text(text: str, columns: int, classes: int) -> str:
-    """Return a text with the same trees as the text of a fitted booster, after a check of all numbers.
+    """Check all numbers in the text of a fitted booster, and return a new text with the same trees.
 
     Parameters
     ----------
     text : str
-        Text from `lightgbm.Booster.model_to_string`, or a hostile one.
+        Text from `lightgbm.Booster.model_to_string`, possibly from an untrusted source.
     columns : int
         Number of columns of the training table.
     classes : int
@@ -45,7 +46,7 @@ def checked_text(text: str, columns: int, classes: int) -> str:
     Raises
     ------
     ValueError
-        The text has other fields than LightGBM writes for numeric columns and several classes, or a number is out of bounds.
+        If a field is missing, repeated or unexpected for numeric columns and several classes. If a number is out of bounds.
     """
     head, *blocks = text.partition("\nend of trees")[0].split("\nTree=")
     header = _header(head, columns, classes)
@@ -81,7 +82,7 @@ def _header(text: str, columns: int, classes: int) -> Iterator[str]:
 
 
 def _tree(number: int, text: str, columns: int) -> str:
-    """Return the text of one tree, after a check of its numbers."""
+    """Check the numbers of one tree, and return a new text of the tree."""
     lines = text.split("\n")
     fields = _fields(lines[1:])
     leaves = _numbers(fields, "num_leaves", int, 1)[0]
@@ -112,7 +113,7 @@ def _tree(number: int, text: str, columns: int) -> str:
 
 
 def _check_links(number: int, leaves: int, columns: int, values: dict[str, list[Any]]) -> None:
-    """Check that the branches of a tree lead to each other split and to each leaf once, and that columns exist."""
+    """Check that each leaf and each split except the root has exactly one parent, and that split columns exist."""
     for split, (left, right) in enumerate(zip(values["left_child"], values["right_child"], strict=True)):
         for child in (left, right):
             if not (-leaves <= child < 0 or split < child < leaves - 1):

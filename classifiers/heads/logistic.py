@@ -32,9 +32,8 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     spectral_weight, context_weight, plane_weight : float
         See `GroupReducer`.
     whitening : float
-        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the variances of the
-        components, and 1 equalises them. Equalised components are better with several column groups, and worse with
-        spectra alone.
+        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the variances, and 1
+        equalises them. Whitening raises the accuracy if there are several column groups, and lowers it for spectra alone.
     class_weight : dict, "balanced" or None
         See `WeighingHead`.
 

@@ -85,7 +85,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
         )
 
     def _check_restored(self) -> None:
-        # scikit-learn uses the node indices of a tree unchecked.
+        # scikit-learn does not check the node indices of a tree.
         super()._check_restored()
         for tree in self.classifier_.estimators_:
             if type(tree) is not DecisionTreeClassifier:
@@ -94,7 +94,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
 
 
 def _check_tree(tree: Any, features: int, classes: int) -> None:
-    """Raise ValueError unless every path down a tree ends at a leaf and reads only existing columns and nodes."""
+    """Check that every path from the root of a tree ends at a leaf and uses only existing nodes and columns."""
     count = tree.node_count
     sizes = tree.n_features, tree.n_outputs, tree.max_n_classes
     # Loading recomputes the node count, so the count is never too large.

@@ -159,7 +159,10 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
 
 @cache
 def _name_and_version(distribution: Distribution) -> dict[str, str]:
-    """Read the metadata of a package once, because this takes milliseconds and a benchmark asks for each of its runs."""
+    """Return the name and version of a package, or an empty dict for hsifeat.
+
+    The result is cached, because reading it takes milliseconds and a benchmark needs it for each run.
+    """
     name = distribution.name
     return {} if name == OWN_DISTRIBUTION else {name: distribution.version}
 

@@ -30,7 +30,7 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         Classifier that is fitted to the reduced and scaled columns. The classes of this classifier are the codes ``0 … C-1``.
     """
 
-    whitening = 0.0  # a class attribute: only heads that have the parameter declare a field
+    whitening = 0.0  # a class attribute; a subclass with this parameter declares it as a field
 
     @abstractmethod
     def _classifier(self) -> Any:
@@ -46,9 +46,9 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         return whitening_gain(columns, self.whitening, weight)
 
     def fit_reduced(self, columns: NDArray[np.floating], y: NDArray[np.integer], reducer: GroupReducer) -> Self:
-        """Fit the head to rows that are reduced already.
+        """Fit the head to reduced rows.
 
-        The result is the same as that of `fit` with the rows before the reduction.
+        The fitted head is the same as after `fit` on the rows before the reduction.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         Raises
         ------
         HeadError
-            If the rows belong to fewer than two classes, or are too few for the head.
+            If the rows belong to fewer than two classes. If the head needs more rows.
         """
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

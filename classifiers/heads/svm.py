@@ -45,9 +45,8 @@ class SVMClassifier(ReducingHead, WeighingHead):
     spectral_weight, context_weight, plane_weight : float
         See `GroupReducer`.
     whitening : float
-        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the variances of the
-        components, and 1 equalises them. Equalised components are better with several column groups, and worse with
-        spectra alone.
+        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the variances, and 1
+        equalises them. Whitening raises the accuracy if there are several column groups, and lowers it for spectra alone.
     exact_rows : int
         Largest number of training rows for which the exact kernel is used.
     sampled_rows : int
@@ -64,7 +63,7 @@ class SVMClassifier(ReducingHead, WeighingHead):
     kernel_map_ : Nystroem or None
         Feature map of the approximated kernel; None if the kernel is exact.
     svc_ : SVC or LinearSVC
-        Support vector machine. It is a LinearSVC if `kernel_map_` is set.
+        Support vector machine: an SVC if the kernel is exact, otherwise a LinearSVC.
 
     Examples
     --------

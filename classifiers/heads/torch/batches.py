@@ -30,9 +30,8 @@ def split_validation(
     codes : (n,) int64 array
         Class codes.
     fraction : float or None
-        Share of the rows of each class; the number of rows is rounded down. The default is a tenth if this gives at
-        least 10 rows per class on average. Otherwise there are no validation rows: if rows are few, they are worth more
-        for training than for early stopping.
+        Share of the rows of each class that are validation rows; the number of rows is rounded down. None selects a
+        tenth if this gives at least 10 rows per class on average, and otherwise no rows.
     seed : int
         Seed of the draw.
 
@@ -44,7 +43,7 @@ def split_validation(
     Raises
     ------
     HeadError
-        If the requested fraction gives no validation row in any class.
+        If `fraction` is positive, but too small for a validation row in any class.
     """
     rng = np.random.default_rng(seed)
     rows = np.arange(len(codes))

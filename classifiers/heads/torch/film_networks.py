@@ -125,6 +125,7 @@ def conv_encoder(bands: int) -> tuple[torch.nn.Module, int]:
     return nn.Sequential(*stack, nn.Flatten()), 32 * (padded // POOLING)
 
 
-# Spectral encoders by name. Fusions by name, as the network builder and the default widths of the hidden layers.
+# Builders of spectral encoders by name, and builders of fusion networks by name. Each fusion network has default widths of
+# the hidden layers.
 ENCODERS = {"mlp": mlp_encoder, "conv": conv_encoder}
 FUSIONS = {"film": (film_network, (128, 32)), "gated": (gated_network, (128,))}

@@ -59,7 +59,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         Number of training rows that each network used only for early stopping; 0 without early stopping.
     """
 
-    # Class attributes rather than parameters: only ensembles declare them as fields.
+    # Class attributes rather than parameters; ensembles declare them as fields.
     members = 1
     vote = "mean"
 
@@ -187,10 +187,8 @@ def jensen_shannon(votes: NDArray[np.float64]) -> NDArray[np.float64]:
 def dense_layers(widths: list[int]) -> list[torch.nn.Module]:
     """Return linear layers, with ReLU and batch norm after each layer except the last.
 
-    `widths` has the width of the input, then the width of each layer.
-
-    The pixel classifiers of ddpm-segmentation (Baranchuk et al., ICLR 2022) and of GeoDiffNet use the same order:
-    linear layer, ReLU, batch norm.
+    `widths` lists the width of the input, then the width of each layer. The pixel classifiers of ddpm-segmentation
+    (Baranchuk et al., ICLR 2022) and of GeoDiffNet also apply batch norm after ReLU.
 
     Raises
     ------
