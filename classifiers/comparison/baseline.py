@@ -1,7 +1,7 @@
-"""Baseline: an earlier report that a new report is compared with.
+"""Baseline of a benchmark: an earlier report, which the new report is compared with.
 
-The folder of a baseline may come from an untrusted source. A key of a run or a draw is therefore used in a path only if
-it consists of hexadecimal digits. Only JSON and arrays without pickled objects are read.
+The folder of a baseline may come from an untrusted source. The key of a run or a draw is therefore used in a path only if
+the key consists of hexadecimal digits. Only JSON and arrays without pickled objects are read.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Baseline:
         Raises
         ------
         HsifeatError
-            The file is unreadable or is not the ``results.json`` of a report.
+            If the file is unreadable or is not the ``results.json`` of a report.
         """
         return cls(path, read_json(path))
 
@@ -78,7 +78,7 @@ class Baseline:
         Raises
         ------
         HsifeatError
-            The scene, the class numbers or the class names differ. A recorded test pixel has another true class.
+            If the scenes, the class numbers or the class names differ. If the true class of a recorded test pixel differs.
         """
         if difference := self._scene_difference(features):
             raise HsifeatError(
@@ -94,15 +94,14 @@ class Baseline:
             )
 
     def predictions(self, run: RunResult) -> NDArray[np.integer] | None:
-        """Return the predicted class of each test pixel of a run.
+        """Return the predicted class of each test pixel of a run, as a memory-mapped (n,) integer array.
 
-        The array is (n,) integer and memory-mapped. The result is None if
-        the file of predictions is missing or unreadable.
+        The result is None if the file of predictions is missing or unreadable.
 
         Raises
         ------
         SealError
-            The file was changed after the report was written.
+            If the file was changed after the report was written.
         """
         if not _KEY.fullmatch(run.key):
             return None
@@ -115,7 +114,7 @@ class Baseline:
         return array if valid else None
 
     def _check(self, file: Path) -> None:
-        """Check the seal of a recorded file. A missing file is allowed, and so is one of a report without seals."""
+        """Check the seal of a recorded file. Missing files and files without a seal pass the check."""
         if has_seal(file):
             check_seal(file, f"{file.parent.name}/{file.name}", advice="copy the report again, or delete this file")
 
@@ -126,8 +125,8 @@ class Baseline:
     def _scene_difference(self, features: Features) -> str:
         """Describe how the scene of the baseline differs from the scene of `features`.
 
-        The text is empty if both are the same scene. The digests of the scenes are compared. If the baseline has no digest,
-        the names and sizes are compared.
+        Scenes are compared by digest, or by name and size if the baseline has no digest. The text is empty if the scenes
+        are the same.
         """
         digests = {str(store.recipe["scene"]) for store in self.results.stores if "scene" in store.recipe}
         before, now = (
@@ -188,10 +187,10 @@ class Baseline:
 
 
 def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
-    """Map the old name of a renamed store to its new name.
+    """Return a dict that maps the old name of a renamed store to its new name.
 
-    If exactly one store of `before` is missing in `after`, and exactly one store of `after` is new, they are taken as
-    one renamed store. In all other cases, the mapping is empty.
+    A store is renamed if exactly one name of `before` is missing in `after`, and exactly one name of `after` is new.
+    Otherwise, the dict is empty.
 
     >>> match_renamed_store({"ip"}, {"ip-new"}), match_renamed_store({"a", "b"}, {"a", "c"})
     ({'ip': 'ip-new'}, {'b': 'c'})

@@ -1,4 +1,4 @@
-"""Execution of a benchmark: all runs, learning curves, the sweep of planes, and the statistics of their scores."""
+"""Execution of a benchmark: runs, learning curves, the sweep of planes, and the statistics of the scores."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class BenchJob:
 
     @property
     def input_sets(self) -> set[InputSet]:
-        """Inputs whose columns the tables need.
+        """Input sets whose columns the tables must have.
 
         A sweep also needs spectra, because it compares each plane with spectra.
         """
@@ -97,7 +97,7 @@ class BenchOutcome:
     sweep : SweepResult or None
         Scores of single planes.
     footprints : dict of str to frozenset of Footprint
-        Pixels that the features of each input depend on.
+        Pixels that the features of each input depend on, by `BenchEntry.columns`.
     distances : tuple of EntryDistances
         Scores by distance to the nearest training pixel.
     assessment : Assessment
@@ -123,20 +123,24 @@ def run_bench(
     Parameters
     ----------
     job : BenchJob
-        What to run.
+        The benchmark.
     out : Path
-        Folder of the report. Runs that are recorded in it are not repeated.
+        Folder of the report. Runs that are recorded in this folder are not repeated.
     jobs : int or None
         Number of worker processes, see `local_executor`.
     listen : callable
-        Receives progress events.
+        Callback for progress events.
     executor : Executor, optional
-        Runs the fits instead of processes on this machine.
+        Executor that runs the fits. [default: `jobs` processes on this machine]
+
+    Returns
+    -------
+    BenchOutcome
 
     Raises
     ------
     HsifeatError
-        A head can't be fitted. Another benchmark is running in the same folder.
+        If a head can't be fitted. If another benchmark is running in the same folder.
     """
     # An absolute path, because a worker of an executor may have another working folder.
     with open_workdir(out.absolute()) as (run_records, folder):
@@ -199,7 +203,7 @@ def _sweep(
     executor: Executor,
     listen: Listener,
 ) -> SweepResult | None:
-    """Sweep the planes of the first store. Returns None without --sweep, or if no entry learns from planes."""
+    """Score the planes of the first store separately, or return None if no sweep is requested or no entry uses planes."""
     if not job.config.sweep or not any(one.uses_planes or one.uses_context for one in job.input_sets):
         return None
     name, features = next(iter(job.stores.items()))

@@ -44,11 +44,11 @@ class BenchRunner:
     run_records : RunRecords
         Files in which finished runs are recorded.
     executor : Executor
-        Executes the runs.
+        Executor of the runs.
     listen : callable
-        Receives progress events.
+        Callback for progress events.
     params : mapping of str to mapping
-        Parameters of heads, by head and name. Other parameters have their defaults.
+        Parameters of heads, by head and parameter name. All other parameters have their defaults.
     rule : SmoothingRule or None
         Rule that smooths the class probabilities for a second score of every run.
     """
@@ -78,7 +78,7 @@ class BenchRunner:
         Returns
         -------
         list of RunResult
-            Sorted by entry, then by draw.
+            Results in the order of `entries`, and for each entry in the order of `draws`.
         """
         keys = {name: self.run_records.add_draw(draw, self.labels, listen=self.listen) for name, draw in draws.items()}
         tasks = [
@@ -163,10 +163,10 @@ class BenchRunner:
         store = self._store_name(entry)
         features, table = self.stores[store], self.tables[store].take(InputSet.parse(entry.features))
         if not issubclass(head_class(entry.head), ReducingHead):
-            table = replace(table, reduction="train")  # the sample has no effect, so that the runs are the same
+            table = replace(table, reduction="train")  # these heads ignore the sample, so it must not affect the key
         params = dict(self.params.get(entry.head, {}))
         head = {"name": entry.head, **make_head(entry.head, **params).get_params(deep=False)}
-        # A learning curve, which needs no maps, needs no smoothed scores either.
+        # Learning curves need neither maps nor smoothed scores.
         mapped = scenes and seed == 0
         rule = self.rule if scenes else None
         locations = tuple(one.store.location.identity for one in single_stores(features))

@@ -1,4 +1,4 @@
-"""Records of what a benchmark used: its scene and stores, and the command, options and versions that repeat it."""
+"""Provenance of a benchmark: scene, stores, options, package versions, and the command that repeats the benchmark."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def bench_provenance(config: BenchConfig, stores: Mapping[str, Features], comman
     stores : mapping of str to Features
         Stores by name.
     command : str
-        Command line that the report shows. If it is empty, a command is made that repeats the benchmark.
+        Command line that the report shows; empty for a command that repeats the benchmark.
     out : Path
         Folder of the report.
     """

@@ -56,8 +56,7 @@ class _MatchedRuns:
 class _ChangeTest:
     """Result of a test of whether the accuracy of an entry changed.
 
-    `seeds` has the seeds for which a bootstrap or a paired test compared the two reports. It is empty for Welch's test,
-    which is unpaired.
+    `seeds` lists the seeds that a bootstrap or a paired test compared. For Welch's unpaired test, `seeds` is empty.
     """
 
     name: Literal["bootstrap", "paired", "Welch"]
@@ -209,10 +208,7 @@ def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
 
 
 def _unmatched(entry: BenchEntry, split: str, before: _RunsBySeed | None, after: _RunsBySeed | None) -> EntryChange:
-    """Describe an entry that occurs in only one of the two reports.
-
-    The result names the store as that report does.
-    """
+    """Describe an entry that occurs in only one of the two reports, with the store name of that report."""
     runs = list((after or before or {}).values())
     entry, oa = runs[0].entry, float(np.mean([run.oa for run in runs]))
     return EntryChange(

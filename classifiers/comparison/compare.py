@@ -64,7 +64,7 @@ def compare(
     ----------
     stores : str, Path, Features or a sequence of them, optional
         Stores of the same scene. All stores except context stores are compared with each other. Context stores are
-        combined with each compared store; see `open_alternatives`. The default is the most recently completed store.
+        combined with each compared store; see `open_alternatives`. [default: the store that was completed last]
     heads : sequence of str
         Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
     splits : sequence of str
@@ -73,8 +73,8 @@ def compare(
         fraction of the labels are thinned to the same number of training pixels. Other splits, such as ``per-class:5``,
         keep all their training pixels.
     seeds : int
-        Number of seeds, starting with seed 0. A seed determines the training and test pixels and initialises the head,
-        so heads and inputs are compared in pairs.
+        Number of seeds, starting with seed 0. A seed determines the training pixels, the test pixels and the random
+        state of the heads. All heads and inputs have the same seeds, so their scores can be compared in pairs.
     inputs : sequence of str
         Names of input sets, such as ``spectra+planes``; see `classifiers.input_sets.InputSet`. ``suited`` selects the input
         that suits each head. Default inputs whose planes the stores lack are left out.
@@ -82,39 +82,39 @@ def compare(
         Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
         sample of all pixels of the scene, including test pixels, without their labels.
     labels : str, optional
-        Name of a label map in the first store. The default is the first label map.
+        Name of a label map in the first store. [default: see `classifiers.table.select_labels`]
     planes : sequence, optional
         Planes (one timestep and layer each) to use from all stores except context stores, in any form that
-        `Features.select` accepts. The default is all.
+        `Features.select` accepts. [default: all]
     params : mapping of str to mapping, optional
-        Parameters of heads, such as ``{"svm": {"C": 10}}``, by head and name. Other parameters have their defaults. The
-        sweep always uses the defaults.
+        Parameters of heads by head and parameter name, such as ``{"svm": {"C": 10}}``. All other parameters have their
+        defaults. The sweep always uses the defaults.
     curve : sequence of int, optional
-        Numbers of training pixels per class at which learning curves are measured. The curves are for the first disjoint
-        split. If `splits` contains ``per-class:N``, there are also curves for training pixels that are drawn at random from
-        each class.
+        Numbers of training pixels per class at which learning curves are measured, under the first disjoint split. If
+        `splits` contains ``per-class:N``, there are also curves for training pixels that are drawn at random from each
+        class. [default: no curves]
     distances : sequence of int
         Upper ends of distance bins in pixels. Scores are reported for each bin of the distance from a test pixel to the
         nearest training pixel.
     smooth : str, optional
         Rule that smooths the class probabilities over the scene, see `classifiers.parse_smoothing`. Every run is then
-        scored twice on the same test pixels, without smoothing and with smoothing. The default is no smoothing.
+        scored twice on the same test pixels, without smoothing and with smoothing. [default: no smoothing]
     sweep : bool
         Whether to score each plane of the first store separately, under the disjoint split.
     jobs : int, optional
         Number of worker processes. None uses as many as cores and memory allow. Results are bit-identical for any number. A
-        script that sets more than one needs ``if __name__ == "__main__":``.
+        script that uses several processes needs ``if __name__ == "__main__":``.
     executor : Executor, optional
-        Runs the fits, for example on a cluster. Its workers must see the stores and the folder `out`. [default: `jobs`
-        processes on this machine]
+        Executor that runs the fits, for example on a cluster. The workers must have access to the stores and to the folder
+        `out`. [default: `jobs` processes on this machine]
     out : str or Path
         Folder of the report. Its subfolder ``record`` stores finished runs, which are not repeated.
     baseline : str or Path, optional
         ``results.json`` of an earlier report on the same scene and labels. The new report lists the changes.
     command : str
-        Command line that the report shows. The default is a command that repeats this benchmark.
+        Command line that the report shows; empty for a command that repeats this benchmark.
     listen : callable
-        Receives progress events.
+        Callback for progress events.
 
     Returns
     -------
@@ -124,8 +124,8 @@ def compare(
     Raises
     ------
     HsifeatError
-        A head, parameter, input, split or store is unknown. The stores are of different scenes. The labels can't be
-        split. The baseline is of another scene or has other labels. Another benchmark is running in the same folder.
+        If a head, parameter, input, split or store is unknown. If the stores are of different scenes. If the labels can't
+        be split. If the baseline has another scene or other labels. If another benchmark is running in the same folder.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.differences import Contrast, MissingContrast
 from hsifeat.features.features import Features
 
-# Backbones as users name them. They are repeated here because this package may not import hsifeat.backbones.
+# Names of backbones in user input. This package may not import hsifeat.backbones, which also defines them.
 _UNTRAINED, _CONTEXT = "untrained:", "context"
 # Words of inputs for columns of a network.
 _FROM_NETWORKS = frozenset({"planes", "means", "patches"})
@@ -30,7 +30,7 @@ class StoreOrigin:
     path : str
         Location of the store.
     source : str
-        Source of the backbone as the user named it; empty if unknown.
+        Backbone as named by the user; empty if unknown.
     recipe : dict
         Recipe of the store.
     planes : frozenset of str
@@ -58,7 +58,7 @@ class StoreOrigin:
             source=str(features.store.manifest.provenance.get("backbone_source") or ""),
             recipe=features.recipe,
             planes=frozenset(str(plane.id) for plane in features.select(planes)),  # type: ignore[arg-type]
-            # The path of a scene in a store does not give its mask, so it stands only for a scene without invalid pixels.
+            # The copy of the scene in a store has no mask, so it can replace only a scene without invalid pixels.
             scene=f"{path}/scene" if whole and not path.startswith("memory:") else scene.name,
         )
 
@@ -68,10 +68,9 @@ class StoreOrigin:
         return self.source.startswith(_UNTRAINED)
 
     def is_twin(self, other: StoreOrigin) -> bool:
-        """Whether `other` is the untrained twin of this store.
+        """Return whether `other` is the untrained twin of this store.
 
-        A twin has the same planes, from a network of the same architecture. The weights of this network are random
-        instead of trained.
+        A twin has the same planes from a network of the same architecture with random weights.
         """
         same = self.source == other.source.removeprefix(_UNTRAINED) or "architecture" in _part(self.recipe, "backbone")
         options, other_options = _without_weights(self.recipe), _without_weights(other.recipe)

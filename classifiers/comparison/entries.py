@@ -38,9 +38,9 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
     Raises
     ------
     HeadError
-        A head or an input is unknown. A head can learn from none of the inputs.
+        If a head or an input is unknown. If a head can't learn from any of the inputs.
     StoreError
-        A store lacks the planes of an input.
+        If a store lacks the planes of an input.
     """
     if not heads or not inputs:
         raise HeadError(f"nothing to compare: {len(heads)} heads on {len(inputs)} inputs; name at least one of each")
@@ -89,13 +89,13 @@ def _differs(inputs: InputSet, stores: Mapping[str, Features]) -> bool:
 
 
 def check_head_params(params: Mapping[str, Mapping[str, Any]], heads: Sequence[str]) -> None:
-    """Check parameters before a benchmark.
+    """Check the parameters of heads before a benchmark.
 
     Raises
     ------
     HeadError
-        A head in `params` is not in `heads`. A parameter is unknown or has a wrong value. A parameter is
-        ``random_state``, which each run sets to its own seed.
+        If a head in `params` is not in `heads`. If a parameter is unknown or has a wrong value. If a parameter is
+        ``random_state``, which each run sets to its seed.
     """
     for head, values in params.items():
         if head not in heads:

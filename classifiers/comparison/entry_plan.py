@@ -26,13 +26,13 @@ class EntryPlan:
     heads, inputs : tuple of str
         Names of heads and of inputs.
     params : dict of str to dict
-        Parameters of heads, by head and name.
+        Parameters of heads, by head and parameter name.
     entries : list of BenchEntry
         Every head on every input that it can learn from.
     contrasts : tuple of Contrast
         Planned contrasts.
     missing_contrasts : tuple of MissingContrast
-        Planned contrasts that need a further store.
+        Planned contrasts that are impossible without a further store.
     """
 
     heads: tuple[str, ...]
@@ -72,7 +72,7 @@ def plan_entries(
     Raises
     ------
     HsifeatError
-        A head, parameter or input is unknown. An input needs planes, but `planes` selects no plane of a store.
+        If a head, parameter or input is unknown. If an input needs planes, but `planes` selects no plane of a store.
     """
     inputs = possible_inputs(stores, inputs) if tuple(inputs) == DEFAULT_INPUTS else inputs
     heads = fitting_heads(inputs) if tuple(heads) == ALL_HEADS else heads

@@ -12,9 +12,9 @@ from hsifeat.base_config import expected_error
 
 
 def plain_params(value: object) -> dict[str, dict[str, Any]]:
-    """Validate parameters of heads, given by head and parameter name.
+    """Validate parameters of heads by head and parameter name, and return plain Python values.
 
-    The values are returned as plain Python values. Lists and arrays become tuples.
+    Lists and arrays become tuples.
 
     >>> import numpy as np
     >>> plain_params({"mlp": {"hidden": [64, 32]}, "svm": {"C": np.float64(10)}})
@@ -44,7 +44,7 @@ def assignments(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    # NumPy's numbers and arrays; to import NumPy would slow down `hsifeat --help`.
+    # NumPy scalars and arrays have `tolist`. Importing NumPy to check their type would slow down `hsifeat --help`.
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -69,5 +69,5 @@ def _text(value: Any) -> str:
     return json.dumps(value)
 
 
-# Text that means another value without quotes.
+# Words that the command line converts to other values unless they are quoted.
 _WORDS = {"none", "null", "true", "false", "nan", "inf", "infinity"}

@@ -36,7 +36,7 @@ def cluster_planes(
     features : Features
         A store whose planes cover the scene.
     planes : sequence, optional
-        Planes in any form that `Features.select` accepts. The default is all planes.
+        Planes in any form that `Features.select` accepts. [default: all]
     clusters : int
         Number of clusters of a panel, 1 to 255. A plane with fewer distinct values has fewer clusters.
     seed : int
@@ -52,7 +52,7 @@ def cluster_planes(
     Raises
     ------
     HsifeatError
-        The number of clusters is out of range.
+        If the number of clusters is out of range.
     """
     if not 1 <= clusters <= MAX_CLUSTERS:
         raise HsifeatError(f"clusters must be 1 to {MAX_CLUSTERS}; found {clusters}")
@@ -154,7 +154,7 @@ def _sample(cells: dask.array.Array, with_data: NDArray[np.bool_], seed: int) ->
 
 
 def _has_data(valid: NDArray[np.bool_], stride: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return which cells of a plane have a valid pixel at their centre, as a (rows, cols) bool array."""
+    """Return a (rows, cols) bool mask of the cells of a plane whose centre pixel is valid."""
     rows, cols = (
         np.minimum(np.arange(cells) * stride + stride // 2, pixels - 1)
         for cells, pixels in zip(shape, valid.shape, strict=True)

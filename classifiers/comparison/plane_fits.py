@@ -23,7 +23,7 @@ from hsifeat.runtime.executor import Executor
 from hsifeat.scenes import Labels
 from hsifeat.types import PlaneId
 
-# A fold trains on half of the pixels, in small blocks. Small blocks separate a fold spatially and lose few classes.
+# Each fold trains on half of the pixels. Small blocks keep training and test pixels apart, and few classes are lost.
 FOLDS = "blocks:6+1:0.5"
 FOLD_COUNT = 3
 
@@ -31,9 +31,9 @@ Planes = tuple[PlaneId, ...]
 
 
 class PlaneFit(NamedTuple):
-    """A fit to be done: its planes, the seed of its head, and the key of its draw (training and test pixels).
+    """Planes, head seed and draw key of one fit. A draw is a set of training and test pixels.
 
-    An empty `planes` means that the head learns from spectra alone.
+    If `planes` is empty, the head learns from spectra alone.
     """
 
     planes: Planes
@@ -60,9 +60,9 @@ class PlaneFitter:
     planes : tuple of PlaneId
         Candidate planes.
     executor : Executor
-        Runs the fits.
+        Executor that runs the fits.
     listen : callable
-        Receives progress events.
+        Callback for progress events.
     """
 
     features: Features

@@ -139,9 +139,9 @@ class RunRecords:
         key : str
             Key of the run.
         mapped : bool
-            Whether the map is needed and, for heads that predict probabilities, the confidence map.
+            Whether the class map is also needed, and the confidence map if the head predicts probabilities.
         listen : callable
-            Receives a note on a damaged file.
+            Callback that receives a note if a file is damaged.
         """
         if not self._run(key).exists():
             return None
@@ -179,7 +179,7 @@ class RunRecords:
         labels : Labels
             True classes.
         listen : callable
-            Receives a note if the file of the draw is damaged and therefore written again.
+            Callback that receives a note if the file of the draw is damaged and therefore written again.
         """
         key = draw_key(draw, labels)
         file = self.draw(key)
@@ -202,7 +202,7 @@ class RunRecords:
         Raises
         ------
         StoreError
-            The file is missing or damaged.
+            If the file is missing or damaged.
         """
         with self._opened(self.draw(key)) as arrays, arrays:
             return {name: arrays[name] for name in ("train", "test", "truth")}
@@ -213,7 +213,7 @@ class RunRecords:
         Raises
         ------
         StoreError
-            The file is missing or damaged.
+            If the file is missing or damaged.
         """
         with self._opened(self.predictions(key)) as array:
             return np.asarray(array)
@@ -233,7 +233,7 @@ class RunRecords:
     def find_accuracy(self, key: str, *, listen: Listener = silent) -> float | None:
         """Return the recorded overall accuracy of a fit of a sweep, or None if it is not recorded.
 
-        `listen` receives a note on a damaged file.
+        `listen` receives a note if the file is damaged.
         """
         file = self._sweep_fit(key)
         if not file.exists():
@@ -252,7 +252,7 @@ class RunRecords:
 
     @contextmanager
     def sealed_write(self, file: Path) -> Iterator[Path]:
-        """Yield a temporary path, then seal the file there and rename it to `file`, one of the paths of the records."""
+        """Yield a temporary path. On exit, seal the file at this path and rename it to `file`."""
         with atomic_write(file) as part:
             yield part
             seal_file(part, _seal_name(file))
@@ -324,5 +324,5 @@ def recorded_maps(
 
 
 def _seal_name(file: Path) -> str:
-    """Return the name that the seal of a file covers: its folder and its name."""
+    """Return ``folder/name`` of a file, the name that the seal covers."""
     return f"{file.parent.name}/{file.name}"

@@ -39,7 +39,7 @@ def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
     Raises
     ------
     SplitError
-        `splits` is empty.
+        If `splits` is empty.
     """
     if not splits:
         raise SplitError(f"no split to compare under; allowed: {GRAMMAR}")
@@ -72,7 +72,7 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
     seeds : int
         Number of seeds. Draws are made for seeds 0 to ``seeds - 1``.
     listen : callable
-        Receives a note if the thinned training sets still differ in size.
+        Callback that receives a note if the thinned training sets still differ in size.
     """
     draws: Draws = {}
     for seed in range(seeds):

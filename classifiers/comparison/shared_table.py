@@ -20,7 +20,7 @@ from hsifeat.types import PlaneId
 
 # Estimated number of copies of the training rows that a fit holds in memory: unscaled, scaled, in float64.
 _COPIES = 6
-# Pixels are predicted block by block; maximum size of the table of a block.
+# Largest table of a block in bytes. Pixels are predicted block by block.
 BLOCK_BYTES = 2**25
 
 
@@ -33,8 +33,8 @@ class SharedTable:
     Attributes
     ----------
     folder : Path
-        ``X.npy`` (n, width) float32, ``y.npy`` (n,) integer and ``pixels.npy`` (n,) integer, ascending flat pixel indices.
-        If there is a sample of unlabelled pixels, also ``unlabelled.npy`` (m, width) float32.
+        Folder with ``X.npy`` (n, width) float32, ``y.npy`` (n,) integer and ``pixels.npy`` (n,) integer, the ascending flat
+        pixel indices. If there is a sample of unlabelled pixels, also ``unlabelled.npy`` (m, width) float32.
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     reduction : {"scene", "train"}
@@ -79,7 +79,7 @@ class SharedTable:
         )
 
     def size_bytes(self, rows: int) -> int:
-        """Return how many bytes of memory `rows` rows of the selected columns take."""
+        """Return the size in bytes of `rows` rows of the selected columns, as float32."""
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:

@@ -53,7 +53,7 @@ def sweep(
     Parameters
     ----------
     store : str, Path or Features, optional
-        Store in any form that `open_features` accepts. The default is the most recently completed store.
+        Store in any form that `open_features` accepts. [default: the store that was completed last]
     head : str
         Name of a head. A head that needs spectra is fitted on the spectra together with each single plane.
     split : str
@@ -64,15 +64,15 @@ def sweep(
     seeds : int
         Number of seeds, starting with seed 0. Training pixels, the head and the selected planes depend on the seed.
     labels : str, optional
-        Name of a label map in the store. The default is the first label map.
+        Name of a label map in the store. [default: see `classifiers.table.select_labels`]
     planes : sequence, optional
-        Planes to score, in any form that `Features.select` accepts. The default is all planes.
+        Planes to score, in any form that `Features.select` accepts. [default: all]
     jobs : int, optional
         Number of worker processes; None uses as many as cores and memory allow.
     out : str or Path
         Folder for recorded fits, which are not repeated.
     listen : callable
-        Receives progress events.
+        Callback for progress events.
 
     Returns
     -------
@@ -82,8 +82,8 @@ def sweep(
     Raises
     ------
     HsifeatError
-        A name is unknown. The store has no planes. The training pixels can't be divided into the
-        folds of the cross-validation.
+        If a name is unknown. If the store has no planes. If the training pixels can't be divided into the folds of the
+        cross-validation.
     """
     _check_head(head)
     if seeds < 1 or best < 0:
@@ -144,11 +144,11 @@ def sweep_planes(
     split : str
         Name of the split; recorded in the result.
     executor : Executor
-        Runs the fits.
+        Executor that runs the fits.
     best : int
         Number of planes to select.
     listen : callable
-        Receives progress events.
+        Callback for progress events.
 
     Returns
     -------

@@ -59,9 +59,9 @@ def weak_gain_remarks(sweep: SweepResult) -> list[str]:
 def noise_level_remarks(sweep: SweepResult) -> list[str]:
     """Return a sentence for each layer: how the overall accuracy (OA) depends on the noise level.
 
-    Layers with fewer than four timesteps are left out. A single maximum between the least and the most noise is a sign
-    that the diffusion model generalises. OA that falls from the least noise on is a sign that the diffusion model
-    memorises its training data (Li et al. 2025, arXiv:2502.05743).
+    Layers with fewer than four timesteps are left out. A single maximum at an intermediate noise level is a sign that the
+    diffusion model generalises. A steady fall of OA with the noise level is a sign that the diffusion model memorises its
+    training data (Li et al. 2025, arXiv:2502.05743).
     """
     remarks = []
     scores = sorted(sweep.planes, key=lambda score: (score.layer, score.t))

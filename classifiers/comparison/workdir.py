@@ -18,14 +18,14 @@ _LOCK = ".lock"
 
 @contextmanager
 def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
-    """Lock the folder of a report, and yield two things: its recorded runs, and a temporary folder for tables.
+    """Lock the folder of a report, and yield its recorded runs and a temporary folder for tables.
 
     A benchmark that fails before its first run leaves no folder behind.
 
     Raises
     ------
     HsifeatError
-        Another benchmark is running in the folder. The folder is not writable.
+        If another benchmark is running in the folder. If the folder is not writable.
     """
     from filelock import FileLock, Timeout
 

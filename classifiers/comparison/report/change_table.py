@@ -23,12 +23,12 @@ class ChangeTable:
     Attributes
     ----------
     rows : list of (EntryChange, float)
-        Changes of entries that are in both reports. A change is paired with the difference in overall accuracy (OA).
-        The largest gain is first, and the largest loss is last.
+        Changes of entries that are in both reports, each with the difference in overall accuracy (OA). The largest gain
+        is first, and the largest loss is last.
     new : list of (str, str)
-        Entry and split of each result that only the new report has.
+        Entries with results that only the new report has, and the splits of these results as text.
     missing : list of (str, str)
-        Entry and split of each result that only the baseline has.
+        Entries with results that only the baseline has, and the splits of these results as text.
     method : str
         Sentences that describe the tests.
     """
@@ -61,7 +61,7 @@ def change_table(changes: Sequence[EntryChange]) -> ChangeTable | None:
 
 
 def change_verdict(change: EntryChange) -> str:
-    """Return in a few words whether an entry changed, according to the test of `change`."""
+    """Describe in a few words whether an entry changed, according to the test of `change`."""
     if change.unchanged:
         return "unchanged"
     if change.p is None:

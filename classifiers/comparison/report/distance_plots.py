@@ -9,7 +9,7 @@ from classifiers.comparison.results.distance_text import leak_free_text, range_l
 from classifiers.comparison.results.ranking import Ranking
 from classifiers.comparison.results.scores import EntryDistances
 
-# Entries of a plot, beside the best entry on spectra alone.
+# Largest number of entries in a plot, not counting the best entry on spectra alone.
 _MAX_LINES = 4
 
 
@@ -22,7 +22,7 @@ class DistanceTable:
     split : str
         Name of the split.
     question : str
-        What the split asks, and from how many labels, such as ``fill in from 80 labels``.
+        Question of the split and number of labels, such as ``fill in from 80 labels``.
     ranges : tuple of str
         Labels of the distance bins.
     pixels : tuple of float

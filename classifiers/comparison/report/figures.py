@@ -64,7 +64,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Line:
-    """Learning curve. `x` has the numbers of labels per class; `mean` and `sd` have the scores as fractions of 1."""
+    """Learning curve. `x` holds numbers of labels per class; `mean` and `sd` hold scores as fractions of 1."""
 
     name: str
     x: tuple[int, ...]
@@ -74,10 +74,10 @@ class Line:
 
 @dataclass(frozen=True)
 class BandLine:
-    """Line with a band. `x` has distances in pixels.
+    """Score against distance, as a line with a band.
 
-    `mean` has the score at each distance, and `bands` has the ends of the score's 95 % interval. All are fractions of
-    1. A point without an interval has no band.
+    `x` holds distances in pixels. `mean` holds the score at each distance, and `bands` holds the ends of the 95 % interval
+    of the score, both as fractions of 1. The item of `bands` is None for a score without an interval.
     """
 
     name: str

@@ -33,7 +33,7 @@ _FILL_IN = (
     "point. To carry over to ground without labels, only test pixels away from the labels count."
 )
 MAX_DOTS = 24
-# Number of splits whose leakage is listed; of more splits, the largest and the smallest one.
+# Largest number of splits whose leakage is listed. For more splits, only the largest and the smallest leakage are listed.
 _MAX_SPLITS = 4
 
 
@@ -69,9 +69,9 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
 
 
 def contrast_table(results: BenchResults) -> tuple[list[str], list[tuple[Contrast, list[ContrastTest | None]]]]:
-    """Return the table of planned contrasts: the splits, and for each contrast its test under each split.
+    """Return the columns (splits) and the rows of the table of planned contrasts.
 
-    A test is None if the contrast was not tested under the split.
+    A row has a contrast and its test under each split. A test is None if the contrast was not tested under the split.
     """
     splits = list(dict.fromkeys(test.split for test in results.contrasts))
     by_contrast: dict[str, dict[str, ContrastTest]] = {}
@@ -105,7 +105,7 @@ def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
 def whisker(summary: EntrySummary) -> tuple[float, float]:
     """Return the lower and upper end of the whisker of an entry.
 
-    They are the ends of the 95 % interval of OA. If there is no interval, they are mean ± standard deviation.
+    The whisker is the 95 % interval of OA. Without an interval, the whisker is mean ± standard deviation.
     """
     return summary.oa.interval or (summary.oa.mean - summary.oa.sd, summary.oa.mean + summary.oa.sd)
 
@@ -125,7 +125,7 @@ def whisker_legend(ranking: Ranking) -> str:
 
 
 def _planned_text(tests: Sequence[ContrastTest]) -> str:
-    """State the significant differences, and how many contrasts show none."""
+    """Describe the significant contrasts, and state how many contrasts are not significant."""
     significant = [test.verdict for test in tests if test.significant]
     sentences = [f"{verdict[0].upper()}{verdict[1:]}." for verdict in significant]
     if rest := len(tests) - len(significant):
@@ -224,7 +224,7 @@ def _gap(ranking: Ranking) -> str:
 
 
 def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit) -> str:
-    """List the classes that, for at least one seed, only one of the two splits leaves out."""
+    """List the classes that exactly one of the two splits leaves out, for at least one seed."""
     runs = ranking.results.runs
     left_out = [
         {(run.seed, number) for run in runs if run.split == split.name for number in run.left_out}

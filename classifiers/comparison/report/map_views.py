@@ -16,7 +16,7 @@ from classifiers.comparison.results.scores import EntrySummary
 class EntryView:
     """Images and numbers that the page shows for an entry under a split.
 
-    Images are data URIs, which are empty if the map is missing.
+    Images are data URIs. The data URI of a missing map is an empty string.
 
     Attributes
     ----------

@@ -41,7 +41,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
     Raises
     ------
     HsifeatError
-        The benchmark has no runs.
+        If the benchmark has no runs.
     """
     if not comparison.runs:
         raise HsifeatError(

@@ -1,7 +1,7 @@
-"""Record of a report: digests of its inputs and of its files, so that a finished report is not made again.
+"""Record of a report: digests of its inputs and of its files, so that a finished report is not computed again.
 
-The record is the file ``record/report.json`` of a report. The inputs of a report are all that its files depend on: the options,
-the stores, the labels, the recorded runs, the baseline, and the versions of the packages.
+The record is the file ``record/report.json`` of a report. The inputs of a report are everything that its files depend on: the
+options, the stores, the labels, the recorded runs, the baseline, and the versions of the packages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hsifeat.scenes.georeference import Georeference
 JSON = "results.json"
 
 _FILE = Path(RECORD) / "report.json"
-# Packages that compute statistics and draw, beside those of `Provenance.versions`.
+# Packages for statistics and drawing that are not in `Provenance.versions`.
 _PACKAGES = ("matplotlib", "pillow", "rasterio", "scikit-image", "scipy")
 
 
@@ -49,7 +49,7 @@ class ReportRecord:
 
     @classmethod
     def read(cls, folder: Path) -> ReportRecord:
-        """Read the record in the folder of a report. It is empty if the file is missing or unreadable."""
+        """Read the record in the folder of a report, or return an empty record if the file is missing or unreadable."""
         try:
             content = json.loads((folder / _FILE).read_bytes())
             return cls(str(content["inputs"]), {str(Path(name)): str(one) for name, one in content["files"].items()})
@@ -61,19 +61,19 @@ class ReportRecord:
         write_file(folder / _FILE, json.dumps(asdict(self), indent=0, sort_keys=True))
 
     def is_intact(self, folder: Path, name: str) -> bool:
-        """Return whether a file of the report has the content that was written."""
+        """Return whether the digest of a file of the report is the recorded digest."""
         return self.files.get(name, "") == file_digest(folder / name) != ""
 
 
 def find_report(folder: Path, inputs: str) -> BenchResults | None:
-    """Return the results of the report in a folder if it was written from these inputs, and otherwise None.
+    """Return the results of the report in a folder, or None if the report is missing, damaged or has other inputs.
 
     Parameters
     ----------
     folder : Path
-        Folder of the report.
+        Folder of the report. Its recorded runs are also inputs.
     inputs : str
-        Digest from `digest_inputs`. The recorded runs in `folder` must be unchanged, too.
+        Digest from `digest_inputs`.
     """
     record = ReportRecord.read(folder)
     if not record.is_intact(folder, JSON) or record.inputs != with_runs(inputs, folder):
@@ -92,14 +92,14 @@ def digest_inputs(
     georeference: Georeference | None,
     baseline: Path | None,
 ) -> str:
-    """Return a sha256 of all that a report depends on, except the recorded runs.
+    """Return a sha256 of the inputs of a report, except the recorded runs.
 
     Parameters
     ----------
     provenance : Provenance
         Command, options, versions and machine. The time of creation is ignored.
     scene, stores
-        Summaries of the scene and of the stores. The keys of the stores stand for the planes and the scene.
+        Summaries of the scene and of the stores. The key of a store identifies its planes and its scene.
     labels : Labels
         True classes.
     georeference : Georeference or None

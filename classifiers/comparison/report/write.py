@@ -43,7 +43,7 @@ _CONFIDENCE_LEGEND = Legend((1,), ("largest probability",), ("#000000",))
 _BLOCK_PX = 1024
 
 FigureDrawer = Callable[[figures.Medium], bytes]
-# Writes a file, and returns notes for the user.
+# Function that writes a file and returns notes for the user.
 FileWriter = Callable[[Path], Iterable[str]]
 
 
@@ -62,7 +62,7 @@ def write_report(comparison: Comparison, folder: Path, *, listen: Listener = sil
         ``report.html``, ``figures/`` (SVG and PNG), and ``maps/`` (GeoTIFFs of the labels, and of classes and confidence for
         each entry and split with seed 0).
     listen : callable
-        Receives notes about the maps.
+        Callback that receives notes about the maps.
 
     Returns
     -------

@@ -13,7 +13,7 @@ LEVEL = 0.95
 
 
 def is_significant(p: float | None) -> bool:
-    """Return whether a corrected p-value is significant at the 5 % level. None means no test and is not significant.
+    """Return whether a corrected p-value is significant at the 5 % level; False for None, which means no test.
 
     >>> is_significant(0.01), is_significant(0.2), is_significant(None)
     (True, False, False)
@@ -26,7 +26,7 @@ class JsonOnly:
 
 
 class Record(BaseModel):
-    """Base class of all models. Instances are immutable, and unknown fields raise an error."""
+    """Base class of all records. Instances are immutable, and unknown fields raise an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

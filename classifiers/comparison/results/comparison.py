@@ -77,9 +77,9 @@ class Comparison(BenchResults):
     Attributes
     ----------
     draw_images : callable
-        Returns the images. It is called when they are needed first.
+        Function that draws the images; called on the first access to `images`.
     inputs : str
-        Digest of all that the results depend on, except the recorded runs; empty if unknown.
+        Digest of everything that the results depend on, except the recorded runs; empty if unknown.
     georeference : Georeference or None
         Coordinate reference system and transform of the scene, or None if unknown.
     """

@@ -91,7 +91,7 @@ class ContrastTest(Record):
 
 
 class MissingContrast(Record):
-    """Planned contrast that a benchmark can't make, because a store is missing."""
+    """Planned contrast that can't be tested because a store is missing."""
 
     question: Literal["training", "planes"] = Field(description="as in `Contrast`")
     store: str = Field(description="store of the trained network")

@@ -17,7 +17,7 @@ _WHOLE_SCENE = "to get one, also run --inputs spectra+window, or a context store
 
 
 def question_text(split: str, labels: str) -> str:
-    """Describe what a split asks, and from how many labels, such as ``fill in from 80 labels``.
+    """Describe the question of a split and the number of labels, such as ``fill in from 80 labels``.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def question_text(split: str, labels: str) -> str:
 
 
 def verdict_text(results: BenchResults, split: str) -> str:
-    """Return the question that a split asks, followed by the verdict in `results`.
+    """Return the question of a split, followed by the verdict in `results`.
 
     The text has no full stop. It is empty if there is no verdict.
     """
@@ -73,8 +73,8 @@ def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
 def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test_pixels: float) -> str:
     """Describe the accuracy of the best entry of a split on the test pixels whose features depend on no training pixel.
 
-    If there are no such pixels for this entry, the text states what its features depend on. It continues with the best
-    entry that has such pixels, or with the inputs that would have some.
+    If the best entry has no such pixels, the text states which pixels its features depend on. A second sentence then
+    describes the best entry that has such pixels, or recommends inputs that have them.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def _in_parentheses(interval: str) -> str:
 def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
     """List the overall accuracy of an entry by the distance to the nearest training pixel.
 
-    The gain over spectra alone follows in parentheses, where it is known.
+    If known, the gain over spectra alone follows in parentheses.
     """
     cells = []
     for score in found.bins:

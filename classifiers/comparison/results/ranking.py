@@ -49,12 +49,12 @@ class RankedSplit:
 
     @property
     def question(self) -> str:
-        """What the split asks, and from how many labels, such as ``fill in from 80 labels``."""
+        """Question of the split and number of labels, such as ``fill in from 80 labels``."""
         return question_text(self.name, pixel_range(self.train_pixels))
 
     @property
     def title(self) -> str:
-        """Heading of the split: its name, the question that it asks (see `question`) and its kind."""
+        """Heading of the split: `name`, `question` and `kind`."""
         return f"{self.name}, {self.question}, {self.kind}"
 
 
@@ -62,7 +62,7 @@ class RankedSplit:
 class RankedEntry:
     """Row of the ranking.
 
-    `cells` has a summary for each split, or None if the entry was not run under the split. `fit_seconds` and
+    `cells` has one item for each split: a summary, or None if the entry was not run under the split. `fit_seconds` and
     `predict_seconds` are medians over runs.
     """
 
@@ -100,7 +100,7 @@ class Ranking:
     def ranked(self, index: int) -> list[tuple[RankedEntry, EntrySummary]]:
         """Return the entries that were run under the split at `index`, each with its summary.
 
-        They are sorted by descending overall accuracy under this split.
+        The entries are sorted by descending overall accuracy under this split.
         """
         pairs = [(row, summary) for row in self.rows if (summary := row.cells[index])]
         return sorted(pairs, key=lambda pair: -pair[1].oa.mean)

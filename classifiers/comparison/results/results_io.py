@@ -24,11 +24,11 @@ _SEAL_NAME = "results.json"
 
 
 def to_frame(results: BenchResults) -> pd.DataFrame:
-    """Return one row per run, sorted by entry, split and seed.
+    """Return a data frame with one row per run, sorted by entry, split and seed.
 
     Columns follow the fields of `RunResult`. Each field of the entry and each metric has a column. Each metric of a class has
     a column ``<metric>_<class>`` for every class of the label map. For a class without test pixels, scores are NaN and the number
-    of pixels is 0. Tuples of numbers are written as text, separated by ``;``.
+    of pixels is 0. Tuples of numbers become text, separated by ``;``.
     """
     import pandas as pd
 
@@ -73,7 +73,7 @@ def sorted_runs(runs: tuple[RunResult, ...]) -> list[RunResult]:
 
 
 def write_csv(results: BenchResults, path: Path) -> None:
-    """Write the data frame of `to_frame` as CSV, with numbers at full precision. Names that look like formulas are quoted."""
+    """Write the data frame of `to_frame` as CSV, with numbers at full precision. Names that look like formulas are escaped."""
     frame = to_frame(results).map(lambda cell: escape_formula(cell) if isinstance(cell, str) else cell)
     write_file(path, frame.to_csv(index=False, lineterminator="\n"))
 
@@ -89,7 +89,7 @@ def read_json(path: Path) -> BenchResults:
     Raises
     ------
     HsifeatError
-        The file is unreadable or damaged, has another schema version, or does not match the schema.
+        If the file is unreadable or damaged. If the file has another schema version or does not match the schema.
     """
     document = open_json(path, _SEAL_NAME, advice="give an undamaged results.json of a report", required=False)
     version = document.get("schema_version")

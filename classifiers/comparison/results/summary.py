@@ -105,8 +105,8 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
 def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
     """Return the first random and the first disjoint split among the matched splits.
 
-    Matched splits (see `is_matched`) have equally many training pixels in a benchmark. Returns None if one of the two
-    splits is missing.
+    In a benchmark, all matched splits (see `is_matched`) have the same number of training pixels. The result is None if
+    there is no random or no disjoint split.
 
     >>> gap_splits(["blocks:12+4:0.1", "per-class:5", "random:0.1"])
     ('random:0.1', 'blocks:12+4:0.1')
@@ -122,7 +122,8 @@ def split_gaps(
 ) -> tuple[SplitGap, ...]:
     """Return for each entry the gap between the first random and the first disjoint split.
 
-    The gap is the difference in overall accuracy; see `gap_splits` for the two splits. Entries that were not run under both splits are omitted.
+    The gap is the difference in overall accuracy; see `gap_splits` for the two splits. Entries that were not run under
+    both splits are omitted.
 
     Parameters
     ----------

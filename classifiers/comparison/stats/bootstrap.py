@@ -221,8 +221,8 @@ def sign_p(differences: NDArray[np.floating]) -> float:
     """Return the two-sided p-value for the hypothesis of no difference.
 
     `differences` has n resampled differences, (n,) float64. The p-value is twice the share of differences that are at
-    most 0, or twice the share that are at least 0, whichever is smaller. For each share, 1 is added to both counts, so
-    that the p-value is above 0 [1]_.
+    most 0, or twice the share of differences that are at least 0, whichever is smaller. 1 is added to the numerator and
+    the denominator of each share, so that the p-value is above 0 [1]_.
 
     References
     ----------

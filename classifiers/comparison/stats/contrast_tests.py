@@ -54,7 +54,7 @@ def assess_contrasts(
     contrasts : sequence of Contrast
         Contrasts that were declared before the runs.
     drawn : (entries, resamples) float64 array or None
-        Resampled overall accuracies of the entries, see `bootstrap`; None if `counts.obstacle` is not None.
+        Resampled overall accuracies of the entries, see `bootstrap`; None if `counts` has an `obstacle`.
     """
     rows = [
         [[counts.entries.index(pair[side]) for pair in contrast.pairs] for side in (0, 1)] for contrast in contrasts

@@ -1,8 +1,8 @@
 """Overall accuracy against the distance to the nearest training pixel, and on test pixels without leakage.
 
-Features that describe the surroundings of a pixel raise the accuracy most if the surroundings of a training pixel
-overlap these surroundings. Scores near the training pixels show how well a head fills in a scene. Scores far from the
-training pixels show how well the head carries over to areas without labels.
+Features with spatial context raise the accuracy most at test pixels near training pixels, because the surroundings of
+these pixels overlap. Scores near the training pixels show how well a head fills in a scene. Scores far from the training
+pixels show how well the head carries over to areas without labels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hsifeat.scenes.labels.regions import label_regions
 
 # Intervals need fewer resamples than corrected p-values.
 _RESAMPLES = 2_000
-# Number of points of a curve; each has about equally many test pixels.
+# Number of points of a curve. All points have about the same number of test pixels.
 _CURVE_POINTS = 12
 _BASELINE_INPUT = "spectra"
 
@@ -61,12 +61,12 @@ def assess_distances(
     ends_px : sequence of int
         Upper ends of the distance bins, see `distance_bins`.
     listen : callable
-        Receives progress events.
+        Callback for progress events.
 
     Returns
     -------
     runs : list of RunResult
-        The runs in the same order. `RunResult.distance_scores` is set in each run.
+        Copies of the runs in the same order, with `RunResult.distance_scores`.
     distances : tuple of EntryDistances
         Scores of each entry under each split, averaged over seeds.
     """
@@ -137,7 +137,7 @@ class _Geometry:
         regions: NDArray[np.int32],
         footprints: Mapping[str, frozenset[Footprint]],
     ) -> _Geometry:
-        """Measure distances and leakage of the draws of a split, given by seed."""
+        """Measure distances and leakage of the draws of a split. `draws` maps seeds to draws."""
         tests = [np.flatnonzero(draw.test) for draw in draws.values()]
         tested, codes = np.unique(np.concatenate([regions.flat[test] for test in tests]), return_inverse=True)
         leaking = []
@@ -172,9 +172,9 @@ class _Counts:
     bins, points : tuple of DistanceBin
         Distance bins, and the distance range of each point of the curve.
     members : sequence of tuple of (n,) intp arrays
-        Three arrays for each seed, with group numbers of the test pixels. The first array has the bin of each pixel,
-        and the second has its point of the curve. The third array has the number of the group without leakage, or
-        `groups` for a pixel with leakage.
+        Three arrays for each seed, with group numbers of the test pixels. The first array has the bin of each pixel. The
+        second array has the point of the curve. The third array has the number of the group without leakage, or `groups`
+        for a pixel with leakage.
     """
 
     geometry: _Geometry
@@ -224,12 +224,12 @@ class _Counts:
         """Average the accuracy of each group over seeds, and add intervals where they can be computed.
 
         For each seed, `correct` states which test pixels the entry classifies correctly. `reference` states the same for
-        the entry with the same head on spectra alone. It is None if `entry` itself learns from spectra alone, or if
-        that other entry was not run.
+        the baseline, which is the same head on spectra alone. `reference` is None if `entry` is the baseline, or if the
+        baseline was not run.
         """
         sums = [self.count(correct)]
         sums += [sums[0] - self.count(reference)] if reference is not None else []
-        # (1 or 2, groups, seeds, regions): number of correct pixels, and this number minus that of spectra alone.
+        # (1 or 2, groups, seeds, regions): number of correct pixels, and its difference from the baseline.
         parts = np.stack(sums)
         seeds = parts.shape[2]
         drawn = None

@@ -159,8 +159,8 @@ def _gap_intervals(random: PixelCounts[BenchEntry], disjoint: PixelCounts[BenchE
     """Return for each entry the interval of the gap between a random and a disjoint split.
 
     The gap is the overall accuracy under the random split minus the overall accuracy under the disjoint split. Seeds are
-    resampled jointly for both splits, and regions separately for each split. The result is empty if
-    one of the splits has no intervals, or if the splits have different seeds.
+    resampled jointly for both splits, and regions separately for each split. The result is empty if one of the splits has
+    no intervals, or if the splits have different seeds.
     """
     if random.obstacle or disjoint.obstacle or random.seeds != disjoint.seeds:
         return {}
