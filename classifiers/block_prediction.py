@@ -22,7 +22,7 @@ from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 from hsifeat.types import Window, windows
 
-# Largest table of one block.
+# Largest table of one block, in bytes.
 MAX_BLOCK_BYTES = 2**27
 _MAX_BLOCK_PX = 128
 
@@ -55,7 +55,7 @@ class PredictedBlock:
 
 
 class BlockPredictor(Protocol):
-    """Interface of objects that predict the blocks of a scene elsewhere; see `classifiers.block_workers.BlockWorkers`."""
+    """Interface for predicting blocks outside this process; implemented by `classifiers.block_workers.BlockWorkers`."""
 
     def predict(self, windows: Iterable[Window], *, probabilities: bool) -> Iterator[PredictedBlock]:
         """Predict the blocks at `windows`, and yield them in the same order."""
@@ -83,14 +83,13 @@ def predict_blocks(
     head : Head
         A fitted head that has a layout.
     probabilities : bool
-        Whether to compute class probabilities. The head must then be a `ProbabilisticHead`, and the predicted class is
-        the most probable class, as in `Head.predict`.
+        Whether to compute class probabilities. Heads other than a `ProbabilisticHead` ignore this option.
     within : (rows, cols) bool array, optional
-        Pixels to predict; all if `workers` are used. [default: all]
+        Pixels to predict; has no effect with `workers`. [default: all]
     block_px : int, optional
         Side of a block in pixels. [default: 128, less for wide tables]
     workers : BlockPredictor, optional
-        Predicts the blocks. [default: this process]
+        Workers that predict the blocks. [default: this process]
     listen : callable
         Callback for progress events, which count pixels.
 
@@ -174,12 +173,11 @@ def predict_classes(
         Rule that smooths the class probabilities. A head without probabilities gives 1 to its predicted class and 0 to the
         others. [default: no smoothing]
     only : (rows, cols) bool array, optional
-        Pixels whose classes are needed. Others are predicted only as far as the rule reaches from these pixels, and have
-        arbitrary classes. [default: all]
+        Pixels whose classes are needed. The classes of all other pixels are arbitrary. [default: all]
     block_px : int, optional
         Side of a block in pixels. [default: 128, less for wide tables]
     workers : BlockPredictor, optional
-        Predicts the blocks; `only` then has no effect. [default: this process]
+        Workers that predict the blocks; `only` then has no effect. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -228,11 +226,11 @@ def probability_blocks(
     rule : SmoothingRule, optional
         Rule that smooths the probabilities. [default: no smoothing]
     within : (rows, cols) bool array, optional
-        Pixels to predict; the rule takes others for invalid. [default: all]
+        Pixels to predict. The rule treats all other pixels as invalid. [default: all]
     block_px : int, optional
         Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
     workers : BlockPredictor, optional
-        Predicts the blocks; `within` then has no effect. [default: this process]
+        Workers that predict the blocks; `within` then has no effect. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -245,7 +243,7 @@ def probability_blocks(
     Raises
     ------
     HsifeatError
-        If the smoothing does not fit in memory. The check comes before the prediction.
+        If the smoothing does not fit in memory. The memory is checked before the prediction.
     """
     rows, cols, _ = features.shape
     predicted = predict_blocks(

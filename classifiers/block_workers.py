@@ -1,4 +1,4 @@
-"""Predict the blocks of a scene in the workers of an executor. A worker opens stores and model by name, and keeps them open."""
+"""Predict the blocks of a scene in the workers of an executor. Each worker opens the stores and the model once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.worker import kept_in_worker
 from hsifeat.types import Window
 
-# Number of blocks that are computed before the first of them is passed on in order. It bounds the memory of this process.
+# Blocks per batch. A batch is computed completely before its blocks are yielded, which bounds the memory of this process.
 _BATCH = 256
 
 
@@ -33,7 +33,7 @@ class PredictorBuilder:
     model : str
         Folder of the model.
     digest : str
-        Digest of the model. A worker that finds another model in the folder raises an error.
+        sha256 of the model's manifest. A worker that finds another model in the folder raises an error.
     """
 
     stores: tuple[str, ...]
@@ -73,7 +73,7 @@ class BlockWorkers:
     Parameters
     ----------
     executor : Executor
-        The executor, whose workers must see the stores and the folder of the model.
+        Executor whose workers can open the stores and the folder of the model.
     features : Features
         Store of the scene.
     model : Model
@@ -82,7 +82,7 @@ class BlockWorkers:
     Raises
     ------
     HsifeatError
-        If a worker can't open the stores or the model.
+        If the model was not loaded from a folder. If a worker can't open the stores or the model.
     """
 
     def __init__(self, executor: Executor, features: Features, model: Model) -> None:

@@ -70,7 +70,8 @@ class Evaluation:
     leak_free_pixels : int
         Number of test pixels whose features depend on no training pixel.
     leak_free_oa : float or None
-        Overall accuracy on these pixels without smoothing; None if there are none.
+        Overall accuracy without smoothing on the test pixels whose features depend on no training pixel; None if there
+        are no such pixels.
     smoothing : SmoothingRule or None
         Rule that smooths the class probabilities; None for no smoothing.
     unsmoothed : Scores or None
@@ -153,8 +154,8 @@ class Evaluator:
     listen : callable
         Callback for the events of tuning and training.
     rule : SmoothingRule or None
-        Rule that smooths the class probabilities of the scene before test pixels are scored. With a rule, all test pixels must be of
-        one scene.
+        Rule that smooths the class probabilities of the scene before test pixels are scored. With a rule, all test pixels
+        must belong to one scene.
     """
 
     features: Features
@@ -191,7 +192,7 @@ class Evaluator:
             return head.fit(train.X, train.y, unlabelled=train.unlabelled), tuning
 
     def evaluate(self, split: Split, draw: SplitDraw) -> tuple[Head, Evaluation]:
-        """Fit a new head on the training pixels of a draw and score it on the test pixels."""
+        """Fit a new head on the training pixels of a draw, and return it with its scores on the test pixels."""
         coordinates = self.table.coordinates
         train, test = self.table[draw.train[coordinates]], self.table[draw.test[coordinates]]
         head, tuning = self.fit(train)

@@ -74,8 +74,7 @@ def fit_model(
         `classifiers.tune_head`. Parameters in `params` are not searched.
     smooth : str
         Rule that smooths the class probabilities of maps, see `classifiers.parse_smoothing`; ``none`` for no smoothing. The
-        rule does not change the training. Maps of the model are smoothed by this rule. Test pixels are scored with and
-        without it.
+        rule does not change the training. Test pixels are scored both with and without smoothing.
     listen : callable
         Callback for progress events.
 
@@ -87,7 +86,8 @@ def fit_model(
     Raises
     ------
     HsifeatError
-        If a name or parameter is unknown. If the split can't divide the labels.
+        If a name or parameter is unknown. If the stores lack the planes of the input set. If the split can't divide the
+        labels.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from hsifeat.features.features import Features
 # Sides in pixels: window of the mean spectrum, window of the plane means, and neighbourhood of a patch.
 WINDOW_PX, MEANS_PX, PATCH_PX = 5, 48, 3
 
-# Kind of the columns of each word, and whether they come from planes of a store. The order is that of canonical names.
+# For each word: the kind of its columns, and whether the columns come from planes. Canonical names list words in this order.
 WORDS: dict[str, tuple[str, bool]] = {
     "spectra": ("spectra", False),
     "window": ("mean", False),
@@ -27,7 +27,7 @@ WORDS: dict[str, tuple[str, bool]] = {
 # Placeholder for the input set that `suited_input` returns.
 SUITED = "suited"
 
-# What the study of docs/user/results.md says of context; tests compare the numbers with its results.
+# Accuracies with and without context, from the study in docs/user/results.md. Tests compare them with the study's results.
 WORTH_OF_CONTEXT = (
     "5 labels per class gave 83 % on Indian Pines with one, 71 % with planes of natural32, and 63 % without both"
 )
@@ -108,8 +108,8 @@ class InputSet:
 def suited_input(head: str, features: Features) -> InputSet:
     """Return the input set that suits a head and the stores.
 
-    If there is a context store and the head can use context, the set is ``spectra+window+context``. Planes do not join by
-    default, because they gained nothing beside context in the study of ``docs/user/results.md``. Otherwise the set is
+    If there is a context store and the head can use context, the set is ``spectra+window+context``. In the study of
+    ``docs/user/results.md``, adding planes to this set did not raise the accuracy. Otherwise the set is
     ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. For a store of single pixels, the set has
     no ``patches``.
     """
@@ -125,9 +125,10 @@ def suited_input(head: str, features: Features) -> InputSet:
 
 
 def suited_remark(head: str, features: Features) -> str:
-    """Return one line about inputs that `suited_input` leaves out; the text is empty if there are none.
+    """Return a remark on inputs that `suited_input` leaves out, or an empty string if it leaves out none.
 
-    The line names the command that makes a context store if there is none, or the input that adds planes to context.
+    Without a context store, the remark names the command that makes one. Otherwise it names the input set that adds
+    planes to context.
     """
     if not _takes_context(head):
         return ""

@@ -77,8 +77,8 @@ class ColumnGroup:
         """Family of the layer, such as ``profile`` for the layers ``profile-3`` and ``profile-5``.
 
         Layers of one family are reduced together. For most layers, the family is the name of the layer without its
-        sizes. A layer of window means or window deviations of the scene, such as ``mean-25``, has many channels and is
-        a family of its own.
+        sizes. A layer of window means or window deviations of the scene, such as ``mean-25``, has many channels and
+        forms a separate family.
 
         Examples
         --------
@@ -172,7 +172,7 @@ class Layout:
         Raises
         ------
         ValueError, TypeError
-            A value has another type or is out of range.
+            If a value has the wrong type or is out of range.
         """
         for group in groups:
             numbers = [value for key, value in group.items() if key not in {"kind", "layer"}]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Number of pixels by true class (rows) and predicted class (columns), for the K classes that occur as either: (K, K) integer.
+# (K, K) integer array: number of pixels by true class (rows) and predicted class (columns). The K classes are all classes
+# that occur as true or predicted class.
 Confusion = NDArray[np.integer]
 
 

@@ -43,7 +43,7 @@ class Model:
         Scores on the test pixels of the split. None if all labelled pixels were used for training, and for a loaded model.
     disjoint_evaluation : Evaluation or None
         Scores of a second head, which `fit_model` trains if the split is random. The second head is trained under a
-        spatially disjoint split, with at most as many training pixels. None for other splits, for labels that a
+        spatially disjoint split, with at most `train_pixels` training pixels. None for other splits, for labels that a
         disjoint split can't divide, and for a loaded model.
     tuning : Tuning or None
         Result of the parameter search; None without tuning.

@@ -29,7 +29,7 @@ class ScoreEntry(BaseModel):
     leakage : str
         Description of the leakage of the draw.
     unsmoothed_oa : float or None
-        Overall accuracy of the head alone on the same test pixels; None if there is no smoothing.
+        Overall accuracy without smoothing on the same test pixels; None if the model has no smoothing rule.
     """
 
     model_config = ConfigDict(frozen=True)

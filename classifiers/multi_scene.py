@@ -11,7 +11,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
 
-# Rows between the label maps of two scenes. They exceed the buffer of any split, which keeps the scenes independent.
+# Unlabelled rows between the label maps of two scenes, more than the buffer of any split. Scenes are therefore independent.
 GAP_PX = 1024
 
 
@@ -28,8 +28,7 @@ def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: boo
     Raises
     ------
     StoreError
-        If planes have different recipes. If spectra have different wavelengths. The message names the first
-        differences.
+        If planes have different recipes. If spectra have different wavelengths.
     """
     first = stores[0]
     for other in stores[1:]:

@@ -127,7 +127,7 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     [1, 2, 3, 4]
     """
     folder = Path(folder)
-    with suppress(OSError):  # The folder may be read-only; then nothing was renamed either.
+    with suppress(OSError):  # In a read-only folder, no replacement can have been interrupted.
         _recover(folder)
     manifest = _read_manifest(folder)
     try:
@@ -183,7 +183,7 @@ def _from_files(files: dict[str, bytes], allowed: frozenset[str], folder: Path) 
 
         try:
             fitted["weights_"] = load(files[WEIGHTS])
-        except Exception as error:  # also for types of numbers that NumPy lacks
+        except Exception as error:  # safetensors raises errors of many classes, such as for a dtype that NumPy lacks
             raise HeadError(f"{folder / WEIGHTS} is no safetensors file: {error}; save the model again") from error
     if BOOSTER in files:
         fitted["booster_text_"] = files[BOOSTER].decode(errors="replace")
@@ -242,7 +242,7 @@ def _read_checked(path: Path, digest: str | None) -> bytes:
 def _write_atomically(folder: Path, files: dict[str, bytes]) -> None:
     """Write files to a temporary folder, then rename this folder to `folder`.
 
-    If the process is killed between the two renames of a replacement, `_recover` finishes it.
+    If the process is killed between the two renames of a replacement, `_recover` restores the previous model.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _recover(folder)
@@ -267,7 +267,7 @@ def _write_atomically(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _recover(folder: Path) -> None:
-    """Give the model back that a killed process had renamed to replace it, if `folder` does not exist."""
+    """If `folder` is missing because a process was killed while replacing the model, restore the previous model."""
     if folder.exists() or folder.is_symlink():
         return
     for old in folder.parent.glob(f".{glob.escape(folder.name)}.*.old"):

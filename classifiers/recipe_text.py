@@ -47,7 +47,7 @@ def difference_text(differences: Sequence[tuple[str, Any, Any]], first: str, sec
     differences : sequence of tuple
         Fields with both values, from `Features.differences`.
     first, second : str
-        Where the two values are.
+        Words after the first and the second value, such as ``here`` and ``in training``.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def difference_text(differences: Sequence[tuple[str, Any, Any]], first: str, sec
     parts: dict[str, list[str]] = {}
     for field, *_ in differences:
         head, _, tail = field.partition(".")
-        # The fields of one of several stores are stores.N.FIELD.
+        # If the recipe describes several stores, a field is named stores.N.FIELD.
         key = ".".join([head, *tail.split(".")[:2]]) if head == "stores" else head
         parts.setdefault(key, []).append(field)
     return "other " + ", ".join(fields[0] if len(fields) == 1 else part for part, fields in parts.items())

@@ -21,7 +21,7 @@ def check_restored(head: Head) -> None:
     Raises
     ------
     Exception
-        The attributes can't come from fitting. Libraries raise errors of many classes for them.
+        If fitting can't produce these attributes. The class of the error depends on the library that raises it.
     """
     width = head.n_features_in_
     if not isinstance(width, int | np.integer) or not 1 <= width <= _MAX_COLUMNS:

@@ -16,7 +16,7 @@ from hsifeat.errors import HeadError, error_summary, raise_resource_error
 
 # Types of plain values that every head may hold.
 _PLAIN = {"dict", "list", "tuple", "str", "int", "float", "bool", "NoneType"}
-# Nodes of the skops format for these values, for arrays, and for objects whose types a head lists.
+# Nodes of the skops format for plain values, for arrays, and for objects of the types in `Head.persisted_types`.
 _NODES = {
     "DictNode",
     "ListNode",
@@ -39,7 +39,7 @@ def write_state(state: dict[str, Any], allowed: frozenset[str]) -> bytes:
     Raises
     ------
     HeadError
-        An attribute has a type that is neither plain, nor an array, nor in `allowed`.
+        If an attribute is neither a plain value nor an array, and its type is not in `allowed`.
     """
     import skops.io
 
@@ -69,7 +69,7 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
     Raises
     ------
     HeadError
-        The file is damaged or contains other types.
+        If the file is damaged or contains other types.
     """
     import skops.io
 
@@ -82,7 +82,7 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
         raise HeadError(f"{path} contains types that no head uses: {', '.join(foreign)}; don't trust this model")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a foreign version of scikit-learn is reported by the checks of the head
+            warnings.simplefilter("ignore")  # `check_restored` detects states of incompatible scikit-learn versions
             state = skops.io.loads(content, trusted=sorted(allowed))
     except Exception as error:  # as above
         raise_resource_error(error)

@@ -115,8 +115,7 @@ class PixelTable:
         position : bool
             Include row and column of each pixel.
         sample : bool
-            Also draw at most 5,000 pixels of each scene, and read their columns without their labels. `unlabelled` returns
-            them.
+            Also draw at most 5,000 pixels of each scene without their labels, and read their columns; see `unlabelled`.
 
         Returns
         -------
@@ -179,7 +178,7 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a scene shares no class name with the scenes before it.
+            If a scene shares class numbers, but no class name, with the scenes before it.
         """
         if len(tables) == 1:
             return tables[0]
@@ -290,7 +289,10 @@ class PixelTable:
 
 
 def check_classes(labels: Labels, remedy: str) -> None:
-    """Raise `StoreError` if a label map has one class only; `remedy` says what to do if the pixels of 0 are another class."""
+    """Raise `StoreError` if a label map has only one class.
+
+    `remedy` says in the error message what to do if the pixels with number 0 form a second class.
+    """
     if len(labels.counts) == 1:
         (name,) = labels.class_names.values()
         raise StoreError(
@@ -306,12 +308,18 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
     features : Features
         Store of cached features.
     name : str, optional
-        Name of the map. [default: the only map of the store, or the merged maps ``train`` and ``test`` if these are the
-        only two]
+        Name of the map. [default: the only map of the store; a store with only the maps ``train`` and ``test`` returns
+        both merged]
 
     Returns
     -------
     Labels
+
+    Raises
+    ------
+    HsifeatError
+        If the store has no map of this name. If `name` is None and the store has several other maps. If a pixel is in
+        both ``train`` and ``test``.
     """
     official = merge_official_maps(features.scene.labels) if name is None else None
     return features.labels(name) if official is None else official

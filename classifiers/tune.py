@@ -189,7 +189,8 @@ def _search(head: Head, space: dict[str, list[Any]], train: PixelTable, fold: An
     search = GridSearchCV(head, space, scoring=accuracy, cv=PredefinedSplit(fold), refit=False, error_score="raise")
     unlabelled = train.unlabelled
     if unlabelled is not None and len(unlabelled) == len(train):
-        unlabelled = unlabelled[:-1]  # GridSearchCV would take rows of this number for weights of the training rows
+        # GridSearchCV divides arrays with as many rows as X into folds. One row fewer prevents this.
+        unlabelled = unlabelled[:-1]
     search.fit(train.X, train.y, unlabelled=unlabelled)
     listen(Finished("tune"))
     results = search.cv_results_
