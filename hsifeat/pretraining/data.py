@@ -59,7 +59,7 @@ def prepare_scenes(
 ) -> TrainingData:
     """Prepare training patches from scenes that have the same bands.
 
-    One PCA of the valid pixels of all scenes projects the bands to the channels of the network.
+    The bands are projected to the channels of the network by one PCA of the valid pixels of all scenes.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def prepare_scenes(
     Raises
     ------
     PretrainingError
-        The scenes have different bands, or one of them has no room for a patch or no patch with a valid centre.
+        The scenes have different numbers of bands, or a scene is smaller than a patch or has no patch with a valid centre.
     ProjectionError
-        A scene has no valid pixels, or the pixels vary in fewer dimensions than there are components.
+        A scene has no valid pixels, or the number of components exceeds the rank of the pixels.
     """
     for scene in scenes:
         for note in scene.notes:
@@ -161,9 +161,9 @@ def prepare_images(
 def project_for_patches(scene: Scene, projection: Projection, listen: Listener) -> Cube:
     """Return the projected channels of a scene as an array from which small patches can be read fast.
 
-    A scene in memory is projected patch by patch. A scene on disk can be compressed, and would be unpacked again for
-    every patch. The channels of a scene on disk are therefore written once to a temporary file, if the disk has enough
-    space.
+    A scene in memory is projected patch by patch. A scene on disk may be compressed, and each read of a patch would
+    decompress it again. The channels of a scene on disk are therefore written once to a temporary file, if the disk has
+    enough space.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Largest number of file names in a note.
 _MAX_NAMES = 5
-# Largest number of tiles along a side of an image, before it is reduced.
+# Largest number of tiles along a side of an image. Larger images are reduced.
 _MAX_TILES = 8
 # Number of images that are copied or digested at a time.
 _CHUNK_IMAGES = 4096

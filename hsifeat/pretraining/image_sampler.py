@@ -15,7 +15,8 @@ from hsifeat.pretraining.timestep_sampling import TimestepSampling
 
 # The choice of held-out images does not depend on the seed of the training, so that trainings can be compared.
 _HELD_OUT_SEED, _HELD_OUT_ONE_IN = 0, 50
-# Typical covariance of the colours of photographs from -1 to 1: variance 0.25, correlation 0.9. It only scales mixtures.
+# Typical covariance of the colours of photographs with values from -1 to 1: variance 0.25, correlation 0.9. The covariance
+# only sets the scale of mixtures.
 _COLOUR_COVARIANCE = 0.25 * (0.1 * np.eye(3) + 0.9)
 
 
@@ -37,8 +38,8 @@ class ImageSampler:
         Sides of the patches, in pixels. All patches of a batch have the same side, drawn at random. Without sides,
         patches are whole images.
     mixes_channels : bool
-        Whether the channels of half of the images are random mixtures of the colours. The reason for mixtures is that
-        the principal components of scenes are mixtures of bands.
+        Whether the channels of half of the images are random mixtures of the colours. Mixtures resemble the principal
+        components of scenes, which are mixtures of bands.
     """
 
     images: Sequence[NDArray[np.uint8]]

@@ -46,7 +46,7 @@ class ModelFolder:
 
     @property
     def _checkpoint_name(self) -> str:
-        """Name that the seal of the checkpoint covers: checkpoints of different trainings can't be exchanged."""
+        """Name in the seal of the checkpoint. A digest of `identity` in the name reveals a checkpoint of another training."""
         identity = json.dumps(dict(self.identity), sort_keys=True)
         return f"{_CHECKPOINT} {hashlib.sha256(identity.encode()).hexdigest()}"
 
@@ -56,7 +56,7 @@ class ModelFolder:
         Raises
         ------
         PretrainingError
-            The folder contains damaged files, a model of another format, or a model that differs in `identity`.
+            The folder contains damaged files, a model of another format, or a model with another identity.
         """
         settings = self.path / _SETTINGS
         if not settings.exists():
@@ -86,7 +86,7 @@ class ModelFolder:
         Raises
         ------
         DivergedError
-            The loss of the next batch is not finite or far above the first loss. The earlier checkpoint is kept.
+            The loss of the next batch is not finite or far above the first loss. The previous checkpoint is kept.
         """
         trainer.check_weights()
         with disk_errors(self.path):
@@ -137,7 +137,7 @@ def check_usable(folder: Path) -> None:
 
 
 def _read_format(settings: Path) -> object:
-    """Return the version of the format of a training, which is readable without knowing the format."""
+    """Return the format version in the settings of a training. The settings of all formats have this field."""
     try:
         return read_json(settings).get("format")
     except BackboneError as error:

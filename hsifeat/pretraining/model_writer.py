@@ -1,4 +1,4 @@
-"""Writing of a trained model: a diffusers folder with safetensors, plots, a model card and a training record."""
+"""Write a trained model: a diffusers folder with safetensors, plots, a model card and a training record."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write_model(
     projection : Projection or None
         Projection of the scenes; None if the network was trained on images.
     description : mapping
-        Identity and options of the training, as `hsifeat.pretrain` collects them. The record adds results and versions.
+        Identity and options of the training. The training record has these entries, the results and the versions of packages.
     sample_count : int
         Number of generated images in the model card; 0 for none.
 
@@ -57,7 +57,7 @@ def write_model(
         The weights are not finite in the precision of the saved file.
     """
     folder = model.path
-    # The old record would describe weights that are about to be replaced.
+    # The existing record describes weights that are about to be replaced.
     (folder / RECORD).unlink(missing_ok=True)
     part = folder / ".part"
     shutil.rmtree(part, ignore_errors=True)
@@ -107,7 +107,13 @@ def _versions() -> dict[str, str]:
 
 
 def as_stored(network: Any, dtype: str) -> Any:
-    """Return a copy of a network on the CPU, with contiguous weights of the given dtype, for saving as safetensors."""
+    """Return a copy of a network on the CPU, with contiguous weights of dtype `dtype`, for saving as safetensors.
+
+    Raises
+    ------
+    PretrainingError
+        A weight is not finite in `dtype`.
+    """
     import torch
 
     stored = copy.deepcopy(network).to(device="cpu", memory_format=torch.contiguous_format)

@@ -70,7 +70,7 @@ class NetworkSpec:
     timesteps : TimestepSampling
         Distribution of the timesteps of a batch.
     images : ImageOptions or None
-        Settings of a network that learns from images; None for one that learns from scenes.
+        Settings of a network that learns from images; None for a network that learns from scenes.
     """
 
     class_name: str
@@ -138,7 +138,7 @@ def unet_arguments(
     norm_groups: int,
     attention: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """Return the constructor arguments of diffusers' ``UNet2DModel`` for a U-Net of the given sizes.
+    """Return the constructor arguments of a U-Net, the class ``UNet2DModel`` of diffusers.
 
     Parameters
     ----------
@@ -175,9 +175,9 @@ def unet_arguments(
 
 
 def _without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
-    """Return the constructor arguments of a U-Net, changed so that it has no attention layers.
+    """Return the constructor arguments of a U-Net without its attention layers.
 
-    With attention, a feature would depend on the whole image and not only on its receptive field.
+    An attention layer makes each feature depend on the whole image.
     """
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])
@@ -209,13 +209,14 @@ def diffcrn_arguments(channels: int, *, width: int, heads: int, groups: int) -> 
     return {"in_channels": channels, "width": width, "heads": heads, "groups": groups, "patch_px": 16}
 
 
-# Training settings of all networks in the size "small", and of the networks for scenes in the size "paper".
+# Common training settings of the networks for scenes, in the sizes "small" and "paper".
 _SMALL: dict[str, Any] = {"batch": 16, "ema_decay": 0.99, "steps": 900, "evaluation_steps": 150}
 _PAPER: dict[str, Any] = {"learning_rate": 1e-4, "ema_decay": 0.9999, "steps": 40_000, "evaluation_steps": 2500}
 
 # MTMSD (Zhou et al. 2024): 48-px patches, 128 base channels with multipliers 1, 2, 2, two residual blocks, 40,000 steps;
-# 24.6 M parameters and 12.9 GMAC per forward pass. Batch, learning rate and EMA were not published and are ours. The
-# published network also predicts a variance. Ours predicts only the noise, so its last convolution has half the channels.
+# 24.6 M parameters and 12.9 GMAC per forward pass. Batch size, learning rate and EMA decay were not published; the values
+# are our choice. The published network also predicts a variance. This network predicts only the noise, so its last
+# convolution has half the channels.
 _MTMSD = {
     "small": NetworkSpec(
         "UNet2DModel",
@@ -235,7 +236,7 @@ _MTMSD = {
     ),
 }
 
-# DiffCRN (Zhu & Xu 2025, arXiv 2502.19699): the sizes and training settings were not available, so all numbers are ours.
+# DiffCRN (Zhu & Xu 2025, arXiv 2502.19699): the sizes and training settings were not available; the values are our choice.
 _DIFFCRN = {
     "small": NetworkSpec(
         "DiffCRN",
@@ -257,9 +258,10 @@ _DIFFCRN = {
     ),
 }
 
-# Our own networks, modelled on DDPM's network for 32-px images (Ho et al. 2020). "small" is trained on CPU cores: 4.1 M
-# parameters, 8 MB in float16. It learns the low noise levels at which features are read, and patches of 16 px as well, which
-# cost a quarter. "paper", with 6.1 M parameters, learns all noise levels and can generate images.
+# Our own networks, modelled on DDPM's network for 32-px images (Ho et al. 2020). "small" has 4.1 M parameters (8 MB in
+# float16) and is trained on CPU cores. It learns the low noise levels at which features are read. About half of its batches
+# have patches of 16 px, which need a quarter of the computation of 32 px. "paper" has 6.1 M parameters, learns all noise
+# levels, and can generate images.
 _NATURAL32 = {
     "small": NetworkSpec(
         "UNet2DModel",

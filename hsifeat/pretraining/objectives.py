@@ -1,4 +1,4 @@
-"""Training objectives. An objective computes the loss of a denoiser, and can have trainable parameters of its own."""
+"""Training objectives. An objective computes the loss of a denoiser, and can have trainable parameters."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ class NoisePrediction(Objective):
 class LogAbsoluteContrastive(Objective):
     """DiffCRN's loss (Zhu & Xu 2025, arXiv 2502.19699): logarithmic absolute error of the noise plus a contrastive term.
 
-    ``L = mean log(1 + |eps - eps_theta|) + weight * InfoNCE``. The formulas of the paper were not available: both
-    terms, the weight, the temperature and the projection to `projected_channels` are our design. Each patch is noised
-    twice, which gives two views. The second view has the noise and the timestep of the next patch in the batch, so the
+    The loss is ``mean log(1 + |eps - eps_theta|) + weight * InfoNCE``. The formulas of the paper were not available: both
+    terms, the weight, the temperature and the projection to `projected_channels` are our design. Two views of each patch
+    are made by adding noise. The second view has the noise and the timestep of the next patch in the batch, so the
     two views have only the patch in common. The network predicts the noise of both views.
 
     Parameters

@@ -22,8 +22,8 @@ _MAX_LOST_SHARE, _MAX_TRIALS = 0.1, 4096
 class PatchGrid:
     """Numbered positions of square patches in a scene. Patches have a valid centre and overlap no held-out block.
 
-    A position is the upper left corner of a patch. Positions are numbered in row-major order. They are computed from the mask
-    of valid pixels on demand, so that a large scene needs no list of positions.
+    A position is the upper left corner of a patch. Positions are numbered in row-major order. `locate` computes a position
+    from the mask of valid pixels, so that a large scene needs no list of positions.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class PatchGrid:
         return row, int(np.flatnonzero(self._is_position(Window(row, 0, 1, self._cols)))[number - before])
 
     def count_lost(self, block: Window) -> int:
-        """Count the patch positions that overlap `block` and could not be used for training if it were held out too."""
+        """Return the number of patches that would be lost for training if `block` were held out too."""
         return int(np.count_nonzero(self._is_position(self._touching(block))))
 
     @property

@@ -59,9 +59,9 @@ class PatchSampler:
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
 
     def read_held_out(self) -> NDArray[np.float32] | None:
-        """Return 8 mirrored or rotated copies of each held-out block; None if there are no blocks.
+        """Return each held-out block in its 8 symmetries, as an (8 * blocks, channels, side, side) float32 array.
 
-        The copies are (n, channels, side, side) float32, where n is 8 times the number of blocks.
+        Return None if no block is held out.
         """
         blocks = [
             (scene, block) for scene, grid in zip(self.scenes, self.grids, strict=True) for block in grid.held_out

@@ -63,8 +63,8 @@ def pretrain(
 
     Parameters
     ----------
-    data : Scene, str or Path, or a sequence of them
-        Scenes with the same bands. Texts and paths are opened with `hsifeat.open_scene`. For ``natural32``, folders or tar
+    data : Scene, str or Path, or a sequence of these
+        Scenes with the same bands, or paths or names that `hsifeat.open_scene` accepts. For ``natural32``, folders or tar
         archives of images.
     out : str or Path
         Folder of the model. An interrupted training in this folder is continued. A complete model is trained further only if
@@ -80,8 +80,8 @@ def pretrain(
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: the network's number]
     minutes : float, optional
-        Largest duration of this call, in minutes. The call ends earlier if it reaches `steps`. Repeating the call continues
-        the training. [default: none]
+        Largest duration of this call, in minutes. The call ends earlier when `steps` is reached. To continue the training,
+        repeat the call. [default: no limit]
     components : int, optional
         Number of principal components that the network receives as channels. [default: the network's number]
     learning_rate : float, optional
@@ -99,7 +99,7 @@ def pretrain(
     device : str
         Device of the training: ``auto``, ``cpu`` or ``cuda``.
     source : str
-        The data as arguments of a command line, for the model card. By default, the names of the data.
+        The data as arguments of a command line, for the model card. [default: the names of the data]
     listen : callable
         Receives the events of the training.
 
@@ -210,7 +210,7 @@ def _load_start(model: str | None) -> tuple[dict[str, torch.Tensor] | None, str 
     if not file.exists():
         raise PretrainingError(f"{model} has no {WEIGHTS}: start from a folder that hsifeat pretrain wrote")
     RecordedFiles(Path(model)).check(file)
-    digest = digest_file(file)  # A damaged file is reported more clearly than by safetensors.
+    digest = digest_file(file)  # Runs before load_file, because safetensors describes damage less clearly.
     from safetensors.torch import load_file
 
     return load_file(file), digest

@@ -34,7 +34,7 @@ class TrainingBudget:
     minutes: float | None
 
     def is_used_up(self, record: Mapping[str, Any]) -> bool:
-        """Return whether a training has already reached the limits. `record` is its training record."""
+        """Return whether the training with the training record `record` has already reached the limits."""
         if record.get("diverged"):
             return False
         return bool(record["steps"] >= self.steps if self.steps else record.get("minutes") == self.minutes)
@@ -68,7 +68,7 @@ def train(
     Raises
     ------
     DivergedError
-        The loss is not finite or far above the first loss. The checkpoint in the folder is an earlier one.
+        The loss is not finite or far above the first loss. The folder keeps the previous checkpoint.
     """
     started_s = saved_s = time.monotonic()
     earlier_s, writing_s, limit_s = trainer.seconds, 0.0, math.inf if budget.minutes is None else 60 * budget.minutes

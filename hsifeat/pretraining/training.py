@@ -68,7 +68,7 @@ class Trainer:
     device : str
         Device of the training.
     start : mapping of str to tensor, optional
-        Initial weights. By default, random weights drawn with the seed of `sampler`.
+        Initial weights. [default: random weights drawn with the seed of `sampler`]
 
     Attributes
     ----------
@@ -131,14 +131,14 @@ class Trainer:
         return self._average.module
 
     def train(self, target: int | None = None) -> Iterator[TrainingProgress]:
-        """Train until the total number of steps is `target`, or without end if `target` is None. Yield the progress.
+        """Train until the total number of steps is `target`, or without end if `target` is None, and yield the progress.
 
-        On a CPU, every step yields its progress; on a GPU, every 25th step and the last one.
+        On a CPU, progress is yielded after each step. On a GPU, it is yielded after each 25th step and the last step.
 
         Raises
         ------
         DivergedError
-            The loss is not finite, or is at least ``10 * max(1, first loss)``.
+            The loss is NaN, or at least ``10 * max(1, first loss)``.
         """
         self.network.train()
         report_steps = _GPU_FETCH_STEPS if self._gpu else 1
@@ -248,7 +248,13 @@ class Trainer:
         torch.save(state, path)
 
     def load(self, path: Path) -> None:
-        """Restore the state of the training from a checkpoint, without unpickling objects other than tensors and numbers."""
+        """Restore the state of the training from a checkpoint. Only tensors and plain values are unpickled.
+
+        Raises
+        ------
+        PretrainingError
+            The file is not a checkpoint of this network.
+        """
         import torch
 
         try:
