@@ -30,7 +30,7 @@ class ContextBackbone:
 
     @property
     def taps(self) -> list[Tap]:
-        """Default layers, then examples of other layers, with numbers of channels for `MAX_COMPONENTS` components."""
+        """Default layers, followed by examples of other layers. Numbers of channels are for `MAX_COMPONENTS` components."""
         layers = [*DEFAULT_LAYERS, *(ContextLayer("deviation", size) for size in (5, 25, 45))]
         return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]
 
@@ -42,12 +42,12 @@ class ContextBackbone:
         return {"kind": "context", "version": VERSION, "profile_components": PROFILE_COMPONENTS}
 
     def to(self, device: str) -> None:
-        """Raise an error unless `device` is ``auto`` or ``cpu``. The filters run on the CPU only.
+        """Check the device. The filters run on the CPU only.
 
         Raises
         ------
         BackboneError
-            For any other device.
+            The device is neither ``auto`` nor ``cpu``.
         """
         if device not in {"auto", "cpu"}:
             raise BackboneError(f"context runs on the CPU; found the device {device!r}: leave out --device")

@@ -16,8 +16,8 @@ _VARIANCE_ERROR = 1e-12
 def window_means(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int) -> NDArray[np.float64]:
     """Return the mean of the valid pixels in the window around each pixel.
 
-    Each window is summed separately, and in the same order at all pixels. If a crop of the
-    image contains the whole window of a pixel, the crop therefore gives the same bits for this pixel.
+    Each window is summed separately, and in the same order at all pixels. A crop of the image therefore gives the same bits
+    at every pixel whose window lies in the crop.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def reconstruction_profile(
             (opening, _erosion(image, mask, size_px), "dilation", image[mask].min()),
             (closing, _dilation(image, mask, size_px), "erosion", image[mask].max()),
         ):
-            # An invalid pixel with the extreme of the image passes nothing on to its neighbours.
+            # Invalid pixels get the minimum (opening) or maximum (closing), which never changes their neighbours.
             seed, under = (np.where(mask, array, limit)[..., 0] for array in (seeds, image))
             result[..., component] = reconstruction(seed, under, method)
     return _interleave(opening, closing, mask)

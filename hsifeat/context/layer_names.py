@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from hsifeat.errors import BackboneError
 
 PROFILE_COMPONENTS = 4
-"""Number of components that have morphological profiles. They are the first components."""
+"""Number of leading principal components from which morphological profiles are computed."""
 
 MAX_SIZE_PX = 255
-"""Largest side of a window. The margin of a block grows with the reach of its filters, so this limit bounds the memory."""
+"""Largest side of a window in pixels. The margin around a block grows with the window, so this limit bounds the memory."""
 
 FORMS = "mean-K, deviation-K, profile-K, reconstruction-K, profile-K-mean-M or reconstruction-K-mean-M"
 _NAME = re.compile(r"(mean|deviation|profile|reconstruction)-([1-9]\d{0,3})(?:-mean-([1-9]\d{0,3}))?")
@@ -26,8 +26,9 @@ class ContextLayer:
     Attributes
     ----------
     family : {"mean", "deviation", "profile", "reconstruction"}
-        ``mean`` and ``deviation``: mean and standard deviation of each component in a window. ``profile``: openings and
-        closings with a square, for the first components. ``reconstruction``: the same openings and closings by reconstruction.
+        ``mean`` and ``deviation``: mean and standard deviation of each component in a window. ``profile``: opening and closing
+        of the first `PROFILE_COMPONENTS` components by a square. ``reconstruction``: opening by reconstruction and closing
+        by reconstruction of the same components.
     size_px : int
         Side of the window or of the square in pixels, an odd number.
     mean_px : int
@@ -51,19 +52,19 @@ class ContextLayer:
 
     @property
     def is_profile(self) -> bool:
-        """Whether the layer has openings and closings of the first components."""
+        """Whether the layer has openings and closings of the first `PROFILE_COMPONENTS` components."""
         return self.family in {"profile", "reconstruction"}
 
     @property
     def is_reconstruction(self) -> bool:
-        """Whether a value can depend on the whole scene."""
+        """Whether the layer is computed by reconstruction. A value can then depend on the whole scene."""
         return self.family == "reconstruction"
 
     @property
     def reach_px(self) -> int:
         """Largest distance, in rows or columns, from a pixel to the pixels that its features depend on.
 
-        For a reconstruction, which can depend on the whole scene, only the window of `mean_px` counts.
+        For a layer by reconstruction, only the window of the final mean counts.
         """
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)
@@ -89,7 +90,7 @@ def parse_layer(name: str) -> ContextLayer:
     Raises
     ------
     BackboneError
-        If the name has another form, or a size is not an odd number from 3 to `MAX_SIZE_PX`.
+        The name has none of the `FORMS`. A size is not an odd number from 3 to `MAX_SIZE_PX`.
     """
     match = _NAME.fullmatch(name)
     if match is None:
@@ -112,5 +113,5 @@ def parse_layer(name: str) -> ContextLayer:
 
 
 def parse_layers(names: Sequence[str] | None) -> tuple[ContextLayer, ...]:
-    """Parse the names of layers, without duplicates; None stands for `DEFAULT_LAYERS`."""
+    """Parse layer names and drop duplicates; None selects `DEFAULT_LAYERS`."""
     return DEFAULT_LAYERS if names is None else tuple(dict.fromkeys(parse_layer(name) for name in names))

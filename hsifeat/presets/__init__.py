@@ -49,7 +49,7 @@ def open_preset(source: str | Path) -> Preset:
     Parameters
     ----------
     source : str or Path
-        A name of `preset_names`, or a ``.toml`` file.
+        A name from `preset_names`, or the path of a ``.toml`` file.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def open_preset(source: str | Path) -> Preset:
     Raises
     ------
     HsifeatError
-        The preset does not exist, is not TOML, or has missing or unknown entries.
+        The preset does not exist, is not TOML, lacks a required entry, or has an unknown or invalid entry.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def preset_options(source: str | Path, section: Literal["extract", "pretrain"]) 
     Parameters
     ----------
     source : str or Path
-        A name of `preset_names`, or a ``.toml`` file.
+        A name from `preset_names`, or the path of a ``.toml`` file.
     section : {"extract", "pretrain"}
         Name of the section.
 

@@ -30,9 +30,10 @@ def default_projection(
     image : SpectralImage
         Image to project.
     projection : str, Projection or None
-        A text form, which `fit_projection` fits on the image, or a fitted projection. None selects the projection in
-        `projection_file`. Without such a file, None selects ``rgb`` for three channels and ``pca:N`` for N channels. ``pca`` and
-        ``all`` are then clipped at 2.5 standard deviations, unless the text states a clip.
+        A fitted projection, or a text form that `fit_projection` fits on the image. None selects the projection in
+        `projection_file`. If `projection_file` is None too, ``rgb`` is fitted for three channels, and ``pca:N`` for any other
+        number N. Without a `projection_file`, the forms ``pca`` and ``all`` are clipped at 2.5 standard deviations, unless the
+        text states a clip.
     backbone : str
         Name of the backbone, for error messages.
     channels : int
@@ -47,7 +48,8 @@ def default_projection(
     Raises
     ------
     ProjectionError
-        The projection does not fit the bands of the image or the channels of the backbone.
+        The text form is invalid or can't be fitted. `projection_file` is damaged. The projection does not match the bands
+        of the image or the channels of the backbone.
     """
     if isinstance(projection, Projection):
         fitted = projection
@@ -66,9 +68,9 @@ def default_projection(
 
 
 def _clip(text: str) -> str:
-    """Return the text form of a projection for an image model, whose input lies in [-1, 1].
+    """Add a clip at 2.5 standard deviations to the text form of a projection, unless the text states a clip.
 
-    Components and standardised bands are clipped at 2.5 standard deviations, unless the text states another value.
+    The clip keeps the input of an image model in [-1, 1]. Only the forms ``pca`` and ``all`` get a clip.
     """
     parsed = parse_projection(text)
     if parsed.kind not in {"pca", "all"} or parsed.clip is not None:

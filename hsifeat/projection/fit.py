@@ -32,8 +32,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
 
         - ``rgb``: the bands nearest to 640, 550 and 460 nm
         - ``bands:i,j,k``: the bands with these indices, counted from 0
-        - ``pca:N``: N principal components, each scaled to mean 0 and standard deviation 1 as in the method MTMSD; the sign
-          of each component is chosen such that its largest weight is positive
+        - ``pca:N``: N principal components, each scaled to mean 0 and standard deviation 1 as in the method MTMSD; the weight
+          of largest magnitude in each component is positive
         - ``all``: every band, scaled to mean 0 and standard deviation 1
 
         The forms ``rgb`` and ``bands`` map the 2nd and 98th percentiles of each band to -1 and 1 and clip the result. They
@@ -59,8 +59,9 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        The form or an option is unknown. A band of the form ``bands`` is constant. The image lacks a band. The image has fewer bands than components. The mask
-        and the image differ in shape. No pixel is both valid and labelled in the mask.
+        The form or an option is unknown, or an option has an invalid value. The image lacks a band of the form ``bands``, or
+        the band is constant. The image has fewer bands than components. The mask and the image differ in shape. No pixel is
+        both valid and labelled in the mask.
     SceneError
         The mask can't be read or can't be aligned with the grid of the scene.
 
@@ -100,7 +101,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
         mean, covariance = _moments([(image, fit_mask)])
         scale = 1 / np.sqrt(np.maximum(np.diag(covariance), 1e-12))
         return _clipped(_affine(name, np.diag(scale), -mean * scale), parsed)
-    # With common percentiles, a band may be constant between its own.
+    # With common percentiles, a band counts as constant only if all its values are equal.
     percentiles = (0.0, 100.0) if parsed.joint else parsed.percentiles
     if parsed.kind == "bands":
         return _stretched(
@@ -111,7 +112,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
 
 
 def _clipped(projection: Projection, spec: ProjectionSpec) -> Projection:
-    """Map `spec.clip` standard deviations to 1 and clip channels to [-1, 1], if the form states a number."""
+    """Map `spec.clip` standard deviations to 1 and clip channels to [-1, 1], if `spec.clip` is a finite number."""
     if not spec.clips or spec.clip is None:
         return projection
     weights, offset = (values / np.float32(spec.clip) for values in (projection.weights, projection.offset))
@@ -161,7 +162,7 @@ def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
     limit : int
         Maximum number of components.
     image : SpectralImage
-        The image, which may have fewer significant components; see `fit_components`.
+        The image. If it has fewer significant components than `limit`, N is their number; see `fit_components`.
 
     Returns
     -------
@@ -170,7 +171,7 @@ def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        If the image has no valid pixel.
+        The image has no valid pixel.
 
     Examples
     --------
@@ -186,7 +187,7 @@ def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
 def _significant(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> int:
     """Count the principal components whose variance exceeds the rounding error of float32 sums."""
     variances, mean_square = np.linalg.eigvalsh(covariance), mean @ mean + np.trace(covariance)
-    # A component is a sum of float32 products about as large as a pixel's norm.
+    # The rounding error of a component grows with the norm of the pixel, because a component is a sum of float32 products.
     return int(np.count_nonzero(variances > (_FLOAT32_ERROR**2) * mean_square))
 
 
@@ -249,10 +250,7 @@ def _principal_components(
 def _moments(
     images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean (bands,) and the population covariance (bands, bands) of pixels of several images.
-
-    The mask of each image selects its pixels.
-    """
+    """Return the mean (bands,) and the population covariance (bands, bands) of the masked pixels of several images."""
     bands = images[0][0].bands
     count, total = 0, np.zeros(bands)
     for pixels in _pixels(images):
@@ -276,6 +274,6 @@ def _pixels(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> Iterat
 def _affine(
     spec: str, weights: NDArray[np.float64], offset: NDArray[np.float64], *, clip: bool = False, gamma: float = 1.0
 ) -> Projection:
-    # The last bits of float64 results depend on the linear algebra library; rounding keeps them out of cache keys.
+    # The last bits of float64 results depend on the linear algebra library. Rounding to float32 keeps cache keys equal.
     linear, constant = (np.ascontiguousarray(values, np.float32) for values in (weights, offset))
     return Projection(spec, linear, constant, clip, gamma)

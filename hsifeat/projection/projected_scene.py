@@ -1,4 +1,4 @@
-"""Lazy array of the projected channels of a scene, computed when it is indexed."""
+"""Lazy array of the projected channels of a scene. Indexing the array computes the indexed channels."""
 
 from __future__ import annotations
 

@@ -33,8 +33,7 @@ class Projection:
     clip : bool
         Whether channels are clipped to [-1, 1], the range of image models.
     gamma : float
-        Exponent that is applied to the clipped channels after rescaling them to [0, 1]. Values below 1 brighten dark
-        pixels.
+        Exponent of the clipped channels, applied after mapping [-1, 1] to [0, 1]. Values below 1 brighten dark pixels.
     notes : tuple of str
         Notes on what was assumed while fitting.
 
@@ -56,7 +55,7 @@ class Projection:
 
     @property
     def black(self) -> float:
-        """Channel value of the darkest pixels: -1 if percentiles are mapped to [-1, 1], 0 if the mean is mapped to 0."""
+        """Channel value for padding with black: -1 if percentiles are mapped to [-1, 1], 0 if the mean is mapped to 0."""
         return -1.0 if self.clip and not self.spec.startswith(("pca:", "all")) else 0.0
 
     @property
@@ -116,7 +115,7 @@ class Projection:
         """Write the projection to a safetensors file."""
         from safetensors.numpy import save
 
-        # save_file would write a private file beside this one first, which a kill leaves.
+        # save_file would first write a temporary file beside this file, and a killed process would leave it behind.
         metadata = {"spec": self.spec, "clip": str(int(self.clip)), "gamma": repr(self.gamma)}
         path.write_bytes(save({"weights": self.weights, "offset": self.offset}, metadata))
 

@@ -1,4 +1,4 @@
-"""Choice of bands for pseudo-RGB images, which leaves out constant bands and says what was guessed."""
+"""Choice of the bands of a pseudo-RGB image. Constant bands are replaced, and notes report every guess."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.blocks import sample_bands
 from hsifeat.scenes.colours import RGB_NM, rgb_bands
 
-# Distance from red, green or blue from which a band is reported as another colour.
+# A note reports bands whose distance from red, green or blue is larger than this.
 _FAR_NM = 60.0
 # A band is constant if its values differ by less than the rounding error of float32.
 _RELATIVE_RANGE = 1e-6
@@ -24,21 +24,21 @@ Percentiles = tuple[float, float]
 def choose_rgb_bands(
     image: SpectralImage, mask: NDArray[np.bool_], percentiles: Percentiles
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Choose the bands for red, green and blue; a constant band is replaced by the nearest band that is not constant.
+    """Choose the bands for red, green and blue, and replace a constant band by the nearest band that is not constant.
 
     Parameters
     ----------
     image : SpectralImage
         The image. Without wavelengths, the bands are guessed; see `hsifeat.scenes.colours.rgb_bands`.
     mask : (rows, cols) bool array
-        Pixels that count.
+        Mask of the pixels from which percentiles are computed.
     percentiles : tuple of 2 floats
-        A band counts as constant if it has one value between these percentiles.
+        A band counts as constant if its values at these two percentiles are equal.
 
     Returns
     -------
     bands : tuple of 3 int
-        Indices of the bands.
+        Indices of the bands for red, green and blue.
     notes : tuple of str
         Notes on a guess, on bands far from 640, 550 and 460 nm, and on constant bands.
     """
@@ -99,14 +99,14 @@ def check_bands(
     image : SpectralImage
         The image.
     mask : (rows, cols) bool array
-        Pixels that count.
+        Mask of the pixels from which percentiles are computed.
     percentiles : tuple of 2 floats
-        A band counts as constant if it has one value between these percentiles.
+        A band counts as constant if its values at these two percentiles are equal.
 
     Raises
     ------
     ProjectionError
-        If a band is constant.
+        A band is constant.
     """
     if constant := _constant_bands(image, bands, mask, percentiles):
         raise ProjectionError(
@@ -126,5 +126,5 @@ def _constant_bands(
 
 
 def is_constant(low: float, high: float) -> bool:
-    """Return whether the percentiles of a band differ by no more than the rounding error of float32."""
+    """Return whether two percentiles of a band differ by no more than the rounding error of float32."""
     return bool(high - low <= _RELATIVE_RANGE * max(abs(low), abs(high)))

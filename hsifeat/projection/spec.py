@@ -36,8 +36,8 @@ class ProjectionSpec:
     gamma : float
         Exponent that is applied after the stretch.
     clip : float or None
-        Number of standard deviations that is mapped to 1 and beyond which channels are clipped; infinite for no clipping, None
-        if the text does not state it. Only for the forms ``pca`` and ``all``.
+        Number of standard deviations that is mapped to 1, for the forms ``pca`` and ``all``. Channels are then clipped to
+        [-1, 1]. Infinity means no clipping. None means that the text states no clip.
     mask : str or None
         File of a label map whose labelled pixels are used for fitting.
     """
