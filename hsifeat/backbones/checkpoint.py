@@ -16,7 +16,7 @@ from hsifeat.types import as_int
 if TYPE_CHECKING:
     import torch
 
-# Most parameters of a network with random weights, which have 4 bytes each.
+# Maximum number of parameters of a network with random weights. Each parameter takes 4 bytes.
 _MAX_UNTRAINED = 2**32
 
 
@@ -104,7 +104,7 @@ class CheckpointBackbone(NetworkBackbone):
         Raises
         ------
         BackboneError
-            The label is out of range, the model takes no label, or the model needs a label and there is none.
+            The label is out of range. The model takes no label. The model needs a label, but `label` is None.
         """
         if count is None:
             if label is not None:

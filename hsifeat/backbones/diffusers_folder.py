@@ -10,9 +10,9 @@ from typing import Any
 
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
 
-# Bounds of the settings of a network, far above those of any published network.
+# Upper bounds of the settings of a network. All published networks have far smaller settings.
 _LARGEST_NUMBER, _MAX_LAYERS, _MAX_LEVELS = 2**24, 256, 64
-# Parts of the names of settings that repeat a layer or a block.
+# Words in the names of settings that count layers or blocks.
 _REPEATED = ("layers", "num_blocks", "depth")
 _POSITIVE = ("block_out_channels", "widths", "width", "heads", "groups", "patch_px", "norm_num_groups")
 
@@ -68,8 +68,8 @@ def drop_private_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """Return all constructor arguments that diffusers reads from a configuration, as plain JSON values.
 
-    Arguments that the configuration omits or lists under ``_use_default_values`` have the defaults of the class. Keys that
-    are not arguments are dropped.
+    An argument has the default of the class if the configuration omits the argument, or lists it under
+    ``_use_default_values``. Keys that are not arguments are dropped.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
     config : mapping
         The content of ``config.json``.
     file : Path
-        Path of that file, for error messages.
+        Path of ``config.json``, for error messages.
 
     Raises
     ------
     BackboneError
-        diffusers can't read the configuration, or a number in it is not finite.
+        diffusers can't read the configuration. A number in the configuration is not finite or too large.
     """
     try:
         explicit, _, _ = network_class.extract_init_dict(dict(config))
@@ -140,7 +140,7 @@ def _defaults(network_class: Any) -> dict[str, Any]:
 
 
 def read_denoiser_class(folder: Path) -> str:
-    """Return the class name of the denoiser in a folder, or an empty string if no configuration gives a class name."""
+    """Return the class name of the denoiser in a folder, or an empty string if the class name is unknown."""
     if not folder.is_dir():
         return ""
     for candidate in (folder / "unet", folder):

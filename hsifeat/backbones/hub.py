@@ -18,12 +18,12 @@ _FORM = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Suffixes of files: a text with such a suffix is a path, not the name of a model.
 _FILE_SUFFIXES = {".bin", ".ckpt", ".json", ".pkl", ".pt", ".pth", ".safetensors", ".toml", ".zip"}
-# Configurations to download: those of every diffusers model, and the additional ones of a latent model.
+# Configurations to download for every diffusers model, and additional configurations for a latent model.
 _CONFIGS = [
     "config.json", "model_index.json", "scheduler_config.json", "unet/config.json", "scheduler/*.json", PROJECTION_FILE,
 ]  # fmt: skip
 _LATENT_CONFIGS = ["vae/config.json", "text_encoder/config.json", "tokenizer/*.json", "tokenizer/*.txt", PROMPT_FILE]
-# Weight files to download, each with the file in the older format for repositories that lack the newer format.
+# Weight files to download. Each file is mapped to the file in an older format, for repositories without the newer format.
 _WEIGHTS = {"diffusion_pytorch_model.safetensors": "diffusion_pytorch_model.bin"}
 _TEXT_WEIGHTS = {"text_encoder/model.safetensors": "text_encoder/pytorch_model.bin"}
 _TIMEOUT_S = 10
@@ -51,7 +51,7 @@ class HubModel:
         Raises
         ------
         BackboneError
-            The commit is missing, or a branch or tag takes its place. Branches and tags can move to other weights.
+            The commit is missing, or the text has a branch or tag instead. Branches and tags can move to other weights.
         """
         if (match := _FORM.fullmatch(text)) is None:
             return None
@@ -65,12 +65,12 @@ class HubModel:
         return cls(match["name"], match["revision"])
 
     def fetch(self) -> Path:
-        """Return the folder with the model's files, after downloading the files that are not on this machine.
+        """Download the files of the model that are not on this machine, and return the folder with all files.
 
         Raises
         ------
         BackboneError
-            The hub can't be reached, the model or commit does not exist, or the user has no permission to read the model.
+            The hub can't be reached. The model or commit does not exist. The user has no permission to read the model.
         """
         from huggingface_hub import snapshot_download
 

@@ -87,7 +87,7 @@ class NetworkBackbone(ABC):
         """
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:  # noqa: ARG002  # for subclasses
-        """Return a dict from layer names to second names, such as the names used in papers."""
+        """Map layer names to aliases, such as the names in papers."""
         return {}
 
     @property
@@ -107,9 +107,9 @@ class NetworkBackbone(ABC):
     def taps(self) -> list[Tap]:
         """All layers whose feature maps can be read, in the order of execution.
 
-        If the torch network has an attribute ``probe_side``, this attribute replaces the property `probe_side`. If the torch
-        network runs different layers at different timesteps, it must have an attribute ``probe_timesteps``. This attribute
-        lists timesteps. Every layer must run at one or more of these timesteps.
+        An attribute ``probe_side`` of the torch network replaces the property `probe_side`. A torch network that runs
+        different layers at different timesteps must have an attribute ``probe_timesteps``. Every layer must run at one or
+        more of the timesteps in this attribute.
         """
         import torch
 

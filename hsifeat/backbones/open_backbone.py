@@ -49,7 +49,7 @@ def open_backbone(
     Raises
     ------
     BackboneError
-        The source does not exist, a file is damaged, or the architecture or an option is not supported.
+        The source does not exist. A file is damaged. The architecture or an option is not supported.
 
     Examples
     --------

@@ -23,7 +23,7 @@ from hsifeat.errors import BackboneError, HsifeatError, error_summary
 
 GROUP = "hsifeat.backbones"
 _ABSENT = object()
-# Options that may be set for a plugin without a parameter for them, because they can't change its backbone.
+# Options that are ignored if a plugin has no parameter for them. They can't change the backbone of such a plugin.
 _IGNORABLE = {"seed", "any_label", "hub_model"}
 _OPTION_TERMS = {"class_label": "class label", "untrained_seed": "random weights", "upsample": "upsampling"}
 
@@ -67,7 +67,7 @@ class BackbonePlugin:
         Returns whether a source is of this kind. By default, a source must begin with the entry point's name.
     order : int
         Position of the plugin in the search for a plugin that matches a source. The first match opens the source. The
-        plugins of hsifeat have positions from 10 to 90.
+        plugins of hsifeat have positions from 5 to 90.
     """
 
     open: Callable[..., FeatureSource | Redirect]
@@ -147,14 +147,14 @@ def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions,
     argument : str
         The argument of the plugin's function, from `find_plugin`.
     options : BackboneOptions
-        All options. The plugin receives those for which its function has parameters.
+        All options. The plugin receives only the options for which its function has parameters.
     name : str
         The source as the user typed it, for error messages.
 
     Raises
     ------
     BackboneError
-        The plugin fails, or the user set an option that it does not support.
+        The plugin fails, or does not support an option that the user set.
     """
     accepted = accepted_options(plugin.open, options, name)
     try:

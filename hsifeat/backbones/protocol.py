@@ -1,4 +1,4 @@
-"""The protocol of a backbone: the members that an object must have for features to be extracted from it."""
+"""Protocols of backbones and of other sources of features: the members that the extraction uses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FeatureSource(Protocol):
         ...
 
     def to(self, device: str) -> None:
-        """Prepare the computation on a device."""
+        """Select the device of the computation."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Checksums of the files of a trained model, which its training record lists."""
+"""Checksums of the files of a trained model. The training record of the model lists them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _ADVICE = "copy the whole folder again, or repeat the training"
 
 
 def record_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the digests of files for the key ``files`` of a training record, by path relative to `folder`."""
+    """Return the digest of each file by name, for the key ``files`` of a training record.
+
+    Names are paths relative to `folder`.
+    """
     return {name: file_digest(folder / name, name) for name in names}
 
 
@@ -45,12 +48,12 @@ class RecordedFiles:
         self._checked: set[str] = set()
 
     def check(self, file: Path) -> None:
-        """Check a file of the model, if the record lists it.
+        """Compare a file of the model with its recorded digest. A file that the record does not list is not checked.
 
         Raises
         ------
         BackboneError
-            The content of the file differs from the recorded one.
+            The file can't be read, or its digest differs from the recorded digest.
         """
         if not file.is_relative_to(self._folder):
             return

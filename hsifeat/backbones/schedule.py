@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Number of training timesteps of most diffusion models.
 STANDARD_TIMESTEPS = 1000
-# Most training timesteps of a schedule from a file; published models have 1000 to 4000.
+# Maximum number of training timesteps of a schedule from a file. Published models have 1000 to 4000.
 _MAX_TIMESTEPS = 100_000
 _PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
@@ -40,7 +40,7 @@ class NoiseSchedule:
     Raises
     ------
     BackboneError
-        `alphas_cumprod` is not a one-dimensional array of non-increasing values within [0, 1], or the prediction is unknown.
+        `alphas_cumprod` is not a one-dimensional array of non-increasing values within [0, 1]. `prediction` is unknown.
 
     Examples
     --------
@@ -90,7 +90,9 @@ class NoiseSchedule:
         return hashlib.sha256(np.ascontiguousarray(self.alphas_cumprod, "<f4").data).hexdigest()
 
     def scale(self, timesteps: Sequence[int]) -> tuple[int, ...]:
-        """Scale timesteps of a schedule with 1000 timesteps to T timesteps, rounded down.
+        """Convert timesteps of a schedule with 1000 timesteps to this schedule with T timesteps.
+
+        Converted timesteps are rounded down, sorted and unique.
 
         >>> NoiseSchedule.from_betas(np.linspace(1e-3, 0.06, 300)).scale([0, 50, 400])
         (0, 15, 120)
@@ -122,7 +124,7 @@ class NoiseSchedule:
         """
         import torch
 
-        # diffusers computes in float32 throughout. Doing likewise gives the same bits.
+        # All steps are computed in float32, which gives the same bits as diffusers.
         abar = torch.tensor(self.alphas_cumprod[t])
         return abar.sqrt().to(clean.device) * clean + (1 - abar).sqrt().to(clean.device) * noise
 
@@ -139,8 +141,8 @@ class NoiseSchedule:
         Returns
         -------
         clean, noise : (n, channels, height, width) float32 tensors
-            Estimates of ``x_0`` and ``eps``. If the prediction does not determine an estimate, the estimate is not
-            finite. An example is ``x_0`` where ``abar_t`` is 0.
+            Estimates of ``x_0`` and ``eps``. An estimate is not finite if the prediction does not determine the
+            quantity, such as ``x_0`` if ``abar_t`` is 0.
 
         Notes
         -----

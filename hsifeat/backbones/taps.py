@@ -144,8 +144,6 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
 def is_block(name: str) -> bool:
     """Return whether a layer is a block or a direct member of a block.
 
-    For layers inside a direct member, the function returns False.
-
     >>> is_block("up_blocks.2.resnets.1"), is_block("up_blocks.2.resnets.1.conv1")
     (True, False)
     """

@@ -72,7 +72,7 @@ class ModuleBackbone(NetworkBackbone):
     Raises
     ------
     BackboneError
-        `config` is None and the printed module contains memory addresses, which can't identify an architecture.
+        `config` is None, and ``repr(module)`` contains memory addresses, which can't identify an architecture.
 
     Examples
     --------
@@ -116,10 +116,7 @@ class ModuleBackbone(NetworkBackbone):
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the module that the constructor received, with its weights.
-
-        hsifeat can't build this module anew.
-        """
+        """Return the copy of the user's module, with its weights. hsifeat can't build the module again."""
         return self.network
 
     def load(self) -> torch.nn.Module:

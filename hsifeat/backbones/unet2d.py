@@ -30,7 +30,7 @@ PROJECTION_FILE = "projection.safetensors"
 _SUFFIXES = (".safetensors", ".bin")
 # Subfolders of an autoencoder. If a folder has one, its U-Net works on latents, as in diffusers' LDMPipeline.
 _AUTOENCODERS = ("vqvae", "vae")
-# Upper limit of labels that are embedded like timesteps, without a table: float32 distinguishes all whole numbers below.
+# Upper limit of labels that are embedded like timesteps, without a table. float32 is exact for all smaller whole numbers.
 _LARGEST_FLOAT32_LABEL = 2**24
 
 
@@ -56,7 +56,7 @@ class UNet2DBackbone(CheckpointBackbone):
     Raises
     ------
     BackboneError
-        A file is missing or damaged, the architecture is not supported, or the model does not support an option.
+        A file is missing or damaged. The architecture is not supported. The model does not support an option.
     """
 
     def __init__(
@@ -161,10 +161,7 @@ class UNet2DBackbone(CheckpointBackbone):
         return weights
 
     def load_trained(self) -> torch.nn.Module:
-        """Return the network with its trained weights.
-
-        If one of the first releases of diffusers wrote the file, diffusers renames the layers.
-        """
+        """Return the network with its trained weights. diffusers renames the layers of files in its earliest format."""
         return self._weights.load(self._type, self._config_file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
@@ -187,7 +184,7 @@ def _refuse_latent(folder: Path) -> None:
 def output_blocks(network: Any) -> dict[str, str]:
     """Map the diffusers name of each decoder layer of a U-Net to its guided-diffusion name.
 
-    A guided-diffusion name is ``output_blocks.i``. The number i runs from the coarsest level to the finest. In
+    A guided-diffusion name is ``output_blocks.i``, where i increases from the coarsest level to the finest. In
     guided-diffusion, the last layer of a level includes the upsampler. This layer therefore corresponds to a whole level
     ``up_blocks.b`` of diffusers. The finest level has no upsampler.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BASE = "diffusion_pytorch_model"
 _SUFFIXES = (".safetensors", ".bin")
 _SHARD = re.compile(rf"{_BASE}(\.\w+)?-[0-9]+-of-[0-9]+\.(safetensors|bin)")
-# Names of a variant such as ``fp16``, in which the same network was saved once more: its weights, or their index.
+# File names of a variant of the weights, such as ``fp16``: the weights in one file, or the index of their shards.
 _VARIANT = re.compile(
     rf"{_BASE}\.(?P<variant>\w+)\.(safetensors|bin)|{_BASE}\.(safetensors|bin)\.index\.(?P<sharded>\w+)\.json"
 )
@@ -46,7 +46,7 @@ class WeightFiles:
         Raises
         ------
         BackboneError
-            The folder has no weights, several variants, or a shard is missing.
+            The folder has no weights, or only weights in several variants. A shard is missing.
         """
         for suffix in _SUFFIXES:
             for file in (folder / f"{_BASE}{suffix}", folder / f"{_BASE}{suffix}.index.json"):
@@ -84,12 +84,12 @@ class WeightFiles:
         return self.files[0].suffix
 
     def digest(self) -> str:
-        """Return the digest of all tensors, which does not depend on their division into files.
+        """Return the digest of all tensors. It does not depend on the division of the tensors into files.
 
         Raises
         ------
         BackboneError
-            A file is damaged, or contains other objects than tensors.
+            A file is damaged, or contains objects other than tensors.
         """
         return digest_files(self.files)
 
@@ -113,7 +113,7 @@ class WeightFiles:
         from diffusers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # of loading shards
-        self.digest()  # A damaged file is reported more clearly than by diffusers.
+        self.digest()  # This reports a damaged file more clearly than diffusers does.
         self._check_size(network_class, config_file)
         with TemporaryDirectory() as folder:
             # diffusers expects configuration and weights in one folder, under fixed names.
@@ -127,7 +127,7 @@ class WeightFiles:
             return load_pretrained(network_class, folder, self.index or self.files[0], self.suffix, **options)
 
     def _check_size(self, network_class: Any, config_file: Path) -> None:
-        """Raise `BackboneError` if the network has more parameters than the files can hold, before memory is taken."""
+        """Raise `BackboneError` if the network has more parameters than the files have bytes. No memory is allocated."""
         import torch
 
         with torch.device("meta"):

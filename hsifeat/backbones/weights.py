@@ -38,12 +38,12 @@ def digest_file(path: Path) -> str:
 
 
 def digest_files(paths: Iterable[Path]) -> str:
-    """Return the digest of the tensors of several files, as if they were in one file; see `digest_file`.
+    """Return the digest of the tensors of several files, which equals the digest of one file with all tensors.
 
     Raises
     ------
     BackboneError
-        A file is damaged or contains other objects than tensors, or two files have a tensor of the same name.
+        A file is damaged, or contains objects other than tensors. Two files have a tensor of the same name.
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in paths:
@@ -87,7 +87,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of old pickles at length
+            warnings.simplefilter("ignore")  # torch shows long warnings about old pickles
             path.open("rb").close()  # torch reports a denied permission as a missing file
             content = torch.load(path, map_location=device, weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
@@ -124,7 +124,7 @@ def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> 
     config : mapping
         The content of ``config.json``.
     file : Path
-        Path of that file, for error messages.
+        Path of ``config.json``, for error messages.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: 
     Raises
     ------
     BackboneError
-        The tensors in the file are not those of the network that the configuration describes.
+        The file can't be loaded. Its tensors differ in name or shape from the network that the configuration describes.
     """
     try:
         network, loading = network_class.from_pretrained(

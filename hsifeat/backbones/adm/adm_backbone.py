@@ -25,15 +25,15 @@ SUFFIX = ".pt"
 class ADMBackbone(CheckpointBackbone):
     """A guided-diffusion checkpoint as a backbone (Dhariwal and Nichol 2021, arXiv 2105.05233).
 
-    The constructor checks the names and shapes of all tensors. The weights are read on first use and run in float32, although
-    the published networks ran in float16. Layers have the names of diffusers' ``UNet2DModel``. The names that papers use,
-    ``output_blocks.i``, are aliases.
+    The constructor checks the names and shapes of all tensors. The weights are read on first use. The network runs in
+    float32, although the published networks ran in float16. Layers have the names of diffusers' ``UNet2DModel``. The names
+    that papers use, ``output_blocks.i``, are aliases.
 
     Parameters
     ----------
     path : str or Path
-        A ``.pt`` file of tensors. Flags of the network that can't be inferred from the tensors are read from
-        ``<path>.toml`` or looked up by the file's sha256: see `hsifeat.backbones.adm.checkpoint_flags.CheckpointFlags`.
+        A ``.pt`` file of tensors. Flags that can't be inferred from the tensors are read from ``<path>.toml``, or looked up
+        by the sha256 of the ``.pt`` file; see `hsifeat.backbones.adm.checkpoint_flags.CheckpointFlags`.
     class_label : int or str, optional
         Label of a class-conditional network, or ``"mean"`` for the mean of all label embeddings.
     untrained_seed : int, optional

@@ -62,7 +62,7 @@ class Architecture:
         Raises
         ------
         BackboneError
-            The tensors are not those of a guided-diffusion U-Net, or some are missing.
+            A tensor of a guided-diffusion U-Net is missing, or the shapes do not describe such a U-Net.
         """
 
         def size(name: str, axis: int) -> int:
@@ -142,7 +142,7 @@ class Architecture:
         # The finest level can be narrower or wider than the timestep embedding, as in OpenAI's 512-px networks.
         network.time_proj = Timesteps(self.model_channels, flip_sin_to_cos=True, downscale_freq_shift=0)
         network.time_embedding = TimestepEmbedding(self.model_channels, 4 * self.model_channels)
-        # UNet2DModel can set the channels of a head only, but some checkpoints fix the number of heads instead.
+        # UNet2DModel can set only the number of channels of a head, but some checkpoints fix the number of heads.
         for module in network.modules():
             if isinstance(module, Attention):
                 module.heads = heads[module.inner_dim]

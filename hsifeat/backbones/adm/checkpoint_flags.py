@@ -22,7 +22,7 @@ class CheckpointFlags(BaseModel):
     Attributes
     ----------
     heads, head_channels : int or None
-        Number of attention heads at every level, and number of channels of a head. Exactly one of them is set.
+        Number of attention heads at every level, or number of channels of each head. Exactly one of these two is set.
     attention_order : str
         Order of the rows of the tensor ``qkv`` of attention layers. With ``legacy``, the rows are sorted by head, and
         the rows of each head are its queries, then its keys, then its values. With ``new``

@@ -13,7 +13,7 @@ from hsifeat.errors import BackboneError, suggest_names
 if TYPE_CHECKING:
     import torch
 
-# Parts of a residual block, an attention layer or an embedding: diffusers' name, and guided-diffusion's name.
+# Maps diffusers' names of parts of residual blocks, attention layers and embeddings to guided-diffusion's names.
 _PARTS = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
@@ -39,7 +39,7 @@ def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        The path is a folder, or the file is truncated, or the file contains anything other than named tensors.
+        The path is a folder. The file is truncated, or contains anything other than named tensors.
     """
     if not path.is_file():
         raise BackboneError(f"{path} is a folder; a guided-diffusion checkpoint is a file")
@@ -72,13 +72,13 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Map guided-diffusion's tensor names to the tensor shapes that a checkpoint of `network` must have."""
+    """Return the tensor shapes that a checkpoint of `network` must have, by guided-diffusion's tensor names."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
         if ".qkv." in source:
             first *= 3
-        # guided-diffusion has one-dimensional convolutions in attention where diffusers has matrices.
+        # In attention layers, guided-diffusion has one-dimensional convolutions, and diffusers has matrices.
         kernel = [1] if others and (".qkv." in source or ".proj_out." in source) else []
         shapes[source] = (first, *others, *kernel)
     return shapes

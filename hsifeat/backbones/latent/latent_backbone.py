@@ -28,7 +28,7 @@ ENCODER = "AutoencoderKL"
 _SCALES = (1, 2, 4, 8)
 # Settings of U-Nets with conditions beyond timestep and text: image embeddings, sizes, labels.
 _OTHER_CONDITIONS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "num_class_embeds")
-# Number of text tokens, that of CLIP, in the forward pass that lists the layers. It hardly affects the shares of computation.
+# Number of text tokens in the forward pass that lists the layers, as in CLIP. The listed costs hardly depend on this number.
 _PROBE_TOKENS = 77
 
 
@@ -168,7 +168,7 @@ class LatentBackbone(CheckpointBackbone):
         return self._prompt.embed()
 
     def to(self, device: str) -> None:
-        """Move U-Net, autoencoder and prompt embedding to a device; each is loaded or computed first if necessary."""
+        """Move U-Net, autoencoder and prompt embedding to a device, after loading or computing them if necessary."""
         super().to(device)
         self.encoder.to(device)
         self.embedding = self.embedding.to(device)

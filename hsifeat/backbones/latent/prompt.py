@@ -1,4 +1,4 @@
-"""The text condition of a latent model, embedded by the model's text encoder or read from a file with one embedding."""
+"""The text condition of a latent model: an embedding from the model's text encoder, or from a file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
     Parameters
     ----------
     folder : Path
-        Model folder with ``text_encoder/`` and ``tokenizer/``, or with ``prompt.safetensors``. That file contains a tensor
+        Model folder with ``text_encoder/`` and ``tokenizer/``, or with ``prompt.safetensors``. The latter contains a tensor
         ``embedding`` (1, tokens, width) and the text as the metadata entry ``prompt``.
     text : str, optional
         The prompt. By default the empty text, or the text of the file.
@@ -186,7 +186,7 @@ class EncodedPrompt:
         load_transformers()
         from transformers import CLIPTextModel
 
-        _ = self._digest  # A damaged file is reported more clearly than by transformers.
+        _ = self._digest  # This reports a damaged file more clearly than transformers does.
         with _silent_transformers():
             network = load_pretrained(
                 CLIPTextModel, self._encoder, self._weights_file, self._weights_file.suffix, dtype=torch.float32

@@ -1,10 +1,10 @@
 """The network classes that a model folder may name in its ``config.json``: diffusers' U-Net and hsifeat's own networks.
 
 Each class is a diffusers ``ModelMixin`` with an argument ``in_channels``. Its ``forward(noisy, t, return_dict=False)``
-returns ``(prediction,)``. To add a class, add a line to `NETWORKS`. The forward pass that lists the layers depends on
-two optional attributes of a network. ``probe_side`` is the side of the input, and must be a multiple of every stride
-[default: 64]. ``probe_timesteps`` lists timesteps at which the layers run. A network needs ``probe_timesteps`` if it
-runs different layers at different timesteps.
+returns ``(prediction,)``. To add a class, add a line to `NETWORKS`. Two optional attributes of a network control the
+forward pass that lists the layers. ``probe_side`` is the side of the input and a multiple of every stride [default: 64].
+``probe_timesteps`` is required if a network runs different layers at different timesteps. Every layer must run at one or
+more of these timesteps.
 """
 
 from __future__ import annotations

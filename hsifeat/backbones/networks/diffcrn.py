@@ -6,7 +6,7 @@ consists of self-attention, depth-wise convolutions (DWConv) and point-wise conv
 are the pixels of a patch of P x P pixels. In SGSAD, the C bands of the feature map form N_g groups of C_g bands. A
 token is one band of a patch. It attends only to the tokens of its group.
 
-The formulas of the paper were not available. These parts are therefore our own design:
+The formulas of the paper were not available. These parts are therefore choices of this implementation:
 
 - the order of norms, residuals and convolutions in a module;
 - the bands: they are the C channels of a point-wise projection of the input;
@@ -123,7 +123,7 @@ class DiffCRN(ModelMixin, ConfigMixin):
 
 
 class _DenoisingModule(nn.Module, ABC):
-    """Base class of SSAD and SGSAD: an attention layer and a feed-forward layer on each patch, both with residuals.
+    """Base class of SSAD and SGSAD: attention and a feed-forward layer on each patch, both with residual connections.
 
     A linear function of the timestep embedding is added to the input first.
 
@@ -189,7 +189,7 @@ class _DenoisingModule(nn.Module, ABC):
 
     @abstractmethod
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Return the attended values of m patches.
+        """Return the output of the attention for m patches.
 
         The C channels are divided into attention heads (`SSAD`) or band groups (`SGSAD`), called parts. All tensors have
         the shape (m, parts, C / parts, P * P).

@@ -40,14 +40,13 @@ class PixelRMSNorm(nn.Module):
 class RMSNormUNet2DModel(UNet2DModel):
     """diffusers' ``UNet2DModel`` with `PixelRMSNorm` in place of every group normalisation, and without attention.
 
-    Takes the arguments of ``UNet2DModel``. A feature depends on its receptive field alone. If the halo of the tiles
-    covers the receptive field, the tiles therefore give the same features as one pass over the whole image, up to
-    rounding.
+    The parameters are those of ``UNet2DModel``. A feature depends on its receptive field alone. Tiles whose halo covers the
+    receptive field therefore give the same features as the whole image, up to rounding.
 
     Raises
     ------
     BackboneError
-        The arguments ask for attention, which depends on the whole extent of the image.
+        The arguments specify attention layers, whose output depends on the whole image.
     """
 
     @wraps(UNet2DModel.__init__)  # type: ignore[misc]  # mypy has no decorated constructors
