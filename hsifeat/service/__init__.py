@@ -1,1 +1,1 @@
-"""HTTP service over a cache of stores: reading, sampling, jobs and their pages, with rights by token."""
+"""HTTP service for a cache of stores: reading, sampling, jobs and web pages. A token grants rights to its holder."""

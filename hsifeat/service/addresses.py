@@ -1,7 +1,8 @@
-"""Signed addresses: a prefix that gives the right to read below one path until a time, for clients without headers.
+"""Signed addresses, for clients that can't send headers. They grant the right to read below one path for a limited time.
 
-A signed address is ``/signed/GRANT/PATH``. The grant holds the end of its life, the token of the issuer and an HMAC-SHA256
-over both and the first two parts of the path. It is void as soon as the token of the issuer is.
+A signed address is ``/signed/GRANT/PATH``. The grant contains its expiry time, the identifier of the issuer's token, and an
+HMAC-SHA256 of both and of the part of the path that `SIGNABLE` matches. The grant is valid until it expires, or until the
+issuer's token expires or is revoked.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hsifeat.service.tokens import Caller, TokenSource
 _log = logging.getLogger("hsifeat.service")
 PREFIX = "/signed/"
 _SECRET_BYTES = 32
-# What an address can be signed for: the files of one store, or the results of one job.
+# Paths that can be signed: the files of one store, or the results of one job.
 SIGNABLE = re.compile(r"/(stores/[0-9a-f]{64}(?:\.consolidated)?\.zarr|jobs/[0-9a-f]{16}/files)(?=/|$)")
 _GRANT = re.compile(r"(\d{1,12})-([0-9a-f]{12})-([0-9a-f]{64})")
 
@@ -44,14 +45,14 @@ class AddressSigner:
         self._secret = secret
 
     def sign(self, path: str, caller: Caller, *, seconds: int) -> tuple[str, int]:
-        """Return a path with a signature, and the time of its end in seconds since 1970.
+        """Return the signed path and its expiry time in seconds since 1970.
 
         Parameters
         ----------
         path : str
-            Path to read below, such as ``/stores/KEY.zarr``; `SIGNABLE` matches it.
+            Path that `SIGNABLE` matches, such as ``/stores/KEY.zarr``. The holder of the address can read below this path.
         caller : Caller
-            Who shares the right to read.
+            Issuer of the address.
         seconds : int
             Lifetime in seconds.
         """
@@ -60,21 +61,21 @@ class AddressSigner:
         return f"{PREFIX}{expires}-{caller.token_id}-{signature}{path}", expires
 
     def check(self, grant: str, path: str, tokens: TokenSource) -> Caller | None:
-        """Return the issuer of a grant, with the right to read; None if the grant is not valid for the path.
+        """Check a grant for a path, and return its issuer.
 
         Parameters
         ----------
         grant : str
-            The part of a signed address that states expiry, issuer and signature.
+            Part of a signed address with expiry time, issuer and signature.
         path : str
-            Path of the request, without the part of the signature.
+            Path of the request, without prefix and grant.
         tokens : TokenSource
-            Tokens that are valid now.
+            Valid tokens.
 
         Returns
         -------
         Caller or None
-            The issuer.
+            The issuer, with the right to read only. None if the grant is not valid for the path.
         """
         match = _GRANT.fullmatch(grant)
         if match is None or SIGNABLE.match(path) is None:
@@ -91,23 +92,23 @@ class AddressSigner:
 
 
 class SignedAddresses:
-    """ASGI middleware that answers signed addresses: it checks the signature and removes it from the path.
+    """ASGI middleware that checks signed addresses. It removes prefix and grant from the path, and sets the caller.
 
     Parameters
     ----------
     app : ASGI application
-        The application that answers the path without the signature.
+        Application that answers the path without prefix and grant.
     signer : AddressSigner
-        Checks signatures.
+        Checks grants.
     tokens : TokenSource
-        The valid tokens, which include those of the issuers.
+        Valid tokens.
     """
 
     def __init__(self, app: ASGIApp, signer: AddressSigner, tokens: TokenSource) -> None:
         self._app, self._signer, self._tokens = app, signer, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Check the address of a request, and pass the request on."""
         if scope["type"] == "http":
             root = scope.get("root_path", "")
             path = scope["path"].removeprefix(root)
@@ -117,7 +118,7 @@ class SignedAddresses:
                 try:
                     caller = self._signer.check(grant, rest, self._tokens)
                 except HsifeatError as error:
-                    _log.error("no address can be checked: %s", error)  # the message says all
+                    _log.error("no address can be checked: %s", error)  # a traceback would add nothing
                     caller = None
                 if caller is None or scope["method"] not in {"GET", "HEAD"}:
                     detail = "this address has expired, was revoked or is wrong: ask its sender for a new one"
@@ -130,7 +131,7 @@ class SignedAddresses:
 
 
 def read_secret(path: Path) -> bytes:
-    """Return the secret in a file, and create the file for its owner only if it does not exist."""
+    """Return the secret in a file. If the file does not exist, create it with access for its owner only."""
     from filelock import FileLock
 
     with disk_errors(path):

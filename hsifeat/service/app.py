@@ -1,4 +1,4 @@
-"""The web application: routes, error handlers and guards, put together."""
+"""The web application, which combines routes, error handlers and guards."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     routes_uploads.router,
     *app_part.ROUTERS,
 )
-# What starts and ends together with the service, in this order.
+# Context managers that are entered when the service starts, in this order, and left when it ends.
 LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = (
     run_job_service,
     app_part.workbench_lifespan,
@@ -55,10 +55,10 @@ LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = 
 
 
 class ServiceApp(FastAPI):
-    """A FastAPI application whose description contains the form of its errors."""
+    """A FastAPI application whose OpenAPI description contains the schema of error responses."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the description of the service in the form of OpenAPI."""
+        """Return the OpenAPI description of the service."""
         description = super().openapi()
         description["components"]["schemas"].setdefault("ProblemDetails", ProblemDetails.model_json_schema())
         return description
@@ -94,7 +94,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
         version=__version__,
         description="Features of frozen diffusion models for hyperspectral scenes, computed once and cached.",
         root_path=config.root_path,
-        # Their pages load scripts from the network.
+        # The documentation pages of FastAPI load scripts from the network.
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -103,7 +103,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
     app.state.service = service = Service.of_config(config)
     add_problem_handlers(app)
     add_job_problems(app)
-    # The last one is the first that sees a request.
+    # The middleware that is added last sees a request first.
     larger_bodies = {"/uploads/": config.upload_part_mb * MB}
     app.add_middleware(BodyGuard, config.body_mb * MB, larger_bodies, config.body_seconds)
     app.add_middleware(Identification, service.tokens)

@@ -20,7 +20,7 @@ class AuditLog:
     Parameters
     ----------
     path : Path
-        File that lines are added to. Only its owner can read it.
+        File to append to. It is created with access for its owner only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,7 @@ class AuditLog:
         request : fastapi.Request
             The request.
         caller : Caller
-            Who sent it.
+            Sender of the request.
         allowed : bool
             Whether the caller has the right that the request needs.
 
@@ -56,7 +56,7 @@ class AuditLog:
         try:
             with disk_errors(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                # One call of write to a file that is open for appending: lines of several processes do not mix.
+                # A single write to a file in append mode keeps lines of several processes apart.
                 file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
                 try:
                     os.write(file, json.dumps(line).encode() + b"\n")

@@ -1,19 +1,19 @@
-"""The headers Range, If-None-Match and If-Range of RFC 9110, for one range a request."""
+"""Parsing of the headers Range and If-None-Match (RFC 9110). A request can have a single range only."""
 
 from __future__ import annotations
 
 import re
 
-# More digits than any file needs; longer numbers are slow to convert.
+# 18 digits are enough for any file. Longer numbers are slow to convert.
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
 
 
 class UnsatisfiableRangeError(ValueError):
-    """A range lies outside of the file, or is none that the service can send."""
+    """A range is empty, lies outside of the file, or is not a single range."""
 
 
 def parse_range(header: str | None, size_bytes: int) -> range | None:
-    """Return the bytes of a file that the header Range asks for, or None for the whole file.
+    """Return the range of bytes that a Range header requests, or None for the whole file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Bytes of stored files: in a local folder, or in a bucket. Both are read in blocks, and never as a whole."""
+"""Files in a local folder or a bucket, read in blocks and never as a whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hsifeat.store.location import RemoteLocation
 
 _BLOCK_BYTES = 2**18
-# Linux: read only what is in memory already, which needs no thread.
+# With this flag of Linux, a read returns only bytes that are in memory. It does not block, and needs no thread.
 _NO_WAIT = getattr(os, "RWF_NOWAIT", None)
 
 
@@ -30,7 +30,7 @@ class ByteSource(Protocol):
     size_bytes : int
         Size of the file.
     etag : str
-        Strong entity tag: another content has another tag.
+        Strong entity tag: different contents have different tags.
     """
 
     size_bytes: int
@@ -51,7 +51,7 @@ class LocalFile:
     Parameters
     ----------
     folder : Path
-        Folder that the file must not leave, also not by links.
+        Folder of the file. A link that leads out of this folder is treated as a missing file.
     key : str
         Path of the file, relative to the folder.
 
@@ -72,7 +72,7 @@ class LocalFile:
             os.close(self._file)
             raise FileNotFoundError(key)
         self.size_bytes = status.st_size
-        # Files of a store are replaced by renaming, so another content has another inode or another time.
+        # Files of a store are replaced by renaming, so a new content has a new inode or modification time.
         self.etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
 
     async def blocks(self, part: range) -> AsyncIterator[bytes]:
@@ -102,7 +102,7 @@ class LocalFile:
 
 
 class MadeFile:
-    """A small document that the service makes itself, read as a file.
+    """A small generated document with the interface of an open file.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class ObjectFile:
 
     @classmethod
     async def open(cls, location: RemoteLocation, key: str) -> ObjectFile:
-        """Look a file up.
+        """Look up a file in a bucket.
 
         Raises
         ------

@@ -6,7 +6,7 @@ import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Connections beyond this multiple of the limit are closed at once; those below are answered with 503.
+# Above this multiple of the limit, new connections are closed at once. Between the limit and the multiple, requests get 503.
 _HARD_LIMIT = 2
 
 
@@ -16,9 +16,9 @@ class GuardedProtocol(H11Protocol):
     Attributes
     ----------
     header_seconds : float
-        Time from the first byte of a request, or from the connection, to the end of the headers.
+        Seconds within which a client must send all headers, from the connection or the first byte of a later request.
     stall_seconds : float
-        Time within which a client must take what waits for it, some hundred kilobytes at most.
+        Seconds within which a client must receive the bytes that are buffered, at most some hundred kilobytes.
     """
 
     header_seconds = 10.0
@@ -32,7 +32,7 @@ class GuardedProtocol(H11Protocol):
         return type("GuardedProtocol", (cls,), {"header_seconds": header_seconds, "stall_seconds": stall_seconds})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection, or close it if there are too many."""
+        """Accept a connection, or close it if too many are open."""
         super().connection_made(transport)
         if self.limit_concurrency is not None and len(self.connections) > _HARD_LIMIT * self.limit_concurrency:
             transport.close()
@@ -53,18 +53,18 @@ class GuardedProtocol(H11Protocol):
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Wait until the client takes what was sent, or cut the client off."""
+        """Pause until the client has received the buffered bytes. Abort the connection after `stall_seconds`."""
         super().pause_writing()
         if self._stall_timer is None:
             self._stall_timer = self.loop.call_later(self.stall_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Send more."""
+        """Continue to send, and stop the timer of `pause_writing`."""
         self._stop_stall_timer()
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Stop the timers of the connection."""
         self._stop_expecting_headers()
         self._stop_stall_timer()
         super().connection_lost(exc)

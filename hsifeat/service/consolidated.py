@@ -1,7 +1,7 @@
-"""Consolidated metadata: the metadata of all arrays of a group in one document, for clients that can't list files.
+"""Consolidated metadata: the metadata of all arrays of a group in one document, in the format of zarr-python 3.
 
-A web address has no listing, so xarray could not find the arrays of a group. Stores do not contain consolidated metadata,
-because a store that grows would have to rewrite them. The form is that of zarr-python 3.
+Clients such as xarray can't list files over HTTP, and find the arrays of a group by this document. Stores do not contain the
+document, because each new plane would change it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _NAME = "zarr.json"
 
 
 def consolidated_metadata(features: Features, key: str) -> bytes | None:
-    """Return the metadata of a group of a store, with those of its groups and arrays.
+    """Return the metadata of a group of a store, consolidated with the metadata of its subgroups and arrays.
 
     Progress records and unfinished planes are left out.
 
@@ -47,7 +47,7 @@ def consolidated_metadata(features: Features, key: str) -> bytes | None:
 
 
 def _with_groups(checksums: dict[str, str]) -> set[str]:
-    """Return the keys of the metadata of all arrays but progress records, and of the groups that contain them."""
+    """Return the metadata keys of all arrays except progress records, and of the groups that contain these arrays."""
     keys: set[str] = set()
     for key in checksums:
         folders = key.split("/")[:-1]

@@ -15,7 +15,7 @@ from hsifeat.service.problems import ProblemError
 IMMUTABLE = "private, max-age=31536000, immutable"
 REVALIDATED = "private, no-cache"
 _BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-# For the description of routes.
+# Responses for the OpenAPI description of routes.
 FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", **_BYTES},
     206: {"description": "The range of the file", **_BYTES},
@@ -24,7 +24,7 @@ FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def file_response(request: Request, source: ByteSource, *, media_type: str, cache_control: str) -> Response:
-    """Return the response to a GET or HEAD request for a file, and close the file when it is sent.
+    """Return the response to a GET or HEAD request for a file. The file is closed after the response.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def file_response(request: Request, source: ByteSource, *, media_type: str, cach
     Raises
     ------
     ProblemError
-        The range lies outside of the file, or several ranges are asked for.
+        The range lies outside of the file, or the request has several ranges.
     """
     headers = {"ETag": source.etag, "Cache-Control": cache_control, "Accept-Ranges": "bytes"}
     if matches(request.headers.get("if-none-match"), source.etag):

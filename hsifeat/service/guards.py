@@ -20,7 +20,7 @@ _HEADER_BYTES = 2**15
 class HeaderGuard:
     """Refuses requests with large headers, and requests whose Host header names another host.
 
-    A page of another site could otherwise reach a service on this machine under a name that it controls (DNS rebinding).
+    Without this check, a page of another site could reach the service under a host name of that site (DNS rebinding).
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class HeaderGuard:
         self._app, self._names = app, frozenset(names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Check the headers of a request, and pass the request on."""
         if scope["type"] == "http":
             if sum(len(name) + len(value) for name, value in scope["headers"]) > _HEADER_BYTES:
                 detail = f"the headers are larger than {_HEADER_BYTES} bytes"
@@ -62,7 +62,7 @@ def _host_name(header: bytes) -> str:
 
 
 class BodyGuard:
-    """Refuses bodies that are too large or too slow, whatever their length header says.
+    """Refuses bodies that are too large or too slow, whatever the header Content-Length says.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class BodyGuard:
     max_bytes : int
         Maximum size of a body.
     larger : mapping of str to int
-        Other maximum sizes, by the start of the path.
+        Maps the start of a path to another maximum size.
     seconds : float
         Time within which the whole body must arrive.
     """
@@ -80,7 +80,7 @@ class BodyGuard:
         self._app, self._max_bytes, self._larger, self._seconds = app, max_bytes, larger, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Pass a request on, and check its body while the application reads it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -94,7 +94,7 @@ class BodyGuard:
 
         async def guarded_receive() -> Message:
             nonlocal received, complete
-            if complete:  # The next message says that the client has gone.
+            if complete:  # The only message after the body is the disconnection of the client.
                 return await receive()
             try:
                 async with asyncio.timeout(end - time.monotonic()):

@@ -1,4 +1,4 @@
-"""What the routes of jobs and uploads share: the running `JobService`, and the HTTP status of each error."""
+"""Shared parts of the routes of jobs and uploads: the running `JobService`, and the HTTP status of each error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATUSES = {
 
 
 def add_job_problems(app: FastAPI) -> None:
-    """Make an application answer the errors of jobs and uploads with their HTTP statuses."""
+    """Register handlers that answer the errors of jobs and uploads with HTTP statuses."""
     for error_type in _STATUSES:
         app.add_exception_handler(error_type, _on_error)
 
@@ -46,7 +46,7 @@ async def _on_error(_request: Request, error: Exception) -> JSONResponse:
 
 @asynccontextmanager
 async def run_job_service(app: FastAPI) -> AsyncIterator[None]:
-    """Open the database of jobs and run the runners while the application runs."""
+    """Open the database of jobs, and execute jobs until the application ends."""
     jobs = await run_in_threadpool(JobService, app.state.service.config)
     app.state.jobs = jobs
     jobs.supervisor.start()

@@ -1,4 +1,4 @@
-"""Logs of the service as lines of JSON, which a name or a path from outside can't break."""
+"""Logs of the service as lines of JSON. Names and paths in requests can't break a line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOGGERS = {"hsifeat": logging.INFO, "uvicorn": logging.WARNING}
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record of a log as one line of JSON. The fields of its attribute ``fields`` become keys."""
+    """Formats a log record as one line of JSON. The items of the record's dict ``fields`` are added to the object."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -28,7 +28,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Write the logs of the service and of its server to standard error."""
+    """Write the logs of the service and of uvicorn to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     for name, level in _LOGGERS.items():

@@ -18,7 +18,7 @@ from hsifeat.errors import HsifeatError, OutOfMemoryError, RecipeMismatchError
 from hsifeat.formatting import printable
 
 MEDIA_TYPE = "application/problem+json"
-# The folders of absolute paths: where files lie on the machine of the service is nobody's business.
+# Folders of absolute paths. Clients must not see where the service keeps files.
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:'\"]+/)+")
 _log = logging.getLogger("hsifeat.service")
 
@@ -86,7 +86,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Make an application answer every error with a problem."""
+    """Register handlers that answer every error with a problem document."""
     app.add_exception_handler(HsifeatError, _on_hsifeat_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)

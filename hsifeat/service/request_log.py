@@ -27,9 +27,9 @@ _SECURITY_HEADERS = {
 
 
 class RequestLog:
-    """Gives each request an identifier and security headers, and logs and counts it.
+    """ASGI middleware that logs and counts requests, and adds an identifier and security headers to each response.
 
-    The log has neither headers nor queries, and no signatures of addresses. See `hsifeat.service.json_log`.
+    The log contains no headers, queries or grants of signed addresses. See `hsifeat.service.json_log`.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class RequestLog:
     metrics : Metrics
         Counts the requests.
     secure : bool
-        Whether browsers must use TLS for this host from now on.
+        Whether responses tell browsers to use TLS only for this host (HSTS).
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, secure: bool) -> None:
@@ -48,7 +48,7 @@ class RequestLog:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Pass a request on, and log it after the response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

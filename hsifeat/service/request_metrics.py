@@ -1,4 +1,4 @@
-"""Metrics of the service, in the form that Prometheus reads."""
+"""Metrics of the service for Prometheus."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Metrics:
-    """Counters of one service. Labels have few values: routes, not paths.
+    """Metrics of one service. The label is the route and not the path, to keep the number of label values small.
 
     Attributes
     ----------
     registry : prometheus_client.CollectorRegistry
-        All metrics; other parts of the service may add theirs.
+        All metrics. Other parts of the service may add metrics.
     in_progress : prometheus_client.Gauge
-        Number of requests that are being answered.
+        Number of requests in progress.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Metrics:
         method : str
             HTTP method.
         status : int
-            HTTP status; 0 if the client went before the response.
+            HTTP status; 0 if the client disconnected before the response.
         seconds : float
             Time from the request to the end of the response.
         size_bytes : int

@@ -1,4 +1,4 @@
-"""Rights of callers: who sent a request, and the dependency `require`, by which each route names the right it needs."""
+"""Rights of callers: the identification of callers, and the dependency `require` that states the right a route needs."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ _UNAUTHENTICATED = (
 )
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="hsifeat"'}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-# For the description of the routes only: `Identification` reads the header.
+# This object only adds the token to the OpenAPI description. `Identification` reads the header.
 _bearer = HTTPBearer(auto_error=False, description="A token of `hsifeat serve token add`.")
 _log = logging.getLogger("hsifeat.service")
 
 
 class Identification:
-    """ASGI middleware that finds the caller of a request, for `require`.
+    """ASGI middleware that identifies the caller of a request, for `require`.
 
-    A request with a body is refused without a caller before its body is read.
+    A request without a caller is refused before its body is read, unless the method is GET, HEAD or OPTIONS.
 
     Parameters
     ----------
     app : ASGI application
         The application that answers.
     tokens : TokenSource
-        The valid tokens.
+        Valid tokens.
     """
 
     def __init__(self, app: ASGIApp, tokens: TokenSource) -> None:
         self._app, self._tokens = app, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Identify the caller of a request, and pass the request on."""
         if scope["type"] == "http":
             state = scope.setdefault("state", {})
             try:
                 caller = state.get("caller") or self._caller(scope)
             except HsifeatError as error:
-                _log.error("no token can be checked: %s", error)  # the message says all
+                _log.error("no token can be checked: %s", error)  # a traceback would add nothing
                 detail = "the tokens can't be read; the log of the service has the reason"
                 await problem_response(503, detail, {"Retry-After": "60"})(scope, receive, send)
                 return
@@ -68,15 +68,15 @@ class Identification:
             scheme, _, token = header.partition(" ")
             return self._tokens.caller_of_token(token.strip()) if scheme.lower() == "bearer" else None
         cookie = connection.cookies.get(COOKIE)
-        # A browser sends cookies with forms of other sites, too.
+        # Browsers also send cookies with the forms of other sites.
         own = connection.headers.get("sec-fetch-site") == "same-origin" or scope["method"] in _SAFE_METHODS
         return self._tokens.caller_of_token(cookie) if cookie is not None and own else None
 
 
 def require(right: Right) -> Callable[..., Awaitable[Caller]]:
-    """Return a dependency that refuses callers without a right, and gives the caller to the route.
+    """Return a dependency that refuses callers without a right, and passes the caller to the route.
 
-    Requests that need the right to write are recorded in the audit log before they run, the refused ones included.
+    Requests that need the right ``write`` or ``admin`` are recorded in the audit log before they run, even if refused.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Routes that sign addresses, and sign browsers in."""
+"""Routes that sign addresses, and that sign in browsers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOCAL_PATH = re.compile(r"/(?![/\\])[\w./~-]*")
 
 
 class AddressRequest(BaseModel):
-    """What an address is signed for."""
+    """Path and lifetime of a signed address."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,15 +37,16 @@ class AddressRequest(BaseModel):
 class SignedAddress(BaseModel):
     """An address that needs no token."""
 
-    url: Annotated[str, Field(description="Address; the path of any file below it may follow.")]
-    expires: Annotated[int, Field(description="End of its life, in seconds since 1970.")]
+    url: Annotated[str, Field(description="Address. The path of a file below it can be appended.")]
+    expires: Annotated[int, Field(description="Expiry time in seconds since 1970.")]
 
 
 @router.post("/addresses", responses=problem_responses(413))
 async def sign_address(request: Request, caller: Reader, wanted: AddressRequest) -> SignedAddress:
-    """Sign an address for clients that can't send headers, such as GDAL. It gives the right to read, and nothing else.
+    """Sign an address for clients that can't send headers, such as GDAL. The address grants the right to read only.
 
-    The address is `/signed/GRANT` followed by the path. It ends with its time, or with the token of the caller.
+    The address is `/signed/GRANT` followed by the path. It is valid until it expires, or until the token of the caller
+    expires or is revoked.
     """
     service = service_of(request)
     if SIGNABLE.match(wanted.path) is None:
@@ -63,7 +64,7 @@ async def log_in(
     token: Annotated[str, Query(max_length=200)],
     target: Annotated[str, Query(alias="next", max_length=200)] = "/",
 ) -> RedirectResponse:
-    """Keep a token in a cookie of the browser, so that the address no longer shows it, and go to a page."""
+    """Store a token in a cookie of the browser, and redirect to a page whose address does not contain the token."""
     service = service_of(request)
     if service.tokens.caller_of_token(token) is None:
         raise ProblemError(401, "this token is wrong, has expired or was revoked: ask for a new one")

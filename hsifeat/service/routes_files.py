@@ -1,4 +1,4 @@
-"""Routes for the stored bytes of stores, as Zarr clients read them."""
+"""Routes that send the files of stores to Zarr clients."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FilePath = Annotated[str, Path(description="Path of a file in the store, such a
 @router.head("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 @router.get("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 async def read_consolidated(request: Request, caller: Reader, key: Key, path: _FilePath) -> Response:
-    """Read a file of a store whose groups have consolidated metadata, which xarray needs to find the arrays of a group."""
+    """Read a file of a store, with consolidated metadata for groups. Xarray finds the arrays of a group by this metadata."""
     if path != "zarr.json" and not path.endswith("/zarr.json"):
         return await read_file(request, caller, key, path)
     store, index = await _find(request, key), service_of(request).stores
@@ -50,7 +50,7 @@ async def read_consolidated(request: Request, caller: Reader, key: Key, path: _F
 async def read_file(request: Request, _caller: Reader, key: Key, path: _FilePath) -> Response:
     """Read a file of a store, or a range of its bytes.
 
-    A finished shard never changes. A shard that is being computed is answered with 503, and one that is missing with 404.
+    A finished shard never changes. The status is 503 for a shard that is being computed, and 404 for a missing shard.
     """
     store = await _find(request, key)
     if not is_store_file(path) or path.endswith(_TEMPORARY):

@@ -1,4 +1,4 @@
-"""Routes for supervisors: whether the process runs, whether it can answer, and its metrics."""
+"""Routes for monitoring: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Health(BaseModel):
 
 @router.get("/health")
 async def health() -> Health:
-    """Answer as long as the process runs."""
+    """Return `ok` while the process runs."""
     return Health()
 
 
 @router.get("/ready")
 async def ready(request: Request) -> Health:
-    """Answer if the stores and the tokens can be read."""
+    """Return `ok` if the stores and the tokens can be read."""
     service = service_of(request)
 
     def check() -> None:
@@ -52,5 +52,5 @@ async def ready(request: Request) -> Health:
 
 @router.get("/metrics", responses=_METRICS, response_class=PlainTextResponse)
 async def metrics(request: Request, _caller: Reader) -> PlainTextResponse:
-    """Return counters of requests, bytes and seconds, as Prometheus reads them."""
+    """Return counters of requests, bytes and seconds in the text format of Prometheus."""
     return PlainTextResponse(service_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -46,7 +46,7 @@ _SUBMITTED: dict[str, Any] = {
 
 
 class ResultFile(BaseModel):
-    """A file among the results of a job."""
+    """A file in the results of a job."""
 
     name: str
     size_bytes: int
@@ -56,20 +56,20 @@ class ResultFile(BaseModel):
 def submit_extraction(request: ExtractRequest, caller: Author, jobs: Jobs, response: Response) -> Submission:
     """Request the features of a scene.
 
-    Equal requests share one job, and a request whose features exist is answered at once.
+    Equal requests share one job. If the features exist already, the response is a finished job.
     """
     return _submit(request, caller, jobs, response)
 
 
 @router.post("/fits", **_SUBMITTED)
 def submit_fit(request: FitRequest, caller: Author, jobs: Jobs, response: Response) -> Submission:
-    """Request a head that is fitted on stores. The result is the folder of a model, as a zip file."""
+    """Request the fit of a head on stores. The result is the folder of a model, as a zip file."""
     return _submit(request, caller, jobs, response)
 
 
 @router.post("/predictions", **_SUBMITTED)
 def submit_prediction(request: PredictRequest, caller: Author, jobs: Jobs, response: Response) -> Submission:
-    """Request the map of a scene by a model that a fit of this service made. The result is a GeoTIFF."""
+    """Request a map of a scene from a model that this service fitted. The result is a GeoTIFF."""
     return _submit(request, caller, jobs, response)
 
 
@@ -97,7 +97,7 @@ def list_jobs(
     before: Annotated[str | None, Query(pattern=_JOB_ID, description="Only jobs older than this one.")] = None,
     count: Annotated[int, Query(ge=1, le=500, description="Maximum number of jobs.")] = 50,
 ) -> list[JobRecord]:
-    """List jobs, the latest first. The next page begins before the last job of this one."""
+    """List jobs, latest first. To get the next page, pass the identifier of the last job as `before`."""
     return jobs.queue.jobs(states=state or (), kinds=kind or (), owner=owner, before=before, count=count)
 
 
@@ -109,9 +109,9 @@ def show_job(job_id: JobId, _caller: Reader, jobs: Jobs) -> JobRecord:
 
 @router.post("/jobs/{job_id}/cancel", responses=problem_responses(404))
 def cancel_job(job_id: JobId, caller: Author, jobs: Jobs) -> JobRecord:
-    """Withdraw the caller's request. The job is cancelled unless other people wait for it, or if an administrator cancels.
+    """Withdraw the caller's request. The job is cancelled if nobody else waits for it, or if the caller is an administrator.
 
-    Finished work is kept: the same request continues there.
+    Finished work is kept. An equal request later continues from it.
     """
     return jobs.queue.cancel(job_id, caller.name, anyone=caller.may("admin"))
 
@@ -129,7 +129,7 @@ def stream_events(
         str | None, Header(description="Identifier of the last event that the client has received.")
     ] = None,
 ) -> EventSourceResponse:
-    """Send the events of a job as they come, as server-sent events, until the job ends.
+    """Send the events of a job as server-sent events, until the job ends.
 
     Names of events are ``state``, ``started``, ``advanced``, ``finished`` and ``note``.
     """
@@ -167,7 +167,7 @@ def download_result(job_id: JobId, _caller: Reader, jobs: Jobs) -> FileResponse:
 
 @router.get("/jobs/{job_id}/files", responses=problem_responses(404))
 def list_result_files(job_id: JobId, _caller: Reader, jobs: Jobs) -> list[ResultFile]:
-    """List the files among the results of a job."""
+    """List the files in the results of a job."""
     folder = jobs.context.result_folder(jobs.queue.job(job_id))
     files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
     return [

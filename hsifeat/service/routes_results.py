@@ -24,7 +24,7 @@ _MEDIA_TYPES = {
     ".csv": "text/csv; charset=utf-8",
     ".json": "application/json",
 }
-# A report has names from files, so it gets an origin of its own, without cookies.
+# A report contains names from files. The sandbox gives the report a separate origin without cookies.
 _POLICY = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; frame-ancestors 'none'"

@@ -1,4 +1,4 @@
-"""Route that samples pixels: an Arrow stream of the columns that a client asks for."""
+"""Route that sends the features of pixels as an Arrow stream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hsifeat.service.routes_files import Key
 from hsifeat.service.samples import MEDIA_TYPE, Sample, SampleRequest, prepare_sample
 from hsifeat.service.service import service_of
 
-# A client must take a piece before the next one is sent.
+# A client must receive a piece of this size before the next piece is sent.
 _PIECE_BYTES = 2**18
 router = APIRouter(tags=["stores"])
 _STREAM: dict[int | str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 async def sample_slot(request: Request) -> AsyncIterator[None]:
-    """Wait until another sample may be read, and hold the place until the response is sent."""
+    """Wait for a free slot for a sample, and hold the slot until the response is sent."""
     async with service_of(request).sample_slots:
         yield
 
@@ -43,8 +43,8 @@ async def sample_slot(request: Request) -> AsyncIterator[None]:
 async def sample_store(request: Request, _caller: Reader, key: Key, wanted: SampleRequest) -> StreamingResponse:
     """Read the features of pixels.
 
-    The response is an Arrow stream with the columns row and col; class, for the pixels of a label map; spectrum; and one column
-    per plane, whose values are lists of float32 of the length of the plane's channels.
+    The response is an Arrow stream. Its columns are row and col, class for the pixels of a label map, spectrum if requested,
+    and one column for each plane. The value of a plane is a list of float32 with one number for each channel.
     """
     service = service_of(request)
     config, limiter = service.config, service.sampling

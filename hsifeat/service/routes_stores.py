@@ -32,7 +32,7 @@ def list_stores(
         str | None, Query(pattern="^[0-9a-f]{64}$", description="Value of `next` on the page before.")
     ] = None,
 ) -> StorePage:
-    """List the stores that can be read, sorted by key."""
+    """List the intact stores, sorted by key."""
     service = service_of(request)
     summaries: list[StoreEntry] = []
     for store in service.stores.stores():

@@ -36,7 +36,7 @@ class UploadRequest(BaseModel):
 
 
 class UploadedFile(FileManifest):
-    """A file of an upload, and the number of its bytes that have arrived."""
+    """A file of an upload, and the number of bytes that have arrived."""
 
     offset: int
 
@@ -61,20 +61,20 @@ def _state(upload: Upload, jobs: Jobs) -> UploadState:
 
 @router.post("/uploads", status_code=201, responses=problem_responses(413, 507))
 def create_upload(request: UploadRequest, caller: Author, jobs: Jobs) -> UploadState:
-    """Begin an upload. Its files are then sent in parts, and checked at the end."""
+    """Create an upload. The files are then sent in parts, and checked at completion."""
     return _state(jobs.context.uploads.create(request.files, caller.name), jobs)
 
 
 @router.get("/uploads")
 def list_uploads(caller: Author, jobs: Jobs) -> list[UploadState]:
-    """List the uploads of the caller; those of all people for an administrator."""
+    """List the uploads of the caller. An administrator gets all uploads."""
     uploads = jobs.context.uploads.uploads()
     return [_state(upload, jobs) for upload in uploads if upload.manifest.owner == caller.name or caller.may("admin")]
 
 
 @router.get("/uploads/{upload_id}", responses=problem_responses(404))
 def show_upload(upload_id: UploadId, caller: Author, jobs: Jobs) -> UploadState:
-    """Return the state of an upload. The offset of each file is where its next part begins."""
+    """Return the state of an upload. The next part of each file must begin at the offset of the file."""
     return _state(jobs.upload(upload_id, caller.name, admin=caller.may("admin")), jobs)
 
 
@@ -89,8 +89,8 @@ async def append_part(
 ) -> UploadState:
     """Append a part to a file of an upload.
 
-    If the connection breaks, the bytes that have arrived are kept. The header ``Upload-Offset`` of an error 409 says where the
-    next part begins.
+    If the connection breaks, the bytes that have arrived are kept. An error 409 has the header ``Upload-Offset``, the position
+    at which the next part must begin.
     """
     limit = jobs.context.settings.upload_part_mb * MB
     upload = await run_in_threadpool(jobs.upload, upload_id, caller.name, admin=caller.may("admin"))
@@ -106,7 +106,7 @@ async def append_part(
 
 @router.post("/uploads/{upload_id}/complete", responses=problem_responses(404, 409))
 def complete_upload(upload_id: UploadId, caller: Author, jobs: Jobs) -> UploadState:
-    """Check the digests and contents of all files. Extractions can then use the upload."""
+    """Check the digests and contents of all files. After that, extractions can use the upload."""
     return _state(jobs.upload(upload_id, caller.name, admin=caller.may("admin")).complete(), jobs)
 
 

@@ -1,4 +1,4 @@
-"""Samples: the features of some pixels of a store as an Arrow stream, read and sent in blocks of bounded size."""
+"""Samples: the features of selected pixels of a store as an Arrow stream. Blocks of bounded size are read and sent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SampleRequest(BaseModel):
     rows: Annotated[list[Pixel] | None, Field(description="Row of each pixel; needs `cols`.")] = None
     cols: Annotated[list[Pixel] | None, Field(description="Column of each pixel; needs `rows`.")] = None
     labels: Annotated[
-        str | None, Field(max_length=200, description="Label map: its labelled pixels instead of `rows` and `cols`.")
+        str | None, Field(max_length=200, description="Label map whose labelled pixels replace `rows` and `cols`.")
     ] = None
     planes: Annotated[
         list[Annotated[str, Field(max_length=300)]] | None,
@@ -85,14 +85,14 @@ class Sample:
 
     @property
     def pixel_bytes(self) -> int:
-        """Size of one pixel in bytes."""
+        """Size of the values of one pixel in bytes."""
         bands = self.features.shape[2] if self.spectra else 0
         return 12 + 4 * (bands + sum(plane.channels for plane in self.planes))
 
     def stream(self) -> Iterator[bytes]:
         """Yield the messages of an Arrow stream: the schema, blocks of pixels, and the end."""
         schema = self._schema()
-        # What can fail is read before the first byte is sent.
+        # The first block is read before the schema is sent, because an error after that can't change the HTTP status.
         first: bytes | None = schema.serialize().to_pybytes()
         for start, stop in self._ranges():
             block = self._block(schema, start, stop)
@@ -107,7 +107,7 @@ class Sample:
         if self.classes is None or not len(self.rows):
             yield from ((start, min(start + length, len(self.rows))) for start in range(0, len(self.rows), length))
             return
-        # Pixels of a label map are in row-major order: a block ends with a row of shards, so that none is read twice.
+        # Pixels of a label map are in row-major order. Blocks end at a row of shards, so that no shard is read twice.
         side = self.features.store.layout.cube_shard_px
         ends = np.searchsorted(self.rows, np.arange(0, self.features.shape[0] + side, side))
         yield from cut_ranges(ends, length)
@@ -141,7 +141,7 @@ class Sample:
 
 
 def prepare_sample(features: Features, wanted: SampleRequest, *, max_pixels: int, max_bytes: int) -> Sample:
-    """Find the pixels and columns of a sample; reads label maps, but no features.
+    """Find the pixels and columns of a sample. Label maps are read, but no features.
 
     Parameters
     ----------
@@ -150,12 +150,12 @@ def prepare_sample(features: Features, wanted: SampleRequest, *, max_pixels: int
     wanted : SampleRequest
         Pixels or label map, and planes.
     max_pixels, max_bytes : int
-        Largest sample that is allowed.
+        Maximum size of the sample.
 
     Returns
     -------
     Sample
-        The sample, whose features are read when it is streamed.
+        The sample. `Sample.stream` reads the features.
 
     Raises
     ------

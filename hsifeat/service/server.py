@@ -32,7 +32,7 @@ def run_server(config: ServiceConfig, *, on_start: Callable[[str], None]) -> Non
     Raises
     ------
     HsifeatError
-        The port is taken, or options contradict each other.
+        The port can't be used, options contradict each other, or a file or folder does not exist.
     """
     app = create_app(config)
     with bind(config) as listener:
@@ -86,7 +86,7 @@ def bind(config: ServiceConfig) -> socket.socket:
 
 
 def address_of(service: Service, port: int) -> str:
-    """Return the address at which a browser opens the service; with the token, if it is the only one."""
+    """Return the address at which a browser opens the service. The address contains the token of a `SingleToken`."""
     config = service.config
     host = config.host if config.is_loopback or not config.hosts else config.hosts[0]
     host = f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""What the routes of a running service share."""
+"""Objects that the routes of a running service share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAMPLES_AT_ONCE = 64
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """What the routes of a service share; see `service_of`.
+    """Objects that the routes of a service share; see `service_of`.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Service:
 
     @classmethod
     def of_config(cls, config: ServiceConfig) -> Service:
-        """Create what the routes share, from the options of the service."""
+        """Create the shared objects from the options of the service."""
         return cls(
             config=config,
             tokens=TokenFile(Path(config.tokens)) if config.tokens else SingleToken(),

@@ -19,7 +19,7 @@ from hsifeat.store.location import LocalLocation, Location, RemoteLocation, as_l
 from hsifeat.store.locks import is_being_written
 from hsifeat.store.store import Store
 
-# An unknown key makes the service look for new stores, but not more often than this.
+# Minimum time between two searches for new stores.
 _SCAN_SECONDS = 1.0
 _REMOTE_SCAN_SECONDS = 15.0
 _MAX_OPEN = 32
@@ -82,16 +82,16 @@ class StoreIndex:
         return sorted(self._stores.values(), key=lambda store: store.key)
 
     def known(self, key: str) -> ServedStore | None:
-        """Return the store with a full key if it was found before; never waits for a disk."""
+        """Return the store with a full key, or None if no search has found it yet. No file is read."""
         return self._stores.get(key)
 
     def find(self, prefix: str) -> ServedStore:
-        """Return the store whose key starts with some digits.
+        """Return the store whose key starts with `prefix`.
 
         Raises
         ------
         ProblemError
-            No store or several stores have such a key.
+            No store, or several stores, have such a key.
         """
         found = self._matches(prefix)
         if not found:
@@ -104,7 +104,7 @@ class StoreIndex:
         return found[0]
 
     def features(self, store: ServedStore) -> Features:
-        """Return the features of a store, opened once for all requests until the store changes."""
+        """Return the features of a store. Requests share open features until the store changes."""
         version = version_of(store.location)
         with self._lock:
             self._close_idle()
@@ -121,14 +121,14 @@ class StoreIndex:
         return features
 
     def mark_used(self, store: ServedStore) -> None:
-        """Record the use of a store in the catalogue, at most once a minute, so that `cache gc` deletes others first."""
+        """Record the use of a store in the catalogue, at most once a minute. `cache gc` deletes unused stores first."""
         now = time.monotonic()
         if now - self._marked.get(store.key, float("-inf")) > _MARK_SECONDS:
             self._marked[store.key] = now
             catalogue.mark_used(store.location)
 
     def _close_idle(self) -> None:
-        """Forget features that nobody uses, so that their stores can be deleted."""
+        """Close features without recent use, so that their stores can be deleted."""
         oldest_first = sorted(self._opened, key=lambda key: self._opened[key].used)
         limit = time.monotonic() - _IDLE_SECONDS
         surplus = max(len(oldest_first) - _MAX_OPEN + 1, 0)
@@ -163,7 +163,7 @@ class StoreIndex:
                     yield as_location(root.parent)
 
     def _key(self, location: Location) -> str:
-        """Return the key in the manifest of a store, or an empty text if there is no intact store."""
+        """Return the key in the manifest of a store, or an empty string if there is no intact store."""
         version = version_of(location)
         known = self._keys.get(location.identity)
         if known is not None and version and known[0] == version:
@@ -178,7 +178,7 @@ class StoreIndex:
 
 
 def version_of(location: Location) -> Version:
-    """Return numbers that change with the planes and label maps of a local store; empty for other stores."""
+    """Return numbers that change when planes or label maps of a local store change; empty for a store in a bucket."""
     if not isinstance(location, LocalLocation):
         return ()
     try:

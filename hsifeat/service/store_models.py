@@ -1,4 +1,4 @@
-"""What the service tells about stores: models of its JSON responses."""
+"""Pydantic models of the JSON responses that describe stores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hsifeat.store.manifest import SceneFacts
 from hsifeat.store.store import Store
 
 State = Literal["complete", "interrupted", "being written"]
-# Paths on the machine of the service are nobody's business.
+# Entries with paths on the machine of the service, which clients must not see.
 _PRIVATE_PROVENANCE = {"backbone_source"}
 
 
@@ -88,7 +88,7 @@ class StoreDetails(StoreEntry):
 
 
 class Summaries:
-    """Entries of the list of stores. Those of complete stores are kept until the stores change."""
+    """Cache of the entries of the list of stores. Entries of complete local stores are kept until the stores change."""
 
     def __init__(self) -> None:
         self._kept: dict[ServedStore, tuple[Version, StoreEntry]] = {}
@@ -107,7 +107,7 @@ class Summaries:
 
 
 def details_of(store: ServedStore, features: Features) -> StoreDetails:
-    """Return what clients need to read a store."""
+    """Describe a store with its planes, label maps, recipe and addresses."""
     manifest = features.store.manifest
     return StoreDetails(
         **_summary(store, features),

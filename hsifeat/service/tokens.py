@@ -29,7 +29,7 @@ _ID_DIGITS = 12
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request, and with which right.
+    """Sender of a request, and the right of the sender.
 
     Attributes
     ----------
@@ -51,14 +51,14 @@ class Caller:
 
 
 class TokenSource(Protocol):
-    """Interface of what knows the valid tokens."""
+    """Interface of a collection of tokens."""
 
     def caller_of_token(self, token: str) -> Caller | None:
         """Return the caller who holds a token, or None for a wrong, expired or revoked token."""
         ...
 
     def caller_of_id(self, token_id: str) -> Caller | None:
-        """Return the caller whose token has an identifier, or None if the token has expired or was revoked."""
+        """Return the caller whose token has the identifier `token_id`, or None if no valid token has it."""
         ...
 
 
@@ -75,7 +75,7 @@ class TokenEntry(BaseModel):
 
     @property
     def id(self) -> str:
-        """First digits of the digest, by which people name the token."""
+        """First digits of the sha256 of the token. They identify the token in lists and logs."""
         return self.sha256[:_ID_DIGITS]
 
     @property
@@ -109,11 +109,11 @@ class SingleToken:
         self._caller = Caller("owner", "admin", digest_of_token(self.token)[:_ID_DIGITS])
 
     def caller_of_token(self, token: str) -> Caller | None:
-        """Return the owner if the token is right."""
+        """Return the owner if `token` is the token of the service, else None."""
         return self._caller if hmac.compare_digest(digest_of_token(token), digest_of_token(self.token)) else None
 
     def caller_of_id(self, token_id: str) -> Caller | None:
-        """Return the owner if the identifier is right."""
+        """Return the owner if the token of the service has the identifier `token_id`, else None."""
         return self._caller if token_id == self._caller.token_id else None
 
 
@@ -132,7 +132,7 @@ class TokenFile:
         self._entries: tuple[TokenEntry, ...] = ()
 
     def entries(self) -> tuple[TokenEntry, ...]:
-        """Return all tokens, the expired ones included.
+        """Return the entries of all tokens, including expired tokens.
 
         Raises
         ------
@@ -160,18 +160,18 @@ class TokenFile:
     def caller_of_token(self, token: str) -> Caller | None:
         """Return the caller who holds a token, or None for a wrong, expired or revoked token."""
         digest, caller = digest_of_token(token), None
-        # All entries are compared, so that the time tells nothing.
+        # All entries are compared, so that the response time does not depend on the matching entry.
         for entry in self.entries():
             if hmac.compare_digest(entry.sha256, digest) and entry.is_valid:
                 caller = entry.caller
         return caller
 
     def caller_of_id(self, token_id: str) -> Caller | None:
-        """Return the caller whose token has an identifier, or None if the token has expired or was revoked."""
+        """Return the caller whose token has the identifier `token_id`, or None if no valid token has it."""
         return next((entry.caller for entry in self.entries() if entry.id == token_id and entry.is_valid), None)
 
     def add(self, name: str, right: Right, *, days: int | None) -> str:
-        """Add a token, and return it. It cannot be shown again.
+        """Add a token, and return it. The file keeps its sha256 only.
 
         Parameters
         ----------
@@ -181,6 +181,11 @@ class TokenFile:
             ``read``, ``write`` or ``admin``.
         days : int, optional
             Lifetime in days. None adds a token that does not expire.
+
+        Raises
+        ------
+        HsifeatError
+            The name or the right is not allowed.
         """
         if re.fullmatch(NAME, name) is None:
             raise HsifeatError(
@@ -196,7 +201,7 @@ class TokenFile:
         return token
 
     def revoke(self, name: str) -> list[TokenEntry]:
-        """Delete the tokens with a name or an identifier, and return them.
+        """Delete the tokens whose name or identifier is `name`, and return their entries.
 
         Raises
         ------
