@@ -1,1 +1,1 @@
-"""Jobs of the service: requests, a queue in SQLite, and runners that execute the jobs in processes of their own."""
+"""Jobs of the service: requests, a queue in SQLite, and runners that execute the jobs in separate processes."""

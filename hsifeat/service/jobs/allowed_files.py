@@ -1,4 +1,4 @@
-"""Files that clients name: each must lie below an allowed folder, after all links are resolved."""
+"""Files that clients name. With all links resolved, each file must be below an allowed folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
     name : str
         Path relative to an allowed folder, or absolute.
     what : str
-        What the file is, for the error message, such as ``scene``.
+        Kind of the file for the error message, such as ``scene``.
 
     Raises
     ------
@@ -58,9 +58,10 @@ def _refusal(name: str, what: str) -> SceneError:
 
 
 def file_facts(path: Path) -> list[list[str | int]]:
-    """Return path, size and time of change of a file or folder and of the files that belong to it, as JSON values.
+    """Return path, size in bytes and modification time in ns of a file and its companions, as JSON values.
 
-    Files belong to a file if they have the same stem. All files in the folder of a VRT belong to it.
+    Companions are the files in the same folder whose names start with the stem of the file; for a VRT, all files in the
+    folder. For a folder, the result describes all files below the folder.
     """
     if path.is_dir():
         files = (file for file in path.rglob("*") if file.is_file())

@@ -23,9 +23,9 @@ MODEL, MAP, REPORT = "model", "map.tif", "report"
 
 
 class StoresRequest(JobRequest):
-    """Request on one store, or on several stores of one scene."""
+    """Base class of requests that use one store, or several stores of one scene."""
 
-    stores: Annotated[Names, option("Keys of stores, or at least 8 first digits of each.")]
+    stores: Annotated[Names, option("Keys of stores, or at least the first 8 digits of each key.")]
 
     def identity(self, context: JobContext) -> Any:
         """Return the content of the stores and all options, as JSON values; see `JobRequest.identity`."""
@@ -68,7 +68,7 @@ class FitRequest(StoresRequest):
 
 
 class PredictRequest(StoresRequest):
-    """Request for the map of a scene."""
+    """Request for a map of a scene."""
 
     kind: ClassVar[JobKind] = JobKind.PREDICT
 
@@ -79,7 +79,7 @@ class PredictRequest(StoresRequest):
     smooth: Annotated[str | None, option("Smoothing rule of the map, or none.", default="the rule of the model")] = None
 
     def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
-        """Write a GeoTIFF of the map, and return the remarks on it; see `JobRequest.execute`."""
+        """Write the map as GeoTIFF, and return remarks on the map; see `JobRequest.execute`."""
         from classifiers.model import load_model
         from classifiers.predict import write_scene_map
         from hsifeat.features.stack import open_stack
@@ -124,7 +124,7 @@ class BenchRequest(StoresRequest):
         from classifiers.comparison.report.write import write_report
         from classifiers.comparison.results.summary_text import overview, verdict_lines
 
-        # The folder of an interrupted attempt has its finished runs, which are not repeated.
+        # The folder is not cleared: it contains the finished runs of an interrupted attempt, which are not repeated.
         out = context.result_folder(job) / REPORT
         earlier = self._earlier(context)
         comparison = compare(

@@ -1,4 +1,4 @@
-"""Database of jobs: a SQLite file in WAL mode that the service and its runners open side by side."""
+"""Database of jobs: a SQLite file in WAL mode that the service and its runners share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hsifeat.service.jobs.records import JobEvent, JobKind, JobProgress, JobReco
 
 _VERSION = 1
 _BUSY_TIMEOUT_S = 20
-# Events of a job that are kept. Older ones are deleted, because a long extraction has thousands.
+# Maximum number of kept events of a job. Older events are deleted, because a long extraction has thousands of events.
 _EVENTS_PER_JOB = 1000
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -96,7 +96,7 @@ class JobDatabase:
             connection.execute("COMMIT")
 
     def jobs(self, where: str = "TRUE", values: tuple[Any, ...] = (), *, count: int = -1) -> list[JobRecord]:
-        """Return the jobs that satisfy an SQL condition, the latest first.
+        """Return the jobs that satisfy an SQL condition, latest first.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class JobDatabase:
         return next(iter(self.jobs("id = ?", (job_id,))), None)
 
     def events(self, job_id: str, after: int, count: int = 500) -> list[JobEvent]:
-        """Return events of a job in their order.
+        """Return events of a job in chronological order.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ def set_state(
     reason: str = "",
     result: dict[str, Any] | None = None,
 ) -> None:
-    """Change the state of a job, with its time, and add an event.
+    """Change the state of a job, record the time of the change, and add an event.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Requests by kind, and execution of the request of a job."""
+"""Request classes by kind of job, and execution of jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsifeat.service.jobs.request import JobContext, JobRequest
 REQUESTS: dict[JobKind, type[JobRequest]] = {
     request.kind: request for request in (ExtractRequest, FitRequest, PredictRequest, BenchRequest)
 }
-"""Class of the requests of each kind."""
+"""Request class of each kind of job."""
 
 
 def execute(context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class ExtractRequest(JobRequest):
         return complete.issuperset(job.result["planes"])
 
     def _config(self, context: JobContext) -> ExtractionConfig:
-        """Return the validated options, with those of the preset or the store where the client set none."""
+        """Return the validated options. Options that the client did not set come from the preset or the store."""
         from hsifeat.extraction.resolve import resolve_config
         from hsifeat.presets import preset_names
 
@@ -106,13 +106,13 @@ class ExtractRequest(JobRequest):
         return config
 
     def _backbone_path(self, context: JobContext) -> Path | None:
-        """Return the file or folder of the backbone; None for the name of a backbone, or if the client set none.
+        """Return the file or folder of the backbone. None if the backbone is an allowed name or is not set.
 
         Raises
         ------
         BackboneError
-            The backbone is neither an allowed name nor in an allowed folder. Models on a hub are not allowed, because the
-            service fetches nothing that a client names.
+            The backbone is neither an allowed name nor in an allowed folder. Models on a hub are not allowed, because
+            clients must not make the service download files.
         """
         if self.options.backbone is None:
             return None

@@ -42,14 +42,14 @@ class JobService:
         self.supervisor = Supervisor(settings, self.context.database, self.delete_old)
 
     def submit(self, request: JobRequest, owner: str, *, admin: bool) -> Submission:
-        """Check a request, and answer it by a finished job, join it to an equal unfinished job, or queue a new job.
+        """Check a request. Return a finished or unfinished job with an equal request, or queue a new job.
 
         Parameters
         ----------
         request : JobRequest
             The request.
         owner : str
-            Name of the person who submits it.
+            Name of the person who submits the request.
         admin : bool
             Whether the person may use the high priority and the uploads of other people.
 
@@ -88,7 +88,7 @@ class JobService:
         UnknownUploadError
             There is no such upload.
         NotOwnerError
-            The upload belongs to another person, and the person is no administrator.
+            The upload belongs to another person, and `admin` is False.
         """
         upload = self.context.uploads.get(upload_id)
         if upload.manifest.owner != owner and not admin:

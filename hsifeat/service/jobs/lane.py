@@ -1,4 +1,4 @@
-"""The jobs of one runner: taking the next job, recording its progress and end, and recovery after a crash."""
+"""The jobs of one runner: start, progress and end of a job, and recovery after a crash."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Lane:
         return bool(self._database.jobs(f"state IN ('queued', 'running') AND {self._of_kinds}", self._kinds, count=1))
 
     def take(self) -> JobRecord | None:
-        """Start the queued job with the highest priority, and return it; return None if no job is queued."""
+        """Start the queued job with the highest priority, and return the job. Return None if no job is queued."""
         where = f"state = 'queued' AND {self._of_kinds} ORDER BY priority DESC, number LIMIT 1"
-        # Reading first keeps an idle runner from taking the write lock.
+        # Because of this read, an idle runner does not take the write lock.
         if not self._database.jobs(f"state = 'queued' AND {self._of_kinds}", self._kinds, count=1):
             return None
         with self._database.transaction() as connection:
@@ -46,7 +46,7 @@ class Lane:
         return None
 
     def end(self, job: JobRecord, state: JobState, *, reason: str = "", result: dict[str, Any] | None = None) -> None:
-        """Record the end of a running job; do nothing if it has ended already.
+        """Record the end of a running job. If the job has ended already, do nothing.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class Lane:
                 set_state(connection, job.id, state, reason=reason, result=result)
 
     def is_cancelling(self, job: JobRecord) -> str:
-        """Return why a running job is about to be cancelled, or an empty string."""
+        """Return the reason for which a running job is about to be cancelled, or an empty string."""
         current = self._database.job(job.id)
         return current.reason if current is not None and current.cancelling else ""
 
@@ -76,9 +76,9 @@ class Lane:
                 connection.execute("UPDATE jobs SET attempts = attempts - 1 WHERE id = ?", (job.id,))
 
     def recover(self, max_attempts: int) -> None:
-        """Queue the jobs again that were running when their runner died.
+        """Queue jobs again that were running when their runner died.
 
-        A job that was being cancelled is cancelled. A job whose runner died `max_attempts` times fails.
+        A job with a requested cancellation is cancelled instead. A job whose runner died `max_attempts` times fails.
         """
         with self._database.transaction() as connection:
             for job in select_jobs(connection, f"state = 'running' AND {self._of_kinds}", self._kinds):
@@ -105,7 +105,7 @@ class Lane:
         event : Event
             The event.
         progress : JobProgress or None
-            New progress; None if the event changes none.
+            New progress; None if the event does not change the progress.
         """
         with self._database.transaction() as connection:
             add_event(connection, job.id, type(event).__name__.lower(), asdict(event))

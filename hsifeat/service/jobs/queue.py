@@ -1,4 +1,4 @@
-"""The queue of jobs: submission with single flight, cancellation and listing."""
+"""The queue of jobs: submission, cancellation and listing. Equal requests share one unfinished job (single flight)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class UnknownJobError(HsifeatError, LookupError):
 
 
 class NotOwnerError(HsifeatError):
-    """A person acts on a job or an upload of other people."""
+    """A person may not change a job or use an upload of another person."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Submission:
 
 
 class JobQueue:
-    """The queue of jobs, as the service sees it.
+    """Queue of jobs in a database.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class JobQueue:
         priority: Priority = Priority.NORMAL,
         still_valid: Callable[[JobRecord], bool] = lambda _: False,
     ) -> Submission:
-        """Answer a request by a finished job, join it to an equal unfinished job, or queue a new job.
+        """Return an unfinished or finished job with an equal request, or queue a new job.
 
         Parameters
         ----------
@@ -96,9 +96,9 @@ class JobQueue:
         owner : str
             Name of the person who submits the request.
         priority : Priority
-            Priority of the job. An unfinished job with a lower priority gets this priority.
+            Priority of the job. The priority of an equal unfinished job is raised to this priority.
         still_valid : callable
-            Whether the result of a finished job with this key still exists and is up to date.
+            Takes a finished job with this key, and returns whether the result of the job still exists.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class JobQueue:
         before: str | None = None,
         count: int = 50,
     ) -> list[JobRecord]:
-        """List jobs, the latest first.
+        """List jobs, latest first.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class JobQueue:
         return self._database.jobs(" AND ".join(conditions), tuple(values), count=count)
 
     def cancel(self, job_id: str, owner: str, *, anyone: bool = False) -> JobRecord:
-        """Withdraw a person's request, and cancel the job unless other people wait for it. A finished job does not change.
+        """Withdraw a person's request. Cancel the job unless other people wait for it. A finished job does not change.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class JobQueue:
         owner : str
             Name of the person who cancels.
         anyone : bool
-            Cancel the job even if it belongs to other people.
+            Whether to cancel the job even if it belongs to other people.
 
         Raises
         ------
@@ -233,7 +233,7 @@ class JobQueue:
         return [row["id"] for row in rows]
 
     def _retry_after_s(self, kind: JobKind, queued: int) -> int:
-        """Estimate the time until a job of the queue starts, from the durations of recent jobs of the same runner."""
+        """Estimate the seconds until a queued job starts, from the durations of recent jobs of the same runner."""
         kinds = next(kinds for kinds in LANES.values() if kind in kinds)
         recent = self._database.jobs(
             f"state = 'done' AND kind IN ({', '.join('?' * len(kinds))})", kinds, count=_RECENT_JOBS

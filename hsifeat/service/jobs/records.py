@@ -1,4 +1,4 @@
-"""Records of jobs and their events, as the service shows them."""
+"""Records of jobs and of their events."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Priority(StrEnum):
 
 
 LANES = {"extraction": (JobKind.EXTRACT,), "analysis": (JobKind.FIT, JobKind.PREDICT, JobKind.BENCH)}
-"""Kinds of jobs of each runner. A fit of seconds does not wait for an extraction of hours."""
+"""Kinds of jobs of each runner. Because of the two runners, a fit of seconds does not wait for an extraction of hours."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,18 @@ class JobRecord:
     kind : JobKind
         Kind of work.
     key : str
-        sha256 of the request and of the state of its files. Unfinished jobs have different keys.
+        sha256 of the request and of the state of its files. No two unfinished jobs have the same key, unless one of them is
+        about to be cancelled.
     request : dict
         The request as JSON values.
     owners : tuple of str
-        Names of the people who submitted the request. The job is cancelled when all of them cancel it.
+        Names of the people who wait for the job. The job is cancelled when the last of these people withdraws.
     state : JobState
         Current state.
     reason : str
         Why the job failed or was cancelled, or an empty string.
     priority : Priority
-        Position in the queue.
+        Priority in the queue.
     attempts : int
         Number of times that a runner started the job.
     created, started, finished : float

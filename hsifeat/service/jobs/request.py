@@ -21,14 +21,14 @@ from hsifeat.service.uploads.folder import UploadFolder
 
 @dataclass(frozen=True)
 class JobContext:
-    """What requests need to find their files and to write results.
+    """Folders, database and stores that requests use.
 
     Attributes
     ----------
     settings : JobSettings
         Folders and limits.
     database : JobDatabase
-        Database of the jobs, with the results that a request may refer to.
+        Database of the jobs. A request may refer to the result of an earlier job.
     uploads : UploadFolder
         Uploaded files.
     stores : StoreIndex
@@ -51,12 +51,12 @@ class JobContext:
         )
 
     def result_folder(self, job: JobRecord) -> Path:
-        """Return the folder for the results of a job, which may not exist."""
+        """Return the folder for the results of a job. The folder may not exist."""
         return self.settings.results_folder / job.id
 
 
 class JobRequest(BaseConfig):
-    """Options of a job, as a client sends them and as the database keeps them."""
+    """Base class of requests: the options of a job, which clients send and the database stores as JSON."""
 
     kind: ClassVar[JobKind]
 
@@ -94,7 +94,7 @@ class JobRequest(BaseConfig):
         """
 
     def key(self, context: JobContext) -> str:
-        """Return the key of the request: requests with equal keys have equal results.
+        """Return the key of the request. Requests with equal keys have equal results.
 
         Raises
         ------

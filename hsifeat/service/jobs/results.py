@@ -10,14 +10,14 @@ from hsifeat.files import atomic_write
 
 
 def clear_folder(folder: Path) -> Path:
-    """Create an empty folder, in place of what an interrupted attempt left there, and return it."""
+    """Create an empty folder, and return its path. Files of an interrupted attempt are deleted."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def write_archive(folder: Path, archive: Path) -> None:
-    """Write the files of a folder to a zip file, whose members begin with the name of the folder.
+    """Write the files of a folder to a zip file. Names of members start with the name of the folder.
 
     Hidden files, such as locks, are left out.
     """

@@ -28,11 +28,11 @@ _IDLE_S = 600.0
 
 
 class JobCancelledError(BaseException):
-    """Ends a cancelled job. It is no `Exception`, so that code that tolerates errors does not tolerate it."""
+    """Raised to end a cancelled job. The class is not an `Exception`, so ``except Exception`` does not catch it."""
 
 
 def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
-    """Execute the jobs of a lane until the service ends, or until the lane has had no job for some minutes.
+    """Execute the jobs of a lane until the service ends, or until no job was queued for ten minutes.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
     )  # Ctrl-C reaches all processes of a terminal; the service reacts to it.
     context = JobContext.of_settings(settings)
     lane = Lane(context.database, LANES[lane_name])
-    # A runner of an earlier service may still be about to end.
+    # The runner of an earlier service may not have ended yet.
     with FileLock(settings.state_folder / f"{lane_name}.lock"):
         lane.recover(settings.attempts)
         watch = _Watch(lane, parent, settings.cancel_seconds)
         idle_since = time.monotonic()
-        # The end of an idle runner frees the memory of its backbone.
+        # An idle runner ends, to free the memory of its backbone.
         while time.monotonic() - idle_since < _IDLE_S:
             job = lane.take()
             if job is None:
@@ -88,7 +88,7 @@ def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> 
 
 
 def _end_failed(lane: Lane, job: JobRecord, reason: str) -> None:
-    """Record the failure of a job. While the disk is full, the record waits for room."""
+    """Record the failure of a job. If the database can't be written, try again every second."""
     while True:
         try:
             lane.end(job, JobState.FAILED, reason=reason)
@@ -100,14 +100,14 @@ def _end_failed(lane: Lane, job: JobRecord, reason: str) -> None:
 
 
 class _Watch:
-    """Thread that ends the runner with the service, and stops cancelled jobs.
+    """Thread that ends the runner when the service ends, and stops cancelled jobs.
 
     Attributes
     ----------
     job : JobRecord or None
         The running job.
     cancelled : str
-        Identifier of the job that has to stop.
+        Identifier of the job that must stop, or an empty string.
     """
 
     def __init__(self, lane: Lane, parent: Connection, cancel_seconds: float) -> None:
@@ -130,7 +130,7 @@ class _Watch:
                         self.cancelled = job.id
                         deadline = time.monotonic() + self._cancel_seconds
                 elif time.monotonic() > deadline:
-                    # The job is in a long computation without events. Stores and reports survive the end of the process.
+                    # The job is in a long computation without events. Killing the process does not damage stores and reports.
                     self._lane.end(job, JobState.CANCELLED, reason=self._lane.is_cancelling(job))
                     _exit(0)
         job = self.job
@@ -148,6 +148,6 @@ class _Watch:
 
 
 def _exit(status: int) -> None:
-    # Unlink the semaphores of libraries that the runner imported. Otherwise Python warns of leaked ones.
+    # Unlink the semaphores of imported libraries. Otherwise Python warns of leaked semaphores.
     util._run_finalizers(0)  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public function
     os._exit(status)

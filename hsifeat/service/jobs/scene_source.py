@@ -17,9 +17,10 @@ _READING = ("variable", "axes", "rows", "cols", "bad_bands", "nodata", "blank_pi
 
 
 class SceneSource(BaseConfig):
-    """A scene on the machine of the service: its place, its label maps, and how to read it.
+    """A scene for the service: its source, its label maps, and the options for reading it.
 
-    Exactly one of `name`, `files` and `upload` says where the scene is, except that `files` selects files of an upload.
+    The source is set by exactly one of `name`, `files` and `upload`. In addition to `upload`, `files` can select files of the
+    upload.
     """
 
     name: Annotated[str | None, option("Name of a public scene.")] = None
@@ -71,7 +72,7 @@ class SceneSource(BaseConfig):
         return scene
 
     def identity(self, context: JobContext) -> Any:
-        """Return the scene, the state of its files, and how it is read, as JSON values.
+        """Return the source, the state of its files, and the options for reading, as JSON values.
 
         Raises
         ------
@@ -87,7 +88,7 @@ class SceneSource(BaseConfig):
         return [json_values(self), sources if self.name else [], place]
 
     def _sources(self, context: JobContext) -> tuple[list[str], list[str], str | None]:
-        """Return the sources of the scene, of its label maps and of its companion image, for `open_scene`."""
+        """Return the paths or names of the scene, its label maps and its companion image, for `open_scene`."""
         from hsifeat.scenes.registry.public_scenes import REGISTRY
 
         if (self.name is not None) + (self.upload is not None or self.files is not None) != 1:

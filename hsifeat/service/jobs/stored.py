@@ -1,4 +1,4 @@
-"""State of the stores that requests name."""
+"""Digests of stores, for the keys of requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hsifeat.store.store import Store
 
 
 def store_facts(served: ServedStore) -> Any:
-    """Return everything that determines the values of a store, with its label maps, as JSON values.
+    """Return the key of a store, and digests of its planes and label maps, as JSON values.
 
     Raises
     ------

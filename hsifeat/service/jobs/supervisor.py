@@ -1,4 +1,4 @@
-"""Supervisor: starts the runner of a lane when the lane has jobs, and starts it again when it dies."""
+"""Supervisor: starts the runner of a lane when the lane has jobs, and restarts a runner that died."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.2
 _FIRST_DELAY_S = 0.5
 _LAST_DELAY_S = 30.0
-# A runner that lived this long is started again at once.
+# A runner that ran this long before it died is restarted at once.
 _STABLE_S = 60.0
 _STOP_S = 10.0
 
 
 class Supervisor:
-    """Runs the runners of all lanes while the service runs.
+    """Starts and restarts the runners of all lanes while the service runs.
 
     Parameters
     ----------
@@ -62,17 +62,17 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process numbers of the living runners, by lane."""
+        """Process numbers of the running runners, by lane."""
         return {name: runner.pid for name, runner in self._runners.items() if runner.pid}
 
     def start(self) -> None:
-        """Begin to start runners for jobs."""
-        # Python joins processes before it ends, and the runners end only after the pipe is closed.
+        """Start the thread that starts runners."""
+        # Python waits for child processes at exit, and the runners end only after `stop` has closed the pipe.
         atexit.register(self.stop)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the runners. A running job continues when the service starts again."""
+        """Stop the runners. A running job continues after the next start of the service."""
         atexit.unregister(self.stop)
         self._stopping.set()
         self._sender.close()
@@ -98,7 +98,7 @@ class Supervisor:
 
 
 class _Runner:
-    """The process of one lane. It is started when the lane has jobs, after a growing delay if it died."""
+    """The process of one lane. After a crash, the process is restarted with a growing delay."""
 
     def __init__(self, settings: JobSettings, name: str, lane: Lane, receiver: Connection) -> None:
         self._settings = settings

@@ -36,13 +36,13 @@ def job_page(request: Request, caller: Reader, jobs: Jobs, job_id: JobId) -> HTM
 
 @router.post("/pages/jobs/{job_id}/cancel")
 def cancel_job(request: Request, caller: Author, jobs: Jobs, job_id: JobId) -> RedirectResponse:
-    """Withdraw the request of the person, and go back to the job."""
+    """Withdraw the caller's request, and redirect to the page of the job."""
     jobs.queue.cancel(job_id, caller.name, anyone=caller.may("admin"))
     return RedirectResponse(f"{service_of(request).config.root_path}/pages/jobs/{job_id}", 303)
 
 
 def job_row(job: JobRecord) -> dict[str, object]:
-    """Return what the templates show of a job."""
+    """Return the values of a job that templates show."""
     progress = job.progress
     share = None if progress is None or not progress.total else min(progress.done / progress.total, 1.0)
     ended = job.state.is_final

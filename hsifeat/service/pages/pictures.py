@@ -39,12 +39,12 @@ def scene_picture(features: Features) -> bytes:
 
 
 def plane_picture(features: Features, plane: PlaneSpec) -> bytes:
-    """Return a PNG of the three principal components of a plane in red, green and blue.
+    """Return a PNG of the first three principal components of a plane in red, green and blue.
 
     Raises
     ------
     StoreError
-        The planes of the store list pixels, so there is no picture.
+        The store has features of listed pixels only.
     """
     if not features.covers_scene:
         raise StoreError(f"{features.name} has features of listed pixels, which have no picture")
@@ -53,7 +53,7 @@ def plane_picture(features: Features, plane: PlaneSpec) -> bytes:
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """Return an image (rows, cols, 3 or 4) uint8 as PNG."""
+    """Encode an image, (rows, cols, 3 or 4) uint8, as PNG."""
     from PIL import Image
 
     out = BytesIO()
@@ -74,7 +74,7 @@ def stretch(values: NDArray[np.floating], low: NDArray[np.floating], high: NDArr
     Returns
     -------
     (..., channels) uint8 array
-        The mapped values. Values outside of the range take its ends.
+        The mapped values. Values outside of the range become 0 or 255.
     """
     scaled = (np.nan_to_num(values) - low) / np.maximum(high - low, 1e-12)
     shown: NDArray[np.uint8] = np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
@@ -101,7 +101,7 @@ def _components(plane: NDArray[np.float32]) -> NDArray[np.uint8]:
     mean = sample.mean(axis=0)
     _, axes = np.linalg.eigh(np.cov(sample - mean, rowvar=False).reshape(values.shape[1], -1))
     leading = axes[:, ::-1][:, :3]
-    # The sign of an axis is arbitrary. With a fixed one, a picture never changes.
+    # The sign of an axis is arbitrary. With a fixed sign, a repeated computation gives the same picture.
     leading = leading * np.where(leading.sum(axis=0) < 0, -1, 1)
     projected = (values - mean) @ leading
     if projected.shape[1] < 3:
@@ -113,12 +113,12 @@ def _components(plane: NDArray[np.float32]) -> NDArray[np.uint8]:
 def _kept(key: str, facts: bytes, draw: Callable[[], NDArray[np.uint8]]) -> bytes:
     digest = hashlib.sha256(_VERSION.to_bytes(2, "little") + facts).hexdigest()[:32]
     file = samples_folder(key) / f"{digest}.png"
-    with _lock:  # One picture at a time bounds memory, and two people do not draw the same one.
+    with _lock:  # One picture at a time bounds memory, and no picture is drawn twice at the same time.
         try:
             return file.read_bytes()
         except OSError:
             content = encode_png(draw())
-        # If the disk is full or the cache is read-only, it is drawn again next time.
+        # If the disk is full or the cache is read-only, the picture is drawn again for the next request.
         with suppress(OSError, StoreError):
             write_file(file, content)
         return content

@@ -22,7 +22,7 @@ from hsifeat.service.service import service_of
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# Scripts and styles come from the service only. Images of maps are drawn on a canvas, which needs no address.
+# Scripts and styles come from the service only. Maps are drawn on a canvas, so they need no source for images.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -31,7 +31,7 @@ _POLICY = (
 
 @cache
 def environment() -> Environment:
-    """Return the environment of the templates, which escape every value."""
+    """Return the jinja environment of the page templates."""
     templates = formatting.template_environment("hsifeat.service.pages")
     templates.filters.update(
         size=formatting.format_bytes,
@@ -42,7 +42,7 @@ def environment() -> Environment:
 
 
 def render(request: Request, template: str, status: int = 200, **content: Any) -> HTMLResponse:
-    """Return a page.
+    """Render a template, and return the page.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def render(request: Request, template: str, status: int = 200, **content: Any) -
     status : int
         HTTP status.
     **content
-        Values that the template uses. ``root`` (path prefix of the service), ``static`` (path of the static files) and
-        ``caller`` are always there.
+        Values for the template. ``root`` (path prefix of the service), ``static`` (path of the static files) and ``caller``
+        are added.
     """
     root = service_of(request).config.root_path
     caller = getattr(request.state, "caller", None)
@@ -65,7 +65,7 @@ def render(request: Request, template: str, status: int = 200, **content: Any) -
 
 
 class PageRoute(APIRoute):
-    """A route whose errors are pages: a form to sign in for callers without a token, else the message of the error."""
+    """A route that answers errors with pages: a sign-in form for callers without a token, otherwise the error message."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of the route, which answers errors with pages."""

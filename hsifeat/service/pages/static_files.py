@@ -29,7 +29,7 @@ def static_files() -> dict[str, bytes]:
 
 @cache
 def static_version() -> str:
-    """Return a digest of all static files. It is part of their addresses, so browsers can keep them forever."""
+    """Return a digest of all static files. Addresses contain the digest, so browsers can cache the files forever."""
     digest = hashlib.sha256()
     for path, content in static_files().items():
         digest.update(path.encode() + b"\0" + hashlib.sha256(content).digest())

@@ -1,4 +1,4 @@
-"""Pages of stores: the list with a search, and one page for each store."""
+"""Pages of stores: the searchable list, and one page for each store."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def stores_page(
 
 @router.get("/pages/stores/{key}")
 def store_page(request: Request, _caller: Reader, jobs: Jobs, key: Key) -> HTMLResponse:
-    """Show a store: its scene, planes, label maps, recipe, and the jobs that made or used it."""
+    """Show a store: its scene, planes, label maps and recipe, and the jobs that created or used the store."""
     index = service_of(request).stores
     store = index.find(key)
     features = index.features(store)
@@ -106,7 +106,7 @@ def _summaries(request: Request) -> list[tuple[ServedStore, StoreEntry]]:
     for store in service.stores.stores():
         try:
             found.append((store, service.summaries.of(store)))
-        except DAMAGE_ERRORS:  # The list of the interface logs it.
+        except DAMAGE_ERRORS:  # The route ``GET /stores`` logs damaged stores.
             continue
     return sorted(found, key=lambda entry: (entry[1].scene, entry[1].name, entry[1].key))
 

@@ -18,12 +18,12 @@ from hsifeat.service.uploads.upload import FileManifest, Upload, UploadManifest
 
 _MAX_FILES = 20
 _ID_BYTES = 8
-# Room that stays free on the disk for the database and for running jobs.
+# Space that stays free on the disk for the database and for running jobs.
 _RESERVE_BYTES = 2**30
 
 
 class UploadTooLargeError(HsifeatError):
-    """An upload exceeds the allowed size, or the room for uploads."""
+    """An upload exceeds its allowed size, or the allowed size of all uploads together."""
 
 
 class UnknownUploadError(HsifeatError, LookupError):
@@ -43,7 +43,7 @@ class UploadFolder:
     max_unpacked_bytes : int
         Maximum size of the unpacked values of a file.
     lifetime_s : float
-        Time in seconds after its last use at which an upload is deleted.
+        Time in seconds from the last use of an upload to its deletion.
     """
 
     path: Path
@@ -79,9 +79,9 @@ class UploadFolder:
         RefusedFileError
             A name or format is not accepted.
         UploadTooLargeError
-            The files are too large, or there are too many.
+            The files are too large or too many, or two files have the same name.
         DiskFullError
-            The disk is too small.
+            The disk has too little free space.
         """
         names = [file.name for file in files]
         for name in names:

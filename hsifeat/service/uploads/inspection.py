@@ -1,7 +1,7 @@
 """Checks of uploaded files before any reader opens them.
 
-Only formats whose files hold all their values are accepted. Formats whose files may name other files, run code or describe a
-service, such as VRT, are refused, as are pickled objects and archives that expand to far more than their size.
+Only formats whose files contain all their values are accepted. Formats that can name other files, run code or describe a
+service, such as VRT, are refused. Pickled objects and archives that expand beyond a limit are refused, too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ _SIGNATURES = {
     "png": rb"\x89PNG\r\n\x1a\n", "tif": rb"II[*+]\0|MM\0[*+]", "tiff": rb"II[*+]\0|MM\0[*+]", "geojson": rb"(\xef\xbb\xbf)?\s*\{",
 }  # fmt: skip
 _HEADER_BYTES = 2**16
-# A header of NumPy with its description of a plain array is much shorter.
 _MAX_MEMBERS = 100
 
 
@@ -47,7 +46,8 @@ def check_name(name: str) -> None:
     Raises
     ------
     RefusedFileError
-        The name has other characters than letters, digits, points, underscores and hyphens, or the format is not accepted.
+        The name contains characters other than letters, digits, single dots, underscores and hyphens, or has more than 100
+        characters. The format is not accepted.
     """
     if not _NAME.fullmatch(name) or ".." in name:
         raise RefusedFileError(
@@ -63,25 +63,25 @@ def check_name(name: str) -> None:
 
 
 def check_content(path: Path, max_bytes: int) -> None:
-    """Check the content of an uploaded file, without a library in C where possible.
+    """Check the content of an uploaded file, where possible without a C library.
 
     Parameters
     ----------
     path : Path
-        The file, under its own name.
+        The file. The suffix selects the format.
     max_bytes : int
         Maximum size of the unpacked values.
 
     Raises
     ------
     RefusedFileError
-        The content is not of the format that the suffix says, has pickled objects, or unpacks to more than `max_bytes`.
+        The content has another format than the suffix, contains pickled objects, or unpacks to more than `max_bytes`.
     """
     suffix = _suffix(path)
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     signature = _SIGNATURES.get(suffix)
-    # The signature of HDF5 follows a user block, which MATLAB fills with text.
+    # MATLAB 7.3 files are HDF5 files that begin with a block of text.
     if signature is not None and not re.match(signature, header):
         raise RefusedFileError(f"{path.name}: its content is not that of a .{suffix} file, so it is not accepted")
     try:

@@ -23,12 +23,12 @@ _CHUNK_BYTES = 2**20
 
 
 class OffsetError(HsifeatError):
-    """A part does not begin where the file ends so far.
+    """A part does not begin after the bytes of the file that have arrived.
 
     Attributes
     ----------
     offset : int
-        Number of bytes of the file so far, at which the next part has to begin.
+        Number of bytes that have arrived. The next part must begin at this offset.
     """
 
     def __init__(self, message: str, offset: int) -> None:
@@ -74,7 +74,7 @@ class Upload:
     max_unpacked_bytes : int
         Maximum size of the unpacked values of a file.
     lifetime_s : float
-        Time in seconds after its last use at which the upload is deleted.
+        Time in seconds from the last use of the upload to its deletion.
     """
 
     path: Path
@@ -84,7 +84,7 @@ class Upload:
 
     @classmethod
     def find(cls, path: Path, max_unpacked_bytes: int, lifetime_s: float) -> Upload | None:
-        """Return the upload in a folder, or None if the folder has none; for the arguments, see `Upload`."""
+        """Return the upload in a folder, or None if the folder contains no upload. See `Upload` for the parameters."""
         try:
             manifest = UploadManifest.model_validate_json((path / _MANIFEST).read_bytes())
         except (OSError, ValidationError):
@@ -103,7 +103,7 @@ class Upload:
 
     @property
     def expires(self) -> float:
-        """Time at which the upload is deleted if it is not used before, in seconds since 1970; 0 if it is deleted already."""
+        """Time in seconds since 1970 at which an unused upload is deleted; 0 if the upload is deleted already."""
         try:
             return (self.path / _MANIFEST).stat().st_mtime + self.lifetime_s
         except FileNotFoundError:
@@ -134,11 +134,11 @@ class Upload:
         Raises
         ------
         OffsetError
-            The part does not begin where the file ends, or another request appends to the file.
+            The part does not begin after the bytes that have arrived, or another request appends to the file.
         RefusedFileError
-            The upload has no such file, is complete, or the part reaches beyond the size of the file.
+            The upload has no such file or is complete.
         StoreError
-            The disk is full.
+            The file can't be written, for example because the disk is full.
         """
         from filelock import FileLock, Timeout
 
@@ -168,14 +168,14 @@ class Upload:
     def complete(self) -> Upload:
         """Check sizes, digests and contents of all files, and return the complete upload.
 
-        A file with a wrong digest is deleted, so that it can be sent again.
+        A file with a wrong digest is deleted, and can be sent again.
 
         Raises
         ------
         OffsetError
             A file is not complete.
         RefusedFileError
-            A digest differs, or a content is not accepted.
+            The digest of a file differs, or its content is not accepted.
         """
         if self.manifest.complete:
             return self
@@ -194,7 +194,7 @@ class Upload:
         return Upload(self.path, manifest, self.max_unpacked_bytes, self.lifetime_s)
 
     def complete_folder(self) -> Path:
-        """Return the folder of the files of a complete upload, and count this as a use.
+        """Return the folder of the files of a complete upload, and record a use of the upload.
 
         Raises
         ------
@@ -214,7 +214,7 @@ class Upload:
         Raises
         ------
         RefusedFileError
-            No file, or several files, may be a scene.
+            The upload has no such file, or several.
         """
         names = [file.name for file in self.manifest.files if file.name.rpartition(".")[2].lower() in CUBE_SUFFIXES]
         headers = [name for name in names if name.lower().endswith(".hdr")]
@@ -241,7 +241,7 @@ class Upload:
 
 
 class PartWriter:
-    """Appends the bytes of a part to a file, up to the size of the file.
+    """Appends the bytes of a part to a file, up to the declared size of the file.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ class PartWriter:
         Raises
         ------
         RefusedFileError
-            The bytes reach beyond the size of the file. None of them is written.
+            The bytes exceed the declared size of the file. No byte of `content` is written.
         DiskFullError
             The disk is full. The bytes that fit are kept.
         """
