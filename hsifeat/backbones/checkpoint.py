@@ -94,7 +94,7 @@ class CheckpointBackbone(NetworkBackbone):
         any_label : bool
             Use label 0 if `label` is None.
         mean : bool
-            Whether ``"mean"`` is allowed. It needs a model with a table of label embeddings.
+            Whether the label ``"mean"`` is allowed. It is allowed for a model with a table of label embeddings.
 
         Returns
         -------

@@ -96,7 +96,7 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
 
 
 def _check_numbers(settings: Mapping[str, Any]) -> None:
-    """Raise ValueError for numbers with which building the network would take forever or fill the memory."""
+    """Raise ValueError for numbers outside of the allowed range, so that a network is built in bounded time and memory."""
     for name, setting in settings.items():
         values = [setting]
         while values:

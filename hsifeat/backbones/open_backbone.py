@@ -102,9 +102,9 @@ def _parse_label(label: int | str | None) -> int | str | None:
 
 
 def list_backbones() -> list[dict[str, str]]:
-    """List the kinds of backbones.
+    """Return a description of each kind of backbone.
 
-    Each dict has the keys ``source`` (a form such as ``FILE.pt``), ``description`` and ``weights`` (their origin).
+    The keys are ``source`` (a form such as ``FILE.pt``), ``description``, and ``weights`` (origin of the weights).
     """
     return [
         {"source": plugin.form, "description": plugin.description, "weights": plugin.weights}

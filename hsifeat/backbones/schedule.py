@@ -164,7 +164,7 @@ class NoiseSchedule:
 def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     """Build a schedule from the content of a diffusers ``scheduler_config.json``.
 
-    The cumulative products are those that diffusers computes.
+    The cumulative products equal those of diffusers.
 
     Raises
     ------

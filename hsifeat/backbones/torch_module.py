@@ -46,7 +46,7 @@ def call_with_timesteps(network: torch.nn.Module, noisy: torch.Tensor, t: int) -
 class ModuleBackbone(NetworkBackbone):
     """A backbone made from a plain ``torch.nn.Module`` that denoises images in pixel space.
 
-    The module is copied, so training the original further does not change the backbone.
+    The backbone has a copy of the module. Further training of the original module does not change the backbone.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ class WeightFiles:
 
     @property
     def suffix(self) -> str:
-        """``.safetensors`` or ``.bin``."""
+        """Suffix of the files: ``.safetensors`` or ``.bin``."""
         return self.files[0].suffix
 
     def digest(self) -> str:

@@ -28,7 +28,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Parameters
     ----------
     spec : str
-        Text form of the projection, with optional settings such as ``rgb:stretch=joint:gamma=0.4``. The forms are:
+        Text form of the projection, followed by options, such as ``rgb:stretch=joint:gamma=0.4``. The forms are:
 
         - ``rgb``: the bands nearest to 640, 550 and 460 nm
         - ``bands:i,j,k``: the bands with these indices, counted from 0
@@ -36,8 +36,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
           of largest magnitude in each component is positive
         - ``all``: every band, scaled to mean 0 and standard deviation 1
 
-        The forms ``rgb`` and ``bands`` map the 2nd and 98th percentiles of each band to -1 and 1 and clip the result. They
-        have the options:
+        The forms ``rgb`` and ``bands`` map the 2nd and 98th percentiles of each band to -1 and 1, and clip the result. Both
+        forms have the options:
 
         - ``:stretch=joint``: use common percentiles for all bands
         - ``:percentiles=0-100``: use these percentiles
@@ -274,6 +274,7 @@ def _pixels(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> Iterat
 def _affine(
     spec: str, weights: NDArray[np.float64], offset: NDArray[np.float64], *, clip: bool = False, gamma: float = 1.0
 ) -> Projection:
-    # The last bits of float64 results depend on the linear algebra library. Rounding to float32 keeps cache keys equal.
+    # The last bits of float64 results depend on the linear algebra library. Rounding to float32 removes this dependence from
+    # cache keys.
     linear, constant = (np.ascontiguousarray(values, np.float32) for values in (weights, offset))
     return Projection(spec, linear, constant, clip, gamma)

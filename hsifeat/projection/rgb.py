@@ -15,7 +15,7 @@ from hsifeat.scenes.colours import RGB_NM, rgb_bands
 
 # A note reports bands whose distance from red, green or blue is larger than this.
 _FAR_NM = 60.0
-# A band is constant if its values differ by less than the rounding error of float32.
+# A band is constant if its relative range is at most this number, the rounding error of float32.
 _RELATIVE_RANGE = 1e-6
 
 Percentiles = tuple[float, float]
@@ -88,7 +88,7 @@ def choose_rgb_bands(
 def check_bands(
     spec: str, bands: Sequence[int], image: SpectralImage, mask: NDArray[np.bool_], percentiles: Percentiles
 ) -> tuple[int, ...]:
-    """Check that named bands are not constant, and return them.
+    """Check that the bands of the form ``bands`` are not constant, and return their indices.
 
     Parameters
     ----------

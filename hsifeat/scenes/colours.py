@@ -12,9 +12,9 @@ from hsifeat.scenes.blocks import blocks, read_bands, sample_bands
 from hsifeat.types import Cube
 
 # Any two of the first sixteen colours have a CIEDE2000 difference of at least 20 for normal vision and at least 16 for
-# protanopes and deuteranopes (Machado et al. 2009). The same holds between each of them and black (unlabelled pixels), and
-# between each of them and the light background of the report's maps. A search from random starts found these sixteen
-# colours. Each of the last four colours is the one with the largest difference from all earlier colours.
+# protanopes and deuteranopes (Machado et al. 2009). They differ as much from black (unlabelled pixels) and from the light
+# background of the report's maps. A search from random starts found these sixteen colours. Each of the last four colours
+# has the largest possible difference from all earlier colours.
 _PALETTE = (
     "#ffffa5", "#9d35ff", "#9b400d", "#014856", "#927a73", "#bd7608", "#63aaac", "#020035", "#2b00bb", "#555146",
     "#60728c", "#412000", "#eab702", "#9f9fff", "#efd5ff", "#a0b88a", "#5a002d", "#b45a4b", "#5a4bb4", "#ff785a",

@@ -118,7 +118,7 @@ def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
     Parameters
     ----------
     values : (..., bands) array of any real dtype
-        Values of a cube, or of a label map if `nodata` is shared.
+        Values of a cube. An array without a band axis, such as a label map, needs a `nodata` that all bands share.
     nodata : NoData
         No-data values.
 
@@ -148,7 +148,7 @@ def _equals(values: NDArray[Any], value: float) -> NDArray[np.bool_]:
     if dtype.kind == "f":
         if np.isnan(value):
             return np.asarray(np.isnan(values))
-        with np.errstate(all="ignore"):  # the value may lie beyond the dtype, and sums of the largest numbers too
+        with np.errstate(all="ignore"):  # the value, or a sum of large values, may exceed the dtype
             target = dtype.type(value)
             tolerance = dtype.type(_RELATIVE_ERROR) * np.abs(values + target)
             return np.asarray((values == target) | (np.abs(values - target) < tolerance))

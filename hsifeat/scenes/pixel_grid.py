@@ -12,7 +12,7 @@ class PixelGrid(Protocol):
 
     @property
     def name(self) -> str:
-        """Name for messages."""
+        """Name of the scene or label map in messages."""
         ...
 
     @property

@@ -3,8 +3,8 @@
 The text of the paper describes the modules. Two spatial self-attention denoising modules (SSAD) are followed by two
 spectral-group self-attention denoising modules (SGSAD). Each module receives the timestep through an MLP. Each module
 consists of self-attention, depth-wise convolutions (DWConv) and point-wise convolutions (PWConv). In SSAD, the tokens
-are the pixels of a patch of P x P pixels. In SGSAD, the C bands of the feature map form N_g groups of C_g bands. A
-token is one band of a patch. It attends only to the tokens of its group.
+are the pixels of a patch of P x P pixels. In SGSAD, the tokens are the bands of a patch. The C bands of the feature map
+form N_g groups of C_g bands, and a token attends only to the tokens of the same group.
 
 The formulas of the paper were not available. These parts are therefore choices of this implementation:
 
@@ -213,7 +213,7 @@ class SSAD(_DenoisingModule):
         Returns
         -------
         (m, heads, C / heads, P * P) float32 tensor
-            The attended values.
+            The output of the attention.
         """
         q, k, v = (
             part.transpose(2, 3).contiguous() for part in (queries, keys, values)
@@ -238,6 +238,6 @@ class SGSAD(_DenoisingModule):
         Returns
         -------
         (m, groups, C / groups, P * P) float32 tensor
-            The attended values.
+            The output of the attention.
         """
         return scaled_dot_product_attention(queries.contiguous(), keys.contiguous(), values.contiguous())

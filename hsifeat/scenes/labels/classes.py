@@ -1,4 +1,4 @@
-"""Conversion of values to class numbers: values of a raster, or a list of numbers or names."""
+"""Conversion of raster values, and of lists of numbers or names, to class numbers."""
 
 from __future__ import annotations
 

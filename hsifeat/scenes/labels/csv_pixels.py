@@ -34,7 +34,7 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     -------
     Labels
         Label map in which unlisted pixels are 0. Lines with the class NaN are skipped, and pixels with several different
-        classes become 0. Notes state the numbers of both.
+        classes become 0. Notes count both.
 
     Raises
     ------

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 _SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml")
-# Features are clipped to the scene with this margin, relative to the scene's extent, before reprojection.
+# Features are clipped to the scene and a margin before reprojection. This is the margin relative to the extent of the scene.
 _MARGIN = 0.1
-# Number of points along each side of the scene from which its extent in another CRS is computed.
+# Number of points along each side of the scene. The extent of the scene in another CRS is computed from these points.
 _EDGE_POINTS = 100
 _GEOMETRY_TYPES = {"Polygon", "MultiPolygon", "Point", "MultiPoint"}
 # Typical names of class columns, in lower case without punctuation. These columns have priority over other columns.

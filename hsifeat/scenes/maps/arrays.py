@@ -54,7 +54,7 @@ def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> No
         The file.
     name : str
         Name of the array's variable.
-    values : (rows, cols) array
+    values : (rows, cols) or (rows, cols, classes) array
         The array, of any numeric dtype.
     legend : Legend
         Legend of the map, written as the variables `class_numbers`, `class_names` and `class_colours` with one row per

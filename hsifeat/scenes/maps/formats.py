@@ -72,7 +72,8 @@ def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probab
     Raises
     ------
     SceneError
-        A class number is too high for a palette. The array is too large for a MATLAB file. The disk is too full.
+        A class number is too high for a palette. The array is too large for a MATLAB file. The disk has no room for the
+        probabilities.
     """
     suffix, highest = path.suffix.lower(), max(legend.numbers, default=0)
     if suffix in {".tif", ".tiff", ".png"} and highest > _MAX_PALETTE_CLASS and not probabilities:

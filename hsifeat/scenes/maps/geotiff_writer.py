@@ -1,7 +1,7 @@
 """Writers of maps as cloud-optimised GeoTIFF with a palette or named bands.
 
 GDAL's driver for cloud-optimised GeoTIFF can only copy an existing raster, so blocks are first written to a plain tiled
-GeoTIFF. Both files are created in a temporary folder next to the map, and the complete map is then moved to its path.
+GeoTIFF. Both files are created in a temporary folder beside the output file, and the complete map is then moved.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Check that the values of a file come only from the folder of the file.
 
 HDF5 files, VRTs and Zarr folders can refer to other files. A malicious file could thus present any file of the machine, or
-a network address, as a scene. The readers therefore refuse references that lead out of the folder. They also refuse
-references to missing files, because the libraries would return fill values for them.
+a network address, as a scene. The readers therefore refuse references that lead out of the folder. The readers also
+refuse references to missing files, because the libraries would silently return fill values.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | N
     reference : str
         Name of the other file, as stored.
     kind : str
-        Kind of the reference, for messages.
+        Description of the reference, for messages.
     relative_to : Path, optional
         Base folder of relative references. [default: the folder of `path`]
 
@@ -96,9 +96,9 @@ def check_hdf5_sources(path: Path, depth: int = 0) -> None:
 
 
 def _dataset_sources(path: Path, dataset: Any) -> set[tuple[Path, str]]:
-    """Return the sources of a virtual data set: the path of each file, and the name of the data set in the file."""
+    """Check the references of a data set, and return its virtual sources: the path of each file, and a data set in it."""
     for reference, *_ in dataset.external or ():
-        # The HDF5 library searches external storage in the working folder.
+        # The HDF5 library looks for external storage in the working folder.
         check_inside(path, reference, f"the external storage of {dataset.name}", relative_to=Path.cwd())
     sources = set()
     if dataset.is_virtual:

@@ -121,7 +121,7 @@ def read_spectrum(
 ) -> tuple[spectrum.Lengths, spectrum.Lengths, tuple[int, ...], tuple[str, ...]]:
     """Read wavelengths, bandwidths and bad bands.
 
-    Wavelengths come from the first of these sources that contains any: band tags, GDAL's IMAGERY domain, ENVI metadata.
+    Wavelengths come from band tags, GDAL's IMAGERY domain or ENVI metadata. The first source with wavelengths is used.
 
     Parameters
     ----------

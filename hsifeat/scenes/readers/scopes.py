@@ -69,7 +69,7 @@ def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple
 
     The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
     the candidates of all other groups are returned, except those that may describe another cube. A candidate may describe
-    another cube if a group that does not contain the variable contains both.
+    another cube if the candidate and this cube share a group that does not contain the variable.
 
     Parameters
     ----------

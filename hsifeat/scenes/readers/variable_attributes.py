@@ -99,7 +99,7 @@ def unordered_raster(
     variable_name : str
         Path of the variable.
     vectors : dict of str to FileVariable
-        Vectors of the file that may be wavelengths or bandwidths, by path.
+        Vectors of the file that may be wavelengths, bandwidths or bad-band flags, by path.
     name : str
         Name of the file, for notes.
     divisors : bool
