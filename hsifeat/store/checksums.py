@@ -129,7 +129,7 @@ class ChecksumReader(WrapperStore[Any]):
     location : Location
         Location of the store, for error messages.
     checksums : dict of str to str
-        Maps the key of each file to the sha256 of the file.
+        sha256 of each file by key.
     """
 
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
@@ -150,7 +150,8 @@ class ChecksumReader(WrapperStore[Any]):
         Raises
         ------
         StoreError
-            A whole file does not match its checksum, a shard belongs to another unit, or a recorded file is missing.
+            A whole file does not match its checksum, or a shard is truncated or belongs to another unit. A file that the
+            store lists is missing.
         """
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class ConfinedStore(WrapperStore[Any]):
     """A Zarr store that reads, writes and deletes only files inside a feature store.
 
+    Methods raise a `StoreError` if a key or a link leads out of the feature store.
+
     Parameters
     ----------
     store : zarr.abc.store.Store

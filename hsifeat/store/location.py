@@ -53,7 +53,7 @@ class Location(Protocol):
     def __str__(self) -> str: ...
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return a Zarr store of the files of this location. It is read-only unless `writable` is True."""
+        """Return the files of this location as a Zarr store, which is read-only unless `writable` is True."""
         ...
 
     def files(self) -> dict[str, int]:
@@ -130,7 +130,7 @@ class LocalLocation:
         return self._text
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return a Zarr store of the files of this location. It is read-only unless `writable` is True."""
+        """Return the files of this location as a Zarr store, which is read-only unless `writable` is True."""
         from zarr.storage import LocalStore
 
         from hsifeat.store.confined_store import ConfinedStore
@@ -229,7 +229,7 @@ class RemoteLocation:
             raise StoreError(f"{self.url} can't be used: {error}") from error
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return a Zarr store of the files of this location. It is read-only unless `writable` is True."""
+        """Return the files of this location as a Zarr store, which is read-only unless `writable` is True."""
         from zarr.storage import ObjectStore
 
         if writable and self.read_only:

@@ -146,7 +146,7 @@ def delete_free_locks(folder: Path) -> None:
 
 
 def _lock_store(location: Location, *, shared: bool) -> int | None:
-    """Lock the folder of a local store. All processes see this lock, whatever their cache folder.
+    """Lock the folder of a local store. Processes with another cache folder see this lock as well.
 
     Returns
     -------

@@ -86,7 +86,7 @@ class Planes:
         Raises
         ------
         StoreError
-            The name of the layer or the timestep can't be part of a key.
+            The layer name or the timestep can't be part of a key.
         """
         paths = _paths(plane.id)
         if plane_of(f"{paths[0]}/zarr.json") != plane.id:

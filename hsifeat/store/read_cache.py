@@ -74,7 +74,7 @@ class ReadCache:
         return None if match is None else cls(samples_folder(match[1]))
 
     def before_network(self, key: str, part: str = "") -> CachedRead | None:
-        """Return the cached result of a read if the service need not be asked, else None.
+        """Return the cached result of a read, or None if the read needs a request to the service.
 
         `key` is the key of the file. `part` describes the range of bytes, and is empty for the whole file.
         """

@@ -24,8 +24,8 @@ def token_file() -> Path:
 def find_token(url: str) -> str | None:
     """Return the token for the address of a service, or None if there is no token.
 
-    The file of `token_file` is a JSON object that maps origins, such as ``https://gpu.example.org``, to tokens. For other
-    origins, the token in ``HSIFEAT_TOKEN`` is returned.
+    The file at `token_file` has a JSON object that maps origins, such as ``https://gpu.example.org``, to tokens. For all
+    other origins, the token in ``HSIFEAT_TOKEN`` is returned.
 
     Raises
     ------
