@@ -91,7 +91,7 @@ class DaskExecutor:
     scheduler : str
         Address of the scheduler.
     security : distributed.Security, optional
-        Certificates for an encrypted connection. [default: those of Dask's configuration]
+        Certificates for an encrypted connection. [default: the certificates in Dask's configuration]
     scheduler_timeout_s : float
         Maximum wait in seconds for the scheduler after a lost connection. The first connection fails after 10 seconds.
     listen : callable

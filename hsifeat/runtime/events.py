@@ -79,7 +79,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Note:
-    """A message for the user, such as a default that the program chose or input that it left out.
+    """A message for the user, for example on a default that was chosen or a file that was skipped.
 
     Attributes
     ----------
