@@ -59,7 +59,7 @@ class InRecipe:
     unused: Any = None
 
     def path(self, name: str) -> str:
-        """Return where the recipe stores the value of option `name`, as ``section.field``."""
+        """Return the dotted name of option `name` in the recipe, in the form ``section.field``."""
         return f"{self.section}.{self.field or name}"
 
 
@@ -76,12 +76,12 @@ class InIdentity:
     section: str = ""
 
     def path(self, name: str) -> str:
-        """Return where the section ``backbone`` of the recipe stores option `name`, as ``section.name`` or ``name``."""
+        """Return the dotted name of option `name` in the section ``backbone`` of the recipe."""
         return f"{self.section}.{name}".lstrip(".")
 
 
 DEFAULT_TIMESTEPS = (0, 50, 100, 200, 400)
-"""Timesteps of a backbone with 1000 training timesteps. For other numbers, `NoiseSchedule.scale` scales them."""
+"""Default timesteps of 1000 training timesteps. `NoiseSchedule.scale` scales them for other numbers of training timesteps."""
 
 DEFAULT_BATCH = 16
 """Maximum number of tiles per forward pass for a new store."""
@@ -314,9 +314,9 @@ class ExtractionConfig(BaseConfig):
 
 
 def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the extraction options in a recipe. This is the inverse of `ExtractionConfig.recipe_fields`.
+    """Return the extraction options in a recipe, except options that were None or had no effect.
 
-    The result does not contain options that were None or had no effect.
+    This function is the inverse of `ExtractionConfig.recipe_fields`.
     """
     values = {name: _field(recipe, mark.path(name)) for name, mark in _marks(InRecipe)}
     values |= {name: _field(recipe["backbone"], mark.path(name)) for name, mark in _marks(InIdentity)}

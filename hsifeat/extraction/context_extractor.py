@@ -34,9 +34,9 @@ _PROJECTED_COLS = 32
 class ContextExtractor(Extractor):
     """Extractor that computes context features of a scene.
 
-    The reach of a filter is the largest distance of the pixels that it uses. A unit (one shard of each plane) is read with a
-    margin as wide as the largest reach. Filters by reconstruction have no finite reach, so they are computed for the whole
-    scene at once.
+    The value of a filter at a pixel depends on pixels up to a distance, the reach of the filter. A unit (one shard of each
+    plane) is read with a margin as wide as the largest reach. Filters by reconstruction have no finite reach, so they are
+    computed for the whole scene at once.
 
     Attributes
     ----------

@@ -41,7 +41,7 @@ class DiffusionExtractor(Extractor):
     backbone : Backbone
         The diffusion model.
     tiling : Tiling
-        Divides the scene into tiles, and combines the feature maps of tiles.
+        Division of the scene into tiles, and combination of their feature maps.
     noise : NoisePolicy
         Noise policy for the tiles.
     tiles_per_batch : int
@@ -226,7 +226,7 @@ class DiffusionExtractor(Extractor):
 
 @dataclass(frozen=True)
 class EncodedUnit:
-    """Encoded tiles of a unit (one shard of each plane). Tiles that contribute no valid pixel are left out.
+    """Encoded tiles of a unit (one shard of each plane). Tiles that contribute no valid pixel are omitted.
 
     Attributes
     ----------
@@ -235,7 +235,7 @@ class EncodedUnit:
     tiles : list of Window
         Positions of the tiles in scene pixels.
     noised : NoisedTiles
-        Gives the noised tiles at any timestep.
+        Source of the noised tiles at any timestep.
     """
 
     unit: Unit

@@ -104,8 +104,8 @@ class Extractor(ABC):
     def run(self, plan: Plan, store: Store, listen: Listener, *, task: str = "extract") -> None:
         """Compute all steps of a plan in this process, and write their features to a store.
 
-        A background thread writes completed steps while the next ones are computed. An error or interrupt ends the run
-        after all completed steps are written.
+        A background thread writes completed steps while the next steps are computed. After an error or an interrupt, all
+        completed steps are written before the run ends.
 
         Parameters
         ----------

@@ -27,7 +27,7 @@ class Prepared:
     config : ExtractionConfig
         Options of the extraction, in which ``auto:N`` is replaced by timesteps.
     extractor : Extractor
-        Computes the features. It has the batch size for a new store.
+        Extractor of the features, with the batch size for a new store.
     planes : tuple of PlaneSpec
         Requested planes, each for one layer at one timestep.
     recipe : Recipe
@@ -106,7 +106,7 @@ class RemainingWork:
     job : Job
         The extraction.
     extractor : Extractor
-        Computes the features, with the batch size of the store.
+        Extractor of the features, with the batch size of the store.
     plan : Plan
         Steps that compute the missing features.
     is_new : bool

@@ -35,7 +35,8 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     Raises
     ------
     BackboneError
-        If a layer is unknown. If a named layer, or each default block, has a stride that does not fit `factor`.
+        If a layer is unknown. If the stride of a named layer, or of all default blocks, is neither a divisor nor a multiple
+        of `factor`.
     """
     taps = default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
     strides = {tap: max(tap.stride // factor, 1) for tap in taps if not (tap.stride % factor and factor % tap.stride)}

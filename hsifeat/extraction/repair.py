@@ -132,7 +132,7 @@ def repair(
 
 
 def _is_of_scene(damage: Damage) -> bool:
-    """Return whether a damage is in the scene of a store, label maps excluded."""
+    """Return whether a damaged file belongs to the scene of a store, but not to a label map."""
     return damage.key.startswith(("scene/", "pixels/")) and not damage.key.startswith("scene/labels/")
 
 

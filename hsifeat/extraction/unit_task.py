@@ -115,7 +115,7 @@ class StoreBuilder:
 
 @dataclass(frozen=True)
 class UnitTask:
-    """A unit (one shard of each plane) to compute at all its timesteps, small enough to be pickled.
+    """Task of an executor: to compute one unit (one shard of each plane) at all its timesteps.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class UnitResult:
 
 
 def compute_unit(task: UnitTask) -> UnitResult:
-    """Compute and write the features of a unit that the store lacks.
+    """Compute the missing features of a unit, and write them to the store.
 
     Raises
     ------

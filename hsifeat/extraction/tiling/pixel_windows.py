@@ -1,8 +1,8 @@
 """Tiling of a list of pixels, with a window around each pixel.
 
-The model processes each window on its own. Feature maps are interpolated bilinearly to the size of the window. The store gets
-the value at the centre pixel and the mean over the window. This is the procedure of MTMSD (``feature_extract.py`` in its
-public code).
+The model processes each window separately. Feature maps are interpolated bilinearly to the size of the window. The store gets
+the value at the centre pixel and the mean over the window. MTMSD uses the same procedure (``feature_extract.py`` in the public
+code of MTMSD).
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ class CentreMeanBlock:
 def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
     """Return the value at the centre pixel of each window, and the mean over the window.
 
-    Both values are those of a feature map after interpolation to the size of the window. They are weighted sums over the
-    cells of the map, so the interpolated map is never computed.
+    Both values refer to the feature map after interpolation to the size of the window. They are computed as weighted sums
+    over the cells of the map, without the interpolated map.
 
     Parameters
     ----------

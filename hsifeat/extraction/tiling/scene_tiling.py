@@ -64,9 +64,8 @@ class SceneTiling:
     def layout(self) -> SceneLayout:
         """Shapes of the planes (one layer at one timestep each) of a new store, and their division into shards.
 
-        The side of a unit (one shard) is a multiple of `step`, the distance between neighbouring tiles. It is the smallest
-        multiple that is at least `UNIT_PX`, or `BLENDED_UNIT_PX` if overlapping tiles are averaged. If `stitch` is
-        ``whole``, the only unit is the whole scene.
+        The side of a unit (one shard) is the smallest multiple of `step` that is at least `UNIT_PX`, or `BLENDED_UNIT_PX` if
+        overlapping tiles are averaged. If `stitch` is ``whole``, the only unit is the whole scene.
         """
         if self.stitch == "whole":
             return SceneLayout(self.rows, self.cols, max(self.tile))
@@ -175,7 +174,7 @@ def tile_scene(
     ------
     HsifeatError
         If `tile_px` or `halo_px` is not a multiple of `multiple`. If the halo leaves no core. If a grid that starts at
-        `origin` does not cover the scene.
+        `origin` does not cover the scene, or if `origin` is set for ``whole``.
 
     Examples
     --------
