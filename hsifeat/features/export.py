@@ -45,11 +45,11 @@ def export_features(
         File to write; an existing file is replaced.
     planes : sequence, optional
         Names or patterns of the planes to export; see `Features.select`. None exports all planes, and an empty sequence
-        exports none.
+        exports no planes.
     labels : str, optional
         Name of the label map. Can be omitted if the store has only one label map.
     all_pixels : bool
-        Export all valid pixels instead of only the labelled ones. Unlabelled pixels get class 0.
+        Export all valid pixels instead of only the labelled pixels. Unlabelled pixels get class 0.
     spectra : bool
         Export the scene's bands as additional columns, before the columns of the planes.
     listen : callable

@@ -57,7 +57,7 @@ class ExportTable:
     mask : (rows, cols) bool array
         Pixels to export, in row-major order.
     labels : Labels
-        Label map that gives the pixels' classes.
+        Label map with the classes of the pixels.
     """
 
     features: Features

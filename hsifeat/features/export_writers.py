@@ -19,7 +19,7 @@ _MAT_BYTES = 2**31
 
 
 class TableWriter(Protocol):
-    """Write tables in one file format."""
+    """Writer of tables in one file format."""
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Raise `StoreError` if the format cannot hold the table."""
@@ -71,7 +71,7 @@ def writer_for(path: Path) -> TableWriter:
 
 
 class NumpyWriter:
-    """Write an (n, D) float32 ``.npy`` file, a ``.pixels.csv`` file and a ``.columns.json`` file."""
+    """Writer of an (n, D) float32 ``.npy`` file, a ``.pixels.csv`` file and a ``.columns.json`` file."""
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Do nothing, since the format can hold any table."""
@@ -101,7 +101,7 @@ class NumpyWriter:
 
 
 class ParquetWriter:
-    """Write a ``.parquet`` file with one row group per block."""
+    """Writer of a ``.parquet`` file with one row group per block."""
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Do nothing, since the format can hold any table."""
@@ -129,7 +129,7 @@ class ParquetWriter:
 
 
 class MatlabWriter:
-    """Write a ``.mat`` file of format 5. The file is built in memory."""
+    """Writer of a ``.mat`` file of format 5, which is built in memory."""
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Raise `StoreError` for a table of 2 GiB or more."""

@@ -53,9 +53,13 @@ class Features(StoreContents):
     """
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether there are planes of context stores, or planes of other stores if `context` is False.
+        """Return whether there are planes of a kind of store, complete or unfinished.
 
-        Context stores are made with ``--backbone context``. Unfinished planes count too.
+        Parameters
+        ----------
+        context : bool
+            True asks for planes of context stores, which are made with ``--backbone context``. False asks for planes of
+            stores of diffusion models.
         """
         return any(self.owner(plane)[0].is_context == context for plane in (*self.planes, *self.unfinished))
 
@@ -67,8 +71,8 @@ class Features(StoreContents):
         planes : sequence of str, PlaneId or PlaneSpec, optional
             Names such as ``t50/up_blocks.2`` or ``*/mid_block``, with ``*`` and ``?`` as wildcards. None selects all planes.
         context : bool, optional
-            True selects only planes of context stores (made with ``--backbone context``). False selects only planes of
-            other stores. [default: both]
+            True selects only planes of context stores, which are made with ``--backbone context``. False selects only planes
+            of stores of diffusion models. [default: both]
 
         Returns
         -------
@@ -87,10 +91,10 @@ class Features(StoreContents):
         return select_planes(self.name, complete, unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features of the store that holds a plane, and the plane under its name in this store.
+        """Return the features of the store that holds a plane, and the plane with its name in that store.
 
-        `Features` of one store return themselves and `plane`. `StackedFeatures`, which combine several stores, return
-        the store that holds `plane`.
+        For a single store, the result is `self` and `plane`. In a stack of stores, a plane can have another name than in its
+        store; see `StackedFeatures`.
         """
         return self, plane
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ScenePlaneReader:
-    """Read planes that cover the whole scene.
+    """Reader of planes that cover the whole scene.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _ADVICE = "extract the scene without --pixels for all of it"
 
 
 class PixelListReader:
-    """Read planes of a store that holds features of listed pixels only.
+    """Reader of planes of a store that holds features of listed pixels only.
 
     Each listed pixel was extracted from its own window of the scene. The store holds the features at the pixel and their
     mean over the window.
@@ -92,9 +92,9 @@ class PixelListReader:
         return values
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002  # the same for all planes
-        """Return the rows and columns of the listed pixels, and the two labels of the axis ``part``.
+        """Return the rows and columns of the listed pixels, and the labels of the axis ``part``.
 
-        The labels stand for the value at a pixel and the mean over the window of the pixel.
+        The labels are ``pixel`` for the value at a pixel, and ``window mean`` for the mean over the window of the pixel.
         """
         import xarray
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PlaneReader(Protocol):
-    """Read the planes of a store at the resolution of the scene.
+    """Reader of the planes of a store at the resolution of the scene.
 
     A plane holds the features of one layer at one timestep.
     """

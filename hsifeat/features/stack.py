@@ -104,7 +104,7 @@ class StackedFeatures(Features):
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features of the store that holds a plane, and the plane under its name in this store."""
+        """Return the features of the store that holds a plane, and the plane with its name in that store."""
         return self._owners[plane.id]
 
     @cached_property
@@ -121,11 +121,7 @@ class StackedFeatures(Features):
         return owners
 
     def _renamed(self, at: int, plane: PlaneSpec) -> PlaneSpec:
-        """Return a plane of the store ``stores[at]`` under its name in the stack.
-
-        The name contains the number of the store, as in ``t50/2:up_blocks.1``, if several stores are of the same kind
-        (context stores or others).
-        """
+        """Return a plane of the store ``stores[at]`` with its name in the stack; see `StackedFeatures`."""
         kinds = [store.is_context for store in self.stores]
         if kinds.count(kinds[at]) == 1:
             return plane
@@ -155,7 +151,7 @@ class StackedFeatures(Features):
 
 
 class StackedPlaneReader:
-    """Read planes of several stores. Each plane is read from the store that holds it."""
+    """Reader of the planes of several stores. Each plane is read from the store that holds the plane."""
 
     def __init__(self, stack: StackedFeatures) -> None:
         self._stack = stack
