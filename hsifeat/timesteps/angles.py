@@ -1,7 +1,7 @@
 """Spectral angles between clean pixels and a model's denoised estimates of these pixels, at each timestep.
 
 DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle, but we found no published description of the
-rule. The measure in this module, and the rule in `hsifeat.timesteps.proposal`, are our own.
+rule. The measure in this module and the rule in `hsifeat.timesteps.proposal` are our design.
 """
 
 from __future__ import annotations

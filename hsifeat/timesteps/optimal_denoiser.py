@@ -68,7 +68,7 @@ class OptimalDenoiser:
         ----------
         noised : (n, D) float64 array
             Noised patches ``x``.
-        t : int or (n,) int array
+        t : int or (n,) integer array
             A timestep for all noised patches, or the timestep of each.
 
         Returns

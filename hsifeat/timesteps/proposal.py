@@ -95,7 +95,7 @@ def check_budget(budget: int, candidates: int) -> None:
 
 
 def parse_auto(timesteps: object) -> int | None:
-    """Return N if the option `timesteps` is ``auto:N``, and None if it has another value.
+    """Return N if the option `timesteps` has the value ``auto:N``, else None.
 
     Raises
     ------

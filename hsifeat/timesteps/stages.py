@@ -1,4 +1,4 @@
-"""Divide timesteps into stages or intervals, so that a denoiser predicts similarly within each of them."""
+"""Divide timesteps into stages or intervals within which the predictions of a denoiser are similar."""
 
 from __future__ import annotations
 

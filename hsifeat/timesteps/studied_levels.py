@@ -30,7 +30,8 @@ def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict of str to dict
-        By kind of network: ``sigmas``, the smallest and largest noise level, and ``timesteps``, the nearest timesteps.
+        For each kind of network, a dict with ``sigmas`` (smallest and largest noise level) and ``timesteps`` (the timesteps
+        nearest to these noise levels).
 
     Examples
     --------
