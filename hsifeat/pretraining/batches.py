@@ -1,4 +1,4 @@
-"""Training batches that depend on seed and step only, so that an interrupted training continues with the same batches."""
+"""Training batches that depend only on seed and step, so that an interrupted run continues with the same batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of a training. The command ``hsifeat pretrain``, preset files and the options page derive from this module."""
+"""Options of `hsifeat.pretrain`. The command line, preset files and the options page derive from this module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training data and held-out data: natural images, or patches of scenes. One PCA projects all scenes."""
+"""Training data and held-out data: natural images, or patches of scenes that are projected by a common PCA."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class TrainingData:
     Attributes
     ----------
     sampler : Sampler
-        Draws the training batches.
+        Source of the training batches.
     identity : dict
         Plain JSON values that describe the data, including digests of the content.
     read_held_out : callable
-        Returns the held-out images (n, channels, side, side) float32, or None if nothing is held out.
+        Returns the held-out images as an (n, channels, side, side) float32 array, or None if nothing is held out.
     projection : Projection or None
         Projection from the bands of the scenes to the channels of the network; None for natural images.
     """
@@ -68,7 +68,7 @@ def prepare_scenes(
     spec : NetworkSpec
         Specification with the side of the patches, the number of components and the distribution of the timesteps.
     components : int or None
-        Number of principal components. If None, it is ``spec.components``, but at most the number of bands.
+        Number of principal components. None takes ``spec.components``, but at most the number of bands.
     seed : int
         Seed of the batches.
     listen : callable

@@ -1,4 +1,4 @@
-"""Decode the image files of a folder or tar archive into one array on disk. Later trainings use this array again."""
+"""Decode the image files of a folder or tar archive into one array on disk, which later training runs reuse."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class _TarArchive:
 def load_images(source: str | Path, side_px: int, base_path: Path, listen: Listener) -> NDArray[np.uint8]:
     """Return the images of a folder or tar archive as one array, memory-mapped from a file.
 
-    The file is written on first use, and used again for the same source.
+    The file is written once for each source and side, and reused by later calls.
 
     Parameters
     ----------
@@ -93,12 +93,12 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
     side_px : int
         Side of the returned images (tiles), in pixels. Each image is cropped to its central square. The square is
         resized to k x k tiles, where k is the largest number that fits (at most 8), and cut into these tiles. Then k is
-        halved, and the square is resized and cut again, until k is 1. Images smaller than one tile are left out.
+        halved, and the square is resized and cut again, until k is 1. Images smaller than one tile are skipped.
     base_path : Path
         Beginning of the path of the file. The file is ``<base_path>.images-<digits>.npy``. Each image takes
         ``3 * side_px**2`` bytes.
     listen : callable
-        Receives progress, and notes on files that are left out.
+        Receives progress, and notes on skipped files.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def _is_intact(file: Path, key: str, listen: Listener) -> bool:
 
 
 def digest_images(images: NDArray[np.uint8]) -> str:
-    """Return the hexadecimal sha256 of the shape and the pixels of images (n, rows, cols, 3) uint8."""
+    """Return the hexadecimal sha256 of the shape and the pixels of an (n, rows, cols, 3) uint8 array of images."""
     digest = hashlib.sha256(str(images.shape).encode())
     for start in range(0, len(images), _CHUNK_IMAGES):
         digest.update(np.ascontiguousarray(images[start : start + _CHUNK_IMAGES]).data)
@@ -158,10 +158,7 @@ def _open_source(path: Path) -> _ImageSource:
 
 
 def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, key: str, listen: Listener) -> None:
-    """Decode all images to a temporary file in the order of the source, then copy them to `file` in the order of names.
-
-    The seal of `file` covers `key`.
-    """
+    """Decode all images to a temporary file, copy them to `file` in the order of their names, and seal `file` with `key`."""
     names: list[str] = []
     left_out: dict[str, list[str]] = {}
     with atomic_write(file) as part, tempfile.TemporaryFile(dir=part.parent) as raw:
@@ -196,13 +193,13 @@ def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, key:
 
 
 class _SkippedImageError(Exception):
-    """Error for an image that is left out. The message gives the reason."""
+    """Error for an image that is skipped. The message is the reason."""
 
 
 def _read_tiles(stream: IO[bytes], side_px: int) -> NDArray[np.uint8]:
     """Cut the central square of an image into tiles, at several sizes of the square.
 
-    Returns the tiles (n, side_px, side_px, 3) uint8.
+    The tiles are returned as an (n, side_px, side_px, 3) uint8 array.
     """
     from PIL import Image, ImageOps
 

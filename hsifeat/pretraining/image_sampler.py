@@ -13,7 +13,7 @@ from hsifeat.errors import PretrainingError
 from hsifeat.pretraining.batches import Batch, Stream, make_generator
 from hsifeat.pretraining.timestep_sampling import TimestepSampling
 
-# The choice of held-out images does not depend on the seed of the training, so that trainings can be compared.
+# The choice of held-out images does not depend on the seed of the training, so that training runs can be compared.
 _HELD_OUT_SEED, _HELD_OUT_ONE_IN = 0, 50
 # Typical covariance of the colours of photographs with values from -1 to 1: variance 0.25, correlation 0.9. The covariance
 # only sets the scale of mixtures.
@@ -70,7 +70,7 @@ class ImageSampler:
 
     @property
     def held_out(self) -> NDArray[np.float32]:
-        """The held-out images, (n, 3, side, side) float32 from -1 to 1."""
+        """Held-out images, an (n, 3, side, side) float32 array with values from -1 to 1."""
         return _scale(self._read(np.sort(self._order[: self._held_out_count])))
 
     def draw(self, step: int, count: int) -> Batch:

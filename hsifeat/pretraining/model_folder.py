@@ -41,12 +41,12 @@ class ModelFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Path of the file with the state of the training."""
+        """Path of the checkpoint, the file with the state of the training."""
         return self.path / _CHECKPOINT
 
     @property
     def _checkpoint_name(self) -> str:
-        """Name in the seal of the checkpoint. A digest of `identity` in the name reveals a checkpoint of another training."""
+        """Name in the seal of the checkpoint. The name has a digest of `identity`, so that only this model can use the file."""
         identity = json.dumps(dict(self.identity), sort_keys=True)
         return f"{_CHECKPOINT} {hashlib.sha256(identity.encode()).hexdigest()}"
 
@@ -105,12 +105,12 @@ class ModelFolder:
                 projection.save(part)
 
     def load_checkpoint(self, trainer: Trainer) -> None:
-        """Restore the state of a training from the checkpoint.
+        """Restore the state of the training from the checkpoint.
 
         Raises
         ------
         PretrainingError
-            The checkpoint is damaged, or belongs to another training.
+            The checkpoint is damaged, or belongs to another model.
         """
         advice = f"delete it to start again, or {_OTHER_FOLDER}"
         try:
@@ -120,7 +120,7 @@ class ModelFolder:
         trainer.load(self.checkpoint)
 
     def remove_partial_files(self) -> None:
-        """Remove the incomplete files of a training that was killed."""
+        """Remove the incomplete files of a killed training run."""
         for part in self.path.glob(".*.part"):
             if part.is_file():
                 part.unlink()
@@ -137,7 +137,7 @@ def check_usable(folder: Path) -> None:
 
 
 def _read_format(settings: Path) -> object:
-    """Return the format version in the settings of a training. The settings of all formats have this field."""
+    """Return the format version in a settings file. Settings files of all formats have this field."""
     try:
         return read_json(settings).get("format")
     except BackboneError as error:

@@ -135,9 +135,9 @@ class LogAbsoluteContrastive(Objective):
 
 
 def log_absolute_error(predicted: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Return ``mean log(1 + |eps - eps_theta|)``, () float32, for predicted and true noise (n, channels, rows, cols).
+    """Return ``mean log(1 + |eps - eps_theta|)``, our reading of the logarithmic absolute error of Zhu & Xu 2025.
 
-    This is our reading of the logarithmic absolute error (LAE) of Zhu & Xu 2025.
+    `predicted` and `noise` are (n, channels, rows, cols) float32 tensors, and the result is a () float32 tensor.
     """
     return (noise - predicted).abs().log1p().mean()
 

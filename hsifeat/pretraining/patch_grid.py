@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hsifeat.pretraining.batches import Stream, make_generator
 from hsifeat.types import Window
 
-# The choice of held-out blocks does not depend on the seed of the training, so that trainings can be compared.
+# The choice of held-out blocks does not depend on the seed of the training, so that training runs can be compared.
 _HELD_OUT_SEED = 0
 # Largest share of all patches that may be lost to held-out blocks, and largest number of block positions to try.
 _MAX_LOST_SHARE, _MAX_TRIALS = 0.1, 4096

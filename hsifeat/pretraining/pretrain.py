@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hsifeat.projection import Projection
 
 DataSource = Scene | str | Path
-# Options that determine when a training stops. The command in the model card leaves them out.
+# Options that determine when the training stops. The command in the model card omits these options.
 _BUDGET_OPTIONS = {"steps", "minutes"}
 # Options that the command in the model card includes even if they have their defaults.
 _STATED_OPTIONS = {"network", "size", "seed"}
@@ -67,8 +67,8 @@ def pretrain(
         Scenes with the same bands, or paths or names that `hsifeat.open_scene` accepts. For ``natural32``, folders or tar
         archives of images.
     out : str or Path
-        Folder of the model. An interrupted training in this folder is continued. A complete model is trained further only if
-        `steps` is larger or `minutes` differs.
+        Folder of the model. If the folder has an interrupted training run, the run is continued. A complete model is trained
+        further only if `steps` is larger or `minutes` differs.
     network : str, optional
         ``mtmsd`` or ``diffcrn``, trained on scenes, or ``natural32``, trained on images. [default: mtmsd]
     size : {"small", "paper"}, optional
@@ -78,14 +78,14 @@ def pretrain(
         the channels of each pixel separately. With ``pixel-rms``, the network has no attention, and features
         depend on their receptive field alone. [default: group]
     steps : int, optional
-        Total optimizer steps, including those of earlier calls. [default: the network's number]
+        Total optimizer steps, including those of earlier calls. [default: depends on the network]
     minutes : float, optional
         Largest duration of this call, in minutes. The call ends earlier when `steps` is reached. To continue the training,
         repeat the call. [default: no limit]
     components : int, optional
-        Number of principal components that the network receives as channels. [default: the network's number]
+        Number of principal components that the network receives as channels. [default: depends on the network]
     learning_rate : float, optional
-        Learning rate of AdamW. [default: the network's rate]
+        Learning rate of AdamW. [default: depends on the network]
     seed : int, optional
         Seed of the weights, patches, timesteps and noise. [default: 0]
     start : str or Path, optional
@@ -95,7 +95,7 @@ def pretrain(
     attribution : str, optional
         Source and licence of the images, for the model card.
     preset : str or Path, optional
-        Name of a published training, or a ``.toml`` file.
+        Name or ``.toml`` file of a preset.
     device : str
         Device of the training: ``auto``, ``cpu`` or ``cuda``.
     source : str

@@ -17,7 +17,7 @@ TIMESTEPS = 1000
 class TimestepSampling:
     """Distribution of the timesteps of a batch.
 
-    If `sigmas` is None, the timesteps of many batches together are uniform from 0 to T - 1.
+    If `sigmas` is None, timesteps are uniform from 0 to 999 over many batches.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class TimestepSampling:
     sigmas: tuple[float, float] | None = None
 
     def draw(self, random: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """Draw the timesteps of a batch of `count` patches, (count,) int64."""
+        """Draw the timesteps of a batch of `count` patches, as a (count,) int64 array."""
         import numpy as np
 
         if self.sigmas is not None:
@@ -57,7 +57,7 @@ class TimestepSampling:
 
 @cache
 def _log_sigma_edges() -> NDArray[np.float64]:
-    """Return the midpoint of log sigma between each pair of neighbouring timesteps, (T - 1,).
+    """Return the midpoints of log sigma between neighbouring timesteps, as a (999,) float64 array.
 
     sigma is the noise level of a timestep in the cosine schedule (Nichol & Dhariwal 2021, eq. 17). Betas are at most 0.999.
     """

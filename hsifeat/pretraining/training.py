@@ -1,4 +1,4 @@
-"""The trainer, a generator of optimizer steps that lets the caller decide when to evaluate, save and stop."""
+"""The trainer, which yields after optimizer steps, so that the caller decides when to evaluate, save and stop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EXPLOSION_FACTOR = 10.0
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Progress of a training.
+    """Progress of a training run.
 
     Attributes
     ----------
@@ -54,10 +54,10 @@ class DivergedError(PretrainingError):
 
 
 class Trainer:
-    """The state of a training: network, moving average of the weights, objective, optimizer and losses.
+    """State of a training run: network, moving average of the weights, objective, optimizer and losses.
 
     On a GPU, the network runs in bfloat16 with float32 weights, and losses are fetched every 25 steps. On a CPU, everything is
-    float32. On a given device and with given data, the weights after a step depend only on the seed.
+    float32. For the same data, specification and device, the weights after a step depend only on the seed.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class Trainer:
                     yield TrainingProgress(self.step, self._fetch_losses(), rate)
 
     def evaluate(self, clean: NDArray[np.float32]) -> None:
-        """Evaluate the averaged network on images (n, channels, rows, cols) float32, and add the losses to `held_out`."""
+        """Evaluate the averaged network on an (n, channels, rows, cols) float32 array, and add the losses to `held_out`."""
         self.averaged.eval()
         self.held_out[self.step] = held_out_losses(self.averaged, clean, self._scheduler, self._spec.timesteps)
 
@@ -273,7 +273,7 @@ class Trainer:
 
 
 def make_scheduler() -> DDPMScheduler:
-    """Return the noise schedule of all trainings: the cosine schedule (Nichol & Dhariwal 2021, eq. 17) with T = 1000."""
+    """Return the noise schedule for training, the cosine schedule (Nichol & Dhariwal 2021, eq. 17) with T = 1000."""
     load_diffusers()
     from diffusers import DDPMScheduler
 
