@@ -111,9 +111,9 @@ def describe_bands(nodata: NoData) -> str:
 def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
     """Return the mask of the elements that equal a no-data value.
 
-    The comparison uses the dtype of `values`, as in GDAL. Two floating-point numbers count as equal if their relative
-    difference is below 5e-7, because no-data values are often rounded to float32 or to a few digits. A no-data value that
-    an integer dtype can't represent equals no element.
+    The comparison uses the dtype of `values`, as in GDAL. Floating-point numbers are equal if their relative difference is
+    below 5e-7, because no-data values are often rounded. A no-data value that an integer dtype can't represent equals no
+    element.
 
     Parameters
     ----------

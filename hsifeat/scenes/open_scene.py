@@ -56,9 +56,9 @@ def open_scene(
         Name of the variable to read from the file. By default the file must have exactly one variable with the right
         number of dimensions.
     axes : str, optional
-        Axis order, such as ``bands,rows,cols``, for a format that does not define the order. An array with one axis for all
-        pixels has the order ``bands,pixels`` if pixels are in column order, or ``bands,pixels-by-row`` if pixels are in row
-        order. By default, the order is guessed, and a note states the guess.
+        Axis order, such as ``bands,rows,cols``, for a format that does not define the order. If one axis holds all pixels,
+        its name is ``pixels`` for pixels in column order, or ``pixels-by-row`` for pixels in row order. By default, the order
+        is guessed, and a note states the guess.
     rows, cols : int, optional
         Height and width of the scene in pixels, if one axis holds all pixels. At least one of them is then required.
     bad_bands : str

@@ -46,7 +46,7 @@ TABLE = [
 
 
 def vrt(path, declared, dtype, values):
-    """A row of pixels whose bands declare values of missing data as text, by way of a VRT."""
+    """A row of pixels whose bands declare no-data values as text, by way of a VRT."""
     row = np.asarray(values, dtype)[None]
     with rasterio.open(
         path.with_name("part.tif"), "w", driver="GTiff", width=row.shape[1], height=1, count=len(declared), dtype=dtype

@@ -23,8 +23,8 @@ from hsifeat.scenes.readers.source_paths import is_zarr_folder
 def find_root(path: Path) -> tuple[Path, str]:
     """Return the outermost Zarr group that contains `path`, and the path from this group to `path`.
 
-    Metadata of an array may be in any group that contains the array. If the outermost group is a feature store of hsifeat,
-    or contains a link that leads out of the group, the function returns `path` itself and an empty path.
+    Metadata of an array may be in any group that contains the array. The outermost group is not used if it is a feature
+    store of hsifeat, or has a link that leads out of it. The function then returns `path` and an empty path.
 
     Parameters
     ----------
