@@ -2,7 +2,7 @@
 
 Run ``make demo`` first, then ``.venv/bin/python benchmarks/bench.py``. The script writes ``benchmarks/results/bench.json``
 within 15 minutes on two cores. It times the command twice: with a warm cache but no recorded runs, and with all runs
-recorded. ``--twice`` repeats the benchmark in a new folder, and checks that both files results.csv differ only in seconds.
+recorded. ``--twice`` repeats the benchmark in a new folder, and checks that the two results.csv differ only in durations.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def bench(
 
 
 def study(out: Path) -> dict[str, Any]:
-    """Return a summary of the report."""
+    """Return the settings, sizes, verdicts and accuracies of a report."""
     document = json.loads((out / "results.json").read_text())
     return {
         "heads": list(HEADS),

@@ -187,7 +187,7 @@ def save_cifar(folder: Path, *, quick: bool = False) -> int:
 
 @contextmanager
 def pipeline(name: str) -> Iterator[None]:
-    """Use one of `PIPELINES` for the arrays that are opened within a block."""
+    """Use one of `PIPELINES` for the arrays that are opened inside the ``with`` block."""
     import zarr
 
     with zarr.config.set({"codec_pipeline.path": PIPELINES[name]}):

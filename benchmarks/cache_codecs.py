@@ -40,8 +40,8 @@ class Codec:
     lossy : bool
         Whether decoded values differ from the original values.
     channels_first : bool
-        Whether the array is stored as (channels, rows, cols), with neighbouring cells of a channel next to each other.
-        Zarr's transpose codec is not used for this, because the pcodec of numcodecs does not accept its output.
+        Whether the array is stored as (channels, rows, cols), so that neighbouring cells of a channel are adjacent. The
+        array is transposed in NumPy, because the pcodec of numcodecs does not accept the output of Zarr's transpose codec.
     """
 
     compressors: list[Any] = field(default_factory=list)
@@ -199,7 +199,7 @@ def _reader(planes: int, codec: Codec, folder: Path) -> Callable[[], list[NDArra
 
 
 def _fidelity(blocks: list[Block], back: list[NDArray[np.float16]], *, lossy: bool) -> dict[str, Any]:
-    """Compare decoded with original values, and return the relative errors of a lossy codec."""
+    """Compare decoded values with the original values, and return the relative errors of a lossy codec."""
     equal = all(np.array_equal(b.values.view(np.uint16), a.view(np.uint16)) for b, a in zip(blocks, back, strict=True))
     if equal != (not lossy):
         raise AssertionError("a lossless codec changed values, or a lossy one none")

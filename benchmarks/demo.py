@@ -18,7 +18,7 @@ RESULT = RESULTS / "demo.json"
 
 
 def main() -> None:
-    """Delete the folder of the demo, run it twice, and write the result."""
+    """Delete the folder of the demo, run the demo twice, and write the result."""
     shutil.rmtree(ROOT / "demo", ignore_errors=True)
     seconds = []
     for _ in range(2):

@@ -4,11 +4,12 @@
 of whole blocks (``blocks:12+0:0.1``, no buffer), and writes ``benchmarks/results/distance_curve.json``. The accuracy is reported
 by bins of the distance from a test pixel to the nearest training pixel.
 
-An earlier trial without this package measured the same columns with a plain pipeline of scikit-learn: each column group is
-standardised, reduced to 40 principal components of the training pixels (the trial: 30 to 60) and divided by the deviation of
-its first component; then follows ``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")``. The first head of this
-benchmark is that pipeline, on columns, draws and distances of the package. Its means should agree with those of the trial
-within the errors of both; the trial drew other blocks. The second head is ``lda`` with its defaults.
+The first head is a pipeline of scikit-learn. Each column group is standardised, reduced to 40 principal components of the
+training pixels, and divided by the standard deviation of the first component. The classifier is
+``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")``. The second head is ``lda`` with its defaults.
+
+`TRIAL` has the accuracies of a similar pipeline that was run without this package, on other blocks and with 30 to 60
+components. The accuracies of the first head should agree with `TRIAL` within their standard errors.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def pipeline_accuracies(table: PixelTable, draw: SplitDraw) -> dict[str, float]:
-    """Fit the pipeline of the trial on the training pixels of a draw; return its accuracy on the test pixels by bin."""
+    """Fit the pipeline of scikit-learn on the training pixels of a draw, and return its accuracy on test pixels by bin."""
     train, test = (table[side[table.rows, table.cols]] for side in (draw.train, draw.test))
     families: dict[str, list[Any]] = {}
     for group in table.layout:
@@ -90,7 +91,7 @@ def pipeline_accuracies(table: PixelTable, draw: SplitDraw) -> dict[str, float]:
         np.hstack([steps.transform(side.X[:, one]) / sd for steps, one, sd in zip(fitted, columns, first, strict=True)])
         for side in (train, test)
     )
-    # A class with one training pixel has no covariance, which scikit-learn tells in many warnings.
+    # scikit-learn warns about each class with a single training pixel, because its covariance is undefined.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x_train, train.y)
@@ -100,17 +101,17 @@ def pipeline_accuracies(table: PixelTable, draw: SplitDraw) -> dict[str, float]:
 
 
 def group_reduction() -> Pipeline:
-    """Return the standardisation and reduction of one column group."""
+    """Return an unfitted pipeline that standardises and reduces one column group."""
     return make_pipeline(StandardScaler(), PCA(COMPONENTS, svd_solver="full"))
 
 
 def accuracies(evaluation: Evaluation) -> dict[str, float]:
-    """Return the accuracy by bin."""
+    """Return the accuracy on all test pixels and in each distance bin."""
     return {"all": evaluation.scores.oa, **{one.bin.key: one.oa for one in evaluation.distances}}
 
 
 def summary(draws: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Return mean, standard deviation and standard error of the accuracy in each bin, in points, over draws."""
+    """Return the mean, standard deviation and standard error over draws of the accuracy in each bin, in percent."""
     values = {key: 100 * np.array([draw[key] for draw in draws if key in draw]) for key in BINS}
     return {
         "oa": {key: round(float(one.mean()), 1) for key, one in values.items()},

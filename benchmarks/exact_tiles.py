@@ -1,9 +1,9 @@
-"""Compare planes of tiles with one pass over the scene, for natural32 with per-pixel norm and with group norm.
+"""Compare planes from tiles with planes from one pass over the scene, for networks with per-pixel norm and with group norm.
 
-``.venv/bin/python benchmarks/exact_tiles.py`` cuts a part of Indian Pines, padded by reflection, into tiles with 64-px cores and
-the halo of the preset ``natural32-rms``, which covers the receptive field. It writes the largest difference between the cores and
-one pass, in standard deviations of the plane, to ``benchmarks/results/exact_tiles.json``. The networks have their full size and
-random weights; ``natural32`` has group norm and the weights in the package.
+``.venv/bin/python benchmarks/exact_tiles.py`` pads a part of Indian Pines by reflection, and cuts it into tiles with cores of
+64 px. The halo is that of the preset ``natural32-rms``, and covers the receptive field. The script writes the largest
+difference between the two planes to ``benchmarks/results/exact_tiles.json``, in standard deviations of the plane. Two networks
+have random weights. The third network is ``natural32``, with group norm and the weights in the package.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def largest_differences(network: torch.nn.Module, image: torch.Tensor) -> dict[str, float]:
-    """Return the largest difference between cores and one pass over an image (rows, cols, 3), by layer."""
+    """Return by layer the largest difference between the cores of tiles and one pass over an image (rows, cols, 3)."""
     batch = image.permute(2, 0, 1)[None].contiguous()
     whole = planes(network, batch)
     differences = dict.fromkeys(LAYERS, 0.0)

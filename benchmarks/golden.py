@@ -1,8 +1,8 @@
 """Record or compare digests of planes, weights, maps and scores, to check that a change of the code changes no values.
 
 ``python benchmarks/golden.py --write`` computes the digests and records them in ``benchmarks/results/golden.json``. Without
-``--write``, the script compares new digests with the recorded digests, and names those that are not recorded. The last bits
-depend on the processor, so both runs must use the same machine.
+``--write``, the script compares new digests with the recorded digests, and lists new digests without a recorded digest. The
+last bits depend on the processor, so both runs must use the same machine.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def golden(folder: Path) -> dict[str, Any]:
         hsifeat(
             "fit", "core.zarr", "--head", head, "--split", "per-class:10", "--seed", "1", "--out", model, cwd=folder
         )
-        # The digests are those of the heads. A smoothing rule would be the same for all of them.
+        # Without smoothing, the digest of a map depends on the head only.
         hsifeat("predict", model, "core.zarr", "--smooth", "none", "--out", where, cwd=folder)
         digests["maps"][head] = digest(np.load(folder / where))
     hsifeat("bench", "core.zarr", "--heads", "film,svm,lda", "--seeds", "2", "--out", "report", cwd=folder)

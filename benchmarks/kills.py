@@ -1,10 +1,11 @@
-"""Kill each command at random moments and between its renames, and check what it leaves.
+"""Kill each command at random moments and between its renames, and check the files that remain.
 
     python benchmarks/kills.py --rounds 60 --forced 20 --out benchmarks/results/kills.json
 
-Of the rounds of each command, `forced` are killed just before one of its renames or deletions, spread over all of them. After each
-kill the command runs again. A fault is a lost or half result, a leftover, or a second run that fails; it makes the exit status 1.
-The counts are written after each round, and another run of this program continues them.
+``--rounds`` is the number of kills of each command. The first ``--forced`` kills come just before a rename or deletion, spread
+over all renames and deletions of the command. After each kill the command runs again. A fault is a lost or incomplete result, a
+leftover file, or a second run that fails. The exit status is 1 if there are faults. The counts are written after each round,
+and a later run continues them.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def main() -> int:
                 at += 1
                 moment_s = float(rng.uniform(0, seconds))
                 killed, found = run_round(case, place, step=step, after_s=moment_s)
-                # A round in which the command ended before its kill does not count, and later kills come earlier.
+                # A round does not count if the command ended before the kill. Later kills then come earlier.
                 seconds *= 1 if killed else 0.9
                 count["killed"] += killed
                 count["between_renames"] += killed and step is not None

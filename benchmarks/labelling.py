@@ -1,13 +1,14 @@
-"""Measure what suggestions are worth to a person who labels a scene, and how fast maps follow clicks.
+"""Measure how much suggestions raise the accuracy of a labelled scene, and how fast maps follow clicks.
 
-``.venv/bin/python benchmarks/labelling.py`` extracts a `context` store of Indian Pines and lets a simulated person label 80
-pixels by the ground truth, in ten runs: by the product's suggestions, by random clicks, and by clicks into random superpixels.
-The first ten clicks of a run are random and the same on all sides, because nobody knows the classes before. All sides have the
-same head, columns and smoothing. Only places with ground truth can be clicked. The accuracy is that of all pixels with ground truth
-that the side did not click. Results are in ``benchmarks/results/labelling.json``.
+``.venv/bin/python benchmarks/labelling.py`` extracts a `context` store of Indian Pines. A simulated person labels 80 pixels by
+the ground truth, in ten runs with each of three strategies, which are called sides: suggested pixels, random pixels, and pixels
+of random superpixels. The first ten pixels of a run are random and the same for all sides, because the classes are unknown at
+the start. All sides have the same head, columns and smoothing. Only pixels with ground truth can be labelled. The accuracy is
+measured on all other pixels with ground truth. Results are in ``benchmarks/results/labelling.json``.
 
-``--study`` compares criteria on Houston 2018 and, with other runs than the reported ones, on Indian Pines. ``--times`` measures
-the time from a click to the map, on Indian Pines and on 1,000 x 1,000 pixels that repeat its columns.
+``--study`` compares criteria of suggestions on Houston 2018 and on Indian Pines, with other seeds than the reported runs.
+``--times`` measures the time from a click to the map, on Indian Pines and on a scene of 1,000 x 1,000 pixels that repeats the
+columns of Indian Pines.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ SIDES = ("suggestion", "random", "segment")
 
 
 class Coverage(Suggester):
-    """Frequent and unlike the labels; the map does not count."""
+    """Criterion that prefers frequent pixels unlike the labelled pixels, and ignores the uncertainty of the map."""
 
     def gains(self, candidates: Any, distances: Any, nearest: Any, uncertainty: Any) -> NDArray[np.float64]:
         """Return the gains for equal uncertainties."""
@@ -57,7 +58,7 @@ class Coverage(Suggester):
 
 
 class Margin(Suggester):
-    """Uncertain."""
+    """Criterion that prefers uncertain pixels."""
 
     def gains(self, candidates: Any, distances: Any, nearest: Any, uncertainty: Any) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the uncertainty."""
@@ -65,7 +66,7 @@ class Margin(Suggester):
 
 
 class UncertainAndUnlike(Suggester):
-    """Uncertain and unlike the labels, however rare."""
+    """Criterion that prefers uncertain pixels unlike the labelled pixels, and ignores how frequent they are."""
 
     def gains(self, candidates: Any, distances: Any, nearest: Any, uncertainty: Any) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the uncertainty times the distance to the labels."""
@@ -76,7 +77,7 @@ CRITERIA = {"suggestion": Suggester, "coverage": Coverage, "margin": Margin, "un
 
 
 class Person:
-    """Someone who knows the ground truth of a scene.
+    """Simulated person who labels a scene by the ground truth.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ class Person:
         self.suggesters = {name: cls(self.mapper, self.segments) for name, cls in CRITERIA.items()}
 
     def label(self, side: str, run: int) -> tuple[list[float], LabelScore]:
-        """Return the accuracy, in percent, after the first clicks and after each further batch, and the score of the labels."""
+        """Label a scene, and return the accuracy in percent after each batch of clicks and the score of all labels."""
         known = np.flatnonzero(self.truth)
         clicks = np.random.default_rng([run, 0]).choice(known, FIRST, replace=False)
         rng = np.random.default_rng([run, 1])
@@ -123,7 +124,7 @@ class Person:
         return np.array([place.row * classes.shape[1] + place.col for place in places])
 
     def accuracy(self, classes: NDArray[np.integer]) -> float:
-        """Return the accuracy, in percent, of the map at pixels with ground truth and without label."""
+        """Return the accuracy of the map in percent, on the unlabelled pixels with ground truth."""
         try:
             found = self.mapper.predict(self.mapper.fit(classes)).classes
         except HeadError:  # all labels of one class
@@ -133,7 +134,7 @@ class Person:
 
 
 def simulate(scene: str, sides: tuple[str, ...], runs: range) -> dict[str, Any]:
-    """Return curves, means and paired differences of some sides."""
+    """Simulate runs on a scene, and return curves, means, scores and paired differences of the sides."""
     person = Person(scene)
     curves: dict[str, list[list[float]]] = {side: [] for side in sides}
     scores: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
@@ -158,7 +159,7 @@ def simulate(scene: str, sides: tuple[str, ...], runs: range) -> dict[str, Any]:
 
 
 def describe_score(score: LabelScore) -> dict[str, Any]:
-    """Return the cross-validated accuracy of some labels, in percent, and its interval."""
+    """Return the cross-validated accuracy of labels and its interval, in percent."""
     if score.scores is None or score.interval is None:
         return {"oa": None}
     return {"oa": round(100 * score.scores.oa, 2), "interval": [round(100 * bound, 2) for bound in score.interval]}
@@ -176,7 +177,7 @@ def judge_scores(scores: list[dict[str, Any]], curves: list[list[float]]) -> dic
 
 
 def difference(curves: list[list[float]], others: list[list[float]]) -> dict[str, Any]:
-    """Return the mean paired difference at the last point with its 95 % interval, and over the whole curves."""
+    """Return the mean paired difference at the end of the curves with its 95 % interval, and the mean over all points."""
     differences = np.array(curves) - np.array(others)
     last = differences[:, -1]
     margin = float(stats.t.ppf(0.975, len(last) - 1) * stats.sem(last))
@@ -189,7 +190,7 @@ def difference(curves: list[list[float]], others: list[list[float]]) -> dict[str
 
 
 def measure_times(folder: Path) -> dict[str, Any]:
-    """Return the seconds from a click to the map in view, and of what follows."""
+    """Return the times of `click_times` for Indian Pines and for a scene of 1,000 x 1,000 pixels."""
     person = Person("indian-pines")
     large = repeated_columns(person.columns, 1000, folder)
     numbers = np.tile(person.segments.numbers, (7, 7))[:1000, :1000]
@@ -203,9 +204,9 @@ def measure_times(folder: Path) -> dict[str, Any]:
 
 
 def click_times(columns: SceneColumns, segments: Segments, truth: NDArray[np.integer], folder: Path) -> dict[str, Any]:
-    """Return the best of five times of each step after a click, with about 80 labels of all classes.
+    """Return the shortest time of each step after a click, with five labels per class and a few more.
 
-    On a busy machine the processor seconds are the ones that count: one core is as fast without other programs.
+    On a busy machine, compare the processor seconds rather than the seconds.
     """
     mapper = QuickMapper(columns)
     rng = np.random.default_rng(0)
@@ -224,7 +225,7 @@ def click_times(columns: SceneColumns, segments: Segments, truth: NDArray[np.int
             )
             return database.class_map(labels.id)
 
-        next(mapper.maps(click()[1], version=1))  # computes what is kept
+        next(mapper.maps(click()[1], version=1))  # fills the caches of the mapper
         mapper.predict(mapper.fit(click()[1]))
         for _ in range(5):
             clocks = [clock()]
@@ -257,13 +258,13 @@ def clock() -> NDArray[np.float64]:
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, NDArray[np.float64]]:
-    """Return the result of a function, and the seconds and the processor seconds that it took."""
+    """Return the result of a function, and its duration and processor time in seconds."""
     start = clock()
     return function(), clock() - start
 
 
 def repeated_columns(columns: SceneColumns, side: int, folder: Path) -> SceneColumns:
-    """Return columns of a scene of `side` x `side` pixels that repeats another one."""
+    """Return the columns of a scene of `side` x `side` pixels that repeats the scene of `columns`."""
     rows, cols = columns.shape
     pixels = order_pixels(np.ones((side, side), np.bool_))
     values = create_array(folder / "values.npy", (len(pixels), columns.values.shape[1]), "float32")

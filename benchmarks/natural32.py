@@ -1,26 +1,26 @@
-"""Judge the denoiser in the package by the accuracy of its planes, against its untrained twin, classical context and other networks.
+"""Compare the accuracy of planes of `natural32` with the untrained twin, context features and other networks.
 
-``.venv/bin/python benchmarks/natural32.py`` compares, on Indian Pines, the Houston 2018 subset (its bands, and its companion image
-of 0.25 m) and reduced Pavia University:
+``.venv/bin/python benchmarks/natural32.py`` runs on Indian Pines, on reduced Pavia University, and on the Houston 2018 subset:
+once on its bands, and once on its companion image of 0.25 m. It compares
 
 - ``natural32`` and its untrained twin;
-- ``context``, the classical features of the package; on the companion image, the same filters of that image;
-- ``ffdnet``, a published denoiser of photographs (the code in ``docs/user/backbones.md`` with the file of the test data);
-- ``mtmsd``, a network that trains on the bands of the scene for 110 steps;
-- further networks, named as ``NAME=BACKBONE``, with their untrained twins.
+- ``context``, the classical filters of the package, which are also applied to the companion image;
+- ``ffdnet``, a published denoiser of photographs (code in ``docs/user/backbones.md``, weights in the test data);
+- ``mtmsd``, a network that is trained on the bands of the scene for 110 steps;
+- further networks and their untrained twins, named on the command line as ``NAME=BACKBONE``.
 
-Linear discriminant analysis with shrinkage learns from several sets of columns:
+Linear discriminant analysis with shrinkage learns from several sets of columns, under two kinds of splits:
 
 - few labels: 5 and 20 training pixels per class, scattered over the scene;
-- distance: whole 12-px blocks with a tenth of the labelled pixels train, and accuracy is given by the distance of a test pixel
-  to the nearest training pixel.
+- distance: a tenth of the labelled pixels, in whole blocks of 12 px, are training pixels. The accuracy is given by the distance
+  from a test pixel to the nearest training pixel.
 
-Each group of columns is reduced to principal components over all pixels of the scene, without labels. With ``--levels``, each
-network is instead read at several timesteps, and the accuracy of its planes is given by noise level.
+Each group of columns is reduced to principal components over all pixels of the scene, without labels. With ``--levels``, the
+script instead measures the accuracy of the planes of each network at several noise levels.
 
-The results of every scene and set of columns are written at once to ``benchmarks/results/natural32.json``; the same command
-continues an interrupted run. Models and stores are kept in ``build/natural32`` and used again. Differences are paired by draw.
-Their intervals (Student's t, 95 %) cover the drawing of training pixels, not the choice of scenes.
+The results of each scene and set of columns are written to ``benchmarks/results/natural32.json`` as soon as they are computed.
+The same command continues an interrupted run. Models and stores are kept in ``build/natural32`` and reused. Differences are
+paired by draw. Their 95 % intervals (Student's t) reflect the draw of training pixels, but not the choice of scenes.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def save(content: dict[str, Any]) -> None:
 
 
 class Study:
-    """Scores of column sets on one scene, kept in a dict that is the scene's part of the results."""
+    """Scores of sets of columns on one scene. New scores are added to the dict `scores`, by name of the set."""
 
     def __init__(self, name: str, draws: int, scores: Scores) -> None:
         from classifiers.splits import parse_split, training_distances
@@ -158,12 +158,15 @@ class Study:
         return reduce_group(planes, PLANE_COMPONENTS)
 
     def _options(self, source: str) -> dict[str, Any]:
-        """Return the options of planes. Only ``natural32 pca`` sees components of the companion image; others see its colours."""
+        """Return the extraction options of a network.
+
+        On a companion image, the input of ``natural32 pca`` is principal components. All other networks read the colours.
+        """
         options = PLANES.get(source, PLANES["natural32"])
         return options | {"projection": None} if self.sees_companion and source != "natural32 pca" else options
 
     def _open(self, source: str, *, twin: bool) -> Any:
-        """Open a network, which a scene-trained network is trained for."""
+        """Open a network. The network ``mtmsd`` is first trained on the scene."""
         import hsifeat
 
         source = source.removesuffix(" rgb").removesuffix(" pca")
@@ -200,7 +203,7 @@ class Study:
 
     @cached_property
     def _groups(self) -> dict[str, list[NDArray[np.float32]]]:
-        """Groups of columns of each set without planes, (rows, cols, components)."""
+        """Reduced column groups of each set without planes, as (rows, cols, components) arrays."""
         import hsifeat
 
         cube = np.asarray(self.scene.cube[:], np.float32)
@@ -210,7 +213,7 @@ class Study:
             FOLDER / f"{self.name}-context.zarr",
         )
         hsifeat.extract(self.scene, backbone="context", out=store, listen=PrintingListener())
-        # Components have unit variance, so that planes are not standardised again.
+        # Context planes are principal components of unit variance, so they are not standardised again.
         context = [reduce_columns(read_all(store, names), GROUP_COMPONENTS) for names in CONTEXT_GROUPS]
         if self.sees_companion:
             image = hsifeat.Scene(f"{self.name}-image", np.asarray(self.scene.companion, np.float32))
@@ -241,7 +244,7 @@ class Study:
                     distances = self.distances[seed][self.truth[draw.test] > 0]
                     for text, (low, high) in BINS_PX.items():
                         inside = (distances > low) & (distances <= high)
-                        # A mean over a handful of pixels says nothing.
+                        # A mean over fewer than 20 pixels is too uncertain.
                         value = round(float(correct[inside].mean()), 5) if inside.sum() >= 20 else None
                         scores.setdefault(f"{regime}, {text} px", []).append(value)
         self.scores[name] = scores
@@ -259,7 +262,7 @@ def read_all(store: Path, layers: list[str]) -> NDArray[np.float32]:
 
 
 def paired_differences(scores: Scores) -> dict[str, dict[str, Any]]:
-    """Return the gains of planes over their untrained twin, the same columns without planes, and other networks, in points."""
+    """Return the gains of planes in points, over their untrained twin, the columns without planes, and other networks."""
     gains: dict[str, dict[str, Any]] = {}
     for name, by_regime in scores.items():
         base, _, label = name.rpartition("+")

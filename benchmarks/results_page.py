@@ -1,7 +1,7 @@
-"""Write ``docs/user/results.md``, the page with the results of the study of few labels.
+"""Write ``docs/user/results.md``, the page with the results of the study with few labels.
 
 ``.venv/bin/python benchmarks/results_page.py`` writes the page from ``benchmarks/results/worth.json``. A test compares the
-page with what this script would write.
+page with the output of this script.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _name(entry: dict[str, Any]) -> str:
-    """Return the head, inputs and the options of an entry that are not defaults."""
+    """Return the head, the inputs and the non-default options of an entry as text."""
     params = entry["params"]
     options = ["all bands"] if params == {"spectral_components": None} else []
     options += [f"{params['context_components']} components"] if "context_components" in params else []
@@ -107,7 +107,7 @@ def _name(entry: dict[str, Any]) -> str:
 
 
 def _entries(rows: Rows, content: dict[str, Any], select: Any, columns: Sequence[tuple[str, str]] = CHOICE) -> str:
-    """Return a table of entries with their accuracies in columns of scene and regime."""
+    """Return a table with the accuracy of each entry that `select` accepts, in one column per scene and regime."""
     chosen = {one["key"]: one for one in content["entries"] if select(one)}
     lines = [
         [_name(one), *(_cell(rows, scene, regime, key) for scene, regime in columns)]
@@ -175,7 +175,7 @@ def _far_columns(rows: Rows) -> list[tuple[str, str]]:
 
 
 def _pairs(default: str) -> list[tuple[str, str, str]]:
-    """Return a name, an entry and the entry that it is compared with, for each row of a table of differences."""
+    """Return for each row of a table of differences: its name, an entry, and the entry that is subtracted."""
     context, window = _lda(BEST), _lda("spectra+window")
     return [
         ("context beside spectra and window means", context, window),

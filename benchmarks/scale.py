@@ -1,17 +1,17 @@
 """Measure how the Dask executor scales: two workers against one, overhead per task, client memory, and requests to the store.
 
-``.venv/bin/python benchmarks/scale.py PART…`` measures the named parts, all of them by default, and writes each to
-``benchmarks/results/scale.json``. ``throughput``, ``overhead`` and ``lightgbm`` need two free cores; the others measure processor
-time or count. ``--small`` takes fewer tasks.
+``.venv/bin/python benchmarks/scale.py PART…`` measures the named parts, by default all parts, and writes the results to
+``benchmarks/results/scale.json``. ``throughput``, ``overhead`` and ``lightgbm`` need two free cores. All other parts measure
+processor time or count requests. ``--small`` runs fewer tasks.
 
-- ``throughput``: a scene is extracted with a CPU-bound network by one worker and by two, each with one thread;
+- ``throughput``: extraction of a scene with a CPU-bound network, by one worker and by two workers of one thread each;
 - ``overhead``: tasks that compute for one second, so that all other time is spent on scheduling;
-- ``tiny``: 10,000 tasks that compute nothing, with the growth of the memory of this process, which is client and scheduler;
+- ``tiny``: 10,000 tasks that compute nothing, and the memory growth of this process, which is both client and scheduler;
 - ``lightgbm``: LightGBM in one process with two threads, and its Dask estimator with two workers, on the same table;
 - ``requests``: requests of a worker to the store, for a unit with one plane;
 - ``capacity``: processor time and bytes of an extraction with the default options, per million pixels;
-- ``simulation``: the load of a scheduler and of a store with 1,000 workers, from the results of ``tiny`` and ``requests``. Events
-  are simulated one by one.
+- ``simulation``: the load of a scheduler and of a store with 1,000 workers, in a discrete-event simulation with the results of
+  ``tiny`` and ``requests``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FILE = RESULTS / "scale.json"
 
 
 def main() -> None:
-    """Measure parts, and add them to the results."""
+    """Measure the named parts, and add their results to the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--small", action="store_true")
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def measure_throughput(small: bool, _: dict[str, Any]) -> dict[str, float]:
-    """Extract a scene by one worker and by two."""
+    """Extract a scene with one worker and with two workers, and return the durations and the speedup."""
     units = 2 if small else 8
     scene = Scene("scale", np.random.default_rng(0).random((128, 128 * units, 24), np.float32))
     with tempfile.TemporaryDirectory(prefix="hsifeat-scale-") as folder:
@@ -73,7 +73,7 @@ def measure_throughput(small: bool, _: dict[str, Any]) -> dict[str, float]:
 
 
 def measure_extraction(scene: Scene, folder: Path, workers: int) -> float:
-    """Return the seconds of an extraction whose workers have loaded the backbone before."""
+    """Return the duration of an extraction in seconds, without the time in which workers load the backbone."""
     options = {"backbone": BACKBONE, "timesteps": [50], "layers": ["up_blocks.1"]}
     with dask_executor(f"local:{workers}") as executor:
         warm = Scene("warm", np.asarray(scene.cube)[:32, :32])
@@ -84,7 +84,7 @@ def measure_extraction(scene: Scene, folder: Path, workers: int) -> float:
 
 
 def count_requests(_: bool, __: dict[str, Any]) -> dict[str, float]:
-    """Count the requests that workers make for a unit, as the difference between scenes of five units and of one."""
+    """Count the requests of a worker per unit: a fourth of the difference between scenes of five units and of one unit."""
     from zarr.storage import LocalStore
 
     from hsifeat.store.location import LocalLocation
@@ -128,12 +128,12 @@ def busy(seconds: float) -> float:
 
 
 def nothing(number: int) -> int:
-    """Return the number."""
+    """Return `number` without any computation."""
     return number
 
 
 def measure_overhead(small: bool, _: dict[str, Any]) -> dict[str, float]:
-    """Compare the wall time of tasks of one second with the time that the same tasks take in the workers alone."""
+    """Compare the wall time of tasks of one second with the time that the workers spend in these tasks."""
     tasks = 8 if small else 60
     with dask_executor("local:2") as executor:
         list(executor.run(busy, [0.1] * 4))
@@ -157,7 +157,7 @@ def timed_busy(seconds: float) -> float:
 
 
 def measure_tiny(small: bool, _: dict[str, Any]) -> dict[str, float]:
-    """Run many tasks that compute nothing, and measure time and memory of this process (client and scheduler)."""
+    """Run many tasks that compute nothing, and measure the time and memory of this process (client and scheduler)."""
     tasks = 300 if small else 10_000
     with dask_executor("local:2") as executor:
         list(executor.run(nothing, range(100)))
@@ -208,7 +208,10 @@ def fit_lightgbm(rows: int, *, columns: int = 100) -> dict[str, float]:
 
 
 def measure_capacity(_: bool, __: dict[str, Any]) -> list[dict[str, Any]]:
-    """Extract Indian Pines with the defaults of two backbones by one thread, after a first extraction that loads everything."""
+    """Measure the processor time and the bytes of an extraction of Indian Pines, with the defaults of two backbones.
+
+    The extraction uses one thread, and follows a first extraction that is not measured.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -243,9 +246,10 @@ def simulate_workers(_: bool, content: dict[str, Any]) -> list[dict[str, float]]
 def simulate(
     unit_s: float, scheduler_s: float, requests: float, *, workers: int = WORKERS, seed: int = 0
 ) -> dict[str, float]:
-    """Simulate workers that ask one scheduler for units whose times vary by a fifth, and return the loads.
+    """Simulate workers that request units from one scheduler, and return the loads of scheduler, workers and store.
 
-    The scheduler and the client serve one task at a time, in `scheduler_s`. Each worker holds one more task in reserve.
+    The time of a unit varies by a fifth around `unit_s` seconds. The scheduler serves one task at a time, in `scheduler_s`
+    seconds. Each worker keeps one task in reserve.
     """
     random = np.random.default_rng(seed)
     units = 20 * workers

@@ -81,7 +81,7 @@ class Study:
         self.scores: dict[str, dict[str, dict[str, list[float]]]] = {}
 
     def budgets(self) -> dict[str, Any]:
-        """Train for each budget, and compare the planes with spectra, window means and planes of the untrained network."""
+        """Train for each budget, and compare trained planes with untrained planes, spectra and window means."""
         trained = {f"trained {minutes:g} min": self.train(minutes) for minutes in MINUTES}
         first = next(iter(trained.values()))
         sources = {"untrained": f"untrained:{first['folder']}"} | {
@@ -178,7 +178,7 @@ class Study:
         return {"bytes": sum(p.stat().st_size for p in location.rglob("*") if p.is_file())}
 
     def score(self, name: str, table: Any, *, spectra: bool) -> None:
-        """Score every head on planes and on spectra with planes; if `spectra`, also on spectra and on window means."""
+        """Score every head on planes, with and without spectra. If `spectra`, also score spectra with and without means."""
         inputs = {f"planes {name}": "planes", f"spectra+planes {name}": "spectra+planes"}
         if spectra:
             inputs |= {"spectra": "spectra", "spectra+window": "spectra+window"}
@@ -195,7 +195,7 @@ class Study:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return mean, standard deviation and accuracies of all draws, by split, head and input."""
+        """Return the mean and standard deviation over draws and the accuracy of each draw, by split, head and input."""
         return {
             split: {
                 head: {

@@ -37,11 +37,11 @@ HOST = "127.0.0.1"
 
 
 class HttpError(RuntimeError):
-    """An answer other than 200 or 206."""
+    """Error for a failed request or a service that does not start."""
 
 
 class Connection:
-    """A connection that is kept for many requests, with little work for the client."""
+    """HTTP/1.1 connection that is kept open for many requests, with little overhead in the client."""
 
     def __init__(self, port: int, token: str) -> None:
         self._port, self._token = port, token
@@ -87,7 +87,7 @@ async def _discard(reader: asyncio.StreamReader, count: int) -> int:
 
 @dataclass
 class Tally:
-    """Seconds of each request, bytes and errors."""
+    """Durations of requests in seconds, total size of the bodies in bytes, and error messages."""
 
     seconds: list[float] = field(default_factory=list)
     size_bytes: int = 0
@@ -97,7 +97,7 @@ class Tally:
 async def drive(
     clients: int, port: int, token: str, duration: float, act: Callable[[Connection], Awaitable[int]]
 ) -> Tally:
-    """Let clients repeat an action until the time is over."""
+    """Repeat an action for `duration` seconds in several concurrent clients, each with its own connection."""
     tally, end = Tally(), time.perf_counter() + duration
 
     async def client() -> None:
@@ -165,7 +165,7 @@ def running_service(folder: Path) -> Iterator[tuple[int, str, psutil.Process]]:
 
 @contextmanager
 def running_nginx(folder: Path) -> Iterator[int]:
-    """Run nginx with its usual settings over the folder of the stores, and yield its port."""
+    """Run nginx over the folder of the stores, and yield its port."""
     port = 18081
     (folder / "nginx").mkdir()
     (folder / "nginx.conf").write_text(
@@ -187,7 +187,7 @@ def running_nginx(folder: Path) -> Iterator[int]:
 
 
 class PeakMemory(threading.Thread):
-    """Watches the resident memory of a process."""
+    """Thread that records the peak resident memory of a process."""
 
     def __init__(self, process: psutil.Process) -> None:
         super().__init__(daemon=True)
@@ -200,7 +200,7 @@ class PeakMemory(threading.Thread):
             time.sleep(0.1)
 
     def stop(self) -> dict[str, float]:
-        """Return the memory at the start and the peak, in MB."""
+        """Stop the thread, and return the memory at the start and the peak memory, in MB."""
         self._running = False
         self.join()
         return {"start_mb": round(self.first_mb), "peak_mb": round(self.peak_mb)}
@@ -228,7 +228,7 @@ def shard_action(prefix: str, shards: list[str]) -> Callable[[Connection], Await
 
 
 def latency(tally: Tally) -> dict[str, Any]:
-    """Summarise the requests of a tally."""
+    """Return the number of requests and errors, the median and 99th percentile of the durations, and MB per request."""
     ms = np.percentile(np.asarray(tally.seconds) * 1000, [50, 99]) if tally.seconds else [np.nan, np.nan]
     return {
         "requests": len(tally.seconds),

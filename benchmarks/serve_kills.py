@@ -1,9 +1,10 @@
-"""Kill a service of jobs in mid-extraction many times, and check that every job ends and no store is damaged.
+"""Kill a service many times during extractions, and check that every job ends and no store is damaged.
 
     python benchmarks/serve_kills.py --kills 20 --out benchmarks/results/serve_kills.json
 
-Each round submits an extraction with another seed, kills the service or its runner by SIGKILL once features were written, and starts the service again.
-At the end all jobs must be done, or failed with a reason, and all stores must verify.
+Each round submits an extraction, and kills the service or its runner by SIGKILL after the first features are written. A killed
+service is started again. Two rounds in a row request the same extraction, so that some extractions are interrupted several
+times. At the end, all jobs must be done or have failed with a reason, and all stores must pass verification.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def run_rounds(folder: Path, kills: int) -> dict[str, object]:
     jobs, submitted, began = Jobs(config), [], time.time()
     service = ForkedFunction(serve_jobs, config)
     for number in range(kills):
-        # Every second extraction is that of the round before, so that some are interrupted several times.
+        # Two rounds in a row have the same seed, so that some extractions are interrupted several times.
         request = {**EXTRACTION, "options": {**EXTRACTION["options"], "seed": number // 2}}
         job = jobs.submit(JobKind.EXTRACT, request).job
         submitted.append(job)

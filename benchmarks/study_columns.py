@@ -1,4 +1,4 @@
-"""Column groups reduced without labels, paired differences of accuracy, and a table of means, for `natural32.py`."""
+"""Helpers of `natural32.py`: reduction of column groups without labels, paired differences, and a table of means."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import stats
 
 
 def reduce_group(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Standardise a group of channels and reduce it to principal components, the first of unit variance."""
+    """Standardise channels (rows, cols, d), and reduce them to principal components, the first of unit variance."""
     columns = values.reshape(-1, values.shape[2])
     return reduce_columns(((columns - columns.mean(0)) / (columns.std(0) + 1e-9)).reshape(values.shape), count)
 

@@ -1,4 +1,4 @@
-"""Scenes of the studies `worth.py` and `natural32.py`: Indian Pines, and the real data sets in the folder of test data."""
+"""Scenes of the studies `worth.py` and `natural32.py`: Indian Pines, and the data sets in the folder of test data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def indian_pines() -> Scene:
 
 
 def official_indian_pines() -> Scene:
-    """Open Indian Pines with the official split, which SpectralFormer and its successors use, as its only label maps."""
+    """Open Indian Pines with the train and test maps of the official split, which SpectralFormer and its successors use."""
     folder = DATA / "indian_pines_official_split"
     files = {"train": "Hong_IndianTR123_temp123.tif", "test": "Hong_IndianTE123_temp123.tif"}
     maps = [Labels(name, open_labels(folder / file).classes) for name, file in files.items()]
@@ -28,7 +28,7 @@ def official_indian_pines() -> Scene:
 
 
 def houston() -> Scene:
-    """Open the Houston 2018 subset; a pixel is labelled if its label cells agree."""
+    """Open the Houston 2018 subset. A pixel is labelled if all label cells in it agree."""
     path = DATA / "houston2018_subset" / "houston_dataset.mat"
     return open_scene(path, variable="hyprImg", labels=path)
 
@@ -41,7 +41,7 @@ def houston_companion() -> Scene:
 
 
 def reduced_pavia() -> Scene:
-    """Open reduced Pavia University, with the labels of pixels that one class covers to 60 % or more."""
+    """Open reduced Pavia University. A pixel is labelled if one class covers at least 60 % of it."""
     content = np.load(DATA / "paviau_reduced" / "paviau_reduced.npz")
     labels = Labels("purity60", content["label_80x50_purity60"].astype(np.uint8))
     return Scene(

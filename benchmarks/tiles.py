@@ -1,8 +1,8 @@
 """Measure cost and accuracy of tile sizes, halos and stitching methods, with the demo's network on Indian Pines.
 
 Run ``make demo`` first, then ``.venv/bin/python benchmarks/tiles.py``. The script writes ``benchmarks/results/tiles.json``.
-It compares each tiling with one forward pass over the whole scene, which has no seams. It measures the relative difference
-of planes, the number of computed pixels per scene pixel, and the accuracy of a head under a random and a disjoint split.
+It compares each tiling with one forward pass over the whole scene, which has no seams: the relative difference of the planes,
+the number of computed pixels per scene pixel, and the accuracy of a head under a random and a disjoint split.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def study(store: Path, seeds: int) -> dict[str, Any]:
 
 
 def oa(values: Any) -> dict[str, float]:
-    """Return mean and, for several values, standard deviation of accuracies, in percent."""
+    """Return the mean of accuracies in percent, and their standard deviation if there are several."""
     return mean_sd(values) if len(values) > 1 else {"mean": round(100 * float(values[0]), 2)}
 
 

@@ -1,4 +1,4 @@
-"""Time from a click to a new map on the screen, in a real browser.
+"""Measure the time from a click to a new map on the screen, in a real browser.
 
 Run from the root of the repository:
 
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def mirrored(scene: Scene, side: int) -> Scene:
-    """Return a scene of side x side pixels, in which the scene and its labels are mirrored again and again."""
+    """Return a scene of `side` x `side` pixels that repeats a scene and its labels by mirroring."""
     cube = np.asarray(scene.cube[:])
     pad = [(0, side - size) for size in cube.shape[:2]]
     labels = next(iter(scene.labels.values()))
@@ -115,7 +115,10 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int) -> di
 
 
 def screen_places(page: object):  # noqa: ANN201  # a function
-    """Return a function from a pixel to its place on the screen, from two pixels that the page names."""
+    """Return a function that maps the row and column of a pixel to a position (x, y) on the screen.
+
+    The mapping is computed from two positions, at which the page displays the row and column under the mouse.
+    """
     box = page.locator("#stage").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 

@@ -1,15 +1,17 @@
-"""Measure which inputs, heads and smoothing rules are worth their cost with few labels, on several real scenes.
+"""Compare the accuracy of inputs, heads and smoothing rules with few labels, on several real scenes.
 
 ``.venv/bin/python benchmarks/worth.py`` extracts a `context` store of each scene, fits every entry under every regime for ten
-draws, and writes ``benchmarks/results/worth.json``. ``--planes natural32`` adds the entries with planes of that network, on
-the scenes of the choice. Finished fits are kept in the result file and are not repeated, so an interrupted study continues.
+draws, and writes ``benchmarks/results/worth.json``. An entry is a head with inputs and options; a regime is a split.
+``--planes natural32`` scores entries with planes of this network, on the scenes in `CHOICE_SCENES`. Finished fits are kept in
+the result file and are not repeated, so an interrupted study continues.
 
-The entry `DEFAULT` is what ``hsifeat fit`` takes without options; the first draw of each regime is checked against
-`hsifeat.fit_model`. Test pixels take no part in any choice: each fit sees the training pixels of its draw and, for the
-reduction of columns, a sample of the scene without labels. ``defaults_from_other_scenes`` has, for each scene, the entry that
-is best on average over the other scenes, with its accuracy here.
+The entry `DEFAULT` has the defaults of ``hsifeat fit``. Its accuracy for the first draw of each regime must agree with
+`hsifeat.fit_model`. Fits use the labels of training pixels only. A sample of all pixels without labels is used for the
+reduction of columns. ``defaults_from_other_scenes`` in the result file lists, for each scene, the entry that is best on
+average over the other scenes, and the accuracy of this entry on the scene.
 
-``--confirm`` instead scores the default on draws that no choice has seen (`CONFIRMATION_SEEDS`), through `hsifeat.fit_model`.
+``--confirm`` instead scores the default with `hsifeat.fit_model` on draws that were not used to choose the default
+(`CONFIRMATION_SEEDS`).
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ REGIMES = {
     "pavia-reduced": FEW_LABELS,
     "landsat": (*FEW_LABELS, "far:12+9:0.3"),
 }
-# A class with fewer labelled pixels takes no part in the regime.
+# Classes with fewer labelled pixels are left out of the regime.
 MIN_CLASS_PIXELS = {("pavia-reduced", "per-class:20"): 30}
 # Defaults are chosen on these scenes and regimes, among entries without planes.
 CHOICE_SCENES, CHOICE_REGIMES = ("indian-pines", "houston", "pavia-reduced"), FEW_LABELS
@@ -68,7 +70,7 @@ class Entry:
     regimes : tuple of str
         Regimes under which the entry is scored; empty for all.
     scenes : tuple of str
-        Scenes on which it is scored; empty for all.
+        Scenes on which the entry is scored; empty for all.
     """
 
     head: str
@@ -88,7 +90,7 @@ class Entry:
 
     @property
     def fit(self) -> tuple[Any, ...]:
-        """What a fit depends on; entries that differ in the smoothing share their fits."""
+        """Settings that a fit depends on. Entries that differ only in the smoothing share their fits."""
         return self.head, self.inputs, tuple(sorted(self.params.items())), self.reduction
 
     @property
@@ -177,7 +179,7 @@ class Study:
         ]
 
     def write(self) -> None:
-        """Write the fits and what follows from them."""
+        """Write the fits and their summaries to the result file."""
         keys = {one.key for one in ENTRIES}
         known = [*ENTRIES, *(one for one in PLANE_ENTRIES if one.key not in keys)]
         content = {
@@ -200,7 +202,7 @@ class Study:
         part.replace(RESULT)
 
     def run_scene(self, name: str, entries: tuple[Entry, ...]) -> Iterator[None]:
-        """Fit and score all entries that are missing; yield after each group of entries that share their fits."""
+        """Fit and score all entries without scores, and yield after each group of entries that share their fits."""
         features = self.open_stores(name)
         sets = [InputSet.parse(one.inputs) for one in entries]
         table = PixelTable.from_store(features, sample=True, **layout_options(sets, features))
@@ -218,7 +220,7 @@ class Study:
                 yield
 
     def confirm(self, scenes: list[str]) -> Iterator[None]:
-        """Score `hsifeat.fit_model` without options on fresh draws; yield after each fit."""
+        """Score `hsifeat.fit_model` with its defaults on fresh draws, and yield after each fit."""
         for name in scenes:
             features = self.open_stores(name)
             for regime in FEW_LABELS:
@@ -233,7 +235,7 @@ class Study:
                 print(f"{name} {regime}, fresh draws: {np.mean(list(scores.values())):.1f} %", flush=True)
 
     def score_group(self, name: str, regime: str, group: list[Entry], features: Any, table: PixelTable) -> None:
-        """Score entries that share their fits, for all draws that are missing."""
+        """Score entries that share their fits, for all draws without scores."""
         split = parse_split(regime, table.label_maps)
         done = [self.fits.setdefault(name, {}).setdefault(regime, {}).setdefault(one.key, {}) for one in group]
         for seed in range(1 if regime == "official" else self.draws):
@@ -256,7 +258,7 @@ class Study:
             print(f"{name} {regime} {entry.key}: {np.mean(list(scores.values())):.1f} %", flush=True)
 
     def open_stores(self, name: str) -> Any:
-        """Extract the context store of a scene, and a store of the network if one is named; return them side by side."""
+        """Extract the context store of a scene and, if a backbone is named, its store. Return the features of all stores."""
         scene, stores = SCENES[name](), []
         for source in filter(None, ("context", self.backbone)):
             path = STORES / f"{name}-{Path(source).name}.zarr"
@@ -287,7 +289,7 @@ def smoothed(features: Any, blocks: Any, text: str, classes: Any) -> Any:
 
 
 def check_default(features: Any, regime: str, oa: float) -> None:
-    """Stop if `hsifeat.fit_model` without options gives another accuracy than the entry `DEFAULT`."""
+    """Exit with an error unless `oa`, the accuracy of `DEFAULT`, is that of `hsifeat.fit_model` with its defaults."""
     evaluation = hsifeat.fit_model(features, split=regime).evaluation
     found = evaluation.scores.oa
     if abs(found - oa) > 1e-12:
@@ -327,7 +329,7 @@ def summarise(fits: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def cross_choice(fits: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return, for each scene, the accuracy of the entry that is best on average over the other scenes, and of its own best."""
+    """Return for each scene the best entry on average over the other scenes and the best entry of the scene, with accuracies."""
     means: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for row in summarise(fits):
         if row["scene"] in CHOICE_SCENES and row["regime"] in CHOICE_REGIMES and "planes" not in row["entry"]:
