@@ -170,8 +170,8 @@ def predict_classes(
     head : Head
         A fitted head that has a layout.
     rule : SmoothingRule, optional
-        Rule that smooths the class probabilities. A head without probabilities gives 1 to its predicted class and 0 to the
-        others. [default: no smoothing]
+        Rule that smooths the class probabilities. If the head has no probabilities, the predicted class has probability 1,
+        and all other classes have 0. [default: no smoothing]
     only : (rows, cols) bool array, optional
         Pixels whose classes are needed. The classes of all other pixels are arbitrary. [default: all]
     block_px : int, optional
@@ -222,7 +222,8 @@ def probability_blocks(
     features : Features
         Store of the scene.
     head : Head
-        A fitted head that has a layout. A head without probabilities gives 1 to its predicted class and 0 to the others.
+        A fitted head that has a layout. If the head has no probabilities, the predicted class has probability 1, and all
+        other classes have 0.
     rule : SmoothingRule, optional
         Rule that smooths the probabilities. [default: no smoothing]
     within : (rows, cols) bool array, optional

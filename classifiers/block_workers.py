@@ -24,12 +24,12 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class PredictorBuilder:
-    """Opens the stores of a scene and a model in a worker.
+    """Locations of the stores and the model of a prediction, from which a worker opens them.
 
     Attributes
     ----------
     stores : tuple of str
-        Locations of the stores, whose columns are combined.
+        Locations of the stores of the scene.
     model : str
         Folder of the model.
     digest : str

@@ -49,7 +49,7 @@ def make_layout(
     means : int, optional
         Include the mean of each plane over a window with this side in pixels, as in the global features of MTMSD. Context
         planes get no means. The means form a group of kind ``mean`` after the plane. For a store of single pixels, the
-        side must be the one that `Features.window_px` returns.
+        side must be the side of the stored windows, see `Features.window_px`.
     patch : int, optional
         Include the values of each plane in a neighbourhood with this odd side in pixels. Context planes get no
         neighbourhoods. The ``patch**2 * channels`` columns form a group of kind ``patch`` after the plane and its mean.

@@ -127,8 +127,8 @@ def suited_input(head: str, features: Features) -> InputSet:
 def suited_remark(head: str, features: Features) -> str:
     """Return a remark on inputs that `suited_input` leaves out, or an empty string if it leaves out none.
 
-    Without a context store, the remark names the command that makes one. Otherwise it names the input set that adds
-    planes to context.
+    Without a context store, the remark names the command that makes a context store. Otherwise, the remark names the input
+    set that adds planes to context.
     """
     if not _takes_context(head):
         return ""

@@ -84,7 +84,7 @@ class ModelCard(BaseModel):
     split : str or None
         The split, in the grammar of `classifiers.parse_split`; None if all labelled pixels were used for training.
     seed : int
-        Seed of the split, and of the head unless its parameters contain `random_state`.
+        Seed of the split and of the head. If the parameters contain `random_state`, the head uses this value instead.
     scores : tuple of ScoreEntry
         Scores on the test pixels of the split. For a random split, scores under a spatially disjoint split follow.
     hsifeat : str

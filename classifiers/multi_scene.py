@@ -83,7 +83,7 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
 
 
 def merge_label_maps(labels: Sequence[Labels], row_offsets: Sequence[int], numbers: dict[str, int]) -> Labels:
-    """Merge label maps into one map, in which the scenes lie below each other.
+    """Merge label maps into one map, in which the scenes are stacked vertically.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def write_state(state: dict[str, Any], allowed: frozenset[str]) -> bytes:
     Raises
     ------
     HeadError
-        If an attribute is neither a plain value nor an array, and its type is not in `allowed`.
+        If an attribute contains objects other than plain values, arrays and objects of the types in `allowed`.
     """
     import skops.io
 
@@ -93,7 +93,7 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
 
 
 def _foreign_types(content: bytes, allowed: frozenset[str]) -> list[str]:
-    """Return the dotted names of the types in a skops file that are neither plain, nor arrays, nor in `allowed`."""
+    """Return the dotted names of all types in a skops file except plain types, array types and the types in `allowed`."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(member.file_size for member in archive.infolist())
         if size > _MAX_BYTES:

@@ -38,7 +38,7 @@ class PixelTable:
     layout : Layout
         Description of the columns.
     labels : Labels
-        Label map of the pixels. The maps of several scenes lie below each other on one grid, with a gap between them.
+        Label map of the pixels. The maps of several scenes are stacked vertically on one grid, with gaps between them.
     scene_names : tuple of str
         Name of each scene.
     scene_row_offsets : tuple of int

@@ -54,10 +54,10 @@ class Tuning:
     folds : str
         Description of the folds of training pixels.
     candidates : tuple of TuningCandidate
-        All combinations that were tried, starting with the default parameters; empty if the training pixels give too
-        few folds.
+        All combinations that were tried, starting with the default parameters; empty if the training pixels have too few
+        regions for a search.
     choice : TuningCandidate or None
-        The selected combination; None if no combination was tried.
+        The selected combination; None if `candidates` is empty.
     """
 
     folds: str

@@ -189,7 +189,7 @@ class Baseline:
 def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
     """Return a dict that maps the old name of a renamed store to its new name.
 
-    A store is renamed if exactly one name of `before` is missing in `after`, and exactly one name of `after` is new.
+    If exactly one name of `before` is missing in `after`, and exactly one name of `after` is new, the store was renamed.
     Otherwise, the dict is empty.
 
     >>> match_renamed_store({"ip"}, {"ip-new"}), match_renamed_store({"a", "b"}, {"a", "c"})

@@ -68,10 +68,9 @@ def compare(
     heads : sequence of str
         Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
     splits : sequence of str
-        Splits in the grammar of `parse_split`. If all splits are random, a disjoint split is added. If all are disjoint, a
-        random split is added. The report thus has results for both kinds. For a given seed, all splits that train on a
-        fraction of the labels are thinned to the same number of training pixels. Other splits, such as ``per-class:5``,
-        keep all their training pixels.
+        Splits in the grammar of `parse_split`. If all splits are random, a disjoint split is added. If all splits are
+        disjoint, a random split is added. For a given seed, all splits that train on a fraction of the labels are thinned
+        to the same number of training pixels. Other splits, such as ``per-class:5``, keep all their training pixels.
     seeds : int
         Number of seeds, starting with seed 0. A seed determines the training pixels, the test pixels and the random
         state of the heads. All heads and inputs have the same seeds, so their scores can be compared in pairs.

@@ -1,8 +1,8 @@
 """Planned contrasts of a benchmark: comparisons that are declared before the first run.
 
-A planned contrast compares two inputs, or one input of two stores, on all heads that learn from both. The report shows
-planned contrasts first. Their p-values are corrected for the number of planned contrasts only. All other pairs of
-entries are exploratory.
+A planned contrast compares two inputs, or one input of two stores, with every head that can learn from both. The report
+shows planned contrasts first. Their p-values are corrected for the number of planned contrasts only. All other comparisons
+of entries are exploratory.
 """
 
 from __future__ import annotations

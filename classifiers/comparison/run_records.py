@@ -12,8 +12,8 @@ The training and test pixels of a draw with key ``D`` are in ``draws/D.npz``. Th
 indices in row-major order, and ``truth`` is the true class of each test pixel. A sweep records the accuracy of a fit
 with key ``K`` in ``sweeps/K.json``.
 
-Every file is written atomically, with a seal (see `hsifeat.seals`) that covers its folder and name. A run with a damaged
-file is repeated. A killed run may leave some files but never ``runs/K.json``, so it is repeated as well.
+Every file is written atomically, with a seal (see `hsifeat.seals`) that covers its folder and name. A run with a missing or
+damaged file is repeated. A killed run leaves no ``runs/K.json``, and is repeated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sweep: the accuracy of each plane (one timestep and layer) of a store, and of the best planes together.
 
-Planes are selected by greedy forward selection over spatial folds of the training pixels, so that the selection never uses the
-class of a test pixel. Planes are selected separately for each seed. Reported accuracies are measured on test pixels and compared
-with the accuracy of spectra alone. Each finished fit is recorded at once and is not repeated.
+Planes are selected by greedy forward selection, separately for each seed. The selection uses spatial folds of the training
+pixels, and never the class of a test pixel. Reported accuracies are measured on test pixels and compared with the accuracy of
+spectra alone. Each finished fit is recorded at once and is not repeated.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class FiLMClassifier(ReducingHead, TorchHead):
         return build(self.encoder, len(self.spectrum_), len(self.features_), widths, len(self.classes_))
 
     def _table_columns(self, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the indices of the table columns of the spectrum `s`, and of those of the features `f`."""
+        """Return the table columns of the spectrum `s` and of the features `f`, as two (k,) intp arrays of indices."""
         if self.layout is None:
             return np.arange(width), np.arange(width)
         spectral, stored = self.layout.spectral, self.layout.stored

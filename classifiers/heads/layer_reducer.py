@@ -42,8 +42,8 @@ def require_planes(planes: Sized, layout: Layout, head: str) -> None:
 class LayerReducer(TransformerMixin, BaseEstimator):
     """Standardise channels, and reduce each layer to principal components that all timesteps share.
 
-    The principal axes are fitted to all timesteps and all pixels of patches together, so a component has the same meaning at
-    each timestep and pixel. The components of a layer have unit variance on average. Positions are dropped.
+    The principal axes are fitted to all timesteps and all pixels of patches together. A component therefore has the same
+    meaning at each timestep and pixel. The components of a layer have unit variance on average. Positions are dropped.
 
     Parameters
     ----------

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class MLPClassifier(ReducingHead, TorchHead):
     """Multi-layer perceptron with two small hidden layers, each followed by ReLU and batch norm.
 
-    GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430) uses this classifier, and ddpm-segmentation (Baranchuk et al.,
-    ICLR 2022, sec. 4) uses it for fewer than 30 classes. Unlike the published classifiers, this head takes all columns of the
-    table, including spectra, and reduces planes to principal components. With several `members` the head is the ensemble of
-    ddpm-segmentation: networks with different seeds vote, and `uncertainty` measures their disagreement.
+    This is the classifier of GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430). ddpm-segmentation (Baranchuk et al.,
+    ICLR 2022, sec. 4) uses the same classifier for fewer than 30 classes. Unlike the published classifiers, this head takes all
+    columns of the table, including spectra, and reduces planes to principal components. With several `members` the head is the
+    ensemble of ddpm-segmentation: networks with different seeds vote, and `uncertainty` measures their disagreement.
 
     Parameters
     ----------

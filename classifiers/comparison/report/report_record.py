@@ -1,7 +1,7 @@
 """Record of a report: digests of its inputs and of its files, so that a finished report is not computed again.
 
-The record is the file ``record/report.json`` of a report. The inputs of a report are everything that its files depend on: the
-options, the stores, the labels, the recorded runs, the baseline, and the versions of the packages.
+The record is the file ``record/report.json`` of a report. The inputs of a report are the options, the stores, the labels, the
+recorded runs, the baseline, and the versions of the packages.
 """
 
 from __future__ import annotations

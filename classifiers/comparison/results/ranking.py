@@ -32,7 +32,7 @@ class RankedSplit:
     seeds : tuple of int
         Seeds that were run.
     train_pixels, test_pixels : (float, float)
-        Mean numbers of pixels over seeds: the smallest and the largest of all entries.
+        Smallest and largest number of pixels of an entry. Each number is a mean over seeds.
     left_out : dict of int to int
         Number of seeds under which each class is left out.
     geometry : SplitSummary or None

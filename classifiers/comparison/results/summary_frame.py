@@ -75,8 +75,8 @@ def to_html(results: BenchResults) -> str:
 def summary_notes(results: BenchResults) -> list[str]:
     """Return the notes of the table.
 
-    The notes state the seeds and pixels of each split, the splits that leak, the results of the planned contrasts, the entries
-    that differ significantly and the gap between splits.
+    The notes are about the seeds and pixels of each split, leaking splits, planned contrasts, significant differences between
+    entries, and the gap between random and disjoint splits.
     """
     ranking = rank(results)
     notes = []

@@ -16,8 +16,8 @@ from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 def overview(results: BenchResults) -> list[dict[str, str]]:
     """Return the table that the terminal shows, one row per entry.
 
-    A row contains the head, the input, the store, the overall accuracy (OA) in percent under each split, and the median
-    time of a fit in seconds. If runs were smoothed, it also contains OA after smoothing, and the difference from OA
+    A row has the head, the input, the store, the overall accuracy (OA) in percent under each split, and the median fitting
+    time in seconds. If class probabilities were smoothed, a row also has OA after smoothing, and the difference from OA
     without smoothing.
     """
     rows: dict[BenchEntry, dict[str, str]] = {}

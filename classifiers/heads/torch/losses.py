@@ -19,8 +19,8 @@ class MixUp:
     """Mix-up with a separate strength for each input of a network.
 
     Zhang et al. (ICLR 2018, sec. 2) train on ``lambda * x + (1 - lambda) * x'``, where x' is another row and lambda is
-    drawn from Beta(a, a). GeoDiffNet-F (Hu, Banerjee and Prasad, code of 2024) draws one lambda for the spectra and one
-    for the diffusion features, and mixes the labels with the weighted mean of the two lambdas.
+    drawn from Beta(a, a). GeoDiffNet-F (Hu, Banerjee and Prasad, code of 2024) draws separate lambdas for the spectra and
+    for the diffusion features. The lambda of the labels is the weighted mean of both.
 
     Attributes
     ----------

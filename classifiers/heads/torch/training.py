@@ -204,8 +204,8 @@ def infer(
 ) -> NDArray[np.float64]:
     """Predict class probabilities with a trained network.
 
-    The computation is in float64. The probabilities of a row then do not depend on the other rows of the batch, and hardly
-    depend on the device. float32 can't guarantee this.
+    The computation is in float64. In float32, the probabilities of a row would depend on the other rows of the batch and
+    on the device.
 
     Parameters
     ----------
