@@ -6,9 +6,9 @@ from hsifeat.errors import BackboneError
 
 
 def pick_device(device: str) -> str:
-    """Return the name of a device that works on this machine.
+    """Replace ``auto`` by a device, and check that the device works on this machine.
 
-    ``auto`` means a GPU if there is one, and the CPU otherwise.
+    ``auto`` means ``cuda`` if there is a GPU, and ``cpu`` otherwise.
 
     Raises
     ------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FeatureSource(Protocol):
-    """Members that a `Backbone` has in common with the filters of ``context`` (see `hsifeat.context`)."""
+    """Protocol of a source of features: a `Backbone`, or the filters of ``context`` (see `hsifeat.context`)."""
 
     @property
     def name(self) -> str:
