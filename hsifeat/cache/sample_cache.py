@@ -22,7 +22,7 @@ from hsifeat.files import atomic_write, cache_folder
 from hsifeat.store.read_cache import samples_folder
 
 _CHECKSUM = struct.Struct("<I")
-# Increase this number when a change of the code changes the values that are read. It is part of each digest.
+# Increase this number when a change of the code changes the values that are read. The number is part of each digest.
 READ_VERSION = 1
 
 

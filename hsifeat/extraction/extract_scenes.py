@@ -59,7 +59,7 @@ def extract_scenes(
     """Extract the features of many scenes with the same options, each into its own store.
 
     An error in one scene does not end the extraction of the remaining scenes. Units of all scenes form one stream of tasks, so
-    no worker is idle at the end of a scene.
+    that workers begin the next scene before the current scene is complete.
 
     Parameters
     ----------

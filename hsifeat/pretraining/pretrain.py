@@ -80,8 +80,8 @@ def pretrain(
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: depends on the network]
     minutes : float, optional
-        Largest duration of this call, in minutes. The call ends earlier when `steps` is reached. To continue the training,
-        repeat the call. [default: no limit]
+        Largest duration of this call, in minutes. The call ends earlier when `steps` is reached. If `steps` is set, a
+        repeated call continues the training. [default: no limit]
     components : int, optional
         Number of principal components that the network receives as channels. [default: depends on the network]
     learning_rate : float, optional

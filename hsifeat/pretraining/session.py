@@ -14,7 +14,7 @@ from hsifeat.pretraining.network_specs import NetworkSpec
 from hsifeat.pretraining.training import Trainer
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 
-# A checkpoint is due after this number of seconds, or earlier after this multiple of the time to write a checkpoint.
+# The interval between checkpoints is this number of seconds, or this multiple of the last writing time if that is shorter.
 _CHECKPOINT_SECONDS, _CHECKPOINT_RATIO = 30.0, 50.0
 
 

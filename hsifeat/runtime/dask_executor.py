@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
     from distributed.security import Security
 
-# Number of submitted tasks per worker. While one runs, the next one waits at the worker.
+# Number of submitted tasks per worker. While a task runs, the next task waits at the worker.
 _TASKS_PER_WORKER = 2
 # Seconds between two counts of the workers, which may join and leave.
 _COUNT_INTERVAL_S = 5.0
@@ -200,7 +200,7 @@ class DaskExecutor:
         """
         from distributed import KilledWorker
 
-        # Another worker runs the check if a worker ends before it does.
+        # If a worker ends before its check, another worker runs the check.
         options = [{"workers": [address], "allow_other_workers": True} for address in self._addresses()]
         futures = [self._submit(function, task, **option) for option in options]
         try:

@@ -135,7 +135,7 @@ class ChecksumReader(WrapperStore[Any]):
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
         super().__init__(store)
         self.location, self.checksums = location, checksums
-        # Tags of shards by key of the progress record. Records are read anyway, to find out which planes are complete.
+        # Tags of shards by key of the progress record. They are kept when a record is read.
         self._tags: dict[str, tuple[bytes, ...]] = {}
 
     def __getstate__(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _PATCHES, _DRAWS, _TRIPLES = 4000, 512, 2048
 _TOLERANCE, _ALPHA = 0.05, 0.9
 _TILES, _TILE_PX = 2, 64
 _COMPONENTS = 10
-# If the posterior has fewer patches on average, the optimal denoiser only returns the nearest patch.
+# If the effective number of patches is lower, the optimal denoiser only returns the nearest patch.
 _MIN_NEIGHBOURS = 1.5
 
 

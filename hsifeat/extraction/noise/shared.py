@@ -33,7 +33,7 @@ class _SharedNoiseTiles(DrawnNoiseTiles):
     def _draw(self, draw: int) -> torch.Tensor:
         import torch
 
-        # The first draw equals torch.randn after torch.manual_seed, as in the published code. Later draws follow it.
+        # The first draw equals torch.randn after torch.manual_seed, as in the published code. Later draws continue the stream.
         generator = torch.Generator().manual_seed(self._seed)
         shape = (1, *self._clean.shape[1:])
         return [torch.randn(shape, generator=generator) for _ in range(draw + 1)][draw]

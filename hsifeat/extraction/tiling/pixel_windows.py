@@ -134,7 +134,7 @@ class CentreMeanBlock:
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
         """Add the feature maps of the next windows. See `PlaneBlock.add`."""
         end = self._filled + len(tiles)
-        with np.errstate(over="ignore"):  # The runner checks a finished block for overflow.
+        with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
             self._values[self._filled : end] = centre_and_mean(maps.float(), self._window_px).cpu().numpy()
         self._filled = end
 

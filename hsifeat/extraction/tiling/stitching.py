@@ -38,7 +38,7 @@ class CoreBlock:
         """Copy the cores of tiles, clipped to the unit, into the block. See `PlaneBlock.add`."""
         for tile, features in zip(tiles, maps, strict=True):
             in_block, in_map = _overlap(tile, self._margin_px, self._unit, self._stride, self._values.shape)
-            with np.errstate(over="ignore"):  # The runner checks a finished block for overflow.
+            with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
                 self._values[in_block] = _cells(features, in_map)
 
     def finish(self) -> NDArray[np.generic]:
@@ -79,7 +79,7 @@ class BlendedBlock:
         """Return the weighted mean as a (cell rows, cell cols, channels) array of the plane's dtype."""
         weights = self._weights[..., None]
         np.divide(self._sums, weights, out=self._sums, where=weights > 0)
-        with np.errstate(over="ignore"):  # The runner checks a finished block for overflow.
+        with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
             return self._sums.astype(self._dtype, copy=False)
 
 
