@@ -139,7 +139,7 @@ def extract(
     ------
     HsifeatError
         If an option is wrong, or has no effect in combination with other options. If the scene or backbone can't be opened.
-        If the store was made with another recipe. If the disk has too little free space.
+        If the store has planes of another scene, backbone or options. If the disk has too little free space.
 
     Examples
     --------

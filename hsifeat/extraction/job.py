@@ -66,10 +66,10 @@ class Job(Prepared):
         Raises
         ------
         StoreError
-            If the location holds something other than a store. If a batch size was set explicitly, and the store has
-            another batch size.
+            If the location holds something other than a store. If an explicitly set batch size differs from the batch size
+            of the store.
         RecipeMismatchError
-            If the store has another recipe.
+            If the recipe of the store differs from the recipe of the job.
         """
         store = Store.find(self.location, writable=writable)
         if store is None:

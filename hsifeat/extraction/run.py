@@ -36,8 +36,8 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     Raises
     ------
     StoreError
-        If the store has another recipe or batch size. If the disk has too little free space. If a read-only store lacks
-        requested planes or label maps.
+        If the recipe or batch size of the store differs from the job. If the disk has too little free space. If a read-only
+        store lacks requested planes or label maps.
     HsifeatError
         If an executor is used with a backbone object or a companion image.
 

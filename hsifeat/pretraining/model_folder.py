@@ -56,7 +56,7 @@ class ModelFolder:
         Raises
         ------
         PretrainingError
-            The folder contains damaged files, a model of another format, or a model with another identity.
+            The folder contains damaged files, or a model whose format or identity differs from `FORMAT` or `identity`.
         """
         settings = self.path / _SETTINGS
         if not settings.exists():

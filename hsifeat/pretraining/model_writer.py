@@ -35,8 +35,8 @@ def write_model(
 ) -> None:
     """Write a trained model to a folder.
 
-    The training record is written last. It has the checksums of the other files, and its presence shows that the model is
-    complete.
+    The training record is written last and has the checksums of all other files. A folder with a training record has a
+    complete model.
 
     Parameters
     ----------

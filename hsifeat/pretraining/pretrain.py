@@ -114,8 +114,8 @@ def pretrain(
     HsifeatError
         An option is invalid, or the preset has no ``[pretrain]`` section.
     PretrainingError
-        The data are unsuitable, the folder has other content, or the loss diverges. After a divergence, the folder contains
-        the model of the last checkpoint.
+        The data are unsuitable, the folder contains other files or another model, or the loss diverges. After a divergence,
+        the folder contains the model of the last checkpoint.
 
     References
     ----------

@@ -85,7 +85,7 @@ class Trainer:
     Raises
     ------
     PretrainingError
-        The initial weights belong to another network.
+        The initial weights do not fit the network.
     """
 
     def __init__(

@@ -63,8 +63,8 @@ def dask_executor(
     Raises
     ------
     HsifeatError
-        The address has another form, the scheduler can't be reached, or Dask is not installed. A worker has other versions of
-        Python, hsifeat or the libraries that compute the results.
+        The address is malformed, the scheduler can't be reached, or Dask is not installed. Versions of Python, hsifeat or the
+        libraries that compute the results differ between a worker and this process.
 
     Examples
     --------
@@ -100,8 +100,8 @@ class DaskExecutor:
     Raises
     ------
     HsifeatError
-        The scheduler can't be reached. A worker has other versions of Python, hsifeat or the libraries that compute the
-        results.
+        The scheduler can't be reached. Versions of Python, hsifeat or the libraries that compute the results differ between a
+        worker and this process.
     """
 
     def __init__(
@@ -279,7 +279,7 @@ class DaskExecutor:
             self._client.wait_for_workers(1)
 
     def _check_versions(self) -> None:
-        """Raise an error if a worker lacks hsifeat, or has other versions than this process."""
+        """Raise an error if a worker lacks hsifeat, or if versions differ between a worker and this process."""
         try:
             found = self._client.run(own_versions)
         except Exception as error:

@@ -43,7 +43,8 @@ class LabelMaps:
         Raises
         ------
         StoreError
-            The label map does not exist, has another shape or dtype, or has damaged attributes.
+            The label map does not exist. Its shape differs from the scene, its dtype is not an integer, or its attributes are
+            damaged.
         """
         array = self._files.array(f"scene/labels/{name}")
         if array.shape != self._shape or array.dtype.kind not in "iu":

@@ -108,7 +108,7 @@ class StoreFiles:
         Raises
         ------
         StoreError
-            The array does not exist, is damaged, or has another shape.
+            The array does not exist, is damaged, or does not have the expected shape.
         """
         array = self.array(path)
         if array.shape != shape:

@@ -44,8 +44,8 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
     come first. The coverage of an eligible timestep is its similarity to the most similar selected timestep. Eligible
     timesteps are selected one by one, and each selection maximises the mean coverage of all eligible timesteps.
     Similarities are rounded to two decimals. If several timesteps give the same mean coverage, the lowest one is selected.
-    The other timesteps follow in ascending order of their angle. A larger budget (number of proposed timesteps)
-    therefore adds timesteps to the proposal and removes none.
+    Timesteps that are not eligible follow in ascending order of their angle. A larger budget (number of proposed timesteps)
+    adds timesteps to the proposal and removes none.
 
     Parameters
     ----------
