@@ -21,18 +21,18 @@ Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$")]
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """One label set of a scene, and who works on it.
+    """A label set of a scene, and the person who works on it.
 
     Attributes
     ----------
     space : Workspace
-        The scene.
+        Workspace of the scene.
     labels : LabelSet
         The label set.
     database : LabelDatabase
-        The labels.
+        Database with the labels of the set.
     caller : Caller
-        The person.
+        The person who works on the set.
     """
 
     space: Workspace
@@ -43,12 +43,12 @@ class Desk:
 
 @dataclass(frozen=True)
 class View:
-    """Part of a scene that is shown.
+    """Visible part of a scene.
 
     Attributes
     ----------
     window : Window
-        The part, whose first row and column are multiples of `step`.
+        The visible part. Its first row and first column are multiples of `step`.
     step : int
         Distance in scene pixels between neighbouring pixels of the image.
     """

@@ -1,4 +1,4 @@
-"""Routers of the workbench, and its beginning and end."""
+"""Routers of the workbench, and the context manager that opens and closes its database."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ ROUTERS = (
 async def workbench_lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the database of labels, and close it at the end.
 
-    With ``--state DIR``, labels are in that folder, else in the label database of the user.
+    The database is in the folder of ``--state``. Without ``--state``, it is the label database of the user.
     """
-    # Heads silence this warning, but not while two threads fit at once: filters belong to the whole process.
+    # A head suppresses this warning during its fit. That fails for two fits at once, because filters apply to all threads.
     warnings.filterwarnings("ignore", "Only one sample available")
     service = app.state.service
     path = Path(service.config.state) / "labels.sqlite" if service.config.state else None

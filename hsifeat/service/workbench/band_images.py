@@ -20,16 +20,16 @@ _LIMIT_PIXELS = 50_000
 
 @dataclass(frozen=True)
 class Rendering:
-    """How three bands are shown.
+    """Bands and contrast of a false-colour image.
 
     Attributes
     ----------
     bands : tuple of 3 ints
         Indices of the bands in red, green and blue.
     cut : float
-        Percentage of pixels that are darkest, and of those that are brightest, without contrast.
+        Percentage of the values of a band that are clipped at each end of the brightness range.
     gamma : float
-        Exponent of the brightness; below 1 is brighter.
+        Exponent of the brightness. Values below 1 brighten the image.
     """
 
     bands: tuple[int, int, int]
@@ -38,7 +38,7 @@ class Rendering:
 
 
 class BandImages:
-    """Bands of a scene that were shown lately, in memory. Threads may call the methods.
+    """Cache of the recently shown bands of a scene. The methods are thread-safe.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class BandImages:
         rendering : Rendering
             Bands and contrast.
         window : Window
-            Part of the scene.
+            The part of the scene.
         step : int
             Distance in scene pixels between neighbouring pixels of the image.
         """

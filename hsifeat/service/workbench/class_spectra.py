@@ -16,14 +16,14 @@ _KEPT_PIXELS = 20_000
 
 @dataclass(frozen=True, eq=False)
 class ClassSpectrum:
-    """Spectra of the labelled pixels of a class.
+    """Mean and standard deviation of the spectra of the labelled pixels of a class.
 
     Attributes
     ----------
     number : int
         Class number.
     mean, deviation : (bands,) float32 arrays
-        Mean and standard deviation.
+        Mean and standard deviation of each band.
     """
 
     number: int
@@ -32,7 +32,7 @@ class ClassSpectrum:
 
 
 class ClassSpectra:
-    """Spectra of classes of the label sets of one scene. Threads may call the methods."""
+    """Cache of the class spectra of the label sets of one scene. The methods are thread-safe."""
 
     def __init__(self) -> None:
         self._kept: dict[int, tuple[int, list[ClassSpectrum]]] = {}
@@ -44,7 +44,7 @@ class ClassSpectra:
     ) -> list[ClassSpectrum]:
         """Return the spectra of each labelled class.
 
-        Of a class with more than 200 labelled pixels, 200 at equal distances in row-major order are read.
+        If a class has more than 200 labelled pixels, 200 of them are read, evenly spaced in row-major order.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class ClassSpectra:
             return spectra
 
     def _read(self, features: Features, pixels: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the spectra of pixels by their flat index. Those read lately are in memory."""
+        """Return the spectra of pixels by flat index, (n, bands) float32. Recently read spectra are in memory."""
         if len(self._pixels) > _KEPT_PIXELS:
             self._pixels.clear()
         missing = np.array([pixel for pixel in pixels.tolist() if pixel not in self._pixels], np.intp)

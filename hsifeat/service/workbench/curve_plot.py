@@ -11,16 +11,16 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 8, 22
 
 @dataclass(frozen=True)
 class ScorePoint:
-    """A score at a number of labels.
+    """Score of a map as a function of the number of labels.
 
     Attributes
     ----------
     labels : int
         Number of labelled pixels.
     accuracy : float
-        Overall accuracy.
+        Overall accuracy, from 0 to 1.
     interval : tuple of float
-        95 % interval of the accuracy.
+        Bounds of the 95 % interval of the accuracy.
     """
 
     labels: int
@@ -43,9 +43,9 @@ class CurvePlot:
 
 
 def plot_curve(points: Sequence[ScorePoint]) -> CurvePlot | None:
-    """Return the curve of accuracy against the number of labels; None with fewer than two scores.
+    """Return the curve of accuracy against the number of labels.
 
-    Of several scores at one number of labels, the latest counts.
+    The last of several scores with the same number of labels is used. The result is None if fewer than two scores remain.
     """
     latest = {point.labels: point for point in points}
     chosen = [latest[count] for count in sorted(latest)]

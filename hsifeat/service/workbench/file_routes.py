@@ -1,4 +1,4 @@
-"""Routes of the workbench for files to download: maps, models and labels."""
+"""Routes of the workbench that download maps, models and labels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MEDIA_TYPES = {
 
 @router.get("/map.zip")
 def download_map(desk: ReadableDesk, options: Options) -> Response:
-    """Return the map of the whole scene as GeoTIFF with class names and colours, in a ZIP file with its auxiliary file."""
+    """Return the map of the whole scene as a ZIP file: a GeoTIFF with class colours, and its auxiliary file with class names."""
     mapper = desk.space.mapper(options)
     found = mapper.predict(mapper.fit(desk.database.class_map(desk.labels.id)[1]))
     labels = _labels(desk)
@@ -48,7 +48,7 @@ def download_map(desk: ReadableDesk, options: Options) -> Response:
 
 @router.get("/map.tif")
 def download_geotiff(desk: ReadableDesk, options: Options) -> Response:
-    """Return the map of the whole scene as GeoTIFF with class colours."""
+    """Return the map of the whole scene as a GeoTIFF with class colours."""
     content = download_map(desk, options).body
     with zipfile.ZipFile(BytesIO(bytes(content))) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".tif"))
@@ -57,7 +57,7 @@ def download_geotiff(desk: ReadableDesk, options: Options) -> Response:
 
 @router.get("/model.zip")
 def download_model(desk: ReadableDesk, options: Options) -> Response:
-    """Return the model that made the map, as the folder that ``hsifeat predict`` takes, in a ZIP file."""
+    """Return the model of the map as a ZIP file with a model folder for ``hsifeat predict``."""
     model = labelled_model(desk.space.features, desk.space.mapper(options), _labels(desk))
     name = f"{_file_name(desk)}-model"
     return _zip(name, lambda folder: model.save(folder / name))
@@ -87,7 +87,7 @@ def _attachment(content: bytes, name: str, media_type: str) -> Response:
 
 
 def _zip(name: str, write: Callable[[Path], object]) -> Response:
-    """Return the files that a function writes into a folder, as a ZIP file."""
+    """Call `write` with a temporary folder, and return the files in this folder as a ZIP file."""
     out = BytesIO()
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -1,4 +1,4 @@
-"""Routes of the workbench that change labels and classes. Each answer comes after the change is on the disk."""
+"""Routes of the workbench that change labels and classes. A response is sent after the change is on the disk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Coordinate = Annotated[float, Field(ge=-(2.0**31), lt=2.0**31)]
 
 
 class EditRequest(BaseModel):
-    """Pixels that get a class."""
+    """An edit: points that select pixels, and the class of these pixels."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,7 +52,7 @@ class SetState(BaseModel):
 
 @router.post("/edits")
 def edit_labels(desk: EditableDesk, wanted: EditRequest) -> SetState:
-    """Give pixels a class, or erase their labels."""
+    """Label pixels with a class, or erase the labels of pixels."""
     pixels = _pixels(desk, wanted)
     pixels = pixels[desk.space.features.valid.ravel()[pixels]]
     if not len(pixels):
@@ -63,13 +63,13 @@ def edit_labels(desk: EditableDesk, wanted: EditRequest) -> SetState:
 
 @router.post("/undo")
 def undo_edit(desk: EditableDesk) -> SetState:
-    """Undo the latest edit of the person."""
+    """Undo the latest edit of the caller."""
     return set_state(desk, changed=desk.database.undo(desk.labels.id, desk.caller.name))
 
 
 @router.post("/redo")
 def redo_edit(desk: EditableDesk) -> SetState:
-    """Redo the edit that was undone last."""
+    """Redo the edit that the caller undid last."""
     return set_state(desk, changed=desk.database.redo(desk.labels.id, desk.caller.name))
 
 
@@ -101,7 +101,7 @@ def change_class(
     colour: Annotated[str, Form(max_length=20)],
     shortcut: Annotated[str, Form(max_length=5)] = "",
 ) -> HTMLResponse:
-    """Change name, colour and key of a class."""
+    """Change name, colour and keyboard shortcut of a class."""
     desk.database.change_class(
         desk.labels.id, desk.caller.name, LabelClass(number, name, colour.lower(), shortcut.strip())
     )
@@ -110,7 +110,7 @@ def change_class(
 
 @router.post("/classes-of-map")
 def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, Form(max_length=200)]) -> HTMLResponse:
-    """Add the classes of a label map of the scene, without its labels."""
+    """Add the classes of a label map of the scene. Labels are not copied."""
     labels = desk.space.features.labels(name)
     known = desk.database.classes(desk.labels.id)
     names, numbers = {entry.name for entry in known}, {entry.number for entry in known}
@@ -130,7 +130,7 @@ def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, For
 
 @router.post("/import")
 def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()]) -> SetState:
-    """Add the labels of a file as one edit, and classes that the set lacks. Classes are matched by name."""
+    """Add the labels of a file as one edit. Classes are matched by name, and missing classes are added."""
     name = re.sub(r"[^\w.-]", "-", file.filename or "")[-80:].lstrip(".")
     if Path(name).suffix.lower() not in SUFFIXES:
         raise ProblemError(422, f"labels are read from {', '.join(SUFFIXES)}; found {name!r}")
@@ -140,7 +140,7 @@ def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()]) -
         try:
             import_labels(desk.database, desk.labels.id, desk.caller.name, path, desk.space.features.scene)
         except HsifeatError as error:
-            # Where the service keeps the file is nobody's business.
+            # Clients must not see where the service keeps files.
             raise ProblemError(422, str(error).replace(f"{folder}/", "")) from error
     return set_state(desk, changed=True)
 
@@ -169,7 +169,7 @@ def _class_list(request: Request, desk: Desk) -> HTMLResponse:
 
 
 def class_content(desk: Desk) -> dict[str, Any]:
-    """Return what the template of the class list needs, apart from the counts."""
+    """Return the values for the template of the class list, except the pixel counts."""
     try:
         maps = list(desk.space.features.scene.labels)
     except HsifeatError:

@@ -1,4 +1,4 @@
-"""Routes of the workbench that map, score and suggest."""
+"""Routes of the workbench for maps, scores and suggestions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Options = Annotated[MapOptions, Depends(_options)]
 
 
 class Place(BaseModel):
-    """A place to label next."""
+    """A suggested pixel to label next, and the reason for the suggestion."""
 
     row: int
     col: int
@@ -52,9 +52,9 @@ class Place(BaseModel):
 def raster(
     request: Request, desk: ReadableDesk, view: ShownView, options: Options, page: Page = "none", number: Number = 0
 ) -> Response:
-    """Return labels, mapped classes and confidence of what is in view, as bytes: uint16, uint16 and uint8.
+    """Return labels (uint16), mapped classes (uint16) and confidence (uint8) of the visible part, as bytes.
 
-    Without labels of two classes there is no map yet: classes and confidence are 0, and ``X-Message`` says why.
+    A map needs labels of two classes. Without a map, classes and confidence are 0, and ``X-Message`` states the reason.
     """
     start = time.perf_counter()
     check = workbench_of(request).tickets.take(f"map-{page}", number)
@@ -77,7 +77,7 @@ def raster(
 
 @router.get("/truth")
 def truth(desk: ReadableDesk, view: ShownView, name: Annotated[str, Query(max_length=200)]) -> Response:
-    """Return a label map of the scene in the class numbers of the label set, as bytes: uint16; 65535 for other classes."""
+    """Return a label map of the scene as uint16 bytes, in the class numbers of the label set; 65535 for all other classes."""
     numbers = _truth(desk, name)
     return raster_response(view.window, view.step, [np.ascontiguousarray(numbers[_grid(view)])])
 
@@ -92,7 +92,7 @@ def score(
     page: Page = "none",
     number: Number = 0,
 ) -> HTMLResponse:
-    """Return the cross-validated score of the map, with the question that it answers."""
+    """Return the cross-validated score of the map, and a sentence on the meaning of the score."""
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")
     _, labels = desk.database.class_map(desk.labels.id)
     classes = desk.database.classes(desk.labels.id)
@@ -129,7 +129,7 @@ def curve(
     page: Page = "none",
     number: Number = 0,
 ) -> HTMLResponse:
-    """Return the learning curve: the score after the first edits, after more of them, and after all."""
+    """Return the learning curve: scores of the map after different numbers of edits."""
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")
     mapper = desk.space.mapper(options)
     points = []
@@ -145,7 +145,7 @@ def curve(
 def suggestions(
     request: Request, desk: ReadableDesk, options: Options, page: Page = "none", number: Number = 0
 ) -> list[Place]:
-    """Return places where labels would help most, the best first."""
+    """Return the places where labels would improve the map most, best first."""
     check = workbench_of(request).tickets.take(f"suggestions-{page}", number)
     suggester = desk.space.suggester(options)
     _, labels = desk.database.class_map(desk.labels.id)
@@ -171,7 +171,10 @@ def _truth(desk: Desk, name: str) -> NDArray[np.uint16]:
 def _accuracy(
     desk: Desk, options: MapOptions, labels: NDArray[np.uint16], truth: NDArray[np.uint16]
 ) -> tuple[int, int] | None:
-    """Return the number of pixels of the truth that the map has right, and of all; pixels labelled by the person don't count."""
+    """Return the number of correctly mapped pixels, and of all tested pixels; None if there is no map.
+
+    Pixels in `truth` without a label in `labels` are tested.
+    """
     mapper = desk.space.mapper(options)
     try:
         head = mapper.fit(labels)
@@ -188,5 +191,5 @@ def _grid(view: View) -> tuple[slice, slice]:
 
 
 def _header(text: str) -> str:
-    """Return a text in the characters that a header field may have."""
+    """Replace characters that a header field can't contain, and shorten the text to 400 characters."""
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)[:400]

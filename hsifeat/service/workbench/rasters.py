@@ -1,4 +1,4 @@
-"""Label maps and class maps of what is in view, as the bytes that the script of the workbench draws."""
+"""Rasters of the visible part of a scene, as bytes for the script of the workbench."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from hsifeat.types import Window
 
 
 def coarse_labels(classes: NDArray[np.uint16], window: Window, step: int) -> NDArray[np.uint16]:
-    """Return a part of a label map with one value for each `step` x `step` pixels: the highest class number among them.
+    """Reduce a part of a label map. Each square of `step` x `step` pixels becomes the highest class number in the square.
 
     Parameters
     ----------
     classes : (rows, cols) uint16 array
         Label map of the scene.
     window : Window
-        The part.
+        The part of the scene.
     step : int
-        Side of the squares of pixels that get one value.
+        Side of a square in pixels.
 
     Returns
     -------
     (ceil(window.rows / step), ceil(window.cols / step)) uint16 array
-        The highest class numbers.
+        Highest class number of each square.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def coarse_labels(classes: NDArray[np.uint16], window: Window, step: int) -> NDA
 
 
 def aligned_window(window: Window, shape: tuple[int, int], step: int) -> Window:
-    """Return the window clipped to a scene of `shape`, and enlarged upwards and to the left to a multiple of `step`.
+    """Clip a window to a scene, and extend the window upwards and to the left to multiples of `step`.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def aligned_window(window: Window, shape: tuple[int, int], step: int) -> Window:
     shape : tuple of int
         Rows and columns of the scene.
     step : int
-        Distance of shown pixels.
+        Distance in scene pixels between neighbouring pixels of the image.
 
     Returns
     -------
     Window
-        A window with at least one pixel.
+        The aligned window, which has at least one pixel.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def aligned_window(window: Window, shape: tuple[int, int], step: int) -> Window:
 
 
 def raster_response(window: Window, step: int, layers: list[NDArray[np.generic]], **facts: object) -> Response:
-    """Return arrays of equal shape one after the other as little-endian bytes, with their place in the header fields.
+    """Return a response with arrays of equal shape as concatenated little-endian bytes. Headers state their position.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Report of a labelling: one page with the map, the score, the classes and the options, to keep beside the files."""
+"""Report of a labelling: one self-contained page with the map, the score, the classes and the options."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def report_page(
     options: Options,
     folds: Annotated[str, Query(max_length=60)] = DEFAULT_FOLDS,
 ) -> HTMLResponse:
-    """Return the report as a file that needs no network."""
+    """Return the report as an HTML file that loads nothing from the network."""
     features, mapper = desk.space.features, desk.space.mapper(options)
     stores = features.stores if isinstance(features, StackedFeatures) else (features,)
     version, labels = desk.database.class_map(desk.labels.id)

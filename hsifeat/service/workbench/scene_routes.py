@@ -27,7 +27,7 @@ def colour_image(
     cut: Annotated[float, Query(ge=0, le=20)] = 2.0,
     gamma: Annotated[float, Query(ge=0.2, le=3)] = 1.0,
 ) -> Response:
-    """Return a part of the scene, three of its bands in red, green and blue."""
+    """Return a PNG of a part of the scene, with three bands in red, green and blue."""
     bands = space.features.shape[2]
     if max(red, green, blue) >= bands:
         raise ProblemError(422, f"the scene has {bands} bands, counted from 0; found {max(red, green, blue)}")
@@ -39,7 +39,7 @@ def colour_image(
 def spectrum(
     request: Request, desk: ReadableDesk, row: Annotated[int, Query(ge=0)], col: Annotated[int, Query(ge=0)]
 ) -> HTMLResponse:
-    """Return the plot of the spectrum of a pixel, with the mean and the standard deviation of each class."""
+    """Return a plot of the spectrum of a pixel, and of the mean and standard deviation of each class."""
     rows, cols = desk.space.shape
     if row >= rows or col >= cols:
         raise ProblemError(422, f"the scene has {rows} x {cols} pixels; found row {row}, column {col}")

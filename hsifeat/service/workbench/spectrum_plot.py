@@ -14,7 +14,7 @@ from hsifeat.service.workbench.class_spectra import ClassSpectrum
 
 WIDTH, HEIGHT = 340, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 8, 24
-# Wavelengths further apart than this many typical steps are not joined by a line: bands were left out.
+# A line is broken where neighbouring bands are more than this many typical steps apart, because bands are missing there.
 _GAP_STEPS = 4
 
 
@@ -25,7 +25,7 @@ class Curve:
     Attributes
     ----------
     name, colour : str
-        Class of the line.
+        Name and colour of the class.
     line, area : str
         Paths in the syntax of SVG.
     """
@@ -49,7 +49,7 @@ class SpectrumPlot:
     x_ticks, y_ticks : tuple of (float, str)
         Positions and texts of the ticks.
     axis : str
-        What the horizontal axis shows.
+        Label of the horizontal axis.
     """
 
     pixel: str
@@ -67,7 +67,7 @@ def plot_spectra(
     classes: Sequence[ClassSpectrum],
     legend: Sequence[LabelClass],
 ) -> SpectrumPlot:
-    """Return the plot of the spectrum of a pixel and of the classes.
+    """Return a plot of the spectrum of a pixel and of the spectra of classes.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def plot_spectra(
 
 
 def _runs(x: NDArray[np.float64]) -> list[slice]:
-    """Return the runs of bands without a gap."""
+    """Divide the ascending positions `x` of the bands into runs without a gap."""
     steps = np.diff(x)
     typical = max(float(np.median(steps)), 1e-9) if len(steps) else 1.0
     breaks = np.flatnonzero(steps > _GAP_STEPS * typical) + 1

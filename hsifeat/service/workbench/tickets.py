@@ -1,4 +1,4 @@
-"""Numbers of requests, by which answers that nobody waits for any more are dropped."""
+"""Numbered requests of pages. The work for a request is dropped when a later request of the same page replaces it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hsifeat.errors import HsifeatError
 
 
 class ReplacedError(HsifeatError):
-    """A later request of the same page replaced a request."""
+    """A request was replaced by a later request of the same page."""
 
 
 class ReplaceableRoute(APIRoute):
@@ -36,33 +36,31 @@ class ReplaceableRoute(APIRoute):
 
 @dataclass
 class Tickets:
-    """Numbers of requests, by which an answer that nobody waits for any more is dropped.
+    """Latest request number of each group of requests.
 
-    Each open page counts its requests. A request is stale as soon as the same page has sent a later one of its group, or of
-    a group that it follows.
+    Each open page numbers its requests. A request becomes stale when its page sends a later request of the same group, or of
+    a group that the request follows.
     """
 
     _latest: dict[str, tuple[int, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, group: str, number: int, *followed: str) -> Callable[[], None]:
-        """Register a request of a group, and return a function that raises `ReplacedError` once the request is stale.
-
-        A request of a followed group replaces this one, but not the other way round.
+        """Register a request of a group.
 
         Parameters
         ----------
         group : str
-            Name of the group: what is asked for, and the page that asks.
+            Name of the group: kind of the request and identifier of the page.
         number : int
-            Number of the request; a page counts its requests.
+            Number of the request.
         *followed : str
-            Other groups whose later requests make this one stale.
+            Other groups. Their later requests make this request stale. This request does not make their requests stale.
 
         Returns
         -------
         callable
-            Function without arguments.
+            Function without arguments that raises `ReplacedError` if the request is stale.
         """
         with self._lock:
             latest = max(number, self._latest.get(group, (0, 0.0))[0])

@@ -1,4 +1,4 @@
-"""The page of the workbench, and the page that shows the progress before it."""
+"""The page of the workbench, and the page that shows the progress of its preparation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FOLDS = {
 def workbench_page(
     request: Request, caller: Reader, key: Key, set_id: Annotated[int | None, Query(alias="set", ge=1)] = None
 ) -> HTMLResponse:
-    """Show the workbench of the scene of a store, or the progress of its columns."""
+    """Show the workbench for the scene of a store. While the columns are computed, show their progress instead."""
     bench = workbench_of(request)
     space = bench.open(key)
     features = space.features
@@ -87,7 +87,7 @@ def workbench_page(
 
 @router.get("/label/{key}/progress")
 def preparation_progress(request: Request, _caller: Reader, key: Key) -> Response:
-    """Return the progress of the columns; the header HX-Refresh reloads the page at the end."""
+    """Return the progress of the columns. After the last column, the header HX-Refresh makes the browser reload the page."""
     space = workbench_of(request).workspace(key)
     response = render(request, "workbench/progress.html.j2", progress=space.preparation, key=key)
     if space.preparation.finished:
@@ -103,7 +103,7 @@ def add_label_set(
     name: Annotated[str, Form(max_length=200)],
     shared: Annotated[bool, Form()] = False,
 ) -> RedirectResponse:
-    """Open a label set of the person, or one that everybody edits, and go to it."""
+    """Open a label set of the caller, or a shared label set, and redirect to the set."""
     bench = workbench_of(request)
     space = bench.workspace(key)
     person = None if shared else caller.name
@@ -113,7 +113,7 @@ def add_label_set(
 
 
 def _plane_pictures(desk: Desk) -> list[tuple[str, str]]:
-    """Return the name of each plane, and the address of its picture below the address of the service."""
+    """Return the name of each plane, and the path of its picture below the address of the service."""
     owners = [(plane, *desk.space.features.owner(plane)) for plane in desk.space.features.planes]
     return [
         (str(plane.id), f"/pages/stores/{owner.key}/plane.png?{urlencode({'plane': str(stored.id)})}")
@@ -122,7 +122,7 @@ def _plane_pictures(desk: Desk) -> list[tuple[str, str]]:
 
 
 def _inputs(desk: Desk) -> list[str]:
-    """Return the input sets that the stores of the scene allow."""
+    """Return the names of the input sets that the stores of the scene support."""
     features = desk.space.features
     words = ["spectra", "spectra+window"]
     if features.has_planes(context=True):

@@ -1,4 +1,4 @@
-"""What the workbench keeps in memory of a scene: its stores, columns, maps and band images."""
+"""Workspaces: the stores, columns, maps and band images of a scene that the workbench keeps in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from hsifeat.service.workbench.tickets import Tickets
 
 _MAX_WORKSPACES = 4
 _MAX_MAPPERS = 8
-# Maps at a time: more would only make each of them slower.
+# Maximum number of maps that are computed at the same time. More maps would only slow each other down.
 _MAPS_AT_ONCE = 2
 
 
@@ -42,7 +42,7 @@ class MapOptions:
     head : str
         One of `classifiers.labelling.scene_columns.quick_heads`.
     inputs : str
-        Input set; empty for the one that suits the head.
+        Input set; empty for the input set that suits the head.
     smooth : str
         Smoothing rule.
     """
@@ -54,14 +54,14 @@ class MapOptions:
 
 @dataclass
 class Preparation:
-    """Progress of the columns of a scene.
+    """Progress of the computation of a scene's columns.
 
     Attributes
     ----------
     done, total : float
-        Pixels that are ready, and all pixels.
+        Number of computed pixels, and number of all pixels.
     error : str
-        Why the preparation failed; empty while it runs and after its end.
+        Reason for a failure, or an empty string.
     finished : bool
         Whether the columns are ready.
     """
@@ -72,7 +72,7 @@ class Preparation:
     finished: bool = False
 
     def listen(self, event: Event) -> None:
-        """Take the progress from an event."""
+        """Update the progress from an event."""
         if isinstance(event, Started):
             self.total, self.done = event.total, event.done
         elif isinstance(event, Advanced):
@@ -80,12 +80,12 @@ class Preparation:
 
 
 class Workspace:
-    """A scene that is being labelled. Threads may call the methods.
+    """A scene that is being labelled. The methods are thread-safe.
 
     Parameters
     ----------
     features : Features
-        Stores of the scene.
+        Features of the stores of the scene.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Workspace:
     bands : BandImages
         Bands of the scene.
     map_slots : threading.BoundedSemaphore
-        Bounds the number of maps that are computed at the same time.
+        Limits the number of maps that are computed at the same time.
     """
 
     def __init__(self, features: Features) -> None:
@@ -114,7 +114,7 @@ class Workspace:
 
     @property
     def scene_digest(self) -> str:
-        """Digest of the scene, under which its labels are kept."""
+        """Digest of the scene, by which the label database finds its label sets."""
         return str(self.features.recipe["scene"])
 
     @property
@@ -123,12 +123,12 @@ class Workspace:
         return self.features.shape[0], self.features.shape[1]
 
     def columns(self, options: MapOptions | None = None) -> SceneColumns:
-        """Return the columns of the scene for a head and an input set; computed once."""
+        """Return the columns of the scene for a head and an input set. The columns are computed once."""
         options = options or MapOptions()
         return self._open_columns(options, lambda _: None)
 
     def mapper(self, options: MapOptions) -> QuickMapper:
-        """Return what fits and maps with these options."""
+        """Return the mapper for a head, an input set and a smoothing rule."""
         with self._lock:
             if options in self._mappers:
                 self._mappers.move_to_end(options)
@@ -141,7 +141,7 @@ class Workspace:
         return mapper
 
     def segments(self) -> Segments:
-        """Return the superpixels of the scene; computed once."""
+        """Return the superpixels of the scene. The superpixels are computed once."""
         columns = self.columns()
         with self._columns_lock:
             if self._segments is None:
@@ -149,7 +149,7 @@ class Workspace:
             return self._segments
 
     def suggester(self, options: MapOptions) -> Suggester:
-        """Return what suggests places to label next; computed once for the latest options."""
+        """Return the suggester of places to label next. Only the suggester for the latest options is kept."""
         mapper, segments = self.mapper(options), self.segments()
         with self._columns_lock:
             if self._suggester is None or self._suggester.mapper is not mapper:
@@ -169,7 +169,7 @@ class Workspace:
         try:
             self._open_columns(MapOptions(), self.preparation.listen)
             self.preparation.finished = True
-            self.suggester(MapOptions())  # so that the first suggestion comes at once
+            self.suggester(MapOptions())  # so that the first request for suggestions does not wait
         except HsifeatError as error:
             self.preparation.error = str(error)
         except Exception as error:  # noqa: BLE001  # the page shows it; the thread has no other listener
@@ -184,7 +184,7 @@ class Workbench:
     stores : StoreIndex
         The stores of the service.
     database : LabelDatabase
-        Labels.
+        Database of the labels.
     """
 
     def __init__(self, stores: StoreIndex, database: LabelDatabase) -> None:
@@ -195,14 +195,14 @@ class Workbench:
         self._lock = threading.Lock()
 
     def workspace(self, key: str) -> Workspace:
-        """Return the workspace that `open` returned last for a store, or open one."""
+        """Return the workspace that `open` returned last for a store. If there is none, call `open`."""
         found = self._of_key.get(key)
         return self.open(key) if found is None else found
 
     def open(self, key: str) -> Workspace:
-        """Return the workspace of the scene of a store, with its columns being prepared in another thread.
+        """Return the workspace for the scene of a store. Another thread computes the columns of a new workspace.
 
-        Features of other stores of the scene that are complete by now join: context planes, or those of a diffusion model.
+        A workspace has both kinds of features, context and diffusion, if the scene has a complete store of each kind.
 
         Raises
         ------
@@ -233,7 +233,7 @@ class Workbench:
             return found
 
     def _companions(self, store: ServedStore, features: Features) -> list[Features]:
-        """Return features of other stores of the scene: those of the first context store, or of the first other store."""
+        """Return the first complete store of the scene with the other kind of features, or an empty list."""
         for other in self._stores.stores():
             if other.key == store.key:
                 continue
