@@ -57,8 +57,9 @@ def extract(
     Features of one layer at one timestep form a plane of the store. Planes that are already complete in an existing store
     are not computed again.
 
-    If `preset` or `like` is set, options that are None are taken from the preset or store. Otherwise, the default backbone
-    ``"natural32"`` takes them from the preset ``natural32``, and other backbones have the defaults below.
+    If `preset` or `like` is set, options that are None are taken from the preset or store. Otherwise, options that are None
+    are taken from the preset ``natural32`` if the backbone is ``"natural32"``, and have the defaults below for all other
+    backbones.
 
     Parameters
     ----------

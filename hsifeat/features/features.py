@@ -58,8 +58,8 @@ class Features(StoreContents):
         Parameters
         ----------
         context : bool
-            True asks for planes of context stores, which are made with ``--backbone context``. False asks for planes of
-            stores of diffusion models.
+            True for planes of context stores, which are made with ``--backbone context``. False for planes of stores of
+            diffusion models.
         """
         return any(self.owner(plane)[0].is_context == context for plane in (*self.planes, *self.unfinished))
 
