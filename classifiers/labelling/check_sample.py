@@ -1,4 +1,4 @@
-"""Random places whose labels check a map and take no part in training."""
+"""Random places, labelled only to check a map and never used for training."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def draw_check_places(
 ) -> NDArray[np.intp]:
     """Draw pixels at random, each with the same probability.
 
-    The user labels them in a label set of their own, see `score_check`. A further draw with the same seed and a higher count
-    begins with the same pixels, so more can be added later.
+    The user labels the pixels in a separate label set, see `score_check`. A draw with the same seed and a higher count begins
+    with the same pixels, so pixels can be added later.
 
     Parameters
     ----------
     columns : SceneColumns
         Columns of the scene.
     count : int
-        Number of pixels. There are fewer if the scene has fewer.
+        Maximum number of pixels. The result has fewer pixels if the area has fewer.
     seed : int
         Seed of the draw.
     among : (rows, cols) bool array, optional
@@ -33,7 +33,7 @@ def draw_check_places(
 
     Returns
     -------
-    (count, 2) intp array
+    (n, 2) intp array
         Row and column of each pixel.
 
     Examples
@@ -49,24 +49,25 @@ def draw_check_places(
 
 
 def score_check(mapper: QuickMapper, classes: NDArray[np.integer], checks: NDArray[np.integer]) -> LabelScore:
-    """Score the map of some labels at random places with labels of their own.
+    """Score a map at random places that were labelled only to check the map.
 
-    This estimates the accuracy of the map without bias (Olofsson et al., Remote Sens. Environ. 2014), which no score can that
-    is computed from the labels that made the map: people and suggestions choose their places.
+    The score is an unbiased estimate of the accuracy of the map (Olofsson et al., Remote Sens. Environ. 2014). Scores from the
+    training labels are biased, because people and suggestions choose where to label.
 
     Parameters
     ----------
     mapper : QuickMapper
         Head and columns.
     classes : (rows, cols) integer array
-        Labels that the map follows from; 0 is unlabelled. Labels at pixels with a check are left out.
+        Training labels of the map; 0 is unlabelled. Labels at check places are not used.
     checks : (rows, cols) integer array
         Labels of random places, see `draw_check_places`; 0 at all other pixels. Classes have the same numbers as in `classes`.
 
     Returns
     -------
     LabelScore
-        Without accuracy if there are fewer than ten checks. The interval is that of Wilson, with one trial per place.
+        The score. It has no accuracy if there are fewer than ten checks. The interval is the Wilson interval with one trial
+        per place.
 
     Raises
     ------

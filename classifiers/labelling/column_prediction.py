@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from classifiers.heads.sklearn_head import SklearnHead
 
-# Rows that are predicted between two checks whether the map is still wanted.
+# Number of rows that are predicted between two calls of `check`.
 _CHUNK_ROWS = 2**16
 
 
@@ -30,7 +30,7 @@ def predict_columns(
     Returns
     -------
     (n, C) float32 array
-        Probabilities of the head's `classes_`. They equal those of `predict_proba` up to the precision of float32.
+        Probabilities of the head's `classes_`, equal to `predict_proba` up to the precision of float32.
     """
     predict = _linear_prediction(head) or (lambda some: head.classifier_.predict_proba(some * head.gain_))
     p = np.empty((len(columns), len(head.classes_)), np.float32)
@@ -41,7 +41,10 @@ def predict_columns(
 
 
 def _linear_prediction(head: SklearnHead) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
-    """Return the prediction of a linear classifier in float32, which is several times as fast; None for other classifiers."""
+    """Return a float32 version of the `predict_proba` of a linear classifier; None for other classifiers.
+
+    It is several times faster than float64.
+    """
     coefficients = getattr(head.classifier_, "coef_", None)
     if coefficients is None:
         return None

@@ -16,7 +16,7 @@ EditKind = Literal["pixel", "brush", "polygon", "segment", "import"]
 
 @dataclass(frozen=True, eq=False)
 class LabelEdit:
-    """Pixels that one person gave classes at once.
+    """One edit of a label set: pixels and their new classes.
 
     Attributes
     ----------
@@ -60,28 +60,28 @@ class LabelEdit:
 
     @property
     def content(self) -> tuple[bytes, bytes]:
-        """Compressed pixels and classes, as `decode` reads them."""
+        """Compressed pixels and classes, for `decode`."""
         steps = np.diff(self.pixels, prepend=0).astype("<i8")
         classes = self.classes[:1] if len(set(self.classes.tolist())) == 1 else self.classes
         return zlib.compress(steps.tobytes(), 1), zlib.compress(classes.astype("<u2").tobytes(), 1)
 
     @classmethod
     def decode(cls, kind: EditKind, content: tuple[bytes, bytes], pixel_count: int) -> Self:
-        """Return the edit with this content.
+        """Decode an edit.
 
         Parameters
         ----------
         kind : str
             See `LabelEdit`.
         content : tuple of bytes
-            Content of an edit.
+            Compressed pixels and classes, see `content`.
         pixel_count : int
             Number of pixels of the scene.
 
         Raises
         ------
         ValueError
-            If the content is damaged.
+            If the content is damaged, or has pixels outside of the scene.
         """
         try:
             steps, classes = (
@@ -96,7 +96,10 @@ class LabelEdit:
 
 
 def check_pixels(pixels: NDArray[np.integer], shape: tuple[int, int]) -> None:
-    """Raise `SceneError` if flat pixel indices, an (n,) int array, lie outside of a scene of `shape`, or if there are none."""
+    """Raise `SceneError` if there are no pixels, or if a pixel lies outside of the scene.
+
+    `pixels` is an (n,) int array of flat indices. `shape` is the number of rows and columns of the scene.
+    """
     rows, cols = shape
     if not len(pixels):
         raise SceneError("an edit has at least one pixel; found none: click on the scene")

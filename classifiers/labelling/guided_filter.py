@@ -12,9 +12,10 @@ from hsifeat.runtime.resources import available_cores
 
 
 class GuidedFilter:
-    """Guided filter (He, Sun and Tang, ECCV 2010) whose parts that depend on the guide alone are computed once.
+    """Guided filter (He, Sun and Tang, ECCV 2010) for repeated use with one guide.
 
-    It gives the values of `classifiers.smoothing.guided.GuidedSmoothing` up to the precision of float32.
+    Terms that depend only on the guide are computed once. The results equal `classifiers.smoothing.guided.GuidedSmoothing` up
+    to the precision of float32.
 
     Parameters
     ----------

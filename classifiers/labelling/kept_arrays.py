@@ -1,4 +1,4 @@
-"""Folders of arrays in the cache: written as a whole, checked when they are opened, and mapped into memory."""
+"""Folders of arrays in the cache. Arrays are written atomically, checked when they are opened, and mapped into memory."""
 
 from __future__ import annotations
 
@@ -27,24 +27,26 @@ class KeptArrays:
     Attributes
     ----------
     folder : Path
-        The folder. Its name must be a digest of everything that determines the arrays, so they are never out of date.
+        The folder. Its name must contain a digest of everything that determines the arrays, so they are never out of date.
     """
 
     folder: Path
 
     def get(self, make: Callable[[Path], None]) -> Arrays:
-        """Return the arrays by name, mapped into memory, and make them if they are missing or damaged.
+        """Return the arrays by name as memory maps. Create them if they are missing or damaged.
 
         Parameters
         ----------
         make : callable
-            Function that writes one ``.npy`` file per array into the folder that it is given. Of several processes that need
-            the arrays at once, one calls the function and the others wait.
+            Function that takes a folder, and writes one ``.npy`` file per array into it. If several processes need the arrays
+            at the same time, only one process calls the function.
 
         Raises
         ------
         StoreError
             If the folder can't be written.
+        SealError
+            If another program changed the folder after it was written.
         """
         with self._lock():
             arrays = self._load()
@@ -56,11 +58,11 @@ class KeptArrays:
         return arrays
 
     def sibling(self, suffix: str) -> KeptArrays:
-        """Return the folder for arrays that follow from these arrays and what `suffix` says."""
+        """Return the folder for arrays that are derived from these arrays. `suffix` states how they are derived."""
         return KeptArrays(self.folder.with_name(f"{self.folder.name}-{suffix}"))
 
     def _load(self) -> Arrays | None:
-        """Return the arrays; None if one is missing or damaged."""
+        """Return the arrays, or None if an array is missing or damaged."""
         try:
             checksums = open_json(self.folder / _LIST, self.folder.name)["checksums"]
             files = {name: self.folder / f"{name}.npy" for name in checksums}
@@ -100,7 +102,7 @@ class KeptArrays:
 def create_array(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[np.generic]:
     """Create a ``.npy`` file of zeros and map it into memory.
 
-    The disk space is reserved first. Otherwise a write to the map would kill the process when the disk is full.
+    The disk space is reserved first. Without reserved space, a write to the memory map kills the process if the disk is full.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from typing import Any
 from hsifeat.errors import SceneError
 
 _VERSION = 1
-# Another process holds the write lock only while it writes one entry.
+# Maximum time to wait for the write lock, in seconds. A process holds the lock only while it writes one entry.
 _PATIENCE_S = 30
 _SCHEMA = """
 CREATE TABLE label_sets (
@@ -39,10 +39,10 @@ _ROWS = {"label_sets": "SELECT * FROM label_sets ORDER BY id", "log": "SELECT * 
 
 
 class LabelFile:
-    """An open SQLite file with the tables of a label database. Threads take turns.
+    """An open SQLite file with the tables of a label database. The methods are thread-safe.
 
-    Rows are appended and never changed. They are numbered without gaps and have checksums, so that opening the file finds
-    damage that SQLite can't know of.
+    Rows are appended and never changed. Each row has a checksum, and row numbers have no gaps. Opening the file checks both,
+    to find damage that SQLite does not detect.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ class LabelFile:
     Attributes
     ----------
     lock : RLock
-        Held during each call.
+        Lock that transactions and queries hold.
 
     Raises
     ------
     SceneError
-        If the file is damaged, is not a label database, was written by a later version of hsifeat, or can't be opened.
+        If the file is damaged, is not a label database, was written by another version of hsifeat, or can't be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -122,9 +122,9 @@ class LabelFile:
         return self._connection.execute(query, values)
 
     def append(self, table: str, *values: Any) -> int:
-        """Append a row to a table within a transaction, and return its number.
+        """Append a row to a table within a transaction, and return the row number.
 
-        `values` are those of the columns between the number and the checksum.
+        `values` has the values of all columns except the row number and the checksum.
         """
         query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
         number = int(self.execute(query, (table,)).fetchone()[0])
@@ -139,7 +139,7 @@ class LabelFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Hold the write lock of the file, and commit at the end of the block unless it raises."""
+        """Hold the write lock of the file, and commit at the end of the block. An error rolls back the transaction."""
         with self._errors():
             self.execute("BEGIN IMMEDIATE")
             try:
@@ -162,7 +162,7 @@ class LabelFile:
 
 
 def row_checksum(table: str, values: tuple[Any, ...]) -> int:
-    """Return the CRC-32 of the values of a row, without the checksum."""
+    """Return the CRC-32 of a table name and the `values` of a row, which exclude the checksum."""
     return zlib.crc32(repr((table, values)).encode("utf-8", "surrogateescape"))
 
 

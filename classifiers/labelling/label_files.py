@@ -31,7 +31,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
     Parameters
     ----------
     labels : Labels
-        The labels, such as `LabelDatabase.labels` returns them with the georeference of the scene.
+        The labels, for example from `LabelDatabase.labels`. Polygons need the georeference of the scene.
     path : Path
         The suffix selects the format:
 
@@ -79,7 +79,7 @@ def import_labels(
     """Add the labels of a file to a label set, as one edit that can be undone.
 
     Classes are matched by name, and by number if the file has no names. Classes that the set lacks are added. Labels of the
-    file replace those of the set at the same pixels.
+    file replace labels of the set at the same pixels.
 
     Parameters
     ----------
@@ -88,18 +88,18 @@ def import_labels(
     set_id : int
         Number of the set.
     person : str
-        Who imports.
+        Name of the person who imports the labels.
     source : str or Path
         Raster, vector or CSV file, see `hsifeat.open_labels`.
     scene : PixelGrid
-        Scene that the set belongs to, or its label map.
+        Scene of the set, or a label map of this scene.
 
     Returns
     -------
     version : int
         Version of the set.
     notes : tuple of str
-        What was assumed, resampled or dropped.
+        Remarks on assumed, resampled or dropped data.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def _write_polygons(labels: Labels, path: Path, suffix: str) -> None:
         shapes = shapely.segmentize(frame.geometry.to_numpy(), min(georeference.pixel_size))
         frame = frame.set_geometry(shapes, crs=frame.crs).to_crs("EPSG:4326")
     with atomic_write(path) as part:
-        # GDAL chooses the format by the suffix, and writes auxiliary files next to a GeoPackage.
+        # GDAL checks the suffix of the file, and writes auxiliary files next to a GeoPackage.
         file = part.with_name(f"{part.name}{suffix}")
         try:
             frame.to_file(file, driver="GPKG" if suffix == ".gpkg" else "GeoJSON", layer="labels", index=False)
@@ -176,7 +176,7 @@ def _write_polygons(labels: Labels, path: Path, suffix: str) -> None:
 
 
 def _polygons(labels: Labels, georeference: Georeference) -> GeoDataFrame:
-    """Return one polygon per connected area of a class."""
+    """Return one polygon for each connected area of a class."""
     import geopandas
     import shapely
     from rasterio import Affine

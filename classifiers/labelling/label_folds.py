@@ -19,14 +19,14 @@ _FORM = r"blocks:([1-9]\d{0,3})\+(\d{1,3}):([2-9]|[1-4]\d)fold"
 
 @dataclass(frozen=True)
 class LabelFolds:
-    """A rule that holds out labels in turn.
+    """A rule for cross-validation folds of labels.
 
     Attributes
     ----------
     text : str
         The rule as text, ``regions`` or ``blocks:PX+BUFFER:Kfold``.
     question : {"fill in", "carry over"}
-        Question that a score answers.
+        Question that a score with these folds answers.
     folds : int
         Number of folds.
     block_px : int
@@ -44,9 +44,9 @@ class LabelFolds:
     def draw(
         self, labels: NDArray[np.integer], rows: NDArray[np.intp], cols: NDArray[np.intp], seed: int = 0
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Yield the training and the held-out pixels of each fold.
+        """Yield the training pixels and the held-out pixels of each fold.
 
-        Pixels of a class that would have no training pixels are not held out.
+        A fold holds out no pixels of a class without training pixels in this fold.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class LabelFolds:
         Yields
         ------
         train, test : (k,) intp arrays
-            Indices of pixels. Folds without held-out pixels, or with less than two classes to train on, are left out.
+            Indices of pixels. Folds without held-out pixels, or with fewer than two training classes, are left out.
         """
         fold = self._assign(labels, rows, cols, seed)
         for number in range(self.folds):
@@ -75,7 +75,7 @@ class LabelFolds:
     def _assign(
         self, labels: NDArray[np.integer], rows: NDArray[np.intp], cols: NDArray[np.intp], seed: int
     ) -> NDArray[np.intp]:
-        """Return the fold that holds out each pixel, (n,) intp; -1 for none."""
+        """Return the number of the fold that holds out each pixel, (n,) intp; -1 if no fold does."""
         if not self.block_px:
             return fold_regions(labels, rows, cols, self.folds, seed=seed)
         blocks = np.stack([rows // self.block_px, cols // self.block_px], axis=1)
@@ -85,16 +85,16 @@ class LabelFolds:
 
 
 def parse_folds(text: str) -> LabelFolds:
-    """Parse a rule that holds out labels in turn.
+    """Parse a rule for cross-validation folds of labels.
 
     Parameters
     ----------
     text : str
         One of:
 
-        - ``regions``: each connected region of one class, such as a click or a drawn field, is held out once, in five folds;
-        - ``blocks:PX+BUFFER:Kfold``: each square block of PX pixels is held out once, in K folds from 2 to 49, and training
-          pixels within BUFFER pixels of a held-out pixel are dropped.
+        - ``regions``: five folds of connected regions of one class, such as a click or a drawn field;
+        - ``blocks:PX+BUFFER:Kfold``: K folds, from 2 to 49, of square blocks with a side of PX pixels. Training pixels within
+          BUFFER pixels of a held-out pixel are dropped.
 
     Raises
     ------

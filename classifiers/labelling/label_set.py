@@ -1,4 +1,4 @@
-"""Label sets, their classes, and checks of the values that people enter."""
+"""Label sets, their classes, and checks of user input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LabelClass:
     colour : str
         Colour as ``#rrggbb``.
     key : str
-        Key of the keyboard that selects the class, one of 1-9 and a-z; empty for none.
+        Keyboard key that selects the class, one of 1-9 and a-z; empty for no key.
     """
 
     number: int
@@ -48,7 +48,7 @@ class LabelSet:
     name : str
         Name of the set.
     person : str or None
-        Owner, who alone edits the set; None for a set that everybody edits.
+        Owner, the only person who can edit the set; None for a set that everybody can edit.
     rows, cols : int
         Shape of the scene in pixels.
     """
@@ -67,12 +67,12 @@ class LabelSet:
 
     @property
     def is_shared(self) -> bool:
-        """Whether everybody edits the set."""
+        """Whether everybody can edit the set."""
         return self.person is None
 
 
 def check_text(text: str, subject: str) -> str:
-    """Return a name without surrounding spaces.
+    """Check a name, and return it without surrounding spaces.
 
     Raises
     ------
@@ -96,8 +96,8 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
     Raises
     ------
     SceneError
-        If the number is out of range. If the name is empty or that of another class. If the colour has another form than
-        ``#rrggbb``. If the key is unknown or that of another class.
+        If the number is out of range. If the name is invalid, see `check_text`, or belongs to another class. If the colour does
+        not have the form ``#rrggbb``. If the key is invalid or belongs to another class.
     """
     name = check_text(entry.name, "the name of a class")
     if not 1 <= entry.number <= MAX_CLASS:
@@ -115,6 +115,6 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
 
 
 def free_key(others: list[LabelClass]) -> str:
-    """Return the first digit that no class has as its key; empty if there is none."""
+    """Return the first digit from 1 to 9 that is not the key of a class, or an empty string."""
     taken = {other.key for other in others}
     return next((key for key in _KEYS[:9] if key not in taken), "")

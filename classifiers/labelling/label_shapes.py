@@ -60,8 +60,8 @@ def polygon_pixels(vertices: Sequence[tuple[float, float]], shape: tuple[int, in
     Parameters
     ----------
     vertices : sequence of (float, float)
-        Row and column of each vertex, in pixels from the upper left corner of the scene: the centre of the first pixel is at
-        (0.5, 0.5). The polygon is closed.
+        Row and column of each vertex, in pixels from the upper left corner of the scene. The centre of the first pixel is at
+        (0.5, 0.5). The last vertex is connected to the first.
     shape : tuple of int
         Rows and columns of the scene.
 

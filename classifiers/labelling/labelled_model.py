@@ -1,4 +1,4 @@
-"""A model of the labels of a set, as `hsifeat fit` saves one."""
+"""A model that is fitted on the labels of a set, in the format of `hsifeat fit`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from hsifeat.scenes import Labels
 
 
 def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> Model:
-    """Fit the head of a mapper on all labels, and return it as a model that can be saved and that maps other scenes.
+    """Fit the head of a mapper on all labels, and return a model that can be saved and can map other scenes.
 
     Parameters
     ----------
     features : Features
-        Store or stores that the columns of `mapper` were computed from.
+        Features from which the columns of `mapper` were computed.
     mapper : QuickMapper
         Head, columns and smoothing.
     labels : Labels
-        The labels, such as `LabelDatabase.labels` returns them.
+        The labels, for example from `LabelDatabase.labels`.
 
     Returns
     -------
     Model
-        Without scores; `score_labels` returns them.
+        The model, without scores; see `score_labels`.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Database of label sets: an append-only log of edits in SQLite, which several people and processes change at once.
+"""Database of label sets: an append-only log of edits in SQLite, which several people and processes can use at once.
 
-An edit is durable when the call that made it returns. SQLite then keeps it, whatever happens to the process.
+When a method that changes labels returns, the change is on the disk.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from hsifeat.scenes.label_map import Labels, safe_label_name
 
 
 def labels_path() -> Path:
-    """Return the path of the label database of this machine's user.
+    """Return the path of the label database of the user.
 
-    Labels can't be computed again, so they are in the folder for data and not in the cache folder, unless
-    ``HSIFEAT_CACHE`` is set.
+    The database is in the folder for user data, because labels can't be computed again. If ``HSIFEAT_CACHE`` is set, the
+    database is in that folder.
     """
     from platformdirs import user_data_path
 
@@ -39,11 +39,11 @@ def labels_path() -> Path:
 
 
 class LabelDatabase:
-    """Label sets of scenes, with classes and an edit log each.
+    """Label sets of scenes. Each set has classes and an edit log.
 
-    Each person undoes and redoes only the own edits. Of two edits of one pixel, the later one counts. All methods can be
-    called from several threads, and several processes can use one file. The file must be on a local disk, because SQLite's
-    write-ahead log needs memory that all processes share.
+    People can undo and redo their own edits only. The latest edit of a pixel determines its class. The methods are
+    thread-safe, and several processes can use one file. The file must be on a local disk, because SQLite's write-ahead log
+    needs memory that all processes share.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class LabelDatabase:
     Raises
     ------
     SceneError
-        If the file is not a label database, was written by a later version of hsifeat, or can't be opened.
+        If the file is damaged, is not a label database, was written by another version of hsifeat, or can't be opened.
 
     Examples
     --------
@@ -102,12 +102,12 @@ class LabelDatabase:
         name : str
             Name of the set.
         person : str, optional
-            Owner of the set. [default: a set that everybody edits]
+            Owner of the set. [default: a set that everybody can edit]
 
         Raises
         ------
         SceneError
-            If a name is empty or too long. If the set has another shape.
+            If a name is invalid, see `check_text`. If the set exists with another shape.
         """
         name = safe_label_name(check_text(name, "the name of a label set"))
         person = None if person is None else check_text(person, "the name of a person")
@@ -138,7 +138,7 @@ class LabelDatabase:
         return _label_set(rows[0])
 
     def sets(self, scene: str, person: str | None = None) -> list[LabelSet]:
-        """Return the sets of a scene that a person may edit: the own sets and those of everybody, in the order of their names."""
+        """Return the sets of a scene that a person may edit: first the shared sets, then the person's own sets."""
         query = "SELECT * FROM label_sets WHERE scene = ? AND (person IS NULL OR person IS ?) ORDER BY person, name"
         return [_label_set(row) for row in self._file.select(query, scene, person)]
 
@@ -165,7 +165,7 @@ class LabelDatabase:
         set_id : int
             Number of the set.
         person : str
-            Who adds the class.
+            Name of the person who adds the class.
         name : str
             Name that no other class of the set has.
         colour : str, optional
@@ -178,7 +178,7 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If the set belongs to another person. If a value is invalid, or taken by another class.
+            If the set belongs to another person. If a value is invalid, or in use by another class.
         """
         with self._file.transaction():
             self._editable(set_id, person)
@@ -192,21 +192,21 @@ class LabelDatabase:
             return self._write_class(set_id, person, check_class(entry, others))
 
     def change_class(self, set_id: int, person: str, entry: LabelClass) -> LabelClass:
-        """Change name, colour and key of the class with the number of `entry`.
+        """Change name, colour and key of a class.
 
         Parameters
         ----------
         set_id : int
             Number of the set.
         person : str
-            Who changes the class.
+            Name of the person who changes the class.
         entry : LabelClass
-            New values.
+            Number of the class, and new values.
 
         Raises
         ------
         SceneError
-            If the set belongs to another person. If the class does not exist. If a value is invalid, or taken by another
+            If the set belongs to another person. If the class does not exist. If a value is invalid, or in use by another
             class.
         """
         with self._file.transaction():
@@ -231,14 +231,14 @@ class LabelDatabase:
         set_id : int
             Number of the set.
         person : str
-            Who edits.
+            Name of the person who makes the edit.
         edit : LabelEdit
             The pixels and their classes.
 
         Raises
         ------
         SceneError
-            If the set belongs to another person. If a pixel lies outside of the scene. If the set lacks a class.
+            If the set belongs to another person. If a pixel lies outside of the scene. If the set lacks a class of the edit.
         """
         with self._file.transaction():
             label_set = self._editable(set_id, person)
@@ -249,12 +249,12 @@ class LabelDatabase:
             return self._append(set_id, person, "paint", None, edit.kind, *edit.content)
 
     def undo(self, set_id: int, person: str) -> bool:
-        """Undo the latest edit of a person that is not undone; return whether there is one."""
+        """Undo the latest edit of a person that is not undone yet. Return False if there is no such edit."""
         query = "SELECT id FROM active WHERE set_id = ? AND person = ? ORDER BY id DESC LIMIT 1"
         return self._mark(set_id, person, "undo", query, (set_id, person))
 
     def redo(self, set_id: int, person: str) -> bool:
-        """Redo the edit that a person undid last, unless the person made an edit after that; return whether there is one."""
+        """Redo the edit that a person undid last. Return False if there is none, or if the person has made a newer edit."""
         query = """
             SELECT target FROM log AS mark WHERE set_id = ? AND person = ? AND action = 'undo'
             AND NOT EXISTS (SELECT 1 FROM log AS later WHERE later.target = mark.target AND later.id > mark.id)
@@ -291,22 +291,22 @@ class LabelDatabase:
             return latest, classes
 
     def versions(self, set_id: int) -> list[int]:
-        """Return the versions of a set after each edit, undo and redo, ascending."""
+        """Return the version of a set after each edit, undo and redo, in ascending order."""
         query = "SELECT id FROM log WHERE set_id = ? AND action != 'class' ORDER BY id"
         return [int(row["id"]) for row in self._file.select(query, set_id)]
 
     def class_map_at(self, set_id: int, version: int) -> NDArray[np.uint16]:
-        """Return the class of each pixel at a version of the set, (rows, cols) uint16. Edits that are undone now never count."""
+        """Return the class of each pixel at a version of the set, (rows, cols) uint16.
+
+        Edits that are undone by now are ignored, even if they were undone after that version.
+        """
         classes = np.zeros(self.label_set(set_id).shape, np.uint16)
         query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
         self._paint(classes, self._file.select(query, set_id, version))
         return classes
 
     def labels(self, set_id: int, georeference: Georeference | None = None) -> Labels:
-        """Return the labels of a set as a label map, with class names and colours.
-
-        `georeference` is the position of the scene, if known.
-        """
+        """Return the labels of a set as a label map, with class names, class colours and the georeference of the scene."""
         classes = self.class_map(set_id)[1]
         entries = self.classes(set_id)
         return Labels(

@@ -1,4 +1,4 @@
-"""Learning curve of a labelling: the cross-validated accuracy after the first edits, after more of them, and after all."""
+"""Learning curve of a labelling: the cross-validated accuracy of the map after different numbers of edits."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ def learning_curve(
     *,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, LabelScore]]:
-    """Score the map that the labels gave after some of the edits, from all edits backwards.
+    """Score the map after all edits, and after fewer and fewer of the first edits.
 
-    Each score is that of the labels of its time, see `score_labels`. Later labels lie in other places, so the points answer the
-    question for different places.
+    Each score uses only the labels after these edits, see `score_labels`. The held-out places therefore differ between scores.
 
     Parameters
     ----------
@@ -35,15 +34,15 @@ def learning_curve(
     set_id : int
         Number of the set.
     folds : str
-        How labels are held out, see `score_labels`.
+        Rule for cross-validation folds, see `score_labels`.
     check : callable
         Called repeatedly. It raises to stop the work.
 
     Yields
     ------
     int, LabelScore
-        Number of labelled pixels, and the score. There are at most six points; each has about 1.5 times the edits of the one
-        after it.
+        Number of labelled pixels, and the score. There are at most six scores. Each score uses about 1.5 times as many edits as
+        the next score.
     """
     versions = database.versions(set_id)
     counts = (len(versions) / 1.5 ** np.arange(_POINTS)).round().astype(int).tolist()

@@ -1,4 +1,4 @@
-"""Order of the pixels of a scene, coarse grid first, so that every zoom level of a map needs only the first rows."""
+"""Order of the pixels of a scene, coarse grids first. A coarse map needs only the first pixels in this order."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from hsifeat.types import Window
 
-# Distances of the pixels of a grid, coarse first.
+# Distances in scene pixels between neighbouring pixels of each grid, coarsest grid first.
 STEPS = (16, 8, 4, 2, 1)
 
 
 def order_pixels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the pixels of a mask, those of the coarsest grid first.
+    """Order the pixels of a mask, pixels of the coarsest grid first.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ def order_pixels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     Returns
     -------
     (n,) int64 array
-        Flat indices. For each step s of `STEPS`, the pixels whose row and column are multiples of s come before all others,
-        and pixels of one grid are in row-major order.
+        Flat indices. For each step s of `STEPS`, pixels whose row and column are multiples of s precede all other pixels.
+        Pixels with the same coarsest grid are in row-major order.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def order_pixels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def pixel_levels(pixels: NDArray[np.int64], cols: int) -> NDArray[np.int8]:
-    """Return the index in `STEPS` of the coarsest grid that has each pixel, (n,) int8.
+    """Return the index in `STEPS` of the coarsest grid that contains each pixel, (n,) int8.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def pixel_levels(pixels: NDArray[np.int64], cols: int) -> NDArray[np.int8]:
 
 
 def screen_step(shape: tuple[int, int], max_px: int) -> int:
-    """Return the smallest step at which a part of a scene has at most `max_px` rows and columns; the largest if none does.
+    """Return the smallest step at which an area has at most `max_px` rows and columns, or the largest step of `STEPS`.
 
     >>> screen_step((1000, 800), 512), screen_step((145, 145), 512)
     (2, 1)
@@ -65,14 +65,14 @@ def screen_step(shape: tuple[int, int], max_px: int) -> int:
 
 @dataclass(frozen=True)
 class GridView:
-    """Pixels of a coarse grid within a window, and around it as far as a smoothing rule reaches.
+    """Pixels of a coarse grid in a window, and in the margin that a smoothing rule needs.
 
     Attributes
     ----------
     slices : tuple of 2 slices
-        Rows and columns of the scene, in steps.
+        Rows and columns of the grid in the scene, including the margin.
     inner : tuple of 2 slices
-        Rows and columns of the grid that are in the window.
+        Rows and columns of the window in the grid.
     is_whole : bool
         Whether the grid covers the scene.
     """
@@ -92,7 +92,7 @@ class GridView:
         shape : tuple of int
             Rows and columns of the scene.
         step : int
-            Distance of the pixels of the grid.
+            Distance in scene pixels between neighbouring pixels of the grid.
         reach_px : int or None
             Width of the margin in pixels; None for the whole scene.
 

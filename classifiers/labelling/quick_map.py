@@ -1,4 +1,4 @@
-"""Maps of a scene while it is being labelled: what is in view first, then the rest."""
+"""Maps of a scene while it is being labelled: first the visible part, then the whole scene."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class QuickMap:
     Attributes
     ----------
     version : int
-        Version of the labels that the map follows from.
+        Version of the labels on which the head was fitted.
     window : Window
         Mapped part of the scene.
     step : int
-        Distance in scene pixels between neighbouring pixels of the map: 1 for a map in full resolution.
+        Distance in scene pixels between neighbouring pixels of the map; 1 for full resolution.
     classes : (rows, cols) uint16 array
         Class numbers; 0 at pixels without features.
     confidence : (rows, cols) float32 array
@@ -51,9 +51,9 @@ class QuickMap:
 class QuickMapper:
     """Fits a head on labelled pixels and maps the scene, in a fraction of a second.
 
-    The maps have the classes that `classifiers.fit_model` and `classifiers.predict_map` give with the same labels, inputs,
-    head and smoothing. Threads may call the methods. Everyone who looks at a map needs an own mapper, because a new request
-    makes the last one outdated; mappers can share their columns.
+    The classes equal the result of `classifiers.fit_model` and `classifiers.predict_map` with the same labels, inputs, head
+    and smoothing. The methods are thread-safe. Each viewer of `maps` needs a separate mapper, because a new call ends earlier
+    calls. Mappers can share columns.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class QuickMapper:
         make_head(head, columns.layout, **self._head_options[1])
 
     def fit(self, classes: NDArray[np.integer]) -> SklearnHead:
-        """Fit the head on the labelled pixels of a scene; a repeated call with the same labels is free.
+        """Fit the head on the labelled pixels of a scene. A repeated call with the same labels returns the same head.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class QuickMapper:
         return head
 
     def fit_rows(self, rows: NDArray[np.integer], labels: NDArray[np.integer]) -> SklearnHead:
-        """Fit the head on some rows (n,) of `columns` and their labels (n,); see `fit`."""
+        """Fit the head on the rows `rows` of `columns`, an (n,) int array, with (n,) int labels; see `fit`."""
         name, params = self._head_options
         classes = len(set(labels.tolist()))
         if classes < 2:
@@ -149,10 +149,9 @@ class QuickMapper:
     def maps(
         self, classes: NDArray[np.integer], *, version: int, window: Window | None = None, max_px: int = 512
     ) -> Iterator[QuickMap]:
-        """Yield a map of what is in view, and then one of the whole scene in full resolution.
+        """Yield a map of the visible part of a scene, and then a map of the whole scene in full resolution.
 
-        As soon as this method is called again, earlier calls yield no further map. A call with an older version than an
-        earlier call yields none at all.
+        After a new call, earlier calls yield no more maps. A call with an older version than an earlier call yields no maps.
 
         Parameters
         ----------
@@ -161,10 +160,10 @@ class QuickMapper:
         version : int
             Version of the labels, such as `LabelDatabase.version`.
         window : Window, optional
-            Part of the scene in view. [default: the whole scene]
+            Visible part of the scene. [default: the whole scene]
         max_px : int
-            Largest number of rows and columns of the first map. If the view has more, every second, fourth, eighth or 16th pixel
-            is mapped.
+            Maximum number of rows and columns of the first map. If the visible part has more, every second, fourth, eighth or
+            16th pixel is mapped.
 
         Raises
         ------
@@ -214,8 +213,8 @@ class QuickMapper:
         window : Window, optional
             Part of the scene. [default: the whole scene]
         step : int
-            One of `pixel_order.STEPS`: every `step`-th row and column is mapped. With a step above 1, windows of the guided
-            filter have the same size on the ground, and other rules do not smooth.
+            One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. With a step above 1, the guided filter keeps
+            the size of its windows on the ground, and all other rules are switched off.
         check : callable
             Called repeatedly during the work. It raises to stop the work.
         """
@@ -233,9 +232,9 @@ class QuickMapper:
         return self._smoothed(head, Window(0, 0, *self.columns.shape), step, lambda: None)[2]
 
     def probabilities(self, head: SklearnHead, rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Return the smoothed class probabilities (n, C) float32 of some rows (n,) of `columns`.
+        """Return the smoothed class probabilities of the rows `rows` of `columns`, (n, C) float32.
 
-        `head` is a head that `fit` or `fit_rows` returned.
+        `head` is a result of `fit` or `fit_rows`. `rows` is an (n,) int array.
         """
         rows = np.asarray(rows)
         row, col = np.divmod(self.columns.pixels[rows], self.columns.shape[1])
@@ -248,9 +247,9 @@ class QuickMapper:
     def _probabilities_around(
         self, head: SklearnHead, row: NDArray[np.int64], col: NDArray[np.int64], rule: GuidedSmoothing
     ) -> NDArray[np.float32]:
-        """Return the smoothed probabilities of a few pixels, from their surroundings alone.
+        """Return the smoothed probabilities of a few pixels, (n, C) float32, from the surroundings of each pixel only.
 
-        The surroundings, as far as the rule reaches, are laid below each other in one image.
+        The surroundings have the reach of the rule as radius, and are stacked vertically in one image.
         """
         columns, reach = self.columns, rule.reach_px
         offsets = np.arange(-reach, reach + 1)
@@ -275,7 +274,7 @@ class QuickMapper:
         rule = self.rule if step == 1 or isinstance(self.rule, GuidedSmoothing) else None
         grid = GridView.of_window(window, columns.shape, step, 0 if rule is None else rule.reach_px)
         mask = columns.mask[grid.slices]
-        if grid.is_whole:  # its rows come first
+        if grid.is_whole:  # the pixels of the grid are the first rows of `columns`
             rows: slice | NDArray[np.int32] = slice(0, columns.row_counts[step])
             row, col = (at // step for at in np.divmod(columns.pixels[rows], columns.shape[1]))
         else:
@@ -293,7 +292,7 @@ class QuickMapper:
         return grid, mask, p
 
     def _filter(self, grid: GridView, step: int, mask: NDArray[np.bool_], rule: GuidedSmoothing) -> GuidedFilter:
-        """Return the guided filter of a grid; those of the whole scene are kept."""
+        """Return the guided filter of a grid. Filters for the whole scene are kept."""
         if grid.is_whole and step in self._filters:
             return self._filters[step]
         guide = self.columns.guide[grid.slices] * mask[..., None]
@@ -304,4 +303,4 @@ class QuickMapper:
 
 
 class _OutdatedError(Exception):
-    """Labels of a later version exist."""
+    """A later call of `maps`, or a later version of the labels, exists."""

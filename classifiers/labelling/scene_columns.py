@@ -1,7 +1,6 @@
 """Reduced columns of every pixel of a scene: computed once, then mapped into memory.
 
-A head that is fitted on these rows, and predicts from them, gives the same map as one that reads the store, without reading
-or reducing anything again.
+A head that is fitted on reduced columns and predicts from them gives the same map as a head that reads the store.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class SceneColumns:
     pixels : (n,) int64 array
         Flat index ``row * cols + col`` of each row of `values`, in the order of `order_pixels`.
     guide : (rows, cols, channels) float32 array
-        Image of the scene for smoothing and superpixels, see `SceneGuide`; 0 at pixels that are not valid.
+        Image of the scene for smoothing and superpixels, see `SceneGuide`; 0 at invalid pixels.
     kept : KeptArrays
         Folder of the arrays.
     """
@@ -73,7 +72,7 @@ class SceneColumns:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """(rows, cols) bool array of the pixels that have columns."""
+        """Mask of the pixels that have columns, (rows, cols) bool."""
         mask = np.zeros(self.shape, np.bool_)
         mask.ravel()[self.pixels] = True
         return mask
@@ -93,7 +92,7 @@ class SceneColumns:
 
 
 def quick_heads() -> list[str]:
-    """Return the names of the heads that learn from reduced columns in a fraction of a second, sorted.
+    """Return the sorted names of the heads that learn from reduced columns in a fraction of a second.
 
     >>> quick_heads()
     ['lda', 'logistic', 'random-forest']
@@ -102,7 +101,7 @@ def quick_heads() -> list[str]:
 
 
 def labelling_input(head: str, features: Features) -> InputSet:
-    """Return the input set that suits a head, together with the planes of diffusion models if the stores have any."""
+    """Return the input set that suits a head, and add the planes of diffusion models if the stores and the head allow them."""
     suited = suited_input(head, features)
     planes = {"planes"} if features.has_planes(context=False) and "plane" not in head_class(head).ignores else set()
     return InputSet(suited.words | planes)
@@ -118,15 +117,15 @@ def open_scene_columns(
 ) -> SceneColumns:
     """Return the reduced columns of a scene, and compute them if the cache lacks them.
 
-    They are kept in the cache folder, and deleted together with the store. Of several processes that need them at once, one
-    computes them and the others wait.
+    The columns are kept in the cache folder, and are deleted together with the store. If several processes need them at the
+    same time, only one process computes them.
 
     Parameters
     ----------
     features : Features
-        Store of a scene, or several stores, see `hsifeat.features.stack.open_stack`. A context store makes better maps.
+        Features of one or several stores of a scene, see `hsifeat.features.stack.open_stack`. A context store improves maps.
     head : str
-        Head that will learn from the columns, one of `quick_heads`. Its defaults determine the reduction.
+        Head that will learn from the columns, one of `quick_heads`. The reduction is the default of the head.
     inputs : str, optional
         Input set, see `InputSet`. [default: `labelling_input`]
     planes : sequence, optional
@@ -212,7 +211,7 @@ def _write_columns(features: Features, layout: Layout, reducer: GroupReducer, fo
 
 
 def _reducer_arrays(reducer: GroupReducer) -> dict[str, NDArray[np.generic]]:
-    """Return the fitted attributes of a reducer as arrays by name; a group that is not reduced has no basis."""
+    """Return the fitted attributes of a reducer as arrays by name. A group of columns that is not reduced has no basis."""
     arrays: dict[str, NDArray[np.generic]] = {"mean": reducer.mean_, "gain": reducer.gain_}
     for group, (columns, basis) in enumerate(zip(reducer.columns_, reducer.bases_, strict=True)):
         arrays[f"group{group}"] = columns

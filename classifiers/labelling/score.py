@@ -23,20 +23,20 @@ DEFAULT_FOLDS = "regions"
 
 @dataclass(frozen=True, eq=False)
 class LabelScore:
-    """Accuracy on labels that took no part in training.
+    """Accuracy on labels that were not used for training.
 
     Attributes
     ----------
     folds : LabelFolds or None
-        How labels were held out in turn; None for random places that only check the map, see `check_sample`.
+        Rule by which labels were held out; None for random check places, see `check_sample`.
     scores : Scores or None
-        Accuracy over all held-out pixels and per class; None if there are too few.
+        Accuracy over all held-out pixels and per class; None if there are too few labels.
     interval : tuple of float or None
-        95 % interval of the overall accuracy.
+        Bounds of the 95 % interval of the overall accuracy; None if there are too few labels.
     pixels, regions : int
-        Number of held-out pixels, and of connected regions of one class among them.
+        Number of held-out pixels, and number of their connected regions of one class.
     left_out : tuple of int
-        Classes that were never held out, because they have labels in one place only.
+        Numbers of the classes that were never held out, because they have labels in one place only.
     """
 
     folds: LabelFolds | None
@@ -47,7 +47,7 @@ class LabelScore:
     left_out: tuple[int, ...] = ()
 
     def describe(self, class_names: Mapping[int, str]) -> str:
-        """Return a sentence on what was measured, which question it answers, and what it leaves out."""
+        """Return sentences that state the measurement, the question that it answers, and the classes without a score."""
         if self.scores is None or self.interval is None:
             return self._missing_text() + self._omitted_text(class_names)
         low, high = self.interval
@@ -92,9 +92,9 @@ def score_labels(
     seed: int = 0,
     check: Callable[[], None] = lambda: None,
 ) -> LabelScore:
-    """Hold out labels in turn, fit the head on the others, and score the map at the held-out pixels.
+    """Score a map by cross-validation: fit the head without the labels of a fold, and score the map at these labels.
 
-    Head, columns and smoothing are those of the map. The smoothing of a held-out pixel uses no label of it.
+    Head, columns and smoothing are the same as for the map. Smoothing does not use labels.
 
     Parameters
     ----------
@@ -103,8 +103,8 @@ def score_labels(
     classes : (rows, cols) integer array
         Class of each pixel; 0 is unlabelled.
     folds : str
-        How labels are held out, see `parse_folds`. ``regions`` asks how well the map fills in the ground between labels,
-        ``blocks:PX+BUFFER:Kfold`` how well it carries over to ground without labels.
+        Rule for cross-validation folds, see `parse_folds`. ``regions`` measures how well the map fills in the ground between
+        labels. ``blocks:PX+BUFFER:Kfold`` measures how well the map carries over to ground without labels.
     seed : int
         Seed of the random order of regions or blocks.
     check : callable
@@ -113,7 +113,7 @@ def score_labels(
     Returns
     -------
     LabelScore
-        Without accuracy if fewer than ten places can be held out, or fewer than two classes.
+        The score. It has no accuracy if fewer than ten places, or fewer than two classes, can be held out.
 
     Raises
     ------
@@ -122,9 +122,9 @@ def score_labels(
 
     Notes
     -----
-    The interval is that of Wilson (J. Am. Stat. Assoc. 1927). Pixels of one region are right or wrong together more often
-    than not, so the number of trials is the number of regions; for regions of n_i pixels it is the effective number
-    ``(sum n_i)**2 / sum n_i**2`` (Kish, Survey Sampling, 1965).
+    The interval is the Wilson interval (J. Am. Stat. Assoc. 1927). Pixels of one region are usually right or wrong together.
+    The number of trials is therefore the effective number of regions ``(sum n_i)**2 / sum n_i**2``, where n_i is the number of
+    pixels of region i (Kish, Survey Sampling, 1965).
 
     Examples
     --------
@@ -168,7 +168,7 @@ def score_labels(
 
 
 def wilson_interval(share: float, trials: float) -> tuple[float, float]:
-    """Return the 95 % interval of a share that was observed in a number of independent trials.
+    """Return the 95 % Wilson interval of a share that was observed in a number of independent trials.
 
     >>> [round(bound, 3) for bound in wilson_interval(0.8, 20)]
     [0.584, 0.919]

@@ -13,7 +13,7 @@ from classifiers.labelling.scene_columns import SceneColumns
 from classifiers.smoothing.superpixel import SuperpixelSmoothing
 from hsifeat.errors import SceneError
 
-# Mean size in pixels. Most superpixels of this size lie in one field on scenes with fields of some tens of pixels.
+# Mean number of pixels of a superpixel. With fields of some tens of pixels, most such superpixels lie in a single field.
 SEGMENT_PX = 20
 _VERSION = 1
 _AXES = 100
@@ -29,7 +29,7 @@ class Segments:
     numbers : (rows, cols) int32 array
         Number of the superpixel of each pixel, from 1; 0 at pixels without features.
     places : (count, k) float32 array
-        Place of each superpixel in feature space: the mean of its reduced columns, along their first principal axes.
+        Place of each superpixel in feature space: the mean of its reduced columns, projected to the first principal axes.
     """
 
     numbers: NDArray[np.int32]
@@ -42,12 +42,12 @@ class Segments:
 
     @cached_property
     def sizes(self) -> NDArray[np.intp]:
-        """Number of pixels of each superpixel, (count + 1,) int; entry 0 is of pixels without features."""
+        """Number of pixels of each superpixel, (count + 1,) int. Entry 0 counts pixels without features."""
         return np.bincount(self.numbers.ravel(), minlength=self.count + 1)
 
     @cached_property
     def edges(self) -> NDArray[np.int64]:
-        """Pairs of superpixels that touch at an edge or a corner, (n, 2) int64, each pair once, the smaller number first."""
+        """Pairs of superpixels that touch at an edge or a corner, (n, 2) int64. In each pair, the smaller number is first."""
         pairs = []
         for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
             here = self.numbers[: len(self.numbers) - down, max(-right, 0) : self.numbers.shape[1] - max(right, 0)]
@@ -58,7 +58,7 @@ class Segments:
         return np.unique(touching, axis=0).astype(np.int64)
 
     def pixels_at(self, row: int, col: int) -> NDArray[np.int64]:
-        """Return the flat indices, an ascending (n,) int64 array, of the pixels of the superpixel at a pixel.
+        """Return all pixels of the superpixel at a row and column, as ascending flat indices, (n,) int64.
 
         Raises
         ------
@@ -76,15 +76,15 @@ class Segments:
 def open_segments(columns: SceneColumns, pixels: int = SEGMENT_PX) -> Segments:
     """Return the superpixels of a scene, and compute them if the cache lacks them.
 
-    They are those of the smoothing rule ``superpixel:PIXELS``: SLIC (Achanta et al., TPAMI 2012) of the first principal
-    components of the scene, cut at pixels without features.
+    The superpixels are the same as for the smoothing rule ``superpixel:PIXELS``. SLIC (Achanta et al., TPAMI 2012) computes
+    them from the first principal components of the scene. They are cut at pixels without features.
 
     Parameters
     ----------
     columns : SceneColumns
         Columns of the scene.
     pixels : int
-        Mean number of pixels of a superpixel, from 2.
+        Mean number of pixels of a superpixel, at least 2.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def segment_places(columns: SceneColumns, numbers: NDArray[np.int32]) -> NDArray
     Returns
     -------
     (count, k) float32 array
-        Distances between places are those between the mean columns, but for the variance along the last axes.
+        Places. Distances between places approximate distances between mean columns: axes beyond the first 100 are dropped.
     """
     of_row = numbers.ravel()[columns.pixels]
     order = np.argsort(of_row, kind="stable")

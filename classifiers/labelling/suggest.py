@@ -1,4 +1,4 @@
-"""Suggestions of places to label next: uncertain, frequent, unlike what is labelled, and apart from each other."""
+"""Suggestions of places to label next: uncertain, typical of much ground, unlike the labels, and apart from each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.segments import Segments
 from hsifeat.errors import HeadError
 
-# Distances between all pairs of superpixels would not fit in memory on large scenes, so a sample stands for the others.
+# Maximum number of superpixels in the sample that represents all. Distances between all pairs would not fit in memory.
 _MAX_SEGMENTS = 4000
 # Uncertainty is computed on a grid of at most this many rows and columns.
 _MAP_PX = 512
@@ -25,11 +25,11 @@ class Suggestion:
     Attributes
     ----------
     row, col : int
-        Pixel to click: the most typical one of its superpixel.
+        Pixel to click: the most typical pixel of the superpixel.
     segment : int
         Number of the superpixel.
     uncertainty : float
-        From 0 for a certain map to 1, where the two most probable classes are equally probable.
+        1 minus the difference between the two highest class probabilities of the superpixel.
     share : float
         Share of the scene's pixels that are more like this place than like any labelled or earlier suggested place.
     """
@@ -55,11 +55,11 @@ class Suggestion:
 class Suggester:
     """Suggests superpixels to label.
 
-    The next place is the one that most reduces ``sum_i n_i * u_i * d_i``. Here i runs over superpixels, n_i is the number of
-    pixels, u_i the uncertainty of the map, and d_i the squared distance in reduced columns to the nearest superpixel that is
-    labelled or suggested. A place therefore comes first if the map is uncertain on much ground that is like it and unlike the
-    labels. With ``u_i = 1`` this is the greedy solution of a k-medians problem (Cornuejols, Fisher and Nemhauser, Manage. Sci.
-    1977). ``benchmarks/labelling.py`` compares it with other criteria.
+    The next suggestion is the superpixel that most reduces ``sum_i n_i * u_i * d_i``. Here i runs over superpixels, n_i is the
+    number of pixels, and u_i the uncertainty of the map. d_i is the squared distance in feature space to the nearest labelled
+    or suggested superpixel. The best suggestion therefore resembles much uncertain ground that is unlike the labels. With
+    ``u_i = 1``, the suggestions are the greedy solution of a k-medians problem (Cornuejols, Fisher and Nemhauser, Manage. Sci.
+    1977). ``benchmarks/labelling.py`` compares this criterion with others.
 
     Parameters
     ----------
@@ -93,22 +93,22 @@ class Suggester:
     def suggest(
         self, classes: NDArray[np.integer], count: int = 5, *, among: NDArray[np.bool_] | None = None
     ) -> list[Suggestion]:
-        """Return places to label next, the best first.
+        """Return places to label next, best first.
 
         Parameters
         ----------
         classes : (rows, cols) integer array
             Class of each pixel; 0 is unlabelled.
         count : int
-            Largest number of suggestions. No two of them touch each other, and none touches a labelled superpixel, unless
-            no other superpixel is left.
+            Maximum number of suggestions. Suggested superpixels touch neither each other nor labelled superpixels, unless no
+            other candidates remain.
         among : (rows, cols) bool array, optional
             Pixels that may be suggested. [default: all pixels with features]
 
         Returns
         -------
         list of Suggestion
-            Fewer than `count` if every superpixel has a label.
+            The suggestions. There are fewer than `count` if too few superpixels are unlabelled.
         """
         mask, places, numbers = self.mapper.columns.mask, self.segments.places, self.segments.numbers
         among = mask if among is None else among & mask
@@ -140,7 +140,7 @@ class Suggester:
         nearest: NDArray[np.floating],
         uncertainty: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return how useful a label of each candidate would be.
+        """Return the gain of labelling each candidate.
 
         Parameters
         ----------
@@ -149,21 +149,24 @@ class Suggester:
         distances : (n, m) float32 array
             Squared distance of each superpixel of the sample to each candidate.
         nearest : (count,) float array
-            Squared distance of each superpixel to the nearest one that is labelled or suggested.
+            Squared distance of each superpixel to the nearest labelled or suggested superpixel.
         uncertainty : (count,) float64 array
             Uncertainty of each superpixel.
 
         Returns
         -------
         (m,) float64 array
-            Non-negative numbers.
+            Gain of each candidate, at least 0. The candidate with the highest gain is suggested.
         """
         weights = (self.segments.sizes[1:] * uncertainty)[self._sample].astype(np.float32)
         gained = np.maximum(nearest[self._sample, None].astype(np.float32) - distances, 0)
         return np.asarray(weights @ gained, np.float64)
 
     def _candidates(self, among: NDArray[np.bool_]) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-        """Return the superpixels with a pixel in `among`, or a sample of them, and the distances of the sample to them."""
+        """Return the candidates, (m,) int, and the squared distances from the sample to the candidates, (n, m) float32.
+
+        Candidates are the superpixels with a pixel in `among`, or a random sample of these superpixels.
+        """
         candidates = np.unique(self.segments.numbers[among]) - 1
         if len(candidates) == self.segments.count:
             return self._sample, self._distances
@@ -175,7 +178,7 @@ class Suggester:
     def uncertainty(self, classes: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the uncertainty of each superpixel, (count,) float64 from 0 to 1; see `Suggestion`.
 
-        It is 1 everywhere as long as there are too few labels for a map.
+        All values are 1 while there are too few labels for a map.
         """
         try:
             head = self.mapper.fit(classes)
@@ -188,17 +191,17 @@ class Suggester:
         pixels = np.bincount(numbers, minlength=self.segments.count + 1)[1:]
         sums = np.stack([np.bincount(numbers, values.ravel(), self.segments.count + 1)[1:] for values in p])
         ranked = np.sort(sums / np.maximum(pixels, 1), axis=0)
-        # A superpixel that the coarse grid misses is as uncertain as can be.
+        # A superpixel without a pixel on the coarse grid gets the uncertainty 1.
         return np.asarray(1 - (ranked[-1] - ranked[-2]), np.float64)
 
     def _neighbours(self, segments: NDArray[np.integer]) -> NDArray[np.integer]:
-        """Return the indices of superpixels that touch one of some superpixels."""
+        """Return the indices of superpixels that touch one of `segments`, and of `segments` that touch a superpixel."""
         edges = self.segments.edges - 1
         touching = np.isin(edges, segments).any(axis=1)
         return np.unique(edges[touching])
 
     def _typical_pixel(self, segment: int, among: NDArray[np.bool_]) -> tuple[int, int]:
-        """Return row and column of the pixel of a superpixel that is most like its mean."""
+        """Return row and column of the pixel of a superpixel whose columns are nearest to their mean over the superpixel."""
         columns = self.mapper.columns
         pixels = np.flatnonzero((self.segments.numbers == segment + 1) & among & columns.mask)
         values = columns.values[columns.row_of_pixel[pixels]]
@@ -208,6 +211,6 @@ class Suggester:
 
 
 def _squared_distances(places: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the squared distances between places (n, k) and others (m, k) as (n, m) float32."""
+    """Return the squared distances between `places` (n, k) and `others` (m, k), (n, m) float32."""
     squares = (places**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * places @ others.T
     return np.asarray(np.maximum(squares, 0), np.float32)

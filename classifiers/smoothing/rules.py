@@ -87,6 +87,6 @@ def _forms() -> str:
     for name in smoothing_names():
         try:
             forms.append(smoothing_class(name).form)
-        except HsifeatError:  # a broken plug-in must not hide the others
+        except HsifeatError:  # a broken plug-in must not hide the other rules
             forms.append(name)
     return ", ".join([*forms, NO_SMOOTHING])

@@ -24,9 +24,9 @@ _HINT = "pass the pixel of each row: groups=table.pixels, in cross_val_score par
 class SplitCV:
     """Cross-validation splitter for the rows of a pixel table; `PixelTable.cv` returns one.
 
-    Draw k of the split has the seed ``seed + k``. In nested cross-validation the splitter receives a subset of the
-    table's rows. It finds the pixels of these rows by `groups`. Without `groups`, it finds them by the values of the
-    rows. The splitter then divides only these pixels.
+    Draw k of the split has the seed ``seed + k``. In nested cross-validation, the splitter receives a subset of the
+    table's rows, and divides only the pixels of these rows. It identifies the pixels by `groups` or, without `groups`, by
+    the values of the rows.
 
     Attributes
     ----------

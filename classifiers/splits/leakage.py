@@ -92,7 +92,7 @@ class TileGrid:
         first = -self.halo_px if self.origin is None else self.origin[axis]
         used_px = self.tile_px - 2 * margin
         last_tile = max(-(-(length - first - margin - used_px) // self.core_px), 0)
-        # First and last of the tiles from which the cells take values: from their cores or, if blended, from all of them.
+        # First and last tile that the cells take values from. Cells take values from cores or, if blended, from whole tiles.
         begin = np.clip((low * self.stride - first - margin - used_px) // self.core_px + 1, 0, last_tile)
         end = np.clip((high * self.stride - first - margin) // self.core_px, 0, last_tile)
         start, stop = first + begin * self.core_px, first + end * self.core_px + self.tile_px
@@ -235,9 +235,9 @@ def _context_footprint(name: str) -> Footprint:
 
 
 def describe_footprints(footprints: Iterable[Footprint]) -> str:
-    """Return in words the scene pixels on which features with these footprints depend.
+    """Describe in words the scene pixels that features with these footprints depend on.
 
-    A footprint that lies within another one is not named.
+    Of several windows, only the largest is named. If a footprint is the whole scene, no other footprint is named.
 
     Examples
     --------
