@@ -1,4 +1,4 @@
-"""Measure the time to read a plane of 256 channels at full resolution, compared with Zarr and a NumPy file."""
+"""Measure the time to read a plane of 256 channels at full resolution, by hsifeat, by Zarr and from a NumPy file."""
 
 from __future__ import annotations
 

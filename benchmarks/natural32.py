@@ -160,7 +160,7 @@ class Study:
     def _options(self, source: str) -> dict[str, Any]:
         """Return the extraction options of a network.
 
-        On a companion image, the input of ``natural32 pca`` is principal components. All other networks read the colours.
+        On a companion image, ``natural32 pca`` reads principal components, and all other networks read the colours.
         """
         options = PLANES.get(source, PLANES["natural32"])
         return options | {"projection": None} if self.sees_companion and source != "natural32 pca" else options

@@ -289,7 +289,7 @@ def smoothed(features: Any, blocks: Any, text: str, classes: Any) -> Any:
 
 
 def check_default(features: Any, regime: str, oa: float) -> None:
-    """Exit with an error unless `oa`, the accuracy of `DEFAULT`, is that of `hsifeat.fit_model` with its defaults."""
+    """Exit with an error if the accuracy of `hsifeat.fit_model` with its defaults differs from `oa`."""
     evaluation = hsifeat.fit_model(features, split=regime).evaluation
     found = evaluation.scores.oa
     if abs(found - oa) > 1e-12:

@@ -23,9 +23,9 @@ class DistanceBin:
     Attributes
     ----------
     low_px : float
-        Lower end in pixels, which does not belong to the bin.
+        Lower end in pixels, exclusive.
     high_px : float or None
-        Upper end in pixels, which belongs to the bin; None if there is no upper end.
+        Upper end in pixels, inclusive; None if there is no upper end.
 
     Examples
     --------

@@ -41,7 +41,7 @@ class FitConfig(BaseConfig):
     ] = None
     background_class: Annotated[
         Whole | None,
-        option("Class number of the pixels that the label map marks 0.", ge=1, default="0 means unlabelled"),
+        option("Class number to give to pixels that are 0 in the label map.", ge=1, default="0 means unlabelled"),
     ] = None
     split: Annotated[
         str | None,
@@ -66,8 +66,8 @@ class FitConfig(BaseConfig):
     reduction: Annotated[
         Reduction,
         option(
-            "Pixels that principal components are fitted on: train takes the training pixels, scene a sample of all pixels of "
-            "the scene without their labels."
+            "Pixels that principal components are fitted on: train selects the training pixels, and scene selects a sample of "
+            "all pixels of the scene without their labels."
         ),
     ] = DEFAULT_REDUCTION
     tune: Annotated[

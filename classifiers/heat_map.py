@@ -29,7 +29,7 @@ def draw_heat_map(
 ) -> QuadMesh:
     """Draw a table of values as a heat map in which each cell shows its value as a number.
 
-    The colour map is cividis, which colour-blind readers can distinguish. Larger values are lighter.
+    The colour map is cividis, which is legible with colour blindness. Larger values are lighter.
 
     Parameters
     ----------

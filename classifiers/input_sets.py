@@ -142,8 +142,8 @@ def suited_remark(head: str, features: Features) -> str:
 def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, Any]:
     """Return the arguments of `make_layout`, except `planes`, for a table that covers several input sets.
 
-    Window means of planes have a side of 48 px, the patch size of MTMSD. In a store of single pixels they
-    have the side of the stored windows.
+    Window means of planes have a side of 48 px, the patch size of MTMSD. For a store of single pixels, window means have
+    the side of the stored windows.
     """
     words = frozenset[str]().union(*(one.words for one in inputs))
     return {

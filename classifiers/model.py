@@ -85,7 +85,7 @@ class Model:
 
     @property
     def legend(self) -> Legend:
-        """Classes that the head distinguishes, with names and colours."""
+        """Classes that the head predicts, with names and colours."""
         return Legend.from_mappings(self.head.classes_, self.class_names, self.class_colours)
 
     def describe(self) -> list[str]:

@@ -47,7 +47,8 @@ def predict_map(
     block_px : int, optional
         Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
     executor : Executor, optional
-        Predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default: this process]
+        Executor that predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default:
+        this process]
     listen : callable
         Callback for progress events.
 
@@ -100,7 +101,8 @@ def predict_probabilities(
     block_px : int, optional
         Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
     executor : Executor, optional
-        Predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default: this process]
+        Executor that predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default:
+        this process]
     listen : callable
         Callback for progress events.
 
@@ -162,8 +164,8 @@ def write_scene_map(
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
     executor : Executor, optional
-        Predicts the blocks, for example on a cluster; this process writes the file. The model must come from `load_model`.
-        [default: this process]
+        Executor that predicts the blocks, for example on a cluster; this process writes the file. The model must come from
+        `load_model`. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -209,7 +211,7 @@ def smoothing_rule(model: Model | Head, smooth: str | None = None) -> SmoothingR
     Parameters
     ----------
     model : Model or Head
-        The model; a head has no rule.
+        The model, or a head, which has no rule.
     smooth : str, optional
         Rule that replaces the rule of the model, see `classifiers.parse_smoothing`.
     """

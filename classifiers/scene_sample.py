@@ -39,7 +39,7 @@ class SceneSample:
         layout : Layout
             Columns to read.
         limit : int
-            Largest number of pixels; a scene with fewer pixels is taken as a whole.
+            Largest number of pixels. All pixels of a smaller scene are drawn.
         seed : int
             Seed of the draw.
         """

@@ -318,8 +318,8 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
     Raises
     ------
     HsifeatError
-        If the store has no map of this name. If `name` is None and the store has several other maps. If a pixel is in
-        both ``train`` and ``test``.
+        If the store has no map of this name. If `name` is None, but the store has no map, or several maps other than
+        ``train`` and ``test``. If a pixel is in both of these maps.
     """
     official = merge_official_maps(features.scene.labels) if name is None else None
     return features.labels(name) if official is None else official

@@ -45,9 +45,9 @@ class BenchConfig(BaseConfig):
     splits: Annotated[
         Names,
         option(
-            "Splits of the labelled pixels. random and per-class ask how well scattered labels fill in a scene, blocks and far "
-            "how well they carry over to other ground. If all ask the first question, a block split is added; if all ask the "
-            "second, a random split."
+            "Splits of the labelled pixels. random and per-class measure how well scattered labels fill in a scene. blocks and "
+            "far measure how well labels carry over to other ground. If all splits are of one kind, a split of the other kind "
+            "is added."
         ),
     ] = SPLITS
     seeds: Annotated[
@@ -65,11 +65,13 @@ class BenchConfig(BaseConfig):
     reduction: Annotated[
         Reduction,
         option(
-            "Pixels that principal components are fitted on: train takes the training pixels, scene a sample of all pixels of "
-            "the scene without their labels."
+            "Pixels that principal components are fitted on: train selects the training pixels, and scene selects a sample of "
+            "all pixels of the scene without their labels."
         ),
     ] = DEFAULT_REDUCTION
-    labels: Annotated[str | None, option("Name of a label map in the first store.", default="the first")] = None
+    labels: Annotated[
+        str | None, option("Name of a label map in the first store.", default="the only label map of the store")
+    ] = None
     planes: Annotated[
         Names | None, option("Planes, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all")
     ] = None
@@ -94,7 +96,7 @@ class BenchConfig(BaseConfig):
     distances: Annotated[
         Wholes,
         option(
-            "Upper ends in pixels of the bins of the distance to the nearest training pixel, by which scores are reported.",
+            "Upper ends of distance bins, in pixels. Scores are reported by distance to the nearest training pixel.",
             unit="px",
             metavar="PX,PX",
         ),

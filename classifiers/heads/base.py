@@ -61,8 +61,8 @@ class Head(ClassifierMixin, BaseEstimator):
     search_space : dict of str to list
         Values that tuning tries for each parameter. The first value is the default. There are at most a dozen combinations.
     persisted_types : frozenset of str
-        Dotted names of the types that fitted attributes may contain, besides plain values and NumPy arrays. Loading a
-        model creates objects of these types only.
+        Dotted names of the types that fitted attributes may contain, besides plain values and NumPy arrays. A model with
+        any other type can't be saved or loaded.
     classes_ : (C,) array
         Labels that occur in the training rows, in ascending order.
 

@@ -26,7 +26,7 @@ class Purifier(SelectorMixin, BaseEstimator):
 
     This is the class- and timestep-oriented purification of MTMSD (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III).
     The channels with the highest value of the function `criterion` are selected. Channels of all layers compete with
-    each other. Planes and their window means are purified separately. Columns of other kinds are all kept. The
+    each other. Planes and their window means are purified separately. All columns of other kinds are kept. The
     criterion compares values across timesteps, so the columns must not be scaled before purification.
 
     Parameters

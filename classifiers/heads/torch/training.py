@@ -204,8 +204,8 @@ def infer(
 ) -> NDArray[np.float64]:
     """Predict class probabilities with a trained network.
 
-    The computation is in float64. In float32, the probabilities of a row would depend on the other rows of the batch and
-    on the device.
+    The computation is in float64. In float32, the probabilities of a row would depend slightly on the other rows of the
+    batch and on the device.
 
     Parameters
     ----------
