@@ -50,7 +50,7 @@ BINS_PX = {"0-4": (0, 4), "4-9": (4, 9), "9-16": (9, 16), "over 9": (9, np.inf),
 DRAWS, LEVEL_DRAWS, TRAINING_STEPS = 30, 10, 110
 GROUP_COMPONENTS, PLANE_COMPONENTS = 40, 60
 SPECTRA, WINDOW, CONTEXT = "spectra", "spectra+window", "spectra+window+context"
-# Context beyond the window of 5 px, by groups that are reduced together; and the filters of the companion image.
+# Context layers beyond the window of 5 px, in groups that are reduced together. Below, the filters of the companion image.
 CONTEXT_GROUPS = (
     ["mean-25"], ["mean-45"], ["profile-*"], ["reconstruction-?", "reconstruction-??"], ["reconstruction-*-mean-9"],
 )  # fmt: skip

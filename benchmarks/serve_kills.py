@@ -59,7 +59,7 @@ def run_rounds(folder: Path, kills: int) -> dict[str, object]:
         submitted.append(job)
         jobs.advanced(job)
         if number % 4 == 3:
-            # The service and its runner were forked by the same server.
+            # The fork server is the parent of both the service and its runner.
             for process in psutil.Process(service.process.pid).parent().children():
                 if process.pid != service.process.pid:
                     process.kill()

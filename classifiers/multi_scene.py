@@ -68,7 +68,7 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     highest = max(number for one in labels for number in one.class_names)
     for other in labels[1:]:
         names = list(other.class_names.values())
-        # Maps with other names and other numbers may show parts of one set of classes.
+        # Maps without common names and numbers may show different classes of one legend.
         if not numbers.keys() & set(names) and set(numbers.values()) & set(other.class_names):
             raise StoreError(
                 f"no class of the labels {other.name!r} ({', '.join(names[:4])}) has the name of a class of "

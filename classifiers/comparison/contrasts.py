@@ -17,7 +17,7 @@ from hsifeat.features.features import Features
 
 # Names of backbones in user input. This package may not import hsifeat.backbones, which also defines them.
 _UNTRAINED, _CONTEXT = "untrained:", "context"
-# Words of inputs for columns of a network.
+# Words of input sets that add columns of a network.
 _FROM_NETWORKS = frozenset({"planes", "means", "patches"})
 
 

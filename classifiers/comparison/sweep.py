@@ -166,7 +166,7 @@ def sweep_planes(
     keys = {seed: run_records.add_draw(draw, labels, listen=listen) for seed, draw in draws.items()}
     selections = fitter.select(draws, best)
     shown = selections[min(selections)]
-    # An empty set of planes means spectra alone. Heads that need planes skip it.
+    # An empty set of planes means spectra alone, from which a head that needs planes can't learn.
     spectra_suffice = not head_class(head).missing_kinds({"spectra"})
     singles: list[Planes] = [*(((),) if spectra_suffice else ()), *((name,) for name in names)]
     prefixes = {seed: [tuple(planes[: n + 1]) for n in range(len(planes))] for seed, planes in selections.items()}

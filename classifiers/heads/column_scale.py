@@ -9,7 +9,7 @@ from classifiers.heads.group_reducer import moments
 
 # A column is constant up to rounding if its deviation is at most this many rounding errors of the largest deviation. An
 # example is the last principal component of n centred rows. Rows outside the training set may vary in such a column, so
-# dividing by the deviation would magnify them.
+# dividing by the deviation would magnify this variation.
 ROUNDING_ERRORS = 50
 
 
