@@ -259,7 +259,7 @@ class LabelDatabase:
             SELECT target FROM log AS mark WHERE set_id = ? AND person = ? AND action = 'undo'
             AND NOT EXISTS (SELECT 1 FROM log AS later WHERE later.target = mark.target AND later.id > mark.id)
             AND id > (SELECT max(id) FROM log WHERE set_id = ? AND person = ? AND action = 'paint')
-            ORDER BY id DESC LIMIT 1"""  # constant
+            ORDER BY id DESC LIMIT 1"""
         return self._mark(set_id, person, "redo", query, (set_id, person, set_id, person))
 
     def version(self, set_id: int) -> int:

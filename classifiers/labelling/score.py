@@ -123,8 +123,8 @@ def score_labels(
     Notes
     -----
     The interval is the Wilson interval (J. Am. Stat. Assoc. 1927). Pixels of one region are usually right or wrong together.
-    The number of trials is therefore the effective number of regions ``(sum n_i)**2 / sum n_i**2``, where n_i is the number of
-    pixels of region i (Kish, Survey Sampling, 1965).
+    The number of trials is therefore the effective number of regions ``(sum n_i)**2 / sum n_i**2`` (Kish, Survey Sampling,
+    1965). Here n_i is the number of pixels of region i.
 
     Examples
     --------

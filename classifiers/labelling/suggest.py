@@ -201,7 +201,7 @@ class Suggester:
         return np.unique(edges[touching])
 
     def _typical_pixel(self, segment: int, among: NDArray[np.bool_]) -> tuple[int, int]:
-        """Return row and column of the pixel of a superpixel whose columns are nearest to their mean over the superpixel."""
+        """Return row and column of the pixel whose columns are nearest to the mean of its superpixel."""
         columns = self.mapper.columns
         pixels = np.flatnonzero((self.segments.numbers == segment + 1) & among & columns.mask)
         values = columns.values[columns.row_of_pixel[pixels]]

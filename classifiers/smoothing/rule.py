@@ -86,8 +86,8 @@ class SmoothingRule(ABC):
         Parameters
         ----------
         tile : ProbabilityTile
-            Class probabilities. A pixel must get bit-identical results from all tiles in which it lies at least
-            `reach_px` from every side. Sides of a tile on the border of the scene do not count.
+            Class probabilities. The result of a pixel must be bit-identical for all tiles that contain the pixel and its
+            surroundings up to `reach_px`. Surroundings beyond the border of the scene do not matter.
 
         Returns
         -------

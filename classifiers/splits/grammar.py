@@ -90,10 +90,10 @@ def parse_split_question(text: str) -> SplitQuestion | None:
 def is_matched(text: str) -> bool:
     """Return whether a comparison equalises the number of training pixels of a split.
 
-    Such a split is called matched. A comparison drops training pixels until all matched splits have equally many.
+    Such a split is called matched. A comparison drops training pixels until all matched splits have the same number.
 
-    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All other splits
-    must keep all their training pixels to answer their question (see `parse_split_question`), so they are not matched.
+    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All other splits are not
+    matched, because they need all training pixels to answer their question (see `parse_split_question`).
 
     >>> is_matched("random:0.1"), is_matched("blocks:12+4:0.1"), is_matched("per-class:20"), is_matched("far:12+16:0.1")
     (True, True, False, False)

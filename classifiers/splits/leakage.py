@@ -9,8 +9,8 @@ The footprint of a feature is the set of scene pixels that the feature depends o
 - A plane that is coarser than the scene is interpolated, so a feature near the edge of a core depends on two tiles.
 - A context plane depends on the window of its layer. A context plane by reconstruction depends on the whole scene.
 
-Models that are fitted to the whole scene without labels, such as a projection, a backbone or the reduction of columns, are
-not counted as leakage.
+A model that is fitted to the whole scene without labels does not count as leakage. Examples are a projection, a backbone and
+the reduction of columns.
 """
 
 from __future__ import annotations

@@ -26,13 +26,13 @@ def extract(
     preset: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE.toml", help="Published extraction or file with the values of options that are not set."
+            metavar="NAME|FILE.toml", help="Preset, by name or file. Options that are not set come from the preset."
         ),
     ] = None,
     like: Annotated[
         str | None,
         typer.Option(
-            metavar="STORE", help="Store with the values of options that are not set, and with the fitted projection."
+            metavar="STORE", help="Store. Options that are not set, and the fitted projection, come from this store."
         ),
     ] = None,
     out: Annotated[

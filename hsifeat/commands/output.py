@@ -1,7 +1,7 @@
 """Standard output and standard error that never stop a command.
 
-A command that has computed for an hour must not lose its result because nobody reads what it prints. `guard_output` wraps
-both streams, so that commands, rich and typer print through them.
+A command must not fail after an hour of work because its output can't be written. `guard_output` wraps both streams, so that
+commands, rich and typer print through the wrappers.
 """
 
 from __future__ import annotations

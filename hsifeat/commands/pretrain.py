@@ -32,7 +32,7 @@ def pretrain(
     preset: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE.toml", help="Published training or file with the values of options that are not set."
+            metavar="NAME|FILE.toml", help="Preset, by name or file. Options that are not set come from the preset."
         ),
     ] = None,
     device: Device = "auto",

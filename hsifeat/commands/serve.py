@@ -21,7 +21,7 @@ token = typer.Typer(no_args_is_help=True, help="Add, list and revoke tokens: who
 serve.add_typer(token, name="token")
 
 TokensFile = Annotated[
-    Path, typer.Option("--tokens", metavar="FILE", help="File of the tokens, as of hsifeat serve --tokens.")
+    Path, typer.Option("--tokens", metavar="FILE", help="Token file of the service, as for hsifeat serve --tokens.")
 ]
 
 
@@ -61,7 +61,9 @@ def _announce(address: str, open_browser: bool) -> None:
 def add_token(
     name: Annotated[str, typer.Argument(help="Name of the person or program, for the logs.")],
     tokens: TokensFile,
-    right: Annotated[str, typer.Option(help="read, write or admin; each includes those before it.")] = "read",
+    right: Annotated[
+        str, typer.Option(help="read, write or admin. Each right includes the rights before it.")
+    ] = "read",
     days: Annotated[int | None, typer.Option(min=1, help="Lifetime in days. [default: no end]")] = None,
 ) -> None:
     """Add a token and print it. The file keeps only its sha256, so the token can't be shown again.

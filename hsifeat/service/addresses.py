@@ -1,8 +1,8 @@
 """Signed addresses, for clients that can't send headers. They grant the right to read below one path for a limited time.
 
-A signed address is ``/signed/GRANT/PATH``. The grant contains its expiry time, the identifier of the issuer's token, and an
-HMAC-SHA256 of both and of the part of the path that `SIGNABLE` matches. The grant is valid until it expires, or until the
-issuer's token expires or is revoked.
+A signed address is ``/signed/GRANT/PATH``. The grant contains its expiry time, the identifier of the issuer's token, and a
+signature. The signature is an HMAC-SHA256 of expiry time, identifier and the part of the path that `SIGNABLE` matches. The
+grant is valid until it expires, or until the issuer's token expires or is revoked.
 """
 
 from __future__ import annotations

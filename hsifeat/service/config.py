@@ -68,7 +68,7 @@ class ServiceConfig(JobSettings):
     ] = 120
     stall_seconds: Annotated[
         Whole,
-        option("Time in seconds after which a client that takes nothing of a response is cut off.", unit="s", ge=1),
+        option("Time in seconds after which a client that receives nothing is disconnected.", unit="s", ge=1),
     ] = 60
     body_mb: Annotated[Whole, option("Maximum size of the body of a request, in MB.", unit="MB", ge=1)] = 8
     sample_pixels: Annotated[Whole, option("Maximum number of pixels in one sample.", ge=1)] = 1_000_000

@@ -16,7 +16,8 @@ class GuardedProtocol(H11Protocol):
     Attributes
     ----------
     header_seconds : float
-        Seconds within which a client must send all headers, from the connection or the first byte of a later request.
+        Seconds within which a client must send all headers. The time starts with the connection, or with the first byte of a
+        later request.
     stall_seconds : float
         Seconds within which a client must receive the bytes that are buffered, at most some hundred kilobytes.
     """

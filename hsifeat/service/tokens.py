@@ -21,7 +21,7 @@ from hsifeat.errors import HsifeatError, allowed_names
 from hsifeat.files import atomic_write
 
 Right = Literal["read", "write", "admin"]
-# Each right includes those before it.
+# Each right includes the rights before it.
 RIGHTS: tuple[Right, ...] = ("read", "write", "admin")
 NAME = r"[\w.@ -]{1,64}"
 _ID_DIGITS = 12
@@ -36,7 +36,7 @@ class Caller:
     name : str
         Name of the token.
     right : str
-        ``read``, ``write`` or ``admin``; each includes those before it.
+        ``read``, ``write`` or ``admin``. Each right includes the rights before it.
     token_id : str
         First digits of the sha256 of the token.
     """

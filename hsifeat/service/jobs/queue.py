@@ -48,7 +48,7 @@ class Submission:
     job : JobRecord
         The job that answers the request.
     outcome : {"answered", "joined", "queued"}
-        Whether a finished job answers the request, an equal unfinished job will answer it, or a new job was queued.
+        ``answered``: `job` is finished. ``joined``: `job` is an equal unfinished job. ``queued``: `job` is new.
     """
 
     job: JobRecord

@@ -83,7 +83,7 @@ class JobRequest(BaseConfig):
         context : JobContext
             Folders, database, uploads and stores.
         job : JobRecord
-            The running job, whose identifier names its folder of results.
+            The running job. Results are written to `JobContext.result_folder`.
         listen : callable
             Callback for progress events.
 
