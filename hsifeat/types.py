@@ -164,8 +164,8 @@ class Tap:
     stride : int
         Side of an output cell in pixels of the model input. These are scene pixels, unless the input is a companion image.
     share : float or None
-        Number of multiplications that the output requires, divided by the number in a full forward pass. None for filters,
-        which have no forward pass.
+        Share of the multiplications of a full forward pass that the output requires, from 0 to 1. None for filters, which
+        have no forward pass.
     """
 
     name: str

@@ -43,7 +43,7 @@ def predict_columns(
 def _linear_prediction(head: SklearnHead) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
     """Return a float32 version of the `predict_proba` of a linear classifier; None for other classifiers.
 
-    It is several times faster than float64.
+    Single precision is several times faster than double precision.
     """
     coefficients = getattr(head.classifier_, "coef_", None)
     if coefficients is None:

@@ -46,7 +46,7 @@ class LabelFolds:
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Yield the training pixels and the held-out pixels of each fold.
 
-        A fold holds out no pixels of a class without training pixels in this fold.
+        If a class has no training pixels in a fold, the fold holds out no pixels of the class.
 
         Parameters
         ----------

@@ -37,7 +37,7 @@ class LabelClass:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """A label set of a scene: its owner and its grid. The labels themselves are in a `LabelDatabase`.
+    """Name, owner and shape of a label set. The labels are in a `LabelDatabase`.
 
     Attributes
     ----------

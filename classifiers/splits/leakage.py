@@ -235,7 +235,7 @@ def _context_footprint(name: str) -> Footprint:
 
 
 def describe_footprints(footprints: Iterable[Footprint]) -> str:
-    """Describe in words the scene pixels that features with these footprints depend on.
+    """Describe the union of footprints in words, for reports.
 
     Of several windows, only the largest is named. If a footprint is the whole scene, no other footprint is named.
 

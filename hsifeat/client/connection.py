@@ -86,7 +86,7 @@ class Connection:
             options["after"] = page["next"]
 
     def store_url(self, key: str) -> str:
-        """Return the address of a store, which ``hsifeat fit`` and `hsifeat.open_features` accept.
+        """Return the address of a store, for ``hsifeat fit`` and `hsifeat.open_features`.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class Connection:
         scene : str, Path or sequence of these
             Name of a public scene, local files, or files below a scene folder of the service. Local files are uploaded.
         labels : sequence of str or Path
-            Label maps as ``FILE`` or ``FILE:VARIABLE``. They are local if the scene is local.
+            Label maps as ``FILE`` or ``FILE:VARIABLE``. Label maps of local files must be local, too.
         reading : dict, optional
             Options for reading the scene, such as ``variable`` and ``axes``; see `hsifeat.open_scene`.
         preset : str, optional

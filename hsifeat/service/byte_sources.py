@@ -168,4 +168,4 @@ class ObjectFile:
             yield bytes(block)
 
     def close(self) -> None:
-        """Do nothing: each request to the bucket ends by itself."""
+        """Do nothing, because no connection to the bucket stays open."""

@@ -1,4 +1,4 @@
-"""Connections of clients: a limit on their number, and deadlines for sending headers and for receiving responses."""
+"""Limits on connections: the number of connections, and deadlines for sending headers and for receiving responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class GuardedProtocol(H11Protocol):
 
     @classmethod
     def with_deadlines(cls, header_seconds: float, stall_seconds: float) -> type[GuardedProtocol]:
-        """Return this class with other deadlines."""
+        """Return a subclass with other deadlines, in seconds."""
         return type("GuardedProtocol", (cls,), {"header_seconds": header_seconds, "stall_seconds": stall_seconds})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

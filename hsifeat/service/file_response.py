@@ -1,4 +1,4 @@
-"""Responses with the bytes of a file: whole or a range, conditional, and streamed in blocks."""
+"""Responses that stream a file or a range of its bytes. Conditional requests (RFC 9110) are supported."""
 
 from __future__ import annotations
 

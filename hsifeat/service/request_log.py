@@ -1,4 +1,4 @@
-"""ASGI middleware around each request: an identifier, security headers, a line in the log, and metrics."""
+"""ASGI middleware that logs and counts requests, and adds an identifier and security headers to responses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECURITY_HEADERS = {
 
 
 class RequestLog:
-    """ASGI middleware that logs and counts requests, and adds an identifier and security headers to each response.
+    """ASGI middleware that logs and counts requests, and adds headers to responses.
 
     The log contains no headers, queries or grants of signed addresses. See `hsifeat.service.json_log`.
 

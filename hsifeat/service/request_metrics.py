@@ -9,7 +9,7 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Metrics:
-    """Metrics of one service. The label is the route and not the path, to keep the number of label values small.
+    """Metrics of one service. Requests are counted by route and not by path, to keep the number of metrics small.
 
     Attributes
     ----------

@@ -43,8 +43,8 @@ async def sample_slot(request: Request) -> AsyncIterator[None]:
 async def sample_store(request: Request, _caller: Reader, key: Key, wanted: SampleRequest) -> StreamingResponse:
     """Read the features of pixels.
 
-    The response is an Arrow stream. Its columns are row and col, class for the pixels of a label map, spectrum if requested,
-    and one column for each plane. The value of a plane is a list of float32 with one number for each channel.
+    The response is an Arrow stream. Its columns are `row` and `col`, `class` for the pixels of a label map, `spectrum` if
+    requested, and one column for each plane. The value of a plane is a list of float32 with one number for each channel.
     """
     service = service_of(request)
     config, limiter = service.config, service.sampling

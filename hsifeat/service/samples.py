@@ -25,7 +25,7 @@ Pixel = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class SampleRequest(BaseModel):
-    """Which pixels and which columns to read."""
+    """Pixels and columns to read."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -63,7 +63,7 @@ class Sample:
     rows, cols : (n,) intp arrays
         Row and column of each pixel.
     classes : (n,) int32 array or None
-        Class of each pixel, if the pixels are those of a label map.
+        Class of each pixel of a label map; None for other pixels.
     planes : list of PlaneSpec
         Planes to read.
     spectra : bool

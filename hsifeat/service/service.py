@@ -42,9 +42,9 @@ class Service:
     metrics : Metrics
         Counters of requests.
     sampling : anyio.CapacityLimiter
-        Bounds the number of threads that read samples.
+        Limits the number of threads that read samples.
     sample_slots : anyio.Semaphore
-        Bounds the number of samples that are read and sent, and thereby their memory.
+        Limits the number of samples in progress, and thereby the memory.
     """
 
     config: ServiceConfig

@@ -38,7 +38,7 @@ class ServedStore:
     key : str
         Key of the store, 64 hexadecimal digits.
     location : Location
-        Where the store is.
+        Path or address of the store.
     """
 
     key: str
@@ -58,7 +58,7 @@ class _Opened:
 
 
 class StoreIndex:
-    """The stores of a cache. All methods may be called from any thread.
+    """The stores of a cache. The methods are thread-safe.
 
     Parameters
     ----------

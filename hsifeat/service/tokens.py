@@ -171,7 +171,7 @@ class TokenFile:
         return next((entry.caller for entry in self.entries() if entry.id == token_id and entry.is_valid), None)
 
     def add(self, name: str, right: Right, *, days: int | None) -> str:
-        """Add a token, and return it. The file keeps its sha256 only.
+        """Add a random token, and return the token. The file keeps only the sha256 of the token.
 
         Parameters
         ----------

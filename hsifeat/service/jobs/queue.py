@@ -36,7 +36,7 @@ class UnknownJobError(HsifeatError, LookupError):
 
 
 class NotOwnerError(HsifeatError):
-    """A person may not change a job or use an upload of another person."""
+    """A person requests what only the owner or an administrator may do."""
 
 
 @dataclass(frozen=True)

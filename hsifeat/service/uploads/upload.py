@@ -23,7 +23,7 @@ _CHUNK_BYTES = 2**20
 
 
 class OffsetError(HsifeatError):
-    """A part does not begin after the bytes of the file that have arrived.
+    """A part is missing, has the wrong offset, or is sent at the same time as another part of the file.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class FileManifest(BaseModel):
 
 
 class UploadManifest(BaseModel):
-    """Owner and files of an upload, and whether it is complete and checked."""
+    """Owner and files of an upload, and whether the upload is complete and checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -11,7 +11,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 8, 22
 
 @dataclass(frozen=True)
 class ScorePoint:
-    """Score of a map as a function of the number of labels.
+    """A point of a learning curve: the number of labels, and the score of the map.
 
     Attributes
     ----------

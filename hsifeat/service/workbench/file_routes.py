@@ -1,4 +1,4 @@
-"""Routes of the workbench that download maps, models and labels."""
+"""Routes of the workbench that send maps, models and labels as files."""
 
 from __future__ import annotations
 
