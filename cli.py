@@ -19,7 +19,7 @@ _INTERRUPTED = "interrupted; finished work is kept, and the same command continu
 def main() -> None:
     """Run the command line, and exit with its status.
 
-    A `HsifeatError` or an unusable file is printed as one message, with exit status 1. With ``--debug`` its traceback is
+    A `HsifeatError` or an unusable file is printed as one message, with exit status 1. With ``--debug``, the traceback is
     printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130. A closed standard output, as of
     ``hsifeat cache ls | head -1``, does not affect the work or the exit status.
     """

@@ -45,7 +45,7 @@ def _escape_character(match: re.Match[str]) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """Escape a name for a CSV file. Spreadsheets run a cell as a formula if it starts with one of certain characters.
+    """Escape a name for a CSV file. Spreadsheets run a cell as a formula if it starts with certain characters.
 
     See https://owasp.org/www-community/attacks/CSV_Injection.
 
@@ -60,7 +60,7 @@ def escape_formula(text: str) -> str:
 def literal_figure_text(**settings: Any) -> Iterator[None]:
     """Draw names in figures of matplotlib literally within a block.
 
-    Dollar signs start no formula. Characters that are missing in the font are drawn as boxes, without a warning.
+    Dollar signs do not start a formula. Characters that are missing in the font are drawn as boxes, without a warning.
 
     Parameters
     ----------

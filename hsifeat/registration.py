@@ -18,7 +18,7 @@ def load_subclass(entry: EntryPoint, base: type[T], noun: str, error_class: type
     entry : EntryPoint
         The entry point.
     base : type
-        Class that the registered class must be a subclass of.
+        Required base class.
     noun : str
         Kind of the class for error messages, such as ``head``.
     error_class : type

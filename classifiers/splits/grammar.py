@@ -28,8 +28,8 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
 
         - ``random:F``: train on the fraction F of each class, but at least on 3 pixels of the class;
         - ``per-class:N``: train on N pixels of each class, but at most on half of a class;
-        - ``blocks:PX+BUFFER:F``: train on whole blocks, which have a side of PX pixels and together hold the fraction F
-          of the labelled pixels, and drop training pixels within BUFFER pixels of a test pixel;
+        - ``blocks:PX+BUFFER:F``: train on whole blocks with a side of PX pixels. The blocks hold the fraction F of the
+          labelled pixels. Training pixels within BUFFER pixels of a test pixel are dropped;
         - ``far:PX+DISTANCE:F``: train on all labelled pixels of blocks that are drawn as for ``blocks``, and test only
           on pixels that are more than DISTANCE pixels away from every training pixel;
         - ``official``: train and test on the scene's label maps ``train`` and ``test``;

@@ -23,7 +23,7 @@ def fold_regions(
     rows, cols : (n,) intp arrays
         Position of each pixel.
     folds : int
-        Largest number of folds. There are fewer folds if there are fewer regions.
+        Maximum number of folds. There are fewer folds if there are fewer regions.
     seed : int
         Seed of the random order of regions.
 
