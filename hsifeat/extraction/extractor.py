@@ -16,6 +16,7 @@ from hsifeat.extraction.plan import Plan, Step, make_plan
 from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.writer import BackgroundWriter
 from hsifeat.projection import Projection
+from hsifeat.runtime.allocator import keep_freed_memory
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout
@@ -121,6 +122,7 @@ class Extractor(ABC):
         progress = plan.total_passes - plan.passes
         listen(Started(task, plan.total_passes, "tiles", progress))
         self.source.to(self.device)
+        keep_freed_memory()
         compute = self.step_computer()
         for plane in plan.planes:
             store.add_plane(plane)

@@ -18,6 +18,7 @@ from hsifeat.pretraining.batches import Batch, Sampler, Stream, make_generator
 from hsifeat.pretraining.evaluation import held_out_losses
 from hsifeat.pretraining.network_specs import NetworkSpec
 from hsifeat.pretraining.timestep_sampling import TIMESTEPS
+from hsifeat.runtime.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -140,6 +141,7 @@ class Trainer:
         DivergedError
             The loss is NaN, or at least ``10 * max(1, first loss)``.
         """
+        keep_freed_memory()
         self.network.train()
         report_steps = _GPU_FETCH_STEPS if self._gpu else 1
         count = self._spec.batch

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from classifiers.heads.torch.batches import DeviceRows, NetworkInputs, split_validation
 from classifiers.heads.torch.losses import MixUp, mix, row_losses
 from hsifeat.errors import HeadError
+from hsifeat.runtime.allocator import keep_freed_memory
 from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Started, silent
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ def train(
     """
     import torch
 
+    keep_freed_memory()
     cuda = [torch.cuda.current_device()] if device.type == "cuda" else []
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     with torch.random.fork_rng(devices=cuda), exact:
@@ -226,6 +228,7 @@ def infer(
     """
     import torch
 
+    keep_freed_memory()
     with torch.device("meta"):  # initial weights need neither memory nor random numbers
         network = build()
     network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, assign=True)
