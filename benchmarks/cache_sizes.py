@@ -34,7 +34,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     from hsifeat.backbones.taps import select_taps
     from hsifeat.extraction.extract import extract
     from hsifeat.scenes import Scene
-    from hsifeat.store.layout import size_bytes
+    from hsifeat.store.plane_layout import size_bytes
 
     base = 16 if bench.quick else 256
     scene = Scene("synthetic", smooth_cube(SIDE_PX, SIDE_PX, 3), np.array([640.0, 550.0, 460.0]))

@@ -79,7 +79,7 @@ def _run(
     from contextlib import nullcontext
 
     import hsifeat
-    from hsifeat.store.layout import size_bytes
+    from hsifeat.store.plane_layout import size_bytes
     from hsifeat.store.store import Store
 
     shutil.rmtree(out, ignore_errors=True)

@@ -35,7 +35,7 @@ from scoring import RESULTS, about_run
 
 from hsifeat import Scene, extract, open_scene
 from hsifeat.runtime.dask_executor import dask_executor
-from hsifeat.store.layout import UNIT_PX
+from hsifeat.store.plane_layout import UNIT_PX
 
 BACKBONE = "natural32"
 UNIT_SECONDS = (1.0, 10.0, 60.0)

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from classifiers.labelling.score import score_labels as score_labels
     from classifiers.labelling.segments import open_segments as open_segments
     from classifiers.labelling.suggest import Suggester as Suggester
-    from classifiers.layout import ColumnGroup as ColumnGroup
-    from classifiers.layout import Layout as Layout
     from classifiers.metrics import Scores as Scores
     from classifiers.metrics import score_predictions as score_predictions
     from classifiers.model import Model as Model
@@ -53,10 +51,12 @@ if TYPE_CHECKING:
     from classifiers.splits.grammar import parse_split as parse_split
     from classifiers.splits.leakage import measure_leakage as measure_leakage
     from classifiers.table import PixelTable as PixelTable
+    from classifiers.table_layout import ColumnGroup as ColumnGroup
+    from classifiers.table_layout import Layout as Layout
     from classifiers.tune import tune_head as tune_head
 
 _MODULES = {
-    "ColumnGroup": "classifiers.layout",
+    "ColumnGroup": "classifiers.table_layout",
     "DiffCRNClassifier": "classifiers.heads.diffcrn",
     "FiLMClassifier": "classifiers.heads.film",
     "ForestClassifier": "classifiers.heads.random_forest",
@@ -65,7 +65,7 @@ _MODULES = {
     "LDAClassifier": "classifiers.heads.lda",
     "LabelDatabase": "classifiers.labelling.labels_db",
     "LabelEdit": "classifiers.labelling.edit_log",
-    "Layout": "classifiers.layout",
+    "Layout": "classifiers.table_layout",
     "LightGBMClassifier": "classifiers.heads.lightgbm",
     "LogisticClassifier": "classifiers.heads.logistic",
     "MLPClassifier": "classifiers.heads.mlp",

@@ -116,16 +116,7 @@ def test_every_head_fits_where_importing_the_model_raises(store_path):
 # Names ----------------------------------------------------------------------------------------------------------------
 
 # Names that two packages use for the same thing on their own side. A command may also share the name of what it calls.
-SHARED_BASENAMES = {
-    "batches",
-    "blocks",
-    "config",
-    "diffcrn",
-    "fit",
-    "layout",
-    "model",
-    "training",
-}
+SHARED_BASENAMES = {"batches", "config", "diffcrn", "fit", "training"}
 
 
 def test_module_names_are_unique():

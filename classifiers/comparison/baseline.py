@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from classifiers.comparison.results.model import BenchResults
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.run_records import RunRecords

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from classifiers.comparison.config import BenchConfig, bench_command
-from classifiers.comparison.results.model import PlaneSummary, Provenance, SceneSummary, StoreSummary
+from classifiers.comparison.results.bench_results import PlaneSummary, Provenance, SceneSummary, StoreSummary
 from classifiers.comparison.run_records import versions
 from classifiers.comparison.stores import single_stores
 from classifiers.heads.registry import make_head

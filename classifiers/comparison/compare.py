@@ -15,8 +15,8 @@ from classifiers.comparison.entry_plan import plan_entries
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
 from classifiers.comparison.report.report_record import digest_inputs, find_report
 from classifiers.comparison.results.base_records import BenchEntry
+from classifiers.comparison.results.bench_results import BenchResults, Provenance, SceneSummary, StoreSummary
 from classifiers.comparison.results.comparison import BenchImages, Comparison
-from classifiers.comparison.results.model import BenchResults, Provenance, SceneSummary, StoreSummary
 from classifiers.comparison.results.plane_scores import EntryWeights
 from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise

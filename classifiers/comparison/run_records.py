@@ -37,15 +37,15 @@ from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.scores import RunResult
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import head_class, head_distribution
-from classifiers.layout import Layout
 from classifiers.metrics import CLASS_METRICS, METRICS
 from classifiers.reduction import SAMPLE_PIXELS, Reduction
 from classifiers.splits import SplitDraw
+from classifiers.table_layout import Layout
 from hsifeat.errors import HeadError, StoreError, raise_resource_error
 from hsifeat.files import atomic_write, write_file
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Labels
-from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.seals import SealError, check_seal, open_json, seal_file, seal_json
 
 FORMAT = 2

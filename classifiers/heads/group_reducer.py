@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from threadpoolctl import threadpool_limits
 
 from classifiers.heads.base import Head, check_width
-from classifiers.layout import ColumnGroup, Layout
+from classifiers.table_layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
 # Largest smaller side of a matrix for which a full SVD is fast. For a larger matrix, a full SVD takes seconds, and a

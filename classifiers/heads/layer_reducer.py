@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from classifiers.heads.base import check_width
-from classifiers.layout import ColumnGroup, Layout
+from classifiers.table_layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
 

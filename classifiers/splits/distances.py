@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.splits.split_draw import SplitDraw
-from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.scene_blocks import blocks
 
 # Approximate number of pixels for which distances are computed at once.
 _STRIP_PIXELS = 2**18

@@ -13,7 +13,7 @@ from classifiers.splits.distances import drop_near
 from classifiers.splits.split_draw import CARRY_OVER, SplitDraw, SplitKind, SplitQuestion, class_mask, fraction_text
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
-from hsifeat.scenes.blocks import count_values
+from hsifeat.scenes.scene_blocks import count_values
 
 
 @dataclass(frozen=True)

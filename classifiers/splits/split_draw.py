@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
-from hsifeat.scenes.blocks import blocks, count_values
+from hsifeat.scenes.scene_blocks import blocks, count_values
 
 # random: test pixels lie among training pixels; disjoint: they lie in other blocks; fixed: maps define both sides.
 SplitKind = Literal["random", "disjoint", "fixed"]

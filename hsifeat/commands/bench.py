@@ -16,7 +16,7 @@ from hsifeat.commands.option_types import value_of
 from hsifeat.commands.shared_options import Dask, Jobs, Stores
 
 if TYPE_CHECKING:
-    from classifiers.comparison.results.model import BenchResults
+    from classifiers.comparison.results.bench_results import BenchResults
 
 
 @with_options(BenchConfig, without=("splits", "params"))

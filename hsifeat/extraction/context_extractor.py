@@ -17,7 +17,7 @@ from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.plan import Plan, Step
 from hsifeat.formatting import format_bytes
 from hsifeat.projection import Projection
-from hsifeat.store.layout import UNIT_PX, PlaneSpec, SceneLayout
+from hsifeat.store.plane_layout import UNIT_PX, PlaneSpec, SceneLayout
 from hsifeat.store.timings import Timing
 from hsifeat.types import Window
 

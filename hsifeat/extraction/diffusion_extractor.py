@@ -20,7 +20,7 @@ from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.tiling import Tiling
 from hsifeat.formatting import format_bytes, format_duration
 from hsifeat.projection import Projection
-from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
+from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
 from hsifeat.store.timings import Timing
 from hsifeat.types import Window
 

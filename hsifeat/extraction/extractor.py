@@ -19,7 +19,7 @@ from hsifeat.projection import Projection
 from hsifeat.runtime.allocator import keep_freed_memory
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 from hsifeat.scenes.scene import Scene
-from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout
+from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout
 from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing
 from hsifeat.types import PlaneId, Window

@@ -12,8 +12,8 @@ from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.extractor import Extractor
 from hsifeat.extraction.plan import Plan
 from hsifeat.formatting import format_bytes
-from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import LocalLocation, Location
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.recipe import Recipe, differences
 from hsifeat.store.store import Store
 

@@ -15,8 +15,8 @@ from hsifeat.extraction.config import Padding
 from hsifeat.projection import ProjectedScene, Projection, fit_projection
 from hsifeat.projection.default import default_projection
 from hsifeat.projection.image import ArrayImage, SpectralImage
-from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.scene import Scene
+from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.valid_pixels import valid_pixels
 from hsifeat.store.recipe import CompanionPart
 from hsifeat.types import Cube, Window

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
+from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
 from hsifeat.types import PlaneId, Window
 
 

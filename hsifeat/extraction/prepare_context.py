@@ -11,7 +11,7 @@ from hsifeat.extraction.job import Prepared
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.fit import fit_leading_components
 from hsifeat.scenes import Scene
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.recipe import ALGORITHM, ProjectionPart, Recipe
 from hsifeat.types import PlaneId
 

@@ -20,7 +20,7 @@ from hsifeat.extraction.tiling.pixel_list import PixelList, list_pixels
 from hsifeat.extraction.tiling.tiling import make_tiling
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Scene
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.recipe import ALGORITHM, ProjectionPart, Recipe
 from hsifeat.types import PlaneId
 

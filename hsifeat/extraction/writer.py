@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.store.layout import PlaneSpec, Unit
+from hsifeat.store.plane_layout import PlaneSpec, Unit
 from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 
 # Maximum size of a block. One block at a time is held in memory, and a Parquet file has one row group per block.
 _BLOCK_BYTES = 2**26

@@ -20,7 +20,7 @@ from hsifeat.features.pixel_list_reader import PixelListReader
 from hsifeat.features.plane_reader import PlaneReader
 from hsifeat.features.selection import PlaneLike, select_planes
 from hsifeat.features.store_contents import StoreContents
-from hsifeat.store.layout import PixelListLayout, PlaneSpec
+from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec
 from hsifeat.store.read_cache import samples_folder
 from hsifeat.types import Window
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hsifeat.features import xarray_view
 from hsifeat.features.neighbourhoods import PixelCoordinates, read_neighbourhoods, window_means
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 from hsifeat.types import Window
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import StoreError
 from hsifeat.features import xarray_view
 from hsifeat.features.neighbourhoods import PixelCoordinates, group_indices
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 from hsifeat.types import Window
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.features.neighbourhoods import PixelCoordinates
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.types import Window
 
 if TYPE_CHECKING:

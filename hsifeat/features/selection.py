@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from hsifeat.errors import StoreError, suggest_names
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.types import PlaneId
 
 PlaneLike = str | PlaneId | PlaneSpec

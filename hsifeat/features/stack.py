@@ -15,7 +15,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.neighbourhoods import PixelCoordinates
 from hsifeat.features.open_features import open_features
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.types import PlaneId, Window
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from hsifeat.features.stored_scene import georeference_of, scene_of
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
-from hsifeat.store.layout import PlaneSpec, size_bytes
+from hsifeat.store.plane_layout import PlaneSpec, size_bytes
 from hsifeat.store.recipe import differences
 from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing, total_seconds

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsifeat.errors import HsifeatError, StoreError, raise_resource_error, shell_command
-from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.manifest import Manifest
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 
 if TYPE_CHECKING:

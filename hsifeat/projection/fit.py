@@ -16,7 +16,7 @@ from hsifeat.projection.rgb import check_bands, choose_rgb_bands, is_constant
 from hsifeat.projection.spec import ProjectionSpec, parse_projection
 from hsifeat.scenes import Scene, open_labels
 from hsifeat.scenes.band_ranges import format_bands
-from hsifeat.scenes.blocks import blocks, sample_bands
+from hsifeat.scenes.scene_blocks import blocks, sample_bands
 
 # Relative rounding error of a sum of a few hundred float32 numbers.
 _FLOAT32_ERROR = 1e-6

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hsifeat.projection.projection import Projection
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
-from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube
 
 

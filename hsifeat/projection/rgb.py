@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from hsifeat.errors import ProjectionError
 from hsifeat.projection.image import SpectralImage
 from hsifeat.scenes.band_ranges import format_bands
-from hsifeat.scenes.blocks import sample_bands
 from hsifeat.scenes.colours import RGB_NM, rgb_bands
+from hsifeat.scenes.scene_blocks import sample_bands
 
 # A note reports bands whose distance from red, green or blue is larger than this.
 _FAR_NM = 60.0

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.scenes.blocks import blocks, read_bands, sample_bands
+from hsifeat.scenes.scene_blocks import blocks, read_bands, sample_bands
 from hsifeat.types import Cube
 
 # Any two of the first sixteen colours have a CIEDE2000 difference of at least 20 for normal vision and at least 16 for

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.scene_blocks import count_values
 
 _LARGEST_CLASS = 2**31 - 1
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.band_ranges import format_bands
-from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_bands
+from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.valid_pixels import Validity, valid_pixels
 from hsifeat.types import Cube
 

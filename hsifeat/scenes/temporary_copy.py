@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_bytes
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
-from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube
 
 # A copy costs about as much as unpacking all chunks twice.

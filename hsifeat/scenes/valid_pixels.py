@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
+from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube
 
 

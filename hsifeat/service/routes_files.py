@@ -16,8 +16,8 @@ from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.store_index import ServedStore
 from hsifeat.store.keys import is_store_file, record_of_shard
-from hsifeat.store.layout import DIGEST_BYTES
 from hsifeat.store.location import LocalLocation, RemoteLocation
+from hsifeat.store.plane_layout import DIGEST_BYTES
 
 router = APIRouter(tags=["stores"])
 Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$", description="Key of a store, or its first 8 digits or more.")]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hsifeat.features.export_table import cut_ranges
 from hsifeat.features.features import Features
 from hsifeat.service.problems import ProblemError
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 _BLOCK_BYTES = 2**24

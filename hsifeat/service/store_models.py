@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from hsifeat.features.features import Features
 from hsifeat.service.store_index import ServedStore, Version, version_of
-from hsifeat.store.layout import size_bytes
 from hsifeat.store.manifest import SceneFacts
+from hsifeat.store.plane_layout import size_bytes
 from hsifeat.store.store import Store
 
 State = Literal["complete", "interrupted", "being written"]

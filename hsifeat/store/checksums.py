@@ -21,7 +21,7 @@ from zarr.storage import WrapperStore
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.store import timings, write_token
 from hsifeat.store.keys import PROGRESS, is_checksum_key
-from hsifeat.store.layout import DIGEST_BYTES
+from hsifeat.store.plane_layout import DIGEST_BYTES
 from hsifeat.store.shard_tags import TAG_BYTES, shard_tags, split_tags
 
 if TYPE_CHECKING:

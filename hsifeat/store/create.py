@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from hsifeat.store import checksums
 from hsifeat.store.checksums import ChecksumWriter
-from hsifeat.store.layout import cube_options, small_array_options
 from hsifeat.store.location import Location
 from hsifeat.store.manifest import Manifest
+from hsifeat.store.plane_layout import cube_options, small_array_options
 from hsifeat.types import Cube, windows
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 
 from hsifeat.errors import StoreError
 from hsifeat.store.confinement import check_key
-from hsifeat.store.layout import Unit
+from hsifeat.store.plane_layout import Unit
 from hsifeat.types import PlaneId
 
 PLANE = re.compile(r"planes/(t\d{4,9}/[\w.\-]+)/zarr\.json")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
 from hsifeat.store.keys import LABELS, is_store_file
-from hsifeat.store.layout import small_array_options
+from hsifeat.store.plane_layout import small_array_options
 from hsifeat.store.store_files import StoreFiles
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError, model_validator
 
 from hsifeat.errors import StoreError
-from hsifeat.store.layout import MAX_UNITS, PixelListLayout, SceneLayout
+from hsifeat.store.plane_layout import MAX_UNITS, PixelListLayout, SceneLayout
 from hsifeat.store.recipe import key_of
 
 # Increase this number when new code can't read old stores, or old code can't read new stores.

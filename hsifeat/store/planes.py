@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import StoreError, raise_resource_error, shell_command
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.keys import PLANE, plane_of, shard_key
-from hsifeat.store.layout import (
+from hsifeat.store.plane_layout import (
     MAX_STRIDE,
     STORED_DTYPES,
     PlaneLayout,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.keys import record_key
-from hsifeat.store.layout import DIGEST_BYTES, PlaneLayout, Unit
+from hsifeat.store.plane_layout import DIGEST_BYTES, PlaneLayout, Unit
 from hsifeat.store.shard_tags import split_tags
 from hsifeat.store.store_files import StoreFiles
 from hsifeat.types import PlaneId

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store import timings
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 from hsifeat.store.verify import Damage
 from hsifeat.types import PlaneId

@@ -21,9 +21,9 @@ from hsifeat.errors import StoreError, raise_resource_error
 from hsifeat.store import timings
 from hsifeat.store.create import SceneArrays, create_store
 from hsifeat.store.label_maps import LabelMaps
-from hsifeat.store.layout import PixelListLayout, PlaneLayout, PlaneSpec, Unit
 from hsifeat.store.location import Location, as_location
 from hsifeat.store.manifest import Manifest
+from hsifeat.store.plane_layout import PixelListLayout, PlaneLayout, PlaneSpec, Unit
 from hsifeat.store.planes import Planes
 from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store_files import StoreFiles, holds_store

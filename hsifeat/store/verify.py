@@ -16,9 +16,9 @@ from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store import timings, write_token
 from hsifeat.store.keys import plane_of, record_key, shard_key
-from hsifeat.store.layout import PlaneSpec, Unit, inner_chunks
 from hsifeat.store.location import Location
 from hsifeat.store.locks import is_being_written
+from hsifeat.store.plane_layout import PlaneSpec, Unit, inner_chunks
 from hsifeat.store.progress import digest_of
 from hsifeat.store.shard_tags import shard_tags
 from hsifeat.store.store import Store

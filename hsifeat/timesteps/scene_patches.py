@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.projection import Projection
 from hsifeat.projection.image import SpectralImage
-from hsifeat.scenes.blocks import blocks
+from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Window, as_float32
 
 # Maximum number of values in a patch of default size. A few thousand patches with more values would be too far apart.

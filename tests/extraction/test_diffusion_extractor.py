@@ -17,7 +17,7 @@ from hsifeat.extraction.tiling.scene_tiling import tile_scene
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Advanced, Finished, Started
 from hsifeat.scenes import Scene
-from hsifeat.store.layout import PlaneSpec, SceneLayout
+from hsifeat.store.plane_layout import PlaneSpec, SceneLayout
 from hsifeat.types import PlaneId, Window
 
 SCHEDULE = schedule_from_config({"beta_schedule": "linear", "num_train_timesteps": 1000})

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
-from hsifeat.store.layout import PlaneSpec, SceneLayout, Unit
+from hsifeat.store.plane_layout import PlaneSpec, SceneLayout, Unit
 from hsifeat.types import PlaneId, Window
 
 UNIT = Unit((0, 0), Window(0, 0, 32, 32))

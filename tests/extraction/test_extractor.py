@@ -8,7 +8,7 @@ from hsifeat.extraction.extractor import check_finite
 from hsifeat.extraction.new_store import create_store
 from hsifeat.runtime.events import Advanced, Finished, Started
 from hsifeat.scenes import Scene
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.types import PlaneId
 from tests.helpers.extraction import prepare
 from tests.helpers.small import save_unet, small_cube

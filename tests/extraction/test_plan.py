@@ -11,7 +11,7 @@ from hsifeat.extraction.plan import make_plan
 from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows
 from hsifeat.extraction.tiling.scene_tiling import tile_scene
-from hsifeat.store.layout import PlaneSpec, SceneLayout
+from hsifeat.store.plane_layout import PlaneSpec, SceneLayout
 from hsifeat.types import PlaneId
 
 SCHEDULE = schedule_from_config({"beta_schedule": "linear", "num_train_timesteps": 1000})

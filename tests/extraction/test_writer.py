@@ -7,7 +7,7 @@ import pytest
 
 from hsifeat.errors import StoreError
 from hsifeat.extraction.writer import BackgroundWriter
-from hsifeat.store.layout import PlaneSpec, SceneLayout
+from hsifeat.store.plane_layout import PlaneSpec, SceneLayout
 from hsifeat.store.timings import Timing
 from hsifeat.types import PlaneId
 

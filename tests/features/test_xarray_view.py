@@ -14,7 +14,7 @@ from hsifeat import open_features
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.store.create import SceneArrays
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId
 

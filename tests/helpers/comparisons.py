@@ -10,9 +10,9 @@ import numpy as np
 from classifiers.comparison.config import BenchConfig
 from classifiers.comparison.report.page import write_page
 from classifiers.comparison.results.base_records import BenchEntry, Estimate
+from classifiers.comparison.results.bench_results import PlaneSummary, Provenance, SceneSummary, StoreSummary
 from classifiers.comparison.results.comparison import BenchImages, ClusterPanel, Comparison
 from classifiers.comparison.results.differences import EntryChange, EntryPair
-from classifiers.comparison.results.model import PlaneSummary, Provenance, SceneSummary, StoreSummary
 from classifiers.comparison.results.plane_scores import EntryWeights, PlaneScore, PlaneWeight, SweepResult
 from classifiers.comparison.results.scores import (
     CurvePoint,

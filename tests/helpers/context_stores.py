@@ -5,8 +5,8 @@ from scipy.ndimage import grey_opening, uniform_filter
 
 from hsifeat.features.features import Features
 from hsifeat.store.create import SceneArrays
-from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.manifest import Manifest
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.recipe import key_of
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId

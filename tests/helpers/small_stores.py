@@ -3,8 +3,8 @@
 import numpy as np
 
 from hsifeat.store.create import SceneArrays
-from hsifeat.store.layout import PixelListLayout, SceneLayout
 from hsifeat.store.manifest import Manifest, SceneFacts
+from hsifeat.store.plane_layout import PixelListLayout, SceneLayout
 from hsifeat.store.recipe import key_of
 
 RECIPE = {"algorithm": 1, "scene": "aa"}

@@ -164,7 +164,7 @@ class Counted(ArrayView):
 
 def test_a_scene_in_a_file_is_read_block_by_block_and_unpacked_once(monkeypatch):
     """Whatever is done: mask, digest, PCA, and then patches, which are no further reads."""
-    monkeypatch.setattr("hsifeat.scenes.blocks.VALUES_AT_A_TIME", 10_000)
+    monkeypatch.setattr("hsifeat.scenes.scene_blocks.VALUES_AT_A_TIME", 10_000)
     cube = Counted(small_cube(rows=200))
     scene = Scene("file", cube)
     projection, grids = fit_projection("pca:3", scene), PatchGrid(scene.valid, 16)

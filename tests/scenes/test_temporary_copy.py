@@ -18,7 +18,7 @@ import zarr
 
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
-from hsifeat.scenes import blocks, temporary_copy
+from hsifeat.scenes import scene_blocks, temporary_copy
 from hsifeat.scenes.readers import backend_arrays, hdf5_files
 
 CUBE = np.random.default_rng(0).integers(1, 9000, (60, 40, 8)).astype(np.int16)
@@ -55,7 +55,7 @@ def options(path):
 @pytest.fixture
 def reads(monkeypatch, tmp_path):
     """Values read from disk, in blocks of two rows; temporary files go into a folder of their own."""
-    monkeypatch.setattr(blocks, "VALUES_AT_A_TIME", 2 * 40 * 8)
+    monkeypatch.setattr(scene_blocks, "VALUES_AT_A_TIME", 2 * 40 * 8)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     values = []

@@ -3,7 +3,7 @@
 import pytest
 
 from hsifeat.store.keys import is_checksum_key, is_store_file, plane_of, record_key, shard_key
-from hsifeat.store.layout import Unit
+from hsifeat.store.plane_layout import Unit
 from hsifeat.types import PlaneId, Window
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hsifeat.errors import StoreError
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.types import PlaneId, Window
 from tests.helpers.small_stores import values_of, write_units
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hsifeat.store import progress
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.verify import verify
 from hsifeat.types import PlaneId
 from tests.helpers.small_stores import values_of, write_units

@@ -1,7 +1,7 @@
 """Restoration without a model: copies are used, units are revoked, and what cannot be restored is returned."""
 
-from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import as_location
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.restore import planes_to_recompute, restore
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify

@@ -9,8 +9,8 @@ import pytest
 
 from hsifeat import Window, open_features
 from hsifeat.errors import StoreError
-from hsifeat.store.layout import PlaneSpec, inner_chunks
 from hsifeat.store.location import as_location
+from hsifeat.store.plane_layout import PlaneSpec, inner_chunks
 from hsifeat.store.shard_tags import shard_tags
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify

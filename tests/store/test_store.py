@@ -5,7 +5,7 @@ import pytest
 import zarr
 
 from hsifeat.errors import StoreError
-from hsifeat.store.layout import PlaneSpec, SceneLayout
+from hsifeat.store.plane_layout import PlaneSpec, SceneLayout
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
 from hsifeat.types import PlaneId, Window

@@ -30,7 +30,7 @@ def test_patches_do_not_depend_on_blocks(monkeypatch):
     scene = Scene("s", small_cube(33, 21, 4))
     projection = fit_projection("pca:2", scene)
     whole = sample_patches(scene, projection, 4, 200, seed=1)
-    monkeypatch.setattr("hsifeat.scenes.blocks.VALUES_AT_A_TIME", 4 * 50)
+    monkeypatch.setattr("hsifeat.scenes.scene_blocks.VALUES_AT_A_TIME", 4 * 50)
     np.testing.assert_array_equal(sample_patches(scene, projection, 4, 200, seed=1), whole)
 
 

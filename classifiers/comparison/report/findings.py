@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from classifiers.comparison.report import figures
+from classifiers.comparison.results.bench_results import BenchResults, StoreSummary
 from classifiers.comparison.results.differences import Contrast, ContrastTest
 from classifiers.comparison.results.distance_text import leak_free_text, verdict_text
-from classifiers.comparison.results.model import BenchResults, StoreSummary
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, RankedSplit, Ranking
 from classifiers.comparison.results.scores import EntrySummary
 from classifiers.comparison.results.summary_text import gap_text, percent, planned_tests

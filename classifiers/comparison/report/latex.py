@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from classifiers.comparison.results.model import BenchResults
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.ranking import RankedSplit, rank
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes
 from classifiers.comparison.results.summary_text import pixel_range

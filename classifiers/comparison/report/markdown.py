@@ -7,8 +7,8 @@ from itertools import zip_longest
 
 from classifiers.comparison.report.change_table import change_table, change_verdict
 from classifiers.comparison.report.distance_plots import distance_tables
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.distance_text import interval_text
-from classifiers.comparison.results.model import BenchResults
 from classifiers.comparison.results.ranking import LEAKS, Ranking, rank
 from classifiers.comparison.results.scores import PixelScore
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from classifiers.comparison.results.model import BenchResults, Provenance, SceneSummary, StoreSummary
+from classifiers.comparison.results.bench_results import BenchResults, Provenance, SceneSummary, StoreSummary
 from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.workdir import RECORD
 from classifiers.heads.registry import head_distribution
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
 from hsifeat.scenes import Labels
-from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.scene_blocks import blocks
 
 JSON = "results.json"
 

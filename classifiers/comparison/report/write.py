@@ -22,8 +22,8 @@ from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.report.page import write_page
 from classifiers.comparison.report.report_record import JSON, ReportRecord, file_digest, with_runs
 from classifiers.comparison.results.base_records import BenchEntry
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.comparison import Comparison
-from classifiers.comparison.results.model import BenchResults
 from classifiers.comparison.results.plane_scores import SweepResult
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.results_io import read_json, write_csv, write_json
@@ -32,8 +32,8 @@ from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import write_file
 from hsifeat.formatting import escape_formula
 from hsifeat.runtime.events import Listener, Note, silent
-from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.maps import Legend, check_map_fits, write_map, write_probabilities
+from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.types import Window, windows
 
 CSV, PAGE, LATEX, MARKDOWN = "results.csv", "report.html", "results.tex", "results.md"

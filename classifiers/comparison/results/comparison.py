@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, InstanceOf
 
 from classifiers.comparison.results.base_records import BenchEntry
-from classifiers.comparison.results.model import BenchResults
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.results_io import to_frame
 from classifiers.comparison.results.summary_frame import to_html
 from hsifeat.scenes.georeference import Georeference

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from classifiers.comparison.results.base_records import Estimate
-from classifiers.comparison.results.model import BenchResults
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.scores import DistanceScore, EntryDistances
 from classifiers.distance_bins import DistanceBin
 from classifiers.splits import parse_split_question

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from classifiers.comparison.results.base_records import BenchEntry
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.differences import EntryPair
 from classifiers.comparison.results.distance_text import question_text
-from classifiers.comparison.results.model import BenchResults
 from classifiers.comparison.results.scores import EntrySummary, SplitSummary
 from classifiers.comparison.results.summary_text import left_out_text, pixel_range
 from classifiers.splits import parse_split_kind

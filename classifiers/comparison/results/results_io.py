@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from classifiers.comparison.results.base_records import JsonOnly, Record
-from classifiers.comparison.results.model import SCHEMA_VERSION, BenchResults
+from classifiers.comparison.results.bench_results import SCHEMA_VERSION, BenchResults
 from classifiers.comparison.results.scores import RunResult
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file

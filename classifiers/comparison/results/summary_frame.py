@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.distance_text import distance_remarks
-from classifiers.comparison.results.model import BenchResults
 from classifiers.comparison.results.ranking import LEAKS, rank
 from classifiers.comparison.results.scores import EntrySummary
 from classifiers.comparison.results.summary_text import gap_text, left_out_text, pixel_range, verdict_lines

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from statistics import median
 
 from classifiers.comparison.results.base_records import BenchEntry, Estimate
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.differences import ContrastTest, SplitGap
 from classifiers.comparison.results.distance_text import distance_remarks, question_text, verdict_text
-from classifiers.comparison.results.model import BenchResults
 from classifiers.comparison.results.scores import EntrySummary, SplitSummary
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 

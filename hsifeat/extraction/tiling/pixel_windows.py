@@ -19,7 +19,7 @@ from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.extraction.tiling.pixel_list import PixelList
-from hsifeat.store.layout import UNIT_PIXELS, PixelListLayout, PlaneSpec
+from hsifeat.store.plane_layout import UNIT_PIXELS, PixelListLayout, PlaneSpec
 from hsifeat.types import Tap, Window
 
 if TYPE_CHECKING:

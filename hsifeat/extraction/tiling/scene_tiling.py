@@ -13,7 +13,7 @@ from hsifeat.errors import HsifeatError
 from hsifeat.extraction.config import Stitch
 from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.extraction.tiling.stitching import BlendedBlock, CoreBlock
-from hsifeat.store.layout import BLENDED_UNIT_PX, UNIT_PX, PlaneSpec, SceneLayout
+from hsifeat.store.plane_layout import BLENDED_UNIT_PX, UNIT_PX, PlaneSpec, SceneLayout
 from hsifeat.types import Tap, Window
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.types import Window
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.pixel_windows import windows_around
 from hsifeat.extraction.tiling.scene_tiling import tile_scene
-from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout
+from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout
 from hsifeat.types import Tap, Window
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.nodata import NETCDF_FILLS, is_nodata
+from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube
 
 Classes = NDArray[np.unsignedinteger]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.scenes.blocks import count_values
+from hsifeat.scenes.scene_blocks import count_values
 
 
 def label_regions(classes: NDArray[np.integer]) -> NDArray[np.int32]:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.labels.classes import Classes
 from hsifeat.scenes.pixel_grid import PixelGrid
+from hsifeat.scenes.scene_blocks import blocks
 
 # Maximum distance, in label cells, between the corners of two grids that count as equal.
 _TOLERANCE = 1e-6

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.maps import arrays, geotiff_writer, map_image
 from hsifeat.scenes.maps.legend import Legend
+from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.types import Window
 
 _SUFFIXES = (".tif", ".tiff", ".png", ".npy", ".mat")

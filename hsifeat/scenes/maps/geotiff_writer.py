@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.files import disk_errors
-from hsifeat.scenes.blocks import count_values
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.maps.legend import Legend
+from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.types import Window, windows
 
 if TYPE_CHECKING:

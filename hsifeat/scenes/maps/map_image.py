@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.files import atomic_write
-from hsifeat.scenes.blocks import blocks
 from hsifeat.scenes.maps.legend import Legend
+from hsifeat.scenes.scene_blocks import blocks
 
 if TYPE_CHECKING:
     from PIL.Image import Image

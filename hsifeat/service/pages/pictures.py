@@ -15,7 +15,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.files import write_file
 from hsifeat.scenes.colours import false_colour
-from hsifeat.store.layout import PlaneSpec
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.read_cache import samples_folder
 from hsifeat.types import windows
 

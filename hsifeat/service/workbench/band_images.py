@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.scenes.blocks import blocks, read_bands
 from hsifeat.scenes.scene import Scene
+from hsifeat.scenes.scene_blocks import blocks, read_bands
 from hsifeat.service.pages.pictures import encode_png, stretch
 from hsifeat.types import Window
 

@@ -14,8 +14,8 @@ from hsifeat.extraction.repair import repair, verify
 from hsifeat.extraction.tiling.scene_tiling import tile_scene
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene
-from hsifeat.store.layout import PlaneSpec
 from hsifeat.store.location import as_location
+from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window, windows
 from tests.helpers.extraction import plan, prepare

@@ -6,7 +6,7 @@ from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.pixel_windows import PixelWindows
 from hsifeat.extraction.tiling.scene_tiling import SceneTiling
 from hsifeat.extraction.tiling.tiling import make_tiling
-from hsifeat.store.layout import PixelListLayout, SceneLayout
+from hsifeat.store.plane_layout import PixelListLayout, SceneLayout
 
 OPTIONS = {"tile_px": 16, "halo_px": 4, "multiple": 4, "stitch": "core", "origin": None}
 

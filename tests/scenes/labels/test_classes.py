@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes import blocks
+from hsifeat.scenes import scene_blocks
 from hsifeat.scenes.labels.classes import encode_classes, read_classes
 
 
@@ -49,7 +49,7 @@ def test_other_values_are_refused(values, message):
 
 
 def test_the_dtype_grows_with_the_classes_from_block_to_block(monkeypatch):
-    monkeypatch.setattr(blocks, "VALUES_AT_A_TIME", 7)
+    monkeypatch.setattr(scene_blocks, "VALUES_AT_A_TIME", 7)
     values = np.arange(45).reshape(9, 5)
     values[3, 2], values[7, 1] = 300, 70_000
     classes, _ = read_classes(values, (), "gt")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, recall_score
 
-from classifiers.comparison.results.model import BenchResults
+from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.results_io import read_json, schema_text, sorted_runs, write_csv, write_json
 from hsifeat.errors import HsifeatError
 from tests.helpers.comparisons import add_all, add_changes, build, entry, with_runs

@@ -6,8 +6,8 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsifeat.store import layout as layouts
-from hsifeat.store.layout import PixelListLayout, PlaneSpec, SceneLayout, codec, size_bytes
+from hsifeat.store import plane_layout as layouts
+from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout, codec, size_bytes
 from hsifeat.types import PlaneId
 
 STRIDES = st.sampled_from([1, 2, 4, 8, 16])

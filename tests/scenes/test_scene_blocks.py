@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from hsifeat.projection import fit_projection
 from hsifeat.scenes import Scene, open_labels
-from hsifeat.scenes import blocks as room
-from hsifeat.scenes.blocks import VALUES_AT_A_TIME, blocks, count_values, read_bands, sample_bands
+from hsifeat.scenes import scene_blocks as room
 from hsifeat.scenes.colours import false_colour, rgb_bands
+from hsifeat.scenes.scene_blocks import VALUES_AT_A_TIME, blocks, count_values, read_bands, sample_bands
 
 
 class Spy:
