@@ -35,9 +35,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if (sweep := (os.getpid(), path.parent)) not in _swept:  # Once, because a folder can have many files.
-            _swept.add(sweep)
-            delete_leftovers(path.parent)
+        delete_leftovers_once(path.parent)
         part = temporary_path(path, "part")
         try:
             yield part
@@ -53,6 +51,13 @@ def temporary_path(path: Path, suffix: str) -> Path:
     The name contains the machine and the process, so that `delete_leftovers` recognises the files of killed processes.
     """
     return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{uuid4().hex[:8]}.{suffix}")
+
+
+def delete_leftovers_once(folder: Path) -> None:
+    """Call `delete_leftovers` at the first call of this process for a folder, because a folder can have many files."""
+    if (sweep := (os.getpid(), folder)) not in _swept:
+        _swept.add(sweep)
+        delete_leftovers(folder)
 
 
 def delete_leftovers(folder: Path) -> None:

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from hsifeat.errors import HsifeatError, StoreError, suggest_names
-from hsifeat.files import cache_folder, write_file
+from hsifeat.files import cache_folder, delete_leftovers_once, write_file
 from hsifeat.seals import open_json, seal_json
 from hsifeat.store.location import LocalLocation, Location, as_location
 from hsifeat.store.store import Store
@@ -113,6 +113,8 @@ def remove_entry(location: Location) -> None:
 
 def entries() -> list[CatalogueEntry]:
     """Return the existing stores of the catalogue, starting with the store completed last. Damaged entries are skipped."""
+    # Not every command writes to the catalogue, so the temporary file of a killed process could otherwise stay for long.
+    delete_leftovers_once(cache_folder() / "catalogue")
     existing = []
     for file in _entry_files():
         entry = _read_entry(file)

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from hsifeat import files
 from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
 from hsifeat.files import cache_folder
@@ -93,3 +94,14 @@ def test_a_store_made_anew_at_a_place_takes_the_old_entry(three):
     assert catalogue.find_store("cccc44").path == three[0]
     with pytest.raises(StoreError, match="no store at or named 'aaaa11'"):
         catalogue.find_store("aaaa11")
+
+
+def test_listing_deletes_the_temporary_file_of_a_killed_process(three, monkeypatch):
+    entry = next((cache_folder() / "catalogue").glob("*.json"))
+    with monkeypatch.context() as patch:
+        patch.setattr("os.getpid", lambda: 2**22 + 7)  # larger than any process number
+        left = files.temporary_path(entry, "part")
+    left.write_text("half")
+    files._swept.clear()
+    assert len(catalogue.entries()) == 3
+    assert not left.exists()
