@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hsifeat.errors import HsifeatError
-from hsifeat.store.service_tokens import TOKEN_VARIABLE, find_token, token_file
+from hsifeat.store.service_tokens import find_token, token_advice
 
 if TYPE_CHECKING:
     import httpx
@@ -107,6 +107,12 @@ class Transport:
             raise ServiceError(f"{self.url} can't be reached: {error}: is the service running?") from error
 
     def _check(self, response: httpx.Response) -> None:
+        # Redirects are not followed, because the token belongs to this address.
+        if response.has_redirect_location:
+            target = response.headers["Location"]
+            raise ServiceError(
+                f"{self.url} redirects to {target}: name the address of the service there", response.status_code
+            )
         if not response.is_error:
             return
         try:
@@ -114,5 +120,5 @@ class Transport:
         except (ValueError, LookupError, TypeError):
             detail = response.reason_phrase
         if response.status_code == 401:
-            detail += f" (set {TOKEN_VARIABLE}, or write the token to {token_file()})"
+            detail += f" ({token_advice(self.url)})"
         raise ServiceError(f"{self.url}: {detail}", response.status_code, response.headers)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hsifeat.errors import StoreError
 from hsifeat.files import disk_errors, temporary_path, write_file
 from hsifeat.store.confinement import ConfinedFolder, check_key
-from hsifeat.store.service_tokens import TOKEN_VARIABLE, find_token, token_file
+from hsifeat.store.service_tokens import find_token, token_advice
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -338,9 +338,10 @@ class RemoteLocation:
             yield
         except BaseError as error:
             reason = str(error).strip().splitlines()[0][:300]
-            advice = "the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, …"
+            advice = (
+                "address, credentials and endpoint come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
+                "AWS_ENDPOINT_URL, …"
+            )
             if self.read_only:
-                advice = f"the address, and the token from {TOKEN_VARIABLE} or {token_file()}"
-            raise StoreError(
-                f"{self.url} can't be reached or written: {reason} (address, credentials and endpoint come from {advice})"
-            ) from error
+                advice = f"check the address; if the service wants a token, {token_advice(self.url)}"
+            raise StoreError(f"{self.url} can't be reached or written: {reason} ({advice})") from error

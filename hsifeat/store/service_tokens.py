@@ -1,7 +1,12 @@
-"""Find the access tokens of services in a private file or in the environment variable ``HSIFEAT_TOKEN``."""
+"""Find the access tokens of services in a private file or in the environment variable ``HSIFEAT_TOKEN``.
+
+A token in the file belongs to one origin. The token in the environment variable belongs to no origin, so it is sent only where
+nobody on the way can read it: over https, or to a service on this machine.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 from pathlib import Path
@@ -24,16 +29,51 @@ def token_file() -> Path:
 def find_token(url: str) -> str | None:
     """Return the token for the address of a service, or None if there is no token.
 
-    The file at `token_file` has a JSON object that maps origins, such as ``https://gpu.example.org``, to tokens. For all
-    other origins, the token in ``HSIFEAT_TOKEN`` is returned.
+    The file at `token_file` has a JSON object that maps origins, such as ``https://gpu.example.org``, to tokens. For an origin
+    that the file lacks, the token is ``HSIFEAT_TOKEN`` if the address is encrypted or on this machine. A token is sent over
+    plain http to another machine only if the file has the ``http://`` origin.
+
+    Parameters
+    ----------
+    url : str
+        Address that the user named: of a service, or of a store of a service.
 
     Raises
     ------
     StoreError
         The file can't be read, is damaged, or can be read by other users.
     """
+    token = _tokens(token_file()).get(_origin(url))
+    return token or (os.environ.get(TOKEN_VARIABLE) if _is_private(url) else None) or None
+
+
+def token_advice(url: str) -> str:
+    """Say how to give the token for the address of a service, as the last part of an error message."""
+    if _is_private(url):
+        return f"set {TOKEN_VARIABLE}, or write the token to {token_file()}"
+    return (
+        f"{TOKEN_VARIABLE} is not sent over plain http to another machine: use https, or write the token for {_origin(url)} to "
+        f"{token_file()} if the network is trusted"
+    )
+
+
+def _origin(url: str) -> str:
     parts = urlsplit(url)
-    return _tokens(token_file()).get(f"{parts.scheme}://{parts.netloc}") or os.environ.get(TOKEN_VARIABLE) or None
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_private(url: str) -> bool:
+    """Return whether requests to an address are encrypted or stay on this machine."""
+    parts = urlsplit(url)
+    # HTTP libraries disagree about the host of an address with these characters.
+    if "\\" in parts.netloc or "@" in parts.netloc:
+        return False
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _tokens(path: Path) -> dict[str, str]:

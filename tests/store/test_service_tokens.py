@@ -2,8 +2,11 @@
 
 import pytest
 
+from hsifeat.client.transport import ServiceError, Transport
 from hsifeat.errors import StoreError
+from hsifeat.store.location import RemoteLocation
 from hsifeat.store.service_tokens import find_token
+from tests.helpers.web_files import RangeHandler, serve_folder
 
 
 def test_a_token_is_sent_to_its_origin_only(tmp_path, monkeypatch):
@@ -31,7 +34,62 @@ def test_a_token_is_sent_to_its_origin_only(tmp_path, monkeypatch):
         find_token("https://gpu.example.org/")
 
 
-def test_the_environment_variable_serves_where_the_file_has_no_token(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("url", "is_sent"),
+    [
+        ("https://gpu.example.org/stores/x.zarr", True),
+        ("http://127.0.0.1:8765", True),
+        ("http://localhost:8765/", True),
+        ("http://[::1]:8765", True),
+        ("http://gpu.example.org/", False),
+        ("http://10.0.0.1:8765/", False),
+        ("http://localhost.evil.org/", False),
+        ("http://127.0.0.1.evil.org/", False),
+        ("http://localhost@evil.org/", False),
+        (r"http://evil.org\@localhost/", False),  # browsers and Rust take evil.org for the host
+        (r"https://evil.org\@localhost/", False),
+    ],
+)
+def test_the_token_of_the_environment_is_never_sent_where_others_can_read_it(tmp_path, monkeypatch, url, is_sent):
     monkeypatch.setenv("HSIFEAT_TOKEN_FILE", str(tmp_path / "absent.json"))
+    monkeypatch.setenv("HSIFEAT_TOKEN", "secret")
+    assert find_token(url) == ("secret" if is_sent else None)
+
+
+def test_the_file_may_name_an_address_over_plain_http(tmp_path, monkeypatch):
+    file = tmp_path / "tokens.json"
+    file.touch(0o600)
+    file.write_text('{"http://gpu.example.org:8765": "mine"}')
+    monkeypatch.setenv("HSIFEAT_TOKEN_FILE", str(file))
     monkeypatch.setenv("HSIFEAT_TOKEN", "from the environment")
-    assert find_token("https://gpu.example.org/") == "from the environment"
+    assert find_token("http://gpu.example.org:8765/stores/x.zarr") == "mine"
+    assert find_token("http://gpu.example.org/stores/x.zarr") is None
+
+
+def test_no_token_follows_a_redirect_to_another_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("HSIFEAT_TOKEN", "secret")
+    (tmp_path / "x").write_bytes(b"content")
+    received, targets = [], []
+
+    class Keeper(RangeHandler):
+        def parse_request(self):
+            parsed = super().parse_request()
+            received.append((self.server.server_address[1], self.headers.get("Authorization")))
+            return parsed
+
+    class Redirecter(Keeper):
+        def parse_request(self):
+            super().parse_request()
+            self.send_response(307)
+            self.send_header("Location", targets[0] + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return False
+
+    with serve_folder(tmp_path, Keeper) as target, serve_folder(tmp_path, Redirecter) as first:
+        targets.append(target)
+        assert RemoteLocation(first).get("x") == b"content"
+        with pytest.raises(ServiceError, match=f"{first} redirects to {target}/jobs: name the address of the service"):
+            Transport(first).json("GET", "/jobs")
+    sent = {port for port, token in received if token == "Bearer secret"}
+    assert sent == {int(first.rpartition(":")[2])} and {port for port, _ in received} > sent
