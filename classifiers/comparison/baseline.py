@@ -1,7 +1,7 @@
 """Baseline of a benchmark: an earlier report, which the new report is compared with.
 
-The folder of a baseline may come from an untrusted source. The key of a run or a draw is therefore used in a path only if
-the key consists of hexadecimal digits. Only JSON and arrays without pickled objects are read.
+The folder of a baseline may come from an untrusted source. Keys of recorded files are therefore used in paths only if
+they consist of hexadecimal digits. Only JSON and arrays without pickled objects are read.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Baseline:
         Raises
         ------
         SealError
-            If the file was changed after the report was written.
+            If the file of predictions was changed after the report was written.
         """
         if not _KEY.fullmatch(run.key):
             return None

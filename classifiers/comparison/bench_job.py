@@ -1,4 +1,4 @@
-"""Execution of a benchmark: runs, learning curves, the sweep of planes, and the statistics of the scores."""
+"""Execution of a benchmark: runs, learning curves, scores of single planes, and the statistics of the scores."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class BenchJob:
     draws : dict of (str, int) to SplitDraw
         Training and test pixels, by split and seed.
     plan : EntryPlan
-        The entries.
+        The entries (a head on an input each), and the planned contrasts between them.
     smoothing : SmoothingRule or None
         Rule that smooths class probabilities for a second score of every run.
     baseline : Baseline or None
@@ -72,14 +72,14 @@ class BenchJob:
 
     @property
     def reference(self) -> str:
-        """Split of the sweep and of learned weights; see `reference_split`."""
+        """Split under which single planes are scored and learned weights are reported; see `reference_split`."""
         return reference_split(self.splits).text
 
     @property
     def input_sets(self) -> set[InputSet]:
-        """Input sets whose columns the tables must have.
+        """Input sets whose columns the tables of labelled pixels must have.
 
-        A sweep also needs spectra, because it compares each plane with spectra.
+        If single planes are scored, the tables also need spectra, because each plane is compared with spectra.
         """
         return self.plan.input_sets | ({InputSet.parse("spectra")} if self.config.sweep else set())
 
@@ -91,19 +91,19 @@ class BenchOutcome:
     Attributes
     ----------
     runs : list of RunResult
-        Scores of every entry under every draw.
+        Scores of every entry (a head on an input) for every split and seed.
     curves : list of CurvePoint
         Learning curves.
     sweep : SweepResult or None
         Scores of single planes.
     footprints : dict of str to frozenset of Footprint
-        Pixels that the features of each input depend on, by `BenchEntry.columns`.
+        Pixels that the features of an input depend on, by input and store (`BenchEntry.columns`).
     distances : tuple of EntryDistances
         Scores by distance to the nearest training pixel.
     assessment : Assessment
         Intervals and tests.
     changes : tuple of EntryChange
-        Changes from the baseline.
+        Changes from the baseline report.
     """
 
     runs: list[RunResult]
@@ -118,7 +118,7 @@ class BenchOutcome:
 def run_bench(
     job: BenchJob, out: Path, jobs: int | None, listen: Listener, executor: Executor | None = None
 ) -> BenchOutcome:
-    """Fit and score all entries, and compute the statistics of their scores.
+    """Fit and score all entries (a head on an input each), and compute the statistics of their scores.
 
     Parameters
     ----------

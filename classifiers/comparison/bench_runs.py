@@ -1,4 +1,4 @@
-"""Runs of a benchmark: each entry (a head on an input) is fitted and scored on each draw.
+"""Runs of a benchmark: each entry (a head on an input) is fitted and scored for each split and seed.
 
 A run that was recorded earlier is read from its files instead.
 """
@@ -63,7 +63,7 @@ class BenchRunner:
     rule: SmoothingRule | None = None
 
     def run_all(self, entries: Sequence[BenchEntry], draws: Draws, *, maps: bool = True) -> list[RunResult]:
-        """Run every entry under every draw.
+        """Fit and score every entry (a head on an input) with the training and test pixels of every draw.
 
         Parameters
         ----------
@@ -72,8 +72,8 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels, by split and seed.
         maps : bool
-            Whether the runs of seed 0 also classify the whole scene. If `rule` is set, `maps` also adds the scores after
-            smoothing, for all seeds.
+            Whether the runs of seed 0 also classify the whole scene. If the runner has a smoothing rule, the runs of
+            all seeds are then also scored after smoothing.
 
         Returns
         -------
@@ -104,16 +104,16 @@ class BenchRunner:
     def learning_curves(
         self, entries: Sequence[BenchEntry], draws: Draws, limits: Sequence[int]
     ) -> tuple[CurvePoint, ...]:
-        """Run every entry with limited numbers of training pixels per class.
+        """Run every entry (a head on an input) with limited numbers of training pixels per class.
 
         Parameters
         ----------
         entries : sequence of BenchEntry
             Entries to run.
         draws : dict of (str, int) to SplitDraw
-            Training and test pixels of one split, by split and seed.
+            Training and test pixels, by split and seed. All keys have the same split.
         limits : sequence of int
-            Maximum numbers of training pixels per class; each yields one point of a curve.
+            Maximum numbers of training pixels per class. Each number yields one point of a learning curve.
         """
         points = []
         for per_class in limits:

@@ -21,7 +21,7 @@ _RUN_PARAMETERS = {"layout", "random_state"}
 
 
 def scene_summary(features: Features, labels: Labels) -> SceneSummary:
-    """Summarise the scene of a store, and its label map."""
+    """Summarise a scene and its label map."""
     scene = features.scene
     return SceneSummary(
         name=scene.name,
@@ -88,7 +88,7 @@ def bench_provenance(config: BenchConfig, stores: Mapping[str, Features], comman
     stores : mapping of str to Features
         Stores by name.
     command : str
-        Command line that the report shows; empty for a command that repeats the benchmark.
+        Command line that the report shows. If empty, the report shows a command that repeats the benchmark.
     out : Path
         Folder of the report.
     """

@@ -28,7 +28,7 @@ class _MatchedRuns:
     """Runs of one entry (a head on an input) under one split, in both reports.
 
     `before` maps seeds to runs of the baseline, and `after` maps seeds to runs of the new report. If the store was
-    renamed, `entry` has the new name.
+    renamed, `entry` has the new name of the store.
     """
 
     entry: BenchEntry
@@ -47,14 +47,14 @@ class _MatchedRuns:
 
     @property
     def identical(self) -> bool:
-        """Whether the two runs of each shared seed have the same inputs, and therefore the same key (see `run_key`)."""
+        """Whether the two reports have the same run (see `run_key`) for each of the `shared_seeds`."""
         seeds = self.shared_seeds
         return bool(seeds) and all(self.before[seed].key == self.after[seed].key for seed in seeds)
 
 
 @dataclass(frozen=True)
 class _ChangeTest:
-    """Result of a test of whether the accuracy of an entry changed.
+    """Result of a test of whether the accuracy of an entry (a head on an input) changed.
 
     `seeds` lists the seeds that a bootstrap or a paired test compared. For Welch's unpaired test, `seeds` is empty.
     """
@@ -79,7 +79,8 @@ def detect_changes(
     Changes are tested by a bootstrap over seeds and regions (connected areas of one class). The bootstrap needs
     recorded predictions of the baseline, and the same training and test pixels in both reports. If predictions are
     missing or the pixels differ, a change is tested by a t-test over seeds. The t-test does not generalise to unseen
-    areas. Holm's method corrects the p-values for multiple testing; identical runs do not count as tests.
+    areas. Holm's method corrects the p-values for multiple testing; runs that are identical in both reports do not
+    count as tests.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def _group(runs: Sequence[RunResult], renamed: Mapping[str, str]) -> dict[_Name,
 def _bootstrap_tests(
     matched: Mapping[_Name, _MatchedRuns], run_records: RunRecords, labels: Labels, baseline: Baseline
 ) -> dict[_Name, _ChangeTest]:
-    """Test changes by a bootstrap over seeds and regions.
+    """Test changes by a bootstrap over seeds and regions (connected areas of one class).
 
     An entry is omitted if fewer than two seeds have the same test pixels and recorded predictions in both reports. It
     is also omitted if fewer than `MIN_REGIONS` regions have test pixels.

@@ -99,10 +99,10 @@ def compare(
         Rule that smooths the class probabilities over the scene, see `classifiers.parse_smoothing`. Every run is then
         scored twice on the same test pixels, without smoothing and with smoothing. [default: no smoothing]
     sweep : bool
-        Whether to score each plane of the first store separately, under the disjoint split.
+        Whether to score each plane of the first store separately, under the first disjoint split.
     jobs : int, optional
-        Number of worker processes. None uses as many as cores and memory allow. Results are bit-identical for any number. A
-        script that uses several processes needs ``if __name__ == "__main__":``.
+        Number of worker processes. None uses as many as cores and memory allow. Results are bit-identical for any
+        number of processes. A script that uses several processes needs ``if __name__ == "__main__":``.
     executor : Executor, optional
         Executor that runs the fits, for example on a cluster. The workers must have access to the stores and to the folder
         `out`. [default: `jobs` processes on this machine]
@@ -111,7 +111,7 @@ def compare(
     baseline : str or Path, optional
         ``results.json`` of an earlier report on the same scene and labels. The new report lists the changes.
     command : str
-        Command line that the report shows; empty for a command that repeats this benchmark.
+        Command line that the report shows. If empty, the report shows a command that repeats this benchmark.
     listen : callable
         Callback for progress events.
 
@@ -191,7 +191,6 @@ def compare(
 
 
 def _check_numbers(seeds: int, curve: Sequence[int] | None, distances: Sequence[int]) -> None:
-    """Check numbers before anything is read."""
     if seeds < 1:
         raise HeadError(f"a benchmark needs at least one seed; found {seeds}")
     if any(limit < 1 for limit in curve or ()):

@@ -86,12 +86,11 @@ class StoreOrigin:
 def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[Contrast, ...]:
     """List the planned contrasts of a benchmark.
 
-    The first input of a contrast has planes of a trained network. The question of the contrast determines the second
-    input:
+    The first input of a contrast has planes of a trained network. The second input depends on `Contrast.question`:
 
-    - ``training``: the same input, with planes of the untrained twin of the network;
-    - ``planes``: the input in which ``context`` replaces the planes;
-    - ``added``: for an input with planes and ``context``, the same input without the planes.
+    - ``training``: the same input, with planes of an untrained network of the same architecture;
+    - ``planes``: the input in which context features replace the planes;
+    - ``added``: for an input with planes and context features, the same input without the planes.
 
     Parameters
     ----------
@@ -113,9 +112,11 @@ def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOri
 
 
 def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[MissingContrast, ...]:
-    """List the planned contrasts that are impossible because an untrained twin or a context store is missing.
+    """List the planned contrasts that are impossible because a store is missing.
 
-    Each item contains the command that extracts the missing store.
+    The missing store is that of an untrained network, or a context store.
+
+    Each `MissingContrast` contains the command that extracts the missing store.
     """
     used = {entry.store: origins[entry.store] for entry in entries if entry.store in origins}
     networks = {name: origin for name, origin in used.items() if not origin.is_untrained}
@@ -163,7 +164,7 @@ def _missing(question: str, store: str, words: Sequence[str], out: str) -> Missi
 def _without_weights(recipe: Mapping[str, object]) -> dict[str, object]:
     """Return a copy of a recipe without the weights of the backbone and the seed of the noise.
 
-    The recipes of a store and of its untrained twin may differ only in these fields.
+    The recipes of a trained network and of an untrained network of the same architecture differ in these fields only.
     """
     backbone, noise = _part(recipe, "backbone"), _part(recipe, "noise")
     return {

@@ -25,8 +25,8 @@ def fitting_heads(inputs: Sequence[str]) -> list[str]:
 def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str]) -> list[BenchEntry]:
     """List the entries of a benchmark: every head on every input that it can learn from.
 
-    Inputs that are the same for all stores yield one entry with an empty store name. `SUITED` is replaced by the input that
-    suits the head and the store. Duplicates are dropped.
+    Inputs that are the same for all stores yield one entry with an empty store name. The name `SUITED` in `inputs` is
+    replaced by the input that suits the head and the store. Duplicates are dropped.
 
     Parameters
     ----------

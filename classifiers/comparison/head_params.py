@@ -12,9 +12,9 @@ from hsifeat.base_config import expected_error
 
 
 def plain_params(value: object) -> dict[str, dict[str, Any]]:
-    """Validate parameters of heads by head and parameter name, and return plain Python values.
+    """Validate parameters of heads, and convert their values to plain Python values.
 
-    Lists and arrays become tuples.
+    `value` maps names of heads to dictionaries of parameters. Lists and arrays become tuples.
 
     >>> import numpy as np
     >>> plain_params({"mlp": {"hidden": [64, 32]}, "svm": {"C": np.float64(10)}})

@@ -31,7 +31,7 @@ Planes = tuple[PlaneId, ...]
 
 
 class PlaneFit(NamedTuple):
-    """Planes, head seed and draw key of one fit. A draw is a set of training and test pixels.
+    """One fit: the planes, the seed of the head, and the key of the draw (training and test pixels).
 
     If `planes` is empty, the head learns from spectra alone.
     """

@@ -8,9 +8,9 @@ A run writes the following files, and ``runs/K.json`` last:
 - ``predictions/K.npy``: the predicted class of each test pixel;
 - ``runs/K.json``: the `RunResult`, which contains the key of the draw.
 
-The training and test pixels of a draw with key ``D`` are in ``draws/D.npz``. The arrays ``train`` and ``test`` are flat pixel
-indices in row-major order, and ``truth`` is the true class of each test pixel. A sweep records the accuracy of a fit
-with key ``K`` in ``sweeps/K.json``.
+A draw is the training and test pixels of a split for one seed. The draw with key ``D`` is in ``draws/D.npz``. The
+arrays ``train`` and ``test`` are flat pixel indices in row-major order, and ``truth`` is the true class of each test
+pixel. A sweep records the accuracy of a fit with key ``K`` in ``sweeps/K.json``.
 
 Every file is written atomically, with a seal (see `hsifeat.seals`) that covers its folder and name. A run with a missing or
 damaged file is repeated. A killed run leaves no ``runs/K.json``, and is repeated.
@@ -170,7 +170,7 @@ class RunRecords:
         write_file(self._run(run.key), seal_json(json.loads(run.model_dump_json()), _seal_name(self._run(run.key))))
 
     def add_draw(self, draw: SplitDraw, labels: Labels, *, listen: Listener = silent) -> str:
-        """Record the training and test pixels of a draw, and return its key.
+        """Record the training and test pixels of a draw, and return the key of the draw.
 
         Parameters
         ----------

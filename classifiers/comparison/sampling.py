@@ -97,7 +97,8 @@ def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: S
 
     A point of a curve uses some of the training pixels and all test pixels of these draws. All points of a curve
     therefore have the same test pixels. The first curve has the draws of the reference split (see `reference_split`).
-    If a split is ``per-class:N``, a second curve has draws of ``per-class:M``, where M is the largest limit.
+    If a split is ``per-class:N``, a second curve has draws of ``per-class:M``, where M is the largest number in
+    `limits`.
 
     Parameters
     ----------
@@ -147,9 +148,9 @@ def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) 
 
 
 def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]]) -> tuple[SplitSummary, ...]:
-    """Measure, for every split, the leakage and the distance from test pixels to training pixels.
+    """Measure the leakage of every split, and the distance from its test pixels to its training pixels.
 
-    Both are averaged over seeds.
+    Leakage is the share of test pixels whose features depend on a training pixel. Both are averaged over seeds.
 
     Parameters
     ----------

@@ -58,9 +58,9 @@ def open_alternatives(stores: str | Path | Features | Sequence[str | Path | Feat
 
 
 def single_stores(features: Features) -> tuple[Features, ...]:
-    """Return the stores whose columns an alternative combines.
+    """Return the stores whose columns `features` combines.
 
-    The alternative has the name of the first of these stores.
+    The combination has the name of the first of these stores.
     """
     return features.stores if isinstance(features, StackedFeatures) else (features,)
 

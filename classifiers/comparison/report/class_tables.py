@@ -43,7 +43,7 @@ class ClassRow:
     name : str
         Class name.
     train_pixels : int or None
-        Number of training pixels with seed 0, or None without a split map.
+        Number of training pixels with seed 0, or None if the report has no split map.
     test_pixels : float or None
         Mean number of test pixels over seeds, or None if the class is never tested.
     tags : tuple of str
@@ -102,7 +102,8 @@ class ConfusionTable:
 def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, list[ClassRow]]]:
     """Return the tables of scores by class, as lists of rows.
 
-    The result has one dictionary per split. It maps the label of a metric to the rows of the table for this metric.
+    The result has one dictionary per split. Each dictionary maps the label of a metric to the rows of the table for
+    this metric.
     """
     images = comparison.images
     tables = []

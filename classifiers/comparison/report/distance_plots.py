@@ -22,7 +22,7 @@ class DistanceTable:
     split : str
         Name of the split.
     question : str
-        Question of the split and number of labels, such as ``fill in from 80 labels``.
+        What the split tests, and with how many labels, such as ``fill in from 80 labels``.
     ranges : tuple of str
         Labels of the distance bins.
     pixels : tuple of float
@@ -51,7 +51,7 @@ class DistanceTable:
 def distance_tables(ranking: Ranking) -> list[DistanceTable]:
     """Return one table for each split that has scores by distance, in the order of `ranking`.
 
-    Bins without test pixels are omitted.
+    Distance bins without test pixels are omitted.
     """
     results, tables = ranking.results, []
     by_key = {(one.entry, one.split): one for one in results.distances}
@@ -78,9 +78,9 @@ def distance_tables(ranking: Ranking) -> list[DistanceTable]:
 
 
 def distance_plot(table: DistanceTable, pixel_size_m: float | None, medium: figures.Medium = "page") -> bytes:
-    """Draw curves of overall accuracy against the distance, with bands for the 95 % intervals.
+    """Draw curves of overall accuracy against the distance to the nearest training pixel.
 
-    The plot has one curve for each entry in `DistanceTable.drawn`.
+    The plot has one curve for each entry in `DistanceTable.drawn`. Bands around the curves show 95 % intervals.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def distance_plot(table: DistanceTable, pixel_size_m: float | None, medium: figu
     pixel_size_m : float or None
         Side of a pixel in metres, for the label of the axis; None if unknown.
     medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page, or a file of this format.
+        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     lines = []
     for found in table.drawn:

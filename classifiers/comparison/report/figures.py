@@ -53,7 +53,7 @@ _RC: Any = {
 class Dot:
     """A mean and the two ends of its whisker, all as fractions of 1.
 
-    A hollow dot marks a score under a random split, because a random split leaks through context.
+    A hollow dot marks a score under a random split, where features of test pixels also depend on training pixels.
     """
 
     mean: float
@@ -87,7 +87,7 @@ class BandLine:
 
 
 def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str, medium: Medium = "page") -> bytes:
-    """Draw a dot plot with whiskers, in percent, one line per row.
+    """Draw a dot plot with whiskers in percent, with one line for each item of `rows`.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str, medium: Medi
     label : str
         Name and unit of the values.
     medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page, or a file of this format.
+        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     height = 0.38 * len(rows) + 0.5
     with _figure(4.3, height) as figure:
@@ -122,7 +122,7 @@ def heat_map(
 ) -> bytes:
     """Draw a heat map of one value per plane, with a row per layer and a column per timestep.
 
-    Lighter cells have larger values, and each cell shows its number.
+    Lighter cells have larger values, and each cell shows its value.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def heat_map(
     digits : int
         Number of decimals in a cell.
     medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page, or a file of this format.
+        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     layers = list(dict.fromkeys(layer for _, layer in values))
     steps = sorted({t for t, _ in values}, key=lambda t: -1 if t is None else t)
@@ -164,7 +164,7 @@ def learning_curves(
     pixels : mapping of int to float, optional
         Total number of training pixels, by the number of labels per class; written below the ticks of the axis.
     medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page, or a file of this format.
+        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     known = pixels or {}
     with _figure(4.3, 3.2) as figure:
@@ -199,7 +199,7 @@ def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[flo
     ends_px : sequence of float
         Ends of the distance bins, marked by vertical lines.
     medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page, or a file of this format.
+        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     with _figure(4.3, 3.2) as figure:
         axes = figure.subplots()
@@ -242,7 +242,7 @@ def panels(
     colours : mapping of int to str
         Colour of each cluster.
     medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page, or a file of this format.
+        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     from matplotlib.colors import ListedColormap
 
@@ -279,7 +279,7 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], mediu
     names : sequence of str
         Names of the classes.
     medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page, or a file of this format.
+        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     from matplotlib.colors import to_rgba
 

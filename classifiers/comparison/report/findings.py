@@ -105,7 +105,8 @@ def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
 def whisker(summary: EntrySummary) -> tuple[float, float]:
     """Return the lower and upper end of the whisker of an entry.
 
-    The whisker is the 95 % interval of OA. Without an interval, the whisker is mean ± standard deviation.
+    The whisker is the 95 % interval of the overall accuracy. Without an interval, the whisker is mean ± standard
+    deviation.
     """
     return summary.oa.interval or (summary.oa.mean - summary.oa.sd, summary.oa.mean + summary.oa.sd)
 
@@ -156,7 +157,7 @@ def _best_entry(ranking: Ranking, index: int) -> str:
 def _without_leakage(ranking: Ranking) -> str:
     """Describe the accuracy of the best entry on the test pixels whose features depend on no training pixel.
 
-    The text has one sentence for each split that asks the question ``carry over``, that is, tests on areas without labels.
+    The text has one sentence for each split that tests on areas without training pixels (``carry over``).
     """
     by_key = {(one.entry, one.split): one for one in ranking.results.distances}
     texts = []
@@ -170,7 +171,10 @@ def _without_leakage(ranking: Ranking) -> str:
 
 
 def _leakage(splits: Sequence[RankedSplit]) -> str:
-    """State the largest leakage of each split, over all inputs. The table of splits has the leakage of each input."""
+    """State for each split the leakage of the input that leaks most.
+
+    Leakage is the share of test pixels whose features depend on a training pixel.
+    """
     shares = [
         (max(split.geometry.leakage.values()), split.name)
         for split in splits
@@ -188,7 +192,7 @@ def _leakage(splits: Sequence[RankedSplit]) -> str:
 
 
 def _distances(splits: Sequence[RankedSplit]) -> str:
-    """Recommend the first of `splits`, and state for each split how far test pixels are from training pixels.
+    """Recommend the scores under the first of `splits`, and state the distances from test to training pixels.
 
     All `splits` are disjoint.
     """

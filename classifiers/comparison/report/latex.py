@@ -26,7 +26,7 @@ _ESCAPES = str.maketrans({
 
 
 def to_latex(results: BenchResults) -> str:
-    """Return the summary as LaTeX tables for the package booktabs, followed by notes.
+    """Return the summary of a benchmark as LaTeX tables for the package booktabs, followed by notes.
 
     The best value of each column is bold.
     """
@@ -62,7 +62,7 @@ def escape_latex(text: str) -> str:
 def _tabular(table: pd.DataFrame, best: pd.DataFrame, splits: Sequence[RankedSplit]) -> str:
     """Return a LaTeX ``tabular`` with the columns of `table` that belong to `splits`.
 
-    The header shows the name, the kind and the numbers of pixels of each split.
+    The header shows the name, the kind (such as ``spatially disjoint``) and the numbers of pixels of each split.
     """
     titles = {split.title for split in splits}
     selection = [column for column in table.columns if column[0] in {"", *titles}]

@@ -62,7 +62,7 @@ def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side_px: 
 
 
 def split_map(roles: NDArray[np.uint8], side_px: int = MAX_PX) -> bytes:
-    """Draw a split map, (rows, cols) uint8, from `classifiers.splits.make_split_map`."""
+    """Draw a split map: a (rows, cols) uint8 array, as returned by `classifiers.splits.make_split_map`."""
     return _paint(_subsample(roles, side_px), COLOURS)
 
 

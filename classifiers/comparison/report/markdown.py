@@ -23,7 +23,7 @@ _DISTANCE_NOTE = (
 
 
 def to_markdown(results: BenchResults) -> str:
-    """Return the summary as a Markdown table, followed by notes and changes from a baseline.
+    """Return the summary of a benchmark as a Markdown table, followed by notes and changes from a baseline.
 
     The best value of each column is bold.
     """
@@ -44,7 +44,7 @@ def to_markdown(results: BenchResults) -> str:
 def _distances(ranking: Ranking) -> list[str]:
     """Return lines of Markdown with one table for each split.
 
-    The table shows the overall accuracy (OA) by distance to the nearest training pixel.
+    Each table shows the overall accuracy (OA) by distance to the nearest training pixel.
     """
     lines: list[str] = []
     for view in distance_tables(ranking):
@@ -59,7 +59,7 @@ def _distances(ranking: Ranking) -> list[str]:
 
 
 def _score_text(score: PixelScore) -> str:
-    """Return the text of a table cell: OA and the gain over spectra, each followed by its interval."""
+    """Return the text of a table cell: overall accuracy and gain over spectra, each followed by its 95 % interval."""
     if score.oa is None:
         return ""
     text = f"{100 * score.oa.mean:.1f}" + (f" ({interval})" if (interval := interval_text(score.oa)) else "")

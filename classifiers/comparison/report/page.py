@@ -53,7 +53,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 @cache
 def _environment() -> Environment:
-    """Return the environment of the templates. It compiles each template once per process."""
+    """Return the Jinja environment of the page. It compiles each template once per process."""
     environment = formatting.template_environment("classifiers.comparison.report")
     environment.filters.update(
         size=formatting.format_bytes,
@@ -109,7 +109,7 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
 
 
 def _best_scores(ranking: Ranking, index: int) -> dict[str, float | None]:
-    """Return the best value of each metric under a split, by key of the metric.
+    """Return the best value of each metric under the split at `index`, by key of the metric.
 
     The page prints these values in bold. If the benchmark has a single entry, all values are None.
     """
@@ -121,7 +121,7 @@ def _best_scores(ranking: Ranking, index: int) -> dict[str, float | None]:
 
 
 def _pair_verdict(pair: EntryPair) -> str:
-    """Return the verdict of a pairwise test in a few words, such as ``first is better``."""
+    """Describe the result of a pairwise test in a few words, such as ``first is better``."""
     if pair.significant:
         return "first is better" if pair.difference > 0 else "second is better"
     return "can't be compared" if pair.low is None else "no significant difference"

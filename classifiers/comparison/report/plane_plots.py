@@ -39,7 +39,7 @@ class CurveTable:
     split : str
         Split in the grammar of `parse_split`.
     leaks : bool
-        Whether the split is random and therefore leaks through context.
+        Whether the split is random, so that features of test pixels also depend on training pixels.
     image : str
         Data URI of the plot.
     drawn : int
@@ -47,7 +47,7 @@ class CurveTable:
     limits : tuple of int
         Maximum numbers of training pixels per class.
     pixels : mapping of int to float
-        Total number of training pixels of all classes, by limit.
+        Total number of training pixels of all classes, for each number in `limits`.
     rows : tuple of (str, tuple of CurvePoint or None)
         Name of each entry, and its point of the curve for each limit.
     """

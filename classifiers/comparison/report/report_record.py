@@ -71,7 +71,7 @@ def find_report(folder: Path, inputs: str) -> BenchResults | None:
     Parameters
     ----------
     folder : Path
-        Folder of the report. Its recorded runs are also inputs.
+        Folder of the report. The runs that are recorded in it also count as inputs.
     inputs : str
         Digest from `digest_inputs`.
     """

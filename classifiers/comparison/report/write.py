@@ -177,8 +177,8 @@ def _plan_maps(
 ) -> tuple[dict[str, FileWriter], dict[str, None]]:
     """Return functions that write the GeoTIFF maps, and notes on omitted files.
 
-    The maps show the labels, the predicted classes and the confidence. The result has the form that `plan_files`
-    describes.
+    The maps show the labels, the predicted classes and the confidence. The result is a pair of dictionaries, see
+    `plan_files`.
     """
     images, georeference = comparison.images, comparison.georeference
     numbers = {number for number in comparison.class_names if number} | {*count_values(images.truth)}
@@ -242,7 +242,7 @@ def write_sweep(sweep: SweepResult, folder: Path) -> None:
 def file_names(keys: Iterable[tuple[BenchEntry, str]]) -> dict[tuple[BenchEntry, str], str]:
     """Return a file name for each pair of entry and split.
 
-    The names are also distinct on file systems that ignore case.
+    No two names differ only in case.
     """
     names: dict[tuple[BenchEntry, str], str] = {}
     for key in dict.fromkeys(keys):

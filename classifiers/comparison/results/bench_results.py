@@ -64,7 +64,7 @@ class StoreSummary(Record):
 
     @property
     def size_bytes(self) -> int:
-        """Size of all planes before compression."""
+        """Size of all planes before compression, in bytes."""
         return sum(plane.size_bytes for plane in self.planes)
 
 

@@ -1,4 +1,4 @@
-"""Texts about the question of a split, and about accuracy by distance to the nearest training pixel."""
+"""Texts about what a split tests, and about accuracy by distance to the nearest training pixel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHOLE_SCENE = "to get one, also run --inputs spectra+window, or a context store
 
 
 def question_text(split: str, labels: str) -> str:
-    """Describe the question of a split and the number of labels, such as ``fill in from 80 labels``.
+    """Describe what a split tests and with how many labels, such as ``fill in from 80 labels``.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def question_text(split: str, labels: str) -> str:
 
 
 def verdict_text(results: BenchResults, split: str) -> str:
-    """Return the question of a split, followed by the verdict in `results`.
+    """Describe what a split tests, and which entries differ significantly under it.
 
-    The text has no full stop. It is empty if there is no verdict.
+    The text has no full stop. It is empty if `BenchResults.verdicts` lacks the split.
     """
     verdict = results.verdicts.get(split)
     question = parse_split_question(split)
@@ -60,7 +60,7 @@ def range_label(score: DistanceScore, pixel_size_m: float | None) -> str:
 
 
 def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
-    """Format the 95 % interval of an estimate, multiplied by 100, such as ``41.0 to 47.5``.
+    """Format the ends of the 95 % interval of an estimate, each multiplied by 100, such as ``41.0 to 47.5``.
 
     The text is empty if the estimate has no interval.
     """
@@ -121,7 +121,7 @@ def _in_parentheses(interval: str) -> str:
 def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
     """List the overall accuracy of an entry by the distance to the nearest training pixel.
 
-    If known, the gain over spectra alone follows in parentheses.
+    The gain over spectra alone, if known, follows in parentheses.
     """
     cells = []
     for score in found.bins:

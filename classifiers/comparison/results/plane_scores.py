@@ -27,7 +27,7 @@ class EntryWeights(Record):
 
 
 class PlaneScore(Record):
-    """Accuracy and cost of one plane in a sweep."""
+    """Accuracy of a head on one plane, and the cost of the plane."""
 
     t: int
     layer: str

@@ -21,7 +21,7 @@ MAX_PAIRS = 40
 
 @dataclass(frozen=True)
 class RankedSplit:
-    """Split, with the properties that all its entries share.
+    """Split of a benchmark, with the properties that are the same for all entries.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class RankedSplit:
     left_out : dict of int to int
         Number of seeds under which each class is left out.
     geometry : SplitSummary or None
-        Distances and leakage, if measured.
+        Distances from test to training pixels, and leakage; None if they were not measured.
     """
 
     name: str
@@ -49,7 +49,7 @@ class RankedSplit:
 
     @property
     def question(self) -> str:
-        """Question of the split and number of labels, such as ``fill in from 80 labels``."""
+        """What the split tests, and with how many labels, such as ``fill in from 80 labels``."""
         return question_text(self.name, pixel_range(self.train_pixels))
 
     @property
@@ -60,7 +60,7 @@ class RankedSplit:
 
 @dataclass(frozen=True)
 class RankedEntry:
-    """Row of the ranking.
+    """Entry of a benchmark (a head on an input), as a row of the ranking.
 
     `cells` has one item for each split: a summary, or None if the entry was not run under the split. `fit_seconds` and
     `predict_seconds` are medians over runs.
@@ -110,7 +110,7 @@ class Ranking:
         return left_out_text(self.ranked(index)[0][1], self.class_names)
 
     def pairs(self, index: int) -> tuple[list[EntryPair], int]:
-        """Return the pairs to display for a split, and the number of all pairs.
+        """Return the pairs of entries to display for the split at `index`, and the number of all pairs.
 
         If there are more than `MAX_PAIRS` pairs, only pairs with the best entry are returned.
         """

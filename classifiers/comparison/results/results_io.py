@@ -26,9 +26,9 @@ _SEAL_NAME = "results.json"
 def to_frame(results: BenchResults) -> pd.DataFrame:
     """Return a data frame with one row per run, sorted by entry, split and seed.
 
-    Columns follow the fields of `RunResult`. Each field of the entry and each metric has a column. Each metric of a class has
-    a column ``<metric>_<class>`` for every class of the label map. For a class without test pixels, scores are NaN and the number
-    of pixels is 0. Tuples of numbers become text, separated by ``;``.
+    Columns follow the fields of `RunResult`. Each field of the entry and each metric has a column. A metric with one
+    value per class has a column ``<metric>_<class>`` for every class of the label map. For a class without test pixels,
+    scores are NaN and the number of pixels is 0. Tuples of numbers become text, separated by ``;``.
     """
     import pandas as pd
 
@@ -73,7 +73,10 @@ def sorted_runs(runs: tuple[RunResult, ...]) -> list[RunResult]:
 
 
 def write_csv(results: BenchResults, path: Path) -> None:
-    """Write the data frame of `to_frame` as CSV, with numbers at full precision. Names that look like formulas are escaped."""
+    """Write the data frame of `to_frame` as CSV, with numbers at full precision.
+
+    Text that a spreadsheet would take for a formula is escaped.
+    """
     frame = to_frame(results).map(lambda cell: escape_formula(cell) if isinstance(cell, str) else cell)
     write_file(path, frame.to_csv(index=False, lineterminator="\n"))
 

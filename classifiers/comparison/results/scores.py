@@ -1,4 +1,4 @@
-"""Records of scores: of runs, of entries over seeds, by number of labels, and by distance to the training pixels."""
+"""Records of scores: of single runs, averaged over seeds, by number of labels, and by distance."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RunResult(Record):
 
 
 class EntrySummary(Record):
-    """Results of an entry under one split, averaged over seeds."""
+    """Results of an entry (a head on an input) under one split, averaged over seeds."""
 
     entry: BenchEntry
     split: str
@@ -118,7 +118,10 @@ class CurvePoint(Record):
 
 
 class SplitSummary(Record):
-    """Distances between training and test pixels of a split, and leakage of features, averaged over seeds."""
+    """Leakage and distances between training and test pixels of a split, averaged over seeds.
+
+    Leakage is the share of test pixels whose features depend on a training pixel.
+    """
 
     split: str
     question: str = Field(

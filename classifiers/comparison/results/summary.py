@@ -26,7 +26,7 @@ class ScoreIntervals:
     overall : dict of str to (float, float)
         Intervals of the metrics over all test pixels, by key of the metric.
     by_class : dict of str to dict of int to (float, float)
-        Intervals of the metrics of each class, by key of the metric and class.
+        Intervals of the metrics of each class, by key of the metric, then by class number.
     """
 
     overall: dict[str, Bounds] = field(default_factory=dict)
@@ -103,10 +103,10 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
 
 
 def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first random and the first disjoint split among the matched splits.
+    """Return the first random and the first disjoint split among the splits for which `is_matched` is true.
 
-    In a benchmark, all matched splits (see `is_matched`) have the same number of training pixels. The result is None if
-    there is no random or no disjoint split.
+    In a benchmark, these splits have the same number of training pixels. The result is None if there is no random or no
+    disjoint split.
 
     >>> gap_splits(["blocks:12+4:0.1", "per-class:5", "random:0.1"])
     ('random:0.1', 'blocks:12+4:0.1')

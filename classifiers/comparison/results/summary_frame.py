@@ -21,7 +21,7 @@ INTERVAL = "95 % interval"
 
 
 def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the summary as a table of formatted text, and a table of booleans that marks the best values.
+    """Return the summary of a benchmark as a table of formatted text, and a mask of the best values.
 
     Entries are sorted by descending overall accuracy (OA) under the first split of `rank`. This split is disjoint if the
     benchmark has a disjoint split.
@@ -57,7 +57,7 @@ def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def to_html(results: BenchResults) -> str:
-    """Return the summary as an HTML table, followed by notes.
+    """Return the summary of a benchmark as an HTML table, followed by notes.
 
     The best value of each column is bold.
     """
@@ -73,7 +73,7 @@ def to_html(results: BenchResults) -> str:
 
 
 def summary_notes(results: BenchResults) -> list[str]:
-    """Return the notes of the table.
+    """Return the notes below the summary table.
 
     The notes are about the seeds and pixels of each split, leaking splits, planned contrasts, significant differences between
     entries, and the gap between random and disjoint splits.

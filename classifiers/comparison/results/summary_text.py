@@ -36,9 +36,9 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
 def split_remarks(results: BenchResults) -> list[str]:
     """Return lines of text about each split, the gap between splits, and the reduction of column groups.
 
-    The lines of a split state its question, the seeds, the numbers of pixels, the classes left out, the leakage and
-    remarks on the split. For the best entry, they also state the accuracy by distance to the nearest training pixel,
-    and the accuracy on test pixels without leakage.
+    The lines of a split state what the split tests, the seeds, the numbers of pixels, the classes left out, the leakage
+    and remarks on the split. For the best entry, they also state the accuracy by distance to the nearest training
+    pixel, and the accuracy on test pixels without leakage.
     """
     first = {summary.split: summary for summary in reversed(results.summary)}
     geometry = {split.split: split for split in results.splits}
@@ -70,9 +70,9 @@ def reduction_text(results: BenchResults) -> str:
 
 
 def planned_tests(results: BenchResults) -> dict[str, list[ContrastTest]]:
-    """Return the tests of planned contrasts, grouped by the question that the split asks.
+    """Return the tests of planned contrasts, grouped by what their splits test.
 
-    The keys are ``fill in``, ``carry over``, and ``other splits`` for splits without a question.
+    The keys are ``fill in``, ``carry over``, and ``other splits`` for all other splits.
     """
     tests: dict[str, list[ContrastTest]] = {FILL_IN: [], CARRY_OVER: [], "other splits": []}
     for test in results.contrasts:
@@ -83,8 +83,8 @@ def planned_tests(results: BenchResults) -> dict[str, list[ContrastTest]]:
 def verdict_lines(results: BenchResults) -> list[str]:
     """Return sentences about differences between entries.
 
-    The results of planned contrasts come first, then the contrasts that lack a store, then the verdict on all entries
-    under each split.
+    The results of planned contrasts come first, then the contrasts that lack a store, then for each split a sentence on
+    which entries differ significantly.
     """
     planned = [test.verdict for tests in planned_tests(results).values() for test in tests]
     missing = [str(contrast) for contrast in results.missing_contrasts]

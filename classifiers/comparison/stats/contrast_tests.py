@@ -84,7 +84,7 @@ def assess_contrasts(
 
 
 def _verdict(test: ContrastTest, obstacle: str | None) -> str:
-    """Return a sentence that states the question of the split and the result of the contrast."""
+    """Return a sentence that states what the split tests, and the result of the contrast."""
     question = parse_split_question(test.split)
     place = f"{question} ({test.split})" if question else test.split
     better, worse, unclear = _RESULTS[test.contrast.question]

@@ -1,7 +1,7 @@
 """Overall accuracy against the distance to the nearest training pixel, and on test pixels without leakage.
 
 Features with spatial context raise the accuracy most at test pixels near training pixels, because the surroundings of
-these pixels overlap. Scores near the training pixels show how well a head fills in a scene. Scores far from the training
+near pixels overlap. Scores near the training pixels show how well a head fills in a scene. Scores far from the training
 pixels show how well the head carries over to areas without labels.
 """
 
@@ -46,10 +46,12 @@ def assess_distances(
 ) -> tuple[list[RunResult], tuple[EntryDistances, ...]]:
     """Score the runs by the distance to the nearest training pixel, and on the test pixels without leakage.
 
+    A test pixel has no leakage if its features depend on no training pixel.
+
     Parameters
     ----------
     runs : sequence of RunResult
-        Runs of all entries under the draws.
+        Runs of all entries with `draws`.
     run_records : RunRecords
         Recorded predictions of the runs.
     labels : Labels
@@ -163,7 +165,7 @@ class _Geometry:
 
 @dataclass(frozen=True, eq=False)
 class _Counts:
-    """Groups of test pixels: the bins, the points of the curve, and the test pixels without leakage.
+    """Groups of test pixels: one per distance bin, one per point of the distance curve, and one without leakage.
 
     Attributes
     ----------
@@ -172,9 +174,9 @@ class _Counts:
     bins, points : tuple of DistanceBin
         Distance bins, and the distance range of each point of the curve.
     members : sequence of tuple of (n,) intp arrays
-        Three arrays for each seed, with group numbers of the test pixels. The first array has the bin of each pixel. The
-        second array has the point of the curve. The third array has the number of the group without leakage, or `groups`
-        for a pixel with leakage.
+        Three arrays for each seed, with group numbers of the test pixels. The first array has the distance bin of each
+        pixel. The second array has the point of the distance curve. The third array has the number of the group without
+        leakage, or `groups` for a pixel with leakage.
     """
 
     geometry: _Geometry
@@ -186,7 +188,7 @@ class _Counts:
     def from_geometry(
         cls, geometry: _Geometry, bins: tuple[DistanceBin, ...], edges: NDArray[np.float64], columns: str
     ) -> _Counts:
-        """Assign the test pixels to groups, for an entry with the columns `columns`."""
+        """Assign the test pixels to groups. The leakage is that of the input `columns`, see `BenchEntry.columns`."""
         points = tuple(
             DistanceBin(low, high) for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         )
@@ -201,7 +203,7 @@ class _Counts:
 
     @property
     def groups(self) -> int:
-        """Number of groups: bins, points of the curve, and the test pixels without leakage."""
+        """Number of groups: distance bins, points of the distance curve, and the group without leakage."""
         return len(self.bins) + len(self.points) + 1
 
     @cached_property
@@ -275,7 +277,7 @@ class _Counts:
         )
 
     def run_scores(self, seed: int, correct: NDArray[np.bool_]) -> dict[str, float]:
-        """Return the pixel count and the accuracy of a run, for each bin and for the test pixels without leakage.
+        """Return the pixel count and accuracy of a run, by distance bin and on the test pixels without leakage.
 
         The keys are columns of ``results.csv``, such as ``oa_leak_free``. Groups without test pixels have no accuracy.
         """
