@@ -95,7 +95,7 @@ class Head(ClassifierMixin, BaseEstimator):
     def missing_kinds(cls, kinds: AbstractSet[str] = frozenset()) -> list[str]:
         """Return the column kinds that the head requires and that `kinds` lacks.
 
-        Alternatives are joined by "or".
+        If one of several column kinds suffices, their names are joined by "or".
 
         >>> from classifiers import FiLMClassifier
         >>> FiLMClassifier.missing_kinds(), FiLMClassifier.missing_kinds({"spectra", "context"})
@@ -232,8 +232,8 @@ class WeighingHead(Head):
     Parameters
     ----------
     class_weight : dict, "balanced" or None
-        Weight of the rows of each label, as a dict, or ``balanced`` for weights inversely proportional to the class
-        frequency. [default: equal weights]
+        Dict that maps each label to the weight of its rows, or ``balanced`` for weights inversely proportional to the
+        class frequency. [default: equal weights]
     """
 
     class_weight: ClassWeight = None

@@ -23,8 +23,8 @@ def whitening_gain(
     columns : (n, k) float array
         Reduced columns of the training rows.
     share : float
-        Exponent from 0 to 1: a column is divided by ``deviation**share``. 0 leaves the columns unchanged, and 1 gives all
-        columns the same variance.
+        Exponent from 0 to 1: a column is divided by its standard deviation to the power of `share`. 0 leaves the
+        columns unchanged, and 1 gives all columns the same variance.
     weight : (n,) float array, optional
         Weight of each row. [default: equal weights]
 

@@ -114,7 +114,9 @@ def stages(layout: Layout) -> list[list[ColumnGroup]]:
 
 
 def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network of `DiffCRNClassifier`. The docstring of `DiffCRNClassifier` defines all symbols.
+    """Build the network of `DiffCRNClassifier`.
+
+    A batch has b rows and T timesteps. The docstring of `DiffCRNClassifier` defines all other symbols.
 
     Parameters
     ----------
