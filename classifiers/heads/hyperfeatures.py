@@ -107,7 +107,7 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
 def hyperfeatures_network(
     layout: Layout, bottleneck: int, channels: int, hidden: tuple[int, ...], classes: int
 ) -> torch.nn.Module:
-    """Build the network of `HyperfeaturesClassifier`. The docstring of `HyperfeaturesClassifier` defines all symbols.
+    """Build the network of `HyperfeaturesClassifier`, whose docstring defines the weighted sum `D`.
 
     Parameters
     ----------
@@ -123,7 +123,8 @@ def hyperfeatures_network(
     Returns
     -------
     torch.nn.Module
-        ``forward(x)`` returns logits (b, classes) for `x` (b, layout.width). ``aggregate(x)`` returns `D` (b, channels).
+        ``forward(x)`` returns logits (b, classes) for b rows `x` (b, layout.width). ``aggregate(x)`` returns `D` (b,
+        channels).
     """
     import torch
     from torch import nn

@@ -62,7 +62,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         Offset that is subtracted from each column, and factor that multiplies the difference. The factor of a constant
         column is 0.
     axes_ : dict of str to (k, C) array or None
-        Scaled axes of each layer, by `ColumnGroup.layer_key`; None if the layer is not reduced.
+        The k scaled axes of each layer with C channels, by `ColumnGroup.layer_key`; None if the layer is not reduced.
     """
 
     def __init__(
@@ -141,9 +141,9 @@ class LayerReducer(TransformerMixin, BaseEstimator):
 
 
 def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean and the scale factor of each column of a group, both (D,) float64.
+    """Return the mean and the scale factor of each column of a column group, both (D,) float64.
 
-    The group has `count` pixels per channel. All pixels of a channel share the mean and the standard deviation.
+    The column group has `count` pixels per channel. All pixels of a channel share the mean and the scale factor.
     """
     channels = columns.reshape(-1, columns.shape[1] // count)
     mean, spread = (np.tile(statistic(channels, axis=0, dtype=np.float64), count) for statistic in (np.mean, np.std))
@@ -153,9 +153,9 @@ def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.fl
 
 
 def _second_moment(columns: NDArray[np.floating], count: int) -> NDArray[np.float64]:
-    """Return the mean product of each pair of channels, (C, C).
+    """Return the mean product of each pair of channels of a column group, (C, C).
 
-    The group has `count` pixels per channel.
+    The column group has `count` pixels per channel.
     """
     channels = columns.reshape(-1, columns.shape[1] // count).astype(np.float64)
     with threadpool_limits(1, user_api="blas"):  # otherwise the last bits depend on the number of threads
@@ -165,7 +165,7 @@ def _second_moment(columns: NDArray[np.floating], count: int) -> NDArray[np.floa
 def _scaled_axes(moment: NDArray[np.float64], components: int) -> NDArray[np.float64]:
     """Return the principal axes (k, C) of a second moment (C, C), scaled to unit variance on average.
 
-    Axes along which the training rows do not vary are dropped. Other rows could vary along these axes.
+    Axes along which the training rows do not vary are dropped, because other rows could vary along them.
     """
     if components < 1:
         raise HeadError(f"a layer can't be reduced to {components} components; give 1 or more, or None to keep all")

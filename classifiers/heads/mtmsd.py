@@ -112,7 +112,7 @@ def _format_times(times: list[int | None]) -> str:
 def selective_fusion_network(
     timesteps: int, channels: int, guides: int, bands: int, hidden: tuple[int, ...], classes: int
 ) -> torch.nn.Module:
-    """Build the network of `MTMSDClassifier`. The docstring of `MTMSDClassifier` defines all symbols.
+    """Build the network of `MTMSDClassifier`, whose docstring defines `x_t`, `g_t` and `v`.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ def selective_fusion_network(
     Returns
     -------
     torch.nn.Module
-        ``forward(x, g, s)`` returns logits (b, classes) for `x` (b, T, channels), `g` (b, T, guides) and `s` (b, bands).
-        ``fuse(x, g)`` returns `v` (b, channels).
+        ``forward(x, g, s)`` returns logits (b, classes) for b rows: all `x_t` (b, T, channels), all `g_t` (b, T,
+        guides) and appended columns (b, bands). ``fuse(x, g)`` returns `v` (b, channels).
     """
     import torch
     from torch import nn

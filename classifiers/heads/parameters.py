@@ -104,7 +104,7 @@ def describe_type(hint: Any) -> str:
 
 
 def format_value(value: Any) -> str:
-    """Format a parameter value in the form that the command line accepts.
+    """Format a parameter value as text that the command line accepts.
 
     >>> [format_value(value) for value in (None, True, (128, 32), (64,), "auto", 0.5)]
     ['none', 'true', '128,32', '64,', 'auto', '0.5']

@@ -15,7 +15,9 @@ GATED_CHANNELS = 256
 
 
 def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network that classifies ``fhat = gamma(s) * f + beta(s)``, see `FiLMClassifier`.
+    """Build the network that modulates features `f` by a spectrum `s`, and classifies the result.
+
+    The result is ``fhat = gamma(s) * f + beta(s)``, see `FiLMClassifier`.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...
 
 
 def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network that classifies the gated sum of spectrum and features, see `FiLMClassifier`.
+    """Build the network that classifies the gated sum of spectrum `s` and features `f`, see `FiLMClassifier`.
 
     Parameters
     ----------

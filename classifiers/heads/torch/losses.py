@@ -76,9 +76,9 @@ def mix(inputs: Sequence[torch.Tensor], partner: torch.Tensor, lambdas: Sequence
 
 
 def row_losses(logits: torch.Tensor, target: torch.Tensor, focal_gamma: float = 0.0) -> torch.Tensor:
-    """Return the focal loss ``-(1 - p)**gamma * log p`` of each row, where p is the probability of the row's class.
+    """Return the focal loss ``-(1 - p)**focal_gamma * log p`` of each row; p is the probability of the row's class.
 
-    The loss is eq. 4 of Lin et al., ICCV 2017. A gamma of 0 gives cross-entropy.
+    The loss is eq. 4 of Lin et al., ICCV 2017. A `focal_gamma` of 0 gives cross-entropy.
 
     Parameters
     ----------
