@@ -1,4 +1,4 @@
-"""Splits of labelled pixels into training and test pixels, and the leakage between the two.
+"""Splits of labelled pixels into training and test pixels, and the leakage of these splits.
 
 Features of neighbouring pixels depend on the same surroundings. Under a random split, most test pixels therefore have
 nearly the same features as a training pixel. Splits by whole blocks with a buffer reduce this leakage, and

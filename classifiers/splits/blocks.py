@@ -28,17 +28,18 @@ _MAX_TRIES = 30
 class BlocksSplit:
     """``blocks:PX+BUFFER:F``: train on whole square blocks that hold a fraction of the labelled pixels.
 
-    A class that occurs in at least two blocks has at least one block on each side. Training pixels within the buffer of a
-    test pixel (Euclidean distance) are dropped. Roberts et al. (Ecography 2017) discuss such splits by spatial blocks.
+    A class that occurs in at least two blocks has at least one training block and one test block. Training pixels
+    within the buffer of a test pixel (Euclidean distance) are dropped. Roberts et al. (Ecography 2017) discuss such
+    splits by spatial blocks.
 
     Attributes
     ----------
     block_px : int
-        Side of a block in pixels.
+        Side PX of a block in pixels.
     buffer_px : int
-        Width of the buffer in pixels.
+        Width BUFFER of the buffer in pixels.
     fraction : float
-        Fraction of the labelled pixels to draw for training, before the buffer is applied.
+        Fraction F of the labelled pixels to draw for training, before the buffer is applied.
 
     Examples
     --------
@@ -121,7 +122,8 @@ class _BlockGrid:
     members : dict of int to (k,) intp array
         Numbers of the blocks in which each class occurs, ascending.
     divisible : dict of int to set
-        As `members`, but only for the classes that occur in at least two blocks. Such a class can be on both sides.
+        As `members`, but only for the classes that occur in at least two blocks. Such a class can have training blocks
+        and test blocks.
     pixels : (blocks,) intp array
         Number of labelled pixels of each block.
     """

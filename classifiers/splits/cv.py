@@ -24,9 +24,9 @@ _HINT = "pass the pixel of each row: groups=table.pixels, in cross_val_score par
 class SplitCV:
     """Cross-validation splitter for the rows of a pixel table; `PixelTable.cv` returns one.
 
-    Draw k of the split has the seed ``seed + k``. In nested cross-validation, the splitter receives a subset of the
-    table's rows, and divides only the pixels of these rows. It identifies the pixels by `groups` or, without `groups`, by
-    the values of the rows.
+    Draw number k of training and test pixels has the seed ``seed + k``, with k from 0. In nested cross-validation, the
+    splitter receives a subset of the table's rows, and divides only the pixels of these rows. It identifies the pixels
+    by `groups` or, without `groups`, by the values of the rows.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class SplitCV:
     X : (n, width) float32 array
         Values of the table.
     n_splits : int
-        Number of draws.
+        Number of draws of training and test pixels.
     seed : int
         Seed of the first draw.
     """
@@ -76,7 +76,7 @@ class SplitCV:
         y: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Yield the training and test rows of each draw, as indices into `X`.
+        """Yield the training rows and the test rows of each of `n_splits` draws, as indices into `X`.
 
         Parameters
         ----------

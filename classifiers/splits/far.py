@@ -27,12 +27,12 @@ class FarSplit:
     Attributes
     ----------
     block_px : int
-        Side of a block in pixels.
+        Side PX of a block in pixels.
     distance_px : int
-        Labelled pixels up to this distance from a training pixel are not scored. The distance is Euclidean, in pixels,
+        Labelled pixels up to this DISTANCE from a training pixel are not scored. The distance is Euclidean, in pixels,
         between pixel centres.
     fraction : float
-        Fraction of the labelled pixels to draw for training.
+        Fraction F of the labelled pixels to draw for training.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class FarSplit:
         return f"far:{self.block_px}+{self.distance_px}:{fraction_text(self.fraction)}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Draw training blocks at random. The test pixels are the labelled pixels far from every training pixel.
+        """Draw training blocks at random, and take the labelled pixels far from all training pixels as test pixels.
 
         Raises
         ------

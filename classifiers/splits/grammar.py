@@ -77,9 +77,10 @@ def parse_split_kind(text: str) -> SplitKind:
 
 
 def parse_split_question(text: str) -> SplitQuestion | None:
-    """Return the question that a split asks, such as ``fill in``, from the text of the split.
+    """Return what a split tests: ``fill in``, ``carry over``, or None for a split by the user's maps.
 
-    Returns None for a split by the user's maps.
+    ``fill in``: test pixels lie among training pixels. ``carry over``: test pixels lie in areas without training
+    pixels.
 
     >>> parse_split_question("per-class:20"), parse_split_question("far:12+16:0.1"), parse_split_question("official")
     ('fill in', 'carry over', 'fill in')
@@ -92,8 +93,8 @@ def is_matched(text: str) -> bool:
 
     Such a split is called matched. A comparison drops training pixels until all matched splits have the same number.
 
-    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All other splits are not
-    matched, because they need all training pixels to answer their question (see `parse_split_question`).
+    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All other splits are
+    not matched, because their scores are about all their training pixels.
 
     >>> is_matched("random:0.1"), is_matched("blocks:12+4:0.1"), is_matched("per-class:20"), is_matched("far:12+16:0.1")
     (True, True, False, False)

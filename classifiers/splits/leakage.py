@@ -172,7 +172,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Leakage of one draw of a split.
+    """Leakage of a split for one seed.
 
     Attributes
     ----------

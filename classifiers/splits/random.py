@@ -63,8 +63,8 @@ class PerClassSplit:
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Draw training pixels of each class at random; all other labelled pixels are test pixels.
 
-        A class with fewer than 2 N pixels trains on half of its pixels, and a note names the class. A class with a
-        single pixel is left out.
+        A class with fewer than 2 N pixels (N as in ``per-class:N``) trains on half of its pixels, and a note names the
+        class. A class with a single pixel is left out.
 
         Raises
         ------

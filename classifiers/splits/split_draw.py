@@ -25,19 +25,19 @@ CARRY_OVER: SplitQuestion = "carry over"
 
 @dataclass(frozen=True, eq=False)
 class SplitDraw:
-    """Training and test pixels of one draw of a split.
+    """Training and test pixels of a split for one seed.
 
-    No pixel is on both sides, and every class with test pixels has training pixels. Each side is stored as one bit per
-    pixel, because a comparison keeps a draw for each split and seed.
+    No pixel is both a training and a test pixel, and every class with test pixels has training pixels. Both masks are
+    stored as one bit per pixel, because a comparison keeps them for each split and seed.
 
     Attributes
     ----------
     shape : (int, int)
         Rows and columns of the label map.
     train_bits, test_bits : (ceil(rows * cols / 8),) uint8 arrays
-        Pixels of each side in row-major order, packed by `numpy.packbits`.
+        Masks of training and test pixels in row-major order, packed by `numpy.packbits`.
     left_out : tuple of int
-        Classes that can't be on both sides and are not scored. They have no test pixels.
+        Classes that can't have both training and test pixels. They have no test pixels and are not scored.
     notes : tuple of str
         Remarks for the user.
     """
@@ -56,14 +56,14 @@ class SplitDraw:
         left_out: tuple[int, ...] = (),
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Make a draw from masks of training and test pixels.
+        """Make a `SplitDraw` from masks of training and test pixels.
 
         Parameters
         ----------
         train, test : (rows, cols) bool arrays
-            Pixels of each side.
+            Masks of training and test pixels.
         left_out : tuple of int
-            Classes that can't be on both sides.
+            Classes that can't have both training and test pixels.
         notes : tuple of str
             Remarks for the user.
 
@@ -104,12 +104,12 @@ class Split(Protocol):
 
     @property
     def kind(self) -> SplitKind:
-        """How the rule separates test pixels from training pixels, such as ``disjoint``."""
+        """How the split separates test pixels from training pixels, such as ``disjoint``."""
         ...
 
     @property
     def question(self) -> SplitQuestion | None:
-        """Question that a score under this rule answers, such as ``fill in``; None for a split by the user's maps."""
+        """What a score under this split tests, such as ``fill in``; None for a split by the user's maps."""
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
@@ -129,7 +129,7 @@ def fraction_text(fraction: float) -> str:
 def make_draw(
     labels: Labels, train: NDArray[np.bool_], test: NDArray[np.bool_], notes: tuple[str, ...] = ()
 ) -> SplitDraw:
-    """Make a draw from a mask of training pixels and a mask of test pixels.
+    """Make a `SplitDraw` from a mask of training pixels and a mask of test pixels.
 
     Classes that lack training pixels or test pixels are left out.
 
@@ -138,7 +138,7 @@ def make_draw(
     labels : Labels
         The label map that is divided.
     train, test : (rows, cols) bool arrays
-        Pixels of each side.
+        Masks of training and test pixels.
     notes : tuple of str
         Remarks for the user.
 
@@ -149,7 +149,7 @@ def make_draw(
     Raises
     ------
     SplitError
-        If fewer than two classes are on both sides.
+        If fewer than two classes have both training and test pixels.
     """
     train_classes, test_classes = (set(count_values(np.where(side, labels.classes, 0))) for side in (train, test))
     common = (train_classes & test_classes) - {0}

@@ -27,7 +27,7 @@ def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
     """Return a map of the role of each pixel: 0 unlabelled, 1 training, 2 test, 3 labelled but dropped.
 
     A pixel is dropped for one of four reasons. It may lie within the buffer of a test pixel. It may lie too near a
-    training pixel to be tested. Its class may be unable to be on both sides. It may have been removed to match the
+    training pixel to be tested. Its class may lack training or test pixels. It may have been removed to match the
     number of training pixels of other splits.
 
     Returns
@@ -40,14 +40,14 @@ def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
 
 
 def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: str = "") -> None:
-    """Write a PNG image of a draw, with a legend and pixel counts.
+    """Write a PNG image of the training and test pixels of a split, with a legend and pixel counts.
 
     Parameters
     ----------
     path : str or Path
         File to write, ending in ``.png``. The file appears under its name only when it is complete.
     draw : SplitDraw
-        A draw of `labels`.
+        Training and test pixels.
     labels : Labels
         The label map that was divided.
     title : str
