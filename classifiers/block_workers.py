@@ -24,7 +24,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class PredictorBuilder:
-    """Locations of the stores and the model of a prediction, from which a worker opens them.
+    """Locations from which a worker opens the stores and the model of a prediction.
 
     Attributes
     ----------

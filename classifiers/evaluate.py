@@ -1,4 +1,4 @@
-"""Fit and score one head on one draw of a split, with optional parameter tuning and a measure of leakage."""
+"""Fit and score one head under one split and seed, with optional parameter tuning and a measure of leakage."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DISJOINT_SPLIT = "blocks:12+4:0.1"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a head on the test pixels of one draw of a split.
+    """Scores of a head on the test pixels of a split for one seed.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Evaluation:
     train_pixels : int
         Number of pixels that the head was trained on.
     scores : Scores
-        Accuracy on the test pixels, after smoothing if there is a rule.
+        Accuracy on the test pixels, after smoothing if `smoothing` is not None.
     leakage : Leakage
         Share of test pixels whose features depend on training pixels.
     footprint : str
@@ -61,7 +61,7 @@ class Evaluation:
     left_out : tuple of int
         Classes that are neither trained nor tested, because they can't be on both sides of the split.
     notes : tuple of str
-        Remarks on the draw.
+        Remarks on the choice of training and test pixels.
     tuning : Tuning or None
         Result of the parameter search on the training pixels; None without tuning.
     distances : tuple of BinAccuracy
@@ -75,7 +75,7 @@ class Evaluation:
     smoothing : SmoothingRule or None
         Rule that smooths the class probabilities; None for no smoothing.
     unsmoothed : Scores or None
-        Accuracy of the same head on the same test pixels without smoothing; None if there is no rule.
+        Accuracy of the same head on the same test pixels without smoothing; None if `smoothing` is None.
     """
 
     split: str
@@ -124,7 +124,7 @@ class Evaluation:
 
 
 def _describe_smoothing(rule: SmoothingRule, scores: Scores, plain: Scores) -> str:
-    """Return one line of text with the effect of a smoothing rule on the scores `plain`."""
+    """Describe in one line how a smoothing rule changes the scores from `plain` to `scores`."""
     reach = "the whole scene" if rule.reach_px is None else f"pixels up to {rule.reach_px} px away"
     return (
         f"smoothed by {rule.text} ({100 * (scores.oa - plain.oa):+.1f} points): without smoothing OA {plain.oa:.1%}, "
@@ -173,7 +173,7 @@ class Evaluator:
         Parameters
         ----------
         train : PixelTable
-            Training pixels, on which the parameters are also tuned if `tune` is set.
+            Training pixels, on which the parameters are also tuned if `Evaluator.tune` is true.
 
         Returns
         -------
@@ -192,7 +192,7 @@ class Evaluator:
             return head.fit(train.X, train.y, unlabelled=train.unlabelled), tuning
 
     def evaluate(self, split: Split, draw: SplitDraw) -> tuple[Head, Evaluation]:
-        """Fit a new head on the training pixels of a draw, and return it with its scores on the test pixels."""
+        """Fit a new head on the training pixels of `draw`, and score the head on the test pixels."""
         coordinates = self.table.coordinates
         train, test = self.table[draw.train[coordinates]], self.table[draw.test[coordinates]]
         head, tuning = self.fit(train)

@@ -116,9 +116,9 @@ class Scores:
     Attributes
     ----------
     overall : dict of str to float
-        Value of each metric in `METRICS`, by key.
+        Value of each metric in `METRICS`, by key of the metric.
     by_class : dict of str to dict of int to float
-        Values of each metric in `CLASS_METRICS`, by key and by class.
+        Values of each metric in `CLASS_METRICS`, by key of the metric, then by class number.
     pixels : dict of int to int
         Number of test pixels of each scored class, in ascending order of classes.
     confusion : (C, C) int64 array

@@ -14,7 +14,7 @@ from hsifeat.features.stack import StackedFeatures
 
 
 class ScoreEntry(BaseModel):
-    """Scores of a head under one draw of a split, for a model card.
+    """Scores of a head under a split for one seed, for a model card.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class ScoreEntry(BaseModel):
     recall : dict of int to float
         Recall of each class that has test pixels.
     leakage : str
-        Description of the leakage of the draw.
+        Description of the leakage: the share of test pixels whose features depend on training pixels.
     unsmoothed_oa : float or None
         Overall accuracy without smoothing on the same test pixels; None if the model has no smoothing rule.
     """
@@ -131,7 +131,7 @@ class ModelCard(BaseModel):
         inputs : str
             Input set of the head.
         reduction : {"scene", "train"}
-            Pixels that the reduction was fitted on.
+            Pixels that the reduction of column groups was fitted on.
         split : str or None
             The split, in the grammar of `classifiers.parse_split`; None if all labelled pixels were used for training.
         seed : int

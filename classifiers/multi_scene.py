@@ -47,7 +47,7 @@ def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: boo
 
 
 def scene_row_offsets(labels: Sequence[Labels]) -> list[int]:
-    """Return the row of the common grid at which each label map starts."""
+    """Return the first row of each label map on a grid that stacks all maps vertically."""
     heights = [one.classes.shape[0] + GAP_PX for one in labels[:-1]]
     offsets: list[int] = np.cumsum([0, *heights]).tolist()
     return offsets

@@ -60,8 +60,8 @@ def predict_map(
     Raises
     ------
     HsifeatError
-        If the store lacks columns that the model was trained on. If the rule is unknown. If the smoothing does not fit
-        in memory.
+        If the store lacks columns that the model was trained on. If the smoothing rule is unknown. If the smoothing
+        does not fit in memory.
 
     Examples
     --------
@@ -115,8 +115,8 @@ def predict_probabilities(
     Raises
     ------
     HsifeatError
-        If the head has no probabilities. If the store lacks columns that the model was trained on. If the rule is
-        unknown. If the smoothing does not fit in memory.
+        If the head has no probabilities. If the store lacks columns that the model was trained on. If the smoothing
+        rule is unknown. If the smoothing does not fit in memory.
 
     Examples
     --------
@@ -178,8 +178,8 @@ def write_scene_map(
     ------
     HsifeatError
         If the store lacks columns that the model was trained on. If probabilities are requested and the head has none.
-        If the rule is unknown. If the smoothing does not fit in memory. If the file can't be written. The checks come
-        before the prediction.
+        If the smoothing rule is unknown. If the smoothing does not fit in memory. If the file can't be written. The
+        checks come before the prediction.
 
     Examples
     --------

@@ -40,7 +40,7 @@ def kinds_advice(kinds: Sequence[str]) -> str:
 
 
 def difference_text(differences: Sequence[tuple[str, Any, Any]], first: str, second: str) -> str:
-    """List the fields in which two recipes differ. If there are many, name only the parts of the recipe.
+    """List the fields in which two recipes differ. If many fields differ, name only the parts of the recipe.
 
     Parameters
     ----------

@@ -272,7 +272,7 @@ class PixelTable:
         split : str
             A split such as ``blocks:12+4:0.1``; see `parse_split`.
         n_splits : int
-            Number of draws.
+            Number of draws of training and test rows.
         seed : int
             Seed of the first draw; each further draw has the next seed.
 
@@ -291,7 +291,7 @@ class PixelTable:
 def check_classes(labels: Labels, remedy: str) -> None:
     """Raise `StoreError` if a label map has only one class.
 
-    `remedy` says in the error message what to do if the pixels with number 0 form a second class.
+    The message contains `remedy`, which says what to do if the pixels that are 0 in the map form a second class.
     """
     if len(labels.counts) == 1:
         (name,) = labels.class_names.values()
