@@ -29,7 +29,7 @@ _MAX_BLOCK_PX = 128
 
 @dataclass(frozen=True, eq=False)
 class PredictedBlock:
-    """Predictions for the pixels of a block that have a value in every input column.
+    """Predictions for those pixels of a block that have a value in every input column.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def predict_blocks(
     within : (rows, cols) bool array, optional
         Pixels to predict; has no effect with `workers`. [default: all]
     block_px : int, optional
-        Side of a block in pixels. [default: 128, less for wide tables]
+        Side of a block in pixels. [default: 128, or less if there are many columns]
     workers : BlockPredictor, optional
         Workers that predict the blocks. [default: this process]
     listen : callable
@@ -139,7 +139,7 @@ class ScenePredictor:
         self._readable = readable if within is None else readable & within
 
     def predict(self, window: Window, *, probabilities: bool) -> PredictedBlock:
-        """Predict the pixels of a block that have a value in every input column."""
+        """Predict those pixels of a block that have a value in every input column."""
         head, (rows, cols) = self._head, np.nonzero(self._readable[window.slices])
         if not len(rows):
             empty = np.empty((0, len(head.classes_))) if probabilities else None
@@ -175,7 +175,7 @@ def predict_classes(
     only : (rows, cols) bool array, optional
         Pixels whose classes are needed. The classes of all other pixels are arbitrary. [default: all]
     block_px : int, optional
-        Side of a block in pixels. [default: 128, less for wide tables]
+        Side of a block in pixels. [default: 128, or less if there are many columns]
     workers : BlockPredictor, optional
         Workers that predict the blocks; `only` then has no effect. [default: this process]
     listen : callable
@@ -229,7 +229,7 @@ def probability_blocks(
     within : (rows, cols) bool array, optional
         Pixels to predict. The rule treats all other pixels as invalid. [default: all]
     block_px : int, optional
-        Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
+        Side in pixels of the blocks in which the scene is read. [default: 128, or less if there are many columns]
     workers : BlockPredictor, optional
         Workers that predict the blocks; `within` then has no effect. [default: this process]
     listen : callable
@@ -259,7 +259,7 @@ def probability_blocks(
 
 
 def block_side_px(layout: Layout, max_bytes: int | None = None) -> int:
-    """Return the side in pixels of the largest block whose table takes at most `max_bytes`.
+    """Return the side in pixels of the largest block whose input columns take at most `max_bytes`.
 
     The side is a power of 2 up to 128, so that blocks align with the chunks of a store. `max_bytes` is 128 MiB by default.
     """

@@ -42,7 +42,7 @@ class PredictorBuilder:
 
     @classmethod
     def from_model(cls, features: Features, model: Model) -> PredictorBuilder:
-        """Return the builder for open features and a model.
+        """Return the builder for the stores of open features and a loaded model.
 
         Raises
         ------

@@ -45,7 +45,7 @@ def predict_map(
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
     block_px : int, optional
-        Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
+        Side in pixels of the blocks in which the scene is read. [default: 128, or less if there are many columns]
     executor : Executor, optional
         Executor that predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default:
         this process]
@@ -99,7 +99,7 @@ def predict_probabilities(
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
     block_px : int, optional
-        Side in pixels of the blocks in which the scene is read. [default: 128, less for wide tables]
+        Side in pixels of the blocks in which the scene is read. [default: 128, or less if there are many columns]
     executor : Executor, optional
         Executor that predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default:
         this process]

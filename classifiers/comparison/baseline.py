@@ -114,7 +114,7 @@ class Baseline:
         return array if valid else None
 
     def _check(self, file: Path) -> None:
-        """Check the seal of a recorded file. Missing files and files without a seal pass the check."""
+        """Check the seal (sha256) of a recorded file. Missing files and files without a seal pass the check."""
         if has_seal(file):
             check_seal(file, f"{file.parent.name}/{file.name}", advice="copy the report again, or delete this file")
 

@@ -47,11 +47,11 @@ class BenchJob:
     labels : Labels
         True classes.
     splits : list of Split
-        The splits.
+        Splits under which all entries are scored.
     draws : dict of (str, int) to SplitDraw
         Training and test pixels, by split and seed.
     plan : EntryPlan
-        The entries (a head on an input each), and the planned contrasts between them.
+        The entries, each a head on an input, and the planned contrasts between them.
     smoothing : SmoothingRule or None
         Rule that smooths class probabilities for a second score of every run.
     baseline : Baseline or None
@@ -118,7 +118,7 @@ class BenchOutcome:
 def run_bench(
     job: BenchJob, out: Path, jobs: int | None, listen: Listener, executor: Executor | None = None
 ) -> BenchOutcome:
-    """Fit and score all entries (a head on an input each), and compute the statistics of their scores.
+    """Fit and score all entries, each a head on an input, and compute the statistics of their scores.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def run_bench(
 
 
 def _write_tables(job: BenchJob, folder: Path) -> dict[str, SharedTable]:
-    """Write one table of labelled pixels per store to `folder`. Each table has all columns that the inputs need."""
+    """Write one table of labelled pixels per store to `folder`. Each table has all columns that the entries need."""
     return {
         name: SharedTable.write(
             PixelTable.from_store(

@@ -39,7 +39,7 @@ def scene_summary(features: Features, labels: Labels) -> SceneSummary:
 def store_summaries(
     alternatives: Mapping[str, Features], planes: Sequence[PlaneLike] | None
 ) -> tuple[StoreSummary, ...]:
-    """Summarise the stores that are compared, followed by the context stores."""
+    """Summarise the stores that are compared, followed by the context stores that are combined with them."""
     summaries = [
         _store_summary(name, single_stores(store)[0], None if store.is_context else planes)
         for name, store in alternatives.items()
@@ -73,7 +73,7 @@ def _store_summary(name: str, features: Features, planes: Sequence[PlaneLike] | 
 
 
 def store_locations(alternatives: Mapping[str, Features]) -> list[str]:
-    """Return the paths or URLs of all stores, without duplicates."""
+    """Return the paths or URLs of all single stores in `alternatives`, without duplicates."""
     stores = (store for features in alternatives.values() for store in single_stores(features))
     return list(dict.fromkeys(str(store.store.location) for store in stores))
 

@@ -114,9 +114,8 @@ def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOri
 def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[MissingContrast, ...]:
     """List the planned contrasts that are impossible because a store is missing.
 
-    The missing store is that of an untrained network, or a context store.
-
-    Each `MissingContrast` contains the command that extracts the missing store.
+    Either a store of an untrained network or a context store is missing. Each `MissingContrast` contains the command that
+    extracts the missing store.
     """
     used = {entry.store: origins[entry.store] for entry in entries if entry.store in origins}
     networks = {name: origin for name, origin in used.items() if not origin.is_untrained}
@@ -138,7 +137,7 @@ def _rivals(
 ) -> Iterator[tuple[str, BenchEntry]]:
     """Yield the entries that planned contrasts compare with `entry`.
 
-    Each item is a pair: the question that the contrast asks, such as ``training``, and the other entry.
+    Each item is a pair: `Contrast.question`, such as ``training``, and the other entry.
     """
     origin, words = origins.get(entry.store), frozenset(entry.features.split("+"))
     if origin is None or origin.is_untrained or not words & _FROM_NETWORKS:
@@ -164,7 +163,7 @@ def _missing(question: str, store: str, words: Sequence[str], out: str) -> Missi
 def _without_weights(recipe: Mapping[str, object]) -> dict[str, object]:
     """Return a copy of a recipe without the weights of the backbone and the seed of the noise.
 
-    The recipes of a trained network and of an untrained network of the same architecture differ in these fields only.
+    Stores of a trained and of an untrained network are comparable if their recipes differ in these fields only.
     """
     backbone, noise = _part(recipe, "backbone"), _part(recipe, "noise")
     return {

@@ -13,7 +13,7 @@ from hsifeat.features.features import Features
 
 
 def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tuple[str, ...]:
-    """Return the names in `inputs` whose planes exist in every store."""
+    """Return the input sets in `inputs` whose planes exist in every store."""
     return tuple(name for name in inputs if name == SUITED or _in_all(stores, InputSet.parse(name)))
 
 

@@ -38,7 +38,7 @@ def cluster_planes(
     planes : sequence, optional
         Planes in any form that `Features.select` accepts. [default: all]
     clusters : int
-        Number of clusters of a panel, 1 to 255. A plane with fewer distinct values has fewer clusters.
+        Number of clusters of each plane, 1 to 255. A plane with fewer distinct values has fewer clusters.
     seed : int
         Seed of k-means.
 
@@ -47,7 +47,7 @@ def cluster_planes(
     tuple of ClusterPanel
         Panels sorted by layer, in the order of the store, and then by timestep. A plane with more than 500 rows or
         columns is subsampled. All other panels have the resolution of their plane. The tuple is empty for a store of
-        listed pixels, because its planes are not images.
+        single pixels, whose planes are not images.
 
     Raises
     ------

@@ -12,8 +12,8 @@ A draw is the training and test pixels of a split for one seed. The draw with ke
 arrays ``train`` and ``test`` are flat pixel indices in row-major order, and ``truth`` is the true class of each test
 pixel. A sweep records the accuracy of a fit with key ``K`` in ``sweeps/K.json``.
 
-Every file is written atomically, with a seal (see `hsifeat.seals`) that covers its folder and name. A run with a missing or
-damaged file is repeated. A killed run leaves no ``runs/K.json``, and is repeated.
+Every file is written atomically, with a seal (see `hsifeat.seals`): a sha256 of its content, folder and name. A run
+with a missing or damaged file is repeated. A killed run leaves no ``runs/K.json``, and is repeated.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def versions() -> dict[str, str]:
 def draw_key(draw: SplitDraw, labels: Labels) -> str:
     """Return the key of a draw (training and test pixels of a split for one seed).
 
-    The key consists of the first 32 digits of a sha256 of the pixels and the label map.
+    The key consists of the first 32 hexadecimal digits of a sha256 of the pixels and the label map.
     """
     digest = hashlib.sha256(str(draw.shape).encode())
     digest.update(draw.train_bits.data)
@@ -85,8 +85,8 @@ def run_key(
 ) -> str:
     """Return the key of a run.
 
-    The key consists of the first 32 digits of a sha256 of the arguments, the package versions and the names of the metrics.
-    Runs are therefore repeated after a metric is added.
+    The key consists of the first 32 hexadecimal digits of a sha256 of the arguments, the package versions and the names
+    of the metrics. Runs are therefore repeated after a metric is added.
 
     Parameters
     ----------
@@ -324,5 +324,5 @@ def recorded_maps(
 
 
 def _seal_name(file: Path) -> str:
-    """Return ``folder/name`` of a file, the name that the seal covers."""
+    """Return the name under which a file is sealed: ``folder/name``."""
     return f"{file.parent.name}/{file.name}"

@@ -38,7 +38,7 @@ class SharedTable:
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     reduction : {"scene", "train"}
-        Pixels that heads fit their reduction on: the sample, or the training pixels.
+        Pixels that heads fit their reduction on: the unlabelled sample of the scene, or the training pixels.
     """
 
     folder: Path
@@ -83,7 +83,7 @@ class SharedTable:
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
-        """Estimate the peak memory, in bytes, of fitting a head to the largest training set of `draws` and predicting."""
+        """Estimate the peak memory, in bytes, of a fit to the largest training set of `draws`, with its prediction."""
         sampled = SAMPLE_PIXELS if self.reduction == "scene" else 0
         return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum()) + sampled) for draw in draws))
 

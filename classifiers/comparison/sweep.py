@@ -82,8 +82,8 @@ def sweep(
     Raises
     ------
     HsifeatError
-        If a name is unknown. If the store has no planes. If the training pixels can't be divided into the folds of the
-        cross-validation.
+        If the store, the head, the split or the label map is unknown. If the store has no planes. If the training
+        pixels can't be divided into the folds of the cross-validation.
     """
     _check_head(head)
     if seeds < 1 or best < 0:

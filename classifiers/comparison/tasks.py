@@ -209,7 +209,7 @@ def set_seed(head: Head, seed: int) -> Head:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit torch and linear algebra libraries to one thread.
+    """Limit torch and linear algebra libraries to one thread inside the ``with`` block.
 
     Floating-point sums are then reproducible, and worker processes do not compete for cores.
     """
@@ -255,7 +255,7 @@ def _map_scene(head: Head, features: Features, task: RunTask) -> None:
 
 @contextmanager
 def _zero_file(records: RunRecords, path: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[Path]:
-    """Create a ``.npy`` file with an array of zeros under a temporary path, and yield this path.
+    """Create a ``.npy`` file with an array of zeros at a temporary path, and yield this path.
 
     The array is (rows, cols). The file is sealed and moved to `path` when the context exits.
     """

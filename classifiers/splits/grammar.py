@@ -94,7 +94,7 @@ def is_matched(text: str) -> bool:
     Such a split is called matched. A comparison drops training pixels until all matched splits have the same number.
 
     Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All other splits are
-    not matched, because their scores are about all their training pixels.
+    not matched, and keep all their training pixels.
 
     >>> is_matched("random:0.1"), is_matched("blocks:12+4:0.1"), is_matched("per-class:20"), is_matched("far:12+16:0.1")
     (True, True, False, False)

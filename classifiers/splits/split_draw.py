@@ -13,7 +13,7 @@ from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 from hsifeat.scenes.scene_blocks import blocks, count_values
 
-# random: test pixels lie among training pixels; disjoint: they lie in other blocks; fixed: maps define both sides.
+# random: test pixels lie among training pixels; disjoint: they lie in other blocks; fixed: maps define them.
 SplitKind = Literal["random", "disjoint", "fixed"]
 
 # fill in: labels are scattered over the scene, and the rest of it is mapped; carry over: the map continues onto ground that has

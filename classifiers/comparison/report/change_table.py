@@ -26,9 +26,9 @@ class ChangeTable:
         Changes of entries that are in both reports, each with the difference in overall accuracy (OA). The largest gain
         is first, and the largest loss is last.
     new : list of (str, str)
-        Entries that only the new report has under some splits, each with these splits as text.
+        Entries with results in the new report only: name of the entry, and the splits of these results.
     missing : list of (str, str)
-        Entries that only the baseline has under some splits, each with these splits as text.
+        Entries with results in the baseline only: name of the entry, and the splits of these results.
     method : str
         Sentences that describe the tests.
     """

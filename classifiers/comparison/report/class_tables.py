@@ -115,7 +115,7 @@ def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, lis
 
 
 def confusion_table(class_names: Mapping[int, str], summary: EntrySummary) -> ConfusionTable:
-    """Prepare the confusion matrix of an entry under a split for display."""
+    """Prepare for display the confusion matrix of an entry under a split."""
     names = tuple(class_names[number] for number in summary.classes)
     confusion = np.array(summary.confusion, dtype=np.int64)
     shares = figures.confusion_shares(confusion)

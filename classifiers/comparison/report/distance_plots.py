@@ -26,7 +26,7 @@ class DistanceTable:
     ranges : tuple of str
         Labels of the distance bins.
     pixels : tuple of float
-        Number of test pixels of each bin, mean over seeds.
+        Number of test pixels in each distance bin, mean over seeds.
     rows : tuple of EntryDistances
         Scores by descending overall accuracy under the split.
     headline : str

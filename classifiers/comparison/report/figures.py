@@ -193,7 +193,7 @@ def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[flo
     Parameters
     ----------
     lines : sequence of BandLine
-        Lines of the entries.
+        One line for each entry.
     label : str
         Name and unit of the distance.
     ends_px : sequence of float

@@ -228,7 +228,7 @@ def _gap(ranking: Ranking) -> str:
 
 
 def _class_differences(ranking: Ranking, first: RankedSplit, second: RankedSplit) -> str:
-    """List the classes that exactly one of the two splits leaves out, for at least one seed."""
+    """List the classes that, for at least one seed, exactly one of the two splits leaves out."""
     runs = ranking.results.runs
     left_out = [
         {(run.seed, number) for run in runs if run.split == split.name for number in run.left_out}

@@ -104,7 +104,7 @@ def confidence_map(confidence: NDArray[np.uint8], predicted: NDArray[np.integer]
 def calibration(
     confidence: NDArray[np.uint8], predicted: NDArray[np.integer], truth: NDArray[np.integer], roles: NDArray[np.uint8]
 ) -> tuple[float, float]:
-    """Return the mean confidence and the accuracy of a map on the test pixels of a split.
+    """Return the mean confidence and the accuracy of a class map on the test pixels of a split.
 
     Parameters
     ----------

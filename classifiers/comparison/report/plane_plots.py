@@ -49,7 +49,7 @@ class CurveTable:
     pixels : mapping of int to float
         Total number of training pixels of all classes, for each number in `limits`.
     rows : tuple of (str, tuple of CurvePoint or None)
-        Name of each entry, and its point of the curve for each limit.
+        Name and learning curve of each entry: a point, or None, for each number in `limits`.
     """
 
     split: str
@@ -92,7 +92,7 @@ def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
 
 
 def curve_pixels(points: Sequence[CurvePoint]) -> dict[int, float]:
-    """Return the total number of training pixels for each maximum number per class (`CurvePoint.per_class`)."""
+    """Return the total number of training pixels, by the maximum number per class (`CurvePoint.per_class`)."""
     return {point.per_class: point.train_pixels for point in points}
 
 

@@ -61,7 +61,7 @@ class ReportRecord:
         write_file(folder / _FILE, json.dumps(asdict(self), indent=0, sort_keys=True))
 
     def is_intact(self, folder: Path, name: str) -> bool:
-        """Return whether the digest of a file of the report is the recorded digest."""
+        """Return whether a file of the report still has the recorded digest."""
         return self.files.get(name, "") == file_digest(folder / name) != ""
 
 

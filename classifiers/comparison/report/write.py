@@ -50,8 +50,8 @@ FileWriter = Callable[[Path], Iterable[str]]
 def write_report(comparison: Comparison, folder: Path, *, listen: Listener = silent) -> bool:
     """Write the files of a report.
 
-    If the folder has a report with the same results, only missing, damaged and edited files are written. Files that only an
-    earlier report contains are deleted. Other files in the folder are not modified.
+    If the folder has a report with the results of `comparison`, only missing, damaged and edited files are written.
+    Files that only an earlier report contains are deleted. Other files in the folder are not modified.
 
     Parameters
     ----------

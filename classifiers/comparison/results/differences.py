@@ -42,7 +42,9 @@ class EntryPair(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is significant at the 5 % level, after a correction for all pairs of the split."""
+        """Whether the entries differ significantly at the 5 % level, after a correction for all pairs under the
+        split.
+        """
         return is_significant(self.p_holm)
 
 
@@ -86,7 +88,7 @@ class ContrastTest(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is significant at the 5 % level, after a correction for the planned contrasts."""
+        """Whether the inputs differ significantly at the 5 % level, after a correction for the planned contrasts."""
         return is_significant(self.p_holm)
 
 
@@ -128,11 +130,11 @@ class EntryChange(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the change is significant at the 5 % level, after a correction for all tests."""
+        """Whether the change is significant at the 5 % level, after a correction for the tests of all entries."""
         return is_significant(self.p_holm)
 
     @property
     def unchanged(self) -> bool:
-        """Whether the OA of every seed and region is unchanged."""
+        """Whether the OA of every seed and region (connected area of one class) is unchanged."""
         equal = self.p == 1 and self.before == self.after
         return equal and self.test != "Welch" and not self.low and not self.high

@@ -74,7 +74,7 @@ def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test
     """Describe the accuracy of the best entry of a split on the test pixels whose features depend on no training pixel.
 
     If the best entry has no such pixels, the text states which pixels its features depend on. A second sentence then
-    describes the best entry that has such pixels, or recommends inputs that have them.
+    describes the best entry that has such pixels, or recommends inputs for which such pixels exist.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Records of single planes: the weights that heads learn for them, and their scores in a sweep."""
+"""Records of single planes: the weights that heads learn for them, and the accuracy of heads on them."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def to_frame(results: BenchResults) -> pd.DataFrame:
 
 
 def _cells(record: Record) -> dict[str, Any]:
-    """Return the cells of a row by column name.
+    """Return the cells of a row of `to_frame`, by column name.
 
     A cell with one value for each class is a dictionary that maps the class number to the value.
     """
