@@ -59,14 +59,14 @@ class Evaluation:
     footprint : str
         Description of the scene pixels that a feature depends on.
     left_out : tuple of int
-        Classes that are neither trained nor tested, because they can't be on both sides of the split.
+        Classes that are neither trained nor tested, because they can't have both training and test pixels.
     notes : tuple of str
         Remarks on the choice of training and test pixels.
     tuning : Tuning or None
         Result of the parameter search on the training pixels; None without tuning.
     distances : tuple of BinAccuracy
-        Accuracy by distance of the test pixels to the nearest training pixel, without smoothing. Bins without test pixels are
-        missing.
+        Accuracy by distance of the test pixels to the nearest training pixel, without smoothing. Distance bins without
+        test pixels are missing.
     leak_free_pixels : int
         Number of test pixels whose features depend on no training pixel.
     leak_free_oa : float or None

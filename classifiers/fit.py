@@ -86,8 +86,8 @@ def fit_model(
     Raises
     ------
     HsifeatError
-        If a name or parameter is unknown. If the stores lack the planes of the input set. If the split can't divide the
-        labels.
+        If a head, parameter, input, label map or split is unknown. If the stores lack the planes of the input set. If
+        the split can't divide the labels.
 
     Examples
     --------

@@ -27,9 +27,10 @@ class DiffCRNClassifier(MixingHead, TorchHead):
     """DiffCRN: adaptive weighted addition of timesteps, spectral-spatial fusion, then a small classifier.
 
     The classifier of Zhu and Xu (TGRS 2025, arXiv 2502.19699) adds the features of a layer over timesteps with learned
-    weights. It then fuses the sums across timesteps, spectrum and space. The formulas and the code of the paper were not
-    available, so this head may differ from the paper. `A_{t,l}` (s, s, k_l) is the feature map of layer l at timestep t
-    around a pixel, with s x s pixels and k_l channels. The head computes:
+    weights. It then fuses these sums with the features of each timestep, of the neighbouring pixels and of the
+    spectrum. The formulas and the code of the paper were not available, so this head may differ from the paper.
+    `A_{t,l}` (s, s, k_l) is the feature map of layer l at timestep t around a pixel, with s x s pixels and k_l
+    channels. The head computes:
 
     - Addition: ``F_l = sum_t softmax(w_l)_t A_{t,l}``. The weights `w_l` of the timesteps are equal before training.
     - Projection: ``F = sum_l P_l F_l`` and ``H_t = sum_l P_l A_{t,l}``, where `P_l` is a linear map that all timesteps share.

@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 class FiLMClassifier(ReducingHead, TorchHead):
     """Feature-wise linear modulation of spatial features by the spectrum, then a small classifier.
 
-    The modulation is ``fhat = gamma(s) * f + beta(s)``, element-wise (Hu, Banerjee and Prasad 2025, arXiv 2512.03430, fig. 1;
-    FiLM: Perez et al., AAAI 2018, eq. 2). An encoder of the spectrum `s` regresses `gamma` and `beta` for each channel of the
-    features `f`, which are context or planes. The size of the published encoder is unknown. Training starts at the identity
-    (gamma 1, beta 0). Weight decay pulls the modulation towards the identity, so the default weight decay is large.
+    The modulation is ``fhat = gamma(s) * f + beta(s)``, element-wise (Hu, Banerjee and Prasad 2025, arXiv 2512.03430,
+    fig. 1; FiLM: Perez et al., AAAI 2018, eq. 2). An encoder of the spectrum `s` regresses `gamma` and `beta` for each
+    channel of the features `f`, which are context features or planes. The size of the published encoder is unknown.
+    Training starts at the identity (gamma 1, beta 0). Weight decay pulls the modulation towards the identity, so the
+    default weight decay is large.
 
-    With ``fusion="gated"``, the head computes the gated sum ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` instead. This
-    formula comes from the code that the same authors published in 2024. The addends are ``p = BN(W_f f + b_f)`` and
-    ``q = BN(W_s E(s) + b_s)``, with 256 channels each. `E` is the encoder of the spectrum. The learned gates `alpha`
-    and `beta` start at 1.
+    With ``fusion="gated"``, the head computes the gated sum ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` instead.
+    This formula comes from the code that the same authors published in 2024. The addends are ``p = BN(W_f f + b_f)``
+    and ``q = BN(W_s E(s) + b_s)``, with 256 channels each. `E` is the encoder of the spectrum. The learned gates
+    `alpha` and `beta` start at 1; this `beta` is a number, and not the function above.
 
     Spectra are standardised band by band. Context and planes are standardised and reduced to principal components. The
     variances of the components are partly equalised. With few labels, the result of a single network depends strongly on

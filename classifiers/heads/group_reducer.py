@@ -30,7 +30,8 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     The columns of all planes form one group. The context columns of each family (`ColumnGroup.family`) form one group.
     Each other column group of the layout, such as spectra or positions, is a separate group. The output holds the
     reduced groups side by side, in the order of their first columns. Group g has D_g columns before the reduction and
-    k_g columns after it. The total variance of a group over the training rows is ``weight**2``, regardless of k_g.
+    k_g columns after it. The total variance of a group over the training rows is the square of its weight, such as
+    `plane_weight`, for any k_g.
 
     Parameters
     ----------
@@ -189,7 +190,7 @@ class ReducingHead(Head):
     """
 
     def unfitted_reducer(self) -> GroupReducer:
-        """Return a reducer with the parameters of the head, as `fit` uses it."""
+        """Return an unfitted reducer with the parameters of the head."""
         return GroupReducer(
             **{name: getattr(self, name) for name in GroupReducer().get_params() if hasattr(self, name)}
         )

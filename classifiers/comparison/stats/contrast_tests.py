@@ -85,7 +85,7 @@ def assess_contrasts(
 
 
 def _verdict(test: ContrastTest, obstacle: str | None) -> str:
-    """Return a sentence that states what the split tests, and the result of the contrast."""
+    """Return a sentence with the result of a contrast, or with the `obstacle` to its test."""
     question = parse_split_question(test.split)
     place = f"{question} ({test.split})" if question else test.split
     better, worse, unclear = _RESULTS[test.contrast.question]
