@@ -148,7 +148,6 @@ def _read_group(
 
 
 def _check_memory(rows: int, layout: Layout) -> None:
-    """Raise `StoreError` if a table of `rows` rows needs more memory than the machine has."""
     needed, memory = table_bytes(rows, layout), total_bytes()
     if needed > memory:
         widest = max(layout, key=lambda group: group.width)

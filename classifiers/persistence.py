@@ -267,7 +267,7 @@ def _write_atomically(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _recover(folder: Path) -> None:
-    """Restore the previous model if a process was killed while it replaced the model, and `folder` is missing."""
+    """Restore the previous model if `folder` is missing because a process was killed while it replaced the model."""
     if folder.exists() or folder.is_symlink():
         return
     for old in folder.parent.glob(f".{glob.escape(folder.name)}.*.old"):

@@ -30,7 +30,7 @@ class SceneSample:
 
     @classmethod
     def draw(cls, features: Features, layout: Layout, *, limit: int = SAMPLE_PIXELS, seed: int = 0) -> SceneSample:
-        """Draw random pixels of a scene. Only pixels that have all columns of `layout` are drawn.
+        """Draw random pixels of a scene. Only pixels with a value in every column of `layout` are drawn.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class SceneSample:
         return SceneSample(np.ascontiguousarray(self.X[:, columns]), self.scene)
 
     def of_scenes(self, scenes: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the values of the pixels of `scenes`, as a (k, width) float32 array.
+        """Return the values of the pixels of the scenes with the indices `scenes`, as a (k, width) float32 array.
 
         The reduction of column groups is fitted on these pixels, so `scenes` must not include test scenes.
         """
@@ -70,5 +70,5 @@ class SceneSample:
 
 
 def readable_pixels(features: Features, layout: Layout) -> NDArray[np.bool_]:
-    """Return a (rows, cols) bool mask of the pixels that have all columns of a layout."""
+    """Return a (rows, cols) bool mask of the pixels that have a value in every column of a layout."""
     return features.readable if layout.stored else features.valid

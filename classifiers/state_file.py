@@ -1,4 +1,4 @@
-"""Reading and writing of the fitted state of a head as a skops file with a closed list of types."""
+"""Reading and writing of the fitted state of a head as a skops file with a fixed list of types."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _foreign_types(content: bytes, allowed: frozenset[str]) -> list[str]:
 
 
 def _types(schema: Any) -> Iterator[tuple[str, str]]:
-    """Yield the dotted name of the type and the node of each entry of a skops schema."""
+    """Yield a pair for each entry of a skops schema: the dotted name of its type, and its node."""
     entries = [schema]
     while entries:
         entry = entries.pop()

@@ -308,8 +308,7 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
     features : Features
         Store of cached features.
     name : str, optional
-        Name of the map. [default: the only map of the store; a store with only the maps ``train`` and ``test`` returns
-        both merged]
+        Name of the map. [default: the only map of the store, or the only two maps ``train`` and ``test``, merged]
 
     Returns
     -------
@@ -339,7 +338,6 @@ def _open_by_scene(store: StoreLike | Sequence[StoreLike] | None) -> list[Featur
 
 
 def _first_difference(layout: Layout, other: Layout) -> str:
-    """Describe the first column group that differs between two layouts."""
     for group, expected in zip_longest(layout, other):
         if group != expected:
             return " where the other has ".join(

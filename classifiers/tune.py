@@ -117,7 +117,7 @@ def tune_head(
     head : Head
         Unfitted head, with the values of all parameters that are not searched.
     train : PixelTable
-        Training pixels; it must not contain test pixels.
+        Table of the training pixels, without test pixels.
     fixed : dict
         Parameters that the user has set. They are not searched.
     seed : int

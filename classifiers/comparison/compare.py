@@ -205,7 +205,6 @@ def _results(
     stores: tuple[StoreSummary, ...],
     provenance: Provenance,
 ) -> BenchResults:
-    """Return the results of a benchmark with summaries over seeds."""
     summary = summarise(outcome.runs, outcome.assessment.intervals)
     return BenchResults(
         scene=scene,
@@ -230,7 +229,6 @@ def _results(
 
 
 def _draw_images(job: BenchJob, runs: Sequence[RunResult], run_records: RunRecords) -> BenchImages:
-    """Return the maps of the runs, and the images of the scene, the splits and the planes."""
     first = next(iter(job.stores.values()))
     clusters = min(len(job.labels.counts), MAX_CLUSTERS)
     return BenchImages(

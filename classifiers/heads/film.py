@@ -35,7 +35,7 @@ class FiLMClassifier(ReducingHead, TorchHead):
     With ``fusion="gated"``, the head computes the gated sum ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` instead.
     This formula comes from the code that the same authors published in 2024. The addends are ``p = BN(W_f f + b_f)``
     and ``q = BN(W_s E(s) + b_s)``, with 256 channels each. `E` is the encoder of the spectrum. The learned gates
-    `alpha` and `beta` start at 1; this `beta` is a number, and not the function above.
+    `alpha` and `beta` start at 1; this `beta` is not the function ``beta(s)``.
 
     Spectra are standardised band by band. Context and planes are standardised and reduced to principal components. The
     variances of the components are partly equalised. With few labels, the result of a single network depends strongly on

@@ -138,7 +138,6 @@ def _fields(lines: list[str]) -> dict[str, str]:
 
 
 def _numbers(fields: dict[str, str], name: str, kind: Callable[[str], Any], count: int) -> list[Any]:
-    """Return the `count` numbers of a field."""
     words = fields.get(name, "").split()
     pattern = _INTEGER if kind is int else _NUMBER
     if len(words) != count or not all(map(pattern.fullmatch, words)):

@@ -40,8 +40,8 @@ class MLPClassifier(ReducingHead, TorchHead):
     members : int
         Number of networks in the ensemble; 10 in ddpm-segmentation.
     vote : {"mean", "majority"}
-        Probabilities are the mean over members ("mean"), or the share of members that vote for each class ("majority", as in
-        the paper).
+        Probabilities are the mean over members ("mean"), or the share of members that vote for each class ("majority",
+        as in ddpm-segmentation).
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
         See `TorchHead`.
 

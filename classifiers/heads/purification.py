@@ -148,8 +148,8 @@ def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
     Returns
     -------
     (T, I) intp array
-        Indices at each timestep, with the layers in the same order at every timestep. The shape is (0, 0) if the layout has
-        no such groups.
+        Indices of the I channels at each of the T timesteps, with the layers in the same order at every timestep. The
+        shape is (0, 0) if the layout has no such groups.
 
     Raises
     ------

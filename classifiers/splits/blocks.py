@@ -26,7 +26,7 @@ _MAX_TRIES = 30
 
 @dataclass(frozen=True)
 class BlocksSplit:
-    """``blocks:PX+BUFFER:F``: train on whole square blocks that hold a fraction of the labelled pixels.
+    """``blocks:PX+BUFFER:F``: train on whole square blocks that hold the fraction F of the labelled pixels.
 
     A class that occurs in at least two blocks has at least one training block and one test block. Training pixels
     within the buffer of a test pixel (Euclidean distance) are dropped. Roberts et al. (Ecography 2017) discuss such
@@ -37,7 +37,7 @@ class BlocksSplit:
     block_px : int
         Side PX of a block in pixels.
     buffer_px : int
-        Width BUFFER of the buffer in pixels.
+        Width BUFFER, in pixels, of the buffer around each test pixel.
     fraction : float
         Fraction F of the labelled pixels to draw for training, before the buffer is applied.
 

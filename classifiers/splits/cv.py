@@ -26,7 +26,7 @@ class SplitCV:
 
     Draw number k of training and test pixels has the seed ``seed + k``, with k from 0. In nested cross-validation, the
     splitter receives a subset of the table's rows, and divides only the pixels of these rows. It identifies the pixels
-    by `groups` or, without `groups`, by the values of the rows.
+    by the argument `groups` of `split` or, without `groups`, by the values of the rows.
 
     Attributes
     ----------

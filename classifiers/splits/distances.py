@@ -19,7 +19,7 @@ _VALUES_PER_PIXEL = 8
 def drop_near(
     pixels: NDArray[np.bool_], others: NDArray[np.bool_], distance_px: int, scene_rows: Sequence[int] = (0,)
 ) -> NDArray[np.bool_]:
-    """Return the mask `pixels` without the pixels that lie within `distance_px` of the mask `others`.
+    """Return the mask `pixels` without the pixels that lie within `distance_px` of a pixel of `others`.
 
     Distances are computed in overlapping strips of rows, to bound the memory.
 

@@ -4,13 +4,13 @@ The footprint of a feature is the set of scene pixels that the feature depends o
 
 - A spectrum depends on one pixel, and a window mean on the pixels of the window.
 - A plane (the feature map of one timestep and layer) is computed tile by tile. Each tile is a core with a halo around it.
-  Normalisation and attention mix all pixels of a tile. A feature of a plane therefore depends on the whole tile whose core
-  contains the pixel. At the scene's edge, it also depends on the pixels that were mirrored into the tile.
+  Normalisation and attention mix all pixels of a tile. A feature at a pixel therefore depends on the whole tile whose
+  core contains the pixel. At the scene's edge, it also depends on the pixels that were mirrored into the tile.
 - A plane that is coarser than the scene is interpolated, so a feature near the edge of a core depends on two tiles.
 - A context plane depends on the window of its layer. A context plane by reconstruction depends on the whole scene.
 
-A model that is fitted to the whole scene without labels does not count as leakage. Examples are a projection, a backbone and
-the reduction of columns.
+It does not count as leakage if a projection, a backbone or a reduction of columns is fitted to the whole scene without
+labels.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class TileGrid:
     stride : int
         Side of a cell of the plane, in scene pixels.
     blended : bool
-        Whether the values of overlapping tiles are averaged. A feature then depends on all tiles that contain the pixel.
-        If the values are not averaged, a feature depends on the tile whose core contains the pixel.
+        Whether the values of overlapping tiles are averaged. A feature at a pixel then depends on all tiles that
+        contain the pixel. If the values are not averaged, the feature depends on the tile whose core contains the
+        pixel.
     origin : tuple of 2 ints or None
         Row and column of the corner of the first tile; None if the core of the first tile starts at the scene's corner.
     mirrored : bool

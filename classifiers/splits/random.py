@@ -1,6 +1,6 @@
 """Splits that draw single pixels at random: ``random:F`` and ``per-class:N``.
 
-Both splits leak, since most test pixels have training pixels in their surroundings.
+Both splits leak: features of most test pixels depend on training pixels in their surroundings.
 """
 
 from __future__ import annotations

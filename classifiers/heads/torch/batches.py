@@ -31,7 +31,7 @@ def split_validation(
         Class codes.
     fraction : float or None
         Share of the rows of each class that are validation rows; the number of rows is rounded down. None selects a
-        tenth if this gives at least 10 rows per class on average, and otherwise no rows.
+        tenth if this gives at least 10 validation rows per class on average, and otherwise no rows.
     seed : int
         Seed of the draw.
 

@@ -92,9 +92,9 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     def uncertainty(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the disagreement of an ensemble's members on each row of `X` (n, D): (n,) float64, in nats.
 
-        The disagreement is the Jensen-Shannon divergence ``H(mean p) - mean H(p)`` of the members' probabilities, as in
-        ddpm-segmentation (Baranchuk et al., ICLR 2022, sec. 4). The divergence is 0 if all members agree, and at most the
-        logarithm of the number of classes.
+        The disagreement is the Jensen-Shannon divergence ``H(mean p) - mean H(p)``, for the entropy H and the class
+        probabilities p of the members, as in ddpm-segmentation (Baranchuk et al., ICLR 2022, sec. 4). The divergence is
+        0 if all members agree, and at most the logarithm of the number of classes.
 
         Raises
         ------
