@@ -55,7 +55,7 @@ class PredictedBlock:
 
 
 class BlockPredictor(Protocol):
-    """Interface for predicting blocks outside this process; implemented by `classifiers.block_workers.BlockWorkers`."""
+    """Interface of objects that predict blocks in other processes, such as `classifiers.block_workers.BlockWorkers`."""
 
     def predict(self, windows: Iterable[Window], *, probabilities: bool) -> Iterator[PredictedBlock]:
         """Predict the blocks at `windows`, and yield them in the same order."""

@@ -1,4 +1,4 @@
-"""Combine the label maps of several scenes on one grid, and check that the columns of the scenes agree."""
+"""Combine the label maps of several scenes on one grid, and check that the columns of the scenes are comparable."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """K-means clusters of planes (one timestep and layer each), drawn as panels that show which areas the features separate.
 
-As in GeoDiffNet (arXiv 2512.03430, figure 5), each plane is clustered separately, with as many clusters as the scene has
-classes. K-means numbers clusters arbitrarily. Each panel is therefore renumbered to agree with its neighbour, so that an area
-has the same colour in both panels.
+As in GeoDiffNet (arXiv 2512.03430, figure 5), each plane is clustered separately, with as many clusters as the scene
+has classes. K-means numbers clusters arbitrarily. The clusters of each panel are therefore renumbered, so that an area
+has the same colour in neighbouring panels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scale reduced columns for a classifier: equalise variances, and set columns without variance to zero."""
+"""Scale the output columns of a reducer: equalise variances, and set columns without variance to zero."""
 
 from __future__ import annotations
 
