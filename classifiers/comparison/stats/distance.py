@@ -188,8 +188,10 @@ class _Counts:
     def from_geometry(
         cls, geometry: _Geometry, bins: tuple[DistanceBin, ...], edges: NDArray[np.float64], columns: str
     ) -> _Counts:
-        """Assign the test pixels to groups. `columns` names the input whose leakage counts, see
-        `BenchEntry.columns`."""
+        """Assign the test pixels to groups.
+
+        `columns` names the input whose leakage counts, see `BenchEntry.columns`.
+        """
         points = tuple(
             DistanceBin(low, high) for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         )
