@@ -45,7 +45,13 @@ def read(location: Location) -> tuple[Timing, ...]:
 
 
 def add(location: Location, timings: Sequence[Timing]) -> None:
-    """Add timings to the timings of a store. Tiles and seconds of the same timestep and device are summed."""
+    """Add timings to the timings of a store. Tiles and seconds of the same timestep and device are summed.
+
+    The file is read and written again, so only one process may call this function at a time. Without timings, nothing is
+    read or written: workers have none, because the process that started them adds theirs.
+    """
+    if not timings:
+        return
     sums = {(timing.t, timing.device): timing for timing in read(location)}
     for timing in timings:
         index = timing.t, timing.device

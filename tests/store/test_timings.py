@@ -39,6 +39,13 @@ def test_what_is_added_sums_up(tmp_path_factory, runs):
         assert total.seconds == pytest.approx(sum(part.seconds for part in parts), abs=1e-5)
 
 
+def test_without_timings_the_file_is_neither_read_nor_written(tmp_path):
+    """A worker adds none, and may not write back what it read before the main process added some."""
+    location = as_location(tmp_path)
+    location.get = location.put = pytest.fail
+    timings.add(location, ())
+
+
 @given(st.lists(SPENT, min_size=1, max_size=3, unique_by=lambda timing: (timing.t, timing.device)), st.data())
 def test_any_changed_byte_is_seen(spent, data):
     content = timings.encode(spent)
