@@ -2,13 +2,15 @@
 
 The address of a store in a service ends with the key of the store. The key determines the values of all planes, so shards are
 read from the cache first. Other files, such as progress records and label maps, can change. They are read from the cache
-only if the service can't be reached.
+only while the service can't be reached. If the service answers with an error, the error is raised.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 _MAX_BYTES = 4 * 2**20
 _DIGEST_BYTES = 32
 _EXISTS = "exists"
+# After a failed connection, all reads come from the cache for this time. Then the service is asked again.
+_OFFLINE_S = 60.0
+# The messages of obstore's errors say whether the service has answered.
+_ANSWERED = "Server returned"
+_log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"https?://.*/([0-9a-f]{64})\.zarr")
 
 
@@ -56,22 +63,19 @@ class ReadCache:
     ----------
     folder : Path
         Folder of the cache.
-
-    Attributes
-    ----------
-    is_offline : bool
-        Whether a read failed because the address could not be reached. If True, all reads come from the cache.
+    url : str
+        Address of the store, for messages.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.is_offline = False
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder, self._url = folder, url
+        self._offline_until_s = 0.0
 
     @classmethod
     def of_address(cls, url: str) -> ReadCache | None:
         """Return the cache for an address that ends with the key of a store; None for other addresses."""
         match = _ADDRESS.fullmatch(url)
-        return None if match is None else cls(samples_folder(match[1]))
+        return None if match is None else cls(samples_folder(match[1]), url)
 
     def before_network(self, key: str, part: str = "") -> CachedRead | None:
         """Return the cached result of a read, or None if the read needs a request to the service.
@@ -81,10 +85,12 @@ class ReadCache:
         cached = self._load(key, part)
         # A shard that is missing may be written later.
         is_constant = cached is not None and cached.value is not None and key.startswith("planes/") and "/c/" in key
-        return cached if is_constant or self.is_offline else None
+        return cached if is_constant or time.monotonic() < self._offline_until_s else None
 
     def after_error(self, error: Exception, key: str, part: str = "") -> CachedRead:
-        """Return the cached result of a read that failed.
+        """Return the cached result of a read that failed because the service can't be reached.
+
+        All reads come from the cache during the next minute.
 
         Parameters
         ----------
@@ -98,14 +104,13 @@ class ReadCache:
         Raises
         ------
         Exception
-            `error`, if the cache lacks the read or the service denied it.
+            `error`, if the cache lacks the read or the service answered with an error.
         """
-        from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
-
-        cached = None if isinstance(error, PermissionDeniedError | UnauthenticatedError) else self._load(key, part)
+        cached = None if _ANSWERED in str(error) else self._load(key, part)
         if cached is None:
             raise error
-        self.is_offline = True
+        self._offline_until_s = time.monotonic() + _OFFLINE_S
+        _log.warning("%s can't be reached: its files are read from the cache, as they were read last", self._url)
         return cached
 
     def keep(self, key: str, part: str, value: bytes | None) -> None:

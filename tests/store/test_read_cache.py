@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from hsifeat.errors import StoreError
+from hsifeat.store import read_cache
 from hsifeat.store.location import RemoteLocation
 from hsifeat.store.read_cache import ReadCache, samples_folder
 from hsifeat.store.store import Store
 from tests.helpers.small import small_labels
-from tests.helpers.web_files import TokenHandler, serve_folder
+from tests.helpers.web_files import RangeHandler, TokenHandler, serve_folder
 
 
 @pytest.fixture
@@ -50,8 +51,40 @@ def test_a_refused_token_is_an_error_although_the_cache_has_the_file(web_folder,
             RemoteLocation(url).get("zarr.json")
 
 
+def test_an_error_of_the_service_is_an_error_although_the_cache_has_the_file(web_folder, monkeypatch):
+    class Broken(RangeHandler):
+        code = None
+
+        def send_head(self):
+            return self.send_error(self.code) if self.code else super().send_head()
+
+    with serve_folder(web_folder, Broken) as address:
+        location = RemoteLocation(f"{address}/{next(web_folder.iterdir()).name}")
+        assert location.get("zarr.json")
+        monkeypatch.setattr(Broken, "code", 500)
+        with pytest.raises(StoreError, match="500 Internal Server Error"):
+            location.get("zarr.json")
+        monkeypatch.setattr(Broken, "code", None)
+        assert location.get("zarr.json")
+
+
+def test_a_service_is_asked_again_a_minute_after_a_failed_connection(tmp_path, monkeypatch, caplog):
+    now_s = [1000.0]
+    monkeypatch.setattr(read_cache.time, "monotonic", lambda: now_s[0])
+    cache = ReadCache(tmp_path, "https://gpu.example.org/x.zarr")
+    cache.keep("progress/a", "", b"old")
+    assert cache.after_error(OSError("error sending request"), "progress/a").value == b"old"
+    assert caplog.messages == [
+        "https://gpu.example.org/x.zarr can't be reached: its files are read from the cache, as they were read last"
+    ]
+    now_s[0] += 59
+    assert cache.before_network("progress/a").value == b"old"
+    now_s[0] += 2
+    assert cache.before_network("progress/a") is None
+
+
 def test_only_shards_that_exist_are_constant(tmp_path):
-    cache = ReadCache(tmp_path)
+    cache = ReadCache(tmp_path, "https://gpu.example.org/x.zarr")
     for key, value in (("planes/t0/a/c/0/0", b"shard"), ("planes/t0/a/c/0/1", None), ("progress/a", b"record")):
         cache.keep(key, "", value)
     assert cache.before_network("planes/t0/a/c/0/0").value == b"shard"
