@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, error_summary, raise_resource_error
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.resolve import resolve_config
@@ -35,14 +35,14 @@ class SceneOutcome:
         The complete store; None if the extraction failed.
     existed : bool
         Whether the store was already complete, so that nothing was computed.
-    error : Exception or None
-        Error of the extraction; None if the extraction succeeded.
+    error : HsifeatError or None
+        Error of the extraction; None if the extraction succeeded. The error of another library is its ``__cause__``.
     """
 
     name: str
     store: Store | None = None
     existed: bool = False
-    error: Exception | None = None
+    error: HsifeatError | None = None
 
 
 def extract_scenes(
@@ -149,7 +149,7 @@ def extract_opened(
             scenes.compute_here()
         else:
             try:
-                for task, result in executor.run(compute_unit, scenes.tasks(), failed=scenes.fail_task):
+                for task, result in executor.run(compute_scene_unit, scenes.tasks(), failed=scenes.fail_task):
                     scenes.add(task, result)
             finally:
                 release_worker()
@@ -201,7 +201,7 @@ class _Scenes:
                 run = self._begin(name)
                 run.compute_here()
                 self._finish(name)
-            except (HsifeatError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # see `extract_scenes`
                 self._fail(name, error)
 
     def tasks(self) -> Iterator[UnitTask]:
@@ -211,7 +211,7 @@ class _Scenes:
                 run = self._begin(name)
                 if not run.units:
                     self._finish(name)
-            except (HsifeatError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # see `extract_scenes`
                 self._fail(name, error)
                 continue
             for task in run.tasks():
@@ -227,7 +227,7 @@ class _Scenes:
                     run.add(task, result)
                     if not run.units:
                         self._finish(name)
-                except (HsifeatError, OSError) as error:
+                except Exception as error:  # noqa: BLE001  # see `extract_scenes`
                     self._fail(name, error)
 
     def fail_task(self, task: UnitTask, error: HsifeatError) -> None:
@@ -253,8 +253,9 @@ class _Scenes:
         self._end(SceneOutcome(name, store, run.was_complete))
 
     def _fail(self, name: str, error: Exception) -> None:
-        self._listen(Note(f"{name}: failed: {error}"))
-        self._end(SceneOutcome(name, error=error))
+        problem = _scene_error(error)
+        self._listen(Note(f"{name}: failed: {problem}"))
+        self._end(SceneOutcome(name, error=problem))
 
     def _end(self, outcome: SceneOutcome) -> None:
         if (run := self._runs.pop(outcome.name, None)) is not None:
@@ -263,6 +264,30 @@ class _Scenes:
         self._listen(Advanced("scenes", len(self.outcomes), outcome.name))
         if len(self.outcomes) == len(self._openers):
             self._listen(Finished("scenes"))
+
+
+def compute_scene_unit(task: UnitTask) -> UnitResult:
+    """Compute a unit as `compute_unit` does, but raise all errors as `HsifeatError`, so that they end one scene only."""
+    try:
+        return compute_unit(task)
+    except HsifeatError:
+        raise
+    except Exception as error:
+        raise _scene_error(error) from error
+
+
+def _scene_error(error: Exception) -> HsifeatError:
+    """Return an error as a `HsifeatError` whose cause is the original error."""
+    if isinstance(error, HsifeatError):
+        return error
+    try:
+        raise_resource_error(error)
+    except HsifeatError as resource_error:
+        return resource_error
+    summary = error_summary(error)
+    problem = HsifeatError(summary if isinstance(error, OSError) else f"{type(error).__name__}: {summary}")
+    problem.__cause__ = error
+    return problem
 
 
 def _opener(scene: Scene | str | Path) -> Callable[[], Scene]:

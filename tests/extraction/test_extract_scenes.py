@@ -7,6 +7,7 @@ import pytest
 
 import hsifeat
 from hsifeat.errors import HsifeatError
+from hsifeat.extraction.context_extractor import ContextComputer
 from hsifeat.extraction.extract_scenes import extract_scenes, scene_name
 from hsifeat.runtime.events import Advanced, Finished, Started
 from hsifeat.scenes.readers import npy
@@ -92,6 +93,30 @@ def test_units_of_all_scenes_are_one_stream(tmp_path, monkeypatch):
     ]
     for outcome in outcomes:
         assert outcome.store is None or not (Path(outcome.store.location.identity) / "writer.token").exists()
+
+
+@pytest.mark.parametrize("executor", [None, InThisProcess(ahead=3)])
+def test_an_error_of_another_library_ends_its_scene_only(tmp_path, monkeypatch, executor):
+    errors = {
+        "a": RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        "b": ValueError("operands could not be broadcast"),
+        "c": OSError(5, "Input/output error"),
+    }
+    compute = ContextComputer.__call__
+
+    def fail(self, step):
+        if (name := self._extractor.scene.name) in errors:
+            raise errors[name]
+        return compute(self, step)
+
+    monkeypatch.setattr(ContextComputer, "__call__", fail)
+    scenes = [hsifeat.Scene(name, small_cube(rows=24, cols=20)) for name in "abcd"]
+    outcomes = extract_scenes(scenes, **OPTIONS, out=tmp_path, executor=executor)
+    assert all(outcome.error.__cause__ is errors[outcome.name] for outcome in outcomes[:3])
+    assert outcomes[3].error is None and outcomes[3].store.is_complete(outcomes[3].store.planes[0].id)
+    memory, value, disk = (str(outcome.error) for outcome in outcomes[:3])
+    assert memory.startswith("memory ran out (CUDA out of memory") and disk == "[Errno 5] Input/output error"
+    assert value == "ValueError: operands could not be broadcast"
 
 
 def test_stores_with_one_name_are_refused(tmp_path):

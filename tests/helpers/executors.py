@@ -3,6 +3,8 @@
 import pickle
 from itertools import islice
 
+from hsifeat.errors import HsifeatError
+
 
 class InThisProcess:
     """An executor that is not the inline one and runs its tasks here, as a thread pool or a cluster in one process does.
@@ -23,7 +25,14 @@ class InThisProcess:
         queue, taken = iter(tasks), []
         while taken := [*taken, *islice(queue, self.ahead - len(taken))]:
             task = taken.pop(0)
-            yield task, function(pickle.loads(pickle.dumps(task)))  # noqa: S301  # our own bytes
+            try:
+                result = function(pickle.loads(pickle.dumps(task)))  # noqa: S301  # our own bytes
+            except HsifeatError as error:
+                if failed is None:
+                    raise
+                failed(task, error)
+            else:
+                yield task, result
 
     def check_workers(self, function, task):
         """Run a function once."""
