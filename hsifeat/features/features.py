@@ -290,9 +290,17 @@ class Features(StoreContents):
 
         The array has one dask task per shard. Its shape is (cell rows, cell cols, channels) if planes cover the scene, and
         (n, channels) for n listed pixels.
+
+        Raises
+        ------
+        StoreError
+            If the name matches no complete plane, or several planes.
         """
-        (spec,) = self.select([plane])
-        return self._reader.to_dask(spec)
+        specs = self.select([plane])
+        if len(specs) > 1:
+            names = ", ".join(str(spec.id) for spec in specs)
+            raise StoreError(f"{self.name}: {str(plane)!r} matches {len(specs)} planes ({names}): name one of them")
+        return self._reader.to_dask(specs[0])
 
     def to_xarray(self) -> xarray.Dataset:
         """Return the scene, its label maps and all complete planes as a lazy dataset.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
-from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.features import Features
 from hsifeat.features.neighbourhoods import PixelCoordinates
 from hsifeat.features.open_features import open_features
 from hsifeat.store.plane_layout import PlaneSpec
@@ -60,8 +60,8 @@ class StackedFeatures(Features):
     Raises
     ------
     StoreError
-        If the stores hold different scenes. Methods raise this error if a context store and a store of a diffusion model have
-        a plane of the same name.
+        If the stores hold different scenes, or if a context store and a store of a diffusion model have a plane of the same
+        name.
     """
 
     def __init__(self, stores: Sequence[Features]) -> None:
@@ -74,6 +74,7 @@ class StackedFeatures(Features):
                     f"{other.name} is of another scene ({other.scene.name}) than {stores[0].name} "
                     f"({stores[0].scene.name}): only stores of one scene can be stacked"
                 )
+        self._owners = self._find_owners()
 
     @property
     def name(self) -> str:
@@ -107,8 +108,7 @@ class StackedFeatures(Features):
         """Return the features of the store that holds a plane, and the plane with its name in that store."""
         return self._owners[plane.id]
 
-    @cached_property
-    def _owners(self) -> dict[PlaneId, tuple[Features, PlaneSpec]]:
+    def _find_owners(self) -> dict[PlaneId, tuple[Features, PlaneSpec]]:
         owners: dict[PlaneId, tuple[Features, PlaneSpec]] = {}
         for at, store in enumerate(self.stores):
             for plane in (*store.planes, *store.unfinished):
@@ -126,12 +126,6 @@ class StackedFeatures(Features):
         if kinds.count(kinds[at]) == 1:
             return plane
         return replace(plane, id=PlaneId(plane.id.t, f"{kinds[: at + 1].count(kinds[at])}:{plane.id.layer}"))
-
-    def to_dask(self, plane: PlaneLike) -> dask.array.Array:
-        """Return a plane as a lazy dask array; see `Features.to_dask`."""
-        (spec,) = self.select([plane])
-        owner, stored_plane = self.owner(spec)
-        return owner.to_dask(stored_plane)
 
     def to_xarray(self) -> xarray.Dataset:
         """Raise `StoreError`, since a dataset can show only one store."""

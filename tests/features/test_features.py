@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from hsifeat import open_features
 from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.features.features import Features
+from hsifeat.features.stack import StackedFeatures
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
 
@@ -116,6 +118,14 @@ def test_empty_requests(opened):
 def test_wrong_requests(opened, ask, message):
     with pytest.raises(StoreError, match=message):
         ask(opened)
+
+
+def test_planes_of_one_name_are_told_when_stores_are_stacked(opened):
+    class OfContext(Features):
+        is_context = True
+
+    with pytest.raises(StoreError, match=r"both have a plane t0/\S+: stack one of them at a time"):
+        StackedFeatures([opened, OfContext(opened.store)])
 
 
 def test_a_flipped_byte_is_caught_on_reading(store_path, tmp_path):

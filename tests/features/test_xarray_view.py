@@ -129,6 +129,9 @@ def test_dask_is_chunked_by_shards(features, raw):
     np.testing.assert_array_equal(lazy.compute(), array[:])
     with pytest.raises(StoreError, match="no plane 't3/mid_block'"):
         features.to_dask("t3/mid_block")
+    planes = [str(plane.id) for plane in features.select(["t0/*"])]
+    with pytest.raises(StoreError, match=rf"'t0/\*' matches {len(planes)} planes \({', '.join(planes)}\): name one"):
+        features.to_dask("t0/*")
 
 
 def test_opening_reads_no_value(store_path, monkeypatch):
