@@ -45,7 +45,14 @@ class PretrainingConfig(BaseConfig):
     ] = None
     minutes: Annotated[
         float | None,
-        option("Stop after this time; the same command continues.", unit="min", default="none", gt=0, le=1e6),
+        option(
+            "Largest duration of this call. The same command continues a training that was interrupted or, with --steps, has "
+            "steps left.",
+            unit="min",
+            default="none",
+            gt=0,
+            le=1e6,
+        ),
     ] = None
     components: Annotated[
         Whole | None,

@@ -80,8 +80,8 @@ def pretrain(
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: depends on the network]
     minutes : float, optional
-        Largest duration of this call, in minutes. The call ends earlier when `steps` is reached. If `steps` is set, a
-        repeated call continues the training. [default: no limit]
+        Largest duration of this call, in minutes. The call ends earlier when `steps` is reached. A repeated call continues a
+        training that was interrupted or, if `steps` is set, has steps left. [default: no limit]
     components : int, optional
         Number of principal components that the network receives as channels. [default: depends on the network]
     learning_rate : float, optional
@@ -153,7 +153,8 @@ def pretrain(
     model = ModelFolder(folder, identity)
     record = model.read_record()
     if record and record.get("dtype") == config.dtype and budget.is_used_up(record):
-        listen(Note(f"{folder} is already trained for {record['steps']} steps: nothing to do"))
+        further = "more steps train" if budget.steps else "a number of steps, or other minutes, trains"
+        listen(Note(f"{folder} is already trained for {record['steps']} steps: nothing to do; {further} it further"))
         return folder
 
     resolved_device = pick_device(device)

@@ -76,6 +76,15 @@ def test_a_complete_training_is_not_repeated(trained):
     assert isinstance(notes[-1], Note) and "already trained" in notes[-1].message
 
 
+def test_minutes_alone_complete_a_training_and_the_note_says_how_to_train_further(tmp_path):
+    notes = []
+
+    for _ in range(2):
+        hsifeat.pretrain(Scene("small", small_cube()), out=tmp_path / "m", minutes=1e-9, listen=notes.append)
+        assert json.loads((tmp_path / "m" / "training.json").read_text())["steps"] == 1
+    assert notes[-1].message.endswith("1 steps: nothing to do; a number of steps, or other minutes, trains it further")
+
+
 def test_more_steps_continue_a_complete_training(trained, tmp_path):
     folder, _ = trained
     shutil.copytree(folder, tmp_path / "m")
