@@ -49,7 +49,7 @@ class InRecipe:
     section : str
         Section of the recipe, such as ``tiling``.
     field : str
-        Field in the section. [default: the name of the option]
+        Name of the field in the section. [default: the name of the option]
     unused : object
         Value of the field when the option has no effect; see `ExtractionConfig.unused_options`.
     """
@@ -70,7 +70,7 @@ class InIdentity:
     Attributes
     ----------
     section : str
-        Subsection of ``backbone`` that has the value, such as ``conditioning``. [default: no subsection]
+        Subsection of ``backbone`` that contains the value, such as ``conditioning``. [default: no subsection]
     """
 
     section: str = ""
@@ -122,7 +122,7 @@ def _projection(value: Any) -> Any:
 
 
 class ExtractionConfig(BaseConfig):
-    """Options of an extraction that determine the stored values; `hsifeat.extract` describes each option.
+    """Extraction options that determine the stored values. `hsifeat.extract` describes each option.
 
     ``model_fields_set`` has the names of the options that were set explicitly. An option may have no effect in combination with
     other options. Such an option is an error if it was set explicitly, and is ignored otherwise.

@@ -34,9 +34,9 @@ _PROJECTED_COLS = 32
 class ContextExtractor(Extractor):
     """Extractor that computes context features of a scene.
 
-    The value of a filter at a pixel depends on pixels up to a distance, the reach of the filter. A unit (one shard of each
-    plane) is read with a margin as wide as the largest reach. Filters by reconstruction have no finite reach, so they are
-    computed for the whole scene at once.
+    The value of a filter at a pixel depends only on the pixels within a certain distance, the reach of the filter. A unit
+    (one shard of each plane) is read with a margin as wide as the largest reach. Openings and closings by reconstruction
+    have no finite reach, so they are computed for the whole scene at once.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class ContextExtractor(Extractor):
 
     @property
     def source(self) -> ContextBackbone:
-        """Source of the features: the filters of the option ``--backbone context``."""
+        """Source of the features: the filters that ``--backbone context`` selects."""
         return self.backbone
 
     @property
@@ -68,7 +68,7 @@ class ContextExtractor(Extractor):
         return SceneLayout(self.scene.rows, self.scene.cols, UNIT_PX)
 
     def count_tiles(self, window: Window) -> int:
-        """Return the number of units in `window` that have a valid pixel."""
+        """Return the number of units (one shard of each plane) in `window` that have a valid pixel."""
         side = UNIT_PX
         return sum(
             bool(self.scene.valid[row : min(row + side, window.row + window.rows), col : min(col + side, window.col + window.cols)].any())
@@ -81,16 +81,17 @@ class ContextExtractor(Extractor):
         return ContextComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:
-        """Describe the number of blocks that a plan computes, and the estimated memory, in lines of text."""
+        """Return lines of text with the number of blocks that a plan computes, and the estimated memory."""
         lines = [f"blocks: {plan.passes} remaining of {plan.total_passes}, each with all its layers"]
         if plan.steps:
             lines.append(f"memory: about {format_bytes(self.peak_bytes(plan))}")
         return lines
 
     def peak_bytes(self, plan: Plan) -> int:
-        """Estimate the peak memory of a plan, in bytes.
+        """Estimate the peak memory for computing a plan, in bytes.
 
-        The estimate is the sum of two sizes: the arrays of one block with its margin, and the reconstructions of the scene.
+        The estimate is the sum of two sizes: the arrays of one block with its margin, and the openings and closings by
+        reconstruction of the whole scene.
         """
         layers = [self.layers[plane.id.layer] for step in plan.steps for plane in step.planes]
         side = UNIT_PX + 2 * max((layer.reach_px for layer in layers), default=0)
@@ -99,7 +100,7 @@ class ContextExtractor(Extractor):
         return block + self.reconstruction_bytes()
 
     def reconstruction_bytes(self) -> int:
-        """Return the maximum memory in bytes that filters by reconstruction need; 0 if there are no such filters."""
+        """Return the maximum memory in bytes that openings and closings by reconstruction need; 0 if there are none."""
         sizes = {layer.size_px for layer in self.layers.values() if layer.is_reconstruction}
         if not sizes:
             return 0
@@ -108,7 +109,7 @@ class ContextExtractor(Extractor):
         return self.scene.rows * self.scene.cols * per_pixel
 
     def check_memory(self) -> None:
-        """Raise `HsifeatError` if filters by reconstruction need more memory than `RECONSTRUCTION_LIMIT_BYTES`."""
+        """Raise `HsifeatError` if openings and closings by reconstruction need more than `RECONSTRUCTION_LIMIT_BYTES`."""
         needed = self.reconstruction_bytes()
         if needed > RECONSTRUCTION_LIMIT_BYTES:
             others = ",".join(name for name, layer in self.layers.items() if not layer.is_reconstruction)
@@ -122,7 +123,7 @@ class ContextExtractor(Extractor):
     def read_components(self, window: Window) -> NDArray[np.float32]:
         """Read the components in a window of the scene.
 
-        The values of a pixel have the same bits in every window.
+        The components of a pixel have the same bits in every window that contains the pixel.
 
         Parameters
         ----------
@@ -150,12 +151,12 @@ class ContextExtractor(Extractor):
 class ContextComputer:
     """Compute the features of steps (one shard of each plane), and measure the run time.
 
-    Reconstructions of the whole scene are kept from one step to the next.
+    Openings and closings by reconstruction of the whole scene are kept from one step to the next.
 
     Parameters
     ----------
     extractor : ContextExtractor
-        The filters and the scene.
+        Extractor with the filters and the scene.
     """
 
     def __init__(self, extractor: ContextExtractor) -> None:

@@ -91,7 +91,10 @@ class DiffusionExtractor(Extractor):
         return replace(self, tiles_per_batch=batch)
 
     def count_tiles(self, window: Window) -> int:
-        """Return the number of tiles that have a valid pixel, for the window of one unit or of all units together."""
+        """Return the number of tiles with a valid pixel.
+
+        `window` is the window of one unit (one shard of each plane), or of all units together.
+        """
         return self.tiling.count_tiles(window, self.scene.valid)
 
     def passes(self, t: int, previous: int | None) -> int:
@@ -103,7 +106,7 @@ class DiffusionExtractor(Extractor):
         return StepComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:
-        """Describe the tiles and forward passes of a plan, and the estimated time and memory, in lines of text.
+        """Return lines of text with the tiles and forward passes of a plan, and the estimated time and memory.
 
         The time is estimated from one timed batch.
         """
@@ -209,7 +212,10 @@ class DiffusionExtractor(Extractor):
         }
 
     def _mean_taps(self, draws: Iterable[torch.Tensor], t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Map each layer to its (n, channels, rows, cols) feature maps, averaged over the noised batches `draws`."""
+        """Map each layer to its (n, channels, rows, cols) feature maps, averaged over `draws`.
+
+        Each item of `draws` is the same batch of n tiles with another draw of noise.
+        """
         from torch.nn.functional import avg_pool2d
 
         taps: dict[str, torch.Tensor] = {}

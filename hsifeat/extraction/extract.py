@@ -81,7 +81,7 @@ def extract(
         [default: the projection that the backbone was trained with, else ``"rgb"`` for a backbone with three channels,
         else ``"pca:N"`` for a backbone with N channels]
     tile : int, optional
-        Side of a tile, or of the window around each listed pixel, in scene pixels. [default: 64]
+        Side of a tile, or of the window around each pixel of `pixels`, in scene pixels. [default: 64]
     halo : int, optional
         Width of the margin around the core of each tile, in scene pixels. Neighbouring tiles overlap by twice this width.
         [default: 16]
@@ -122,7 +122,8 @@ def extract(
     like : Store, str or Path, optional
         A store from which unset options and the fitted projection are taken.
     out : Location, str or Path, optional
-        Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone and the key]
+        Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone
+        and the key of the store]
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     executor : Executor, optional

@@ -58,15 +58,15 @@ def extract_scenes(
 ) -> list[SceneOutcome]:
     """Extract the features of many scenes with the same options, each into its own store.
 
-    An error in one scene does not end the extraction of the remaining scenes. Units of all scenes form one stream of tasks, so
-    that workers begin the next scene before the current scene is complete.
+    An error in one scene does not end the extraction of the remaining scenes. Units (blocks) of all scenes form one
+    stream of tasks, so that workers begin the next scene before the current scene is complete.
 
     Parameters
     ----------
     scenes : sequence of Scene, str or Path
         Scenes, or paths or names that `open_scene` accepts.
     out : str or Path, optional
-        Folder or address of the stores, which are named after the scenes. [default: the cache folder]
+        Folder or URL that contains the stores. Each store is named after its scene. [default: the cache folder]
     preset : str or Path, optional
         Preset from which unset options are taken; see `extract`.
     like : Store, str or Path, optional
@@ -74,7 +74,7 @@ def extract_scenes(
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     executor : Executor, optional
-        Runs the units of the scenes, see `extract`.
+        Runs the units (blocks) of the scenes; see `extract`.
     listen : callable
         Receives progress events, with one task for each scene.
     **options
@@ -125,15 +125,15 @@ def extract_opened(
     Parameters
     ----------
     openers : mapping of str to callable
-        Functions without arguments that open the scenes, by name of the scene.
+        For each name of a scene, a function without arguments that opens the scene.
     config : ExtractionConfig
         Options of the extraction.
     out : str or Path, optional
-        Folder or address of the stores.
+        Folder or URL that contains the stores. None selects the cache folder.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     executor : Executor, optional
-        Runs the units of the scenes.
+        Runs the units (blocks) of the scenes. [default: this process computes them]
     listen : callable
         Receives progress events.
 
@@ -163,7 +163,7 @@ def scene_name(scene: Scene | str | Path) -> str:
 
 
 def store_path(out: str | Path | None, name: str) -> str | None:
-    """Return the path or address of a scene's store in the folder `out`; None if stores are in the cache folder."""
+    """Return the path or URL of a scene's store in the folder `out`; None if `out` is None."""
     return None if out is None else f"{str(out).rstrip('/')}/{name}.zarr"
 
 
@@ -205,7 +205,7 @@ class _Scenes:
                 self._fail(name, error)
 
     def tasks(self) -> Iterator[UnitTask]:
-        """Yield the units of all scenes. A scene is opened after the last unit of the previous scene was yielded."""
+        """Yield the units (blocks) of all scenes. A scene is opened after the last unit of the previous scene was yielded."""
         for name in self._openers:
             try:
                 run = self._begin(name)
@@ -220,7 +220,7 @@ class _Scenes:
                 yield task
 
     def add(self, task: UnitTask, result: UnitResult) -> None:
-        """Record the result of a task, and finish the scene after its last unit."""
+        """Record the result of a task, and complete the scene's store after its last unit."""
         for name, run in list(self._runs.items()):
             if run.owns(task):
                 try:

@@ -79,7 +79,10 @@ class Extractor(ABC):
 
     @abstractmethod
     def count_tiles(self, window: Window) -> int:
-        """Return the number of tiles to compute for the window of one unit, or of all units together."""
+        """Return the number of tiles to compute.
+
+        `window` is the window of one unit (one shard of each plane), or of all units together.
+        """
 
     def passes(self, t: int, previous: int | None) -> int:  # noqa: ARG002  # some noise policies need more
         """Return the number of passes per tile at timestep `t`; `previous` is the timestep computed before `t`."""
@@ -91,7 +94,7 @@ class Extractor(ABC):
 
     @abstractmethod
     def describe(self, plan: Plan) -> list[str]:
-        """Describe the work and the estimated time and memory of a plan, in lines of text for ``--dry-run``."""
+        """Return lines of text for ``--dry-run``: the work of a plan, and its estimated time and memory."""
 
     def plan(
         self,
@@ -143,7 +146,7 @@ def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) ->
     plane : PlaneSpec
         The plane.
     block : array
-        Values in the dtype of the plane, with the shape that the layout gives to the unit.
+        Values of one unit (one shard) of the plane, in the dtype of the plane.
     cause : str
         Likely cause of values that are not finite in float32, for the error message.
 

@@ -60,10 +60,11 @@ def default_taps(taps: Sequence[Tap]) -> list[Tap]:
 
     If no block has a name that diffusers uses, these rules apply:
 
-    - The middle block is the last block with the coarsest stride, and the decoder consists of the blocks after it.
-    - If no block before the middle block is finer, or no block follows, all blocks are used instead of the decoder.
-    - If some of the used blocks are numbered, such as ``blocks.3``, only these are returned besides the middle block.
-      Otherwise, blocks inside other blocks are omitted.
+    - The middle block is the last block with the coarsest stride. The candidates are the middle block and the blocks after
+      it, which form the decoder.
+    - If no block before the middle block is finer, or no block follows the middle block, all blocks are candidates.
+    - If some candidates are numbered, such as ``blocks.3``, only these and the middle block of a decoder are returned.
+      Otherwise, candidates inside other candidates are omitted.
 
     Parameters
     ----------

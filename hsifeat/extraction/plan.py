@@ -110,7 +110,8 @@ def make_plan(
     Parameters
     ----------
     count_tiles : callable
-        Function that returns the number of tiles to compute for the window of a unit, or of all units together.
+        Function that returns the number of tiles to compute for a window: the window of one unit (one shard of each plane),
+        or the window of all units together.
     layout : SceneLayout or PixelListLayout
         Layout of the store.
     planes : sequence of PlaneSpec

@@ -39,11 +39,12 @@ def prepare(
     config : ExtractionConfig, optional
         Options of the extraction, which `hsifeat.extract` describes.
     out : str, Path or Location, optional
-        Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone and the key]
+        Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone
+        and the key of the store]
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     source : FeatureSource, optional
-        The open backbone of `config`. [default: the backbone is opened]
+        The backbone that `config` names, if it is already open. [default: the backbone is opened]
     listen : callable
         Receives progress events when timesteps are chosen automatically (``auto:N``).
 

@@ -42,8 +42,8 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
     Raises
     ------
     HsifeatError
-        If an option has no effect. If a timestep is not 0, or a layer is unknown. If the scene is too large for filters by
-        reconstruction.
+        If an option has no effect. If a timestep is not 0, or a layer is unknown. If the scene is too large for
+        openings and closings by reconstruction.
     """
     backbone.to(device)
     config.refuse(type(config).model_fields.keys() - _USED, because=f"--backbone {backbone.name}")

@@ -37,7 +37,7 @@ def verify(location: Location, *, listen: Listener = silent) -> Verification:
     Returns
     -------
     Verification
-        The damages of the store.
+        The damaged files and arrays of the store.
     """
     started = False
 
@@ -64,8 +64,8 @@ def repair(
 ) -> Verification:
     """Repair the damages of a store, and verify the store again.
 
-    Metadata files are written again, and extra files are deleted. The backbone computes damaged features again, and the
-    missing units of unfinished planes. If a repair is interrupted, repeat it to complete the planes.
+    Metadata files are written again, and files that do not belong to the store are deleted. The backbone computes damaged
+    features, and missing features of unfinished planes. If a repair is interrupted, repeat it to complete the planes.
 
     Parameters
     ----------

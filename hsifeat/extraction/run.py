@@ -36,7 +36,7 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     Raises
     ------
     StoreError
-        If the recipe or batch size of the store differs from the job. If the disk has too little free space. If a read-only
+        If the recipe or batch size of the store differs from that of the job. If the disk has too little free space. If a read-only
         store lacks requested planes or label maps.
     HsifeatError
         If an executor is used with a backbone object or a companion image.
@@ -65,7 +65,7 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
 
 
 def show_scene_notes(job: Job, listen: Listener) -> None:
-    """Send the notes on the scene and the projection of an extraction."""
+    """Send `listen` the notes on the scene and the projection of an extraction."""
     scene = job.extractor.scene
     for note in (*scene.notes, *scene.validity_notes, *job.extractor.projection.notes):
         listen(Note(note))

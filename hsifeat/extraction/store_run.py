@@ -37,7 +37,7 @@ class StoreRun:
     name : str
         Name of the task in progress events.
     executor : Executor, optional
-        Runs the units. [default: this process computes the steps one after the other]
+        Runs the units (blocks) of the scene. [default: this process computes the steps one after the other]
     check : bool
         Whether to check that each worker can open the backbone and the store.
     """
@@ -118,7 +118,7 @@ class StoreRun:
         Raises
         ------
         StoreError
-            If the run was not opened, or units are missing although workers have returned all units.
+            If the run was not opened. If features are still missing after all tasks of the workers have ended.
         """
         store = self._store
         if store is None:

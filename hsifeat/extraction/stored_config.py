@@ -16,7 +16,7 @@ from hsifeat.store.store import Store
 
 @dataclass(frozen=True, eq=False)
 class StoredPixels:
-    """Pixels at which a store that was extracted with ``--pixels`` has features.
+    """Pixels of a store that was extracted with ``--pixels``.
 
     Attributes
     ----------

@@ -78,7 +78,7 @@ class StoreBuilder:
     location : str
         Path or URL of the store, in which the planes must exist.
     backbone : BackboneBuilder
-        Arguments for the backbone.
+        Arguments with which a worker opens the backbone.
     timesteps : tuple of int
         Timesteps of the requested planes.
     layers : tuple of str
@@ -105,7 +105,7 @@ class StoreBuilder:
         job : Job
             The extraction, whose store exists.
         backbone : BackboneBuilder
-            Arguments for the backbone.
+            Arguments with which a worker opens the backbone.
         token : str
             Token that allows writing.
         """
@@ -121,7 +121,7 @@ class UnitTask:
     Attributes
     ----------
     store : StoreBuilder
-        Arguments for the store and the backbone.
+        Arguments with which a worker opens the store and the backbone.
     unit : tuple of 2 ints
         Index of the unit in the grid of units.
     """
@@ -168,7 +168,7 @@ def check_store(builder: StoreBuilder) -> None:
 
 
 class _WorkerStore:
-    """A store, and the function that computes its steps, open in a worker."""
+    """An open store in a worker, with the function that computes the steps of the store."""
 
     def __init__(self, builder: StoreBuilder) -> None:
         self._token = builder.token

@@ -46,7 +46,7 @@ class BackgroundWriter:
         Parameters
         ----------
         unit : Unit
-            Position of the shard.
+            The unit, whose shards are written.
         blocks : mapping of PlaneSpec to array
             A complete block per plane. A block has the plane's dtype, and the shape that the store's layout gives to the
             unit.

@@ -30,7 +30,7 @@ class FieldNoise(NoisePolicy):
     aligned: ClassVar = True
 
     def noised_tiles(self, unit: CleanUnit) -> _FieldNoiseTiles:
-        """Return an object that adds noise to the tiles at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return an object that adds noise to the tiles of `unit` at any timestep. See `NoisePolicy.noised_tiles`."""
         return _FieldNoiseTiles(self, unit)
 
 

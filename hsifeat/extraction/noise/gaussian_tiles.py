@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class DrawnNoiseTiles(ABC):
-    """Tiles with noise, ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps``, with the same draws of ``eps`` at all timesteps.
+    """Tiles with noise at timestep t, ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps``.
+
+    The draws of ``eps`` are the same at all timesteps.
 
     Parameters
     ----------

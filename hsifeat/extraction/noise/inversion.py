@@ -42,7 +42,7 @@ class InversionNoise(NoisePolicy):
         return cls(schedule, seed, draws, int(argument or 0))
 
     def __post_init__(self) -> None:
-        """Check the number of steps."""
+        """Raise `HsifeatError` if `count` is larger than the number of training timesteps."""
         super().__post_init__()
         if self.count > self.schedule.timesteps:
             max_steps = self.schedule.timesteps
@@ -80,7 +80,7 @@ class InversionNoise(NoisePolicy):
         return backbone.predict(noised, t)
 
     def noised_tiles(self, unit: CleanUnit) -> _InvertedTiles:
-        """Return an object that adds noise to the tiles at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return an object that adds noise to the tiles of `unit` at any timestep. See `NoisePolicy.noised_tiles`."""
         return _InvertedTiles(self, unit)
 
 

@@ -24,7 +24,7 @@ class NoNoise(NoisePolicy):
     noises: ClassVar = False
 
     def noised_tiles(self, unit: CleanUnit) -> _CleanTiles:
-        """Return an object that gives the clean tiles at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return an object that gives the clean tiles of `unit` at any timestep. See `NoisePolicy.noised_tiles`."""
         return _CleanTiles(unit.clean, unit.device)
 
 

@@ -28,8 +28,8 @@ GROUP = "hsifeat.noise"
 class NoisedTiles(Protocol):
     """Tiles of one unit (one shard of each plane). Noise can be added to them at any timestep.
 
-    An implementation may keep state between timesteps, such as drawn noise. The results must not depend on the order of the
-    calls.
+    An implementation may keep state between timesteps, such as drawn noise. The results must not depend on the order
+    of the calls of `at`.
     """
 
     def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:
@@ -57,7 +57,7 @@ class CleanUnit:
     Attributes
     ----------
     backbone : Backbone
-        The network, for policies that need its predictions.
+        The network, which some noise policies need for predictions.
     clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
         The tiles without noise, on the CPU.
     cells : sequence of n Window

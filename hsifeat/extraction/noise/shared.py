@@ -21,7 +21,7 @@ class SharedNoise(NoisePolicy):
     several_draws: ClassVar = True
 
     def noised_tiles(self, unit: CleanUnit) -> _SharedNoiseTiles:
-        """Return an object that adds noise to the tiles at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return an object that adds noise to the tiles of `unit` at any timestep. See `NoisePolicy.noised_tiles`."""
         return _SharedNoiseTiles(self, unit)
 
 

@@ -54,8 +54,8 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     Raises
     ------
     HsifeatError
-        If the label map does not exist, or selects no pixel. If `pixels` is empty or not an array of integers. If a listed
-        pixel is not valid or lies outside the scene.
+        If the label map does not exist, or selects no pixel. If `pixels` is empty or not an array of integers. If one of
+        the pixels is not valid or lies outside the scene.
 
     Examples
     --------

@@ -35,7 +35,7 @@ class PixelWindows:
     pixels : PixelList
         The pixels. Row i of a plane (the features of one layer at one timestep) belongs to pixel i.
     window_px : int
-        Side of a window in pixels. The listed pixel is at row and column ``window_px // 2`` of its window.
+        Side of a window in pixels. The pixel of the list is at row and column ``window_px // 2`` of its window.
     """
 
     pixels: PixelList
@@ -54,13 +54,13 @@ class PixelWindows:
         return PixelListLayout(len(self.pixels.rows), self.window_px, UNIT_PIXELS)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:  # noqa: ARG002  # listed pixels are valid
-        """Return the windows around a range of the listed pixels. See `Tiling.valid_tiles`."""
+        """Return the windows around the pixels in `unit`, a range of the list of pixels. See `Tiling.valid_tiles`."""
         part, half = slice(unit.row, unit.row + unit.rows), self.window_px // 2
         corners = zip(self.pixels.rows[part] - half, self.pixels.cols[part] - half, strict=True)
         return [Window(int(row), int(col), self.window_px, self.window_px) for row, col in corners]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:  # noqa: ARG002  # listed pixels are valid
-        """Return the number of pixels in a range of the list. See `Tiling.count_tiles`."""
+        """Return the number of pixels in `unit`, a range of the list of pixels. See `Tiling.count_tiles`."""
         return unit.rows
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CentreMeanBlock:
@@ -74,7 +74,7 @@ class PixelWindows:
         backbone: Backbone,
         factor: int,
     ) -> None:
-        """Check that windows consist of whole denoiser cells, and that the noise policy allows windows. See `Tiling.check`."""
+        """Check that windows consist of whole denoiser cells, and that the noise policy accepts unaligned windows. See `Tiling.check`."""
         cell_px = backbone.cell_px
         if (factor * self.window_px / cell_px).denominator != 1:
             raise HsifeatError(f"a window of {self.window_px} px must be a multiple of {cell_px} px")
@@ -176,9 +176,9 @@ def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
 
 @cache
 def _weights(cells: int, window_px: int) -> torch.Tensor:
-    """Return the weights of the cells along one axis, as a (2, cells) float32 tensor.
+    """Return the weights of the cells of a window along one axis, as a (2, cells) float32 tensor.
 
-    The first row gives the value at the centre pixel, and the second row gives the mean.
+    The weights in the first row give the value at the centre pixel, and those in the second row give the mean.
     """
     import torch
     from torch.nn.functional import interpolate

@@ -78,7 +78,7 @@ class SceneTiling:
         Parameters
         ----------
         tile : Window
-            One of the tiles.
+            A tile of this tiling.
         """
         margin = self.margin_px
         return Window(tile.row + margin, tile.col + margin, tile.rows - 2 * margin, tile.cols - 2 * margin)
@@ -98,12 +98,12 @@ class SceneTiling:
         return range(first + low * step, first + high * step, step)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
-        """Return a unit's tiles that have a valid pixel in the core. See `Tiling.valid_tiles`."""
+        """Return the tiles of `unit` that have a valid pixel in the core. See `Tiling.valid_tiles`."""
         cores = ((tile, self.core(tile).clip(self.rows, self.cols)) for tile in self.tiles(unit))
         return [tile for tile, part in cores if valid[part.slices].any()]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return how many of a unit's tiles have a valid pixel in the core. See `Tiling.count_tiles`."""
+        """Return the number of tiles of `unit` that have a valid pixel in the core. See `Tiling.count_tiles`."""
         return len(self.valid_tiles(unit, valid))
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CoreBlock | BlendedBlock:
@@ -154,12 +154,12 @@ def tile_scene(
     shape : tuple of 2 ints
         Number of rows and columns of the scene.
     tile_px : int
-        Side of a tile in pixels, including the halo. Ignored by ``whole``.
+        Side of a tile in pixels, including the halo. Ignored if `stitch` is ``whole``.
     halo_px : int
-        Width of the halo on each side of a tile, in pixels. Ignored by ``whole``.
+        Width of the halo on each side of a tile, in pixels. Ignored if `stitch` is ``whole``.
     multiple : int
-        Coarsest stride of the backbone in scene pixels. `tile_px` and `halo_px` must be multiples of this stride, and
-        ``whole`` pads the scene to multiples of this stride.
+        Coarsest stride of the backbone in scene pixels. `tile_px` and `halo_px` must be multiples of this stride. If
+        `stitch` is ``whole``, the scene is padded to multiples of this stride.
     stitch : {"core", "mean", "hann", "whole"}
         How feature maps of tiles are combined; see `SceneTiling`.
     origin : tuple of 2 ints, optional
@@ -174,7 +174,8 @@ def tile_scene(
     ------
     HsifeatError
         If `tile_px` or `halo_px` is not a multiple of `multiple`. If the halo leaves no core. If a grid that starts at
-        `origin` does not cover the scene, or if `origin` is set for ``whole``.
+        `origin` does not cover the scene, or if `origin` is set and `stitch` is
+        ``whole``.
 
     Examples
     --------

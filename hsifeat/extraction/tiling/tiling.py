@@ -75,7 +75,7 @@ class Tiling(Protocol):
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
         """Return the tiles that have to be computed for a unit (one shard of each plane), in row-major order.
 
-        These are the tiles that have a valid pixel in the part that is kept.
+        A tile has to be computed if the part of the tile that is kept, such as its core, contains a valid pixel.
 
         Parameters
         ----------
