@@ -8,27 +8,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import platform
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import psutil
+from scoring import RESULTS, about_run
+from service_process import ServiceProcess
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "serve.json"
 # A sample has 500 pixels of one field, a square of 64 pixels, from two planes.
 READERS, PIXELS, FIELD_PX, PLANES = 200, 500, 64, 2
 TRANSFER_CLIENTS = 16
@@ -104,7 +101,8 @@ async def drive(
         connection = Connection(port, token)
         while (start := time.perf_counter()) < end:
             try:
-                tally.size_bytes += await act(connection)
+                size_bytes = await act(connection)
+                tally.size_bytes += size_bytes  # not before the wait, which other clients use
                 tally.seconds.append(time.perf_counter() - start)
             except (OSError, HttpError, asyncio.IncompleteReadError) as error:
                 tally.errors.append(str(error))
@@ -130,47 +128,14 @@ def make_store(folder: Path, side_px: int) -> Path:
 
 
 @contextmanager
-def running_service(folder: Path) -> Iterator[tuple[int, str, psutil.Process]]:
-    """Run `hsifeat serve` and yield its port, a token and its process."""
-    program = Path(sys.executable).with_name("hsifeat")
-    tokens = folder / "tokens.json"
-    add = [program, "serve", "token", "add", "bench", "--tokens", tokens]
-    token = subprocess.run(add, check=True, capture_output=True, text=True).stdout.strip()
-    command = [
-        program,
-        "serve",
-        "--cache",
-        folder / "stores",
-        "--state",
-        folder / "state",
-        "--tokens",
-        tokens,
-        "--port",
-        "0",
-    ]
-    with (
-        (folder / "serve.log").open("w") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
-    ):
-        line = next(iter(process.stdout or []), "")
-        if "serving at" not in line:
-            raise HttpError((folder / "serve.log").read_text())
-        port = int(line.strip().rstrip("/").rpartition(":")[2])
-        try:
-            yield port, token, psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-@contextmanager
-def running_nginx(folder: Path) -> Iterator[int]:
-    """Run nginx over the folder of the stores, and yield its port."""
+def running_nginx(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """Run nginx with its usual settings over the folder of the stores, and yield its port and process."""
     port = 18081
     (folder / "nginx").mkdir()
     (folder / "nginx.conf").write_text(
         f"worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n"
         f"events {{ worker_connections 1024; }}\nhttp {{ access_log off; sendfile on; tcp_nopush on; "
+        "keepalive_requests 1000000000; "
         f"client_body_temp_path {folder}/nginx; proxy_temp_path {folder}/nginx; fastcgi_temp_path {folder}/nginx; "
         f"uwsgi_temp_path {folder}/nginx; scgi_temp_path {folder}/nginx;\n"
         f"server {{ listen {HOST}:{port}; root {folder}/stores; }} }}\n"
@@ -180,7 +145,7 @@ def running_nginx(folder: Path) -> Iterator[int]:
     with subprocess.Popen(command) as process:
         time.sleep(1)
         try:
-            yield port
+            yield port, psutil.Process(process.pid)
         finally:
             process.terminate()
             process.wait(20)
@@ -251,43 +216,61 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
     shards = [p.relative_to(path).as_posix() for p in sorted((path / "planes").glob("*/*/c/*/*/0"))]
     sizes = [(path / shard).stat().st_size for shard in shards]
     result: dict[str, Any] = {
-        "machine": {"cores": psutil.cpu_count(), "python": platform.python_version(), "load_at_start": psutil.getloadavg()[0]},
-        "versions": {name: version(name) for name in ("hsifeat", "fastapi", "starlette", "uvicorn", "zarr")},
         "store": {
             "planes": len(planes), "sampled_features": sum(plane.channels for plane in store.planes[-PLANES:]), "shards": len(shards),
             "median_shard_mb": round(median(sizes) / 1e6, 3), "mb": round(sum(sizes) / 1e6, 1),
         },
     }  # fmt: skip
-    with running_service(folder) as (port, token, process):
+    with ServiceProcess(folder) as service:
+        port, token = service.port, service.token
         sample = sample_action(store.key, planes[-PLANES:], side_px)
         asyncio.run(drive(1, port, token, 2, sample))  # opens the store
         result["one_reader"] = latency(asyncio.run(drive(1, port, token, min(seconds, 15), sample)))
-        memory = PeakMemory(process)
+        memory = PeakMemory(service.process)
         memory.start()
         tally = asyncio.run(drive(readers, port, token, seconds, sample))
         result["many_readers"] = {"readers": readers, "seconds": seconds, **latency(tally), **memory.stop()}
-        transfers: dict[str, list[float]] = {"service": [], "nginx": []}
-        installed = shutil.which("nginx") is not None
-        for _ in range(turns):
-            act = shard_action(f"/stores/{store.key}.zarr/", shards)
-            transfers["service"].append(_mb_per_s(port, token, act, seconds / 6))
-            if installed:
-                with running_nginx(folder) as nginx_port:
-                    act = shard_action("/scene.zarr/", shards)
-                    transfers["nginx"].append(_mb_per_s(nginx_port, token, act, seconds / 6))
-                shutil.rmtree(folder / "nginx")
-        result["shards_mb_per_s"] = {name: round(median(rates)) for name, rates in transfers.items() if rates}
-        if installed:
-            ratio = median(transfers["service"]) / median(transfers["nginx"])
-            result["shards_mb_per_s"] |= {"share_of_nginx": round(ratio, 2), "clients": TRANSFER_CLIENTS}
+        result["shards"] = compare_shards(folder, service, f"/stores/{store.key}.zarr/", shards, seconds / 6, turns)
     return result
 
 
-def _mb_per_s(port: int, token: str, act: Callable[[Connection], Awaitable[int]], seconds: float) -> float:
+def compare_shards(
+    folder: Path, service: ServiceProcess, prefix: str, shards: list[str], seconds: float, turns: int
+) -> dict[str, Any]:
+    """Read random shards from the service and from nginx in turn, and return the medians of their rates."""
+    rates: dict[str, list[dict[str, float]]] = {"service": [], "nginx": []}
+    for _ in range(turns):
+        act = shard_action(prefix, shards)
+        rates["service"].append(transfer(service.port, service.process, service.token, act, seconds))
+        with running_nginx(folder) as (port, process):
+            rates["nginx"].append(transfer(port, process, "", shard_action("/scene.zarr/", shards), seconds))
+        shutil.rmtree(folder / "nginx")
+    result: dict[str, Any] = {
+        name: {fact: round(median(one[fact] for one in turns), 2) for fact in turns[0]} for name, turns in rates.items()
+    }
+    share = result["service"]["mb_per_s"] / result["nginx"]["mb_per_s"]
+    return {**result, "share_of_nginx": round(share, 2), "clients": TRANSFER_CLIENTS, "turns": turns}
+
+
+def transfer(
+    port: int, process: psutil.Process, token: str, act: Callable[[Connection], Awaitable[int]], seconds: float
+) -> dict[str, float]:
+    """Let some clients repeat an action, and return rates and the processor time that the server took."""
+    before = _cpu_seconds(process)
     tally = asyncio.run(drive(TRANSFER_CLIENTS, port, token, seconds, act))
     if tally.errors:
         raise HttpError(tally.errors[0])
-    return tally.size_bytes / 1e6 / seconds
+    requests = len(tally.seconds)
+    return {
+        "mb_per_s": tally.size_bytes / 1e6 / seconds,
+        "requests_per_s": requests / seconds,
+        "server_ms_per_request": 1000 * (_cpu_seconds(process) - before) / requests,
+    }
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Return the processor time of a server and its workers so far."""
+    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children()))
 
 
 def main() -> None:
@@ -297,12 +280,13 @@ def main() -> None:
         "--quick", action="store_true", help="a few seconds, to check that everything runs; writes no file"
     )
     quick = parser.parse_args().quick
+    about = about_run(("hsifeat", "fastapi", "starlette", "uvicorn", "zarr"))
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(Path(folder), quick=quick)
+        result = {**about, "load_at_start": psutil.getloadavg()[0], **measure(Path(folder), quick=quick)}
     text = json.dumps(result, indent=1)
     print(text)
     if not quick:
-        RESULTS.write_text(f"{text}\n")
+        (RESULTS / "serve.json").write_text(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""Defaults of `classifiers.fit_model` and ``hsifeat fit`` that the study in ``docs/user/results.md`` supports."""
+"""Defaults of heads, smoothing and scores. The study in ``docs/user/results.md`` supports the first two."""
 
 DEFAULT_HEAD = "lda"
 
 # With few labels, this rule raised the accuracy on scenes with large fields, and hardly lowered it on all other scenes.
 DEFAULT_SMOOTHING = "guided:4,0.001"
+
+# How labels are held out for the score of a map while it is labelled.
+DEFAULT_FOLDS = "regions"

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from classifiers.defaults import DEFAULT_FOLDS
 from classifiers.labelling.labels_db import LabelDatabase
 from classifiers.labelling.quick_map import QuickMapper
-from classifiers.labelling.score import DEFAULT_FOLDS, LabelScore, score_labels
+from classifiers.labelling.score import LabelScore, score_labels
 
 _POINTS = 6
 

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from classifiers.comparison.results.base_records import LEVEL
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS
+from classifiers.defaults import DEFAULT_FOLDS
 from classifiers.labelling.label_folds import LabelFolds, parse_folds
 from classifiers.labelling.quick_map import QuickMapper
 from classifiers.metrics import Scores, score_predictions
 from classifiers.splits import FILL_IN
 from hsifeat.errors import HeadError
 from hsifeat.scenes.labels.regions import label_regions
-
-DEFAULT_FOLDS = "regions"
 
 
 @dataclass(frozen=True, eq=False)

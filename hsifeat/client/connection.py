@@ -169,7 +169,7 @@ class Connection:
         **options
             Options of `hsifeat.fit_model`.
         """
-        return self._submit("/fits", {"stores": list(stores), "options": options, "priority": priority})
+        return self._analyse("/fits", stores, priority, options)
 
     def predict(
         self, model: RemoteJob | str, stores: Sequence[str], *, priority: str = "normal", **options: Any
@@ -204,7 +204,7 @@ class Connection:
         **options
             Options of `classifiers.compare`.
         """
-        return self._submit("/benches", {"stores": list(stores), "options": options, "priority": priority})
+        return self._analyse("/benches", stores, priority, options)
 
     def job(self, job_id: str) -> RemoteJob:
         """Return a job by its identifier."""
@@ -217,6 +217,9 @@ class Connection:
     def upload(self, paths: Sequence[PathLike], *, listen: Listener = silent) -> str:
         """Upload local files, and return the identifier of the upload."""
         return upload_files(self._transport, [Path(path) for path in paths], listen)
+
+    def _analyse(self, path: str, stores: Sequence[str], priority: str, options: dict[str, Any]) -> RemoteJob:
+        return self._submit(path, {"stores": list(stores), "options": options, "priority": priority})
 
     def _submit(self, path: str, request: dict[str, Any]) -> RemoteJob:
         content = {name: value for name, value in request.items() if value is not None}

@@ -21,6 +21,7 @@ from hsifeat.service import (
 )
 from hsifeat.service.addresses import SignedAddresses
 from hsifeat.service.config import ServiceConfig
+from hsifeat.service.direct_files import DirectFiles
 from hsifeat.service.guards import BodyGuard, HeaderGuard
 from hsifeat.service.job_routing import add_job_problems, run_job_service
 from hsifeat.service.job_settings import MB
@@ -105,6 +106,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
     add_job_problems(app)
     # The middleware that is added last sees a request first.
     larger_bodies = {"/uploads/": config.upload_part_mb * MB}
+    app.add_middleware(DirectFiles)
     app.add_middleware(BodyGuard, config.body_mb * MB, larger_bodies, config.body_seconds)
     app.add_middleware(Identification, service.tokens)
     app.add_middleware(SignedAddresses, service.signer, service.tokens)

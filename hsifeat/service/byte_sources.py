@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,7 +53,8 @@ class LocalFile:
     Parameters
     ----------
     folder : Path
-        Folder of the file. A link that leads out of this folder is treated as a missing file.
+        Folder of the file. A link that leads out of this folder is treated as a missing file. Files open faster if no part of the
+        path of the folder is a link.
     key : str
         Path of the file, relative to the folder.
 
@@ -63,8 +66,8 @@ class LocalFile:
 
     def __init__(self, folder: Path, key: str) -> None:
         try:
-            path = ConfinedFolder(folder).path(key)
-            self._file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            file = _open_without_links(f"{folder}/{check_key(key)}")
+            self._file = os.open(ConfinedFolder(folder).path(key), os.O_RDONLY) if file is None else file
         except (StoreError, OSError, ValueError) as error:
             raise FileNotFoundError(key) from error
         status = os.fstat(self._file)
@@ -99,6 +102,23 @@ class LocalFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _open_without_links(path: str) -> int | None:
+    """Open a file if no part of its path is a link; None if a link must be checked, and on other systems than Linux.
+
+    Linux tells the path of an open file, which is much faster than asking for each part of it.
+    """
+    if sys.platform != "linux":
+        return None
+    file = None
+    with suppress(OSError):
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if os.readlink(f"/proc/self/fd/{file}") == path:  # noqa: PTH115  # a Path takes longer
+            return file
+    if file is not None:
+        os.close(file)
+    return None
 
 
 class MadeFile:

@@ -1,20 +1,28 @@
-"""Limits on connections: the number of connections, and deadlines for sending headers and for receiving responses."""
+"""Limits on connections: their number, the size of headers, and deadlines for sending headers and for receiving responses."""
 
 from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from hsifeat.service.problems import problem_response
 
 # Above this multiple of the limit, new connections are closed at once. Between the limit and the multiple, requests get 503.
 _HARD_LIMIT = 2
+MAX_HEADER_BYTES = 2**15
+_MAX_WAITING_REQUESTS = 8
+# Key in the state of a request: its connection is one too many.
+SURPLUS = "surplus_connection"
 
 
-class GuardedProtocol(H11Protocol):
+class GuardedProtocol(HttpToolsProtocol):
     """HTTP/1.1 on one connection, which is closed if the client sends headers or receives a response too slowly.
 
     Attributes
     ----------
+    max_connections : int
+        Number of connections that are served. The requests of further ones have `SURPLUS` in their state.
     header_seconds : float
         Seconds within which a client must send all headers. The time starts with the connection, or with the first byte of a
         later request.
@@ -22,36 +30,83 @@ class GuardedProtocol(H11Protocol):
         Seconds within which a client must receive the bytes that are buffered, at most some hundred kilobytes.
     """
 
+    max_connections = 512
     header_seconds = 10.0
     stall_seconds = 60.0
     _header_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
+    _in_headers = True
+    # Bytes that the parser holds: of headers, and after them those without an event, such as trailers.
+    _held_bytes = 0
 
     @classmethod
-    def with_deadlines(cls, header_seconds: float, stall_seconds: float) -> type[GuardedProtocol]:
-        """Return a subclass with other deadlines, in seconds."""
-        return type("GuardedProtocol", (cls,), {"header_seconds": header_seconds, "stall_seconds": stall_seconds})
+    def with_limits(cls, *, max_connections: int, header_seconds: float, stall_seconds: float) -> type[GuardedProtocol]:
+        """Return a subclass with other limits; times are in seconds."""
+        limits = {
+            "max_connections": max_connections,
+            "header_seconds": header_seconds,
+            "stall_seconds": stall_seconds,
+        }
+        return type("GuardedProtocol", (cls,), limits)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or close it if too many are open."""
         super().connection_made(transport)
-        if self.limit_concurrency is not None and len(self.connections) > _HARD_LIMIT * self.limit_concurrency:
+        if len(self.connections) > _HARD_LIMIT * self.max_connections:
             transport.close()
             return
+        if len(self.connections) > self.max_connections:
+            self.app_state = {**self.app_state, SURPLUS: True}
         self._expect_headers()
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes of a request."""
+        self._held_bytes += len(data)
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self.transport.is_closing():
+            return
+        if self._held_bytes > MAX_HEADER_BYTES:
+            self._refuse(431, f"the headers are larger than {MAX_HEADER_BYTES} bytes")
+        elif self._is_answering:
             self._stop_expecting_headers()
-        elif self._header_timer is None and not self.transport.is_closing():
+        elif self._header_timer is None:
             self._expect_headers()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        if len(self.pipeline) >= _MAX_WAITING_REQUESTS:
+            raise ValueError("too many requests before the first answer")
+        self._in_headers = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. Those after the body are dropped: nobody checks them."""
+        if self._in_headers:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin the answer."""
+        self._in_headers, self._held_bytes = False, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take bytes of the body."""
+        self._held_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request."""
+        self._held_bytes = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request on the connection."""
         self._stop_expecting_headers()
         super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP."""
+        self._refuse(400, msg)
 
     def pause_writing(self) -> None:
         """Pause until the client has received the buffered bytes. Abort the connection after `stall_seconds`."""
@@ -69,6 +124,19 @@ class GuardedProtocol(H11Protocol):
         self._stop_expecting_headers()
         self._stop_stall_timer()
         super().connection_lost(exc)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Send an error, unless another response is being sent, and close the connection."""
+        if not self._is_answering:
+            response = problem_response(status, detail, {"Connection": "close"})
+            headers = [*self.server_state.default_headers, *response.raw_headers]
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", bytes(response.body)]))
+        self.transport.close()
 
     def _expect_headers(self) -> None:
         self._header_timer = self.loop.call_later(self.header_seconds, self.timeout_keep_alive_handler)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from contextlib import closing
 from typing import Any
 
 from fastapi import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from hsifeat.service.byte_ranges import UnsatisfiableRangeError, matches, parse_range
 from hsifeat.service.byte_sources import ByteSource
@@ -14,6 +16,8 @@ from hsifeat.service.problems import ProblemError
 
 IMMUTABLE = "private, max-age=31536000, immutable"
 REVALIDATED = "private, no-cache"
+# A shorter part is read to its end even if the client has gone.
+_WATCHED_BYTES = 2**23
 _BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 # Responses for the OpenAPI description of routes.
 FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -67,12 +71,32 @@ def file_response(request: Request, source: ByteSource, *, media_type: str, cach
     if request.method == "HEAD":
         source.close()
         return Response(status_code=status, headers=headers, media_type=media_type)
-    return StreamingResponse(_closing(source, part), status, headers, media_type)
+    return _FilePart(source, part, status, headers, media_type)
 
 
-async def _closing(source: ByteSource, part: range) -> AsyncIterator[bytes]:
-    try:
-        async for block in source.blocks(part):
-            yield block
-    finally:
-        source.close()
+class _FilePart(Response):
+    """Sends a part of a file in blocks. A `StreamingResponse` would start several tasks for each."""
+
+    def __init__(self, source: ByteSource, part: range, status: int, headers: dict[str, str], media_type: str) -> None:
+        super().__init__(None, status, headers, media_type)
+        self._source, self._part = source, part
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # of ASGI
+        with closing(self._source):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            gone = asyncio.create_task(_wait_for_end(receive)) if len(self._part) > _WATCHED_BYTES else None
+            try:
+                left = len(self._part)
+                async for block in self._source.blocks(self._part):
+                    left -= len(block)
+                    await send({"type": "http.response.body", "body": block, "more_body": left > 0})
+                    if gone is not None and gone.done():
+                        return
+            finally:
+                if gone is not None:
+                    gone.cancel()
+
+
+async def _wait_for_end(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

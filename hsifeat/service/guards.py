@@ -1,4 +1,7 @@
-"""ASGI middleware that refuses requests before a route sees them: unknown hosts, large headers, large and slow bodies."""
+"""ASGI middleware that refuses requests before a route sees them.
+
+Refused are surplus connections, unknown hosts, large headers, and large and slow bodies.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hsifeat.service.connections import MAX_HEADER_BYTES, SURPLUS
 from hsifeat.service.problems import problem_response
 
 _CLOSE = {"Connection": "close"}
 _LENGTH_DIGITS = 18
-_HEADER_BYTES = 2**15
 
 
 class HeaderGuard:
-    """Refuses requests with large headers, and requests whose Host header names another host.
+    """Refuses requests of surplus connections, with large headers, or with a Host header that names another host.
 
     Without this check, a page of another site could reach the service under a host name of that site (DNS rebinding).
 
@@ -36,8 +39,12 @@ class HeaderGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the headers of a request, and pass the request on."""
         if scope["type"] == "http":
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > _HEADER_BYTES:
-                detail = f"the headers are larger than {_HEADER_BYTES} bytes"
+            if SURPLUS in scope["state"]:
+                detail = "too many connections are open; the option --connections allows more: try again"
+                await problem_response(503, detail, {**_CLOSE, "Retry-After": "5"})(scope, receive, send)
+                return
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+                detail = f"the headers are larger than {MAX_HEADER_BYTES} bytes"
                 await problem_response(431, detail, _CLOSE)(scope, receive, send)
                 return
             hosts = [value for name, value in scope["headers"] if name == b"host"]

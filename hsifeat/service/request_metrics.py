@@ -34,6 +34,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._children: dict[tuple[str, str, int], tuple[Counter, Counter, Histogram]] = {}
         self.in_progress = Gauge("hsifeat_requests_in_progress", "Requests being answered.", registry=self.registry)
 
     def observe(self, route: str, method: str, status: int, seconds: float, size_bytes: int) -> None:
@@ -52,9 +53,17 @@ class Metrics:
         size_bytes : int
             Bytes in the body of the response.
         """
-        self._requests.labels(route, method if method in _METHODS else "other", str(status)).inc()
-        self._bytes.labels(route).inc(size_bytes)
-        self._seconds.labels(route).observe(seconds)
+        requests, sizes, durations = self._counters(route, method if method in _METHODS else "other", status)
+        requests.inc()
+        sizes.inc(size_bytes)
+        durations.observe(seconds)
+
+    def _counters(self, route: str, method: str, status: int) -> tuple[Counter, Counter, Histogram]:
+        key = route, method, status
+        if key not in self._children:
+            requests = self._requests.labels(route, method, str(status))
+            self._children[key] = requests, self._bytes.labels(route), self._seconds.labels(route)
+        return self._children[key]
 
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""

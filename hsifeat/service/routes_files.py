@@ -16,7 +16,7 @@ from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.store_index import ServedStore
 from hsifeat.store.keys import is_store_file, record_of_shard
-from hsifeat.store.location import LocalLocation, RemoteLocation
+from hsifeat.store.location import RemoteLocation
 from hsifeat.store.plane_layout import DIGEST_BYTES
 
 router = APIRouter(tags=["stores"])
@@ -77,8 +77,8 @@ async def _find(request: Request, key: str) -> ServedStore:
 
 
 async def _open(store: ServedStore, key: str) -> ByteSource:
-    if isinstance(store.location, LocalLocation):
-        return LocalFile(store.location.path, key)
+    if store.folder is not None:
+        return LocalFile(store.folder, key)
     if isinstance(store.location, RemoteLocation):
         return await ObjectFile.open(store.location, key)
     raise FileNotFoundError(key)

@@ -16,7 +16,6 @@ from hsifeat.service.service import Service
 from hsifeat.service.tokens import SingleToken
 
 _BACKLOG = 512
-_HEADER_BYTES = 2**15
 
 
 def run_server(config: ServiceConfig, *, on_start: Callable[[str], None]) -> None:
@@ -43,10 +42,12 @@ def run_server(config: ServiceConfig, *, on_start: Callable[[str], None]) -> Non
 
 def server_options(config: ServiceConfig, app: object) -> uvicorn.Config:
     """Return the options of uvicorn for a service."""
+    protocol = GuardedProtocol.with_limits(
+        max_connections=config.connections, header_seconds=config.header_seconds, stall_seconds=config.stall_seconds
+    )
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application
-        http=GuardedProtocol.with_deadlines(config.header_seconds, config.stall_seconds),
-        h11_max_incomplete_event_size=_HEADER_BYTES,
+        http=protocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -56,7 +57,6 @@ def server_options(config: ServiceConfig, app: object) -> uvicorn.Config:
         date_header=True,
         proxy_headers=bool(config.trusted_proxies),
         forwarded_allow_ips=list(config.trusted_proxies or ()),
-        limit_concurrency=config.connections,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         ssl_certfile=config.certificate,

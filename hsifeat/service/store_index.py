@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hsifeat.cache import catalogue
@@ -43,6 +44,11 @@ class ServedStore:
 
     key: str
     location: Location
+
+    @cached_property
+    def folder(self) -> Path | None:
+        """Folder of the store, without links; None for a store in a bucket."""
+        return self.location.path.resolve() if isinstance(self.location, LocalLocation) else None
 
     @property
     def is_being_written(self) -> bool:

@@ -1,15 +1,18 @@
 """`hsifeat serve` and `hsifeat serve token`."""
 
 import json
+import shutil
 import signal
-import time
 
 import httpx
+import numpy as np
 import pytest
 
+import hsifeat
 from hsifeat.errors import HsifeatError
 from hsifeat.service.config import ServiceConfig
 from tests.helpers.forked_commands import ForkedCommand
+from tests.helpers.job_runners import fork_runners_and_workers, wait_until, write_scene
 
 
 def test_tokens_are_added_listed_and_revoked(cli, tmp_path):
@@ -26,22 +29,33 @@ def test_tokens_are_added_listed_and_revoked(cli, tmp_path):
     assert "no token 'ada'" in cli("serve", "token", "revoke", "ada", "--tokens", file, status=1)
 
 
-def test_a_service_runs_until_it_is_interrupted(store_path):
-    command = ForkedCommand("serve", "--cache", store_path.parent, "--port", 0)
+def test_a_service_with_dask_workers_runs_until_it_is_interrupted(store_path, tmp_path):
+    shutil.copytree(store_path, tmp_path / "stores/small.zarr")
+    write_scene(tmp_path / "scenes")
+    folders = ("--cache", tmp_path / "stores", "--state", tmp_path / "state", "--scenes", tmp_path / "scenes")
+    command = ForkedCommand("serve", *folders, "--port", 0, "--dask", "local:2", patch=fork_runners_and_workers)
     output = command._output / "stdout"
-    while not output.is_file() or "serving at" not in output.read_text():
-        assert command.poll() is None, command.wait().stderr
-        time.sleep(0.05)
+    wait_until(lambda: command.poll() is not None or "serving at" in output.read_text())
+    assert command.poll() is None, command.wait().stderr
     address = output.read_text().split()[-1]
+    base, _, token = address.partition("/login?token=")
     with httpx.Client(follow_redirects=True, timeout=30) as http:
         assert "small" in http.get(address).text
-        base = address.partition("/login")[0]
         assert http.get(f"{base}/stores").json()["total"] == 1
+    service = hsifeat.connect(base, token)
+    job = service.extract("small.npy", reading={"axes": "rows,cols,bands"}, backbone="context", layers=["mean-5"])
+    store = service.open(job.wait().result["store"])
+    alone = hsifeat.extract(
+        hsifeat.open_scene(tmp_path / "scenes/small.npy", axes="rows,cols,bands"),
+        backbone="context", layers=["mean-5"], out=tmp_path / "alone.zarr",
+    )  # fmt: skip
+    rows, cols = np.indices((75, 53)).reshape(2, -1)
+    np.testing.assert_array_equal(store.sample(rows, cols), hsifeat.open_features(alone).sample(rows, cols))
     command.signal(signal.SIGINT)
     ended = command.wait()
     assert ended.returncode == 0, ended.stderr
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
-    assert [line["path"] for line in lines if line["message"] == "request"] == ["/login", "/", "/stores"]
+    assert [line["path"] for line in lines if line["message"] == "request"][:3] == ["/login", "/", "/stores"]
     assert "hsf_" not in ended.stderr
 
 

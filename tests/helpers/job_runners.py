@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.helpers.forked_commands import SERVER
+from tests.helpers.forked_commands import SERVER, fork_workers
 from tests.helpers.small import small_cube, small_labels
 
 
@@ -46,6 +46,22 @@ def run_jobs_slowly(settings, lane, parent):
 
     Store.write = write_slowly
     run_jobs(settings, lane, parent)
+
+
+def run_jobs_with_forked_workers(settings, lane, parent):
+    """Run jobs whose workers on Dask clusters of this machine fork from the server."""
+    from dask import config
+
+    from hsifeat.service.jobs.runner import run_jobs
+
+    fork_workers()
+    config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+    run_jobs(settings, lane, parent)
+
+
+def fork_runners_and_workers():
+    """Patch a command ``hsifeat serve``: its runners, and their Dask workers, fork from the server."""
+    fork_runners(SimpleNamespace(setattr=setattr), run_jobs_with_forked_workers)
 
 
 def write_scene(folder):

@@ -1,18 +1,15 @@
 """One service for all tests: uvicorn in a thread, over a folder with a copy of the small store."""
 
 import shutil
-import threading
 from types import SimpleNamespace
 
 import httpx
 import pytest
-import uvicorn
 
-from hsifeat.service.app import create_app
 from hsifeat.service.config import ServiceConfig
-from hsifeat.service.server import bind, server_options
 from hsifeat.service.tokens import TokenFile
 from hsifeat.store.store import Store
+from tests.helpers.services import running
 
 
 @pytest.fixture(scope="session")
@@ -28,19 +25,10 @@ def service(store_path, tmp_path_factory):
         "cache": str(folder / "stores"), "state": str(folder / "state"), "tokens": str(file.path), "port": 0, "body_mb": 1,
         "body_seconds": 2, "header_seconds": 1, "stall_seconds": 1, "sample_pixels": 1000, "connections": 50,
     })  # fmt: skip
-    app = create_app(config)
-    listener = bind(config)
-    server = uvicorn.Server(server_options(config, app))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    port = listener.getsockname()[1]
-    yield SimpleNamespace(
-        url=f"http://127.0.0.1:{port}", port=port, folder=folder, path=path, tokens=tokens, token_file=file, app=app,
-        key=Store.open(path).key, config=config,
-    )  # fmt: skip
-    server.should_exit = True
-    thread.join(10)
-    listener.close()
+    with running(config) as service:
+        yield SimpleNamespace(
+            **vars(service), folder=folder, path=path, tokens=tokens, token_file=file, key=Store.open(path).key
+        )
 
 
 def client(service, right=None):

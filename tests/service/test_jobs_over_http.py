@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -10,15 +9,13 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 
 import hsifeat
 from hsifeat.client.transport import ServiceError
-from hsifeat.service.app import create_app
-from hsifeat.service.server import bind, server_options
 from hsifeat.service.tokens import TokenFile
 from tests.helpers.forked_commands import ForkedCommand
 from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config
+from tests.helpers.services import running
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +30,8 @@ def served(tmp_path_factory, backbone_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HSIFEAT_CACHE", str(folder / "cache"))
         fork_runners(patch)
-        app = create_app(config)
-        listener = bind(config)
-        server = uvicorn.Server(server_options(config, app))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield SimpleNamespace(url=url, people=people, folder=folder, config=config, server=server, thread=thread)
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
+        with running(config) as service:
+            yield SimpleNamespace(**vars(service), people=people, folder=folder)
 
 
 @pytest.fixture
@@ -202,6 +191,7 @@ def test_parts_that_are_repeated_or_too_large_are_refused(served, ann):
 
 def test_a_fit_from_another_process_and_again_without_the_network(served, extracted, monkeypatch, tmp_path):
     monkeypatch.setenv("HSIFEAT_TOKEN", served.people["eve"])
+    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "empty"))
     address = f"{served.url}/stores/{extracted.key}.zarr"
     arguments = ("fit", address, "--head", "lda", "--split", "random:0.5", "--smooth", "none", "--out")
     first = ForkedCommand(*arguments, tmp_path / "first").wait()

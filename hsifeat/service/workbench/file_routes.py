@@ -14,7 +14,6 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from classifiers.labelling.label_files import export_labels
-from classifiers.labelling.labelled_model import labelled_model
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.maps import Legend, write_map
 from hsifeat.service.pages.rendering import PageRoute
@@ -58,6 +57,8 @@ def download_geotiff(desk: ReadableDesk, options: Options) -> Response:
 @router.get("/model.zip")
 def download_model(desk: ReadableDesk, options: Options) -> Response:
     """Return the model of the map as a ZIP file with a model folder for ``hsifeat predict``."""
+    from classifiers.labelling.labelled_model import labelled_model
+
     model = labelled_model(desk.space.features, desk.space.mapper(options), _labels(desk))
     name = f"{_file_name(desk)}-model"
     return _zip(name, lambda folder: model.save(folder / name))

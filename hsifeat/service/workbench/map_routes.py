@@ -11,9 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
-from classifiers.labelling.learning_curve import learning_curve
-from classifiers.labelling.score import DEFAULT_FOLDS, score_labels
+from classifiers.defaults import DEFAULT_FOLDS, DEFAULT_HEAD, DEFAULT_SMOOTHING
 from hsifeat.errors import HsifeatError
 from hsifeat.service.pages.rendering import render
 from hsifeat.service.workbench.access import Desk, ReadableDesk, ShownView, View
@@ -93,6 +91,8 @@ def score(
     number: Number = 0,
 ) -> HTMLResponse:
     """Return the cross-validated score of the map, and a sentence on the meaning of the score."""
+    from classifiers.labelling.score import score_labels
+
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")
     _, labels = desk.database.class_map(desk.labels.id)
     classes = desk.database.classes(desk.labels.id)
@@ -130,6 +130,8 @@ def curve(
     number: Number = 0,
 ) -> HTMLResponse:
     """Return the learning curve: scores of the map after different numbers of edits."""
+    from classifiers.labelling.learning_curve import learning_curve
+
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")
     mapper = desk.space.mapper(options)
     points = []

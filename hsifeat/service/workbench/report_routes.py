@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from numpy.typing import NDArray
 
+from classifiers.defaults import DEFAULT_FOLDS
 from classifiers.labelling.pixel_order import screen_step
-from classifiers.labelling.score import DEFAULT_FOLDS, score_labels
 from hsifeat import __version__
 from hsifeat.features.stack import StackedFeatures
 from hsifeat.scenes.maps import Legend
@@ -34,6 +34,8 @@ def report_page(
     folds: Annotated[str, Query(max_length=60)] = DEFAULT_FOLDS,
 ) -> HTMLResponse:
     """Return the report as an HTML file that loads nothing from the network."""
+    from classifiers.labelling.score import score_labels
+
     features, mapper = desk.space.features, desk.space.mapper(options)
     stores = features.stores if isinstance(features, StackedFeatures) else (features,)
     version, labels = desk.database.class_map(desk.labels.id)

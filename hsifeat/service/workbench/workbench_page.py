@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
-from classifiers.labelling.scene_columns import labelling_input, quick_heads
 from hsifeat.scenes.colours import rgb_bands
 from hsifeat.service.pages.rendering import PageRoute, render
 from hsifeat.service.problems import ProblemError
@@ -38,6 +37,8 @@ def workbench_page(
     request: Request, caller: Reader, key: Key, set_id: Annotated[int | None, Query(alias="set", ge=1)] = None
 ) -> HTMLResponse:
     """Show the workbench for the scene of a store. While the columns are computed, show their progress instead."""
+    from classifiers.labelling.scene_columns import labelling_input, quick_heads
+
     bench = workbench_of(request)
     space = bench.open(key)
     features = space.features

@@ -6,16 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from fastapi import Request
 
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.labelling.labels_db import LabelDatabase
-from classifiers.labelling.quick_map import QuickMapper
-from classifiers.labelling.scene_columns import SceneColumns, open_scene_columns
-from classifiers.labelling.segments import Segments, open_segments
-from classifiers.labelling.suggest import Suggester
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features
@@ -26,6 +22,12 @@ from hsifeat.service.store_index import ServedStore, StoreIndex
 from hsifeat.service.workbench.band_images import BandImages
 from hsifeat.service.workbench.class_spectra import ClassSpectra
 from hsifeat.service.workbench.tickets import Tickets
+
+if TYPE_CHECKING:
+    from classifiers.labelling.quick_map import QuickMapper
+    from classifiers.labelling.scene_columns import SceneColumns
+    from classifiers.labelling.segments import Segments
+    from classifiers.labelling.suggest import Suggester
 
 _MAX_WORKSPACES = 4
 _MAX_MAPPERS = 8
@@ -129,6 +131,8 @@ class Workspace:
 
     def mapper(self, options: MapOptions) -> QuickMapper:
         """Return the mapper for a head, an input set and a smoothing rule."""
+        from classifiers.labelling.quick_map import QuickMapper
+
         with self._lock:
             if options in self._mappers:
                 self._mappers.move_to_end(options)
@@ -142,6 +146,8 @@ class Workspace:
 
     def segments(self) -> Segments:
         """Return the superpixels of the scene. The superpixels are computed once."""
+        from classifiers.labelling.segments import open_segments
+
         columns = self.columns()
         with self._columns_lock:
             if self._segments is None:
@@ -150,6 +156,8 @@ class Workspace:
 
     def suggester(self, options: MapOptions) -> Suggester:
         """Return the suggester of places to label next. Only the suggester for the latest options is kept."""
+        from classifiers.labelling.suggest import Suggester
+
         mapper, segments = self.mapper(options), self.segments()
         with self._columns_lock:
             if self._suggester is None or self._suggester.mapper is not mapper:
@@ -157,6 +165,8 @@ class Workspace:
             return self._suggester
 
     def _open_columns(self, options: MapOptions, listen: Callable[[Event], None]) -> SceneColumns:
+        from classifiers.labelling.scene_columns import open_scene_columns
+
         with self._columns_lock:
             key = options.head, options.inputs
             if key not in self._columns:
