@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from starlette.types import Receive, Scope, Send
 
 from hsifeat import __version__
 from hsifeat.service import (
@@ -56,7 +57,12 @@ LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = 
 
 
 class ServiceApp(FastAPI):
-    """A FastAPI application whose OpenAPI description contains the schema of error responses."""
+    """A FastAPI application with a root path, whose OpenAPI description contains the schema of error responses."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on. Proxies may keep the root path in its path, or remove it."""
+        scope["root_path"] = self.state.service.config.root_path
+        await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description of the service."""
@@ -94,10 +100,11 @@ def create_app(config: ServiceConfig) -> FastAPI:
         title="hsifeat",
         version=__version__,
         description="Features of frozen diffusion models for hyperspectral scenes, computed once and cached.",
-        root_path=config.root_path,
         # The documentation pages of FastAPI load scripts from the network.
         docs_url=None,
         redoc_url=None,
+        # The service has metrics of its own, and sends none elsewhere.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=_lifespan,
         responses=problem_responses(400, 401, 403, 408, 413, 421, 422, 431, 503),
     )

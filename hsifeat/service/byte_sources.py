@@ -42,6 +42,10 @@ class ByteSource(Protocol):
         """Yield the bytes of a part of the file."""
         ...
 
+    async def first(self, length: int) -> bytes:
+        """Return at most `length` bytes from the start of the file."""
+        ...
+
     def close(self) -> None:
         """Close the file."""
         ...
@@ -87,6 +91,10 @@ class LocalFile:
                 return
             yield block
             position += len(block)
+
+    async def first(self, length: int) -> bytes:
+        """Return at most `length` bytes from the start of the file."""
+        return await self._read(0, min(length, self.size_bytes))
 
     async def _read(self, position: int, length: int) -> bytes:
         if _NO_WAIT is not None:
@@ -138,6 +146,10 @@ class MadeFile:
         """Yield the bytes of a part of the document."""
         yield self._content[part.start : part.stop]
 
+    async def first(self, length: int) -> bytes:
+        """Return at most `length` bytes from the start of the document."""
+        return self._content[:length]
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -186,6 +198,10 @@ class ObjectFile:
         result = await obstore.get_async(self._objects, self._key, options=options)
         async for block in result.stream(min_chunk_size=_BLOCK_BYTES):
             yield bytes(block)
+
+    async def first(self, length: int) -> bytes:
+        """Return at most `length` bytes from the start of the file."""
+        return b"".join([block async for block in self.blocks(range(min(length, self.size_bytes)))])
 
     def close(self) -> None:
         """Do nothing, because no connection to the bucket stays open."""

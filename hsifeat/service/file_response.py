@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from hsifeat.service.byte_ranges import UnsatisfiableRangeError, matches, parse_range
 from hsifeat.service.byte_sources import ByteSource
+from hsifeat.service.guards import header_value
 from hsifeat.service.problems import ProblemError
 
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -47,11 +48,11 @@ def file_response(request: Request, source: ByteSource, *, media_type: str, cach
         The range lies outside of the file, or the request has several ranges.
     """
     headers = {"ETag": source.etag, "Cache-Control": cache_control, "Accept-Ranges": "bytes"}
-    if matches(request.headers.get("if-none-match"), source.etag):
+    if matches(header_value(request.scope, b"if-none-match"), source.etag):
         source.close()
         return Response(status_code=304, headers=headers)
-    wanted = request.headers.get("range")
-    if (version := request.headers.get("if-range")) is not None and version != source.etag:
+    wanted = header_value(request.scope, b"range")
+    if (version := header_value(request.scope, b"if-range")) is not None and version != source.etag:
         wanted = None
     try:
         part = parse_range(wanted, source.size_bytes)
@@ -92,6 +93,8 @@ class _FilePart(Response):
                     await send({"type": "http.response.body", "body": block, "more_body": left > 0})
                     if gone is not None and gone.done():
                         return
+                if not self._part:
+                    await send({"type": "http.response.body"})
             finally:
                 if gone is not None:
                     gone.cancel()

@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +17,14 @@ from hsifeat.service.problems import problem_response
 
 _CLOSE = {"Connection": "close"}
 _LENGTH_DIGITS = 18
+
+
+def header_value(scope: Scope, name: bytes) -> str | None:
+    """Return the value of the first header with a name in lower case, or None if there is no such header."""
+    for other, value in scope["headers"]:
+        if other == name:
+            return str(value, "latin-1")
+    return None
 
 
 class HeaderGuard:
@@ -92,7 +99,7 @@ class BodyGuard:
             await self._app(scope, receive, send)
             return
         limit = self._limit(scope["path"].removeprefix(scope.get("root_path", "")))
-        declared = Headers(scope=scope).get("content-length", "0")
+        declared = header_value(scope, b"content-length") or "0"
         too_large = f"the body is larger than {limit} bytes: send less, or an upload in parts"
         if not declared.isdecimal() or len(declared) > _LENGTH_DIGITS or int(declared) > limit:
             await problem_response(413, too_large, _CLOSE)(scope, receive, send)

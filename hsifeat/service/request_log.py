@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 import time
-from uuid import uuid4
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hsifeat.service.request_metrics import Metrics
@@ -17,12 +16,12 @@ _SIGNATURE = re.compile(r"/signed/[^/]*")
 _LOGGED_CHARACTERS = 500
 # Routes that answer with a page set their own policy.
 _SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cache-control": b"no-store",
 }
 
 
@@ -45,7 +44,7 @@ class RequestLog:
         self._app, self._metrics = app, metrics
         self._headers = dict(_SECURITY_HEADERS)
         if secure:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+            self._headers[b"strict-transport-security"] = b"max-age=31536000"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and log it after the response."""
@@ -53,17 +52,17 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id = uuid4().hex
+        state["request_id"] = request_id = secrets.token_hex(16)
         path, start, status, size_bytes = scope["path"], time.perf_counter(), 0, 0
 
         async def observed_send(message: Message) -> None:
             nonlocal status, size_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-                headers["X-Request-ID"] = request_id
+                own = {**self._headers, b"x-request-id": request_id.encode()}
+                for name, _ in message["headers"]:
+                    own.pop(name, None)
+                message["headers"] = [*message["headers"], *own.items()]
             else:
                 size_bytes += len(message.get("body", b""))
             await send(message)

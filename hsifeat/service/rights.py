@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hsifeat.errors import HsifeatError
+from hsifeat.service.guards import header_value
 from hsifeat.service.problems import ProblemError, problem_response
 from hsifeat.service.service import service_of
 from hsifeat.service.tokens import Caller, Right, TokenSource
@@ -62,14 +63,13 @@ class Identification:
         await self._app(scope, receive, send)
 
     def _caller(self, scope: Scope) -> Caller | None:
-        connection = HTTPConnection(scope)
-        header = connection.headers.get("authorization")
+        header = header_value(scope, b"authorization")
         if header is not None:
             scheme, _, token = header.partition(" ")
             return self._tokens.caller_of_token(token.strip()) if scheme.lower() == "bearer" else None
-        cookie = connection.cookies.get(COOKIE)
+        cookie = HTTPConnection(scope).cookies.get(COOKIE)
         # Browsers also send cookies with the forms of other sites.
-        own = connection.headers.get("sec-fetch-site") == "same-origin" or scope["method"] in _SAFE_METHODS
+        own = header_value(scope, b"sec-fetch-site") == "same-origin" or scope["method"] in _SAFE_METHODS
         return self._tokens.caller_of_token(cookie) if cookie is not None and own else None
 
 

@@ -91,10 +91,9 @@ async def _is_finished(store: ServedStore, record: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        digest = b"".join([block async for block in source.blocks(range(min(DIGEST_BYTES, source.size_bytes)))])
+        return any(await source.first(DIGEST_BYTES))
     finally:
         source.close()
-    return any(digest)
 
 
 async def _missing(store: ServedStore, key: str) -> ProblemError:
