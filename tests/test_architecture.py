@@ -80,9 +80,15 @@ assert not heavy, heavy
     assert "pretrain" in process.stdout
 
 
-def test_importing_the_packages_imports_nothing_else():
-    code = "import sys, hsifeat, classifiers; assert not {'torch', 'numpy', 'zarr'} & set(sys.modules)"
-    assert python(code).returncode == 0
+def test_importing_the_packages_imports_nothing_else_and_a_service_starts_without_models():
+    code = """
+import sys, hsifeat, classifiers
+assert not {"torch", "numpy", "zarr"} & set(sys.modules)
+import hsifeat.service.server
+assert not {"torch", "diffusers", "sklearn", "scipy", "matplotlib", "pandas", "rasterio"} & set(sys.modules)
+"""
+    process = python(code)
+    assert process.returncode == 0, process.stderr
 
 
 HEADS = """

@@ -28,7 +28,9 @@ class DirectFiles:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._route = next(route for route in routes_files.router.routes if route.endpoint is routes_files.read_file)
+        self._route = next(
+            route for route in routes_files.router.routes if getattr(route, "endpoint", None) is routes_files.read_file
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -20,6 +20,8 @@ def running(config):
         thread.start()
         port = listener.getsockname()[1]
         url = f"{config.scheme}://127.0.0.1:{port}"
-        yield SimpleNamespace(app=app, url=url, port=port, config=config, server=server, thread=thread)
-        server.should_exit = True
-        thread.join(20)
+        try:
+            yield SimpleNamespace(app=app, url=url, port=port, config=config, server=server, thread=thread)
+        finally:
+            server.should_exit = True
+            thread.join()

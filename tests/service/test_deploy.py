@@ -41,8 +41,9 @@ def needs(program):
 def certificate(tmp_path_factory):
     """A certificate that signs itself, and its key."""
     folder = tmp_path_factory.mktemp("tls")
+    kind = "basicConstraints=critical,CA:FALSE"
     names = f"subjectAltName=DNS:{HOST},IP:127.0.0.1"
-    command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={HOST} -addext {names}"
+    command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={HOST} -addext {names} -addext {kind}"
     files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
     subprocess.run([*command.split(), *files], check=True, capture_output=True)
     return folder / "cert.pem", folder / "key.pem"

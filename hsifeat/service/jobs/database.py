@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -81,6 +82,12 @@ class JobDatabase:
                     f"{path} has version {version} of the table of jobs, and this hsifeat reads version {_VERSION}: move the file "
                     "elsewhere, which forgets the jobs but no store"
                 )
+        # The last connection deletes the log, and the next one needs room for a new one, which a full disk does not have. So one
+        # connection stays open, and opens the log by reading.
+        with self._errors():
+            keeper = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+            weakref.finalize(self, keeper.close)
+            keeper.execute("SELECT count(*) FROM jobs").fetchone()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -134,12 +141,20 @@ class JobDatabase:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
+        with (
+            self._errors(),
+            closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)) as connection,
+        ):
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            yield connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Convert errors of SQLite within a block."""
         try:
-            with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)) as connection:
-                connection.row_factory = sqlite3.Row
-                connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                yield connection
+            yield
         except sqlite3.IntegrityError:
             raise
         except sqlite3.OperationalError as error:
