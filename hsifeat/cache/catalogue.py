@@ -1,7 +1,7 @@
 """Catalogue of the stores of this machine, with the times of completion and last use.
 
-Each store has one small file in the cache folder. If these files are lost, `rebuild` searches
-the given folders for stores and writes the files again.
+Each store has one small file in the cache folder. If these files are lost, `rebuild` searches folders for stores and
+writes the files again.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
     Raises
     ------
     StoreError
-        A folder does not exist.
+        If one of `folders` does not exist.
     """
     known = {entry.path for entry in entries()}
     for folder in (cache_folder(), *folders):
@@ -186,8 +186,8 @@ def find_store(source: str | Path | Location | None) -> Location:
     Raises
     ------
     StoreError
-        No store matches, or several stores match. If `source` is None: no store is complete, or a file of the catalogue is
-        damaged.
+        If no store matches `source`, or several stores match. If `source` is None, and no store is complete or a file
+        of the catalogue is damaged.
     """
     known = entries()
     if source is None:

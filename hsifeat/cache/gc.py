@@ -23,7 +23,7 @@ def remove_store(location: Location) -> int:
     Raises
     ------
     StoreError
-        The store does not exist, is in use or is read-only, or its folder contains files that hsifeat did not write.
+        If the store does not exist, is in use or is read-only. If its folder contains files that hsifeat did not write.
     """
     if location.read_only:
         raise StoreError(f"{location} is read-only")
@@ -48,7 +48,10 @@ def remove_store(location: Location) -> int:
 
 
 def delete_remains(folder: Path) -> None:
-    """Delete the temporary files of killed processes, such as partly deleted stores, and the lock files of deleted stores."""
+    """Delete from `folder` the files that killed processes and deleted stores left behind.
+
+    Examples are partly deleted stores and lock files.
+    """
     delete_leftovers(folder)
     delete_free_locks(folder)
 
@@ -58,8 +61,8 @@ def collect_garbage(
 ) -> tuple[int, list[str]]:
     """Delete the least recently used stores of the cache folder until the remaining stores take at most `max_bytes`.
 
-    Stores outside the cache folder are neither counted nor deleted. Stores in use are not deleted. The cached samples of
-    deleted stores (see `hsifeat.cache.sample_cache`) are deleted first.
+    Stores outside the cache folder are neither counted nor deleted. Stores in use are not deleted. First, the cached
+    samples of stores that no longer exist are deleted (see `hsifeat.cache.sample_cache`).
 
     Parameters
     ----------

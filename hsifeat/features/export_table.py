@@ -22,7 +22,7 @@ _PIXEL_BYTES = 256
 
 @dataclass(frozen=True, eq=False)
 class TableBlock:
-    """A block of n consecutive rows of the table.
+    """A block of n consecutive rows of an `ExportTable`.
 
     Attributes
     ----------
@@ -120,8 +120,8 @@ def cut_ranges(ends: NDArray[np.integer], max_length: int) -> Iterator[tuple[int
     ends : (k,) integer array
         Preferred ends of ranges, in ascending order.
     max_length : int
-        Maximum length of a range. A range ends at the last preferred end within this length. If there is no such end, the
-        range has this length.
+        Maximum length of a range. A range ends at the last preferred end that this length allows. If there is no such
+        end, the range has the maximum length.
 
     Yields
     ------

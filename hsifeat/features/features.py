@@ -53,7 +53,7 @@ class Features(StoreContents):
     """
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether there are planes of a kind of store, complete or unfinished.
+        """Return whether planes of context features, or planes of diffusion models, exist. Unfinished planes count.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class Features(StoreContents):
         return select_planes(self.name, complete, unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features of the store that holds a plane, and the plane with its name in that store.
+        """Return the `Features` of the store that holds a plane, and the plane with its name in that store.
 
         For a single store, the result is `self` and `plane`. In a stack of stores, a plane can have another name than in its
         store; see `StackedFeatures`.

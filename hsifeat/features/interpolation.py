@@ -1,6 +1,6 @@
 """Read planes that cover the whole scene, by bilinear interpolation from their cells to scene pixels.
 
-A plane holds the features of one layer at one timestep; a cell of the plane covers `stride` x `stride` scene pixels.
+A plane holds the features of one layer at one timestep. A cell of a plane covers ``stride`` x ``stride`` scene pixels.
 Values equal ``torch.nn.functional.interpolate(plane, scale_factor=stride, mode="bilinear", align_corners=False)``.
 Interpolation runs block by block, so that the interpolated plane is never in memory as a whole.
 """

@@ -92,7 +92,7 @@ def read_pixels(pixels: PixelCoordinates, read: ReadWindow, channels: int) -> ND
     pixels : PixelCoordinates
         Positions of n pixels.
     read : callable
-        Returns a window as a (rows, cols, channels) float32 array.
+        Function that returns the values in a window of the scene, as a (rows, cols, channels) float32 array.
     channels : int
         Number of channels.
 
@@ -118,7 +118,7 @@ def window_means(
     side_px : int
         Side of a window in pixels. Windows are clipped to the scene.
     read : callable
-        Returns a window as a (rows, cols, channels) float32 array.
+        Function that returns the values in a window of the scene, as a (rows, cols, channels) float32 array.
     channels : int
         Number of channels.
     valid : (rows, cols) bool array
@@ -167,7 +167,7 @@ def read_neighbourhoods(
     side_px : int
         Side of a neighbourhood in pixels, an odd number.
     read : callable
-        Returns a window as a (rows, cols, channels) float32 array.
+        Function that returns the values in a window of the scene, as a (rows, cols, channels) float32 array.
     channels : int
         Number of channels.
     valid : (rows, cols) bool array

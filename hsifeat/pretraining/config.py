@@ -97,7 +97,7 @@ def resolve_training(preset: str | Path | None, **options: Any) -> PretrainingCo
     Raises
     ------
     HsifeatError
-        An option is unknown or invalid, or the preset does not exist or has no ``[pretrain]`` section.
+        If an option is unknown or invalid. If the preset does not exist or has no ``[pretrain]`` section.
 
     Examples
     --------

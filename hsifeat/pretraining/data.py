@@ -81,9 +81,10 @@ def prepare_scenes(
     Raises
     ------
     PretrainingError
-        The scenes have different numbers of bands, or a scene is smaller than a patch or has no patch with a valid centre.
+        If the scenes have different numbers of bands. If a scene is smaller than a patch, or has no patch with a valid
+        centre.
     ProjectionError
-        A scene has no valid pixels, or the number of components exceeds the rank of the pixels.
+        If a scene has no valid pixels, or if the number of components exceeds the rank of the pixels.
     """
     for scene in scenes:
         for note in scene.notes:
@@ -144,7 +145,7 @@ def prepare_images(
     Raises
     ------
     PretrainingError
-        A source does not exist, is damaged, or has no readable images.
+        If a source does not exist, is damaged, or has no readable images.
     """
     images = [load_images(source, spec.patch_px, folder, listen) for source in sources]
     sampler = ImageSampler(images, options.max_held_out, spec.timesteps, seed, options.crops_px, options.mixes_channels)

@@ -108,7 +108,7 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
     Raises
     ------
     PretrainingError
-        The source does not exist, is damaged, or contains no images of sufficient size.
+        If the source does not exist, is damaged, or contains no images of sufficient size.
     """
     path = Path(source)
     collection = _open_source(path)

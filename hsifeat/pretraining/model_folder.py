@@ -56,7 +56,8 @@ class ModelFolder:
         Raises
         ------
         PretrainingError
-            The folder contains damaged files, or a model whose format or identity differs from `FORMAT` or `identity`.
+            If the folder contains damaged files. If the folder contains a model whose format is not `FORMAT`, or whose
+            identity differs from `identity`.
         """
         settings = self.path / _SETTINGS
         if not settings.exists():
@@ -86,7 +87,8 @@ class ModelFolder:
         Raises
         ------
         DivergedError
-            The loss of the next batch is not finite or far above the first loss. The previous checkpoint is kept.
+            If the loss of the next batch is not finite or far above the first loss. The previous checkpoint is kept in
+            this case.
         """
         trainer.check_weights()
         with disk_errors(self.path):
@@ -110,7 +112,7 @@ class ModelFolder:
         Raises
         ------
         PretrainingError
-            The checkpoint is damaged, or belongs to another model.
+            If the checkpoint is damaged, or belongs to another model.
         """
         advice = f"delete it to start again, or {_OTHER_FOLDER}"
         try:

@@ -54,7 +54,7 @@ def write_model(
     Raises
     ------
     PretrainingError
-        The weights are not finite in the precision of the saved file.
+        If the weights are not finite in the dtype of the saved file.
     """
     folder = model.path
     # The existing record describes weights that are about to be replaced.
@@ -112,7 +112,7 @@ def as_stored(network: Any, dtype: str) -> Any:
     Raises
     ------
     PretrainingError
-        A weight is not finite in `dtype`.
+        If a weight is not finite in `dtype`.
     """
     import torch
 

@@ -112,10 +112,10 @@ def pretrain(
     Raises
     ------
     HsifeatError
-        An option is invalid, or the preset has no ``[pretrain]`` section.
+        If an option is invalid, or if the preset has no ``[pretrain]`` section.
     PretrainingError
-        The data are unsuitable, the folder contains other files or another model, or the loss diverges. After a divergence,
-        the folder contains the model of the last checkpoint.
+        If the data are unsuitable. If the folder contains other files or another model. If the loss diverges; the
+        folder then contains the model of the last checkpoint.
 
     References
     ----------

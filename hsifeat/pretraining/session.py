@@ -68,7 +68,7 @@ def train(
     Raises
     ------
     DivergedError
-        The loss is not finite or far above the first loss. The folder keeps the previous checkpoint.
+        If the loss is not finite or far above the first loss. The folder keeps the previous checkpoint in this case.
     """
     started_s = saved_s = time.monotonic()
     earlier_s, writing_s, limit_s = trainer.seconds, 0.0, math.inf if budget.minutes is None else 60 * budget.minutes

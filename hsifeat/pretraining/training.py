@@ -86,7 +86,7 @@ class Trainer:
     Raises
     ------
     PretrainingError
-        The initial weights do not fit the network.
+        If the initial weights do not fit the network.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Trainer:
         Raises
         ------
         DivergedError
-            The loss is NaN, or at least ``10 * max(1, first loss)``.
+            If the loss is NaN, or at least ``10 * max(1, first loss)``.
         """
         keep_freed_memory()
         self.network.train()
@@ -255,7 +255,7 @@ class Trainer:
         Raises
         ------
         PretrainingError
-            The file is not a checkpoint of this network.
+            If the file is not a checkpoint of the network of this trainer.
         """
         import torch
 

@@ -23,7 +23,8 @@ def check_address(address: str) -> str:
     Raises
     ------
     HsifeatError
-        The address is not ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``local:N``, or the package distributed is missing.
+        If the address is not ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``local:N``, or if the package ``distributed``
+        is not installed.
 
     Examples
     --------

@@ -63,8 +63,8 @@ def dask_executor(
     Raises
     ------
     HsifeatError
-        The address is malformed, the scheduler can't be reached, or Dask is not installed. Versions of Python, hsifeat or the
-        libraries that compute the results differ between a worker and this process.
+        If the address is malformed, the scheduler can't be reached, or Dask is not installed. If a worker and this
+        process have different versions of Python, hsifeat or the libraries that compute the results.
 
     Examples
     --------
@@ -100,8 +100,8 @@ class DaskExecutor:
     Raises
     ------
     HsifeatError
-        The scheduler can't be reached. Versions of Python, hsifeat or the libraries that compute the results differ between a
-        worker and this process.
+        If the scheduler can't be reached. If a worker and this process have different versions of Python, hsifeat or
+        the libraries that compute the results.
     """
 
     def __init__(
@@ -152,8 +152,8 @@ class DaskExecutor:
         Raises
         ------
         HsifeatError
-            A task fails; the message names the worker. Several workers died with the same task. The scheduler can't be
-            reached.
+            If a task fails; the message names the worker. If several workers have died while they ran the same task. If
+            the scheduler can't be reached.
         """
         from distributed import KilledWorker, as_completed
 
@@ -196,7 +196,7 @@ class DaskExecutor:
         Raises
         ------
         HsifeatError
-            The function fails in a worker, a worker dies, or the connection to the scheduler is lost.
+            If the function fails in a worker, a worker dies, or the connection to the scheduler is lost.
         """
         from distributed import KilledWorker
 

@@ -56,7 +56,7 @@ class Executor(Protocol):
         Raises
         ------
         Exception
-            The error of a task that fails.
+            If a task fails: the error of the task.
         """
         ...
 
@@ -73,6 +73,6 @@ class Executor(Protocol):
         Raises
         ------
         Exception
-            The error that the function raises.
+            If the function fails: the error that it raises.
         """
         ...

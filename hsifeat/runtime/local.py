@@ -40,7 +40,7 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     Raises
     ------
     HsifeatError
-        The number of workers is less than 1, or the workers do not fit into memory.
+        If the number of workers is less than 1, or the workers do not fit into memory.
 
     Examples
     --------

@@ -70,9 +70,9 @@ class ProcessExecutor:
         Raises
         ------
         Exception
-            The error of a task that fails.
+            If a task fails: the error of the task.
         HsifeatError
-            A worker process died, for example because memory ran out.
+            If a worker process died, for example because memory ran out.
         """
         try:
             queue = iter(tasks)

@@ -87,12 +87,12 @@ def write(location: Location, checksums: dict[str, str]) -> bytes:
 
 
 def read(location: Location) -> dict[str, str]:
-    """Read the checksums of a store, from the copy if ``checksums.json`` is damaged.
+    """Read the checksums of a store from ``checksums.json``, or from its copy if the file is damaged.
 
     Raises
     ------
     StoreError
-        ``checksums.json`` and its copy are damaged or missing.
+        If ``checksums.json`` and its copy are damaged or missing.
     """
     content = location.get(FILE)
     checksums = decode(content) or decode(location.get(COPY_OF[FILE]))
@@ -150,8 +150,8 @@ class ChecksumReader(WrapperStore[Any]):
         Raises
         ------
         StoreError
-            A whole file does not match its checksum, or a shard is truncated or belongs to another unit. A file that the
-            store lists is missing.
+            If a whole file does not match its checksum. If a shard is truncated or belongs to another unit. If a file
+            that ``checksums.json`` lists is missing.
         """
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):
@@ -234,8 +234,8 @@ class ChecksumWriter(ChecksumReader):
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a file unless it exists and has a checksum.
 
-        A file without a checksum comes from a killed process, and is overwritten. Metadata of groups above progress records
-        are not written, so that readers that walk the tree of groups skip the records.
+        A file without a checksum comes from a killed process, and is overwritten. The metadata of groups that contain progress
+        records are not written. Readers that walk the tree of groups therefore skip the records.
         """
         if key.startswith("progress/") and PROGRESS.fullmatch(key) is None:
             return

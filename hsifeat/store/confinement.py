@@ -21,7 +21,7 @@ def check_key(key: str) -> str:
     Raises
     ------
     StoreError
-        The key is an absolute path, or contains ``..``, an empty part, a backslash or a control character.
+        If `key` is an absolute path, or contains ``..``, an empty part, a backslash or a control character.
 
     Examples
     --------
@@ -55,7 +55,8 @@ class ConfinedFolder:
         Raises
         ------
         StoreError
-            The key is not valid. A link leads out of the store. The file is a device or a pipe.
+            If `key` is not the key of a file inside the store. If a link leads out of the store. If the file is a
+            device or a pipe.
         """
         path = self.entry(key)
         try:
@@ -75,7 +76,8 @@ class ConfinedFolder:
         Raises
         ------
         StoreError
-            The key is not valid, or a folder in the key is a link that leads out of the store.
+            If `key` is not the key of a file inside the store, or if a folder in `key` is a link that leads out of the
+            store.
         """
         path = self.root / check_key(key)
         # The folders of a store do not change while it is open, so each folder is resolved once.
@@ -93,7 +95,7 @@ class ConfinedFolder:
         Raises
         ------
         StoreError
-            A link leads out of the store.
+            If a link leads out of the store.
         """
         for folder, folders, names in os.walk(self.root, onerror=_raise_denied):
             for path in (Path(folder, name) for name in (*folders, *names)):

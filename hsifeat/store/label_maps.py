@@ -24,7 +24,7 @@ class LabelMaps:
     files : StoreFiles
         Files of the store.
     shape : tuple of int
-        Rows and columns of the scene.
+        Number of rows and columns of the scene.
     """
 
     def __init__(self, files: StoreFiles, shape: tuple[int, int]) -> None:
@@ -43,8 +43,8 @@ class LabelMaps:
         Raises
         ------
         StoreError
-            The label map does not exist. Its shape differs from the scene, its dtype is not an integer, or its attributes are
-            damaged.
+            If the label map does not exist. If its shape differs from that of the scene, its dtype is not an integer,
+            or its attributes are damaged.
         """
         array = self._files.array(f"scene/labels/{name}")
         if array.shape != self._shape or array.dtype.kind not in "iu":
@@ -69,7 +69,7 @@ class LabelMaps:
         Raises
         ------
         StoreError
-            The label map does not exist or is damaged.
+            If the label map does not exist or is damaged.
         """
         array = self.array(name)
         with self._files.damage_errors(f"scene/labels/{name}"):
@@ -90,7 +90,7 @@ class LabelMaps:
         Raises
         ------
         StoreError
-            The name can't be part of a key.
+            If `name` can't be part of a key.
         """
         path = f"scene/labels/{name}"
         if name == "zarr.json" or not is_store_file(f"{path}/zarr.json"):

@@ -91,7 +91,7 @@ def as_location(source: str | Path | Location) -> Location:
     Raises
     ------
     StoreError
-        The scheme of the address is unknown.
+        If the scheme of the address is unknown.
     """
     if not isinstance(source, str | Path):
         return source
@@ -255,7 +255,7 @@ class RemoteLocation:
         Raises
         ------
         StoreError
-            The location is a web address, whose files cannot be listed.
+            If the location is a web address, because its files can't be listed.
         """
         import obstore
 

@@ -1,7 +1,7 @@
 """Locks on a store: one writer at a time, any number of readers, and no deletion of a store in use.
 
 The operating system releases the locks of a killed process. The write lock of a local store is a file next to the
-store's folder, so all users who can write there share the lock. The write lock of an object store is a file in the
+store's folder, so all users who can create files there share the lock. The write lock of an object store is a file in the
 user's cache folder. A reader marks the store with a lock file in the cache folder, and holds a shared lock on the folder of
 a local store. Processes with another cache folder see the shared lock only.
 """
@@ -44,7 +44,7 @@ def write_lock(location: Location, on_wait: Callable[[], None]) -> Iterator[None
     Raises
     ------
     StoreError
-        The lock file can't be created.
+        If the lock file can't be created.
     """
     from filelock import Timeout
 
@@ -101,7 +101,7 @@ def exclusive_lock(location: Location) -> Iterator[None]:
     Raises
     ------
     StoreError
-        Another process reads or writes the store.
+        If another process reads or writes the store.
     """
     from filelock import Timeout
 
@@ -128,7 +128,7 @@ def exclusive_lock(location: Location) -> Iterator[None]:
 
 
 def delete_free_locks(folder: Path) -> None:
-    """Delete the write locks of deleted stores in a folder. Locks that a process holds are kept."""
+    """Delete the lock files in `folder` that belong to deleted stores. Locks that a process holds are kept."""
     from filelock import Timeout
 
     for file in folder.glob(".*.zarr.lock"):
@@ -173,7 +173,7 @@ def _lock_store(location: Location, *, shared: bool) -> int | None:
 
 
 def _unlock_store(folder: int | None) -> None:
-    """Release the lock on a folder whose descriptor `_lock_store` returned. Forked processes lose the lock too."""
+    """Release the lock that `_lock_store` took. Forked processes lose the lock too."""
     if folder is not None and folder != _IN_USE:
         import fcntl
 

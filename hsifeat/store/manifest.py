@@ -103,7 +103,8 @@ class Manifest(BaseModel):
         Raises
         ------
         StoreError
-            The attribute is not a manifest of format `SCHEMA_VERSION`, or its recipe does not match its key.
+            If the attribute is not a manifest of format `SCHEMA_VERSION`, or if the recipe of the manifest does not
+            match its key.
         """
         version = attribute.get("schema_version") if isinstance(attribute, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:

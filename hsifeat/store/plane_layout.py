@@ -248,7 +248,7 @@ class SceneLayout:
         return plane.cells(window.rows, window.cols)
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:
-        """Return the row slice and the column slice that select a unit in a plane with this stride."""
+        """Return the row slice and the column slice that select `unit` in a plane with the stride `stride`."""
         return unit.window.coarsen(stride).slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
@@ -268,7 +268,7 @@ class SceneLayout:
 
 @dataclass(frozen=True)
 class PixelListLayout:
-    """Layout of planes that list pixels: arrays of shape (pixels, 2, channels).
+    """Layout of planes for a list of pixels: arrays of shape (pixels, 2, channels).
 
     The second axis holds the value at each pixel and the mean over the window around the pixel. A unit is a run of
     consecutive pixels of the list. The window of a unit counts positions in the list.
@@ -295,7 +295,7 @@ class PixelListLayout:
 
     @property
     def units(self) -> list[Unit]:
-        """All units in the order of the list."""
+        """All units in the order of the pixel list."""
         size = self.unit_pixels
         return [
             Unit((start // size, 0), Window(start, 0, min(size, self.pixels - start), 2))
@@ -309,7 +309,7 @@ class PixelListLayout:
 
     @property
     def cube_shard_px(self) -> int:
-        """Side in pixels of the shards of the cube."""
+        """Side in pixels of the shards of the scene's cube."""
         return SCENE_SHARD_PX
 
     def describe(self) -> str:
@@ -317,11 +317,11 @@ class PixelListLayout:
         return f"{self.pixels} pixels, each the centre of a window of {self.window_px} px"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Return the shape of `plane` within a range of the list."""
+        """Return the shape of `plane` within `window`, a range of the pixel list."""
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride
-        """Return two slices: the range of the list in the unit, and a slice that selects both values and means."""
+        """Return two slices: the range of the pixel list in `unit`, and a slice that selects both values and means."""
         return unit.window.slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
@@ -331,7 +331,7 @@ class PixelListLayout:
     def chunk(self, plane: PlaneSpec) -> tuple[int, int, int]:
         """Return the shape of an inner chunk.
 
-        A chunk contains either values or means, so that values can be read without means.
+        A chunk contains either values at pixels or means over windows, so that values can be read without means.
         """
         return _inner_side(self.unit_pixels, CHUNK_PIXELS), 1, plane.channels
 

@@ -52,7 +52,7 @@ class Planes:
         Raises
         ------
         StoreError
-            The attributes of a plane contradict the plane's path or the layout of the store.
+            If the attributes of a plane contradict the plane's path or the layout of the store.
         """
         specs = []
         for key in self._files.checksums:
@@ -86,7 +86,7 @@ class Planes:
         Raises
         ------
         StoreError
-            The layer name or the timestep can't be part of a key.
+            If the name of the layer or the timestep can't be part of a key.
         """
         paths = _paths(plane.id)
         if plane_of(f"{paths[0]}/zarr.json") != plane.id:
@@ -148,7 +148,7 @@ class Planes:
         Raises
         ------
         StoreError
-            The values cannot be written, for example because the disk is full. The unit then has no progress record.
+            If the values can't be written, for example because the disk is full. The unit then has no progress record.
         """
         array = self.array(plane)
         with self._files.location.error_context():
@@ -166,7 +166,7 @@ class Planes:
         Raises
         ------
         StoreError
-            Stored bytes do not match their checksum, or a shard is missing.
+            If stored bytes do not match their checksum, or a shard is missing.
         """
         location = self._files.location
         advice = f"{shell_command('cache', 'verify', location, '--repair')} computes damaged parts again"
@@ -184,7 +184,7 @@ class Planes:
         return values
 
     def _encode(self, plane: PlaneId, array: zarr.Array[Any], unit: Unit, values: NDArray[np.generic]) -> bytes:
-        """Encode a unit as the content of its shard. Zarr writes the shard to an array in memory with the same metadata."""
+        """Return the content of the shard of `unit`. Zarr encodes `values` in an in-memory array with the metadata of `array`."""
         import zarr
         from zarr.core.buffer import default_buffer_prototype
 

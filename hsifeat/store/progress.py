@@ -107,7 +107,7 @@ class ProgressRecords:
             return np.asarray(records[:], np.uint8)
 
     def write_checksums(self, planes: list[PlaneId]) -> None:
-        """Add one checksum for each complete plane to ``checksums.json``.
+        """Add one checksum to ``checksums.json`` for each complete plane in `planes`.
 
         The checksum covers all progress records of the plane, so that `hsifeat.store.verify` detects a lost record.
         """
@@ -128,7 +128,7 @@ class ProgressRecords:
             self._files.save_checksums()
 
     def without_checksums(self, planes: list[PlaneId]) -> list[PlaneId]:
-        """List the complete planes that lack a checksum over their progress records."""
+        """Return the complete planes in `planes` that lack a checksum over their progress records."""
         return [p for p in planes if _records_key(p) not in self._files.checksums and self.done(p).all()]
 
 

@@ -104,7 +104,8 @@ class ReadCache:
         Raises
         ------
         Exception
-            `error`, if the cache lacks the read or the service answered with an error.
+            If the cache lacks the result of the read, or if the service answered with an error. In both cases, `error` is
+            raised.
         """
         cached = None if _ANSWERED in str(error) else self._load(key, part)
         if cached is None:

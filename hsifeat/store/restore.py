@@ -15,7 +15,7 @@ from hsifeat.types import PlaneId
 def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneId, ...]:
     """Return the planes whose repair needs the model.
 
-    These planes have a damaged unit, or damaged metadata without a copy.
+    These planes have a damaged unit, or damaged metadata without an intact copy.
     """
     lost = (
         damage.plane
@@ -28,7 +28,7 @@ def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneI
 def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, PlaneSpec]) -> tuple[Damage, ...]:
     """Restore damaged files without the model, and mark damaged units for recomputation.
 
-    Extra files are deleted, and metadata are written again. The progress records of damaged units are deleted, so that the
+    Files that do not belong to the store are deleted, and metadata are written again. The progress records of damaged units are deleted, so that the
     next extraction computes these units.
 
     Parameters
@@ -36,14 +36,14 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
     store : Store
         Store to restore, open for writing.
     damages : iterable of Damage
-        Damages that `verify` returned.
+        Damaged files that `verify` reported.
     planes : mapping of PlaneId to PlaneSpec
         Maps each plane that `planes_to_recompute` returned to the metadata of the plane.
 
     Returns
     -------
     tuple of Damage
-        Damages that cannot be restored. They are in files of the scene or of label maps.
+        Files that can't be restored. They belong to the scene or to label maps.
     """
     location, permanent = store.location, []
     checksum_files = {checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]}

@@ -41,7 +41,7 @@ def find_token(url: str) -> str | None:
     Raises
     ------
     StoreError
-        The file can't be read, is damaged, or can be read by other users.
+        If the file with tokens can't be read, is damaged, or can be read by other users.
     """
     token = _tokens(token_file()).get(_origin(url))
     return token or (os.environ.get(TOKEN_VARIABLE) if _is_private(url) else None) or None

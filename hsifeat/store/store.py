@@ -78,7 +78,7 @@ class Store:
         Raises
         ------
         StoreError
-            The location has no store, or the store is damaged.
+            If the location has no store, or the store is damaged.
         """
         return cls(StoreFiles(as_location(path), writable=writable))
 
@@ -89,7 +89,7 @@ class Store:
         Raises
         ------
         StoreError
-            The location contains files that do not belong to a store.
+            If the location contains files that do not belong to a store.
         """
         location = as_location(path)
         return cls.open(location, writable=writable) if holds_store(location) else None
@@ -110,7 +110,7 @@ class Store:
         Raises
         ------
         StoreError
-            The location is not empty, or the disk is full.
+            If the location is not empty, or the disk is full.
         """
         location = as_location(path)
         if holds_store(location):
@@ -173,7 +173,7 @@ class Store:
         Raises
         ------
         StoreError
-            The window contains damaged or missing values.
+            If the window contains damaged or missing values.
         """
         return self._planes.read(plane, cells)
 
@@ -184,7 +184,7 @@ class Store:
     def prepare_planes(self, planes: Sequence[PlaneSpec]) -> None:
         """Create the planes that do not exist, and remove the checksums over the progress records of unfinished planes.
 
-        Other processes can afterwards write units without changing ``checksums.json``.
+        Afterwards, other processes can write units without changing ``checksums.json``.
         """
         for plane in planes:
             self.add_plane(plane)
@@ -206,7 +206,7 @@ class Store:
         return self._planes.restore_metadata(plane)
 
     def write_record_checksums(self) -> None:
-        """Add one checksum for each complete plane to ``checksums.json``, as the last step of an extraction.
+        """Add one checksum to ``checksums.json`` for each complete plane, as the last step of an extraction.
 
         The checksum covers all progress records of the plane.
         """
@@ -242,7 +242,7 @@ class Store:
         Raises
         ------
         StoreError
-            The array does not exist, or its shape or dtype is wrong.
+            If the array does not exist, or its shape or dtype is wrong.
         """
         array, facts = self.files.array(f"scene/{name}"), self.manifest.scene
         shapes = {"cube": (facts.rows, facts.cols, facts.bands), "valid": (facts.rows, facts.cols)}
@@ -259,7 +259,7 @@ class Store:
         Raises
         ------
         StoreError
-            The window contains damaged values.
+            If the window contains damaged values.
         """
         try:
             with self.location.error_context():

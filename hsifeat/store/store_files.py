@@ -41,7 +41,7 @@ class StoreFiles:
     Raises
     ------
     StoreError
-        The location has no store, or a damaged file of metadata has no intact copy.
+        If the location has no store, or if a damaged metadata file has no intact copy.
     """
 
     def __init__(self, location: Location, *, writable: bool = False) -> None:
@@ -65,7 +65,7 @@ class StoreFiles:
                 raise StoreError(f"{location} is no Zarr group: hsifeat extract makes stores") from error
 
     def with_checksums(self, checksums: dict[str, str]) -> StoreFiles:
-        """Return a view of these files that contains only the files in `checksums`."""
+        """Return a `StoreFiles` of this store that shows only the files in `checksums`."""
         view = copy(self)
         view.checksums, view._arrays = checksums, {}  # noqa: SLF001  # view is of this class
         return view
@@ -76,7 +76,7 @@ class StoreFiles:
         Raises
         ------
         StoreError
-            The array does not exist.
+            If the array does not exist.
         """
         import zarr
 
@@ -108,7 +108,7 @@ class StoreFiles:
         Raises
         ------
         StoreError
-            The array does not exist, is damaged, or does not have the expected shape.
+            If the array does not exist, is damaged, or does not have the expected shape.
         """
         array = self.array(path)
         if array.shape != shape:
@@ -147,7 +147,8 @@ class StoreFiles:
         Raises
         ------
         StoreError
-            Another machine has changed ``checksums.json``, which the locks of this machine can't prevent. Nothing is written.
+            If a process on another machine has changed ``checksums.json``, which the locks of this machine can't
+            prevent. Nothing is written in this case.
         """
         if self.location.get(checksum_file.FILE) != self._saved:
             raise StoreError(f"another machine has changed {self.location} meanwhile: run the command again")
@@ -166,7 +167,7 @@ def holds_store(location: Location) -> bool:
     Raises
     ------
     StoreError
-        The location contains files that do not belong to a store.
+        If the location contains files that do not belong to a store.
     """
     root = location.get(checksum_file.ROOT)
     if root is not None and not is_unfinished(root):

@@ -1,4 +1,4 @@
-"""Timings: the seconds that extraction spent on each timestep and device.
+"""Timings: the seconds that an extraction spent on each timestep and device.
 
 The file ``timings.json`` of a store holds its timings. Timings are for information only. No other file depends on them,
 so timings do not change the key or the checksums of a store.
@@ -18,7 +18,7 @@ FILE = "timings.json"
 
 @dataclass(frozen=True)
 class Timing:
-    """Time that extraction spent on one timestep and one device.
+    """Time that an extraction spent on one timestep and one device.
 
     Attributes
     ----------

@@ -89,7 +89,7 @@ def verify(location: Location, progress: Callable[[int, int], None] | None = Non
     Raises
     ------
     StoreError
-        The location has no store, or a damaged file of metadata has no intact copy.
+        If the location has no store, or if a damaged metadata file has no intact copy.
     """
     store, files = Store.open(location), location.files()
     total_bytes, checked_bytes = sum(files.values()), 0
@@ -106,7 +106,7 @@ def verify(location: Location, progress: Callable[[int, int], None] | None = Non
 
 
 def recheck(location: Location, damages: Iterable[Damage]) -> tuple[Damage, ...]:
-    """Check damaged files again, and return the damages that persist."""
+    """Check the files in `damages` again, and return those that are still damaged."""
     before = tuple(damages)
     if not before:
         return ()
@@ -131,7 +131,7 @@ def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
 def _check_files(
     store: Store, files: dict[str, int], keys: set[str] | None = None
 ) -> Iterator[tuple[str, Damage | None]]:
-    """Check the files of a store. Yield the key of each checked file, and the damage of the file or None.
+    """Check the files of a store. Yield the key of each checked file, and its damage, or None for an intact file.
 
     If `keys` is None, all files are checked. Otherwise only the files in `keys` and the metadata are checked.
     """
@@ -171,7 +171,7 @@ def _records(store: Store, plane: PlaneId) -> bytes:
 def _check_copies(store: Store) -> Iterator[tuple[str, Damage | None]]:
     """Check ``checksums.json``, its copy and the copy of the manifest.
 
-    Yields the key of each of these three files, and the damage of the file or None.
+    Yields the key of each of these three files, and its damage, or None for an intact file.
     """
     location = store.location
     file, copy = checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]

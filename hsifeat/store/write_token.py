@@ -25,7 +25,7 @@ _RENEWAL_S, _EXPIRY_S = 15.0, 60.0
 
 @contextmanager
 def write_token(location: Location, *, renew: bool = False) -> Iterator[str]:
-    """Put a new token into a store, and yield it. The file is deleted at the end of the block.
+    """Put a new token into a store for a ``with`` block, and yield it. The token is deleted at the end of the block.
 
     The caller must hold the write lock of the store.
 
