@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from classifiers.comparison.report import figures
+from classifiers.comparison.report.plot import Plot
 from classifiers.comparison.results.distance_text import leak_free_text, range_label
 from classifiers.comparison.results.ranking import Ranking
 from classifiers.comparison.results.scores import EntryDistances
@@ -77,7 +78,7 @@ def distance_tables(ranking: Ranking) -> list[DistanceTable]:
     return tables
 
 
-def distance_plot(table: DistanceTable, pixel_size_m: float | None, medium: figures.Medium = "page") -> bytes:
+def distance_plot(table: DistanceTable, pixel_size_m: float | None) -> Plot:
     """Draw curves of overall accuracy against the distance to the nearest training pixel.
 
     The plot has one curve for each entry in `DistanceTable.drawn`. Bands around the curves show 95 % intervals.
@@ -88,8 +89,6 @@ def distance_plot(table: DistanceTable, pixel_size_m: float | None, medium: figu
         Scores of a split.
     pixel_size_m : float or None
         Side of a pixel in metres, for the label of the axis; None if unknown.
-    medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     lines = []
     for found in table.drawn:
@@ -104,4 +103,4 @@ def distance_plot(table: DistanceTable, pixel_size_m: float | None, medium: figu
         )
     unit = "px" if pixel_size_m is None else f"px (1 px = {pixel_size_m:g} m)"
     ends = [score.high_px for score in table.rows[0].bins if score.high_px is not None]
-    return figures.distance_curves(lines, f"distance to the nearest training pixel, {unit}", ends, medium)
+    return figures.distance_curves(lines, f"distance to the nearest training pixel, {unit}", ends)

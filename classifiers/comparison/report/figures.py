@@ -1,52 +1,29 @@
-"""Plots of a report, drawn with matplotlib and returned as SVG or PNG bytes.
+"""Drawings of the plots of a report with matplotlib.
 
-On the HTML page, a plot is an SVG that follows the reader's dark or light colour scheme. As a file, a plot is an SVG or PNG for a
-white background. Readers with colour blindness can distinguish the colours. The colours are from the palette of Okabe and Ito
+Readers with colour blindness can distinguish the colours. The colours are from the palette of Okabe and Ito
 (https://jfly.uni-koeln.de/color/) and from cividis. Lines also differ in marker and dash.
 """
 
 from __future__ import annotations
 
 import base64
-import io
 import itertools
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.comparison.report.plot import INK, PAPER, Plot, new_figure
 from classifiers.heat_map import draw_heat_map
-from hsifeat.formatting import literal_figure_text, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-Medium = Literal["page", "svg", "png"]
 
 BLUE, VERMILLION = "#0072b2", "#d55e00"
 LINE_COLOURS = (BLUE, VERMILLION, "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f", "#aa4499")
 _MARKERS, _DASHES = "osD^vPX*", ("-", "--", "-.", ":")
-_PNG_DPI = 200
-
-# Text and lines are drawn in these two placeholder colours. In an SVG for the page, they are replaced by colours from the style
-# sheet, which depend on the reader's colour scheme.
-_INK, _PAPER = "#010203", "#fffefd"
-_STYLE = (
-    "<style>svg{color:#1b1d20;--paper:#fdfcfa}"
-    "@media screen and (prefers-color-scheme:dark){svg{color:#e3e1dc;--paper:#15171a}}"
-    "text{font-family:system-ui,'Segoe UI',Roboto,'Liberation Sans',Arial,sans-serif}</style>"
-)
-_RC: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "hsifeat",
-    "font.size": 8.5,
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
-}
 
 
 @dataclass(frozen=True)
@@ -86,7 +63,7 @@ class BandLine:
     bands: tuple[tuple[float, float] | None, ...]
 
 
-def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str, medium: Medium = "page") -> bytes:
+def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str) -> Plot:
     """Draw a dot plot with whiskers in percent, with one line for each item of `rows`.
 
     Parameters
@@ -95,31 +72,27 @@ def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str, medium: Medi
         Name and dots of each row. Names are written above the lines, so that the plot fits a narrow screen.
     label : str
         Name and unit of the values.
-    medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     height = 0.38 * len(rows) + 0.5
-    with _figure(4.3, height) as figure:
+    with new_figure(4.3, height) as figure:
         axes = figure.add_axes((0.02, 0.46 / height, 0.96, 1 - 0.48 / height))
         for at, (name, dots) in enumerate(rows):
             means = [100 * dot.mean for dot in dots]
-            axes.plot([min(means), max(means)], [at, at], color=_INK, alpha=0.25, linewidth=3, solid_capstyle="round")
+            axes.plot([min(means), max(means)], [at, at], color=INK, alpha=0.25, linewidth=3, solid_capstyle="round")
             for dot in dots:
                 colour = VERMILLION if dot.hollow else BLUE
                 axes.plot([100 * dot.low, 100 * dot.high], [at, at], color=colour, linewidth=1.4, zorder=2)
-                face = _PAPER if dot.hollow else colour
+                face = PAPER if dot.hollow else colour
                 axes.plot(100 * dot.mean, at, "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
             axes.text(0, at - 0.36, name, transform=axes.get_yaxis_transform(), size=7.5, va="center")
         axes.set(ylim=(len(rows) - 0.6, -0.7), yticks=[], xlabel=label)
         axes.margins(x=0.04)
         _style_axes(axes, grid="x")
         axes.spines["left"].set_visible(False)
-        return _bytes(figure, medium)
+    return Plot(figure)
 
 
-def heat_map(
-    values: Mapping[tuple[int | None, str], float], label: str, digits: int = 1, medium: Medium = "page"
-) -> bytes:
+def heat_map(values: Mapping[tuple[int | None, str], float], label: str, digits: int = 1) -> Plot:
     """Draw a heat map of one value per plane, with a row per layer and a column per timestep.
 
     Lighter cells have larger values, and each cell shows its value.
@@ -132,25 +105,21 @@ def heat_map(
         Name and unit of the values.
     digits : int
         Number of decimals in a cell.
-    medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     layers = list(dict.fromkeys(layer for _, layer in values))
     steps = sorted({t for t, _ in values}, key=lambda t: -1 if t is None else t)
     grid = np.array([[values.get((t, layer), np.nan) for t in steps] for layer in layers])
     width, height = 0.46 * len(steps) + 0.9, 0.3 * len(layers) + 0.6
-    with _figure(width, height) as figure:
+    with new_figure(width, height) as figure:
         axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
         names = ["" if t is None else t for t in steps]
-        draw_heat_map(axes, grid, layers, names, digits=digits, edge_colour=_PAPER)
+        draw_heat_map(axes, grid, layers, names, digits=digits, edge_colour=PAPER)
         axes.set(xlabel=f"timestep t · {label}")
         axes.tick_params(labelsize=7.5)
-        return _bytes(figure, medium)
+    return Plot(figure)
 
 
-def learning_curves(
-    lines: Sequence[Line], label: str, pixels: Mapping[int, float] | None = None, medium: Medium = "page"
-) -> bytes:
+def learning_curves(lines: Sequence[Line], label: str, pixels: Mapping[int, float] | None = None) -> Plot:
     """Draw learning curves, in percent, over the number of labels per class on a logarithmic axis.
 
     Lines are shifted slightly, so that error bars do not overlap.
@@ -163,11 +132,9 @@ def learning_curves(
         Name and unit of the values.
     pixels : mapping of int to float, optional
         Total number of training pixels, by the number of labels per class; written below the ticks of the axis.
-    medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     known = pixels or {}
-    with _figure(4.3, 3.2) as figure:
+    with new_figure(4.3, 3.2) as figure:
         axes = figure.subplots()
         for at, line in enumerate(lines):
             colour, marker, dash = _line_style(at)
@@ -184,10 +151,10 @@ def learning_curves(
         axes.legend(
             loc="upper left", bbox_to_anchor=(0, -0.28 if known else -0.2), frameon=False, borderaxespad=0, fontsize=7.5
         )
-        return _bytes(figure, medium)
+    return Plot(figure)
 
 
-def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[float], medium: Medium = "page") -> bytes:
+def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[float]) -> Plot:
     """Draw overall accuracy in percent against a distance. Bands show the 95 % intervals.
 
     Parameters
@@ -198,17 +165,15 @@ def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[flo
         Name and unit of the distance.
     ends_px : sequence of float
         Ends of the distance bins, marked by vertical lines.
-    medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
-    with _figure(4.3, 3.2) as figure:
+    with new_figure(4.3, 3.2) as figure:
         axes = figure.subplots()
         distances = [x for line in lines for x in line.x] or [1.0]
         nearest, furthest = min(distances), max(distances)
         start = 0 if nearest < furthest / 3 else 0.95 * nearest
         for end in ends_px:
             if start < end < furthest:
-                axes.axvline(end, color=_INK, alpha=0.5, linewidth=0.7, linestyle=":")
+                axes.axvline(end, color=INK, alpha=0.5, linewidth=0.7, linestyle=":")
         for at, line in enumerate(lines):
             colour, marker, dash = _line_style(at)
             low, high = (
@@ -223,16 +188,14 @@ def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[flo
         axes.set(xlabel=label, ylabel="overall accuracy, %", xlim=(start, 1.03 * furthest))
         _style_axes(axes, grid="y")
         axes.legend(loc="upper left", bbox_to_anchor=(0, -0.2), frameon=False, borderaxespad=0, fontsize=7.5)
-        return _bytes(figure, medium)
+    return Plot(figure)
 
 
 def _line_style(at: int) -> tuple[str, str, str]:
     return LINE_COLOURS[at % len(LINE_COLOURS)], _MARKERS[at % len(_MARKERS)], _DASHES[at % len(_DASHES)]
 
 
-def panels(
-    clusters: Mapping[tuple[int, str], NDArray[np.uint8]], colours: Mapping[int, str], medium: Medium = "page"
-) -> bytes:
+def panels(clusters: Mapping[tuple[int, str], NDArray[np.uint8]], colours: Mapping[int, str]) -> Plot:
     """Draw the clusters of each plane in a grid with a row per layer and a column per timestep.
 
     Parameters
@@ -241,8 +204,6 @@ def panels(
         Cluster of each cell of a plane, by timestep and layer. Shapes may differ.
     colours : mapping of int to str
         Colour of each cluster.
-    medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     from matplotlib.colors import ListedColormap
 
@@ -251,7 +212,7 @@ def panels(
     painted = ListedColormap([(0, 0, 0, 0), *(colours[c] for c in sorted(colours))])
     rows, cols = max((cells.shape for cells in clusters.values()), key=max)
     high, wide = 1.3 * min(1, rows / cols), 1.3 * min(1, cols / rows)
-    with _figure(wide * len(steps) + 1.2, high * len(layers) + 0.3) as figure:
+    with new_figure(wide * len(steps) + 1.2, high * len(layers) + 0.3) as figure:
         for (i, layer), (j, t) in itertools.product(enumerate(layers), enumerate(steps)):
             axes = figure.add_subplot(len(layers), len(steps), i * len(steps) + j + 1)
             if (t, layer) in clusters:
@@ -263,10 +224,10 @@ def panels(
             if j == 0:
                 axes.set_ylabel(layer, rotation=0, ha="right", va="center", size=7.5)
         figure.subplots_adjust(wspace=0.05, hspace=0.05)
-        return _bytes(figure, medium)
+    return Plot(figure)
 
 
-def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], medium: Medium = "page") -> bytes:
+def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str]) -> Plot:
     """Draw a confusion matrix as shares of the true class.
 
     The diagonal is blue, and errors are vermillion. The opacity of a cell is the square root of the share, so that rare confusions
@@ -278,15 +239,13 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], mediu
         Number of pixels by true class (rows) and predicted class (columns).
     names : sequence of str
         Names of the classes.
-    medium : {"page", "svg", "png"}
-        Target of the plot: the HTML page of the report, or an SVG or PNG file.
     """
     from matplotlib.colors import to_rgba
 
     count = len(names)
     shares = confusion_shares(confusion)
     side = max(2.2, 0.27 * count) if count <= 25 else 0.18 * count
-    with _figure(side + 1.6, side + 1.3) as figure:
+    with new_figure(side + 1.6, side + 1.3) as figure:
         axes = figure.add_axes((1.5 / (side + 1.6), 0.05 / (side + 1.3), side / (side + 1.6), side / (side + 1.3)))
         cells = np.where(np.eye(count, dtype=bool)[..., None], to_rgba(BLUE), to_rgba(VERMILLION))
         cells[..., 3] = np.sqrt(shares)
@@ -294,7 +253,7 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], mediu
         if count <= 25:
             for (i, j), share in np.ndenumerate(shares):
                 if share >= 0.005:
-                    colour = "white" if share > 0.4 else _INK
+                    colour = "white" if share > 0.4 else INK
                     axes.text(
                         j, i, f"{100 * share:.0f}", ha="center", va="center", color=colour, size=6.5, in_layout=False
                     )
@@ -304,7 +263,7 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str], mediu
         axes.set(xlabel="predicted class", ylabel="true class")
         axes.xaxis.set_label_position("top")
         axes.spines[:].set_linewidth(0.5)
-        return _bytes(figure, medium)
+    return Plot(figure)
 
 
 def confusion_shares(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -324,31 +283,6 @@ def data_uri(image: bytes) -> str:
 
 
 def _style_axes(axes: Axes, grid: Literal["x", "y"]) -> None:
-    axes.grid(axis=grid, color=_INK, alpha=0.12, linewidth=0.6)
+    axes.grid(axis=grid, color=INK, alpha=0.12, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["right", "top"]].set_visible(False)
-
-
-@contextmanager
-def _figure(width_in: float, height_in: float) -> Iterator[Figure]:
-    from matplotlib.figure import Figure
-
-    with literal_figure_text(**_RC):
-        yield Figure(figsize=(width_in, height_in))
-
-
-def _bytes(figure: Figure, medium: Medium) -> bytes:
-    tight: Any = {"bbox_inches": "tight", "pad_inches": 0.03}
-    if medium == "png":
-        raster = io.BytesIO()
-        figure.savefig(raster, format="png", dpi=_PNG_DPI, facecolor="white", metadata={"Software": None}, **tight)
-        return raster.getvalue()
-    vector = io.StringIO()
-    figure.savefig(vector, format="svg", transparent=True, metadata={"Date": None}, **tight)
-    # Names may contain control characters, which XML forbids.
-    text = printable(vector.getvalue())
-    if medium == "svg":
-        return text.encode()
-    text = text.replace(_INK, "currentColor").replace(_PAPER, "var(--paper)")
-    text = re.sub(r" font-family: [^;\"]*;", "", text)
-    return re.sub(r"<svg\b[^>]*>", lambda tag: tag.group() + _STYLE, text, count=1).encode()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from classifiers.comparison.report import figures
+from classifiers.comparison.report.plot import Plot
 from classifiers.comparison.results.bench_results import BenchResults, StoreSummary
 from classifiers.comparison.results.differences import Contrast, ContrastTest
 from classifiers.comparison.results.distance_text import leak_free_text, verdict_text
@@ -83,7 +84,7 @@ def contrast_table(results: BenchResults) -> tuple[list[str], list[tuple[Contras
     return splits, rows
 
 
-def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
+def overview_plot(ranking: Ranking) -> Plot:
     """Draw the overall accuracy (OA) of the best entries under each split.
 
     Whiskers are 95 % intervals where available, otherwise ± one standard deviation.
@@ -99,7 +100,7 @@ def overview_plot(ranking: Ranking, medium: figures.Medium = "page") -> bytes:
         )
         for row in ranking.rows[:MAX_DOTS]
     ]
-    return figures.dot_plot(rows, "overall accuracy, %", medium)
+    return figures.dot_plot(rows, "overall accuracy, %")
 
 
 def whisker(summary: EntrySummary) -> tuple[float, float]:

@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifiers.comparison.report import class_tables, distance_plots, figures, findings, map_views, maps, plane_plots
+from classifiers.comparison.report import class_tables, distance_plots, findings, map_views, maps, plane_plots
 from classifiers.comparison.report.change_table import change_table, change_verdict
+from classifiers.comparison.report.report_plots import ReportPlots
 from classifiers.comparison.results.comparison import Comparison
 from classifiers.comparison.results.differences import EntryPair
 from classifiers.comparison.results.distance_text import interval_text
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def write_page(comparison: Comparison, path: Path) -> None:
+def write_page(comparison: Comparison, path: Path, plots: ReportPlots | None = None) -> None:
     """Write the page of a report as a self-contained HTML file.
 
     Parameters
@@ -37,6 +38,8 @@ def write_page(comparison: Comparison, path: Path) -> None:
         Results with at least one run. The page omits sections without data and lists missing maps.
     path : Path
         File to write. The file is written atomically.
+    plots : ReportPlots, optional
+        Plots of this comparison that are also written to files. [default: drawn for the page alone]
 
     Raises
     ------
@@ -47,7 +50,9 @@ def write_page(comparison: Comparison, path: Path) -> None:
         raise HsifeatError(
             "the benchmark has no finished run: run at least one entry under one split before writing a report"
         )
-    page = _environment().get_template("report.html.j2").render(_content(comparison, rank(comparison)))
+    ranking = rank(comparison)
+    content = _content(comparison, ranking, plots or ReportPlots(comparison, ranking))
+    page = _environment().get_template("report.html.j2").render(content)
     write_file(path, page.encode())
 
 
@@ -68,7 +73,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
+def _content(comparison: Comparison, ranking: Ranking, plots: ReportPlots) -> dict[str, Any]:
     sweep = comparison.sweep
     return {
         "comparison": comparison,
@@ -79,7 +84,7 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
         "findings": findings.key_findings(ranking),
         "contrasts": findings.contrast_table(comparison),
         "changes": change_table(comparison.changes),
-        "overview": figures.data_uri(findings.overview_plot(ranking)),
+        "overview": plots.uri("overall-accuracy"),
         "whiskers": findings.whisker_legend(ranking),
         "max_dots": findings.MAX_DOTS,
         "best": [_best_scores(ranking, index) for index in range(len(ranking.splits))],
@@ -93,17 +98,13 @@ def _content(comparison: Comparison, ranking: Ranking) -> dict[str, Any]:
         "right_colour": maps.RIGHT,
         "wrong_colour": maps.WRONG,
         "sides": [(split_plot.NAMES[side], split_plot.COLOURS[side]) for side in split_plot.NAMES],
-        "sweep_map": figures.data_uri(plane_plots.sweep_map(sweep.planes)) if sweep else "",
+        "sweep_map": plots.uri("planes") if sweep else "",
         "sweep_remarks": weak_gain_remarks(sweep) + noise_level_remarks(sweep) if sweep else [],
         "panels": plane_plots.panel_grid(comparison.images.panels),
-        "distances": [
-            (table, figures.data_uri(distance_plots.distance_plot(table, comparison.scene.pixel_size_m)))
-            for table in distance_plots.distance_tables(ranking)
-        ],
-        "curves": plane_plots.curve_tables(ranking),
+        "distances": [(table, plots.uri("distance", table.split)) for table in distance_plots.distance_tables(ranking)],
+        "curves": [(table, plots.uri("learning-curves", table.split)) for table in plane_plots.curve_tables(ranking)],
         "weights": [
-            (str(learned.entry), figures.data_uri(plane_plots.weight_map(learned.weights)), learned.weights)
-            for learned in comparison.mixing
+            (str(learned.entry), plots.uri("weights", learned.entry), learned.weights) for learned in comparison.mixing
         ],
     }
 

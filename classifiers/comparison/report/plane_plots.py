@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from classifiers.comparison.report import figures, maps
+from classifiers.comparison.report.plot import Plot
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.comparison import ClusterPanel
 from classifiers.comparison.results.plane_scores import PlaneScore, PlaneWeight
@@ -40,8 +41,6 @@ class CurveTable:
         Split in the grammar of `parse_split`.
     leaks : bool
         Whether the split is random, so that features of test pixels also depend on training pixels.
-    image : str
-        Data URI of the plot.
     drawn : int
         Number of entries that the plot shows.
     limits : tuple of int
@@ -54,22 +53,32 @@ class CurveTable:
 
     split: str
     leaks: bool
-    image: str
     drawn: int
     limits: tuple[int, ...]
     pixels: Mapping[int, float]
     rows: tuple[tuple[str, tuple[CurvePoint | None, ...]], ...]
 
 
-def sweep_map(scores: tuple[PlaneScore, ...], medium: figures.Medium = "page") -> bytes:
+def sweep_map(scores: tuple[PlaneScore, ...]) -> Plot:
     """Draw the overall accuracy (OA) of each plane alone as a heat map."""
-    return figures.heat_map(plane_values(scores), "OA, %", medium=medium)
+    return figures.heat_map(plane_values(scores), "OA, %")
 
 
-def weight_map(weights: Sequence[PlaneWeight], medium: figures.Medium = "page") -> bytes:
+def weight_map(weights: Sequence[PlaneWeight]) -> Plot:
     """Draw the weights that a head learned for planes as a heat map."""
     values = {(weight.t, weight.layer): weight.weight for weight in weights}
-    return figures.heat_map(values, "weight", digits=3, medium=medium)
+    return figures.heat_map(values, "weight", digits=3)
+
+
+def curve_plot(points: Sequence[CurvePoint]) -> Plot:
+    """Draw the learning curves of a split."""
+    return figures.learning_curves(curve_lines(points), "overall accuracy, %", curve_pixels(points))
+
+
+def cluster_plot(panels: Sequence[ClusterPanel]) -> Plot:
+    """Draw the cluster panels of a store in a grid."""
+    clusters = {(panel.t, panel.layer): panel.clusters for panel in panels}
+    return figures.panels(clusters, cluster_colours(panels))
 
 
 def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
@@ -104,12 +113,10 @@ def curve_tables(ranking: Ranking) -> list[CurveTable]:
         by_limit = {(point.entry, point.per_class): point for point in points}
         limits = tuple(sorted({point.per_class for point in points}))
         entries = _entries_by_final_oa(points)
-        plot = figures.learning_curves(curve_lines(points), "overall accuracy, %", curve_pixels(points))
         tables.append(
             CurveTable(
                 split=split,
                 leaks=split_kind(split) == LEAKS,
-                image=figures.data_uri(plot),
                 drawn=min(len(figures.LINE_COLOURS), len(entries)),
                 limits=limits,
                 pixels=curve_pixels(points),

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.report import distance_plots, figures, findings, plane_plots
+from classifiers.comparison.report import plane_plots
 from classifiers.comparison.report.latex import to_latex
 from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.report.page import write_page
+from classifiers.comparison.report.plot import Plot
+from classifiers.comparison.report.report_plots import PlotKey, ReportPlots
 from classifiers.comparison.report.report_record import JSON, ReportRecord, file_digest, with_runs
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.bench_results import BenchResults
@@ -42,7 +44,6 @@ FIGURES, MAPS = "figures", "maps"
 _CONFIDENCE_LEGEND = Legend((1,), ("largest probability",), ("#000000",))
 _BLOCK_PX = 1024
 
-FigureDrawer = Callable[[figures.Medium], bytes]
 # Function that writes a file and returns notes for the user.
 FileWriter = Callable[[Path], Iterable[str]]
 
@@ -104,13 +105,14 @@ def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, FileWrit
     """
     names = file_names((summary.entry, summary.split) for summary in comparison.summary)
     maps, notes = _plan_maps(comparison, folder, names)
+    plots = ReportPlots(comparison, rank(comparison))
     files: dict[str, FileWriter] = {
         CSV: _without_notes(lambda path: write_csv(comparison, path)),
         LATEX: _without_notes(lambda path: write_file(path, to_latex(comparison))),
         MARKDOWN: _without_notes(lambda path: write_file(path, to_markdown(comparison))),
-        **_plan_figures(_figure_drawers(comparison, names), f"{FIGURES}/"),
+        **_plan_figures(plots, names),
         **maps,
-        PAGE: _without_notes(lambda path: write_page(comparison, path)),
+        PAGE: _without_notes(lambda path: write_page(comparison, path, plots)),
     }
     return files, notes
 
@@ -123,52 +125,29 @@ def _without_notes(write: Callable[[Path], object]) -> FileWriter:
     return write_file
 
 
-def _figure_drawers(comparison: Comparison, names: Mapping[tuple[BenchEntry, str], str]) -> dict[str, FigureDrawer]:
-    """Return one drawing function for each plot of the page, by file name without extension.
-
-    Confusion matrices are drawn only for the best entry of each split.
-    """
-    ranking = rank(comparison)
-    drawers: dict[str, FigureDrawer] = {"overall-accuracy": lambda medium: findings.overview_plot(ranking, medium)}
-    best = {summary.split: summary for summary in sorted(comparison.summary, key=lambda summary: summary.oa.mean)}
-    for summary in best.values():
-        classes = [ranking.class_names[number] for number in summary.classes]
-        drawers[f"confusion-{names[summary.entry, summary.split]}"] = lambda medium, summary=summary, classes=classes: (  # type: ignore[misc]
-            figures.confusion_matrix(np.array(summary.confusion), classes, medium)
-        )
-    for split in dict.fromkeys(point.split for point in comparison.curves):
-        points = [point for point in comparison.curves if point.split == split]
-        drawers[_unique(f"learning-curves-{_safe(split)}", drawers)] = lambda medium, points=points: (  # type: ignore[misc]
-            figures.learning_curves(
-                plane_plots.curve_lines(points), "overall accuracy, %", plane_plots.curve_pixels(points), medium
-            )
-        )
-    for table in distance_plots.distance_tables(ranking):
-        drawers[_unique(f"distance-{_safe(table.split)}", drawers)] = lambda medium, table=table: (  # type: ignore[misc]
-            distance_plots.distance_plot(table, comparison.scene.pixel_size_m, medium)
-        )
-    for learned in comparison.mixing:
-        drawers[_unique(f"weights-{file_name(learned.entry)}", drawers)] = lambda medium, weights=learned.weights: (  # type: ignore[misc]
-            plane_plots.weight_map(weights, medium)
-        )
-    if panels := comparison.images.panels:
-        clusters = {(panel.t, panel.layer): panel.clusters for panel in panels}
-        colours = plane_plots.cluster_colours(panels)
-        drawers["panels"] = lambda medium: figures.panels(clusters, colours, medium)
-    if comparison.sweep is not None:
-        scores = comparison.sweep.planes
-        drawers["planes"] = lambda medium: plane_plots.sweep_map(scores, medium)
-    return drawers
-
-
-def _plan_figures(drawers: Mapping[str, FigureDrawer], folder: str = "") -> dict[str, FileWriter]:
-    media: tuple[figures.Medium, ...] = ("svg", "png")
+def _plan_figures(plots: ReportPlots, names: Mapping[tuple[BenchEntry, str], str]) -> dict[str, FileWriter]:
+    """Return functions that write the plots of the page as SVG and PNG."""
+    files: dict[str, PlotKey] = {}
+    for kind, *subject in plots:
+        match subject:
+            case (BenchEntry() as entry, str() as split):
+                name = f"{kind}-{names[entry, split]}"
+            case (BenchEntry() as entry,):
+                name = f"{kind}-{file_name(entry)}"
+            case _:
+                name = "-".join([str(kind), *(_safe(str(part)) for part in subject)])
+        files[_unique(name, files)] = (kind, *subject)
     return {
-        f"{folder}{name}.{medium}": _without_notes(
-            lambda path, draw=draw, medium=medium: write_file(path, draw(medium))  # type: ignore[misc]
-        )
-        for name, draw in drawers.items()
-        for medium in media
+        file: write
+        for name, key in files.items()
+        for file, write in _plot_writers(f"{FIGURES}/{name}", lambda key=key: plots[key]).items()  # type: ignore[misc]
+    }
+
+
+def _plot_writers(name: str, draw: Callable[[], Plot]) -> dict[str, FileWriter]:
+    return {
+        f"{name}.svg": _without_notes(lambda path: write_file(path, draw().svg)),
+        f"{name}.png": _without_notes(lambda path: write_file(path, draw().png)),
     }
 
 
@@ -234,8 +213,8 @@ def write_sweep(sweep: SweepResult, folder: Path) -> None:
     )
     write_file(folder / "sweep.csv", text.getvalue())
     write_file(folder / "sweep.json", sweep.model_dump_json(indent=1) + "\n")
-    drawers = {"planes": lambda medium: plane_plots.sweep_map(sweep.planes, medium)}
-    for name, write in _plan_figures(drawers).items():
+    plot = plane_plots.sweep_map(sweep.planes)
+    for name, write in _plot_writers("planes", lambda: plot).items():
         write(folder / name)
 
 

@@ -9,8 +9,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 
 from classifiers.comparison.report import figures, maps
-from classifiers.comparison.report.findings import overview_plot
-from classifiers.comparison.report.plane_plots import cluster_colours, curve_lines, curve_pixels, sweep_map, weight_map
+from classifiers.comparison.report.report_plots import ReportPlots
 from classifiers.comparison.results.ranking import rank
 from tests.helpers.comparisons import add_all, build
 
@@ -78,41 +77,42 @@ def texts(svg):
 
 def test_confusion_matrix_is_svg_with_its_numbers_as_text():
     counts = np.array([[8, 2], [0, 0]])
-    assert {"80", "20", "$a_1$", "<b>"} <= set(texts(figures.confusion_matrix(counts, ["$a_1$", "<b>"])))
-    assert figures.confusion_matrix(counts, ["a", "b"]) == figures.confusion_matrix(counts, ["a", "b"])
+    assert {"80", "20", "$a_1$", "<b>"} <= set(texts(figures.confusion_matrix(counts, ["$a_1$", "<b>"]).svg))
+    assert figures.confusion_matrix(counts, ["a", "b"]).svg == figures.confusion_matrix(counts, ["a", "b"]).svg
 
 
 def test_heat_map_writes_every_value_and_leaves_gaps():
     values = {(0, "a"): 10.0, (100, "a"): 20.0, (100, "b"): 35.5}
     expected = ["10.0", "20.0", "35.5", "0", "100", "timestep t · OA, %", "a", "b"]
-    assert sorted(texts(figures.heat_map(values, "OA, %"))) == sorted(expected)
+    assert sorted(texts(figures.heat_map(values, "OA, %").svg)) == sorted(expected)
 
 
 def test_learning_curves_say_how_many_pixels_they_learn_from_where_that_is_known():
     line = figures.Line("svm", (5, 20), (0.4, 0.5), (0.01, 0.02))
-    assert {"5", "62 px", "20", "1,210 px"} <= set(texts(figures.learning_curves([line], "OA, %", {5: 62.4, 20: 1210})))
-    assert not [text for text in texts(figures.learning_curves([line], "OA, %")) if "px" in text]
+    assert {"5", "62 px", "20", "1,210 px"} <= set(
+        texts(figures.learning_curves([line], "OA, %", {5: 62.4, 20: 1210}).svg)
+    )
+    assert not [text for text in texts(figures.learning_curves([line], "OA, %").svg) if "px" in text]
 
 
-@pytest.mark.parametrize("medium", ["page", "svg", "png"])
-def test_plots_are_drawn_for_the_page_and_as_files(medium):
+def test_plots_are_drawn_once_for_the_page_and_as_files():
     comparison = add_all(build()[0])
-    panels = {(panel.t, panel.layer): panel.clusters for panel in comparison.images.panels}
-    drawn = [
-        overview_plot(rank(comparison), medium),
-        sweep_map(comparison.sweep.planes, medium),
-        weight_map(comparison.mixing[0].weights, medium),
-        figures.learning_curves(curve_lines(comparison.curves), "OA, %", curve_pixels(comparison.curves), medium),
-        figures.panels(panels, cluster_colours(comparison.images.panels), medium),
-    ]
-    for picture in drawn:
-        if medium == "png":
-            shown = pixels(picture)
-            assert (shown[0, 0] == 255).all()
-            assert shown[..., :3].min() < 50
-        else:
-            assert (b"currentColor" in picture) == (medium == "page")
-            assert texts(picture)
+    plots = ReportPlots(comparison, rank(comparison))
+    kinds = ["overall-accuracy", "confusion", "learning-curves", "distance", "weights", "panels", "planes"]
+    assert list(dict.fromkeys(kind for kind, *_ in plots)) == kinds
+    for key in plots:
+        plot = plots[key]
+        assert plots[key] is plot
+        assert texts(plot.svg) == texts(plot.page)
+        assert b"currentColor" in plot.page and b"currentColor" not in plot.svg
+        shown = pixels(plot.png)
+        assert (shown[0, 0] == 255).all() and shown[..., :3].min() < 50
+        # All formats show the same part of the figure: points are 1/72 inch.
+        root = ET.fromstring(plot.svg)  # noqa: S314 -- our own picture
+        size_in = [float(root.get(side).removesuffix("pt")) / 72 for side in ("height", "width")]
+        assert np.allclose(np.array(shown.shape[:2]) / 200, size_in, atol=0.02)
+        edge = np.concatenate([shown[0, :, :3], shown[-1, :, :3], shown[:, 0, :3], shown[:, -1, :3]])
+        assert (edge == 255).all(), "nothing is cut off"
 
 
 @pytest.mark.parametrize("shape", [(3, 40), (600, 70)])

@@ -1,0 +1,88 @@
+"""A plot of a report as SVG for the page, and as SVG and PNG files."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hsifeat.formatting import literal_figure_text, printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
+# Text and lines are drawn in these two placeholder colours. In an SVG for the page, they are replaced by colours from the style
+# sheet, which depend on the reader's colour scheme.
+INK, PAPER = "#010203", "#fffefd"
+_STYLE = (
+    "<style>svg{color:#1b1d20;--paper:#fdfcfa}"
+    "@media screen and (prefers-color-scheme:dark){svg{color:#e3e1dc;--paper:#15171a}}"
+    "text{font-family:system-ui,'Segoe UI',Roboto,'Liberation Sans',Arial,sans-serif}</style>"
+)
+_RC: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hsifeat",
+    "font.size": 8.5,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+}
+_PNG_DPI, _MARGIN_IN = 200, 0.03
+
+
+@contextmanager
+def new_figure(width_in: float, height_in: float) -> Iterator[Figure]:
+    """Yield a figure, in a block whose settings of matplotlib are those of all plots."""
+    from matplotlib.figure import Figure
+
+    with literal_figure_text(**_RC):
+        yield Figure(figsize=(width_in, height_in), dpi=_PNG_DPI)
+
+
+class Plot:
+    """A drawn figure. Each format is made when it is first asked for; the margins are cut once for all of them.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Figure from `new_figure`.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+
+    @cached_property
+    def svg(self) -> bytes:
+        """SVG for a white background."""
+        vector = io.StringIO()
+        with literal_figure_text(**_RC):
+            self._figure.savefig(
+                vector, format="svg", transparent=True, metadata={"Date": None}, bbox_inches=self._content
+            )
+        # Names may contain control characters, which XML forbids.
+        return printable(vector.getvalue()).encode()
+
+    @cached_property
+    def png(self) -> bytes:
+        """PNG on white."""
+        raster = io.BytesIO()
+        options: Any = {"dpi": _PNG_DPI, "facecolor": "white", "metadata": {"Software": None}}
+        with literal_figure_text(**_RC):
+            self._figure.savefig(raster, format="png", bbox_inches=self._content, **options)
+        return raster.getvalue()
+
+    @property
+    def page(self) -> bytes:
+        """SVG that follows the reader's dark or light colour scheme."""
+        text = self.svg.decode().replace(INK, "currentColor").replace(PAPER, "var(--paper)")
+        text = re.sub(r" font-family: [^;\"]*;", "", text)
+        return re.sub(r"<svg\b[^>]*>", lambda tag: tag.group() + _STYLE, text, count=1).encode()
+
+    @cached_property
+    def _content(self) -> Bbox:
+        """The part of the figure that is drawn on, with a margin, in inches."""
+        with literal_figure_text(**_RC):
+            self._figure.draw_without_rendering()
+            return self._figure.get_tightbbox().padded(_MARGIN_IN)
