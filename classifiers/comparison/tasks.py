@@ -22,6 +22,7 @@ from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head
 from classifiers.metrics import score_predictions
 from classifiers.smoothing import SmoothingRule
+from classifiers.threads import one_library_thread
 from hsifeat.features.features import Features
 from hsifeat.features.stack import open_stack
 
@@ -214,12 +215,11 @@ def one_thread() -> Iterator[None]:
     Floating-point sums are then reproducible, and worker processes do not compete for cores.
     """
     import torch
-    from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1):
+        with one_library_thread():
             yield
     finally:
         torch.set_num_threads(threads)

@@ -11,10 +11,10 @@ from scipy.linalg import svd
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.extmath import randomized_svd, svd_flip
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from classifiers.heads.base import Head, check_width
 from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
 
 # Largest smaller side of a matrix for which a full SVD is fast. For a larger matrix, a full SVD takes seconds, and a
@@ -268,7 +268,7 @@ def principal_axes(
     count = min(components, side)
     # More threads hardly help at this size, and can be fifty times slower on a busy machine. The last bits of the result
     # would also depend on the number of threads.
-    with threadpool_limits(1, user_api="blas"):
+    with one_library_thread("blas"):
         if side <= FULL_SVD_SIDE or count > side // 2:
             left, spread, axes = svd(centred, full_matrices=False, overwrite_a=True, check_finite=False)
         else:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from classifiers.heads.base import check_width
 from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
 
 
@@ -158,7 +158,7 @@ def _second_moment(columns: NDArray[np.floating], count: int) -> NDArray[np.floa
     The column group has `count` pixels per channel.
     """
     channels = columns.reshape(-1, columns.shape[1] // count).astype(np.float64)
-    with threadpool_limits(1, user_api="blas"):  # otherwise the last bits depend on the number of threads
+    with one_library_thread("blas"):  # otherwise the last bits depend on the number of threads
         return channels.T @ channels / len(channels)
 
 
@@ -169,7 +169,7 @@ def _scaled_axes(moment: NDArray[np.float64], components: int) -> NDArray[np.flo
     """
     if components < 1:
         raise HeadError(f"a layer can't be reduced to {components} components; give 1 or more, or None to keep all")
-    with threadpool_limits(1, user_api="blas"):
+    with one_library_thread("blas"):
         powers, vectors = np.linalg.eigh(moment)
     powers, axes = powers[::-1], vectors.T[::-1]
     count = max(1, min(components, int((powers > len(powers) * np.finfo(np.float32).eps * powers[0]).sum())))

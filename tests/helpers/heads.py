@@ -38,8 +38,7 @@ LAYOUT = _layout()
 def quick_params(name: str) -> dict[str, Any]:
     """Return parameters with which a head trains fast and still learns separable classes."""
     cheap = {"epochs": 12, "learning_rate": 1e-2} if name in NETWORKS else {"n_estimators": 20}
-    if name == "hyperfeatures":
-        cheap["channels"] = 16
+    cheap |= {"hyperfeatures": {"channels": 16}, "film": {"members": 2}}.get(name, {})
     return {key: value for key, value in cheap.items() if key in head_class(name)().get_params()}
 
 

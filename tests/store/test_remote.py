@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ import requests
 
 import hsifeat
 from classifiers import compare
+from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
 from hsifeat.extraction.repair import repair
 from hsifeat.runtime.events import Note
 from hsifeat.scenes import Labels
+from hsifeat.store import write_token
 from hsifeat.store.location import as_location
 from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store import Store
@@ -71,6 +74,17 @@ def s3(server, monkeypatch, request):
     return f"s3://bucket/{request.node.name}"
 
 
+@pytest.fixture(scope="module")
+def local(scene, backbone_folder, tmp_path_factory):
+    """The options of a store of four planes, and its path in a local folder."""
+    path = tmp_path_factory.mktemp("local") / "s.zarr"
+    options = {"backbone": str(backbone_folder), "layers": LAYERS, "tile": 32, "halo": 8}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "add_entry", lambda *_, **__: None)
+        hsifeat.extract(scene, timesteps=[0, 300], **options, out=path)
+    return SimpleNamespace(options=options, path=path)
+
+
 def bits(store):
     return {str(p.id): np.asarray(store.plane(p.id)[:]).view(np.uint16) for p in store.planes}
 
@@ -82,16 +96,15 @@ def check_equal(store, path):
         np.testing.assert_array_equal(stored[name], values)
 
 
-def test_a_store_is_written_grown_read_damaged_repaired_and_deleted(s3, scene, backbone_folder, store_path, cli):
+def test_a_store_is_written_grown_read_damaged_repaired_and_deleted(s3, scene, local, cli):
     import boto3
 
     out = f"{s3}/s.zarr"
-    options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "out": out}
-    store = hsifeat.extract(scene, timesteps=[0], **options)
-    assert str(store.location) == out and len(store.planes) == 4
-    check_equal(hsifeat.extract(scene, timesteps=[0, 300], **options), store_path)
+    store = hsifeat.extract(scene, timesteps=[0], **local.options, out=out)
+    assert str(store.location) == out and len(store.planes) == 2
+    check_equal(hsifeat.extract(scene, timesteps=[0, 300], **local.options, out=out), local.path)
 
-    here, there = hsifeat.open_features(store_path), hsifeat.open_features(out)
+    here, there = hsifeat.open_features(local.path), hsifeat.open_features(out)
     rows, cols = np.random.default_rng(0).integers(0, 53, (2, 40))
     np.testing.assert_array_equal(there.sample(rows, cols), here.sample(rows, cols))
     np.testing.assert_array_equal(there.labels().classes, here.labels().classes)
@@ -100,7 +113,7 @@ def test_a_store_is_written_grown_read_damaged_repaired_and_deleted(s3, scene, b
     result, timings_bytes = verify(location), len(location.get("timings.json"))
     assert result.damages == ()
     assert result.size_bytes - timings_bytes == sum(
-        p.stat().st_size for p in store_path.rglob("*") if p.is_file() and p.name != "timings.json"
+        p.stat().st_size for p in local.path.rglob("*") if p.is_file() and p.name != "timings.json"
     )
 
     client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
@@ -111,7 +124,7 @@ def test_a_store_is_written_grown_read_damaged_repaired_and_deleted(s3, scene, b
     result = verify(location)
     assert [(d.kind, d.key) for d in result.damages] == [("changed", damaged)]
     assert repair(location, result).damages == ()
-    check_equal(Store.open(out), store_path)
+    check_equal(Store.open(out), local.path)
 
     assert out in cli("cache", "ls")
     assert "t300/mid_block" in cli("cache", "show", out)
@@ -123,7 +136,9 @@ def test_a_store_is_written_grown_read_damaged_repaired_and_deleted(s3, scene, b
     assert f"no store at {out}" in cli("cache", "show", out, status=1)
 
 
-def test_a_killed_run_resumes(s3, scene, backbone_folder, tmp_path):
+def test_a_killed_run_resumes(s3, scene, backbone_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(write_token, "_EXPIRY_S", 0.3)  # the next run waits as long, in fact for a minute
+    monkeypatch.setattr(write_token, "_RENEWAL_S", 0.1)
     np.save(tmp_path / "small.npy", scene.cube[:40, :40])
     out, expected = f"{s3}/s.zarr", tmp_path / "expected.zarr"
     options = {"backbone": backbone_folder, "timesteps": [0, 300], "layers": LAYERS, "tile": 32, "halo": 8}
@@ -144,10 +159,10 @@ def test_a_bucket_that_does_not_exist(s3, scene, backbone_folder):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out="s3://nowhere/s.zarr")
 
 
-def test_workers_write_to_an_object_store(s3, scene, backbone_folder, store_path):
-    options = {"backbone": str(backbone_folder), "tile": 32, "halo": 8, "timesteps": [0, 300]}
-    store = hsifeat.extract(scene, **options, out=f"{s3}/shared.zarr", executor=InThisProcess())
-    check_equal(store, store_path)
+def test_workers_write_to_an_object_store(s3, scene, local):
+    options = {"timesteps": [0, 300], "out": f"{s3}/shared.zarr", "executor": InThisProcess()}
+    store = hsifeat.extract(scene, **local.options, **options)
+    check_equal(store, local.path)
     assert store.location.get("writer.token") is None and not verify(store.location).damages
 
 

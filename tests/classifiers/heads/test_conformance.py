@@ -63,8 +63,8 @@ def exceptions(estimator) -> dict[str, str]:
 FEW_EPOCHS, FEW, ONE_EPOCH = {"epochs": 8}, {"epochs": 3}, {"epochs": 1}
 # Parameters that change the algorithm of a head.
 VARIANTS = [
-    quick("film", None, fusion="gated", epochs=8),
-    quick("film", None, encoder="conv", epochs=5),
+    quick("film", None, fusion="gated", members=1, epochs=8),
+    quick("film", None, encoder="conv", members=1, epochs=5),
     quick("mlp", None, members=2, epochs=5),
     # At C = 10 the processor's rounding decides whether the check of class weights finds its 87 %.
     quick("svm", None, exact_rows=0, C=1.0),

@@ -68,7 +68,7 @@ def test_few_labels(name, per_class):
     found, expected = [], []
     for seed in range(SEEDS):
         X, y = bands(per_class, seed)
-        cheap = {"epochs": 20, "n_estimators": 25}
+        cheap = {"epochs": 20, "n_estimators": 25, "members": 1}
         head = make_head(
             name, LAYOUT, **{key: value for key, value in cheap.items() if key in make_head(name).get_params()}
         )

@@ -146,12 +146,15 @@ def test_the_gates_start_at_one():
 
 
 @pytest.mark.parametrize("fusion", ["film", "gated"])
-@pytest.mark.parametrize("option", [{"mixup_spectra": 0.2}, {"mixup_planes": 0.5}, {"focal_gamma": 1.0}])
-def test_published_options_change_the_fit_and_still_learn(fusion, option):
+def test_published_options_change_the_fit_and_still_learn(fusion):
     X, y = table(300)
-    plain, changed = (FiLMClassifier(LAYOUT, fusion=fusion, epochs=20, **facts).fit(X, y) for facts in ({}, option))
-    assert np.abs(plain.predict_proba(X) - changed.predict_proba(X)).max() > 1e-3
-    assert changed.score(X, y) > 0.9
+    plain, *others = (
+        FiLMClassifier(LAYOUT, fusion=fusion, epochs=20, members=1, **option).fit(X, y)
+        for option in ({}, {"mixup_spectra": 0.2}, {"mixup_planes": 0.5}, {"focal_gamma": 1.0})
+    )
+    for changed in others:
+        assert np.abs(plain.predict_proba(X) - changed.predict_proba(X)).max() > 1e-3
+        assert changed.score(X, y) > 0.9
 
 
 def test_options_reach_the_training_loop_in_the_order_of_the_inputs():

@@ -20,6 +20,7 @@ SPLIT = "blocks:6+0:0.15"
 # With these every head learns a few rows by heart, so that a leak of their labels shows.
 BY_HEART = {
     "epochs": 20,
+    "members": 1,
     "learning_rate": 1e-2,
     "weight_decay": 1e-4,
     "mixup_spectra": 0.0,
@@ -33,10 +34,10 @@ BY_HEART = {
 }
 
 
-@pytest.fixture
-def table(features):
+@pytest.fixture(scope="module")
+def table(store_path):
     """Rows with every kind of column that some head takes."""
-    return PixelTable.from_store(features, planes=["t0/mid_block", "t300/mid_block"], means=5, patch=3)
+    return PixelTable.from_store(store_path, planes=["t0/mid_block", "t300/mid_block"], means=5, patch=3)
 
 
 def fitted(head) -> str:
