@@ -23,7 +23,8 @@ def one_library_thread(user_api: str | None = None) -> AbstractContextManager[ob
     user_api : {"blas", "openmp"}, optional
         Kind of the libraries. [default: all]
     """
-    return _controller(len(sys.modules)).limit(limits=1, user_api=user_api)
+    limit: AbstractContextManager[object] = _controller(len(sys.modules)).limit(limits=1, user_api=user_api)
+    return limit
 
 
 @lru_cache(maxsize=1)
