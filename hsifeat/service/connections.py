@@ -119,6 +119,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stop_stall_timer()
         super().resume_writing()
 
+    def shutdown(self) -> None:
+        """Close the connection, or let the end of its response close it. Idle clients need not confirm the end of TLS."""
+        super().shutdown()
+        if not self._is_answering and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers of the connection."""
         self._stop_expecting_headers()
