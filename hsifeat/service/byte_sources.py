@@ -19,7 +19,7 @@ from hsifeat.store.confinement import ConfinedFolder, check_key
 if TYPE_CHECKING:
     from hsifeat.store.location import RemoteLocation
 
-_BLOCK_BYTES = 2**18
+_BLOCK_BYTES = 2**19
 # With this flag of Linux, a read returns only bytes that are in memory. It does not block, and needs no thread.
 _NO_WAIT = getattr(os, "RWF_NOWAIT", None)
 
