@@ -43,7 +43,8 @@ class TrainingData:
     identity : dict
         Plain JSON values that describe the data, including digests of the content.
     read_held_out : callable
-        Returns the held-out images as an (n, channels, side, side) float32 array, or None if nothing is held out.
+        Function without arguments. It returns the held-out images as an (n, channels, side, side) float32 array, or None if
+        nothing is held out.
     projection : Projection or None
         Projection from the bands of the scenes to the channels of the network; None for natural images.
     """
@@ -136,7 +137,7 @@ def prepare_images(
     seed : int
         Seed of the batches.
     listen : callable
-        Receives progress, and notes on skipped files and on held-out images.
+        Receives progress events, and notes on skipped files and on held-out images.
 
     Returns
     -------
@@ -211,7 +212,7 @@ def _check_scene(scene: Scene, first: Scene, patch_px: int) -> None:
 
 
 def _choose_blocks(scenes: Sequence[Scene], patch_px: int) -> list[tuple[Window, ...]]:
-    """Choose held-out blocks of each scene.
+    """Return the held-out blocks of each scene.
 
     A block has the side of a patch. If no scene has room for such a block, blocks have half the side of a patch.
     """

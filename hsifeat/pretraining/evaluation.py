@@ -42,7 +42,8 @@ def held_out_losses(
     scheduler : DDPMScheduler
         Noise schedule that adds the noise.
     sampling : TimestepSampling
-        Intervals of timesteps. The images of one forward pass have timesteps of one interval.
+        Distribution of the timesteps in training, with its intervals. The images of one forward pass have timesteps of one
+        interval.
 
     Returns
     -------
@@ -68,7 +69,7 @@ def held_out_losses(
 
 
 def _split_by_interval(timesteps: NDArray[np.int64], sampling: TimestepSampling) -> Iterator[slice]:
-    """Yield slices of ascending `timesteps`. All timesteps of a slice are in one interval of `sampling`."""
+    """Yield slices of `timesteps`, which are in ascending order. Each slice is in one interval of `sampling`."""
     edges = [0, *np.searchsorted(timesteps, sampling.boundaries), len(timesteps)]
     for first, last in pairwise(edges):
         for start in range(first, last, _BATCH):

@@ -98,7 +98,7 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
         Beginning of the path of the file. The file is ``<base_path>.images-<digits>.npy``. Each image takes
         ``3 * side_px**2`` bytes.
     listen : callable
-        Receives progress, and notes on skipped files.
+        Receives progress events, and notes on skipped files.
 
     Returns
     -------
@@ -158,7 +158,10 @@ def _open_source(path: Path) -> _ImageSource:
 
 
 def _decode(collection: _ImageSource, path: Path, side_px: int, file: Path, key: str, listen: Listener) -> None:
-    """Decode all images to a temporary file, copy them to `file` in the order of their names, and seal `file` with `key`."""
+    """Decode all images to a temporary file, copy them to `file` in the order of their names, and append a seal to `file`.
+
+    The seal is a checksum of `key` and of the content of `file`.
+    """
     names: list[str] = []
     left_out: dict[str, list[str]] = {}
     with atomic_write(file) as part, tempfile.TemporaryFile(dir=part.parent) as raw:

@@ -103,9 +103,9 @@ def _crop(images: NDArray[np.float32], side_px: int, random: np.random.Generator
 
 
 def _mix(images: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Replace the channels of each image (n, 3, rows, cols) by random mixtures of its channels.
+    """Return a copy of the (n, 3, rows, cols) array `images`. Its channels are random mixtures of the colours.
 
-    The mixtures have about the same variance as the channels.
+    The mixtures have about the same variance as the colours.
     """
     weights = random.standard_normal((len(images), 3, 3))
     variances = np.einsum("nij,jk,nik->ni", weights, _COLOUR_COVARIANCE, weights)

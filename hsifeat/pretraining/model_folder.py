@@ -46,7 +46,7 @@ class ModelFolder:
 
     @property
     def _checkpoint_name(self) -> str:
-        """Name in the seal of the checkpoint. The name has a digest of `identity`, so that only this model can use the file."""
+        """Name that the checksum in the checkpoint includes. It contains a digest of `identity`, so no other model can use the file."""
         identity = json.dumps(dict(self.identity), sort_keys=True)
         return f"{_CHECKPOINT} {hashlib.sha256(identity.encode()).hexdigest()}"
 
@@ -101,7 +101,7 @@ class ModelFolder:
                 seal_file(part, self._checkpoint_name)
 
     def write_projection(self, projection: Projection | None) -> None:
-        """Write the projection of the scenes, unless the network was trained on images."""
+        """Write the projection of the scenes to the folder. Do nothing if `projection` is None (training on images)."""
         if projection is not None:
             with atomic_write(self.path / PROJECTION_FILE) as part:
                 projection.save(part)

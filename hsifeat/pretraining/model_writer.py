@@ -41,7 +41,7 @@ def write_model(
     Parameters
     ----------
     model : ModelFolder
-        An existing folder.
+        Folder of the model, which must exist.
     trainer : Trainer
         Trainer with the averaged network, the losses and the number of steps.
     projection : Projection or None

@@ -107,7 +107,7 @@ class NetworkSpec:
         }
 
     def with_norm(self, norm: Norm) -> NetworkSpec:
-        """Return the specification with another normalisation; raise `PretrainingError` if the network is not a U-Net."""
+        """Return the specification with the normalisation `norm`; raise `PretrainingError` if the network is not a U-Net."""
         if norm == "group":
             return self
         if self.class_name != "UNet2DModel":
@@ -175,7 +175,7 @@ def unet_arguments(
 
 
 def _without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
-    """Return the constructor arguments of a U-Net without its attention layers.
+    """Return the constructor arguments of a U-Net that has no attention layers. `arguments` returns those of the U-Net with attention.
 
     An attention layer makes each feature depend on the whole image.
     """

@@ -78,8 +78,9 @@ class NoisePrediction(Objective):
 class LogAbsoluteContrastive(Objective):
     """DiffCRN's loss (Zhu & Xu 2025, arXiv 2502.19699): logarithmic absolute error of the noise plus a contrastive term.
 
-    The loss is ``mean log(1 + |eps - eps_theta|) + weight * InfoNCE``. The formulas of the paper were not available: both
-    terms, the weight, the temperature and the projection to `projected_channels` are our design. Two views of each patch
+    The loss is ``mean log(1 + |eps - eps_theta|) + weight * InfoNCE``, for the noise ``eps``, the predicted noise
+    ``eps_theta`` and the contrastive term ``InfoNCE``. The formulas of the paper were not available: both terms, the
+    weight, the temperature and the projection to `projected_channels` are our design. Two views of each patch
     are made by adding noise. The second view has the noise and the timestep of the next patch in the batch, so the
     two views have only the patch in common. The network predicts the noise of both views.
 
@@ -135,7 +136,7 @@ class LogAbsoluteContrastive(Objective):
 
 
 def log_absolute_error(predicted: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Return ``mean log(1 + |eps - eps_theta|)``, our reading of the logarithmic absolute error of Zhu & Xu 2025.
+    """Return ``mean log(1 + |noise - predicted|)``, our reading of the logarithmic absolute error of Zhu & Xu 2025.
 
     `predicted` and `noise` are (n, channels, rows, cols) float32 tensors, and the result is a () float32 tensor.
     """

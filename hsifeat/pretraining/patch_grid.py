@@ -147,9 +147,9 @@ def choose_held_out_blocks(
 
 
 def _block_starts(size: int, side: int) -> Sequence[int]:
-    """Return the first pixels of adjacent blocks along an axis.
+    """Return the first pixel of each of the adjacent blocks of `side` pixels along an axis of `size` pixels.
 
-    An additional block ends at the last pixel, unless an adjacent block already does.
+    An additional block ends at the last pixel of the axis, unless an adjacent block already does.
     """
     if size < side:
         return ()

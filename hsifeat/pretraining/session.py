@@ -63,7 +63,7 @@ def train(
     folder : ModelFolder
         Folder for the checkpoints.
     listen : callable
-        Receives progress.
+        Receives progress events.
 
     Raises
     ------

@@ -27,7 +27,7 @@ class TimestepSampling:
         proportional to its length.
     sigmas : (float, float) or None
         If set, the noise levels ``sigma = sqrt((1 - abar) / abar)`` have a log-normal distribution (Karras et al. 2022,
-        table 1). The two values are the levels one standard deviation below and above the median. `sigmas` and
+        table 1); ``abar`` is the cumulative product of ``1 - beta``. The two values are the levels one standard deviation below and above the median. `sigmas` and
         `boundaries` can't be combined.
     """
 
@@ -59,7 +59,8 @@ class TimestepSampling:
 def _log_sigma_edges() -> NDArray[np.float64]:
     """Return the midpoints of log sigma between neighbouring timesteps, as a (999,) float64 array.
 
-    sigma is the noise level of a timestep in the cosine schedule (Nichol & Dhariwal 2021, eq. 17). Betas are at most 0.999.
+    sigma is the noise level of a timestep in the cosine schedule (Nichol & Dhariwal 2021, eq. 17), with betas of at most
+    0.999.
     """
     import numpy as np
 

@@ -157,7 +157,7 @@ class Trainer:
                     yield TrainingProgress(self.step, self._fetch_losses(), rate)
 
     def evaluate(self, clean: NDArray[np.float32]) -> None:
-        """Evaluate the averaged network on an (n, channels, rows, cols) float32 array, and add the losses to `held_out`."""
+        """Evaluate the averaged network on `clean`, an (n, channels, rows, cols) array of images. Add the losses to `held_out`."""
         self.averaged.eval()
         self.held_out[self.step] = held_out_losses(self.averaged, clean, self._scheduler, self._spec.timesteps)
 
@@ -275,7 +275,7 @@ class Trainer:
 
 
 def make_scheduler() -> DDPMScheduler:
-    """Return the noise schedule for training, the cosine schedule (Nichol & Dhariwal 2021, eq. 17) with T = 1000."""
+    """Return the noise schedule for training, the cosine schedule (Nichol & Dhariwal 2021, eq. 17) with 1000 timesteps."""
     load_diffusers()
     from diffusers import DDPMScheduler
 

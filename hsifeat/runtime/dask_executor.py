@@ -49,7 +49,7 @@ def dask_executor(
     ----------
     address : str
         Address of a scheduler, such as ``tcp://host:8786`` or ``tls://host:8786``. ``local:N`` starts N workers on this machine
-        for the block, one thread each.
+        for the block, with one thread each.
     scheduler_timeout_s : float
         Maximum wait in seconds for the scheduler after a lost connection. The first connection fails after 10 seconds.
     listen : callable
@@ -191,7 +191,7 @@ class DaskExecutor:
                     self._client.cancel(list(pending), force=True)
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Run a function once in each connected worker, and raise the error of a worker that fails.
+        """Call ``function(task)`` once in each connected worker, and raise the error of a worker that fails.
 
         Raises
         ------

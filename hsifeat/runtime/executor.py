@@ -61,7 +61,7 @@ class Executor(Protocol):
         ...
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Run a function before the work starts, at least once on each machine, to check that workers can do the work.
+        """Call ``function(task)`` at least once on each machine before the work starts, to check that workers can do the work.
 
         Parameters
         ----------

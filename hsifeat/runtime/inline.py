@@ -30,5 +30,5 @@ class InlineExecutor:
                 yield task, result
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Run a function once, in this process."""
+        """Call ``function(task)`` once, in this process."""
         function(task)

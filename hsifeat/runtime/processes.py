@@ -96,7 +96,7 @@ class ProcessExecutor:
             ) from error
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Run a function once, in one of the processes."""
+        """Call ``function(task)`` once, in one of the worker processes."""
         for _ in self.run(function, [task]):
             pass
 
