@@ -2,8 +2,8 @@
 
 Reading such a file takes milliseconds. A plane is the feature map of one timestep and one layer. The name of a file is a
 digest of everything that determines its content: the values of the plane, the pixels, and the window over which values
-are averaged. A file is therefore never out of date. A checksum of its name and values detects damaged and swapped files. The files are in the cache
-folder of this machine, and are deleted together with their store.
+are averaged. A file is therefore never out of date. A checksum of its name and values detects damaged and swapped files.
+The files are in the cache folder of this machine, and are deleted together with their store.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ StoredDtype = Literal["float16", "float32"]
 
 @dataclass(frozen=True)
 class InRecipe:
-    """Mark an option whose value is written to the recipe of a store.
+    """Marker of an option whose value is written to the recipe of a store.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class InRecipe:
 
 @dataclass(frozen=True)
 class InIdentity:
-    """Mark an option whose value is in the section ``backbone`` of the recipe. The backbone writes this section.
+    """Marker of an option whose value is in the section ``backbone`` of the recipe. The backbone writes this section.
 
     Attributes
     ----------

@@ -87,7 +87,7 @@ class DiffusionExtractor(Extractor):
         return self.tiles_per_batch
 
     def with_batch(self, batch: int) -> Self:
-        """Return a copy of the extractor with batch size `batch`, the batch size of an existing store."""
+        """Return a copy of the extractor with `batch`, the batch size of an existing store."""
         return replace(self, tiles_per_batch=batch)
 
     def count_tiles(self, window: Window) -> int:

@@ -267,7 +267,10 @@ class _Scenes:
 
 
 def compute_scene_unit(task: UnitTask) -> UnitResult:
-    """Compute a unit as `compute_unit` does, but raise all errors as `HsifeatError`, so that they end one scene only."""
+    """Compute a unit (one block of a scene) like `compute_unit`, but raise every error as a `HsifeatError`.
+
+    Such an error ends the extraction of one scene only.
+    """
     try:
         return compute_unit(task)
     except HsifeatError:

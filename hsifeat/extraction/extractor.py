@@ -74,7 +74,7 @@ class Extractor(ABC):
         return 1
 
     def with_batch(self, batch: int) -> Self:  # noqa: ARG002  # filters have no batches
-        """Return a copy of the extractor with batch size `batch`, the batch size of an existing store."""
+        """Return a copy of the extractor with `batch`, the batch size of an existing store."""
         return self
 
     @abstractmethod

@@ -51,7 +51,7 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
 
 
 def has_standard_names(taps: Sequence[Tap]) -> bool:
-    """Return whether a block of a network has a name that diffusers uses, ``mid_block`` or ``up_blocks.N``."""
+    """Return whether at least one block of a network has a name that diffusers uses, ``mid_block`` or ``up_blocks.N``."""
     return any(map(_is_standard, taps))
 
 
@@ -60,11 +60,11 @@ def default_taps(taps: Sequence[Tap]) -> list[Tap]:
 
     If no block has a name that diffusers uses, these rules apply:
 
-    - The middle block is the last block with the coarsest stride. The candidates are the middle block and the blocks after
-      it, which form the decoder.
-    - If no block before the middle block is finer, or no block follows the middle block, all blocks are candidates.
-    - If some candidates are numbered, such as ``blocks.3``, only these and the middle block of a decoder are returned.
-      Otherwise, candidates inside other candidates are omitted.
+    - The middle block is the last block with the coarsest stride. The middle block and all blocks after it are candidates.
+    - If no block before the middle block is finer, or no block follows the middle block, all blocks are candidates, and
+      the network has no middle block.
+    - If some candidates are numbered, such as ``blocks.3``, only these and the middle block are returned. Otherwise,
+      candidates inside other candidates are omitted.
 
     Parameters
     ----------

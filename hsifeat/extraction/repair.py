@@ -62,10 +62,11 @@ def repair(
     companion: str | Path | None = None,
     listen: Listener = silent,
 ) -> Verification:
-    """Repair the damages of a store, and verify the store again.
+    """Repair the damaged files of a store, and verify the store again.
 
-    Metadata files are written again, and files that do not belong to the store are deleted. The backbone computes damaged
-    features, and missing features of unfinished planes. If a repair is interrupted, repeat it to complete the planes.
+    Metadata files are written again, and files that do not belong to the store are deleted. The backbone recomputes
+    damaged features, and computes the missing features of unfinished planes. If a repair is interrupted, repeat it to
+    complete the planes.
 
     Parameters
     ----------

@@ -36,8 +36,8 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     Raises
     ------
     StoreError
-        If the recipe or batch size of the store differs from that of the job. If the disk has too little free space. If a read-only
-        store lacks requested planes or label maps.
+        If the recipe or batch size of the store differs from that of the job. If the disk has too little free space. If a
+        read-only store lacks requested planes or label maps.
     HsifeatError
         If an executor is used with a backbone object or a companion image.
 

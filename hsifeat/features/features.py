@@ -53,7 +53,7 @@ class Features(StoreContents):
     """
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether planes of context features, or planes of diffusion models, exist. Unfinished planes count.
+        """Return whether the store has planes of context features, or planes of a diffusion model. Unfinished planes count.
 
         Parameters
         ----------
@@ -102,17 +102,21 @@ class Features(StoreContents):
     def readable(self) -> NDArray[np.bool_]:
         """(rows, cols) bool array of the pixels with features.
 
-        If the store lists pixels, these are the listed pixels. If planes cover the scene, these are the valid pixels.
+        If the store has features of listed pixels only, these are the listed pixels. If planes cover the scene, these are
+        the valid pixels.
         """
         return self._reader.readable
 
     @property
     def covers_scene(self) -> bool:
-        """Whether planes cover the scene, so that windows and patches can be read. False if the store lists pixels."""
+        """Whether planes cover the scene, so that windows and patches can be read.
+
+        False if the store has features of listed pixels only.
+        """
         return self._reader.covers_scene
 
     def fingerprint(self, planes: Sequence[PlaneLike] | None = None) -> str:
-        """Return a sha256 digest of the scene and of the values of planes, as hexadecimal digits.
+        """Return a sha256 digest of the scene and of the values of `planes`, as hexadecimal digits.
 
         If two stores have equal fingerprints, their spectra and the values of these planes are equal. `select` describes the
         parameter `planes`.
@@ -135,8 +139,8 @@ class Features(StoreContents):
         Parameters
         ----------
         wanted_px : int
-            Wanted side. If planes cover the scene, the result is this side. If the store lists pixels, the result is the
-            side of the stored windows.
+            Wanted side. If planes cover the scene, the result is this side. If the store has features of listed pixels only,
+            the result is the side of the stored windows.
         """
         return self._reader.window_px(wanted_px)
 
@@ -159,8 +163,8 @@ class Features(StoreContents):
             Planes to read; see `select`.
         pool : int, optional
             Side in pixels of a window around each pixel. Features are averaged over the valid pixels of the window, which is
-            clipped to the scene. If the store lists pixels, `pool` must be the side of the stored windows, and features are
-            averaged over the whole window, padding included. None reads the features at the pixel.
+            clipped to the scene. If the store has features of listed pixels only, `pool` must be the side of the stored
+            windows, and features are averaged over the whole window, padding included. None reads the features at the pixel.
         keep : bool
             Store the result in the sample cache, so that a repeated call takes milliseconds.
 

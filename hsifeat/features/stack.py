@@ -48,7 +48,7 @@ class StackedFeatures(Features):
 
     There are two kinds of stores: context stores (made with ``--backbone context``) and stores of diffusion models. Context
     stores come last in a stack. Several stores of one kind are numbered from 1, and the name of each plane contains the
-    number of its store, as in ``t50/2:up_blocks.1``. Planes of a single store of a kind keep their names. A model that was
+    number of its store, as in ``t50/2:up_blocks.1``. If a stack has a single store of a kind, the planes of this store keep their names. A model that was
     fitted on a stack can be applied to a stack of another scene if the stores of each kind have the same order. The scene
     and its label maps are read from the first store of the stack.
 

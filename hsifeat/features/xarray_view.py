@@ -76,10 +76,11 @@ def to_xarray(
         - ``valid`` (y, x): bool mask of the valid pixels;
         - ``labels_<name>`` (y, x): class numbers of each label map;
         - one variable per plane in its stored dtype, such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2). If
-          the store lists pixels, the axes are (pixel, part, channel_up_blocks.2). Part 0 has the value at the pixel,
-          and part 1 has the mean over a window.
+          the store has features of listed pixels only, the axes are (pixel, part, channel_up_blocks.2). Part 0 has the
+          value at the pixel, and part 1 has the mean over a window.
 
-        Spatial coordinates are centres of cells in scene pixels, or the ``row`` and ``col`` of each listed pixel. The bands
+        Coordinates of spatial axes are the centres of cells in scene pixels. The coordinates of the axis ``pixel`` are the
+        ``row`` and ``col`` of each listed pixel. The bands
         have wavelengths in nm if the scene has them. Names and attributes follow the CF conventions, so that
         `xarray.Dataset.to_netcdf` can write the dataset.
     """

@@ -46,7 +46,10 @@ class ModelFolder:
 
     @property
     def _checkpoint_name(self) -> str:
-        """Name that the checksum in the checkpoint includes. It contains a digest of `identity`, so no other model can use the file."""
+        """Name that the checksum in the checkpoint includes.
+
+        The name contains a digest of `identity`, so that no other model can use the checkpoint.
+        """
         identity = json.dumps(dict(self.identity), sort_keys=True)
         return f"{_CHECKPOINT} {hashlib.sha256(identity.encode()).hexdigest()}"
 

@@ -175,8 +175,9 @@ def unet_arguments(
 
 
 def _without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
-    """Return the constructor arguments of a U-Net that has no attention layers. `arguments` returns those of the U-Net with attention.
+    """Return the constructor arguments of a U-Net without attention layers.
 
+    The function `arguments` returns the constructor arguments of the U-Net with attention layers.
     An attention layer makes each feature depend on the whole image.
     """
     with_attention = arguments(channels)

@@ -68,7 +68,7 @@ def pretrain(
         archives of images.
     out : str or Path
         Folder of the model. If the folder has an interrupted training run, the run is continued. A complete model is trained
-        further only if `steps` is larger or `minutes` differs.
+        further only if `steps` is larger, or `minutes` different, than in the call that completed it.
     network : str, optional
         ``mtmsd`` or ``diffcrn``, trained on scenes, or ``natural32``, trained on images. [default: mtmsd]
     size : {"small", "paper"}, optional

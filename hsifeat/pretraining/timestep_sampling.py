@@ -27,8 +27,8 @@ class TimestepSampling:
         proportional to its length.
     sigmas : (float, float) or None
         If set, the noise levels ``sigma = sqrt((1 - abar) / abar)`` have a log-normal distribution (Karras et al. 2022,
-        table 1); ``abar`` is the cumulative product of ``1 - beta``. The two values are the levels one standard deviation below and above the median. `sigmas` and
-        `boundaries` can't be combined.
+        table 1); ``abar`` is the cumulative product of ``1 - beta``. The two values of `sigmas` are the levels one
+        standard deviation below and above the median. `sigmas` and `boundaries` can't be combined.
     """
 
     boundaries: tuple[int, ...] = ()

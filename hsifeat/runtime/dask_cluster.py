@@ -45,7 +45,7 @@ def check_address(address: str) -> str:
 
 @contextmanager
 def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
-    """Open a cluster for a ``with`` block, and yield the address of its scheduler and its certificates.
+    """Open a cluster for a ``with`` block. Yield the address of its scheduler, and the certificates for the connection.
 
     ``local:N`` starts N workers for the block. Connections to these workers need a temporary certificate, so other users of
     the machine can't send tasks to them. For other addresses, the certificates are None.

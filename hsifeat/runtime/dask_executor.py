@@ -51,7 +51,7 @@ def dask_executor(
         Address of a scheduler, such as ``tcp://host:8786`` or ``tls://host:8786``. ``local:N`` starts N workers on this machine
         for the block, with one thread each.
     scheduler_timeout_s : float
-        Maximum wait in seconds for the scheduler after a lost connection. The first connection fails after 10 seconds.
+        Maximum wait in seconds for the scheduler after a lost connection. The first attempt to connect fails after 10 seconds.
     listen : callable
         Receives notes, for example that there are no workers yet.
 
@@ -84,7 +84,7 @@ def dask_executor(
 class DaskExecutor:
     """An executor that runs tasks in the workers of a Dask cluster.
 
-    If some workers have the resource ``GPU``, tasks run only there, one for each GPU.
+    If some workers have the resource ``GPU``, tasks run only in these workers, one for each GPU.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class DaskExecutor:
     security : distributed.Security, optional
         Certificates for an encrypted connection. [default: the certificates in Dask's configuration]
     scheduler_timeout_s : float
-        Maximum wait in seconds for the scheduler after a lost connection. The first connection fails after 10 seconds.
+        Maximum wait in seconds for the scheduler after a lost connection. The first attempt to connect fails after 10 seconds.
     listen : callable
         Receives notes.
 
@@ -279,7 +279,7 @@ class DaskExecutor:
             self._client.wait_for_workers(1)
 
     def _check_versions(self) -> None:
-        """Raise an error if a worker lacks hsifeat, or if versions differ between a worker and this process."""
+        """Raise an error if a worker lacks hsifeat, or if its versions of Python or libraries differ from those of this process."""
         try:
             found = self._client.run(own_versions)
         except Exception as error:

@@ -46,7 +46,7 @@ class Advanced:
     task : str
         Name of the task.
     done : float
-        Amount of work completed so far, in the unit of `Started`.
+        Amount of work completed so far, in the attribute `unit` of the event `Started` of this task.
     detail : str
         A short text, such as the current loss.
 

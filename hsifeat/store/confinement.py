@@ -90,7 +90,7 @@ class ConfinedFolder:
     def files(self) -> Iterator[tuple[str, int]]:
         """Yield the key and the size in bytes of each file.
 
-        Links and pipes are included. Links are not followed, and pipes are not opened.
+        Links and pipes are included. Linked folders are not searched, and pipes are not opened.
 
         Raises
         ------

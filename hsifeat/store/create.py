@@ -1,4 +1,4 @@
-"""Create a store without planes: write the scene, the manifest and, in a store that lists pixels, the pixel list."""
+"""Create a store without planes: write the scene, the manifest and, for features of listed pixels only, the pixel list."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _mark_numbers = count()
 
 @contextmanager
 def write_lock(location: Location, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the write lock of a store.
+    """Hold the write lock of a store for a ``with`` block.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def mark_reader(location: Location) -> Callable[[], None]:
 
 @contextmanager
 def exclusive_lock(location: Location) -> Iterator[None]:
-    """Hold all locks of a store, so that the store can be deleted.
+    """Hold all locks of a store for a ``with`` block, so that the store can be deleted.
 
     Raises
     ------

@@ -143,7 +143,7 @@ class Planes:
         unit : Unit
             Block of the plane to write.
         values : array of shape (cell rows, cell cols, channels) or (pixels, 2, channels)
-            Values in the dtype of the plane. The second shape is for planes that list pixels.
+            Values in the dtype of the plane. The second shape is for planes with features of listed pixels only.
 
         Raises
         ------

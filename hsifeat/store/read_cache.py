@@ -39,7 +39,7 @@ _ADDRESS = re.compile(r"https?://.*/([0-9a-f]{64})\.zarr")
 
 
 def samples_folder(key: str) -> Path:
-    """Return the folder of the cached samples and reads of stores with this key."""
+    """Return the folder of the cached samples and reads of stores with the key `key`."""
     return cache_folder() / "samples" / key[:32]
 
 

@@ -28,8 +28,8 @@ def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneI
 def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, PlaneSpec]) -> tuple[Damage, ...]:
     """Restore damaged files without the model, and mark damaged units for recomputation.
 
-    Files that do not belong to the store are deleted, and metadata are written again. The progress records of damaged units are deleted, so that the
-    next extraction computes these units.
+    Files that do not belong to the store are deleted, and metadata are written again. The progress records of damaged
+    units are deleted, so that the next extraction computes these units.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
     damages : iterable of Damage
         Damaged files that `verify` reported.
     planes : mapping of PlaneId to PlaneSpec
-        Maps each plane that `planes_to_recompute` returned to the metadata of the plane.
+        Metadata of each plane that `planes_to_recompute` returned.
 
     Returns
     -------

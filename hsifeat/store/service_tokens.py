@@ -36,7 +36,7 @@ def find_token(url: str) -> str | None:
     Parameters
     ----------
     url : str
-        Address that the user named: of a service, or of a store of a service.
+        Address of a service, or of a store of a service, as the user entered it.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def find_token(url: str) -> str | None:
 
 
 def token_advice(url: str) -> str:
-    """Say how to give the token for the address of a service, as the last part of an error message."""
+    """Return advice on how to set the token for the address of a service, for the end of an error message."""
     if _is_private(url):
         return f"set {TOKEN_VARIABLE}, or write the token to {token_file()}"
     return (

@@ -65,7 +65,7 @@ class InversionNoise(NoisePolicy):
     def passes(self, t: int, previous: int | None = None) -> int:
         """Return the number of passes per tile at a timestep. See `NoisePolicy.passes`.
 
-        Each inversion step from the timestep `previous` to `t` needs one pass. One more pass reads the features.
+        Each inversion step between the timesteps `previous` and `t` needs one pass. One more pass reads the features.
         """
         return self.steps.index(t) - (0 if previous is None else self.steps.index(previous)) + 1
 

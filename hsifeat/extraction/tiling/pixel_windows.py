@@ -35,7 +35,7 @@ class PixelWindows:
     pixels : PixelList
         The pixels. Row i of a plane (the features of one layer at one timestep) belongs to pixel i.
     window_px : int
-        Side of a window in pixels. The pixel of the list is at row and column ``window_px // 2`` of its window.
+        Side of a window in pixels. The pixel is at row and column ``window_px // 2`` of its window.
     """
 
     pixels: PixelList
@@ -74,7 +74,10 @@ class PixelWindows:
         backbone: Backbone,
         factor: int,
     ) -> None:
-        """Check that windows consist of whole denoiser cells, and that the noise policy accepts unaligned windows. See `Tiling.check`."""
+        """Check that windows consist of whole denoiser cells, and that the noise policy accepts unaligned windows.
+
+        See `Tiling.check`.
+        """
         cell_px = backbone.cell_px
         if (factor * self.window_px / cell_px).denominator != 1:
             raise HsifeatError(f"a window of {self.window_px} px must be a multiple of {cell_px} px")

@@ -174,8 +174,7 @@ def tile_scene(
     ------
     HsifeatError
         If `tile_px` or `halo_px` is not a multiple of `multiple`. If the halo leaves no core. If a grid that starts at
-        `origin` does not cover the scene, or if `origin` is set and `stitch` is
-        ``whole``.
+        `origin` does not cover the scene. If `origin` is set and `stitch` is ``whole``.
 
     Examples
     --------

@@ -35,7 +35,7 @@ class CoreBlock:
         self._values = np.zeros(plane.cells(unit.rows, unit.cols), dtype=plane.dtype)
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Copy the cores of tiles, clipped to the unit, into the block. See `PlaneBlock.add`."""
+        """Copy the cores of tiles, clipped to the block, into the block. See `PlaneBlock.add`."""
         for tile, features in zip(tiles, maps, strict=True):
             in_block, in_map = _overlap(tile, self._margin_px, self._unit, self._stride, self._values.shape)
             with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
@@ -67,7 +67,7 @@ class BlendedBlock:
         self._weights = np.zeros(self._sums.shape[:2], np.float32)
 
     def add(self, tiles: Sequence[Window], maps: torch.Tensor) -> None:
-        """Add the weighted feature maps of tiles, clipped to the unit. See `PlaneBlock.add`."""
+        """Add the weighted feature maps of tiles, clipped to the block. See `PlaneBlock.add`."""
         for tile, features in zip(tiles, maps, strict=True):
             in_block, in_map = _overlap(tile, 0, self._unit, self._stride, self._sums.shape)
             rows, cols = (blend_weights(n, self._blend) for n in features.shape[1:])
@@ -113,7 +113,8 @@ def _overlap(
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Return the cells in which the unit and the core of the tile overlap.
 
-    The first two slices select these cells in the block, and the last two select them in the feature map of the tile.
+    The first two slices select these cells in the array of the unit, and the last two select them in the feature map of the
+    tile.
     """
     in_block, in_map = [], []
     for tile_start, tile_side, unit_start, block_side in (

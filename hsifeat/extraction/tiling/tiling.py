@@ -40,7 +40,7 @@ class PlaneBlock(Protocol):
         ...
 
     def finish(self) -> NDArray[np.generic]:
-        """Return the accumulated array of the plane's dtype, with the shape that the store's layout gives to the unit."""
+        """Return the accumulated unit, as an array with the plane's dtype and the shape of the unit in the store's layout."""
         ...
 
 
