@@ -95,7 +95,7 @@ def _load(file: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
 
 
 def _crc32c(file: Path, values: NDArray[np.float32]) -> int:
-    """Return the CRC-32C of the name of a file and its values. Including the name detects swapped files."""
+    """Return the CRC-32C of the name of `file` and of `values`. Including the name detects swapped files."""
     import google_crc32c
 
     return int(google_crc32c.extend(google_crc32c.value(file.name.encode()), values.tobytes()))

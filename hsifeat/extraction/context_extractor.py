@@ -165,7 +165,7 @@ class ContextComputer:
         self._reconstructions: dict[int, NDArray[np.floating]] = {}
 
     def __call__(self, step: Step) -> StepResult:
-        """Return the features of a step, and the run time of the step."""
+        """Compute the features of a step (one shard of each plane), and measure the run time."""
         start, extractor, unit = time.perf_counter(), self._extractor, step.unit.window
         scene = extractor.scene
         layers = {plane: extractor.layers[plane.id.layer] for plane in step.planes}
@@ -202,7 +202,7 @@ class ContextComputer:
         return window_means(values, valid, layer.mean_px) if layer.mean_px > 1 else values
 
     def _reconstruction(self, size_px: int) -> NDArray[np.floating]:
-        """Return the openings and closings by reconstruction with size `size_px`, for the whole scene.
+        """Return the openings and closings by reconstruction of the whole scene, with a square of side `size_px`.
 
         The result is a (rows, cols, channels) float array, and is kept for the next call.
         """

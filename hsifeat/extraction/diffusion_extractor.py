@@ -266,7 +266,7 @@ class StepComputer:
         self._clock = time.perf_counter()
 
     def __call__(self, step: Step) -> StepResult:
-        """Return the features of a step (one shard of each plane at one timestep), and the run times of the step."""
+        """Compute the features of a step (one shard of each plane at one timestep), and measure the run times."""
         timings = []
         if self._encoded is None or self._encoded.unit != step.unit:
             self._encoded = self._extractor.encode_unit(step.unit)

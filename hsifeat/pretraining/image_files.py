@@ -32,8 +32,6 @@ _CHUNK_IMAGES = 4096
 
 
 class _ImageSource(Protocol):
-    """A collection of image files."""
-
     def stamp(self) -> str:
         """Return a string that changes when files are added, removed or modified."""
         ...

@@ -133,7 +133,8 @@ def _check_files(
 ) -> Iterator[tuple[str, Damage | None]]:
     """Check the files of a store. Yield the key of each checked file, and its damage, or None for an intact file.
 
-    If `keys` is None, all files are checked. Otherwise only the files in `keys` and the metadata are checked.
+    `files` maps the key of each file to its size in bytes. If `keys` is None, all files are checked. Otherwise only the
+    files in `keys` and the metadata are checked.
     """
     location, broken = store.location, []
     for key in store.checksums:

@@ -85,7 +85,7 @@ class InversionNoise(NoisePolicy):
 
 
 class _InvertedTiles:
-    """Tiles that are inverted to any timestep of the policy.
+    """Tiles that are inverted to any timestep of an `InversionNoise`.
 
     The state of each batch is kept, so that inversion to a later timestep continues from this state.
     """
