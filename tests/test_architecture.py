@@ -102,7 +102,7 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 from classifiers import PixelTable, head_names, make_head
 table = PixelTable.from_store(sys.argv[1])
-quick = {"epochs": 2, "n_estimators": 5}
+quick = {"epochs": 1, "members": 1, "n_estimators": 5}
 for name in head_names():
     head = make_head(name, layout=table.layout)
     head.set_params(**{key: value for key, value in quick.items() if key in head.get_params()})

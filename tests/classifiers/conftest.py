@@ -12,7 +12,7 @@ from hsifeat.scenes import Labels, Scene
 from tests.helpers.small import small_cube, small_labels
 
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
-PLANES = ("t0/*", "t300/mid_block")
+PLANES = ("t0/mid_block", "t0/up_blocks.2", "t300/mid_block")
 
 
 @pytest.fixture(scope="session")

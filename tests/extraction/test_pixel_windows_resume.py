@@ -16,8 +16,8 @@ from tests.helpers.killed_writes import KilledWrite
 from tests.helpers.small import small_cube, small_labels
 
 TIMESTEPS, LAYERS = (0, 300), ("mid_block", "up_blocks.1")
-SIZE = (40, 39)
-# 992 pixels: a unit of 512, and one of 480; two timesteps, two layers.
+SIZE = (40, 24)
+# 640 pixels: a unit of 512, and one of 128; two timesteps, two layers.
 SHARDS = 2 * 2 * 2
 
 

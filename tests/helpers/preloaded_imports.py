@@ -1,12 +1,15 @@
 """Imports of the modules that commands and trainings need, for the server that forks such processes.
 
-Without them, each `hsifeat fit` would spend three seconds on the imports of scikit-learn, pandas and skops.
+Without them, each `hsifeat fit` would spend three seconds on the imports of scikit-learn, pandas and skops. No garbage is sought
+among the modules, so that the forked processes share their memory.
 """
 
+import gc
 from importlib import import_module
 
 from tests.helpers.remembered import remember_entry_points, remember_taps, remember_weights
 
+gc.disable()
 remember_entry_points()
 remember_taps()
 remember_weights()
@@ -43,3 +46,5 @@ for module in (
     import_module(module)
 for name in NETWORKS:
     network_type(name)
+gc.freeze()
+gc.enable()

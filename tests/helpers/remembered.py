@@ -33,22 +33,36 @@ def remember_entry_points():
 
 
 def remember_taps():
-    """Make a process list the layers of a U-Net of diffusers once for each configuration, which alone determines them."""
+    """Make a process list the layers of a network of this package once for each description of its architecture."""
+    from hsifeat.backbones.adm.adm_backbone import ADMBackbone
+    from hsifeat.backbones.latent.latent_backbone import LatentBackbone
     from hsifeat.backbones.network import NetworkBackbone
     from hsifeat.backbones.unet2d import UNet2DBackbone
 
     plain, lists = NetworkBackbone.__dict__["taps"].func, {}
 
     def taps(self):
-        if type(self) is not UNet2DBackbone or self._type.__module__.partition(".")[0] != "diffusers":
+        key = describe(self)
+        if key is None:
             return plain(self)
-        key = json.dumps([self._type.__name__, self._settings, self.class_label is None], sort_keys=True, default=str)
+        key = json.dumps(key, sort_keys=True, default=str)
         if key not in lists:
             lists[key] = plain(self)
         return list(lists[key])
 
-    UNet2DBackbone.taps = cached_property(taps)
-    UNet2DBackbone.taps.__set_name__(UNet2DBackbone, "taps")
+    def describe(backbone):
+        if type(backbone) is UNet2DBackbone and backbone._type.__module__.partition(".")[0] == "diffusers":
+            return [backbone._type.__name__, backbone._settings, backbone.class_label is None]
+        if type(backbone) is ADMBackbone:
+            return ["ADM", repr(backbone._architecture), repr(backbone._heads), backbone.class_label is None]
+        if type(backbone) is LatentBackbone:
+            parts = backbone._denoiser.architecture, backbone._encoder.architecture, backbone._prompt.identity()
+            return ["latent", *parts, backbone._upsample]
+        return None
+
+    for kind in (UNet2DBackbone, ADMBackbone, LatentBackbone):
+        kind.taps = cached_property(taps)
+        kind.taps.__set_name__(kind, "taps")
 
 
 def remember_weights():
