@@ -123,7 +123,7 @@ class DiffusionExtractor(Extractor):
         ]
 
     def seconds_per_pass(self, plan: Plan) -> float:
-        """Measure the run time of a forward pass, divided by the number of tiles in the batch.
+        """Measure the run time of a forward pass per tile.
 
         One batch of the first step that has tiles is run twice, and the second run is timed.
 
@@ -179,7 +179,7 @@ class DiffusionExtractor(Extractor):
         return EncodedUnit(unit, tiles, noised)
 
     def compute_blocks(self, step: Step, encoded: EncodedUnit) -> dict[PlaneSpec, NDArray[np.generic]]:
-        """Compute the features of a step (one unit at one timestep) from the encoded tiles of the unit.
+        """Compute the features of a step (one shard of each plane at one timestep) from encoded tiles.
 
         Parameters
         ----------
@@ -191,8 +191,7 @@ class DiffusionExtractor(Extractor):
         Returns
         -------
         dict of PlaneSpec to array
-            Block of features per plane. A block has the plane's dtype, and the shape that the store's layout gives to the
-            unit.
+            Block of features per plane. A block has the plane's dtype, and the shape of the unit in the store's layout.
 
         Raises
         ------

@@ -48,8 +48,7 @@ class BackgroundWriter:
         unit : Unit
             The unit, whose shards are written.
         blocks : mapping of PlaneSpec to array
-            A complete block per plane. A block has the plane's dtype, and the shape that the store's layout gives to the
-            unit.
+            A complete block per plane. A block has the plane's dtype, and the shape of the unit in the store's layout.
         timings : sequence of Timing
             Run times of the step. They are written after the blocks.
 

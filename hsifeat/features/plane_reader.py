@@ -56,7 +56,7 @@ class PlaneReader(Protocol):
         Raises
         ------
         StoreError
-            If the store has no features at a pixel, or no means over windows of this side.
+            If the store has no features at a pixel, or no means over windows of side `window_px`.
         """
         ...
 

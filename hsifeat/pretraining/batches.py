@@ -57,7 +57,7 @@ class Sampler(Protocol):
 
 
 def make_generator(seed: int, stream: Stream, step: int = 0) -> np.random.Generator:
-    """Return a random generator for a purpose and an optimizer step.
+    """Return the random generator for one purpose and one optimizer step.
 
     The bit generator is NumPy's Philox. Seed and stream form the key, and the step is the counter.
 

@@ -151,7 +151,7 @@ def unet_arguments(
     blocks : int
         Number of residual blocks per level.
     head_channels, norm_groups : int
-        Channels per attention head, and groups per group normalisation.
+        Number of channels per attention head, and number of groups of each group normalisation.
     attention : tuple of int
         Levels with self-attention. Level 0 is the finest. The middle block always has self-attention.
 
@@ -198,7 +198,7 @@ def diffcrn_arguments(channels: int, *, width: int, heads: int, groups: int) -> 
     channels : int
         Number of channels of the image.
     width : int
-        Number of feature bands.
+        Number of channels of the feature maps.
     heads, groups : int
         Number of heads of the spatial attention, and number of groups of the spectral attention.
 

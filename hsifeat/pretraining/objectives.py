@@ -146,7 +146,7 @@ def log_absolute_error(predicted: torch.Tensor, noise: torch.Tensor) -> torch.Te
 def info_nce(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
     """Return the symmetric InfoNCE loss between two views of n patches (Oord et al. 2018, eq. 4).
 
-    With ``s_ij = cos(first_i, second_j) / temperature``, the loss is the mean over i of
+    With ``s_ij = cos(first_i, second_j) / temperature`` for the patches i and j, the loss is the mean over i of
     ``-1/2 [log softmax_j(s_ij) + log softmax_j(s_ji)]`` at ``j = i``. The loss is small if each view is most similar to the other
     view of its patch. As in Chen et al. 2020, the loss is averaged over both directions of the comparison.
 

@@ -1,7 +1,7 @@
 """Progress records: files that mark the finished units (blocks) of each plane and hold the sha256 of their values.
 
 An extraction writes the record of a unit after the values of the unit. A unit without a record, or with a damaged
-record, counts as missing, and the next extraction computes it again.
+record, counts as missing, and the next extraction computes the unit again.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def noise_field(window: Window, channels: int, seed: int, draw: int = 0) -> NDAr
     seed : int
         Seed from 0 to 2**64 - 1.
     draw : int
-        Index of the field, starting at 0. Fields with different indices are independent.
+        Index of the noise draw, starting at 0. Fields of different draws are independent.
 
     Returns
     -------

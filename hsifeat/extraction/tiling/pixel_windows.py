@@ -124,7 +124,7 @@ class CentreMeanBlock:
     plane : PlaneSpec
         The plane.
     unit : Window
-        Range of listed pixels. The rows of this window are indices in the list.
+        Range of the list of pixels. The rows of this window are indices in the list.
     window_px : int
         Side of the windows in pixels.
     """

@@ -119,7 +119,7 @@ class SceneTiling:
         backbone: Backbone,
         factor: int,
     ) -> None:
-        """Check that tiles are aligned with the cells of planes and of the denoiser. See `Tiling.check`."""
+        """Check that tiles are aligned with the cells of planes and of the denoiser's input. See `Tiling.check`."""
         for tap, stride in strides.items():
             if any(corner % stride for corner in self.first):
                 nearest = ",".join(str(-(-corner // stride) * stride) for corner in self.first)
