@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hsifeat.client.transport import ServiceError, Transport
+from hsifeat.client.transport import Retries, ServiceError, Transport
 from hsifeat.errors import HsifeatError
-from hsifeat.files import atomic_write
+from hsifeat.files import atomic_write, delete_leftovers, disk_errors, temporary_path
 from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Note, Started, silent
 
 _EVENTS: dict[str, type[Any]] = {"started": Started, "advanced": Advanced, "finished": Finished, "note": Note}
 _FINAL = {"done", "failed", "cancelled"}
-_RETRY_S = 2.0
-_TRIES = 30
 
 
 class RemoteJob:
@@ -73,24 +70,23 @@ class RemoteJob:
         HsifeatError
             The job failed or was cancelled.
         ServiceError
-            The service can't be reached in 30 attempts, or refuses a request.
+            The service can't be reached in 30 attempts one after the other, or refuses a request.
         """
-        last, failures = 0, 0
+        last, retries = 0, Retries()
         started: set[str] = set()
         while self.state["state"] not in _FINAL:
             try:
                 for number, event in self._events(last):
-                    last, failures = number, 0
+                    last = number
+                    retries.succeed()
                     if isinstance(event, Started):
                         started.add(event.task)
                     if isinstance(event, Note) or event.task in started:
                         listen(event)
                 self.refresh()
+                retries.succeed()
             except ServiceError as error:
-                failures += 1
-                if error.status not in {0, 502, 503, 504} or failures == _TRIES:
-                    raise
-                time.sleep(_RETRY_S)
+                retries.pause(error)
         if self.state["state"] != "done":
             raise HsifeatError(f"job {self.id} {self.state['state']}: {self.state['reason']}")
         return self
@@ -107,7 +103,7 @@ class RemoteJob:
         ----------
         path : str or Path
             File to write: a GeoTIFF for a prediction, a zip file for a model or a report. A path without a suffix is a new
-            folder, into which the zip file is unpacked.
+            folder, into which the zip file is unpacked. File and folder appear when the download is complete.
 
         Returns
         -------
@@ -117,23 +113,37 @@ class RemoteJob:
         Raises
         ------
         HsifeatError
-            The job has no result to download, or the folder exists.
+            The job has no result to download, the folder exists, or the result is not a zip file to unpack.
         """
         path = Path(path)
-        if not path.suffix and path.exists():
+        if path.suffix:
+            with atomic_write(path) as part:
+                self._fetch(part)
+            return path
+        if path.exists():
             raise HsifeatError(f"{path} exists: name a new folder, or a file with a suffix")
-        target = path if path.suffix else path.with_name(f"{path.name}.zip")
-        with (
-            self._transport.stream(f"/jobs/{self.id}/result") as response,
-            atomic_write(target) as part,
-            part.open("wb") as file,
-        ):
+        name = str(self.result.get("download", ""))
+        if name and not name.endswith(".zip"):
+            raise HsifeatError(
+                f"the result of job {self.id} is the file {name}: name a file, such as {path}{Path(name).suffix}"
+            )
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            delete_leftovers(path.parent)
+            archive, new = (temporary_path(path, suffix) for suffix in ("part", "new"))
+            try:
+                self._fetch(archive)
+                _unpack(archive, new)
+                new.rename(path)
+            finally:
+                archive.unlink(missing_ok=True)
+                shutil.rmtree(new, ignore_errors=True)
+        return path
+
+    def _fetch(self, target: Path) -> None:
+        with self._transport.stream(f"/jobs/{self.id}/result") as response, target.open("wb") as file:
             for block in response.iter_bytes():
                 file.write(block)
-        if not path.suffix:
-            _unpack(target, path)
-            target.unlink()
-        return path
 
     def _events(self, last: int) -> Iterator[tuple[int, Event]]:
         """Yield the number and the content of each event after event number `last`, until the job ends."""
@@ -153,6 +163,7 @@ class RemoteJob:
 
 def _unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip file whose members are in one folder, without this folder."""
+    folder.mkdir()
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():
             parts = Path(member.filename).parts[1:]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     import httpx
 
 _TIMEOUT_S = 60.0
+# Status 0 is a broken connection. The others are those of a service that starts or ends, and of the proxy before it.
+_TRANSIENT = {0, 502, 503, 504}
+_PAUSE_S = 2.0
+_TRIES = 30
 
 
 class ServiceError(HsifeatError):
@@ -36,6 +41,43 @@ class ServiceError(HsifeatError):
         super().__init__(message)
         self.status = status
         self.headers = headers or {}
+
+
+class Retries:
+    """Pauses between attempts to reach a service, for example while it restarts.
+
+    Attributes
+    ----------
+    failures : int
+        Number of failed attempts since the last success.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def succeed(self) -> None:
+        """Record a success, so that the next failure counts as the first."""
+        self.failures = 0
+
+    def pause(self, error: ServiceError, *, also: Collection[int] = ()) -> None:
+        """Wait before the next attempt.
+
+        Parameters
+        ----------
+        error : ServiceError
+            Reason for the failure of the last attempt.
+        also : collection of int
+            HTTP statuses after which another attempt can succeed, besides those of a service that restarts.
+
+        Raises
+        ------
+        ServiceError
+            Another attempt would fail too, or 30 attempts have failed since the last success.
+        """
+        self.failures += 1
+        if error.status not in {*_TRANSIENT, *also} or self.failures == _TRIES:
+            raise error
+        time.sleep(_PAUSE_S)
 
 
 class Transport:

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hsifeat.client.transport import ServiceError, Transport
+from hsifeat.client.transport import Retries, ServiceError, Transport
 from hsifeat.errors import SceneError
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 
 _TASK = "upload"
-_TRIES = 5
+_PART_BYTES = 8 * 2**20
 _CONFLICT = 409
+# Time in which the service checks the digests of all files.
+_CHECK_S = 1800.0
 
 
 def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) -> str:
@@ -49,26 +51,40 @@ def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) 
     for path in paths:
         _send(transport, state, path, listen, sent)
         sent += path.stat().st_size
-    transport.json("POST", f"/uploads/{state['id']}/complete")
+    _complete(transport, state)
     listen(Finished(_TASK))
     return str(state["id"])
 
 
 def _send(transport: Transport, state: dict[str, Any], path: Path, listen: Listener, sent: int) -> None:
-    size, offset, failures = path.stat().st_size, 0, 0
-    address = f"/uploads/{state['id']}/files/{path.name}"
+    size, offset, retries = path.stat().st_size, 0, Retries()
+    address = f"/uploads/{state['id']}"
     with path.open("rb") as file:
         while offset < size:
-            file.seek(offset)
-            part = file.read(min(int(state["part_bytes"]), 8 * 2**20))
             try:
-                transport.json("PUT", address, params={"offset": offset}, content=part)
+                if retries.failures:  # Some bytes may have arrived before the connection broke.
+                    files = transport.json("GET", address)["files"]
+                    arrived = next(int(entry["offset"]) for entry in files if entry["name"] == path.name)
+                    if arrived > offset:
+                        retries.succeed()
+                    offset = arrived
+                file.seek(offset)
+                if part := file.read(min(int(state["part_bytes"]), _PART_BYTES)):
+                    transport.json("PUT", f"{address}/files/{path.name}", params={"offset": offset}, content=part)
                 offset += len(part)
+                retries.succeed()
             except ServiceError as error:
-                failures += 1
-                if error.status not in {0, _CONFLICT} or failures == _TRIES:
-                    raise
-                # Some bytes may have arrived before the connection broke.
-                files = transport.json("GET", f"/uploads/{state['id']}")["files"]
-                offset = next(int(file["offset"]) for file in files if file["name"] == path.name)
+                retries.pause(error, also={_CONFLICT})
             listen(Advanced(_TASK, (sent + offset) / 1e6))
+
+
+def _complete(transport: Transport, state: dict[str, Any]) -> None:
+    """Let the service check the files. A repeated request has the same result."""
+    retries = Retries()
+    while True:
+        try:
+            transport.json("POST", f"/uploads/{state['id']}/complete", timeout=_CHECK_S)
+        except ServiceError as error:
+            retries.pause(error)
+        else:
+            return

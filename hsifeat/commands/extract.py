@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +14,6 @@ from hsifeat.commands.shared_options import Dask, Device
 from hsifeat.extraction.config import ExtractionConfig
 
 if TYPE_CHECKING:
-    from hsifeat.extraction.extract_scenes import SceneOutcome
     from hsifeat.extraction.job import RemainingWork
 
 
@@ -88,20 +87,21 @@ def extract(
             raise typer.BadParameter(
                 "--out, --device, --dask and --dry-run concern this machine: leave them out with --service"
             )
-        extract_on_service(service, scene.paths, scene.options, options, preset=preset, like=like)
+        _show_outcomes(extract_on_service(service, scene.separate(), options, preset=preset, like=like))
         return
     scenes = scene.separate()
     many = len(scenes) > 1
     with terminal.progress() as listen:
         config = resolve_config(options, preset=preset, like=like)
         jobs = [
-            prepare(opener(), config, out=store_path(out, name) if many else out, device=device, listen=listen)
-            for name, opener in (scenes.items() if dry_run or not many else ())
+            prepare(one.open(), config, out=store_path(out, name) if many else out, device=device, listen=listen)
+            for name, one in (scenes.items() if dry_run or not many else ())
         ]
         if not dry_run:
             with open_executor(dask, listen) as executor:
                 if many:
-                    outcomes = extract_opened(scenes, config, out=out, device=device, executor=executor, listen=listen)
+                    openers = {name: one.open for name, one in scenes.items()}
+                    outcomes = extract_opened(openers, config, out=out, device=device, executor=executor, listen=listen)
                 else:
                     store = run(jobs[0], executor=executor, listen=listen)
     if dry_run:
@@ -110,23 +110,36 @@ def extract(
             _show_work(work)
             work.check_disk()
     elif many:
-        _show_outcomes(outcomes)
+        existing = {outcome.name for outcome in outcomes if outcome.existed}
+        _show_outcomes(
+            {
+                outcome.name: outcome.error if outcome.store is None else str(outcome.store.location)
+                for outcome in outcomes
+            },
+            existing,
+        )
     else:
         terminal.say(f"store: {store.location}")
 
 
-def _show_outcomes(outcomes: Sequence[SceneOutcome]) -> None:
-    """Print a line for each scene, failed scenes last. Exit with status 1 if a scene failed."""
+def _show_outcomes(outcomes: Mapping[str, str | Exception | None], existing: Collection[str] = ()) -> None:
+    """Print the store or the error of each scene by name, errors last. Exit with status 1 if there is an error.
+
+    Stores of the scenes `existing` were complete before.
+    """
     from hsifeat.commands import terminal
 
-    failed = [outcome for outcome in outcomes if outcome.store is None]
-    for outcome in outcomes:
-        if outcome.store is not None:
-            terminal.say(f"{'complete before' if outcome.existed else 'store'}: {outcome.store.location}")
-    for outcome in failed:
-        terminal.complain(f"{outcome.name}: {outcome.error}")
-    if failed:
-        terminal.note(f"{len(failed)} of {len(outcomes)} scenes failed; the same command goes on with them")
+    stores = {name: store for name, store in outcomes.items() if isinstance(store, str)}
+    for name, store in stores.items():
+        terminal.say(f"{'complete before' if name in existing else 'store'}: {store}")
+    for name, error in outcomes.items():
+        if name not in stores:
+            terminal.complain(f"{name}: {error}" if len(outcomes) > 1 else str(error))
+    if failed := len(outcomes) - len(stores):
+        if len(outcomes) > 1:
+            terminal.note(
+                f"{failed} of {len(outcomes)} scenes failed; the same command extracts them again and keeps the finished stores"
+            )
         raise typer.Exit(1)
 
 

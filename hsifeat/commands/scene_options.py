@@ -100,8 +100,13 @@ class SceneArguments:
     paths: list[str]
     options: dict[str, Any]
 
-    def separate(self) -> dict[str, Callable[[], Scene]]:
-        """Treat each path as one scene. Map the names of scenes to functions that open them.
+    @property
+    def files(self) -> list[str]:
+        """Name or paths of the scene, with the files that ``@FILE`` lists."""
+        return [file for path in self.paths for file in _listed_files(path)]
+
+    def separate(self) -> dict[str, SceneArguments]:
+        """Treat each path as one scene. Map the names of the scenes to their arguments.
 
         Raises
         ------
@@ -112,21 +117,21 @@ class SceneArguments:
 
         if len(self.paths) > 1 and (single := {"labels", "companion"}.intersection(self._options_set())):
             raise typer.BadParameter(f"--{single.pop()} applies to one scene: extract the scenes in separate calls")
-        scenes: dict[str, Callable[[], Scene]] = {}
+        scenes: dict[str, SceneArguments] = {}
         for path in self.paths:
             name = scene_name(path.removeprefix("@"))
             if name in scenes:
                 raise typer.BadParameter(
                     f"two scenes are named {name!r}, and their stores too: extract them in separate calls"
                 )
-            scenes[name] = SceneArguments([path], self.options).open
+            scenes[name] = SceneArguments([path], self.options)
         return scenes
 
     def open(self) -> Scene:
         """Open the scene."""
         from hsifeat.scenes import open_scene
 
-        return open_scene([file for path in self.paths for file in _listed_files(path)], **self.options)
+        return open_scene(self.files, **self.options)
 
     def open_another(self, name: str) -> Scene:
         """Open another scene with the same options, but without label maps and companion image."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from hsifeat.client.remote_job import RemoteJob
+    from hsifeat.commands.scene_options import SceneArguments
 
 Service = Annotated[
     str | None,
@@ -18,47 +22,55 @@ Service = Annotated[
 
 def extract_on_service(
     service: str,
-    scenes: Sequence[str],
-    reading: Mapping[str, Any],
+    scenes: Mapping[str, SceneArguments],
     options: Mapping[str, Any],
     *,
     preset: str | None,
     like: str | None,
-) -> None:
-    """Extract scenes on a service, and print the addresses of the stores.
+) -> dict[str, str | Exception]:
+    """Extract scenes on a service. An error in one scene does not end the extraction of the other scenes.
 
     Parameters
     ----------
     service : str
         Address of the service.
-    scenes : sequence of str
-        Names or paths of the scenes. Local files are uploaded.
-    reading : mapping
-        Keyword arguments of `hsifeat.open_scene`.
+    scenes : mapping of str to SceneArguments
+        The scenes by name. Local files are uploaded.
     options : mapping
         Options of the extraction that the user set.
     preset : str, optional
         Name of a preset.
     like : str, optional
         Key of a store of the service.
+
+    Returns
+    -------
+    dict of str to str or Exception
+        The address of the store of each scene, or the error of the scene.
     """
     from hsifeat.client.connection import connect
     from hsifeat.commands import terminal
+    from hsifeat.errors import HsifeatError
 
     connection = connect(service)
-    reading = {name: value for name, value in reading.items() if value is not None}
-    labels = reading.pop("labels", ())
+    jobs: dict[str, RemoteJob] = {}
+    outcomes: dict[str, str | Exception] = dict.fromkeys(scenes, "")
     with terminal.progress() as listen:
-        jobs = [
-            connection.extract(
-                scene, labels=labels, reading=dict(reading), preset=preset, like=like, listen=listen, **options
-            )
-            for scene in scenes
-        ]
-        for job in jobs:
-            job.wait(listen)
-    for job in jobs:
-        terminal.say(f"store: {connection.store_url(job.result['store'])}")
+        for name, scene in scenes.items():
+            reading = {option: value for option, value in scene.options.items() if value is not None}
+            labels = reading.pop("labels", ())
+            try:
+                jobs[name] = connection.extract(
+                    scene.files, labels=labels, reading=reading, preset=preset, like=like, listen=listen, **options
+                )
+            except (HsifeatError, OSError) as error:
+                outcomes[name] = error
+        for name, job in jobs.items():
+            try:
+                outcomes[name] = connection.store_url(job.wait(listen).result["store"])
+            except HsifeatError as error:
+                outcomes[name] = error
+    return outcomes
 
 
 def service_rows(service: str) -> list[dict[str, Any]]:

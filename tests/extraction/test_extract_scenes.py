@@ -60,7 +60,7 @@ def test_ten_scenes_of_which_one_is_broken_one_cached_and_one_forbidden(tmp_path
     assert snapshot(tmp_path / "stores" / "s5.zarr") == cached
     assert message.count("error: ") == 2 and "error: s3: " in message and "error: s7: " in message
     assert "ermission denied" in message and message.endswith(
-        "2 of 10 scenes failed; the same command goes on with them"
+        "2 of 10 scenes failed; the same command extracts them again and keeps the finished stores"
     )
     for number in (0, 9):
         alone = hsifeat.extract(paths[number], **OPTIONS, out=tmp_path / "alone" / f"{number}.zarr")

@@ -1,0 +1,138 @@
+"""The client on broken connections and full disks, against a simulated service."""
+
+import io
+import json
+import shutil
+import zipfile
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from hsifeat.client.remote_job import RemoteJob
+from hsifeat.client.transport import ServiceError, Transport
+from hsifeat.client.uploading import upload_files
+from hsifeat.errors import DiskFullError, HsifeatError
+from hsifeat.runtime.events import silent
+from tests.helpers.command_line import run_main
+
+STATE = {"id": "0" * 16, "kind": "fit", "state": "done", "result": {"download": "model.zip"}}
+
+
+def transport_to(answer):
+    """A transport whose requests the function `answer` answers."""
+    transport = Transport("http://service.example", "token")
+    transport._client = httpx.Client(base_url=transport.url, transport=httpx.MockTransport(answer))
+    return transport
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """The pauses that the client makes, which take no time."""
+    made = []
+    monkeypatch.setattr("hsifeat.client.transport.time.sleep", made.append)
+    return made
+
+
+class RestartingService:
+    """A service that keeps half of every part, and is then away for the next `away` requests."""
+
+    def __init__(self, away):
+        self.away, self.failures, self.content = away, 0, b""
+
+    def __call__(self, request):
+        if self.failures:
+            self.failures -= 1
+            if self.failures % 2:
+                raise httpx.ConnectError("refused", request=request)
+            return httpx.Response(503, json={"detail": "starting"})
+        if request.method == "POST":
+            return httpx.Response(200, json={"id": "1", "part_bytes": 10})
+        if request.method == "GET":
+            return httpx.Response(200, json={"files": [{"name": "a.dat", "offset": len(self.content)}]})
+        assert int(request.url.params["offset"]) == len(self.content)
+        if len(request.content) == 1:
+            self.content += request.content
+            return httpx.Response(200, json={})
+        self.content += request.content[: len(request.content) // 2]
+        self.failures = self.away
+        raise httpx.ReadError("broken", request=request)
+
+
+def test_an_upload_continues_after_every_restart_of_the_service(tmp_path, pauses):
+    content = bytes(range(256))
+    (tmp_path / "a.dat").write_bytes(content)
+    service = RestartingService(away=6)
+    upload_files(transport_to(service), [tmp_path / "a.dat"], silent)
+    assert service.content == content
+    assert len(pauses) > 100, "there is a pause after each failure"
+
+
+def test_an_upload_ends_if_the_service_stays_away_or_refuses(tmp_path, pauses):
+    (tmp_path / "a.dat").write_bytes(b"content")
+    with pytest.raises(ServiceError, match="is the service running"):
+        upload_files(transport_to(RestartingService(away=30)), [tmp_path / "a.dat"], silent)
+    refusing = transport_to(lambda request: httpx.Response(413, json={"detail": "too large"}))
+    with pytest.raises(ServiceError, match="too large"):
+        upload_files(refusing, [tmp_path / "a.dat"], silent)
+
+
+def test_a_failed_download_leaves_the_other_files_alone(tmp_path, monkeypatch):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("model/model.json", json.dumps({}))
+        file.writestr("model/deep/state.skops", "state")
+        file.writestr("model/../../escape.txt", "outside")
+    job = RemoteJob(transport_to(lambda request: httpx.Response(200, content=archive.getvalue())), STATE)
+    (tmp_path / "model.zip").write_text("my own file")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(DiskFullError):
+            job.download(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.zip"]
+    job.download(tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.zip"]
+    assert (tmp_path / "model.zip").read_text() == "my own file"
+    found = sorted(path.relative_to(tmp_path / "model").as_posix() for path in (tmp_path / "model").rglob("*"))
+    assert found == ["deep", "deep/state.skops", "model.json"]
+    with pytest.raises(HsifeatError, match="exists: name a new folder"):
+        job.download(tmp_path / "model")
+    single = RemoteJob(job._transport, {**STATE, "result": {"download": "map.tif"}})
+    with pytest.raises(HsifeatError, match=r"is the file map.tif: name a file, such as .*map.tif"):
+        single.download(tmp_path / "map")
+
+
+def test_the_command_extracts_each_scene_on_the_service_whatever_happens_to_the_others(capsys, tmp_path, monkeypatch):
+    (tmp_path / "bands.txt").write_text("b1.tif\nb2.tif\n")
+    requested = []
+
+    class FakeConnection:
+        def extract(self, files, *, labels, reading, preset, like, listen, **options):
+            requested.append(files)
+            if files == ["refused.mat"]:
+                raise ServiceError("too large", 413)
+            return SimpleNamespace(wait=lambda listen: self.job(files))
+
+        def job(self, files):
+            if files == ["failing.mat"]:
+                raise HsifeatError("job 1 failed: no wavelengths")
+            return SimpleNamespace(result={"store": files[0]})
+
+        def store_url(self, key):
+            return f"http://service.example/stores/{key}.zarr"
+
+    monkeypatch.setattr("hsifeat.client.connection.connect", lambda url: FakeConnection())
+    scenes = ("refused.mat", "failing.mat", "a.mat", f"@{tmp_path / 'bands.txt'}")
+    assert run_main("extract", *scenes, "--service", "http://service.example") == 1
+    bands = [str(tmp_path / "b1.tif"), str(tmp_path / "b2.tif")]
+    assert requested == [["refused.mat"], ["failing.mat"], ["a.mat"], bands]
+    output = capsys.readouterr()
+    stores = [f"store: http://service.example/stores/{name}.zarr" for name in ("a.mat", bands[0])]
+    assert output.out.splitlines() == stores
+    assert "error: refused: too large" in output.err
+    assert "error: failing: job 1 failed: no wavelengths" in output.err
+    assert "2 of 4 scenes failed" in output.err
+    labelled = ("extract", "a.mat", "b.mat", "--labels", "gt.mat", "--service", "http://service.example")
+    assert run_main(*labelled) == 2
+    assert "--labels applies to one scene" in capsys.readouterr().err
+    assert len(requested) == 4
