@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import os
 import re
 import secrets
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hsifeat.errors import HsifeatError
-from hsifeat.files import disk_errors
+from hsifeat.files import disk_errors, write_private_file
 from hsifeat.service.problems import problem_response
 from hsifeat.service.tokens import Caller, TokenSource
 
@@ -138,8 +137,7 @@ def read_secret(path: Path) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             if not path.exists():
-                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as out:
-                    out.write(secrets.token_bytes(_SECRET_BYTES))
+                write_private_file(path, secrets.token_bytes(_SECRET_BYTES))
             secret = path.read_bytes()
     if len(secret) != _SECRET_BYTES:
         raise HsifeatError(f"{path} is damaged: delete it, which ends all signed addresses")

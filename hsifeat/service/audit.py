@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from pathlib import Path
 
 from fastapi import Request
 
+from hsifeat.errors import StoreError
 from hsifeat.files import disk_errors
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.tokens import Caller
+
+_log = logging.getLogger("hsifeat.service")
 
 
 class AuditLog:
@@ -62,7 +66,8 @@ class AuditLog:
                     os.write(file, json.dumps(line).encode() + b"\n")
                 finally:
                     os.close(file)
-        except RuntimeError as error:
+        except StoreError as error:
+            _log.error("no request can be recorded in the audit log: %s", error)  # a traceback would add nothing
             raise ProblemError(
                 503, "the audit log can't be written, so nothing is changed", {"Retry-After": "60"}
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal
 
 import anyio.to_thread
@@ -10,11 +11,13 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
+from hsifeat.errors import HsifeatError
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 
 router = APIRouter(tags=["operation"])
+_log = logging.getLogger("hsifeat.service")
 _METRICS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
@@ -44,6 +47,7 @@ async def ready(request: Request) -> Health:
     try:
         await anyio.to_thread.run_sync(check)
     except Exception as error:
+        _log.error("the service is not ready: %s", error, exc_info=not isinstance(error, HsifeatError))
         raise ProblemError(
             503, "the stores or the tokens can't be read; the log has the reason", {"Retry-After": "10"}
         ) from error

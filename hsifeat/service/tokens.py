@@ -18,7 +18,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hsifeat.errors import HsifeatError, allowed_names
-from hsifeat.files import atomic_write
+from hsifeat.files import write_private_file
 
 Right = Literal["read", "write", "admin"]
 # Each right includes the rights before it.
@@ -223,9 +223,7 @@ class TokenFile:
 
     def _save(self, entries: list[TokenEntry]) -> None:
         content = json.dumps({"tokens": [entry.model_dump(exclude_none=True) for entry in entries]}, indent=1)
-        with atomic_write(self.path) as part:
-            part.write_text(content, encoding="utf-8")
-        self.path.chmod(0o600)
+        write_private_file(self.path, content)
 
 
 def new_token() -> str:

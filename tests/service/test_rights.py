@@ -1,7 +1,9 @@
 """Who may read and write: tokens, cookies and signed addresses, right, wrong, expired and revoked."""
 
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +133,37 @@ def test_writing_needs_its_right_and_is_recorded(service):
     assert not any(token in log.read_text() for token in service.tokens.values())
 
 
+def test_without_the_audit_log_nothing_is_changed(service, caplog):
+    log = service.config.state_folder / "audit.jsonl"
+    log.unlink(missing_ok=True)
+    log.mkdir()
+    try:
+        with client(service, "admin") as http:
+            answer = http.post("/pages/tokens", data={"name": "grace", "right": "read"})
+    finally:
+        log.rmdir()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+    assert f"no request can be recorded in the audit log: {log} can't be used: Is a directory" in caplog.text
+    assert "grace" not in service.token_file.path.read_text()
+
+
+def test_other_people_can_never_change_the_token_file(tmp_path, monkeypatch):
+    file, modes = TokenFile(tmp_path / "tokens.json"), []
+    replace = Path.replace
+
+    def watched_replace(part, target):
+        modes.append(part.stat().st_mode & 0o777)
+        return replace(part, target)
+
+    monkeypatch.setattr(Path, "replace", watched_replace)
+    before = os.umask(0o002)
+    try:
+        file.add("ada", "read", days=None)
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
+
+
 def test_the_token_file_keeps_no_token(tmp_path):
     file = TokenFile(tmp_path / "tokens.json")
     token = file.add("ada", "write", days=3)
@@ -174,12 +207,14 @@ def test_no_body_is_read_without_a_caller(service):
         assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
-def test_a_damaged_token_file_lets_nobody_in(service, reader, anyone):
+def test_a_damaged_token_file_lets_nobody_in(service, reader, anyone, caplog):
     content = service.token_file.path.read_text()
     try:
         service.token_file.path.write_text("{")
         assert reader.get("/stores").status_code == 503
+        caplog.clear()
         assert anyone.get("/ready").status_code == 503 and anyone.get("/health").status_code == 200
+        assert f"the service is not ready: {service.token_file.path} is no file of tokens" in caplog.text
     finally:
         service.token_file.path.write_text(content)
     assert reader.get("/stores").status_code == 200
