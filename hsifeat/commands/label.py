@@ -37,14 +37,20 @@ def label(
     Example: `hsifeat label indian-pines`
     """
     from hsifeat.cache.catalogue import add_entry
-    from hsifeat.service.server import run_server
+    from hsifeat.commands.serving import serve_until_interrupt
 
     config = ServiceConfig.from_options(options)
     with terminal.progress() as listen:
         features = open_for_labelling(source, listen)
     # The service serves the stores of the catalogue. A store that was copied to this machine may not be in the catalogue.
     add_entry(features.key, features.store.location)
-    run_server(config, on_start=lambda address: _announce(f"{address}&next=/label/{features.key}", no_open))
+    serve_until_interrupt(
+        config,
+        "label at",
+        page=f"/label/{features.key}",
+        advice="every label is saved at once; end with Ctrl-C",
+        open_browser=not no_open,
+    )
 
 
 def open_for_labelling(source: str, listen: Listener) -> Features:
@@ -84,12 +90,3 @@ def open_for_labelling(source: str, listen: Listener) -> Features:
     scene = open_scene(source) if features is None else features.scene
     context = open_features(extract(scene, backbone="context", listen=listen))
     return context if features is None else features
-
-
-def _announce(address: str, no_open: bool) -> None:
-    terminal.say(f"label at {address}")
-    terminal.say("every label is saved at once; end with Ctrl-C")
-    if not no_open:
-        import webbrowser
-
-        webbrowser.open(address)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,21 +39,9 @@ def start(
     """
     if context.invoked_subcommand is not None:
         return
-    from hsifeat.service.server import run_server
+    from hsifeat.commands.serving import serve_until_interrupt
 
-    with suppress(KeyboardInterrupt):  # Ctrl-C is how a service ends.
-        run_server(ServiceConfig.from_options(options), on_start=lambda address: _announce(address, open_browser))
-
-
-def _announce(address: str, open_browser: bool) -> None:
-    from hsifeat.service.json_log import log_to_stderr
-
-    log_to_stderr()
-    terminal.say(f"serving at {address}")
-    if open_browser:
-        import webbrowser
-
-        webbrowser.open(address)
+    serve_until_interrupt(ServiceConfig.from_options(options), "serving at", log=True, open_browser=open_browser)
 
 
 @token.command("add")

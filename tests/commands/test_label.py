@@ -9,12 +9,13 @@ from hsifeat.store.store import Store
 
 @pytest.fixture
 def served(monkeypatch):
-    """What the command serves and opens, in place of a server and a browser."""
+    """What the command serves and opens, in place of a browser and of a server that ends with Ctrl-C."""
     seen = {"opened": []}
 
     def run_server(config, *, on_start):
         seen["config"], seen["stores"] = config, {entry.key for entry in catalogue.entries()}
         on_start("http://127.0.0.1:8765/login?token=hsf_secret")
+        raise KeyboardInterrupt
 
     monkeypatch.setattr("hsifeat.service.server.run_server", run_server)
     monkeypatch.setattr("webbrowser.open", seen["opened"].append)
