@@ -24,7 +24,7 @@ from hsifeat.service.addresses import SignedAddresses
 from hsifeat.service.config import ServiceConfig
 from hsifeat.service.direct_files import DirectFiles
 from hsifeat.service.guards import BodyGuard, HeaderGuard
-from hsifeat.service.job_routing import add_job_problems, run_job_service
+from hsifeat.service.job_routing import run_job_service
 from hsifeat.service.job_settings import MB
 from hsifeat.service.pages import job_pages, static_files, store_pages, token_pages
 from hsifeat.service.problems import ProblemDetails, add_problem_handlers, problem_responses
@@ -110,7 +110,6 @@ def create_app(config: ServiceConfig) -> FastAPI:
     )
     app.state.service = service = Service.of_config(config)
     add_problem_handlers(app)
-    add_job_problems(app)
     # The middleware that is added last sees a request first.
     larger_bodies = {"/uploads/": config.upload_part_mb * MB}
     app.add_middleware(DirectFiles)

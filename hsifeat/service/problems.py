@@ -14,12 +14,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from hsifeat.errors import HsifeatError, OutOfMemoryError, RecipeMismatchError
+from hsifeat.errors import DiskFullError, HsifeatError, OutOfMemoryError, RecipeMismatchError
 from hsifeat.formatting import printable
 
 MEDIA_TYPE = "application/problem+json"
-# Folders of absolute paths. Clients must not see where the service keeps files.
+# Folders of absolute paths.
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:'\"]+/)+")
+_STATUSES = {OutOfMemoryError: 503, RecipeMismatchError: 409, DiskFullError: 507}
 _log = logging.getLogger("hsifeat.service")
 
 
@@ -39,6 +40,23 @@ class ProblemError(HsifeatError):
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status, self.headers = status, dict(headers or {})
+
+
+def problem_of(error: HsifeatError) -> ProblemError:
+    """Return the HTTP status, the message and the headers with which the service answers an error."""
+    if isinstance(error, ProblemError):
+        return error
+    status = next((status for error_type, status in _STATUSES.items() if isinstance(error, error_type)), 422)
+    return ProblemError(status, public_text(str(error)), {"Retry-After": "30"} if status == 503 else None)
+
+
+def public_text(message: str) -> str:
+    """Return a message without the folders of absolute paths. Clients must not see where the service keeps files.
+
+    >>> public_text("/srv/scenes/fields.npy has 2 axes; see https://example.org/formats/npy")
+    'fields.npy has 2 axes; see https://example.org/formats/npy'
+    """
+    return _FOLDERS.sub("", message)
 
 
 class ProblemDetails(BaseModel):
@@ -94,15 +112,9 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 async def _on_hsifeat_error(_request: Request, error: Exception) -> JSONResponse:
-    status, headers = 422, {}
-    if isinstance(error, ProblemError):
-        status, headers = error.status, error.headers
-    elif isinstance(error, OutOfMemoryError):
-        status, headers = 503, {"Retry-After": "30"}
-    elif isinstance(error, RecipeMismatchError):
-        status = 409
-    text = str(error) if isinstance(error, ProblemError) else _FOLDERS.sub("", str(error))
-    return problem_response(status, text, headers)
+    assert isinstance(error, HsifeatError)  # noqa: S101  # the handler is registered for this class
+    problem = problem_of(error)
+    return problem_response(problem.status, str(problem), problem.headers)
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from hsifeat.service.byte_sources import ByteSource, LocalFile, MadeFile, ObjectFile
 from hsifeat.service.consolidated import consolidated_metadata
 from hsifeat.service.file_response import FILE_RESPONSES, IMMUTABLE, REVALIDATED, file_response
+from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import ProblemError, problem_responses
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
@@ -20,7 +21,6 @@ from hsifeat.store.location import RemoteLocation
 from hsifeat.store.plane_layout import DIGEST_BYTES
 
 router = APIRouter(tags=["stores"])
-Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$", description="Key of a store, or its first 8 digits or more.")]
 _FULL_KEY_DIGITS = 64
 _TEMPORARY = (".part", ".partial")
 _RETRY = {"Retry-After": "2"}
@@ -30,7 +30,7 @@ _FilePath = Annotated[str, Path(description="Path of a file in the store, such a
 
 @router.head("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 @router.get("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
-async def read_consolidated(request: Request, caller: Reader, key: Key, path: _FilePath) -> Response:
+async def read_consolidated(request: Request, caller: Reader, key: StoreKey, path: _FilePath) -> Response:
     """Read a file of a store, with consolidated metadata for groups. Xarray finds the arrays of a group by this metadata."""
     if path != "zarr.json" and not path.endswith("/zarr.json"):
         return await read_file(request, caller, key, path)
@@ -47,7 +47,7 @@ async def read_consolidated(request: Request, caller: Reader, key: Key, path: _F
 
 @router.head("/stores/{key}.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 @router.get("/stores/{key}.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
-async def read_file(request: Request, _caller: Reader, key: Key, path: _FilePath) -> Response:
+async def read_file(request: Request, _caller: Reader, key: StoreKey, path: _FilePath) -> Response:
     """Read a file of a store, or a range of its bytes.
 
     A finished shard never changes. The status is 503 for a shard that is being computed, and 404 for a missing shard.

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
-from fastapi import Path as PathParameter
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
@@ -26,6 +25,7 @@ from hsifeat.service.jobs.job_service import JobService
 from hsifeat.service.jobs.queue import Submission
 from hsifeat.service.jobs.records import JobKind, JobRecord, JobState
 from hsifeat.service.jobs.request import JobRequest
+from hsifeat.service.parameters import IDENTIFIER, JobId
 from hsifeat.service.problems import ProblemError, problem_responses
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.tokens import Caller
@@ -33,8 +33,6 @@ from hsifeat.service.tokens import Caller
 router = APIRouter(tags=["jobs"])
 
 _POLL_S = 0.3
-_JOB_ID = r"^[0-9a-f]{16}$"
-JobId = Annotated[str, PathParameter(pattern=_JOB_ID, description="Identifier of a job.")]
 _SUBMITTED: dict[str, Any] = {
     "status_code": 202,
     "responses": {
@@ -94,7 +92,7 @@ def list_jobs(
     state: Annotated[list[JobState] | None, Query(description="Only jobs in these states.")] = None,
     kind: Annotated[list[JobKind] | None, Query(description="Only jobs of these kinds.")] = None,
     owner: Annotated[str | None, Query(max_length=100, description="Only jobs of this person.")] = None,
-    before: Annotated[str | None, Query(pattern=_JOB_ID, description="Only jobs older than this one.")] = None,
+    before: Annotated[str | None, Query(pattern=IDENTIFIER, description="Only jobs older than this one.")] = None,
     count: Annotated[int, Query(ge=1, le=500, description="Maximum number of jobs.")] = 50,
 ) -> list[JobRecord]:
     """List jobs, latest first. To get the next page, pass the identifier of the last job as `before`."""

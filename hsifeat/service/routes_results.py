@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from hsifeat.service.byte_sources import LocalFile
 from hsifeat.service.file_response import FILE_RESPONSES, REVALIDATED, file_response
+from hsifeat.service.parameters import JobId
 from hsifeat.service.problems import ProblemError, problem_responses
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
@@ -36,7 +37,7 @@ _POLICY = (
 async def read_result(
     request: Request,
     _caller: Reader,
-    job_id: Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Identifier of a job.")],
+    job_id: JobId,
     path: Annotated[str, Path(description="Path of a file in the results of the job, such as map.tif.")],
 ) -> Response:
     """Read a file in the results of a job, or a range of its bytes."""

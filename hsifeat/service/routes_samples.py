@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from hsifeat.service.job_settings import MB
+from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import problem_responses
 from hsifeat.service.rights import Reader
-from hsifeat.service.routes_files import Key
 from hsifeat.service.samples import MEDIA_TYPE, Sample, SampleRequest, prepare_sample
 from hsifeat.service.service import service_of
 
@@ -40,7 +40,7 @@ async def sample_slot(request: Request) -> AsyncIterator[None]:
     response_class=StreamingResponse,
     dependencies=[Depends(sample_slot)],
 )
-async def sample_store(request: Request, _caller: Reader, key: Key, wanted: SampleRequest) -> StreamingResponse:
+async def sample_store(request: Request, _caller: Reader, key: StoreKey, wanted: SampleRequest) -> StreamingResponse:
     """Read the features of pixels.
 
     The response is an Arrow stream. Its columns are `row` and `col`, `class` for the pixels of a label map, `spectrum` if

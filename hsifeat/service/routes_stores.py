@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from hsifeat.cache.catalogue import DAMAGE_ERRORS
+from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import problem_responses
 from hsifeat.service.rights import Reader
-from hsifeat.service.routes_files import Key
 from hsifeat.service.service import service_of
-from hsifeat.service.store_models import State, StoreDetails, StoreEntry, StorePage, details_of
+from hsifeat.service.store_models import State, StoreDetails, StorePage, details_of
 
 router = APIRouter(tags=["stores"])
-_log = logging.getLogger("hsifeat.service")
 
 
 # Routes without `async` run in threads, because they read files.
@@ -33,28 +30,15 @@ def list_stores(
     ] = None,
 ) -> StorePage:
     """List the intact stores, sorted by key."""
-    service = service_of(request)
-    summaries: list[StoreEntry] = []
-    for store in service.stores.stores():
-        try:
-            summaries.append(service.summaries.of(store))
-        except DAMAGE_ERRORS as error:
-            _log.warning("a store is not listed: %s", error)
-    words = search.lower().split()
-    chosen = [summary for summary in summaries if _matches(summary, words) and state in {None, summary.state}]
-    rest = [summary for summary in chosen if after is None or summary.key > after]
+    found = [entry for _, entry in service_of(request).summaries.search(search) if state in {None, entry.state}]
+    rest = [entry for entry in found if after is None or entry.key > after]
     following = rest[limit - 1].key if len(rest) > limit else None
-    return StorePage(stores=rest[:limit], total=len(chosen), next=following)
+    return StorePage(stores=rest[:limit], total=len(found), next=following)
 
 
 @router.get("/stores/{key}", responses=problem_responses(404, 409))
-def show_store(request: Request, _caller: Reader, key: Key) -> StoreDetails:
+def show_store(request: Request, _caller: Reader, key: StoreKey) -> StoreDetails:
     """Return the manifest, the planes with their progress, and the label maps of a store."""
     index = service_of(request).stores
     store = index.find(key)
     return details_of(store, index.features(store))
-
-
-def _matches(summary: StoreEntry, words: list[str]) -> bool:
-    text = f"{summary.name} {summary.scene} {summary.backbone} {summary.key}".lower()
-    return all(word in text for word in words)

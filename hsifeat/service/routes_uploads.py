@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hsifeat.service.job_routing import Jobs
 from hsifeat.service.job_settings import MB
+from hsifeat.service.parameters import UploadId
 from hsifeat.service.problems import problem_responses
 from hsifeat.service.rights import Author
 from hsifeat.service.uploads.folder import UploadTooLargeError
@@ -18,7 +19,6 @@ from hsifeat.service.uploads.upload import FileManifest, Upload
 
 router = APIRouter(tags=["uploads"])
 
-UploadId = Annotated[str, PathParameter(pattern="^[0-9a-f]{16}$", description="Identifier of an upload.")]
 _BINARY: dict[str, Any] = {
     "requestBody": {
         "required": True,

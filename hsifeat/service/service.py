@@ -60,11 +60,12 @@ class Service:
     @classmethod
     def of_config(cls, config: ServiceConfig) -> Service:
         """Create the shared objects from the options of the service."""
+        stores = StoreIndex(config.cache)
         return cls(
             config=config,
             tokens=TokenFile(Path(config.tokens)) if config.tokens else SingleToken(),
-            stores=StoreIndex(config.cache),
-            summaries=Summaries(),
+            stores=stores,
+            summaries=Summaries(stores),
             signer=AddressSigner(read_secret(config.state_folder / "secret")),
             audit=AuditLog(config.state_folder / "audit.jsonl"),
             metrics=Metrics(),

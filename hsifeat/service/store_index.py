@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hsifeat.cache import catalogue
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
+from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features
 from hsifeat.service.problems import ProblemError
@@ -26,7 +27,7 @@ _REMOTE_SCAN_SECONDS = 15.0
 _MAX_OPEN = 32
 _IDLE_SECONDS = 300.0
 _MARK_SECONDS = 60.0
-Version = tuple[int, ...]
+Version = tuple[int | str, ...]
 _log = logging.getLogger("hsifeat.service")
 
 
@@ -77,6 +78,7 @@ class StoreIndex:
         self._lock = threading.Lock()
         self._stores: dict[str, ServedStore] = {}
         self._keys: dict[str, tuple[Version, str]] = {}
+        self._remote_versions: dict[str, tuple[float, Version]] = {}
         self._marked: dict[str, float] = {}
         self._scanned = float("-inf")
         self._opened: dict[str, _Opened] = {}
@@ -111,7 +113,7 @@ class StoreIndex:
 
     def features(self, store: ServedStore) -> Features:
         """Return the features of a store. Requests share open features until the store changes."""
-        version = version_of(store.location)
+        version = self.version(store.location)
         with self._lock:
             self._close_idle()
             opened = self._opened.get(store.key)
@@ -125,6 +127,19 @@ class StoreIndex:
             with self._lock:
                 self._opened[store.key] = _Opened(features, version, time.monotonic())
         return features
+
+    def version(self, location: Location) -> Version:
+        """Return values that change when planes or label maps of a store change; empty for a store without checksums.
+
+        For a store in a bucket, the values may be 15 seconds old.
+        """
+        if not isinstance(location, RemoteLocation):
+            return _local_version(location)
+        now, (asked, version) = time.monotonic(), self._remote_versions.get(location.identity, (float("-inf"), ()))
+        if now - asked > _REMOTE_SCAN_SECONDS:
+            version = _remote_version(location)
+            self._remote_versions[location.identity] = now, version
+        return version
 
     def mark_used(self, store: ServedStore) -> None:
         """Record the use of a store in the catalogue, at most once a minute. `cache gc` deletes unused stores first."""
@@ -170,7 +185,7 @@ class StoreIndex:
 
     def _key(self, location: Location) -> str:
         """Return the key in the manifest of a store, or an empty string if there is no intact store."""
-        version = version_of(location)
+        version = self.version(location)
         known = self._keys.get(location.identity)
         if known is not None and version and known[0] == version:
             return known[1]
@@ -183,8 +198,7 @@ class StoreIndex:
         return key
 
 
-def version_of(location: Location) -> Version:
-    """Return numbers that change when planes or label maps of a local store change; empty for a store in a bucket."""
+def _local_version(location: Location) -> Version:
     if not isinstance(location, LocalLocation):
         return ()
     try:
@@ -192,3 +206,10 @@ def version_of(location: Location) -> Version:
     except OSError:
         return ()
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _remote_version(location: RemoteLocation) -> Version:
+    try:
+        return location.stamp(checksums.FILE) or ()
+    except HsifeatError:  # The bucket can't be reached.
+        return ()

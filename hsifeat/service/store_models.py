@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.features.features import Features
-from hsifeat.service.store_index import ServedStore, Version, version_of
+from hsifeat.service.store_index import ServedStore, StoreIndex, Version
 from hsifeat.store.manifest import SceneFacts
 from hsifeat.store.plane_layout import size_bytes
 from hsifeat.store.store import Store
@@ -16,6 +18,7 @@ from hsifeat.store.store import Store
 State = Literal["complete", "interrupted", "being written"]
 # Entries with paths on the machine of the service, which clients must not see.
 _PRIVATE_PROVENANCE = {"backbone_source"}
+_log = logging.getLogger("hsifeat.service")
 
 
 class PlaneInfo(BaseModel):
@@ -55,10 +58,15 @@ class StoreEntry(BaseModel):
     key: str
     name: str
     scene: str
+    scene_digest: Annotated[str, Field(description="Stores with equal digests have the same scene.")]
     rows: int
     cols: int
     bands: int
     backbone: str
+    is_context: Annotated[
+        bool, Field(description="Whether the planes come from context filters instead of a diffusion model.")
+    ]
+    covers_scene: Annotated[bool, Field(description="Whether planes cover the scene, instead of listed pixels only.")]
     state: State
     planes: Annotated[int, Field(description="Number of complete planes.")]
     unfinished: Annotated[int, Field(description="Number of unfinished planes.")]
@@ -88,14 +96,34 @@ class StoreDetails(StoreEntry):
 
 
 class Summaries:
-    """Cache of the entries of the list of stores. Entries of complete local stores are kept until the stores change."""
+    """Cache of the entries of the list of stores. Entries of complete stores are kept until the stores change.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    stores : StoreIndex
+        The stores of the service.
+    """
+
+    def __init__(self, stores: StoreIndex) -> None:
+        self._stores = stores
         self._kept: dict[ServedStore, tuple[Version, StoreEntry]] = {}
 
-    def of(self, store: ServedStore) -> StoreEntry:
-        """Return the entry of a store."""
-        version = version_of(store.location)
+    def search(self, text: str = "") -> list[tuple[ServedStore, StoreEntry]]:
+        """Return the intact stores whose name, scene, backbone or key contains each word of a text, sorted by key."""
+        words, found = text.lower().split(), []
+        for store in self._stores.stores():
+            try:
+                entry = self._entry(store)
+            except DAMAGE_ERRORS as error:
+                _log.warning("a store is not listed: %s", error)
+                continue
+            searched = f"{entry.name} {entry.scene} {entry.backbone} {entry.key}".lower()
+            if all(word in searched for word in words):
+                found.append((store, entry))
+        return found
+
+    def _entry(self, store: ServedStore) -> StoreEntry:
+        version = self._stores.version(store.location)
         kept = self._kept.get(store)
         if kept is not None and kept[0] == version:
             return kept[1]
@@ -130,10 +158,13 @@ def _summary(store: ServedStore, features: Features) -> dict[str, Any]:
         "key": store.key,
         "name": features.name,
         "scene": scene.name,
+        "scene_digest": str(features.recipe.get("scene", "")),
         "rows": scene.rows,
         "cols": scene.cols,
         "bands": scene.bands,
         "backbone": str(features.store.manifest.provenance.get("backbone", "")),
+        "is_context": features.is_context,
+        "covers_scene": features.covers_scene,
         "state": "being written" if written else "interrupted" if unfinished else "complete",
         "planes": planes,
         "unfinished": unfinished,

@@ -304,6 +304,17 @@ class RemoteLocation:
                 return content
             return cached.value
 
+    def stamp(self, key: str) -> tuple[str, ...] | None:
+        """Return values that change whenever a file is written, or None if the file does not exist."""
+        import obstore
+
+        with self.error_context():
+            try:
+                meta = obstore.head(self.objects, check_key(key))
+            except FileNotFoundError:
+                return None
+        return str(meta["e_tag"]), str(meta["last_modified"]), str(meta["size"])
+
     def put(self, key: str, content: bytes) -> None:
         """Write a file atomically."""
         import obstore

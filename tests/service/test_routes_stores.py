@@ -1,11 +1,14 @@
 """The list and the description of stores."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from hsifeat.service.store_index import StoreIndex
+from hsifeat.service.store_models import Summaries
+from hsifeat.store.location import RemoteLocation
 from hsifeat.store.store import Store
 from tests.helpers.cached_stores import make
 
@@ -65,3 +68,23 @@ def test_a_new_store_is_found_and_features_are_opened_once(store_path, tmp_path,
     make(store_path, tmp_path / "stores" / "s.zarr", used=1)
     store = index.find(Store.open(store_path).key[:8])
     assert index.features(store) is index.features(store)
+
+
+def test_a_store_in_a_bucket_is_opened_again_only_after_a_change(store_path, tmp_path, monkeypatch):
+    from obstore.store import LocalStore
+
+    path = shutil.copytree(store_path, tmp_path / "s.zarr")
+    location = RemoteLocation("s3://bucket/s.zarr")
+    location.__dict__["objects"] = LocalStore(path)
+    index = StoreIndex()
+    monkeypatch.setattr(index, "_locations", lambda: [location])
+    summaries = Summaries(index)
+    ((store, entry),) = summaries.search("SMALL")
+    features = index.features(store)
+    assert summaries.search()[0][1] is entry
+    assert index.features(store) is features
+    (path / "checksums.json").touch()
+    assert index.features(store) is features, "a bucket is asked at most every 15 seconds"
+    monkeypatch.setattr("hsifeat.service.store_index._REMOTE_SCAN_SECONDS", 0)
+    assert summaries.search()[0][1] is not entry
+    assert index.features(store) is not features

@@ -11,6 +11,7 @@ from typing import Any
 from hsifeat.runtime.events import Advanced, Event, Finished, Note, Started
 from hsifeat.service.jobs.database import JobDatabase, add_event, select_jobs, set_state
 from hsifeat.service.jobs.records import JobKind, JobProgress, JobRecord, JobState
+from hsifeat.service.problems import public_text
 
 
 class Lane:
@@ -63,7 +64,7 @@ class Lane:
             if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
                 set_state(connection, job.id, state, reason=reason, result=result)
 
-    def is_cancelling(self, job: JobRecord) -> str:
+    def cancellation_reason(self, job: JobRecord) -> str:
         """Return the reason for which a running job is about to be cancelled, or an empty string."""
         current = self._database.job(job.id)
         return current.reason if current is not None and current.cancelling else ""
@@ -144,7 +145,7 @@ class ProgressRecorder:
             case Finished():
                 progress = replace(self._tasks[event.task], done=self._tasks[event.task].total, detail="")
             case Note():
-                pass
+                event = Note(public_text(event.message))
         if progress is not None:
             self._tasks[progress.task] = progress
         now = time.monotonic()

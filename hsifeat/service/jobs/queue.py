@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hsifeat.errors import HsifeatError
 from hsifeat.service.jobs.database import JobDatabase, add_event, select_jobs, set_state
 from hsifeat.service.jobs.records import LANES, JobKind, JobRecord, JobState, Priority
+from hsifeat.service.problems import ProblemError
 
 _RETRY_BOUNDS_S = (5, 600)
 _RECENT_JOBS = 20
 
 
-class QueueFullError(HsifeatError):
+class QueueFullError(ProblemError):
     """The queue has no room for another job.
 
     Attributes
@@ -27,16 +27,22 @@ class QueueFullError(HsifeatError):
     """
 
     def __init__(self, message: str, retry_after_s: int) -> None:
-        super().__init__(message)
+        super().__init__(429, message, {"Retry-After": str(retry_after_s)})
         self.retry_after_s = retry_after_s
 
 
-class UnknownJobError(HsifeatError, LookupError):
+class UnknownJobError(ProblemError):
     """No job has this identifier."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(404, message)
 
-class NotOwnerError(HsifeatError):
+
+class NotOwnerError(ProblemError):
     """A person requests what only the owner or an administrator may do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(403, message)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from hsifeat.service.jobs.execution import execute
 from hsifeat.service.jobs.lane import Lane, ProgressRecorder
 from hsifeat.service.jobs.records import LANES, JobRecord, JobState
 from hsifeat.service.jobs.request import JobContext
+from hsifeat.service.problems import public_text
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +76,9 @@ def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> 
     try:
         result = execute(context, job, listen)
     except JobCancelledError:
-        lane.end(job, JobState.CANCELLED, reason=lane.is_cancelling(job))
+        lane.end(job, JobState.CANCELLED, reason=lane.cancellation_reason(job))
     except (HsifeatError, OSError, MemoryError) as error:
+        logger.warning("job %s failed: %s", job.id, error)
         _end_failed(lane, job, str(error) or type(error).__name__)
     except Exception as error:
         logger.exception("job %s failed", job.id)
@@ -91,7 +93,7 @@ def _end_failed(lane: Lane, job: JobRecord, reason: str) -> None:
     """Record the failure of a job. If the database can't be written, try again every second."""
     while True:
         try:
-            lane.end(job, JobState.FAILED, reason=reason)
+            lane.end(job, JobState.FAILED, reason=public_text(reason))
         except HsifeatError as error:
             logger.warning("job %s failed (%s), which can't be recorded: %s", job.id, reason, error)
             time.sleep(1)
@@ -126,12 +128,12 @@ class _Watch:
                 if job is None or self.job is not job:
                     deadline = float("inf")
                 elif self.cancelled != job.id:
-                    if self._lane.is_cancelling(job):
+                    if self._lane.cancellation_reason(job):
                         self.cancelled = job.id
                         deadline = time.monotonic() + self._cancel_seconds
                 elif time.monotonic() > deadline:
                     # The job is in a long computation without events. Killing the process does not damage stores and reports.
-                    self._lane.end(job, JobState.CANCELLED, reason=self._lane.is_cancelling(job))
+                    self._lane.end(job, JobState.CANCELLED, reason=self._lane.cancellation_reason(job))
                     _exit(0)
         job = self.job
         if job is not None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from hsifeat.service.job_routing import Jobs
 from hsifeat.service.jobs.records import JobRecord
 from hsifeat.service.pages.rendering import PageRoute, render
+from hsifeat.service.parameters import JobId
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.tokens import Caller
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
-JobId = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 _LATEST = 50
 
 

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from hsifeat import formatting
 from hsifeat.errors import HsifeatError
 from hsifeat.service.pages.static_files import static_version
-from hsifeat.service.problems import ProblemError
+from hsifeat.service.problems import ProblemError, problem_of
 from hsifeat.service.service import service_of
 
 if TYPE_CHECKING:
@@ -75,15 +75,19 @@ class PageRoute(APIRoute):
             try:
                 return await handler(request)
             except HsifeatError as error:
-                status = (
-                    error.status if isinstance(error, ProblemError) else 404 if isinstance(error, LookupError) else 422
-                )
-                if status == HTTPStatus.UNAUTHORIZED:
-                    target = request.scope["path"].removeprefix(service_of(request).config.root_path)
-                    return render(request, "sign_in.html.j2", status, target=target)
-                message = str(error)
+                return _error_page(request, problem_of(error))
             except RequestValidationError:
-                status, message = 404, "there is no such page"
-            return render(request, "error.html.j2", status, message=message, title=HTTPStatus(status).phrase)
+                return _error_page(request, ProblemError(404, "there is no such page"))
 
         return answer
+
+
+def _error_page(request: Request, problem: ProblemError) -> Response:
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        target = request.scope["path"].removeprefix(service_of(request).config.root_path)
+        page = render(request, "sign_in.html.j2", problem.status, target=target)
+    else:
+        title = HTTPStatus(problem.status).phrase
+        page = render(request, "error.html.j2", problem.status, message=str(problem), title=title)
+    page.headers.update(problem.headers)
+    return page

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.cache.usage import store_bytes
 from hsifeat.service.job_routing import Jobs
 from hsifeat.service.jobs.records import JobRecord
 from hsifeat.service.pages.job_pages import job_row
 from hsifeat.service.pages.pictures import plane_picture, scene_picture
 from hsifeat.service.pages.rendering import PageRoute, render
+from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.store_index import ServedStore
-from hsifeat.service.store_models import PlaneInfo, StoreEntry, details_of
+from hsifeat.service.store_models import PlaneInfo, details_of
 from hsifeat.store.location import LocalLocation
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
-Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$")]
 _ROWS_PER_PAGE = 60
 _SEARCHED_JOBS = 200
 _KEPT = {"Cache-Control": "private, max-age=3600"}
@@ -37,8 +36,8 @@ def stores_page(
     page: Annotated[int, Query(ge=0, lt=10**6)] = 0,
 ) -> HTMLResponse:
     """List the stores."""
-    words = search.lower().split()
-    found = [(store, one) for store, one in _summaries(request) if _matches(one, words)]
+    found = service_of(request).summaries.search(search)
+    found.sort(key=lambda entry: (entry[1].scene, entry[1].name, entry[1].key))
     shown = found[page * _ROWS_PER_PAGE : (page + 1) * _ROWS_PER_PAGE]
     rows = [{"summary": summary, "size_bytes": _size_bytes(store)} for store, summary in shown]
     following = page + 1 if len(found) > (page + 1) * _ROWS_PER_PAGE else None
@@ -46,18 +45,17 @@ def stores_page(
 
 
 @router.get("/pages/stores/{key}")
-def store_page(request: Request, _caller: Reader, jobs: Jobs, key: Key) -> HTMLResponse:
+def store_page(request: Request, _caller: Reader, jobs: Jobs, key: StoreKey) -> HTMLResponse:
     """Show a store: its scene, planes, label maps and recipe, and the jobs that created or used the store."""
-    index = service_of(request).stores
-    store = index.find(key)
-    features = index.features(store)
+    service = service_of(request)
+    store = service.stores.find(key)
+    features = service.stores.features(store)
     details = details_of(store, features)
     nm = details.facts.wavelengths_nm
     georeference = features.georeference
     grid: dict[str, dict[int, PlaneInfo]] = {}
     for plane in details.plane_list:
         grid.setdefault(plane.layer, {})[plane.t] = plane
-    scene = details.recipe.get("scene")
     return render(
         request,
         "store.html.j2",
@@ -68,7 +66,9 @@ def store_page(request: Request, _caller: Reader, jobs: Jobs, key: Key) -> HTMLR
         steps=sorted({plane.t for plane in details.plane_list}),
         grid=grid,
         siblings=[
-            one for other, one in _summaries(request) if other.key != store.key and _scene(request, other) == scene
+            one
+            for _, one in service.summaries.search()
+            if one.key != store.key and one.scene_digest == details.scene_digest
         ],
         jobs=[job_row(job) for job in jobs.queue.jobs(count=_SEARCHED_JOBS) if _uses(job, store.key)],
         address=str(request.base_url),
@@ -76,14 +76,16 @@ def store_page(request: Request, _caller: Reader, jobs: Jobs, key: Key) -> HTMLR
 
 
 @router.get("/pages/stores/{key}/scene.png")
-def scene_image(request: Request, _caller: Reader, key: Key) -> Response:
+def scene_image(request: Request, _caller: Reader, key: StoreKey) -> Response:
     """Return the picture of a scene."""
     index = service_of(request).stores
     return Response(scene_picture(index.features(index.find(key))), media_type="image/png", headers=_KEPT)
 
 
 @router.get("/pages/stores/{key}/plane.png")
-def plane_image(request: Request, _caller: Reader, key: Key, plane: Annotated[str, Query(max_length=200)]) -> Response:
+def plane_image(
+    request: Request, _caller: Reader, key: StoreKey, plane: Annotated[str, Query(max_length=200)]
+) -> Response:
     """Return the picture of a plane."""
     index = service_of(request).stores
     features = index.features(index.find(key))
@@ -98,26 +100,6 @@ def _uses(job: JobRecord, key: str) -> bool:
     # Requests name a store by the first digits of its key.
     named = stores if isinstance(stores, list) else []
     return job.result.get("store") == key or any(key.startswith(str(digits)) for digits in named)
-
-
-def _summaries(request: Request) -> list[tuple[ServedStore, StoreEntry]]:
-    """Return the intact stores, sorted by scene and name."""
-    service, found = service_of(request), []
-    for store in service.stores.stores():
-        try:
-            found.append((store, service.summaries.of(store)))
-        except DAMAGE_ERRORS:  # The route ``GET /stores`` logs damaged stores.
-            continue
-    return sorted(found, key=lambda entry: (entry[1].scene, entry[1].name, entry[1].key))
-
-
-def _matches(summary: StoreEntry, words: list[str]) -> bool:
-    text = f"{summary.name} {summary.scene} {summary.backbone} {summary.key}".lower()
-    return all(word in text for word in words)
-
-
-def _scene(request: Request, store: ServedStore) -> Any:
-    return service_of(request).stores.features(store).recipe.get("scene")
 
 
 def _size_bytes(store: ServedStore) -> int | None:

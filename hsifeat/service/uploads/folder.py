@@ -9,10 +9,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsifeat.errors import DiskFullError, HsifeatError
+from hsifeat.errors import DiskFullError
 from hsifeat.files import disk_errors, write_file
 from hsifeat.formatting import format_bytes
 from hsifeat.service.job_settings import GB, JobSettings
+from hsifeat.service.problems import ProblemError
 from hsifeat.service.uploads.inspection import check_name
 from hsifeat.service.uploads.upload import FileManifest, Upload, UploadManifest
 
@@ -22,12 +23,18 @@ _ID_BYTES = 8
 _RESERVE_BYTES = 2**30
 
 
-class UploadTooLargeError(HsifeatError):
+class UploadTooLargeError(ProblemError):
     """An upload exceeds its allowed size, or the allowed size of all uploads together."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(413, message)
 
-class UnknownUploadError(HsifeatError, LookupError):
+
+class UnknownUploadError(ProblemError):
     """No upload has this identifier."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, message)
 
 
 @dataclass(frozen=True)

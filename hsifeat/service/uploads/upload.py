@@ -14,15 +14,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hsifeat.errors import HsifeatError
 from hsifeat.files import disk_errors, write_file
+from hsifeat.service.problems import ProblemError
 from hsifeat.service.uploads.inspection import CUBE_SUFFIXES, RefusedFileError, check_content
 
 _MANIFEST = "upload.json"
 _CHUNK_BYTES = 2**20
 
 
-class OffsetError(HsifeatError):
+class OffsetError(ProblemError):
     """A part is missing, has the wrong offset, or is sent at the same time as another part of the file.
 
     Attributes
@@ -32,7 +32,7 @@ class OffsetError(HsifeatError):
     """
 
     def __init__(self, message: str, offset: int) -> None:
-        super().__init__(message)
+        super().__init__(409, message, {"Upload-Offset": str(offset)})
         self.offset = offset
 
 

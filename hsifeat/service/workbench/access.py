@@ -9,14 +9,13 @@ from fastapi import Depends, Path, Query, Request
 
 from classifiers.labelling.label_set import LabelSet
 from classifiers.labelling.labels_db import LabelDatabase
+from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.tokens import Caller
 from hsifeat.service.workbench.rasters import aligned_window
 from hsifeat.service.workbench.workspace import Workspace, workbench_of
 from hsifeat.types import Window
-
-Key = Annotated[str, Path(pattern="^[0-9a-f]{8,64}$")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ class View:
     step: int
 
 
-def _scene(request: Request, _caller: Reader, key: Key) -> Workspace:
+def _scene(request: Request, _caller: Reader, key: StoreKey) -> Workspace:
     return workbench_of(request).workspace(key)
 
 

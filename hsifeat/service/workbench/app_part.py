@@ -35,7 +35,7 @@ async def workbench_lifespan(app: FastAPI) -> AsyncIterator[None]:
     service = app.state.service
     path = Path(service.config.state) / "labels.sqlite" if service.config.state else None
     database = await run_in_threadpool(LabelDatabase, path)
-    app.state.workbench = Workbench(service.stores, database)
+    app.state.workbench = Workbench(service.stores, service.summaries, database)
     try:
         yield
     finally:

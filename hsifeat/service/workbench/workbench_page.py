@@ -11,10 +11,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from hsifeat.scenes.colours import rgb_bands
 from hsifeat.service.pages.rendering import PageRoute, render
+from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.service import service_of
-from hsifeat.service.workbench.access import Desk, Key
+from hsifeat.service.workbench.access import Desk
 from hsifeat.service.workbench.label_routes import class_content, set_state
 from hsifeat.service.workbench.workspace import workbench_of
 
@@ -34,7 +35,7 @@ FOLDS = {
 
 @router.get("/label/{key}")
 def workbench_page(
-    request: Request, caller: Reader, key: Key, set_id: Annotated[int | None, Query(alias="set", ge=1)] = None
+    request: Request, caller: Reader, key: StoreKey, set_id: Annotated[int | None, Query(alias="set", ge=1)] = None
 ) -> HTMLResponse:
     """Show the workbench for the scene of a store. While the columns are computed, show their progress instead."""
     from classifiers.labelling.scene_columns import labelling_input, quick_heads
@@ -87,7 +88,7 @@ def workbench_page(
 
 
 @router.get("/label/{key}/progress")
-def preparation_progress(request: Request, _caller: Reader, key: Key) -> Response:
+def preparation_progress(request: Request, _caller: Reader, key: StoreKey) -> Response:
     """Return the progress of the columns. After the last column, the header HX-Refresh makes the browser reload the page."""
     space = workbench_of(request).workspace(key)
     response = render(request, "workbench/progress.html.j2", progress=space.preparation, key=key)
@@ -100,7 +101,7 @@ def preparation_progress(request: Request, _caller: Reader, key: Key) -> Respons
 def add_label_set(
     request: Request,
     caller: Author,
-    key: Key,
+    key: StoreKey,
     name: Annotated[str, Form(max_length=200)],
     shared: Annotated[bool, Form()] = False,
 ) -> RedirectResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -17,8 +18,9 @@ from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import open_stack
 from hsifeat.runtime.events import Advanced, Event, Started
-from hsifeat.service.problems import ProblemError
-from hsifeat.service.store_index import ServedStore, StoreIndex
+from hsifeat.service.problems import ProblemError, problem_of, public_text
+from hsifeat.service.store_index import StoreIndex
+from hsifeat.service.store_models import Summaries
 from hsifeat.service.workbench.band_images import BandImages
 from hsifeat.service.workbench.class_spectra import ClassSpectra
 from hsifeat.service.workbench.tickets import Tickets
@@ -181,9 +183,9 @@ class Workspace:
             self.preparation.finished = True
             self.suggester(MapOptions())  # so that the first request for suggestions does not wait
         except HsifeatError as error:
-            self.preparation.error = str(error)
+            self.preparation.error = str(problem_of(error))
         except Exception as error:  # noqa: BLE001  # the page shows it; the thread has no other listener
-            self.preparation.error = f"{type(error).__name__}: {error}"
+            self.preparation.error = public_text(f"{type(error).__name__}: {error}")
 
 
 class Workbench:
@@ -193,13 +195,15 @@ class Workbench:
     ----------
     stores : StoreIndex
         The stores of the service.
+    summaries : Summaries
+        Entries of the list of stores.
     database : LabelDatabase
         Database of the labels.
     """
 
-    def __init__(self, stores: StoreIndex, database: LabelDatabase) -> None:
+    def __init__(self, stores: StoreIndex, summaries: Summaries, database: LabelDatabase) -> None:
         self.database, self.tickets = database, Tickets()
-        self._stores = stores
+        self._stores, self._summaries = stores, summaries
         self._workspaces: OrderedDict[tuple[str, ...], Workspace] = OrderedDict()
         self._of_key: dict[str, Workspace] = {}
         self._lock = threading.Lock()
@@ -229,7 +233,7 @@ class Workbench:
             raise ProblemError(
                 503, f"{features.name} is unfinished: wait until its extraction ends", {"Retry-After": "10"}
             )
-        parts = [features, *self._companions(store, features)]
+        parts = [features, *self._companions(features)]
         name = tuple(sorted(part.key for part in parts))
         with self._lock:
             found = self._workspaces.get(name)
@@ -242,22 +246,17 @@ class Workbench:
             self._of_key[key] = found
             return found
 
-    def _companions(self, store: ServedStore, features: Features) -> list[Features]:
+    def _companions(self, features: Features) -> list[Features]:
         """Return the first complete store of the scene with the other kind of features, or an empty list."""
-        for other in self._stores.stores():
-            if other.key == store.key:
-                continue
-            try:
-                candidate = self._stores.features(other)
-            except DAMAGE_ERRORS:
-                continue
+        for store, entry in self._summaries.search():
             if (
-                candidate.recipe["scene"] == features.recipe["scene"]
-                and candidate.is_context != features.is_context
-                and candidate.covers_scene
-                and not candidate.unfinished
+                entry.scene_digest == features.recipe["scene"]
+                and entry.is_context != features.is_context
+                and entry.covers_scene
+                and not entry.unfinished
             ):
-                return [candidate]
+                with suppress(*DAMAGE_ERRORS):
+                    return [self._stores.features(store)]
         return []
 
 

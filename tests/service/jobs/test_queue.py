@@ -88,9 +88,9 @@ def test_a_cancelled_job_is_repeated_as_a_new_one(queue, lane):
     assert queue.cancel(job.id, "ann").state is JobState.CANCELLED
     assert queue.cancel(job.id, "ann").reason == "cancelled by ann"
     running = submit(queue).job
-    assert lane.take().id == running.id and lane.is_cancelling(running) == ""
+    assert lane.take().id == running.id and lane.cancellation_reason(running) == ""
     assert queue.cancel(running.id, "root", anyone=True).state is JobState.RUNNING
-    assert lane.is_cancelling(running) == "cancelled by root"
+    assert lane.cancellation_reason(running) == "cancelled by root"
     # The new job runs after the old one has ended.
     repeated = submit(queue)
     assert repeated.outcome == "queued" and repeated.job.id not in {job.id, running.id}

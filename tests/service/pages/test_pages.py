@@ -5,9 +5,23 @@ import re
 
 import numpy as np
 import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
 from PIL import Image
 
+from hsifeat import open_features
+from hsifeat.cache import catalogue
+from hsifeat.errors import DiskFullError, OutOfMemoryError, StoreError
+from hsifeat.service.app import create_app
+from hsifeat.service.config import ServiceConfig
+from hsifeat.service.jobs.job_service import JobService
+from hsifeat.service.jobs.queue import QueueFullError
 from hsifeat.service.pages.pictures import stretch
+from hsifeat.service.pages.rendering import PageRoute
+from hsifeat.store.store import Store
+from tests.helpers.cached_stores import make
+from tests.helpers.context_stores import write_context_store
 
 
 @pytest.fixture
@@ -49,10 +63,23 @@ def test_a_store_shows_its_planes_and_its_scene(reader, service):
         assert image[..., :3].std() > 10, "the picture has contrast"
 
 
+def test_a_page_of_a_store_uses_no_other_store(store_path, tmp_path):
+    small = make(store_path, tmp_path / "small.zarr", used=1)
+    made = write_context_store(tmp_path / "made.zarr", open_features(store_path))
+    context = make(made.store.location.path, tmp_path / "context.zarr", used=1)
+    app = create_app(ServiceConfig.from_options({"state": str(tmp_path / "state")}))
+    service, app.state.jobs = app.state.service, JobService(app.state.service.config)
+    headers = {"Authorization": f"Bearer {service.tokens.token}"}
+    http = TestClient(app, base_url="http://localhost", headers=headers)
+    assert f"/pages/stores/{made.key}" in http.get(f"/pages/stores/{Store.open(small).key}").text
+    used = {entry.path: entry.used for entry in catalogue.entries()}
+    assert used[str(context)] == 1 < used[str(small)]
+
+
 def test_a_picture_of_a_plane_shows_its_principal_components(reader, service):
     from sklearn.decomposition import PCA
 
-    from hsifeat import Window, open_features
+    from hsifeat import Window
 
     features = open_features(service.path)
     values = features.read(Window(0, 0, 75, 53), ["t0/up_blocks.2"]).reshape(75 * 53, -1)
@@ -116,3 +143,30 @@ def test_a_form_of_another_site_changes_nothing(service, reader):
     )
     assert answer.status_code == 401
     assert service.token_file.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry", "message"),
+    [
+        (StoreError("/srv/private/stores/a.zarr is damaged"), 422, None, "A.zarr is damaged."),
+        (OutOfMemoryError("memory ran out"), 503, "30", "Memory ran out."),
+        (DiskFullError("the disk of /srv/private/jobs is full"), 507, None, "The disk of jobs is full."),
+        (QueueFullError("ann has 2 queued jobs", 7), 429, "7", "Ann has 2 queued jobs."),
+    ],
+)
+def test_a_page_answers_an_error_as_the_other_routes_do(service, anyone, error, status, retry, message):
+    path = f"/fails-for-a-test-with-{status}"
+    for prefix, route_class in (("/page", PageRoute), ("/json", APIRoute)):
+        router = APIRouter(route_class=route_class, include_in_schema=False)
+
+        @router.get(f"{prefix}{path}")
+        def fail() -> None:
+            raise error
+
+        service.app.include_router(router)
+    page, plain = anyone.get(f"/page{path}"), anyone.get(f"/json{path}")
+    assert message in page.text
+    assert message.lower() == f"{plain.json()['detail']}.".lower()
+    for answer in (page, plain):
+        assert (answer.status_code, answer.headers.get("retry-after")) == (status, retry)
+        assert "/srv" not in answer.text
