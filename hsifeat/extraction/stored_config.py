@@ -38,7 +38,7 @@ def config_of(store: Store) -> ExtractionConfig:
     """Return the extraction options of a store, including its fitted projection.
 
     Timesteps and layers are those of the stored planes. The backbone is the path or name that the store recorded when it was
-    created. The weights at this path may have changed since.
+    created. The weights of this backbone may have changed since.
 
     Raises
     ------

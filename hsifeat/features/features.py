@@ -298,7 +298,7 @@ class Features(StoreContents):
         Raises
         ------
         StoreError
-            If the name matches no complete plane, or several planes.
+            If `plane` matches no complete plane, or several planes.
         """
         specs = self.select([plane])
         if len(specs) > 1:

@@ -276,7 +276,7 @@ class PixelListLayout:
     Attributes
     ----------
     pixels : int
-        Length of the list.
+        Length of the pixel list.
     window_px : int
         Side of the window around each pixel, in pixels.
     unit_pixels : int
