@@ -29,9 +29,9 @@ def token_file() -> Path:
 def find_token(url: str) -> str | None:
     """Return the token for the address of a service, or None if there is no token.
 
-    The file whose path `token_file` returns has a JSON object that maps origins, such as ``https://gpu.example.org``, to tokens. For an origin
-    that the file lacks, the token is ``HSIFEAT_TOKEN`` if the address is encrypted or on this machine. A token is sent over
-    plain http to another machine only if the file has the ``http://`` origin.
+    The file whose path `token_file` returns has a JSON object that maps origins, such as ``https://gpu.example.org``, to
+    tokens. For an origin that the file lacks, the token is ``HSIFEAT_TOKEN`` if the address is encrypted or on this
+    machine. A token is sent over plain http to another machine only if the file has the ``http://`` origin.
 
     Parameters
     ----------

@@ -47,8 +47,9 @@ def read(location: Location) -> tuple[Timing, ...]:
 def add(location: Location, timings: Sequence[Timing]) -> None:
     """Add `timings` to the timings of a store. Tiles and seconds of the same timestep and device are summed.
 
-    The file ``timings.json`` is read and written again, so only one process may call this function at a time. If `timings` is empty,
-    nothing is read or written. Workers pass no timings, because the process that started them adds their timings.
+    The file ``timings.json`` is read and written again, so only one process may call this function at a time. If
+    `timings` is empty, nothing is read or written. Workers pass no timings, because the process that started them adds
+    their timings.
     """
     if not timings:
         return
