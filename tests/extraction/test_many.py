@@ -15,7 +15,7 @@ from hsifeat.errors import StoreError
 from hsifeat.scenes import Scene
 from hsifeat.store.store import Store
 from tests.extraction.test_resume import command, done_units
-from tests.helpers.forked_commands import ForkedCommand, ForkedFunction, run_forked
+from tests.helpers.forked_commands import ForkedCommand, ForkedFunction
 from tests.helpers.small import small_cube
 
 THREADED = {"layers": ["mid_block", "up_blocks.2"], "tile": 32, "halo": 8}
@@ -81,7 +81,7 @@ def test_ctrl_c_keeps_what_is_finished(backbone_folder, tmp_path, cli):
     assert [(row["store"], row["state"]) for row in listed] == [("stopped", "interrupted")]
     assert "4 planes are unfinished" in cli("cache", "verify", path)
     for out in (path, whole):
-        run_forked(*command(file, backbone_folder, out))
+        cli(*command(file, backbone_folder, out))
     assert {p: p.stat().st_mtime_ns for p in before} == before, "nothing is written twice"
     assert values(path) == values(whole) and len(values(path)) == 4
     listed = json.loads(cli("cache", "ls", "--json"))

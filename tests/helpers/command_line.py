@@ -25,7 +25,10 @@ def run_main(*arguments):
 
 @pytest.fixture
 def cli(monkeypatch, capsys):
-    """Return a function that runs a command and returns its output, or its error message if the command must fail."""
+    """Return a function that runs a command and returns its output, or its error message if the command must fail.
+
+    The attribute ``messages`` of the function is what the last command wrote to standard error.
+    """
 
     def run(*arguments, status=0):
         monkeypatch.setenv("COLUMNS", "400")
@@ -34,6 +37,7 @@ def cli(monkeypatch, capsys):
         output = capsys.readouterr()
         assert code == status, output.err
         assert "Traceback" not in output.err
-        return output.out if status == 0 else " ".join(output.err.split())
+        run.messages = " ".join(output.err.split())
+        return output.out if status == 0 else run.messages
 
     return run

@@ -79,8 +79,7 @@ def test_killed_and_continued_trainings_equal_an_undisturbed_one(spawn, undistur
 
 
 def test_killed_from_outside_at_any_moment(spawn, undisturbed, tmp_path):
-    for step in (2, 8):
-        assert spawn(tmp_path / "m", kill_after=step) in (-signal.SIGKILL, 0)
+    assert spawn(tmp_path / "m", kill_after=5) in (-signal.SIGKILL, 0)
     assert spawn(tmp_path / "m") == 0
     assert contents(tmp_path / "m") == contents(undisturbed())
 

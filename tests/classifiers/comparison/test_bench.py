@@ -216,7 +216,7 @@ def test_a_bench_that_is_stopped_again_and_again_goes_on_without_repeating_a_run
         started = ForkedCommand(*bench, patch=log_workers)
         while len(finished(tmp_path)) < max(count, len(before) + 1):
             assert started.poll() is None, started.wait().stderr
-            time.sleep(0.01)
+            time.sleep(0.03)
         started.signal(sign)
         ended = started.wait()
         if sign == signal.SIGINT:

@@ -8,7 +8,6 @@ from classifiers import compare, make_head
 from classifiers.comparison.config import BenchConfig, bench_command
 from classifiers.comparison.report.write import write_report
 from classifiers.comparison.results.results_io import read_json
-from tests.helpers.forked_commands import run_forked
 
 OPTIONS = {
     "heads": ["lda", "svm"],
@@ -21,7 +20,7 @@ OPTIONS = {
 }
 
 
-def test_the_command_of_a_comparison_in_python_asks_for_the_same(store_path, tmp_path):
+def test_the_command_of_a_comparison_in_python_asks_for_the_same(store_path, tmp_path, cli):
     out = tmp_path / "my report"
     found = compare(store_path, **OPTIONS, out=out, sweep=False)
     runs = sorted(out.rglob("runs/*.json"))
@@ -29,8 +28,8 @@ def test_the_command_of_a_comparison_in_python_asks_for_the_same(store_path, tmp
     write_report(found, out)
     command = read_json(out / "results.json").provenance.command
     assert "'t0/*'" in command and "--no-sweep" in command
-    ended = run_forked(*shlex.split(command)[1:])
-    assert "of these options, stores and recorded runs: its results are read" in " ".join(ended.stderr.split())
+    cli(*shlex.split(command)[1:])
+    assert "of these options, stores and recorded runs: its results are read" in cli.messages
     assert sorted(out.rglob("runs/*.json")) == runs
     assert [path.stat().st_mtime_ns for path in runs] == before, "nothing was run again"
     again = read_json(out / "results.json").provenance

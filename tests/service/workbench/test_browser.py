@@ -141,7 +141,7 @@ def test_a_person_labels_a_scene(own_service, new_page, tmp_path):
     new_page.complaints.clear()  # the browser logs that requests failed
     page = new_page(own_service, storage_state=person)
     page.wait_for_selector("#stage", timeout=60_000)
-    assert Bench(page).counts == {"corn": 5, "wheat": 7, "woods": 5, "grass": 5}
+    assert Bench(page).counts == {"corn": 3, "wheat": 5, "woods": 3, "grass": 3}
     take_map(page, tmp_path / "map.tif")
     take_labels(page, tmp_path / "labels.csv")
     bring_labels_back(page, tmp_path / "labels.csv")
@@ -153,9 +153,9 @@ def label_four_classes(bench):
         page.fill(".add input[name=name]", name)
         page.click(".add button")
         page.wait_for_selector(f".class[data-number='{number}'][aria-pressed=true]")
-        for row, col in inner_pixels(number, 5).tolist():
+        for row, col in inner_pixels(number, 3).tolist():
             bench.click(row, col)
-    assert bench.counts == dict.fromkeys(("corn", "wheat", "woods", "grass"), 5)
+    assert bench.counts == dict.fromkeys(("corn", "wheat", "woods", "grass"), 3)
     assert page.get_attribute("#workbench", "data-mapped") == "1"
     page.wait_for_selector(f"#workbench[data-scored='{bench.drawn}']")
     assert "held-out pixels" in page.inner_text("#score")
@@ -175,11 +175,11 @@ def take_suggestion(bench):
     page.keyboard.press("2")
     page.locator("#stage").focus()
     bench.until_drawn(lambda: page.keyboard.press("Enter"))
-    assert bench.counts["wheat"] == 6
+    assert bench.counts["wheat"] == 4
     bench.until_drawn(lambda: page.keyboard.press("Control+z"))
-    assert bench.counts["wheat"] == 5
+    assert bench.counts["wheat"] == 3
     bench.until_drawn(lambda: page.keyboard.press("y"))
-    assert bench.counts["wheat"] == 6
+    assert bench.counts["wheat"] == 4
 
 
 def lose_service(bench, service):
@@ -192,7 +192,7 @@ def lose_service(bench, service):
     before = bench.drawn
     service.start()
     page.wait_for_selector(f"#workbench:not([data-drawn='{before}'])", timeout=60_000)
-    assert bench.counts["wheat"] == 7
+    assert bench.counts["wheat"] == 5
     service.kill()
     service.start()
 
@@ -203,8 +203,8 @@ def take_labels(page, file):
         page.click("text=CSV")
     download.value.save_as(file)
     rows = list(csv.DictReader(file.read_text().splitlines()))
-    assert sum(line["class"] == "wheat" for line in rows) == 7
-    clicked = {tuple(place) for number in (1, 3, 4) for place in inner_pixels(number, 5).tolist()}
+    assert sum(line["class"] == "wheat" for line in rows) == 5
+    clicked = {tuple(place) for number in (1, 3, 4) for place in inner_pixels(number, 3).tolist()}
     assert {(int(line["row"]), int(line["col"])) for line in rows if line["class"] != "wheat"} == clicked
 
 
@@ -229,7 +229,7 @@ def bring_labels_back(page, file):
     page.set_input_files("#import input[type=file]", file)
     bench.until_drawn(lambda: page.click("#import button"))
     page.wait_for_selector(".class >> nth=3")
-    assert bench.counts == {"corn": 5, "wheat": 7, "woods": 5, "grass": 5}
+    assert bench.counts == {"corn": 3, "wheat": 5, "woods": 3, "grass": 3}
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
