@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationErro
 
 from hsifeat.errors import StoreError
 from hsifeat.store.plane_layout import MAX_UNITS, PixelListLayout, SceneLayout
-from hsifeat.store.recipe import key_of
+from hsifeat.store.recipe import fault_of, key_of
 
 # Increase this number when new code can't read old stores, or old code can't read new stores.
 SCHEMA_VERSION = 1
@@ -103,8 +103,8 @@ class Manifest(BaseModel):
         Raises
         ------
         StoreError
-            If the attribute is not a manifest of format `SCHEMA_VERSION`, or if the recipe of the manifest does not
-            match its key.
+            If the attribute is not a manifest of format `SCHEMA_VERSION`, if the recipe of the manifest does not match its
+            key, or if a field of the recipe has a wrong type.
         """
         version = attribute.get("schema_version") if isinstance(attribute, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:
@@ -123,4 +123,6 @@ class Manifest(BaseModel):
                 f"{location}: the recipe in the manifest does not match the key, so the manifest was edited: restore zarr.json "
                 "from a copy, or extract the scene again to another place"
             )
+        if fault := fault_of(manifest.recipe):
+            raise StoreError(f"{location} is not a feature store: recipe.{fault}")
         return manifest

@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 # Increase this number when a change of the code changes the values for an unchanged recipe.
 ALGORITHM = 1
@@ -103,6 +103,27 @@ def key_of(canonical: dict[str, Any]) -> str:
     """Return the sha256 of a canonical recipe, encoded as JSON with sorted keys and no spaces."""
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fault_of(canonical: dict[str, Any]) -> str:
+    """Return the field of a recipe that has a wrong type or is missing, with the reason; an empty text if there is none.
+
+    Unknown fields are allowed, because a newer hsifeat may write them.
+
+    >>> fault_of({"algorithm": 1, "scene": "ab", "projection": {"spec": "all", "digest": "cd"}, "backbone": "x", "precision": {}})
+    'backbone: Input should be a valid dictionary'
+    """
+    try:
+        Recipe.model_validate(canonical, strict=True)
+    except ValidationError as error:
+        faults = [fault for fault in error.errors() if fault["type"] != "extra_forbidden"]
+        if faults:
+            return f"{'.'.join(map(str, faults[0]['loc']))}: {faults[0]['msg']}"
+    if canonical["backbone"].get("kind") == "context":
+        return ""
+    tiling = canonical.get("tiling") or {}
+    wrong = [name for name in ("tile_px", "halo_px") if type(tiling.get(name)) is not int]
+    return f"tiling.{wrong[0]}: Input should be a valid integer" if wrong else ""
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, Any, Any]]:

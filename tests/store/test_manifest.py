@@ -45,6 +45,18 @@ def test_anything_else_is_refused(attribute, message):
 
 
 @pytest.mark.parametrize(
+    ("path", "value"),
+    [(("backbone",), "x"), (("projection",), {}), (("tiling", "tile_px"), "64"), (("scene",), 5), (("tiling",), None)],
+    ids=str,
+)
+def test_a_recipe_with_fields_of_other_types_is_refused(path, value):
+    """A stranger can write any recipe with its key."""
+    recipe = changed(path, value)
+    with pytest.raises(StoreError, match=f"here is not a feature store: recipe.{path[0]}"):
+        Manifest.parse({**MANIFEST, "recipe": recipe, "key": key_of(recipe)}, "here")
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"scene.rows": 10**6, "scene.cols": 10**6, "layout.rows": 10**6, "layout.cols": 10**6, "layout.unit_px": 1},
