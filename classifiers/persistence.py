@@ -214,7 +214,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 def _is_model(folder: Path) -> bool:
     try:
         return bool(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT)
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hsifeat.extraction.job import RemainingWork
 from hsifeat.scenes import Scene
+from hsifeat.scenes.georeference import as_wkt
 from hsifeat.scenes.nodata import distinct_values
 from hsifeat.store.create import SceneArrays
 from hsifeat.store.manifest import Manifest, SceneFacts
@@ -53,7 +54,7 @@ def scene_facts(scene: Scene) -> SceneFacts:
         band_names=list(scene.band_names),
         nodata=[float(value) for value in distinct_values(scene.nodata) if np.isfinite(value)],
         scale=scene.scale,
-        crs=None if georeference is None else georeference.crs,
+        crs=None if georeference is None or georeference.crs is None else as_wkt(georeference.crs),
         transform=None if georeference is None else georeference.transform,
         licence=scene.licence,
         citation=scene.citation,

@@ -6,15 +6,33 @@ from typing import Any
 
 import numpy as np
 
+from hsifeat.errors import StoreError
 from hsifeat.scenes import Labels, Scene
-from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.georeference import Georeference, is_wkt
 from hsifeat.store.store import Store
+
+_ADVICE = "extract the scene again to another place"
 
 
 def georeference_of(store: Store) -> Georeference | None:
-    """Return the georeference of the scene in a store; None if the scene has no georeference."""
+    """Return the georeference of the scene in a store; None if the scene has no georeference.
+
+    Raises
+    ------
+    StoreError
+        The CRS in the manifest is not WKT, or the transform has no finite inverse.
+    """
     facts = store.manifest.scene
-    return None if facts.transform is None else Georeference(facts.crs, facts.transform)
+    if facts.transform is None:
+        return None
+    a, b, _, d, e, _ = facts.transform
+    if not np.isfinite(facts.transform).all() or a * e == b * d:
+        raise StoreError(
+            f"{store.location}: no position of the pixels follows from the transform {facts.transform} in the manifest: {_ADVICE}"
+        )
+    if facts.crs is not None and not is_wkt(facts.crs):
+        raise StoreError(f"{store.location}: the CRS in the manifest is not WKT; found {facts.crs[:80]!r}: {_ADVICE}")
+    return Georeference(facts.crs, facts.transform)
 
 
 def scene_of(store: Store) -> Scene:

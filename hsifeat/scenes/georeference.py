@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
+from hsifeat.errors import SceneError
+
 
 @dataclass(frozen=True)
 class Georeference:
@@ -68,3 +70,34 @@ class Georeference:
             return None
         crs = CRS(self.crs)
         return width * float(crs.axis_info[0].unit_conversion_factor) if crs.is_projected else None
+
+
+def is_wkt(crs: str) -> bool:
+    """Return whether a text is a CRS as WKT."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        CRS.from_wkt(crs)
+    except CRSError:
+        return False
+    return True
+
+
+def as_wkt(crs: str) -> str:
+    """Return a CRS as WKT; WKT is returned as it is.
+
+    GDAL gets WKT only, because it takes any other text also for a path or an address, and opens it.
+
+    Raises
+    ------
+    SceneError
+        The text is neither WKT nor the name of a CRS, such as ``EPSG:32632``.
+    """
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        return crs if is_wkt(crs) else str(CRS.from_user_input(crs).to_wkt())
+    except CRSError as error:
+        raise SceneError(f"unknown CRS {crs[:80]!r}: give WKT, or a code such as EPSG:32632") from error

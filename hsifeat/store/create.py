@@ -81,7 +81,7 @@ def is_unfinished(root: bytes) -> bool:
     """Return whether the creation of a store was interrupted. `root` is the content of the store's ``zarr.json``."""
     try:
         return _UNFINISHED in json.loads(root).get("attributes", {})
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return False
 
 

@@ -86,7 +86,7 @@ def decode(content: bytes | None) -> tuple[Timing, ...] | None:
     try:
         timings = tuple(Timing(**row) for row in json.loads(content or b"")["timings"])
         return timings if encode(timings) == content else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -1,11 +1,16 @@
 """Reading against torch's own interpolation, and against brute force for window means."""
 
+import json
+import shutil
+import socket
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyproj import CRS
 
 from hsifeat import open_features
 from hsifeat.errors import HsifeatError, StoreError
@@ -13,6 +18,7 @@ from hsifeat.features.features import Features
 from hsifeat.features.stack import StackedFeatures
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
+from tests.helpers.fuzz_subjects import reseal_store
 
 ROWS, COLS = 75, 53
 
@@ -170,6 +176,45 @@ def test_a_store_that_is_deleted_under_a_reader_gives_no_empty_values(store_path
     if gone == "all":
         with pytest.raises(HsifeatError, match=r"scene/cube/\S+ is missing"):
             features.spectra([3], [3])
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "message"),
+    [
+        ("crs", "http://127.0.0.1:{port}/crs", "is not WKT; found 'http"),
+        ("crs", "{prj}", "is not WKT; found"),
+        ("crs", "nonsense", "is not WKT; found 'nonsense'"),
+        ("transform", [0, 0, 0, 0, 0, 0], "no position of the pixels"),
+        ("transform", [1, 0, 0, 0, 1, 0], ""),
+    ],
+)
+def test_the_crs_of_a_stranger_is_neither_fetched_nor_opened(store_path, tmp_path, field, text, message):
+    """GDAL would open an address or a path in place of a CRS."""
+    (tmp_path / "utm.prj").write_text(CRS.from_epsg(32632).to_wkt())
+    store = shutil.copytree(store_path, tmp_path / "x.zarr")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        if isinstance(text, str):
+            text = text.format(port=server.getsockname()[1], prj=tmp_path / "utm.prj")
+        root = json.loads((store / "zarr.json").read_text())
+        root["attributes"]["hsifeat"]["scene"] |= {"crs": None, "transform": [1, 0, 0, 0, -1, 0], field: text}
+        (store / "zarr.json").write_text(json.dumps(root))
+        reseal_store(store)
+        if not message:
+            assert open_features(store).georeference.transform == tuple(text)
+            return
+        with pytest.raises(StoreError, match=message):
+            print(open_features(store).georeference)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_a_store_with_metadata_nested_too_deeply_is_damaged(store_path, tmp_path):
+    store = shutil.copytree(store_path, tmp_path / "x.zarr")
+    for name in ("zarr.json", "zarr.copy.json", "timings.json"):
+        (store / name).write_bytes(b"[" * 100_000)
+    with pytest.raises(StoreError, match=r"zarr\.json was changed"):
+        open_features(store)
 
 
 def test_a_damaged_scene_is_told(store_path, tmp_path):

@@ -53,7 +53,7 @@ class ReportRecord:
         try:
             content = json.loads((folder / _FILE).read_bytes())
             return cls(str(content["inputs"]), {str(Path(name)): str(one) for name, one in content["files"].items()})
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return cls()
 
     def write(self, folder: Path) -> None:

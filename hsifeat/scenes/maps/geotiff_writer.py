@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.files import disk_errors
-from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.georeference import Georeference, as_wkt
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.types import Window, windows
@@ -173,13 +173,17 @@ def holds_crs(path: Path, georeference: Georeference) -> bool:
         if file.crs is None or georeference.crs is None:
             return file.crs is None and georeference.crs is None
         stored = Georeference(file.crs.to_wkt(), georeference.transform)
-        return bool(file.crs == rasterio.CRS.from_wkt(georeference.crs)) or stored.same_crs(georeference)
+        return bool(file.crs == rasterio.CRS.from_wkt(as_wkt(georeference.crs))) or stored.same_crs(georeference)
 
 
 def _georeference_profile(georeference: Georeference | None) -> dict[str, Any]:
+    import rasterio
     from rasterio import Affine
 
-    return {} if georeference is None else {"crs": georeference.crs, "transform": Affine(*georeference.transform)}
+    if georeference is None:
+        return {}
+    crs = None if georeference.crs is None else rasterio.CRS.from_wkt(as_wkt(georeference.crs))
+    return {"crs": crs, "transform": Affine(*georeference.transform)}
 
 
 def _attribute_xml(classes: NDArray[np.integer], legend: Legend) -> ET.Element:
