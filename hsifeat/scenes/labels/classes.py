@@ -171,7 +171,7 @@ def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[i
     texts, inverse = np.unique(np.array([str(value).strip() for value in values], dtype=str), return_inverse=True)
     numbers = [_parse_number(str(text)) for text in texts]
     if None in numbers:
-        # If any value is a name, a code such as 1E2 is a name too, not the number 100.
+        # If any value is a name, a code such as 1E-2 is a name too.
         numbers = [None if "e" in str(text).lower() else n for text, n in zip(texts, numbers, strict=True)]
     if all(number is None for number in numbers):
         names = {number: str(text) for number, text in enumerate(texts, start=1)}
@@ -187,5 +187,5 @@ def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[i
 
 
 def _parse_number(text: str) -> float | None:
-    # Stricter than float(), which accepts 1_1 and nan.
-    return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.IGNORECASE) else None
+    # Stricter than float(), which accepts 1_1 and nan. Programs write exponents with a sign, so 1E2 is a code.
+    return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]\d+)?", text, re.IGNORECASE) else None

@@ -70,7 +70,7 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
     order: tuple[int, ...] | None = None
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, delimiter=_detect_delimiter(file), skipinitialspace=True)
+            lines = csv.reader(file, delimiter=_detect_delimiter(file), skipinitialspace=True, strict=True)
             for fields in lines:
                 if not any(fields):
                     continue
@@ -79,8 +79,7 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
                     if is_header:
                         continue
                 line = f"{path.name}, line {lines.line_num}"
-                if len(fields) <= max(order) or not fields[order[2]].strip():
-                    raise SceneError(f"{line}: expected row, col, class; found {','.join(fields)!r}")
+                _check_fields(fields, order, line)
                 row, col = (_parse_int(fields[index]) for index in order[:2])
                 if row is None or col is None:
                     raise SceneError(f"{line}: row and col must be whole numbers; found {','.join(fields)!r}")
@@ -98,6 +97,14 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
         raise_resource_error(error)
         raise SceneError(f"{path} can't be read as comma-separated text in UTF-8: {error}") from error
     return pixels, class_texts, missing
+
+
+def _check_fields(fields: list[str], order: tuple[int, ...], line: str) -> None:
+    """Raise `SceneError` if a line lacks a column, or if its class goes over several lines of the file."""
+    if len(fields) <= max(order) or not fields[order[2]].strip():
+        raise SceneError(f"{line}: expected row, col, class; found {','.join(fields)!r}")
+    if len(fields[order[2]].splitlines()) > 1:
+        raise SceneError(f"{line}: the class {fields[order[2]]!r} goes over several lines; a quote may be missing")
 
 
 def _detect_delimiter(file: TextIO) -> str:

@@ -63,7 +63,8 @@ def test_the_dtype_grows_with_the_classes_from_block_to_block(monkeypatch):
         pytest.param(["1", "corn"], "found both 1 and 'corn'", id="both"),
         pytest.param([0.5], "fractions", id="fraction"),
         pytest.param([-4], "found -4", id="negative"),
-        pytest.param(["1e99"], "up to 2147483647", id="huge"),
+        pytest.param(["1e+99"], "up to 2147483647", id="huge"),
+        pytest.param(["1E2", "2"], "found both 2 and '1E2'", id="a number and a code"),
     ],
 )
 def test_lists_of_mixed_or_invalid_classes_are_refused(values, message):
@@ -74,6 +75,7 @@ def test_lists_of_mixed_or_invalid_classes_are_refused(values, message):
 def test_codes_that_look_like_numbers_beside_names_are_names():
     classes, names = encode_classes(["1E2", "2A", "1E2"], "x")
     assert classes.tolist() == [1, 2, 1] and names == {1: "1E2", 2: "2A"}
-    assert encode_classes(["1E2", "2"], "x")[0].tolist() == [100, 2]
+    assert encode_classes(["1E2", "3E1"], "x")[1] == {1: "1E2", 2: "3E1"}
+    assert encode_classes(["1.00E+02", 2.0], "x")[0].tolist() == [100, 2]
     with pytest.raises(SceneError, match="found both 007 and '2A'"):
         encode_classes(["007", "2A"], "x")

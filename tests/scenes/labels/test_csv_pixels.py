@@ -74,6 +74,8 @@ def test_conflicting_classes_become_unlabelled(tmp_path_factory, lines):
                      id="coordinates"),
         pytest.param(b"0|1|2\n", "separated by commas, semicolons or tabs; found 0|1|2", id="bars"),
         pytest.param(b"0,1,2,3\n", "columns row, col, class", id="four-columns"),
+        pytest.param(b'0,1,"corn\n0,2,wheat\n', "can't be read as comma-separated text", id="open-quote"),
+        pytest.param(b'0,1,"corn\n0,2,"\n', "goes over several lines; a quote may be missing", id="quote-over-lines"),
         pytest.param(b"", "no labelled pixel", id="empty"),
         pytest.param(b"row,col,class\n", "no labelled pixel", id="header-only"),
         pytest.param(b"\xff\xfe0,1\x00", "UTF-8", id="not-utf8"),
