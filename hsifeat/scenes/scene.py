@@ -90,17 +90,7 @@ class Scene(CubeShape):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.cube.shape) != 3 or min(self.cube.shape) < 1:
-            raise SceneError(
-                f"{self.name}: a cube must have the shape (rows, cols, bands); found {tuple(self.cube.shape)}"
-            )
-        if not np.issubdtype(self.cube.dtype, np.number) or np.issubdtype(self.cube.dtype, np.complexfloating):
-            raise SceneError(f"{self.name}: a cube must hold real numbers; found dtype {self.cube.dtype}")
-        if np.dtype(self.cube.dtype).kind == "f" and np.dtype(self.cube.dtype).itemsize > np.dtype(np.float64).itemsize:
-            raise SceneError(
-                f"{self.name}: values of {self.cube.dtype} can't be processed: save them as float64, for example with "
-                "`array.astype('float64')`"
-            )
+        self._check_cube()
         per_band = [values for values in self.nodata if isinstance(values, tuple)]
         if per_band and len(per_band) != self.bands:
             raise SceneError(
@@ -123,6 +113,23 @@ class Scene(CubeShape):
             )
         for labels in self.labels.values():
             self._check_grid(labels)
+
+    def _check_cube(self) -> None:
+        if isinstance(self.cube, np.ma.MaskedArray):
+            raise SceneError(
+                f"{self.name}: a cube can't be a masked array: give cube.data and mask=~np.ma.getmaskarray(cube).any(axis=2)"
+            )
+        if len(self.cube.shape) != 3 or min(self.cube.shape) < 1:
+            raise SceneError(
+                f"{self.name}: a cube must have the shape (rows, cols, bands); found {tuple(self.cube.shape)}"
+            )
+        if not np.issubdtype(self.cube.dtype, np.number) or np.issubdtype(self.cube.dtype, np.complexfloating):
+            raise SceneError(f"{self.name}: a cube must hold real numbers; found dtype {self.cube.dtype}")
+        if np.dtype(self.cube.dtype).kind == "f" and np.dtype(self.cube.dtype).itemsize > np.dtype(np.float64).itemsize:
+            raise SceneError(
+                f"{self.name}: values of {self.cube.dtype} can't be processed: save them as float64, for example with "
+                "`array.astype('float64')`"
+            )
 
     @property
     def companion_factor(self) -> int:

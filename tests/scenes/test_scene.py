@@ -27,6 +27,14 @@ def test_valid_mask_and_digest():
     assert scene.digest == oracle
 
 
+def test_a_masked_array_is_refused_with_what_to_give_instead():
+    masked = np.ma.masked_equal(np.arange(1, 25).reshape(3, 4, 2), 9)
+    with pytest.raises(SceneError, match=r"mask=~np\.ma\.getmaskarray\(cube\)\.any\(axis=2\)"):
+        Scene("x", masked)
+    scene = Scene("x", masked.data, mask=~np.ma.getmaskarray(masked).any(axis=2))
+    assert (~scene.valid).sum() == 1 and not scene.valid[1, 0]
+
+
 def test_labels_must_lie_on_the_grid():
     with pytest.raises(SceneError, match=r"labels 'gt' have 2 x 2 pixels, but the scene x has 3 x 3"):
         Scene("x", np.ones((3, 3, 2))).with_labels(Labels("gt", np.ones((2, 2), int)))
