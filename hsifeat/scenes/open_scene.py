@@ -167,8 +167,8 @@ def _drop_bad_bands(raster: Raster, name: str) -> Raster:
         return raster
     bands, bad_bands = int(raster.array.shape[2]), set(raster.bad_bands)
     good_bands = [band for band in range(bands) if band not in bad_bands]
-    if len(good_bands) in {0, bands}:
-        return raster
+    if not good_bands:
+        return replace(raster, notes=(*raster.notes, f"{name}: marks all of its bands as bad; all are kept"))
     dropped = bands - len(good_bands)
     return replace(
         raster,

@@ -125,7 +125,7 @@ def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tup
         return None, ""
     steps = []
     for axis in (x, y):
-        values = np.asarray(axis.array).astype(np.float64) if len(axis.array.shape) == 1 else np.empty(0)
+        values = np.array(axis.values()) if len(axis.array.shape) == 1 else np.empty(0)
         if len(values) < 2 or not np.isfinite(values).all():
             return None, "has too few coordinates to define the pixel size"
         if axis.unit.lower() in _KILOMETRES:

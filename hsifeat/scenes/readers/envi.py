@@ -58,13 +58,22 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     scale, scale_notes = _read_scale(header)
     georeference, georeference_notes = _read_georeference(header, data_file)
     class_names, class_colours = _read_classes(header)
+    ignored = header.values("data ignore value") or ()
+    nodata = parse_nodata(ignored)
+    ignored_notes = (
+        (
+            f"{header.path.name}: its data ignore value {header.text('data ignore value')!r} is not a number and is ignored",
+        )
+        if any(str(value).strip() for value in ignored) and not nodata
+        else ()
+    )
     return Raster(
         array=array[:, :, 0] if ndim == 2 and bands == 1 else array,
         wavelengths_nm=wavelengths_nm,
         fwhm_nm=fwhm_nm,
         band_names=band_names,
         bad_bands=bad_bands,
-        nodata=parse_nodata(header.values("data ignore value") or ()),
+        nodata=nodata,
         scale=scale,
         georeference=georeference,
         class_names=class_names,
@@ -72,6 +81,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
         notes=(
             *notes,
             *header.notes,
+            *ignored_notes,
             *spectrum_notes,
             *bad_band_notes,
             *name_notes,
@@ -184,9 +194,12 @@ def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeferenc
     if not header.text("map info") and not header.text("coordinate system string"):
         return None, ()
     try:
-        return read_driver_georeference(data_file, "ENVI")
+        georeference, notes = read_driver_georeference(data_file, "ENVI")
     except SceneError:
         return None, (f"{header.path.name}: its map info can't be read; its georeference is ignored",)
+    if georeference is None and not notes:
+        notes = (f"{header.path.name}: its map info gives no position of the pixels and is ignored",)
+    return georeference, notes
 
 
 def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str]]:

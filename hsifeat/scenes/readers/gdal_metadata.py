@@ -36,7 +36,7 @@ def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tup
     """
     transform = dataset.transform
     crs = dataset.crs.to_wkt() if dataset.crs else None
-    if transform.is_identity or transform.is_degenerate:
+    if transform.is_identity or transform.is_degenerate or not np.isfinite(tuple(transform)).all():
         method = "ground control points" if dataset.gcps[0] else "rational polynomials (RPC)" if dataset.rpcs else ""
         if method:
             return None, (f"{name}: is georeferenced by {method}, which are ignored; warp it with gdalwarp first",)

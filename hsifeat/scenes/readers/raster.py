@@ -41,9 +41,26 @@ class FileVariable:
         return unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
 
     def values(self) -> list[float]:
-        """Return all values as a flat list of floats."""
-        flat: list[float] = np.ravel(np.asarray(self.array)).astype(np.float64).tolist()
+        """Return all values as a flat list of floats, unpacked by CF's ``scale_factor`` and ``add_offset``.
+
+        Values are NaN if a packing attribute is not a number, and if the array holds no real numbers.
+        """
+        stored = np.ravel(np.asarray(self.array))
+        if stored.dtype.kind not in "biuf":
+            return [float("nan")] * len(stored)
+        factor, offset = (
+            _as_number(self.attrs.get(key, start)) for key, start in (("scale_factor", 1), ("add_offset", 0))
+        )
+        values = stored.astype(np.float64)
+        flat: list[float] = (values if (factor, offset) == (1, 0) else values * factor + offset).tolist()
         return flat
+
+
+def _as_number(value: Any) -> float:
+    try:
+        return float(np.ravel(value)[0])
+    except (IndexError, TypeError, ValueError):
+        return float("nan")
 
 
 @dataclass(frozen=True)

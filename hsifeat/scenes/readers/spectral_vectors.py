@@ -91,7 +91,7 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
             notes.append(f"{name}: {choice} as the {kind} of its bands")
     centres, widths, good = (None if vector is None else vector.values() for vector in vectors)
     wavelengths_nm, fwhm_nm, spectrum_notes = spectrum.convert_to_nm(
-        centres, widths, spectral_unit(*vectors[:2]), bands, name
+        centres, widths, spectral_unit(*vectors[:2]), bands, name, width_unit=spectral_unit(vectors[1])
     )
     if good is not None and not set(good) <= {0.0, 1.0}:
         good, notes = None, [*notes, f"{name}: its good and bad bands are not all 0 or 1; they are ignored"]

@@ -45,7 +45,12 @@ def parse_numbers(values: Iterable[Any]) -> NDArray[np.float64]:
 
 
 def convert_to_nm(
-    wavelengths: Sequence[Any] | None, fwhm: Sequence[Any] | None, unit: str, bands: int, name: str
+    wavelengths: Sequence[Any] | None,
+    fwhm: Sequence[Any] | None,
+    unit: str,
+    bands: int,
+    name: str,
+    width_unit: str = "",
 ) -> tuple[Lengths, Lengths, Notes]:
     """Convert wavelengths and bandwidths to nm.
 
@@ -54,11 +59,13 @@ def convert_to_nm(
     wavelengths, fwhm : sequence of str or float, or None
         Values as listed in the file.
     unit : str
-        Unit of wavelengths and bandwidths. An empty or ``unknown`` unit is inferred from the largest wavelength.
+        Unit of the wavelengths. An empty or ``unknown`` unit is inferred from the largest wavelength.
     bands : int
         Number of bands.
     name : str
         Name of the file, for notes.
+    width_unit : str
+        Unit of the bandwidths. By default, or if it is ``unknown``, they have the unit of the wavelengths.
 
     Returns
     -------
@@ -75,14 +82,18 @@ def convert_to_nm(
         # Bandwidths do not reveal the unit: typical values are 0.01 in micrometres and 10 in nanometres, both below 100.
         longest = np.inf if centres is None else centres.max(initial=0)
         unit = "micrometers" if longest < _MAX_UM else "nanometers"
+    width_unit = width_unit.strip().lower()
     converted: list[Lengths] = []
     notes: list[str] = []
-    for kind, values in (("wavelengths", centres), ("widths (fwhm)", widths)):
-        problem = "" if values is None else _problem(values, unit, bands)
+    for kind, values, own in (
+        ("wavelengths", centres, unit),
+        ("widths (fwhm)", widths, unit if width_unit in _UNKNOWN_UNITS else width_unit),
+    ):
+        problem = "" if values is None else _problem(values, own, bands)
         if problem:
             notes.append(f"{name}: its {kind} {problem}; they are ignored")
         # Rounding to a millionth of a nanometre converts 0.55 um to 550 nm instead of 550.0000000000001 nm.
-        converted.append(None if values is None or problem else np.round(values * UNITS_NM[unit], 6))
+        converted.append(None if values is None or problem else np.round(values * UNITS_NM[own], 6))
     if inferred and any(lengths is not None for lengths in converted):
         notes.append(f"{name}: its wavelengths have no unit; assumed {unit} from their size")
     return converted[0], converted[1], tuple(notes)
@@ -119,7 +130,8 @@ def find_bad_bands(good: Sequence[Any] | None, bands: int, name: str) -> tuple[t
         return (), ()
     flags = parse_numbers(good)
     if len(flags) != bands or not np.isfinite(flags).all():
-        return (), (f"{name}: its list of bad bands has {len(flags)} values for {bands} bands; it is ignored",)
+        problem = f"has {len(flags)} values for {bands} bands" if len(flags) != bands else "is not all numbers"
+        return (), (f"{name}: its list of bad bands {problem}; it is ignored",)
     return tuple(int(band) for band in np.flatnonzero(flags == 0)), ()
 
 

@@ -17,6 +17,7 @@ from hsifeat.scenes.readers.spectral_vectors import GOOD_BAND_NAMES, WAVELENGTH_
 
 _SCALES, _OFFSETS = {"scale_factor", "scale"}, {"add_offset", "offset"}
 _DESCRIPTIONS = {"description", "long_name", "standard_name", "name"}
+_RANGES = ("valid_range", "valid_min", "valid_max")
 _NODATA = {"_fillvalue", "missing_value", "data_ignore_value", "nodata", "no_data"}
 
 
@@ -50,7 +51,7 @@ def read_attributes(
         nodata=nodata_values(variable),
         scale=scale,
         georeference=georeference,
-        notes=(*georeference_notes, *scale_notes),
+        notes=(*georeference_notes, *scale_notes, *_range_notes(variable, name)),
     )
     if len(dims) == 2:
         class_names, class_colours = _read_flags(variable)
@@ -70,7 +71,12 @@ def read_attributes(
     if wavelengths is None and coordinate is not None and coordinate.unit.lower() in spectrum.UNITS_NM:
         wavelengths = coordinate
     wavelengths_nm, fwhm_nm, notes = spectrum.convert_to_nm(
-        _values(wavelengths), _values(fwhm), spectral_unit(wavelengths, fwhm), bands, name
+        _values(wavelengths),
+        _values(fwhm),
+        spectral_unit(wavelengths, fwhm),
+        bands,
+        name,
+        width_unit=spectral_unit(fwhm),
     )
     bad_bands, bad_band_notes = spectrum.find_bad_bands(_values(good), bands, name)
     return replace(
@@ -113,7 +119,7 @@ def unordered_raster(
         nodata=nodata_values(variable),
         scale=scale,
         spectral_vectors=vectors,
-        notes=notes,
+        notes=(*notes, *_range_notes(variable, name)),
     )
 
 
@@ -146,6 +152,23 @@ def read_scale(
     descriptions = [variable_name, *(_as_text(attrs[key]) for key in sorted(_DESCRIPTIONS) if key in attrs)]
     return find_reflectance_scale(
         factors, offsets, name, description=" ".join(descriptions), unit=variable.unit, divisors=divisors
+    )
+
+
+def _range_notes(variable: FileVariable, name: str) -> tuple[str, ...]:
+    """Return a note if a variable declares a range of valid values, because the range is not applied."""
+    declared = [
+        f"{key} {' to '.join(f'{v}' for v in np.ravel(variable.attrs[key]))}"
+        for key in _RANGES
+        if key in variable.attrs
+    ]
+    if not declared:
+        return ()
+    return (
+        (
+            f"{name}: its {' and '.join(declared)} is not applied, so values outside count as valid: "
+            "--nodata adds a value of pixels without data"
+        ),
     )
 
 

@@ -50,6 +50,38 @@ def test_cf_conventions(tmp_path, name):
     assert pyproj.CRS(scene.georeference.crs).to_epsg() == 32611
 
 
+def test_packed_coordinates_are_unpacked_as_by_xarray(tmp_path):
+    """Products pack coordinates in integers, and bandwidths may have another unit than wavelengths."""
+    cf(tmp_path / "plain.nc")
+    dataset = xr.open_dataset(tmp_path / "plain.nc")
+    dataset["fwhm"] = dataset.fwhm * 1000
+    dataset.fwhm.attrs["units"] = "nm"
+    packed = {
+        "x": {"dtype": "int16", "scale_factor": 30.0, "add_offset": 500015.0},
+        "y": {"dtype": "int16", "scale_factor": -30.0, "add_offset": 3999985.0},
+        "wavelength": {"dtype": "int32", "scale_factor": 1e-6},
+    }
+    dataset.to_netcdf(tmp_path / "x.nc", engine="h5netcdf", encoding=packed)
+    scene = open_scene(tmp_path / "x.nc")
+    np.testing.assert_allclose(scene.georeference.transform, (30, 0, 500000, 0, -30, 4000000))
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+    np.testing.assert_allclose(scene.fwhm_nm, [10.5] * BANDS)
+
+
+@pytest.mark.parametrize(
+    ("attrs", "note"),
+    [
+        pytest.param(
+            {"valid_range": np.array([0, 9000], np.int16)}, "valid_range 0 to 9000 is not applied", id="range"
+        ),
+        pytest.param({"valid_min": np.int16(1)}, "valid_min 1 is not applied", id="minimum"),
+    ],
+)
+def test_a_range_of_valid_values_is_noted(tmp_path, attrs, note):
+    cf(tmp_path / "x.nc", **attrs)
+    assert note in " ".join(open_scene(tmp_path / "x.nc").notes)
+
+
 def test_netcdf_rows_from_south_to_north(gdal, tmp_path):
     """Rows are left as they are stored; the transform says that they go north."""
     cf(tmp_path / "x.nc", y_step=30.0)

@@ -43,6 +43,10 @@ def test_envi_spectrum(gdal, tif_folder, unit, factor):
     ("fields", "note"),
     [
         pytest.param({"bbl": "{1, 0}"}, "list of bad bands has 2 values for 5 bands; it is ignored", id="bbl"),
+        pytest.param({"bbl": "{1, x, 1, 1, 1}"}, "list of bad bands is not all numbers; it is ignored", id="bbl text"),
+        pytest.param({"bbl": "{0, 0, 0, 0, 0}"}, "marks all of its bands as bad; all are kept", id="bbl of zeros"),
+        pytest.param({"data_ignore_value": "abc"}, "'abc' is not a number and is ignored", id="ignore value"),
+        pytest.param({"map_info": "{UTM, 1}", "coordinate_system_string": ""}, "gives no position", id="map info"),
         pytest.param({"fwhm": "{1, 2}", "wavelength_units": "nm"}, r"widths \(fwhm\) are 2 for 5 bands", id="fwhm"),
         pytest.param(
             {"reflectance_scale_factor": "none"}, "'none' is not a positive number and is ignored", id="scale"
