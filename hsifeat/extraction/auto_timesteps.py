@@ -7,7 +7,6 @@ from hsifeat.errors import HsifeatError
 from hsifeat.extraction.model_input import ModelInput
 from hsifeat.extraction.noise.policy import NoisePolicy
 from hsifeat.runtime.events import Listener, Note
-from hsifeat.timesteps.rank import rank_timesteps
 
 
 def choose_timesteps(
@@ -44,6 +43,8 @@ def choose_timesteps(
         If the noise policy adds no noise. If `count` is less than 1, or larger than the number of timesteps that
         `rank_timesteps` compares.
     """
+    from hsifeat.timesteps.rank import rank_timesteps
+
     if not noise.noises:
         raise HsifeatError(
             f"auto:{count} compares noised images, but --noise {noise.spec} adds no noise: name the timesteps instead"
