@@ -104,7 +104,7 @@ class CheckpointBackbone(NetworkBackbone):
         Raises
         ------
         BackboneError
-            The label is out of range. The model takes no label. The model needs a label, but `label` is None.
+            If the label is out of range. If the model takes no label. If the model needs a label, but `label` is None.
         """
         if count is None:
             if label is not None:

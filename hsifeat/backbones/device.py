@@ -13,7 +13,7 @@ def pick_device(device: str) -> str:
     Raises
     ------
     BackboneError
-        The device can't be used on this machine.
+        If the device can't be used on this machine.
     """
     import torch
 

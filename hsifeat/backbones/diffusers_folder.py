@@ -32,7 +32,7 @@ def find_part(folder: Path, part: str, name: str) -> Path:
     Raises
     ------
     BackboneError
-        Neither folder contains the file.
+        If neither folder contains the file.
     """
     for candidate in (folder / part, folder):
         if (candidate / name).exists():
@@ -83,7 +83,7 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
     Raises
     ------
     BackboneError
-        diffusers can't read the configuration. A number in the configuration is not finite or too large.
+        If diffusers can't read the configuration. If a number in the configuration is not finite or too large.
     """
     try:
         explicit, _, _ = network_class.extract_init_dict(dict(config))

@@ -51,7 +51,8 @@ class HubModel:
         Raises
         ------
         BackboneError
-            The commit is missing, or the text has a branch or tag instead. Branches and tags can move to other weights.
+            If the text has no commit, or a branch or tag in place of the commit. Branches and tags can move to other
+            weights.
         """
         if (match := _FORM.fullmatch(text)) is None:
             return None
@@ -70,7 +71,8 @@ class HubModel:
         Raises
         ------
         BackboneError
-            The hub can't be reached. The model or commit does not exist. The user has no permission to read the model.
+            If the hub can't be reached. If the model or commit does not exist. If the user has no permission to read
+            the model.
         """
         from huggingface_hub import snapshot_download
 

@@ -171,7 +171,7 @@ class NetworkBackbone(ABC):
         Raises
         ------
         BackboneError
-            The input has a wrong shape, or a layer is not reached at this timestep.
+            If the input has a wrong shape, or a layer is not reached at this timestep.
         """
         self._check_shape(noisy)
         with deterministic_inference(noisy.device.type):
@@ -195,7 +195,7 @@ class NetworkBackbone(ABC):
         Raises
         ------
         BackboneError
-            The input has a wrong shape.
+            If the input has a wrong shape.
         """
         self._check_shape(noisy)
         with deterministic_inference(noisy.device.type):

@@ -49,7 +49,7 @@ def open_backbone(
     Raises
     ------
     BackboneError
-        The source does not exist. A file is damaged. The architecture or an option is not supported.
+        If the source does not exist. If a file is damaged. If the architecture or an option is not supported.
 
     Examples
     --------

@@ -128,7 +128,7 @@ def existing_path(source: str) -> Path | None:
     Raises
     ------
     BackboneError
-        The operating system refuses to look up the path.
+        If the operating system refuses to look up the path.
     """
     path = Path(source)
     try:
@@ -154,7 +154,7 @@ def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions,
     Raises
     ------
     BackboneError
-        The plugin fails, or does not support an option that the user set.
+        If the plugin fails, or does not support an option that the user set.
     """
     accepted = accepted_options(plugin.open, options, name)
     try:
@@ -180,7 +180,7 @@ def accepted_options(function: Callable[..., Any], options: BackboneOptions, nam
     Raises
     ------
     BackboneError
-        The user set an option for which the function has no parameter.
+        If the user set an option for which the function has no parameter.
     """
     parameters = signature(function).parameters
     takes_all = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())

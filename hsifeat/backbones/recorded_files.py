@@ -31,7 +31,7 @@ class RecordedFiles:
     Raises
     ------
     BackboneError
-        The training record is damaged.
+        If the training record is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,7 +53,7 @@ class RecordedFiles:
         Raises
         ------
         BackboneError
-            The file can't be read, or its digest differs from the recorded digest.
+            If the file can't be read, or its digest differs from the recorded digest.
         """
         if not file.is_relative_to(self._folder):
             return

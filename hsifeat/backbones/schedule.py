@@ -40,7 +40,8 @@ class NoiseSchedule:
     Raises
     ------
     BackboneError
-        `alphas_cumprod` is not a one-dimensional array of non-increasing values within [0, 1]. `prediction` is unknown.
+        If `alphas_cumprod` is not a one-dimensional array of non-increasing values within [0, 1]. If `prediction` is
+        unknown.
 
     Examples
     --------
@@ -169,7 +170,7 @@ def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     Raises
     ------
     BackboneError
-        The scheduler is not of the DDPM family, or its settings are inconsistent.
+        If the scheduler is not of the DDPM family, or its settings are inconsistent.
     """
     load_diffusers()
     from diffusers import DDPMScheduler

@@ -59,7 +59,7 @@ def tap(
     Raises
     ------
     BackboneError
-        A layer outputs no feature map, or the forward pass does not reach a layer.
+        If a layer outputs no feature map, or the forward pass does not reach a layer.
     """
     maps: dict[str, torch.Tensor] = {}
     names = set(layers)
@@ -156,7 +156,7 @@ def select_taps(taps: Sequence[Tap], names: Sequence[str]) -> list[Tap]:
     Raises
     ------
     BackboneError
-        A name is unknown; the message suggests similar names.
+        If a name is unknown; the message suggests similar names.
     """
     by_name = {t.alias: t for t in taps if t.alias} | {t.name: t for t in taps}
     for name in names:

@@ -72,7 +72,7 @@ class ModuleBackbone(NetworkBackbone):
     Raises
     ------
     BackboneError
-        `config` is None, and ``repr(module)`` contains memory addresses, which can't identify an architecture.
+        If `config` is None, and ``repr(module)`` contains memory addresses, which can't identify an architecture.
 
     Examples
     --------

@@ -56,7 +56,7 @@ class UNet2DBackbone(CheckpointBackbone):
     Raises
     ------
     BackboneError
-        A file is missing or damaged. The architecture is not supported. The model does not support an option.
+        If a file is missing or damaged. If the architecture is not supported. If the model does not support an option.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ class WeightFiles:
         Raises
         ------
         BackboneError
-            The folder has no weights, or only weights in several variants. A shard is missing.
+            If the folder has no weights, or only weights in several variants. If a shard is missing.
         """
         for suffix in _SUFFIXES:
             for file in (folder / f"{_BASE}{suffix}", folder / f"{_BASE}{suffix}.index.json"):
@@ -89,7 +89,7 @@ class WeightFiles:
         Raises
         ------
         BackboneError
-            A file is damaged, or contains objects other than tensors.
+            If a file is damaged, or contains objects other than tensors.
         """
         return digest_files(self.files)
 
@@ -108,7 +108,7 @@ class WeightFiles:
         Raises
         ------
         BackboneError
-            The weights are damaged or do not fit the configuration.
+            If the weights are damaged or do not fit the configuration.
         """
         from diffusers.utils.logging import disable_progress_bar
 

@@ -43,7 +43,7 @@ def digest_files(paths: Iterable[Path]) -> str:
     Raises
     ------
     BackboneError
-        A file is damaged, or contains objects other than tensors. Two files have a tensor of the same name.
+        If a file is damaged, or contains objects other than tensors. If two files have a tensor of the same name.
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in paths:
@@ -81,7 +81,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        The file is truncated, or contains anything other than named tensors that are dense and real.
+        If the file is truncated, or contains anything other than named tensors that are dense and real.
     """
     import torch
 
@@ -129,7 +129,7 @@ def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> 
     Raises
     ------
     BackboneError
-        The configuration is inconsistent.
+        If the configuration is inconsistent.
     """
     try:
         network: torch.nn.Module = network_class.from_config(config)
@@ -158,7 +158,8 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: 
     Raises
     ------
     BackboneError
-        The file can't be loaded. Its tensors differ in name or shape from the network that the configuration describes.
+        If the file can't be loaded. If its tensors differ in name or shape from the network that the configuration
+        describes.
     """
     try:
         network, loading = network_class.from_pretrained(

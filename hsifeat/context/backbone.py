@@ -47,7 +47,7 @@ class ContextBackbone:
         Raises
         ------
         BackboneError
-            The device is neither ``auto`` nor ``cpu``.
+            If the device is neither ``auto`` nor ``cpu``.
         """
         if device not in {"auto", "cpu"}:
             raise BackboneError(f"context runs on the CPU; found the device {device!r}: leave out --device")

@@ -90,7 +90,7 @@ def parse_layer(name: str) -> ContextLayer:
     Raises
     ------
     BackboneError
-        The name has none of the `FORMS`. A size is not an odd number from 3 to `MAX_SIZE_PX`.
+        If the name has none of the `FORMS`. If a size is not an odd number from 3 to `MAX_SIZE_PX`.
     """
     match = _NAME.fullmatch(name)
     if match is None:

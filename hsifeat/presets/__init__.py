@@ -59,7 +59,7 @@ def open_preset(source: str | Path) -> Preset:
     Raises
     ------
     HsifeatError
-        The preset does not exist, is not TOML, lacks a required entry, or has an unknown or invalid entry.
+        If the preset does not exist, is not TOML, lacks a required entry, or has an unknown or invalid entry.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def preset_options(source: str | Path, section: Literal["extract", "pretrain"]) 
     Raises
     ------
     HsifeatError
-        The preset can't be read, or has no such section.
+        If the preset can't be read, or has no such section.
 
     Examples
     --------

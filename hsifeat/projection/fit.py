@@ -59,11 +59,11 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        The form or an option is unknown, or an option has an invalid value. The image lacks a band of the form ``bands``, or
-        the band is constant. The image has fewer bands than components. The mask and the image differ in shape. No pixel is
-        both valid and labelled in the mask.
+        If the form or an option is unknown, or an option has an invalid value. If the image lacks a band of the form
+        ``bands``, or the band is constant. If the image has fewer bands than components. If the mask and the image
+        differ in shape. If no pixel is both valid and labelled in the mask.
     SceneError
-        The mask can't be read or can't be aligned with the grid of the scene.
+        If the mask can't be read or can't be aligned with the grid of the scene.
 
     Notes
     -----
@@ -136,8 +136,8 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
     Raises
     ------
     ProjectionError
-        An image has no valid pixels or fewer bands than `count`. The pixels have fewer than `count` significant
-        components. A component is significant if its variance exceeds the rounding error of float32 sums.
+        If an image has no valid pixels or fewer bands than `count`. If the pixels have fewer than `count` significant
+        components. The variance of a significant component exceeds the rounding error of float32 sums.
     """
     for image in images:
         _check_any(image, image.valid, "")
@@ -171,7 +171,7 @@ def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        The image has no valid pixel.
+        If the image has no valid pixel.
 
     Examples
     --------

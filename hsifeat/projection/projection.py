@@ -126,7 +126,7 @@ class Projection:
         Raises
         ------
         ProjectionError
-            The file is missing, damaged, or not a saved projection.
+            If the file is missing, damaged, or not a saved projection.
         """
         try:
             with open_safetensors(path, "numpy") as file:

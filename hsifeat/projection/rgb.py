@@ -106,7 +106,7 @@ def check_bands(
     Raises
     ------
     ProjectionError
-        A band is constant.
+        If a band is constant.
     """
     if constant := _constant_bands(image, bands, mask, percentiles):
         raise ProjectionError(

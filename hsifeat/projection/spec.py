@@ -81,7 +81,7 @@ def parse_projection(text: str) -> ProjectionSpec:
     Raises
     ------
     ProjectionError
-        The form or an option is unknown. The value of an option is not allowed.
+        If the form or an option is unknown. If the value of an option is not allowed.
 
     Examples
     --------

@@ -21,7 +21,7 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
     Raises
     ------
     SceneError
-        The text is neither an order of rows, cols and bands, nor an order of bands and one pixel axis.
+        If the text is neither an order of rows, cols and bands, nor an order of bands and one pixel axis.
 
     Examples
     --------
@@ -66,8 +66,8 @@ def order_axes(
     Raises
     ------
     SceneError
-        One axis holds all pixels, and `rows` and `cols` are both None or contradict the number of pixels. Rows and
-        columns have separate axes, and `rows` or `cols` is not None.
+        If one axis holds all pixels, and `rows` and `cols` are both None or contradict the number of pixels. If rows
+        and columns have separate axes, and `rows` or `cols` is not None.
     """
     if axes is None:
         axes, notes = _guess_axes(array.shape, name)

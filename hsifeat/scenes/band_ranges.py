@@ -21,7 +21,7 @@ def parse_bands(text: str, bands: int) -> tuple[int, ...]:
     Raises
     ------
     SceneError
-        The text is not a band list. The text contains a band that the scene lacks.
+        If the text is not a band list. If the text contains a band that the scene lacks.
 
     Examples
     --------

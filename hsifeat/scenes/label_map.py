@@ -55,8 +55,8 @@ class Labels:
     Raises
     ------
     SceneError
-        `name` can't be the name of a Zarr array; see `safe_label_name`. `classes` is not a two-dimensional integer array,
-        or contains a number below 0 or above 2**31 - 1.
+        If `name` can't be the name of a Zarr array; see `safe_label_name`. If `classes` is not a two-dimensional
+        integer array, or contains a number below 0 or above 2**31 - 1.
 
     Examples
     --------
@@ -112,7 +112,7 @@ class Labels:
         Raises
         ------
         SceneError
-            `number` is a class of the map. `number` is not between 1 and 2**31 - 1.
+            If `number` is a class of the map. If `number` is not between 1 and 2**31 - 1.
 
         Examples
         --------

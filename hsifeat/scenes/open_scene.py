@@ -82,9 +82,10 @@ def open_scene(
     Raises
     ------
     SceneError
-        The name or file does not exist, or the file is damaged. The file lacks `variable`. `variable` is None, and the
-        file does not have exactly one suitable variable. `axes`, `rows` or `cols` contradict the file. `bad_bands` lists
-        a band that the scene lacks. The companion image or a label map can't be aligned with the scene.
+        If the name or file does not exist, or the file is damaged. If the file lacks `variable`. If `variable` is None,
+        and the file does not have exactly one suitable variable. If `axes`, `rows` or `cols` contradict the file. If
+        `bad_bands` lists a band that the scene lacks. If the companion image or a label map can't be aligned with the
+        scene.
 
     Examples
     --------
@@ -196,8 +197,8 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
     Raises
     ------
     SceneError
-        The image can't be read. The height and width of the image are not k times the height and width of the scene.
-        The georeferences of image and scene do not match.
+        If the image can't be read. If the height and width of the image are not k times the height and width of the
+        scene. If the georeferences of image and scene do not match.
     """
     path, variable = split_variable(source)
     raster = read_raster(path, 3, variable)

@@ -62,8 +62,8 @@ class Scene(CubeShape):
     Raises
     ------
     SceneError
-        The cube is not three-dimensional, or does not contain real numbers of at most 64 bits. The shape or length of
-        another attribute does not match the cube.
+        If the cube is not three-dimensional, or does not contain real numbers of at most 64 bits. If the shape or
+        length of another attribute does not match the cube.
 
     Examples
     --------
@@ -185,7 +185,7 @@ class Scene(CubeShape):
         Raises
         ------
         SceneError
-            No band would remain.
+            If no band would remain.
         """
         remaining = [band for band in range(self.bands) if band not in set(bands)]
         if not remaining:
@@ -209,7 +209,7 @@ class Scene(CubeShape):
         Raises
         ------
         SceneError
-            The label map and the scene differ in shape.
+            If the label map and the scene differ in shape.
         """
         self._check_grid(labels)
         return replace(self, labels={**self.labels, labels.name: labels}, notes=(*self.notes, *labels.notes))

@@ -40,7 +40,8 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     Raises
     ------
     SceneError
-        The suffix is not ``.png``. The folder is missing. The default path is a file that hsifeat did not write.
+        If the suffix is not ``.png``. If the folder is missing. If the default path is a file that hsifeat did not
+        write.
     """
     path = Path(f"{scene.name.replace('/', '-')}.png") if out is None else out
     if path.suffix.lower() != ".png":

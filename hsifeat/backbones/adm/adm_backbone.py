@@ -44,8 +44,8 @@ class ADMBackbone(CheckpointBackbone):
     Raises
     ------
     BackboneError
-        The file is not a complete guided-diffusion checkpoint. The file contains objects other than tensors. The flags
-        are unknown. The network does not support an option.
+        If the file is not a complete guided-diffusion checkpoint. If the file contains objects other than tensors. If
+        the flags are unknown. If the network does not support an option.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ class Architecture:
         Raises
         ------
         BackboneError
-            A tensor of a guided-diffusion U-Net is missing, or the shapes do not describe such a U-Net.
+            If a tensor of a guided-diffusion U-Net is missing, or the shapes do not describe such a U-Net.
         """
 
         def size(name: str, axis: int) -> int:

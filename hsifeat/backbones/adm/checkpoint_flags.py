@@ -69,7 +69,7 @@ class CheckpointFlags(BaseModel):
         Raises
         ------
         BackboneError
-            A number of channels is not divisible by `heads` or by `head_channels`.
+            If a number of channels is not divisible by `heads` or by `head_channels`.
         """
         heads = {}
         for count in channels:
@@ -123,7 +123,7 @@ def read_checkpoint_flags(checkpoint: Path) -> CheckpointFlags:
     Raises
     ------
     BackboneError
-        The TOML file is missing and the sha256 is unknown, or the TOML file is invalid. The message shows the lines
+        If the TOML file is missing and the sha256 is unknown. If the TOML file is invalid. The message shows the lines
         that the TOML file needs.
     """
     flags_file = checkpoint.with_name(f"{checkpoint.name}.toml")

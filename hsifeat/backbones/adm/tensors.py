@@ -39,7 +39,7 @@ def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        The path is a folder. The file is truncated, or contains anything other than named tensors.
+        If the path is a folder. If the file is truncated, or contains anything other than named tensors.
     """
     if not path.is_file():
         raise BackboneError(f"{path} is a folder; a guided-diffusion checkpoint is a file")

@@ -40,7 +40,7 @@ class DiffusersComponent:
         Raises
         ------
         BackboneError
-            The file is missing, or it describes another class.
+            If the file is missing, or it describes another class.
         """
         file = self.folder / "config.json"
         if not file.exists():
@@ -78,7 +78,7 @@ class DiffusersComponent:
         Raises
         ------
         BackboneError
-            The weights are missing, damaged, or stored with objects other than tensors.
+            If the weights are missing, damaged, or stored with objects other than tensors.
         """
         return self._weights.digest()
 

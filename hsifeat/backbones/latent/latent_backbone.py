@@ -56,8 +56,8 @@ class LatentBackbone(CheckpointBackbone):
     Raises
     ------
     BackboneError
-        A component is missing, damaged or unsupported. Components belong to different models. The model does not
-        support an option.
+        If a component is missing, damaged or unsupported. If components belong to different models. If the model does
+        not support an option.
     """
 
     channels = 3
@@ -195,7 +195,7 @@ class LatentBackbone(CheckpointBackbone):
         Raises
         ------
         BackboneError
-            The height or the width is not a multiple of `cell_px`, the side of a latent cell in pixels.
+            If the height or the width is not a multiple of `cell_px`, the side of a latent cell in pixels.
         """
         import torch
 

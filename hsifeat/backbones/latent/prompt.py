@@ -56,9 +56,9 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
     Raises
     ------
     BackboneError
-        The folder has neither a text encoder nor ``prompt.safetensors``. The text encoder or the file is damaged. The
-        text encoder is not a CLIP text encoder. The embedding does not have `width` channels per token. The file
-        contains a text other than `text`.
+        If the folder has neither a text encoder nor ``prompt.safetensors``. If the text encoder or the file is damaged.
+        If the text encoder is not a CLIP text encoder. If the embedding does not have `width` channels per token. If
+        the file contains a text other than `text`.
     """
     if (folder / "text_encoder").is_dir():
         return EncodedPrompt(folder, text or "", width)

@@ -55,7 +55,7 @@ class DiffCRN(ModelMixin, ConfigMixin):
     Raises
     ------
     BackboneError
-        A size is less than 1, or `width` is not a multiple of `heads` and of `groups`.
+        If a size is less than 1, or `width` is not a multiple of `heads` and of `groups`.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]

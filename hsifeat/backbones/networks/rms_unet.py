@@ -46,7 +46,7 @@ class RMSNormUNet2DModel(UNet2DModel):
     Raises
     ------
     BackboneError
-        The arguments specify attention layers, whose output depends on the whole image.
+        If the arguments specify attention layers, whose output depends on the whole image.
     """
 
     @wraps(UNet2DModel.__init__)  # type: ignore[misc]  # mypy has no decorated constructors

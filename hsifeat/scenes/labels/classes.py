@@ -52,7 +52,7 @@ def read_classes(
     Raises
     ------
     SceneError
-        A value outside `nodata` is fractional, NaN, negative or above 2**31 - 1.
+        If a value outside `nodata` is fractional, NaN, negative or above 2**31 - 1.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[i
     Raises
     ------
     SceneError
-        Numbers and names are mixed. A number is fractional, negative or above 2**31 - 1.
+        If numbers and names are mixed. If a number is fractional, negative or above 2**31 - 1.
 
     Examples
     --------

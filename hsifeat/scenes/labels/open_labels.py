@@ -46,10 +46,10 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     Raises
     ------
     SceneError
-        The file does not exist or is damaged. The variable, layer or column does not exist. `source` names no variable,
-        layer or column, and the file does not have exactly one candidate. A class number is negative, fractional or above
-        2**31 - 1. The labels can't be aligned with the scene. All labels of a raster or vector file lie outside the scene.
-        A pixel of a CSV file lies outside the scene.
+        If the file does not exist or is damaged. If the variable, layer or column does not exist. If `source` names no
+        variable, layer or column, and the file does not have exactly one candidate. If a class number is negative,
+        fractional or above 2**31 - 1. If the labels can't be aligned with the scene. If all labels of a raster or
+        vector file lie outside the scene. If a pixel of a CSV file lies outside the scene.
 
     Notes
     -----

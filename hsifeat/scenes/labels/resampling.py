@@ -67,8 +67,9 @@ def align_to_grid(
     Raises
     ------
     SceneError
-        A georeference is missing, and the raster does not have k x k cells per scene pixel. The raster must be resampled,
-        but its CRS or the CRS of the scene is unknown. A transform is degenerate. No label lies on the scene.
+        If a georeference is missing, and the raster does not have k x k cells per scene pixel. If the raster must be
+        resampled, but its CRS or the CRS of the scene is unknown. If a transform is degenerate. If no label lies on the
+        scene.
     """
     target, alignment = scene.georeference, None
     notes: tuple[str, ...] = ()

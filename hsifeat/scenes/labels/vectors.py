@@ -70,10 +70,10 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     Raises
     ------
     SceneError
-        The file does not exist or is damaged. The file or the scene has no CRS. The layer or column does not exist.
-        `selection` names no layer or column, and the file does not have exactly one candidate. A geometry is neither a
-        polygon nor a point. Class numbers and class names are mixed, or a class number is not valid. No labelled feature
-        lies on the scene.
+        If the file does not exist or is damaged. If the file or the scene has no CRS. If the layer or column does not
+        exist. If `selection` names no layer or column, and the file does not have exactly one candidate. If a geometry
+        is neither a polygon nor a point. If class numbers and class names are mixed, or a class number is not valid. If
+        no labelled feature lies on the scene.
     """
     target = scene.georeference
     if not path.is_file():

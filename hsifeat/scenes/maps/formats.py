@@ -37,8 +37,8 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
     Raises
     ------
     SceneError
-        The suffix is unknown, or is ``.png`` for probabilities. The path is a folder. The parent folder is missing or not
-        writable.
+        If the suffix is unknown, or is ``.png`` for probabilities. If the path is a folder. If the parent folder is
+        missing or not writable.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -72,8 +72,8 @@ def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probab
     Raises
     ------
     SceneError
-        A class number is too high for a palette. The array is too large for a MATLAB file. The disk has no room for the
-        probabilities.
+        If a class number is too high for a palette. If the array is too large for a MATLAB file. If the disk has no
+        room for the probabilities.
     """
     suffix, highest = path.suffix.lower(), max(legend.numbers, default=0)
     if suffix in {".tif", ".tiff", ".png"} and highest > _MAX_PALETTE_CLASS and not probabilities:
@@ -125,7 +125,7 @@ def write_map(
     Raises
     ------
     SceneError
-        The checks of `check_map_path` or `check_map_fits` fail. The legend lacks a class.
+        If the checks of `check_map_path` or `check_map_fits` fail. If the legend lacks a class.
     """
     check_map_path(path)
     check_map_fits(path, (classes.shape[0], classes.shape[1]), legend)
@@ -180,7 +180,7 @@ def write_probabilities(
     Raises
     ------
     SceneError
-        The checks of `check_map_path` or `check_map_fits` fail.
+        If the checks of `check_map_path` or `check_map_fits` fail.
     """
     check_map_path(path, probabilities=True)
     check_map_fits(path, shape, legend, probabilities=True)

@@ -65,8 +65,8 @@ def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        `ndim` is not 3, or `variable` is not None. The folder has no readable file. The readable files differ in suffix, or
-        can't be stacked; see `stack_band_files`.
+        If `ndim` is not 3, or `variable` is not None. If the folder has no readable file. If the readable files differ
+        in suffix, or can't be stacked; see `stack_band_files`.
     """
     if ndim != 3 or variable is not None:
         raise SceneError(
@@ -109,8 +109,8 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
     Raises
     ------
     SceneError
-        A file does not exist or has more than one band. A file differs from the first file in shape, dtype, reflectance
-        scale or georeference.
+        If a file does not exist or has more than one band. If a file differs from the first file in shape, dtype,
+        reflectance scale or georeference.
     """
     for path in paths:
         check_exists(path)

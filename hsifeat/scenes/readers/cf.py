@@ -42,8 +42,8 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The file is damaged or lacks the variable. `variable` is None, and the file does not have exactly one variable
-        of `ndim` dimensions.
+        If the file is damaged or lacks the variable. If `variable` is None, and the file does not have exactly one
+        variable of `ndim` dimensions.
     """
     import h5py
 
@@ -83,8 +83,8 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The folder is damaged, is a feature store or lacks the array. `variable` is None, and the folder does not have
-        exactly one array of `ndim` dimensions.
+        If the folder is damaged, is a feature store or lacks the array. If `variable` is None, and the folder does not
+        have exactly one array of `ndim` dimensions.
     """
     if not path.is_dir():
         raise SceneError(f"{path} is a file; a Zarr scene is a folder")

@@ -31,8 +31,8 @@ def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
     Raises
     ------
     SceneError
-        The source is missing or damaged. The format of the source is unknown. No array or several arrays match `ndim`
-        and `variable`.
+        If the source is missing or damaged. If the format of the source is unknown. If no array or several arrays match
+        `ndim` and `variable`.
     """
     if path.is_dir() and not reader_suffix(path):
         with reading_errors(path):

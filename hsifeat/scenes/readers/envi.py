@@ -38,7 +38,8 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The header or the data file is missing. The two files do not match. The header describes unsupported data.
+        If the header or the data file is missing. If the two files do not match. If the header describes unsupported
+        data.
     """
     if variable is not None:
         raise SceneError(f"{path}: an ENVI file holds one raster without a name; leave out {variable!r}")
@@ -108,7 +109,7 @@ def read_img(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        `read_envi` or `hsifeat.scenes.readers.gdal.read_gdal` can't read the file.
+        If `read_envi` or `hsifeat.scenes.readers.gdal.read_gdal` can't read the file.
     """
     with path.open("rb") as stream:
         is_erdas = stream.read(15) == b"EHFA_HEADER_TAG"

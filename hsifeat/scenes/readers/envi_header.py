@@ -93,7 +93,7 @@ def read_header(path: Path) -> EnviHeader:
     Raises
     ------
     SceneError
-        The file is not an ENVI header, lacks a required field, or describes unsupported data.
+        If the file is not an ENVI header, lacks a required field, or describes unsupported data.
     """
     from spectral.io.envi import envi_to_dtype
 

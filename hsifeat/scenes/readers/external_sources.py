@@ -33,7 +33,8 @@ def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | N
     Raises
     ------
     SceneError
-        The reference leads out of the folder of `path`, directly or through a link. The referenced file is missing.
+        If the reference leads out of the folder of `path`, directly or through a link. If the referenced file is
+        missing.
     """
     folder = Path(os.path.realpath(path)).parent
     target = None if "\0" in reference else Path(os.path.realpath((relative_to or folder) / reference))
@@ -64,8 +65,8 @@ def check_hdf5_sources(path: Path, depth: int = 0) -> None:
     Raises
     ------
     SceneError
-        A reference leads out of the folder of the file, or refers to a missing file or data set. A chain of references
-        is longer than 8 files.
+        If a reference leads out of the folder of the file, or refers to a missing file or data set. If a chain of
+        references is longer than 8 files.
     """
     import h5py
 
@@ -121,7 +122,7 @@ def check_folder(folder: Path) -> None:
     Raises
     ------
     SceneError
-        A link leads out of the folder.
+        If a link leads out of the folder.
     """
     real = Path(os.path.realpath(folder))
     for entry in folder.rglob("*"):

@@ -123,8 +123,9 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The file is truncated, contains complex values, or refers to files outside of its folder. The file contains several
-        images, and `variable` does not select one. The file contains one image, and `variable` is not None.
+        If the file is truncated, contains complex values, or refers to files outside of its folder. If the file
+        contains several images, and `variable` does not select one. If the file contains one image, and `variable` is
+        not None.
     """
     import rasterio
 

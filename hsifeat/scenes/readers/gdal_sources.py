@@ -72,8 +72,8 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
     Raises
     ------
     SceneError
-        A source is outside the folder or missing. A source is neither a VRT nor a plain file. The VRT is damaged or runs
-        Python code. A chain of references is longer than 4 VRTs.
+        If a source is outside the folder or missing. If a source is neither a VRT nor a plain file. If the VRT is
+        damaged or runs Python code. If a chain of references is longer than 4 VRTs.
     """
     if path.suffix.lower() != ".vrt":
         if depth and _SERVICES.search(_header(path)):
@@ -108,8 +108,8 @@ def check_vector_file(path: Path) -> None:
     Raises
     ------
     SceneError
-        The content has another format, such as a VRT or the description of a web service. The schema of a GML file lies
-        outside of the folder of the file. A GeoJSON file is damaged, or its CRS is a link.
+        If the content has another format, such as a VRT or the description of a web service. If the schema of a GML
+        file lies outside of the folder of the file. If a GeoJSON file is damaged, or its CRS is a link.
     """
     header, magic = _header(path), _MAGIC.get(path.suffix.lower())
     is_text = path.suffix.lower() not in {".gpkg", ".shp", ".fgb"}

@@ -31,8 +31,8 @@ def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The format of the unpacked file is not supported in compressed form. The file is damaged. The disk has no room
-        for the unpacked file.
+        If the format of the unpacked file is not supported in compressed form. If the file is damaged. If the disk has
+        no room for the unpacked file.
     """
     content = Path(path.stem)
     if content.suffix.lower() not in _SUFFIXES:

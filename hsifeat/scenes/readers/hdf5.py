@@ -39,8 +39,8 @@ def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The dataset does not exist. The values of the dataset are not in the file. `variable` is None, and the file does
-        not have exactly one dataset of `ndim` dimensions.
+        If the dataset does not exist. If the values of the dataset are not in the file. If `variable` is None, and the
+        file does not have exactly one dataset of `ndim` dimensions.
     """
     import h5py
 

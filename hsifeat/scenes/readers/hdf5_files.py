@@ -123,7 +123,7 @@ def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
     Raises
     ------
     SceneError
-        None of the chunks is stored. A contiguous dataset is stored incompletely.
+        If none of the chunks is stored. If a contiguous dataset is stored incompletely.
     """
     import h5py
 
@@ -161,7 +161,7 @@ def check_chunk_count(path: Path, name: str, stored: int, expected: int) -> tupl
     Raises
     ------
     SceneError
-        None of the chunks is stored.
+        If none of the chunks is stored.
     """
     if stored >= expected:
         return ()

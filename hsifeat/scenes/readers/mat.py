@@ -42,8 +42,8 @@ def read_mat(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The variable does not exist. The file is damaged. `variable` is None, and the file does not have exactly one
-        variable of `ndim` dimensions.
+        If the variable does not exist. If the file is damaged. If `variable` is None, and the file does not have
+        exactly one variable of `ndim` dimensions.
     """
     import h5py
     from scipy.io import loadmat, whosmat

@@ -35,7 +35,7 @@ def read_npy(path: Path, ndim: int, variable: str | None) -> Raster:  # noqa: AR
     Raises
     ------
     SceneError
-        `variable` is not None. The size of the file differs from the size that the header states.
+        If `variable` is not None. If the size of the file differs from the size that the header states.
     """
     if variable is not None:
         raise SceneError(f"{path}: a .npy file holds one array without a name; leave out {variable!r}")
@@ -57,8 +57,8 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
     Raises
     ------
     SceneError
-        The array does not exist. `variable` is None, and the archive does not have exactly one array of `ndim`
-        dimensions. The disk has no room for the unpacked array.
+        If the array does not exist. If `variable` is None, and the archive does not have exactly one array of `ndim`
+        dimensions. If the disk has no room for the unpacked array.
     """
     with zipfile.ZipFile(path) as archive:
         shapes = {}

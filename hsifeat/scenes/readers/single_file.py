@@ -34,8 +34,8 @@ def read_file(path: Path, ndim: int, variable: str | None = None) -> Raster:
     Raises
     ------
     SceneError
-        The file is missing or damaged. The format of the file is unknown. No array or several arrays match `ndim` and
-        `variable`.
+        If the file is missing or damaged. If the format of the file is unknown. If no array or several arrays match
+        `ndim` and `variable`.
     """
     check_exists(path)
     with reading_errors(path):

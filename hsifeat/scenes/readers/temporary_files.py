@@ -34,7 +34,7 @@ def write_temporary_file(stream: IO[bytes] | Any, path: Path, name: str) -> Path
     Raises
     ------
     SceneError
-        The disk has no room for the file.
+        If the disk has no room for the file.
     """
     folder = Path(tempfile.mkdtemp(prefix="hsifeat-"))
     try:

@@ -39,8 +39,8 @@ def choose_variable(
     Raises
     ------
     SceneError
-        The requested variable does not exist. `variable` is None, and the file does not have exactly one array of `ndim`
-        dimensions. The message lists the arrays.
+        If the requested variable does not exist. If `variable` is None, and the file does not have exactly one array of
+        `ndim` dimensions. The message lists the arrays.
     """
     listed = [f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items()]
     listing = " ".join(", ".join(listed[:_LISTED]).split()) + (

@@ -41,7 +41,7 @@ def load_fusion_scene(name: str) -> Scene:
     Raises
     ------
     SceneError
-        The package is not installed, lacks the scene, or fails to load the scene.
+        If the package is not installed, lacks the scene, or fails to load the scene.
     """
     package_name = name.removeprefix(_PREFIX)
     if package_name not in _NAMES:
@@ -84,7 +84,7 @@ def from_torchgeo(sample: Mapping[str, Any], name: str) -> Scene:
     Raises
     ------
     SceneError
-        The sample has no image. The mask and the image differ in shape.
+        If the sample has no image. If the mask and the image differ in shape.
 
     Examples
     --------

@@ -32,7 +32,7 @@ def load_public_scene(public: PublicScene) -> Scene:
     Raises
     ------
     SceneError
-        A file is missing. An array differs from the description of the scene.
+        If a file is missing. If an array differs from the description of the scene.
     """
     missing = missing_files(public)
     if missing:
