@@ -1,4 +1,4 @@
-"""Lazy views of arrays on disk: permuted axes, selected bands, or a split axis. Indexing a view reads its values."""
+"""Lazy views that permute the axes, select bands or split an axis of an array on disk. Indexing a view reads values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ArrayView(ABC):
     dtype : dtype-like
         Data type of the values.
     chunks : sequence of int, optional
-        Chunk shape, if reading one value requires unpacking or computing its whole chunk.
+        Chunk shape, if reading a single value requires that its whole chunk is unpacked or computed.
     """
 
     def __init__(self, shape: Sequence[int], dtype: DTypeLike, chunks: Sequence[int] | None = None) -> None:
@@ -36,7 +36,7 @@ class ArrayView(ABC):
         self.chunks = None if chunks is None else tuple(int(size) for size in chunks)
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
-        """Read the block that integers and slices select."""
+        """Read the values that the integers and slices in `key` select."""
         parts = tuple(_check_index(index, size) for index, size in zip(self._expand(key), self.shape, strict=True))
         sizes = [len(part) for part in parts if isinstance(part, range)]
         return self._read(parts) if all(sizes) else np.empty(sizes, self.dtype)
@@ -47,7 +47,7 @@ class ArrayView(ABC):
 
     @abstractmethod
     def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
-        """Read a non-empty block. `parts` has a range for each axis of the result and an integer for each dropped axis."""
+        """Read a non-empty block. `parts` has one entry per axis: a range, or an integer that drops the axis."""
 
     def _expand(self, key: Any) -> list[Any]:
         """Expand an ellipsis and missing indices, so that each axis has one index."""
@@ -79,7 +79,7 @@ def as_slices(parts: Sequence[AxisIndex]) -> tuple[slice | int, ...]:
 
 
 class TransposedView(ArrayView):
-    """A view of an array with permuted axes.
+    """View that permutes the axes of an array.
 
     Parameters
     ----------

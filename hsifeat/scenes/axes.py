@@ -21,7 +21,8 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
     Raises
     ------
     SceneError
-        If the text is neither an order of rows, cols and bands, nor an order of bands and one pixel axis.
+        If the text is neither an order of ``rows``, ``cols`` and ``bands``, nor an order of ``bands`` and either
+        ``pixels`` or ``pixels-by-row``.
 
     Examples
     --------
@@ -66,8 +67,9 @@ def order_axes(
     Raises
     ------
     SceneError
-        If one axis holds all pixels, and `rows` and `cols` are both None or contradict the number of pixels. If rows
-        and columns have separate axes, and `rows` or `cols` is not None.
+        If one axis holds all pixels, and `rows` and `cols` are both None. If one axis holds all pixels, and `rows` or
+        `cols` contradicts the number of pixels. If rows and columns have separate axes, and `rows` or `cols` is not
+        None.
     """
     if axes is None:
         axes, notes = _guess_axes(array.shape, name)

@@ -72,7 +72,7 @@ def false_colour(
     valid: NDArray[np.bool_] | None = None,
     step: int = 1,
 ) -> NDArray[np.uint8]:
-    """Render three bands of a cube as an RGB image, each stretched between its 2nd and 98th percentiles.
+    """Render three bands of a cube as an RGB image. Each band is stretched between its 2nd and 98th percentiles.
 
     The percentiles of a large cube are computed from a sample of its pixels.
 

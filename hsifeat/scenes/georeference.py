@@ -62,7 +62,10 @@ class Georeference:
 
     @property
     def pixel_size_m(self) -> float | None:
-        """Side of a pixel in metres; None if the CRS is not projected, or if width and height differ by more than 1 %."""
+        """Side of a pixel in metres.
+
+        None if the CRS is not projected, or if the width and the height of a pixel differ by more than 1 %.
+        """
         from pyproj import CRS
 
         width, height = self.pixel_size

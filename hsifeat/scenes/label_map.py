@@ -45,7 +45,7 @@ class Labels:
     class_colours : dict of int to str
         Colour of each class in the map, as ``#rrggbb``. A class without a colour gets a default colour.
     notes : tuple of str
-        Messages on what was assumed, resampled or dropped while reading.
+        Messages on what was assumed, resampled or dropped while reading the map.
     georeference : Georeference or None
         Position of the grid, or None if unknown.
     scene_rows : tuple of int
@@ -112,7 +112,7 @@ class Labels:
         Raises
         ------
         SceneError
-            If `number` is a class of the map. If `number` is not between 1 and 2**31 - 1.
+            If the map already has a class `number`. If `number` is not between 1 and 2**31 - 1.
 
         Examples
         --------

@@ -60,7 +60,7 @@ def open_scene(
         its name is ``pixels`` for pixels in column order, or ``pixels-by-row`` for pixels in row order. By default, the order
         is guessed, and a note states the guess.
     rows, cols : int, optional
-        Height and width of the scene in pixels, if one axis holds all pixels. At least one of them is then required.
+        Height and width of the scene in pixels. At least one of them is required if one axis holds all pixels.
     bad_bands : str
         ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. A list such as ``103-108,149`` drops the
         marked bands and then the listed bands. Listed bands are counted from 0 among the bands that are not marked.
@@ -68,7 +68,7 @@ def open_scene(
         No-data value, in addition to the no-data values that the file declares.
     blank_pixels : {"drop", "keep"}
         Whether blank pixels are invalid (``drop``) or valid (``keep``). All bands of a blank pixel are 0, or have the
-        largest value of an integer dtype. Pixels of 0 are always invalid if 0 is the no-data value.
+        largest value of an integer dtype. If 0 is the no-data value, pixels with 0 in all bands are always invalid.
     companion : str or Path, optional
         File of a co-registered image with k x k pixels per pixel of the scene, as ``FILE`` or ``FILE:VARIABLE``.
     labels : str, Path, or sequence of these, optional
@@ -197,8 +197,8 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
     Raises
     ------
     SceneError
-        If the image can't be read. If the height and width of the image are not k times the height and width of the
-        scene. If the georeferences of image and scene do not match.
+        If the image can't be read. If the height and width of the image are not the same multiple of the height and
+        width of the scene. If the georeferences of the image and the scene do not match.
     """
     path, variable = split_variable(source)
     raster = read_raster(path, 3, variable)

@@ -30,7 +30,7 @@ class Scene(CubeShape):
     Attributes
     ----------
     name : str
-        Display name. It does not affect cache keys.
+        Name shown to users. It does not affect cache keys.
     cube : array-like of shape (rows, cols, bands)
         Values as stored, in memory or on disk, of any real dtype; indexed like a NumPy array.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
@@ -57,7 +57,7 @@ class Scene(CubeShape):
     licence, citation : str
         Licence and citation, as stated by the provider of the scene.
     notes : tuple of str
-        Messages on what was assumed or dropped while reading.
+        Messages on what was assumed or dropped while reading the scene.
 
     Raises
     ------
@@ -166,9 +166,10 @@ class Scene(CubeShape):
         return digest.hexdigest()
 
     def empty_bands(self) -> tuple[int, ...]:
-        """Return the indices of the bands without any valid value.
+        """Return the indices of the bands in which no pixel has a value.
 
-        A value is valid if it is finite and not a no-data value of the band. The value 0 always counts as valid.
+        NaN, infinities and the no-data values of a band do not count as values. A 0 always counts, even if 0 is a
+        no-data value.
         """
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):

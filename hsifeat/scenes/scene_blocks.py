@@ -64,7 +64,7 @@ def count_values(values: NDArray[np.integer]) -> dict[int, int]:
 
 
 def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> NDArray[Any]:
-    """Read selected bands of a block.
+    """Read selected bands of a block of a cube.
 
     A Zarr array is read in one call, because its chunks contain all bands. Other arrays are read band by band.
 
@@ -90,8 +90,8 @@ def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> ND
 def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Read selected bands of a sample of the valid pixels.
 
-    If the scene has at most 2**20 pixels, the sample contains all valid pixels. Otherwise, the sample contains at most
-    about 2**20 pixels.
+    If the scene has at most 2**20 pixels, the sample contains all valid pixels. Otherwise, the sample contains about
+    2**20 pixels or fewer.
 
     Parameters
     ----------

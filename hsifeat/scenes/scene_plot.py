@@ -40,8 +40,8 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     Raises
     ------
     SceneError
-        If the suffix is not ``.png``. If the folder is missing. If the default path is a file that hsifeat did not
-        write.
+        If the suffix is not ``.png``. If the folder is missing. If `out` is None, and the default path is an existing
+        file that hsifeat did not write.
     """
     path = Path(f"{scene.name.replace('/', '-')}.png") if out is None else out
     if path.suffix.lower() != ".png":
@@ -116,14 +116,14 @@ def _paint_labels(labels: Labels, step: int) -> NDArray[np.uint8]:
 
 
 def _legend_entries(labels: Labels) -> list[tuple[str, str]]:
-    """Return name and colour of each class of a label map."""
+    """Return the name and colour of each class of a label map."""
     return [(name[:_MAX_LETTERS], labels.class_colours[number]) for number, name in sorted(labels.class_names.items())]
 
 
 def _common_legend(maps: list[Labels]) -> list[tuple[str, str]]:
-    """Return name and colour of each class that occurs in any of the maps.
+    """Return the name and colour of each class that occurs in any of the maps.
 
-    The list is empty if two maps give the same class number different names or colours.
+    The list is empty if two maps have different names or colours for the same class number.
     """
     entries: dict[int, tuple[str, str]] = {}
     for labels in maps:

@@ -88,7 +88,7 @@ def rechunk_for_blocks(array: Cube, name: str) -> tuple[Cube, tuple[str, ...]]:
     Parameters
     ----------
     array : array-like of shape (rows, cols, bands)
-        The cube. If it has `chunks`, reading any value of a chunk unpacks the whole chunk.
+        The cube. If it has an attribute ``chunks``, reading any value of a chunk unpacks the whole chunk.
     name : str
         Name of the file, for notes.
 

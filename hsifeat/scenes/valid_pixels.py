@@ -76,7 +76,8 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
 
     A pixel is invalid in each of these cases:
 
-    - a band is NaN, infinite, beyond the range of float32, or equal to a value of `nodata` (see `hsifeat.scenes.nodata.is_nodata`)
+    - at least one band is NaN, infinite, beyond the range of float32, or equal to a value of `nodata` (see
+      `hsifeat.scenes.nodata.is_nodata`)
     - the pixel is blank and `blank_pixels` is ``drop``; all bands of a blank pixel are 0, or have the largest value of an
       integer dtype (saturation).
 
@@ -89,8 +90,8 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     nodata : NoData
         No-data values.
     blank_pixels : {"drop", "keep"}
-        ``drop``: blank pixels are invalid. ``keep``: blank pixels are valid, except pixels of 0 if 0 is a no-data value of
-        every band.
+        ``drop``: blank pixels are invalid. ``keep``: blank pixels are valid. If 0 is a no-data value of every band,
+        pixels with 0 in all bands are still invalid.
 
     Examples
     --------

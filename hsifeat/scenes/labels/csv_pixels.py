@@ -33,8 +33,8 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     Returns
     -------
     Labels
-        Label map in which unlisted pixels are 0. Lines with the class NaN are skipped, and pixels with several different
-        classes become 0. Notes count both.
+        Label map in which unlisted pixels are 0. Lines with the class NaN are skipped. Pixels that are listed with
+        different classes become 0. Notes state the numbers of these lines and pixels.
 
     Raises
     ------

@@ -40,23 +40,24 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     Returns
     -------
     Labels
-        The label map. It is named after the variable, the layer or the column in `source`, or otherwise after the file. A
-        layer takes precedence over a column. The notes state what was assumed, resampled or dropped.
+        The label map. Its name is the variable in `source`, or else the layer, or else the column, or else the name of
+        the file. The notes state what was assumed, resampled or dropped.
 
     Raises
     ------
     SceneError
-        If the file does not exist or is damaged. If the variable, layer or column does not exist. If `source` names no
-        variable, layer or column, and the file does not have exactly one candidate. If a class number is negative,
-        fractional or above 2**31 - 1. If the labels can't be aligned with the scene. If all labels of a raster or
-        vector file lie outside the scene. If a pixel of a CSV file lies outside the scene.
+        If the file does not exist or is damaged. If the file lacks the variable, layer or column in `source`. If
+        `source` leaves one of them out, and the file does not have exactly one that can contain labels. If a class
+        number is negative, fractional or above 2**31 - 1. If the labels can't be aligned with the scene. If all labels
+        of a raster or vector file lie outside the scene. If a pixel of a CSV file lies outside the scene.
 
     Notes
     -----
-    A raster on the grid of the scene is used unchanged. In a raster with k x k cells per scene pixel, a pixel gets the class
-    that all its cells share, or 0 if the cells differ. Any other raster is resampled by nearest neighbour, and reprojected
-    if its CRS differs from the CRS of the scene. A polygon labels the pixels whose centres lie inside the polygon. A point
-    labels the pixel that contains the point. A pixel with features of different classes becomes 0.
+    A raster on the grid of the scene is used unchanged. In a raster with k x k cells per scene pixel, a pixel gets the
+    class that all its cells share, or 0 if its cells have different classes. Any other raster is resampled by nearest
+    neighbour, and reprojected if its CRS differs from the CRS of the scene. A polygon labels the pixels whose centres
+    lie inside the polygon. A point labels the pixel that contains the point. If features of different classes label the
+    same pixel, the pixel becomes 0.
 
     Examples
     --------

@@ -30,8 +30,8 @@ class _CellAlignment:
     factor : int
         Number k of cells along each side of a scene pixel.
     offset_cells : float
-        Largest distance, along rows or columns, between a corner of the scene and the corresponding cell corner. The unit
-        is the side of a cell.
+        Largest distance, along rows or columns, between a corner of the scene and the corresponding corner of a cell.
+        The unit of this distance is the side of a cell.
     """
 
     row: int
@@ -67,9 +67,9 @@ def align_to_grid(
     Raises
     ------
     SceneError
-        If a georeference is missing, and the raster does not have k x k cells per scene pixel. If the raster must be
-        resampled, but its CRS or the CRS of the scene is unknown. If a transform is degenerate. If no label lies on the
-        scene.
+        If the label raster or the scene has no georeference, and the raster does not have k x k cells per scene pixel.
+        If the label raster must be resampled, but its CRS or the CRS of the scene is unknown. If, according to one of
+        the two transforms, pixels have no area. If no label lies on the scene.
     """
     target, alignment = scene.georeference, None
     notes: tuple[str, ...] = ()
@@ -142,8 +142,8 @@ def _aggregate(
 ) -> tuple[Classes, tuple[str, ...]]:
     """Return the class of each scene pixel, and notes.
 
-    If all label cells of a pixel share one class, the pixel gets this class. A pixel is 0 if its cells differ or
-    if some of its cells lie outside the label raster.
+    If all label cells of a pixel have the same class, the pixel gets this class. A pixel is 0 if its cells have
+    different classes, or if some of its cells lie outside the label raster.
     """
     factor = alignment.factor
     # Along each axis, the range of scene pixels whose cells all lie in the label raster.
@@ -178,8 +178,8 @@ def _aggregate(
 def _unanimous_classes(cells: Classes, factor: int) -> tuple[Classes, int]:
     """Return the class of each pixel, and the number of mixed pixels.
 
-    A pixel has `factor` x `factor` cells. If they share one class, the pixel gets this class. A pixel whose
-    cells differ is mixed and gets class 0.
+    A pixel has `factor` x `factor` cells. If all cells of a pixel have the same class, the pixel gets this class.
+    Otherwise, the pixel is mixed and gets class 0.
     """
     rows, cols = cells.shape[0] // factor, cells.shape[1] // factor
     classes, mixed_count = np.zeros((rows, cols), cells.dtype), 0
@@ -196,7 +196,7 @@ def _unanimous_classes(cells: Classes, factor: int) -> tuple[Classes, int]:
 def _resample(
     classes: Classes, georeference: Georeference, target: Georeference, scene: PixelGrid, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
-    """Return the class of the label cell that contains the centre of each scene pixel, and notes.
+    """Return the class of the label cell at the centre of each scene pixel. Also return notes.
 
     pyproj transforms every pixel centre, so that rasters agree with reprojected vectors. `rasterio.warp.reproject` transforms
     only some centres and interpolates between them, which moves labels by up to an eighth of a pixel.

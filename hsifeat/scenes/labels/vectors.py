@@ -70,10 +70,11 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     Raises
     ------
     SceneError
-        If the file does not exist or is damaged. If the file or the scene has no CRS. If the layer or column does not
-        exist. If `selection` names no layer or column, and the file does not have exactly one candidate. If a geometry
-        is neither a polygon nor a point. If class numbers and class names are mixed, or a class number is not valid. If
-        no labelled feature lies on the scene.
+        If the file does not exist or is damaged. If the file or the scene has no CRS. If the layer or column in
+        `selection` does not exist. If `selection` leaves out the layer or the column, and the file does not have
+        exactly one that can contain classes. If a geometry is neither a polygon nor a point. If class numbers and class
+        names are mixed. If a class number is fractional, negative or above 2**31 - 1. If no labelled feature lies on
+        the scene.
     """
     target = scene.georeference
     if not path.is_file():
@@ -153,7 +154,7 @@ def _check_shapefile_size(path: Path) -> None:
 
 
 def _column_kinds(path: Path, layer: str) -> dict[str, str]:
-    """Map each column name of a layer to its NumPy dtype kind, such as ``i`` for integers."""
+    """Map the name of each column of a layer to the NumPy dtype kind of the column, such as ``i`` for integers."""
     import geopandas
 
     empty = geopandas.read_file(path, layer=layer, rows=0)
@@ -206,7 +207,7 @@ def _drop_unusable(features: GeoDataFrame, column: str, name: str) -> tuple[GeoD
 
 
 def _corners(target: Georeference, scene: PixelGrid) -> NDArray[np.float64]:
-    """Return the map coordinates of the scene's corners, in order around the scene, as (4, 2) float64 array."""
+    """Return the map coordinates of the scene's corners, in order around the scene, as a (4, 2) float64 array."""
     from rasterio import Affine
     from rasterio.transform import xy
 

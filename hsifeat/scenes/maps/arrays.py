@@ -53,12 +53,12 @@ def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> No
     path : Path
         The file.
     name : str
-        Name of the array's variable.
+        Name of the variable that contains `values`.
     values : (rows, cols) or (rows, cols, classes) array
         The array, of any numeric dtype.
     legend : Legend
-        Legend of the map, written as the variables `class_numbers`, `class_names` and `class_colours` with one row per
-        class. Colours range from 0 to 1.
+        Legend of the map, written as the variables ``class_numbers``, ``class_names`` and ``class_colours``. Each
+        variable has one row per class. The red, green and blue of a colour range from 0 to 1.
     """
     from scipy.io import savemat
 

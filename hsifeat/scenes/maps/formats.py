@@ -72,8 +72,8 @@ def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probab
     Raises
     ------
     SceneError
-        If a class number is too high for a palette. If the array is too large for a MATLAB file. If the disk has no
-        room for the probabilities.
+        If a class number is too high for the palette of the file format. If the array is too large for a MATLAB file.
+        If the disk has no room for the probabilities.
     """
     suffix, highest = path.suffix.lower(), max(legend.numbers, default=0)
     if suffix in {".tif", ".tiff", ".png"} and highest > _MAX_PALETTE_CLASS and not probabilities:
@@ -125,7 +125,7 @@ def write_map(
     Raises
     ------
     SceneError
-        If the checks of `check_map_path` or `check_map_fits` fail. If the legend lacks a class.
+        If `check_map_path` or `check_map_fits` raises an error. If the legend lacks a class of the map.
     """
     check_map_path(path)
     check_map_fits(path, (classes.shape[0], classes.shape[1]), legend)
@@ -160,7 +160,8 @@ def write_probabilities(
     path : Path
         The suffix selects the format:
 
-        - ``.tif``: cloud-optimised GeoTIFF, float32, one band per class with the class name as description, nodata NaN
+        - ``.tif``: cloud-optimised float32 GeoTIFF with nodata NaN and one band per class; the description of a band is
+          the class name
         - ``.npy``: (rows, cols, classes) float32 array
         - ``.mat``: (rows, cols, classes) float32 array as the variable `probabilities`, and the legend as in `write_map`.
     blocks : iterable of (Window, (rows, cols, classes) float32 array)

@@ -1,7 +1,8 @@
 """Writers of maps as cloud-optimised GeoTIFF with a palette or named bands.
 
-GDAL's driver for cloud-optimised GeoTIFF can only copy an existing raster, so blocks are first written to a plain tiled
-GeoTIFF. Both files are created in a temporary folder beside the output file, and the complete map is then moved.
+GDAL's driver for cloud-optimised GeoTIFF can only copy an existing raster. Blocks are therefore first written to a
+plain tiled GeoTIFF, which is then copied. Both files are created in a temporary folder beside the output path. The
+complete file is then moved to the output path.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def write_probabilities_geotiff(
 ) -> None:
     """Write probabilities as one float32 band per class.
 
-    The description of a band is the name of the class. NaN means no data.
+    The description of a band is the name of its class. NaN means no data.
 
     Parameters
     ----------

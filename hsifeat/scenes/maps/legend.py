@@ -59,7 +59,7 @@ class Legend:
 
     @property
     def rgb(self) -> NDArray[np.uint8]:
-        """Red, green and blue of each class as (classes, 3) uint8 array."""
+        """Red, green and blue of each class, as a (classes, 3) uint8 array."""
         parts = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in self.colours]
         return np.array(parts, np.uint8).reshape(-1, 3)
 

@@ -17,7 +17,7 @@ from hsifeat.scenes.readers.reading_errors import reading_errors
 
 
 class BackendArray(ArrayView):
-    """Lazy array of xarray or zarr. Reading errors name the file.
+    """Lazy array that xarray or zarr reads. Error messages name the file.
 
     Parameters
     ----------
@@ -56,10 +56,10 @@ class SignCastView(ArrayView):
 
 
 def apply_sign(dims: tuple[str, ...], array: ArrayView, attrs: dict[str, Any]) -> FileVariable:
-    """Return a variable whose integers are signed or unsigned, as its attribute ``_Unsigned`` states.
+    """Return a variable whose integers are signed or unsigned, as the attribute ``_Unsigned`` in `attrs` states.
 
-    Classic NetCDF stores unsigned integers as signed integers of the same width and marks them with this attribute.
-    Attributes that contain values of the array, such as ``_FillValue``, are converted as well.
+    Classic NetCDF stores unsigned integers as signed integers of the same width, and marks such variables with this
+    attribute. Attributes that contain values of the array, such as ``_FillValue``, are converted as well.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
 
 
 def _difference(first: Raster, other: Raster) -> str:
-    """Describe the first difference between two bands, or return an empty string."""
+    """Describe the first difference between two single-band rasters, or return an empty string if they agree."""
     if tuple(first.array.shape) != tuple(other.array.shape):
         return f"{' x '.join(map(str, other.array.shape))} pixels, not the {' x '.join(map(str, first.array.shape))}"
     if np.dtype(first.array.dtype) != np.dtype(other.array.dtype):

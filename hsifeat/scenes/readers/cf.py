@@ -37,7 +37,8 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     ndim : int
         3 for a cube; 2 for a label map.
     variable : str or None
-        Name of the variable, as ``group/name`` within a group. It is required if several variables have `ndim` dimensions.
+        Name of the variable. The name of a variable in a group is ``group/name``. Required if several variables have
+        `ndim` dimensions.
 
     Raises
     ------
@@ -78,7 +79,8 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
     ndim : int
         3 for a cube; 2 for a label map.
     variable : str or None
-        Name of the array, as ``group/name`` within a group. It is required if several arrays have `ndim` dimensions.
+        Name of the array. The name of an array in a group is ``group/name``. Required if several arrays have `ndim`
+        dimensions.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def _is_dimension(dataset: Any) -> bool:
 
 
 def _open_with_xarray(path: Path, locate: Callable[[str, str], str], **options: Any) -> dict[str, FileVariable]:
-    """Return the variables of all groups of a file, by path, with unscaled and unmasked values.
+    """Return the variables of all groups of a file, by path. Their values are as stored: neither scaled nor masked.
 
     `locate` takes the group of a variable and the name of a dimension, and returns the path of the dimension.
     """
@@ -145,8 +147,8 @@ def _select_raster(
 ) -> Raster:
     """Choose a variable, order its axes and read its metadata.
 
-    Only the array `within`, or the variables in the group `within`, are candidates. `variable` is a path relative to
-    `within`.
+    `within` is the path of an array or a group. Only this array, or the variables in this group, can be chosen.
+    `variable` is a path relative to `within`.
     """
     numeric = {
         name: candidate

@@ -21,8 +21,8 @@ def read_cf_georeference(
 ) -> tuple[Georeference | None, tuple[str, ...]]:
     """Read the georeference of a variable.
 
-    The CRS comes from the grid mapping. The transform comes from the coordinates of rows and columns. If the
-    coordinates are not usable, the transform comes from GDAL's attribute ``GeoTransform``.
+    The CRS is read from the grid mapping of the variable. The transform is computed from the coordinates of rows and
+    columns. If the coordinates are not usable, the transform is read from GDAL's attribute ``GeoTransform``.
 
     Parameters
     ----------

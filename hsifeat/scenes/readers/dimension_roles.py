@@ -28,7 +28,7 @@ def is_coordinate(name: str, variable: FileVariable) -> bool:
 
 
 def squeeze_axes(variable: FileVariable, ndim: int) -> tuple[int, ...]:
-    """Return the axis indices of a variable without surplus axes of length 1, such as a time axis.
+    """Return the indices of the axes of a variable, except surplus axes of length 1 such as a time axis.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ def find_axis_order(
     Returns
     -------
     axes : tuple of int
-        Axis indices in the order rows, columns, bands. They are unchanged if the file does not define this order.
+        Axis indices in the order rows, columns, bands. If the file does not define this order, the argument `axes` is
+        returned unchanged.
     ordered : bool
         Whether dimension names and coordinates define the order.
     notes : tuple of str

@@ -126,7 +126,7 @@ def _find_header(data_file: Path) -> Path:
 
 
 def _find_data_file(header: EnviHeader) -> tuple[Path, tuple[str, ...]]:
-    """Find the data file of a header, preferably of the expected size, and return a note on other candidates."""
+    """Return the data file of a header, preferably a file of the expected size. Also return notes on other files."""
     stem = header.path.with_suffix("")
     names = dict.fromkeys(stem.name + s for suffix in DATA_SUFFIXES for s in (suffix, suffix.upper()))
     candidates = [stem.with_name(name) for name in names if stem.with_name(name).is_file()]
@@ -171,7 +171,7 @@ def _map_data(header: EnviHeader, data_file: Path) -> Cube:
 
 
 def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
-    """Read the reflectance scale factor, or the gains and offsets of the bands if there is no such factor."""
+    """Read the reflectance scale from the scale factor of a header, or else from the gains and offsets of the bands."""
     name = header.path.name
     notes: tuple[str, ...] = ()
     if text := header.text("reflectance scale factor"):

@@ -60,7 +60,7 @@ def check_hdf5_sources(path: Path, depth: int = 0) -> None:
     path : Path
         An HDF5 file.
     depth : int
-        Number of references between the opened file and this file.
+        Number of references that lead from the file that the user opened to `path`.
 
     Raises
     ------
@@ -97,7 +97,9 @@ def check_hdf5_sources(path: Path, depth: int = 0) -> None:
 
 
 def _dataset_sources(path: Path, dataset: Any) -> set[tuple[Path, str]]:
-    """Check the references of a data set, and return its virtual sources: the path of each file, and a data set in it."""
+    """Check the references of a data set, and return its virtual sources: pairs of a file and a data set in the
+    file.
+    """
     for reference, *_ in dataset.external or ():
         # The HDF5 library looks for external storage in the working folder.
         check_inside(path, reference, f"the external storage of {dataset.name}", relative_to=Path.cwd())
@@ -122,7 +124,7 @@ def check_folder(folder: Path) -> None:
     Raises
     ------
     SceneError
-        If a link leads out of the folder.
+        If a link in the folder leads out of the folder.
     """
     real = Path(os.path.realpath(folder))
     for entry in folder.rglob("*"):

@@ -118,7 +118,8 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
     ndim : int
         3 for a cube; 2 for a single-band label map.
     variable : str or None
-        Number of the image, counted from 1, in a file with several images such as a multi-page TIFF.
+        Number of the image, counted from 1, in a file with several images such as a multi-page TIFF. Must be None for a
+        file with one image.
 
     Raises
     ------
@@ -209,7 +210,7 @@ def _open_image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[s
 
 
 def _check_last_block(dataset: Any, path: Path) -> tuple[str, ...]:
-    """Raise `SceneError` if the last block of a TIFF file is truncated, and return a note if it is missing.
+    """Raise `SceneError` if the last block of a TIFF file is truncated, and return a note if this block is missing.
 
     GDAL reads a missing block as no data or 0, without an error.
     """

@@ -35,7 +35,7 @@ def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int,
     class_colours : dict of int to str
         Class colours as ``#rrggbb`` by class number, from 1.
     notes : tuple of str
-        A note that gives the reason if an attribute table is ignored.
+        If an attribute table is ignored, a note with the reason.
     """
     band = describe_as_vrt(dataset).find("VRTRasterBand")
     names, colours = {}, {}

@@ -46,7 +46,7 @@ logging.getLogger("rasterio").addHandler(logging.NullHandler())
 def raise_read_faults(path: Path) -> Iterator[None]:
     """Raise `SceneError` at the end of a ``with`` block if GDAL failed to read a part of the file during the block.
 
-    The block must be inside `rasterio.Env`, which sends GDAL's messages to Python's logging.
+    The ``with`` block must be inside `rasterio.Env`, which sends GDAL's messages to Python's logging.
     """
     _FILTER.faults.clear()
     yield

@@ -32,7 +32,7 @@ def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tup
     georeference : Georeference or None
         CRS and transform; None without a usable transform.
     notes : tuple of str
-        A note that gives the reason if metadata is ignored.
+        If metadata is ignored, a note with the reason.
     """
     transform = dataset.transform
     crs = dataset.crs.to_wkt() if dataset.crs else None
@@ -137,7 +137,7 @@ def read_spectrum(
     bad_bands : tuple of int
         Indices of the bands that the file marks as bad.
     notes : tuple of str
-        Notes on ignored lists and inferred units.
+        Notes on lists that were ignored, and on units that were inferred.
     """
     envi, bands = _envi_fields(dataset), dataset.count
     band_tags = [_lower_keys(dataset.tags(band)) for band in dataset.indexes]
@@ -169,7 +169,7 @@ def read_spectrum(
 
 
 def _envi_fields(dataset: Any) -> dict[str, list[str]]:
-    """Return the ENVI metadata of a dataset: a list of values by field name, such as ``wavelength``."""
+    """Return the ENVI metadata of a dataset: a list of values for each field, such as ``wavelength``."""
     return {
         key.lower().replace("_", " "): [part.strip() for part in text.strip().strip("{}").split(",")]
         for key, text in dataset.tags(ns="ENVI").items()

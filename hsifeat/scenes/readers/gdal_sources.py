@@ -60,20 +60,21 @@ def raster_drivers(path: Path) -> list[str]:
 def check_raster_sources(path: Path, depth: int = 0) -> None:
     """Check that a VRT refers only to plain raster files in the folder of the VRT.
 
-    A file of another format is checked only if a VRT refers to it.
+    If `path` is not a VRT itself, but a VRT refers to it, the function checks that `path` does not describe other data
+    sets or a service.
 
     Parameters
     ----------
     path : Path
         The raster.
     depth : int
-        Number of VRTs between the opened file and this file.
+        Number of VRTs that lead from the file that the user opened to `path`. 0 if the user opened `path`.
 
     Raises
     ------
     SceneError
-        If a source is outside the folder or missing. If a source is neither a VRT nor a plain file. If the VRT is
-        damaged or runs Python code. If a chain of references is longer than 4 VRTs.
+        If a source of the VRT is missing or outside the folder of the VRT. If a source is neither a VRT nor a plain
+        raster file. If the VRT is damaged or runs Python code. If a chain of references is longer than 4 VRTs.
     """
     if path.suffix.lower() != ".vrt":
         if depth and _SERVICES.search(_header(path)):
@@ -108,8 +109,9 @@ def check_vector_file(path: Path) -> None:
     Raises
     ------
     SceneError
-        If the content has another format, such as a VRT or the description of a web service. If the schema of a GML
-        file lies outside of the folder of the file. If a GeoJSON file is damaged, or its CRS is a link.
+        If the content has another format than the suffix states, such as a VRT or the description of a web service. If
+        the schema of a GML file lies outside of the folder of the file. If a GeoJSON file is damaged, or its CRS is a
+        link.
     """
     header, magic = _header(path), _MAGIC.get(path.suffix.lower())
     is_text = path.suffix.lower() not in {".gpkg", ".shp", ".fgb"}

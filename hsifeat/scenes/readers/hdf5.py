@@ -34,13 +34,13 @@ def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
     ndim : int
         3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
     variable : str or None
-        Path of the dataset, as ``group/name``. It is required if several datasets have `ndim` dimensions.
+        Path of the dataset, such as ``group/name``. Required if several datasets have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        If the dataset does not exist. If the values of the dataset are not in the file. If `variable` is None, and the
-        file does not have exactly one dataset of `ndim` dimensions.
+        If the dataset does not exist. If the file does not contain the values of the dataset. If `variable` is None,
+        and the file does not have exactly one dataset of `ndim` dimensions.
     """
     import h5py
 

@@ -71,7 +71,8 @@ def find_datasets(file: Any) -> dict[str, Any]:
 def attributes(dataset: Any) -> dict[str, Any]:
     """Return the attributes of a dataset. The fill value of the dataset is appended to the attribute ``_FillValue``.
 
-    Values that were never written are read as the fill value. A default fill value, or a fill value of 0, is left out.
+    Values that were never written are read as the fill value. A default fill value, or a fill value of 0, is not
+    appended.
     """
     import h5py
 
@@ -106,7 +107,7 @@ def has_dimension_scales(file: Any) -> bool:
 
 
 def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
-    """Check that the values of a dataset are in the file.
+    """Check that an HDF5 file contains the values of a dataset.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
     Raises
     ------
     SceneError
-        If none of the chunks is stored. If a contiguous dataset is stored incompletely.
+        If the dataset has chunks, but none of them is stored. If the dataset is contiguous, but stored incompletely.
     """
     import h5py
 

@@ -17,7 +17,7 @@ from hsifeat.types import Cube
 
 @dataclass(frozen=True)
 class FileVariable:
-    """An array in a file with its dimension names and attributes.
+    """An array in a file, and the array's dimension names and attributes.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def _as_number(value: Any) -> float:
 
 @dataclass(frozen=True)
 class Raster:
-    """An array in a file with its metadata.
+    """An array in a file, and the array's metadata.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Reflectance scale of a file: the stored value that corresponds to a reflectance of 1, by one rule for all formats."""
+"""Reflectance scale of a file: the stored value that corresponds to a reflectance of 1."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ def find_reflectance_scale(
     unit: str = "",
     divisors: bool = False,
 ) -> tuple[float, tuple[str, ...]]:
-    """Return the stored value that corresponds to a reflectance of 1, from the scale and offset of the bands.
+    """Return the stored value that corresponds to a reflectance of 1, given the factors and offsets of the bands.
 
-    The scale is used under four conditions. All bands have the same scale. The scale is positive, and at most 1 unless
-    `divisors` is True. The offset is 0. Neither description nor unit states a quantity other than reflectance. Stored
-    values are never multiplied by the scale.
+    The factor is used if four conditions hold. All bands have the same factor. The factor is positive, and at most 1
+    unless `divisors` is True. All offsets are 0. Neither `description` nor `unit` states a quantity other than
+    reflectance. The stored values themselves are never changed.
 
     Parameters
     ----------
     factors, offsets : sequence of float or str
-        Factor and offset of each band, or of all bands: the quantity is ``factor * stored + offset``.
+        Factors and offsets, one per band or one for all bands. A stored value means the quantity ``factor * stored +
+        offset``.
     name : str
         Name of the file, for notes.
     description : str
@@ -62,7 +63,8 @@ def find_reflectance_scale(
     scale : float
         Stored value that corresponds to a reflectance of 1; 1 if unknown.
     notes : tuple of str
-        A note that states the scale, or the reason why the scale is not used. Empty if the file has no scale and no offset.
+        A note that states the scale, or the reason why the factor is not used. Empty if the file has no factor and no
+        offset.
 
     Examples
     --------

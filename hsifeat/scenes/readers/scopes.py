@@ -1,4 +1,4 @@
-"""Lookup of names in groups: first in the group of the variable, then in the parents of this group, as in netCDF.
+"""Lookup of names that a variable refers to: first in the variable's group, then in the group's parents, as in netCDF.
 
 Variables and dimensions are named by their path from the root of the file, such as ``swir/reflectance``.
 """
@@ -65,7 +65,7 @@ def find_reference(reference: str, name: str, names: Iterable[str]) -> str | Non
 
 
 def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple[str, ...]:
-    """Return the candidates in the nearest group to a variable.
+    """Return those of `candidates` that lie in the group nearest to the variable `name`.
 
     The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
     the candidates of all other groups are returned, except those that may describe another cube. A candidate may describe
@@ -97,7 +97,7 @@ def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple
 
 
 def _branch(candidate: str, group: str) -> str:
-    """Return the topmost group on the path to a candidate that does not enclose `group`."""
+    """Return the topmost group that contains `candidate` but does not contain `group`."""
     enclosing = set(enclosing_groups(group))
     return [g for g in enclosing_groups(group_of(candidate)) if g not in enclosing][-1]
 
@@ -119,9 +119,9 @@ def locate_dimension(dim: str, size: int, group: str, arrays: Mapping[str, tuple
     Returns
     -------
     str
-        Path of the dimension. The dimension belongs to the nearest enclosing group with coordinates of this dimension.
-        If no group has coordinates, it belongs to the topmost enclosing group that has an array with a dimension of
-        this name and length.
+        Path of the dimension. Of `group` and its parents, the dimension belongs to the nearest one with coordinates of
+        this dimension. If none of them has such coordinates, it belongs to the topmost one that has an array with a
+        dimension of this name and length.
     """
     enclosing = list(enclosing_groups(group))
     for candidate in enclosing:

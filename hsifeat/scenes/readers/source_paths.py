@@ -11,7 +11,7 @@ from hsifeat.errors import SceneError
 def is_url(source: str | Path) -> bool:
     """Return whether a source is a URL such as ``https://…`` or ``s3://…``.
 
-    One slash is enough, because `Path` removes the second slash.
+    One slash after the colon is enough, because `Path` removes the second slash.
     """
     return re.match(r"[a-z][a-z0-9+.-]+:/", str(source), re.IGNORECASE) is not None and not Path(source).exists()
 

@@ -72,8 +72,9 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
     Returns
     -------
     Raster
-        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. An attribute is set only if exactly one vector of its kind
-        has one value per band. Among vectors in several groups, only those in the nearest group count; see `nearest`.
+        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. Each of these attributes is set only if exactly one
+        vector of its kind, such as wavelengths, has one value per band. If several groups have such vectors, only those
+        in the nearest group count; see `nearest`.
     """
     bands = int(raster.array.shape[2])
     candidates = {key: vector for key, vector in raster.spectral_vectors.items() if max(vector.array.shape) == bands}

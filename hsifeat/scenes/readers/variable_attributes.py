@@ -109,7 +109,7 @@ def unordered_raster(
     name : str
         Name of the file, for notes.
     divisors : bool
-        Whether a scale factor above 1 is a divisor, such as 10000 in files of NEON.
+        Whether a scale factor above 1 is a divisor of the stored values, such as 10000 in files of NEON.
     """
     scale, notes = read_scale(variable, variable_name, name, divisors=divisors)
     return Raster(
@@ -138,11 +138,11 @@ def read_scale(
     variable : FileVariable
         The variable.
     variable_name : str
-        Path of the variable. The path may state the quantity.
+        Path of the variable. The path may state which quantity the variable contains.
     name : str
         Name of the file, for notes.
     divisors : bool
-        Whether a factor above 1 is a divisor, such as 10000 in files of NEON.
+        Whether a factor above 1 is a divisor of the stored values, such as 10000 in files of NEON.
     """
     attrs = {key.lower(): value for key, value in variable.attrs.items()}
     factors, offsets = (

@@ -23,8 +23,8 @@ from hsifeat.scenes.readers.source_paths import is_zarr_folder
 def find_root(path: Path) -> tuple[Path, str]:
     """Return the outermost Zarr group that contains `path`, and the path from this group to `path`.
 
-    Metadata of an array may be in any group that contains the array. The outermost group is not used if it is a feature
-    store of hsifeat, or has a link that leads out of it. The function then returns `path` and an empty path.
+    Metadata of an array may be in any group that contains the array. If the outermost group is a feature store of
+    hsifeat, or contains a link that leads out of the group, the function returns `path` and an empty path instead.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def is_feature_store(folder: Path) -> bool:
 def find_arrays(root: Path, within: str) -> dict[str, Any]:
     """Return the arrays of a Zarr folder by path.
 
-    Each array is opened from its separate metadata, because consolidated metadata may be out of date.
+    Each array is opened with the metadata in its own folder, because consolidated metadata may be out of date.
 
     Parameters
     ----------
@@ -123,8 +123,9 @@ def _dimension_names(array: Any) -> tuple[str, ...]:
 def _attributes(array: Any) -> dict[str, Any]:
     """Return the attributes of an array. ``_FillValue`` lists the decoded attribute and Zarr's own fill value.
 
-    In format 2, only the fill value can state the no-data value. In format 3, the attribute ``_FillValue`` states it. A
-    fill value of 0 is ignored in format 3, because 0 is the default of arrays without a declared fill value.
+    In format 2, only the fill value can state the no-data value. In format 3, the attribute ``_FillValue`` states the
+    no-data value. A fill value of 0 is ignored in format 3, because 0 is the default of arrays without a declared fill
+    value.
     """
     attrs = dict(array.attrs)
     fills = [_decode_fill(value) for value in np.ravel(attrs.pop("_FillValue", [])).tolist()]
@@ -135,7 +136,7 @@ def _attributes(array: Any) -> dict[str, Any]:
 
 
 def _decode_fill(value: Any) -> Any:
-    """Decode ``_FillValue``: a number, the name of a number, or a float64 that xarray wrote as base64 text."""
+    """Decode ``_FillValue``: a number, a name such as ``NaN``, or a float64 that xarray wrote as base64 text."""
     if not isinstance(value, str):
         return value
     try:

@@ -31,7 +31,7 @@ def is_fusion_scene(name: str) -> bool:
 def load_fusion_scene(name: str) -> Scene:
     """Download and load a scene with the package rs-fusion-datasets.
 
-    The package stores the downloaded files in a folder that it chooses.
+    rs-fusion-datasets itself chooses the folder for the downloaded files.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def fetch(name: str, on_progress: ProgressCallback = lambda *_: None) -> list[Pa
 
 
 def _check_present_files(scene: PublicScene, folder: Path) -> None:
-    """Raise `SceneError` if a present file has a wrong checksum. The file is not deleted."""
+    """Raise `SceneError` if a file on this machine has a wrong checksum. The file is not deleted."""
     from pooch import file_hash
 
     for file in scene.files:

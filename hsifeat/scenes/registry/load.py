@@ -87,7 +87,7 @@ def _load_from_tensorly(public: PublicScene) -> Scene:
 def _load_labels(public: PublicScene, scene: Scene, name: str, source: LabelSource) -> Labels:
     """Load a label map, and convert its values to the class numbers of the scene.
 
-    If the number of labelled pixels differs from the number in papers, a note of the label map reports both.
+    If the number of labelled pixels differs from the number in papers, a note of the label map reports both numbers.
     """
     path = scene_folder(public) / source.file
     if source.listed_pixels_of:
@@ -113,7 +113,7 @@ def _load_labels(public: PublicScene, scene: Scene, name: str, source: LabelSour
 
 
 def _classes_of_pixels(classes: NDArray[np.integer], pixels: Cube, path: Path) -> NDArray[np.uint8]:
-    """Return a label map with the classes of the listed (row, col) pixels. All other pixels are 0.
+    """Return a label map in which the listed (row, col) `pixels` keep their class, and all other pixels are 0.
 
     Raise `SceneError` if a listed pixel has no class in `classes`.
     """

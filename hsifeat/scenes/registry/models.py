@@ -56,7 +56,7 @@ class SceneArchive(_DescriptionModel):
 
 
 class ArraySource(_DescriptionModel):
-    """File and variable of an array.
+    """File that contains an array, and the name of the array's variable in this file.
 
     Dots in `variable` select fields of nested MATLAB structs and cells, such as ``hsi.Lidar.0.z``.
     """
@@ -66,7 +66,7 @@ class ArraySource(_DescriptionModel):
 
 
 class CubeSource(ArraySource):
-    """File and variable of a (rows, cols, bands) cube.
+    """File that contains a (rows, cols, bands) cube, and the name of the cube's variable in this file.
 
     Attributes
     ----------
@@ -81,19 +81,22 @@ class CubeSource(ArraySource):
 
 
 class LabelSource(ArraySource):
-    """File and variable of a label map: a (rows, cols) map, or an (n, 2) list of pixels of another map.
+    """File and variable of a label map.
+
+    The variable contains a (rows, cols) map, or an (n, 2) list of pixels whose classes another label map defines.
 
     Attributes
     ----------
     listed_pixels_of : str
-        Name of the label map that defines the classes of the listed (row, col) pixels. Rows and columns are counted from 0.
-        Empty if the array is a map.
+        Name of the label map that defines the classes of the listed (row, col) pixels. Rows and columns are counted
+        from 0. Empty if the array is not a list of pixels.
     class_numbers : dict of int to int
-        Maps class numbers in the file to class numbers in the scene. Empty if file and scene use the same numbers.
+        Maps class numbers in the file to class numbers in the scene. Empty if the file and the scene use the same
+        numbers.
     unlabelled : int
         Value of unlabelled pixels in the file.
     labelled_pixels : int or None
-        Number of labelled pixels in the map that papers use.
+        Number of labelled pixels in the version of the map that papers use, or None if unknown.
     """
 
     listed_pixels_of: str = ""
@@ -103,7 +106,7 @@ class LabelSource(ArraySource):
 
 
 class CompanionSource(ArraySource):
-    """File and variable of a co-registered image with `channels` channels, such as height or radar backscatter."""
+    """File and variable of a co-registered image with `channels` channels, such as heights or radar backscatter."""
 
     channels: Positive
 
