@@ -88,13 +88,13 @@ class CheckpointBackbone(NetworkBackbone):
         Parameters
         ----------
         label : int, str or None
-            The label from the options.
+            The label that the user chose.
         count : int or None
             Number of labels of the model; None for a model without labels.
         any_label : bool
-            Use label 0 if `label` is None.
+            Whether label 0 is used if the model needs a label, but `label` is None.
         mean : bool
-            Whether the label ``"mean"`` is allowed. It is allowed for a model with a table of label embeddings.
+            Whether the label ``"mean"`` is allowed. It is allowed only for a model with a table of label embeddings.
 
         Returns
         -------
@@ -104,7 +104,8 @@ class CheckpointBackbone(NetworkBackbone):
         Raises
         ------
         BackboneError
-            If the label is out of range. If the model takes no label. If the model needs a label, but `label` is None.
+            If the model has no labels, but `label` is set. If the model has labels, and `label` is neither a number
+            from 0 to `count` - 1 nor an allowed ``"mean"``. None is an error unless `any_label` is True.
         """
         if count is None:
             if label is not None:
@@ -123,7 +124,7 @@ class CheckpointBackbone(NetworkBackbone):
         )
 
     def labels(self, noisy: torch.Tensor) -> torch.Tensor | None:
-        """Return the class label of each image, (n,) int64, or None for a network without labels."""
+        """Return the class label of each image in `noisy`, (n,) int64, or None for a network without labels."""
         import torch
 
         if self.class_label is None:

@@ -32,7 +32,7 @@ def find_part(folder: Path, part: str, name: str) -> Path:
     Raises
     ------
     BackboneError
-        If neither folder contains the file.
+        If neither the subfolder nor `folder` itself contains the file.
     """
     for candidate in (folder / part, folder):
         if (candidate / name).exists():
@@ -96,7 +96,7 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
 
 
 def _check_numbers(settings: Mapping[str, Any]) -> None:
-    """Raise ValueError for numbers outside of the allowed range, so that a network is built in bounded time and memory."""
+    """Raise ValueError for a number outside of its range, so that building a network takes bounded time and memory."""
     for name, setting in settings.items():
         values = [setting]
         while values:

@@ -1,4 +1,4 @@
-"""Download models from a hub. The name of a model includes a commit, so that it always refers to the same weights."""
+"""Download models from a hub. A model's name includes a commit, so that the name always refers to the same weights."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class HubModel:
 def names_hub_model(source: str) -> bool:
     """Return whether a source looks like the name of a hub model rather than a path.
 
-    The name may lack a commit.
+    The name may be ``owner/model`` without a commit.
     """
     path_like = source.startswith(("./", "../", "/", "~")) or source.count("/") > 1
     if path_like or PurePosixPath(source).suffix in _FILE_SUFFIXES or existing_path(source) is not None:
@@ -140,7 +140,7 @@ def names_hub_model(source: str) -> bool:
 
 
 def open_hub_model(source: str, **_options: Any) -> Redirect:
-    """Download a model unless this machine has a copy, and return a redirect to the model's folder."""
+    """Download a model unless this machine has a copy. Return a `Redirect` to the folder of the model."""
     model = HubModel.parse(source)
     if model is None:
         raise BackboneError(f"{source!r} is not a model on a hub: the form is owner/model@commit")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NetworkBackbone(ABC):
-    """A backbone made of one torch network, in pixel space unless a subclass overrides `encode`.
+    """A backbone made of one torch network. It works in pixel space unless a subclass overrides `encode`.
 
     A subclass provides `identity`, `build`, `load` and `call`.
 
@@ -97,9 +97,9 @@ class NetworkBackbone(ABC):
 
     @property
     def probe_side(self) -> int:
-        """Side of the input in the forward pass that lists the layers, in cells.
+        """Side, in cells, of the input for the forward pass that lists the layers.
 
-        The side must be a multiple of every stride.
+        The side must be a multiple of the stride of every layer.
         """
         return 64
 
@@ -108,8 +108,8 @@ class NetworkBackbone(ABC):
         """All layers whose feature maps can be read, in the order of execution.
 
         An attribute ``probe_side`` of the torch network replaces the property `probe_side`. A torch network that runs
-        different layers at different timesteps must have an attribute ``probe_timesteps``. Every layer must run at one or
-        more of the timesteps in this attribute.
+        different layers at different timesteps must have an attribute ``probe_timesteps``. Every layer must run at one
+        or more of these timesteps.
         """
         import torch
 
@@ -157,7 +157,7 @@ class NetworkBackbone(ABC):
         Parameters
         ----------
         noisy : (n, denoiser channels, rows, cols) float32 tensor
-            Noised input ``x_t``, on the backbone's device. Rows and cols are multiples of the coarsest stride.
+            Noised input ``x_t``, on the backbone's device. Its rows and columns are multiples of the coarsest stride.
         t : int
             Training timestep.
         layers : sequence of str
@@ -171,7 +171,7 @@ class NetworkBackbone(ABC):
         Raises
         ------
         BackboneError
-            If the input has a wrong shape, or a layer is not reached at this timestep.
+            If `noisy` has a wrong shape. If the forward pass at timestep `t` does not reach one of `layers`.
         """
         self._check_shape(noisy)
         with deterministic_inference(noisy.device.type):
@@ -195,7 +195,7 @@ class NetworkBackbone(ABC):
         Raises
         ------
         BackboneError
-            If the input has a wrong shape.
+            If `noisy` has a wrong shape.
         """
         self._check_shape(noisy)
         with deterministic_inference(noisy.device.type):
@@ -213,8 +213,8 @@ class NetworkBackbone(ABC):
 def clone_weights(network: torch.nn.Module) -> None:
     """Copy all weights to newly allocated memory.
 
-    Weights can be memory-mapped from a file. Their alignment then depends on the file, and can change the last bits of
-    the output of a normalisation layer.
+    Weights can be memory-mapped from a file. The memory alignment of such weights depends on the file, and can change
+    the last bits of the output of a normalisation layer.
     """
     import torch
 

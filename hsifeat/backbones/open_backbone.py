@@ -33,7 +33,7 @@ def open_backbone(
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     seed : int
-        Seed of the random weights of ``untrained:``.
+        Seed of the random weights, for a source with the prefix ``untrained:``.
     any_label : bool
         Use label 0 of a class-conditional model if `class_label` is None. The list of layers does not depend on the label.
     prompt : str, optional
@@ -104,7 +104,8 @@ def _parse_label(label: int | str | None) -> int | str | None:
 def list_backbones() -> list[dict[str, str]]:
     """Return a description of each kind of backbone.
 
-    The keys are ``source`` (a form such as ``FILE.pt``), ``description``, and ``weights`` (origin of the weights).
+    Each description has the keys ``source`` (the form of a source, such as ``FILE.pt``), ``description``, and
+    ``weights`` (the origin of the weights).
     """
     return [
         {"source": plugin.form, "description": plugin.description, "weights": plugin.weights}

@@ -24,7 +24,7 @@ class BackboneOptions:
     upsample : int
         Factor by which a latent model enlarges images before encoding them.
     seed : int
-        Value of `untrained_seed` for a source with the prefix ``untrained:``.
+        Value that `untrained_seed` gets if the source has the prefix ``untrained:``.
     any_label : bool
         Use label 0 of a class-conditional model if `class_label` is None. The list of layers does not depend on the label.
     hub_model : str or None

@@ -58,11 +58,11 @@ class BackbonePlugin:
         Opens a backbone. The arguments are the source, without a prefix ``NAME:``, and options by name. Returns a
         `Backbone`, another `FeatureSource` or a `Redirect`.
     form : str
-        Form of the sources, such as ``FILE.pt``.
+        How users write such a source, for example ``FILE.pt``.
     description : str
-        Description of the sources, in one line.
+        Description of these sources, in one line.
     weights : str
-        Origin of the weights.
+        Origin of the weights, for the list of backbones.
     matches : callable
         Returns whether a source is of this kind. By default, a source must begin with the entry point's name.
     order : int
@@ -154,7 +154,7 @@ def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions,
     Raises
     ------
     BackboneError
-        If the plugin fails, or does not support an option that the user set.
+        If the plugin fails. If the plugin does not support an option that the user set.
     """
     accepted = accepted_options(plugin.open, options, name)
     try:

@@ -1,4 +1,4 @@
-"""Checksums of the files of a trained model. The training record of the model lists them."""
+"""Checksums of the files of a trained model. The training record of the model lists these checksums."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RecordedFiles:
         Raises
         ------
         BackboneError
-            If the file can't be read, or its digest differs from the recorded digest.
+            If the file can't be read. If the digest of the file differs from the recorded digest.
         """
         if not file.is_relative_to(self._folder):
             return

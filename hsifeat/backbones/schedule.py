@@ -69,7 +69,8 @@ class NoiseSchedule:
     def from_betas(cls, betas: ArrayLike, prediction: str = "epsilon") -> Self:
         """Build a schedule from the noise variances ``beta_t`` of the timesteps.
 
-        ``abar_t`` is the product of ``1 - beta_s`` over all timesteps s <= t (Ho et al. 2020, eq. 4).
+        Element t of `alphas_cumprod` is the product of ``1 - beta_s`` over all timesteps s <= t (Ho et al. 2020, eq.
+        4).
 
         Parameters
         ----------
@@ -91,7 +92,7 @@ class NoiseSchedule:
         return hashlib.sha256(np.ascontiguousarray(self.alphas_cumprod, "<f4").data).hexdigest()
 
     def scale(self, timesteps: Sequence[int]) -> tuple[int, ...]:
-        """Convert timesteps of a schedule with 1000 timesteps to this schedule with T timesteps.
+        """Convert timesteps of a schedule with 1000 timesteps to the equivalent timesteps of this schedule.
 
         Converted timesteps are rounded down, sorted and unique.
 
@@ -110,6 +111,8 @@ class NoiseSchedule:
 
     def add_noise(self, clean: torch.Tensor, noise: torch.Tensor, t: int) -> torch.Tensor:
         """Add noise to images: ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4).
+
+        ``abar_t`` is element t of `alphas_cumprod`.
 
         Parameters
         ----------
@@ -142,14 +145,15 @@ class NoiseSchedule:
         Returns
         -------
         clean, noise : (n, channels, height, width) float32 tensors
-            Estimates of ``x_0`` and ``eps``. An estimate is not finite if the prediction does not determine the
-            quantity, such as ``x_0`` if ``abar_t`` is 0.
+            Estimates of ``x_0`` and ``eps``. An estimate is not finite if `output` does not determine it. For example,
+            predicted noise does not determine ``x_0`` if ``abar_t`` is 0.
 
         Notes
         -----
-        The estimates satisfy ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4). The model predicts
-        ``eps`` (`epsilon`), ``x_0`` (`sample`) or ``v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0`` (`v_prediction`,
-        Salimans & Ho 2022, appendix D).
+        The estimates satisfy ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4), where
+        ``abar_t`` is element t of `alphas_cumprod`. Depending on `prediction`, the model predicts ``eps`` (`epsilon`),
+        ``x_0`` (`sample`) or ``v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0`` (`v_prediction`, Salimans & Ho 2022,
+        appendix D).
         """
         import torch
 
@@ -165,12 +169,12 @@ class NoiseSchedule:
 def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     """Build a schedule from the content of a diffusers ``scheduler_config.json``.
 
-    The cumulative products equal those of diffusers.
+    `alphas_cumprod` equals the cumulative products that diffusers computes.
 
     Raises
     ------
     BackboneError
-        If the scheduler is not of the DDPM family, or its settings are inconsistent.
+        If the scheduler is not of the DDPM family. If its settings are inconsistent.
     """
     load_diffusers()
     from diffusers import DDPMScheduler

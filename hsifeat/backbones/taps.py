@@ -24,8 +24,8 @@ def feature_map(output: Any) -> torch.Tensor | None:
     """Return the feature map in a module's output, or None if the output contains no feature map.
 
     The feature map has the shape (n, channels, height, width) and any floating dtype. Some modules, such as a down
-    block, output a tuple. The feature map is then the first element. Some networks keep the spectrum as an axis. The
-    maps (n, C, bands, height, width) of these networks are reshaped to C * bands channels.
+    block, output a tuple, whose first element is the feature map. Some networks keep the spectrum as an axis. Their
+    feature maps (n, C, bands, height, width) are reshaped to C * bands channels.
     """
     import torch
 
@@ -47,7 +47,7 @@ def tap(
     layers : sequence of str
         Dotted module names of the layers.
     forward : callable
-        Runs the network once.
+        Function without arguments that runs the network once.
     t : int
         Timestep of the forward pass, for error messages.
 
@@ -59,7 +59,7 @@ def tap(
     Raises
     ------
     BackboneError
-        If a layer outputs no feature map, or the forward pass does not reach a layer.
+        If one of `layers` outputs no feature map. If the forward pass does not reach one of `layers`.
     """
     maps: dict[str, torch.Tensor] = {}
     names = set(layers)
@@ -101,7 +101,7 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
     network : torch.nn.Module
         The network, usually on the ``meta`` device, where only shapes are computed.
     forward : callable
-        Runs the network once on an image of `side_px` x `side_px` pixels.
+        Function without arguments that runs the network once on an image of `side_px` x `side_px` pixels.
     side_px : int
         Side of the image, in pixels.
 
@@ -156,7 +156,7 @@ def select_taps(taps: Sequence[Tap], names: Sequence[str]) -> list[Tap]:
     Raises
     ------
     BackboneError
-        If a name is unknown; the message suggests similar names.
+        If a name is unknown. The message suggests similar names.
     """
     by_name = {t.alias: t for t in taps if t.alias} | {t.name: t for t in taps}
     for name in names:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def call_with_timesteps(network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
-    """Call ``network(noisy, timesteps)``, where `timesteps` (n,) int64 repeats one timestep for all images.
+    """Call ``network(noisy, timesteps)``, where ``timesteps`` is an (n,) int64 tensor filled with `t`.
 
     Parameters
     ----------
@@ -63,16 +63,17 @@ class ModuleBackbone(NetworkBackbone):
     call : callable
         Function of (module, noisy, t) that runs the module once. [default: call_with_timesteps]
     config : mapping, optional
-        Plain JSON values, such as layer sizes or a fixed class label that `call` passes to the module. Together with
-        the weights, they identify what the module computes. [default: a digest of ``repr(module)``]
+        Plain JSON values that, together with the weights, identify what the module computes. Examples are layer sizes,
+        and a fixed class label that `call` passes to the module. [default: a digest of ``repr(module)``]
     side : int
-        Side of the image in the forward pass that lists the layers, in pixels. It must be a multiple of the coarsest
+        Side, in pixels, of the image for the forward pass that lists the layers. It must be a multiple of the coarsest
         stride.
 
     Raises
     ------
     BackboneError
-        If `config` is None, and ``repr(module)`` contains memory addresses, which can't identify an architecture.
+        If `config` is None, and ``repr(module)`` contains memory addresses. Memory addresses can't identify an
+        architecture.
 
     Examples
     --------
@@ -138,7 +139,7 @@ class ModuleBackbone(NetworkBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side of the image in the forward pass that lists the layers, in pixels."""
+        """Side, in pixels, of the image for the forward pass that lists the layers."""
         return self._side
 
     @cached_property

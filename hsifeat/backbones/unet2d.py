@@ -42,14 +42,15 @@ class UNet2DBackbone(CheckpointBackbone):
     Parameters
     ----------
     path : str or Path
-        A folder with ``config.json``, weights and ``scheduler_config.json``, or with these files in the subfolders ``unet/``
-        and ``scheduler/`` of a diffusers pipeline. A file of weights in a folder with both configurations is also allowed.
+        A folder with ``config.json``, weights and ``scheduler_config.json``, or with these files in the subfolders
+        ``unet/`` and ``scheduler/`` of a diffusers pipeline. The path of a weight file is also allowed, if its folder
+        contains both JSON files.
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     untrained_seed : int, optional
         Seed of random weights that replace the trained ones.
     any_label : bool
-        Use label 0 if `class_label` is None.
+        Use label 0 of a class-conditional model if `class_label` is None.
     hub_model : str, optional
         ``owner/model@commit`` if the folder is a downloaded copy of that model.
 
@@ -119,17 +120,17 @@ class UNet2DBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side of the input in the forward pass that lists the layers, in pixels.
+        """Side, in pixels, of the input image for the forward pass that lists the layers.
 
-        With this side, the coarsest level of a U-Net has 8 x 8 cells. For networks without levels, the side is 64
-        pixels.
+        With this side, the feature map at the coarsest level of a U-Net has 8 x 8 cells. For networks without levels,
+        the side is 64 pixels.
         """
         if "block_out_channels" not in self._settings:
             return super().probe_side
         return int(8 * 2 ** (count_levels(self._settings, self._config_file) - 1))
 
     def build(self) -> torch.nn.Module:
-        """Build the network that the configuration describes, with random weights."""
+        """Build the network that ``config.json`` describes, with random weights."""
         return build_network(self._type, self._config, self._config_file)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
@@ -161,7 +162,10 @@ class UNet2DBackbone(CheckpointBackbone):
         return weights
 
     def load_trained(self) -> torch.nn.Module:
-        """Return the network with its trained weights. diffusers renames the layers of files in its earliest format."""
+        """Return the network with its trained weights.
+
+        If a file has the earliest format of diffusers, diffusers renames the layers.
+        """
         return self._weights.load(self._type, self._config_file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
@@ -185,8 +189,8 @@ def output_blocks(network: Any) -> dict[str, str]:
     """Map the diffusers name of each decoder layer of a U-Net to its guided-diffusion name.
 
     A guided-diffusion name is ``output_blocks.i``, where i increases from the coarsest level to the finest. In
-    guided-diffusion, the last layer of a level includes the upsampler. This layer therefore corresponds to a whole level
-    ``up_blocks.b`` of diffusers. The finest level has no upsampler.
+    guided-diffusion, the last layer of a level includes the upsampler. The last layer therefore corresponds to a whole
+    level ``up_blocks.b`` of diffusers. The finest level has no upsampler.
     """
     aliases = {}
     number = 0

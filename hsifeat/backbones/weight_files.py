@@ -1,4 +1,4 @@
-"""The files of weights in the folder of a diffusers network: one file, several shards with an index, or one variant."""
+"""The weight files of a diffusers network: one file, several shards with an index, or a variant such as ``fp16``."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ class WeightFiles:
 
     @classmethod
     def find(cls, folder: Path) -> Self:
-        """Find the weights in a folder as diffusers does: one file, shards, or the only variant.
+        """Find the weights in a folder as diffusers does: one file, shards, or else the only variant, such as ``fp16``.
 
         Raises
         ------
         BackboneError
-            If the folder has no weights, or only weights in several variants. If a shard is missing.
+            If the folder has no weights. If the folder has only variants of the weights, and more than one. If a shard
+            is missing.
         """
         for suffix in _SUFFIXES:
             for file in (folder / f"{_BASE}{suffix}", folder / f"{_BASE}{suffix}.index.json"):
@@ -84,7 +85,7 @@ class WeightFiles:
         return self.files[0].suffix
 
     def digest(self) -> str:
-        """Return the digest of all tensors. It does not depend on the division of the tensors into files.
+        """Return the digest of all tensors. The digest does not depend on how the tensors are divided into files.
 
         Raises
         ------

@@ -38,7 +38,9 @@ def digest_file(path: Path) -> str:
 
 
 def digest_files(paths: Iterable[Path]) -> str:
-    """Return the digest of the tensors of several files, which equals the digest of one file with all tensors.
+    """Return the digest of the tensors of several files.
+
+    It equals the digest of a single file with all of these tensors.
 
     Raises
     ------
@@ -115,7 +117,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
 
 
 def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> torch.nn.Module:
-    """Build a network of diffusers from a configuration, with random weights.
+    """Build the diffusers network that a configuration describes, with random weights.
 
     Parameters
     ----------
@@ -140,7 +142,7 @@ def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> 
 
 
 def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: str, **options: Any) -> torch.nn.Module:
-    """Load a network of diffusers or transformers from a file that contains exactly the network's tensors.
+    """Load a network of diffusers or transformers. Its weight file must contain exactly the tensors of the network.
 
     Parameters
     ----------
@@ -158,8 +160,8 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: 
     Raises
     ------
     BackboneError
-        If the file can't be loaded. If its tensors differ in name or shape from the network that the configuration
-        describes.
+        If the file can't be loaded. If the tensors in the file differ in name or shape from the tensors of the network
+        that ``config.json`` describes.
     """
     try:
         network, loading = network_class.from_pretrained(

@@ -39,13 +39,13 @@ class ADMBackbone(CheckpointBackbone):
     untrained_seed : int, optional
         Seed of random weights that replace the trained ones. The random weights are initialised as in diffusers.
     any_label : bool
-        Use label 0 if `class_label` is None.
+        Use label 0 of a class-conditional network if `class_label` is None.
 
     Raises
     ------
     BackboneError
         If the file is not a complete guided-diffusion checkpoint. If the file contains objects other than tensors. If
-        the flags are unknown. If the network does not support an option.
+        the flags of the checkpoint are unknown. If the network does not support an option.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class ADMBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side of the input in the forward pass that lists the layers, in pixels.
+        """Side, in pixels, of the input image for the forward pass that lists the layers.
 
-        With this side, the coarsest level has 8 x 8 cells.
+        With this side, the feature map at the coarsest level of the network has 8 x 8 cells.
         """
         return int(8 * 2 ** (len(self._architecture.block_channels) - 1))
 
@@ -122,7 +122,7 @@ class ADMBackbone(CheckpointBackbone):
         return digest_file(self._file)
 
     def load_trained(self) -> torch.nn.Module:
-        """Return the network with its trained weights, converted to diffusers' names and row order."""
+        """Return the network with its trained weights. The tensors get the names and the row order of diffusers."""
         network = self._build_meta()
         tensors = read_checkpoint(self._file, "cpu")
         legacy = self._flags.attention_order == "legacy"

@@ -22,22 +22,23 @@ class Architecture:
     Attributes
     ----------
     in_channels, out_channels : int
-        Channels of the input and of the output. A network that also predicts the variance has twice as many output channels.
+        Channels of the input and of the output. A network that also predicts the variance has twice as many output
+        channels as input channels.
     model_channels : int
         Width of the sinusoidal embedding of the timestep.
     block_channels : tuple of int
         Channels of each level, from the finest to the coarsest.
     residual_blocks : int
-        Number of residual blocks in each encoder level. A decoder level has one more.
+        Number of residual blocks in each encoder level. A decoder level has one block more.
     attention_levels : tuple of int
         Levels with attention after each residual block; 0 is the finest.
     scale_shift_norm : bool
         Whether the timestep embedding scales and shifts the normalised features (adaptive group norm). Otherwise, the
         embedding is added to the features.
     residual_resampling : bool
-        Whether residual blocks change the resolution. Otherwise, separate convolutions change it.
+        Whether residual blocks change the resolution. Otherwise, separate convolutions change the resolution.
     classes : int or None
-        Number of labels of a class-conditional network.
+        Number of labels of a class-conditional network; None for other networks.
     """
 
     in_channels: int
@@ -62,7 +63,7 @@ class Architecture:
         Raises
         ------
         BackboneError
-            If a tensor of a guided-diffusion U-Net is missing, or the shapes do not describe such a U-Net.
+            If a tensor of a guided-diffusion U-Net is missing. If the shapes do not describe such a U-Net.
         """
 
         def size(name: str, axis: int) -> int:
@@ -111,7 +112,7 @@ class Architecture:
         Parameters
         ----------
         heads : mapping of int to int
-            Maps the number of channels of an attention layer to its number of attention heads.
+            Number of attention heads of an attention layer, by the number of channels of the layer.
 
         Returns
         -------
@@ -163,8 +164,8 @@ class Architecture:
 def _members(shapes: Mapping[str, tuple[int, ...]]) -> dict[int, set[str]]:
     """Map the number of each output block to the kinds of layers in the block.
 
-    The first residual block of an output block is left out. The kinds are ``qkv`` (attention), ``conv`` (upsampling by
-    a convolution) and ``up`` (upsampling by a residual block).
+    The first residual block of each output block is not counted. The kinds of layers are ``qkv`` (attention), ``conv``
+    (upsampling by a convolution) and ``up`` (upsampling by a residual block).
     """
     members: dict[int, set[str]] = {}
     kinds = {"qkv": "qkv", "conv": "conv", "in_layers": "up"}

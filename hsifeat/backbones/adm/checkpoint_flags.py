@@ -22,7 +22,8 @@ class CheckpointFlags(BaseModel):
     Attributes
     ----------
     heads, head_channels : int or None
-        Number of attention heads at every level, or number of channels of each head. Exactly one of these two is set.
+        `heads` is the number of attention heads at every level. `head_channels` is the number of channels of each
+        attention head. Exactly one of these two attributes is set.
     attention_order : str
         Order of the rows of the tensor ``qkv`` of attention layers. With ``legacy``, the rows are sorted by head, and
         the rows of each head are its queries, then its keys, then its values. With ``new``
@@ -64,12 +65,12 @@ class CheckpointFlags(BaseModel):
         return _T / self.timesteps if self.rescale_timesteps else 1.0
 
     def heads_by_channels(self, channels: Iterable[int]) -> dict[int, int]:
-        """Map each number of channels of an attention layer to the number of attention heads.
+        """Return the number of attention heads of an attention layer, by the number of channels of the layer.
 
         Raises
         ------
         BackboneError
-            If a number of channels is not divisible by `heads` or by `head_channels`.
+            If a number of channels is not divisible by `heads` or `head_channels`, whichever is set.
         """
         heads = {}
         for count in channels:

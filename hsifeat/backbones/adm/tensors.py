@@ -39,7 +39,7 @@ def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        If the path is a folder. If the file is truncated, or contains anything other than named tensors.
+        If `path` is a folder. If the file is truncated, or contains anything other than named tensors.
     """
     if not path.is_file():
         raise BackboneError(f"{path} is a folder; a guided-diffusion checkpoint is a file")
@@ -92,7 +92,7 @@ def convert(
     *,
     legacy: bool,
 ) -> dict[str, torch.Tensor]:
-    """Convert the tensors of a checkpoint to parameters of diffusers' network.
+    """Convert the tensors of a guided-diffusion checkpoint to the parameters of a diffusers network.
 
     The rows of the tensors ``qkv`` of attention layers have one of two orders. In the new order, all queries come
     first, then all keys, then all values, each sorted by head. In the legacy order, the rows are sorted by head. The
@@ -104,11 +104,11 @@ def convert(
         Tensors of the checkpoint, by guided-diffusion's names. `check_tensors` must have accepted them. Any shape and
         any floating-point dtype are allowed.
     network : torch.nn.Module
-        The network. It determines the names and shapes of the parameters.
+        The diffusers network. It determines the names and shapes of the parameters.
     architecture : Architecture
         Architecture of the checkpoint and the network.
     heads : mapping of int to int
-        Maps the number of channels of an attention layer to its number of attention heads.
+        Number of attention heads of an attention layer, by the number of channels of the layer.
     legacy : bool
         Whether the rows of ``qkv`` are in the legacy order.
 

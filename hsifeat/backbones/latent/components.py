@@ -27,7 +27,7 @@ class DiffusersComponent:
     folder : Path
         Folder with ``config.json`` and the weights.
     class_name : str
-        Diffusers class that the configuration must name.
+        Diffusers class that ``config.json`` must name.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class DiffusersComponent:
         Raises
         ------
         BackboneError
-            If the file is missing, or it describes another class.
+            If the file is missing. If the file names another class than `class_name`.
         """
         file = self.folder / "config.json"
         if not file.exists():
@@ -68,7 +68,7 @@ class DiffusersComponent:
 
     @property
     def levels(self) -> int:
-        """Number of resolutions."""
+        """Number of resolutions of the network."""
         return count_levels(self.settings, self.folder / "config.json")
 
     @cached_property
@@ -83,7 +83,7 @@ class DiffusersComponent:
         return self._weights.digest()
 
     def build(self) -> torch.nn.Module:
-        """Build the network that the configuration describes, with random weights."""
+        """Build the network that ``config.json`` describes, with random weights."""
         return build_network(self._class, self.config, self.folder / "config.json")
 
     def load(self) -> torch.nn.Module:

@@ -33,11 +33,11 @@ _PROBE_TOKENS = 77
 
 
 class LatentBackbone(CheckpointBackbone):
-    """A Stable Diffusion folder as a backbone: 1.x, 2.x, turbo, and models with the same components, such as CleanDIFT.
+    """A backbone from a folder of Stable Diffusion 1.x, 2.x or turbo, or of a model with the same components.
 
-    Images are upsampled before they are encoded. With the default factor, a latent cell of Stable Diffusion covers one
-    scene pixel. The latents are the mode of the autoencoder's distribution, never a random sample. They are scaled as
-    in the training of the U-Net (Rombach et al. 2022, section 3.1 and appendix G).
+    CleanDIFT is such a model. Images are upsampled before they are encoded. With the default factor, a latent cell of
+    Stable Diffusion covers one scene pixel. The latents are the mode of the autoencoder's distribution, never a random
+    sample. The latents are scaled as in the training of the U-Net (Rombach et al. 2022, section 3.1 and appendix G).
 
     Parameters
     ----------
@@ -127,9 +127,9 @@ class LatentBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side of the input in the forward pass that lists the layers, in latent cells.
+        """Side, in latent cells, of the input for the forward pass that lists the layers.
 
-        With this side, the coarsest level has 8 x 8 cells.
+        With this side, the feature map at the coarsest level of the U-Net has 8 x 8 cells.
         """
         return int(8 * 2 ** (self._denoiser.levels - 1))
 
@@ -146,7 +146,7 @@ class LatentBackbone(CheckpointBackbone):
         }
 
     def build(self) -> torch.nn.Module:
-        """Build the U-Net that the configuration describes, with random weights."""
+        """Build the U-Net that its ``config.json`` describes, with random weights."""
         return self._denoiser.build()
 
     def digest_trained(self) -> str:
@@ -164,7 +164,7 @@ class LatentBackbone(CheckpointBackbone):
 
     @cached_property
     def embedding(self) -> torch.Tensor:
-        """The prompt's embedding (1, tokens, width) float32."""
+        """Embedding of the prompt, as a (1, tokens, width) float32 tensor."""
         return self._prompt.embed()
 
     def to(self, device: str) -> None:

@@ -36,7 +36,7 @@ class Prompt(Protocol):
         ...
 
     def embed(self) -> torch.Tensor:
-        """Return the embedding (1, tokens, width) float32, on the CPU."""
+        """Return the embedding of the text, a (1, tokens, width) float32 tensor on the CPU."""
         ...
 
 
@@ -46,10 +46,10 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
     Parameters
     ----------
     folder : Path
-        Model folder with ``text_encoder/`` and ``tokenizer/``, or with ``prompt.safetensors``. The latter contains a tensor
-        ``embedding`` (1, tokens, width) and the text as the metadata entry ``prompt``.
+        Model folder with ``text_encoder/`` and ``tokenizer/``, or with ``prompt.safetensors``. This file contains a
+        tensor ``embedding`` (1, tokens, width) and the text as the metadata entry ``prompt``.
     text : str, optional
-        The prompt. By default the empty text, or the text of the file.
+        The prompt. By default the empty text, or the text in ``prompt.safetensors``.
     width : int
         Number of channels per token that the denoiser takes.
 
@@ -122,7 +122,7 @@ class EncodedPrompt:
         }
 
     def embed(self) -> torch.Tensor:
-        """Return the embedding (1, tokens, width) float32, on the CPU."""
+        """Return the embedding of the text, a (1, tokens, width) float32 tensor on the CPU."""
         import torch
 
         encoder = self._load()
@@ -198,14 +198,14 @@ class EncodedPrompt:
 
 @dataclass(frozen=True)
 class StoredPrompt:
-    """An embedding of one text, stored in a file, for a model without a text encoder.
+    """The embedding of one text, read from a file, for a model without a text encoder.
 
     Attributes
     ----------
     file : Path
         ``prompt.safetensors``.
     text : str or None
-        The prompt from the options. It must equal the text in the file. None accepts any text.
+        The prompt that the user chose. It must equal the text in the file. None accepts any text in the file.
     width : int
         Number of channels per token that the denoiser takes.
     """
@@ -227,7 +227,7 @@ class StoredPrompt:
         return {"prompt": text, "embedding": digest_tensors([("embedding", embedding)])}
 
     def embed(self) -> torch.Tensor:
-        """Return the embedding (1, tokens, width) float32, on the CPU."""
+        """Return the embedding of the text, a (1, tokens, width) float32 tensor on the CPU."""
         return self._stored[1].float()
 
     @cached_property

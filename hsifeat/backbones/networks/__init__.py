@@ -2,9 +2,9 @@
 
 Each class is a diffusers ``ModelMixin`` with an argument ``in_channels``. Its ``forward(noisy, t, return_dict=False)``
 returns ``(prediction,)``. To add a class, add a line to `NETWORKS`. Two optional attributes of a network control the
-forward pass that lists the layers. ``probe_side`` is the side of the input and a multiple of every stride [default: 64].
-``probe_timesteps`` is required if a network runs different layers at different timesteps. Every layer must run at one or
-more of these timesteps.
+forward pass that lists the layers. ``probe_side`` is the side of the input, a multiple of the stride of every layer
+[default: 64]. ``probe_timesteps`` is required if a network runs different layers at different timesteps. Every layer
+must run at one or more of these timesteps.
 """
 
 from __future__ import annotations

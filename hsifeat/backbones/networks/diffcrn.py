@@ -76,7 +76,7 @@ class DiffCRN(ModelMixin, ConfigMixin):
         self.probe_side = 2 * patch_px
 
     def encode(self, noisy: torch.Tensor, t: torch.Tensor | int) -> torch.Tensor:
-        """Return the feature map that enters the output projection.
+        """Return the feature maps that enter the output projection.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class DiffCRN(ModelMixin, ConfigMixin):
         Returns
         -------
         (n, C, rows, cols) float32 tensor
-            The feature map.
+            The feature maps. C is the number of feature bands.
         """
         timesteps = torch.as_tensor(t, device=noisy.device).expand(len(noisy))
         embedding = self.time_embedding(self.time_frequencies(timesteps).to(noisy.dtype))  # (n, C)
@@ -164,7 +164,7 @@ class _DenoisingModule(nn.Module, ABC):
         Parameters
         ----------
         maps : (n, C, rows, cols) float32 tensor
-            Feature maps.
+            Feature maps with C bands.
         embedding : (n, C) float32 tensor
             Embeddings of the timesteps.
 
@@ -191,8 +191,8 @@ class _DenoisingModule(nn.Module, ABC):
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Return the output of the attention for m patches.
 
-        The C channels are divided into attention heads (`SSAD`) or band groups (`SGSAD`), called parts. All tensors have
-        the shape (m, parts, C / parts, P * P).
+        All tensors have the shape (m, parts, C / parts, P * P). C is the number of channels, and a patch has P x P
+        pixels. The parts of the channels are attention heads in `SSAD` and band groups in `SGSAD`.
         """
 
 
@@ -208,7 +208,7 @@ class SSAD(_DenoisingModule):
         Parameters
         ----------
         queries, keys, values : (m, heads, C / heads, P * P) float32 tensors
-            ``Q``, ``K`` and ``V`` of m patches.
+            ``Q``, ``K`` and ``V`` of m patches of P x P pixels and C channels.
 
         Returns
         -------
@@ -233,7 +233,7 @@ class SGSAD(_DenoisingModule):
         Parameters
         ----------
         queries, keys, values : (m, groups, C / groups, P * P) float32 tensors
-            ``Q``, ``K`` and ``V`` of m patches.
+            ``Q``, ``K`` and ``V`` of m patches of P x P pixels and C channels; C_g is C / groups.
 
         Returns
         -------

@@ -14,7 +14,7 @@ def split_into_patches(maps: torch.Tensor, side: int) -> torch.Tensor:
     maps : (n, C, rows, cols) tensor
         Feature maps of any size and dtype.
     side : int
-        P, the side of a patch, in cells of the maps.
+        P, the side of a patch, in cells of the feature maps.
 
     Returns
     -------
@@ -34,9 +34,9 @@ def join_patches(patches: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
     Parameters
     ----------
     patches : (n * ceil(rows / P) * ceil(cols / P), C, P, P) tensor
-        Patches in the order of `split_into_patches`.
+        Patches of P x P cells, in the order of `split_into_patches`.
     rows, cols : int
-        Size of the maps.
+        Size of the feature maps without the padding.
 
     Returns
     -------

@@ -32,7 +32,11 @@ class PixelRMSNorm(nn.Module):
         self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return ``weight * x / sqrt(mean_c x^2 + eps) + bias`` for maps (n, channels, rows, cols) of any floating dtype."""
+        """Return ``weight * x / sqrt(mean_c x^2 + eps) + bias``.
+
+        ``x`` is `maps`, of shape (n, channels, rows, cols) and any floating dtype. ``mean_c`` is the mean over the
+        channels.
+        """
         scale = maps.square().mean(1, keepdim=True).add(self.eps).rsqrt()
         return maps * scale * self.weight[:, None, None] + self.bias[:, None, None]
 

@@ -97,9 +97,7 @@ def check_hdf5_sources(path: Path, depth: int = 0) -> None:
 
 
 def _dataset_sources(path: Path, dataset: Any) -> set[tuple[Path, str]]:
-    """Check the references of a data set, and return its virtual sources: pairs of a file and a data set in the
-    file.
-    """
+    """Check the references of a data set. Return its virtual sources as pairs of a file and a data set in the file."""
     for reference, *_ in dataset.external or ():
         # The HDF5 library looks for external storage in the working folder.
         check_inside(path, reference, f"the external storage of {dataset.name}", relative_to=Path.cwd())
