@@ -30,7 +30,10 @@ class ContextBackbone:
 
     @property
     def taps(self) -> list[Tap]:
-        """Default layers, followed by examples of other layers. Numbers of channels are for `MAX_COMPONENTS` components."""
+        """Default layers, followed by examples of other layers.
+
+        The number of channels of each layer is given for a scene with `MAX_COMPONENTS` components.
+        """
         layers = [*DEFAULT_LAYERS, *(ContextLayer("deviation", size) for size in (5, 25, 45))]
         return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]
 

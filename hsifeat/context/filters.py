@@ -46,7 +46,7 @@ def window_means(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px
 def window_deviations(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int) -> NDArray[np.float64]:
     """Return the standard deviation of the valid pixels in the window around each pixel.
 
-    The deviation is 0 where all values are equal.
+    The deviation is exactly 0 where all values in the window are equal.
 
     Parameters
     ----------
@@ -108,8 +108,8 @@ def reconstruction_profile(
     The method is from Vincent, IEEE TIP 2(2), 1993.
 
     The opening starts from the erosion of the image by a square. Dilations over the eight neighbours of each pixel are
-    then repeated until nothing changes. No dilation raises a pixel above its value in the image. The closing swaps
-    erosion and dilation. A value can depend on the whole image.
+    then repeated until nothing changes. A dilation never raises a pixel above the value of the pixel in the image. For
+    the closing, erosion and dilation are swapped. A value can depend on the whole image.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def reconstruction_profile(
 
 
 def _window_sums(values: NDArray[np.generic], size_px: int) -> NDArray[np.float64]:
-    """Return the sum over the window around each pixel.
+    """Return the sum of the values in the window around each pixel.
 
     Each sum is computed separately. `scipy.ndimage.uniform_filter` computes running sums instead.
     """

@@ -26,13 +26,13 @@ class ContextLayer:
     Attributes
     ----------
     family : {"mean", "deviation", "profile", "reconstruction"}
-        ``mean`` and ``deviation``: mean and standard deviation of each component in a window. ``profile``: opening and closing
-        of the first `PROFILE_COMPONENTS` components by a square. ``reconstruction``: opening by reconstruction and closing
-        by reconstruction of the same components.
+        ``mean`` and ``deviation``: mean and standard deviation of each component in a window. ``profile``: opening and
+        closing of the first `PROFILE_COMPONENTS` components by a square. ``reconstruction``: opening by reconstruction
+        and closing by reconstruction of these components.
     size_px : int
         Side of the window or of the square in pixels, an odd number.
     mean_px : int
-        Side in pixels of the window over which openings and closings are averaged; 1 for no mean.
+        Side, in pixels, of the window over which openings and closings are averaged; 1 if they are not averaged.
 
     Examples
     --------
@@ -64,7 +64,7 @@ class ContextLayer:
     def reach_px(self) -> int:
         """Largest distance, in rows or columns, from a pixel to the pixels that its features depend on.
 
-        For a layer by reconstruction, only the window of the final mean counts.
+        For a layer by reconstruction, only the window of the mean after the reconstruction counts.
         """
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)
@@ -90,7 +90,8 @@ def parse_layer(name: str) -> ContextLayer:
     Raises
     ------
     BackboneError
-        If the name has none of the `FORMS`. If a size is not an odd number from 3 to `MAX_SIZE_PX`.
+        If the name does not match any of the patterns in `FORMS`. If a size is not an odd number from 3 to
+        `MAX_SIZE_PX`.
     """
     match = _NAME.fullmatch(name)
     if match is None:

@@ -1,8 +1,8 @@
-"""Presets: options of published extractions and trainings, in TOML files.
+"""Presets: TOML files with the options of published extractions and trainings.
 
-Each file names its source and lists the differences from this source. The section ``[extract]`` of a file has options
-of `hsifeat.extract`. The section ``[pretrain]`` has options of `hsifeat.pretrain`. The packages `hsifeat.extraction`
-and `hsifeat.pretraining` validate these options.
+Each file names its source, such as a paper, and lists the differences from this source. The section ``[extract]`` of a
+file has options of `hsifeat.extract`. The section ``[pretrain]`` has options of `hsifeat.pretrain`. The packages
+`hsifeat.extraction` and `hsifeat.pretraining` validate these options.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def preset_options(source: str | Path, section: Literal["extract", "pretrain"]) 
     Raises
     ------
     HsifeatError
-        If the preset can't be read, or has no such section.
+        If the preset can't be read, or lacks the section.
 
     Examples
     --------

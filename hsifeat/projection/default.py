@@ -48,8 +48,8 @@ def default_projection(
     Raises
     ------
     ProjectionError
-        If the text form is invalid or can't be fitted. If `projection_file` is damaged. If the projection does not
-        match the bands of the image or the channels of the backbone.
+        If the text form is invalid, or a projection of this form can't be fitted. If `projection_file` is damaged. If
+        the projection does not match the bands of the image or the channels of the backbone.
     """
     if isinstance(projection, Projection):
         fitted = projection

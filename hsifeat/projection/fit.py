@@ -32,16 +32,16 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
 
         - ``rgb``: the bands nearest to 640, 550 and 460 nm
         - ``bands:i,j,k``: the bands with these indices, counted from 0
-        - ``pca:N``: N principal components, each scaled to mean 0 and standard deviation 1 as in the method MTMSD; the weight
-          of largest magnitude in each component is positive
+        - ``pca:N``: the first N principal components, each scaled to mean 0 and standard deviation 1 as in the method
+          MTMSD; the largest weight of each component, by magnitude, is positive
         - ``all``: every band, scaled to mean 0 and standard deviation 1
 
         The forms ``rgb`` and ``bands`` map the 2nd and 98th percentiles of each band to -1 and 1, and clip the result. Both
         forms have the options:
 
-        - ``:stretch=joint``: use common percentiles for all bands
+        - ``:stretch=joint``: compute the percentiles from all selected bands together
         - ``:percentiles=0-100``: use these percentiles
-        - ``:gamma=0.4``: apply a gamma after the stretch
+        - ``:gamma=0.4``: raise the channels to this power, on a scale from 0 to 1
 
         The forms ``pca`` and ``all`` have the option ``:clip=2.5``, which maps 2.5 standard deviations to 1 and clips channels to
         [-1, 1], the range of image models. ``:clip=none`` is the default.
@@ -59,9 +59,9 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        If the form or an option is unknown, or an option has an invalid value. If the image lacks a band of the form
-        ``bands``, or the band is constant. If the image has fewer bands than components. If the mask and the image
-        differ in shape. If no pixel is both valid and labelled in the mask.
+        If the form or an option is unknown. If an option has an invalid value. If a band that ``bands:i,j,k`` lists is
+        constant, or is not in the image. If the image has fewer bands than the N of ``pca:N``. If the mask and the
+        image differ in shape. If no pixel is both valid and labelled in the mask.
     SceneError
         If the mask can't be read or can't be aligned with the grid of the scene.
 
@@ -112,7 +112,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
 
 
 def _clipped(projection: Projection, spec: ProjectionSpec) -> Projection:
-    """Map `spec.clip` standard deviations to 1 and clip channels to [-1, 1], if `spec.clip` is a finite number."""
+    """If `spec.clip` is a finite number, map this number of standard deviations to 1 and clip channels to [-1, 1]."""
     if not spec.clips or spec.clip is None:
         return projection
     weights, offset = (values / np.float32(spec.clip) for values in (projection.weights, projection.offset))
@@ -155,7 +155,7 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
 
 
 def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
-    """Fit a projection ``pca:N`` on the valid pixels of an image, with the largest possible N up to `limit`.
+    """Fit a projection ``pca:N`` on the valid pixels of an image. N is as large as possible, but at most `limit`.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def _principal_components(
 def _moments(
     images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean (bands,) and the population covariance (bands, bands) of the masked pixels of several images."""
+    """Return the mean (bands,) and the population covariance (bands, bands) of the pixels that the masks select."""
     bands = images[0][0].bands
     count, total = 0, np.zeros(bands)
     for pixels in _pixels(images):

@@ -1,4 +1,4 @@
-"""A fitted projection from spectra to channels: ``spectrum @ weights + offset``, then clipping and a gamma.
+"""A fitted projection from spectra to channels: ``spectrum @ weights + offset``, followed by clipping and a gamma.
 
 Feature stores and backbones contain the fitted arrays, so that other scenes can be projected in the same way.
 """
@@ -126,7 +126,7 @@ class Projection:
         Raises
         ------
         ProjectionError
-            If the file is missing, damaged, or not a saved projection.
+            If the file is missing or damaged. If the file is not a saved projection.
         """
         try:
             with open_safetensors(path, "numpy") as file:

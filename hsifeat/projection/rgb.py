@@ -24,7 +24,7 @@ Percentiles = tuple[float, float]
 def choose_rgb_bands(
     image: SpectralImage, mask: NDArray[np.bool_], percentiles: Percentiles
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Choose the bands for red, green and blue, and replace a constant band by the nearest band that is not constant.
+    """Choose the bands for red, green and blue. The nearest band that is not constant replaces a constant band.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def choose_rgb_bands(
 def check_bands(
     spec: str, bands: Sequence[int], image: SpectralImage, mask: NDArray[np.bool_], percentiles: Percentiles
 ) -> tuple[int, ...]:
-    """Check that the bands of the form ``bands`` are not constant, and return their indices.
+    """Check that the bands of a projection ``bands:i,j,k`` are not constant, and return their indices.
 
     Parameters
     ----------

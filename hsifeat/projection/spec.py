@@ -34,7 +34,7 @@ class ProjectionSpec:
     percentiles : tuple of 2 floats
         Percentiles that are mapped to -1 and 1.
     gamma : float
-        Exponent that is applied after the stretch.
+        Exponent that is applied to channels after they are mapped to [0, 1].
     clip : float or None
         Number of standard deviations that is mapped to 1, for the forms ``pca`` and ``all``. Channels are then clipped to
         [-1, 1]. Infinity means no clipping. None means that the text states no clip.
@@ -56,12 +56,12 @@ class ProjectionSpec:
         return self.clip is not None and self.clip != math.inf
 
     def to_text(self, mask_digest: str = "") -> str:
-        """Return the canonical text form.
+        """Return the canonical text form of the projection.
 
         Parameters
         ----------
         mask_digest : str
-            Digest of the mask's pixels, which replaces the file name of the mask.
+            Digest of the mask's pixels. In the text, it replaces the file name of the mask.
         """
         low, high = self.percentiles
         parts = [

@@ -1,7 +1,7 @@
 """Spectral angles between clean pixels and a model's denoised estimates of these pixels, at each timestep.
 
-DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle, but we found no published description of the
-rule. The measure in this module and the rule in `hsifeat.timesteps.proposal` are our design.
+DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle, but we found no published description of this
+selection. The measure in this module and the rule in `hsifeat.timesteps.proposal` are our design.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class SpectralAngles:
     Attributes
     ----------
     degrees : (n,) float64 array
-        Mean angle over pixels at each timestep in degrees, from 0 to 180.
+        Mean angle over the pixels at each timestep, in degrees from 0 to 180.
     mean_pixel_degrees : float
         Mean angle in degrees between a pixel and the mean of all pixels. The mean of all pixels is the best estimate
         without information on the individual pixel.
@@ -50,7 +50,7 @@ def spectral_angle(one: NDArray[np.floating], other: NDArray[np.floating]) -> ND
     Parameters
     ----------
     one, other : (..., n) float arrays
-        Vectors u and v along the last axis; the other axes are broadcast.
+        Arrays of vectors u (`one`) and v (`other`). The vectors lie along the last axis; the other axes are broadcast.
 
     Returns
     -------
@@ -111,15 +111,17 @@ def measure_angles(
 
     Notes
     -----
-    If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated channels is
-    mapped to bands and added to the clean spectrum. The part of a spectrum that the projection removes counts as estimated
-    without error.
-    If clipping (``rgb``) or a gamma prevents an inversion, angles are measured between vectors of channels. For a latent
-    diffusion model, angles are measured between latents.
+    If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated
+    channels is mapped to bands and added to the clean spectrum. The part of a spectrum that the projection removes
+    counts as estimated without error.
+
+    If clipping (``rgb``) or a gamma prevents an inversion, angles are measured between vectors of channels. For a
+    latent diffusion model, angles are measured between latents.
 
     The denoised estimate is ``x0_hat = (x_t - sqrt(1 - abar_t) eps_theta(x_t, t)) / sqrt(abar_t)`` (Ho et al.,
     "Denoising diffusion probabilistic models", NeurIPS 2020, eq. 15), or its equivalent for predictions of images or
-    velocities; see `NoiseSchedule.separate`.
+    velocities; see `NoiseSchedule.separate`. Here, ``eps_theta`` is the noise that the model predicts, and ``abar_t``
+    is element t of `NoiseSchedule.alphas_cumprod`.
     """
     import torch
 
@@ -150,7 +152,7 @@ def measure_angles(
 
 
 def channels_to_bands(projection: Projection) -> NDArray[np.float64] | None:
-    """Return the (channels, bands) float64 matrix that maps differences of channels to bands.
+    """Return the (channels, bands) float64 matrix that maps a difference of channels to a difference of bands.
 
     Return None if the projection can't be inverted.
     """
@@ -194,7 +196,7 @@ class _TileVectors:
         return cls(channels, channels, valid, None)
 
     def estimated(self, estimate: torch.Tensor) -> NDArray[np.float64]:
-        """Convert the model's estimate of the tile to an (n, dimensions) array of vectors of the same kind as `clean`."""
+        """Convert the model's estimate of the tile to vectors of the same kind and shape as `clean`."""
         channels = _vectors(estimate, self.valid)
         if self.to_bands is None:
             return channels

@@ -17,18 +17,19 @@ def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     Parameters
     ----------
     one, other : (n, channels) float arrays
-        Features X and Y with one row per pixel. The numbers of channels may differ.
+        Features X (`one`) and Y (`other`) of n pixels. The numbers of channels may differ.
 
     Returns
     -------
     float
-        Alignment from 0 to 1: 1 if the features are equal up to rotation, scale and shift, and 0 if the features in one set
-        are constant.
+        Alignment from 0 to 1. It is 1 if the two sets are equal up to rotation, scale and shift. It is 0 if the
+        features in one set are the same at all pixels.
 
     Notes
     -----
-    CKA is ``|Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F)`` for columns with mean 0 (Kornblith et al., "Similarity of neural network
-    representations revisited", ICML 2019). If there are fewer pixels than channels, CKA is close to 1 for any features.
+    CKA is ``|Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F)``, where the columns of X and Y are shifted to mean 0 (Kornblith et
+    al., "Similarity of neural network representations revisited", ICML 2019). If there are fewer pixels than channels,
+    CKA is close to 1 for any features.
 
     Examples
     --------
@@ -83,7 +84,8 @@ def correlate_planes(
     Raises
     ------
     StoreError
-        If the store has no such layer, or complete features of the layer at fewer than two timesteps.
+        If the store has no layer with the name `layer`. If the features of the layer are complete at fewer than two
+        timesteps.
     """
     layers = list(dict.fromkeys(plane.id.layer for plane in features.planes))
     if layer is not None and layer not in layers:

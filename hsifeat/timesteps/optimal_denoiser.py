@@ -32,14 +32,14 @@ class OptimalDenoiser:
     patches : (N, D) float64 array
         Patches ``y_i`` of D values.
     alphas_cumprod : (T,) array
-        ``abar_t`` of a variance-preserving noise schedule. In the notation of the paper, ``s_t`` is ``sqrt(abar_t)`` and
-        ``s_t sigma_t`` is ``sqrt(1 - abar_t)``.
+        ``abar_t`` of a variance-preserving noise schedule. In the notation of Zhang et al. 2024, ``s_t`` is
+        ``sqrt(abar_t)`` and ``s_t sigma_t`` is ``sqrt(1 - abar_t)``.
 
     Notes
     -----
-    If D is large and N is small, the patches are far apart. At timesteps with low noise, the posterior probability of a
-    single patch is then about 1. The denoiser is therefore the same at all of these timesteps, and does not describe a
-    trained network. `DenoiserSimilarity.neighbours` detects this case.
+    If D is large and N is small, the patches are far apart. At timesteps with low noise, a single patch then has a
+    posterior probability of about 1. The denoiser is therefore the same at all of these timesteps, and does not
+    describe a trained network. `DenoiserSimilarity.neighbours` detects this case.
     """
 
     patches: NDArray[np.float64]
@@ -74,7 +74,8 @@ class OptimalDenoiser:
         Returns
         -------
         (n, N) float64 array
-            Densities ``N(x; s_t y_i, s_t^2 sigma_t^2 I)``, normalised over the N clean patches.
+            Normal densities of ``x`` with mean ``s_t y_i`` and covariance ``s_t^2 sigma_t^2 I``, normalised over the N
+            clean patches ``y_i`` in `patches`. `scales` returns ``s_t`` and ``s_t sigma_t``.
         """
         scale, noise = self.scales(t)
         # |x|^2 in ``-|x - s y_i|^2 / (2 s^2 sigma^2)`` is the same for all patches, and cancels in the softmax.
@@ -83,18 +84,21 @@ class OptimalDenoiser:
         return weights
 
     def predict(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the (n, D) float64 predicted noise ``eps*_t(x)`` of noised patches (Zhang et al. 2024, eq. 4)."""
+        """Return the predicted noise ``eps*_t(x)`` in noised patches ``x`` as an (n, D) float64 array.
+
+        The prediction is eq. 4 of Zhang et al. 2024.
+        """
         return self.predict_from(self.posterior(noised, t), noised, t)
 
     def predict_from(
         self, posterior: NDArray[np.float64], noised: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return the predicted noise of noised patches, given the posterior probabilities of the clean patches.
+        """Return the predicted noise in noised patches, given the posterior probabilities of the clean patches.
 
         Parameters
         ----------
         posterior : (n, N) float64 array
-            Result of `posterior` for the same `noised` and `t`.
+            Result of the method `posterior` for the same `noised` and `t`.
         noised : (n, D) float64 array
             Noised patches ``x_t``.
         t : int or (n,) integer array
@@ -166,9 +170,9 @@ def similarity_map(
 ) -> DenoiserSimilarity:
     """Compute the similarity of the optimal denoiser's predictions between timesteps (Zhang et al. 2024, eq. 5).
 
-    Pairs of a patch and noise are drawn at random, and the denoiser predicts the noise of each pair at each timestep. The
-    predictions at two timesteps agree in a share of their values. The similarity of the two timesteps is the mean of this
-    share over all pairs.
+    Pairs of a patch and noise are drawn at random, and the denoiser predicts the noise of each pair at each timestep.
+    For each pair, `agreement` computes the share of values on which the predictions at two timesteps agree. The
+    similarity of the two timesteps is the mean of this share over all pairs.
 
     Parameters
     ----------
@@ -210,7 +214,7 @@ def similarity_map(
 
 
 def agreement(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Return the share of values in each row on which two predictions agree.
+    """Return, for each row, the share of values on which two predictions agree.
 
     The share is ``D`` in eq. 5 of Zhang et al. 2024.
 

@@ -24,7 +24,7 @@ class TimestepOrder:
     Attributes
     ----------
     order : (n,) intp array
-        Indices of the timesteps, starting with the most useful timestep.
+        Indices of the timesteps, starting with the index of the most useful timestep.
     coverage : (n,) float64 array
         Value at index k: mean coverage of the eligible timesteps by the first k + 1 timesteps of the order. The best value
         is 1. See `order_timesteps`.
@@ -40,12 +40,12 @@ class TimestepOrder:
 def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | None = None) -> TimestepOrder:
     """Order timesteps so that the first k timesteps represent all timesteps as well as possible, for each k.
 
-    A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible timesteps
-    come first. The coverage of an eligible timestep is its similarity to the most similar selected timestep. Eligible
-    timesteps are selected one by one, and each selection maximises the mean coverage of all eligible timesteps.
-    Similarities are rounded to two decimals. If several timesteps give the same mean coverage, the lowest one is selected.
-    Timesteps that are not eligible follow in ascending order of their angle. A larger budget (number of proposed timesteps)
-    adds timesteps to the proposal and removes none.
+    A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible
+    timesteps come first. The coverage of an eligible timestep is its similarity to the most similar selected timestep.
+    Eligible timesteps are selected one by one, and each selection maximises the mean coverage of all eligible
+    timesteps. Similarities are rounded to two decimals. If several timesteps give the same mean coverage, the lowest
+    one is selected. The timesteps that are not eligible follow, in ascending order of their spectral angles. A larger
+    budget (number of proposed timesteps) adds timesteps to the proposal and removes none.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
 
     Notes
     -----
-    This is the greedy algorithm for the facility location problem. It reaches at least 1 - 1/e of the best coverage
-    (Nemhauser, Wolsey & Fisher, "An analysis of approximations for maximizing submodular set functions", Mathematical
-    Programming 14, 1978).
+    This is the greedy algorithm for the facility location problem. Its mean coverage is at least 1 - 1/e of the best
+    possible mean coverage (Nemhauser, Wolsey & Fisher, "An analysis of approximations for maximizing submodular set
+    functions", Mathematical Programming 14, 1978).
 
     Examples
     --------
@@ -89,7 +89,7 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
 
 
 def check_budget(budget: int, candidates: int) -> None:
-    """Raise `HsifeatError` unless the budget is between 1 and the number of candidates."""
+    """Raise `HsifeatError` unless the budget is between 1 and `candidates`, the number of timesteps to choose from."""
     if not 1 <= budget <= candidates:
         raise HsifeatError(f"{candidates} timesteps are compared, so the budget is 1 to {candidates}; found {budget}")
 

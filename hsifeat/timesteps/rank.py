@@ -74,9 +74,9 @@ def rank_timesteps(
         A diffusion model, or a path or name that `open_backbone` accepts. If None, no spectral angles are
         measured, and the cosine noise schedule with T = 1000 is used.
     store : Features, str or Path, optional
-        Store of this scene, whose cached features are compared.
+        Feature store of `scene`. The cached features in this store are compared.
     layer : str, optional
-        Layer of the store to compare. [default: the last layer of the store]
+        Layer whose cached features are compared. [default: the last layer of the store]
     budget : int
         Number of timesteps to propose.
     timesteps : sequence of int, optional
@@ -88,7 +88,7 @@ def rank_timesteps(
         Side of the patches of the optimal denoiser in pixels. [default: the largest of 8, 4, 2 and 1 for which a patch has
         at most 16 values]
     intervals : int
-        Number of intervals of similar timesteps to compute.
+        Number of intervals into which similar timesteps are grouped; see `TimestepRanking.intervals`.
     seed : int
         Seed of the random patches, tiles and noise, and of the weights of an ``untrained:…`` backbone.
     class_label : int or str, optional
@@ -109,9 +109,10 @@ def rank_timesteps(
     Raises
     ------
     HsifeatError
-        If the budget is less than 1 or exceeds the number of compared timesteps. If `patch` or `intervals` is less than 1.
-        If the store has a single timestep, or no layer with the name `layer`. If the store was made from another scene than
-        `scene`, or with another noise schedule than the backbone. If the scene, the backbone or the projection can't be used.
+        If the budget is less than 1 or exceeds the number of compared timesteps. If `patch` or `intervals` is less than
+        1. If the store has a single timestep, or no layer with the name `layer`. If the store was made from another
+        scene than `scene`, or with another noise schedule than that of the backbone. If the scene, the backbone or the
+        projection can't be used.
 
     Examples
     --------

@@ -29,7 +29,7 @@ class TimestepRanking:
     timesteps : tuple of n ints
         Compared timesteps in ascending order.
     proposal : tuple of int
-        Proposed timesteps in ascending order, as many as the budget.
+        Proposed timesteps in ascending order. Their number is the budget.
     order : TimestepOrder
         Order of all timesteps by usefulness.
     denoiser : DenoiserSimilarity
@@ -39,7 +39,7 @@ class TimestepRanking:
     planes : PlaneSimilarity or None
         Similarity of cached features between timesteps; None without a store.
     stages : tuple of 2 ints
-        Last timestep of the first of three stages, and first timestep of the last stage; see `three_stages`.
+        Last timestep of the first stage and first timestep of the last stage, of three stages; see `three_stages`.
     intervals : tuple of (int, int)
         First and last timestep of each interval of similar timesteps; see `best_intervals`.
     patch_px : int
@@ -49,7 +49,7 @@ class TimestepRanking:
     studied : dict of str to dict
         Timesteps whose features classified best in a study, by kind of network; see `studied_timesteps`.
     notes : tuple of str
-        Limitations of this ranking, such as angles that are not measured between spectra.
+        Limitations of this ranking, for example that angles are not measured between spectra.
     """
 
     scene: str
@@ -72,7 +72,8 @@ class TimestepRanking:
     def similarity(self) -> NDArray[np.float64]:
         """(n, n) float64 array of the similarity between timesteps that determines the order and the intervals.
 
-        If `planes` is set, the cached features are compared, otherwise the optimal denoiser's predictions.
+        If `planes` is set, this is the similarity of cached features. Otherwise, it is the similarity of the optimal
+        denoiser's predictions.
         """
         return self.denoiser.similarity if self.planes is None else self.planes.similarity
 

@@ -32,7 +32,7 @@ def default_patch_px(channels: int) -> int:
 def sample_patches(
     image: SpectralImage, projection: Projection, patch_px: int, count: int, seed: int
 ) -> NDArray[np.float64]:
-    """Return random patches of a projected image. All pixels of a patch are valid.
+    """Return random patches of a projected image. Only patches without invalid pixels are sampled.
 
     The image is read once, block by block.
 
@@ -56,7 +56,7 @@ def sample_patches(
     Raises
     ------
     SceneError
-        If the image has fewer than two patches of this size with only valid pixels.
+        If the image has fewer than two patches whose `patch_px` x `patch_px` pixels are all valid.
     """
     px = patch_px
     positions = np.empty(0, np.intp)

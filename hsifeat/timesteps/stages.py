@@ -23,7 +23,8 @@ def three_stages(
     tolerance : float
         Maximum difference ``eta`` between two predicted values that agree; see `similarity_map`.
     alpha : float
-        Minimum mean similarity of the first stage to the first timestep, and of the last stage to the last timestep.
+        Minimum mean similarity of the timesteps in the first stage to the first timestep, and of the timesteps in the
+        last stage to the last timestep.
     draws : int
         Number ``K`` of random triples of a patch, noise and a timestep.
     seed : int
@@ -63,10 +64,10 @@ def split_stages(
     timesteps : (K,) int array
         Random timesteps ``t_k``.
     to_first, to_last : (K,) float arrays
-        Similarities of each timestep to the first and last timestep, ``S0_k = D(t_k, 0)`` and ``S1_k = D(t_k, last)``.
-        `agreement` computes ``D``.
+        Similarity ``S0_k = D(t_k, 0)`` of each timestep to the first timestep, and similarity ``S1_k = D(t_k, last)``
+        of each timestep to the last timestep. `agreement` computes ``D``.
     alpha : float
-        Minimum mean similarity of a stage.
+        Minimum mean similarity of the timesteps in the first or last stage to the first or last timestep.
     last : int
         Last timestep, T - 1.
 
@@ -98,9 +99,9 @@ def split_stages(
 def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[int, int]]:
     """Divide timesteps into intervals so that the timesteps in each interval are as similar as possible.
 
-    The score of a timestep is its mean similarity to all timesteps of its interval, including itself. The intervals maximise
-    the mean score of all timesteps; dynamic programming finds the exact maximum. A mean over intervals instead of timesteps
-    would favour intervals with a single timestep.
+    The score of a timestep is its mean similarity to all timesteps of its interval, including itself. The intervals
+    maximise the mean score of all timesteps; dynamic programming finds the exact maximum. If the mean score of the
+    intervals were maximised instead, intervals with a single timestep would be favoured.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[in
 
 
 def _interval_values(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum of the scores (see `best_intervals`) of the timesteps in each possible interval.
+    """For each possible interval, return the sum of the scores of its timesteps; see `best_intervals`.
 
     Returns
     -------

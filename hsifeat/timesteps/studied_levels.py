@@ -20,7 +20,7 @@ noise level is the standard deviation of the noise relative to the image, ``sqrt
 
 
 def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
-    """Return the timesteps of a noise schedule at the noise levels of the study.
+    """Return the timesteps of a noise schedule at the noise levels that classified best in ``benchmarks/natural32.py``.
 
     Parameters
     ----------
