@@ -7,6 +7,7 @@ import hsifeat
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.dask_executor import dask_executor
 from hsifeat.runtime.events import Advanced, Note
+from hsifeat.scenes import Scene
 from tests.helpers.dask_cluster import Cluster, blind, log_steps
 
 OPTIONS = {"timesteps": [0, 300], "layers": ["mid_block", "up_blocks.1"], "tile": 32, "halo": 8, "seed": 3, "batch": 4}
@@ -19,6 +20,7 @@ def _small_units(monkeypatch):
 
 def test_three_killed_workers_and_a_killed_scheduler(scene, backbone_folder, tmp_path):
     options = {**OPTIONS, "backbone": str(backbone_folder)}
+    scene = Scene("small", scene.cube[:48])  # 3 x 4 units
     alone = hsifeat.extract(scene, **options, out=tmp_path / "alone.zarr")
     units, notes, done = len(alone.units), [], []
 
