@@ -81,8 +81,8 @@ class BackbonePlugin:
 def load_plugins() -> dict[str, BackbonePlugin]:
     """Return all plugins by name, in the order in which `find_plugin` tries them.
 
-    If a plugin of another package fails to load, its name stays in the dict. This plugin matches no source, and its
-    description gives the reason. Opening it by name raises `BackboneError`.
+    If a plugin of another package fails to load, its name stays in the dict. Such a plugin matches no source, and its
+    description gives the reason of the failure. Opening the plugin by name raises `BackboneError`.
     """
     plugins = {entry.name: _load(entry) for entry in entry_points(group=GROUP)}
     return dict(sorted(plugins.items(), key=lambda item: (item[1].order, item[0])))

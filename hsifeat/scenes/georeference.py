@@ -88,14 +88,14 @@ def is_wkt(crs: str) -> bool:
 
 
 def as_wkt(crs: str) -> str:
-    """Return a CRS as WKT; WKT is returned as it is.
+    """Return a CRS as WKT; a text that is already WKT is returned unchanged.
 
-    GDAL gets WKT only, because it takes any other text also for a path or an address, and opens it.
+    Only WKT is passed to GDAL, because GDAL may take any other text for a path or an address, and open it.
 
     Raises
     ------
     SceneError
-        The text is neither WKT nor the name of a CRS, such as ``EPSG:32632``.
+        If the text is neither WKT nor the name of a CRS, such as ``EPSG:32632``.
     """
     from pyproj import CRS
     from pyproj.exceptions import CRSError

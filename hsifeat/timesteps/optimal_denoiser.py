@@ -53,7 +53,8 @@ class OptimalDenoiser:
     def scales(self, t: int | NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the scales ``s_t`` of the image and ``s_t sigma_t`` of the noise, as two float64 arrays.
 
-        The arrays have the shape (1, 1) for one timestep, and (n, 1) for n timesteps.
+        The scales are ``sqrt(abar_t)`` and ``sqrt(1 - abar_t)``, where ``abar_t`` is element t of `alphas_cumprod`. The
+        arrays have the shape (1, 1) for one timestep, and (n, 1) for n timesteps.
         """
         abar = np.asarray(self.alphas_cumprod, np.float64)[np.atleast_1d(t), None]
         # A small lower bound avoids a division by 0 if the schedule starts without noise.
@@ -86,7 +87,7 @@ class OptimalDenoiser:
     def predict(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
         """Return the predicted noise ``eps*_t(x)`` in noised patches ``x`` as an (n, D) float64 array.
 
-        The prediction is eq. 4 of Zhang et al. 2024.
+        Eq. 4 of Zhang et al. 2024 defines ``eps*_t(x)``.
         """
         return self.predict_from(self.posterior(noised, t), noised, t)
 

@@ -109,10 +109,10 @@ def rank_timesteps(
     Raises
     ------
     HsifeatError
-        If the budget is less than 1 or exceeds the number of compared timesteps. If `patch` or `intervals` is less than
-        1. If the store has a single timestep, or no layer with the name `layer`. If the store was made from another
-        scene than `scene`, or with another noise schedule than that of the backbone. If the scene, the backbone or the
-        projection can't be used.
+        If the budget is less than 1 or exceeds the number of compared timesteps. If `patch` or `intervals` is not
+        positive. If the store has a single timestep, or no layer with the name `layer`. If the store was made from
+        another scene than `scene`, or with another noise schedule than that of the backbone. If the scene, the backbone
+        or the projection can't be used.
 
     Examples
     --------

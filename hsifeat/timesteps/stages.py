@@ -67,7 +67,8 @@ def split_stages(
         Similarity ``S0_k = D(t_k, 0)`` of each timestep to the first timestep, and similarity ``S1_k = D(t_k, last)``
         of each timestep to the last timestep. `agreement` computes ``D``.
     alpha : float
-        Minimum mean similarity of the timesteps in the first or last stage to the first or last timestep.
+        Minimum mean similarity of the timesteps in the first stage to the first timestep, and of those in the last
+        stage to the last timestep.
     last : int
         Last timestep, T - 1.
 

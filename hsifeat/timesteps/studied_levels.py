@@ -20,7 +20,9 @@ noise level is the standard deviation of the noise relative to the image, ``sqrt
 
 
 def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
-    """Return the timesteps of a noise schedule at the noise levels that classified best in ``benchmarks/natural32.py``.
+    """Return the timesteps of a noise schedule at the noise levels of the study ``benchmarks/natural32.py``.
+
+    In this study, the features at these noise levels classified best.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class CheckpointFlags(BaseModel):
     timesteps : int
         T, the number of training timesteps.
     rescale_timesteps : bool or None
-        Whether the network receives t * 1000 / T instead of t. Required if T is not 1000.
+        Whether the network receives t * 1000 / T instead of the timestep t. Required if T is not 1000.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

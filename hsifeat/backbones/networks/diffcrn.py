@@ -136,8 +136,8 @@ class _DenoisingModule(nn.Module, ABC):
     patch_px : int
         P, the side of a patch, in pixels.
     convolution_groups : int
-        Number of groups of the PWConv that computes queries, keys and values. With one group, each query, key and value
-        depends on all channels.
+        Number of groups of the point-wise convolution that computes queries, keys and values. With one group, each
+        query, key and value depends on all channels.
     """
 
     def __init__(self, width: int, parts: int, patch_px: int, convolution_groups: int) -> None:

@@ -99,7 +99,7 @@ def read_classes(
 
 
 def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Return the class names without the name of 0, because 0 means unlabelled. Also return notes.
+    """Return the class names without the name of class 0, because 0 means unlabelled. Also return notes.
 
     A note reports the dropped name if the map contains zeros, and the name does not mean unlabelled.
 

@@ -101,7 +101,7 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
 
 
 def _check_fields(fields: list[str], order: tuple[int, ...], line: str) -> None:
-    """Raise `SceneError` if a line lacks a column, or if its class goes over several lines of the file."""
+    """Raise `SceneError` if a line lacks a column, or if the class of a line extends over several lines of the file."""
     if len(fields) <= max(order) or not fields[order[2]].strip():
         raise SceneError(f"{line}: expected row, col, class; found {','.join(fields)!r}")
     if len(fields[order[2]].splitlines()) > 1:

@@ -109,7 +109,7 @@ def write_map(
           ``.tif.aux.xml`` with the class names
         - ``.png``: picture with a legend
         - ``.npy``: class numbers
-        - ``.mat``: variables `map`, `class_numbers`, `class_names` and `class_colours`.
+        - ``.mat``: variables ``map``, ``class_numbers``, ``class_names`` and ``class_colours``.
     classes : (rows, cols) integer array
         Class of each pixel; 0 is no data.
     legend : Legend
@@ -163,7 +163,8 @@ def write_probabilities(
         - ``.tif``: cloud-optimised float32 GeoTIFF with nodata NaN and one band per class; the description of a band is
           the class name
         - ``.npy``: (rows, cols, classes) float32 array
-        - ``.mat``: (rows, cols, classes) float32 array as the variable `probabilities`, and the legend as in `write_map`.
+        - ``.mat``: (rows, cols, classes) float32 array as the variable ``probabilities``, and the legend as in
+          `write_map`.
     blocks : iterable of (Window, (rows, cols, classes) float32 array)
         Windows that cover the scene, and the probabilities in each window; NaN is no data.
     shape : tuple of int
@@ -181,7 +182,7 @@ def write_probabilities(
     Raises
     ------
     SceneError
-        If the checks of `check_map_path` or `check_map_fits` fail.
+        If `check_map_path` or `check_map_fits` raises an error.
     """
     check_map_path(path, probabilities=True)
     check_map_fits(path, shape, legend, probabilities=True)

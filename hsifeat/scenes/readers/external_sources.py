@@ -60,7 +60,7 @@ def check_hdf5_sources(path: Path, depth: int = 0) -> None:
     path : Path
         An HDF5 file.
     depth : int
-        Number of references that lead from the file that the user opened to `path`.
+        Number of references through which `path` is reached; 0 if the user opened `path` itself.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
     path : Path
         The raster.
     depth : int
-        Number of VRTs that lead from the file that the user opened to `path`. 0 if the user opened `path`.
+        Number of VRTs through which `path` is reached; 0 if the user opened `path` itself.
 
     Raises
     ------

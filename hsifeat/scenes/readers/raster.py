@@ -41,9 +41,10 @@ class FileVariable:
         return unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
 
     def values(self) -> list[float]:
-        """Return all values as a flat list of floats, unpacked by CF's ``scale_factor`` and ``add_offset``.
+        """Return all values as a flat list of floats, unpacked with CF's ``scale_factor`` and ``add_offset``.
 
-        Values are NaN if a packing attribute is not a number, and if the array holds no real numbers.
+        All values are NaN if one of these two attributes is not a number, or if the array does not contain real
+        numbers.
         """
         stored = np.ravel(np.asarray(self.array))
         if stored.dtype.kind not in "biuf":

@@ -65,7 +65,7 @@ def convert_to_nm(
     name : str
         Name of the file, for notes.
     width_unit : str
-        Unit of the bandwidths. By default, or if it is ``unknown``, they have the unit of the wavelengths.
+        Unit of the bandwidths. If it is empty or ``unknown``, the bandwidths have the unit of the wavelengths.
 
     Returns
     -------

@@ -86,7 +86,7 @@ def find_arrays(root: Path, within: str) -> dict[str, Any]:
 
 
 def read_variables(path: Path, arrays: Mapping[str, Any]) -> dict[str, FileVariable]:
-    """Return arrays with their dimensions and attributes.
+    """Return the arrays of a Zarr folder by path, with their dimensions and attributes.
 
     Parameters
     ----------
