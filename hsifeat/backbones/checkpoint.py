@@ -55,7 +55,7 @@ class CheckpointBackbone(NetworkBackbone):
 
     @cached_property
     def weights_digest(self) -> str:
-        """Digest of the weights in use, trained or random."""
+        """Digest of the weights that this backbone uses, which are trained or random."""
         if self._untrained_seed is None:
             return self.digest_trained()
         return digest_tensors(self.network.state_dict().items())

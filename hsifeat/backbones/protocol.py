@@ -32,7 +32,7 @@ class FeatureSource(Protocol):
         ...
 
     def to(self, device: str) -> None:
-        """Select the device of the computation."""
+        """Select the device on which the features are computed."""
         ...
 
 

@@ -76,7 +76,7 @@ class Georeference:
 
 
 def is_wkt(crs: str) -> bool:
-    """Return whether a text is a CRS as WKT."""
+    """Return whether the text `crs` describes a CRS in the format WKT."""
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 

@@ -1,4 +1,4 @@
-"""Optimal denoiser of a finite set of patches, and the similarity of its predictions between timesteps, without a network.
+"""Optimal denoiser of a finite set of patches, without a network. Similarity of its predictions between timesteps.
 
 Equation numbers refer to Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
 tailored multi-decoder architecture", CVPR 2024, arXiv:2312.09181.

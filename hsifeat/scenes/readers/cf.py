@@ -59,7 +59,7 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
         len(file.attrs)
 
         def locate(group: str, dim: str) -> str:
-            """Return the path of the dimension `dim` that the nearest enclosing group defines."""
+            """Return the path of the dimension `dim` in the nearest of `group` and its parents that defines it."""
             paths = (join(enclosing, dim) for enclosing in enclosing_groups(group))
             return next((p for p in paths if p in file and _is_dimension(file[p])), join(group, dim))
 

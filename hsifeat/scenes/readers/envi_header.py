@@ -66,17 +66,17 @@ class EnviHeader:
         return self.offset + self.rows * self.cols * self.bands * self.dtype.itemsize
 
     def values(self, name: str) -> list[str] | None:
-        """Return the values of a field as a list, or None if the header lacks the field."""
+        """Return the values of the field `name` as a list, or None if the header lacks the field."""
         value = self.fields.get(name)
         return value if value is None or isinstance(value, list) else [value]
 
     def text(self, name: str) -> str:
-        """Return a field as text, or an empty string if the header lacks the field."""
+        """Return the field `name` as text, or an empty string if the header lacks the field."""
         return ", ".join(self.values(name) or ()).strip()
 
 
 def has_envi_header(path: Path) -> bool:
-    """Return whether a file of any suffix has an ENVI header in its folder."""
+    """Return whether an ENVI header for the file `path`, of any suffix, is in the folder of the file."""
     return any(candidate.is_file() for candidate in header_candidates(path))
 
 

@@ -192,7 +192,7 @@ def _open_dataset(name: str, drivers: list[str]) -> Any:
 
 
 def _open_image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[str, ...]]:
-    """Open the only image of a file, or the image whose number is `variable`."""
+    """Open the image with the number `variable`, or the only image of the file if `variable` is None."""
     with _open_dataset(str(path), raster_drivers(path)) as dataset:
         images, band_count = list(dataset.subdatasets), dataset.count
     if not images:

@@ -71,7 +71,7 @@ def read_mat(path: Path, ndim: int, variable: str | None) -> Raster:
 
 
 def _read_version_73(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read a variable of a file of version 7.3, in which MATLAB stores axes in reverse order."""
+    """Read a variable of a file of version 7.3. MATLAB stores the axes of such a variable in reverse order."""
     import h5py
 
     check_heaps(path)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 def group_of(name: str) -> str:
-    """Return the path of the group of a variable; the root is an empty string."""
+    """Return the path of the group that contains a variable; the path of the root group is an empty string."""
     return name.rpartition("/")[0]
 
 

@@ -132,7 +132,7 @@ def _download(
 
 
 class _PoochProgress:
-    """Progress bar for pooch. Each update of the bar calls `on_progress`."""
+    """Progress bar for pooch, which passes each update to `on_progress`."""
 
     def __init__(self, name: str, on_progress: ProgressCallback) -> None:
         self._name, self._on_progress, self._done, self.total = name, on_progress, 0, 0
@@ -145,4 +145,4 @@ class _PoochProgress:
         self._done = 0
 
     def close(self) -> None:
-        """Do nothing; pooch requires the method."""
+        """Do nothing; pooch requires that a progress bar has this method."""

@@ -130,7 +130,7 @@ def _classes_of_pixels(classes: NDArray[np.integer], pixels: Cube, path: Path) -
 
 
 def _load_array(public: PublicScene, source: ArraySource, shape: tuple[int, ...]) -> Cube:
-    """Load an array and check its shape; a length of -1 in `shape` matches any length."""
+    """Load an array and check that it has the shape `shape`, in which -1 stands for any length."""
     path = scene_folder(public) / source.file
     if source.variable and "." in source.variable:
         array: Cube = np.asarray(_load_struct_field(path, source.variable))

@@ -16,20 +16,20 @@ def scenes_folder() -> Path:
 
 
 def scene_folder(scene: PublicScene) -> Path:
-    """Return the folder of a scene's files."""
+    """Return the folder in which the files of a scene are, or will be, stored."""
     return scenes_folder() / scene.name
 
 
 def file_exists(scene: PublicScene, name: str) -> bool:
-    """Return whether a file of a scene is present.
+    """Return whether the file `name` of a scene is on this machine.
 
-    A present file is complete, because a downloaded file gets its final name only when it is complete.
+    Such a file is complete, because a downloaded file gets its final name only when it is complete.
     """
     return (scene_folder(scene) / name).is_file()
 
 
 def missing_files(scene: PublicScene) -> list[SceneFile]:
-    """Return the required files of a scene that are not present."""
+    """Return the required files of a scene that are not on this machine."""
     return [file for file in scene.files if not file.optional and not file_exists(scene, file.name)]
 
 
