@@ -121,6 +121,18 @@ def test_the_capacity_of_clusters_is_that_of_the_benchmark():
     assert f"takes {measured['tiny']['measured']['cpu_ms_per_task']:.1f} ms of processor time" in page
 
 
+def test_the_capacity_of_the_service_is_that_of_the_benchmark():
+    measured = json.loads((ROOT / "benchmarks" / "results" / "serve.json").read_text())
+    page = " ".join((ROOT / "docs" / "user" / "serve.md").read_text(encoding="utf-8").split())
+    many, one, shards = measured["many_readers"], measured["one_reader"], measured["shards"]
+    assert f"{many['readers']} clients | {many['requests']:,} samples" in page and many["errors"] == 0
+    assert f"p50 {many['p50_ms'] / 1000:.1f} s, p99 {many['p99_ms'] / 1000:.1f} s" in page
+    assert f"from {many['start_mb']} to at most {many['peak_mb']} MB" in page
+    assert f"p50 {one['p50_ms']:.0f} ms, p99 {one['p99_ms']:.0f} ms" in page
+    speeds = f"{shards['service']['mb_per_s']:.0f} MB/s; nginx: {shards['nginx']['mb_per_s']:.0f} MB/s"
+    assert speeds in page
+
+
 def test_the_gains_in_the_readme_are_those_of_the_study_of_natural32():
     study = json.loads((ROOT / "benchmarks" / "results" / "natural32.json").read_text())["differences"]["indian-pines"]
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
