@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import anyio.to_thread
 
@@ -104,7 +104,7 @@ class LocalFile:
             except OSError:  # not in memory, or not supported by this file system
                 count = 0
             if count == length:
-                return bytes(buffer)
+                return cast("bytes", buffer)  # a copy would take as long as reading
         return await anyio.to_thread.run_sync(os.pread, self._file, length, position)
 
     def close(self) -> None:
