@@ -7,7 +7,15 @@ from hsifeat.store.manifest import Manifest, SceneFacts
 from hsifeat.store.plane_layout import PixelListLayout, SceneLayout
 from hsifeat.store.recipe import key_of
 
-RECIPE = {"algorithm": 1, "scene": "aa"}
+RECIPE = {
+    "algorithm": 1,
+    "scene": "aa",
+    "projection": {"spec": "all", "digest": "bb"},
+    "backbone": {"weights": "cc"},
+    "precision": {"compute": "float32", "stored": "float16"},
+    "tiling": {"tile_px": 64, "halo_px": 16, "stitch": "core", "padding": "reflect", "masked": "computed"},
+    "noise": {"policy": "none"},
+}
 ROWS, COLS, BANDS = 40, 25, 6
 PIXELS = tuple(np.array(list(np.ndindex(ROWS, COLS))[::13]).T)
 LAYOUTS = {"scene": SceneLayout(ROWS, COLS, 16), "pixels": PixelListLayout(len(PIXELS[0]), 8, 32)}
