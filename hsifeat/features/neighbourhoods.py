@@ -22,6 +22,14 @@ BLOCK_PX = 128
 ReadWindow = Callable[[Window], NDArray[np.float32]]
 
 
+def _as_integers(values: ArrayLike) -> NDArray[np.intp]:
+    """Return whole numbers of any real dtype as a vector of integers; fractions, NaN and texts raise `StoreError`."""
+    array = np.asarray(values).ravel()
+    if array.dtype.kind not in "iuf" or (array != np.floor(array)).any():
+        raise StoreError(f"rows and columns must be whole numbers; found {array[:3].tolist()} of dtype {array.dtype}")
+    return array.astype(np.intp)
+
+
 @dataclass(frozen=True)
 class PixelCoordinates:
     """Positions of n pixels of a scene.
@@ -51,7 +59,7 @@ class PixelCoordinates:
         StoreError
             If the arrays have different lengths, or a pixel lies outside the scene.
         """
-        pixels = cls(np.asarray(rows, np.intp).ravel(), np.asarray(cols, np.intp).ravel())
+        pixels = cls(_as_integers(rows), _as_integers(cols))
         if len(pixels.rows) != len(pixels.cols):
             raise StoreError(f"rows and columns must be of one length; found {len(pixels.rows)} and {len(pixels.cols)}")
         inside = (pixels.rows >= 0) & (pixels.rows < shape[0]) & (pixels.cols >= 0) & (pixels.cols < shape[1])
