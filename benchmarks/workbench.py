@@ -18,10 +18,12 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import threading
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import uvicorn
@@ -41,28 +43,38 @@ def main() -> None:
     parser.add_argument("--tile-to", type=int, default=0, help="mirror the scene to a square of this many pixels")
     parser.add_argument("--clicks", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="keep the stores here, to measure again without computing them")
     arguments = parser.parse_args()
+    load = os.getloadavg()[0]
     scene = open_scene(arguments.scene)
     if arguments.tile_to:
         scene = mirrored(scene, arguments.tile_to)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
         start = time.perf_counter()
-        features = open_features(extract(scene, backbone="context", out=Path(folder) / "stores" / "scene.zarr"))
+        out = folder / "stores" / f"{arguments.scene}-{scene.rows}.zarr"
+        features = open_features(extract(scene, backbone="context", out=out))
         context_s = time.perf_counter() - start
-        config = ServiceConfig.from_options({"cache": f"{folder}/stores", "state": f"{folder}/state", "port": 0})
+        config = ServiceConfig.from_options({"cache": f"{folder}/stores", "state": f"{temporary}/state", "port": 0})
         app, listener = create_app(config), bind(config)
         server = uvicorn.Server(server_options(config, app))
         threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
         address = address_of(app.state.service, listener.getsockname()[1])
-        result = measure(address, features.key, next(iter(scene.labels.values())), arguments.clicks, arguments.seed)
+        columns_s, result = measure(
+            address, features.key, next(iter(scene.labels.values())), arguments.clicks, arguments.seed
+        )
         server.should_exit = True
     shape = f"{scene.rows} x {scene.cols}"
-    load = os.getloadavg()[0]
+    tiled = f" --tile-to {arguments.tile_to}" if arguments.tile_to else ""
     record = {
+        "command": f".venv/bin/python benchmarks/workbench.py --scene {arguments.scene}{tiled} --clicks {arguments.clicks}",
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip(),
         "scene": f"{arguments.scene}, {shape}",
         "cpus": os.cpu_count(),
-        "load": round(load, 1),
-        "context_s": round(context_s, 1),
+        "load_before": round(load, 1),
+        **({} if arguments.folder else {"context_s": round(context_s, 1), "columns_s": round(columns_s, 1)}),
         **result,
     }
     print(json.dumps(record, indent=1))
@@ -83,8 +95,8 @@ def mirrored(scene: Scene, side: int) -> Scene:
     )
 
 
-def measure(address: str, key: str, truth: Labels, clicks: int, seed: int) -> dict[str, float]:
-    """Label random pixels in the browser, and return the times from a click to the new map in ms."""
+def measure(address: str, key: str, truth: Labels, clicks: int, seed: int) -> tuple[float, dict[str, Any]]:
+    """Label random pixels in the browser; return the time until the page is ready in s, and times from a click to the map in ms."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -100,7 +112,7 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int) -> di
         page.wait_for_selector(".class")
         place = screen_places(page)
         pixels = np.random.default_rng(seed).permutation(np.argwhere(truth.classes))
-        times = []
+        times, parts = [], []
         for row, col in pixels[:clicks]:
             page.click(f".class[data-number='{truth.classes[row, col]}']")
             before = page.get_attribute("#workbench", "data-drawn")
@@ -108,10 +120,18 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int) -> di
             page.wait_for_selector(f"#workbench:not([data-drawn='{before}'])")
             if page.get_attribute("#workbench", "data-mapped") == "1":
                 times.append(int(page.get_attribute("#workbench", "data-ms")))
+                parts.append([int(ms) for ms in page.get_attribute("#workbench", "data-parts").split(",")])
             page.wait_for_selector(f"#workbench[data-scored='{page.get_attribute('#workbench', 'data-drawn')}']")
         browser.close()
     low, middle, high = np.percentile(times, [5, 50, 95])
-    return {"columns_s": round(columns_s, 1), "maps": len(times), "p5_ms": low, "median_ms": middle, "p95_ms": high}
+    saved, mapped, painted = np.median(parts, axis=0).tolist()
+    return columns_s, {
+        "maps": len(times),
+        "p5_ms": round(low),
+        "median_ms": round(middle),
+        "p95_ms": round(high),
+        "median_of_parts_ms": {"label saved": saved, "map answered": mapped, "painted": painted},
+    }
 
 
 def screen_places(page: object):  # noqa: ANN201  # a function

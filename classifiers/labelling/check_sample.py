@@ -17,8 +17,8 @@ def draw_check_places(
 ) -> NDArray[np.intp]:
     """Draw pixels at random, each with the same probability.
 
-    The user labels the pixels in a separate label set, see `score_check`. A draw with the same seed and a higher count begins
-    with the same pixels, so pixels can be added later.
+    A person names their classes, see `record_answer`, and `score_check` scores the map. A draw with the same seed and a higher
+    count begins with the same pixels, so pixels can be added later.
 
     Parameters
     ----------

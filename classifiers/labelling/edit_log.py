@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 
-EditKind = Literal["pixel", "brush", "polygon", "segment", "import"]
+EditKind = Literal["pixel", "brush", "polygon", "segment", "import", "check", "join"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,9 @@ class LabelEdit:
 
     Attributes
     ----------
-    kind : {"pixel", "brush", "polygon", "segment", "import"}
-        How the pixels were selected.
+    kind : {"pixel", "brush", "polygon", "segment", "import", "check", "join"}
+        How the pixels were selected. ``check`` is an answer at a random place, which is no label, and ``join`` makes such
+        answers labels; see `classifiers.labelling.check_answers`.
     pixels : (n,) int64 array
         Flat indices of the pixels, ``row * cols + col``, ascending and without duplicates.
     classes : (n,) uint16 array

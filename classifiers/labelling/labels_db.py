@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.labelling.edit_log import LabelEdit, check_pixels
+from classifiers.labelling.edit_log import EditKind, LabelEdit, check_pixels
 from classifiers.labelling.label_file import LabelFile
 from classifiers.labelling.label_set import LabelClass, LabelSet, check_class, check_text, free_key
 from hsifeat.errors import SceneError
@@ -250,7 +250,7 @@ class LabelDatabase:
 
     def undo(self, set_id: int, person: str) -> bool:
         """Undo the latest edit of a person that is not undone yet. Return False if there is no such edit."""
-        query = "SELECT id FROM active WHERE set_id = ? AND person = ? ORDER BY id DESC LIMIT 1"
+        query = "SELECT id FROM active WHERE set_id = ? AND person = ? AND kind != 'check' ORDER BY id DESC LIMIT 1"
         return self._mark(set_id, person, "undo", query, (set_id, person))
 
     def redo(self, set_id: int, person: str) -> bool:
@@ -258,7 +258,7 @@ class LabelDatabase:
         query = """
             SELECT target FROM log AS mark WHERE set_id = ? AND person = ? AND action = 'undo'
             AND NOT EXISTS (SELECT 1 FROM log AS later WHERE later.target = mark.target AND later.id > mark.id)
-            AND id > (SELECT max(id) FROM log WHERE set_id = ? AND person = ? AND action = 'paint')
+            AND id > (SELECT max(id) FROM log WHERE set_id = ? AND person = ? AND action = 'paint' AND kind != 'check')
             ORDER BY id DESC LIMIT 1"""
         return self._mark(set_id, person, "redo", query, (set_id, person, set_id, person))
 
@@ -285,14 +285,14 @@ class LabelDatabase:
             if any(entry["action"] in {"undo", "redo"} for entry in entries):
                 classes = self.class_map_at(set_id, latest)
             else:
-                self._paint(classes, (entry for entry in entries if entry["action"] == "paint"))
+                _paint(classes, self._decode(entry for entry in entries if entry["action"] == "paint"))
             classes.flags.writeable = False
             self._maps[set_id] = latest, classes
             return latest, classes
 
     def versions(self, set_id: int) -> list[int]:
         """Return the version of a set after each edit, undo and redo, in ascending order."""
-        query = "SELECT id FROM log WHERE set_id = ? AND action != 'class' ORDER BY id"
+        query = "SELECT id FROM log WHERE set_id = ? AND action != 'class' AND kind IS NOT 'check' ORDER BY id"
         return [int(row["id"]) for row in self._file.select(query, set_id)]
 
     def class_map_at(self, set_id: int, version: int) -> NDArray[np.uint16]:
@@ -302,8 +302,19 @@ class LabelDatabase:
         """
         classes = np.zeros(self.label_set(set_id).shape, np.uint16)
         query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
-        self._paint(classes, self._file.select(query, set_id, version))
+        _paint(classes, self._decode(self._file.select(query, set_id, version)))
         return classes
+
+    def edits(self, set_id: int, *kinds: EditKind) -> list[LabelEdit]:
+        """Return the edits of some kinds that are not undone, in the order in which they were made.
+
+        Raises
+        ------
+        SceneError
+            If an entry of the log is damaged.
+        """
+        rows = self._file.select("SELECT * FROM active WHERE set_id = ? ORDER BY id", set_id)
+        return list(self._decode(row for row in rows if row["kind"] in kinds))
 
     def labels(self, set_id: int, georeference: Georeference | None = None) -> Labels:
         """Return the labels of a set as a label map, with class names, class colours and the georeference of the scene."""
@@ -336,15 +347,21 @@ class LabelDatabase:
     def _append(self, *values: Any) -> int:
         return self._file.append("log", *values, time.time())
 
-    def _paint(self, classes: NDArray[np.uint16], entries: Iterable[Mapping[str, Any]]) -> None:
+    def _decode(self, entries: Iterable[Mapping[str, Any]]) -> Iterator[LabelEdit]:
         for entry in entries:
-            content = entry["pixels"], entry["classes"]
+            shape = self.label_set(entry["set_id"]).shape
             try:
-                edit = LabelEdit.decode(entry["kind"], content, classes.size)
+                yield LabelEdit.decode(entry["kind"], (entry["pixels"], entry["classes"]), shape[0] * shape[1])
             except ValueError as error:
                 raise SceneError(
                     f"entry {entry['id']} of the label database {self.path} is damaged: restore the file from a backup"
                 ) from error
+
+
+def _paint(classes: NDArray[np.uint16], edits: Iterable[LabelEdit]) -> None:
+    """Give the pixels of edits their classes, except those of checks, which are no labels."""
+    for edit in edits:
+        if edit.kind != "check":
             classes.ravel()[edit.pixels] = edit.classes
 
 

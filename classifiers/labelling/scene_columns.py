@@ -100,13 +100,6 @@ def quick_heads() -> list[str]:
     return [name for name in head_names() if issubclass(head_class(name), SklearnHead)]
 
 
-def labelling_input(head: str, features: Features) -> InputSet:
-    """Return the input set that suits a head, and add the planes of diffusion models if the stores and the head allow them."""
-    suited = suited_input(head, features)
-    planes = {"planes"} if features.has_planes(context=False) and "plane" not in head_class(head).ignores else set()
-    return InputSet(suited.words | planes)
-
-
 def open_scene_columns(
     features: Features,
     head: str = DEFAULT_HEAD,
@@ -127,7 +120,7 @@ def open_scene_columns(
     head : str
         Head that will learn from the columns, one of `quick_heads`. The reduction is the default of the head.
     inputs : str, optional
-        Input set, see `InputSet`. [default: `labelling_input`]
+        Input set, see `InputSet`. [default: `suited_input`]
     planes : sequence, optional
         Planes to use from all stores except context stores, see `Features.select`. [default: all]
     listen : callable
@@ -154,7 +147,7 @@ def open_scene_columns(
             f"maps while labelling need a head that fits at once: {', '.join(quick_heads())}; found {head!r}, which can learn from "
             "exported labels by hsifeat fit"
         )
-    input_set = labelling_input(head, features) if inputs is None else InputSet.parse(inputs)
+    input_set = suited_input(head, features) if inputs is None else InputSet.parse(inputs)
     check_input(input_set, head, features)
     layout = make_layout(
         features,

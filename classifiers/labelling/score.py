@@ -53,8 +53,8 @@ class LabelScore:
         interval = f"({LEVEL:.0%} interval {low:.0%} to {high:.0%})"
         if self.folds is None:
             return (
-                f"{self.scores.oa:.0%} of {self.pixels} check places are mapped to their class {interval}. This estimates the accuracy "
-                "of the map, if the places are random and all of them were labelled."
+                f"{self.scores.oa:.0%} of {self.pixels} check places are mapped to their class {interval}. It answers how much of the whole map "
+                "is right, because the places are random and took no part in training."
             )
         measured = f"{self.scores.oa:.0%} of {self.pixels} held-out pixels in {self.regions} places are mapped to their class {interval}"
         if self.folds.question == FILL_IN:
@@ -64,8 +64,8 @@ class LabelScore:
                 f"how well the map carries over to ground at least {self.folds.buffer_px} pixels away from all labels"
             )
         return (
-            f"{measured}. It answers {meaning}. It is far too low for suggested labels, each of which stands for ground that no other label "
-            f"is like: check random places for the accuracy of the map.{self._omitted_text(class_names)}"
+            f"{measured}. It answers {meaning}. It is not the accuracy of the map: labels at easy places make it too high, suggested "
+            f"ones far too low. Random places tell, see “Check the map”.{self._omitted_text(class_names)}"
         )
 
     def _missing_text(self) -> str:
@@ -157,6 +157,7 @@ def score_labels(
         except HeadError:  # too few labels remain for this head
             held_out[test] = False
             continue
+        check()
         predicted[test] = head.classes_[mapper.probabilities(head, rows[test]).argmax(axis=1)]
     sizes = np.unique(regions[held_out], return_counts=True)[1]
     if len(sizes) < MIN_REGIONS:

@@ -25,14 +25,24 @@ def label(
         ),
     ],
     options: dict[str, Any],
+    companion: Annotated[
+        str | None,
+        typer.Option(
+            help="Finer image of the same area, such as an aerial photograph, to look at: FILE or FILE:VARIABLE."
+        ),
+    ] = None,
+    no_planes: Annotated[
+        bool, typer.Option("--no-planes", help="Do not compute planes of natural32 in the background.")
+    ] = False,
     no_open: Annotated[
         bool, typer.Option("--no-open", help="Print the address only, and do not open a browser.")
     ] = False,
 ) -> None:
     """Label a scene in the browser: click labels, and see the map and its score at once.
 
-    Context features of the scene are computed first if there are none. Only this machine can open the page. Its address
-    contains a random token. Every label is saved at once, and the same command continues later. End with Ctrl-C.
+    Context features of the scene are computed first if there are none, and planes of natural32 follow in the background. Only
+    this machine can open the page. Its address contains a random token. Every label is saved at once, and the same command
+    continues later. End with Ctrl-C.
 
     Example: `hsifeat label indian-pines`
     """
@@ -41,9 +51,14 @@ def label(
 
     config = ServiceConfig.from_options(options)
     with terminal.progress() as listen:
-        features = open_for_labelling(source, listen)
+        features = open_for_labelling(source, companion, listen)
     # The service serves the stores of the catalogue. A store that was copied to this machine may not be in the catalogue.
     add_entry(features.key, features.store.location)
+    if features.is_context and not no_planes:
+        from hsifeat.service.jobs.job_service import JobService
+        from hsifeat.service.workbench.plane_routes import submit_planes
+
+        submit_planes(JobService(config), features.key, "owner")
     serve_until_interrupt(
         config,
         "label at",
@@ -53,13 +68,15 @@ def label(
     )
 
 
-def open_for_labelling(source: str, listen: Listener) -> Features:
+def open_for_labelling(source: str, companion: str | None, listen: Listener) -> Features:
     """Open the features of a store or scene for labelling. If the scene has no context store, extract one.
 
     Parameters
     ----------
     source : str
         A store, or a scene as `hsifeat.open_scene` takes it.
+    companion : str or None
+        Companion image; None for that of the scene, if it has one.
     listen : callable
         Callback for progress events.
 
@@ -77,6 +94,8 @@ def open_for_labelling(source: str, listen: Listener) -> Features:
     from hsifeat.extraction.extract import extract
     from hsifeat.features.open_features import open_features
     from hsifeat.scenes import open_scene
+    from hsifeat.scenes.open_scene import attach_companion
+    from hsifeat.service.workbench.companion_image import keep_companion
     from hsifeat.store.store import Store
 
     try:
@@ -84,9 +103,13 @@ def open_for_labelling(source: str, listen: Listener) -> Features:
         is_store = Store.find(location) is not None
     except StoreError:
         is_store = False
-    features = open_features(source) if is_store else None
-    if features is not None and features.is_context:
-        return features
-    scene = open_scene(source) if features is None else features.scene
-    context = open_features(extract(scene, backbone="context", listen=listen))
-    return context if features is None else features
+    opened = open_features(source) if is_store else None
+    scene = open_scene(source) if opened is None else opened.scene
+    if companion is not None:
+        scene = attach_companion(scene, companion)
+    context = opened if opened is not None and opened.is_context else None
+    if context is None:
+        context = open_features(extract(scene, backbone="context", listen=listen))
+    features = opened or context
+    keep_companion(features, scene)
+    return features

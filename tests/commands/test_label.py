@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from hsifeat import open_features
 from hsifeat.cache import catalogue
+from hsifeat.service.jobs.job_service import JobService
+from hsifeat.service.workbench.companion_image import companion_file
 from hsifeat.store.store import Store
 
 
@@ -40,6 +44,21 @@ def test_context_of_a_scene_is_computed_once(cli, served, scene, tmp_path):
     (key,) = served["stores"]
     assert f"next=/label/{key}" in output
     assert Store.open(catalogue.find_store(None)).manifest.recipe["backbone"]["kind"] == "context"
+    (job,) = JobService(served["config"]).queue.jobs()  # planes follow in the background, once
+    assert job.request["scene"] == {"store": key}
+    assert (job.request["options"]["backbone"], job.priority) == ("natural32", "low")
+
+
+def test_a_companion_image_is_kept_beside_the_store(cli, served, scene, tmp_path):
+    np.save(tmp_path / "scene.npy", np.asarray(scene.cube))
+    photo = np.random.default_rng(0).integers(0, 256, (150, 106, 3), np.uint8)
+    np.save(tmp_path / "photo.npy", photo)
+    cli("label", tmp_path / "scene.npy", "--no-open", "--no-planes", "--companion", tmp_path / "photo.npy")
+    assert not JobService(served["config"]).queue.jobs()
+    shown = np.asarray(Image.open(companion_file(open_features(catalogue.find_store(None)))))
+    low, high = np.percentile(photo.reshape(-1, 3), [2, 98], axis=0)
+    assert abs(shown[..., :3] - 255 * ((photo - low) / (high - low)).clip(0, 1)).max() <= 0.51
+    assert "photo" in cli("label", tmp_path / "scene.npy", "--companion", tmp_path / "no-photo.npy", status=1)
 
 
 def test_what_is_neither_store_nor_scene_is_named(cli, served):

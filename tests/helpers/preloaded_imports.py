@@ -29,6 +29,7 @@ for module in (
     "hsifeat.scenes.maps.geotiff_writer",
     "hsifeat.pretraining.objectives",
     "hsifeat.pretraining.pretrain",
+    "hsifeat.service.server",
     "joblib",
     "matplotlib.figure",
     "pandas",

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 _IDLE_S = 600.0
+_NICENESS = 10
 
 
 class JobCancelledError(BaseException):
@@ -47,6 +48,8 @@ def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches all processes of a terminal; the service reacts to it.
+    # Pages and samples, which people wait for, come first.
+    os.nice(_NICENESS)
     context = JobContext.of_settings(settings)
     lane = Lane(context.database, LANES[lane_name])
     # The runner of an earlier service may not have ended yet.

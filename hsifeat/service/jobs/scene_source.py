@@ -1,4 +1,4 @@
-"""The scene of an extraction: a public scene, files below an allowed folder, or an upload."""
+"""The scene of an extraction: a public scene, files below an allowed folder, an upload, or the scene of a store."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _READING = ("variable", "axes", "rows", "cols", "bad_bands", "nodata", "blank_pi
 class SceneSource(BaseConfig):
     """A scene for the service: its source, its label maps, and the options for reading it.
 
-    The source is set by exactly one of `name`, `files` and `upload`. In addition to `upload`, `files` can select files of the
-    upload.
+    The source is set by exactly one of `name`, `files`, `upload` and `store`. In addition to `upload`, `files` can select files
+    of the upload.
     """
 
     name: Annotated[str | None, option("Name of a public scene.")] = None
@@ -29,6 +29,9 @@ class SceneSource(BaseConfig):
         option("File below an allowed folder, or several single-band files. With upload: names of its files."),
     ] = None
     upload: Annotated[str | None, option("Identifier of a complete upload.")] = None
+    store: Annotated[str | None, option("Key of a store of the service, whose scene is taken with its label maps.")] = (
+        None
+    )
     labels: Annotated[
         Names | None,
         option("Label maps, as FILE, FILE:VARIABLE or FILE:COLUMN, from the same place as the files of the scene."),
@@ -58,11 +61,14 @@ class SceneSource(BaseConfig):
         from hsifeat.scenes.readers.external_sources import check_folder
 
         sources, labels, companion = self._sources(context)
-        for source in sources:
-            if Path(source).is_dir():
-                check_folder(Path(source))
-        reading = {name: getattr(self, name) for name in _READING}
-        scene = open_scene(sources, labels=labels, companion=companion, **reading)
+        if self.store is not None:
+            scene = context.stores.features(context.stores.find(self.store)).scene
+        else:
+            for source in sources:
+                if Path(source).is_dir():
+                    check_folder(Path(source))
+            reading = {name: getattr(self, name) for name in _READING}
+            scene = open_scene(sources, labels=labels, companion=companion, **reading)
         values, limit = scene.rows * scene.cols * scene.bands, context.settings.scene_values
         if values > limit:
             raise SceneError(
@@ -81,7 +87,9 @@ class SceneSource(BaseConfig):
         """
         sources, labels, companion = self._sources(context)
         files = [*([] if self.name else sources), *labels, *([companion] if companion else [])]
-        if self.upload is not None:
+        if self.store is not None:
+            place: list[Any] = [context.stores.find(self.store).key]
+        elif self.upload is not None:
             place = context.uploads.get(self.upload).digests()
         else:
             place = [file_facts(Path(file.partition(":")[0])) for file in files]
@@ -91,8 +99,14 @@ class SceneSource(BaseConfig):
         """Return the paths or names of the scene, its label maps and its companion image, for `open_scene`."""
         from hsifeat.scenes.registry.public_scenes import REGISTRY
 
-        if (self.name is not None) + (self.upload is not None or self.files is not None) != 1:
-            raise SceneError("scene: give one of name, files and upload")
+        if (self.name is not None) + (self.upload is not None or self.files is not None) + (
+            self.store is not None
+        ) != 1:
+            raise SceneError("scene: give one of name, files, upload and store")
+        if self.store is not None:
+            if others := sorted(self.model_fields_set - {"store"}):
+                raise SceneError(f"scene: a store has all that is known of its scene: leave out {', '.join(others)}")
+            return [], [], None
         if self.upload is not None:
             folders, names = [context.uploads.get(self.upload).complete_folder()], self.files
             if names is None:

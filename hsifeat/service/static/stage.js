@@ -1,6 +1,7 @@
 // The scene on the stage: false colours, map, labels, cursor and suggestions, in pixels of the scene.
 
 const { L } = window;
+const CHECK_ZOOM = 2;
 const WHOLE_PX = 300_000, LABEL_CANVAS_PX = 2400, PATTERN_CANVAS_PX = 2000;
 
 // An image overlay that is a canvas instead of a file.
@@ -24,11 +25,12 @@ const isDark = ([red, green, blue]) => 0.3 * red + 0.6 * green + 0.1 * blue < 11
 
 export class Stage {
   constructor(element, rows, cols) {
-    Object.assign(this, { element, rows, cols, raster: null, places: [] });
+    Object.assign(this, { element, rows, cols, raster: null, places: [], colours: [] });
     this.map = L.map(element, {
       crs: L.CRS.Simple, minZoom: -6, maxZoom: 6, zoomSnap: 0.25, keyboard: false, attributionControl: false, doubleClickZoom: false,
     });
     this.fit();
+    new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(element);
     this.canvases = ["map", "labels"].map(() => document.createElement("canvas"));
     this.canvases[1].classList.add("smooth");
     this.layers = this.canvases.map((canvas, index) =>
@@ -55,6 +57,13 @@ export class Stage {
     return { row, col, rows: Math.max(bottom - row, 1), cols: Math.max(right - col, 1), step };
   }
 
+  // The part of the scene that is on the screen.
+  shown() {
+    const bounds = this.map.getBounds(), clamp = (value, most) => Math.max(0, Math.min(most, value));
+    const row = clamp(Math.floor(-bounds.getNorth()), this.rows - 1), col = clamp(Math.floor(bounds.getWest()), this.cols - 1);
+    return { row, col, rows: Math.max(1, clamp(Math.ceil(-bounds.getSouth()), this.rows) - row), cols: Math.max(1, clamp(Math.ceil(bounds.getEast()), this.cols) - col) };
+  }
+
   pixelAt({ lat, lng }) {
     return [-lat, lng];
   }
@@ -68,10 +77,11 @@ export class Stage {
     const row = Math.floor(view.row / step) * step, col = Math.floor(view.col / step) * step;
     const place = { row, col, rows: Math.ceil((view.row + view.rows - row) / step), cols: Math.ceil((view.col + view.cols - col) / step), step };
     const image = L.imageOverlay(address, boundsOf(place), { zIndex: 1, alt: "" });
-    const previous = this.colours;
-    this.colours = image;
-    // The earlier image stays until the new one is there, so nothing flickers.
-    image.once("load error", () => { if (previous) previous.remove(); if (this.colours !== image) image.remove(); });
+    this.colours.push(image);
+    const isLatest = () => this.colours.at(-1) === image;
+    // Earlier images stay until this one is there, so nothing flickers.
+    image.once("load", () => { for (const earlier of this.colours.splice(0, this.colours.indexOf(image))) earlier.remove(); });
+    image.on("error", () => setTimeout(() => { if (isLatest()) image.setUrl(`${address}#${Date.now()}`); }, 1000));
     image.addTo(this.map);
   }
 
@@ -138,7 +148,9 @@ export class Stage {
   // Each labelled pixel is a square with a frame, at least 5 pixels of the screen wide.
   paintLabels({ classes, patterns }) {
     const { rows, cols, labels, step } = this.raster;
-    const side = Math.max(1, Math.min(16, Math.floor(LABEL_CANVAS_PX / Math.max(rows, cols))));
+    // About one pixel of the canvas for one of the screen: larger ones take time to draw.
+    const wanted = Math.ceil(step * 2 ** this.map.getZoom() * window.devicePixelRatio);
+    const side = Math.max(1, Math.min(16, wanted, Math.floor(LABEL_CANVAS_PX / Math.max(rows, cols))));
     const canvas = this.canvases[1];
     canvas.width = cols * side;
     canvas.height = rows * side;
@@ -172,6 +184,18 @@ export class Stage {
     const point = [-row - 0.5, col + 0.5];
     if (zoom !== null && this.map.getZoom() < zoom) this.map.setView(point, zoom, { animate: false });
     else if (follow && !this.map.getBounds().pad(-0.1).contains(point)) this.map.panTo(point, { animate: false });
+  }
+
+  // The place of a check: a frame around the pixel, and a ring that is easy to find. It stays when the cursor moves.
+  showCheck(place) {
+    for (const part of this.checkParts ?? []) part.remove();
+    if (!place) return;
+    const [row, col] = place, point = [-row - 0.5, col + 0.5], bounds = [[-row - 1, col], [-row, col + 1]];
+    const line = (color, weight) => ({ interactive: false, fill: false, color, weight });
+    this.checkParts = [line("#000", 5), line("#fff", 2)].flatMap((style) => [
+      L.rectangle(bounds, style), L.circleMarker(point, { ...style, radius: 24 }),
+    ]).map((part) => part.addTo(this.map));
+    this.map.setView(point, Math.max(this.map.getZoom(), CHECK_ZOOM), { animate: false });
   }
 
   showDraft(points) {

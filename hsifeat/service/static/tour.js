@@ -7,7 +7,8 @@ const STEPS = [
   ["#h-map", "3. The map", "From the second class on, each label gives a new map within a moment. Fade it, shade where it is unsure, or add patterns to the colours."],
   ["#score", "4. Is it any good?", "Labelled places are held out in turn, and the share of them that the map finds again is the score. The sentence says which question it answers. It needs each class in several places."],
   ["#suggest", "5. Label here next", "Shows places where a label would help most: the map is unsure there, and much of the scene is like them. Press n for the next place."],
-  [".menu", "6. Take it with you", "“Files” has the map as GeoTIFF, the model, and your labels. Come back to this address any time: your labels are still here."],
+  ["#check", "6. Check the map", "Name random places one after the other, without seeing the map. The share that the map has right is its accuracy, the number that a reviewer believes."],
+  ["#files", "7. Take it with you", "“Files” has the map as GeoTIFF, the model, and your labels. Come back to this address any time: your labels are still here."],
 ];
 
 export function startTour(onEnd) {

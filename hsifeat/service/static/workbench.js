@@ -1,5 +1,7 @@
 // The workbench: what clicks and keys do, and what is asked of the service. The service keeps all labels.
 
+import { Check } from "./check.js";
+import { Service, problemOf } from "./service.js";
 import { Stage } from "./stage.js";
 import { startTour } from "./tour.js";
 
@@ -7,80 +9,42 @@ const $ = (id) => document.getElementById(id);
 const bench = $("workbench"), { base, scene } = bench.dataset;
 const editable = bench.dataset.editable === "1";
 const stage = new Stage($("stage"), Number(bench.dataset.rows), Number(bench.dataset.cols));
-const KEEPALIVE_BYTES = 50_000, page = Math.random().toString(36).slice(2, 12);
+const service = new Service(base, complain), ask = (...values) => service.ask(...values);
 const state = {
   version: Number(bench.dataset.version), tool: "move", current: null, erase: false, classes: new Map(), cursor: null, corners: [], stroke: null,
-  places: [], place: -1, placesVersion: -1, truth: null, clicked: 0,
+  places: [], place: -1, asked: "", truth: null, clicked: 0,
 };
-let ticket = 0, running = {}, queue = Promise.resolve();
 
-// Requests ------------------------------------------------------------------------------------------------------------
+// Messages and labels ------------------------------------------------------------------------------------------------------
 
 function say(text, error = false) {
   $("readout").textContent = text;
-  $("message").hidden = !error;
-  if (error) $("message").textContent = text;
+  if (error || !service.away) complain(error ? text : "");
 }
 
-async function problemOf(response) {
-  try {
-    const { detail } = await response.json();
-    return detail[0].toUpperCase() + detail.slice(1);
-  } catch {
-    return `The service answered ${response.status}.`;
-  }
+function complain(text) {
+  $("message").hidden = !text;
+  $("message").textContent = text;
 }
 
-// Ask for something that replaces an earlier request of the same kind. Returns null if it was replaced itself, which the service answers with 204.
-async function ask(kind, path, values = {}) {
-  running[kind]?.abort();
-  const controller = running[kind] = new AbortController();
-  ticket += 1;
-  const query = new URLSearchParams({ ...values, page, number: ticket });
-  try {
-    const response = await fetch(`${base}/${path}?${query}`, { signal: controller.signal });
-    if (response.status === 204) return null;
-    // The answer is read here, so that a request that is replaced meanwhile, or whose connection ends, gives null, too.
-    if (response.ok) return new Response(await response.arrayBuffer(), { headers: response.headers });
-    say(await problemOf(response), true);
-  } catch (error) {
-    if (error.name !== "AbortError") say("The service doesn't answer. Your labels so far are saved; this page tries again.", true);
-  }
-  return null;
-}
+const SAYINGS = {
+  undo: ["Your last step is undone.", "There is nothing to undo."], redo: ["The step is done again.", "There is nothing to redo."],
+  "checks/join": ["The answers are labels now. Undo takes that back.", "There are no answers to use."], import: ["The labels are imported, as one step that can be undone.", "The file has no labels in this scene."],
+};
 
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-// Change labels. Changes are sent one after the other, and repeated until the service has saved them.
-function change(path, body) {
+// Change labels, and then map them.
+async function change(path, body) {
   state.clicked = performance.now();
-  queue = queue.then(async () => {
-    for (;;) {
-      try {
-        const form = body instanceof FormData, content = form ? body : JSON.stringify(body ?? null), headers = form ? {} : { "Content-Type": "application/json" };
-        // A small request goes on when its page is closed.
-        const response = await fetch(`${base}/${path}`, { method: "POST", body: body ? content : null, headers, keepalive: !form && content.length < KEEPALIVE_BYTES });
-        if (response.status === 401) {
-          say("The service was started anew. Open the address that it printed in another tab; then this label is saved.", true);
-          await wait(1000);
-          continue;
-        }
-        if (!response.ok) return say(await problemOf(response), true);
-        const answer = await response.json();
-        $("message").hidden = true;
-        if (!answer.changed) say(path === "undo" ? "There is nothing to undo." : "There is nothing to redo.");
-        take(answer);
-        if (body instanceof FormData) window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
-        // The next change does not wait for the map.
-        refresh();
-        return;
-      } catch {
-        say("The service doesn't answer. The last label is not saved yet; trying again.", true);
-        await wait(1000);
-      }
-    }
-  });
-  return queue;
+  const { clicked } = state, answer = await service.change(path, body);
+  if (!answer) {
+    settle(clicked);
+    return refresh();  // the service stopped the map before
+  }
+  const [done, nothing] = SAYINGS[path] ?? [];
+  if (done) say(answer.changed ? done : nothing);
+  take(answer);
+  if (body instanceof FormData) window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
+  return refresh();
 }
 
 function take({ version, counts }) {
@@ -94,12 +58,13 @@ function take({ version, counts }) {
 const options = () => ({ head: $("head").value, inputs: $("inputs").value, smooth: $("smooth").value });
 
 async function refresh() {
-  const clicked = state.clicked;
+  const clicked = state.clicked, asked = performance.now();
   // What is still being scored, or is about to be, are the labels of before.
   clearTimeout(refresh.timer);
-  for (const kind of ["score", "curve"]) running[kind]?.abort();
+  service.stop("score", "curve");
   const response = await ask("raster", "raster", { ...stage.view(), ...options() });
-  if (!response) return;
+  if (!response) return settle(clicked);
+  const answered = performance.now();
   const place = Object.fromEntries(["row", "col", "rows", "cols", "step"].map((name) => [name, Number(response.headers.get(`X-${name}`))]));
   const content = await response.arrayBuffer(), count = place.rows * place.cols;
   stage.showRaster({
@@ -111,15 +76,23 @@ async function refresh() {
   const message = response.headers.get("X-Message");
   if (message) say(`No map yet: ${message}.`);
   else if (clicked) {
-    const seconds = (performance.now() - clicked) / 1000;
-    $("timing").textContent = `map after ${seconds.toFixed(2)} s`;
-    bench.dataset.ms = Math.round(1000 * seconds);
-    state.clicked = 0;
+    const painted = performance.now();
+    $("timing").textContent = `map after ${((painted - clicked) / 1000).toFixed(2)} s`;
+    bench.dataset.ms = Math.round(painted - clicked);
+    // Until the label was saved, until the map was there, and until it was painted.
+    bench.dataset.parts = [asked - clicked, answered - asked, painted - answered].map(Math.round).join();
   }
+  settle(clicked);
   bench.dataset.drawn = state.version;
   bench.dataset.mapped = message ? 0 : 1;
   clearTimeout(refresh.timer);
   refresh.timer = setTimeout(refreshScore, 200);
+}
+
+// A click is answered, or refused.
+function settle(clicked) {
+  if (state.clicked === clicked) state.clicked = 0;
+  showSpectrum();
 }
 
 async function refreshScore() {
@@ -144,18 +117,20 @@ async function loadTruth() {
 
 function paint() {
   stage.paint({
-    classes: state.classes, visible: $("show-map").checked, opacity: $("opacity").value / 100, shade: $("shade").checked, patterns: $("patterns").checked,
+    classes: state.classes, visible: $("show-map").checked && !check.active, opacity: $("opacity").value / 100, shade: $("shade").checked, patterns: $("patterns").checked,
     truth: state.truth,
   });
 }
 
-function showColours() {
+// While a slider moves, a coarse image that the service has in memory is enough.
+function showColours({ coarse = false } = {}) {
   const names = $("bands").children;
   for (const id of ["red", "green", "blue"]) document.querySelector(`output[for=${id}]`).textContent = names[$(id).value].textContent;
   const picture = $("picture").value;
   for (const id of ["red", "green", "blue", "cut", "gamma"]) $(id).disabled = Boolean(picture);
   if (picture) return stage.showColours(picture, { row: 0, col: 0, rows: stage.rows, cols: stage.cols, step: 1 });
   const view = stage.view();
+  if (coarse) view.step = Math.max(view.step, Number(bench.dataset.overviewStep));
   const query = new URLSearchParams({ ...view, red: $("red").value, green: $("green").value, blue: $("blue").value, cut: $("cut").value, gamma: $("gamma").value });
   return stage.showColours(`${scene}/colour.png?${query}`, view);
 }
@@ -166,7 +141,8 @@ function later(action, ms) {
 }
 
 const showSpectrum = later(async () => {
-  if (!state.cursor) return;
+  // The map of a click comes first.
+  if (!state.cursor || state.clicked) return;
   const [row, col] = state.cursor;
   const response = await ask("spectrum", "spectrum", { row, col });
   if (response) $("spectrum").innerHTML = await response.text();
@@ -181,13 +157,13 @@ function point(place, { follow = false, zoom = null } = {}) {
   const [row, col] = state.cursor, value = stage.valueAt(state.cursor), name = (number) => state.classes.get(number)?.name ?? `class ${number}`;
   const parts = [`row ${row}, column ${col}`];
   if (value?.label) parts.push(`labelled ${name(value.label)}`);
-  if (value?.mapped) parts.push(`mapped as ${name(value.mapped)}, ${Math.round(100 * value.confidence)} % sure`);
+  if (value?.mapped && !check.active) parts.push(`mapped as ${name(value.mapped)}, ${Math.round(100 * value.confidence)} % sure`);
   say(parts.join("; "));
   showSpectrum();
 }
 
 function label(points, kind = state.tool) {
-  if (!editable || kind === "move") return null;
+  if (!editable || check.active || kind === "move") return null;
   if (!state.erase && state.current === null) return say("Choose a class first, or add one.", true);
   return change("edits", { kind, number: state.erase ? 0 : state.current, points });
 }
@@ -206,7 +182,7 @@ function closePolygon() {
 }
 
 function click(place) {
-  if (!stage.contains(place)) return;
+  if (!stage.contains(place) || check.active) return;
   if (state.tool === "polygon") corner(place);
   else label([place]);
 }
@@ -250,24 +226,32 @@ function readClasses() {
 }
 
 async function suggest() {
-  if (state.placesVersion !== state.version) {
+  const view = $("in-view").checked ? stage.shown() : {}, asked = JSON.stringify([state.version, view, options()]);
+  if (state.asked !== asked) {
     say("Looking for places where a label helps most …");
-    const response = await ask("suggestions", "suggestions", options());
+    const response = await ask("suggestions", "suggestions", { ...options(), ...view });
     if (!response) return;
-    Object.assign(state, { places: await response.json(), place: -1, placesVersion: state.version });
+    Object.assign(state, { places: await response.json(), place: -1, asked });
     stage.showPlaces(state.places, goTo);
   }
-  if (!state.places.length) return say("Every segment has a label already.");
+  if (!state.places.length) return say($("in-view").checked ? "Every segment in view has a label already." : "Every segment has a label already.");
   goTo((state.place + 1) % state.places.length);
 }
 
 function goTo(index) {
   state.place = index;
   const { row, col, reason } = state.places[index];
-  point([row, col], { follow: true, zoom: 1.5 });
+  // A place in view is marked where it is, so that the view stays.
+  point([row, col], $("in-view").checked ? {} : { follow: true, zoom: 1.5 });
   say(`Place ${index + 1} of ${state.places.length}, row ${row}, column ${col}. ${reason}`);
   bench.dataset.place = `${row},${col}`;
 }
+
+const check = new Check({
+  stage, service, state, say, point, paint, done: refreshScore,
+  forgetPlaces: () => { state.asked = ""; stage.showPlaces([], goTo); },
+});
+const startCheck = () => (check.active ? null : check.start(Number($("check-count").value)));
 
 // Events ----------------------------------------------------------------------------------------------------------------
 
@@ -291,14 +275,15 @@ map.on("dblclick", () => { if (state.tool === "polygon") closePolygon(); });
 
 const ACTIONS = {
   v: () => chooseTool("move"), x: () => chooseTool("pixel"), b: () => chooseTool("brush"), s: () => chooseTool("segment"), p: () => chooseTool("polygon"),
-  e: () => setErase(!state.erase), z: () => change("undo"), y: () => change("redo"), n: suggest, m: () => $("show-map").click(),
+  e: () => setErase(!state.erase), z: () => change("undo"), y: () => change("redo"), n: suggest, c: startCheck, m: () => $("show-map").click(),
 };
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 document.addEventListener("keydown", (event) => {
   const { key, target } = event;
-  if (target.matches("input:not([type=checkbox], [type=range]), select, textarea") || event.altKey) return;
+  if (target.matches("input:not([type=checkbox], [type=range]), select, textarea") || event.altKey || (check.active && target.closest("#check-bar") && ["Enter", " "].includes(key))) return;
   if ((event.ctrlKey || event.metaKey) && key.toLowerCase() !== "z") return;
+  if (check.active && !event.ctrlKey && !event.metaKey && check.key(key)) return event.preventDefault();
   const onStage = target === $("stage"), entry = [...state.classes].find(([, { key: own }]) => own === key);
   if (event.ctrlKey || event.metaKey) change(event.shiftKey ? "redo" : "undo");
   else if (onStage && key in ARROWS) {
@@ -320,15 +305,16 @@ document.addEventListener("keydown", (event) => {
     const next = radios[(at + radios.length) % radios.length];
     chooseTool(next.dataset.tool);
     next.focus();
-  } else if (editable && entry) chooseClass(entry[0]);
-  else if (key in ACTIONS && (editable || "vnm".includes(key))) ACTIONS[key]();
+  } else if (editable && entry && !check.active) chooseClass(entry[0]);
+  else if (key in ACTIONS && !check.active && (editable || "vnm".includes(key))) ACTIONS[key]();
   else return;
   event.preventDefault();
 });
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("button");
-  if (button?.matches(".class")) chooseClass(Number(button.dataset.number));
+  if (button?.id === "join") change("checks/join");
+  else if (button?.matches(".class")) { if (check.active) check.answer(Number(button.dataset.number)); else chooseClass(Number(button.dataset.number)); }
   else if (button?.dataset.tool) chooseTool(button.dataset.tool);
   for (const menu of document.querySelectorAll(".menu[open]")) if (!menu.contains(target)) menu.open = false;
 });
@@ -337,17 +323,18 @@ on("erase", "click", () => setErase(!state.erase));
 on("undo", "click", () => change("undo"));
 on("redo", "click", () => change("redo"));
 on("suggest", "click", suggest);
+on("check", "click", startCheck);
 on("help", "click", () => startTour(() => $("stage").focus()));
 for (const id of ["show-map", "opacity", "shade", "patterns"]) on(id, "input", paint);
-for (const id of ["red", "green", "blue", "cut", "gamma"]) on(id, "input", later(showColours, 60));
+const slid = later(() => showColours({ coarse: true }), 60);
+for (const id of ["red", "green", "blue", "cut", "gamma"]) { on(id, "input", slid); on(id, "change", later(showColours, 80)); }
 for (const id of ["head", "inputs", "smooth"]) on(id, "change", () => {
   for (const link of document.querySelectorAll("[data-download]")) link.href = `${link.href.split("?")[0]}?${new URLSearchParams(options())}`;
   state.clicked = performance.now();
-  state.placesVersion = -1;
   say("Making the map …");
   refresh();
 });
-on("picture", "change", showColours);
+on("picture", "change", () => showColours());
 on("folds", "change", refreshScore);
 for (const id of ["truth", "errors"]) on(id, "change", async () => { await loadTruth(); paint(); if (id === "truth") refreshScore(); });
 on("import", "submit", (event) => { event.preventDefault(); change("import", new FormData(event.target)); });

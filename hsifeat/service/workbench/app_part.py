@@ -11,13 +11,24 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from classifiers.labelling.labels_db import LabelDatabase
-from hsifeat.service.workbench import file_routes, label_routes, map_routes, report_routes, scene_routes, workbench_page
+from hsifeat.service.workbench import (
+    check_routes,
+    file_routes,
+    label_routes,
+    map_routes,
+    plane_routes,
+    report_routes,
+    scene_routes,
+    workbench_page,
+)
 from hsifeat.service.workbench.workspace import Workbench
 
 ROUTERS = (
     scene_routes.router,
     label_routes.router,
+    check_routes.router,
     map_routes.router,
+    plane_routes.router,
     file_routes.router,
     report_routes.router,
     workbench_page.router,

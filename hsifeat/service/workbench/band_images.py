@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from hsifeat.scenes.scene_blocks import blocks, read_bands
 from hsifeat.service.pages.pictures import encode_png, stretch
 from hsifeat.types import Window
 
-_MAX_BYTES = 192 * 2**20
+# Memory of the overview of a scene, and of the parts that were shown in finer resolution lately.
+_OVERVIEW_BYTES = 128 * 2**20
+_PARTS_BYTES = 64 * 2**20
 _LIMIT_PIXELS = 50_000
 
 
@@ -38,17 +41,28 @@ class Rendering:
 
 
 class BandImages:
-    """Cache of the recently shown bands of a scene. The methods are thread-safe.
+    """Bands of a scene in memory, so that other bands are shown without reading the scene. The methods are thread-safe.
+
+    All bands are kept at a coarse resolution, which is the full one for small scenes. Finer parts are read from the scene.
 
     Parameters
     ----------
     scene : Scene
         The scene.
+
+    Attributes
+    ----------
+    overview_step : int
+        Distance in scene pixels between neighbouring pixels of the overview, a power of two.
     """
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._bands: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+        self._dtype = np.dtype(scene.cube.dtype if np.dtype(scene.cube.dtype).itemsize <= 4 else np.float32)
+        self.overview_step = 1
+        while self._overview_bytes() > _OVERVIEW_BYTES:
+            self.overview_step *= 2
+        self._parts: OrderedDict[tuple[int, Window], NDArray[np.generic]] = OrderedDict()
         self._lock = threading.Lock()
 
     def png(self, rendering: Rendering, window: Window, step: int) -> bytes:
@@ -59,40 +73,68 @@ class BandImages:
         rendering : Rendering
             Bands and contrast.
         window : Window
-            The part of the scene.
+            Part of the scene, whose first row and column are multiples of `step`.
         step : int
-            Distance in scene pixels between neighbouring pixels of the image.
+            Distance in scene pixels between neighbouring pixels of the image, a power of two. Only steps below
+            `overview_step` read the scene.
         """
-        bands = self._read(rendering.bands)
-        valid = self._scene.valid
-        sample_step = max(int((valid.size / _LIMIT_PIXELS) ** 0.5), 1)
-        inside = valid[::sample_step, ::sample_step]
-        part = np.stack([band[window.slices][::step, ::step] for band in bands], axis=2)
-        if not inside.any():
+        with self._lock:
+            part = self._part(rendering.bands, window, step)
+            limits = self._limits(rendering)
+        if limits is None:
             return encode_png(np.zeros((*part.shape[:2], 4), np.uint8))
-        sample = np.stack([band[::sample_step, ::sample_step][inside] for band in bands], axis=1)
-        low, high = np.nanpercentile(sample, [rendering.cut, 100 - rendering.cut], axis=0)
-        shown = stretch(part, low, high)
+        shown = stretch(part, *limits)
         if rendering.gamma != 1:
             curve = np.round(255 * (np.arange(256) / 255) ** rendering.gamma).astype(np.uint8)
             shown = curve[shown]
-        alpha = np.where(valid[window.slices][::step, ::step], 255, 0).astype(np.uint8)
+        alpha = np.where(self._scene.valid[window.slices][::step, ::step], 255, 0).astype(np.uint8)
         return encode_png(np.dstack([shown, alpha]))
 
-    def _read(self, wanted: tuple[int, ...]) -> list[NDArray[np.float32]]:
-        with self._lock:
-            missing = [band for band in dict.fromkeys(wanted) if band not in self._bands]
-            if missing:
-                scene = self._scene
-                images = np.empty((len(missing), scene.rows, scene.cols), np.float32)
-                for block in blocks(scene.rows, scene.cols, scene.bands):
-                    rows, cols = block.slices
-                    images[:, rows, cols] = np.moveaxis(read_bands(scene.cube, rows, cols, missing), 2, 0)
-                self._bands.update(zip(missing, images, strict=True))
-            for band in wanted:
-                self._bands.move_to_end(band)
-            result = [self._bands[band] for band in wanted]
-            capacity = max(_MAX_BYTES // (4 * self._scene.rows * self._scene.cols), 6)
-            while len(self._bands) > capacity:
-                self._bands.popitem(last=False)
-            return result
+    def _limits(self, rendering: Rendering) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the values of each band that become black and white; None without a valid pixel."""
+        valid = self._scene.valid[:: self.overview_step, :: self.overview_step]
+        stride = max(int((valid.size / _LIMIT_PIXELS) ** 0.5), 1)
+        inside = valid[::stride, ::stride]
+        if not inside.any():
+            return None
+        sample = np.stack([self._overview[band][::stride, ::stride][inside] for band in rendering.bands], axis=1)
+        low, high = np.nanpercentile(sample.astype(np.float64), [rendering.cut, 100 - rendering.cut], axis=0)
+        return low, high
+
+    def _part(self, bands: tuple[int, ...], window: Window, step: int) -> NDArray[np.float32]:
+        """Return some bands of a part of the scene, (rows, cols, len(bands)) float32."""
+        if step >= self.overview_step:
+            rows, cols = (
+                slice(part.start // self.overview_step, -(-part.stop // self.overview_step), step // self.overview_step)
+                for part in window.slices
+            )
+            return np.stack([self._overview[band][rows, cols] for band in bands], axis=2).astype(np.float32)
+        missing = [band for band in dict.fromkeys(bands) if (band, window) not in self._parts]
+        if missing:
+            values = read_bands(self._scene.cube, *window.slices, missing)
+            for number, band in enumerate(missing):
+                self._parts[band, window] = np.array(values[..., number], self._dtype)
+        found = [self._parts[band, window] for band in bands]
+        for band in bands:
+            self._parts.move_to_end((band, window))
+        while len(self._parts) > 3 and sum(one.nbytes for one in self._parts.values()) > _PARTS_BYTES:
+            self._parts.popitem(last=False)
+        return np.stack([one[::step, ::step] for one in found], axis=2).astype(np.float32)
+
+    @cached_property
+    def _overview(self) -> NDArray[np.generic]:
+        """(bands, rows, cols) array of every n-th row and column, read once."""
+        scene, step = self._scene, self.overview_step
+        overview = np.empty((scene.bands, -(-scene.rows // step), -(-scene.cols // step)), self._dtype)
+        for block in blocks(scene.rows, scene.cols, scene.bands):
+            first = [-(-start // step) for start in (block.row, block.col)]
+            inside = tuple(
+                slice(at * step - start, None, step) for at, start in zip(first, (block.row, block.col), strict=True)
+            )
+            part = np.moveaxis(np.asarray(scene.cube[block.slices])[inside], 2, 0)
+            overview[:, first[0] : first[0] + part.shape[1], first[1] : first[1] + part.shape[2]] = part
+        return overview
+
+    def _overview_bytes(self) -> int:
+        rows, cols = -(-self._scene.rows // self.overview_step), -(-self._scene.cols // self.overview_step)
+        return int(rows * cols * self._scene.bands * self._dtype.itemsize)

@@ -13,6 +13,7 @@ import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from classifiers.labelling.check_answers import read_answers
 from classifiers.labelling.label_files import export_labels
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.maps import Legend, write_map
@@ -59,7 +60,7 @@ def download_model(desk: ReadableDesk, options: Options) -> Response:
     """Return the model of the map as a ZIP file with a model folder for ``hsifeat predict``."""
     from classifiers.labelling.labelled_model import labelled_model
 
-    model = labelled_model(desk.space.features, desk.space.mapper(options), _labels(desk))
+    model = labelled_model(desk.space.features_for(options.inputs), desk.space.mapper(options), _labels(desk))
     name = f"{_file_name(desk)}-model"
     return _zip(name, lambda folder: model.save(folder / name))
 
@@ -69,14 +70,29 @@ def download_labels(desk: ReadableDesk, suffix: str) -> Response:
     """Return the labels as GeoTIFF, GeoPackage, GeoJSON or CSV."""
     if suffix not in _MEDIA_TYPES:
         raise ProblemError(404, f"labels are written as {', '.join(_MEDIA_TYPES)}; found {suffix:.20}")
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"{_file_name(desk)}-labels.{suffix}"
-        export_labels(_labels(desk), path)
-        return _attachment(path.read_bytes(), path.name, _MEDIA_TYPES[suffix])
+    return _label_file(_labels(desk), f"{_file_name(desk)}-labels.{suffix}")
+
+
+@router.get("/checks.csv")
+def download_checks(desk: ReadableDesk) -> Response:
+    """Return the random places that check the map, with their classes, as CSV."""
+    answers = read_answers(desk.database, desk.labels.id)
+    entries, georeference = desk.database.classes(desk.labels.id), desk.space.features.georeference
+    names = {entry.number: entry.name for entry in entries}
+    colours = {entry.number: entry.colour for entry in entries}
+    checks = Labels("checks", answers.classes, names, colours, georeference=georeference)
+    return _label_file(checks, f"{_file_name(desk)}-checks.csv")
 
 
 def _labels(desk: Desk) -> Labels:
     return desk.database.labels(desk.labels.id, desk.space.features.georeference)
+
+
+def _label_file(labels: Labels, name: str) -> Response:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        export_labels(labels, path)
+        return _attachment(path.read_bytes(), name, _MEDIA_TYPES[path.suffix[1:]])
 
 
 def _file_name(desk: Desk) -> str:

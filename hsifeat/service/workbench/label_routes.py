@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse
 from numpy.typing import NDArray
@@ -22,8 +22,17 @@ from hsifeat.errors import HsifeatError
 from hsifeat.service.pages.rendering import render
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.workbench.access import Desk, EditableDesk, ReadableDesk
+from hsifeat.service.workbench.tickets import Number, Page
+from hsifeat.service.workbench.workspace import workbench_of
 
-router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False)
+
+def _outdate(request: Request, page: Page = "none", ticket: Number = 0) -> None:
+    """Stop the map and the scores of the labels before a change, so that they do not delay it."""
+    if ticket and request.method == "POST":
+        workbench_of(request).tickets.take(f"map-{page}", ticket)
+
+
+router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, dependencies=[Depends(_outdate)])
 
 
 Coordinate = Annotated[float, Field(ge=-(2.0**31), lt=2.0**31)]

@@ -15,16 +15,15 @@ from classifiers.defaults import DEFAULT_FOLDS, DEFAULT_HEAD, DEFAULT_SMOOTHING
 from hsifeat.errors import HsifeatError
 from hsifeat.service.pages.rendering import render
 from hsifeat.service.workbench.access import Desk, ReadableDesk, ShownView, View
+from hsifeat.service.workbench.check_routes import checked_score
 from hsifeat.service.workbench.curve_plot import ScorePoint, plot_curve
 from hsifeat.service.workbench.rasters import coarse_labels, raster_response
-from hsifeat.service.workbench.tickets import ReplaceableRoute
+from hsifeat.service.workbench.tickets import Number, Page, ReplaceableRoute
 from hsifeat.service.workbench.workspace import MapOptions, workbench_of
 
 router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, route_class=ReplaceableRoute)
 _SUGGESTIONS = 5
 _TRUTH_OTHER = 2**16 - 1
-Page = Annotated[str, Query(pattern=r"^[\w-]{1,40}$", description="Identifier of the open page.")]
-Number = Annotated[int, Query(ge=0, lt=2**53, description="Number of the request of this page.")]
 
 
 def _options(
@@ -90,7 +89,7 @@ def score(
     page: Page = "none",
     number: Number = 0,
 ) -> HTMLResponse:
-    """Return the cross-validated score of the map, and a sentence on the meaning of the score."""
+    """Return the cross-validated score of the map and the score at random places, with the questions that they answer."""
     from classifiers.labelling.score import score_labels
 
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")
@@ -101,6 +100,7 @@ def score(
     with desk.space.map_slots:
         check()
         result = score_labels(mapper, labels, folds, check=check)
+        checked = checked_score(desk, options, labels)
         against = None
         if truth:
             against = _accuracy(desk, options, labels, _truth(desk, truth))
@@ -115,6 +115,8 @@ def score(
         score=result,
         sentence=result.describe(names),
         rows=rows,
+        checked=checked,
+        editable=desk.caller.may("write"),
         truth=truth,
         against=against,
     )
@@ -145,15 +147,17 @@ def curve(
 
 @router.get("/suggestions")
 def suggestions(
-    request: Request, desk: ReadableDesk, options: Options, page: Page = "none", number: Number = 0
+    request: Request, desk: ReadableDesk, view: ShownView, options: Options, page: Page = "none", number: Number = 0
 ) -> list[Place]:
-    """Return the places where labels would improve the map most, best first."""
+    """Return the places in view where labels would improve the map most, best first."""
     check = workbench_of(request).tickets.take(f"suggestions-{page}", number)
     suggester = desk.space.suggester(options)
     _, labels = desk.database.class_map(desk.labels.id)
     with desk.space.map_slots:
         check()
-        found = suggester.suggest(labels, _SUGGESTIONS)
+        inside = np.zeros(labels.shape, np.bool_)
+        inside[view.window.slices] = True
+        found = suggester.suggest(labels, _SUGGESTIONS, among=None if inside.all() else inside)
     return [Place(row=one.row, col=one.col, reason=one.describe()) for one in found]
 
 

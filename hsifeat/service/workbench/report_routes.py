@@ -20,6 +20,7 @@ from hsifeat.scenes.maps import Legend
 from hsifeat.service.pages.pictures import encode_png, scene_picture
 from hsifeat.service.pages.rendering import PageRoute, render
 from hsifeat.service.workbench.access import ReadableDesk
+from hsifeat.service.workbench.check_routes import checked_score
 from hsifeat.service.workbench.map_routes import Options
 
 router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, route_class=PageRoute)
@@ -36,7 +37,7 @@ def report_page(
     """Return the report as an HTML file that loads nothing from the network."""
     from classifiers.labelling.score import score_labels
 
-    features, mapper = desk.space.features, desk.space.mapper(options)
+    features, mapper = desk.space.features_for(options.inputs), desk.space.mapper(options)
     stores = features.stores if isinstance(features, StackedFeatures) else (features,)
     version, labels = desk.database.class_map(desk.labels.id)
     entries = desk.database.classes(desk.labels.id)
@@ -45,6 +46,7 @@ def report_page(
         head = mapper.fit(labels)
         found = mapper.predict(head, version=version)
         score = score_labels(mapper, labels, folds)
+        checked = checked_score(desk, options, labels)
     recall = {} if score.scores is None else score.scores.by_class["recall"]
     mapped = np.bincount(found.classes.ravel(), minlength=max(names, default=0) + 1)
     labelled = np.bincount(labels.ravel(), minlength=len(mapped))
@@ -63,6 +65,7 @@ def report_page(
         inputs=mapper.columns.inputs,
         sentence=score.describe(names),
         score=score,
+        checked=checked,
         rows=[
             (
                 entry,

@@ -11,9 +11,11 @@ from hsifeat.service.pages.rendering import render
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.workbench.access import ReadableDesk, Scene, ShownView
 from hsifeat.service.workbench.band_images import Rendering
+from hsifeat.service.workbench.companion_image import companion_file
 from hsifeat.service.workbench.spectrum_plot import plot_spectra
 
 router = APIRouter(prefix="/label/{key}", include_in_schema=False)
+_KEPT = {"Cache-Control": "private, max-age=600"}
 Band = Annotated[int, Query(ge=0, lt=2**20)]
 
 
@@ -32,7 +34,16 @@ def colour_image(
     if max(red, green, blue) >= bands:
         raise ProblemError(422, f"the scene has {bands} bands, counted from 0; found {max(red, green, blue)}")
     content = space.bands.png(Rendering((red, green, blue), cut, gamma), view.window, view.step)
-    return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
+    return Response(content, media_type="image/png", headers=_KEPT)
+
+
+@router.get("/companion.png")
+def companion_image(space: Scene) -> Response:
+    """Return the companion image of the scene, which ``hsifeat label`` kept."""
+    for features in space.stores:
+        if (file := companion_file(features)).is_file():
+            return Response(file.read_bytes(), media_type="image/png", headers=_KEPT)
+    raise ProblemError(404, "the scene has no companion image: name one with hsifeat label --companion FILE")
 
 
 @router.get("/sets/{set_id}/spectrum")

@@ -6,12 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.routing import APIRoute
 
 from hsifeat.errors import HsifeatError
+
+Page = Annotated[str, Query(pattern=r"^[\w-]{1,40}$", description="Identifier of the open page.")]
+Number = Annotated[int, Query(ge=0, lt=2**53, description="Number of the request of this page.")]
 
 
 class ReplacedError(HsifeatError):

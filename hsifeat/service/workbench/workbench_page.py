@@ -16,6 +16,7 @@ from hsifeat.service.problems import ProblemError
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.workbench.access import Desk
+from hsifeat.service.workbench.companion_image import companion_file
 from hsifeat.service.workbench.label_routes import class_content, set_state
 from hsifeat.service.workbench.workspace import workbench_of
 
@@ -38,7 +39,8 @@ def workbench_page(
     request: Request, caller: Reader, key: StoreKey, set_id: Annotated[int | None, Query(alias="set", ge=1)] = None
 ) -> HTMLResponse:
     """Show the workbench for the scene of a store. While the columns are computed, show their progress instead."""
-    from classifiers.labelling.scene_columns import labelling_input, quick_heads
+    from classifiers.input_sets import suited_input
+    from classifiers.labelling.scene_columns import quick_heads
 
     bench = workbench_of(request)
     space = bench.open(key)
@@ -76,11 +78,13 @@ def workbench_page(
         heads=quick_heads(),
         default_head=DEFAULT_HEAD,
         inputs=_inputs(desk),
-        suited=str(labelling_input(DEFAULT_HEAD, features)),
+        suited=str(suited_input(DEFAULT_HEAD, features)),
         smoothing=SMOOTHING,
         default_smoothing=DEFAULT_SMOOTHING,
         folds=FOLDS,
-        pictures=_plane_pictures(desk),
+        pictures=_pictures(desk),
+        has_context=features.has_planes(context=True),
+        overview_step=space.bands.overview_step,
         has_position=features.georeference is not None and features.georeference.crs is not None,
         counts=set_state(desk, changed=False).counts,
         **class_content(desk),
@@ -114,11 +118,12 @@ def add_label_set(
     return RedirectResponse(f"{root}/label/{key}?set={labels.id}", 303)
 
 
-def _plane_pictures(desk: Desk) -> list[tuple[str, str]]:
-    """Return the name of each plane, and the path of its picture below the address of the service."""
+def _pictures(desk: Desk) -> list[tuple[str, str]]:
+    """Return the name of the companion image and of each plane, and their addresses below the address of the service."""
     owners = [(plane, *desk.space.features.owner(plane)) for plane in desk.space.features.planes]
-    return [
-        (str(plane.id), f"/pages/stores/{owner.key}/plane.png?{urlencode({'plane': str(stored.id)})}")
+    companion = any(companion_file(features).is_file() for features in desk.space.stores)
+    return [("companion image", f"/label/{desk.space.features.key}/companion.png")] * companion + [
+        (f"plane {plane.id}", f"/pages/stores/{owner.key}/plane.png?{urlencode({'plane': str(stored.id)})}")
         for plane, owner, stored in owners
     ]
 

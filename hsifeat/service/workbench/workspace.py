@@ -16,7 +16,7 @@ from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features
-from hsifeat.features.stack import open_stack
+from hsifeat.features.stack import StackedFeatures, open_stack
 from hsifeat.runtime.events import Advanced, Event, Started
 from hsifeat.service.problems import ProblemError, problem_of, public_text
 from hsifeat.service.store_index import StoreIndex
@@ -117,6 +117,11 @@ class Workspace:
         threading.Thread(target=self._prepare, daemon=True, name="columns").start()
 
     @property
+    def stores(self) -> tuple[Features, ...]:
+        """The stores of the scene."""
+        return self.features.stores if isinstance(self.features, StackedFeatures) else (self.features,)
+
+    @property
     def scene_digest(self) -> str:
         """Digest of the scene, by which the label database finds its label sets."""
         return str(self.features.recipe["scene"])
@@ -125,6 +130,18 @@ class Workspace:
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the scene."""
         return self.features.shape[0], self.features.shape[1]
+
+    def features_for(self, inputs: str) -> Features:
+        """Return the stores that an input set needs; those of the context alone as long as no planes are used.
+
+        So nothing is computed anew when planes join.
+        """
+        from classifiers.input_sets import InputSet
+
+        context = next((store for store in self.stores if store.is_context), None)
+        if context is None or (inputs and InputSet.parse(inputs).uses_planes):
+            return self.features
+        return context
 
     def columns(self, options: MapOptions | None = None) -> SceneColumns:
         """Return the columns of the scene for a head and an input set. The columns are computed once."""
@@ -172,8 +189,9 @@ class Workspace:
         with self._columns_lock:
             key = options.head, options.inputs
             if key not in self._columns:
+                features = self.features_for(options.inputs)
                 self._columns[key] = open_scene_columns(
-                    self.features, options.head, inputs=options.inputs or None, listen=listen
+                    features, options.head, inputs=options.inputs or None, listen=listen
                 )
             return self._columns[key]
 

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, chisquare
 
+from classifiers.labelling.check_answers import join_answers, read_answers, record_answer
 from classifiers.labelling.check_sample import draw_check_places, score_check
+from classifiers.labelling.edit_log import LabelEdit
+from classifiers.labelling.labels_db import LabelDatabase
 from classifiers.labelling.quick_map import QuickMapper
 
 
@@ -41,3 +44,44 @@ def test_a_few_checks_give_no_score(columns, clicks):
     score = score_check(QuickMapper(columns), clicks, checks)
     assert score.scores is None
     assert "9 random places are labelled, and 10 are needed" in score.describe({})
+
+
+def test_answers_survive_and_are_no_labels_until_they_join(tmp_path):
+    """Random answers, labels, undo and redo of two people equal a replay in plain Python, also after the file is opened again."""
+    rng, path = np.random.default_rng(4), tmp_path / "labels.sqlite"
+    answers, labels, steps = {}, {}, []
+    with LabelDatabase(path) as database:
+        shared = database.open_set("scene", (6, 5)).id
+        for name in ("oak", "elm"):
+            database.add_class(shared, "ada", name)
+        for _ in range(60):
+            pixel, number = int(rng.integers(30)), int(rng.integers(3))
+            if rng.random() < 0.6:
+                record_answer(database, shared, "bob", pixel, number)
+                answers[pixel] = number
+            else:
+                database.paint(shared, "ada", LabelEdit.of_class("pixel", np.array([pixel]), number))
+                steps.append((pixel, number))
+        assert database.undo(shared, "ada") and not database.undo(shared, "bob")
+        record_answer(database, shared, "ada", 0, 1)
+        answers[0] = 1
+        assert database.redo(shared, "ada")
+    labels = dict(steps)
+    with LabelDatabase(path) as database:
+        found = read_answers(database, shared)
+        assert {int(pixel): int(found.classes.flat[pixel]) for pixel in found.asked} == answers
+        assert found.skipped == list(answers.values()).count(0)
+        assert len(database.versions(shared)) == len(steps) + 2
+        assert dict(enumerate(database.class_map(shared)[1].flat)) == {
+            pixel: labels.get(pixel, 0) for pixel in range(30)
+        }
+        named = {pixel: number for pixel, number in answers.items() if number}
+        assert join_answers(database, shared, "bob") == len(named)
+        assert read_answers(database, shared).count == 0
+        assert read_answers(database, shared).asked.tolist() == sorted(answers)
+        joined = labels | named
+        assert dict(enumerate(database.class_map(shared)[1].flat)) == {
+            pixel: joined.get(pixel, 0) for pixel in range(30)
+        }
+        assert database.undo(shared, "bob")
+        assert read_answers(database, shared).count == len(named)

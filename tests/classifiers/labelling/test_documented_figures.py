@@ -48,3 +48,15 @@ def test_the_page_has_the_scores_the_study_and_the_times_of_the_benchmark():
     for name in ("map_in_view", "map_in_full_resolution", "suggest_5", "score"):
         times = [f"{results['times'][size]['cpu_seconds'][name]:.2f}" for size in ("145x145", "1000x1000")]
         assert f" | {' | '.join(times)} |\n" in page
+
+
+def test_the_pages_have_the_times_of_the_benchmark_of_the_workbench():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "user" / "workbench.md").read_text(encoding="utf-8")
+    for record in json.loads((ROOT / "benchmarks" / "results" / "workbench.json").read_text()):
+        assert f"`{record['command'].removeprefix('.venv/bin/python ')}`" in page
+        assert (
+            f"| {record['scene'].partition(', ')[2]} | {record['median_ms']} | {record['p95_ms']} | {record['maps']} |"
+            in page
+        )
+        assert f"{record['median_ms'] / 1000:.2f} s" in readme

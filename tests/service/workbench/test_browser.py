@@ -3,50 +3,77 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
-import shutil
 import signal
 import socket
+from math import log2
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import rasterio
+from scipy.ndimage import binary_erosion
 
+from hsifeat import Labels, Scene, extract, open_features, open_scene
 from hsifeat.service.tokens import TokenFile
-from hsifeat.store.store import Store
 from tests.helpers.browser import audit
 from tests.helpers.forked_commands import ForkedCommand
-from tests.helpers.labelled_scene import TRUTH, inner_pixels
+from tests.helpers.labelled_scene import open_label_set
+
+# A part of Indian Pines with four classes on many pixels each, and a part of the Landsat scene with three.
+PART, CLASSES = np.s_[4:60, 80:136], {8: "hay", 10: "no-till", 11: "min-till", 14: "woods"}
+LANDSAT = {"row": 280, "col": 310, "rows": 60, "cols": 60}
 
 
 class Service:
     """A service in a process of its own, which can be killed and started again at the same address."""
 
-    def __init__(self, folder, store_path):
-        (folder / "stores").mkdir()
-        shutil.copytree(store_path, folder / "stores" / "small.zarr")
+    def __init__(self, folder, stores):
         tokens = TokenFile(folder / "tokens.json")
-        self.token, self.key = tokens.add("ada", "write", days=1), Store.open(store_path).key
+        self.token = tokens.add("ada", "write", days=1)
         with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._arguments = ["serve", "--cache", folder / "stores", "--state", folder / "state", "--tokens", folder / "tokens.json", "--port", port]  # fmt: skip
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._arguments = ["serve", "--cache", stores, "--state", folder / "state", "--tokens", folder / "tokens.json", "--port", self.port]  # fmt: skip
         self.start()
 
     def start(self):
         self._command = ForkedCommand(*self._arguments)
 
     def kill(self):
-        self._command.signal(signal.SIGKILL)
+        if self._command.poll() is None:
+            self._command.signal(signal.SIGKILL)
         self._command.wait()
 
 
 @pytest.fixture
-def own_service(tmp_path, store_path):
-    service = Service(tmp_path, store_path)
+def own_service(tmp_path):
+    service = Service(tmp_path, tmp_path / "stores")
     yield service
     service.kill()
+
+
+@pytest.fixture
+def pines(tmp_path):
+    """The truth of a part of Indian Pines, with a store of its context features."""
+    whole = open_scene("indian-pines")
+    truth = whole.labels["ground-truth"].classes[PART]
+    scene = Scene("Indian Pines", np.asarray(whole.cube[PART]), whole.wavelengths_nm, {"truth": Labels("truth", truth)})
+    store = extract(scene, backbone="context", out=tmp_path / "stores" / "pines.zarr")
+    return SimpleNamespace(truth=truth, key=open_features(store).key)
+
+
+@pytest.fixture
+def landsat(tmp_path, data_folder, gdal):
+    """A GeoTIFF that GDAL cut from a Landsat scene, with a store of its context features, and labelled pixels of three classes."""
+    folder, window = data_folder / "nc_landsat7", [str(LANDSAT[name]) for name in ("col", "row", "cols", "rows")]
+    gdal("gdal_translate", "-q", "-srcwin", *window, folder / "landsat_multiband.tif", tmp_path / "landsat.tif")
+    gdal("gdal_translate", "-q", "-srcwin", *window, folder / "landsat96_labelled_pixels.tif", tmp_path / "truth.tif")
+    with rasterio.open(tmp_path / "truth.tif") as dataset:
+        truth = dataset.read(1).clip(0).astype(int)
+    store = extract(open_scene(tmp_path / "landsat.tif"), backbone="context", out=tmp_path / "stores" / "landsat.zarr")
+    return SimpleNamespace(truth=truth, key=open_features(store).key, file=tmp_path / "landsat.tif")
 
 
 class Bench:
@@ -57,9 +84,9 @@ class Bench:
         page.wait_for_selector("#workbench[data-drawn]", timeout=60_000)
         box = page.locator("#stage").bounding_box()
         self._centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        # Two pixels that the page names tell where all others are.
+        # Two pixels that the page names tell where all others are. Zoom levels are multiples of a quarter.
         (first, second) = (self.pixel_at(-60, -60), self.pixel_at(60, 60))
-        self._scale = 120 / ((second[0] - first[0] + second[1] - first[1]) / 2)
+        self._scale = 2 ** (round(4 * log2(240 / (second[0] - first[0] + second[1] - first[1]))) / 4)
         self._first = first
 
     def pixel_at(self, right, down):
@@ -100,7 +127,7 @@ def new_page(chromium):
     """Return a function that opens a page with a cookie of a person. Messages, errors and foreign requests fail the test."""
     contexts, complaints, requests = [], [], []
 
-    def open_page(service, width=1280, **options):
+    def open_page(service, key, width=1280, **options):
         context = chromium.new_context(viewport={"width": width, "height": 800}, is_mobile=width < 600, **options)
         contexts.append(context)
         page = context.new_page()
@@ -108,12 +135,12 @@ def new_page(chromium):
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
-        for _ in range(100):  # until the service listens
+        for _ in range(400):  # until the service listens
             try:
-                page.goto(f"{service.url}/login?token={service.token}&next=/label/{service.key}")
+                page.goto(f"{service.url}/login?token={service.token}&next=/label/{key}")
                 break
             except Exception:  # noqa: BLE001  # of playwright
-                page.wait_for_timeout(200)
+                page.wait_for_timeout(50)
         return page
 
     open_page.complaints = complaints
@@ -125,43 +152,53 @@ def new_page(chromium):
 
 
 @pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
-def test_a_person_labels_a_scene(own_service, new_page, tmp_path):
-    page = new_page(own_service)
+def test_a_person_labels_two_scenes(pines, landsat, own_service, new_page, gdal, tmp_path):
+    page = new_page(own_service, pines.key)
     page.wait_for_selector("#stage", timeout=60_000)
     # The tour is walked to its end once, and does not come back.
-    for _ in range(7):
+    while page.is_visible("#tour"):
         page.click("#tour-next")
-    assert not page.is_visible("#tour")
     bench = Bench(page)
-    label_four_classes(bench)
+    label_four_classes(bench, pines.truth)
     take_suggestion(bench)
+    check_map(bench, pines.truth)
     lose_service(bench, own_service)
     person = page.context.storage_state()
     page.context.close()
     new_page.complaints.clear()  # the browser logs that requests failed
-    page = new_page(own_service, storage_state=person)
+    page = new_page(own_service, pines.key, storage_state=person)
     page.wait_for_selector("#stage", timeout=60_000)
-    assert Bench(page).counts == {"corn": 3, "wheat": 5, "woods": 3, "grass": 3}
-    take_map(page, tmp_path / "map.tif")
-    take_labels(page, tmp_path / "labels.csv")
+    assert Bench(page).counts == {"hay": 5, "no-till": 7, "min-till": 5, "woods": 5}
+    page.wait_for_selector("#score :text('of 10 check places')")
+    take_map(page, tmp_path / "map.tif", pines.truth.shape)
+    take_labels(page, tmp_path / "labels.csv", pines.truth)
     bring_labels_back(page, tmp_path / "labels.csv")
+    label_landsat(page, own_service, landsat)
+    take_map(page, tmp_path / "landsat-map.tif", landsat.truth.shape)
+    assert grid(gdal, tmp_path / "landsat-map.tif") == grid(gdal, landsat.file)
 
 
-def label_four_classes(bench):
+def pixels_of(truth, number, count):
+    """Return pixels inside the fields of a class, the same ones each time."""
+    places = np.argwhere(binary_erosion(truth == number, iterations=1))
+    return np.random.default_rng(number).choice(places, count, replace=False).tolist()
+
+
+def label_four_classes(bench, truth):
     page = bench.page
-    for number, name in enumerate(("corn", "wheat", "woods", "grass"), 1):
+    for number, (true_number, name) in enumerate(CLASSES.items(), 1):
         page.fill(".add input[name=name]", name)
         page.click(".add button")
         page.wait_for_selector(f".class[data-number='{number}'][aria-pressed=true]")
-        for row, col in inner_pixels(number, 3).tolist():
+        for row, col in pixels_of(truth, true_number, 5):
             bench.click(row, col)
-    assert bench.counts == dict.fromkeys(("corn", "wheat", "woods", "grass"), 3)
+    assert bench.counts == dict.fromkeys(CLASSES.values(), 5)
     assert page.get_attribute("#workbench", "data-mapped") == "1"
     page.wait_for_selector(f"#workbench[data-scored='{bench.drawn}']")
     assert "held-out pixels" in page.inner_text("#score")
-    page.mouse.move(*bench.place(*inner_pixels(2, 1, seed=3)[0]))
-    assert re.search(r"mapped as (corn|wheat|woods|grass), \d+ % sure", page.text_content("#readout"))
-    page.wait_for_selector("#spectrum svg[aria-label*='corn, wheat, woods, grass']")
+    page.mouse.move(*bench.place(*pixels_of(truth, 10, 6)[5]))
+    assert re.search(r"mapped as (hay|no-till|min-till|woods), \d+ % sure", page.text_content("#readout"))
+    page.wait_for_selector("#spectrum svg[aria-label*='hay, no-till, min-till, woods']")
 
 
 def take_suggestion(bench):
@@ -175,47 +212,76 @@ def take_suggestion(bench):
     page.keyboard.press("2")
     page.locator("#stage").focus()
     bench.until_drawn(lambda: page.keyboard.press("Enter"))
-    assert bench.counts["wheat"] == 4
+    assert bench.counts["no-till"] == 6
     bench.until_drawn(lambda: page.keyboard.press("Control+z"))
-    assert bench.counts["wheat"] == 3
+    assert bench.counts["no-till"] == 5
     bench.until_drawn(lambda: page.keyboard.press("y"))
-    assert bench.counts["wheat"] == 4
+    assert bench.counts["no-till"] == 6
+
+
+def check_map(bench, truth):
+    """Name random places by the keyboard until ten are named. The map is hidden meanwhile."""
+    page, named = bench.page, 0
+    keys = {true_number: str(number) for number, true_number in enumerate(CLASSES, 1)}
+    page.keyboard.press("c")
+    page.wait_for_selector("#workbench[data-check]")
+    while named < 10:
+        place = page.get_attribute("#workbench", "data-check")
+        assert "mapped" not in page.text_content("#readout")
+        assert page.locator("#stage canvas").first.is_hidden()
+        key = keys.get(int(truth[tuple(map(int, place.split(",")))]), "0")
+        page.keyboard.press(key)
+        page.wait_for_selector(f"#workbench:not([data-check='{place}'])")
+        named += key != "0"
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#score :text('of 10 check places')")
+    assert page.locator("#stage canvas").first.is_visible()
 
 
 def lose_service(bench, service):
     """Label while the service is killed: the label waits, and is saved when the service is back. Then kill it again."""
     page = bench.page
     service.kill()
+    page.locator("#stage").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.wait_for_selector("#message:not([hidden])")
     before = bench.drawn
     service.start()
     page.wait_for_selector(f"#workbench:not([data-drawn='{before}'])", timeout=60_000)
-    assert bench.counts["wheat"] == 5
+    assert not page.is_visible("#message")
+    assert bench.counts["no-till"] == 7
+    # A map that is asked for while the service is away comes by itself, too.
+    service.kill()
+    page.evaluate("document.getElementById('smooth').closest('details').open = true")
+    page.select_option("#smooth", "none")
+    page.wait_for_selector("#message:not([hidden])")
+    before = page.get_attribute("#workbench", "data-ms")
+    service.start()
+    page.wait_for_function("before => document.getElementById('workbench').dataset.ms !== before", arg=before)
     service.kill()
     service.start()
 
 
-def take_labels(page, file):
+def take_labels(page, file, truth):
     page.click("text=Files")
     with page.expect_download() as download:
-        page.click("text=CSV")
+        page.click("text=CSV >> nth=0")
     download.value.save_as(file)
     rows = list(csv.DictReader(file.read_text().splitlines()))
-    assert sum(line["class"] == "wheat" for line in rows) == 5
-    clicked = {tuple(place) for number in (1, 3, 4) for place in inner_pixels(number, 3).tolist()}
-    assert {(int(line["row"]), int(line["col"])) for line in rows if line["class"] != "wheat"} == clicked
+    assert sum(line["class"] == "no-till" for line in rows) == 7
+    clicked = {tuple(place) for number in (8, 11, 14) for place in pixels_of(truth, number, 5)}
+    assert {(int(line["row"]), int(line["col"])) for line in rows if line["class"] != "no-till"} == clicked
 
 
-def take_map(page, file):
+def take_map(page, file, shape):
     page.click("text=Files")
     with page.expect_download() as download:
         page.click("text=Map, GeoTIFF")
     download.value.save_as(file)
     with rasterio.open(file) as dataset:
-        assert dataset.shape == TRUTH.shape
-        assert set(np.unique(dataset.read(1))) == {1, 2, 3, 4}
+        assert dataset.shape == shape
+        assert set(np.unique(dataset.read(1))) <= {1, 2, 3, 4}
     page.click("text=Files")
 
 
@@ -229,13 +295,55 @@ def bring_labels_back(page, file):
     page.set_input_files("#import input[type=file]", file)
     bench.until_drawn(lambda: page.click("#import button"))
     page.wait_for_selector(".class >> nth=3")
-    assert bench.counts == {"corn": 3, "wheat": 5, "woods": 3, "grass": 3}
+    assert bench.counts == {"hay": 5, "no-till": 7, "min-till": 5, "woods": 5}
+
+
+def label_landsat(page, service, landsat):
+    page.goto(f"{service.url}/label/{landsat.key}")
+    bench = Bench(page)
+    for number, true_number in enumerate((1, 5), 1):
+        page.fill(".add input[name=name]", f"class {true_number}")
+        page.click(".add button")
+        page.wait_for_selector(f".class[data-number='{number}'][aria-pressed=true]")
+        for row, col in pixels_of(landsat.truth, true_number, 2):
+            bench.click(row, col)
+    assert page.get_attribute("#workbench", "data-mapped") == "1"
+
+
+def grid(gdal, file):
+    """Return size, position and reference system of a file as GDAL reads them."""
+    facts = json.loads(gdal("gdalinfo", "-json", file))
+    return facts["size"], facts["geoTransform"], facts["coordinateSystem"]["wkt"], facts["cornerCoordinates"]
+
+
+def test_two_pages_edit_a_shared_set_at_once(service, author, new_page):
+    path = open_label_set(author, service.key, "by two pages", shared=True)
+    author.post(f"{path}/classes", data={"name": "corn"})
+    author.post(f"{path}/classes", data={"name": "wheat"})
+    number = path.rpartition("/")[2]
+    who = SimpleNamespace(url=service.url, token=service.tokens["admin"])
+    pages = [new_page(who, service.key) for _ in range(2)]
+    for at, page in enumerate(pages):
+        page.goto(f"{service.url}/label/{service.key}?set={number}")
+        page.wait_for_selector("#workbench[data-drawn]", timeout=60_000)
+        page.keyboard.press("Escape")
+        page.keyboard.press(str(at + 1))
+        page.locator("#stage").focus()
+    for _ in range(8):
+        for at, page in enumerate(pages):  # one labels to the right of the middle, the other one to the left
+            page.keyboard.press(("ArrowRight", "ArrowLeft")[at])
+            page.keyboard.press("Enter")
+    for page in pages:
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.count')].every(one => one.lastChild.textContent === '8')"
+        )
+    assert author.get(f"{path}/state").json()["counts"] == {"1": 8, "2": 8}
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
 def test_pages_are_accessible_and_fit_the_screen(service, new_page, width, scheme):
-    who = SimpleNamespace(url=service.url, token=service.tokens["admin"], key=service.key)
-    page = new_page(who, width, color_scheme=scheme, bypass_csp=True, has_touch=width < 600)
+    who = SimpleNamespace(url=service.url, token=service.tokens["admin"])
+    page = new_page(who, service.key, width, color_scheme=scheme, bypass_csp=True, has_touch=width < 600)
     page.wait_for_selector("#stage", timeout=60_000)
     for path in (f"/label/{service.key}", "/", f"/pages/stores/{service.key}", "/pages/tokens", "/pages/jobs"):
         page.goto(service.url + path)
@@ -249,8 +357,8 @@ def test_pages_are_accessible_and_fit_the_screen(service, new_page, width, schem
 
 
 def test_a_tap_labels_and_a_drag_moves_the_scene(service, new_page):
-    who = SimpleNamespace(url=service.url, token=service.tokens["admin"], key=service.key)
-    page = new_page(who, 390, has_touch=True)
+    who = SimpleNamespace(url=service.url, token=service.tokens["admin"])
+    page = new_page(who, service.key, 390, has_touch=True)
     page.wait_for_selector("#stage", timeout=60_000)
     page.tap("#tour-leave")
     page.wait_for_selector("#workbench[data-drawn]")

@@ -1,0 +1,92 @@
+// Requests of the workbench to the service. While the service is away, they are repeated, so nothing is lost and the page goes on by itself.
+
+const KEEPALIVE_BYTES = 50_000, PAUSE_MS = 1000, page = Math.random().toString(36).slice(2, 12);
+const ANEW = "The service was started anew. Open the address that it printed in another tab; then this page goes on.";
+
+export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export async function problemOf(response) {
+  try {
+    const { detail } = await response.json();
+    return detail[0].toUpperCase() + detail.slice(1);
+  } catch {
+    return `The service answered ${response.status}.`;
+  }
+}
+
+export class Service {
+  // `complain` shows a text until it is called with an empty one.
+  constructor(base, complain) {
+    Object.assign(this, { base, complain, ticket: 0, running: {}, queue: Promise.resolve(), away: false });
+  }
+
+  // Ask for something that replaces an earlier request of the same kind. Gives null if it was replaced itself, which the service answers with 204.
+  async ask(kind, path, values = {}) {
+    this.stop(kind);
+    const controller = this.running[kind] = new AbortController();
+    this.ticket += 1;
+    const query = new URLSearchParams({ ...values, page, number: this.ticket });
+    while (!controller.signal.aborted) {
+      try {
+        const response = await fetch(`${this.base}/${path}?${query}`, { signal: controller.signal });
+        // The answer is read here, so that a request whose connection ends is repeated, too.
+        const content = await response.arrayBuffer();
+        if (response.status !== 401) {
+          this.back();
+          if (response.status === 204) return null;
+          if (response.ok) return new Response(content, { headers: response.headers });
+          this.complain(await problemOf(new Response(content, { status: response.status })));
+          return null;
+        }
+        this.lost(ANEW);
+      } catch (error) {
+        if (error.name === "AbortError") return null;
+        this.lost("The service doesn't answer. Your labels so far are saved; this page tries again.");
+      }
+      await wait(PAUSE_MS);
+    }
+    return null;
+  }
+
+  stop(...kinds) {
+    for (const kind of kinds) this.running[kind]?.abort();
+  }
+
+  // Change something. Changes are sent one after the other, and repeated until the service has saved them. Gives null if the service refuses.
+  change(path, body) {
+    this.queue = this.queue.then(() => this.send(path, body));
+    return this.queue;
+  }
+
+  async send(path, body) {
+    const form = body instanceof FormData, content = form ? body : JSON.stringify(body ?? null), headers = form ? {} : { "Content-Type": "application/json" };
+    // A small request goes on when its page is closed.
+    const keepalive = !form && content.length < KEEPALIVE_BYTES;
+    for (;;) {
+      try {
+        this.ticket += 1;
+        const response = await fetch(`${this.base}/${path}?${new URLSearchParams({ page, ticket: this.ticket })}`, { method: "POST", body: body ? content : null, headers, keepalive });
+        if (response.status !== 401) {
+          this.back();
+          if (response.ok) return await response.json();
+          this.complain(await problemOf(response));
+          return null;
+        }
+        this.lost(`${ANEW} The last label is not saved yet.`);
+      } catch {
+        this.lost("The service doesn't answer. The last label is not saved yet; trying again.");
+      }
+      await wait(PAUSE_MS);
+    }
+  }
+
+  lost(text) {
+    this.away = true;
+    this.complain(text);
+  }
+
+  back() {
+    if (this.away) this.complain("");
+    this.away = false;
+  }
+}

@@ -1,0 +1,97 @@
+"""Routes of the workbench that check the map at random places, whose labels take no part in training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from classifiers.labelling.check_answers import CheckAnswers, join_answers, read_answers, record_answer
+from hsifeat.errors import HsifeatError
+from hsifeat.service.problems import ProblemError
+from hsifeat.service.workbench.access import Desk, EditableDesk, ReadableDesk
+from hsifeat.service.workbench.label_routes import SetState, set_state
+from hsifeat.service.workbench.workspace import MapOptions
+
+if TYPE_CHECKING:
+    from classifiers.labelling.score import LabelScore
+
+router = APIRouter(prefix="/label/{key}/sets/{set_id}/checks", include_in_schema=False)
+# Pages ask for at most this many places at once.
+_MAX_PLACES = 500
+
+
+class CheckPlaces(BaseModel):
+    """Places to check next, and what was answered so far."""
+
+    places: list[tuple[int, int]]
+    answered: int
+    skipped: int
+
+
+class CheckAnswer(BaseModel):
+    """The class at a random place."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    row: Annotated[int, Field(ge=0, lt=2**31)]
+    col: Annotated[int, Field(ge=0, lt=2**31)]
+    number: Annotated[int, Field(ge=0, lt=2**16, description="Class number; 0 if the person can't tell.")]
+
+
+@router.get("")
+def check_places(desk: ReadableDesk, count: Annotated[int, Query(ge=1, le=_MAX_PLACES)] = 50) -> CheckPlaces:
+    """Return random places that nobody was asked for, in the order of the draw."""
+    answers = read_answers(desk.database, desk.labels.id)
+    places = np.stack(np.divmod(_open_places(desk, answers)[:count], desk.space.shape[1]), axis=1)
+    return CheckPlaces(places=places.tolist(), answered=answers.count, skipped=answers.skipped)
+
+
+@router.post("")
+def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
+    """Save the class at a random place. A later answer at the same place replaces this one.
+
+    Only places that were drawn are taken, since chosen places would make the score wrong.
+    """
+    answers = read_answers(desk.database, desk.labels.id)
+    pixel = answer.row * desk.space.shape[1] + answer.col
+    inside = answer.col < desk.space.shape[1]
+    if not inside or (pixel not in answers.asked and pixel not in _open_places(desk, answers)[:_MAX_PLACES]):
+        raise ProblemError(422, f"row {answer.row}, column {answer.col} was not drawn: answer the places of GET checks")
+    record_answer(desk.database, desk.labels.id, desk.caller.name, pixel, answer.number)
+    return set_state(desk, changed=True)
+
+
+@router.post("/join")
+def join_labels(desk: EditableDesk) -> SetState:
+    """Make the answers labels, as one edit that can be undone. They check the map no longer."""
+    joined = join_answers(desk.database, desk.labels.id, desk.caller.name)
+    return set_state(desk, changed=joined > 0)
+
+
+def checked_score(
+    desk: Desk, options: MapOptions, labels: NDArray[np.uint16]
+) -> tuple[LabelScore, CheckAnswers] | None:
+    """Return the score at random places and the answers there; None if nobody answered yet, or if there is no map."""
+    from classifiers.labelling.check_sample import score_check
+
+    answers = read_answers(desk.database, desk.labels.id)
+    if not answers.count:
+        return None
+    try:
+        return score_check(desk.space.mapper(options), labels, answers.classes), answers
+    except HsifeatError:
+        return None
+
+
+def _open_places(desk: Desk, answers: CheckAnswers) -> NDArray[np.int64]:
+    """Return flat indices of the next places of the draw, each label set with a draw of its own."""
+    from classifiers.labelling.check_sample import draw_check_places
+
+    columns = desk.space.columns()
+    drawn = draw_check_places(columns, len(answers.asked) + _MAX_PLACES, seed=desk.labels.id)
+    pixels = drawn[:, 0] * columns.shape[1] + drawn[:, 1]
+    return np.asarray(pixels[~np.isin(pixels, answers.asked)], np.int64)

@@ -1,0 +1,45 @@
+"""The companion image of a scene as a picture, kept in the cache beside the store of the scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hsifeat.features.features import Features
+from hsifeat.files import write_file
+from hsifeat.scenes.colours import false_colour
+from hsifeat.scenes.scene import Scene
+from hsifeat.scenes.valid_pixels import valid_pixels
+from hsifeat.service.pages.pictures import encode_png
+
+_SIDE_PX = 3000
+
+
+def companion_file(features: Features) -> Path:
+    """Return the file of the picture, which exists if `keep_companion` was called."""
+    return features.kept_folder / "companion.png"
+
+
+def keep_companion(features: Features, scene: Scene) -> None:
+    """Draw the companion image of a scene with at most 3000 rows and columns, and keep it for the workbench.
+
+    Parameters
+    ----------
+    features : Features
+        Store of the scene.
+    scene : Scene
+        The scene. Nothing happens if it has no companion image.
+
+    Raises
+    ------
+    StoreError
+        The picture can't be written.
+    """
+    if scene.companion is None:
+        return
+    valid = valid_pixels(scene.companion, scene.companion_nodata, blank_pixels="keep").mask
+    step = -(-max(scene.companion.shape[:2]) // _SIDE_PX)
+    colours = false_colour(scene.companion, None, valid, step)
+    alpha = np.where(valid[::step, ::step], 255, 0).astype(np.uint8)
+    write_file(companion_file(features), encode_png(np.dstack([colours, alpha])))
