@@ -36,7 +36,7 @@ def connect(url: str, token: str | None = None) -> Connection:
     Raises
     ------
     HsifeatError
-        The address is not an HTTP or HTTPS address. The file of tokens is damaged, or other people can read it.
+        If `url` is not an HTTP or HTTPS address, if the file of tokens is damaged, or if other people can read this file.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Connection:
         Parameters
         ----------
         search : str
-            Words separated by spaces. Each must occur in the name, the scene, the backbone or the key.
+            Words separated by spaces. A store is listed if each word occurs in its name, scene, backbone or key.
 
         Returns
         -------
@@ -138,9 +138,9 @@ class Connection:
         priority : {"low", "normal", "high"}
             Priority of the job.
         listen : callable
-            Receives the progress of an upload.
+            Callback for the progress of the upload.
         **options
-            Options of `hsifeat.extract`. A backbone is a name, or a path below a backbone folder of the service.
+            Options of `hsifeat.extract`. A backbone is given by name, or as a path below a backbone folder of the service.
 
         Returns
         -------
@@ -245,7 +245,7 @@ class Connection:
 
 
 def _with_header(path: Path) -> list[Path]:
-    """Return a file. For an ENVI raster, also return the matching header or data file."""
+    """Return `path`. If it belongs to an ENVI raster, also return the matching header or data file."""
     from hsifeat.scenes.readers.suffixes import reader_suffix
 
     if reader_suffix(path) not in {"hdr", "dat", "bil", "bip", "bsq", "raw", "bin"}:
@@ -262,5 +262,5 @@ def _with_header(path: Path) -> list[Path]:
 
 
 def _plain(value: Any) -> Any:
-    """Return an option as a JSON value."""
+    """Convert the value of an option to a JSON value."""
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value

@@ -58,19 +58,19 @@ class RemoteJob:
         return self
 
     def wait(self, listen: Listener = silent) -> RemoteJob:
-        """Wait until the job is done, and return it.
+        """Wait until the job is done, and return the job.
 
         Parameters
         ----------
         listen : callable
-            Receives the progress events of the job, including events that were missed while the connection was broken.
+            Callback for the progress events of the job, including events that were missed while the connection was broken.
 
         Raises
         ------
         HsifeatError
-            The job failed or was cancelled.
+            If the job failed or was cancelled.
         ServiceError
-            The service can't be reached in 30 attempts one after the other, or refuses a request.
+            If the service can't be reached in 30 consecutive attempts, or refuses a request.
         """
         last, retries = 0, Retries()
         started: set[str] = set()
@@ -103,7 +103,7 @@ class RemoteJob:
         ----------
         path : str or Path
             File to write: a GeoTIFF for a prediction, a zip file for a model or a report. A path without a suffix is a new
-            folder, into which the zip file is unpacked. File and folder appear when the download is complete.
+            folder, into which the zip file is unpacked. The file or folder appears when the download is complete.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class RemoteJob:
         Raises
         ------
         HsifeatError
-            The job has no result to download, the folder exists, or the result is not a zip file to unpack.
+            If the job has no result to download, if the folder exists, or if a result to unpack is not a zip file.
         """
         path = Path(path)
         if path.suffix:
@@ -162,7 +162,7 @@ class RemoteJob:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip file whose members are in one folder, without this folder."""
+    """Unpack a zip file into `folder`. The one folder that contains all members of the zip file is omitted."""
     folder.mkdir()
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():

@@ -67,12 +67,12 @@ class Retries:
         error : ServiceError
             Reason for the failure of the last attempt.
         also : collection of int
-            HTTP statuses after which another attempt can succeed, besides those of a service that restarts.
+            Further HTTP statuses after which another attempt can succeed. The statuses of a service that restarts are included.
 
         Raises
         ------
         ServiceError
-            Another attempt would fail too, or 30 attempts have failed since the last success.
+            If another attempt would fail too, or if 30 attempts have failed since the last success.
         """
         self.failures += 1
         if error.status not in {*_TRANSIENT, *also} or self.failures == _TRIES:
@@ -93,9 +93,9 @@ class Transport:
     Raises
     ------
     ServiceError
-        The address is not an HTTP or HTTPS address.
+        If `url` is not an HTTP or HTTPS address.
     StoreError
-        The file of tokens is damaged, or other people can read it.
+        If the file of tokens is damaged, or if other people can read it.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -123,7 +123,7 @@ class Transport:
         Raises
         ------
         ServiceError
-            The service can't be reached, or refuses the request.
+            If the service can't be reached, or refuses the request.
         """
         with self._errors():
             response = self._client.request(method, path, **options)

@@ -1,4 +1,4 @@
-"""Upload of local files to a service in parts. After a broken connection, the missing bytes are sent again."""
+"""Upload of local files to a service in parts. If the connection breaks, the upload continues with the missing bytes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) 
     paths : sequence of Path
         Local files.
     listen : callable
-        Receives the progress.
+        Callback for the progress of the upload.
 
     Raises
     ------
     SceneError
-        A file does not exist.
+        If a file does not exist.
     ServiceError
-        The service refuses a file, or can't be reached.
+        If the service refuses a file, or can't be reached.
     """
     files = []
     for path in paths:
@@ -79,7 +79,7 @@ def _send(transport: Transport, state: dict[str, Any], path: Path, listen: Liste
 
 
 def _complete(transport: Transport, state: dict[str, Any]) -> None:
-    """Let the service check the files. A repeated request has the same result."""
+    """Ask the service to check the uploaded files. The request may be repeated."""
     retries = Retries()
     while True:
         try:

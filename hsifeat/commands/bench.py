@@ -41,8 +41,8 @@ def bench(
     """Compare heads (classifiers) and input sets on cached features, and write a report.
 
     Several stores of one scene are compared with each other. The features of context stores (made with
-    `--backbone context`) are added to each of the other stores. After an interruption, the same command continues, and reads
-    finished runs from the folder of the report.
+    `--backbone context`) are added to the features of each other store. To continue after an interruption, run the same command
+    again; it reads finished runs from the folder of the report.
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
 

@@ -28,7 +28,7 @@ def list_stores(
     service: Service = None,
     as_json: Json = False,
 ) -> None:
-    """List the stores on this machine, most recently used first, or the stores of a service.
+    """List the stores on this machine, most recently used first. With --service, list the stores of that service.
 
     The list contains the stores in the cache folder, the stores in FOLDERS, and stores that were created or listed on this
     machine before.
@@ -161,7 +161,7 @@ def collect_garbage(
     max_size: Annotated[str, typer.Option(metavar="SIZE", help="Maximum total size of the stores, such as 200GB.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")] = False,
 ) -> None:
-    """Delete the least recently used stores of the cache folder until the total size is at most --max-size.
+    """Delete the least recently used stores of the cache folder until the total size of the stores there is at most --max-size.
 
     Stores in use and stores outside the cache folder are not deleted.
 

@@ -14,7 +14,7 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     """Open stores, and add a context store of the same scene if an input set needs context features.
 
     A context store is made with ``--backbone context``. No context store is added if `stores` already contains one. If the
-    scene has no context store yet, this function extracts it.
+    scene has no context store yet, this function computes one.
 
     Parameters
     ----------

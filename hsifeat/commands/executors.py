@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_executor(dask: str | None, listen: Listener) -> Iterator[Executor | None]:
-    """Yield the executor for the value of ``--dask``, or None if the option is not set."""
+    """Yield the executor for `dask`, the value of ``--dask``. Yield None if the option is not set."""
     if dask is None:
         yield None
         return

@@ -55,7 +55,7 @@ def extract(
     A store contains one plane for each timestep and layer. Planes that the store already has are not computed again.
 
     Each scene gets its own store. If a scene fails, the other scenes are still extracted, and the exit status is 1.
-    A scene of several files is a folder, a VRT or a list of files `@FILE`.
+    A scene of several files is given as a folder, a VRT, or `@FILE`, where FILE lists the files.
 
     With the backbone in the package: `hsifeat extract indian-pines`
 
@@ -123,9 +123,9 @@ def extract(
 
 
 def _show_outcomes(outcomes: Mapping[str, str | Exception | None], existing: Collection[str] = ()) -> None:
-    """Print the store or the error of each scene by name, errors last. Exit with status 1 if there is an error.
+    """Print the name of each scene and its store or error, errors last. Exit with status 1 if there is an error.
 
-    Stores of the scenes `existing` were complete before.
+    `existing` contains the names of the scenes whose stores were complete before the extraction.
     """
     from hsifeat.commands import terminal
 

@@ -14,7 +14,7 @@ _PAUSE_SECONDS = 1.0
 def catch_interrupts() -> None:
     """Raise `KeyboardInterrupt` at Ctrl-C, at most once a second.
 
-    A process that was started with interrupts ignored, as by ``nohup``, continues to ignore them.
+    If interrupts were ignored when the process started, they stay ignored.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         return

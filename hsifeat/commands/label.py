@@ -88,7 +88,7 @@ def open_for_labelling(source: str, companion: str | None, listen: Listener) -> 
     Raises
     ------
     HsifeatError
-        There is neither a store nor a scene of this name, or the store or scene can't be read.
+        If there is neither a store nor a scene named `source`, or if the store or scene can't be read.
     """
     from hsifeat.cache.catalogue import find_store
     from hsifeat.extraction.extract import extract

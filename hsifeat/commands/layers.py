@@ -25,7 +25,7 @@ def layers(
     measured in multiplications.
 
     The layers of `context` are filters. You can name a filter of any odd size, such as `mean-11`. The listed numbers of
-    channels apply to 60 components.
+    channels are for a scene that is projected to 60 components.
 
     Example: `hsifeat layers backbone`
     """

@@ -102,16 +102,16 @@ class SceneArguments:
 
     @property
     def files(self) -> list[str]:
-        """Name or paths of the scene, with the files that ``@FILE`` lists."""
+        """Name or paths of the scene. A path ``@FILE`` is replaced by the files that FILE lists."""
         return [file for path in self.paths for file in _listed_files(path)]
 
     def separate(self) -> dict[str, SceneArguments]:
-        """Treat each path as one scene. Map the names of the scenes to their arguments.
+        """Return a dict of the name and the arguments of each scene. Each path is one scene.
 
         Raises
         ------
         typer.BadParameter
-            Two scenes have the same name, or several scenes are combined with ``--labels`` or ``--companion``.
+            If two scenes have the same name, or if several scenes are combined with ``--labels`` or ``--companion``.
         """
         from hsifeat.extraction.extract_scenes import scene_name
 
@@ -153,7 +153,7 @@ class SceneArguments:
         Raises
         ------
         typer.BadParameter
-            There are several paths, or the user set an option that applies to scenes only.
+            If there are several paths, or if the user set an option that applies to scenes only.
         """
         if names := self._options_set():
             flag = names[0].replace("_", "-")
@@ -167,7 +167,10 @@ class SceneArguments:
 
 
 def _listed_files(path: str) -> list[str]:
-    """Return the paths that the file of ``@FILE`` lists, relative to the folder of the file. Return any other path unchanged."""
+    """Return the files that FILE lists if `path` is ``@FILE``, else `path` itself.
+
+    FILE lists its files relative to its own folder.
+    """
     if not path.startswith("@"):
         return [path]
     file = Path(path[1:])

@@ -53,7 +53,7 @@ def add_token(
     ] = "read",
     days: Annotated[int | None, typer.Option(min=1, help="Lifetime in days. [default: no end]")] = None,
 ) -> None:
-    """Add a token and print it. The file keeps only its sha256, so the token can't be shown again.
+    """Add a token and print it. The tokens file keeps only the sha256 of the token, so the token can't be shown again.
 
     Example: `hsifeat serve token add ada --tokens tokens.json --right write --days 90`
     """
@@ -92,7 +92,7 @@ def list_tokens(tokens: TokensFile, as_json: Json = False) -> None:
 def revoke_token(
     name: Annotated[str, typer.Argument(help="Name or identifier of the tokens to revoke.")], tokens: TokensFile
 ) -> None:
-    """Revoke the tokens of a name. A running service refuses them from the next request on.
+    """Revoke all tokens with a name or identifier. A running service refuses these tokens from the next request on.
 
     Example: `hsifeat serve token revoke ada --tokens tokens.json`
     """

@@ -18,7 +18,7 @@ def serve_until_interrupt(
     config : ServiceConfig
         Options of the service.
     lead : str
-        Words before the address.
+        Words to print before the address.
     page : str
         Path of the page to which the address leads; empty for the list of stores.
     advice : str
