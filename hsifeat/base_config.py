@@ -177,7 +177,7 @@ class BaseConfig(BaseModel):
         Raises
         ------
         HsifeatError
-            An option is unknown, or a value is not allowed. The message has one line.
+            If an option is unknown, or if a value is not allowed. The message has one line.
         """
         try:
             return cls.model_validate({name: value for name, value in options.items() if value is not None})
@@ -274,7 +274,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return the argument `name` of the `option` that declares a field, such as ``unit``, as text."""
+    """Return the text of the argument `name` in the call of `option` that declares a field. An example is ``unit``."""
     extra: Any = field.json_schema_extra
     return str(extra["x-option"][name]) if isinstance(extra, dict) else ""
 

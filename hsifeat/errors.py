@@ -140,9 +140,9 @@ def raise_resource_error(error: BaseException) -> None:
     Raises
     ------
     OutOfMemoryError
-        The memory or the number of threads ran out.
+        If `error` means that the memory is used up, or that no further thread can start.
     StoreError
-        The operating system denies access to a file.
+        If `error` means that the operating system denies access to a file.
 
     Examples
     --------

@@ -28,7 +28,7 @@ _swept: set[tuple[int, Path]] = set()
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to `path`, and rename it to `path` if the block ends without an error.
+    """Yield a temporary path next to `path`, and rename it to `path` if the ``with`` block ends without an error.
 
     Readers see either the old file or the complete new file, and two writers do not interfere. The folder of `path` is
     created if it does not exist.
@@ -54,7 +54,7 @@ def temporary_path(path: Path, suffix: str) -> Path:
 
 
 def delete_leftovers_once(folder: Path) -> None:
-    """Call `delete_leftovers` at the first call of this process for a folder, because a folder can have many files."""
+    """Call `delete_leftovers` for a folder, but only once per process, because a folder can have many files."""
     if (sweep := (os.getpid(), folder)) not in _swept:
         _swept.add(sweep)
         delete_leftovers(folder)
@@ -84,7 +84,7 @@ def follow_umask(path: Path) -> None:
     """Give a private file the permissions of a new file, which depend on the umask of the process.
 
     A file is private if only its owner can access it. Some libraries, such as safetensors, write to a private temporary file
-    and rename it. Without this change, other users could not read the file. Other files stay unchanged.
+    and rename it. Without this change, other users could not read the file. A file that is not private stays unchanged.
     """
     if not path.is_file() or path.stat().st_mode & 0o077:
         return
@@ -104,7 +104,7 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def write_private_file(path: Path, content: str | bytes) -> None:
-    """Write a file atomically that only its owner can access, whatever the umask of the process is."""
+    """Write a file that only its owner can access, atomically and independently of the umask of the process."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = temporary_path(path, "part")
@@ -118,7 +118,7 @@ def write_private_file(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Convert errors of the file system within a block, such as a full disk, to a `StoreError` that names `path`."""
+    """Convert file system errors in the ``with`` block, such as a full disk, to a `StoreError` that names `path`."""
     try:
         yield
     except HsifeatError:

@@ -58,7 +58,7 @@ def escape_formula(text: str) -> str:
 
 @contextmanager
 def literal_figure_text(**settings: Any) -> Iterator[None]:
-    """Draw names in figures of matplotlib literally within a block.
+    """Within the ``with`` block, draw names in figures of matplotlib literally.
 
     Dollar signs do not start a formula. Characters that are missing in the font are drawn as boxes, without a warning.
 
@@ -118,7 +118,7 @@ def parse_bytes(text: str) -> int:
     Raises
     ------
     ValueError
-        The text is not a number with a unit of bytes.
+        If the text is not a number with a unit of bytes.
 
     >>> parse_bytes("200GB"), parse_bytes("1.5 kiB")
     (200000000000, 1536)

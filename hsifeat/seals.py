@@ -55,7 +55,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     Raises
     ------
     SealError
-        The file is missing, can't be read, has no seal, or its seal does not match.
+        If the file is missing or can't be read, if it has no seal, or if its seal does not match.
     StoreError
         The operating system denies access to the file.
 
@@ -95,7 +95,7 @@ def has_seal(path: Path) -> bool:
 
 
 def file_digest(path: Path, name: str) -> str:
-    """Return the hexadecimal sha256 of the name and the content of a file, for a sealed list of files."""
+    """Return the hexadecimal sha256 of the name and the content of a file. Sealed lists of files contain such digests."""
     with path.open("rb") as file:
         return _digest(file, name, None)
 
@@ -110,7 +110,7 @@ def seal_json(content: Mapping[str, Any], name: str, *, indent: int | None = 1) 
     name : str
         Name that the seal covers.
     indent : int, optional
-        Number of spaces of each level; None for a single line.
+        Number of spaces per level of indentation; None for a single line.
     """
     # JSON has string keys only. The round trip gives a new object the same digest as an object that was read from a file.
     plain = {key: value for key, value in json.loads(json.dumps(content)).items() if key != _KEY}
@@ -134,7 +134,7 @@ def open_json(path: Path, name: str, *, advice: str = "", required: bool = True)
     Raises
     ------
     SealError
-        The file can't be read, is no JSON object, has no seal, or its seal does not match.
+        If the file can't be read, if it is no JSON object, if it has no seal, or if its seal does not match.
     StoreError
         The operating system denies access to the file.
     """
@@ -165,7 +165,7 @@ def _json_digest(content: Mapping[str, Any], name: str) -> str:
 
 
 def _digest(file: BinaryIO, name: str, size: int | None) -> str:
-    """Return the digest of a name and the next `size` bytes of a file. None stands for all remaining bytes."""
+    """Return the digest of a name and the next `size` bytes of a file. If `size` is None, all remaining bytes are read."""
     digest = hashlib.sha256(name.encode() + b"\0")
     left = float("inf") if size is None else size
     while left and (chunk := file.read(int(min(left, _CHUNK_BYTES)))):

@@ -53,7 +53,7 @@ class Cube(Protocol):
         ...
 
     def __getitem__(self, key: Any, /) -> Any:
-        """Return the values of a block, selected by slices."""
+        """Return the values of the block that the slices in `key` select."""
         ...
 
 
@@ -141,7 +141,7 @@ class PlaneId:
         Raises
         ------
         StoreError
-            The text has another form.
+            If `text` has another form.
         """
         match = re.fullmatch(r"t(\d+)/([\w.\-]+)", text.strip())
         if match is None:
