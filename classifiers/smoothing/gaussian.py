@@ -19,7 +19,7 @@ _MAX_SIGMA_PX = 64
 class GaussianSmoothing(SmoothingRule):
     """Gaussian mean of the class probabilities of valid pixels: normalised convolution (Knutsson and Westin, CVPR 1993).
 
-    The rule does not use the image, so it also blurs boundaries between fields and removes objects that are smaller than
+    The rule does not use the spectra of the scene, so it also blurs boundaries between fields and removes objects that are smaller than
     about `sigma`.
 
     Attributes
@@ -34,7 +34,7 @@ class GaussianSmoothing(SmoothingRule):
 
     @classmethod
     def parse(cls, argument: str) -> Self:
-        """Return the rule for a standard deviation in pixels, given as text such as ``1.5``."""
+        """Return the rule whose standard deviation, in pixels, is the number in `argument`, such as ``1.5``."""
         return cls(cls._number(argument, 0.1, _MAX_SIGMA_PX))
 
     @property

@@ -40,7 +40,7 @@ class GuidedSmoothing(SmoothingRule):
 
     @classmethod
     def parse(cls, argument: str) -> Self:
-        """Return the rule for a radius in pixels and an optional penalty, given as text ``RADIUS`` or ``RADIUS,EPS``."""
+        """Return the rule for `argument`, which is ``RADIUS`` or ``RADIUS,EPS``: a radius in pixels and a ridge penalty."""
         radius, *epsilon = argument.split(",")
         if len(epsilon) > 1:
             raise HsifeatError(f"smoothing {cls.form} takes a radius and a penalty; found {argument!r}")

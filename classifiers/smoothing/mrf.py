@@ -23,17 +23,18 @@ _NEIGHBOURS = tuple(offset for offset in product((-1, 0, 1), repeat=2) if offset
 class MarkovSmoothing(SmoothingRule):
     """Mean-field approximation of a Potts field on the 8 neighbours of each pixel (Zhang, IEEE Trans. Signal Process. 1992).
 
-    The field has the energy ``-sum_i log p_i(c_i) - beta * (number of neighbours with equal classes)``, as in Tarabalka et
-    al., IEEE Geosci. Remote Sens. Lett. 2010. The field is approximated by a distribution in which pixels are independent.
+    The field has the energy ``-sum_i log p_i(c_i) - beta * (number of pairs of neighbours with equal classes)``, as in
+    Tarabalka et al., IEEE Geosci. Remote Sens. Lett. 2010. Here ``p_i(c_i)`` is the probability of class ``c_i`` at
+    pixel ``i``. The field is approximated by a distribution in which pixels are independent.
     Ten sweeps of coordinate descent reduce the Kullback-Leibler divergence of the distribution from the field. The result
-    is the class probabilities of each pixel in this distribution. Pixels have one of four colours, which repeat in 2x2
+    is the class probabilities of each pixel in this distribution. Each pixel has one of four colours, which repeat in 2x2
     squares. A sweep updates one colour after the other. All pixels of a colour are updated at once, since no two of them
     are neighbours. Probabilities below 0.01 count as 0.01.
 
     Attributes
     ----------
     beta : float
-        Weight of a pair of neighbours with equal classes. It is added to the logarithm of the probability.
+        Weight of a pair of neighbours with equal classes, on the scale of the natural logarithm of a probability.
     """
 
     beta: float
@@ -42,7 +43,7 @@ class MarkovSmoothing(SmoothingRule):
 
     @classmethod
     def parse(cls, argument: str) -> Self:
-        """Return the rule for the weight `beta`, given as text such as ``1.5``."""
+        """Return the rule whose `beta` is the number in `argument`, such as ``1.5``."""
         return cls(cls._number(argument, 0.001, _MAX_BETA))
 
     @property
@@ -56,7 +57,7 @@ class MarkovSmoothing(SmoothingRule):
         return _SWEEPS * len(_COLOURS)
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
-        """Return the approximate marginals of the field; see `SmoothingRule.smooth`."""
+        """Return the approximate class probabilities of each pixel in the field; see `SmoothingRule.smooth`."""
         unary = np.log(np.maximum(tile.probabilities, _LOWEST_PROBABILITY))
         # A border of one pixel without probabilities gives every pixel of the tile eight neighbours.
         marginals = np.pad(normalise(np.exp(unary)) * tile.valid[..., None], ((1, 1), (1, 1), (0, 0)))
@@ -74,7 +75,7 @@ def _update(
     row: int,
     col: int,
 ) -> None:
-    """Update the pixels of one colour to minimise the divergence. The first of them is at `row` and `col`."""
+    """Update `marginals` at the pixels of one colour, to minimise the divergence. The first such pixel is at `row`, `col`."""
     rows, cols = valid.shape
     support = np.zeros_like(unary[row::2, col::2])
     for down, right in _NEIGHBOURS:

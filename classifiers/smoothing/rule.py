@@ -24,7 +24,7 @@ class ProbabilityTile:
     valid : (rows, cols) bool array
         Pixels that have probabilities.
     guide : (rows, cols, K) float64 array or None
-        Image that guides the smoothing, 0 at invalid pixels, see `SceneGuide`; None if the rule is not `guided`.
+        Image that guides the smoothing, 0 at invalid pixels, see `SceneGuide`; None for rules without a guide.
     row, col : int
         Position in the scene of the tile's upper left pixel.
     """
@@ -37,7 +37,7 @@ class ProbabilityTile:
 
     @property
     def image(self) -> NDArray[np.float64]:
-        """The guide, for rules that need one: (rows, cols, K) float64."""
+        """Guide of the tile, (rows, cols, K) float64, for rules that use a guide."""
         if self.guide is None:
             raise ValueError("this rule needs a guide")
         return self.guide
@@ -66,7 +66,7 @@ class SmoothingRule(ABC):
         Raises
         ------
         HsifeatError
-            If the argument does not follow `form`. If the argument is out of range.
+            If `argument` does not have the form in the rule's attribute `form`, or if it is out of range.
         """
 
     @property

@@ -29,7 +29,7 @@ def smoothing_class(name: str) -> type[SmoothingRule]:
     Raises
     ------
     HsifeatError
-        If no installed package registers the name. If the registered class can't be imported.
+        If no installed package registers the name, or if the registered class can't be imported.
     """
     registered = _registered()
     if name not in registered:
@@ -60,7 +60,7 @@ def parse_smoothing(text: str) -> SmoothingRule | None:
     Raises
     ------
     HsifeatError
-        If the rule is unknown. If the argument of the rule is missing or out of range.
+        If the rule is unknown, or if its argument is missing or out of range.
 
     Examples
     --------

@@ -99,7 +99,7 @@ def parse_scene_smoothing(text: str | None, shape: tuple[int, int], classes: int
     Raises
     ------
     HsifeatError
-        If the rule is unknown. If the argument of the rule is wrong. If the available memory is too small.
+        If the rule is unknown, if its argument is wrong, or if the available memory is too small.
     """
     rule = None if text is None else parse_smoothing(text)
     if rule is not None:
