@@ -71,8 +71,8 @@ class RunTask:
     run_records : RunRecords
         Files in which the run is recorded.
     mapped_stores : tuple of str
-        Locations of the stores whose combined columns the fitted head uses to classify the scene. If empty, the scene
-        is not classified.
+        Locations of stores. The fitted head classifies the whole scene from the columns of these stores. If empty, the
+        scene is not classified.
     params : dict
         Parameters of the head; `key` depends on them.
     smoothing : SceneSmoothing or None

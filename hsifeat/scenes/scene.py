@@ -133,7 +133,10 @@ class Scene(CubeShape):
 
     @property
     def companion_factor(self) -> int:
-        """Number of companion pixels along each side of a scene pixel; 0 without a companion image of matching shape."""
+        """How many pixels of the companion image lie along each side of a pixel of the scene.
+
+        It is 0 without a companion image, and if the rows and columns of the image are not the same multiple of the scene's.
+        """
         if self.companion is None or len(self.companion.shape) != 3:
             return 0
         factor = int(self.companion.shape[0]) // self.rows

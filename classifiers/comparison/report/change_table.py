@@ -30,7 +30,7 @@ class ChangeTable:
     missing : list of (str, str)
         Entries with results in the baseline only: name of the entry, and the splits of these results.
     method : str
-        Sentences that describe the tests.
+        Sentences about the statistical tests of the changes.
     """
 
     rows: list[tuple[EntryChange, float]]

@@ -112,9 +112,10 @@ def accuracy(correct: NDArray[np.floating], pixels: NDArray[np.floating]) -> Sta
 
 @dataclass(frozen=True)
 class ResampledCounts:
-    """Pixel counts of an entry in n resamples of the regions, for the formulas in `FORMULAS`.
+    """Counts of the test pixels of one entry of a comparison in n bootstrap resamples.
 
-    C is the number of classes.
+    A resample draws regions of the scene with replacement. The formulas in `FORMULAS` compute scores from these counts. C is
+    the number of classes.
 
     Attributes
     ----------

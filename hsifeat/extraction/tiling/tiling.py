@@ -40,7 +40,10 @@ class PlaneBlock(Protocol):
         ...
 
     def finish(self) -> NDArray[np.generic]:
-        """Return the accumulated unit, as an array with the plane's dtype and the shape of the unit in the store's layout."""
+        """Return the values of the unit, accumulated from its tiles.
+
+        The array has the dtype of the plane, and the shape that the layout of the store gives to this unit.
+        """
         ...
 
 
