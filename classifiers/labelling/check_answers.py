@@ -93,6 +93,15 @@ def join_answers(database: LabelDatabase, set_id: int, person: str) -> int:
     """Make the answers of a set labels of it, as one edit that can be undone, and return their number.
 
     They check the map no longer, because it learns from them.
+
+    Parameters
+    ----------
+    database : LabelDatabase
+        Database of the label set.
+    set_id : int
+        Identifier of the label set.
+    person : str
+        Name of the person to whom the edit belongs.
     """
     classes = read_answers(database, set_id).classes.ravel()
     pixels = np.flatnonzero(classes)

@@ -145,7 +145,7 @@ def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) ->
     ----------
     plane : PlaneSpec
         The plane.
-    block : array
+    block : (rows, cols, channels) or (pixels, channels) array
         Values of one unit (one shard) of the plane, in the dtype of the plane.
     cause : str
         Likely cause of values that are not finite in float32, for the error message.

@@ -157,7 +157,13 @@ class Trainer:
                     yield TrainingProgress(self.step, self._fetch_losses(), rate)
 
     def evaluate(self, clean: NDArray[np.float32]) -> None:
-        """Evaluate the averaged network on `clean`, an (n, channels, rows, cols) array of images. Add the losses to `held_out`."""
+        """Evaluate the averaged network on `clean`, and add the losses to `held_out`.
+
+        Parameters
+        ----------
+        clean : (n, channels, rows, cols) float32 array
+            Images without noise.
+        """
         self.averaged.eval()
         self.held_out[self.step] = held_out_losses(self.averaged, clean, self._scheduler, self._spec.timesteps)
 

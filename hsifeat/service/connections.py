@@ -41,7 +41,17 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @classmethod
     def with_limits(cls, *, max_connections: int, header_seconds: float, stall_seconds: float) -> type[GuardedProtocol]:
-        """Return a subclass with other limits; times are in seconds."""
+        """Return a subclass with other limits.
+
+        Parameters
+        ----------
+        max_connections : int
+            Number of connections above which a new one is answered with 503.
+        header_seconds : float
+            Time in seconds within which the headers of a request must arrive.
+        stall_seconds : float
+            Time in seconds within which a client must take the bytes that wait for it.
+        """
         limits = {
             "max_connections": max_connections,
             "header_seconds": header_seconds,

@@ -75,7 +75,17 @@ def join_labels(desk: EditableDesk) -> SetState:
 def checked_score(
     desk: Desk, options: MapOptions, labels: NDArray[np.uint16]
 ) -> tuple[LabelScore, CheckAnswers] | None:
-    """Return the score at random places and the answers there; None if nobody answered yet, or if there is no map."""
+    """Return the score at random places and the answers there; None if nobody answered yet, or if there is no map.
+
+    Parameters
+    ----------
+    desk : Desk
+        The label set and the scene of the request.
+    options : MapOptions
+        Options of the map that is checked.
+    labels : (rows, cols) uint16 array
+        Labels that the map learns from; 0 is unlabelled.
+    """
     from classifiers.labelling.check_sample import score_check
 
     answers = read_answers(desk.database, desk.labels.id)
