@@ -68,13 +68,8 @@ class ContextExtractor(Extractor):
         return SceneLayout(self.scene.rows, self.scene.cols, UNIT_PX)
 
     def count_tiles(self, window: Window) -> int:
-        """Return the number of units (one shard of each plane) in `window` that have a valid pixel."""
-        side = UNIT_PX
-        return sum(
-            bool(self.scene.valid[row : min(row + side, window.row + window.rows), col : min(col + side, window.col + window.cols)].any())
-            for row in range(window.row, window.row + window.rows, side)
-            for col in range(window.col, window.col + window.cols, side)
-        )  # fmt: skip
+        """Return 1 for the window of a unit (one shard of each plane) that has a valid pixel, else 0."""
+        return int(self.scene.valid[window.slices].any())
 
     def step_computer(self) -> ContextComputer:
         """Return a function that computes a step (one shard of each plane)."""
@@ -94,9 +89,10 @@ class ContextExtractor(Extractor):
         reconstruction of the whole scene.
         """
         layers = [self.layers[plane.id.layer] for step in plan.steps for plane in step.planes]
-        side = UNIT_PX + 2 * max((layer.reach_px for layer in layers), default=0)
+        unit_px = max((max(step.unit.window.rows, step.unit.window.cols) for step in plan.steps), default=0)
+        side = unit_px + 2 * max((layer.reach_px for layer in layers), default=0)
         channels = sum(layer.channels(self.components.channels) for layer in set(layers))
-        block = 8 * 4 * self.components.channels * side**2 + 2 * channels * UNIT_PX**2
+        block = 8 * 4 * self.components.channels * side**2 + 2 * channels * unit_px**2
         return block + self.reconstruction_bytes()
 
     def reconstruction_bytes(self) -> int:

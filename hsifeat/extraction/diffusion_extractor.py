@@ -112,11 +112,12 @@ class DiffusionExtractor(Extractor):
         """
         seconds = plan.passes * self.seconds_per_pass(plan) if plan.steps else 0.0
         side = " x ".join(map(str, dict.fromkeys(self.tiling.tile)))
-        repeated = sum(plan.unit_tiles.values()) - plan.tiles
+        tiles = self.count_tiles(plan.layout.extent)  # a tile that overlaps several units counts once
+        repeated = sum(plan.unit_tiles.values()) - tiles
         kind = "tiles" if self.pixels is None else "windows, one around each pixel"
         overlap = f", and {repeated} computed again in a neighbouring block of the scene" if repeated else ""
         return [
-            f"{kind}: {plan.tiles}{overlap}",
+            f"{kind}: {tiles}{overlap}",
             f"forward passes: {plan.passes} remaining of {plan.total_passes}, tiles of {side} px, batches of {self.batch}",
             f"time: about {format_duration(seconds)} on {self.device} (from one timed batch)",
             f"memory: about {format_bytes(self.peak_bytes(plan))}, without the model's weights and activations",

@@ -79,10 +79,7 @@ class Extractor(ABC):
 
     @abstractmethod
     def count_tiles(self, window: Window) -> int:
-        """Return the number of tiles to compute.
-
-        `window` is the window of one unit (one shard of each plane), or of all units together.
-        """
+        """Return the number of tiles to compute for the window of a unit (one shard of each plane)."""
 
     def passes(self, t: int, previous: int | None) -> int:  # noqa: ARG002  # some noise policies need more
         """Return the number of passes per tile at timestep `t`; `previous` is the timestep computed before `t`."""

@@ -51,8 +51,6 @@ class Plan:
         are read once.
     layout : SceneLayout or PixelListLayout
         Shape of the planes and their division into units.
-    tiles : int
-        Number of tiles that have a valid pixel. A tile that overlaps several units counts once.
     unit_tiles : dict of Unit to int
         Number of tiles that have to be computed for each unit.
     passes_per_tile : int
@@ -62,7 +60,6 @@ class Plan:
     planes: tuple[PlaneSpec, ...]
     steps: tuple[Step, ...]
     layout: SceneLayout | PixelListLayout
-    tiles: int
     unit_tiles: dict[Unit, int]
     passes_per_tile: int
 
@@ -110,8 +107,8 @@ def make_plan(
     Parameters
     ----------
     count_tiles : callable
-        Function that returns the number of tiles to compute for a window: the window of one unit (one shard of each plane),
-        or the window of all units together.
+        Function that returns the number of tiles to compute for the window of a unit (one shard of
+        each plane).
     layout : SceneLayout or PixelListLayout
         Layout of the store.
     planes : sequence of PlaneSpec
@@ -136,7 +133,6 @@ def make_plan(
         planes=tuple(planes),
         steps=tuple(step for unit, lacking in missing.items() for step in unit_steps(unit, lacking, passes)),
         layout=layout,
-        tiles=count_tiles(layout.extent),
         unit_tiles={unit: count_tiles(unit.window) for unit in layout.units},
         passes_per_tile=sum(passes(t, previous) for previous, t in pairwise([None, *timesteps]) if t is not None),
     )

@@ -62,6 +62,9 @@ def test_planes_of_each_division_are_those_of_the_whole_scene(masked, tmp_path, 
                 out=tmp_path / f"{side}",
             )
         )
+    monkeypatch.setattr(context_extractor, "UNIT_PX", 16)  # other than that of the last store
+    more = prepare(masked, backbone="context", layers=["mean-9"], projection="pca:5", out=tmp_path / "128")
+    assert plan(more).passes == len(stores[-1].units) == 1
     assert len({store.key for store in stores}) == 1
     first, *others = map(planes_of, stores)
     for other in others:
