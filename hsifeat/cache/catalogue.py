@@ -111,8 +111,29 @@ def remove_entry(location: Location) -> None:
     _entry_file(location.identity).unlink(missing_ok=True)
 
 
+def forget_if_gone(location: Location) -> bool:
+    """Remove a store from the catalogue if it was in a bucket or at a web address and no file of it is left.
+
+    Returns
+    -------
+    bool
+        Whether the store is gone.
+    """
+    is_gone = (
+        not isinstance(location, LocalLocation)
+        and location.get("zarr.json") is None
+        and (location.read_only or not location.list_keys(1))  # the files of a web address can't be listed
+    )
+    if is_gone:
+        remove_entry(location)
+    return is_gone
+
+
 def entries() -> list[CatalogueEntry]:
-    """Return the existing stores of the catalogue, starting with the store completed last. Damaged entries are skipped."""
+    """Return the existing stores of the catalogue, starting with the store completed last. Damaged entries are skipped.
+
+    Stores in buckets and at web addresses count as existing, because looking for them takes requests.
+    """
     # Not every command writes to the catalogue, so the temporary file of a killed process could otherwise stay for long.
     delete_leftovers_once(cache_folder() / "catalogue")
     existing = []
@@ -186,8 +207,8 @@ def find_store(source: str | Path | Location | None) -> Location:
     Raises
     ------
     StoreError
-        If no store matches `source`, or several stores match. If `source` is None, and no store is complete or a file
-        of the catalogue is damaged.
+        If no store matches `source`, or several stores match. If `source` is None, and no store is complete, a file of the
+        catalogue is damaged, or the bucket of the store completed last can't be reached.
     """
     known = entries()
     if source is None:
@@ -196,11 +217,12 @@ def find_store(source: str | Path | Location | None) -> Location:
                 f"{damaged[0]} is damaged, so it is unknown which store was completed last: name a store; hsifeat cache ls FOLDER, "
                 "with the folder of the store that is missing in the list, mends the file, and deleting it forgets the store"
             )
-        if not known or not known[0].completed:
-            raise StoreError(
-                "no complete store on this machine: name the path of a store, or create one with hsifeat extract"
-            )
-        return known[0].location
+        for entry in known:
+            if entry.completed and not forget_if_gone(entry.location):
+                return entry.location
+        raise StoreError(
+            "no complete store on this machine: name the path of a store, or create one with hsifeat extract"
+        )
     if not isinstance(source, str | Path):
         return source
     if "://" in str(source) or Path(source).exists():

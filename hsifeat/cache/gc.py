@@ -29,6 +29,7 @@ def remove_store(location: Location) -> int:
         raise StoreError(f"{location} is read-only")
     root = location.get("zarr.json")
     if root is None or b'"hsifeat' not in root:
+        catalogue.forget_if_gone(location)
         raise StoreError(f"no store at {location}: nothing was deleted")
     foreign = [file for file in location.files() if not is_store_file(file)]
     if foreign:

@@ -7,8 +7,10 @@ import pytest
 
 from hsifeat import files
 from hsifeat.cache import catalogue
+from hsifeat.cache.gc import remove_store
 from hsifeat.errors import StoreError
 from hsifeat.files import cache_folder
+from hsifeat.store.location import as_location
 
 
 @pytest.fixture
@@ -44,6 +46,16 @@ def test_what_is_gone_is_forgotten(three):
         shutil.rmtree(path)
     with pytest.raises(StoreError, match="no complete store on this machine"):
         catalogue.find_store(None)
+
+
+def test_a_store_in_a_bucket_that_another_machine_deleted_is_forgotten(three):
+    for name in ("first", "second"):
+        catalogue.add_entry("cccc44" * 10, f"memory:///{name}.zarr")  # each location in memory begins empty
+    with pytest.raises(StoreError, match="no store at memory:///first.zarr: nothing was deleted"):
+        remove_store(as_location("memory:///first.zarr"))
+    assert [entry.name for entry in catalogue.entries()] == ["second", "salinas", "pavia", "pines"]
+    assert catalogue.find_store(None).path == three[2]
+    assert [entry.name for entry in catalogue.entries()] == ["salinas", "pavia", "pines"]
 
 
 @pytest.mark.parametrize("damage", ["torn", "digit", "exchanged"])
