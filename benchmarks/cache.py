@@ -20,7 +20,7 @@ import cache_codecs
 import cache_reading
 import cache_sizes
 import cache_writing
-from cache_bench import ROOT, Bench, facts
+from cache_bench import ROOT, Bench, about_cache_run
 
 RESULT = ROOT / "benchmarks" / "results" / "cache.json"
 SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
@@ -42,7 +42,7 @@ def main() -> None:
         parser.error(f"unknown section {min(unknown)!r}; allowed: {', '.join(SECTIONS)}")
     selected = [name for name in SECTIONS if name in options.sections or not options.sections]
     content = {} if options.quick or not RESULT.exists() else json.loads(RESULT.read_text())
-    about = {"command": " ".join([".venv/bin/python benchmarks/cache.py", *options.sections]), **facts()}
+    about = about_cache_run()
     for name in selected:
         with tempfile.TemporaryDirectory(prefix="hsifeat-cache-") as folder:
             os.environ["HSIFEAT_CACHE"] = str(Path(folder) / "cache")

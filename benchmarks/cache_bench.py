@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -18,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scoring import about_run
 
 if TYPE_CHECKING:
     import zarr
@@ -87,32 +84,17 @@ def digits(value: float, count: int = 4) -> float:
     return float(f"{value:.{count}g}")
 
 
-def facts() -> dict[str, Any]:
-    """Return date, commit, machine, threads and package versions of a run."""
+def about_cache_run() -> dict[str, Any]:
+    """Return the facts of `about_run`, with the memory of the machine and the threads of torch."""
     import psutil
     import torch
 
-    def version_of(package: str) -> str | None:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return None
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-    return {
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "hsifeat") else ""),
-        "machine": {
-            "cores": os.cpu_count(),
-            "processor": platform.machine(),
-            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-            "torch_threads": torch.get_num_threads(),
-            "load_before": [round(x, 2) for x in os.getloadavg()],
-        },
-        "versions": {"python": platform.python_version()} | {package: version_of(package) for package in _PACKAGES},
+    about = about_run(_PACKAGES)
+    about["machine"] |= {
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "torch_threads": torch.get_num_threads(),
     }
+    return about
 
 
 def file_bytes(*folders: Path) -> int:

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from scoring import about_run
 
 from tests.helpers.fuzz import run_trials
 from tests.helpers.fuzz_subjects import cache_at, make_store, make_subjects
@@ -43,10 +44,9 @@ def main() -> int:
             faults += tally.faults
             sys.stdout.write(f"{subject.name}: {counts[subject.name]}\n")
             sys.stdout.flush()
-    options.out.write_text(
-        json.dumps({"trials": options.trials, "first": options.first, "counts": counts, "faults": faults}, indent=1)
-        + "\n"
-    )
+    content = {"trials": options.trials, "first": options.first, "counts": counts, "faults": faults}
+    about = about_run(("torch", "scikit-learn", "lightgbm", "zarr"))
+    options.out.write_text(json.dumps({**about, **content}, indent=1) + "\n")
     return bool(faults)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from scoring import about_run
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,7 +37,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/kills.json"))
     options = parser.parse_args()
     kept = json.loads(options.out.read_text()) if options.out.exists() else {"counts": {}, "faults": []}
-    kept = {**kept, "command": " ".join(["python", *sys.argv])}
+    kept = {**about_run(("torch", "scikit-learn", "zarr")), "counts": kept["counts"], "faults": kept["faults"]}
     with TemporaryDirectory() as name, cache_at(Path(name) / "own"):
         place = Path(name)
         cases = make_cases(make_store(place), place / "tiny", place)

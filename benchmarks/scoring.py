@@ -18,15 +18,21 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def about_run(packages: tuple[str, ...]) -> dict[str, Any]:
-    """Return command, date, commit, machine and package versions of a run."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
+    """Return command, date, commit, machine and package versions of a run. A changed ``hsifeat`` is marked by ``+``."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
     return {
         "command": " ".join([".venv/bin/python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": commit,
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
+        "commit": git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "hsifeat") else ""),
+        "machine": {
+            "cores": os.cpu_count(),
+            "processor": platform.machine(),
+            "python": platform.python_version(),
+            "load_average": round(os.getloadavg()[0], 1),
+        },
         "versions": {name: version(name) for name in packages},
     }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scoring import about_run
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "tiles.json"
@@ -77,7 +78,7 @@ def main() -> None:
             )
             print(rows[-1], flush=True)
     content = {
-        "command": ".venv/bin/python benchmarks/tiles.py",
+        **about_run(("torch", "diffusers", "scikit-learn")),
         "what": f"layers {', '.join(LAYERS)} at t = {T} of the demo's network on Indian Pines; svm on planes alone, {SEEDS} seeds",
         "ways": rows,
     }
