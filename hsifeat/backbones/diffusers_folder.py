@@ -91,6 +91,7 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
         json.dumps(settings, allow_nan=False)
         _check_numbers(settings)
     except Exception as error:  # diffusers raises errors of many classes for settings of wrong types
+        raise_resource_error(error)
         raise BackboneError(f"{file} does not describe a {network_class.__name__}: {error_summary(error)}") from error
     return settings
 

@@ -12,7 +12,7 @@ from hsifeat.backbones.latent.latent_backbone import DENOISER
 from hsifeat.backbones.latent.prompt import PROMPT_FILE
 from hsifeat.backbones.plugins import BackbonePlugin, Redirect, existing_path
 from hsifeat.backbones.unet2d import PROJECTION_FILE
-from hsifeat.errors import BackboneError, error_summary
+from hsifeat.errors import BackboneError, error_summary, raise_resource_error
 
 _FORM = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -103,6 +103,7 @@ class HubModel:
                     ]
                 )
         except Exception as error:  # the hub's client raises errors of half a dozen packages
+            raise_resource_error(error)
             reason = "the hub can't be reached, and this machine has no copy" if offline else error_summary(error)
             raise BackboneError(
                 f"{self} can't be fetched ({reason}): download it elsewhere and name its folder, or try again with network"

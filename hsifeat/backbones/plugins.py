@@ -19,7 +19,7 @@ from typing import Any
 
 from hsifeat.backbones.options import BackboneOptions
 from hsifeat.backbones.protocol import Backbone, FeatureSource
-from hsifeat.errors import BackboneError, HsifeatError, error_summary
+from hsifeat.errors import BackboneError, HsifeatError, error_summary, raise_resource_error
 
 GROUP = "hsifeat.backbones"
 _ABSENT = object()
@@ -92,6 +92,7 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
     try:
         target = entry.load()
     except Exception as error:  # noqa: BLE001  # another package's code may raise anything
+        raise_resource_error(error)
         package, reason = _package(entry), error_summary(error)
 
         def fail(_argument: str, **_options: Any) -> Redirect:
@@ -162,6 +163,7 @@ def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions,
     except HsifeatError:
         raise
     except Exception as error:  # another package's code may raise anything
+        raise_resource_error(error)
         raise BackboneError(f"the backbone {name} can't be opened: {error_summary(error)}") from error
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.weights import digest_tensors
-from hsifeat.errors import BackboneError, error_summary
+from hsifeat.errors import BackboneError, error_summary, raise_resource_error
 from hsifeat.types import Tap
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ class ModuleBackbone(NetworkBackbone):
         try:
             taps = super().taps
         except Exception as error:  # the user's module may raise anything
+            raise_resource_error(error)
             side = self._side
             raise BackboneError(
                 f"{self.name} can't be run on an image of shape (1, {self.channels}, {side}, {side}): {error_summary(error)}"

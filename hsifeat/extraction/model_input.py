@@ -182,7 +182,7 @@ def _companion_image(scene: Scene) -> SpectralImage:
 
 
 def _companion_mask(scene: Scene) -> NDArray[np.bool_] | None:
-    """Return the mask of the companion image's pixels with data, or None if the image has no nodata value."""
+    """Return the mask of the companion image's pixels with data, or None if the image has no no-data value."""
     if scene.companion is None or not scene.companion_nodata:
         return None
     return valid_pixels(scene.companion, scene.companion_nodata, blank_pixels="keep").mask

@@ -60,8 +60,9 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     ------
     ProjectionError
         If the form or an option is unknown. If an option has an invalid value. If a band that ``bands:i,j,k`` lists is
-        constant, or is not in the image. If the image has fewer bands than the N of ``pca:N``. If the mask and the
-        image differ in shape. If no pixel is both valid and labelled in the mask.
+        constant, or is not in the image. If the image has fewer bands or fewer significant components than the N of
+        ``pca:N``, see `fit_components`. If the mask and the image differ in shape. If no pixel is both valid and labelled
+        in the mask.
     SceneError
         If the mask can't be read or can't be aligned with the grid of the scene.
 
@@ -96,7 +97,9 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
             _check_count(largest, image)
     name = parsed.to_text(mask_digest)
     if parsed.kind == "pca":
-        return _clipped(_principal_components(name, parsed.numbers[0], *_moments([(image, fit_mask)])), parsed)
+        mean, covariance = _moments([(image, fit_mask)])
+        _check_significant(parsed.numbers[0], mean, covariance, image.name)
+        return _clipped(_principal_components(name, parsed.numbers[0], mean, covariance), parsed)
     if parsed.kind == "all":
         mean, covariance = _moments([(image, fit_mask)])
         scale = 1 / np.sqrt(np.maximum(np.diag(covariance), 1e-12))
@@ -143,14 +146,7 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
         _check_any(image, image.valid, "")
         _check_count(count, image)
     mean, covariance = _moments([(image, image.valid) for image in images])
-    significant = _significant(mean, covariance)
-    if significant < count:
-        names = ", ".join(image.name for image in images)
-        advice = f"use at most pca:{significant}" if significant else "all valid pixels are equal"
-        raise ProjectionError(
-            f"{names}: pca:{count} can't be fitted, because the valid pixels have {significant} significant components: "
-            f"{advice}"
-        )
+    _check_significant(count, mean, covariance, ", ".join(image.name for image in images))
     return _principal_components(f"pca:{count}", count, mean, covariance)
 
 
@@ -189,6 +185,16 @@ def _significant(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> 
     variances, mean_square = np.linalg.eigvalsh(covariance), mean @ mean + np.trace(covariance)
     # The rounding error of a component grows with the norm of the pixel, because a component is a sum of float32 products.
     return int(np.count_nonzero(variances > (_FLOAT32_ERROR**2) * mean_square))
+
+
+def _check_significant(count: int, mean: NDArray[np.float64], covariance: NDArray[np.float64], names: str) -> None:
+    significant = _significant(mean, covariance)
+    if significant < count:
+        advice = f"use at most pca:{significant}" if significant else "all valid pixels are equal"
+        raise ProjectionError(
+            f"{names}: pca:{count} can't be fitted, because the valid pixels have {significant} significant components: "
+            f"{advice}"
+        )
 
 
 def _check_any(image: SpectralImage, mask: NDArray[np.bool_], where: str) -> None:

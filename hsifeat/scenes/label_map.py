@@ -14,7 +14,8 @@ from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
 
-_LARGEST_CLASS = 2**31 - 1
+LARGEST_CLASS = 2**31 - 1
+"""Largest class number that files of maps and tables can store."""
 
 
 def safe_label_name(text: str) -> str:
@@ -30,7 +31,7 @@ def safe_label_name(text: str) -> str:
     return "zarr-json" if name == "zarr.json" else name or "labels"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Labels:
     """A label map on the grid of a scene.
 
@@ -88,9 +89,9 @@ class Labels:
                 f"labels {self.name!r} must be a 2-D array of integers from 0 up, where 0 is unlabelled; found "
                 f"{self.classes.dtype} of shape {self.classes.shape}"
             )
-        if present and max(present) > _LARGEST_CLASS:
+        if present and max(present) > LARGEST_CLASS:
             raise SceneError(
-                f"labels {self.name!r} hold the class number {max(present)}; allowed are numbers up to {_LARGEST_CLASS}, which files "
+                f"labels {self.name!r} hold the class number {max(present)}; allowed are numbers up to {LARGEST_CLASS}, which files "
                 "of maps and tables can store: renumber the classes"
             )
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
@@ -119,10 +120,10 @@ class Labels:
         >>> Labels("roads", np.array([[0, 1]]), {1: "road"}).with_background(2).class_names
         {1: 'road', 2: 'background'}
         """
-        if number in self.counts or not 1 <= number < 2**31:
+        if number in self.counts or not 1 <= number <= LARGEST_CLASS:
             taken = ", ".join(map(str, self.counts))
             raise SceneError(
-                f"the background class of the labels {self.name!r} must be a number from 1 to {2**31 - 1} other than {taken}, the "
+                f"the background class of the labels {self.name!r} must be a number from 1 to {LARGEST_CLASS} other than {taken}, the "
                 f"classes of the map; found {number}"
             )
         dtype = np.promote_types(self.classes.dtype, np.min_scalar_type(number))

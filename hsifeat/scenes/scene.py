@@ -23,7 +23,7 @@ from hsifeat.scenes.valid_pixels import Validity, valid_pixels
 from hsifeat.types import Cube
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene(CubeShape):
     """A hyperspectral image with its metadata and label maps.
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hsifeat.backbones.adm import checkpoint_flags as adm_facts
+from hsifeat.backbones.adm.tensors import read_checkpoint
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import BackboneError
 from tests.helpers.adm_oracle import Plan
@@ -364,6 +365,8 @@ def test_truncated_files_are_refused(tmp_path, kept, zipped):
 def test_a_missing_file_or_a_folder_is_refused(tmp_path):
     with pytest.raises(BackboneError, match="no such file or folder: .*adm.pt"):
         open_backbone(tmp_path / "adm.pt")
+    with pytest.raises(BackboneError, match="adm.pt does not exist; .* is a file"):
+        read_checkpoint(tmp_path / "adm.pt", "cpu")
     (tmp_path / "adm.pt").mkdir()
     with pytest.raises(BackboneError, match="adm.pt is a folder; .* is a file"):
         open_backbone(tmp_path / "adm.pt")

@@ -11,6 +11,7 @@ from safetensors import safe_open
 import hsifeat
 from hsifeat.backbones import natural32
 from hsifeat.backbones.open_backbone import list_backbones, open_backbone
+from hsifeat.errors import BackboneError
 from hsifeat.presets import preset_options
 from hsifeat.scenes import Scene
 from tests.helpers.small import small_cube
@@ -36,6 +37,8 @@ def test_it_opens_by_name_and_equals_diffusers_network():
     with torch.no_grad():
         wanted = network(noisy, 50).sample
     torch.testing.assert_close(backbone.predict(noisy, 50), wanted, rtol=1e-5, atol=1e-5)
+    with pytest.raises(BackboneError, match="natural32 takes no argument; found 'large'"):
+        open_backbone("natural32:large")
 
 
 def test_it_denoises_better_than_its_untrained_twin():

@@ -9,7 +9,7 @@ import torch
 from hsifeat import open_backbone, open_features
 from hsifeat.backbones.open_backbone import list_backbones
 from hsifeat.backbones.plugins import GROUP, BackbonePlugin, load_plugins
-from hsifeat.errors import BackboneError
+from hsifeat.errors import BackboneError, OutOfMemoryError
 from tests.helpers.backbone_kinds import documented_code, install_lab, save_denoiser
 from tests.helpers.small import small_cube
 
@@ -91,7 +91,10 @@ def test_a_faulty_entry_point_or_option_is_refused_in_one_line(lab, source, opti
     assert {"broken": "can't be loaded: No module named 'nowhere'", "plain": "no description"}.items() <= {
         row["source"]: row["description"] for row in list_backbones()
     }.items()
-    for name in ("broken", "plain"):
+    enter(lab, "hungry", "def make(text):\n    raise MemoryError\n")
+    with pytest.raises(OutOfMemoryError, match="memory ran out"):
+        open_backbone("hungry")
+    for name in ("broken", "plain", "hungry"):
         sys.modules.pop(name, None)
 
 

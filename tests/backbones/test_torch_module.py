@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hsifeat import ModuleBackbone, NoiseSchedule, extract
-from hsifeat.errors import BackboneError
+from hsifeat.errors import BackboneError, OutOfMemoryError
 
 
 def denoiser(module, **options):
@@ -76,6 +76,12 @@ def test_a_module_that_is_no_denoiser_is_refused():
     assert denoiser(Addressed(), config={}).identity()
     with pytest.raises(BackboneError, match=r"denoiser can't be run on an image of shape \(1, 3, 64, 64\): "):
         _ = denoiser(torch.nn.Linear(2, 2)).taps
+
+    def exhaust(*_):
+        raise MemoryError
+
+    with pytest.raises(OutOfMemoryError, match="memory ran out"):
+        _ = denoiser(Scaled(), call=exhaust).taps
     with pytest.raises(BackboneError, match="denoiser has no layer that gives a map .* whose side divides 64"):
         _ = denoiser(Scaled(side=3), call=by_number).taps
     assert denoiser(Scaled(side=3), call=by_number, side=48).taps[0].stride == 3

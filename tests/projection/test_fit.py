@@ -40,6 +40,9 @@ def test_insignificant_components_are_refused(scene):
     assert fit_components(2, [two]).channels == 2
     with pytest.raises(ProjectionError, match="pca:3 can.t be fitted.* 2 significant components"):
         fit_components(3, [two])
+    assert fit_projection("pca:2", two).channels == 2
+    with pytest.raises(ProjectionError, match="two: pca:3 can.t be fitted.* use at most pca:2"):
+        fit_projection("pca:3", two)
 
 
 def test_stretch_by_percentiles(holed):

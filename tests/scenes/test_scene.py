@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import rasterio
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Labels, Scene, open_scene
+from hsifeat.scenes.readers.raster import Raster
 from tests.helpers.label_files import NORTH_UP
 
 
@@ -33,6 +35,13 @@ def test_a_masked_array_is_refused_with_what_to_give_instead():
         Scene("x", masked)
     scene = Scene("x", masked.data, mask=~np.ma.getmaskarray(masked).any(axis=2))
     assert (~scene.valid).sum() == 1 and not scene.valid[1, 0]
+
+
+def test_scenes_label_maps_and_rasters_are_compared_and_hashed_as_objects():
+    values = np.ones((4, 5, 3), np.float32)
+    for make in (partial(Scene, "x"), lambda cube: Labels("x", cube[..., 0].astype(int)), Raster):
+        one, other = make(values), make(values)
+        assert one == one and one != other and len({one, other}) == 2  # noqa: PLR0124  # arrays have no single truth value
 
 
 def test_labels_must_lie_on_the_grid():

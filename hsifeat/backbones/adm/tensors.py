@@ -39,10 +39,11 @@ def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        If `path` is a folder. If the file is truncated, or contains anything other than named tensors.
+        If `path` is a folder or does not exist. If the file is truncated, or contains anything other than named tensors.
     """
     if not path.is_file():
-        raise BackboneError(f"{path} is a folder; a guided-diffusion checkpoint is a file")
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise BackboneError(f"{path} {found}; a guided-diffusion checkpoint is a file")
     return load_tensors(path, device)
 
 

@@ -6,20 +6,28 @@ from pathlib import Path
 
 from hsifeat.backbones.plugins import BackbonePlugin
 from hsifeat.backbones.unet2d import UNet2DBackbone
+from hsifeat.errors import BackboneError
 
 NAME = "natural32"
 
 
-def open_natural32(_argument: str, *, untrained_seed: int | None = None) -> UNet2DBackbone:
+def open_natural32(argument: str, *, untrained_seed: int | None = None) -> UNet2DBackbone:
     """Open ``natural32`` with its trained weights, or the same architecture with random weights.
 
     Parameters
     ----------
-    _argument : str
-        Text after ``natural32:``; ignored.
+    argument : str
+        Text after ``natural32:``, which must be empty.
     untrained_seed : int, optional
         Seed of random weights that replace the trained ones.
+
+    Raises
+    ------
+    BackboneError
+        The argument is not empty.
     """
+    if argument:
+        raise BackboneError(f"natural32 takes no argument; found {argument!r}: leave it out")
     backbone = UNet2DBackbone(Path(__file__).parent, untrained_seed=untrained_seed)
     backbone.source = ""  # The name that the user typed, instead of the folder of this installation.
     return backbone

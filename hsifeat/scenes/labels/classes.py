@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.label_map import LARGEST_CLASS
 from hsifeat.scenes.nodata import NETCDF_FILLS, is_nodata
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube
 
 Classes = NDArray[np.unsignedinteger]
 # The largest number that every output format, the stores and the heads can hold.
-_MAX_CLASS = 2**31 - 1
 # Names of class 0 that mean unlabelled, in lower case without digits and punctuation.
 _UNLABELLED_NAMES = {
     "", "unclassified", "unclassed", "unlabelled", "unlabeled", "notlabelled", "notlabeled", "unknown", "undefined",
@@ -134,8 +134,8 @@ def _check_values(values: NDArray[np.generic], name: str, *, can_declare_nodata:
     if (lowest := values.min(initial=0)) < 0:
         remedy = ", which the file does not declare as no data" if can_declare_nodata else ": replace it by 0"
         raise SceneError(f"{name}: {_REQUIREMENT}; found {int(lowest)}{remedy}")
-    if (highest := values.max(initial=0)) > _MAX_CLASS:
-        raise SceneError(f"{name}: {_REQUIREMENT}, up to {_MAX_CLASS}; found {int(highest)}")
+    if (highest := values.max(initial=0)) > LARGEST_CLASS:
+        raise SceneError(f"{name}: {_REQUIREMENT}, up to {LARGEST_CLASS}; found {int(highest)}")
 
 
 def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[int, str]]:

@@ -135,13 +135,12 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
         # rasterio warns when it compares a no-data value beyond float32 with the limits of the dtype.
         warnings.simplefilter("ignore", RuntimeWarning)
         check_raster_sources(path)
-        cube, notes = _open_image(path, variable)
-        return _read_metadata(cube, path, ndim, variable or "", notes)
+        return _read_metadata(_open_image(path, variable), path, ndim, variable or "")
 
 
-def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str, notes: tuple[str, ...]) -> Raster:
+def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> Raster:
     dataset, name = cube.dataset, path.name
-    notes += _check_last_block(dataset, path)
+    notes = _check_last_block(dataset, path)
     wavelengths_nm, fwhm_nm, bad_bands, spectrum_notes = gdal_metadata.read_spectrum(dataset, name)
     scale, scale_notes = gdal_metadata.read_scale(dataset, name)
     georeference, georeference_notes = gdal_metadata.read_georeference(dataset, name)
@@ -191,7 +190,7 @@ def _open_dataset(name: str, drivers: list[str]) -> Any:
         return DatasetReader(name, driver=drivers, sharing=False)
 
 
-def _open_image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[str, ...]]:
+def _open_image(path: Path, variable: str | None) -> RasterioCube:
     """Open the image with the number `variable`, or the only image of the file if `variable` is None."""
     with _open_dataset(str(path), raster_drivers(path)) as dataset:
         images, band_count = list(dataset.subdatasets), dataset.count
@@ -200,13 +199,13 @@ def _open_image(path: Path, variable: str | None) -> tuple[RasterioCube, tuple[s
             raise SceneError(f"{path} holds one image without a name; leave out {variable!r}")
         if band_count == 0:
             raise SceneError(f"{path} holds no image")
-        return RasterioCube(path, str(path)), ()
+        return RasterioCube(path, str(path))
     by_number = {str(number): image for number, image in enumerate(images, start=1)}
     if variable not in by_number:
         listing = ", ".join(f"{n} ({image.rpartition('/')[2]})" for n, image in list(by_number.items())[:12])
         problem = "" if variable is None else f"none is named {variable!r}; "
         raise SceneError(f"{path} holds {len(images)} images: {listing}: {problem}choose one with --variable NUMBER")
-    return RasterioCube(path, by_number[variable]), ()
+    return RasterioCube(path, by_number[variable])
 
 
 def _check_last_block(dataset: Any, path: Path) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from hsifeat.errors import SceneError
@@ -34,12 +35,15 @@ class _ReadFaultFilter(logging.Filter):
         return faults
 
 
-_FILTER = _ReadFaultFilter()
-_LOGGER = logging.getLogger("rasterio._env")
-_LOGGER.setLevel(logging.INFO)
-_LOGGER.addFilter(_FILTER)
-# The exception repeats what rasterio logs about a damaged file. Without a handler, Python would also print the log messages.
-logging.getLogger("rasterio").addHandler(logging.NullHandler())
+@cache
+def _read_fault_filter() -> _ReadFaultFilter:
+    """Install the filter on rasterio's log when the first file is read, and return it."""
+    read_faults, logger = _ReadFaultFilter(), logging.getLogger("rasterio._env")
+    logger.setLevel(logging.INFO)
+    logger.addFilter(read_faults)
+    # The exception repeats what rasterio logs about a damaged file. Without a handler, Python would also print the log messages.
+    logging.getLogger("rasterio").addHandler(logging.NullHandler())
+    return read_faults
 
 
 @contextmanager
@@ -48,8 +52,9 @@ def raise_read_faults(path: Path) -> Iterator[None]:
 
     The ``with`` block must be inside `rasterio.Env`, which sends GDAL's messages to Python's logging.
     """
-    _FILTER.faults.clear()
+    faults = _read_fault_filter().faults
+    faults.clear()
     yield
-    if _FILTER.faults:
-        reason = " ".join(_FILTER.faults[0].partition("msg=")[2].split())
+    if faults:
+        reason = " ".join(faults[0].partition("msg=")[2].split())
         raise SceneError(f"{path} can't be read completely, it may be truncated: {reason}")

@@ -15,7 +15,7 @@ from hsifeat.scenes.nodata import NoData
 from hsifeat.types import Cube
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FileVariable:
     """An array in a file, and the array's dimension names and attributes.
 
@@ -64,7 +64,7 @@ def _as_number(value: Any) -> float:
         return float("nan")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Raster:
     """An array in a file, and the array's metadata.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import SceneError, suggest_names
+from hsifeat.errors import SceneError, raise_resource_error, suggest_names
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
 
@@ -52,6 +52,7 @@ def load_fusion_scene(name: str) -> Scene:
         package = import_module("rs_fusion_datasets")
         cube, companion, *maps, info = getattr(package, f"fetch_{package_name}")()
     except Exception as error:  # the package downloads, unpacks and imports optional packages
+        raise_resource_error(error)
         raise SceneError(
             f"rs-fusion-datasets failed to load {package_name}: {type(error).__name__}: {error}"
         ) from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import SceneError
+from hsifeat.errors import SceneError, raise_resource_error
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.readers import read_raster
@@ -158,5 +158,6 @@ def _load_struct_field(path: Path, variable: str) -> Any:
         for name in fields:
             value = value[int(name) if name.isdigit() else name]
     except Exception as error:  # a damaged file can make SciPy raise anything
+        raise_resource_error(error)
         raise SceneError(f"{path} has no {variable}, it may be truncated or another file: {error}") from error
     return value

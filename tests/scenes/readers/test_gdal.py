@@ -1,6 +1,8 @@
 """Rasters that GDAL reads: spectrum, scale, names, classes, georeference, pages, and damaged or sparse files."""
 
 import json
+import logging
+import runpy
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from rasterio.control import GroundControlPoint
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers import gdal as gdal_reader
+from hsifeat.scenes.readers import gdal_errors
 from tests.helpers.envi_fields import NM, envi_list, open_with_fields
 from tests.helpers.scene_formats import CUBE, stack, tif
 
@@ -52,6 +55,13 @@ def test_geotiff_tif_folder_of_envi_by_gdal(gdal, tif_folder):
     open_with_fields(gdal, tif_folder, wavelength_units="Micrometers", wavelength=envi_list(nm / 1000 for nm in NM))
     gdal("gdal_translate", "-q", tif_folder / "x.img", tif_folder / "y.tif")
     np.testing.assert_allclose(open_scene(tif_folder / "y.tif").wavelengths_nm, NM)
+
+
+def test_importing_the_reader_leaves_the_loggers_of_rasterio_as_they_are():
+    loggers = [logging.getLogger(name) for name in ("rasterio", "rasterio._env")]
+    before = [(logger.level, list(logger.filters), list(logger.handlers)) for logger in loggers]
+    runpy.run_path(gdal_errors.__file__)
+    assert [(logger.level, list(logger.filters), list(logger.handlers)) for logger in loggers] == before
 
 
 def test_geotiff_imagery_domain(tif_folder):

@@ -8,7 +8,7 @@ import scipy.io
 import scipy.sparse
 
 from hsifeat import open_scene
-from hsifeat.errors import SceneError
+from hsifeat.errors import SceneError, StoreError
 from hsifeat.scenes.registry import external as others
 from hsifeat.scenes.registry.external import from_torchgeo
 
@@ -67,6 +67,13 @@ def test_failures_of_rs_fusion_datasets(installed):
 
     installed(fetch_trento=offline)
     with pytest.raises(SceneError, match="failed to load trento: OSError: no network"):
+        open_scene("rs-fusion-datasets:trento")
+
+    def locked():
+        raise PermissionError(13, "Permission denied", "trento.mat")
+
+    installed(fetch_trento=locked)
+    with pytest.raises(StoreError, match="permission denied: trento.mat"):
         open_scene("rs-fusion-datasets:trento")
 
 
