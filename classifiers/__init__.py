@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from classifiers.predict import predict_probabilities as predict_probabilities
     from classifiers.predict import write_scene_map as write_scene_map
     from classifiers.smoothing.rules import parse_smoothing as parse_smoothing
-    from classifiers.smoothing.rules import smoothing_names as smoothing_names
+    from classifiers.smoothing_names import smoothing_names as smoothing_names
     from classifiers.splits.grammar import parse_split as parse_split
     from classifiers.splits.leakage import measure_leakage as measure_leakage
     from classifiers.table import PixelTable as PixelTable
@@ -98,7 +98,7 @@ _MODULES = {
     "score_check": "classifiers.labelling.check_sample",
     "score_labels": "classifiers.labelling.score",
     "score_predictions": "classifiers.metrics",
-    "smoothing_names": "classifiers.smoothing.rules",
+    "smoothing_names": "classifiers.smoothing_names",
     "tune_head": "classifiers.tune",
     "write_scene_map": "classifiers.predict",
 }

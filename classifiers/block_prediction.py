@@ -130,7 +130,7 @@ class ScenePredictor:
     head : Head
         A fitted head that has a layout.
     within : (rows, cols) bool array, optional
-        Pixels to predict. [default: all]
+        Pixels to predict; see `predict_blocks`.
     """
 
     def __init__(self, features: Features, head: Head, within: NDArray[np.bool_] | None = None) -> None:
@@ -226,14 +226,8 @@ def probability_blocks(
         other classes have 0.
     rule : SmoothingRule, optional
         Rule that smooths the probabilities. [default: no smoothing]
-    within : (rows, cols) bool array, optional
-        Pixels to predict. The rule treats all other pixels as invalid. [default: all]
-    block_px : int, optional
-        Side in pixels of the blocks in which the scene is read. [default: 128, or less if there are many columns]
-    workers : BlockPredictor, optional
-        Workers that predict the blocks; `within` then has no effect. [default: this process]
-    listen : callable
-        Callback for progress events.
+    within, block_px, workers, listen
+        See `predict_blocks`. The rule treats pixels outside of `within` as invalid.
 
     Returns
     -------

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator
 from classifiers.comparison.head_params import plain_params
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.reduction import DEFAULT_REDUCTION, Reduction
+from classifiers.smoothing_names import smoothing_forms
 from hsifeat.base_config import BaseConfig, Names, Whole, option
 
 
@@ -80,8 +81,7 @@ class FitConfig(BaseConfig):
     smooth: Annotated[
         str,
         option(
-            "Smoothing of the class probabilities over the scene: gaussian:SIGMA, guided:RADIUS[,EPS], superpixel:PIXELS or "
-            "mrf:BETA, or none. Maps of the model use it.",
+            f"Smoothing of the class probabilities over the scene in maps of the model: {smoothing_forms()}; or none.",
             metavar="RULE",
         ),
     ] = DEFAULT_SMOOTHING

@@ -19,6 +19,7 @@ from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.executor_plugins import open_executor
 from hsifeat.scenes.maps import check_map_fits, check_map_path, write_map, write_probabilities
 from hsifeat.types import Window
 
@@ -29,7 +30,7 @@ def predict_map(
     *,
     smooth: str | None = None,
     block_px: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     listen: Listener = silent,
 ) -> NDArray[np.integer]:
     """Predict the class of every pixel of a scene.
@@ -46,9 +47,9 @@ def predict_map(
         the rule of the model]
     block_px : int, optional
         Side in pixels of the blocks in which the scene is read. [default: 128, or less if there are many columns]
-    executor : Executor, optional
-        Executor that predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default:
-        this process]
+    executor : Executor or str, optional
+        Executor that predicts the blocks, for example on a cluster, or a text such as ``dask:local:2``. The model must then
+        come from `load_model`. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -71,10 +72,10 @@ def predict_map(
     (75, 53)
     """
     head = _checked_head(features, model)
-    workers = _workers(features, model, executor)
-    return predict_classes(
-        features, head, smoothing_rule(model, smooth), block_px=block_px, workers=workers, listen=listen
-    )
+    rule = smoothing_rule(model, smooth)
+    with open_executor(executor, listen) as opened:
+        workers = _workers(features, model, opened)
+        return predict_classes(features, head, rule, block_px=block_px, workers=workers, listen=listen)
 
 
 def predict_probabilities(
@@ -101,8 +102,8 @@ def predict_probabilities(
     block_px : int, optional
         Side in pixels of the blocks in which the scene is read. [default: 128, or less if there are many columns]
     executor : Executor, optional
-        Executor that predicts the blocks, for example on a cluster. The model must then come from `load_model`. [default:
-        this process]
+        Open executor that predicts the blocks, for example on a cluster. The model must then come from `load_model`.
+        [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -145,7 +146,7 @@ def write_scene_map(
     *,
     probabilities: bool = False,
     smooth: str | None = None,
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     listen: Listener = silent,
 ) -> tuple[str, ...]:
     """Predict a whole scene and write the map to a file.
@@ -163,9 +164,9 @@ def write_scene_map(
     smooth : str, optional
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
-    executor : Executor, optional
-        Executor that predicts the blocks, for example on a cluster; this process writes the file. The model must come from
-        `load_model`. [default: this process]
+    executor : Executor or str, optional
+        Executor that predicts the blocks, for example on a cluster, or a text such as ``dask:local:2``; this process writes
+        the file. The model must come from `load_model`. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -193,12 +194,13 @@ def write_scene_map(
     if rule := smoothing_rule(model, smooth):
         check_memory(rule, (rows, cols), len(model.head.classes_))
     check_map_fits(out, (rows, cols), model.legend, probabilities=probabilities)
-    if probabilities:
-        blocks = predict_probabilities(features, model, smooth=smooth, executor=executor, listen=listen)
-        notes = write_probabilities(out, blocks, (rows, cols), model.legend, features.georeference)
-    else:
-        classes = predict_map(features, model, smooth=smooth, executor=executor, listen=listen)
-        notes = write_map(out, classes, model.legend, features.georeference)
+    with open_executor(executor, listen) as opened:
+        if probabilities:
+            blocks = predict_probabilities(features, model, smooth=smooth, executor=opened, listen=listen)
+            notes = write_probabilities(out, blocks, (rows, cols), model.legend, features.georeference)
+        else:
+            classes = predict_map(features, model, smooth=smooth, executor=opened, listen=listen)
+            notes = write_map(out, classes, model.legend, features.georeference)
     mapped = int(np.count_nonzero(readable_pixels(features, model.layout)))
     if mapped < np.count_nonzero(features.valid):
         notes += (f"{features.name} holds planes at {mapped} pixels only: the others are left empty",)

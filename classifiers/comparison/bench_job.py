@@ -29,6 +29,7 @@ from classifiers.table import PixelTable
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.runtime.events import Listener
 from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.executor_plugins import open_executor
 from hsifeat.runtime.local import local_executor
 from hsifeat.runtime.worker import check_folder
 from hsifeat.scenes import Labels
@@ -116,7 +117,7 @@ class BenchOutcome:
 
 
 def run_bench(
-    job: BenchJob, out: Path, jobs: int | None, listen: Listener, executor: Executor | None = None
+    job: BenchJob, out: Path, jobs: int | None, listen: Listener, executor: Executor | str | None = None
 ) -> BenchOutcome:
     """Fit and score all entries, each a head on an input, and compute the statistics of their scores.
 
@@ -130,7 +131,7 @@ def run_bench(
         Number of worker processes, see `local_executor`.
     listen : callable
         Callback for progress events.
-    executor : Executor, optional
+    executor : Executor or str, optional
         Executor that runs the fits. [default: `jobs` processes on this machine]
 
     Returns
@@ -143,12 +144,12 @@ def run_bench(
         If a head can't be fitted. If another benchmark is running in the same folder.
     """
     # An absolute path, because a worker of an executor may have another working folder.
-    with open_workdir(out.absolute()) as (run_records, folder):
+    with open_executor(executor, listen) as opened, open_workdir(out.absolute()) as (run_records, folder):
         tables = _write_tables(job, folder)
-        if executor is not None:
-            executor.check_workers(check_folder, str(folder))
+        if opened is not None:
+            opened.check_workers(check_folder, str(folder))
         memory_bytes = max(table.fit_bytes(job.draws.values()) for table in tables.values())
-        with nullcontext(executor) if executor else local_executor(jobs, memory_bytes, listen=listen) as pool:
+        with nullcontext(opened) if opened else local_executor(jobs, memory_bytes, listen=listen) as pool:
             runner = BenchRunner(
                 job.stores, tables, job.labels, run_records, pool, listen, job.plan.params, job.smoothing
             )

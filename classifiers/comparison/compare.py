@@ -52,7 +52,7 @@ def compare(
     smooth: str | None = None,
     sweep: bool = True,
     jobs: int | None = 1,
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     out: str | Path = "report",
     baseline: str | Path | None = None,
     command: str = "",
@@ -103,9 +103,9 @@ def compare(
     jobs : int, optional
         Number of worker processes. None uses as many as cores and memory allow. Results are bit-identical for any
         number of processes. A script that uses several processes needs ``if __name__ == "__main__":``.
-    executor : Executor, optional
-        Executor that runs the fits, for example on a cluster. The workers must have access to the stores and to the folder
-        `out`. [default: `jobs` processes on this machine]
+    executor : Executor or str, optional
+        Executor that runs the fits, for example on a cluster, or a text such as ``dask:local:2``. The workers must have
+        access to the stores and to the folder `out`. [default: `jobs` processes on this machine]
     out : str or Path
         Folder of the report. Its subfolder ``record`` stores finished runs, which are not repeated.
     baseline : str or Path, optional

@@ -10,6 +10,7 @@ from typing import Annotated
 from classifiers.comparison.head_params import HeadParams, assignments
 from classifiers.distance_bins import DISTANCE_ENDS
 from classifiers.reduction import DEFAULT_REDUCTION, Reduction
+from classifiers.smoothing_names import smoothing_forms
 from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
 RANDOM_SPLIT, BLOCK_SPLIT = "random:0.1", "blocks:12+4:0.1"
@@ -104,8 +105,7 @@ class BenchConfig(BaseConfig):
     smooth: Annotated[
         str | None,
         option(
-            "Also score each run after smoothing its class probabilities over the scene: gaussian:SIGMA, guided:RADIUS[,EPS], "
-            "superpixel:PIXELS or mrf:BETA.",
+            f"Also score each run after smoothing its class probabilities over the scene: {smoothing_forms()}.",
             metavar="RULE",
             default="no smoothing",
         ),

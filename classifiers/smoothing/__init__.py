@@ -2,8 +2,9 @@
 
 from classifiers.smoothing.guide import SceneGuide
 from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule
-from classifiers.smoothing.rules import NO_SMOOTHING, parse_smoothing, smoothing_names
+from classifiers.smoothing.rules import parse_smoothing
 from classifiers.smoothing.tiles import check_memory, parse_scene_smoothing, smooth_blocks
+from classifiers.smoothing_names import NO_SMOOTHING, smoothing_names
 
 __all__ = [
     "NO_SMOOTHING",

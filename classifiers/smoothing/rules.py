@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-
 from classifiers.smoothing.rule import SmoothingRule
+from classifiers.smoothing_names import NO_SMOOTHING, registered_rules
 from hsifeat.errors import HsifeatError
 from hsifeat.registration import load_subclass
-
-GROUP = "hsifeat.smoothing"
-
-# Value of ``--smooth`` that turns off the smoothing of a model.
-NO_SMOOTHING = "none"
-
-
-def smoothing_names() -> list[str]:
-    """Return the names of all registered smoothing rules, sorted.
-
-    >>> smoothing_names()
-    ['gaussian', 'guided', 'mrf', 'superpixel']
-    """
-    return sorted(_registered())
 
 
 def smoothing_class(name: str) -> type[SmoothingRule]:
@@ -31,7 +16,7 @@ def smoothing_class(name: str) -> type[SmoothingRule]:
     HsifeatError
         If no installed package registers the name, or if the registered class can't be imported.
     """
-    registered = _registered()
+    registered = registered_rules()
     if name not in registered:
         raise HsifeatError(f"unknown smoothing {name!r}; allowed: {_forms()}")
     return load_subclass(registered[name], SmoothingRule, "smoothing rule", HsifeatError)  # type: ignore[type-abstract]
@@ -78,13 +63,9 @@ def parse_smoothing(text: str) -> SmoothingRule | None:
     return rule.parse(argument)
 
 
-def _registered() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
-
-
 def _forms() -> str:
     forms = []
-    for name in smoothing_names():
+    for name in registered_rules():
         try:
             forms.append(smoothing_class(name).form)
         except HsifeatError:  # a broken plug-in must not hide the other rules

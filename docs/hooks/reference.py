@@ -29,6 +29,7 @@ EXTENSION_POINTS = (
     "hsifeat.backbones.plugins.BackbonePlugin",
     "hsifeat.extraction.noise.policy.NoisePolicy",
     "hsifeat.runtime.executor.Executor",
+    "hsifeat.runtime.executor_plugins.ExecutorPlugin",
     "classifiers.splits.split_draw.Split",
 )
 # Option sets, by the command that takes them.

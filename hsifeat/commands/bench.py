@@ -12,14 +12,16 @@ import typer
 
 from classifiers.comparison.config import SPLITS, BenchConfig
 from hsifeat.commands.config_options import with_options
+from hsifeat.commands.executors import with_executor
 from hsifeat.commands.option_types import value_of
-from hsifeat.commands.shared_options import Dask, Jobs, Stores
+from hsifeat.commands.shared_options import Jobs, Stores
 
 if TYPE_CHECKING:
     from classifiers.comparison.results.bench_results import BenchResults
 
 
 @with_options(BenchConfig, without=("splits", "params"))
+@with_executor
 def bench(
     stores: Stores = None,
     splits: Annotated[str, typer.Option(help=BenchConfig.model_fields["splits"].description)] = ",".join(SPLITS),
@@ -35,7 +37,7 @@ def bench(
         ),
     ] = None,
     jobs: Jobs = None,
-    dask: Dask = None,
+    executor: str | None = None,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
 ) -> None:
     """Compare heads (classifiers) and input sets on cached features, and write a report.
@@ -58,12 +60,11 @@ def bench(
     from classifiers.splits import separate_splits
     from hsifeat.commands import terminal
     from hsifeat.commands.context_store import open_with_context
-    from hsifeat.commands.executors import open_executor
 
     config = BenchConfig.from_options(
         {**options, "splits": separate_splits(splits), "params": _head_params(set_ or ()) or None}
     )
-    with terminal.progress() as listen, open_executor(dask, listen) as executor:
+    with terminal.progress() as listen:
         inputs = config.inputs if "inputs" in options else ()
         comparison = run(
             open_with_context(stores, inputs, listen),

@@ -51,7 +51,9 @@ def with_options(
 
         parameters: list[Parameter] = []
         for parameter in signature(command).parameters.values():
-            own = parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=_evaluated(parameter.annotation, command))
+            own = parameter.replace(
+                kind=Parameter.KEYWORD_ONLY, annotation=evaluated_annotation(parameter.annotation, command)
+            )
             parameters += derived.values() if parameter.name == "options" else [own]
         wrapped.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
         wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -129,8 +131,8 @@ def _read(text: str, kind: Any) -> Any:
     return float(text) if kind is float else text
 
 
-def _evaluated(annotation: Any, command: Callable[..., None]) -> Any:
-    """Evaluate the annotation of a parameter of `command`.
+def evaluated_annotation(annotation: Any, command: Callable[..., None]) -> Any:
+    """Return the annotation of a parameter of `command`, evaluated if it is a text.
 
     Returns ``object`` if the annotation contains a name that `command` imports for type checkers only.
     """

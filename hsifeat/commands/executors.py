@@ -1,29 +1,55 @@
-"""The executor of a command, from the option ``--dask``."""
+"""Command-line options that select an executor, such as ``--dask``, derived from the registered executors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any
 
-if TYPE_CHECKING:
-    from hsifeat.runtime.events import Listener
-    from hsifeat.runtime.executor import Executor
+import typer
+
+from hsifeat.commands.config_options import evaluated_annotation
+from hsifeat.runtime.executor_plugins import executor_plugins
 
 
-@contextmanager
-def open_executor(dask: str | None, listen: Listener) -> Iterator[Executor | None]:
-    """Yield the executor for `dask`, the value of ``--dask``. Yield None if the option is not set."""
-    if dask is None:
-        yield None
-        return
-    import logging
+def with_executor(command: Callable[..., None]) -> Callable[..., None]:
+    """Add one option for each registered executor to a command.
 
-    from hsifeat.runtime.dask_cluster import check_address
-    from hsifeat.runtime.dask_executor import dask_executor
+    The parameter ``executor`` of the decorated command receives the selected executor as a text for `open_executor`, such as
+    ``dask:local:2``, or None. In ``--help``, the options appear at the position of this parameter. Other decorators that
+    derive options come before this one.
+    """
+    derived = {
+        name: Parameter(
+            f"executor_{name.replace('-', '_')}",
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                typer.Option(
+                    f"--{name}", metavar=plugin.metavar, help=f"{plugin.description} [default: this machine alone]"
+                ),
+            ],
+        )
+        for name, plugin in executor_plugins().items()
+    }
 
-    check_address(dask)  # imports distributed, which sets the levels of its loggers
-    # Lost connections are reported as notes.
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-    with dask_executor(dask, listen=listen) as executor:
-        yield executor
+    @wraps(command)
+    def wrapped(**arguments: Any) -> None:
+        values = {name: arguments.pop(parameter.name) for name, parameter in derived.items()}
+        selected = [f"{name}:{value}" for name, value in values.items() if value is not None]
+        if len(selected) > 1:
+            flags = " and ".join(f"--{text.partition(':')[0]}" for text in selected)
+            raise typer.BadParameter(f"{flags} select an executor each: leave out all but one")
+        command(executor=selected[0] if selected else None, **arguments)
+
+    parameters: list[Parameter] = []
+    for parameter in signature(command).parameters.values():
+        own = parameter.replace(
+            kind=Parameter.KEYWORD_ONLY, annotation=evaluated_annotation(parameter.annotation, command)
+        )
+        parameters += derived.values() if parameter.name == "executor" else [own]
+    wrapped.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped

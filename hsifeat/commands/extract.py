@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsifeat.commands.config_options import with_options
+from hsifeat.commands.executors import with_executor
 from hsifeat.commands.scene_options import SceneArguments, with_scene_arguments
 from hsifeat.commands.service_options import Service, extract_on_service
-from hsifeat.commands.shared_options import Dask, Device
+from hsifeat.commands.shared_options import Device
 from hsifeat.extraction.config import ExtractionConfig
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 @with_scene_arguments
 @with_options(ExtractionConfig)
+@with_executor
 def extract(
     scene: SceneArguments,
     options: dict[str, Any],
@@ -43,7 +45,7 @@ def extract(
         ),
     ] = None,
     device: Device = "auto",
-    dask: Dask = None,
+    executor: str | None = None,
     service: Service = None,
     dry_run: Annotated[
         bool,
@@ -76,16 +78,16 @@ def extract(
     As in a paper: `hsifeat extract augsburg --preset geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """
     from hsifeat.commands import terminal
-    from hsifeat.commands.executors import open_executor
     from hsifeat.extraction.extract_scenes import extract_opened, store_path
     from hsifeat.extraction.prepare import prepare
     from hsifeat.extraction.resolve import resolve_config
     from hsifeat.extraction.run import run
 
     if service is not None:
-        if out is not None or dask is not None or dry_run or device != "auto":
+        if out is not None or executor is not None or dry_run or device != "auto":
             raise typer.BadParameter(
-                "--out, --device, --dask and --dry-run concern this machine: leave them out with --service"
+                "--out, --device, --dry-run and the choice of an executor, such as --dask, concern this machine: leave them "
+                "out with --service"
             )
         _show_outcomes(extract_on_service(service, scene.separate(), options, preset=preset, like=like))
         return
@@ -97,13 +99,11 @@ def extract(
             prepare(one.open(), config, out=store_path(out, name) if many else out, device=device, listen=listen)
             for name, one in (scenes.items() if dry_run or not many else ())
         ]
-        if not dry_run:
-            with open_executor(dask, listen) as executor:
-                if many:
-                    openers = {name: one.open for name, one in scenes.items()}
-                    outcomes = extract_opened(openers, config, out=out, device=device, executor=executor, listen=listen)
-                else:
-                    store = run(jobs[0], executor=executor, listen=listen)
+        if many and not dry_run:
+            openers = {name: one.open for name, one in scenes.items()}
+            outcomes = extract_opened(openers, config, out=out, device=device, executor=executor, listen=listen)
+        elif not dry_run:
+            store = run(jobs[0], executor=executor, listen=listen)
     if dry_run:
         works = [job.remaining(job.find_store()) for job in jobs]
         for work in works:

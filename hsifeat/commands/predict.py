@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from hsifeat.commands.shared_options import SMOOTHING, Dask, Stores
+from classifiers.smoothing_names import smoothing_forms
+from hsifeat.commands.executors import with_executor
+from hsifeat.commands.shared_options import Stores
 
 
+@with_executor
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a model, written by `hsifeat fit --out`.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Map to write: .tif, .png, .npy or .mat.")],
@@ -21,10 +24,12 @@ def predict(
     smooth: Annotated[
         str | None,
         typer.Option(
-            metavar="RULE", help=f"{SMOOTHING}, or none to turn smoothing off. [default: the rule of the model]"
+            metavar="RULE",
+            help=f"Smoothing of the class probabilities over the scene: {smoothing_forms()}; or none. [default: the rule of the "
+            "model]",
         ),
     ] = None,
-    dask: Dask = None,
+    executor: str | None = None,
 ) -> None:
     """Classify all pixels of a scene with a trained head, and write a map.
 
@@ -37,13 +42,12 @@ def predict(
     from classifiers.model import load_model
     from classifiers.predict import write_scene_map
     from hsifeat.commands import terminal
-    from hsifeat.commands.executors import open_executor
     from hsifeat.features.stack import open_stack
     from hsifeat.scenes.maps import check_map_path
 
     check_map_path(out, probabilities=probabilities)
     loaded, features = load_model(model), open_stack(stores)
-    with terminal.progress() as listen, open_executor(dask, listen) as executor:
+    with terminal.progress() as listen:
         notes = write_scene_map(
             features, loaded, out, probabilities=probabilities, smooth=smooth, executor=executor, listen=listen
         )

@@ -34,13 +34,3 @@ Jobs = Annotated[
         help="Number of worker processes, which does not affect scores. [default: as many as cores and memory allow]",
     ),
 ]
-Dask = Annotated[
-    str | None,
-    typer.Option(
-        "--dask",
-        metavar="ADDRESS|local:N",
-        help="Run on a Dask cluster: tcp://HOST:PORT of its scheduler, or local:N for N workers on this machine. "
-        "[default: this process]",
-    ),
-]
-SMOOTHING = "Smoothing of the class probabilities over the scene: gaussian:SIGMA, guided:RADIUS[,EPS], superpixel:PIXELS or mrf:BETA"

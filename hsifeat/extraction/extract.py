@@ -49,7 +49,7 @@ def extract(
     like: Store | str | Path | None = None,
     out: Location | str | Path | None = None,
     device: str = "auto",
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     listen: Listener = silent,
 ) -> Store:
     """Extract diffusion features of a scene into a store.
@@ -126,9 +126,10 @@ def extract(
         and the key of the store]
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    executor : Executor, optional
+    executor : Executor or str, optional
         Runs the units (blocks) of the scene, for example in several processes with `local_executor`, or on a cluster with
-        `dask_executor`. [default: this process computes them]
+        `dask_executor`. A text such as ``dask:local:2`` opens an executor for this call. [default: this process computes
+        them]
     listen : callable
         Receives progress events.
 

@@ -17,6 +17,7 @@ from hsifeat.extraction.store_run import StoreRun
 from hsifeat.extraction.unit_task import UnitResult, UnitTask, compute_unit
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.executor_plugins import open_executor
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.worker import release_worker
 from hsifeat.scenes import Scene, open_scene
@@ -52,7 +53,7 @@ def extract_scenes(
     preset: str | Path | None = None,
     like: Store | str | Path | None = None,
     device: str = "auto",
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     listen: Listener = silent,
     **options: Any,
 ) -> list[SceneOutcome]:
@@ -73,7 +74,7 @@ def extract_scenes(
         Store from which unset options are taken; see `extract`.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    executor : Executor, optional
+    executor : Executor or str, optional
         Runs the units (blocks) of the scenes; see `extract`.
     listen : callable
         Receives progress events, with one task for each scene.
@@ -117,7 +118,7 @@ def extract_opened(
     *,
     out: str | Path | None,
     device: str = "auto",
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     listen: Listener = silent,
 ) -> list[SceneOutcome]:
     """Extract the features of scenes that are opened one after the other; see `extract_scenes`.
@@ -132,8 +133,8 @@ def extract_opened(
         Folder or URL that contains the stores. None selects the cache folder.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
-    executor : Executor, optional
-        Runs the units (blocks) of the scenes. [default: this process computes them]
+    executor : Executor or str, optional
+        Runs the units (blocks) of the scenes; see `extract`.
     listen : callable
         Receives progress events.
 
@@ -142,18 +143,18 @@ def extract_opened(
     list of SceneOutcome
         Results in the order of `openers`.
     """
-    if isinstance(executor, InlineExecutor):
-        executor = None
-    with _Scenes(openers, config, out, device, executor, listen) as scenes:
-        if executor is None:
-            scenes.compute_here()
-        else:
-            try:
-                for task, result in executor.run(compute_scene_unit, scenes.tasks(), failed=scenes.fail_task):
-                    scenes.add(task, result)
-            finally:
-                release_worker()
-        return [scenes.outcomes[name] for name in openers]
+    with open_executor(executor, listen) as opened:
+        pool = None if isinstance(opened, InlineExecutor) else opened
+        with _Scenes(openers, config, out, device, pool, listen) as scenes:
+            if pool is None:
+                scenes.compute_here()
+            else:
+                try:
+                    for task, result in pool.run(compute_scene_unit, scenes.tasks(), failed=scenes.fail_task):
+                        scenes.add(task, result)
+                finally:
+                    release_worker()
+            return [scenes.outcomes[name] for name in openers]
 
 
 def scene_name(scene: Scene | str | Path) -> str:

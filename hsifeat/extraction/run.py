@@ -7,12 +7,13 @@ from hsifeat.extraction.store_run import StoreRun
 from hsifeat.extraction.unit_task import compute_unit
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.executor_plugins import open_executor
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.worker import release_worker
 from hsifeat.store.store import Store
 
 
-def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent) -> Store:
+def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = silent) -> Store:
     """Run a prepared extraction: compute the missing planes of its store, and add the scene's label maps.
 
     Only one process can write to a store at a time. A second process waits until the first process ends, and then computes
@@ -22,9 +23,10 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     ----------
     job : Job
         Result of `prepare`.
-    executor : Executor, optional
-        Runs the units (blocks) of the scene, for example in several processes or on a cluster. Each worker opens the
-        backbone, which must be set by its name or path, and writes to the store. [default: this process computes them]
+    executor : Executor or str, optional
+        Runs the units (blocks) of the scene, for example in several processes or on a cluster; see `extract`. Each worker
+        opens the backbone, which must be set by its name or path, and writes to the store. [default: this process computes
+        them]
     listen : callable
         Receives progress events.
 
@@ -50,18 +52,19 @@ def run(job: Job, *, executor: Executor | None = None, listen: Listener = silent
     >>> store = hsifeat.run(hsifeat.prepare(scene, config, out="small.zarr"))
     """
     show_scene_notes(job, listen)
-    if isinstance(executor, InlineExecutor):
-        executor = None  # Tasks would open the scene and the backbone again.
-    with StoreRun(job, listen, executor=executor) as store_run:
-        if executor is None:
-            store_run.compute_here()
-        else:
-            try:
-                for task, result in executor.run(compute_unit, store_run.tasks()):
-                    store_run.add(task, result)
-            finally:
-                release_worker()  # An executor may run tasks in this process.
-        return store_run.finish()
+    with open_executor(executor, listen) as opened:
+        # Tasks of an inline executor would open the scene and the backbone again.
+        pool = None if isinstance(opened, InlineExecutor) else opened
+        with StoreRun(job, listen, executor=pool) as store_run:
+            if pool is None:
+                store_run.compute_here()
+            else:
+                try:
+                    for task, result in pool.run(compute_unit, store_run.tasks(pool.workers)):
+                        store_run.add(task, result)
+                finally:
+                    release_worker()  # An executor may run tasks in this process.
+            return store_run.finish()
 
 
 def show_scene_notes(job: Job, listen: Listener) -> None:

@@ -60,8 +60,8 @@ class StoreRun:
         self._progress = 0
         self.was_complete = False
         """Whether the store was complete before the run."""
-        self.units: dict[tuple[int, int], int] = {}
-        """Number of forward passes of each missing unit, by index of the unit. Units that a worker returns are removed."""
+        self.units: dict[tuple[int, int], dict[int, int]] = {}
+        """Number of forward passes of each missing unit and timestep, by index of the unit. What a worker returns is removed."""
 
     def open(self) -> Self:
         """Lock the store and create its planes.
@@ -91,15 +91,21 @@ class StoreRun:
         if self._work is not None and self._store is not None:
             self._work.extractor.run(self._work.plan, self._store, self._listen, task=self.name)
 
-    def tasks(self) -> Iterator[UnitTask]:
-        """Yield a task for each unit that lacks features."""
+    def tasks(self, workers: int = 1) -> Iterator[UnitTask]:
+        """Yield a task for each unit that lacks features.
+
+        If there are fewer units than `workers`, each timestep of a unit is a task, provided that timesteps share no passes.
+        """
         if self._work is None or self._builder is None:
             return
         plan = self._work.plan
         self._progress = plan.total_passes - plan.passes
         self._listen(Started(self.name, plan.total_passes, "tiles", self._progress))
-        for unit in list(self.units):
-            yield UnitTask(self._builder, unit)
+        independent = all(step.passes == self._work.extractor.passes(step.t, None) for step in plan.steps)
+        separate = independent and len(self.units) < workers
+        for unit, steps in list(self.units.items()):
+            for timesteps in [(t,) for t in steps] if separate else [tuple(steps)]:
+                yield UnitTask(self._builder, unit, timesteps)
 
     def owns(self, task: UnitTask) -> bool:
         """Return whether a task belongs to this run."""
@@ -109,7 +115,10 @@ class StoreRun:
         """Record the result of a task."""
         if self._store is not None:
             self._store.add_timings(result.timings)
-        self._progress += self.units.pop(task.unit)
+        steps = self.units[task.unit]
+        self._progress += sum(steps.pop(t) for t in task.timesteps)
+        if not steps:
+            del self.units[task.unit]
         self._listen(Advanced(self.name, self._progress, f"unit {task.unit[0]}, {task.unit[1]}"))
 
     def finish(self) -> Store:
@@ -170,8 +179,8 @@ class StoreRun:
         store.prepare_planes(work.plan.planes)
         self._store, self._work = store, work
         for step in work.plan.steps:
-            passes = work.plan.unit_tiles[step.unit] * step.passes
-            self.units[step.unit.index] = self.units.get(step.unit.index, 0) + passes
+            steps = self.units.setdefault(step.unit.index, {})
+            steps[step.t] = work.plan.unit_tiles[step.unit] * step.passes
         if self._executor is not None and backbone is not None:
             self._builder = StoreBuilder.from_job(job, backbone, token)
             if self._check:

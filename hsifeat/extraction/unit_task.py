@@ -117,7 +117,7 @@ class StoreBuilder:
 
 @dataclass(frozen=True)
 class UnitTask:
-    """Task of an executor: to compute one unit (one shard of each plane) at all its timesteps.
+    """Task of an executor: to compute one unit (one shard of each plane) at some timesteps.
 
     Attributes
     ----------
@@ -125,10 +125,13 @@ class UnitTask:
         Arguments with which a worker opens the store and the backbone.
     unit : tuple of 2 ints
         Index of the unit in the grid of units.
+    timesteps : tuple of int
+        The timesteps. Planes of other timesteps have other shards, which another worker may write at the same time.
     """
 
     store: StoreBuilder
     unit: tuple[int, int]
+    timesteps: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class UnitResult:
     Attributes
     ----------
     steps : int
-        Number of computed steps; 0 if the unit was already complete.
+        Number of computed steps; 0 if the unit was already complete at these timesteps.
     timings : tuple of Timing
         Run times of the steps.
     """
@@ -155,7 +158,7 @@ def compute_unit(task: UnitTask) -> UnitResult:
     StoreError
         If this worker can't open or write the store. If the run of the task has ended or was replaced by another run.
     """
-    return _open_worker_store(task.store).compute(task.unit)
+    return _open_worker_store(task.store).compute(task)
 
 
 def load_backbone(builder: BackboneBuilder) -> None:
@@ -193,9 +196,10 @@ class _WorkerStore:
         self._compute = self._extractor.step_computer()
         self._units = {unit.index: unit for unit in store.units}
 
-    def compute(self, index: tuple[int, int]) -> UnitResult:
-        unit, timings, progress = self._units[index], list[Timing](), self._store.progress
-        missing = [plane for plane in self._planes if progress.digest(plane.id, unit) is None]
+    def compute(self, task: UnitTask) -> UnitResult:
+        unit, timings, progress = self._units[task.unit], list[Timing](), self._store.progress
+        planes = [plane for plane in self._planes if plane.id.t in task.timesteps]
+        missing = [plane for plane in planes if progress.digest(plane.id, unit) is None]
         steps = list(unit_steps(unit, missing, self._extractor.passes))
         with BackgroundWriter(self._store) as writer:
             for step in steps:

@@ -6,6 +6,7 @@ A task may therefore run twice.
 
 from __future__ import annotations
 
+import logging
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Generic
 from uuid import uuid4
 
 from hsifeat.errors import HsifeatError
-from hsifeat.runtime.dask_cluster import open_cluster
+from hsifeat.runtime.dask_cluster import check_address, open_cluster
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Result, Task
+from hsifeat.runtime.executor_plugins import ExecutorPlugin
 from hsifeat.runtime.worker import release_worker
 
 if TYPE_CHECKING:
@@ -81,6 +83,26 @@ def dask_executor(
             executor.close()
 
 
+@contextmanager
+def _open_plugin(address: str, listen: Listener) -> Iterator[DaskExecutor]:
+    check_address(address)  # imports distributed, which sets the levels of its loggers
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # Lost connections are reported as notes.
+    try:
+        with dask_executor(address, listen=listen) as executor:
+            yield executor
+    finally:
+        logger.setLevel(level)
+
+
+PLUGIN = ExecutorPlugin(
+    open=_open_plugin,
+    description="Run on a Dask cluster: tcp://HOST:PORT of its scheduler, or local:N for N workers on this machine.",
+    metavar="ADDRESS|local:N",
+)
+
+
 class DaskExecutor:
     """An executor that runs tasks in the workers of a Dask cluster.
 
@@ -125,6 +147,11 @@ class DaskExecutor:
             self.close()
             raise
 
+    @property
+    def workers(self) -> int:
+        """Number of workers that are connected now; at least 1."""
+        return max(len(self._addresses()), 1)
+
     def run(
         self,
         function: Callable[[Task], Result],
@@ -132,28 +159,9 @@ class DaskExecutor:
         *,
         failed: Callable[[Task, HsifeatError], None] | None = None,
     ) -> Iterator[tuple[Task, Result]]:
-        """Run a function on tasks, and yield each task with its result, in the order of completion.
+        """See `Executor.run`. At most two tasks per worker are submitted before the caller takes their results.
 
-        At most two tasks per worker are submitted before the caller takes their results.
-
-        Parameters
-        ----------
-        function : callable
-            Function that computes the result of one task. Workers must be able to import this function.
-        tasks : iterable
-            Values that can be pickled.
-        failed : callable, optional
-            Receives each task that fails with a `HsifeatError`, and the error. [default: the first error is raised]
-
-        Yields
-        ------
-        tuple of task and result
-
-        Raises
-        ------
-        HsifeatError
-            If a task fails; the message names the worker. If several workers have died while they ran the same task. If
-            the scheduler can't be reached.
+        A `HsifeatError` names the worker. A task with which several workers die fails with a `HsifeatError`.
         """
         from distributed import KilledWorker, as_completed
 
@@ -191,13 +199,7 @@ class DaskExecutor:
                     self._client.cancel(list(pending), force=True)
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Call ``function(task)`` once in each connected worker, and raise the error of a worker that fails.
-
-        Raises
-        ------
-        HsifeatError
-            If the function fails in a worker, a worker dies, or the connection to the scheduler is lost.
-        """
+        """Call ``function(task)`` once in each connected worker; see `Executor.check_workers`."""
         from distributed import KilledWorker
 
         # If a worker ends before its check, another worker runs the check.

@@ -1,7 +1,8 @@
 """The protocol of executors, which run independent tasks in this process, in other processes or on other machines.
 
-Extraction, prediction and benchmarks use only this protocol. To add an executor, implement `Executor` and add the class to the
-conformance suite, ``tests/runtime/test_executors.py``.
+Extraction, prediction and benchmarks use only this protocol. To add an executor, implement `Executor`, register an
+`hsifeat.runtime.executor_plugins.ExecutorPlugin`, and add the class to the conformance suite,
+``tests/runtime/test_executors.py``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ class Executor(Protocol):
     ...     sorted(executor.run(abs, [-2, 1]))
     [(-2, 2), (1, 1)]
     """
+
+    @property
+    def workers(self) -> int:
+        """Number of tasks that run in parallel. It may change, as workers of a cluster come and go."""
+        ...
 
     def run(
         self,
@@ -57,6 +63,8 @@ class Executor(Protocol):
         ------
         Exception
             If a task fails: the error of the task.
+        HsifeatError
+            If a worker or the connection to the workers is lost, and the executor can't replace it.
         """
         ...
 

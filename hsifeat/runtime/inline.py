@@ -11,6 +11,8 @@ from hsifeat.runtime.executor import Result, Task
 class InlineExecutor:
     """An executor that runs tasks in order, in this process and thread. A task runs when the caller takes its result."""
 
+    workers = 1
+
     def run(
         self,
         function: Callable[[Task], Result],
@@ -18,7 +20,7 @@ class InlineExecutor:
         *,
         failed: Callable[[Task, HsifeatError], None] | None = None,
     ) -> Iterator[tuple[Task, Result]]:
-        """Run a function on tasks, and yield each task with its result, in the order of the tasks; see `Executor`."""
+        """See `Executor.run`. Results come in the order of the tasks."""
         for task in tasks:
             try:
                 result = function(task)
@@ -30,5 +32,5 @@ class InlineExecutor:
                 yield task, result
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Call ``function(task)`` once, in this process."""
+        """Call ``function(task)`` once, in this process; see `Executor.check_workers`."""
         function(task)

@@ -50,29 +50,9 @@ class ProcessExecutor:
         *,
         failed: Callable[[Task, HsifeatError], None] | None = None,
     ) -> Iterator[tuple[Task, Result]]:
-        """Run a function on tasks, and yield each task with its result, in the order of completion.
+        """See `Executor.run`. At most two tasks per worker are submitted before the caller takes their results.
 
-        At most two tasks per worker are submitted before the caller takes their results.
-
-        Parameters
-        ----------
-        function : callable
-            Function that computes the result of one task. Workers must be able to import this function.
-        tasks : iterable
-            Values that can be pickled.
-        failed : callable, optional
-            Receives each task that fails with a `HsifeatError`, and the error. [default: the first error is raised]
-
-        Yields
-        ------
-        tuple of task and result
-
-        Raises
-        ------
-        Exception
-            If a task fails: the error of the task.
-        HsifeatError
-            If a worker process died, for example because memory ran out.
+        If a worker process dies, for example because memory ran out, a `HsifeatError` is raised.
         """
         try:
             queue = iter(tasks)
@@ -96,7 +76,7 @@ class ProcessExecutor:
             ) from error
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Call ``function(task)`` once, in one of the worker processes."""
+        """Call ``function(task)`` once, in one of the worker processes; see `Executor.check_workers`."""
         for _ in self.run(function, [task]):
             pass
 

@@ -11,11 +11,14 @@ from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction import unit_task
+from hsifeat.extraction.repair import verify
 from hsifeat.extraction.run import run
 from hsifeat.extraction.unit_task import BackboneBuilder, StoreBuilder, UnitTask, compute_unit
+from hsifeat.runtime.events import Advanced
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.processes import ProcessExecutor
 from hsifeat.scenes import Scene
+from hsifeat.store import write_token
 from hsifeat.store.store import Store
 from tests.helpers.executors import InThisProcess
 from tests.helpers.extraction import prepare
@@ -84,7 +87,7 @@ def test_a_worker_that_can_not_load_the_weights_fails_before_anything_is_written
 
 def test_a_task_is_small_and_refused_where_a_worker_can_not_open_what_it_needs(scene, backbone_folder, tmp_path):
     job = prepare(scene, backbone=backbone_folder, **OPTIONS, out=tmp_path / "s.zarr")
-    task = UnitTask(StoreBuilder.from_job(job, BackboneBuilder.from_job(job), "token"), (0, 0))
+    task = UnitTask(StoreBuilder.from_job(job, BackboneBuilder.from_job(job), "token"), (0, 0), (0, 300))
     assert len(pickle.dumps(task)) < 1500 and pickle.loads(pickle.dumps(task)) == task  # noqa: S301  # our own bytes
     opened = prepare(scene, backbone=open_backbone(backbone_folder), **OPTIONS)
     with pytest.raises(HsifeatError, match="name it by a path or a name"):
@@ -101,8 +104,8 @@ def test_a_task_is_small_and_refused_where_a_worker_can_not_open_what_it_needs(s
 class Recorded(InThisProcess):
     """Keeps the tasks, and calls a function before the first one."""
 
-    def __init__(self, before=lambda: None):
-        super().__init__()
+    def __init__(self, before=lambda: None, ahead=1):
+        super().__init__(ahead=ahead)
         self.tasks, self.before_tasks = [], before
 
     def run(self, function, tasks, *, failed=None):
@@ -129,6 +132,49 @@ def test_a_task_that_runs_twice_computes_once_and_a_late_worker_may_not_write(
         compute_unit(twice.tasks[0])
     assert not record.exists()
     np.testing.assert_array_equal(Store.open(tmp_path / "s.zarr").plane(plane)[:], values)
+
+
+def test_a_slow_worker_writes_the_same_bytes_over_a_unit_that_another_worker_has_finished(
+    scene, backbone_folder, tmp_path, monkeypatch
+):
+    job = prepare(scene, backbone=backbone_folder, **OPTIONS, out=tmp_path / "s.zarr")
+    check, finished, results = write_token.check, {}, []
+
+    def unit_files():
+        return {p: p.read_bytes() for p in (tmp_path / "s.zarr").rglob("*") if p.is_file() and "c" in p.parts}
+
+    def overtaken(location, token):
+        # The slow worker has computed a step. Before it writes, another worker computes and records the whole unit.
+        monkeypatch.setattr(write_token, "check", check)
+        (task,) = pool.tasks
+        results.append(unit_task._WorkerStore(task.store).compute(task))
+        finished.update(unit_files())
+        check(location, token)
+
+    pool = Recorded(lambda: monkeypatch.setattr(write_token, "check", overtaken))
+    store = run(job, executor=pool)
+    planes = len(store.planes)
+    assert [result.steps for result in results] == [2]
+    assert sum("progress" in path.parts for path in finished) == planes, "the other worker had finished the unit"
+    assert unit_files() == finished
+    assert not verify(store.location).damages
+
+
+@pytest.mark.parametrize(("noise", "tasks"), [("field", [(100,), (300,)]), ("inversion:10", [(100, 300)])])
+def test_with_more_workers_than_units_timesteps_are_tasks_unless_they_share_passes(
+    scene, backbone_folder, tmp_path, noise, tasks
+):
+    options = {**OPTIONS, "timesteps": [100, 300], "noise": noise, "backbone": str(backbone_folder)}
+    alone = hsifeat.extract(scene, **options, out=tmp_path / "alone.zarr")
+    pool, done = Recorded(ahead=2), []
+    # The last task first: a worker may finish the later timestep before the earlier one.
+    pool.before_tasks = lambda: pool.tasks.reverse()
+    listen = lambda event: done.append(event.done) if isinstance(event, Advanced) else None  # noqa: E731
+    shared = hsifeat.extract(scene, **options, executor=pool, listen=listen, out=tmp_path / "shared.zarr")
+    assert len(alone.units) == 1 and [task.timesteps for task in reversed(pool.tasks)] == tasks
+    assert len(done) == len(tasks) and sorted(set(done)) == done
+    for plane in alone.planes:
+        np.testing.assert_array_equal(shared.plane(plane.id)[:], alone.plane(plane.id)[:])
 
 
 def test_a_worker_that_can_not_see_the_store_says_so(scene, backbone_folder, tmp_path):

@@ -18,7 +18,7 @@ class InThisProcess:
     """
 
     def __init__(self, before=lambda: None, ahead=1):
-        self.before, self.ahead = before, ahead
+        self.before, self.ahead, self.workers = before, ahead, ahead
 
     def run(self, function, tasks, *, failed=None):
         """Run a function on copies of the tasks, one after the other."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -53,10 +52,8 @@ class ExtractRequest(JobRequest):
         """Extract the features, and return the key and the name of the store; see `JobRequest.execute`."""
         from hsifeat.extraction.prepare import prepare
         from hsifeat.extraction.run import run
-        from hsifeat.runtime.dask_executor import dask_executor
         from hsifeat.store.location import as_location
 
-        dask = context.settings.dask
         scene, config = self.scene.open(context), self._config(context)
         if isinstance(config.pixels, str) and config.pixels not in scene.labels:
             names = ", ".join(scene.labels) or "none"
@@ -66,8 +63,7 @@ class ExtractRequest(JobRequest):
             folder = context.settings.cache.rstrip("/")
             location = as_location(f"{folder}/{extraction.location.name}.zarr")
             extraction = replace(extraction, location=location)
-        with nullcontext() if dask is None else dask_executor(dask, listen=listen) as executor:
-            store = run(extraction, executor=executor, listen=listen)
+        store = run(extraction, executor=context.settings.executor, listen=listen)
         return {
             "store": store.key,
             "name": store.location.name,

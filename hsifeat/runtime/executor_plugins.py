@@ -1,0 +1,103 @@
+"""Executors by name: the entry points of the group ``hsifeat.executors`` in hsifeat and in other packages.
+
+The name of an entry point is the name of an option of ``hsifeat extract``, ``predict`` and ``bench``, and the first part of
+a text such as ``dask:local:2``, which selects an executor in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from hsifeat.errors import HsifeatError, allowed_names, error_summary, raise_resource_error
+from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.executor import Executor
+
+GROUP = "hsifeat.executors"
+
+
+@dataclass(frozen=True)
+class ExecutorPlugin:
+    """A kind of executor: the function that opens it, and its command-line option.
+
+    Attributes
+    ----------
+    open : callable
+        Function ``open(argument, listen)``, which returns a context manager that yields an `Executor`. The argument is the
+        value of the option. The function raises `HsifeatError` if the value is wrong.
+    description : str
+        Help text of the option.
+    metavar : str
+        Form of the value of the option, such as ``ADDRESS``.
+    """
+
+    open: Callable[[str, Listener], AbstractContextManager[Executor]]
+    description: str
+    metavar: str = "VALUE"
+
+
+def executor_plugins() -> dict[str, ExecutorPlugin]:
+    """Return all plugins by name, sorted.
+
+    If a plugin of another package fails to load, its description gives the reason, and opening it raises `HsifeatError`.
+
+    Examples
+    --------
+    >>> executor_plugins()["dask"].metavar
+    'ADDRESS|local:N'
+    """
+    return {entry.name: _load(entry) for entry in sorted(entry_points(group=GROUP))}
+
+
+@contextmanager
+def open_executor(executor: Executor | str | None, listen: Listener = silent) -> Iterator[Executor | None]:
+    """Open the executor that a text names, for a ``with`` block. An open executor or None is yielded unchanged.
+
+    Parameters
+    ----------
+    executor : Executor, str or None
+        An open executor, or a text ``NAME:VALUE`` such as ``dask:local:2``.
+    listen : callable
+        Receives notes of the opened executor.
+
+    Raises
+    ------
+    HsifeatError
+        No package registers the name, the plugin can't be loaded, or the value is wrong.
+
+    Examples
+    --------
+    >>> with open_executor("dusk:local:2"):
+    ...     pass
+    Traceback (most recent call last):
+    hsifeat.errors.HsifeatError: no executor 'dusk'; allowed: dask
+    """
+    if not isinstance(executor, str):
+        yield executor
+        return
+    name, _, argument = executor.partition(":")
+    plugins = executor_plugins()
+    if name not in plugins:
+        raise HsifeatError(f"no executor {name!r}; {allowed_names(plugins)}")
+    with plugins[name].open(argument, listen) as opened:
+        yield opened
+
+
+def _load(entry: EntryPoint) -> ExecutorPlugin:
+    try:
+        target = entry.load()
+    except Exception as error:  # noqa: BLE001  # another package's code may raise anything
+        raise_resource_error(error)
+        return _broken(entry, error_summary(error))
+    return target if isinstance(target, ExecutorPlugin) else _broken(entry, f"{entry.value} is no ExecutorPlugin")
+
+
+def _broken(entry: EntryPoint, reason: str) -> ExecutorPlugin:
+    problem = f"the executor {entry.name} can't be loaded: {reason}"
+
+    def fail(_argument: str, _listen: Listener) -> AbstractContextManager[Executor]:
+        raise HsifeatError(problem)
+
+    return ExecutorPlugin(fail, problem)
