@@ -4,7 +4,8 @@
 ``benchmarks/results/scale.json``. ``throughput``, ``overhead`` and ``lightgbm`` need two free cores. All other parts measure
 processor time or count requests. ``--small`` runs fewer tasks.
 
-- ``throughput``: extraction of a scene with a CPU-bound network, by one worker and by two workers of one thread each;
+- ``throughput``: extraction of a scene with a CPU-bound network, by one worker and by two workers of one thread each, with the
+  processor time of this process (client and scheduler) and of the workers;
 - ``overhead``: tasks that compute for one second, so that all other time is spent on scheduling;
 - ``tiny``: 10,000 tasks that compute nothing, and the memory growth of this process, which is both client and scheduler;
 - ``lightgbm``: LightGBM in one process with two threads, and its Dask estimator with two workers, on the same table;
@@ -19,7 +20,6 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
-import os
 import resource
 import tempfile
 import time
@@ -37,7 +37,7 @@ from hsifeat import Scene, extract, open_scene
 from hsifeat.runtime.dask_executor import dask_executor
 from hsifeat.store.plane_layout import UNIT_PX
 
-BACKBONE = "natural32"
+BACKBONE, TIMESTEPS = "natural32", [50, 100, 200]
 UNIT_SECONDS = (1.0, 10.0, 60.0)
 WORKERS = 1000
 FILE = RESULTS / "scale.json"
@@ -52,35 +52,47 @@ def main() -> None:
     for part in arguments.parts or PARTS:
         content = json.loads(FILE.read_text()) if FILE.exists() else {}
         measured = PARTS[part](arguments.small, content)
-        about = {**about_run(("torch", "distributed", "zarr")), "load_average": round(os.getloadavg()[0], 1)}
-        content[part] = {**about, "measured": measured}
+        content[part] = {**about_run(("torch", "distributed", "zarr")), "measured": measured}
         print(part, json.dumps(measured, indent=1))
         FILE.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def measure_throughput(small: bool, _: dict[str, Any]) -> dict[str, float]:
-    """Extract a scene with one worker and with two workers, and return the durations and the speedup."""
-    units = 2 if small else 8
+def measure_throughput(small: bool, _: dict[str, Any]) -> dict[str, Any]:
+    """Extract a scene with one worker and with two workers, and return the durations, processor times and the speedup."""
+    units = 2 if small else 16
     scene = Scene("scale", np.random.default_rng(0).random((128, 128 * units, 24), np.float32))
     with tempfile.TemporaryDirectory(prefix="hsifeat-scale-") as folder:
-        seconds = {workers: measure_extraction(scene, Path(folder), workers) for workers in (1, 2)}
+        one, two = (measure_extraction(scene, Path(folder), workers) for workers in (1, 2))
+    speedup = one["seconds"] / two["seconds"]
+    return {"units": units, "timesteps": TIMESTEPS, "1_worker": one, "2_workers": two, "speedup": round(speedup, 3)}
+
+
+def measure_extraction(scene: Scene, folder: Path, workers: int) -> dict[str, float]:
+    """Return the seconds of an extraction, without the time in which workers load the backbone, and processor seconds.
+
+    The first task of each worker is not measured.
+    """
+    options = {"backbone": BACKBONE, "timesteps": TIMESTEPS, "layers": ["up_blocks.1"]}
+    with dask_executor(f"local:{workers}") as executor:
+        warm = Scene("warm", np.asarray(scene.cube)[:, : 128 * workers])
+        extract(warm, **options, executor=executor, out=folder / f"warm-{workers}.zarr")
+        client = psutil.Process()
+        processes = [client, *client.children(recursive=True)]
+        before, start = [cpu_seconds(process) for process in processes], time.perf_counter()
+        extract(scene, **options, executor=executor, out=folder / f"{workers}.zarr")
+        seconds = time.perf_counter() - start
+        cpu = [cpu_seconds(process) - earlier for process, earlier in zip(processes, before, strict=True)]
     return {
-        "units": units,
-        "seconds_1_worker": round(seconds[1], 2),
-        "seconds_2_workers": round(seconds[2], 2),
-        "speedup": round(seconds[1] / seconds[2], 3),
+        "seconds": round(seconds, 2),
+        "client_cpu_seconds": round(cpu[0], 2),
+        "worker_cpu_seconds": round(sum(cpu[1:]), 2),
     }
 
 
-def measure_extraction(scene: Scene, folder: Path, workers: int) -> float:
-    """Return the duration of an extraction in seconds, without the time in which workers load the backbone."""
-    options = {"backbone": BACKBONE, "timesteps": [50], "layers": ["up_blocks.1"]}
-    with dask_executor(f"local:{workers}") as executor:
-        warm = Scene("warm", np.asarray(scene.cube)[:32, :32])
-        extract(warm, **options, executor=executor, out=folder / f"warm-{workers}.zarr")
-        start = time.perf_counter()
-        extract(scene, **options, executor=executor, out=folder / f"{workers}.zarr")
-        return time.perf_counter() - start
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return the processor time of all threads of a process, in user and system mode."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def count_requests(_: bool, __: dict[str, Any]) -> dict[str, float]:

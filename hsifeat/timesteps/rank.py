@@ -18,6 +18,7 @@ from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.default import default_projection
+from hsifeat.projection.fit import fit_leading_components
 from hsifeat.projection.image import SpectralImage
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import open_scene
@@ -231,7 +232,7 @@ def _fit(scene: SpectralImage, backbone: Backbone | None, projection: str | Proj
     if isinstance(projection, Projection):
         projection.check(scene)
         return projection
-    return fit_projection(projection or f"pca:{min(_COMPONENTS, scene.bands)}", scene)
+    return fit_projection(projection, scene) if projection else fit_leading_components(_COMPONENTS, scene)
 
 
 def _notes(
