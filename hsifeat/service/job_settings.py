@@ -47,11 +47,11 @@ class JobSettings(BaseConfig):
         ),
     ] = None
     device: Annotated[str, option("Device of extractions: auto, cpu or cuda.")] = "auto"
-    executor: Annotated[
+    dask: Annotated[
         str | None,
         option(
-            "Executor of extractions, with the value of its option of `hsifeat extract`: dask:tcp://HOST:PORT or dask:local:N.",
-            metavar="NAME:VALUE",
+            "Dask cluster for extractions: tcp://HOST:PORT of its scheduler, or local:N for N workers on this machine.",
+            metavar="ADDRESS|local:N",
             default="one process of this machine",
         ),
     ] = None

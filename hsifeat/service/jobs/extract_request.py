@@ -63,7 +63,8 @@ class ExtractRequest(JobRequest):
             folder = context.settings.cache.rstrip("/")
             location = as_location(f"{folder}/{extraction.location.name}.zarr")
             extraction = replace(extraction, location=location)
-        store = run(extraction, executor=context.settings.executor, listen=listen)
+        dask = context.settings.dask
+        store = run(extraction, executor=None if dask is None else f"dask:{dask}", listen=listen)
         return {
             "store": store.key,
             "name": store.location.name,
