@@ -65,9 +65,9 @@ class AddressSigner:
         Parameters
         ----------
         grant : str
-            Part of a signed address with expiry time, issuer and signature.
+            The part GRANT of a signed address ``/signed/GRANT/PATH``.
         path : str
-            Path of the request, without prefix and grant.
+            The part ``/PATH`` of the signed address.
         tokens : TokenSource
             Valid tokens.
 
@@ -91,12 +91,12 @@ class AddressSigner:
 
 
 class SignedAddresses:
-    """ASGI middleware that checks signed addresses. It removes prefix and grant from the path, and sets the caller.
+    """ASGI middleware that checks signed addresses. It removes ``/signed/GRANT`` from the path, and sets the caller.
 
     Parameters
     ----------
     app : ASGI application
-        Application that answers the path without prefix and grant.
+        Application that answers the path without ``/signed/GRANT``.
     signer : AddressSigner
         Checks grants.
     tokens : TokenSource
@@ -130,7 +130,7 @@ class SignedAddresses:
 
 
 def read_secret(path: Path) -> bytes:
-    """Return the secret in a file. If the file does not exist, create it with access for its owner only."""
+    """Return the secret in a file. If the file does not exist, create one that only its owner can access."""
     from filelock import FileLock
 
     with disk_errors(path):

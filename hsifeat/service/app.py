@@ -60,7 +60,7 @@ class ServiceApp(FastAPI):
     """A FastAPI application with a root path, whose OpenAPI description contains the schema of error responses."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on. Proxies may keep the root path in its path, or remove it."""
+        """Pass a request on. Proxies may keep the root path in the path of the request, or remove it."""
         scope["root_path"] = self.state.service.config.root_path
         await super().__call__(scope, receive, send)
 
@@ -87,7 +87,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
     Raises
     ------
     HsifeatError
-        Options contradict each other, or a file or folder does not exist.
+        If options contradict each other, or if a file or folder does not exist.
 
     Examples
     --------

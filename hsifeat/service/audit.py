@@ -24,7 +24,7 @@ class AuditLog:
     Parameters
     ----------
     path : Path
-        File to append to. It is created with access for its owner only.
+        File to append to. A new file can be accessed by its owner only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class AuditLog:
         Raises
         ------
         ProblemError
-            The log can't be written; the request must not run.
+            If the log can't be written. The request must not run then.
         """
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -25,7 +25,7 @@ def parse_range(header: str | None, size_bytes: int) -> range | None:
     Raises
     ------
     UnsatisfiableRangeError
-        The range is empty, lies outside of the file, or is not a single range.
+        If the range is empty, lies outside of the file, or is not a single range.
 
     Examples
     --------

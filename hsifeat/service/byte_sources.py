@@ -39,7 +39,7 @@ class ByteSource(Protocol):
     etag: str
 
     def blocks(self, part: range) -> AsyncIterator[bytes]:
-        """Yield the bytes of a part of the file."""
+        """Yield the bytes of the file at the positions `part`, in blocks."""
         ...
 
     async def first(self, length: int) -> bytes:
@@ -65,7 +65,7 @@ class LocalFile:
     Raises
     ------
     FileNotFoundError
-        There is no such file below the folder.
+        If there is no such file below the folder.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -83,7 +83,7 @@ class LocalFile:
         self.etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
 
     async def blocks(self, part: range) -> AsyncIterator[bytes]:
-        """Yield the bytes of a part of the file."""
+        """Yield the bytes of the file at the positions `part`, in blocks."""
         position = part.start
         while position < part.stop:
             block = await self._read(position, min(part.stop - position, _BLOCK_BYTES))
@@ -113,9 +113,10 @@ class LocalFile:
 
 
 def _open_without_links(path: str) -> int | None:
-    """Open a file if no part of its path is a link; None if a link must be checked, and on other systems than Linux.
+    """Open a file and return its descriptor, or None if a part of `path` may be a link.
 
-    Linux tells the path of an open file, which is much faster than asking for each part of it.
+    Linux reports the path of an open file, which is much faster than a check of each part. On other systems, the result is
+    always None.
     """
     if sys.platform != "linux":
         return None
@@ -143,7 +144,7 @@ class MadeFile:
         self.etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
     async def blocks(self, part: range) -> AsyncIterator[bytes]:
-        """Yield the bytes of a part of the document."""
+        """Yield the bytes of the document at the positions `part`."""
         yield self._content[part.start : part.stop]
 
     async def first(self, length: int) -> bytes:
@@ -160,9 +161,9 @@ class ObjectFile:
     Parameters
     ----------
     objects : obstore.store.ObjectStore
-        Bucket, with the prefix of the store.
+        Access to the bucket, below the prefix of the store.
     key : str
-        Path of the file, relative to the prefix.
+        Path of the file, relative to the prefix of the store.
     meta : dict
         Size and entity tag of the file, as obstore returns them.
     """
@@ -179,7 +180,7 @@ class ObjectFile:
         Raises
         ------
         FileNotFoundError
-            There is no such file.
+            If there is no such file.
         """
         import obstore
 
@@ -191,7 +192,7 @@ class ObjectFile:
             return cls(location.objects, key, await obstore.head_async(location.objects, key))
 
     async def blocks(self, part: range) -> AsyncIterator[bytes]:
-        """Yield the bytes of a part of the file."""
+        """Yield the bytes of the file at the positions `part`, in blocks."""
         import obstore
 
         options: Any = {"range": (part.start, part.stop), "if_match": self._version}

@@ -22,12 +22,12 @@ class GuardedProtocol(HttpToolsProtocol):
     Attributes
     ----------
     max_connections : int
-        Number of connections that are served. The requests of further ones have `SURPLUS` in their state.
+        Maximum number of served connections. Requests on further connections have `SURPLUS` in their state.
     header_seconds : float
         Seconds within which a client must send all headers. The time starts with the connection, or with the first byte of a
         later request.
     stall_seconds : float
-        Seconds within which a client must receive the bytes that are buffered, at most some hundred kilobytes.
+        Seconds within which a client must receive all buffered bytes. At most some hundred kilobytes are buffered.
     """
 
     max_connections = 512
@@ -41,7 +41,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @classmethod
     def with_limits(cls, *, max_connections: int, header_seconds: float, stall_seconds: float) -> type[GuardedProtocol]:
-        """Return a subclass with other limits.
+        """Return a subclass with these limits.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return type("GuardedProtocol", (cls,), limits)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection, or close it if too many are open."""
+        """Accept a connection, or close it if far too many connections are open."""
         super().connection_made(transport)
         if len(self.connections) > _HARD_LIMIT * self.max_connections:
             transport.close()
@@ -90,12 +90,12 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header. Those after the body are dropped: nobody checks them."""
+        """Take a header. Headers after the body are dropped, because nothing checks them."""
         if self._in_headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin the answer."""
+        """Begin the response."""
         self._in_headers, self._held_bytes = False, 0
         super().on_headers_complete()
 
@@ -115,7 +115,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP."""
+        """Refuse a request that is not HTTP."""
         self._refuse(400, msg)
 
     def pause_writing(self) -> None:
@@ -130,7 +130,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """Close the connection, or let the end of its response close it. Idle clients need not confirm the end of TLS."""
+        """Close an idle connection now, and any other after its response. An idle client need not confirm the end of TLS."""
         super().shutdown()
         if not self._is_answering and not self.transport.get_write_buffer_size():
             self.transport.abort()

@@ -15,7 +15,7 @@ _NAME = "zarr.json"
 
 
 def consolidated_metadata(features: Features, key: str) -> bytes | None:
-    """Return the metadata of a group of a store, consolidated with the metadata of its subgroups and arrays.
+    """Return the metadata of a Zarr group in a store, together with the metadata of all arrays and groups below it.
 
     Progress records and unfinished planes are left out.
 

@@ -16,9 +16,10 @@ _STORED = re.compile(r"/stores/(?P<key>[0-9a-f]{64})(\.consolidated(?!.*zarr\.js
 
 
 class DirectFiles:
-    """Answers requests for stored files by callers with the right to read, and leaves all others to the application.
+    """Answers a request for a stored file if the caller has the right to read, and passes every other request to `app`.
 
-    Among those others are all requests that end with an error. This middleware must be the innermost one, behind all guards.
+    Requests that end with an error are passed on, too. This middleware must be the innermost one, after all middleware that
+    refuses requests.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ def file_response(request: Request, source: ByteSource, *, media_type: str, cach
     Raises
     ------
     ProblemError
-        The range lies outside of the file, or the request has several ranges.
+        If the range lies outside of the file, or if the request has several ranges.
     """
     headers = {"ETag": source.etag, "Cache-Control": cache_control, "Accept-Ranges": "bytes"}
     if matches(header_value(request.scope, b"if-none-match"), source.etag):
@@ -76,7 +76,7 @@ def file_response(request: Request, source: ByteSource, *, media_type: str, cach
 
 
 class _FilePart(Response):
-    """Sends a part of a file in blocks. A `StreamingResponse` would start several tasks for each."""
+    """Sends a part of a file in blocks. A `StreamingResponse` would start several tasks for each part."""
 
     def __init__(self, source: ByteSource, part: range, status: int, headers: dict[str, str], media_type: str) -> None:
         super().__init__(None, status, headers, media_type)

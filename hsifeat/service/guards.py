@@ -1,6 +1,6 @@
 """ASGI middleware that refuses requests before a route sees them.
 
-Refused are surplus connections, unknown hosts, large headers, and large and slow bodies.
+It refuses surplus connections, unknown hosts, large headers, and large or slow bodies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LENGTH_DIGITS = 18
 
 
 def header_value(scope: Scope, name: bytes) -> str | None:
-    """Return the value of the first header with a name in lower case, or None if there is no such header."""
+    """Return the value of the first header `name`, or None if there is no such header. `name` must be in lower case."""
     for other, value in scope["headers"]:
         if other == name:
             return str(value, "latin-1")
@@ -28,7 +28,7 @@ def header_value(scope: Scope, name: bytes) -> str | None:
 
 
 class HeaderGuard:
-    """Refuses requests of surplus connections, with large headers, or with a Host header that names another host.
+    """Refuses a request if its connection is one too many, its headers are large, or its Host header names another host.
 
     Without this check, a page of another site could reach the service under a host name of that site (DNS rebinding).
 
@@ -76,7 +76,7 @@ def _host_name(header: bytes) -> str:
 
 
 class BodyGuard:
-    """Refuses bodies that are too large or too slow, whatever the header Content-Length says.
+    """Refuses request bodies that are too large or too slow, whatever the header Content-Length says.
 
     Parameters
     ----------

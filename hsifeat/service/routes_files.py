@@ -31,7 +31,7 @@ _FilePath = Annotated[str, Path(description="Path of a file in the store, such a
 @router.head("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 @router.get("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 async def read_consolidated(request: Request, caller: Reader, key: StoreKey, path: _FilePath) -> Response:
-    """Read a file of a store, with consolidated metadata for groups. Xarray finds the arrays of a group by this metadata."""
+    """Read a file of a store. The metadata of a group contains the metadata of all its arrays, so xarray finds the arrays."""
     if path != "zarr.json" and not path.endswith("/zarr.json"):
         return await read_file(request, caller, key, path)
     store, index = await _find(request, key), service_of(request).stores
@@ -85,7 +85,7 @@ async def _open(store: ServedStore, key: str) -> ByteSource:
 
 
 async def _is_finished(store: ServedStore, record: str) -> bool:
-    """Return whether a unit has a progress record, which is written after its shard."""
+    """Return whether a shard is finished. Its progress record, the file `record`, is written after the shard."""
     try:
         source = await _open(store, record)
     except FileNotFoundError:

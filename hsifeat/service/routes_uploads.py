@@ -74,7 +74,7 @@ def list_uploads(caller: Author, jobs: Jobs) -> list[UploadState]:
 
 @router.get("/uploads/{upload_id}", responses=problem_responses(404))
 def show_upload(upload_id: UploadId, caller: Author, jobs: Jobs) -> UploadState:
-    """Return the state of an upload. The next part of each file must begin at the offset of the file."""
+    """Return the state of an upload. The next part of a file must begin at the `offset` of the file in this state."""
     return _state(jobs.upload(upload_id, caller.name, admin=caller.may("admin")), jobs)
 
 

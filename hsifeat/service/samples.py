@@ -63,7 +63,7 @@ class Sample:
     rows, cols : (n,) intp arrays
         Row and column of each pixel.
     classes : (n,) int32 array or None
-        Class of each pixel of a label map; None for other pixels.
+        Class of each pixel in the label map that selects the pixels; None if rows and columns select the pixels.
     planes : list of PlaneSpec
         Planes to read.
     spectra : bool
@@ -148,7 +148,7 @@ def prepare_sample(features: Features, wanted: SampleRequest, *, max_pixels: int
     features : Features
         Features of the store.
     wanted : SampleRequest
-        Pixels or label map, and planes.
+        The requested pixels and planes. A label map may select the pixels.
     max_pixels, max_bytes : int
         Maximum size of the sample.
 
@@ -160,9 +160,9 @@ def prepare_sample(features: Features, wanted: SampleRequest, *, max_pixels: int
     Raises
     ------
     ProblemError
-        The sample has too many pixels or bytes.
+        If the sample has too many pixels or bytes.
     HsifeatError
-        A plane or label map does not exist, or a pixel lies outside of the scene.
+        If a plane or label map does not exist, or if a pixel lies outside of the scene.
     """
     planes = features.select(wanted.planes)
     metadata = {"key": features.key, "scene": features.store.manifest.scene.name}

@@ -31,7 +31,7 @@ def run_server(config: ServiceConfig, *, on_start: Callable[[str], None]) -> Non
     Raises
     ------
     HsifeatError
-        The port can't be used, options contradict each other, or a file or folder does not exist.
+        If the port can't be used, if options contradict each other, or if a file or folder does not exist.
     """
     app = create_app(config)
     with bind(config) as listener:
@@ -86,7 +86,10 @@ def bind(config: ServiceConfig) -> socket.socket:
 
 
 def address_of(service: Service, port: int) -> str:
-    """Return the address at which a browser opens the service. The address contains the token of a `SingleToken`."""
+    """Return the address at which a browser opens the service.
+
+    The address contains the token if the service has a `SingleToken`.
+    """
     config = service.config
     host = config.host if config.is_loopback or not config.hosts else config.hosts[0]
     host = f"[{host}]" if ":" in host else host

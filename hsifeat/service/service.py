@@ -36,7 +36,7 @@ class Service:
     summaries : Summaries
         Entries of the list of stores.
     signer : AddressSigner
-        Signs addresses for clients without headers.
+        Signs addresses for clients that can't send headers.
     audit : AuditLog
         Log of the requests that may change something.
     metrics : Metrics

@@ -70,7 +70,7 @@ class StoreIndex:
     Parameters
     ----------
     cache : str, optional
-        Folder or bucket whose stores are served. None serves the stores of this machine's catalogue.
+        Folder or bucket whose stores are served. If None, the stores in this machine's catalogue are served.
     """
 
     def __init__(self, cache: str | None = None) -> None:
@@ -90,7 +90,7 @@ class StoreIndex:
         return sorted(self._stores.values(), key=lambda store: store.key)
 
     def known(self, key: str) -> ServedStore | None:
-        """Return the store with a full key, or None if no search has found it yet. No file is read."""
+        """Return the store whose full key is `key`, or None if no search has found the store yet. No file is read."""
         return self._stores.get(key)
 
     def find(self, prefix: str) -> ServedStore:
@@ -99,7 +99,7 @@ class StoreIndex:
         Raises
         ------
         ProblemError
-            No store, or several stores, have such a key.
+            If no store, or more than one store, has such a key.
         """
         found = self._matches(prefix)
         if not found:

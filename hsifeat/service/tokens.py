@@ -46,7 +46,7 @@ class Caller:
     token_id: str
 
     def may(self, right: Right) -> bool:
-        """Return whether the caller has a right."""
+        """Return whether the caller has `right`, or a right that includes it."""
         return RIGHTS.index(self.right) >= RIGHTS.index(right)
 
 
@@ -109,11 +109,11 @@ class SingleToken:
         self._caller = Caller("owner", "admin", digest_of_token(self.token)[:_ID_DIGITS])
 
     def caller_of_token(self, token: str) -> Caller | None:
-        """Return the owner if `token` is the token of the service, else None."""
+        """Return the caller with all rights if `token` is the token of the service, else None."""
         return self._caller if hmac.compare_digest(digest_of_token(token), digest_of_token(self.token)) else None
 
     def caller_of_id(self, token_id: str) -> Caller | None:
-        """Return the owner if the token of the service has the identifier `token_id`, else None."""
+        """Return the caller with all rights if the token of the service has the identifier `token_id`, else None."""
         return self._caller if token_id == self._caller.token_id else None
 
 
@@ -137,7 +137,7 @@ class TokenFile:
         Raises
         ------
         HsifeatError
-            The file is damaged, or other users may write to it.
+            If the file is damaged, or if other users may write to it.
         """
         try:
             status = self.path.stat()
@@ -185,7 +185,7 @@ class TokenFile:
         Raises
         ------
         HsifeatError
-            The name or the right is not allowed.
+            If the name or the right is not allowed.
         """
         if re.fullmatch(NAME, name) is None:
             raise HsifeatError(
@@ -206,7 +206,7 @@ class TokenFile:
         Raises
         ------
         HsifeatError
-            There is no such token.
+            If there is no such token.
         """
         with self._lock():
             entries = self.entries()

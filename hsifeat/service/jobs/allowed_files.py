@@ -24,7 +24,7 @@ def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
     Raises
     ------
     SceneError
-        No allowed folder has such a file. The message does not say whether the file exists elsewhere.
+        If no allowed folder has such a file. The message does not say whether the file exists elsewhere.
     """
     path = _find_below(folders, name)
     if path is None:
@@ -33,7 +33,7 @@ def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
 
 
 def resolve_source(folders: Iterable[Path], name: str, what: str) -> str:
-    """Resolve the file of a source of the form ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``; see `resolve_below`."""
+    """Resolve the FILE in `name`, which is ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``; see `resolve_below`."""
     file, colon, variable = name.partition(":")
     path = _find_below(folders, file)
     if path is None:
@@ -60,8 +60,8 @@ def _refusal(name: str, what: str) -> SceneError:
 def file_facts(path: Path) -> list[list[str | int]]:
     """Return path, size in bytes and modification time in ns of a file and its companions, as JSON values.
 
-    Companions are the files in the same folder whose names start with the stem of the file; for a VRT, all files in the
-    folder. For a folder, the result describes all files below the folder.
+    Companions are the files in the same folder whose names start with the stem of the file. The companions of a VRT are all
+    files in its folder. If `path` is a folder, the result describes all files below the folder.
     """
     if path.is_dir():
         files = (file for file in path.rglob("*") if file.is_file())

@@ -28,7 +28,7 @@ class StoresRequest(JobRequest):
     stores: Annotated[Names, option("Keys of stores, or at least the first 8 digits of each key.")]
 
     def identity(self, context: JobContext) -> Any:
-        """Return the content of the stores and all options, as JSON values; see `JobRequest.identity`."""
+        """Return digests of the stores, and all options, as JSON values; see `JobRequest.identity`."""
         return [[store_facts(context.stores.find(key)) for key in self.stores], self._options(context)]
 
     def _options(self, context: JobContext) -> Any:  # noqa: ARG002  # subclasses need it

@@ -62,7 +62,7 @@ class JobDatabase:
     Raises
     ------
     StoreError
-        The file is damaged, another version of hsifeat wrote it, or the disk is full or not writable.
+        If the file is damaged, if another version of hsifeat wrote it, or if the disk is full or not writable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +91,7 @@ class JobDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a write transaction, which is committed at the end and rolled back on an error."""
+        """Yield a connection in a write transaction. The end of the ``with`` block commits it, and an error rolls it back."""
         with self._connect() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -129,7 +129,7 @@ class JobDatabase:
         job_id : str
             Identifier of the job.
         after : int
-            Only events whose identifiers are greater.
+            Identifier of an event. Only events with greater identifiers are returned.
         count : int
             Maximum number of events.
         """
@@ -152,7 +152,7 @@ class JobDatabase:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Convert errors of SQLite within a block."""
+        """Convert errors of SQLite in the ``with`` block to a `StoreError`."""
         try:
             yield
         except sqlite3.IntegrityError:

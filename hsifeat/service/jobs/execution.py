@@ -31,7 +31,7 @@ def execute(context: JobContext, job: JobRecord, listen: Listener) -> dict[str, 
     Raises
     ------
     HsifeatError
-        The work can't be done.
+        If the work can't be done.
     """
     request = REQUESTS[job.kind].from_options(job.request)
     return request.execute(context, job, listen)

@@ -84,7 +84,7 @@ class ExtractRequest(JobRequest):
         return complete.issuperset(job.result["planes"])
 
     def _config(self, context: JobContext) -> ExtractionConfig:
-        """Return the validated options. Options that the client did not set come from the preset or the store."""
+        """Return the validated options. Options that the client did not set come from the requested preset or store."""
         from hsifeat.extraction.resolve import resolve_config
         from hsifeat.presets import preset_names
 
@@ -108,7 +108,7 @@ class ExtractRequest(JobRequest):
         Raises
         ------
         BackboneError
-            The backbone is neither an allowed name nor in an allowed folder. Models on a hub are not allowed, because
+            If the backbone is neither an allowed name nor in an allowed folder. Models on a hub are not allowed, because
             clients must not make the service download files.
         """
         if self.options.backbone is None:

@@ -56,7 +56,7 @@ class JobService:
         Raises
         ------
         HsifeatError
-            An option is wrong. A file, store, model or upload does not exist or is not allowed. The queue is full.
+            If an option is wrong. If a file, store, model or upload does not exist or is not allowed. If the queue is full.
         """
         if request.priority == "high" and not admin:
             raise NotOwnerError("the priority high needs the right to administer: use normal or low")
@@ -86,9 +86,9 @@ class JobService:
         Raises
         ------
         UnknownUploadError
-            There is no such upload.
+            If there is no such upload.
         NotOwnerError
-            The upload belongs to another person, and `admin` is False.
+            If the upload belongs to another person, and `admin` is False.
         """
         upload = self.context.uploads.get(upload_id)
         if upload.manifest.owner != owner and not admin:

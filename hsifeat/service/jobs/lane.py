@@ -15,7 +15,7 @@ from hsifeat.service.problems import public_text
 
 
 class Lane:
-    """The jobs of the kinds that one runner executes. Only one process at a time may use a lane.
+    """A lane: the jobs of the kinds that one runner executes. Only one process at a time may use a lane.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Lane:
         return current.reason if current is not None and current.cancelling else ""
 
     def hand_back(self, job: JobRecord) -> None:
-        """Queue a running job again, because the service stops. The attempt does not count."""
+        """Queue a running job again, because the service stops. The interrupted attempt does not count."""
         with self._database.transaction() as connection:
             if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
                 set_state(connection, job.id, JobState.QUEUED, reason="the service stopped; the job continues with it")

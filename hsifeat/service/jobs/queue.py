@@ -109,7 +109,7 @@ class JobQueue:
         Raises
         ------
         QueueFullError
-            The queue is full, or the person has too many queued jobs.
+            If the queue is full, or if the person has too many queued jobs.
         """
         done = self._database.jobs("key = ? AND state = 'done'", (key,), count=1)
         answer = next((job for job in done if still_valid(job)), None)
@@ -147,7 +147,7 @@ class JobQueue:
         Raises
         ------
         UnknownJobError
-            There is no job with this identifier.
+            If there is no job with this identifier.
         """
         job = self._database.job(job_id)
         if job is None:
@@ -190,7 +190,7 @@ class JobQueue:
         return self._database.jobs(" AND ".join(conditions), tuple(values), count=count)
 
     def cancel(self, job_id: str, owner: str, *, anyone: bool = False) -> JobRecord:
-        """Withdraw a person's request. Cancel the job unless other people wait for it. A finished job does not change.
+        """Withdraw the request of `owner`. Cancel the job unless other people wait for it. A finished job does not change.
 
         Parameters
         ----------
@@ -204,9 +204,9 @@ class JobQueue:
         Raises
         ------
         UnknownJobError
-            There is no job with this identifier.
+            If there is no job with this identifier.
         NotOwnerError
-            The job belongs to other people.
+            If the job belongs to other people.
         """
         job = self.job(job_id)
         if not anyone and owner not in job.owners:

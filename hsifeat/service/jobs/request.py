@@ -71,7 +71,7 @@ class JobRequest(BaseConfig):
         Raises
         ------
         HsifeatError
-            An option is wrong, or a file, store, model or upload does not exist.
+            If an option is wrong, or if a file, store, model or upload does not exist.
         """
 
     @abstractmethod
@@ -90,7 +90,7 @@ class JobRequest(BaseConfig):
         Raises
         ------
         HsifeatError
-            The work can't be done.
+            If the work can't be done.
         """
 
     def key(self, context: JobContext) -> str:

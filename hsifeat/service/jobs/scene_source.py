@@ -19,8 +19,8 @@ _READING = ("variable", "axes", "rows", "cols", "bad_bands", "nodata", "blank_pi
 class SceneSource(BaseConfig):
     """A scene for the service: its source, its label maps, and the options for reading it.
 
-    The source is set by exactly one of `name`, `files`, `upload` and `store`. In addition to `upload`, `files` can select files
-    of the upload.
+    Exactly one of `name`, `files`, `upload` and `store` is set. As an exception, `files` may be set together with `upload`, to
+    select files of the upload.
     """
 
     name: Annotated[str | None, option("Name of a public scene.")] = None
@@ -55,7 +55,7 @@ class SceneSource(BaseConfig):
         Raises
         ------
         SceneError
-            The scene does not exist, can't be read or is too large.
+            If the scene does not exist, can't be read or is too large.
         """
         from hsifeat.scenes import open_scene
         from hsifeat.scenes.readers.external_sources import check_folder
@@ -83,7 +83,7 @@ class SceneSource(BaseConfig):
         Raises
         ------
         SceneError
-            The scene does not exist.
+            If the scene does not exist.
         """
         sources, labels, companion = self._sources(context)
         files = [*([] if self.name else sources), *labels, *([companion] if companion else [])]

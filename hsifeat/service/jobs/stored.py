@@ -15,7 +15,7 @@ def store_facts(served: ServedStore) -> Any:
     Raises
     ------
     StoreError
-        The store does not exist or is damaged.
+        If the store does not exist or is damaged.
     """
     store = Store.open(served.location)
     planes = [[str(plane.id), hashlib.sha256(store.fingerprint(plane.id)).hexdigest()] for plane in store.planes]

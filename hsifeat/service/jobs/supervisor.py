@@ -116,7 +116,7 @@ class _Runner:
         return self._process.pid or 0 if self._process is not None and self._process.is_alive() else 0
 
     def check(self) -> None:
-        """Start the process if it does not run, the lane has jobs, and the delay is over."""
+        """Start the process if it does not run, the lane has jobs, and the delay after a crash is over."""
         if self.pid:
             return
         now = time.monotonic()

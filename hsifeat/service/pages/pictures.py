@@ -44,7 +44,7 @@ def plane_picture(features: Features, plane: PlaneSpec) -> bytes:
     Raises
     ------
     StoreError
-        The store has features of listed pixels only.
+        If the store has features of listed pixels only.
     """
     if not features.covers_scene:
         raise StoreError(f"{features.name} has features of listed pixels, which have no picture")
@@ -82,7 +82,7 @@ def stretch(values: NDArray[np.floating], low: NDArray[np.floating], high: NDArr
 
 
 def _coarse_plane(features: Features, plane: PlaneSpec) -> NDArray[np.float32]:
-    """Read every n-th cell of a plane, block by block."""
+    """Read a plane at reduced resolution, block by block."""
     cell_rows, cell_cols, channels = features.store.plane(plane.id).shape
     step = -(-max(cell_rows, cell_cols) // _SIDE_PX)
     side = _BLOCK_CELLS * step

@@ -39,7 +39,7 @@ class UnknownUploadError(ProblemError):
 
 @dataclass(frozen=True)
 class UploadFolder:
-    """The uploads of a service, one subfolder each.
+    """The uploads of a service. Each upload is in a subfolder.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class UploadFolder:
 
     @classmethod
     def of_settings(cls, settings: JobSettings) -> UploadFolder:
-        """Return the uploads in the folder of the settings."""
+        """Return the uploads in the folder that the settings name."""
         return cls(
             settings.uploads_folder,
             settings.upload_gb * GB,
@@ -84,11 +84,11 @@ class UploadFolder:
         Raises
         ------
         RefusedFileError
-            A name or format is not accepted.
+            If a name or format is not accepted.
         UploadTooLargeError
-            The files are too large or too many, or two files have the same name.
+            If the files are too large or too many, or if two files have the same name.
         DiskFullError
-            The disk has too little free space.
+            If the disk has too little free space.
         """
         names = [file.name for file in files]
         for name in names:
@@ -132,7 +132,7 @@ class UploadFolder:
         Raises
         ------
         UnknownUploadError
-            There is no upload with this identifier.
+            If there is no upload with this identifier.
         """
         if len(upload_id) == 2 * _ID_BYTES and set(upload_id) <= set("0123456789abcdef"):
             upload = Upload.find(self.path / upload_id, self.max_unpacked_bytes, self.lifetime_s)
@@ -148,12 +148,12 @@ class UploadFolder:
         return [upload for upload in found if upload is not None]
 
     def delete_expired(self, used: Collection[str]) -> list[str]:
-        """Delete the uploads that nobody used for `lifetime_s`, and return their identifiers.
+        """Delete the uploads that were last used more than `lifetime_s` ago, and return their identifiers.
 
         Parameters
         ----------
         used : collection of str
-            Identifiers of uploads that unfinished jobs need.
+            Identifiers of uploads that unfinished jobs need. These uploads are not deleted.
         """
         expired = [upload for upload in self.uploads() if upload.expires < time.time() and upload.id not in used]
         for upload in expired:

@@ -46,8 +46,8 @@ def check_name(name: str) -> None:
     Raises
     ------
     RefusedFileError
-        The name contains characters other than letters, digits, single dots, underscores and hyphens, or has more than 100
-        characters. The format is not accepted.
+        If the name contains characters other than letters, digits, single dots, underscores and hyphens. If it has more than
+        100 characters. If the format is not accepted.
     """
     if not _NAME.fullmatch(name) or ".." in name:
         raise RefusedFileError(
@@ -63,7 +63,7 @@ def check_name(name: str) -> None:
 
 
 def check_content(path: Path, max_bytes: int) -> None:
-    """Check the content of an uploaded file, where possible without a C library.
+    """Check the content of an uploaded file. Where possible, no C library reads the file.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def check_content(path: Path, max_bytes: int) -> None:
     Raises
     ------
     RefusedFileError
-        The content has another format than the suffix, contains pickled objects, or unpacks to more than `max_bytes`.
+        If the content has another format than the suffix, contains pickled objects, or unpacks to more than `max_bytes`.
     """
     suffix = _suffix(path)
     with path.open("rb") as file:

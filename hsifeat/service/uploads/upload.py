@@ -134,11 +134,11 @@ class Upload:
         Raises
         ------
         OffsetError
-            The part does not begin after the bytes that have arrived, or another request appends to the file.
+            If the part does not begin after the bytes that have arrived, or if another request appends to the file.
         RefusedFileError
-            The upload has no such file or is complete.
+            If the upload has no such file or is complete.
         StoreError
-            The file can't be written, for example because the disk is full.
+            If the file can't be written, for example because the disk is full.
         """
         from filelock import FileLock, Timeout
 
@@ -173,9 +173,9 @@ class Upload:
         Raises
         ------
         OffsetError
-            A file is not complete.
+            If a file is not complete.
         RefusedFileError
-            The digest of a file differs, or its content is not accepted.
+            If the digest of a file differs, or its content is not accepted.
         """
         if self.manifest.complete:
             return self
@@ -199,7 +199,7 @@ class Upload:
         Raises
         ------
         RefusedFileError
-            The upload is not complete.
+            If the upload is not complete.
         """
         if not self.manifest.complete:
             raise RefusedFileError(
@@ -214,7 +214,7 @@ class Upload:
         Raises
         ------
         RefusedFileError
-            The upload has no such file, or several.
+            If the upload has no such file, or several.
         """
         names = [file.name for file in self.manifest.files if file.name.rpartition(".")[2].lower() in CUBE_SUFFIXES]
         headers = [name for name in names if name.lower().endswith(".hdr")]
@@ -264,9 +264,9 @@ class PartWriter:
         Raises
         ------
         RefusedFileError
-            The bytes exceed the declared size of the file. No byte of `content` is written.
+            If the bytes exceed the declared size of the file. No byte of `content` is written.
         DiskFullError
-            The disk is full. The bytes that fit are kept.
+            If the disk is full. The bytes that fit are kept.
         """
         if len(content) > self._left_bytes:
             raise RefusedFileError(

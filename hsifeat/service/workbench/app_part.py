@@ -37,9 +37,9 @@ ROUTERS = (
 
 @asynccontextmanager
 async def workbench_lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Open the database of labels, and close it at the end.
+    """Open the database of labels, and close it when the application ends.
 
-    The database is in the folder of ``--state``. Without ``--state``, it is the label database of the user.
+    The database is in the folder that ``--state`` names. Without ``--state``, it is the label database of the user.
     """
     # A head suppresses this warning during its fit. That fails for two fits at once, because filters apply to all threads.
     warnings.filterwarnings("ignore", "Only one sample available")

@@ -42,16 +42,16 @@ class ClassSpectra:
     def of_classes(
         self, features: Features, set_id: int, version: int, labels: NDArray[np.integer]
     ) -> list[ClassSpectrum]:
-        """Return the spectra of each labelled class.
+        """Return the mean and the standard deviation of the spectra of each labelled class.
 
         If a class has more than 200 labelled pixels, 200 of them are read, evenly spaced in row-major order.
 
         Parameters
         ----------
         features : Features
-            Store of the scene.
+            Features of a store of the scene.
         set_id, version : int
-            Label set and its version.
+            Number of the label set, and version of this set.
         labels : (rows, cols) integer array
             Class of each pixel.
         """
@@ -70,7 +70,7 @@ class ClassSpectra:
             return spectra
 
     def _read(self, features: Features, pixels: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the spectra of pixels by flat index, (n, bands) float32. Recently read spectra are in memory."""
+        """Return the spectra of the pixels with these flat indices, (n, bands) float32. Recently read spectra are kept in memory."""
         if len(self._pixels) > _KEPT_PIXELS:
             self._pixels.clear()
         missing = np.array([pixel for pixel in pixels.tolist() if pixel not in self._pixels], np.intp)

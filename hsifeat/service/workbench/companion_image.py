@@ -34,7 +34,7 @@ def keep_companion(features: Features, scene: Scene) -> None:
     Raises
     ------
     StoreError
-        The picture can't be written.
+        If the picture can't be written.
     """
     if scene.companion is None:
         return

@@ -45,7 +45,8 @@ class CurvePlot:
 def plot_curve(points: Sequence[ScorePoint]) -> CurvePlot | None:
     """Return the curve of accuracy against the number of labels.
 
-    The last of several scores with the same number of labels is used. The result is None if fewer than two scores remain.
+    Of several scores with the same number of labels, only the last is used. The result is None if fewer than two scores
+    remain.
     """
     latest = {point.labels: point for point in points}
     chosen = [latest[count] for count in sorted(latest)]

@@ -57,7 +57,7 @@ def download_geotiff(desk: ReadableDesk, options: Options) -> Response:
 
 @router.get("/model.zip")
 def download_model(desk: ReadableDesk, options: Options) -> Response:
-    """Return the model of the map as a ZIP file with a model folder for ``hsifeat predict``."""
+    """Return the model that computed the map, as a ZIP file with a folder for ``hsifeat predict``."""
     from classifiers.labelling.labelled_model import labelled_model
 
     model = labelled_model(desk.space.features_for(options.inputs), desk.space.mapper(options), _labels(desk))

@@ -119,7 +119,7 @@ def change_class(
 
 @router.post("/classes-of-map")
 def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, Form(max_length=200)]) -> HTMLResponse:
-    """Add the classes of a label map of the scene. Labels are not copied."""
+    """Add the classes of the label map `name` of the scene to the label set. Labels are not copied."""
     labels = desk.space.features.labels(name)
     known = desk.database.classes(desk.labels.id)
     names, numbers = {entry.name for entry in known}, {entry.number for entry in known}
@@ -139,7 +139,7 @@ def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, For
 
 @router.post("/import")
 def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()]) -> SetState:
-    """Add the labels of a file as one edit. Classes are matched by name, and missing classes are added."""
+    """Add the labels of a file to the label set, as one edit. Classes are matched by name, and missing classes are added."""
     name = re.sub(r"[^\w.-]", "-", file.filename or "")[-80:].lstrip(".")
     if Path(name).suffix.lower() not in SUFFIXES:
         raise ProblemError(422, f"labels are read from {', '.join(SUFFIXES)}; found {name!r}")

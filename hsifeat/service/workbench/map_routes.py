@@ -74,7 +74,7 @@ def raster(
 
 @router.get("/truth")
 def truth(desk: ReadableDesk, view: ShownView, name: Annotated[str, Query(max_length=200)]) -> Response:
-    """Return a label map of the scene as uint16 bytes, in the class numbers of the label set; 65535 for all other classes."""
+    """Return a label map of the scene as uint16 bytes. Class numbers are those of the label set; 65535 for a class it lacks."""
     numbers = _truth(desk, name)
     return raster_response(view.window, view.step, [np.ascontiguousarray(numbers[_grid(view)])])
 
@@ -149,7 +149,7 @@ def curve(
 def suggestions(
     request: Request, desk: ReadableDesk, view: ShownView, options: Options, page: Page = "none", number: Number = 0
 ) -> list[Place]:
-    """Return the places in view where labels would improve the map most, best first."""
+    """Return the visible pixels where labels would improve the map most, best first."""
     check = workbench_of(request).tickets.take(f"suggestions-{page}", number)
     suggester = desk.space.suggester(options)
     _, labels = desk.database.class_map(desk.labels.id)
@@ -162,7 +162,7 @@ def suggestions(
 
 
 def _truth(desk: Desk, name: str) -> NDArray[np.uint16]:
-    """Return a label map in the class numbers of the label set. Classes are matched by name."""
+    """Return the label map `name` with the class numbers of the label set. Classes are matched by name."""
     given = desk.space.features.labels(name)
     numbers = {entry.name: entry.number for entry in desk.database.classes(desk.labels.id)}
     highest = int(given.classes.max(initial=0))

@@ -70,7 +70,7 @@ def aligned_window(window: Window, shape: tuple[int, int], step: int) -> Window:
 
 
 def raster_response(window: Window, step: int, layers: list[NDArray[np.generic]], **facts: object) -> Response:
-    """Return a response with arrays of equal shape as concatenated little-endian bytes. Headers state their position.
+    """Return a response with arrays of equal shape as concatenated little-endian bytes. Headers state `window` and `step`.
 
     Parameters
     ----------

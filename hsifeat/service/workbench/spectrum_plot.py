@@ -20,7 +20,7 @@ _GAP_STEPS = 4
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of the plot, and the area around it.
+    """Line of the mean spectrum of a class, and area of the standard deviation around the line.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ def plot_spectra(
     pixel : (bands,) float32 array or None
         Spectrum of the pixel; None for an invalid pixel.
     classes : sequence of ClassSpectrum
-        Spectra of the classes.
+        Mean and standard deviation of the spectra of each class.
     legend : sequence of LabelClass
         Names and colours of the classes.
     """

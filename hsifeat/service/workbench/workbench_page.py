@@ -38,7 +38,7 @@ FOLDS = {
 def workbench_page(
     request: Request, caller: Reader, key: StoreKey, set_id: Annotated[int | None, Query(alias="set", ge=1)] = None
 ) -> HTMLResponse:
-    """Show the workbench for the scene of a store. While the columns are computed, show their progress instead."""
+    """Show the workbench for the scene of a store. While the reduced columns of the scene are computed, show the progress instead."""
     from classifiers.input_sets import suited_input
     from classifiers.labelling.scene_columns import quick_heads
 
@@ -93,7 +93,7 @@ def workbench_page(
 
 @router.get("/label/{key}/progress")
 def preparation_progress(request: Request, _caller: Reader, key: StoreKey) -> Response:
-    """Return the progress of the columns. After the last column, the header HX-Refresh makes the browser reload the page."""
+    """Return the progress of computing the scene's columns. At the end, the header HX-Refresh makes the browser reload the page."""
     space = workbench_of(request).workspace(key)
     response = render(request, "workbench/progress.html.j2", progress=space.preparation, key=key)
     if space.preparation.finished:

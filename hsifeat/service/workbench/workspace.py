@@ -144,12 +144,12 @@ class Workspace:
         return context
 
     def columns(self, options: MapOptions | None = None) -> SceneColumns:
-        """Return the columns of the scene for a head and an input set. The columns are computed once."""
+        """Return the columns of the scene for the head and the input set in `options`. The columns are computed once."""
         options = options or MapOptions()
         return self._open_columns(options, lambda _: None)
 
     def mapper(self, options: MapOptions) -> QuickMapper:
-        """Return the mapper for a head, an input set and a smoothing rule."""
+        """Return the mapper for the head, the input set and the smoothing rule in `options`."""
         from classifiers.labelling.quick_map import QuickMapper
 
         with self._lock:
@@ -174,7 +174,7 @@ class Workspace:
             return self._segments
 
     def suggester(self, options: MapOptions) -> Suggester:
-        """Return the suggester of places to label next. Only the suggester for the latest options is kept."""
+        """Return the suggester of pixels to label next. Only the suggester for the latest options is kept."""
         from classifiers.labelling.suggest import Suggester
 
         mapper, segments = self.mapper(options), self.segments()
@@ -239,7 +239,7 @@ class Workbench:
         Raises
         ------
         ProblemError
-            There is no such store, it is unfinished, or it has features of listed pixels only.
+            If there is no such store, if it is unfinished, or if it has features of listed pixels only.
         """
         store = self._stores.find(key)
         features = self._stores.features(store)
@@ -265,7 +265,10 @@ class Workbench:
             return found
 
     def _companions(self, features: Features) -> list[Features]:
-        """Return the first complete store of the scene with the other kind of features, or an empty list."""
+        """Return the first complete store of the scene that has context features if `features` has none, or the reverse.
+
+        Return an empty list if there is no such store.
+        """
         for store, entry in self._summaries.search():
             if (
                 entry.scene_digest == features.recipe["scene"]
