@@ -1,4 +1,4 @@
-"""Random places, labelled only to check a map and never used for training."""
+"""Random pixels, which are labelled only to check a map and never used for training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def draw_check_places(
     columns : SceneColumns
         Columns of the scene.
     count : int
-        Maximum number of pixels. The result has fewer pixels if the area has fewer.
+        Maximum number of pixels. The result has fewer pixels if the area contains fewer.
     seed : int
         Seed of the draw.
     among : (rows, cols) bool array, optional
@@ -49,7 +49,7 @@ def draw_check_places(
 
 
 def score_check(mapper: QuickMapper, classes: NDArray[np.integer], checks: NDArray[np.integer]) -> LabelScore:
-    """Score a map at random places that were labelled only to check the map.
+    """Score a map at random pixels that were labelled only to check the map.
 
     The score is an unbiased estimate of the accuracy of the map (Olofsson et al., Remote Sens. Environ. 2014). Scores from the
     training labels are biased, because people and suggestions choose where to label.
@@ -57,17 +57,17 @@ def score_check(mapper: QuickMapper, classes: NDArray[np.integer], checks: NDArr
     Parameters
     ----------
     mapper : QuickMapper
-        Head and columns.
+        Head, columns and smoothing of the map.
     classes : (rows, cols) integer array
-        Training labels of the map; 0 is unlabelled. Labels at check places are not used.
+        Training labels of the map; 0 is unlabelled. Labels at the pixels of `checks` are not used.
     checks : (rows, cols) integer array
-        Labels of random places, see `draw_check_places`; 0 at all other pixels. Classes have the same numbers as in `classes`.
+        Labels of random pixels, see `draw_check_places`; 0 at all other pixels. Classes have the same numbers as in `classes`.
 
     Returns
     -------
     LabelScore
         The score. It has no accuracy if there are fewer than ten checks. The interval is the Wilson interval with one trial
-        per place.
+        per checked pixel.
 
     Raises
     ------

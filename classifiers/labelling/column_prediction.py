@@ -25,7 +25,7 @@ def predict_columns(
     columns : (n, k) float32 array
         Output of the reducer of the head.
     check : callable
-        Called repeatedly during the work. It raises to stop the work.
+        Called repeatedly during the work. To stop the work, it raises an exception.
 
     Returns
     -------

@@ -75,7 +75,7 @@ class LabelEdit:
         kind : str
             See `LabelEdit`.
         content : tuple of bytes
-            Compressed pixels and classes, see `content`.
+            Compressed pixels and classes, from the property `LabelEdit.content`.
         pixel_count : int
             Number of pixels of the scene.
 

@@ -51,7 +51,7 @@ class GuidedFilter:
         probabilities : (C, rows, cols) float32 array
             Class probabilities; 0 at invalid pixels.
         check : callable
-            Called before each class. It raises to stop the work.
+            Called before each class. To stop the work, it raises an exception.
 
         Returns
         -------

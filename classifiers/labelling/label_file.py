@@ -41,8 +41,8 @@ _ROWS = {"label_sets": "SELECT * FROM label_sets ORDER BY id", "log": "SELECT * 
 class LabelFile:
     """An open SQLite file with the tables of a label database. The methods are thread-safe.
 
-    Rows are appended and never changed. Each row has a checksum, and row numbers have no gaps. Opening the file checks both,
-    to find damage that SQLite does not detect.
+    Rows are appended and never changed. Each row has a checksum, and row numbers have no gaps. Checksums and row numbers are
+    checked when the file is opened, to find damage that SQLite does not detect.
 
     Parameters
     ----------
@@ -133,13 +133,13 @@ class LabelFile:
         return number
 
     def select(self, query: str, *values: Any) -> list[Any]:
-        """Return the rows of a query."""
+        """Run a query, and return its rows."""
         with self._errors():
             return self.execute(query, values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Hold the write lock of the file, and commit at the end of the block. An error rolls back the transaction."""
+        """Hold the write lock of the file, and commit at the end of the ``with`` block. An error rolls back the transaction."""
         with self._errors():
             self.execute("BEGIN IMMEDIATE")
             try:

@@ -19,14 +19,15 @@ _FORM = r"blocks:([1-9]\d{0,3})\+(\d{1,3}):([2-9]|[1-4]\d)fold"
 
 @dataclass(frozen=True)
 class LabelFolds:
-    """A rule for cross-validation folds of labels.
+    """A rule that assigns labels to cross-validation folds.
 
     Attributes
     ----------
     text : str
         The rule as text, ``regions`` or ``blocks:PX+BUFFER:Kfold``.
     question : {"fill in", "carry over"}
-        Question that a score with these folds answers.
+        What a score with these folds measures: how well the map fills in the ground between labels, or carries over to ground
+        without labels.
     folds : int
         Number of folds.
     block_px : int
@@ -60,7 +61,7 @@ class LabelFolds:
         Yields
         ------
         train, test : (k,) intp arrays
-            Indices of pixels. Folds without held-out pixels, or with fewer than two training classes, are left out.
+            Indices into `labels`. Folds without held-out pixels, or with fewer than two training classes, are left out.
         """
         fold = self._assign(labels, rows, cols, seed)
         for number in range(self.folds):
@@ -85,7 +86,7 @@ class LabelFolds:
 
 
 def parse_folds(text: str) -> LabelFolds:
-    """Parse a rule for cross-validation folds of labels.
+    """Parse a rule that assigns labels to cross-validation folds.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def parse_folds(text: str) -> LabelFolds:
     Raises
     ------
     SplitError
-        If the text has another form.
+        If `text` has another form.
 
     Examples
     --------

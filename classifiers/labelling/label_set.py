@@ -72,7 +72,7 @@ class LabelSet:
 
 
 def check_text(text: str, subject: str) -> str:
-    """Check a name, and return it without surrounding spaces.
+    """Check a name, and return it without surrounding spaces. Error messages call it `subject`.
 
     Raises
     ------
@@ -115,6 +115,6 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
 
 
 def free_key(others: list[LabelClass]) -> str:
-    """Return the first digit from 1 to 9 that is not the key of a class, or an empty string."""
+    """Return the first digit from 1 to 9 that is not the key of a class in `others`, or an empty string."""
     taken = {other.key for other in others}
     return next((key for key in _KEYS[:9] if key not in taken), "")

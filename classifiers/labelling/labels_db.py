@@ -107,7 +107,7 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If a name is invalid, see `check_text`. If the set exists with another shape.
+            If `name` or `person` is invalid, see `check_text`. If the set exists with another shape.
         """
         name = safe_label_name(check_text(name, "the name of a label set"))
         person = None if person is None else check_text(person, "the name of a person")
@@ -173,7 +173,7 @@ class LabelDatabase:
         key : str, optional
             See `LabelClass`. [default: the first free digit]
         number : int, optional
-            Class number. [default: one more than the highest number]
+            Class number. [default: one more than the highest number of a class in the set]
 
         Raises
         ------
@@ -254,7 +254,7 @@ class LabelDatabase:
         return self._mark(set_id, person, "undo", query, (set_id, person))
 
     def redo(self, set_id: int, person: str) -> bool:
-        """Redo the edit that a person undid last. Return False if there is none, or if the person has made a newer edit."""
+        """Redo the edit that a person undid last. Return False if there is no such edit, or if the person has made a newer edit."""
         query = """
             SELECT target FROM log AS mark WHERE set_id = ? AND person = ? AND action = 'undo'
             AND NOT EXISTS (SELECT 1 FROM log AS later WHERE later.target = mark.target AND later.id > mark.id)
@@ -263,7 +263,7 @@ class LabelDatabase:
         return self._mark(set_id, person, "redo", query, (set_id, person, set_id, person))
 
     def version(self, set_id: int) -> int:
-        """Return the version of a set. Every change of labels or classes increases it."""
+        """Return the version of a set. Every change of labels or classes increases the version."""
         return int(self._file.select("SELECT coalesce(max(id), 0) FROM log WHERE set_id = ?", set_id)[0][0])
 
     def class_map(self, set_id: int) -> tuple[int, NDArray[np.uint16]]:

@@ -1,4 +1,4 @@
-"""Learning curve of a labelling: the cross-validated accuracy of the map after different numbers of edits."""
+"""Learning curve of a label set: the cross-validated accuracy of the map after different numbers of edits."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def learning_curve(
     *,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, LabelScore]]:
-    """Score the map after all edits, and after fewer and fewer of the first edits.
+    """Score the map of a label set after all edits, and then after fewer and fewer of the first edits.
 
-    Each score uses only the labels after these edits, see `score_labels`. The held-out places therefore differ between scores.
+    Each score uses only the labels after these edits, see `score_labels`. The held-out pixels therefore differ between scores.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def learning_curve(
     folds : str
         Rule for cross-validation folds, see `score_labels`.
     check : callable
-        Called repeatedly. It raises to stop the work.
+        Called repeatedly. To stop the work, it raises an exception.
 
     Yields
     ------

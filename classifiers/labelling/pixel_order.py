@@ -1,4 +1,4 @@
-"""Order of the pixels of a scene, coarse grids first. A coarse map needs only the first pixels in this order."""
+"""Order of the pixels of a scene: pixels of coarse grids come first. A coarse map needs only the first pixels in this order."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def pixel_levels(pixels: NDArray[np.int64], cols: int) -> NDArray[np.int8]:
 
 
 def screen_step(shape: tuple[int, int], max_px: int) -> int:
-    """Return the smallest step at which an area has at most `max_px` rows and columns, or the largest step of `STEPS`.
+    """Return the smallest step of `STEPS` at which the grid of an area has at most `max_px` rows and columns.
+
+    The grid contains every step-th row and column. If no step is large enough, the largest is returned.
 
     >>> screen_step((1000, 800), 512), screen_step((145, 145), 512)
     (2, 1)
@@ -65,14 +67,14 @@ def screen_step(shape: tuple[int, int], max_px: int) -> int:
 
 @dataclass(frozen=True)
 class GridView:
-    """Pixels of a coarse grid in a window, and in the margin that a smoothing rule needs.
+    """Pixels of a coarse grid in a window and in a margin around it, which a smoothing rule needs.
 
     Attributes
     ----------
     slices : tuple of 2 slices
         Rows and columns of the grid in the scene, including the margin.
     inner : tuple of 2 slices
-        Rows and columns of the window in the grid.
+        Rows and columns of the grid that are in the window, without the margin.
     is_whole : bool
         Whether the grid covers the scene.
     """

@@ -38,7 +38,7 @@ class QuickMap:
     classes : (rows, cols) uint16 array
         Class numbers; 0 at pixels without features.
     confidence : (rows, cols) float32 array
-        Probability of the class; 0 at pixels without features.
+        Probability of the class in `classes`; 0 at pixels without features.
     """
 
     version: int
@@ -52,8 +52,8 @@ class QuickMapper:
     """Fits a head on labelled pixels and maps the scene, in a fraction of a second.
 
     The classes equal the result of `classifiers.fit_model` and `classifiers.predict_map` with the same labels, inputs, head
-    and smoothing. The methods are thread-safe. Each viewer of `maps` needs a separate mapper, because a new call ends earlier
-    calls. Mappers can share columns.
+    and smoothing. The methods are thread-safe. Each viewer of `maps` needs a separate mapper, because a new call of `maps` ends
+    earlier calls. Mappers can share columns.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class QuickMapper:
     head : str
         One of `quick_heads`.
     params : mapping, optional
-        Parameters of the head by name, apart from those of the reduction. [default: the defaults of the head]
+        Parameters of the head by name, apart from parameters of the reduction. [default: the defaults of the head]
     smooth : str
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`.
 
@@ -133,7 +133,10 @@ class QuickMapper:
         return head
 
     def fit_rows(self, rows: NDArray[np.integer], labels: NDArray[np.integer]) -> SklearnHead:
-        """Fit the head on the rows `rows` of `columns`, an (n,) int array, with (n,) int labels; see `fit`."""
+        """Fit the head on some rows of the scene's columns; see `fit`.
+
+        `rows` are row numbers, (n,) int. `labels` are the classes of these rows, (n,) int.
+        """
         name, params = self._head_options
         classes = len(set(labels.tolist()))
         if classes < 2:
@@ -214,9 +217,9 @@ class QuickMapper:
             Part of the scene. [default: the whole scene]
         step : int
             One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. With a step above 1, the guided filter keeps
-            the size of its windows on the ground, and all other rules are switched off.
+            the size of its windows on the ground, and all other smoothing rules are switched off.
         check : callable
-            Called repeatedly during the work. It raises to stop the work.
+            Called repeatedly during the work. To stop the work, it raises an exception.
         """
         window = window or Window(0, 0, *self.columns.shape)
         grid, mask, p = self._smoothed(head, window, step, check)
@@ -232,9 +235,9 @@ class QuickMapper:
         return self._smoothed(head, Window(0, 0, *self.columns.shape), step, lambda: None)[2]
 
     def probabilities(self, head: SklearnHead, rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Return the smoothed class probabilities of the rows `rows` of `columns`, (n, C) float32.
+        """Return the smoothed class probabilities of some rows of the scene's columns, (n, C) float32.
 
-        `head` is a result of `fit` or `fit_rows`. `rows` is an (n,) int array.
+        `head` is a result of `fit` or `fit_rows`. `rows` are row numbers, (n,) int.
         """
         rows = np.asarray(rows)
         row, col = np.divmod(self.columns.pixels[rows], self.columns.shape[1])
@@ -249,7 +252,7 @@ class QuickMapper:
     ) -> NDArray[np.float32]:
         """Return the smoothed probabilities of a few pixels, (n, C) float32, from the surroundings of each pixel only.
 
-        The surroundings have the reach of the rule as radius, and are stacked vertically in one image.
+        Surroundings extend to the reach of `rule`. The surroundings of all pixels are stacked vertically in one image.
         """
         columns, reach = self.columns, rule.reach_px
         offsets = np.arange(-reach, reach + 1)
@@ -292,7 +295,7 @@ class QuickMapper:
         return grid, mask, p
 
     def _filter(self, grid: GridView, step: int, mask: NDArray[np.bool_], rule: GuidedSmoothing) -> GuidedFilter:
-        """Return the guided filter of a grid. Filters for the whole scene are kept."""
+        """Return the guided filter of a grid. Filters for the whole scene are kept for later calls."""
         if grid.is_whole and step in self._filters:
             return self._filters[step]
         guide = self.columns.guide[grid.slices] * mask[..., None]

@@ -86,7 +86,7 @@ class SceneColumns:
 
     @cached_property
     def row_counts(self) -> dict[int, int]:
-        """Number of leading rows of `values` that are on the grid of each step of `STEPS`."""
+        """Number of leading rows of `values` whose pixels are on the grid of a step, for each step of `STEPS`."""
         levels = pixel_levels(self.pixels, self.shape[1])
         return {step: int(np.searchsorted(levels, level, side="right")) for level, step in enumerate(STEPS)}
 
@@ -174,7 +174,7 @@ def open_scene_columns(
 
 
 def _write_columns(features: Features, layout: Layout, reducer: GroupReducer, folder: Path, listen: Listener) -> None:
-    """Write the arrays of `SceneColumns` into a folder. The reducer is fitted as by `hsifeat fit`."""
+    """Write the arrays of `SceneColumns` into a folder. `reducer` is fitted first, as `hsifeat fit` does."""
     rows, cols, _ = features.shape
     listen(Started(_TASK, rows * cols, "pixels"))
     reducer.fit(SceneSample.draw(features, layout).X)

@@ -27,7 +27,7 @@ class LabelScore:
     Attributes
     ----------
     folds : LabelFolds or None
-        Rule by which labels were held out; None for random check places, see `check_sample`.
+        Rule by which labels were held out; None for random pixels, see `check_sample`.
     scores : Scores or None
         Accuracy over all held-out pixels and per class; None if there are too few labels.
     interval : tuple of float or None
@@ -35,7 +35,7 @@ class LabelScore:
     pixels, regions : int
         Number of held-out pixels, and number of their connected regions of one class.
     left_out : tuple of int
-        Numbers of the classes that were never held out, because they have labels in one place only.
+        Numbers of the classes that were never held out, because all their labels are in one region or block.
     """
 
     folds: LabelFolds | None
@@ -46,7 +46,7 @@ class LabelScore:
     left_out: tuple[int, ...] = ()
 
     def describe(self, class_names: Mapping[int, str]) -> str:
-        """Return sentences that state the measurement, the question that it answers, and the classes without a score."""
+        """Return sentences that state the accuracy, what it measures, and the classes without a score."""
         if self.scores is None or self.interval is None:
             return self._missing_text() + self._omitted_text(class_names)
         low, high = self.interval
@@ -107,17 +107,17 @@ def score_labels(
     seed : int
         Seed of the random order of regions or blocks.
     check : callable
-        Called before each fold. It raises to stop the work.
+        Called before each fold. To stop the work, it raises an exception.
 
     Returns
     -------
     LabelScore
-        The score. It has no accuracy if fewer than ten places, or fewer than two classes, can be held out.
+        The score. It has no accuracy if fewer than ten regions, or fewer than two classes, can be held out.
 
     Raises
     ------
     SplitError
-        If the rule is unknown.
+        If the rule `folds` is unknown.
 
     Notes
     -----

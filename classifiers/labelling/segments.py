@@ -89,7 +89,7 @@ def open_segments(columns: SceneColumns, pixels: int = SEGMENT_PX) -> Segments:
     Raises
     ------
     HsifeatError
-        If the number is out of range. If the disk is full.
+        If `pixels` is out of range. If the disk is full.
 
     Examples
     --------
@@ -123,7 +123,8 @@ def segment_places(columns: SceneColumns, numbers: NDArray[np.int32]) -> NDArray
     Returns
     -------
     (count, k) float32 array
-        Places. Distances between places approximate distances between mean columns: axes beyond the first 100 are dropped.
+        Places. Distances between places approximate distances between means of columns, because axes beyond the first 100 are
+        dropped.
     """
     of_row = numbers.ravel()[columns.pixels]
     order = np.argsort(of_row, kind="stable")

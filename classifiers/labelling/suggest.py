@@ -1,4 +1,4 @@
-"""Suggestions of places to label next: uncertain, typical of much ground, unlike the labels, and apart from each other."""
+"""Suggestions of superpixels to label next: uncertain, typical of much ground, unlike the labels, and far from each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAP_PX = 512
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A place to label.
+    """A superpixel to label next.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Suggestion:
     uncertainty : float
         1 minus the difference between the two highest class probabilities of the superpixel.
     share : float
-        Share of the scene's pixels that are more like this place than like any labelled or earlier suggested place.
+        Share of the scene's pixels that are more like this superpixel than like any labelled or earlier suggested superpixel.
     """
 
     row: int
@@ -68,7 +68,7 @@ class Suggester:
     segments : Segments
         Superpixels of the scene.
     seed : int
-        Seed of the sample of superpixels, if there are more than 4,000.
+        Seed of the random sample of superpixels that is used if there are more than 4,000.
 
     Examples
     --------
@@ -147,7 +147,8 @@ class Suggester:
         candidates : (m,) integer array
             Indices of superpixels, from 0.
         distances : (n, m) float32 array
-            Squared distance of each superpixel of the sample to each candidate.
+            Squared distance of each superpixel in the random sample to each candidate. The sample contains all superpixels if
+            there are at most 4,000.
         nearest : (count,) float array
             Squared distance of each superpixel to the nearest labelled or suggested superpixel.
         uncertainty : (count,) float64 array
@@ -163,7 +164,7 @@ class Suggester:
         return np.asarray(weights @ gained, np.float64)
 
     def _candidates(self, among: NDArray[np.bool_]) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-        """Return the candidates, (m,) int, and the squared distances from the sample to the candidates, (n, m) float32.
+        """Return the candidates, (m,) int, and their squared distances to the sample of superpixels, (n, m) float32.
 
         Candidates are the superpixels with a pixel in `among`, or a random sample of these superpixels.
         """
@@ -195,13 +196,13 @@ class Suggester:
         return np.asarray(1 - (ranked[-1] - ranked[-2]), np.float64)
 
     def _neighbours(self, segments: NDArray[np.integer]) -> NDArray[np.integer]:
-        """Return the indices of superpixels that touch one of `segments`, and of `segments` that touch a superpixel."""
+        """Return the indices of the superpixels that touch one of `segments`. Members of `segments` may be among them."""
         edges = self.segments.edges - 1
         touching = np.isin(edges, segments).any(axis=1)
         return np.unique(edges[touching])
 
     def _typical_pixel(self, segment: int, among: NDArray[np.bool_]) -> tuple[int, int]:
-        """Return row and column of the pixel whose columns are nearest to the mean of its superpixel."""
+        """Return the position of the pixel of a superpixel whose features are nearest to the mean of the superpixel."""
         columns = self.mapper.columns
         pixels = np.flatnonzero((self.segments.numbers == segment + 1) & among & columns.mask)
         values = columns.values[columns.row_of_pixel[pixels]]
