@@ -76,7 +76,7 @@ def open_for_labelling(source: str, companion: str | None, listen: Listener) -> 
     source : str
         A store, or a scene as `hsifeat.open_scene` takes it.
     companion : str or None
-        Companion image; None for that of the scene, if it has one.
+        Companion image. If None, the companion image of the scene is used, if there is one.
     listen : callable
         Callback for progress events.
 

@@ -46,11 +46,11 @@ class GuardedProtocol(HttpToolsProtocol):
         Parameters
         ----------
         max_connections : int
-            Number of connections above which a new one is answered with 503.
+            Maximum number of served connections. Requests on further connections are answered with 503.
         header_seconds : float
             Time in seconds within which the headers of a request must arrive.
         stall_seconds : float
-            Time in seconds within which a client must take the bytes that wait for it.
+            Time in seconds within which a client must receive all buffered bytes.
         """
         limits = {
             "max_connections": max_connections,

@@ -91,7 +91,10 @@ class JobDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a write transaction. The end of the ``with`` block commits it, and an error rolls it back."""
+        """Yield a connection in a write transaction.
+
+        The transaction is committed at the end of the ``with`` block, or rolled back on an error.
+        """
         with self._connect() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:

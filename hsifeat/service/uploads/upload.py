@@ -175,7 +175,7 @@ class Upload:
         OffsetError
             If a file is not complete.
         RefusedFileError
-            If the digest of a file differs, or its content is not accepted.
+            If the digest of a file differs, or if its content is not accepted.
         """
         if self.manifest.complete:
             return self
@@ -214,7 +214,7 @@ class Upload:
         Raises
         ------
         RefusedFileError
-            If the upload has no such file, or several.
+            If the upload has no such file, or several such files.
         """
         names = [file.name for file in self.manifest.files if file.name.rpartition(".")[2].lower() in CUBE_SUFFIXES]
         headers = [name for name in names if name.lower().endswith(".hdr")]

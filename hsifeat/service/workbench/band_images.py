@@ -43,7 +43,8 @@ class Rendering:
 class BandImages:
     """Bands of a scene in memory, so that other bands are shown without reading the scene. The methods are thread-safe.
 
-    All bands are kept at a coarse resolution, which is the full one for small scenes. Finer parts are read from the scene.
+    An overview of all bands is kept at a coarse resolution, or at full resolution for small scenes. Finer parts are read
+    from the scene.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ class BandImages:
         return encode_png(np.dstack([shown, alpha]))
 
     def _limits(self, rendering: Rendering) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Return the values of each band that become black and white; None without a valid pixel."""
+        """Return the values that become black and white, for each band; None if no pixel is valid."""
         valid = self._scene.valid[:: self.overview_step, :: self.overview_step]
         stride = max(int((valid.size / _LIMIT_PIXELS) ** 0.5), 1)
         inside = valid[::stride, ::stride]
@@ -123,7 +124,7 @@ class BandImages:
 
     @cached_property
     def _overview(self) -> NDArray[np.generic]:
-        """(bands, rows, cols) array of every n-th row and column, read once."""
+        """Every `overview_step`-th row and column of the scene, (bands, rows, cols). The scene is read once."""
         scene, step = self._scene, self.overview_step
         overview = np.empty((scene.bands, -(-scene.rows // step), -(-scene.cols // step)), self._dtype)
         for block in blocks(scene.rows, scene.cols, scene.bands):

@@ -1,4 +1,4 @@
-"""Routes of the workbench that check the map at random places, whose labels take no part in training."""
+"""Routes of the workbench that check the map at random pixels, whose labels take no part in training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_PLACES = 500
 
 
 class CheckPlaces(BaseModel):
-    """Places to check next, and what was answered so far."""
+    """Pixels to check next, and numbers of answers so far."""
 
     places: list[tuple[int, int]]
     answered: int
@@ -33,7 +33,7 @@ class CheckPlaces(BaseModel):
 
 
 class CheckAnswer(BaseModel):
-    """The class at a random place."""
+    """The class that the caller names at a random pixel."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,7 +44,7 @@ class CheckAnswer(BaseModel):
 
 @router.get("")
 def check_places(desk: ReadableDesk, count: Annotated[int, Query(ge=1, le=_MAX_PLACES)] = 50) -> CheckPlaces:
-    """Return random places that nobody was asked for, in the order of the draw."""
+    """Return random pixels that nobody has answered or skipped yet, in the order in which they were drawn."""
     answers = read_answers(desk.database, desk.labels.id)
     places = np.stack(np.divmod(_open_places(desk, answers)[:count], desk.space.shape[1]), axis=1)
     return CheckPlaces(places=places.tolist(), answered=answers.count, skipped=answers.skipped)
@@ -52,9 +52,9 @@ def check_places(desk: ReadableDesk, count: Annotated[int, Query(ge=1, le=_MAX_P
 
 @router.post("")
 def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
-    """Save the class at a random place. A later answer at the same place replaces this one.
+    """Save the class at a random pixel. A later answer at the same pixel replaces this answer.
 
-    Only places that were drawn are taken, since chosen places would make the score wrong.
+    Only drawn pixels are accepted, since chosen pixels would make the score wrong.
     """
     answers = read_answers(desk.database, desk.labels.id)
     pixel = answer.row * desk.space.shape[1] + answer.col
@@ -67,7 +67,7 @@ def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
 
 @router.post("/join")
 def join_labels(desk: EditableDesk) -> SetState:
-    """Make the answers labels, as one edit that can be undone. They check the map no longer."""
+    """Turn the answers into labels, as one edit that can be undone. The answers no longer check the map."""
     joined = join_answers(desk.database, desk.labels.id, desk.caller.name)
     return set_state(desk, changed=joined > 0)
 
@@ -75,7 +75,7 @@ def join_labels(desk: EditableDesk) -> SetState:
 def checked_score(
     desk: Desk, options: MapOptions, labels: NDArray[np.uint16]
 ) -> tuple[LabelScore, CheckAnswers] | None:
-    """Return the score at random places and the answers there; None if nobody answered yet, or if there is no map.
+    """Return the score at random pixels and the answers there; None if nobody has answered yet, or if there is no map.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def checked_score(
 
 
 def _open_places(desk: Desk, answers: CheckAnswers) -> NDArray[np.int64]:
-    """Return flat indices of the next places of the draw, each label set with a draw of its own."""
+    """Return the flat indices of the drawn pixels that are not answered yet. Each label set has its own draw."""
     from classifiers.labelling.check_sample import draw_check_places
 
     columns = desk.space.columns()

@@ -17,7 +17,7 @@ _SIDE_PX = 3000
 
 
 def companion_file(features: Features) -> Path:
-    """Return the file of the picture, which exists if `keep_companion` was called."""
+    """Return the path of the picture of the companion image. The file exists if `keep_companion` was called."""
     return features.kept_folder / "companion.png"
 
 
@@ -27,7 +27,7 @@ def keep_companion(features: Features, scene: Scene) -> None:
     Parameters
     ----------
     features : Features
-        Store of the scene.
+        Features of a store of the scene.
     scene : Scene
         The scene. Nothing happens if it has no companion image.
 

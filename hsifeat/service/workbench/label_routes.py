@@ -27,7 +27,7 @@ from hsifeat.service.workbench.workspace import workbench_of
 
 
 def _outdate(request: Request, page: Page = "none", ticket: Number = 0) -> None:
-    """Stop the map and the scores of the labels before a change, so that they do not delay it."""
+    """Stop the computation of maps and scores before the labels change, so that the change is not delayed."""
     if ticket and request.method == "POST":
         workbench_of(request).tickets.take(f"map-{page}", ticket)
 

@@ -74,7 +74,7 @@ def raster(
 
 @router.get("/truth")
 def truth(desk: ReadableDesk, view: ShownView, name: Annotated[str, Query(max_length=200)]) -> Response:
-    """Return a label map of the scene as uint16 bytes. Class numbers are those of the label set; 65535 for a class it lacks."""
+    """Return a label map of the scene as uint16 bytes. Class numbers are those of the label set; 65535 for other classes."""
     numbers = _truth(desk, name)
     return raster_response(view.window, view.step, [np.ascontiguousarray(numbers[_grid(view)])])
 
@@ -89,7 +89,7 @@ def score(
     page: Page = "none",
     number: Number = 0,
 ) -> HTMLResponse:
-    """Return the cross-validated score of the map and the score at random places, with the questions that they answer."""
+    """Return the cross-validated score of the map and the score at random pixels, with the meaning of each score."""
     from classifiers.labelling.score import score_labels
 
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")

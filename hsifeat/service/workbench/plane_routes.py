@@ -1,4 +1,6 @@
-"""Planes of a diffusion model for the scene that is being labelled: computed as a job, and offered as inputs at its end."""
+"""Planes of a diffusion model for the scene that is being labelled: a job computes the planes, and they are
+offered as inputs when the job ends.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ _LATEST = 100
 
 @router.get("")
 def plane_state(request: Request, caller: Reader, jobs: Jobs, key: StoreKey) -> HTMLResponse:
-    """Return what is known of the planes: none, being computed, ready, or in use."""
+    """Return the state of the planes of the scene: none, being computed, ready, or in use."""
     features = workbench_of(request).workspace(key).features
     job = None if features.has_planes(context=False) else _latest_job(jobs, features.key)
     return render(
@@ -41,7 +43,7 @@ def plane_state(request: Request, caller: Reader, jobs: Jobs, key: StoreKey) -> 
 
 @router.post("")
 def compute_planes(request: Request, caller: Author, jobs: Jobs, key: StoreKey) -> HTMLResponse:
-    """Request the planes."""
+    """Request the planes of a diffusion model for the scene of a store."""
     submit_planes(jobs, workbench_of(request).workspace(key).features.key, caller.name)
     return plane_state(request, caller, jobs, key)
 
@@ -52,14 +54,14 @@ def submit_planes(jobs: JobService, key: str, owner: str) -> None:
     Raises
     ------
     HsifeatError
-        See `JobService.submit`.
+        If the request is refused, see `JobService.submit`.
     """
     request = ExtractRequest(scene=SceneSource(store=key), options=ExtractionConfig(backbone=BACKBONE), priority="low")
     jobs.submit(request, owner, admin=False)
 
 
 def _latest_job(jobs: JobService, key: str) -> JobRecord | None:
-    """Return the latest job that computes planes from the scene of a store; None if there is none or it was cancelled."""
+    """Return the latest job that computes planes from the scene of a store; None if there is no such job, or if it was cancelled."""
     for job in jobs.queue.jobs(kinds=[JobKind.EXTRACT], count=_LATEST):
         if job.request.get("scene", {}).get("store") == key:
             return None if job.state is JobState.CANCELLED else job

@@ -118,7 +118,7 @@ class Workspace:
 
     @property
     def stores(self) -> tuple[Features, ...]:
-        """The stores of the scene."""
+        """Features of each store of the scene."""
         return self.features.stores if isinstance(self.features, StackedFeatures) else (self.features,)
 
     @property
@@ -132,9 +132,9 @@ class Workspace:
         return self.features.shape[0], self.features.shape[1]
 
     def features_for(self, inputs: str) -> Features:
-        """Return the stores that an input set needs; those of the context alone as long as no planes are used.
+        """Return the features of all stores if an input set uses planes, and of the context store alone otherwise.
 
-        So nothing is computed anew when planes join.
+        Columns of context features therefore stay valid when a store with planes is added.
         """
         from classifiers.input_sets import InputSet
 
