@@ -1,4 +1,6 @@
-"""Answers at random places that check a map. They are kept in the log of a label set, and are no labels of it."""
+"""Answers that check a map: the classes that people name at random pixels. The log of a label set contains the answers, but
+they are no labels.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,18 @@ from classifiers.labelling.labels_db import LabelDatabase
 
 @dataclass(frozen=True, eq=False)
 class CheckAnswers:
-    """What was answered at random places.
+    """Answers that check the map of a label set: the classes that people named at random pixels.
 
     Attributes
     ----------
     classes : (rows, cols) uint16 array
-        Class of each place that checks the map; 0 at all other pixels.
+        Class of each pixel that checks the map; 0 at all other pixels.
     asked : (n,) int64 array
-        Flat indices of all places that were answered or skipped, also of those that are labels now, ascending.
+        Flat indices of all pixels that were answered or skipped, in ascending order. Answers that are labels now are included.
     skipped : int
-        Number of places that nobody could name.
+        Number of pixels whose class nobody could name.
     joined : int
-        Number of places that are labels now.
+        Number of answers that are labels now.
     """
 
     classes: NDArray[np.uint16]
@@ -34,12 +36,12 @@ class CheckAnswers:
 
     @property
     def count(self) -> int:
-        """Number of places that check the map."""
+        """Number of pixels that check the map."""
         return int(np.count_nonzero(self.classes))
 
 
 def read_answers(database: LabelDatabase, set_id: int) -> CheckAnswers:
-    """Return the answers of a label set. Of several answers at one place, the latest counts."""
+    """Return the answers of a label set. Of several answers at one pixel, the latest counts."""
     classes = np.zeros(database.label_set(set_id).shape, np.uint16)
     answers: dict[int, int] = {}
     for edit in database.edits(set_id, "check"):
@@ -53,7 +55,7 @@ def read_answers(database: LabelDatabase, set_id: int) -> CheckAnswers:
 
 
 def record_answer(database: LabelDatabase, set_id: int, person: str, pixel: int, number: int) -> int:
-    """Append the answer at a place to the log, and return the version of the set.
+    """Append the answer at a random pixel to the log of a label set, and return the version of the set.
 
     Parameters
     ----------
@@ -62,16 +64,16 @@ def record_answer(database: LabelDatabase, set_id: int, person: str, pixel: int,
     set_id : int
         Number of the set.
     person : str
-        Who answers.
+        Name of the person who answers.
     pixel : int
-        Flat index of the place, see `draw_check_places`.
+        Flat index of the pixel, see `draw_check_places`.
     number : int
-        Class at the place; 0 if the person can't tell.
+        Number of the class at the pixel; 0 if the person can't tell.
 
     Raises
     ------
     SceneError
-        See `LabelDatabase.paint`.
+        If the edit is refused, see `LabelDatabase.paint`.
 
     Examples
     --------
@@ -90,9 +92,9 @@ def record_answer(database: LabelDatabase, set_id: int, person: str, pixel: int,
 
 
 def join_answers(database: LabelDatabase, set_id: int, person: str) -> int:
-    """Make the answers of a set labels of it, as one edit that can be undone, and return their number.
+    """Turn the answers of a label set into labels, as one edit that can be undone, and return the number of answers.
 
-    They check the map no longer, because it learns from them.
+    The answers no longer check the map, because the map learns from them.
 
     Parameters
     ----------

@@ -72,7 +72,9 @@ class LabelSet:
 
 
 def check_text(text: str, subject: str) -> str:
-    """Check a name, and return it without surrounding spaces. Error messages call it `subject`.
+    """Check a name, and return it without surrounding spaces.
+
+    In error messages, `subject` says what the name is, such as ``the name of a class``.
 
     Raises
     ------

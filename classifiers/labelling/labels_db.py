@@ -306,7 +306,7 @@ class LabelDatabase:
         return classes
 
     def edits(self, set_id: int, *kinds: EditKind) -> list[LabelEdit]:
-        """Return the edits of some kinds that are not undone, in the order in which they were made.
+        """Return the edits of these kinds that are not undone, in the order in which they were made.
 
         Raises
         ------
@@ -359,7 +359,7 @@ class LabelDatabase:
 
 
 def _paint(classes: NDArray[np.uint16], edits: Iterable[LabelEdit]) -> None:
-    """Give the pixels of edits their classes, except those of checks, which are no labels."""
+    """Write the classes of the edits to `classes`. Edits of the kind ``check`` are skipped, because they are no labels."""
     for edit in edits:
         if edit.kind != "check":
             classes.ravel()[edit.pixels] = edit.classes

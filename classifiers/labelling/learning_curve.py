@@ -29,7 +29,7 @@ def learning_curve(
     Parameters
     ----------
     mapper : QuickMapper
-        Head and columns.
+        Head, columns and smoothing of the map.
     database : LabelDatabase
         The database.
     set_id : int

@@ -57,7 +57,7 @@ def pixel_levels(pixels: NDArray[np.int64], cols: int) -> NDArray[np.int8]:
 def screen_step(shape: tuple[int, int], max_px: int) -> int:
     """Return the smallest step of `STEPS` at which the grid of an area has at most `max_px` rows and columns.
 
-    The grid contains every step-th row and column. If no step is large enough, the largest is returned.
+    The grid contains every step-th row and column. If no step is large enough, the largest step is returned.
 
     >>> screen_step((1000, 800), 512), screen_step((145, 145), 512)
     (2, 1)

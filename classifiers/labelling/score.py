@@ -98,7 +98,7 @@ def score_labels(
     Parameters
     ----------
     mapper : QuickMapper
-        Head and columns.
+        Head, columns and smoothing of the map.
     classes : (rows, cols) integer array
         Class of each pixel; 0 is unlabelled.
     folds : str

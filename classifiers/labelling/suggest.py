@@ -64,7 +64,7 @@ class Suggester:
     Parameters
     ----------
     mapper : QuickMapper
-        Head and columns.
+        Head, columns and smoothing of the map.
     segments : Segments
         Superpixels of the scene.
     seed : int
