@@ -1,10 +1,8 @@
 """Jobs and uploads over HTTP: real clients, one extraction for many equal requests, events, results, and the client's cache."""
 
 import http.client
-import io
 import json
 import warnings
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -13,15 +11,11 @@ import numpy as np
 import pytest
 
 import hsifeat
-from hsifeat import Scene, extract, open_features
 from hsifeat.client.transport import ServiceError
 from hsifeat.service.tokens import TokenFile
-from hsifeat.service.workbench import plane_routes
 from tests.helpers.forked_commands import ForkedCommand
-from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config, wait_until
-from tests.helpers.labelled_scene import add_labels, open_label_set, prepare_scene, read_raster
+from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config
 from tests.helpers.services import running
-from tests.helpers.small import small_cube
 
 
 @pytest.fixture(scope="module")
@@ -81,39 +75,6 @@ def test_fifty_equal_requests_start_one_extraction(extracted, ann):
     again = ann.post("/extractions", json=EXTRACTION)
     assert (again.status_code, again.json()["outcome"]) == (200, "answered")
     assert ann.get(f"/stores/{extracted.key}").json()["planes"] == 2
-
-
-def test_the_scene_of_a_store_is_extracted_again(extracted, ann):
-    """The scene in a store has the values and label maps of its file, so the same options give the same store."""
-    answer = ann.post("/extractions", json={"scene": {"store": extracted.key[:12]}, "options": EXTRACTION["options"]})
-    assert answer.json()["outcome"] == "queued"
-    job = hsifeat.connect(str(ann.base_url), ann.headers["authorization"].split()[1]).job(answer.json()["job"]["id"])
-    job.wait(lambda _: None)
-    assert job.result["store"] == extracted.key
-
-
-def test_planes_join_the_inputs_of_a_scene_that_is_being_labelled(served, extracted, ann, monkeypatch):
-    monkeypatch.setattr(plane_routes, "BACKBONE", "tiny")
-    cube = small_cube() + np.float32(1)
-    context = extract(Scene("labelled", cube), backbone="context", out=served.folder / "stores" / "labelled.zarr")
-    address = f"/label/{open_features(context).key}"
-    prepare_scene(ann, address.rpartition("/")[2])
-    assert "Compute them in the background" in ann.get(f"{address}/planes").text
-    assert "being computed in the background" in ann.post(f"{address}/planes").text
-    wait_until(lambda: "are ready" in ann.get(f"{address}/planes").text)
-    page = ann.get(address).text
-    assert '<option value="spectra+window+context+planes">' in page
-    assert "suited: spectra+window+context<" in page
-    assert "gained nothing" in ann.get(f"{address}/planes").text
-    path = open_label_set(ann, address.rpartition("/")[2])
-    add_labels(ann, path, count=2)
-    with_planes = read_raster(ann, path, inputs="spectra+window+context+planes")
-    without = read_raster(ann, path)
-    assert (with_planes.classes > 0).all() and (without.classes > 0).all()
-    assert (with_planes.confidence != without.confidence).any()
-    with zipfile.ZipFile(io.BytesIO(ann.get(f"{path}/model.zip").content)) as archive:
-        card = next(archive.read(name) for name in archive.namelist() if name.endswith("model.json"))
-    assert b"tiny" not in card, "a map from context needs no planes"
 
 
 def test_events_resume_after_the_last_one(extracted, ann):
