@@ -102,10 +102,13 @@ def predict_blocks(
     Raises
     ------
     HeadError
-        If the head has no layout.
+        If the head has no layout, or the side of a block is below 1.
     """
     rows, cols, _ = features.shape
-    places = list(windows(rows, cols, block_px or block_side_px(_layout_of(head))))
+    side_px = block_side_px(_layout_of(head)) if block_px is None else block_px
+    if side_px < 1:
+        raise HeadError(f"the side of a block must be at least 1 pixel; found {side_px}")
+    places = list(windows(rows, cols, side_px))
     listen(Started("map", rows * cols, "pixels"))
     done_px = 0
     if workers is None:

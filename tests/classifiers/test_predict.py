@@ -129,6 +129,12 @@ def test_a_head_without_probabilities_is_refused_before_work(features, tmp_path)
     assert not list(tmp_path.glob("*.tif*"))
 
 
+@pytest.mark.parametrize("block_px", [0, -1])
+def test_a_block_has_at_least_one_pixel(features, model, block_px):
+    with pytest.raises(HeadError, match=f"at least 1 pixel; found {block_px}"):
+        predict_map(features, model, block_px=block_px)
+
+
 def test_a_map_that_cannot_be_written_costs_no_prediction(features, model, tmp_path, monkeypatch):
     monkeypatch.setattr(model.head, "predict", lambda _: pytest.fail("predicted"), raising=False)
     with pytest.raises(SceneError, match="no such folder"):
