@@ -1,5 +1,6 @@
-"""Answers that check a map: the classes that people name at random pixels. The log of a label set contains the answers, but
-they are no labels.
+"""Answers that check a map: the classes that people name at random pixels.
+
+The log of a label set contains the answers, but they are no labels.
 """
 
 from __future__ import annotations

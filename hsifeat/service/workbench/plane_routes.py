@@ -1,5 +1,6 @@
-"""Planes of a diffusion model for the scene that is being labelled: a job computes the planes, and they are
-offered as inputs when the job ends.
+"""Planes of a diffusion model for the scene that is being labelled.
+
+A job computes the planes, and they are offered as inputs when the job ends.
 """
 
 from __future__ import annotations
