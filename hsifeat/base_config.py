@@ -274,7 +274,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return the text of the argument `name` in the call of `option` that declares a field. An example is ``unit``."""
+    """Return the text that the declaration of a field passes to `option` as the argument `name`, such as ``unit``."""
     extra: Any = field.json_schema_extra
     return str(extra["x-option"][name]) if isinstance(extra, dict) else ""
 

@@ -93,7 +93,7 @@ class Suggester:
     def suggest(
         self, classes: NDArray[np.integer], count: int = 5, *, among: NDArray[np.bool_] | None = None
     ) -> list[Suggestion]:
-        """Return places to label next, best first.
+        """Return superpixels to label next, best first.
 
         Parameters
         ----------

@@ -75,7 +75,7 @@ def _update(
     row: int,
     col: int,
 ) -> None:
-    """Update `marginals` at the pixels of one colour, to minimise the divergence. The first such pixel is at `row`, `col`."""
+    """Update `marginals` at the pixels of one colour. The first pixel of this colour is at `row` and `col`."""
     rows, cols = valid.shape
     support = np.zeros_like(unary[row::2, col::2])
     for down, right in _NEIGHBOURS:

@@ -41,7 +41,7 @@ def smooth_blocks(
         Class probabilities of the windows of a scene, in row-major order; NaN at invalid pixels. Windows with the same
         first row have the same height.
     rule : SmoothingRule
-        The rule.
+        Smoothing rule.
     shape : tuple of int
         Rows and columns of the scene.
     guide : SceneGuide, optional
@@ -113,7 +113,7 @@ def check_memory(rule: SmoothingRule, shape: tuple[int, int], classes: int) -> N
     Parameters
     ----------
     rule : SmoothingRule
-        The rule.
+        Smoothing rule.
     shape : tuple of int
         Rows and columns of the scene.
     classes : int

@@ -25,8 +25,8 @@ def connect(url: str, token: str | None = None) -> Connection:
     url : str
         Address of the service, such as ``https://gpu.example.org``.
     token : str, optional
-        Token of the caller. [default: the token for this address in the private file of tokens, else the environment variable
-        ``HSIFEAT_TOKEN``, which is not sent over plain http to another machine]
+        Token of the caller. [default: the token for `url` in the user's file of tokens, else the environment variable
+        ``HSIFEAT_TOKEN``. The environment variable is not sent over plain http to another machine]
 
     Returns
     -------

@@ -42,7 +42,7 @@ def label(
 
     Context features of the scene are computed first if there are none, and planes of natural32 follow in the background. Only
     this machine can open the page. Its address contains a random token. Every label is saved at once, and the same command
-    continues later. End with Ctrl-C.
+    continues the work later. End with Ctrl-C.
 
     Example: `hsifeat label indian-pines`
     """

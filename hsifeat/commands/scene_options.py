@@ -106,7 +106,7 @@ class SceneArguments:
         return [file for path in self.paths for file in _listed_files(path)]
 
     def separate(self) -> dict[str, SceneArguments]:
-        """Return a dict of the name and the arguments of each scene. Each path is one scene.
+        """Map the name of each scene to the arguments of the scene. Each path is one scene.
 
         Raises
         ------
