@@ -187,6 +187,7 @@ class DaskExecutor:
                     completed = as_completed(loop=self._client.loop)
                 except (HsifeatError, KilledWorker) as error:
                     problem = error if isinstance(error, HsifeatError) else _killed(error)
+                    future.release()
                     if failed is None:
                         raise problem from error
                     failed(task, problem)

@@ -30,7 +30,7 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     task_bytes : int
         Maximum memory of a task, in bytes.
     listen : callable
-        Receives a note with the number of workers, if there are several.
+        Receives a note with the number of workers if there are several, or if the memory may be too small for one.
 
     Yields
     ------
@@ -40,7 +40,8 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     Raises
     ------
     HsifeatError
-        If the number of workers is less than 1, or the workers do not fit into memory.
+        If the number of workers is less than 1, or several workers do not fit into memory. One worker is never refused,
+        because `task_bytes` is an estimate.
 
     Examples
     --------
@@ -64,9 +65,15 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     if workers > maximum:
         raise HsifeatError(
             f"{workers} workers take about {format_bytes(workers * worker_bytes)}, and {format_bytes(memory)} of memory are "
-            f"free: take at most --jobs {maximum}"
+            f"free: take at most {maximum}"
         )
     if workers == 1:
+        if task_bytes > memory:
+            listen(
+                Note(
+                    f"a task takes about {format_bytes(task_bytes)}, and {format_bytes(memory)} of memory are free: memory may run out"
+                )
+            )
         yield InlineExecutor()
         return
     listen(Note(f"up to {workers} tasks in parallel, one thread each"))

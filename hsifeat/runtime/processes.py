@@ -72,7 +72,7 @@ class ProcessExecutor:
         except BrokenProcessPool as error:
             raise HsifeatError(
                 "a worker process died, perhaps because memory ran out; finished results are kept: run the command again "
-                "with fewer workers (--jobs 1 starts none)"
+                "with fewer workers; one worker runs in this process"
             ) from error
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:

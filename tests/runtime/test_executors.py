@@ -14,7 +14,8 @@ import pytest
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime import dask_executor as dask_module
 from hsifeat.runtime import local
-from hsifeat.runtime.dask_executor import dask_executor
+from hsifeat.runtime.dask_executor import DaskExecutor, dask_executor
+from hsifeat.runtime.events import silent
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.local import local_executor
 from tests.helpers.dask_cluster import Cluster
@@ -89,7 +90,7 @@ def test_errors_of_tasks_that_are_no_hsifeat_errors_are_raised_always(executor):
 
 def test_workers_are_checked(executor, tmp_path):
     executor.check_workers(leave_mark, str(tmp_path))
-    assert len(list(tmp_path.iterdir())) == (2 if isinstance(executor, dask_module.DaskExecutor) else 1)
+    assert len(list(tmp_path.iterdir())) == (2 if isinstance(executor, DaskExecutor) else 1)
     with pytest.raises(HsifeatError, match="-5 is negative"):
         executor.check_workers(square, -5)
 
@@ -240,8 +241,8 @@ def test_no_worker_is_left(tmp_path, sign):
             time.sleep(0.05)
 
 
-def workers_of(workers, task_bytes):
-    with local_executor(workers, task_bytes) as executor:
+def workers_of(workers, task_bytes, listen=silent):
+    with local_executor(workers, task_bytes, listen=listen) as executor:
         return 1 if isinstance(executor, InlineExecutor) else executor.workers
 
 
@@ -251,9 +252,13 @@ def test_workers_fit_into_memory_and_cores(monkeypatch):
     assert workers_of(None, 0) == 8
     assert workers_of(None, 400_000_000) == 5
     assert workers_of(None, 10**12) == 1
-    assert workers_of(1, 10**12) == 1
+    notes = []
+    assert workers_of(1, 10**12, notes.append) == 1
+    assert [note.message for note in notes] == [
+        "a task takes about 1.0 TB, and 5.0 GB of memory are free: memory may run out"
+    ]
     assert workers_of(3, 400_000_000) == 3
-    with pytest.raises(HsifeatError, match=r"6 workers take about 6.0 GB, and 5.0 GB .*: take at most --jobs 5"):
+    with pytest.raises(HsifeatError, match=r"6 workers take about 6.0 GB, and 5.0 GB .*: take at most 5$"):
         workers_of(6, 400_000_000)
     with pytest.raises(HsifeatError, match="the number of workers must be at least 1; found 0"):
         workers_of(0, 0)

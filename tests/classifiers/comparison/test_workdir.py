@@ -13,7 +13,7 @@ OPTIONS = {"heads": ["lda"], "splits": ["random:0.3"], "seeds": 1, "inputs": ["s
     ("options", "message"),
     [
         pytest.param({"planes": ["nope"]}, "has no plane 'nope'", id="planes"),
-        pytest.param({"jobs": 9999}, "take at most --jobs", id="jobs"),
+        pytest.param({"jobs": 9999}, "take at most [0-9]+$", id="jobs"),
         pytest.param({"heads": ["nope"]}, "no head is named 'nope'", id="head"),
     ],
 )
