@@ -199,7 +199,7 @@ def accepted_options(function: Callable[..., Any], options: BackboneOptions, nam
 
 def check_backbone(backbone: object, name: str) -> None:
     """Raise `BackboneError` unless an object has every member of the protocol `Backbone`."""
-    members = [member for member in vars(Backbone) if not member.startswith("_")]
+    members = [member for member in vars(FeatureSource) | vars(Backbone) if not member.startswith("_")]
     # Do not evaluate the properties: `taps` would run a forward pass.
     missing = [member for member in members if getattr_static(backbone, member, _ABSENT) is _ABSENT]
     if missing:

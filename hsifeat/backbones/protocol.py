@@ -24,19 +24,19 @@ class FeatureSource(Protocol):
 
     @property
     def taps(self) -> list[Tap]:
-        """All layers whose feature maps can be read."""
+        """All layers whose feature maps can be read, in the order of execution; strides are in scene pixels."""
         ...
 
     def identity(self) -> dict[str, Any]:
-        """Return everything that determines the layers' outputs, as plain JSON values."""
+        """Return everything that determines the layers' outputs, as plain JSON values, without building the network."""
         ...
 
     def to(self, device: str) -> None:
-        """Select the device on which the features are computed."""
+        """Select the device on which the features are computed. A network is moved there, and loaded first if necessary."""
         ...
 
 
-class Backbone(Protocol):
+class Backbone(FeatureSource, Protocol):
     """A frozen denoiser that provides feature maps, with its noise schedule and its conditioning.
 
     `encode` turns an image into the denoiser's clean input ``x_0``. In pixel space, ``x_0`` is the image itself. In
@@ -53,11 +53,6 @@ class Backbone(Protocol):
     >>> backbone.forward_to(noisy, 300, ["mid_block"])["mid_block"].shape
     torch.Size([1, 16, 4, 4])
     """
-
-    @property
-    def name(self) -> str:
-        """Name shown to users; it does not affect the key of a store."""
-        ...
 
     @property
     def channels(self) -> int:
@@ -80,21 +75,8 @@ class Backbone(Protocol):
         ...
 
     @property
-    def taps(self) -> list[Tap]:
-        """All layers whose feature maps can be read, in the order of execution; strides are in scene pixels."""
-        ...
-
-    @property
     def projection_file(self) -> Path | None:
         """File with the projection that the denoiser was trained with, or None. A projection maps bands to channels."""
-        ...
-
-    def identity(self) -> dict[str, Any]:
-        """Return everything that determines the layers' outputs, as plain JSON values, without building the network."""
-        ...
-
-    def to(self, device: str) -> None:
-        """Move the network to a device, after loading the weights if necessary."""
         ...
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:

@@ -116,5 +116,8 @@ def _complete_shape(pixels: int, rows: int | None, cols: int | None, name: str) 
     width = cols if cols is not None else pixels // max(height, 1)
     if height < 1 or width < 1 or height * width != pixels:
         shape = f"{rows if rows is not None else '?'} x {cols if cols is not None else '?'}"
-        raise SceneError(f"{name} has {pixels} pixels in one axis, which do not make up {shape} (rows x cols)")
+        raise SceneError(
+            f"{name} has {pixels} pixels in one axis, which cannot be divided into {shape} (rows x cols): set --rows or --cols to "
+            f"a divisor of {pixels}"
+        )
     return height, width

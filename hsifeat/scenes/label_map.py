@@ -95,7 +95,8 @@ class Labels:
                 "of maps and tables can store: renumber the classes"
             )
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
-        object.__setattr__(self, "class_colours", {**default_colours(present), **self.class_colours})
+        colours = {**default_colours(present), **self.class_colours}
+        object.__setattr__(self, "class_colours", {c: colours[c] for c in present})
 
     @property
     def rows(self) -> int:

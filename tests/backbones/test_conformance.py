@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.backbones.plugins import GROUP
-from hsifeat.backbones.protocol import Backbone
+from hsifeat.backbones.protocol import Backbone, FeatureSource
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.taps import feature_map, select_taps
 from hsifeat.errors import BackboneError
@@ -108,7 +108,7 @@ def watch(network, run):
 
 def test_it_has_every_member_of_the_protocol(backbone):
     nothing = object()
-    for member in vars(Backbone):
+    for member in vars(FeatureSource) | vars(Backbone):
         if not member.startswith("_"):
             assert getattr_static(backbone, member, nothing) is not nothing, member
     assert isinstance(backbone.name, str) and backbone.name

@@ -79,7 +79,7 @@ def test_an_entry_point_opens_by_name_and_is_listed():
         pytest.param("denoiser:denoiser.pt", {"upsample": 4}, "takes no upsampling; leave out 4", id="upsample"),
         pytest.param("untrained:denoiser:denoiser.pt", {}, "takes no random weights; leave out untrained:", id="untrained"),
         pytest.param("broken", {}, "the backbone broken of package lab can't be loaded: No module named 'nowhere'", id="import"),
-        pytest.param("plain", {}, "plain is a Linear, not a backbone: it lacks name, channels, .* Wrap a plain network into a ModuleBackbone", id="no-backbone"),
+        pytest.param("plain", {}, "plain is a Linear, not a backbone: it lacks name, taps, .* Wrap a plain network into a ModuleBackbone", id="no-backbone"),
     ],
 )  # fmt: skip
 def test_a_faulty_entry_point_or_option_is_refused_in_one_line(lab, source, options, message):

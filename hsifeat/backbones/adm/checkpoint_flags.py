@@ -98,7 +98,9 @@ def _flags(
     )
 
 
-# OpenAI publishes no digests. Many sites list this digest for OpenAI's 256x256_diffusion_uncond.pt of 2,211,383,297 bytes.
+# OpenAI publishes no digests. This one is what independent projects check, such as Disco Diffusion, after they download
+# jul-2021/256x256_diffusion_uncond.pt (2,211,383,297 bytes) from OpenAI's address. The flags are those of guided-diffusion's
+# README for this file. The digest only selects the flags: it does not vouch for the weights.
 KNOWN_BY_SHA256 = {
     "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1": _flags("legacy", "linear"),
 }

@@ -33,11 +33,14 @@ def test_labels_that_are_no_class_numbers_are_refused(tmp_path, values, message)
 def test_class_names_and_colours_of_the_file_are_kept(monkeypatch, tmp_path):
     from hsifeat.scenes.readers import Raster
 
-    raster = Raster(np.uint8([[1, 2]]), class_names={1: "corn", 3: "oats"}, class_colours={2: "#123456"}, notes=("n",))
+    raster = Raster(
+        np.uint8([[1, 2]]), class_names={1: "corn", 3: "oats"}, class_colours={2: "#123456", 3: "#abcdef"}, notes=("n",)
+    )
     monkeypatch.setattr(open_labels_module, "read_raster", lambda *_: raster)
     result = open_labels(tmp_path / "gt.tif:/group/fields")
     assert isinstance(result, Labels) and result.name == "fields" and result.notes == ("n",)
     assert result.class_names == {1: "corn", 2: "class 2"} and result.class_colours[2] == "#123456"
+    assert list(result.class_colours) == [1, 2]
     assert open_labels(tmp_path / "gt.mat.gz").name == "gt"
 
 
