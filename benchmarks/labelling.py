@@ -33,7 +33,7 @@ import hsifeat
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.kept_arrays import create_array
 from classifiers.labelling.labels_db import LabelDatabase
-from classifiers.labelling.pixel_order import order_pixels
+from classifiers.labelling.pixel_order import order_pixels, screen_step
 from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.scene_columns import SceneColumns, open_scene_columns
 from classifiers.labelling.score import LabelScore, score_labels
@@ -44,6 +44,8 @@ from hsifeat.errors import HeadError
 
 RESULT = RESULTS / "labelling.json"
 STORES = ROOT / "build" / "labelling"
+# Maximum number of rows and columns of the first map.
+_SCREEN_PX = 512
 FIRST, LABELS, BATCH = 10, 80, 5
 REPORTED_RUNS, STUDY_RUNS = range(10), range(100, 105)
 SIDES = ("suggestion", "random", "segment")
@@ -218,23 +220,25 @@ def click_times(columns: SceneColumns, segments: Segments, truth: NDArray[np.int
             database.paint(labels.id, "person", LabelEdit.of_class("pixel", members, number))
         steps: dict[str, list[NDArray[np.float64]]] = {}
 
-        def click() -> tuple[int, NDArray[np.uint16]]:
+        def click() -> NDArray[np.uint16]:
             pixel = rng.choice(np.flatnonzero(truth))
             database.paint(
                 labels.id, "person", LabelEdit.of_class("pixel", np.array([pixel]), int(truth.ravel()[pixel]))
             )
-            return database.class_map(labels.id)
+            return database.class_map(labels.id)[1]
 
-        next(mapper.maps(click()[1], version=1))  # fills the caches of the mapper
-        mapper.predict(mapper.fit(click()[1]))
+        step = screen_step(columns.shape, _SCREEN_PX)
+        for each in {step, 1}:  # fills the caches of the mapper
+            mapper.predict(mapper.fit(click()), step=each)
         for _ in range(5):
             clocks = [clock()]
-            version, classes = click()
+            classes = click()
             clocks.append(clock())
-            parts = mapper.maps(classes, version=version)
-            first = next(parts)
+            head = mapper.fit(classes)
+            mapper.predict(head, step=step)
             clocks.append(clock())
-            rest = list(parts)
+            if step > 1:
+                mapper.predict(head)
             clocks.append(clock())
             for name, now in zip(("store_the_click", "map_in_view", "map_in_full_resolution"), clocks[1:], strict=True):
                 steps.setdefault(name, []).append(now - clocks[0])
@@ -245,8 +249,8 @@ def click_times(columns: SceneColumns, segments: Segments, truth: NDArray[np.int
     return {
         "labels": int(np.count_nonzero(classes)),
         "columns": int(columns.values.shape[1]),
-        "step_of_first_map": first.step,
-        "maps": 1 + len(rest),
+        "step_of_first_map": step,
+        "maps": 1 if step == 1 else 2,
         "seconds": {name: round(float(np.min(values, axis=0)[0]), 3) for name, values in steps.items()},
         "cpu_seconds": {name: round(float(np.min(values, axis=0)[1]), 3) for name, values in steps.items()},
     }

@@ -1,9 +1,9 @@
-"""Maps of a scene while it is being labelled: first the visible part, then the whole scene."""
+"""Maps of a scene, or of its visible part, while it is being labelled."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from classifiers.heads.registry import make_head
 from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.guided_filter import GuidedFilter
-from classifiers.labelling.pixel_order import GridView, screen_step
+from classifiers.labelling.pixel_order import GridView
 from classifiers.labelling.scene_columns import SceneColumns, quick_heads
 from classifiers.smoothing import ProbabilityTile, parse_smoothing
 from classifiers.smoothing.guided import GuidedSmoothing
@@ -29,8 +29,6 @@ class QuickMap:
 
     Attributes
     ----------
-    version : int
-        Version of the labels on which the head was fitted.
     window : Window
         Mapped part of the scene.
     step : int
@@ -41,7 +39,6 @@ class QuickMap:
         Probability of the class in `classes`; 0 at pixels without features.
     """
 
-    version: int
     window: Window
     step: int
     classes: NDArray[np.uint16]
@@ -52,8 +49,7 @@ class QuickMapper:
     """Fits a head on labelled pixels and maps the scene, in a fraction of a second.
 
     The classes equal the result of `classifiers.fit_model` and `classifiers.predict_map` with the same labels, inputs, head
-    and smoothing. The methods are thread-safe. Each viewer of `maps` needs a separate mapper, because a new call of `maps` ends
-    earlier calls. Mappers can share columns.
+    and smoothing. The methods are thread-safe.
 
     Parameters
     ----------
@@ -78,8 +74,9 @@ class QuickMapper:
     >>> features = hsifeat.open_features("fields.zarr")
     >>> mapper = QuickMapper(open_scene_columns(features))
     >>> labels = np.where(np.random.default_rng(0).random((75, 53)) < 0.02, features.labels().classes, 0)
-    >>> [(part.step, part.classes.shape) for part in mapper.maps(labels, version=1, max_px=40)]
-    [(2, (38, 27)), (1, (75, 53))]
+    >>> head = mapper.fit(labels)
+    >>> mapper.predict(head, step=2).classes.shape, mapper.predict(head).classes.shape
+    ((38, 27), (75, 53))
     """
 
     def __init__(
@@ -96,7 +93,6 @@ class QuickMapper:
         self.rule = parse_smoothing(smooth)
         self._head_options = head, dict(params or {})
         self._lock = threading.Lock()
-        self._calls = self._latest = 0
         self._fitted: tuple[bytes, SklearnHead] | None = None
         self._filters: dict[int, GuidedFilter] = {}
         make_head(head, columns.layout, **self._head_options[1])
@@ -149,58 +145,10 @@ class QuickMapper:
         assert isinstance(head, SklearnHead)  # noqa: S101  # one of quick_heads
         return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)
 
-    def maps(
-        self, classes: NDArray[np.integer], *, version: int, window: Window | None = None, max_px: int = 512
-    ) -> Iterator[QuickMap]:
-        """Yield a map of the visible part of a scene, and then a map of the whole scene in full resolution.
-
-        After a new call, earlier calls yield no more maps. A call with an older version than an earlier call yields no maps.
-
-        Parameters
-        ----------
-        classes : (rows, cols) integer array
-            Class of each pixel; 0 is unlabelled.
-        version : int
-            Version of the labels, such as `LabelDatabase.version`.
-        window : Window, optional
-            Visible part of the scene. [default: the whole scene]
-        max_px : int
-            Maximum number of rows and columns of the first map. If the visible part has more, every second, fourth, eighth or
-            16th pixel is mapped.
-
-        Raises
-        ------
-        HeadError
-            See `fit`.
-        """
-        with self._lock:
-            self._calls += 1
-            call = self._calls
-            self._latest = max(self._latest, version)
-
-        def check() -> None:
-            if self._calls > call or self._latest > version:
-                raise _OutdatedError
-
-        whole = Window(0, 0, *self.columns.shape)
-        view = whole if window is None else window.clip(*self.columns.shape)
-        step = screen_step((view.rows, view.cols), max_px)
-        try:
-            check()
-            head = self.fit(classes)
-            check()
-            yield self.predict(head, version=version, window=view, step=step, check=check)
-            if (view, step) != (whole, 1):
-                check()
-                yield self.predict(head, version=version, check=check)
-        except _OutdatedError:
-            return
-
     def predict(
         self,
         head: SklearnHead,
         *,
-        version: int = 0,
         window: Window | None = None,
         step: int = 1,
         check: Callable[[], None] = lambda: None,
@@ -211,8 +159,6 @@ class QuickMapper:
         ----------
         head : SklearnHead
             A head that `fit` returned.
-        version : int
-            Version of the labels.
         window : Window, optional
             Part of the scene. [default: the whole scene]
         step : int
@@ -225,7 +171,7 @@ class QuickMapper:
         grid, mask, p = self._smoothed(head, window, step, check)
         p, mask = p[:, grid.inner[0], grid.inner[1]], mask[grid.inner]
         classes = np.where(mask, head.classes_.astype(np.uint16)[p.argmax(axis=0)], np.uint16(0))
-        return QuickMap(version, window, step, classes, np.asarray(p.max(axis=0) * mask, np.float32))
+        return QuickMap(window, step, classes, np.asarray(p.max(axis=0) * mask, np.float32))
 
     def scene_probabilities(self, head: SklearnHead, step: int = 1) -> NDArray[np.float32]:
         """Return the smoothed class probabilities of the scene, (C, rows, cols) float32; 0 at pixels without features.
@@ -303,7 +249,3 @@ class QuickMapper:
         if grid.is_whole:
             self._filters[step] = made
         return made
-
-
-class _OutdatedError(Exception):
-    """A later call of `maps`, or a later version of the labels, exists."""

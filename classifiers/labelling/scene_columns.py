@@ -144,8 +144,8 @@ def open_scene_columns(
     """
     if head not in quick_heads():
         raise HeadError(
-            f"maps while labelling need a head that fits at once: {', '.join(quick_heads())}; found {head!r}, which can learn from "
-            "exported labels by hsifeat fit"
+            f"maps while labelling need a head that fits at once: {', '.join(quick_heads())}; found {head!r}: for other heads, "
+            "export the labels and run hsifeat fit"
         )
     input_set = suited_input(head, features) if inputs is None else InputSet.parse(inputs)
     check_input(input_set, head, features)

@@ -58,7 +58,7 @@ class LabelScore:
             )
         measured = f"{self.scores.oa:.0%} of {self.pixels} held-out pixels in {self.regions} places are mapped to their class {interval}"
         if self.folds.question == FILL_IN:
-            meaning = "how well the map fills in the ground between labels, for places like those that are labelled"
+            meaning = "how well the map fills in the ground between labels, at places like the labelled ones"
         else:
             meaning = (
                 f"how well the map carries over to ground at least {self.folds.buffer_px} pixels away from all labels"
@@ -80,7 +80,7 @@ class LabelScore:
 
     def _omitted_text(self, class_names: Mapping[int, str]) -> str:
         names = ", ".join(class_names.get(number, f"class {number}") for number in self.left_out)
-        return f" Not scored, for labels in one place only: {names}." if names else ""
+        return f" Not scored, because all their labels are in one place: {names}." if names else ""
 
 
 def score_labels(

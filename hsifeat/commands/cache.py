@@ -131,7 +131,7 @@ def verify_store(
             )
     if result.damages:
         raise StoreError(
-            f"{len(damages)} damaged files: {shell_command('cache', 'verify', location, '--repair')} restores them"
+            f"{len(result.damages)} damaged files: {shell_command('cache', 'verify', location, '--repair')} restores them"
         )
     if not as_json:
         terminal.say(f"{len(damages)} files repaired" if damages else "all files are intact")

@@ -140,7 +140,7 @@ def read_secret(path: Path) -> bytes:
                 write_private_file(path, secrets.token_bytes(_SECRET_BYTES))
             secret = path.read_bytes()
     if len(secret) != _SECRET_BYTES:
-        raise HsifeatError(f"{path} is damaged: delete it, which ends all signed addresses")
+        raise HsifeatError(f"{path} is damaged: delete it; all signed addresses then end")
     return secret
 
 

@@ -60,13 +60,18 @@ def _refusal(name: str, what: str) -> SceneError:
 def file_facts(path: Path) -> list[list[str | int]]:
     """Return path, size in bytes and modification time in ns of a file and its companions, as JSON values.
 
-    Companions are the files in the same folder whose names start with the stem of the file. The companions of a VRT are all
-    files in its folder. If `path` is a folder, the result describes all files below the folder.
+    Companions of ``scene.img`` are ``scene`` and all ``scene.*`` in the same folder, such as ``scene.hdr``,
+    ``scene.img.aux.xml`` and ``scene.tfw``. Companions of a VRT are all files in the folder. For a folder, the result
+    describes all files below the folder.
     """
     if path.is_dir():
         files = (file for file in path.rglob("*") if file.is_file())
     else:
-        stem = "" if path.suffix.lower() == ".vrt" else path.name.partition(".")[0]
-        files = (file for file in path.parent.iterdir() if file.name.startswith(stem) and file.is_file())
+        all_files = path.suffix.lower() == ".vrt"
+        files = (
+            file
+            for file in path.parent.iterdir()
+            if (all_files or f"{file.name}.".startswith(f"{path.stem}.")) and file.is_file()
+        )
     facts: list[list[str | int]] = [[str(f), (status := f.stat()).st_size, status.st_mtime_ns] for f in files]
     return sorted(facts, key=str)

@@ -158,6 +158,8 @@ class BenchRequest(StoresRequest):
 def _finished_job(context: JobContext, job_id: str, kind: JobKind) -> JobRecord:
     job = context.database.job(job_id)
     if job is None or job.kind is not kind or job.state is not JobState.DONE:
-        state = "there is no such job" if job is None else f"it is a {job.kind} job that is {job.state}"
-        raise HsifeatError(f"{job_id!r} has to be a {kind} job that is done; {state}")
+        found = (
+            f"no job {job_id!r}" if job is None else f"{job_id!r}, which is a {job.kind} job in the state {job.state}"
+        )
+        raise HsifeatError(f"expected the identifier of a {kind} job that is done; found {found}")
     return job

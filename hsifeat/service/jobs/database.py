@@ -80,7 +80,7 @@ class JobDatabase:
             elif version != _VERSION:
                 raise StoreError(
                     f"{path} has version {version} of the table of jobs, and this hsifeat reads version {_VERSION}: move the file "
-                    "elsewhere, which forgets the jobs but no store"
+                    "elsewhere; the jobs are lost, and the stores are kept"
                 )
         # The last connection deletes the log, and the next one needs room for a new one, which a full disk does not have. So one
         # connection stays open, and opens the log by reading.
@@ -168,7 +168,7 @@ class JobDatabase:
             raise StoreError(f"{self.path} can't be read or written: {error}") from error
         except sqlite3.DatabaseError as error:
             raise StoreError(
-                f"{self.path} is damaged ({error}): move the file elsewhere, which forgets the jobs but no store"
+                f"{self.path} is damaged ({error}): move the file elsewhere; the jobs are lost, and the stores are kept"
             ) from error
 
 

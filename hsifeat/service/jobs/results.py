@@ -17,12 +17,14 @@ def clear_folder(folder: Path) -> Path:
 
 
 def write_archive(folder: Path, archive: Path) -> None:
-    """Write the files of a folder to a zip file. Names of members start with the name of the folder.
-
-    Hidden files, such as locks, are left out.
-    """
+    """Write the files of a folder to a zip file. Names of members start with the name of the folder."""
     with atomic_write(archive) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as out:
-        for file in sorted(folder.rglob("*")):
-            name = file.relative_to(folder.parent)
-            if file.is_file() and not any(piece.startswith(".") for piece in name.parts):
-                out.write(file, name)
+        add_files(out, folder, folder.parent)
+
+
+def add_files(archive: zipfile.ZipFile, folder: Path, root: Path) -> None:
+    """Add the files of a folder to a zip file, by their paths relative to `root`. Hidden files, such as locks, are left out."""
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(root)
+        if file.is_file() and not any(piece.startswith(".") for piece in name.parts):
+            archive.write(file, name)

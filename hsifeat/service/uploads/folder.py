@@ -103,16 +103,16 @@ class UploadFolder:
             )
         if total + size > self.max_total_bytes:
             raise UploadTooLargeError(
-                f"the uploads of this service have {format_bytes(total)} of at most {format_bytes(self.max_total_bytes)}, too much for "
-                f"another {format_bytes(size)}: delete uploads that nobody needs, or wait until they expire"
+                f"the uploads of this service take {format_bytes(total)} of at most {format_bytes(self.max_total_bytes)}, and another "
+                f"{format_bytes(size)} do not fit: delete uploads that nobody needs, or wait until they expire"
             )
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             free = shutil.disk_usage(self.path).free
         if size + _RESERVE_BYTES > free:
             raise DiskFullError(
-                f"the disk of this service has {format_bytes(free)} free, and {format_bytes(size)} and a reserve of "
-                f"{format_bytes(_RESERVE_BYTES)} are needed: the disk is full, so ask the operator for room"
+                f"the disk of this service is full: {format_bytes(free)} are free, and the upload needs {format_bytes(size)} and a "
+                f"reserve of {format_bytes(_RESERVE_BYTES)}; ask the operator for more room"
             )
         upload = Upload(
             self.path / secrets.token_hex(_ID_BYTES),

@@ -51,7 +51,7 @@ def check_name(name: str) -> None:
     """
     if not _NAME.fullmatch(name) or ".." in name:
         raise RefusedFileError(
-            f"the file name {name!r} is not accepted: use letters, digits, single points, underscores and hyphens, at most 100"
+            f"the file name {name!r} is not accepted: use at most 100 letters, digits, single dots, underscores and hyphens"
         )
     suffix = _suffix(Path(name))
     if suffix not in (*CUBE_SUFFIXES, *LABEL_SUFFIXES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -38,6 +39,11 @@ class Desk:
     labels: LabelSet
     database: LabelDatabase
     caller: Caller
+
+    @property
+    def file_name(self) -> str:
+        """Start of the names of downloaded files: the name of the scene, without characters that are special in a header."""
+        return re.sub(r"[^\w.-]+", "-", self.space.features.scene.name)[:60].strip(".-") or "scene"
 
 
 @dataclass(frozen=True)

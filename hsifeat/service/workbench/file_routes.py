@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,10 +15,12 @@ from classifiers.labelling.check_answers import read_answers
 from classifiers.labelling.label_files import export_labels
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.maps import Legend, write_map
+from hsifeat.service.jobs.results import add_files
 from hsifeat.service.pages.rendering import PageRoute
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.workbench.access import Desk, ReadableDesk
 from hsifeat.service.workbench.map_routes import Options
+from hsifeat.service.workbench.workspace import MapOptions
 
 router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, route_class=PageRoute)
 _MEDIA_TYPES = {
@@ -34,25 +34,17 @@ _MEDIA_TYPES = {
 @router.get("/map.zip")
 def download_map(desk: ReadableDesk, options: Options) -> Response:
     """Return the map of the whole scene as a ZIP file: a GeoTIFF with class colours, and its auxiliary file with class names."""
-    mapper = desk.space.mapper(options)
-    found = mapper.predict(mapper.fit(desk.database.class_map(desk.labels.id)[1]))
-    labels = _labels(desk)
-    legend = Legend.from_mappings(np.unique(found.classes), labels.class_names, labels.class_colours)
-    name = f"{_file_name(desk)}-map"
-
-    def write(folder: Path) -> None:
-        write_map(folder / f"{name}.tif", found.classes, legend, desk.space.features.georeference)
-
-    return _zip(name, write)
+    with TemporaryDirectory() as folder:
+        path = _write_map(desk, options, Path(folder))
+        return _zip(Path(folder), path.stem)
 
 
 @router.get("/map.tif")
 def download_geotiff(desk: ReadableDesk, options: Options) -> Response:
     """Return the map of the whole scene as a GeoTIFF with class colours."""
-    content = download_map(desk, options).body
-    with zipfile.ZipFile(BytesIO(bytes(content))) as archive:
-        name = next(name for name in archive.namelist() if name.endswith(".tif"))
-        return _attachment(archive.read(name), name, "image/tiff")
+    with TemporaryDirectory() as folder:
+        path = _write_map(desk, options, Path(folder))
+        return _attachment(path.read_bytes(), path.name, _MEDIA_TYPES["tif"])
 
 
 @router.get("/model.zip")
@@ -60,9 +52,12 @@ def download_model(desk: ReadableDesk, options: Options) -> Response:
     """Return the model that computed the map, as a ZIP file with a folder for ``hsifeat predict``."""
     from classifiers.labelling.labelled_model import labelled_model
 
-    model = labelled_model(desk.space.features_for(options.inputs), desk.space.mapper(options), _labels(desk))
-    name = f"{_file_name(desk)}-model"
-    return _zip(name, lambda folder: model.save(folder / name))
+    mapper, name = desk.space.mapper(options), f"{desk.file_name}-model"
+    with desk.space.map_slots:
+        model = labelled_model(desk.space.features_for(options.inputs), mapper, _labels(desk))
+    with TemporaryDirectory() as folder:
+        model.save(Path(folder, name))
+        return _zip(Path(folder), name)
 
 
 @router.get("/labels.{suffix}")
@@ -70,7 +65,7 @@ def download_labels(desk: ReadableDesk, suffix: str) -> Response:
     """Return the labels as GeoTIFF, GeoPackage, GeoJSON or CSV."""
     if suffix not in _MEDIA_TYPES:
         raise ProblemError(404, f"labels are written as {', '.join(_MEDIA_TYPES)}; found {suffix:.20}")
-    return _label_file(_labels(desk), f"{_file_name(desk)}-labels.{suffix}")
+    return _label_file(_labels(desk), f"{desk.file_name}-labels.{suffix}")
 
 
 @router.get("/checks.csv")
@@ -81,7 +76,18 @@ def download_checks(desk: ReadableDesk) -> Response:
     names = {entry.number: entry.name for entry in entries}
     colours = {entry.number: entry.colour for entry in entries}
     checks = Labels("checks", answers.classes, names, colours, georeference=georeference)
-    return _label_file(checks, f"{_file_name(desk)}-checks.csv")
+    return _label_file(checks, f"{desk.file_name}-checks.csv")
+
+
+def _write_map(desk: Desk, options: MapOptions, folder: Path) -> Path:
+    """Write the map of the whole scene and its auxiliary file to a folder, and return the path of the map."""
+    mapper, labels = desk.space.mapper(options), _labels(desk)
+    with desk.space.map_slots:
+        classes = mapper.predict(mapper.fit(labels.classes)).classes
+    legend = Legend.from_mappings(np.unique(classes), labels.class_names, labels.class_colours)
+    path = folder / f"{desk.file_name}-map.tif"
+    write_map(path, classes, legend, desk.space.features.georeference)
+    return path
 
 
 def _labels(desk: Desk) -> Labels:
@@ -95,22 +101,12 @@ def _label_file(labels: Labels, name: str) -> Response:
         return _attachment(path.read_bytes(), name, _MEDIA_TYPES[path.suffix[1:]])
 
 
-def _file_name(desk: Desk) -> str:
-    return re.sub(r"[^\w.-]+", "-", desk.space.features.scene.name)[:60].strip(".-") or "scene"
-
-
 def _attachment(content: bytes, name: str, media_type: str) -> Response:
     return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def _zip(name: str, write: Callable[[Path], object]) -> Response:
-    """Call `write` with a temporary folder, and return the files in this folder as a ZIP file."""
+def _zip(folder: Path, name: str) -> Response:
     out = BytesIO()
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        write(folder)
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in sorted(folder.rglob("*")):
-                if file.is_file():
-                    archive.write(file, file.relative_to(folder).as_posix())
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        add_files(archive, folder, folder)
     return _attachment(out.getvalue(), f"{name}.zip", "application/zip")

@@ -66,7 +66,7 @@ def raster(
         except HsifeatError as error:
             message = str(error)
         else:
-            found = mapper.predict(head, version=version, window=view.window, step=view.step, check=check)
+            found = mapper.predict(head, window=view.window, step=view.step, check=check)
             classes, confidence = found.classes, np.round(255 * np.clip(found.confidence, 0, 1)).astype(np.uint8)
     facts = {"version": version, "ms": round(1000 * (time.perf_counter() - start)), "message": _header(message)}
     return raster_response(view.window, view.step, [shown, classes, confidence], **facts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import time
 from typing import Annotated
 
@@ -39,12 +38,12 @@ def report_page(
 
     features, mapper = desk.space.features_for(options.inputs), desk.space.mapper(options)
     stores = features.stores if isinstance(features, StackedFeatures) else (features,)
-    version, labels = desk.database.class_map(desk.labels.id)
+    _, labels = desk.database.class_map(desk.labels.id)
     entries = desk.database.classes(desk.labels.id)
     names = {entry.number: entry.name for entry in entries}
     with desk.space.map_slots:
         head = mapper.fit(labels)
-        found = mapper.predict(head, version=version)
+        found = mapper.predict(head)
         score = score_labels(mapper, labels, folds)
         checked = checked_score(desk, options, labels)
     recall = {} if score.scores is None else score.scores.by_class["recall"]
@@ -79,8 +78,7 @@ def report_page(
         scene_image=_data_uri(scene_picture(stores[0])),
         version=__version__,
     )
-    name = re.sub(r"[^\w.-]+", "-", features.scene.name)[:60].strip(".-") or "scene"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}-labelling.html"'
+    response.headers["Content-Disposition"] = f'attachment; filename="{desk.file_name}-labelling.html"'
     return response
 
 

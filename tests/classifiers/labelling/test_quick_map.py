@@ -1,4 +1,4 @@
-"""Quick maps: the same as fit and predict, what is in view first, and no outdated map."""
+"""Quick maps: the same as fit and predict, in parts and on coarse grids."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def test_maps_equal_those_of_fit_and_predict(context, columns, clicks, smooth):
     features = with_labels(Features(context.store), clicks)
     model = fit_model(features, "lda", labels="clicks", smooth=smooth)
     mapper = QuickMapper(columns, smooth=smooth)
-    (found,) = mapper.maps(clicks, version=1)
+    found = mapper.predict(mapper.fit(clicks))
     expected = np.full((75, 53, len(model.head.classes_)), np.nan, np.float32)
     for window, values in predict_probabilities(features, model):
         expected[window.slices] = values
@@ -54,16 +54,16 @@ def test_heads_on_reduced_columns_equal_heads_on_table_rows(context, columns, cl
     np.testing.assert_allclose(found, plain.predict_proba(sample), atol=1e-3)
 
 
-def test_the_view_comes_first_at_screen_resolution(columns, clicks):
+def test_a_coarse_map_has_the_classes_of_its_pixels(columns, clicks):
     mapper = QuickMapper(columns, smooth="none")
-    coarse, full = mapper.maps(clicks, version=1, max_px=30)
+    head = mapper.fit(clicks)
+    full, coarse = mapper.predict(head), mapper.predict(head, step=4)
     assert (coarse.step, full.step) == (4, 1)
     np.testing.assert_array_equal(coarse.classes, full.classes[::4, ::4])
     window = Window(11, 7, 30, 22)
-    part, rest = mapper.maps(clicks, version=1, window=window, max_px=20)
+    part = mapper.predict(head, window=window, step=2)
     assert (part.step, part.window) == (2, window)
     np.testing.assert_array_equal(part.classes, full.classes[12:41:2, 8:29:2])
-    np.testing.assert_array_equal(rest.classes, full.classes)
 
 
 def test_a_window_is_smoothed_like_the_whole(columns, clicks):
@@ -88,22 +88,6 @@ def test_single_pixels_have_the_probabilities_of_the_whole_map(columns, clicks, 
     np.testing.assert_allclose(mapper.probabilities(head, rows), whole[:, row, col].T, atol=1e-5)
 
 
-def test_outdated_maps_are_dropped(columns, clicks):
-    mapper = QuickMapper(columns)
-    parts = mapper.maps(clicks, version=1, max_px=30)
-    next(parts)
-    later = mapper.maps(clicks, version=2, max_px=30)
-    assert next(later).version == 2
-    assert list(parts) == []
-    assert [part.step for part in later] == [1]
-    assert list(mapper.maps(clicks, version=1)) == []
-    parts = mapper.maps(clicks, version=2, max_px=30)
-    next(parts)
-    moved = mapper.maps(clicks, version=2, window=Window(0, 0, 20, 20))
-    assert next(moved).window == Window(0, 0, 20, 20)
-    assert list(parts) == []
-
-
 def test_the_filter_stops_as_soon_as_a_map_is_outdated(columns, clicks):
     mapper = QuickMapper(columns)
     head, calls = mapper.fit(clicks), []
@@ -121,7 +105,8 @@ def test_pixels_without_features_are_empty(columns, clicks):
     kept = columns.pixels % 53 > 4
     part = replace(columns, pixels=columns.pixels[kept], values=columns.values[kept])
     for smooth in ("guided:2", "none"):
-        (found,) = QuickMapper(part, smooth=smooth).maps(clicks, version=0)
+        mapper = QuickMapper(part, smooth=smooth)
+        found = mapper.predict(mapper.fit(clicks))
         assert not found.classes[:, :5].any()
         assert found.classes[:, 5:].all()
         assert not found.confidence[:, :5].any()
@@ -130,12 +115,12 @@ def test_pixels_without_features_are_empty(columns, clicks):
 def test_too_few_labels_say_what_to_do(columns, clicks):
     mapper = QuickMapper(columns)
     with pytest.raises(HsifeatError, match="label a pixel of another class"):
-        list(mapper.maps(np.zeros_like(clicks), version=1))
+        mapper.fit(np.zeros_like(clicks))
     with pytest.raises(HsifeatError, match="label a pixel of another class"):
-        list(mapper.maps(np.where(clicks == 1, 1, 0), version=1))
+        mapper.fit(np.where(clicks == 1, 1, 0))
     one_each = np.zeros_like(clicks)
     one_each.ravel()[:2] = 1, 2
     with pytest.raises(HsifeatError, match="found one pixel for each of 2: label a second one"):
-        list(mapper.maps(one_each, version=1))
+        mapper.fit(one_each)
     with pytest.raises(HsifeatError, match="found 'svm'"):
         QuickMapper(columns, "svm")

@@ -56,7 +56,7 @@ def test_sentences_say_which_question_is_answered(columns, clicks):
     text = score_labels(mapper, once).describe(NAMES)
     assert "held-out pixels" in text
     assert "fills in the ground between labels" in text
-    assert text.endswith("Not scored, for labels in one place only: grass.")
+    assert text.endswith("Not scored, because all their labels are in one place: grass.")
     carried = score_labels(mapper, clicks, "blocks:9+2:4fold").describe(NAMES)
     assert "carries over to ground at least 2 pixels away from all labels" in carried
 

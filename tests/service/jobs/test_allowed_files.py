@@ -51,6 +51,12 @@ def test_facts_change_with_the_file_and_its_header(folders, tmp_path):
     assert [fact[:2] for fact in facts] == [[str(data), 1]]
     (tmp_path / "b/scene.hdr").write_text("ENVI")
     assert file_facts(data) != facts
+    facts = file_facts(data)
+    (tmp_path / "b/scene10.dat").write_bytes(b"1")
+    (tmp_path / "b/scene_2.hdr").write_bytes(b"1")
+    assert file_facts(data) == facts, "other scenes are no companions"
+    (tmp_path / "b/scene.dat.aux.xml").write_bytes(b"1")
+    assert len(file_facts(data)) == 3
     facts = file_facts(tmp_path / "b")
     os.utime(data, (1, 1))
     assert file_facts(tmp_path / "b") != facts

@@ -129,7 +129,7 @@ def test_progress_and_events_of_a_job(queue, lane, database):
     events = [
         Started("features", 10, "tiles", 2),
         Advanced("features", 5, "loss 1"),
-        Note("a <b>note</b>"),
+        Note("a <b>note</b> on /srv/private/a.zarr"),
         Finished("features"),
     ]
     for event in events[:2]:
@@ -146,7 +146,8 @@ def test_progress_and_events_of_a_job(queue, lane, database):
     lane.end(job, JobState.DONE)
     log = database.events(job.id, after=0)
     assert [event.name for event in log] == ["state", "state", "started", "advanced", "note", "finished", "state"]
-    assert [event.data for event in log[2:-1]] == [asdict(event) for event in events]
+    shown = [*events[:2], Note("a <b>note</b> on a.zarr"), *events[3:]]
+    assert [event.data for event in log[2:-1]] == [asdict(event) for event in shown]
     assert [event.id for event in log] == sorted({event.id for event in log})
     assert database.events(job.id, after=log[3].id) == log[4:]
     assert database.events(job.id, after=log[-1].id) == []
@@ -181,7 +182,7 @@ def test_listing_and_deletion(queue, lane):
 @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + bytes(200)], ids=["text", "truncated"])
 def test_a_damaged_database_is_an_error_with_advice(tmp_path, content):
     (tmp_path / "jobs.sqlite").write_bytes(content)
-    with pytest.raises(StoreError, match=r"jobs.sqlite is damaged .*: move the file elsewhere, which forgets the jobs"):
+    with pytest.raises(StoreError, match=r"jobs.sqlite is damaged .*: move the file elsewhere; the jobs are lost"):
         JobDatabase(tmp_path / "jobs.sqlite")
 
 

@@ -125,7 +125,7 @@ def test_hostile_content_is_refused(tmp_path, capsys, name, content, message):
     ],
 )
 def test_names_that_could_leave_the_folder_are_refused(name):
-    with pytest.raises(RefusedFileError, match="use letters, digits, single points, underscores and hyphens"):
+    with pytest.raises(RefusedFileError, match="use at most 100 letters, digits, single dots, underscores and hyphens"):
         check_name(name)
 
 

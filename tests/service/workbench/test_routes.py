@@ -5,6 +5,7 @@ import io
 import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from tempfile import gettempdir
 
 import numpy as np
@@ -84,6 +85,20 @@ def test_the_map_is_that_of_the_downloaded_model(author, service, base, tmp_path
 
     with rasterio.MemoryFile(content) as file, file.open() as dataset:
         np.testing.assert_array_equal(dataset.read(1), shown.classes)
+
+
+def test_downloads_are_computed_in_the_slots_of_maps(author, service, base, monkeypatch):
+    space, taken = service.app.state.workbench.workspace(service.key), []
+
+    @contextmanager
+    def slot():
+        taken.append(1)
+        yield
+
+    for name in ("map.tif", "map.zip", "model.zip"):
+        monkeypatch.setattr(space, "map_slots", slot())
+        assert author.get(f"{base}/{name}").status_code == 200
+    assert len(taken) == 3
 
 
 def test_a_part_of_the_scene_is_mapped_as_in_the_whole(author, base):
