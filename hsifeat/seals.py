@@ -50,14 +50,14 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     name : str
         Name that the seal covers.
     advice : str
-        Advice for the user on a damaged file, for the error message; empty for no advice.
+        Advice to the user in the error message for a damaged file; empty for no advice.
 
     Raises
     ------
     SealError
         If the file is missing or can't be read, if it has no seal, or if its seal does not match.
     StoreError
-        The operating system denies access to the file.
+        If the operating system denies access to the file.
 
     Examples
     --------
@@ -123,11 +123,11 @@ def open_json(path: Path, name: str, *, advice: str = "", required: bool = True)
     Parameters
     ----------
     path : Path
-        A file with the text of `seal_json`.
+        File whose text `seal_json` returned.
     name : str
         Name that the seal covers.
     advice : str
-        Advice for the user on a damaged file, for the error message; empty for no advice.
+        Advice to the user in the error message for a damaged file; empty for no advice.
     required : bool
         Whether an object without a seal is refused.
 
@@ -136,7 +136,7 @@ def open_json(path: Path, name: str, *, advice: str = "", required: bool = True)
     SealError
         If the file can't be read, if it is no JSON object, if it has no seal, or if its seal does not match.
     StoreError
-        The operating system denies access to the file.
+        If the operating system denies access to the file.
     """
     try:
         content = json.loads(path.read_bytes())

@@ -61,9 +61,9 @@ def record_answer(database: LabelDatabase, set_id: int, person: str, pixel: int,
     Parameters
     ----------
     database : LabelDatabase
-        The database.
+        Database of the label set.
     set_id : int
-        Number of the set.
+        Number of the label set.
     person : str
         Name of the person who answers.
     pixel : int

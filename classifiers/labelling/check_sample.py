@@ -17,8 +17,8 @@ def draw_check_places(
 ) -> NDArray[np.intp]:
     """Draw pixels at random, each with the same probability.
 
-    A person names the classes of the pixels, see `record_answer`. Then `score_check` scores the map. A draw with the same seed and a higher
-    count begins with the same pixels, so pixels can be added later.
+    A person names the classes of the pixels, see `record_answer`. Then `score_check` scores the map. A draw with the same
+    seed and a higher count begins with the same pixels, so pixels can be added later.
 
     Parameters
     ----------

@@ -78,33 +78,33 @@ def import_labels(
 ) -> tuple[int, tuple[str, ...]]:
     """Add the labels of a file to a label set, as one edit that can be undone.
 
-    Classes are matched by name, and by number if the file has no names. Classes that the set lacks are added. Labels of the
-    file replace labels of the set at the same pixels.
+    Classes are matched by name, and by number if the file has no names. Classes that the label set lacks are added.
+    Labels of the file replace labels of the label set at the same pixels.
 
     Parameters
     ----------
     database : LabelDatabase
-        The database.
+        Database of the label set.
     set_id : int
-        Number of the set.
+        Number of the label set.
     person : str
         Name of the person who imports the labels.
     source : str or Path
         Raster, vector or CSV file, see `hsifeat.open_labels`.
     scene : PixelGrid
-        Scene of the set, or a label map of this scene.
+        Scene of the label set, or a label map of this scene.
 
     Returns
     -------
     version : int
-        Version of the set.
+        Version of the label set.
     notes : tuple of str
         Remarks on assumed, resampled or dropped data.
 
     Raises
     ------
     SceneError
-        If the file can't be read, or has no label on the scene. If the set belongs to another person.
+        If the file can't be read, or has no label on the scene. If the label set belongs to another person.
 
     Examples
     --------

@@ -46,7 +46,7 @@ class LabelSet:
     scene : str
         Digest of the scene, ``features.recipe["scene"]``.
     name : str
-        Name of the set.
+        Name of the label set.
     person : str or None
         Owner, the only person who can edit the set; None for a set that everybody can edit.
     rows, cols : int
@@ -67,7 +67,7 @@ class LabelSet:
 
     @property
     def is_shared(self) -> bool:
-        """Whether everybody can edit the set."""
+        """Whether everybody can edit the label set."""
         return self.person is None
 
 

@@ -1,4 +1,4 @@
-"""A model that is fitted on the labels of a set, in the format of `hsifeat fit`."""
+"""A model that is fitted on a label set, in the format of `hsifeat fit`."""
 
 from __future__ import annotations
 

@@ -100,9 +100,9 @@ class LabelDatabase:
         shape : tuple of int
             Rows and columns of the scene.
         name : str
-            Name of the set.
+            Name of the label set.
         person : str, optional
-            Owner of the set. [default: a set that everybody can edit]
+            Owner of the label set. [default: a set that everybody can edit]
 
         Raises
         ------
@@ -143,7 +143,7 @@ class LabelDatabase:
         return [_label_set(row) for row in self._file.select(query, scene, person)]
 
     def classes(self, set_id: int) -> list[LabelClass]:
-        """Return the classes of a set, in the order of their numbers."""
+        """Return the classes of a label set, in the order of their numbers."""
         query = "SELECT classes FROM log WHERE set_id = ? AND action = 'class' ORDER BY id"
         entries = [LabelClass(*json.loads(row["classes"])) for row in self._file.select(query, set_id)]
         return sorted({entry.number: entry for entry in entries}.values(), key=lambda entry: entry.number)
@@ -158,12 +158,12 @@ class LabelDatabase:
         key: str | None = None,
         number: int | None = None,
     ) -> LabelClass:
-        """Add a class to a set.
+        """Add a class to a label set.
 
         Parameters
         ----------
         set_id : int
-            Number of the set.
+            Number of the label set.
         person : str
             Name of the person who adds the class.
         name : str
@@ -178,7 +178,7 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If the set belongs to another person. If a value is invalid, or in use by another class.
+            If the label set belongs to another person. If a value is invalid, or in use by another class.
         """
         with self._file.transaction():
             self._editable(set_id, person)
@@ -197,7 +197,7 @@ class LabelDatabase:
         Parameters
         ----------
         set_id : int
-            Number of the set.
+            Number of the label set.
         person : str
             Name of the person who changes the class.
         entry : LabelClass
@@ -206,8 +206,8 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If the set belongs to another person. If the class does not exist. If a value is invalid, or in use by another
-            class.
+            If the label set belongs to another person. If the class does not exist. If a value is invalid, or in use by
+            another class.
         """
         with self._file.transaction():
             self._editable(set_id, person)
@@ -224,12 +224,12 @@ class LabelDatabase:
     # Edits ------------------------------------------------------------------------------------------------------------
 
     def paint(self, set_id: int, person: str, edit: LabelEdit) -> int:
-        """Append an edit to the log, and return the version of the set.
+        """Append an edit to the log of a label set, and return the version of the label set.
 
         Parameters
         ----------
         set_id : int
-            Number of the set.
+            Number of the label set.
         person : str
             Name of the person who makes the edit.
         edit : LabelEdit
@@ -238,7 +238,8 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If the set belongs to another person. If a pixel lies outside of the scene. If the set lacks a class of the edit.
+            If the label set belongs to another person. If a pixel lies outside of the scene. If the label set lacks a class of
+            the edit.
         """
         with self._file.transaction():
             label_set = self._editable(set_id, person)
@@ -254,7 +255,10 @@ class LabelDatabase:
         return self._mark(set_id, person, "undo", query, (set_id, person))
 
     def redo(self, set_id: int, person: str) -> bool:
-        """Redo the edit that a person undid last. Return False if there is no such edit, or if the person has made a newer edit."""
+        """Redo the edit that a person undid last.
+
+        Return False if there is no such edit, or if the person has made a newer edit.
+        """
         query = """
             SELECT target FROM log AS mark WHERE set_id = ? AND person = ? AND action = 'undo'
             AND NOT EXISTS (SELECT 1 FROM log AS later WHERE later.target = mark.target AND later.id > mark.id)
@@ -263,11 +267,11 @@ class LabelDatabase:
         return self._mark(set_id, person, "redo", query, (set_id, person, set_id, person))
 
     def version(self, set_id: int) -> int:
-        """Return the version of a set. Every change of labels or classes increases the version."""
+        """Return the version of a label set. Every change of labels or classes increases the version."""
         return int(self._file.select("SELECT coalesce(max(id), 0) FROM log WHERE set_id = ?", set_id)[0][0])
 
     def class_map(self, set_id: int) -> tuple[int, NDArray[np.uint16]]:
-        """Return the version of a set, and the class of each pixel as a read-only (rows, cols) uint16 array.
+        """Return the version of a label set, and the class of each pixel as a read-only (rows, cols) uint16 array.
 
         Raises
         ------
@@ -291,14 +295,14 @@ class LabelDatabase:
             return latest, classes
 
     def versions(self, set_id: int) -> list[int]:
-        """Return the version of a set after each edit, undo and redo, in ascending order."""
+        """Return the version of a label set after each edit, undo and redo, in ascending order."""
         query = "SELECT id FROM log WHERE set_id = ? AND action != 'class' AND kind IS NOT 'check' ORDER BY id"
         return [int(row["id"]) for row in self._file.select(query, set_id)]
 
     def class_map_at(self, set_id: int, version: int) -> NDArray[np.uint16]:
-        """Return the class of each pixel at a version of the set, (rows, cols) uint16.
+        """Return the class of each pixel at a version of a label set, (rows, cols) uint16.
 
-        Edits that are undone by now are ignored, even if they were undone after that version.
+        Edits that are undone by now are ignored, even if they were undone after `version`.
         """
         classes = np.zeros(self.label_set(set_id).shape, np.uint16)
         query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
@@ -317,7 +321,7 @@ class LabelDatabase:
         return list(self._decode(row for row in rows if row["kind"] in kinds))
 
     def labels(self, set_id: int, georeference: Georeference | None = None) -> Labels:
-        """Return the labels of a set as a label map, with class names, class colours and the georeference of the scene."""
+        """Return the labels of a label set as a label map, with class names, class colours and the georeference of the scene."""
         classes = self.class_map(set_id)[1]
         entries = self.classes(set_id)
         return Labels(

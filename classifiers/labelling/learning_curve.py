@@ -31,9 +31,9 @@ def learning_curve(
     mapper : QuickMapper
         Head, columns and smoothing of the map.
     database : LabelDatabase
-        The database.
+        Database of the label set.
     set_id : int
-        Number of the set.
+        Number of the label set.
     folds : str
         Rule for cross-validation folds, see `score_labels`.
     check : callable

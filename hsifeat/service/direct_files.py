@@ -1,4 +1,4 @@
-"""ASGI middleware that answers requests for stored files before FastAPI searches a route, which takes longer than sending a file."""
+"""ASGI middleware that sends stored files without FastAPI's search for a route, which takes longer than sending a file."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class Workspace:
     Attributes
     ----------
     preparation : Preparation
-        Progress of the columns for the default options.
+        Progress of computing the columns for the default `MapOptions`.
     spectra : ClassSpectra
         Spectra of the classes.
     bands : BandImages
