@@ -11,8 +11,8 @@ from starlette.responses import Response
 from hsifeat.service.byte_sources import ByteSource, LocalFile, MadeFile, ObjectFile
 from hsifeat.service.consolidated import consolidated_metadata
 from hsifeat.service.file_response import FILE_RESPONSES, IMMUTABLE, REVALIDATED, file_response
-from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import ProblemError, problem_responses
+from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.store_index import ServedStore

@@ -25,8 +25,8 @@ from hsifeat.service.jobs.job_service import JobService
 from hsifeat.service.jobs.queue import Submission
 from hsifeat.service.jobs.records import JobKind, JobRecord, JobState
 from hsifeat.service.jobs.request import JobRequest
-from hsifeat.service.parameters import IDENTIFIER, JobId
 from hsifeat.service.problems import ProblemError, problem_responses
+from hsifeat.service.request_parameters import IDENTIFIER, JobId
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.tokens import Caller
 

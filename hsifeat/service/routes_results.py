@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from hsifeat.service.byte_sources import LocalFile
 from hsifeat.service.file_response import FILE_RESPONSES, REVALIDATED, file_response
-from hsifeat.service.parameters import JobId
 from hsifeat.service.problems import ProblemError, problem_responses
+from hsifeat.service.request_parameters import JobId
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 

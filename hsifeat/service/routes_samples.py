@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from hsifeat.service.job_settings import MB
-from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import problem_responses
+from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.rights import Reader
 from hsifeat.service.samples import MEDIA_TYPE, Sample, SampleRequest, prepare_sample
 from hsifeat.service.service import service_of

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import problem_responses
+from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.store_models import State, StoreDetails, StorePage, details_of

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hsifeat.service.job_routing import Jobs
 from hsifeat.service.job_settings import MB
-from hsifeat.service.parameters import UploadId
 from hsifeat.service.problems import problem_responses
+from hsifeat.service.request_parameters import UploadId
 from hsifeat.service.rights import Author
 from hsifeat.service.uploads.folder import UploadTooLargeError
 from hsifeat.service.uploads.upload import FileManifest, Upload

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from hsifeat.service.job_routing import Jobs
 from hsifeat.service.jobs.records import JobRecord
 from hsifeat.service.pages.rendering import PageRoute, render
-from hsifeat.service.parameters import JobId
+from hsifeat.service.request_parameters import JobId
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.tokens import Caller

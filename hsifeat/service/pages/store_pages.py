@@ -13,8 +13,8 @@ from hsifeat.service.jobs.records import JobRecord
 from hsifeat.service.pages.job_pages import job_row
 from hsifeat.service.pages.pictures import plane_picture, scene_picture
 from hsifeat.service.pages.rendering import PageRoute, render
-from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import ProblemError
+from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.store_index import ServedStore

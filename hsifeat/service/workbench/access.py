@@ -10,8 +10,8 @@ from fastapi import Depends, Path, Query, Request
 
 from classifiers.labelling.label_set import LabelSet
 from classifiers.labelling.labels_db import LabelDatabase
-from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import ProblemError
+from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.tokens import Caller
 from hsifeat.service.workbench.rasters import aligned_window

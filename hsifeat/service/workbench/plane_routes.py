@@ -16,7 +16,7 @@ from hsifeat.service.jobs.records import JobKind, JobRecord, JobState
 from hsifeat.service.jobs.scene_source import SceneSource
 from hsifeat.service.pages.job_pages import job_row
 from hsifeat.service.pages.rendering import render
-from hsifeat.service.parameters import StoreKey
+from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.workbench.workspace import workbench_of
 

@@ -11,8 +11,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from hsifeat.scenes.colours import rgb_bands
 from hsifeat.service.pages.rendering import PageRoute, render
-from hsifeat.service.parameters import StoreKey
 from hsifeat.service.problems import ProblemError
+from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.rights import Author, Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.workbench.access import Desk
