@@ -1,4 +1,4 @@
-"""Formatting of sizes and durations, and escaping of names for the formats that they are written to."""
+"""Formatting of sizes and durations, and escaping of names for terminals, figures, Markdown, CSV and HTML."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class LabelEdit:
 
     @classmethod
     def of_class(cls, kind: EditKind, pixels: NDArray[np.integer], number: int) -> Self:
-        """Return an edit that gives all pixels one class.
+        """Return an edit that gives all `pixels` one class.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class LabelEdit:
         Parameters
         ----------
         kind : str
-            See `LabelEdit`.
+            Kind of the edit, see `LabelEdit`.
         content : tuple of bytes
             Compressed pixels and classes, from the property `LabelEdit.content`.
         pixel_count : int

@@ -58,7 +58,7 @@ class KeptArrays:
         return arrays
 
     def sibling(self, suffix: str) -> KeptArrays:
-        """Return the folder for arrays that are derived from these arrays. `suffix` states how they are derived."""
+        """Return the folder for arrays that are derived from the arrays in this folder. `suffix` states how they are derived."""
         return KeptArrays(self.folder.with_name(f"{self.folder.name}-{suffix}"))
 
     def _load(self) -> Arrays | None:

@@ -171,7 +171,7 @@ class LabelDatabase:
         colour : str, optional
             Colour as ``#rrggbb``. [default: the default colour of the class number]
         key : str, optional
-            See `LabelClass`. [default: the first free digit]
+            Keyboard key, see `LabelClass`. [default: the first free digit]
         number : int, optional
             Class number. [default: one more than the highest number of a class in the set]
 

@@ -218,7 +218,7 @@ class QuickMapper:
     def _smoothed(
         self, head: SklearnHead, window: Window, step: int, check: Callable[[], None]
     ) -> tuple[GridView, NDArray[np.bool_], NDArray[np.float32]]:
-        """Return a grid, the (rows, cols) mask of its pixels with features, and their probabilities (C, rows, cols)."""
+        """Return a grid, the (rows, cols) mask of grid pixels with features, and the class probabilities (C, rows, cols)."""
         columns = self.columns
         rule = self.rule if step == 1 or isinstance(self.rule, GuidedSmoothing) else None
         grid = GridView.of_window(window, columns.shape, step, 0 if rule is None else rule.reach_px)

@@ -168,7 +168,7 @@ def score_labels(
 
 
 def wilson_interval(share: float, trials: float) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a share that was observed in a number of independent trials.
+    """Return the 95 % Wilson interval of the proportion `share`, which was observed in `trials` independent trials.
 
     >>> [round(bound, 3) for bound in wilson_interval(0.8, 20)]
     [0.584, 0.919]

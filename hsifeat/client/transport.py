@@ -44,7 +44,7 @@ class ServiceError(HsifeatError):
 
 
 class Retries:
-    """Pauses between attempts to reach a service, for example while it restarts.
+    """Pauses between attempts to reach a service, for example while the service restarts.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Command-line options that select an executor, such as ``--dask``, derived from the registered executors."""
+"""Command-line options that select an executor, such as ``--dask``: one option for each registered executor."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _LOGGERS = {"hsifeat": logging.INFO, "uvicorn": logging.WARNING}
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a log record as one line of JSON. The items of the record's dict ``fields`` are added to the object."""
+    """Formats a log record as one line of JSON. The items of the record's dict ``fields`` are added to the JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""

@@ -46,7 +46,7 @@ class ClassInfo(BaseModel):
 
 
 class LabelMapInfo(BaseModel):
-    """A label map of the scene."""
+    """A label map of the scene of a store."""
 
     name: str
     classes: list[ClassInfo]

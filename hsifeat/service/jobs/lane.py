@@ -97,7 +97,7 @@ class Lane:
                     )
 
     def record(self, job: JobRecord, event: Event, progress: JobProgress | None) -> None:
-        """Add an event of the work to the log of a job, and update its progress.
+        """Add an event to the log of a job, and update the progress of the job.
 
         Parameters
         ----------

@@ -99,7 +99,7 @@ class JobRequest(BaseConfig):
         Raises
         ------
         HsifeatError
-            See `identity`.
+            If the request is not valid, see `identity`.
         """
         facts = json.dumps([__version__, self.kind, self.identity(context)], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()

@@ -27,7 +27,7 @@ _lock = threading.Lock()
 
 
 def scene_picture(features: Features) -> bytes:
-    """Return a PNG of the scene in false colours with at most 512 rows and columns. Invalid pixels are transparent."""
+    """Return a false-colour PNG of the scene, with at most 512 rows and columns. Invalid pixels are transparent."""
     scene = features.scene
 
     def draw() -> NDArray[np.uint8]:

@@ -24,7 +24,7 @@ _RESERVE_BYTES = 2**30
 
 
 class UploadTooLargeError(ProblemError):
-    """An upload exceeds its allowed size, or the allowed size of all uploads together."""
+    """An upload is too large, or would make all uploads together too large."""
 
     def __init__(self, message: str) -> None:
         super().__init__(413, message)

@@ -21,7 +21,7 @@ from hsifeat.types import Window
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """A label set of a scene, and the person who works on it.
+    """A label set of a scene, and the person who works on the label set.
 
     Attributes
     ----------
