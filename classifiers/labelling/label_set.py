@@ -22,7 +22,7 @@ class LabelClass:
     number : int
         Class number in maps, from 1.
     name : str
-        Name, unique within the set.
+        Name, unique within the label set.
     colour : str
         Colour as ``#rrggbb``.
     key : str

@@ -29,8 +29,8 @@ from hsifeat.scenes.label_map import Labels, safe_label_name
 def labels_path() -> Path:
     """Return the path of the label database of the user.
 
-    The database is in the folder for user data, because labels can't be computed again. If ``HSIFEAT_CACHE`` is set, the
-    database is in that folder.
+    The database is in the folder for user data, because labels can't be computed again. If the
+    environment variable ``HSIFEAT_CACHE`` names a folder, the database is in this folder.
     """
     from platformdirs import user_data_path
 
@@ -130,7 +130,7 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If there is no such set.
+            If there is no label set with this number.
         """
         rows = self._file.select("SELECT * FROM label_sets WHERE id = ?", set_id)
         if not rows:
@@ -138,7 +138,7 @@ class LabelDatabase:
         return _label_set(rows[0])
 
     def sets(self, scene: str, person: str | None = None) -> list[LabelSet]:
-        """Return the sets of a scene that a person may edit: first the shared sets, then the person's own sets."""
+        """Return the label sets of a scene that `person` may edit: first the shared sets, then the sets of `person`."""
         query = "SELECT * FROM label_sets WHERE scene = ? AND (person IS NULL OR person IS ?) ORDER BY person, name"
         return [_label_set(row) for row in self._file.select(query, scene, person)]
 

@@ -204,7 +204,7 @@ def _write_columns(features: Features, layout: Layout, reducer: GroupReducer, fo
 
 
 def _reducer_arrays(reducer: GroupReducer) -> dict[str, NDArray[np.generic]]:
-    """Return the fitted attributes of a reducer as arrays by name. A group of columns that is not reduced has no basis."""
+    """Return the fitted attributes of a reducer as arrays by name. A group of columns that is not reduced has no array of basis vectors."""
     arrays: dict[str, NDArray[np.generic]] = {"mean": reducer.mean_, "gain": reducer.gain_}
     for group, (columns, basis) in enumerate(zip(reducer.columns_, reducer.bases_, strict=True)):
         arrays[f"group{group}"] = columns

@@ -90,13 +90,13 @@ def label_state(desk: ReadableDesk) -> SetState:
 
 @router.get("/classes")
 def class_list(request: Request, desk: ReadableDesk) -> HTMLResponse:
-    """Return the list of classes."""
+    """Return the list of classes of the label set."""
     return _class_list(request, desk)
 
 
 @router.post("/classes")
 def add_class(request: Request, desk: EditableDesk, name: Annotated[str, Form(max_length=200)]) -> HTMLResponse:
-    """Add a class."""
+    """Add a class to the label set."""
     desk.database.add_class(desk.labels.id, desk.caller.name, name)
     return _class_list(request, desk)
 

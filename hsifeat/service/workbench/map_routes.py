@@ -177,7 +177,7 @@ def _truth(desk: Desk, name: str) -> NDArray[np.uint16]:
 def _accuracy(
     desk: Desk, options: MapOptions, labels: NDArray[np.uint16], truth: NDArray[np.uint16]
 ) -> tuple[int, int] | None:
-    """Return the number of correctly mapped pixels, and of all tested pixels; None if there is no map.
+    """Return the number of correctly mapped pixels, and the number of all tested pixels; None if there is no map.
 
     Pixels in `truth` without a label in `labels` are tested.
     """

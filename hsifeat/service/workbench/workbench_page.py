@@ -1,4 +1,4 @@
-"""The page of the workbench, and the page that shows the progress of its preparation."""
+"""The page of the workbench, and the page that shows progress while the workbench is being prepared."""
 
 from __future__ import annotations
 

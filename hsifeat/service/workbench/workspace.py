@@ -123,7 +123,7 @@ class Workspace:
 
     @property
     def scene_digest(self) -> str:
-        """Digest of the scene, by which the label database finds its label sets."""
+        """Digest of the scene, by which the label database finds the label sets of the scene."""
         return str(self.features.recipe["scene"])
 
     @property
