@@ -84,7 +84,7 @@ def follow_umask(path: Path) -> None:
     """Give a private file the permissions of a new file, which depend on the umask of the process.
 
     A file is private if only its owner can access it. Some libraries, such as safetensors, write to a private temporary file
-    and rename it. Without this change, other users could not read the file. A file that is not private stays unchanged.
+    and rename it. Without this function, other users could not read the file. A file that is not private stays unchanged.
     """
     if not path.is_file() or path.stat().st_mode & 0o077:
         return

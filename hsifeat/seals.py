@@ -1,6 +1,6 @@
-"""Seals: checksums that detect damaged and exchanged files.
+"""Seals: checksums that detect damaged files, and files that were swapped with each other.
 
-A seal is the sha256 of the name and the content of a file. The name is included to detect exchanged files. The seal of a JSON
+A seal is the sha256 of the name and the content of a file. The name is included to detect swapped files. The seal of a JSON
 object is its key ``seal``. The seal of any other file is a line after the content. Readers of ``.npy``, ``.npz`` and torch
 files ignore this line.
 """
@@ -33,7 +33,7 @@ def seal_file(path: Path, name: str) -> None:
     path : Path
         The file, often under a temporary name.
     name : str
-        Name that the seal covers. It must differ between all files that could be exchanged by mistake.
+        Name that the seal covers. It must differ between all files that could be swapped by mistake.
     """
     with path.open("r+b") as file:
         digest = _digest(file, name, None)

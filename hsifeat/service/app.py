@@ -1,4 +1,4 @@
-"""The web application, which combines routes, error handlers and guards."""
+"""The web application, which combines routes, error handlers and middleware."""
 
 from __future__ import annotations
 

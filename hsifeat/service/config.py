@@ -97,7 +97,7 @@ class ServiceConfig(JobSettings):
         return tuple(dict.fromkeys(name.lower() for name in (*own, *(self.hosts or ()))))
 
     def check(self) -> None:
-        """Raise `HsifeatError` if options contradict each other, or a file or folder does not exist."""
+        """Raise `HsifeatError` if options contradict each other, or if a file or folder does not exist."""
         if not self.is_loopback and not self.hosts:
             raise HsifeatError(
                 f"--host {self.host} is reachable from other machines: name the hosts by which clients call the service, "

@@ -1,4 +1,4 @@
-"""Rights of callers: the identification of callers, and the dependency `require` that states the right a route needs."""
+"""Rights of callers: the identification of callers, and the dependency `require`, which states the right that a route needs."""
 
 from __future__ import annotations
 

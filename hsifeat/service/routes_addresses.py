@@ -45,7 +45,7 @@ class SignedAddress(BaseModel):
 async def sign_address(request: Request, caller: Reader, wanted: AddressRequest) -> SignedAddress:
     """Sign an address for clients that can't send headers, such as GDAL. The address grants the right to read only.
 
-    The address is `/signed/GRANT` followed by the path. It is valid until it expires, or until the token of the caller
+    The address is `/signed/GRANT` followed by the path. The address is valid until it expires, or until the token of the caller
     expires or is revoked.
     """
     service = service_of(request)

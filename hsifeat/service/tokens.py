@@ -96,7 +96,7 @@ class _Content(BaseModel):
 
 
 class SingleToken:
-    """A random token with all rights that is valid until the service ends.
+    """A random token, which grants all rights and is valid until the service ends.
 
     Attributes
     ----------
