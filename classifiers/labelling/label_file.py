@@ -118,11 +118,11 @@ class LabelFile:
             self._connection.close()
 
     def execute(self, query: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
-        """Run a statement. The caller holds a `transaction`."""
+        """Run a statement. A statement that writes needs a `transaction`."""
         return self._connection.execute(query, values)
 
     def append(self, table: str, *values: Any) -> int:
-        """Append a row to a table, and return the row number. The caller holds a `transaction`.
+        """Append a row to a table, and return the row number. Appending needs a `transaction`.
 
         `values` has the values of all columns except the row number and the checksum.
         """
