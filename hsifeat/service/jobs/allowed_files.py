@@ -58,11 +58,11 @@ def _refusal(name: str, what: str) -> SceneError:
 
 
 def file_facts(path: Path) -> list[list[str | int]]:
-    """Return path, size in bytes and modification time in ns of a file and its companions, as JSON values.
+    """Return, as JSON values, the path, size in bytes and modification time in ns of a file and of its companions.
 
     Companions of ``scene.img`` are ``scene`` and all ``scene.*`` in the same folder, such as ``scene.hdr``,
-    ``scene.img.aux.xml`` and ``scene.tfw``. Companions of a VRT are all files in the folder. For a folder, the result
-    describes all files below the folder.
+    ``scene.img.aux.xml`` and ``scene.tfw``. Companions of a VRT are all files in its folder. If `path` is a
+    folder, the result describes all files below the folder.
     """
     if path.is_dir():
         files = (file for file in path.rglob("*") if file.is_file())
