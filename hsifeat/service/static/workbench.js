@@ -48,7 +48,7 @@ async function change(path, body) {
 }
 
 function take({ version, counts }) {
-  state.version = version;
+  state.version = state.counted = version;
   bench.dataset.version = version;
   for (const button of document.querySelectorAll(".class")) button.querySelector(".count").lastChild.textContent = counts[button.dataset.number] ?? 0;
 }
@@ -344,12 +344,15 @@ document.body.addEventListener("htmx:responseError", async ({ detail }) => {
   say(await problemOf(new Response(detail.xhr.responseText, { status: detail.xhr.status })), true);
 });
 
-// Other people edit a shared set, too.
+// Other people edit a shared set, too. A map can be newer than the numbers of labels.
 if (bench.dataset.shared === "1") setInterval(async () => {
   if (document.hidden) return;
   const response = await ask("state", "state");
   const answer = response && await response.json();
-  if (answer && answer.version !== state.version) { take(answer); refresh(); }
+  if (!answer) return;
+  const isNew = answer.version !== state.version;
+  if (isNew || answer.version !== state.counted) take(answer);
+  if (isNew) refresh();
 }, 3000);
 
 chooseTool("move");
