@@ -109,7 +109,7 @@ class Split(Protocol):
 
     @property
     def question(self) -> SplitQuestion | None:
-        """What a score under this split tests, such as ``fill in``; None for a split by the user's maps."""
+        """Question that a score on this split answers, for example ``fill in``; None if the user gives the training and test maps."""
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:

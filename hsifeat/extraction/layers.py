@@ -91,7 +91,10 @@ def _numbered(blocks: Sequence[Tap]) -> list[Tap]:
 
 
 def _outermost(blocks: Sequence[Tap]) -> list[Tap]:
-    """Return the blocks that are in no other block. A block that contains all other blocks is ignored."""
+    """Return the blocks that are in no other block.
+
+    If one block contains all others, it is left out first, and the blocks directly inside it are returned.
+    """
 
     def members(tap: Tap) -> int:
         return sum(other.name.startswith(f"{tap.name}.") for other in blocks)

@@ -1,4 +1,4 @@
-"""Shared part of the routes of jobs and uploads: the running `JobService`."""
+"""The running `JobService`, as a dependency of the routes of jobs and uploads."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Tiling(Protocol):
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
         """Return the tiles that have to be computed for a unit (one shard of each plane), in row-major order.
 
-        A tile has to be computed if the part of the tile that is kept, such as its core, contains a valid pixel.
+        A tile has to be computed if its kept part contains a valid pixel. With cores, the kept part of a tile is its core.
 
         Parameters
         ----------

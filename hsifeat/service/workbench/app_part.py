@@ -37,9 +37,10 @@ ROUTERS = (
 
 @asynccontextmanager
 async def workbench_lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Open the database of labels, and close it when the application ends.
+    """Open the label database, and close it when the application ends.
 
-    The database is in the folder that ``--state`` names. Without ``--state``, it is the label database of the user.
+    The label database is in the folder that ``--state`` names. Without ``--state``, the default label database of the account
+    that runs the service is opened.
     """
     # A head suppresses this warning during its fit. That fails for two fits at once, because filters apply to all threads.
     warnings.filterwarnings("ignore", "Only one sample available")
