@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from classifiers.labelling.score import score_labels as score_labels
     from classifiers.labelling.segments import open_segments as open_segments
     from classifiers.labelling.suggest import Suggester as Suggester
+    from classifiers.layout import ColumnGroup as ColumnGroup
+    from classifiers.layout import Layout as Layout
     from classifiers.metrics import Scores as Scores
     from classifiers.metrics import score_predictions as score_predictions
     from classifiers.model import Model as Model
@@ -46,17 +48,15 @@ if TYPE_CHECKING:
     from classifiers.predict import predict_map as predict_map
     from classifiers.predict import predict_probabilities as predict_probabilities
     from classifiers.predict import write_scene_map as write_scene_map
+    from classifiers.registered_smoothing import smoothing_names as smoothing_names
     from classifiers.smoothing.rules import parse_smoothing as parse_smoothing
-    from classifiers.smoothing_names import smoothing_names as smoothing_names
     from classifiers.splits.grammar import parse_split as parse_split
     from classifiers.splits.leakage import measure_leakage as measure_leakage
     from classifiers.table import PixelTable as PixelTable
-    from classifiers.table_layout import ColumnGroup as ColumnGroup
-    from classifiers.table_layout import Layout as Layout
     from classifiers.tune import tune_head as tune_head
 
 _MODULES = {
-    "ColumnGroup": "classifiers.table_layout",
+    "ColumnGroup": "classifiers.layout",
     "DiffCRNClassifier": "classifiers.heads.diffcrn",
     "FiLMClassifier": "classifiers.heads.film",
     "ForestClassifier": "classifiers.heads.random_forest",
@@ -65,7 +65,7 @@ _MODULES = {
     "LDAClassifier": "classifiers.heads.lda",
     "LabelDatabase": "classifiers.labelling.labels_db",
     "LabelEdit": "classifiers.labelling.edit_log",
-    "Layout": "classifiers.table_layout",
+    "Layout": "classifiers.layout",
     "LightGBMClassifier": "classifiers.heads.lightgbm",
     "LogisticClassifier": "classifiers.heads.logistic",
     "MLPClassifier": "classifiers.heads.mlp",
@@ -98,7 +98,7 @@ _MODULES = {
     "score_check": "classifiers.labelling.check_sample",
     "score_labels": "classifiers.labelling.score",
     "score_predictions": "classifiers.metrics",
-    "smoothing_names": "classifiers.smoothing_names",
+    "smoothing_names": "classifiers.registered_smoothing",
     "tune_head": "classifiers.tune",
     "write_scene_map": "classifiers.predict",
 }

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from classifiers.columns import read_columns, table_bytes
 from classifiers.heads.base import Head, ProbabilisticHead
+from classifiers.layout import Layout
 from classifiers.scene_sample import readable_pixels
 from classifiers.smoothing import SceneGuide, SmoothingRule, check_memory, smooth_blocks
-from classifiers.table_layout import Layout
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent

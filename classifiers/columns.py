@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.formatting import format_bytes

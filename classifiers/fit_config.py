@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 from classifiers.comparison.head_params import plain_params
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.reduction import DEFAULT_REDUCTION, Reduction
-from classifiers.smoothing_names import smoothing_forms
+from classifiers.registered_smoothing import smoothing_forms
 from hsifeat.base_config import BaseConfig, Names, Whole, option
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Self
 
 from classifiers.heads.registry import head_class
-from classifiers.table_layout import ColumnGroup
+from classifiers.layout import ColumnGroup
 from hsifeat.errors import HeadError, StoreError, suggest_names
 from hsifeat.features.features import Features
 

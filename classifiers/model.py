@@ -9,11 +9,11 @@ from typing import Any
 
 from classifiers.evaluate import DISJOINT_SPLIT, Evaluation
 from classifiers.heads.base import Head
+from classifiers.layout import ColumnGroup, Layout
 from classifiers.model_card import ModelCard
 from classifiers.persistence import load_head, save_head
 from classifiers.recipe_text import difference_text, feature_kinds, kinds_advice, kinds_text
 from classifiers.smoothing import parse_smoothing
-from classifiers.table_layout import ColumnGroup, Layout
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features

@@ -25,9 +25,9 @@ import numpy as np
 
 from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head, registered_name
+from classifiers.layout import Layout
 from classifiers.restored_head import check_restored
 from classifiers.state_file import read_state, write_state
-from classifiers.table_layout import Layout
 from hsifeat.errors import HeadError, error_summary, raise_resource_error
 from hsifeat.files import delete_leftovers, disk_errors, temporary_path
 from hsifeat.seals import SealError, open_json, seal_json

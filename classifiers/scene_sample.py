@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.columns import read_columns
+from classifiers.layout import Layout
 from classifiers.reduction import SAMPLE_PIXELS
-from classifiers.table_layout import Layout
 from hsifeat.features.features import Features
 
 

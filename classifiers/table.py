@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.columns import make_layout, read_columns
+from classifiers.layout import ColumnGroup, Layout
 from classifiers.multi_scene import check_same_columns, common_class_numbers, merge_label_maps, scene_row_offsets
 from classifiers.scene_sample import SceneSample
 from classifiers.splits import SplitCV, merge_official_maps, parse_split
-from classifiers.table_layout import ColumnGroup, Layout
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.open_features import open_features

@@ -90,3 +90,10 @@ def test_three_parameters_are_described_and_arrays_have_shape_and_dtype():
                     if lacking := missing_documentation(definition, arguments):
                         missing[f"{file.relative_to(ROOT).as_posix()}:{name}"] = lacking
     assert not missing
+
+
+@pytest.mark.parametrize("package", [hsifeat, classifiers], ids=lambda package: package.__name__)
+def test_no_public_name_is_that_of_a_module(package):
+    """An import of the module would replace the public name."""
+    modules = {path.stem for path in Path(package.__file__).parent.iterdir()}
+    assert not modules & set(package.__all__)

@@ -10,7 +10,7 @@ from typing import Annotated
 from classifiers.comparison.head_params import HeadParams, assignments
 from classifiers.distance_bins import DISTANCE_ENDS
 from classifiers.reduction import DEFAULT_REDUCTION, Reduction
-from classifiers.smoothing_names import smoothing_forms
+from classifiers.registered_smoothing import smoothing_forms
 from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
 RANDOM_SPLIT, BLOCK_SPLIT = "random:0.1", "blocks:12+4:0.1"

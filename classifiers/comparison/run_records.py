@@ -37,10 +37,10 @@ from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.scores import RunResult
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import head_class, head_distribution
+from classifiers.layout import Layout
 from classifiers.metrics import CLASS_METRICS, METRICS
 from classifiers.reduction import SAMPLE_PIXELS, Reduction
 from classifiers.splits import SplitDraw
-from classifiers.table_layout import Layout
 from hsifeat.errors import HeadError, StoreError, raise_resource_error
 from hsifeat.files import atomic_write, write_file
 from hsifeat.runtime.events import Listener, Note, silent

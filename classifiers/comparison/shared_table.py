@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.input_sets import InputSet
+from classifiers.layout import ColumnGroup, Layout
 from classifiers.reduction import SAMPLE_PIXELS, Reduction
 from classifiers.splits import SplitDraw
 from classifiers.table import PixelTable
-from classifiers.table_layout import ColumnGroup, Layout
 from hsifeat.types import PlaneId
 
 # Estimated number of copies of the training rows that a fit holds in memory: unscaled, scaled, in float64.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from classifiers.table_layout import ColumnGroup
+from classifiers.layout import ColumnGroup
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features

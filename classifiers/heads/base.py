@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from classifiers.heads.parameters import ClassWeight
-from classifiers.table_layout import Layout
+from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
 
@@ -86,8 +86,8 @@ class Head(ClassifierMixin, BaseEstimator):
     persisted_types: ClassVar[frozenset[str]] = frozenset(
         {
             "classifiers.heads.group_reducer.GroupReducer",
-            "classifiers.table_layout.Layout",
-            "classifiers.table_layout.ColumnGroup",
+            "classifiers.layout.Layout",
+            "classifiers.layout.ColumnGroup",
         }
     )
 

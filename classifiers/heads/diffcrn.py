@@ -15,7 +15,7 @@ from classifiers.heads.mixing import MixingHead
 from classifiers.heads.parameters import Count, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, check_widths, dense_layers
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sklearn.utils.extmath import randomized_svd, svd_flip
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from classifiers.heads.base import Head, check_width
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from classifiers.heat_map import draw_heat_map
-from classifiers.table_layout import ColumnGroup
+from classifiers.layout import ColumnGroup
 
 if TYPE_CHECKING:
     import pandas as pd

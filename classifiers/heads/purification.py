@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.heads.base import check_width
 from classifiers.heads.layer_reducer import layout_or_one_plane
-from classifiers.table_layout import ColumnGroup, ColumnKind, Layout
+from classifiers.layout import ColumnGroup, ColumnKind, Layout
 from hsifeat.errors import HeadError
 
 PURIFIED_KINDS: tuple[ColumnKind, ...] = ("plane", "mean")

@@ -11,7 +11,7 @@ from typing import Any
 
 from classifiers.heads.base import Head, ProbabilisticHead, WeighingHead
 from classifiers.heads.parameters import check_params
-from classifiers.table_layout import Layout
+from classifiers.layout import Layout
 from hsifeat.errors import HeadError, allowed_names, suggest_names
 from hsifeat.registration import load_subclass
 

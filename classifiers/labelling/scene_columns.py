@@ -23,10 +23,10 @@ from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.input_sets import InputSet, check_input, layout_options, suited_input
 from classifiers.labelling.kept_arrays import Arrays, KeptArrays, create_array
 from classifiers.labelling.pixel_order import STEPS, order_pixels, pixel_levels
+from classifiers.layout import Layout
 from classifiers.reduction import SAMPLE_PIXELS
 from classifiers.scene_sample import SceneSample, readable_pixels
 from classifiers.smoothing import SceneGuide
-from classifiers.table_layout import Layout
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent

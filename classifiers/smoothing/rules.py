@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from classifiers.registered_smoothing import NO_SMOOTHING, registered_rules
 from classifiers.smoothing.rule import SmoothingRule
-from classifiers.smoothing_names import NO_SMOOTHING, registered_rules
 from hsifeat.errors import HsifeatError
 from hsifeat.registration import load_subclass
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.layout import ColumnGroup, Layout
 from classifiers.splits.distances import training_distances
 from classifiers.splits.split_draw import SplitDraw
-from classifiers.table_layout import ColumnGroup, Layout
 from hsifeat.context.layer_names import parse_layer
 from hsifeat.features.features import Features
 from hsifeat.features.summed_area import summed_area_table

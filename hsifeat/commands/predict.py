@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from classifiers.smoothing_names import smoothing_forms
+from classifiers.registered_smoothing import smoothing_forms
 from hsifeat.commands.executors import with_executor
 from hsifeat.commands.shared_options import Stores
 

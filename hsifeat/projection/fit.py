@@ -190,7 +190,7 @@ def _significant(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> 
 def _check_significant(count: int, mean: NDArray[np.float64], covariance: NDArray[np.float64], names: str) -> None:
     significant = _significant(mean, covariance)
     if significant < count:
-        advice = f"use at most pca:{significant}" if significant else "all valid pixels are equal"
+        advice = f"use at most pca:{significant}" if significant else "all valid pixels are equal, up to rounding"
         raise ProjectionError(
             f"{names}: pca:{count} can't be fitted, because the valid pixels have {significant} significant components: "
             f"{advice}"

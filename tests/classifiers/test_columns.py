@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from classifiers.layout import Layout
 from classifiers.table import PixelTable
-from classifiers.table_layout import Layout
 from hsifeat.errors import StoreError
 from hsifeat.scenes import Labels
 from hsifeat.types import Window

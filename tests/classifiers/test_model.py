@@ -11,9 +11,9 @@ import pytest
 from classifiers.evaluate import DISJOINT_SPLIT
 from classifiers.fit import fit_model
 from classifiers.heads.registry import make_head
+from classifiers.layout import Layout
 from classifiers.model import Model, load_model
 from classifiers.table import PixelTable
-from classifiers.table_layout import Layout
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError
 from hsifeat.features.open_features import open_features

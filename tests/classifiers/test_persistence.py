@@ -87,8 +87,8 @@ def test_the_folder_is_readable_and_contains_no_pickle(model):
     assert {"python", "torch", "scikit-learn"} <= set(manifest["libraries"])
     assert skops.io.get_untrusted_types(file=model / "state.skops") == [
         "classifiers.heads.group_reducer.GroupReducer",
-        "classifiers.table_layout.ColumnGroup",
-        "classifiers.table_layout.Layout",
+        "classifiers.layout.ColumnGroup",
+        "classifiers.layout.Layout",
     ]
 
 

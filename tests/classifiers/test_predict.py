@@ -13,10 +13,10 @@ from classifiers.block_prediction import block_side_px
 from classifiers.columns import read_columns
 from classifiers.fit import fit_model
 from classifiers.heads.registry import head_names, make_head
+from classifiers.layout import ColumnGroup, Layout
 from classifiers.model import load_model
 from classifiers.predict import predict_map, predict_probabilities, write_scene_map
 from classifiers.table import PixelTable
-from classifiers.table_layout import ColumnGroup, Layout
 from hsifeat import open_features
 from hsifeat.errors import HeadError, SceneError
 from hsifeat.scenes import Georeference, Labels, Scene

@@ -12,9 +12,9 @@ from classifiers.evaluate import Evaluator
 from classifiers.fit import fit_model
 from classifiers.heads.base import Head
 from classifiers.heads.registry import head_class, head_names, make_head
+from classifiers.layout import Layout
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
-from classifiers.table_layout import Layout
 from classifiers.tune import Tuning, TuningCandidate, select_candidate, tune_head
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Finished, Note, Started

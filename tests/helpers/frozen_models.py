@@ -15,8 +15,8 @@ import numpy as np
 
 from classifiers.heads.base import Head
 from classifiers.heads.registry import head_names, make_head
+from classifiers.layout import ColumnGroup, Layout
 from classifiers.persistence import save_head
-from classifiers.table_layout import ColumnGroup, Layout
 from tests.helpers.heads import scores
 
 FOLDER = Path(__file__).parents[1] / "classifiers" / "models"

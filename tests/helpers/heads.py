@@ -9,7 +9,7 @@ import numpy as np
 from classifiers.heads.base import Head
 from classifiers.heads.registry import head_class, head_names, make_head
 from classifiers.heads.torch.head import TorchHead
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 
 _GROUPS: tuple[dict[str, Any], ...] = (
     {"kind": "spectra", "width": 8},

@@ -14,7 +14,7 @@ from hsifeat.extraction.repair import verify
 from hsifeat.service.tokens import TokenFile
 from hsifeat.service.uploads import folder as folder_module
 from hsifeat.store.location import as_location
-from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config, run_jobs_slowly, wait_until
+from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config, run_jobs_that_can_be_held, wait_until
 from tests.helpers.services import running
 
 SIZE_MB = 24
@@ -59,7 +59,7 @@ def disk(tmp_path):
 def served(disk, backbone_folder, monkeypatch):
     """A service whose stores and state are on the small disk, and a client."""
     monkeypatch.setattr(folder_module, "_RESERVE_BYTES", 0)
-    fork_runners(monkeypatch, run_jobs_slowly)
+    fork_runners(monkeypatch, run_jobs_that_can_be_held)
     config = job_config(disk.path, backbone_folder.parent, tokens=str(disk.path / "tokens.json"), port=0)
     token = TokenFile(disk.path / "tokens.json").add("ann", "write", days=1)
     with running(config) as service:
@@ -101,13 +101,13 @@ def test_jobs_and_results(served, disk):
         job = answer.json()["job"]["id"]
         return wait_until(lambda: (now := client.get(f"/jobs/{job}").json())["state"] in {"done", "failed"} and now)
 
-    def is_working(job_id):
-        job = client.get(f"/jobs/{job_id}").json()
-        return job["state"] == "running" and job["progress"] and job["progress"]["done"]
-
+    hold, waits, written = (disk.path.parent / name for name in ("hold", "waits", "written"))
+    hold.touch()
     first = client.post("/extractions", json=EXTRACTION)
-    wait_until(lambda: is_working(first.json()["job"]["id"]))
+    wait_until(waits.exists)
     disk.fill()
+    hold.unlink()
+    wait_until(written.exists)
     assert is_full(client.post("/extractions", json={**EXTRACTION, "options": {**EXTRACTION["options"], "seed": 5}}))
     assert client.get("/jobs").status_code == client.get("/ready").status_code == 200, "reading goes on"
     disk.free()

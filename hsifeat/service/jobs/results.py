@@ -23,7 +23,17 @@ def write_archive(folder: Path, archive: Path) -> None:
 
 
 def add_files(archive: zipfile.ZipFile, folder: Path, root: Path) -> None:
-    """Add the files of a folder to a zip file, by their paths relative to `root`. Hidden files, such as locks, are left out."""
+    """Add the files of a folder to a zip file. Hidden files, such as locks, are left out.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        Open zip file.
+    folder : Path
+        Folder whose files are added, with those in its subfolders.
+    root : Path
+        Folder to which the names in the zip file are relative.
+    """
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(root)
         if file.is_file() and not any(piece.startswith(".") for piece in name.parts):

@@ -14,8 +14,8 @@ from classifiers.comparison.baseline import Baseline
 from classifiers.comparison.changes import detect_changes
 from classifiers.comparison.results.results_io import write_json
 from classifiers.comparison.run_records import RunRecords, run_key
+from classifiers.layout import Layout
 from classifiers.splits import parse_split
-from classifiers.table_layout import Layout
 from hsifeat.errors import HsifeatError
 from hsifeat.scenes import Labels
 from tests.helpers.comparisons import build, entry, scored_run, with_runs

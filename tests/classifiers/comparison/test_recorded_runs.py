@@ -11,8 +11,8 @@ from classifiers import compare
 from classifiers.comparison import bench_runs, run_records
 from classifiers.comparison.run_records import run_key, versions
 from classifiers.heads import registry
+from classifiers.layout import Layout
 from classifiers.metrics import Metric
-from classifiers.table_layout import Layout
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.events import Note
 

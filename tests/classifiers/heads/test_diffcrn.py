@@ -8,7 +8,7 @@ import torch
 
 from classifiers.heads.diffcrn import DiffCRNClassifier, attention_fusion_network
 from classifiers.heads.mixing import plot_mixing
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 from tests.helpers.networks import classify, linear, softmax
 

@@ -9,7 +9,7 @@ import torch
 from classifiers.heads.film import FiLMClassifier
 from classifiers.heads.torch.film_networks import film_network, gated_network
 from classifiers.heads.torch.losses import MixUp
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
 LAYOUT = Layout(

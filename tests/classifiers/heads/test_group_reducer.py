@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from classifiers.heads.group_reducer import GroupReducer
 from classifiers.heads.registry import make_head
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
 LAYOUT = Layout(

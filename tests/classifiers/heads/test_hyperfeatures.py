@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from classifiers.heads.hyperfeatures import HyperfeaturesClassifier
 from classifiers.heads.mixing import plot_mixing
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 from tests.helpers.networks import batch_norm, classify, linear, softmax
 

@@ -10,7 +10,7 @@ from sklearn.covariance import OAS
 
 from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.registry import make_head
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 from tests.helpers.heads import LAYOUT, toy
 

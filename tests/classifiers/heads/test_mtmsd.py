@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from classifiers.heads.mtmsd import MTMSDClassifier, selective_fusion_network
 from classifiers.heads.purification import Purifier, timestep_columns
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 from tests.helpers.networks import batch_norm, classify, linear, softmax
 

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from classifiers.heads.purification import Purifier, criterion, timestep_columns
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
 LAYOUT = Layout(

@@ -36,9 +36,11 @@ def test_the_pixels_of_each_coarse_grid_come_first(columns):
         assert count == len(range(0, 75, step)) * len(range(0, 53, step))
 
 
-def test_planes_of_diffusion_models_join_the_context(stack):
-    kinds = [group.kind for group in open_scene_columns(stack).layout]
-    assert {"spectra", "mean", "context", "plane"} == set(kinds)
+def test_planes_of_diffusion_models_join_the_context_on_request(stack):
+    kinds = {group.kind for group in open_scene_columns(stack).layout}
+    assert kinds == {"spectra", "mean", "context"}
+    joined = open_scene_columns(stack, inputs="spectra+window+context+planes").layout
+    assert {group.kind for group in joined} == kinds | {"plane"}
     few = open_scene_columns(stack, inputs="spectra+planes", planes=["t0/mid_block"])
     assert [str(group) for group in few.layout] == ["spectra", "t0/mid_block"]
 

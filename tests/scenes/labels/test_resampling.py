@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 from rasterio import Affine
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Scene, blocks, open_labels, open_scene
+from hsifeat.scenes import Scene, open_labels, open_scene, scene_blocks
 from hsifeat.scenes.labels.resampling import align_to_grid
 from tests.helpers.georeferenced import blank_scene, georeference, read_first_band
 
@@ -54,7 +54,7 @@ def test_the_result_does_not_depend_on_blocks(monkeypatch):
     cells = np.kron(np.random.default_rng(1).integers(0, 3, (30, 20)), np.ones((3, 3), int)).astype(np.uint8)
     cells[::7, ::5] = 2
     whole = align_to_grid(cells, None, blank_scene(30, 20), "gt")
-    monkeypatch.setattr(blocks, "VALUES_AT_A_TIME", 50)
+    monkeypatch.setattr(scene_blocks, "VALUES_AT_A_TIME", 50)
     parts = align_to_grid(cells, None, blank_scene(30, 20), "gt")
     np.testing.assert_array_equal(parts[0], whole[0])
     assert parts[1] == whole[1]

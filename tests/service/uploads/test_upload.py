@@ -113,7 +113,7 @@ def test_sizes_are_limited(uploads, monkeypatch):
     with pytest.raises(UploadTooLargeError, match="delete uploads that nobody needs"):
         uploads.create([manifest(size_bytes=1001)], "bob")
     monkeypatch.setattr(folder_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(DiskFullError, match="the disk is full, so ask the operator for room"):
+    with pytest.raises(DiskFullError, match="the disk of this service is full: 1.0 kB are free"):
         uploads.create([manifest()], "bob")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from classifiers.table_layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout
 
 
 def test_layouts_round_trip_through_json_and_refuse_gaps():
