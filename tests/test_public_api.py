@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import classifiers
 import hsifeat
 
 NAMES = [name for name in hsifeat.__all__ if name != "__version__"]
