@@ -9,7 +9,7 @@ import numpy as np
 from hsifeat.backbones.schedule import NoiseSchedule
 
 STUDIED_SIGMAS = {
-    "a denoiser of natural images": (0.03, 0.599),
+    "a diffusion model of natural images": (0.018, 0.171),
     "a network trained on the scene": (0.018, 0.74),
 }
 """Smallest and largest of the best noise levels, by kind of network.
@@ -38,7 +38,7 @@ def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
     Examples
     --------
     >>> schedule = NoiseSchedule(np.array([0.99, 0.9, 0.8, 0.5], np.float32))
-    >>> studied_timesteps(schedule)["a denoiser of natural images"]["timesteps"]
+    >>> studied_timesteps(schedule)["a network trained on the scene"]["timesteps"]
     [0, 2]
     """
     abar = np.maximum(schedule.alphas_cumprod.astype(np.float64), 1e-12)
