@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
-from hsifeat.errors import HsifeatError, allowed_names, error_summary, raise_resource_error
+from hsifeat.errors import HsifeatError, allowed_names, error_summary
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.runtime.executor import Executor
 
@@ -89,7 +89,7 @@ def _load(entry: EntryPoint) -> ExecutorPlugin:
     try:
         target = entry.load()
     except Exception as error:  # noqa: BLE001  # another package's code may raise anything
-        raise_resource_error(error)
+        # Commands are built from all plugins, so that a broken one must not end commands that do not use it.
         return _broken(entry, error_summary(error))
     return target if isinstance(target, ExecutorPlugin) else _broken(entry, f"{entry.value} is no ExecutorPlugin")
 

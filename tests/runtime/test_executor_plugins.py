@@ -115,6 +115,11 @@ def test_a_new_executor_is_named_by_a_text_in_python(toy, features, model_folder
         compare(features, heads=["lda"], splits=["random:0.3"], executor="toy:mauve", out=tmp_path / "report")
 
 
+def test_an_executor_whose_files_are_denied_breaks_no_command(toy, tmp_path):
+    (tmp_path / "site" / "toy_nowhere.py").write_text("raise PermissionError(13, 'denied')")
+    assert "can't be loaded" in executor_plugins()["broken"].description
+
+
 def test_unknown_and_broken_executors_are_refused_in_one_line(toy):  # installs a broken executor
     with pytest.raises(HsifeatError, match="no executor 'tay'; allowed: broken, dask, toy"), open_executor("tay:3"):
         pytest.fail("opened")

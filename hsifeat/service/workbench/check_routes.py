@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from classifiers.labelling.check_answers import CheckAnswers, join_answers, read_answers, record_answer
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HeadError
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.workbench.access import Desk, EditableDesk, ReadableDesk
 from hsifeat.service.workbench.label_routes import SetState, set_state
@@ -93,7 +93,7 @@ def checked_score(
         return None
     try:
         return score_check(desk.space.mapper(options), labels, answers.classes), answers
-    except HsifeatError:
+    except HeadError:  # labels of two classes are missing
         return None
 
 
