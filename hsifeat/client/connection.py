@@ -26,7 +26,7 @@ def connect(url: str, token: str | None = None) -> Connection:
         Address of the service, such as ``https://gpu.example.org``.
     token : str, optional
         Token of the caller. [default: the token for `url` in the user's file of tokens, else the environment variable
-        ``HSIFEAT_TOKEN``. The environment variable is not sent over plain http to another machine]
+        ``HSIFEAT_TOKEN`` if ``HSIFEAT_SERVICE`` is `url`, or if it is not set and the service runs on this machine]
 
     Returns
     -------
@@ -36,7 +36,8 @@ def connect(url: str, token: str | None = None) -> Connection:
     Raises
     ------
     HsifeatError
-        If `url` is not an HTTP or HTTPS address, if the file of tokens is damaged, or if other people can read this file.
+        If `url` is not an HTTP or HTTPS address, if the file of tokens is damaged, if other people can read this file, or if
+        ``HSIFEAT_SERVICE`` is no address of a service.
 
     Examples
     --------

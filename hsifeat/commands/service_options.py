@@ -15,7 +15,7 @@ Service = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Service of `hsifeat serve` to use instead of this machine. Its token comes from HSIFEAT_TOKEN or a private file.",
+        help="Service of `hsifeat serve` to use instead of this machine. Its token comes from HSIFEAT_TOKEN, which belongs to the service in HSIFEAT_SERVICE, or from a private file.",
     ),
 ]
 

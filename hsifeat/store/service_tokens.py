@@ -1,7 +1,7 @@
 """Find the access tokens of services in a private file or in the environment variable ``HSIFEAT_TOKEN``.
 
-A token in the file belongs to one origin. The token in the environment variable belongs to no origin, so it is sent only where
-nobody on the way can read it: over https, or to a service on this machine.
+Each token belongs to one service. The file maps origins to tokens. The token in the environment variable belongs to the service in
+``HSIFEAT_SERVICE``, or, without this variable, to services on this machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 from hsifeat.errors import StoreError
 
 TOKEN_VARIABLE = "HSIFEAT_TOKEN"  # noqa: S105  # the name of a variable
+SERVICE_VARIABLE = "HSIFEAT_SERVICE"
 _FILE_VARIABLE = "HSIFEAT_TOKEN_FILE"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def token_file() -> Path:
@@ -30,8 +32,9 @@ def find_token(url: str) -> str | None:
     """Return the token for the address of a service, or None if there is no token.
 
     The file whose path `token_file` returns has a JSON object that maps origins, such as ``https://gpu.example.org``, to
-    tokens. For an origin that the file lacks, the token is ``HSIFEAT_TOKEN`` if the address is encrypted or on this
-    machine. A token is sent over plain http to another machine only if the file has the ``http://`` origin.
+    tokens. For an origin that the file lacks, the token is ``HSIFEAT_TOKEN`` if ``HSIFEAT_SERVICE`` has this origin, or if
+    ``HSIFEAT_SERVICE`` is not set and the service runs on this machine. A token is sent over plain http to another machine
+    only if the file has the ``http://`` origin.
 
     Parameters
     ----------
@@ -41,37 +44,70 @@ def find_token(url: str) -> str | None:
     Raises
     ------
     StoreError
-        If the file with tokens can't be read, is damaged, or can be read by other users.
+        If the file with tokens can't be read, is damaged, or can be read by other users. If ``HSIFEAT_SERVICE`` is no address
+        of a service.
     """
-    token = _tokens(token_file()).get(_origin(url))
-    return token or (os.environ.get(TOKEN_VARIABLE) if _is_private(url) else None) or None
+    origin = _origin(url)
+    for entry, token in _tokens(token_file()).items():
+        if origin is not None and _origin(entry) == origin:
+            return token or None
+    return os.environ.get(TOKEN_VARIABLE) or None if _is_service_of_environment(origin) else None
 
 
 def token_advice(url: str) -> str:
     """Return advice on how to set the token for the address of a service, for the end of an error message."""
-    if _is_private(url):
-        return f"set {TOKEN_VARIABLE}, or write the token to {token_file()}"
-    return (
-        f"{TOKEN_VARIABLE} is not sent over plain http to another machine: use https, or write the token for {_origin(url)} to "
-        f"{token_file()} if the network is trusted"
-    )
+    origin = _origin(url)
+    if origin is None:
+        return "the address has a user name, a backslash or no host, and no token is sent to such an address"
+    entry = f"write the token for {origin} to {token_file()}"
+    if _is_service_of_environment(origin):
+        return f"set {TOKEN_VARIABLE}, or {entry}"
+    if _is_private(origin):
+        return f"set {SERVICE_VARIABLE}={origin} and {TOKEN_VARIABLE}, or {entry}"
+    return f"{TOKEN_VARIABLE} is not sent over plain http to another machine: use https, or {entry} if the network is trusted"
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _is_private(url: str) -> bool:
-    """Return whether requests to an address are encrypted or stay on this machine."""
-    parts = urlsplit(url)
-    # HTTP libraries disagree about the host of an address with these characters.
-    if "\\" in parts.netloc or "@" in parts.netloc:
+def _is_service_of_environment(origin: str | None) -> bool:
+    """Return whether the token in the environment belongs to an origin."""
+    if origin is None or not _is_private(origin):
         return False
-    if parts.scheme == "https" or parts.hostname == "localhost":
+    service = os.environ.get(SERVICE_VARIABLE)
+    if not service:
+        return _is_on_this_machine(origin)
+    named = _origin(service)
+    if named is None:
+        raise StoreError(
+            f"{SERVICE_VARIABLE} is {service!r}; expected the address of the service that {TOKEN_VARIABLE} belongs to, such as "
+            "https://gpu.example.org or http://localhost:8765"
+        )
+    return named == origin
+
+
+def _origin(url: str) -> str | None:
+    """Return the scheme, host and port of an address, without a default port; None if the host is not certain."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    # HTTP libraries disagree about the host of an address with these characters.
+    if parts.scheme not in _DEFAULT_PORTS or not host or "\\" in parts.netloc or "@" in parts.netloc:
+        return None
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, _DEFAULT_PORTS[parts.scheme]} else "")
+
+
+def _is_private(origin: str) -> bool:
+    """Return whether requests to an origin are encrypted or stay on this machine."""
+    return origin.startswith("https://") or _is_on_this_machine(origin)
+
+
+def _is_on_this_machine(origin: str) -> bool:
+    host = urlsplit(origin).hostname or ""
+    if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -5,8 +5,15 @@ import pytest
 from hsifeat.client.transport import ServiceError, Transport
 from hsifeat.errors import StoreError
 from hsifeat.store.location import RemoteLocation
-from hsifeat.store.service_tokens import find_token
+from hsifeat.store.service_tokens import find_token, token_advice
 from tests.helpers.web_files import RangeHandler, serve_folder
+
+
+@pytest.fixture
+def token_of_environment(tmp_path, monkeypatch):
+    """The variable HSIFEAT_TOKEN is set, and there are no other tokens."""
+    monkeypatch.setenv("HSIFEAT_TOKEN_FILE", str(tmp_path / "absent.json"))
+    monkeypatch.setenv("HSIFEAT_TOKEN", "secret")
 
 
 def test_a_token_is_sent_to_its_origin_only(tmp_path, monkeypatch):
@@ -15,7 +22,8 @@ def test_a_token_is_sent_to_its_origin_only(tmp_path, monkeypatch):
     file.chmod(0o600)
     monkeypatch.setenv("HSIFEAT_TOKEN_FILE", str(file))
     monkeypatch.delenv("HSIFEAT_TOKEN", raising=False)
-    assert find_token("https://gpu.example.org/stores/x.zarr") == "mine"
+    for url in ("https://gpu.example.org/stores/x.zarr", "https://GPU.example.org:443"):
+        assert find_token(url) == "mine"
     for url in (
         "http://gpu.example.org/",
         "https://gpu.example.org:444/",
@@ -37,7 +45,7 @@ def test_a_token_is_sent_to_its_origin_only(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "is_sent"),
     [
-        ("https://gpu.example.org/stores/x.zarr", True),
+        ("https://gpu.example.org/stores/x.zarr", False),
         ("http://127.0.0.1:8765", True),
         ("http://localhost:8765/", True),
         ("http://[::1]:8765", True),
@@ -50,10 +58,45 @@ def test_a_token_is_sent_to_its_origin_only(tmp_path, monkeypatch):
         (r"https://evil.org\@localhost/", False),
     ],
 )
-def test_the_token_of_the_environment_is_never_sent_where_others_can_read_it(tmp_path, monkeypatch, url, is_sent):
-    monkeypatch.setenv("HSIFEAT_TOKEN_FILE", str(tmp_path / "absent.json"))
-    monkeypatch.setenv("HSIFEAT_TOKEN", "secret")
+def test_without_a_service_the_token_of_the_environment_stays_on_this_machine(token_of_environment, url, is_sent):
     assert find_token(url) == ("secret" if is_sent else None)
+
+
+@pytest.mark.parametrize(
+    ("service", "url", "is_sent"),
+    [
+        ("https://gpu.example.org", "https://gpu.example.org/stores/x.zarr", True),
+        ("https://GPU.example.org:443/", "https://gpu.example.org/stores/x.zarr", True),
+        ("https://gpu.example.org/hsifeat", "https://gpu.example.org:443", True),
+        ("https://gpu.example.org", "https://other.example.org/stores/x.zarr", False),
+        ("https://gpu.example.org", "https://gpu.example.org:8443/", False),
+        ("https://gpu.example.org", "http://gpu.example.org/", False),
+        ("https://gpu.example.org", "http://localhost:8765/", False),  # another user of this machine may listen there
+        ("http://localhost:8765", "http://localhost:8766/", False),
+        ("http://[::1]:8765", "http://[::1]:8765/stores/x.zarr", True),
+        ("http://gpu.example.org", "http://gpu.example.org/", False),  # everybody on the network could read it
+        ("https://gpu.example.org", r"https://gpu.example.org\@evil.org/", False),
+        ("https://gpu.example.org", "https://gpu.example.org@evil.org/", False),
+    ],
+)
+def test_the_token_of_the_environment_is_sent_to_its_service_only(
+    token_of_environment, monkeypatch, service, url, is_sent
+):
+    monkeypatch.setenv("HSIFEAT_SERVICE", service)
+    assert find_token(url) == ("secret" if is_sent else None)
+
+
+def test_advice_names_the_variable_that_is_missing(token_of_environment, monkeypatch):
+    assert token_advice("http://localhost:1/").startswith(
+        "set HSIFEAT_TOKEN, or write the token for http://localhost:1 to "
+    )
+    assert token_advice("https://a.org/x").startswith("set HSIFEAT_SERVICE=https://a.org and HSIFEAT_TOKEN, or write ")
+    assert "HSIFEAT_TOKEN is not sent over plain http" in token_advice("http://a.org/x")
+    monkeypatch.setenv("HSIFEAT_SERVICE", "https://a.org")
+    assert token_advice("https://a.org/x").startswith("set HSIFEAT_TOKEN, or ")
+    monkeypatch.setenv("HSIFEAT_SERVICE", "gpu.example.org")
+    with pytest.raises(StoreError, match="HSIFEAT_SERVICE is 'gpu.example.org'; expected the address of the service"):
+        find_token("https://gpu.example.org/")
 
 
 def test_the_file_may_name_an_address_over_plain_http(tmp_path, monkeypatch):
