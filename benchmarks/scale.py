@@ -35,9 +35,10 @@ from scoring import RESULTS, about_run
 
 from hsifeat import Scene, extract, open_scene
 from hsifeat.runtime.dask_executor import dask_executor
-from hsifeat.store.plane_layout import UNIT_PX
+from hsifeat.store.plane_layout import UNIT_PX, SceneLayout
 
-BACKBONE, TIMESTEPS = "natural32", [50, 100, 200]
+BACKBONE = "natural32"
+OPTIONS: dict[str, Any] = {"backbone": BACKBONE, "timesteps": [50, 100, 200], "layers": ["up_blocks.1"]}
 UNIT_SECONDS = (1.0, 10.0, 60.0)
 WORKERS = 1000
 FILE = RESULTS / "scale.json"
@@ -59,27 +60,31 @@ def main() -> None:
 
 def measure_throughput(small: bool, _: dict[str, Any]) -> dict[str, Any]:
     """Extract a scene with one worker and with two workers, and return the durations, processor times and the speedup."""
-    units = 2 if small else 16
-    scene = Scene("scale", np.random.default_rng(0).random((128, 128 * units, 24), np.float32))
+    units = 2 if small else 24
+    random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory(prefix="hsifeat-scale-") as folder:
-        one, two = (measure_extraction(scene, Path(folder), workers) for workers in (1, 2))
+        tiny = Scene("tiny", random.random((16, 16, 24), np.float32))
+        layout = extract(tiny, **OPTIONS, out=Path(folder) / "tiny.zarr").layout
+        assert isinstance(layout, SceneLayout)
+        side = layout.unit_px
+        scene = Scene("scale", random.random((side, side * units, 24), np.float32))
+        one, two = (measure_extraction(scene, side, Path(folder), workers) for workers in (1, 2))
     speedup = one["seconds"] / two["seconds"]
-    return {"units": units, "timesteps": TIMESTEPS, "1_worker": one, "2_workers": two, "speedup": round(speedup, 3)}
+    return {"units": units, "unit_px": side, **OPTIONS, "1_worker": one, "2_workers": two, "speedup": round(speedup, 3)}
 
 
-def measure_extraction(scene: Scene, folder: Path, workers: int) -> dict[str, float]:
+def measure_extraction(scene: Scene, unit_px: int, folder: Path, workers: int) -> dict[str, float]:
     """Return the seconds of an extraction, without the time in which workers load the backbone, and processor seconds.
 
     The first task of each worker is not measured.
     """
-    options = {"backbone": BACKBONE, "timesteps": TIMESTEPS, "layers": ["up_blocks.1"]}
     with dask_executor(f"local:{workers}") as executor:
-        warm = Scene("warm", np.asarray(scene.cube)[:, : 128 * workers])
-        extract(warm, **options, executor=executor, out=folder / f"warm-{workers}.zarr")
+        warm = Scene("warm", np.asarray(scene.cube)[:, : unit_px * workers])
+        extract(warm, **OPTIONS, executor=executor, out=folder / f"warm-{workers}.zarr")
         client = psutil.Process()
         processes = [client, *client.children(recursive=True)]
         before, start = [cpu_seconds(process) for process in processes], time.perf_counter()
-        extract(scene, **options, executor=executor, out=folder / f"{workers}.zarr")
+        extract(scene, **OPTIONS, executor=executor, out=folder / f"{workers}.zarr")
         seconds = time.perf_counter() - start
         cpu = [cpu_seconds(process) - earlier for process, earlier in zip(processes, before, strict=True)]
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import Parameter, signature
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -49,17 +49,27 @@ def with_options(
             values = {name: arguments.pop(parameter.name) for name, parameter in derived.items()}
             command(options={name: value for name, value in values.items() if value is not None}, **arguments)
 
-        parameters: list[Parameter] = []
-        for parameter in signature(command).parameters.values():
-            own = parameter.replace(
-                kind=Parameter.KEYWORD_ONLY, annotation=evaluated_annotation(parameter.annotation, command)
-            )
-            parameters += derived.values() if parameter.name == "options" else [own]
-        wrapped.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
-        wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        set_parameters(wrapped, command, "options", derived.values())
         return wrapped
 
     return decorate
+
+
+def set_parameters(
+    wrapped: Callable[..., None], command: Callable[..., None], replaced: str, derived: Iterable[Parameter]
+) -> None:
+    """Give `wrapped` the parameters of `command`, in which `derived` parameters stand in place of the parameter `replaced`.
+
+    Typer creates the options of a command from these parameters.
+    """
+    parameters: list[Parameter] = []
+    for parameter in signature(command).parameters.values():
+        own = parameter.replace(
+            kind=Parameter.KEYWORD_ONLY, annotation=evaluated_annotation(parameter.annotation, command)
+        )
+        parameters += derived if parameter.name == replaced else [own]
+    wrapped.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
 
 def typer_option(config: type[BaseConfig], name: str) -> Parameter:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import Parameter, signature
+from inspect import Parameter
 from typing import Annotated, Any
 
 import typer
 
-from hsifeat.commands.config_options import evaluated_annotation
+from hsifeat.commands.config_options import set_parameters
 from hsifeat.runtime.executor_plugins import executor_plugins
 
 
@@ -44,12 +44,5 @@ def with_executor(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.BadParameter(f"{flags} select an executor each: leave out all but one")
         command(executor=selected[0] if selected else None, **arguments)
 
-    parameters: list[Parameter] = []
-    for parameter in signature(command).parameters.values():
-        own = parameter.replace(
-            kind=Parameter.KEYWORD_ONLY, annotation=evaluated_annotation(parameter.annotation, command)
-        )
-        parameters += derived.values() if parameter.name == "executor" else [own]
-    wrapped.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    set_parameters(wrapped, command, "executor", derived.values())
     return wrapped
