@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 
 import hsifeat
+from hsifeat import extract
 from hsifeat.client.transport import ServiceError
+from hsifeat.scenes import Scene
 from hsifeat.service.tokens import TokenFile
+from hsifeat.service.workbench import plane_routes
 from tests.helpers.forked_commands import ForkedCommand
-from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config
+from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config, wait_until
+from tests.helpers.labelled_scene import prepare_scene
 from tests.helpers.services import running
+from tests.helpers.small import small_cube
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +176,44 @@ def test_the_command_line_uploads_a_scene_and_lists_the_stores(served, extracted
     assert extracted.key in {store["key"] for store in stores}
 
 
+def test_the_scene_of_a_store_is_extracted_again(extracted, ann):
+    """The scene in a store has the values and label maps of its file, so the same options give the same store."""
+    answer = ann.post("/extractions", json={"scene": {"store": extracted.key[:12]}, "options": EXTRACTION["options"]})
+    assert answer.json()["outcome"] == "queued"
+    job = hsifeat.connect(str(ann.base_url), ann.headers["authorization"].split()[1]).job(answer.json()["job"]["id"])
+    job.wait(lambda _: None)
+    assert job.result["store"] == extracted.key
+
+
+def test_planes_join_the_inputs_of_a_scene_that_is_being_labelled(served, extracted, ann, monkeypatch):
+    monkeypatch.setattr(plane_routes, "BACKBONE", "tiny")
+    scene = Scene("labelled", small_cube()[:32, :32] + np.float32(1))
+    key = extract(scene, backbone="context", out=served.folder / "stores" / "labelled.zarr").key
+    address = f"/label/{key}"
+    prepare_scene(ann, key)
+    service = hsifeat.connect(served.url, served.people["ann"])
+    other = ann.post(
+        "/extractions", json={"scene": {"store": key}, "options": {"backbone": "context", "dtype": "float32"}}
+    )
+    service.job(other.json()["job"]["id"]).wait()
+    assert "Compute them in the background" in ann.get(f"{address}/planes").text, "these are other features"
+    assert "being computed in the background" in ann.post(f"{address}/planes").text
+    wait_until(lambda: "are ready" in ann.get(f"{address}/planes").text)
+    job = next(job for job in ann.get("/jobs").json() if job["request"]["options"]["backbone"] == "tiny")
+    store = served.folder / "stores" / f"{job['result']['name']}.zarr"
+    store.rename(served.folder / "away")
+    assert "Compute them in the background" in ann.get(f"{address}/planes").text, "the store was deleted"
+    (served.folder / "away").rename(store)
+    assert "are ready" in ann.get(f"{address}/planes").text
+    page = ann.get(address).text
+    spaces = list(served.app.state.workbench._workspaces.values())
+    assert len(spaces) == 2, "one before the planes, and one with them"
+    assert spaces[0].map_slots is spaces[1].map_slots and spaces[0].columns() is spaces[1].columns()
+    assert '<option value="spectra+window+context+planes">' in page
+    assert "suited: spectra+window+context<" in page
+    assert "gained nothing" in ann.get(f"{address}/planes").text
+
+
 def test_parts_that_are_repeated_or_too_large_are_refused(served, ann):
     file = {"name": "a.dat", "size_bytes": 100, "sha256": "0" * 64}
     upload = ann.post("/uploads", json={"files": [file]}).json()["id"]
@@ -198,7 +241,7 @@ def test_a_fit_from_another_process_and_again_without_the_network(served, extrac
     assert first.returncode == 0, first.stderr
     monkeypatch.setenv("HSIFEAT_TOKEN", "wrong")
     wrong = ForkedCommand("cache", "ls", "--service", served.url).wait()
-    assert wrong.returncode == 1 and "set HSIFEAT_TOKEN, or write the token to" in wrong.stderr
+    assert wrong.returncode == 1 and f"set HSIFEAT_TOKEN, or write the token for {served.url} to" in wrong.stderr
     served.server.should_exit = True
     served.thread.join(20)
     again = ForkedCommand(*arguments, tmp_path / "again").wait()

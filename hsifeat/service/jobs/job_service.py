@@ -8,7 +8,7 @@ import time
 from hsifeat.service.job_settings import JobSettings
 from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.queue import JobQueue, NotOwnerError, Submission
-from hsifeat.service.jobs.records import JobState, Priority
+from hsifeat.service.jobs.records import JobRecord, JobState, Priority
 from hsifeat.service.jobs.request import JobContext, JobRequest
 from hsifeat.service.jobs.supervisor import Supervisor
 from hsifeat.service.uploads.upload import Upload
@@ -70,6 +70,23 @@ class JobService:
             priority=Priority(request.priority),
             still_valid=lambda job: request.is_still_valid(self.context, job),
         )
+
+    def latest(self, request: JobRequest) -> JobRecord | None:
+        """Return the latest job with an equal request.
+
+        Return None if there is no such job, if it was cancelled, or if its result no longer exists.
+
+        Raises
+        ------
+        HsifeatError
+            If the request is not valid, see `JobRequest.identity`.
+        """
+        job = next(iter(self.queue.jobs(key=request.key(self.context), count=1)), None)
+        if job is None or job.state is JobState.CANCELLED:
+            return None
+        if job.state is JobState.DONE and not request.is_still_valid(self.context, job):
+            return None
+        return job
 
     def upload(self, upload_id: str, owner: str, *, admin: bool) -> Upload:
         """Return an upload of a person.

@@ -159,6 +159,7 @@ class JobQueue:
         *,
         states: Iterable[JobState] = (),
         kinds: Iterable[JobKind] = (),
+        key: str | None = None,
         owner: str | None = None,
         before: str | None = None,
         count: int = 50,
@@ -169,6 +170,8 @@ class JobQueue:
         ----------
         states, kinds : iterable of JobState, of JobKind
             Only jobs in these states and of these kinds; empty for all.
+        key : str, optional
+            Only jobs with this key.
         owner : str, optional
             Only jobs that this person submitted.
         before : str, optional
@@ -181,6 +184,9 @@ class JobQueue:
             if allowed:
                 conditions.append(f"{column} IN ({', '.join('?' * len(allowed))})")
                 values += allowed
+        if key is not None:
+            conditions.append("key = ?")
+            values.append(key)
         if owner is not None:
             conditions.append("id IN (SELECT job FROM owners WHERE name = ?)")
             values.append(owner)

@@ -12,7 +12,6 @@ from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.service.job_routing import Jobs
 from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.job_service import JobService
-from hsifeat.service.jobs.records import JobKind, JobRecord, JobState
 from hsifeat.service.jobs.scene_source import SceneSource
 from hsifeat.service.pages.job_pages import job_row
 from hsifeat.service.pages.rendering import render
@@ -22,14 +21,13 @@ from hsifeat.service.workbench.workspace import workbench_of
 
 router = APIRouter(prefix="/label/{key}/planes", include_in_schema=False)
 BACKBONE = "natural32"
-_LATEST = 100
 
 
 @router.get("")
 def plane_state(request: Request, caller: Reader, jobs: Jobs, key: StoreKey) -> HTMLResponse:
     """Return the state of the planes of the scene: none, being computed, ready, or in use."""
     features = workbench_of(request).workspace(key).features
-    job = None if features.has_planes(context=False) else _latest_job(jobs, features.key)
+    job = None if features.has_planes(context=False) else jobs.latest(_plane_request(features.key))
     return render(
         request,
         "workbench/planes.html.j2",
@@ -57,13 +55,8 @@ def submit_planes(jobs: JobService, key: str, owner: str) -> None:
     HsifeatError
         If the request is refused, see `JobService.submit`.
     """
-    request = ExtractRequest(scene=SceneSource(store=key), options=ExtractionConfig(backbone=BACKBONE), priority="low")
-    jobs.submit(request, owner, admin=False)
+    jobs.submit(_plane_request(key), owner, admin=False)
 
 
-def _latest_job(jobs: JobService, key: str) -> JobRecord | None:
-    """Return the latest job that computes planes from the scene of a store; None if there is no such job, or if it was cancelled."""
-    for job in jobs.queue.jobs(kinds=[JobKind.EXTRACT], count=_LATEST):
-        if job.request.get("scene", {}).get("store") == key:
-            return None if job.state is JobState.CANCELLED else job
-    return None
+def _plane_request(key: str) -> ExtractRequest:
+    return ExtractRequest(scene=SceneSource(store=key), options=ExtractionConfig(backbone=BACKBONE), priority="low")
