@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.labels_db import LabelDatabase
+from hsifeat.errors import SceneError
+
+
+class JoinedPixelError(SceneError):
+    """The answer at a pixel is a label now, so the pixel can't check the map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +50,12 @@ def read_answers(database: LabelDatabase, set_id: int) -> CheckAnswers:
     """Return the answers of a label set. Of several answers at one pixel, the latest counts."""
     classes = np.zeros(database.label_set(set_id).shape, np.uint16)
     answers: dict[int, int] = {}
-    for edit in database.edits(set_id, "check"):
-        answers.update(zip(edit.pixels.tolist(), edit.classes.tolist(), strict=True))
-    joined = {pixel for edit in database.edits(set_id, "join") for pixel in edit.pixels.tolist()}
+    joined: set[int] = set()
+    for edit in database.edits(set_id, "check", "join"):
+        if edit.kind == "join":
+            joined.update(edit.pixels.tolist())
+        else:
+            answers.update(zip(edit.pixels.tolist(), edit.classes.tolist(), strict=True))
     for pixel, number in answers.items():
         if pixel not in joined:
             classes.flat[pixel] = number
@@ -73,6 +81,8 @@ def record_answer(database: LabelDatabase, set_id: int, person: str, pixel: int,
 
     Raises
     ------
+    JoinedPixelError
+        If the answer at this pixel is a label now, see `join_answers`.
     SceneError
         If the edit is refused, see `LabelDatabase.paint`.
 
@@ -89,7 +99,14 @@ def record_answer(database: LabelDatabase, set_id: int, person: str, pixel: int,
     >>> read_answers(database, labels.id).count, database.labels(labels.id).counts
     (0, {1: 1})
     """
-    return database.paint(set_id, person, LabelEdit.of_class("check", np.array([pixel]), number))
+    with database.transaction():
+        if any(pixel in edit.pixels for edit in database.edits(set_id, "join")):
+            row, col = divmod(pixel, database.label_set(set_id).cols)
+            raise JoinedPixelError(
+                f"the answer at row {row}, column {col} is a label now, from which the map learns: change the label, or undo the step "
+                "that made labels of the answers"
+            )
+        return database.paint(set_id, person, LabelEdit.of_class("check", np.array([pixel]), number))
 
 
 def join_answers(database: LabelDatabase, set_id: int, person: str) -> int:
@@ -106,8 +123,9 @@ def join_answers(database: LabelDatabase, set_id: int, person: str) -> int:
     person : str
         Name of the person to whom the edit belongs.
     """
-    classes = read_answers(database, set_id).classes.ravel()
-    pixels = np.flatnonzero(classes)
-    if len(pixels):
-        database.paint(set_id, person, LabelEdit("join", pixels.astype(np.int64), classes[pixels]))
+    with database.transaction():
+        classes = read_answers(database, set_id).classes.ravel()
+        pixels = np.flatnonzero(classes)
+        if len(pixels):
+            database.paint(set_id, person, LabelEdit("join", pixels.astype(np.int64), classes[pixels]))
     return len(pixels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,8 @@ from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.scene_columns import SceneColumns
 from classifiers.labelling.score import LabelScore, wilson_interval
 from classifiers.metrics import score_predictions
+
+_DRAWS_AT_ONCE = 4096
 
 
 def draw_check_places(
@@ -44,11 +48,29 @@ def draw_check_places(
     (2, 2)
     """
     pixels = np.flatnonzero(columns.mask if among is None else columns.mask & among)
-    drawn = np.random.default_rng(seed).permutation(pixels)[:count]
+    drawn = pixels[_draw_distinct(len(pixels), count, seed)]
     return np.stack(np.divmod(drawn, columns.shape[1]), axis=1).astype(np.intp)
 
 
-def score_check(mapper: QuickMapper, classes: NDArray[np.integer], checks: NDArray[np.integer]) -> LabelScore:
+def _draw_distinct(total: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Return the first `count` numbers of a random permutation of ``range(total)``.
+
+    Numbers are drawn with replacement, and each is kept once. This costs less than a permutation of all pixels of a scene.
+    """
+    rng, drawn = np.random.default_rng(seed), np.empty(0, np.int64)
+    while len(drawn) < min(count, total):
+        drawn = np.concatenate([drawn, rng.integers(total, size=max(_DRAWS_AT_ONCE, len(drawn)))])
+        drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
+    return drawn[:count]
+
+
+def score_check(
+    mapper: QuickMapper,
+    classes: NDArray[np.integer],
+    checks: NDArray[np.integer],
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> LabelScore:
     """Score a map at random pixels that were labelled only to check the map.
 
     The score is an unbiased estimate of the accuracy of the map (Olofsson et al., Remote Sens. Environ. 2014). Scores from the
@@ -62,6 +84,8 @@ def score_check(mapper: QuickMapper, classes: NDArray[np.integer], checks: NDArr
         Training labels of the map; 0 is unlabelled. Labels at the pixels of `checks` are not used.
     checks : (rows, cols) integer array
         Labels of random pixels, see `draw_check_places`; 0 at all other pixels. Classes have the same numbers as in `classes`.
+    check : callable
+        Called repeatedly during the work. To stop the work, it raises an exception.
 
     Returns
     -------
@@ -90,7 +114,8 @@ def score_check(mapper: QuickMapper, classes: NDArray[np.integer], checks: NDArr
     pixels = np.flatnonzero(checks)
     if len(pixels) < MIN_REGIONS:
         return LabelScore(None, None, None, len(pixels), len(pixels))
+    check()
     head = mapper.fit(np.where(checks > 0, 0, classes))
-    p = mapper.probabilities(head, mapper.columns.row_of_pixel[pixels])
+    p = mapper.probabilities(head, mapper.columns.row_of_pixel[pixels], check=check)
     scores = score_predictions(checks.ravel()[pixels], head.classes_[p.argmax(axis=1)])
     return LabelScore(None, scores, wilson_interval(scores.oa, len(pixels)), len(pixels), len(pixels))

@@ -139,8 +139,14 @@ class LabelFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Hold the write lock of the file, and commit at the end of the ``with`` block. An error rolls back the transaction."""
+        """Hold the write lock of the file, and commit at the end of the ``with`` block. An error rolls back the transaction.
+
+        A transaction inside of another one is part of the outer transaction.
+        """
         with self._errors():
+            if self._connection.in_transaction:
+                yield
+                return
             self.execute("BEGIN IMMEDIATE")
             try:
                 yield

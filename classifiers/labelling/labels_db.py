@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Self
@@ -85,6 +86,10 @@ class LabelDatabase:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a context manager, in whose block no other thread or process changes labels. An error undoes all changes."""
+        return self._file.transaction()
 
     # Sets and classes -------------------------------------------------------------------------------------------------
 
@@ -317,8 +322,8 @@ class LabelDatabase:
         SceneError
             If an entry of the log is damaged.
         """
-        rows = self._file.select("SELECT * FROM active WHERE set_id = ? ORDER BY id", set_id)
-        return list(self._decode(row for row in rows if row["kind"] in kinds))
+        query = f"SELECT * FROM active WHERE set_id = ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY id"  # noqa: S608
+        return list(self._decode(self._file.select(query, set_id, *kinds)))
 
     def labels(self, set_id: int, georeference: Georeference | None = None) -> Labels:
         """Return the labels of a label set as a label map, with class names, class colours and the georeference of the scene."""

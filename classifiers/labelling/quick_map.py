@@ -180,21 +180,29 @@ class QuickMapper:
         """
         return self._smoothed(head, Window(0, 0, *self.columns.shape), step, lambda: None)[2]
 
-    def probabilities(self, head: SklearnHead, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+    def probabilities(
+        self, head: SklearnHead, rows: NDArray[np.integer], *, check: Callable[[], None] = lambda: None
+    ) -> NDArray[np.float32]:
         """Return the smoothed class probabilities of some rows of the scene's columns, (n, C) float32.
 
-        `head` is a result of `fit` or `fit_rows`. `rows` are row numbers, (n,) int.
+        `head` is a result of `fit` or `fit_rows`. `rows` are row numbers, (n,) int. See `predict` for `check`.
         """
         rows = np.asarray(rows)
         row, col = np.divmod(self.columns.pixels[rows], self.columns.shape[1])
         if isinstance(self.rule, GuidedSmoothing):
             side = 2 * self.rule.reach_px + 1
             if len(rows) * side**2 < len(self.columns.pixels):
-                return self._probabilities_around(head, row, col, self.rule)
-        return np.ascontiguousarray(self.scene_probabilities(head)[:, row, col].T)
+                return self._probabilities_around(head, row, col, self.rule, check)
+        p = self._smoothed(head, Window(0, 0, *self.columns.shape), 1, check)[2]
+        return np.ascontiguousarray(p[:, row, col].T)
 
     def _probabilities_around(
-        self, head: SklearnHead, row: NDArray[np.int64], col: NDArray[np.int64], rule: GuidedSmoothing
+        self,
+        head: SklearnHead,
+        row: NDArray[np.int64],
+        col: NDArray[np.int64],
+        rule: GuidedSmoothing,
+        check: Callable[[], None],
     ) -> NDArray[np.float32]:
         """Return the smoothed probabilities of a few pixels, (n, C) float32, from the surroundings of each pixel only.
 
@@ -209,10 +217,10 @@ class QuickMapper:
         pixels = near_row[mask] * columns.shape[1] + near_col[mask]
         unique, place = np.unique(columns.row_of_pixel[pixels], return_inverse=True)
         p = np.zeros((len(head.classes_), *mask.shape), np.float32)
-        p[:, mask] = predict_columns(head, columns.values[unique])[place].T
+        p[:, mask] = predict_columns(head, columns.values[unique], check)[place].T
         guide = np.zeros((*mask.shape, columns.guide.shape[2]), np.float32)
         guide[mask] = columns.guide.reshape(-1, guide.shape[2])[pixels]
-        smoothed = GuidedFilter(guide, mask, rule.radius, rule.epsilon).smooth(p, lambda: None)
+        smoothed = GuidedFilter(guide, mask, rule.radius, rule.epsilon).smooth(p, check)
         return np.ascontiguousarray(smoothed[:, reach :: len(offsets), reach].T)
 
     def _smoothed(

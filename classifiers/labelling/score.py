@@ -107,7 +107,7 @@ def score_labels(
     seed : int
         Seed of the random order of regions or blocks.
     check : callable
-        Called before each fold. To stop the work, it raises an exception.
+        Called repeatedly during the work. To stop the work, it raises an exception.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def score_labels(
             held_out[test] = False
             continue
         check()
-        predicted[test] = head.classes_[mapper.probabilities(head, rows[test]).argmax(axis=1)]
+        predicted[test] = head.classes_[mapper.probabilities(head, rows[test], check=check).argmax(axis=1)]
     sizes = np.unique(regions[held_out], return_counts=True)[1]
     if len(sizes) < MIN_REGIONS:
         return LabelScore(rule, None, None, int(held_out.sum()), len(sizes), left_out)

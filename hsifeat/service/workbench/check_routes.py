@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -9,12 +10,18 @@ from fastapi import APIRouter, Query
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from classifiers.labelling.check_answers import CheckAnswers, join_answers, read_answers, record_answer
+from classifiers.labelling.check_answers import (
+    CheckAnswers,
+    JoinedPixelError,
+    join_answers,
+    read_answers,
+    record_answer,
+)
 from hsifeat.errors import HeadError
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.workbench.access import Desk, EditableDesk, ReadableDesk
 from hsifeat.service.workbench.label_routes import SetState, set_state
-from hsifeat.service.workbench.workspace import MapOptions
+from hsifeat.service.workbench.map_tools import MapOptions
 
 if TYPE_CHECKING:
     from classifiers.labelling.score import LabelScore
@@ -61,7 +68,10 @@ def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
     inside = answer.col < desk.space.shape[1]
     if not inside or (pixel not in answers.asked and pixel not in _open_places(desk, answers)[:_MAX_PLACES]):
         raise ProblemError(422, f"row {answer.row}, column {answer.col} was not drawn: answer the places of GET checks")
-    record_answer(desk.database, desk.labels.id, desk.caller.name, pixel, answer.number)
+    try:
+        record_answer(desk.database, desk.labels.id, desk.caller.name, pixel, answer.number)
+    except JoinedPixelError as error:
+        raise ProblemError(409, str(error)) from error
     return set_state(desk, changed=True)
 
 
@@ -73,7 +83,7 @@ def join_labels(desk: EditableDesk) -> SetState:
 
 
 def checked_score(
-    desk: Desk, options: MapOptions, labels: NDArray[np.uint16]
+    desk: Desk, options: MapOptions, labels: NDArray[np.uint16], check: Callable[[], None] = lambda: None
 ) -> tuple[LabelScore, CheckAnswers] | None:
     """Return the score at random pixels and the answers there; None if nobody has answered yet, or if there is no map.
 
@@ -85,6 +95,8 @@ def checked_score(
         Options of the map that is checked.
     labels : (rows, cols) uint16 array
         Labels that the map learns from; 0 is unlabelled.
+    check : callable
+        Called repeatedly during the work. To stop the work, it raises an exception.
     """
     from classifiers.labelling.check_sample import score_check
 
@@ -92,7 +104,7 @@ def checked_score(
     if not answers.count:
         return None
     try:
-        return score_check(desk.space.mapper(options), labels, answers.classes), answers
+        return score_check(desk.space.mapper(options), labels, answers.classes, check=check), answers
     except HeadError:  # labels of two classes are missing
         return None
 

@@ -20,7 +20,7 @@ from hsifeat.service.pages.rendering import PageRoute
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.workbench.access import Desk, ReadableDesk
 from hsifeat.service.workbench.map_routes import Options
-from hsifeat.service.workbench.workspace import MapOptions
+from hsifeat.service.workbench.map_tools import MapOptions
 
 router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, route_class=PageRoute)
 _MEDIA_TYPES = {

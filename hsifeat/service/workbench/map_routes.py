@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -17,9 +18,10 @@ from hsifeat.service.pages.rendering import render
 from hsifeat.service.workbench.access import Desk, ReadableDesk, ShownView, View
 from hsifeat.service.workbench.check_routes import checked_score
 from hsifeat.service.workbench.curve_plot import ScorePoint, plot_curve
+from hsifeat.service.workbench.map_tools import MapOptions
 from hsifeat.service.workbench.rasters import coarse_labels, raster_response
 from hsifeat.service.workbench.tickets import Number, Page, ReplaceableRoute
-from hsifeat.service.workbench.workspace import MapOptions, workbench_of
+from hsifeat.service.workbench.workspace import workbench_of
 
 router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, route_class=ReplaceableRoute)
 _SUGGESTIONS = 5
@@ -100,10 +102,10 @@ def score(
     with desk.space.map_slots:
         check()
         result = score_labels(mapper, labels, folds, check=check)
-        checked = checked_score(desk, options, labels)
+        checked = checked_score(desk, options, labels, check)
         against = None
         if truth:
-            against = _accuracy(desk, options, labels, _truth(desk, truth))
+            against = _accuracy(desk, options, labels, _truth(desk, truth), check)
     rows = []
     if result.scores is not None:
         rows = [
@@ -175,7 +177,11 @@ def _truth(desk: Desk, name: str) -> NDArray[np.uint16]:
 
 
 def _accuracy(
-    desk: Desk, options: MapOptions, labels: NDArray[np.uint16], truth: NDArray[np.uint16]
+    desk: Desk,
+    options: MapOptions,
+    labels: NDArray[np.uint16],
+    truth: NDArray[np.uint16],
+    check: Callable[[], None],
 ) -> tuple[int, int] | None:
     """Return the number of correctly mapped pixels, and the number of all tested pixels; None if there is no map.
 
@@ -186,7 +192,7 @@ def _accuracy(
         head = mapper.fit(labels)
     except HsifeatError:
         return None
-    found = mapper.predict(head)
+    found = mapper.predict(head, check=check)
     tested = (truth > 0) & (labels == 0) & (found.classes > 0)
     return int((found.classes == truth)[tested].sum()), int(tested.sum())
 

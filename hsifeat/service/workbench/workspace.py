@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from fastapi import Request
 
-from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StackedFeatures, open_stack
-from hsifeat.runtime.events import Advanced, Event, Started
+from hsifeat.runtime.events import Advanced, Event, Listener, Started, silent
 from hsifeat.service.problems import ProblemError, problem_of, public_text
 from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.store_models import Summaries
 from hsifeat.service.workbench.band_images import BandImages
 from hsifeat.service.workbench.class_spectra import ClassSpectra
+from hsifeat.service.workbench.map_tools import MapOptions, MapResources, MapTools
 from hsifeat.service.workbench.tickets import Tickets
 
 if TYPE_CHECKING:
@@ -32,28 +31,6 @@ if TYPE_CHECKING:
     from classifiers.labelling.suggest import Suggester
 
 _MAX_WORKSPACES = 4
-_MAX_MAPPERS = 8
-# Maximum number of maps that are computed at the same time. More maps would only slow each other down.
-_MAPS_AT_ONCE = 2
-
-
-@dataclass(frozen=True)
-class MapOptions:
-    """Head, inputs and smoothing of a map.
-
-    Attributes
-    ----------
-    head : str
-        One of `classifiers.labelling.scene_columns.quick_heads`.
-    inputs : str
-        Input set; empty for the input set that suits the head.
-    smooth : str
-        Smoothing rule.
-    """
-
-    head: str = DEFAULT_HEAD
-    inputs: str = ""
-    smooth: str = DEFAULT_SMOOTHING
 
 
 @dataclass
@@ -90,6 +67,8 @@ class Workspace:
     ----------
     features : Features
         Features of the stores of the scene.
+    resources : MapResources
+        Memory and slots, which all scenes share.
 
     Attributes
     ----------
@@ -100,20 +79,15 @@ class Workspace:
     bands : BandImages
         Bands of the scene.
     map_slots : threading.BoundedSemaphore
-        Limits the number of maps that are computed at the same time.
+        Limits the number of maps that the service computes at the same time.
     """
 
-    def __init__(self, features: Features) -> None:
+    def __init__(self, features: Features, resources: MapResources) -> None:
         self.features = features
+        self.map_slots, self._resources = resources.slots, resources
         self.bands = BandImages(features.scene)
         self.spectra = ClassSpectra()
         self.preparation = Preparation()
-        self.map_slots = threading.BoundedSemaphore(_MAPS_AT_ONCE)
-        self._columns: dict[tuple[str, str], SceneColumns] = {}
-        self._segments: Segments | None = None
-        self._suggester: Suggester | None = None
-        self._mappers: OrderedDict[MapOptions, QuickMapper] = OrderedDict()
-        self._columns_lock, self._lock = threading.Lock(), threading.Lock()
         threading.Thread(target=self._prepare, daemon=True, name="columns").start()
 
     @property
@@ -145,59 +119,36 @@ class Workspace:
 
     def columns(self, options: MapOptions | None = None) -> SceneColumns:
         """Return the columns of the scene for the head and the input set in `options`. The columns are computed once."""
-        options = options or MapOptions()
-        return self._open_columns(options, lambda _: None)
+        return self._tools(options or MapOptions()).columns
 
     def mapper(self, options: MapOptions) -> QuickMapper:
         """Return the mapper for the head, the input set and the smoothing rule in `options`."""
-        from classifiers.labelling.quick_map import QuickMapper
-
-        with self._lock:
-            if options in self._mappers:
-                self._mappers.move_to_end(options)
-                return self._mappers[options]
-        mapper = QuickMapper(self.columns(options), options.head, smooth=options.smooth)
-        with self._lock:
-            self._mappers[options] = mapper
-            while len(self._mappers) > _MAX_MAPPERS:
-                self._mappers.popitem(last=False)
-        return mapper
+        return self._tools(options).mapper(options.smooth)
 
     def segments(self) -> Segments:
         """Return the superpixels of the scene. The superpixels are computed once."""
-        from classifiers.labelling.segments import open_segments
-
-        columns = self.columns()
-        with self._columns_lock:
-            if self._segments is None:
-                self._segments = open_segments(columns)
-            return self._segments
+        return self._tools(MapOptions()).segments()
 
     def suggester(self, options: MapOptions) -> Suggester:
-        """Return the suggester of pixels to label next. Only the suggester for the latest options is kept."""
-        from classifiers.labelling.suggest import Suggester
+        """Return the suggester of pixels to label next."""
+        return self._tools(options).suggester(options.smooth, self.segments())
 
-        mapper, segments = self.mapper(options), self.segments()
-        with self._columns_lock:
-            if self._suggester is None or self._suggester.mapper is not mapper:
-                self._suggester = Suggester(mapper, segments)
-            return self._suggester
-
-    def _open_columns(self, options: MapOptions, listen: Callable[[Event], None]) -> SceneColumns:
+    def _tools(self, options: MapOptions, listen: Listener = silent) -> MapTools:
         from classifiers.labelling.scene_columns import open_scene_columns
 
-        with self._columns_lock:
-            key = options.head, options.inputs
-            if key not in self._columns:
-                features = self.features_for(options.inputs)
-                self._columns[key] = open_scene_columns(
-                    features, options.head, inputs=options.inputs or None, listen=listen
-                )
-            return self._columns[key]
+        features = self.features_for(options.inputs)
+        stores = features.stores if isinstance(features, StackedFeatures) else (features,)
+
+        def compute() -> MapTools:
+            columns = open_scene_columns(features, options.head, inputs=options.inputs or None, listen=listen)
+            return MapTools(columns, options.head)
+
+        key = tuple(store.key for store in stores), options.head, options.inputs
+        return self._resources.tools.get(key, compute)
 
     def _prepare(self) -> None:
         try:
-            self._open_columns(MapOptions(), self.preparation.listen)
+            self._tools(MapOptions(), self.preparation.listen)
             self.preparation.finished = True
             self.suggester(MapOptions())  # so that the first request for suggestions does not wait
         except HsifeatError as error:
@@ -221,7 +172,7 @@ class Workbench:
 
     def __init__(self, stores: StoreIndex, summaries: Summaries, database: LabelDatabase) -> None:
         self.database, self.tickets = database, Tickets()
-        self._stores, self._summaries = stores, summaries
+        self._stores, self._summaries, self._resources = stores, summaries, MapResources()
         self._workspaces: OrderedDict[tuple[str, ...], Workspace] = OrderedDict()
         self._of_key: dict[str, Workspace] = {}
         self._lock = threading.Lock()
@@ -256,7 +207,7 @@ class Workbench:
         with self._lock:
             found = self._workspaces.get(name)
             if found is None or found.preparation.error:
-                found = self._workspaces[name] = Workspace(open_stack(parts))
+                found = self._workspaces[name] = Workspace(open_stack(parts), self._resources)
             self._workspaces.move_to_end(name)
             while len(self._workspaces) > _MAX_WORKSPACES:
                 self._workspaces.popitem(last=False)

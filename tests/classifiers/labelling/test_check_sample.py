@@ -1,10 +1,12 @@
 """Checks at random places: uniform, independent of the labels, and scored like the finished map."""
 
+import sqlite3
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest, chisquare
 
-from classifiers.labelling.check_answers import join_answers, read_answers, record_answer
+from classifiers.labelling.check_answers import JoinedPixelError, join_answers, read_answers, record_answer
 from classifiers.labelling.check_sample import draw_check_places, score_check
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.labels_db import LabelDatabase
@@ -20,6 +22,7 @@ def test_every_pixel_is_as_likely(columns):
     area = np.zeros((75, 53), bool)
     area[3, :4] = True
     assert sorted(map(tuple, draw_check_places(columns, 9, among=area).tolist())) == [(3, col) for col in range(4)]
+    assert sorted(map(tuple, draw_check_places(columns, 10**6).tolist())) == list(np.ndindex(75, 53))
 
 
 def test_the_score_is_that_of_the_finished_map(columns, clicks, context):
@@ -36,6 +39,12 @@ def test_the_score_is_that_of_the_finished_map(columns, clicks, context):
     expected = binomtest(hits, 60).proportion_ci(method="wilson")
     assert score.interval == pytest.approx((expected.low, expected.high))
     assert "60 check places" in score.describe({})
+
+    def stop():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        score_check(mapper, both, checks, check=stop)
 
 
 def test_a_few_checks_give_no_score(columns, clicks):
@@ -78,6 +87,8 @@ def test_answers_survive_and_are_no_labels_until_they_join(tmp_path):
         named = {pixel: number for pixel, number in answers.items() if number}
         assert join_answers(database, shared, "bob") == len(named)
         assert read_answers(database, shared).count == 0
+        with pytest.raises(JoinedPixelError, match="is a label now, from which the map learns"):
+            record_answer(database, shared, "ada", next(iter(named)), 1)
         assert read_answers(database, shared).asked.tolist() == sorted(answers)
         joined = labels | named
         assert dict(enumerate(database.class_map(shared)[1].flat)) == {
@@ -85,3 +96,30 @@ def test_answers_survive_and_are_no_labels_until_they_join(tmp_path):
         }
         assert database.undo(shared, "bob")
         assert read_answers(database, shared).count == len(named)
+
+
+def test_an_answer_and_the_labels_of_all_answers_are_one_step_each(tmp_path):
+    """While answers become labels, another process can't answer."""
+    with LabelDatabase(tmp_path / "labels.sqlite") as database, LabelDatabase(tmp_path / "labels.sqlite") as other:
+        shared = database.open_set("scene", (6, 5)).id
+        database.add_class(shared, "ada", "oak")
+        record_answer(database, shared, "ada", 7, 1)
+        with pytest.raises(RuntimeError), database.transaction():
+            join_answers(database, shared, "ada")
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                sqlite3.connect(tmp_path / "labels.sqlite", timeout=0).execute("BEGIN IMMEDIATE")
+            raise RuntimeError
+        assert read_answers(other, shared).count == 1 and other.labels(shared).counts == {}
+
+
+def test_only_answers_are_read(tmp_path, monkeypatch):
+    with LabelDatabase(tmp_path / "labels.sqlite") as database:
+        shared = database.open_set("scene", (6, 5)).id
+        database.add_class(shared, "ada", "oak")
+        for pixel in range(20):
+            database.paint(shared, "ada", LabelEdit.of_class("pixel", np.array([pixel]), 1))
+        record_answer(database, shared, "ada", 7, 1)
+        rows, select = [], database._file.select
+        monkeypatch.setattr(database._file, "select", lambda *query: rows.extend(found := select(*query)) or found)
+        assert read_answers(database, shared).count == 1
+        assert [row["kind"] for row in rows if "kind" in set(row.keys())] == ["check"]

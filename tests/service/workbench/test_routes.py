@@ -237,6 +237,8 @@ def test_answers_become_labels_on_request_and_undo_takes_that_back(author, base)
     np.testing.assert_array_equal(read_raster(author, base).labels, labels)
     assert "check places" not in author.get(f"{base}/score").text
     assert not author.post(f"{base}/checks/join").json()["changed"]
+    refused = answer_check(author, base, *drawn[0], 2)
+    assert refused.status_code == 409 and "is a label now" in refused.json()["detail"]
     author.post(f"{base}/undo")
     assert "of 11 check places" in author.get(f"{base}/score").text
 

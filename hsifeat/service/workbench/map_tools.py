@@ -1,0 +1,101 @@
+"""What maps of a scene are computed from: columns, mappers, superpixels and the suggester."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
+from hsifeat.service.workbench.shared_values import SharedValues
+
+if TYPE_CHECKING:
+    from classifiers.labelling.quick_map import QuickMapper
+    from classifiers.labelling.scene_columns import SceneColumns
+    from classifiers.labelling.segments import Segments
+    from classifiers.labelling.suggest import Suggester
+
+# Maximum number of maps that the service computes at the same time. More maps would only slow each other down.
+_MAPS_AT_ONCE = 2
+_COLUMNS_BYTES = 4 * 10**9
+_MAX_MAPPERS = 4
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """Head, inputs and smoothing of a map.
+
+    Attributes
+    ----------
+    head : str
+        One of `classifiers.labelling.scene_columns.quick_heads`.
+    inputs : str
+        Input set; empty for the input set that suits the head.
+    smooth : str
+        Smoothing rule.
+    """
+
+    head: str = DEFAULT_HEAD
+    inputs: str = ""
+    smooth: str = DEFAULT_SMOOTHING
+
+
+class MapTools:
+    """Columns of a scene for a head and an input set, and what is made from them. The methods are thread-safe.
+
+    Parameters
+    ----------
+    columns : SceneColumns
+        The columns.
+    head : str
+        Head that learns from the columns.
+    """
+
+    def __init__(self, columns: SceneColumns, head: str) -> None:
+        self.columns = columns
+        self._head = head
+        self._mappers: SharedValues[str, QuickMapper] = SharedValues(_MAX_MAPPERS)
+        self._segments: SharedValues[str, Segments] = SharedValues(1)
+        self._suggesters: SharedValues[str, Suggester] = SharedValues(1)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the columns, of which the values are mapped into memory."""
+        columns = self.columns
+        return columns.values.nbytes + columns.pixels.nbytes + columns.guide.nbytes
+
+    def mapper(self, smooth: str) -> QuickMapper:
+        """Return the mapper for a smoothing rule."""
+        from classifiers.labelling.quick_map import QuickMapper
+
+        return self._mappers.get(smooth, lambda: QuickMapper(self.columns, self._head, smooth=smooth))
+
+    def segments(self) -> Segments:
+        """Return the superpixels of the scene, which are computed once."""
+        from classifiers.labelling.segments import open_segments
+
+        return self._segments.get("", lambda: open_segments(self.columns))
+
+    def suggester(self, smooth: str, segments: Segments) -> Suggester:
+        """Return the suggester of pixels to label next. Only the suggester for the latest smoothing rule is kept."""
+        from classifiers.labelling.suggest import Suggester
+
+        return self._suggesters.get(smooth, lambda: Suggester(self.mapper(smooth), segments))
+
+
+@dataclass(frozen=True)
+class MapResources:
+    """Memory and slots that all scenes of a service share.
+
+    Attributes
+    ----------
+    slots : threading.BoundedSemaphore
+        Limits the number of maps that are computed at the same time.
+    tools : SharedValues
+        `MapTools` by the keys of the stores, the head and the input set; those that were not used for longest are dropped.
+    """
+
+    slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_MAPS_AT_ONCE))
+    tools: SharedValues[tuple[tuple[str, ...], str, str], MapTools] = field(
+        default_factory=lambda: SharedValues(_COLUMNS_BYTES, lambda tools: tools.size_bytes)
+    )

@@ -1,0 +1,67 @@
+"""Values that threads share: each is computed once, and those that were not used for longest are dropped."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class SharedValues(Generic[Key, Value]):
+    """Values by key. Threads that need the same key wait for one computation; other keys are not blocked.
+
+    Parameters
+    ----------
+    max_size : float
+        Maximum sum of the sizes of all values. The value that was used last is kept even if it is larger.
+    size : callable
+        Takes a value, and returns its size. [default: 1 for each value]
+    """
+
+    def __init__(self, max_size: float, size: Callable[[Value], float] = lambda _: 1) -> None:
+        self._max_size, self._size = max_size, size
+        self._futures: OrderedDict[Key, Future[Value]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key, compute: Callable[[], Value]) -> Value:
+        """Return the value of a key.
+
+        Parameters
+        ----------
+        key : hashable
+            The key.
+        compute : callable
+            Computes the value if there is none. An error is raised in all threads that wait for the value, and the next call
+            computes the value again.
+        """
+        with self._lock:
+            future = self._futures.get(key)
+            is_new = future is None
+            if future is None:
+                future = self._futures[key] = Future()
+            self._futures.move_to_end(key)
+        if is_new:
+            try:
+                future.set_result(compute())
+            except BaseException as error:
+                with self._lock:
+                    del self._futures[key]
+                future.set_exception(error)
+                raise
+            with self._lock:
+                self._drop_unused()
+        return future.result()
+
+    def _drop_unused(self) -> None:
+        sizes = {key: self._size(future.result()) for key, future in self._futures.items() if future.done()}
+        total = sum(sizes.values())
+        for key in list(sizes)[:-1]:
+            if total <= self._max_size:
+                return
+            total -= sizes[key]
+            del self._futures[key]
