@@ -26,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import numpy as np
@@ -64,9 +64,7 @@ def measure_throughput(small: bool, _: dict[str, Any]) -> dict[str, Any]:
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory(prefix="hsifeat-scale-") as folder:
         tiny = Scene("tiny", random.random((16, 16, 24), np.float32))
-        layout = extract(tiny, **OPTIONS, out=Path(folder) / "tiny.zarr").layout
-        assert isinstance(layout, SceneLayout)
-        side = layout.unit_px
+        side = cast("SceneLayout", extract(tiny, **OPTIONS, out=Path(folder) / "tiny.zarr").layout).unit_px
         scene = Scene("scale", random.random((side, side * units, 24), np.float32))
         one, two = (measure_extraction(scene, side, Path(folder), workers) for workers in (1, 2))
     speedup = one["seconds"] / two["seconds"]
