@@ -27,7 +27,7 @@ def copy(store_path, tmp_path_factory):
     [
         pytest.param(["planes/t0300/up_blocks.2/c/0/0/0", "progress/t0000/mid_block/c/0/0/0"], id="units"),
         pytest.param(["planes/t0000/zarr.json", "planes/zarr.json", "zarr.json"], id="groups"),
-        pytest.param(["checksums.json", "zarr.copy.json"], id="checksums"),
+        pytest.param(["checksums.json", "zarr.copy.json", "planes/t0000/mid_block/c/0/0/0"], id="checksums"),
         pytest.param(
             [
                 "checksums.copy.json", "planes/t0300/up_blocks.2/zarr.json", "planes/t0000/mid_block/zarr.json",

@@ -12,6 +12,7 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import parse_nodata
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.envi_header import EnviHeader, header_candidates, read_header
+from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal import read_driver_georeference, read_gdal
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
@@ -138,6 +139,7 @@ def _find_data_file(header: EnviHeader) -> tuple[Path, tuple[str, ...]]:
     # A case-insensitive file system shows one file under two names.
     files = [p for i, p in enumerate(candidates) if not any(p.samefile(earlier) for earlier in candidates[:i])]
     data_file = min(files, key=lambda p: p.stat().st_size != header.size_bytes)
+    check_inside(header.path, data_file.name, "its data file", relative_to=header.path.parent)
     others = ", ".join(p.name for p in files if p != data_file)
     return data_file, (f"{header.path.name}: read the data file {data_file.name}, not {others}",) if others else ()
 

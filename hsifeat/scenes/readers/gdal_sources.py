@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,13 @@ from typing import Any
 from hsifeat.errors import SceneError, error_summary
 from hsifeat.scenes.readers.external_sources import check_inside
 
-OPTIONS = {"GDAL_VRT_ENABLE_PYTHON": "NO", "VRT_VIRTUAL_OVERVIEWS": "NO", "GML_DOWNLOAD_SCHEMA": "NO"}
+# GDAL opens only URLs that end with one of the allowed extensions. No URL ends with a brace.
+OPTIONS = {
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+    "VRT_VIRTUAL_OVERVIEWS": "NO",
+    "GML_DOWNLOAD_SCHEMA": "NO",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
+}
 """GDAL configuration for reading untrusted files."""
 
 _DRIVERS = {
@@ -41,6 +48,9 @@ _HEADER_BYTES = 2**16
 # GDAL never opens the text of these elements as a file.
 _FREE_TEXT = {"MDI", "SRS", "GCPProjection", "Description", "Category", "SourceProperties", "Expression"}
 _SOURCE_TAGS = {"SourceFilename", "SourceDataset"}
+# Metadata items that GDAL opens as files: geolocation arrays of a warped VRT, and overviews.
+_SOURCE_ITEMS = {"X_DATASET", "Y_DATASET", "OVERVIEW_FILE"}
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAGIC = {
     ".gpkg": rb"SQLite format 3\0",
     ".shp": rb"\0\0'\n",
@@ -77,10 +87,8 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
         raster file. If the VRT is damaged or runs Python code. If a chain of references is longer than 4 VRTs.
     """
     if path.suffix.lower() != ".vrt":
-        if depth and _SERVICES.search(_header(path)):
-            raise SceneError(
-                f"{path} describes other data sets or a service, although it is named like an image: it is not opened"
-            )
+        if depth:
+            _check_plain_raster(path)
         return
     if depth > 4:
         raise SceneError(f"{path} is reached by more than 4 VRTs: name the sources directly")
@@ -94,13 +102,36 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
             raise SceneError(
                 f"{path} runs Python code, which is never done for a scene: convert it with gdal_translate first"
             )
-        if element.tag in _SOURCE_TAGS:
-            attributes = {name.lower(): value for name, value in element.attrib.items()}
+        attributes = {name.lower(): value for name, value in element.attrib.items()}
+        if element.tag in _SOURCE_TAGS or (element.tag == "MDI" and attributes.get("key", "").upper() in _SOURCE_ITEMS):
             relative = attributes.get("relativetovrt", "0") == "1"
             source = check_inside(path, text, "a source of the VRT", relative_to=None if relative else Path.cwd())
             check_raster_sources(source, depth + 1)
         elif element.tag not in _FREE_TEXT and (text.startswith(("/", "\\")) or re.search(r"/vsi|://|\.\./", text)):
             raise SceneError(f"{path} refers to {text} ({element.tag}), and only files in its own folder are read")
+
+
+def _check_plain_raster(path: Path) -> None:
+    """Check that a source of a VRT can be opened by the drivers of its suffix, because GDAL opens it by any driver.
+
+    A HDF5 file may take its values from any other file.
+    """
+    from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+    from rasterio.io import DatasetReader
+
+    header = _header(path)
+    if _SERVICES.search(header) or _HDF5_SIGNATURE in header:
+        raise SceneError(
+            f"{path} describes other data sets or a service, although it is named like an image: it is not opened"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            DatasetReader(str(path), driver=raster_drivers(path), sharing=False).close()
+        except RasterioIOError as error:
+            raise SceneError(
+                f"{path} is a source of a VRT, and no plain raster file: {error_summary(error)}"
+            ) from error
 
 
 def check_vector_file(path: Path) -> None:

@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import zarr
+from spectral.io import envi
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import open_scene
@@ -92,3 +93,18 @@ def test_links_out_of_a_zarr_folder_are_refused(folders, key):
     (folders[0] / "s.zarr" / key).symlink_to(folders[1] / "moved")
     with pytest.raises(SceneError, match="is a link that leads out of"):
         read_file(folders[0] / "s.zarr", 3)
+
+
+def test_a_linked_data_file_of_an_envi_header_is_refused(folders):
+    folder, outside = folders
+    cube = np.ascontiguousarray(VALUES)
+    envi.save_image(str(outside / "s.hdr"), cube, ext=".img")
+    (folder / "s.hdr").symlink_to(outside / "s.hdr")
+    (folder / "s.img").symlink_to(outside / "s.img")
+    np.testing.assert_array_equal(np.asarray(open_scene(folder / "s.hdr").cube[:]), VALUES)
+    (folder / "s.hdr").unlink()
+    (folder / "s.hdr").write_bytes((outside / "s.hdr").read_bytes())
+    with pytest.raises(
+        SceneError, match=r"refers to s.img \(its data file\), and only files in its own folder are read"
+    ):
+        open_scene(folder / "s.hdr")

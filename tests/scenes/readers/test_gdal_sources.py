@@ -4,6 +4,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import h5py
 import numpy as np
 import pyogrio
 import pytest
@@ -65,6 +66,16 @@ RAW = """<VRTDataset rasterXSize="6" rasterYSize="10"><VRTRasterBand dataType="B
 PYTHON = """<PixelFunctionType>f</PixelFunctionType><PixelFunctionLanguage>Python</PixelFunctionLanguage>
 <PixelFunctionCode>import os; os.mkdir("made")</PixelFunctionCode>"""
 
+# GDAL opens the two data sets of coordinates, which are metadata items, together with the VRT.
+GEOLOCATION = """<VRTDataset rasterXSize="6" rasterYSize="10" subClass="VRTWarpedDataset"><VRTRasterBand dataType="Byte" band="1"
+subClass="VRTWarpedRasterBand"/><GDALWarpOptions><WarpOperationOptions/><SourceDataset relativeToVRT="1">x.tif</SourceDataset>
+<Transformer><GenImgProjTransformer><SrcGeoLocTransformer><GeoLocTransformer><Metadata>
+<MDI key="X_DATASET">/vsicurl/{url}/lon.tif</MDI><MDI key="Y_DATASET">/vsicurl/{url}/lat.tif</MDI><MDI key="X_BAND">1</MDI>
+<MDI key="Y_BAND">1</MDI><MDI key="LINE_OFFSET">0</MDI><MDI key="LINE_STEP">1</MDI><MDI key="PIXEL_OFFSET">0</MDI>
+<MDI key="PIXEL_STEP">1</MDI></Metadata></GeoLocTransformer></SrcGeoLocTransformer><DstGeoTransform>0,1,0,10,0,-1</DstGeoTransform>
+<DstInvGeoTransform>0,1,0,10,0,-1</DstInvGeoTransform></GenImgProjTransformer></Transformer>
+<BandList><BandMapping src="1" dst="1"/></BandList></GDALWarpOptions></VRTDataset>"""
+
 
 def test_a_vrt_of_its_folder_is_read(tmp_path):
     write_tif(tmp_path / "scene" / "x.tif")
@@ -89,6 +100,8 @@ def test_a_vrt_of_its_folder_is_read(tmp_path):
             "<GDAL_WMS><Service name='TMS'><ServerUrl>{url}/${{z}}/${{x}}/${{y}}</ServerUrl></Service><DataWindow><SizeX>6</SizeX>"
             "<SizeY>10</SizeY></DataWindow><BandsCount>1</BandsCount></GDAL_WMS>", id="wms",
         ),
+        pytest.param(vrt("storage.tif"), id="hdf5"),
+        pytest.param(GEOLOCATION, id="geolocation"),
         pytest.param("<WCS_GDAL><ServiceURL>{url}/?</ServiceURL><CoverageName>x</CoverageName></WCS_GDAL>", id="wcs"),
     ],
 )  # fmt: skip
@@ -96,6 +109,8 @@ def test_other_sources_are_refused(tmp_path, server, name, content, monkeypatch)
     url, requests = server
     write_tif(tmp_path / "scene" / "x.tif")
     write_tif(tmp_path / "outside" / "x.tif")
+    with h5py.File(tmp_path / "scene" / "storage.tif", "w") as file:
+        file.create_dataset("cube", (10, 6), "u1", external=[("/etc/passwd", 0, 60)])
     (tmp_path / "scene" / "hidden.tif").write_text(vrt(tmp_path / "outside" / "x.tif", 0))
     for old, new in (("{url}", url), ("{outside}", str(tmp_path / "outside" / "x.tif")), ("{{", "{"), ("}}", "}")):
         content = content.replace(old, new)
@@ -104,6 +119,25 @@ def test_other_sources_are_refused(tmp_path, server, name, content, monkeypatch)
     with pytest.raises(SceneError):
         open_scene(tmp_path / "scene" / name)
     assert requests == [] and not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("place", ["tags", "sidecar"])
+def test_overviews_of_a_raster_are_not_fetched(tmp_path, server, place):
+    url, requests = server
+    write_tif(tmp_path / "x.tif")
+    overview = f"/vsicurl/{url}/{place}.tif"  # GDAL remembers missing files
+    if place == "tags":
+        with rasterio.open(tmp_path / "x.tif", "r+") as file:
+            file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=overview)
+    else:
+        item = f'<MDI key="OVERVIEW_FILE">{overview}</MDI>'
+        sidecar = f'<PAMDataset><Metadata domain="OVERVIEWS">{item}</Metadata></PAMDataset>'
+        (tmp_path / "x.tif.aux.xml").write_text(sidecar)
+    np.testing.assert_array_equal(np.asarray(open_scene(tmp_path / "x.tif").cube[:])[..., 0], VALUES[0])
+    assert requests == []
+    with rasterio.open(tmp_path / "x.tif") as file:
+        assert file.files
+    assert requests, "GDAL alone asks for the overview"
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "json", "kml", "gml", "shp", "fgb"])
