@@ -80,6 +80,23 @@ assert not heavy, heavy
     assert "pretrain" in process.stdout
 
 
+def test_extracting_a_finished_store_imports_no_torch(scene, store_path, backbone_folder, tmp_path, monkeypatch):
+    """The description of the model stays in the cache folder. Neither does a public scene import the package that has it."""
+    from tests.helpers.extraction import prepare
+
+    options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "halo": 8, "out": store_path}
+    hsifeat.run(prepare(scene, **options))
+    code = """
+import sys, hsifeat
+store = hsifeat.extract(hsifeat.open_features(sys.argv[1]).scene, backbone=sys.argv[2], timesteps=[0, 300], tile=32, halo=8, out=sys.argv[1])
+hsifeat.open_scene("indian-pines").digest
+heavy = {"torch", "diffusers", "transformers", "tensorly", "sklearn", "matplotlib", "pandas", "rasterio"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    process = python(code, store_path, backbone_folder)
+    assert process.returncode == 0, process.stderr
+
+
 def test_importing_the_packages_imports_nothing_else_and_a_service_starts_without_models():
     code = """
 import sys, hsifeat, classifiers

@@ -9,7 +9,7 @@ TRIALS = 40
 NAMES = [
     "store", "store sealed again", "model lda", "model lightgbm", "model svm", "model lda sealed again",
     "model lightgbm sealed again", "model svm sealed again", "recorded runs", "report", "backbone", "kept tables", "catalogue",
-    "labels", "columns",
+    "labels", "columns", "description",
 ]  # fmt: skip
 
 

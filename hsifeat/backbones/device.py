@@ -15,6 +15,8 @@ def pick_device(device: str) -> str:
     BackboneError
         If the device can't be used on this machine.
     """
+    if device == "cpu":
+        return device
     import torch
 
     if device == "auto":

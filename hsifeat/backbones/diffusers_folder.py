@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from hsifeat.backbones.recorded_files import RECORD
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
 
 # Upper bounds of the settings of a network. All published networks have far smaller settings.
@@ -15,6 +16,11 @@ _LARGEST_NUMBER, _MAX_LAYERS, _MAX_LEVELS = 2**24, 256, 64
 # Words in the names of settings that count layers or blocks.
 _REPEATED = ("layers", "num_blocks", "depth")
 _POSITIVE = ("block_out_channels", "widths", "width", "heads", "groups", "patch_px", "norm_num_groups")
+
+
+def pipeline_folder(folder: Path) -> Path:
+    """Return the folder of a pipeline if `folder` is its part ``unet``, else `folder` itself."""
+    return folder.parent if folder.name == "unet" and (folder.parent / "scheduler").is_dir() else folder
 
 
 def find_part(folder: Path, part: str, name: str) -> Path:
@@ -148,3 +154,14 @@ def read_denoiser_class(folder: Path) -> str:
         if (candidate / "config.json").is_file():
             return str(read_json(candidate / "config.json").get("_class_name", ""))
     return ""
+
+
+def list_model_files(source: str) -> list[Path]:
+    """Return the files and folders that determine a backbone in a model folder: everything in the folder and its subfolders.
+
+    For a part of a pipeline, such as ``unet``, these are the files of the pipeline. A training record beside the folder is
+    included, too. Deeper levels are not read by any backbone.
+    """
+    folder = pipeline_folder(Path(source))
+    paths = list(folder.iterdir())
+    return [*paths, *(file for path in paths if path.is_dir() for file in path.iterdir()), folder.parent / RECORD]

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.options import UPSAMPLE, BackboneOptions
-from hsifeat.backbones.plugins import Redirect, call_plugin, check_backbone, find_plugin, load_plugins
+from hsifeat.backbones.plugins import (
+    BackbonePlugin,
+    Redirect,
+    call_plugin,
+    check_backbone,
+    find_plugin,
+    load_plugins,
+)
 from hsifeat.backbones.protocol import Backbone, FeatureSource
 from hsifeat.errors import BackboneError
 
@@ -73,10 +81,11 @@ def open_source(
     any_label: bool = False,
     prompt: str | None = None,
     upsample: int = UPSAMPLE,
+    call: Callable[[BackbonePlugin, str, BackboneOptions, str], FeatureSource | Redirect] = call_plugin,
 ) -> FeatureSource:
     """Open a backbone, or another source of features such as the filters of ``context``.
 
-    For parameters and errors, see `open_backbone`.
+    For parameters and errors, see `open_backbone`. `call` opens a source with its plugin.
     """
     name = str(source)
     options = BackboneOptions(
@@ -91,7 +100,7 @@ def open_source(
                 f"no such file or folder: {target.source} (hsifeat backbones lists the allowed forms, hsifeat pretrain makes a "
                 "backbone)"
             )
-        target = call_plugin(*match, options, name)
+        target = call(*match, options, name)
     if isinstance(target, NetworkBackbone) and not target.source:
         target.source = name
     return target

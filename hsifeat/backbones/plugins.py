@@ -10,7 +10,7 @@ An entry point refers to one of two kinds of objects:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, getattr_static, signature
@@ -68,6 +68,10 @@ class BackbonePlugin:
     order : int
         Position of the plugin in the search for a plugin that matches a source. The first match opens the source. The
         plugins of hsifeat have positions from 5 to 90.
+    files : callable or None
+        Returns all files and folders that determine the backbone of a source, without importing large packages. A path of the
+        result need not exist: its creation changes the backbone. The description of such a backbone is kept in the cache
+        folder, so that a finished store is opened without the network. None if every use opens the backbone.
     """
 
     open: Callable[..., FeatureSource | Redirect]
@@ -76,6 +80,7 @@ class BackbonePlugin:
     weights: str
     matches: Callable[[str], bool] = _matches_nothing
     order: int = 50
+    files: Callable[[str], Iterable[Path]] | None = None
 
 
 def load_plugins() -> dict[str, BackbonePlugin]:

@@ -10,13 +10,15 @@ from hsifeat.backbones.checkpoint import CheckpointBackbone
 from hsifeat.backbones.diffusers_folder import (
     count_levels,
     find_part,
+    list_model_files,
     non_default_settings,
+    pipeline_folder,
     read_json,
     resolve_settings,
 )
 from hsifeat.backbones.networks import NETWORKS, network_type
 from hsifeat.backbones.plugins import BackbonePlugin, existing_path
-from hsifeat.backbones.recorded_files import RecordedFiles
+from hsifeat.backbones.recorded_files import RECORD, RecordedFiles
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.weight_files import WeightFiles
 from hsifeat.backbones.weights import build_network
@@ -76,9 +78,7 @@ class UNet2DBackbone(CheckpointBackbone):
                 f"{path} is not a file of weights: name a folder, or a file of {' or '.join(_SUFFIXES)} in a folder with its "
                 "config.json and scheduler_config.json"
             )
-        folder = path if self._file is None else path.parent
-        if folder.name == "unet" and (folder.parent / "scheduler").is_dir():
-            folder = folder.parent  # a part of a pipeline
+        folder = pipeline_folder(path if self._file is None else path.parent)
         self._recorded_files = RecordedFiles(folder)
         self._network_folder = find_part(folder, "unet", "config.json")
         self._config_file = self._network_folder / "config.json"
@@ -214,6 +214,17 @@ def _is_file(source: str) -> bool:
     return path is not None and not path.is_dir()
 
 
+def _list_files(source: str) -> list[Path]:
+    """Return a file of weights, and the files and folders that `UNet2DBackbone` looks for beside it."""
+    folder = pipeline_folder(Path(source).parent)
+    names = [
+        *(f"{part}config.json" for part in ("", "unet/")),
+        *(f"{part}scheduler_config.json" for part in ("", "scheduler/")),
+        *("model_index.json", PROJECTION_FILE, RECORD, f"../{RECORD}", *_AUTOENCODERS),
+    ]
+    return [Path(source), *(folder / name for name in names)]
+
+
 # These plugins come last among those for local files, because they match every file and folder.
 FILE_PLUGIN = BackbonePlugin(
     open=UNet2DBackbone,
@@ -222,6 +233,7 @@ FILE_PLUGIN = BackbonePlugin(
     weights="the file, beside config.json and scheduler_config.json",
     matches=_is_file,
     order=80,
+    files=_list_files,
 )
 FOLDER_PLUGIN = BackbonePlugin(
     open=UNet2DBackbone,
@@ -230,4 +242,5 @@ FOLDER_PLUGIN = BackbonePlugin(
     weights="hsifeat pretrain, or save_pretrained of diffusers",
     matches=_is_folder,
     order=90,
+    files=list_model_files,
 )

@@ -31,9 +31,11 @@ def layers(
     """
     from dataclasses import asdict
 
-    from hsifeat.backbones.open_backbone import open_source
+    from hsifeat.backbones.recall import keep_description, recall_source
     from hsifeat.backbones.taps import is_block
 
-    taps = open_source(backbone, any_label=True, **options).taps
+    source = recall_source(backbone, any_label=True, **options)
+    taps = source.taps
+    keep_description(source)
     rows = [asdict(tap) for tap in taps if all_layers or is_block(tap.name)]
     show_rows(f"layers of {backbone}", rows, ("name", "alias", "channels", "stride", "share"), as_json)

@@ -58,6 +58,11 @@ class ContextExtractor(Extractor):
         return self.backbone
 
     @property
+    def device(self) -> str:
+        """Device of the computation."""
+        return "cpu"
+
+    @property
     def projection(self) -> Projection:
         """Projection from the bands of the scene to the components that are filtered."""
         return self.components

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.backbones.device import device_name
+from hsifeat.backbones.device import device_name, pick_device
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.model_input import ModelInput
@@ -47,8 +48,8 @@ class DiffusionExtractor(Extractor):
     tiles_per_batch : int
         Maximum number of tiles per forward pass. A batch has tiles of one unit at one timestep, in row-major order. The
         values of a plane therefore do not depend on the other requested planes or on interruptions of the run.
-    device : str
-        Device of the network.
+    requested_device : str
+        Device of the network, or ``auto``.
     pooled : mapping of str to int
         Number of feature-map cells along one side of a scene pixel, for each layer that is finer than the scene. Features of
         these layers are averaged over each scene pixel.
@@ -59,7 +60,13 @@ class DiffusionExtractor(Extractor):
     tiling: Tiling
     noise: NoisePolicy
     tiles_per_batch: int
+    requested_device: str
     pooled: Mapping[str, int]
+
+    @cached_property
+    def device(self) -> str:
+        """Device of the network. To choose it, ``auto`` needs torch, which a complete store does not need."""
+        return pick_device(self.requested_device)
 
     @property
     def source(self) -> Backbone:

@@ -41,12 +41,14 @@ class Extractor(ABC):
     ----------
     scene : Scene
         The scene.
-    device : str
-        Device of the computation.
     """
 
     scene: Scene
-    device: str
+
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """Device of the computation."""
 
     @property
     @abstractmethod

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hsifeat.backbones.open_backbone import open_source
 from hsifeat.backbones.plugins import check_backbone
 from hsifeat.backbones.protocol import FeatureSource
+from hsifeat.backbones.recall import recall_source
 from hsifeat.context.backbone import ContextBackbone
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.config import ExtractionConfig
@@ -95,7 +95,7 @@ def _backbone(config: ExtractionConfig) -> FeatureSource:
     if isinstance(backbone, str | Path):
         options = backbone_options(config)
         try:
-            return open_source(**options)
+            return recall_source(**options)
         except BackboneError as error:
             inherited = {name: value for name, value in options.items() if name not in {"source", "seed"}}
             inherited = {"backbone": config.backbone, **inherited}

@@ -57,7 +57,6 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
     projection = _projection(config.projection, scene)
     extractor = ContextExtractor(
         scene=scene,
-        device="cpu",
         backbone=backbone,
         components=projection,
         layers={layer.name: layer for layer in layers},

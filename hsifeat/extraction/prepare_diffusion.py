@@ -92,7 +92,7 @@ def prepare_diffusion(
         tiling=tiling,
         noise=noise,
         tiles_per_batch=config.batch if isinstance(config.batch, int) else DEFAULT_BATCH,
-        device=pick_device(device),
+        requested_device=device if device == "auto" else pick_device(device),
         pooled={tap.name: model_input.factor // tap.stride for tap in strides if tap.stride < model_input.factor},
     )
     recipe = _recipe(extractor, config)

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from hsifeat.backbones.recall import keep_description
 from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job, RemainingWork
@@ -73,6 +74,7 @@ class StoreRun:
         """
         with ExitStack() as stack:
             self._begin(stack)
+            keep_description(self.job.extractor.source)
             self._stack = stack.pop_all()
         return self
 

@@ -11,11 +11,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from hsifeat.backbones import recall
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.backbones.plugins import GROUP
+from hsifeat.backbones.plugins import GROUP, call_plugin
 from hsifeat.backbones.protocol import Backbone, FeatureSource
+from hsifeat.backbones.recall import keep_description, recall_source
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.taps import feature_map, select_taps
+from hsifeat.commands.app import app
 from hsifeat.errors import BackboneError
 from tests.helpers.backbone_kinds import KINDS, install_lab, nudge
 
@@ -245,8 +248,12 @@ def test_a_changed_weight_changes_the_identity(kind, folders, tmp_path):
     for file in files:
         changed = tmp_path / file.stem / file.parent.name
         shutil.copytree(folders(kind), changed)
+        if kind.plugin != "hub":  # whose copy of a commit stays as it is
+            keep_description(recall_source(kind.source(changed), **kind.options))
         nudge(changed / file.relative_to(folders(kind)))
         assert reopen(kind, changed).identity() != identity, file
+        described = recall_source(kind.source(changed), **kind.options)
+        assert described.identity() == reopen(kind, changed).identity(), file
 
 
 def test_errors_are_one_clear_line(kind, backbone, folders):
@@ -267,9 +274,30 @@ def test_errors_are_one_clear_line(kind, backbone, folders):
         assert str(value) in said
 
 
-def test_the_command_lists_its_layers(kind, backbone, folders):
-    from hsifeat.commands.app import app
-
-    listed = CliRunner().invoke(app, ["layers", kind.source(folders(kind)), "--all", "--json"])
+def test_its_description_replaces_it_until_the_network_runs(kind, backbone, folders, monkeypatch):
+    source = kind.source(folders(kind))
+    command = ["layers", source, "--all", "--json"]
+    listed = CliRunner().invoke(app, command)
     assert listed.exit_code == 0, listed.output
     assert [row["name"] for row in json.loads(listed.output)] == [tap.name for tap in backbone.taps]
+    keep_description(recall_source(source, **kind.options))
+
+    def call(plugin, *arguments):
+        assert plugin.files is None, "the backbone is opened"
+        return call_plugin(plugin, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recall, "call_plugin", call)
+        assert CliRunner().invoke(app, command).output == listed.output
+        described = recall_source(source, **kind.options)
+        for name in ("name", "source", "channels", "denoiser_channels", "cell_px", "projection_file", "taps"):
+            assert getattr(described, name) == getattr(backbone, name), name
+        assert described.identity() == backbone.identity()
+        assert described.schedule.digest == backbone.schedule.digest
+        assert described.schedule.prediction == backbone.schedule.prediction
+    described = recall_source(source, **kind.options)
+    described.to("cpu")
+    cells, noisy, layer = described.encode(images_for(backbone)), noisy_for(backbone), backbone.taps[-1].name
+    assert torch.equal(cells, backbone.encode(images_for(backbone)))
+    assert torch.equal(described.predict(noisy, T), backbone.predict(noisy, T))
+    assert torch.equal(described.forward_to(noisy, T, [layer])[layer], backbone.forward_to(noisy, T, [layer])[layer])

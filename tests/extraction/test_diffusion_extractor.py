@@ -72,7 +72,7 @@ def extractor_of(noise="none", cube=CUBE, draws=1, stitch="core", pooled=None, *
         tiling=tile_scene((24, 16), tile_px=8, halo_px=2, multiple=2, stitch=stitch),
         noise=parse_noise(noise, SCHEDULE, draws=draws),
         tiles_per_batch=3,
-        device="cpu",
+        requested_device="cpu",
         pooled=pooled or {},
         **options,
     )

@@ -1,4 +1,4 @@
-"""What the fuzz damages: a store, a model, recorded runs, a trained backbone, kept tables, and the catalogue."""
+"""What the fuzz damages: a store, a model, recorded runs, a trained backbone, kept tables, descriptions and the catalogue."""
 
 from __future__ import annotations
 
@@ -158,6 +158,21 @@ def make_kept(store_path, folder):
     return folder
 
 
+def read_description(model):
+    """Return a function that reads the description of a model in a cache folder, or opens the model."""
+
+    def read(path):
+        from hsifeat.backbones.recall import keep_description, recall_source
+
+        with cache_at(path):
+            source = recall_source(model)
+            keep_description(source)
+            taps = [[tap.name, tap.channels, tap.stride, tap.share] for tap in source.taps]
+            return [source.identity(), source.channels, source.schedule.alphas_cumprod, taps, source.source]
+
+    return read
+
+
 def read_kept(store_path):
     """Return a function that samples a store through the kept tables of a cache folder."""
 
@@ -293,6 +308,8 @@ def make_subjects(store_path, place: Path, patch, heads=("lda", "lightgbm", "svm
     records = make_records(store_path, place / "bench")
     trained = make_trained(place / "trained", patch)
     kept = make_kept(store_path, place / "kept" / "cache")
+    described = place / "described" / "cache"
+    read_description(trained)(described)
     models = [place / "models" / head for head in heads]
     return [
         Subject("store", store_path, read_store),
@@ -308,5 +325,6 @@ def make_subjects(store_path, place: Path, patch, heads=("lda", "lightgbm", "svm
         Subject("labels", make_labels(place / "labels"), read_labels),
         Subject("columns", make_columns(store_path, place / "columns"), read_columns(store_path), "samples/*/*/*"),
         Subject("kept tables", kept, read_kept(store_path), "samples/**/*"),
+        Subject("description", described, read_description(trained), "backbones/*"),
         Subject("catalogue", kept, read_catalogue, "catalogue/*"),
     ]

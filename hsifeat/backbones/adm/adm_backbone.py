@@ -150,4 +150,5 @@ PLUGIN = BackbonePlugin(
     weights="the file, and FILE.pt.toml if the file's sha256 is unknown",
     matches=_is_checkpoint,
     order=10,
+    files=lambda source: [Path(source), Path(f"{source}.toml")],
 )

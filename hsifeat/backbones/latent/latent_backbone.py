@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.checkpoint import CheckpointBackbone
-from hsifeat.backbones.diffusers_folder import find_part, read_denoiser_class, read_json
+from hsifeat.backbones.diffusers_folder import find_part, list_model_files, read_denoiser_class, read_json
 from hsifeat.backbones.latent.components import DiffusersComponent
 from hsifeat.backbones.latent.prompt import find_prompt
 from hsifeat.backbones.network import deterministic_inference
@@ -238,4 +238,5 @@ PLUGIN = BackbonePlugin(
     weights="save_pretrained of diffusers",
     matches=_is_latent_folder,
     order=20,
+    files=list_model_files,
 )

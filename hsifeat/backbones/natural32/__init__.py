@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hsifeat.backbones.diffusers_folder import list_model_files
 from hsifeat.backbones.plugins import BackbonePlugin
 from hsifeat.backbones.unet2d import UNet2DBackbone
 from hsifeat.errors import BackboneError
@@ -39,4 +40,5 @@ PLUGIN = BackbonePlugin(
     description="a small denoiser of natural images, the default of hsifeat extract",
     weights="in the package",
     order=5,
+    files=lambda _argument: list_model_files(str(Path(__file__).parent)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def load_public_scene(public: PublicScene) -> Scene:
         downloadable = all(is_downloadable(public, file) for file in missing)
         hint = f"run `hsifeat scenes fetch {public.name}`, or " if downloadable else ""
         raise SceneError(f"{public.name} is not on this machine: {hint}{placement_instructions(public, missing)}")
-    scene = _load_from_tensorly(public) if public.package else _load_from_files(public)
+    scene = _load_from_package(public) if public.package else _load_from_files(public)
     for name, source in public.labels.items():
         if file_exists(public, source.file):
             scene = scene.with_labels(_load_labels(public, scene, name, source))
@@ -65,19 +66,18 @@ def _load_from_files(public: PublicScene) -> Scene:
     return Scene(public.name, cube, nm, companion=companion, licence=public.licence, citation=public.citation)
 
 
-def _load_from_tensorly(public: PublicScene) -> Scene:
-    from tensorly.datasets import load_indian_pines
-
-    data = load_indian_pines()
-    ground_truth, wavelengths = data.ticks
-    # The package returns float64, but the sensor counts are integers below 2**14.
-    cube = np.asarray(data.tensor).astype(np.uint16)
-    classes = np.asarray(ground_truth, dtype=np.uint8)
-    labels = Labels("ground-truth", classes, dict(public.classes), public.class_colours)
+def _load_from_package(public: PublicScene) -> Scene:
+    """Load Indian Pines from the files of tensorly, without importing this package, which takes longer than all other work."""
+    package = find_spec(public.package)
+    if package is None or not package.submodule_search_locations:
+        raise SceneError(f"{public.name} is in the package {public.package}, which is not installed")
+    folder = Path(package.submodule_search_locations[0], "datasets", "data")
+    cube, classes = (np.load(folder / f"Indian_pines_{name}.npy") for name in ("corrected", "gt"))
+    labels = Labels("ground-truth", classes.astype(np.uint8), dict(public.classes), public.class_colours)
     return Scene(
         public.name,
-        cube,
-        np.asarray(wavelengths, dtype=np.float64),
+        cube.astype(np.uint16),  # The sensor counts are integers below 2**14.
+        np.array(public.wavelengths_nm, np.float64),
         {labels.name: labels},
         licence=public.licence,
         citation=public.citation,

@@ -94,6 +94,16 @@ def test_a_registry_scene_takes_no_file_options():
         open_scene("indian-pines", variable="x")
 
 
+def test_indian_pines_is_the_array_that_tensorly_returns():
+    from tensorly.datasets import load_indian_pines
+
+    expected = load_indian_pines()
+    scene = open_scene("indian-pines")
+    assert (scene.cube[:] == expected.tensor).all() and scene.cube.dtype == "uint16"
+    assert (scene.labels["ground-truth"].classes == expected.ticks[0]).all()
+    assert scene.wavelengths_nm.tolist() == list(expected.ticks[1])
+
+
 def test_the_official_split_of_indian_pines_in_the_usual_order(data_folder, folder):
     """The mapping of classes that makes the split's maps agree with the usual one is the only one."""
     source = data_folder / "indian_pines_official_split"

@@ -1,0 +1,154 @@
+"""Open a backbone from its description in the cache folder, and its network only when it has to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from hsifeat.backbones.description import BackboneDescription
+from hsifeat.backbones.description_file import DescriptionFile
+from hsifeat.backbones.open_backbone import open_source
+from hsifeat.backbones.options import BackboneOptions
+from hsifeat.backbones.plugins import BackbonePlugin, Redirect, accepted_options, call_plugin
+from hsifeat.backbones.protocol import Backbone, FeatureSource
+from hsifeat.backbones.schedule import NoiseSchedule
+from hsifeat.errors import BackboneError
+from hsifeat.types import Tap
+
+if TYPE_CHECKING:
+    import torch
+
+
+class RecalledBackbone:
+    """A backbone with a description file. If the file is up to date, the network is opened on first use only.
+
+    Parameters
+    ----------
+    file : DescriptionFile
+        The description file.
+    open : callable
+        Opens the backbone.
+    source : str
+        The source as the user typed it, for a backbone that has no path.
+
+    Raises
+    ------
+    BackboneError
+        If there is no description, and the backbone can't be opened.
+    """
+
+    def __init__(self, file: DescriptionFile, open: Callable[[], Backbone], source: str) -> None:  # noqa: A002  # as in BackbonePlugin
+        self._file, self._open = file, open
+        self._description = file.read()
+        self._backbone = open() if self._description is None else None
+        self.source: str = getattr(self._known, "source", "") or source
+
+    @property
+    def _known(self) -> Backbone | BackboneDescription:
+        return cast("Backbone", self._backbone) if self._description is None else self._description
+
+    def _opened(self) -> Backbone:
+        """Return the open backbone. Check that it is the described one."""
+        if self._backbone is None:
+            backbone = self._open()
+            if BackboneDescription.of(backbone) != self._description:
+                self._file.delete()
+                raise BackboneError(
+                    f"the files of {self.name} changed while they were read: run the command again, which describes the model anew"
+                )
+            self._backbone = backbone
+        return self._backbone
+
+    def keep_description(self) -> None:
+        """Write the description file if there is none."""
+        if self._description is None and self._backbone is not None:
+            self._file.write(BackboneDescription.of(self._backbone))
+
+    @property
+    def name(self) -> str:
+        """Name shown to users."""
+        return self._known.name
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the image."""
+        return self._known.channels
+
+    @property
+    def denoiser_channels(self) -> int:
+        """Number of channels of the denoiser's input."""
+        return self._known.denoiser_channels
+
+    @property
+    def cell_px(self) -> Fraction:
+        """Side of one cell of the denoiser's input, in scene pixels."""
+        return self._known.cell_px
+
+    @property
+    def taps(self) -> list[Tap]:
+        """All layers whose feature maps can be read, in the order of execution."""
+        return self._known.taps
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """Noise schedule that the denoiser was trained with."""
+        return self._known.schedule
+
+    @property
+    def projection_file(self) -> Path | None:
+        """File with the projection that the denoiser was trained with, or None."""
+        return self._known.projection_file
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that determines the layers' outputs, as plain JSON values."""
+        return self._known.identity()
+
+    def to(self, device: str) -> None:
+        """Open the network, and move it to a device."""
+        self._opened().to(device)
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Encode images as the denoiser's clean input. See `Backbone.encode`."""
+        return self._opened().encode(images)
+
+    def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Run the denoiser up to the last of `layers`, and return the feature maps of `layers`. See `Backbone.forward_to`."""
+        return self._opened().forward_to(noisy, t, layers)
+
+    def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:
+        """Run the whole denoiser on noised input, and return its prediction. See `Backbone.predict`."""
+        return self._opened().predict(noisy, t)
+
+
+def recall_source(source: str | Path, **options: Any) -> FeatureSource:
+    """Open a backbone or another source of features, like `open_source`, but from its description if there is one.
+
+    Only backbones whose plugin lists their files have descriptions. `keep_description` writes the description of the returned
+    backbone.
+    """
+    return open_source(source, **options, call=_recall_plugin)
+
+
+def keep_description(source: FeatureSource) -> None:
+    """Write the description of a backbone that `recall_source` returned. Other sources of features have none."""
+    if isinstance(source, RecalledBackbone):
+        source.keep_description()
+
+
+def _recall_plugin(
+    plugin: BackbonePlugin, argument: str, options: BackboneOptions, name: str
+) -> FeatureSource | Redirect:
+    if plugin.files is None:
+        return call_plugin(plugin, argument, options, name)
+    file = DescriptionFile.find(
+        f"{plugin.open.__module__}.{plugin.open.__qualname__}",
+        argument,
+        accepted_options(plugin.open, options, name),
+        plugin.files(argument),
+    )
+    return RecalledBackbone(
+        file, cast("Callable[[], Backbone]", partial(call_plugin, plugin, argument, options, name)), name
+    )

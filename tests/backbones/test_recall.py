@@ -1,0 +1,78 @@
+"""Recalled backbones: a finished store needs no network, and changed weights are noticed before and while a network opens."""
+
+import shutil
+
+import pytest
+
+from hsifeat.backbones import recall
+from hsifeat.backbones.recall import keep_description, recall_source
+from hsifeat.errors import BackboneError, RecipeMismatchError
+from hsifeat.extraction.run import run
+from tests.helpers.backbone_kinds import nudge
+from tests.helpers.extraction import prepare
+
+OPTIONS = {"timesteps": [0], "layers": ["mid_block"], "tile": 32, "halo": 8}
+
+
+@pytest.fixture
+def model(backbone_folder, tmp_path):
+    return shutil.copytree(backbone_folder, tmp_path / "model")
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The sources that were opened with their networks."""
+    sources, plain = [], recall.call_plugin
+
+    def call(plugin, argument, options, name):
+        sources.extend([name] if plugin.files else [])
+        return plain(plugin, argument, options, name)
+
+    monkeypatch.setattr(recall, "call_plugin", call)
+    return sources
+
+
+def test_a_finished_store_needs_no_network_until_the_weights_change(scene, model, tmp_path, opened):
+    out = tmp_path / "s.zarr"
+    for source in (str(model), f"untrained:{model}"):
+        store = run(prepare(scene, backbone=source, out=out, **OPTIONS))
+        assert opened == [source]
+        job = prepare(scene, backbone=source, out=out, **OPTIONS)
+        assert run(job).key == store.key == job.recipe.key
+        assert opened.pop() == source and not opened
+        shutil.rmtree(out)
+    run(prepare(scene, backbone=model, out=out, **OPTIONS))
+    nudge(model / "unet" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(RecipeMismatchError, match="backbone.weights"):
+        run(prepare(scene, backbone=model, out=out, **OPTIONS))
+
+
+def test_more_planes_of_a_finished_store_are_those_of_a_new_one(scene, model, tmp_path, opened):
+    grown, whole = tmp_path / "grown.zarr", tmp_path / "whole.zarr"
+    run(prepare(scene, backbone=model, out=grown, **OPTIONS))
+    both = {**OPTIONS, "layers": ["mid_block", "up_blocks.0"]}
+    opened.clear()
+    job = prepare(scene, backbone=model, out=grown, **both)
+    assert not opened
+    first, second = run(job), run(prepare(scene, backbone=model, out=whole, **both))
+    assert opened and first.planes == second.planes
+    for plane in first.planes:
+        assert (first.plane(plane.id)[:] == second.plane(plane.id)[:]).all()
+
+
+def test_weights_that_change_between_preparing_and_running_are_an_error(scene, model, tmp_path):
+    keep_description(recall_source(model))
+    job = prepare(scene, backbone=model, out=tmp_path / "s.zarr", **OPTIONS)
+    nudge(model / "unet" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(BackboneError, match="files of model changed while they were read: run the command again"):
+        run(job)
+    assert not (tmp_path / "s.zarr").exists()
+    run(prepare(scene, backbone=model, out=tmp_path / "s.zarr", **OPTIONS))
+
+
+def test_a_description_does_not_hide_wrong_options(model):
+    keep_description(recall_source(model))
+    with pytest.raises(BackboneError, match="takes no class label"):
+        recall_source(model, class_label=3)
+    with pytest.raises(BackboneError, match="takes no prompt"):
+        recall_source(model, prompt="maize")
