@@ -13,7 +13,7 @@ from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.resolve import resolve_config
 from hsifeat.extraction.run import show_scene_notes
-from hsifeat.extraction.store_run import StoreRun
+from hsifeat.extraction.store_run import StoreInUseError, StoreRun
 from hsifeat.extraction.unit_task import UnitResult, UnitTask, compute_unit
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.runtime.executor import Executor
@@ -150,8 +150,9 @@ def extract_opened(
                 scenes.compute_here()
             else:
                 try:
-                    for task, result in pool.run(compute_scene_unit, scenes.tasks(), failed=scenes.fail_task):
-                        scenes.add(task, result)
+                    while scenes.waiting:
+                        for task, result in pool.run(compute_scene_unit, scenes.tasks(), failed=scenes.fail_task):
+                            scenes.add(task, result)
                 finally:
                     release_worker()
             return [scenes.outcomes[name] for name in openers]
@@ -185,6 +186,8 @@ class _Scenes:
         self._source: Any = None
         self._checked = False
         self._runs: dict[str, StoreRun] = {}
+        self.waiting = list(openers)
+        """Names of the scenes that have not begun."""
         self.outcomes: dict[str, SceneOutcome] = {}
 
     def __enter__(self) -> Self:
@@ -206,12 +209,21 @@ class _Scenes:
                 self._fail(name, error)
 
     def tasks(self) -> Iterator[UnitTask]:
-        """Yield the units (blocks) of all scenes. A scene is opened after the last unit of the previous scene was yielded."""
-        for name in self._openers:
+        """Yield the units (blocks) of all waiting scenes.
+
+        A scene is opened after the last unit of the previous scene was yielded. If another process writes to its store, the
+        scene continues to wait, unless no other scene of this run is incomplete. Two runs with the same scenes in
+        different orders would otherwise wait for each other.
+        """
+        names, self.waiting = self.waiting, []
+        for name in names:
             try:
-                run = self._begin(name)
+                run = self._begin(name, wait=not self._runs)
                 if not run.units:
                     self._finish(name)
+            except StoreInUseError:
+                self.waiting.append(name)
+                continue
             except Exception as error:  # noqa: BLE001  # see `extract_scenes`
                 self._fail(name, error)
                 continue
@@ -237,13 +249,15 @@ class _Scenes:
             if run.owns(task):
                 self._fail(name, error)
 
-    def _begin(self, name: str) -> StoreRun:
+    def _begin(self, name: str, *, wait: bool = True) -> StoreRun:
         scene = self._openers[name]()
         out = store_path(self._out, name)
         job = prepare(scene, self._config, out=out, device=self._device, source=self._source, listen=self._listen)
         self._source = job.extractor.source
         show_scene_notes(job, self._listen)
-        run = StoreRun(job, self._listen, name=f"extract {name}", executor=self._executor, check=not self._checked)
+        run = StoreRun(
+            job, self._listen, name=f"extract {name}", executor=self._executor, check=not self._checked, wait=wait
+        )
         self._runs[name] = run.open()
         self._checked = self._checked or bool(run.units)
         return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from functools import partial
 from typing import Self
 
 import numpy as np
@@ -24,6 +23,10 @@ from hsifeat.store.store import Store
 from hsifeat.store.write_token import wait_for_expiry, write_token
 
 
+class StoreInUseError(StoreError):
+    """Another process writes to a store, and the run does not wait for it."""
+
+
 class StoreRun:
     """Run of an extraction on one store. The run holds the write lock of the store between `open` and `close`.
 
@@ -41,6 +44,8 @@ class StoreRun:
         Runs the units (blocks) of the scene. [default: this process computes the steps one after the other]
     check : bool
         Whether to check that each worker can open the backbone and the store.
+    wait : bool
+        Whether to wait while another process writes to the store. If False, `open` raises `StoreInUseError` instead.
     """
 
     def __init__(
@@ -51,9 +56,10 @@ class StoreRun:
         name: str = "extract",
         executor: Executor | None = None,
         check: bool = True,
+        wait: bool = True,
     ) -> None:
         self.job, self.name = job, name
-        self._listen, self._executor, self._check = listen, executor, check
+        self._listen, self._executor, self._check, self._wait = listen, executor, check, wait
         self._stack = ExitStack()
         self._store: Store | None = None
         self._work: RemainingWork | None = None
@@ -71,6 +77,8 @@ class StoreRun:
         ------
         HsifeatError
             If the store can't be written, or if a worker can't open the store or the backbone.
+        StoreInUseError
+            If another process writes to the store, and the run does not wait.
         """
         with ExitStack() as stack:
             self._begin(stack)
@@ -156,12 +164,11 @@ class StoreRun:
             catalogue.add_entry(complete.key, complete.location)
             self._store, self.was_complete = complete, True
             return
-        on_wait = partial(listen, Note(f"another process is writing to {job.location}: waiting for it"))
-        stack.enter_context(write_lock(job.location, on_wait))
+        stack.enter_context(write_lock(job.location, self._begin_to_wait))
         # An object store has no lock that other machines see.
         shared = not isinstance(job.location, LocalLocation)
         if shared:
-            wait_for_expiry(job.location, on_wait)
+            wait_for_expiry(job.location, self._begin_to_wait)
         store = job.find_store(writable=not job.location.read_only)
         work = job.remaining(store)
         if store is not None and not work.plan.steps:
@@ -187,6 +194,12 @@ class StoreRun:
             self._builder = StoreBuilder.from_job(job, backbone, token)
             if self._check:
                 self._executor.check_workers(check_store, self._builder)
+
+    def _begin_to_wait(self) -> None:
+        message = f"another process is writing to {self.job.location}"
+        if not self._wait:
+            raise StoreInUseError(message)
+        self._listen(Note(f"{message}: waiting for it"))
 
     def _check_backbone(self, executor: Executor) -> BackboneBuilder:
         builder = BackboneBuilder.from_job(self.job)

@@ -1,5 +1,6 @@
 """Many scenes in one call: a store each, and no failed scene ends the others."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import hsifeat
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.context_extractor import ContextComputer
 from hsifeat.extraction.extract_scenes import extract_scenes, scene_name
-from hsifeat.runtime.events import Advanced, Finished, Started
+from hsifeat.runtime.events import Advanced, Finished, Note, Started
 from hsifeat.scenes.readers import npy
+from hsifeat.store.location import as_location
+from hsifeat.store.locks import write_lock
 from tests.helpers.cached_stores import snapshot
 from tests.helpers.executors import InThisProcess
 from tests.helpers.small import small_cube
@@ -93,6 +96,24 @@ def test_units_of_all_scenes_are_one_stream(tmp_path, monkeypatch):
     ]
     for outcome in outcomes:
         assert outcome.store is None or not (Path(outcome.store.location.identity) / "writer.token").exists()
+
+
+def test_a_scene_that_another_process_extracts_comes_last(tmp_path):
+    """Two runs with the same scenes in opposite orders would wait for each other, each with the lock of its first scene."""
+    scenes = [hsifeat.Scene(name, small_cube(rows=24, cols=20)) for name in "abc"]
+    other, finished, waited = ExitStack(), [], []
+    other.enter_context(write_lock(as_location(tmp_path / "b.zarr"), pytest.fail))
+
+    def listen(event):
+        if isinstance(event, Finished):
+            finished.append(event.task)
+        if isinstance(event, Note) and "another process is writing" in event.message:
+            waited.append(list(finished))
+            other.close()
+
+    outcomes = extract_scenes(scenes, **OPTIONS, out=tmp_path, executor=InThisProcess(ahead=3), listen=listen)
+    assert waited == [["extract a", "extract c"]]
+    assert [(outcome.name, outcome.error) for outcome in outcomes] == [("a", None), ("b", None), ("c", None)]
 
 
 @pytest.mark.parametrize("executor", [None, InThisProcess(ahead=3)])
