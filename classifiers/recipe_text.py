@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _MAX_LISTED = 5
-_CONTEXT, _PLANES = "context features", "planes of a diffusion model"
+_CONTEXT, _IMPORTED, _PLANES = "context features", "imported features", "planes of a diffusion model"
 
 
 def feature_kinds(recipe: Mapping[str, Any]) -> list[str]:
@@ -19,7 +19,8 @@ def feature_kinds(recipe: Mapping[str, Any]) -> list[str]:
     ['planes of a diffusion model', 'context features']
     """
     stores = recipe["stores"].values() if "stores" in recipe else [recipe]
-    return [_CONTEXT if store.get("backbone", {}).get("kind") == "context" else _PLANES for store in stores]
+    kinds = {"context": _CONTEXT, "imported": _IMPORTED}
+    return [kinds.get(store.get("backbone", {}).get("kind"), _PLANES) for store in stores]
 
 
 def kinds_text(kinds: Sequence[str]) -> str:

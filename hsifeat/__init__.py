@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from hsifeat.features.export import export_features as export_features
     from hsifeat.features.features import Features as Features
     from hsifeat.features.open_features import open_features as open_features
+    from hsifeat.imports.import_planes import import_planes as import_planes
     from hsifeat.pretraining.pretrain import pretrain as pretrain
     from hsifeat.projection.fit import fit_projection as fit_projection
     from hsifeat.projection.projection import Projection as Projection
@@ -99,6 +100,7 @@ _MODULES = {
     "fit_model": "classifiers.fit",
     "fit_projection": "hsifeat.projection.fit",
     "head_names": "classifiers.heads.registry",
+    "import_planes": "hsifeat.imports.import_planes",
     "load_model": "classifiers.model",
     "local_executor": "hsifeat.runtime.local",
     "make_head": "classifiers.heads.registry",
@@ -151,6 +153,7 @@ __all__ = [
     "fit_model",
     "fit_projection",
     "head_names",
+    "import_planes",
     "load_model",
     "local_executor",
     "make_head",

@@ -209,6 +209,8 @@ def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
     store, stored_plane = features.owner(plane)
     if store.is_context:
         return _context_footprint(stored_plane.id.layer)
+    if store.is_imported:
+        return _imported_footprint(store.recipe["imported"].get("window_px"), plane.stride, window)
     tiling = store.recipe["tiling"]
     mirrored = tiling["padding"] == "reflect"
     if not store.covers_scene:  # the mean and the value at the pixel depend on the same window
@@ -233,6 +235,17 @@ def _context_footprint(name: str) -> Footprint:
     layer = parse_layer(name)
     # A filter by reconstruction reaches as far as a bright or dark area does.
     return Footprint(tiles=TileGrid(0, 0)) if layer.is_reconstruction else Footprint(2 * layer.reach_px + 1)
+
+
+def _imported_footprint(window_px: int | None, stride: int, window: int) -> Footprint:
+    """Return the footprint of imported features, of which only the window of the encoder is known, if that is.
+
+    Interpolation between the cells of a coarse plane reaches one cell further on each side.
+    """
+    if window_px is None:
+        return Footprint(tiles=TileGrid(0, 0))
+    reach = window_px + (2 * stride if stride > 1 else 0) + window - 1
+    return Footprint(reach + 1 - reach % 2)
 
 
 def describe_footprints(footprints: Iterable[Footprint]) -> str:

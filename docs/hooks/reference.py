@@ -35,6 +35,7 @@ EXTENSION_POINTS = (
 # Option sets, by the command that takes them.
 CONFIGS = {
     "hsifeat extract": ("hsifeat.extraction.config", "ExtractionConfig"),
+    "hsifeat import": ("hsifeat.imports.config", "ImportConfig"),
     "hsifeat bench": ("classifiers.comparison.config", "BenchConfig"),
     "hsifeat pretrain": ("hsifeat.pretraining.config", "PretrainingConfig"),
     "hsifeat serve": ("hsifeat.service.config", "ServiceConfig"),

@@ -11,6 +11,7 @@ from hsifeat.commands.export import export
 from hsifeat.commands.extract import extract
 from hsifeat.commands.fit import fit
 from hsifeat.commands.heads import heads
+from hsifeat.commands.import_ import import_
 from hsifeat.commands.info import info
 from hsifeat.commands.label import label
 from hsifeat.commands.layers import layers
@@ -45,6 +46,7 @@ for command in (
     pretrain,
     timesteps,
     extract,
+    import_,
     label,
     heads,
     fit,
@@ -54,7 +56,7 @@ for command in (
     sweep,
     info,
 ):
-    app.command()(command)
+    app.command(command.__name__.strip("_"))(command)
 app.add_typer(scenes, name="scenes")
 app.add_typer(cache, name="cache")
 app.add_typer(serve, name="serve")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +13,6 @@ from hsifeat.commands.scene_options import SceneArguments, with_scene_arguments
 from hsifeat.commands.service_options import Service, extract_on_service
 from hsifeat.commands.shared_options import Device
 from hsifeat.extraction.config import ExtractionConfig
-
-if TYPE_CHECKING:
-    from hsifeat.extraction.job import RemainingWork
 
 
 @with_scene_arguments
@@ -78,6 +75,7 @@ def extract(
     As in a paper: `hsifeat extract augsburg --preset geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """
     from hsifeat.commands import terminal
+    from hsifeat.commands.work_table import show_work
     from hsifeat.extraction.extract_scenes import extract_opened, store_path
     from hsifeat.extraction.prepare import prepare
     from hsifeat.extraction.resolve import resolve_config
@@ -107,7 +105,7 @@ def extract(
     if dry_run:
         works = [job.remaining(job.find_store()) for job in jobs]
         for work in works:
-            _show_work(work)
+            show_work(work)
             work.check_disk()
     elif many:
         existing = {outcome.name for outcome in outcomes if outcome.existed}
@@ -141,15 +139,3 @@ def _show_outcomes(outcomes: Mapping[str, str | Exception | None], existing: Col
                 f"{failed} of {len(outcomes)} scenes failed; the same command extracts them again and keeps the finished stores"
             )
         raise typer.Exit(1)
-
-
-def _show_work(work: RemainingWork) -> None:
-    from hsifeat.commands import terminal
-    from hsifeat.formatting import format_bytes
-
-    plan = work.plan
-    state = "new" if work.is_new else "exists"
-    terminal.show_table(f"{work.job.location} ({state})", plan.plane_rows(), plan.PLANE_COLUMNS)
-    for line in work.extractor.describe(plan):
-        terminal.say(line)
-    terminal.say(f"to write: at most {format_bytes(work.needed_bytes)}")

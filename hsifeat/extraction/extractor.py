@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +57,8 @@ class Extractor(ABC):
 
     @property
     @abstractmethod
-    def projection(self) -> Projection:
-        """Projection from the bands of the scene to the input channels of the backbone."""
+    def projection(self) -> Projection | None:
+        """Projection from the bands of the scene to the input channels of the backbone; None if there is no backbone."""
 
     @property
     @abstractmethod
@@ -74,6 +74,11 @@ class Extractor(ABC):
     def batch(self) -> int:
         """Maximum number of tiles per forward pass. The manifest of a store records this number."""
         return 1
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Further facts on the origin of the features, for the manifest of a new store."""
+        return {}
 
     def with_batch(self, batch: int) -> Self:  # noqa: ARG002  # filters have no batches
         """Return a copy of the extractor with `batch`, the batch size of an existing store."""

@@ -130,11 +130,11 @@ class RemainingWork:
         """Summary in one line: the remaining passes and bytes, the backbone, the projection and the device."""
         plan, extractor = self.plan, self.extractor
         unfinished = {plane.id for step in plan.steps for plane in step.planes}
+        through = "" if extractor.projection is None else f" through {extractor.projection.spec}"
         existing = f"{len(plan.planes) - len(unfinished)} of {len(plan.planes)} planes exist"
         return (
             f"{self.job.location}: {'new store' if self.is_new else existing}; {plan.passes} of {plan.total_passes} passes to "
-            f"do, at most {format_bytes(self.needed_bytes)}; {extractor.source.name} through {extractor.projection.spec} on "
-            f"{extractor.device}"
+            f"do, at most {format_bytes(self.needed_bytes)}; {extractor.source.name}{through} on {extractor.device}"
         )
 
     def check_disk(self) -> None:

@@ -34,9 +34,10 @@ def create_store(work: RemainingWork) -> Store:
             "backbone_source": getattr(extractor.source, "source", ""),
             "device": extractor.device,
             "python": platform.python_version(),
+            **extractor.provenance,
         },
     )
-    arrays = {"weights": projection.weights, "offset": projection.offset}
+    arrays = {} if projection is None else {"weights": projection.weights, "offset": projection.offset}
     pixels = None if extractor.pixels is None else (extractor.pixels.rows, extractor.pixels.cols)
     return Store.create(job.location, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))
 

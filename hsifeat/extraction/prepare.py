@@ -77,7 +77,7 @@ def prepare(
     else:
         check_backbone(backbone, "the backbone")
         prepared = prepare_diffusion(scene, backbone, config, device=device, listen=listen)
-    location = as_location(_default_path(scene, prepared) if out is None else out)
+    location = as_location(default_path(scene, prepared) if out is None else out)
     return Job(prepared.config, prepared.extractor, prepared.planes, prepared.recipe, location, device)
 
 
@@ -116,6 +116,7 @@ def backbone_options(config: ExtractionConfig) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _default_path(scene: Scene, prepared: Prepared) -> Path:
+def default_path(scene: Scene, prepared: Prepared) -> Path:
+    """Return the path of a store in the cache folder, named after the scene, the source of the features and the key."""
     name = re.sub(r"[^\w.-]+", "-", f"{scene.name}-{prepared.extractor.source.name}").strip(".-")[:100]
     return cache_folder() / f"{name}-{prepared.recipe.key[:12]}.zarr"

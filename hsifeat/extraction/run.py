@@ -69,6 +69,6 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
 
 def show_scene_notes(job: Job, listen: Listener) -> None:
     """Send `listen` the notes on the scene and the projection of an extraction."""
-    scene = job.extractor.scene
-    for note in (*scene.notes, *scene.validity_notes, *job.extractor.projection.notes):
+    scene, projection = job.extractor.scene, job.extractor.projection
+    for note in (*scene.notes, *scene.validity_notes, *(() if projection is None else projection.notes)):
         listen(Note(note))

@@ -43,9 +43,14 @@ def config_of(store: Store) -> ExtractionConfig:
     Raises
     ------
     StoreError
-        If the stored projection does not match the recipe.
+        If the planes were imported. If the stored projection does not match the recipe.
     """
     recipe, planes = store.manifest.recipe, store.planes
+    if "imported" in recipe:
+        raise StoreError(
+            f"{store.location} has features that another tool computed, and no options of an extraction: compute features of the other "
+            "scene with that tool, or repeat a damaged import to another store with hsifeat import"
+        )
     return ExtractionConfig.from_options({
         **options_in_recipe(recipe),
         "backbone": store.manifest.provenance.get("backbone_source") or None,

@@ -16,6 +16,7 @@ from hsifeat.features.features import Features
 from hsifeat.features.neighbourhoods import PixelCoordinates
 from hsifeat.features.open_features import open_features
 from hsifeat.store.plane_layout import PlaneSpec
+from hsifeat.store.recipe import PER_SCENE
 from hsifeat.types import PlaneId, Window
 
 if TYPE_CHECKING:
@@ -86,10 +87,10 @@ class StackedFeatures(Features):
         """Recipes of all stores as JSON values.
 
         The field ``scene`` has the digest of the common scene. The field ``stores`` maps the number of each store to the
-        recipe of the store, without the recipe's fields ``scene`` and ``pixels``.
+        recipe of the store, without the parts of the recipe that belong to a scene.
         """
         parts = {
-            str(number): {name: value for name, value in store.recipe.items() if name not in {"scene", "pixels"}}
+            str(number): {name: value for name, value in store.recipe.items() if name not in PER_SCENE}
             for number, store in enumerate(self.stores, 1)
         }
         return {"scene": self.stores[0].recipe["scene"], "stores": parts}

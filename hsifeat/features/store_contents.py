@@ -16,7 +16,7 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.plane_layout import PlaneSpec, size_bytes
-from hsifeat.store.recipe import differences
+from hsifeat.store.recipe import PER_SCENE, differences
 from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing, total_seconds
 
@@ -51,8 +51,8 @@ class StoreContents:
     def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """Compare the recipe of this store with the recipe of another store.
 
-        The scene and its listed pixels are ignored. Stores of two scenes therefore have no differences if they were
-        extracted with the same options.
+        The scene, its listed pixels and the digest of imported features are ignored. Stores of two scenes therefore have no
+        differences if they were extracted with the same options.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class StoreContents:
             One tuple per field that differs: its dotted name, its value in this recipe, and its value in the other recipe.
         """
         own_options, other_options = (
-            {name: value for name, value in canonical.items() if name not in {"scene", "pixels"}}
+            {name: value for name, value in canonical.items() if name not in PER_SCENE}
             for canonical in (self.recipe, recipe)
         )
         return differences(own_options, other_options)
@@ -74,6 +74,11 @@ class StoreContents:
     def is_context(self) -> bool:
         """Whether the planes come from context filters, such as window means, instead of a diffusion model."""
         return bool(self.recipe.get("backbone", {}).get("kind") == "context")
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether another tool computed the planes, see `hsifeat.import_planes`."""
+        return "imported" in self.recipe
 
     def seconds(self, timesteps: Collection[int | None]) -> float | None:
         """Return the time in seconds that the extraction of `timesteps` took, or None if the time is unknown.

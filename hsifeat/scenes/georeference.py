@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hsifeat.errors import SceneError
 
 
@@ -73,6 +76,21 @@ class Georeference:
             return None
         crs = CRS(self.crs)
         return width * float(crs.axis_info[0].unit_conversion_factor) if crs.is_projected else None
+
+
+def affine_parts(georeference: Georeference, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the (2, 2) matrix and the (2,) offset, both float64, that transform (col, row) to map coordinates.
+
+    Raises
+    ------
+    SceneError
+        If the pixels of the grid `name` have no area.
+    """
+    a, b, c, d, e, f = georeference.transform
+    sides = np.array([[a, b], [d, e]])
+    if not np.isfinite(georeference.transform).all() or np.linalg.det(sides) == 0:
+        raise SceneError(f"{name}: its transform {georeference.transform} is degenerate: no pixel has an area")
+    return sides, np.array([c, f])
 
 
 def is_wkt(crs: str) -> bool:

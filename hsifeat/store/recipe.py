@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 # Increase this number when a change of the code changes the values for an unchanged recipe.
 ALGORITHM = 1
@@ -51,6 +51,21 @@ class PixelsPart(_Part):
     digest: str
 
 
+class ImportedPart(_Part):
+    """Imported features in a recipe: the sha256 of their values, and the window of pixels behind a value.
+
+    Attributes
+    ----------
+    digest : str
+        sha256 of the names, shapes and values of all planes.
+    window_px : int or None
+        Side of the window of scene pixels on which the features of a cell depend; None if unknown.
+    """
+
+    digest: str
+    window_px: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+
+
 class Recipe(_Part):
     """Settings of an extraction that determine the values of all planes.
 
@@ -63,31 +78,35 @@ class Recipe(_Part):
         Version of the extraction algorithm.
     scene : str
         Digest of the scene's content.
-    projection : ProjectionPart
-        Projection from bands to model channels.
+    projection : ProjectionPart or None
+        Projection from bands to model channels; None for imported features.
     backbone : dict
         Values that identify the backbone: architecture, noise schedule, parameterisation, conditioning, and the digest of
         the weights.
     precision : dict
         Data types of computation and storage.
     tiling, noise : dict or None
-        Options of the extraction, as declared in `hsifeat.extraction.config`; None for context filters.
+        Options of the extraction, as declared in `hsifeat.extraction.config`; None for context filters and imported
+        features.
     companion : CompanionPart or None
         Companion image: a finer image of the same area that replaces the bands as model input. None if the bands of the
         scene are the input.
     pixels : PixelsPart or None
         Pixel list, or None if planes cover the whole scene.
+    imported : ImportedPart or None
+        Features that another tool computed; None if hsifeat computed the features.
     """
 
     algorithm: int
     scene: str
-    projection: ProjectionPart
+    projection: ProjectionPart | None = None
     backbone: dict[str, Any]
     precision: dict[str, Any]
     tiling: dict[str, Any] | None = None
     noise: dict[str, Any] | None = None
     companion: CompanionPart | None = None
     pixels: PixelsPart | None = None
+    imported: ImportedPart | None = None
 
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values. Attributes that are None are omitted."""
@@ -105,6 +124,10 @@ def key_of(canonical: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+PER_SCENE = frozenset({"scene", "pixels", "imported"})
+"""Parts of a recipe that belong to a scene. The other parts are the options of the extraction."""
+
+
 def fault_of(canonical: dict[str, Any]) -> str:
     """Return the field of a recipe that has a wrong type or is missing, with the reason; an empty text if there is none.
 
@@ -119,6 +142,10 @@ def fault_of(canonical: dict[str, Any]) -> str:
         faults = [fault for fault in error.errors() if fault["type"] != "extra_forbidden"]
         if faults:
             return f"{'.'.join(map(str, faults[0]['loc']))}: {faults[0]['msg']}"
+    if "imported" in canonical:
+        return ""
+    if canonical.get("projection") is None:
+        return "projection: Field required"
     if canonical["backbone"].get("kind") == "context":
         return ""
     tiling = canonical.get("tiling") or {}

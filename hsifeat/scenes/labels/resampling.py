@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.georeference import Georeference, affine_parts
 from hsifeat.scenes.labels.classes import Classes
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.scene_blocks import blocks
@@ -113,7 +112,7 @@ def _find_alignment(
     """Return the position of the scene in the label raster, or None if a scene pixel does not cover k x k whole cells."""
     if target.crs and georeference.crs and not target.same_crs(georeference):
         return None
-    (sides, start), (scene_sides, scene_start) = _affine(georeference, name), _affine(target, scene.name)
+    (sides, start), (scene_sides, scene_start) = affine_parts(georeference, name), affine_parts(target, scene.name)
     # The map from (col, row) of the scene to (col, row) of the labels. Large map offsets are subtracted first.
     steps = np.linalg.solve(sides, scene_sides)
     first = np.linalg.solve(sides, scene_start - start)
@@ -126,15 +125,6 @@ def _find_alignment(
     if factor < 1 or largest > (_TOLERANCE if factor == 1 else _TOLERANCE_FINER):
         return None
     return _CellAlignment(row, col, factor, largest)
-
-
-def _affine(georeference: Georeference, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the (2, 2) matrix and the (2,) offset that transform (col, row) to map coordinates."""
-    a, b, c, d, e, f = georeference.transform
-    sides = np.array([[a, b], [d, e]])
-    if not np.isfinite(georeference.transform).all() or np.linalg.det(sides) == 0:
-        raise SceneError(f"{name}: its transform {georeference.transform} is degenerate: no pixel has an area")
-    return sides, np.array([c, f])
 
 
 def _aggregate(
@@ -211,7 +201,7 @@ def _resample(
         )
     same_crs = target.same_crs(georeference)
     transformer = None if same_crs else Transformer.from_crs(target.crs, georeference.crs, always_xy=True)
-    (sides, start), (scene_sides, scene_start) = _affine(georeference, name), _affine(target, scene.name)
+    (sides, start), (scene_sides, scene_start) = affine_parts(georeference, name), affine_parts(target, scene.name)
     resampled = np.zeros((scene.rows, scene.cols), classes.dtype)
     for block in blocks(scene.rows, scene.cols):
         row, col = np.mgrid[block.slices] + 0.5

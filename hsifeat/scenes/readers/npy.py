@@ -65,7 +65,7 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
         for name in archive.namelist():
             if name.endswith(".npy"):
                 with archive.open(name) as member:
-                    shape, dtype = _read_array_header(member)
+                    shape, dtype = read_array_header(member)
                 if dtype.kind in "biufc":
                     shapes[name.removesuffix(".npy")] = shape
         array_name, notes = choose_variable(path, shapes, ndim, variable)
@@ -94,7 +94,8 @@ def _map_array(path: Path, source: Path) -> NDArray[np.generic]:
     return array
 
 
-def _read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    """Read the shape and the data type of an array from the header of a ``.npy`` file."""
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)

@@ -1,0 +1,76 @@
+"""Transform of positions in a scene to positions in a file of features."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes.georeference import Georeference, affine_parts
+from hsifeat.scenes.pixel_grid import PixelGrid
+
+
+class CellTransform:
+    """Transform of positions in a scene, in pixels, to positions in a file, in cells.
+
+    Parameters
+    ----------
+    source : Georeference
+        Georeference of the file.
+    scene : PixelGrid
+        A scene with a georeference.
+    name : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    SceneError
+        If the scene has no georeference. If the pixels of scene or file have no area.
+    """
+
+    def __init__(self, source: Georeference, scene: PixelGrid, name: str) -> None:
+        from pyproj import Transformer
+
+        if scene.georeference is None:
+            raise SceneError(f"{scene.name} has no georeference")
+        target = scene.georeference
+        self._sides, self._start = affine_parts(source, name)
+        self._scene_sides, self._scene_start = affine_parts(target, scene.name)
+        differ = source.crs is not None and target.crs is not None and not target.same_crs(source)
+        self._transformer = Transformer.from_crs(target.crs, source.crs, always_xy=True) if differ else None
+
+    def __call__(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Transform positions.
+
+        Parameters
+        ----------
+        pixels : (2, n) float64 array
+            Columns and rows in the scene. The corners of pixels are whole numbers.
+
+        Returns
+        -------
+        (2, n) float64 array
+            Columns and rows in the file; not finite for a position without an equivalent in the CRS of the file.
+        """
+        # Large map offsets are subtracted before the division, which keeps digits if no CRS has to be transformed.
+        if self._transformer is None:
+            offset = (self._scene_start - self._start)[:, np.newaxis]
+            return np.asarray(np.linalg.solve(self._sides, self._scene_sides @ pixels + offset))
+        x, y = self._transformer.transform(*(self._scene_sides @ pixels + self._scene_start[:, np.newaxis]))
+        points = np.where(np.isfinite([x, y]), [x, y], np.nan)
+        return np.asarray(np.linalg.solve(self._sides, points - self._start[:, np.newaxis]))
+
+    def cells_per_pixel(self, scene: PixelGrid) -> NDArray[np.float64]:
+        """Return the width and height of the pixel at the centre of a scene, in cells of the file, as (2,) float64 array.
+
+        Raises
+        ------
+        SceneError
+            If the centre of the scene has no position in the file.
+        """
+        centre = np.array([[scene.cols / 2], [scene.rows / 2]])
+        corner, right, below = self(centre + np.array([[0, 1, 0], [0, 0, 1]])).T
+        size = np.maximum(np.abs(right - corner), np.abs(below - corner))
+        if not np.isfinite(size).all() or not size.all():
+            raise SceneError(f"{scene.name} has no position in the CRS of the features: check the CRS of both files")
+        return np.asarray(size)

@@ -1,0 +1,84 @@
+"""Options of `hsifeat.import_planes`. The command line and the options page derive from this module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from hsifeat.base_config import BaseConfig, Whole, expected_error, option
+from hsifeat.extraction.config import StoredDtype
+from hsifeat.store.plane_layout import MAX_STRIDE
+
+
+def _path_text(value: object) -> str:
+    if not isinstance(value, str | Path):
+        raise expected_error("a path")
+    return str(value)
+
+
+_PathText = Annotated[str, BeforeValidator(_path_text)]
+
+
+class ImportConfig(BaseConfig):
+    """Options of `hsifeat.import_planes`."""
+
+    stride: Annotated[
+        Whole | None,
+        option(
+            "Side of a cell of the features, in scene pixels. Features on another grid are resampled to this cell size.",
+            unit="px",
+            default="from the grids of features and scene",
+            ge=1,
+            le=MAX_STRIDE,
+        ),
+    ] = None
+    window: Annotated[
+        Whole | None,
+        option(
+            "Side of the window of scene pixels that the encoder sees for a cell, from which reports compute the leakage: the stride "
+            "if it sees each cell alone.",
+            unit="px",
+            default="unknown, which counts as the whole scene",
+            ge=1,
+            le=2**20,
+        ),
+    ] = None
+    grid: Annotated[
+        _PathText | None,
+        option(
+            "Raster with the CRS and transform of feature files that have none, such as the land mask of a TESSERA tile.",
+            metavar="FILE",
+            default="none",
+        ),
+    ] = None
+    dequantise: Annotated[
+        _PathText | None,
+        option(
+            "Restores values that are stored as integers: 'alphaearth', or a file of factors, as FILE or FILE:VARIABLE, with one "
+            "factor per cell or per value.",
+            metavar="alphaearth|FILE",
+            default="X_scales.npy beside an integer X.npy, else none",
+        ),
+    ] = None
+    feature_axes: Annotated[
+        str | None,
+        option(
+            "Order of the axes of feature files whose format defines none, such as bands,rows,cols, where bands are the "
+            "channels.",
+            metavar="AXES",
+            default="the order that fits the scene",
+        ),
+    ] = None
+    feature_nodata: Annotated[
+        float | None,
+        option("Value of cells without features.", default="as declared by the files"),
+    ] = None
+    dtype: Annotated[
+        StoredDtype | None,
+        option(
+            "Data type of the stored features.",
+            default="float16 for files of 8-bit or float16 values, else float32",
+        ),
+    ] = None

@@ -1,0 +1,90 @@
+"""A map of features as another tool wrote it: values on a grid of cells, of which some may lack a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.imports.quantisation import Dequantiser
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.nodata import NoData, by_band, is_nodata
+from hsifeat.types import Cube, PlaneId, Window, as_float32
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMap:
+    """Features of one file on the grid of the file.
+
+    Attributes
+    ----------
+    plane : PlaneId
+        Name of the plane that the features become.
+    source : str
+        The file, for messages and provenance.
+    array : array-like of shape (rows, cols, channels)
+        Values as stored.
+    nodata : tuple of float, or tuple of one tuple of float per channel
+        Values that mark missing features, in addition to NaN and infinities.
+    georeference : Georeference or None
+        Position of the grid.
+    dequantiser : Dequantiser, optional
+        Restores quantised values. [default: values are used as stored]
+    scale : float
+        Stored value that corresponds to 1.
+    notes : tuple of str
+        Messages on what was assumed.
+    """
+
+    plane: PlaneId
+    source: str
+    array: Cube
+    nodata: NoData = ()
+    georeference: Georeference | None = None
+    dequantiser: Dequantiser | None = None
+    scale: float = 1.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and columns of cells."""
+        rows, cols, _ = self.array.shape
+        return int(rows), int(cols)
+
+    @property
+    def channels(self) -> int:
+        """Number of features of a cell."""
+        return int(self.array.shape[2])
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Read the features of a window of cells, which may reach beyond the file.
+
+        Returns
+        -------
+        (window rows, window cols, channels) float32 array
+            Features; NaN in all channels of a cell without a value, such as a cell outside of the file.
+        """
+        values = np.full((window.rows, window.cols, self.channels), np.nan, np.float32)
+        inside = window.clip(*self.shape)
+        if inside.rows and inside.cols:
+            top, left = inside.row - window.row, inside.col - window.col
+            values[top : top + inside.rows, left : left + inside.cols] = self._read_inside(inside)
+        return values
+
+    def _read_inside(self, window: Window) -> NDArray[np.float32]:
+        stored = np.asarray(self.array[window.slices])
+        values = as_float32(stored) if self.dequantiser is None else self.dequantiser(stored, window)
+        if self.scale != 1:
+            values = values / np.float32(self.scale)
+        missing = _is_missing(stored, self.nodata) | ~np.isfinite(values).all(axis=2)
+        return np.where(missing[..., np.newaxis], np.float32(np.nan), values)
+
+
+def _is_missing(stored: NDArray[np.generic], nodata: NoData) -> NDArray[np.bool_]:
+    """Return which cells have a no-data value in a channel. The no-data value 0 must be in all channels."""
+    per_channel = by_band(nodata, stored.shape[2])
+    if not all(0 in values for values in per_channel):
+        return np.asarray(is_nodata(stored, nodata).any(axis=2))
+    others = tuple(tuple(value for value in values if value != 0) for values in per_channel)
+    return np.asarray(is_nodata(stored, others).any(axis=2) | (stored == 0).all(axis=2))

@@ -1,0 +1,132 @@
+"""Write imported features to a store, unit by unit (one shard of each plane)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import HsifeatError
+from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
+from hsifeat.extraction.plan import Plan, Step
+from hsifeat.formatting import format_bytes
+from hsifeat.imports.placed_features import PlacedFeatures, fill_gaps
+from hsifeat.store.plane_layout import PlaneSpec, SceneLayout
+from hsifeat.store.timings import Timing
+from hsifeat.types import PlaneId, Tap, Window
+
+
+@dataclass(frozen=True)
+class ImportedSource:
+    """Features that another tool computed, in the place of a backbone.
+
+    Attributes
+    ----------
+    name : str
+        Name shown to users.
+    taps : list of Tap
+        Planes as layers.
+    """
+
+    name: str
+    taps: list[Tap]
+    source: str = ""
+
+    def identity(self) -> dict[str, Any]:
+        """Return the kind only. The values of the features are in another part of the recipe."""
+        return {"kind": "imported"}
+
+    def to(self, device: str) -> None:
+        """Check the device. Features are copied and resampled on the CPU.
+
+        Raises
+        ------
+        HsifeatError
+            If the device is neither ``auto`` nor ``cpu``.
+        """
+        if device not in {"auto", "cpu"}:
+            raise HsifeatError(f"features are imported on the CPU; found the device {device!r}")
+
+
+@dataclass(frozen=True)
+class ImportExtractor(Extractor):
+    """Extractor that writes features which another tool computed.
+
+    Attributes
+    ----------
+    planes : mapping of PlaneId to PlacedFeatures
+        Features on the grid of the scene.
+    unit_px : int
+        Side of a unit (one shard of each plane) of a new store, in pixels.
+    facts : dict
+        Origin of each plane, for the manifest.
+    """
+
+    planes: Mapping[PlaneId, PlacedFeatures]
+    unit_px: int
+    facts: dict[str, Any]
+
+    @property
+    def source(self) -> ImportedSource:
+        """Source of the features: the tool that computed them."""
+        taps = [Tap(plane.layer, "", one.features.channels, one.stride, None) for plane, one in self.planes.items()]
+        return ImportedSource("imported " + "-".join(plane.layer for plane in self.planes), taps)
+
+    @property
+    def projection(self) -> None:
+        """Imported features have no projection."""
+        return
+
+    @property
+    def layout(self) -> SceneLayout:
+        """Layout of a new store."""
+        return SceneLayout(self.scene.rows, self.scene.cols, self.unit_px)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Origin of each plane."""
+        return self.facts
+
+    def count_tiles(self, window: Window) -> int:  # noqa: ARG002  # a unit is written at once
+        """Return 1, because a unit is one piece of work."""
+        return 1
+
+    def step_computer(self) -> Callable[[Step], StepResult]:
+        """Return a function that reads the features of a step."""
+        return self._read
+
+    def describe(self, plan: Plan) -> list[str]:
+        """Return lines of text for ``--dry-run``: how features are placed, and the memory that this takes."""
+        lines = [f"{plane}: {one.features.source}, {one.rule}" for plane, one in self.planes.items()]
+        if plan.steps:
+            lines.append(f"memory: about {format_bytes(self.peak_bytes())}")
+        return lines
+
+    def peak_bytes(self) -> int:
+        """Estimate the peak memory in bytes: units of all planes as float32, and blocks of the widest plane."""
+        units = sum(4 * one.features.channels * (self.unit_px // one.stride + 2) ** 2 for one in self.planes.values())
+        block = max(4 * one.features.channels * one.block_cells for one in self.planes.values())
+        return 2 * units + 6 * block
+
+    def _read(self, step: Step) -> StepResult:
+        start = time.perf_counter()
+        blocks = {plane: self._unit(plane, step.unit.window) for plane in step.planes}
+        return StepResult(blocks, [Timing(step.t, "cpu (threads: 1)", 1, time.perf_counter() - start)])
+
+    def _unit(self, plane: PlaneSpec, unit: Window) -> NDArray[np.generic]:
+        placed = self.planes[plane.id]
+        cells = unit.coarsen(plane.stride)
+        # Cells without a value are filled from the cells around them. Planes at the scene's resolution aren't interpolated.
+        margin = 0 if plane.stride == 1 else 1
+        window = Window(cells.row - margin, cells.col - margin, cells.rows + 2 * margin, cells.cols + 2 * margin)
+        window = window.clip(placed.rows, placed.cols)
+        values = placed.read(window)
+        filled = fill_gaps(values) if margin else np.where(np.isfinite(values), values, np.float32(0))
+        inner = Window(cells.row - window.row, cells.col - window.col, cells.rows, cells.cols)
+        with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
+            block = filled[inner.slices].astype(plane.dtype)
+        return check_finite(plane, block, cause="values in the file exceed the range of float32")

@@ -1,0 +1,120 @@
+"""Import features that another tool computed, with one function call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsifeat.extraction.job import Job
+from hsifeat.extraction.prepare import default_path
+from hsifeat.extraction.run import run
+from hsifeat.imports.config import ImportConfig
+from hsifeat.imports.open_feature_maps import FeatureSource, open_feature_maps
+from hsifeat.imports.prepare_import import prepare_import
+from hsifeat.runtime.events import Listener, silent
+from hsifeat.scenes import Scene, open_scene
+from hsifeat.store.location import as_location
+
+if TYPE_CHECKING:
+    from hsifeat.extraction.config import StoredDtype
+    from hsifeat.store.location import Location
+    from hsifeat.store.store import Store
+
+
+def import_planes(
+    scene: Scene | str | Path,
+    features: Mapping[str, FeatureSource] | Sequence[str | Path] | str | Path,
+    *,
+    stride: int | None = None,
+    window: int | None = None,
+    grid: str | Path | None = None,
+    dequantise: str | Path | None = None,
+    feature_axes: str | None = None,
+    feature_nodata: float | None = None,
+    dtype: StoredDtype | None = None,
+    out: Location | str | Path | None = None,
+    listen: Listener = silent,
+) -> Store:
+    """Import features that another tool computed into a store, on the grid of a scene.
+
+    Features of any encoder, such as TESSERA, AlphaEarth or DINO, thus become planes at timestep 0 that heads and reports take
+    like those of a diffusion model. Pixels without features are invalid in the store.
+
+    Parameters
+    ----------
+    scene : Scene, str or Path
+        A scene, or a path or name that `open_scene` accepts.
+    features : mapping, sequence of str or Path, str or Path
+        Features by name of the plane: files as ``FILE`` or ``FILE:VARIABLE``, or arrays of shape (rows, cols, channels) with
+        any integer or floating-point dtype. In a sequence, an item is ``FILE`` or ``NAME=FILE``; the default name is that of
+        the file or variable. A file is a raster in any format that `open_scene` reads, such as ``.npy``, GeoTIFF, NetCDF or
+        Zarr, or a table that `export_features` wrote as ``.npy``.
+    stride : int, optional
+        Side of a cell of the features, in pixels of the scene. Features on another grid are resampled to this cell size.
+        [default: from the grids of features and scene]
+    window : int, optional
+        Side of the window of scene pixels that the encoder sees for a cell, from which reports compute the leakage.
+        [default: unknown, which counts as the whole scene]
+    grid : str or Path, optional
+        Raster with the CRS and transform of feature files that have none.
+    dequantise : str or Path, optional
+        Restores values that are stored as integers: ``"alphaearth"``, or a file of factors, one per cell or per value.
+        [default: ``X_scales.npy`` beside an integer ``X.npy``, else None]
+    feature_axes : str, optional
+        Order of the axes of feature files whose format defines none, such as ``"bands,rows,cols"``. [default: the order that
+        fits the scene]
+    feature_nodata : float, optional
+        Value of cells without features, in addition to values that the files declare, NaN and infinities.
+    dtype : {"float16", "float32"}, optional
+        Data type of the stored features. [default: ``"float16"`` for files of 8-bit or float16 values, else ``"float32"``]
+    out : Location, str or Path, optional
+        Path or URL of the store. [default: a folder in the cache, named after the scene, the planes and the key of the
+        store]
+    listen : callable
+        Receives progress events.
+
+    Returns
+    -------
+    Store
+        The store, in which all planes are complete.
+
+    Raises
+    ------
+    HsifeatError
+        If a file can't be read. If features can't be placed on the grid of the scene, because georeferences are missing and
+        shapes do not fit. If no valid pixel has features. If the store has other features.
+
+    Notes
+    -----
+    Cells that are squares of whole pixels are copied. If each pixel has k x k cells, their mean is stored. Features on any
+    other grid or in another CRS are interpolated bilinearly, as by ``gdalwarp -r bilinear -et 0``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import hsifeat
+    >>> rng = np.random.default_rng(0)
+    >>> scene = hsifeat.Scene("small", rng.random((64, 64, 12), np.float32))
+    >>> store = hsifeat.import_planes(scene, {"encoder": rng.random((16, 16, 32), np.float32)}, out="encoder.zarr")
+    >>> [(str(plane.id), plane.stride, plane.channels) for plane in store.planes]
+    [('t0/encoder', 4, 32)]
+    """
+    arguments: dict[str, Any] = dict(locals())
+    config = ImportConfig.from_options({name: arguments[name] for name in ImportConfig.model_fields})
+    return run(prepare_job(scene, features, config, out=out, listen=listen), listen=listen)
+
+
+def prepare_job(
+    scene: Scene | str | Path,
+    features: Mapping[str, FeatureSource] | Sequence[str | Path] | str | Path,
+    config: ImportConfig,
+    *,
+    out: Location | str | Path | None = None,
+    listen: Listener = silent,
+) -> Job:
+    """Prepare an import without writing anything; see `import_planes`."""
+    opened = scene if isinstance(scene, Scene) else open_scene(scene)
+    prepared = prepare_import(opened, open_feature_maps(features, opened, config), config, listen)
+    location = as_location(default_path(opened, prepared) if out is None else out)
+    return Job(prepared.config, prepared.extractor, prepared.planes, prepared.recipe, location, "cpu")

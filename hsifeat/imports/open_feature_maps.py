@@ -1,0 +1,255 @@
+"""Open files of features: names of planes, axes, no-data values, georeferences and scale factors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsifeat.errors import HsifeatError, SceneError
+from hsifeat.imports.config import ImportConfig
+from hsifeat.imports.exported_table import is_exported_table, read_exported_table
+from hsifeat.imports.feature_map import FeatureMap
+from hsifeat.imports.placement import fitting_strides
+from hsifeat.imports.quantisation import Dequantiser, alphaearth, scale_factors
+from hsifeat.scenes.axes import order_axes, parse_axes
+from hsifeat.scenes.nodata import NoData, add_value
+from hsifeat.scenes.pixel_grid import PixelGrid
+from hsifeat.scenes.readers import Raster, read_raster
+from hsifeat.scenes.readers.npy import read_array_header
+from hsifeat.scenes.readers.reading_errors import reading_errors
+from hsifeat.scenes.readers.source_paths import split_variable
+from hsifeat.scenes.temporary_copy import rechunk_for_blocks
+from hsifeat.types import Cube, PlaneId
+
+FeatureSource = str | Path | Cube
+"""A file, as ``FILE`` or ``FILE:VARIABLE``, or an array of shape (rows, cols, channels)."""
+
+_NAMED = re.compile(r"((?:t\d+/)?[A-Za-z0-9_.-]+)=(.+)", re.DOTALL)
+_NAME = re.compile(r"(?:t(\d{1,9})/)?([A-Za-z0-9_.-]+)")
+_ALPHAEARTH_NODATA = -128.0
+
+
+def open_feature_maps(
+    features: Mapping[str, FeatureSource] | Sequence[str | Path] | str | Path, scene: PixelGrid, config: ImportConfig
+) -> list[FeatureMap]:
+    """Open features on their own grids.
+
+    Parameters
+    ----------
+    features : mapping of str to source, sequence of str or Path, str or Path
+        Features by name of the plane, or files as ``NAME=FILE`` or ``FILE``.
+    scene : PixelGrid
+        Scene that the features belong to.
+    config : ImportConfig
+        Options of the import.
+
+    Returns
+    -------
+    list of FeatureMap
+        Features in ascending order of planes.
+
+    Raises
+    ------
+    HsifeatError
+        If a file can't be read, or its axes are ambiguous. If a name can't be the name of a plane, or occurs twice.
+    """
+    sources = list(_named_sources(features))
+    if not sources:
+        raise HsifeatError("no features: name one file or more with --features")
+    if len(sources) > 1 and config.dequantise not in {None, "alphaearth"}:
+        raise HsifeatError(
+            f"{config.dequantise} has the factors of one file: import several quantised files from X.npy with X_scales.npy beside each"
+        )
+    grid = None if config.grid is None else _read_grid(config.grid)
+    maps = [one for name, source in sources for one in _open_source(name, source, scene, grid, config)]
+    names = [str(one.plane) for one in maps]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise HsifeatError(f"several features have the name {twice[0]}: name them apart, as NAME=FILE")
+    return sorted(maps, key=lambda one: one.plane)
+
+
+def _named_sources(
+    features: Mapping[str, FeatureSource] | Sequence[str | Path] | str | Path,
+) -> Iterator[tuple[str | None, FeatureSource]]:
+    if isinstance(features, Mapping):
+        yield from features.items()
+        return
+    for text in [features] if isinstance(features, str | Path) else features:
+        match = None if Path(text).exists() else _NAMED.fullmatch(str(text))
+        yield (None, text) if match is None else (match[1], match[2])
+
+
+def _open_source(
+    name: str | None,
+    source: FeatureSource,
+    scene: PixelGrid,
+    grid: Raster | None,
+    config: ImportConfig,
+) -> list[FeatureMap]:
+    if not isinstance(source, str | Path):
+        return [_with_options(FeatureMap(_plane_id(name or ""), "array", _checked(source, "array")), config, grid)]
+    path, variable = split_variable(source)
+    if is_exported_table(path):
+        if name is not None:
+            raise HsifeatError(f"{path} is an exported table, which has names of planes: leave out {name}=")
+        return read_exported_table(path, scene)
+    axes = parse_axes(config.feature_axes)
+    raster = read_raster(path, _axis_count(path) if axes is None else len(axes), variable)
+    rows_cols = None if raster.georeference is not None or grid is None else grid.array.shape[:2]
+    shape = None if rows_cols is None else (int(rows_cols[0]), int(rows_cols[1]))
+    array, notes = (raster.array, raster.notes) if raster.ordered else _ordered(raster, axes, shape, scene, path.name)
+    array, copy_notes = rechunk_for_blocks(_checked(array, str(source)), path.name)
+    stem = (variable or "").rpartition("/")[2] or path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+    plane = _plane_id(name if name is not None else re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-"))
+    opened = FeatureMap(
+        plane,
+        str(source),
+        array,
+        raster.nodata,
+        raster.georeference,
+        scale=raster.scale,
+        notes=(*notes, *copy_notes),
+    )
+    return [_with_options(opened, config, grid, path)]
+
+
+def _with_options(
+    features: FeatureMap, config: ImportConfig, grid: Raster | None, path: Path | None = None
+) -> FeatureMap:
+    nodata: NoData = features.nodata
+    if config.dequantise == "alphaearth":
+        nodata = add_value(nodata, _ALPHAEARTH_NODATA)
+    if config.feature_nodata is not None:
+        nodata = add_value(nodata, config.feature_nodata)
+    georeference = features.georeference
+    if georeference is None and grid is not None:
+        _check_shape(features, grid, str(config.grid))
+        georeference = grid.georeference
+    dequantiser, notes = _dequantiser(features, config, path)
+    return replace(
+        features,
+        nodata=nodata,
+        georeference=georeference,
+        dequantiser=dequantiser,
+        notes=(*features.notes, *notes),
+    )
+
+
+def _dequantiser(
+    features: FeatureMap, config: ImportConfig, path: Path | None
+) -> tuple[Dequantiser | None, tuple[str, ...]]:
+    if config.dequantise == "alphaearth":
+        return alphaearth, ()
+    file, notes = config.dequantise, tuple[str, ...]()
+    if (
+        file is None
+        and path is not None
+        and path.suffix.lower() == ".npy"
+        and np.dtype(features.array.dtype).kind in "iu"
+    ):
+        beside = path.with_name(f"{path.stem}_scales.npy")
+        if beside.is_file():
+            file, notes = str(beside), (f"{path.name}: multiplied by the factors of {beside.name}",)
+    if file is None:
+        return None, ()
+    factors: Any = _read_map(file).array
+    if len(factors.shape) == 3 and factors.shape[2] == 1:
+        factors = factors[..., 0]
+    return scale_factors(factors, features.array.shape, str(file), features.source), notes
+
+
+def _read_map(file: str) -> Raster:
+    """Read a raster with or without an axis of bands."""
+    path, variable = split_variable(file)
+    try:
+        return read_raster(path, 2, variable)
+    except SceneError:
+        return read_raster(path, 3, variable)
+
+
+def _read_grid(file: str) -> Raster:
+    raster = _read_map(file)
+    if raster.georeference is None:
+        raise SceneError(f"{file} has no georeference: name a raster with CRS and transform with --grid")
+    return raster
+
+
+def _check_shape(features: FeatureMap, grid: Raster, name: str) -> None:
+    wanted = tuple(int(side) for side in grid.array.shape[:2])
+    if features.shape != wanted:
+        found, expected = (" x ".join(map(str, sides)) for sides in (features.shape, wanted))
+        raise SceneError(
+            f"{features.source} has {found} cells, but {name} has {expected} pixels: name the raster of the same grid with --grid"
+        )
+
+
+def _ordered(
+    raster: Raster, axes: tuple[str, ...] | None, shape: tuple[int, int] | None, scene: PixelGrid, name: str
+) -> tuple[Cube, tuple[str, ...]]:
+    """Return features with the axes rows, cols, channels, from a format that defines no order of axes.
+
+    `shape` has the rows and columns of cells; None if they follow from the scene and a stride.
+    """
+    array: Any = raster.array
+    if len(array.shape) == 4:
+        array = array[0]
+    sides = shape or (scene.rows, scene.cols)
+    if axes is not None:
+        rows, cols = sides if len(axes) == 2 else (None, None)
+        return order_axes(array, axes, rows, cols, name)
+    orders = {"rows,cols,bands": (0, 1), "bands,rows,cols": (1, 2)}
+    found_shapes = {order: (array.shape[first], array.shape[second]) for order, (first, second) in orders.items()}
+    fitting = [
+        order
+        for order, cells in found_shapes.items()
+        if (cells == shape if shape is not None else bool(fitting_strides(cells, scene)))
+    ]
+    if len(fitting) == 1:
+        return order_axes(array, parse_axes(fitting[0]), None, None, name)[0], raster.notes
+    sizes = " x ".join(map(str, array.shape))
+    grid_text = f"{sides[0]} x {sides[1]} pixels"
+    if fitting:
+        raise SceneError(
+            f"{name}: the order of the axes of {sizes} values is ambiguous for {grid_text}: set --feature-axes"
+        )
+    # With floor(side / stride) cells, no order is certain. Channels are usually last.
+    first, second, third = array.shape
+    order = "bands,rows,cols" if first > max(second, third) else "rows,cols,bands"
+    ordered, _ = order_axes(array, parse_axes(order), None, None, name)
+    return ordered, (
+        *raster.notes,
+        f"{name}: assumed the axes of its {sizes} values to be {order}; set --feature-axes if this is wrong",
+    )
+
+
+def _checked(array: Cube, name: str) -> Cube:
+    dtype = np.dtype(array.dtype)
+    if len(array.shape) != 3 or min(array.shape) < 1 or dtype.kind not in "iuf" or dtype.itemsize > 8:
+        shape = " x ".join(map(str, array.shape))
+        raise SceneError(
+            f"{name}: features are real numbers of at most 64 bits with the axes rows, cols, channels; found {shape} values of {dtype}"
+        )
+    return array
+
+
+def _axis_count(path: Path) -> int:
+    """Return 4 for a ``.npy`` file of a batch of one image, as many tools write it, else 3."""
+    if path.suffix.lower() == ".npy" and path.is_file():
+        with reading_errors(path), path.open("rb") as file:
+            shape, _ = read_array_header(file)
+        return 4 if len(shape) == 4 and shape[0] == 1 else 3
+    return 3
+
+
+def _plane_id(name: str) -> PlaneId:
+    match = _NAME.fullmatch(name)
+    if match is None or name in {".", ".."}:
+        raise HsifeatError(
+            f"{name[:80]!r} can't be the name of a plane: use letters, digits, '_', '.' and '-', as in NAME=FILE"
+        )
+    return PlaneId(int(match[1] or 0), match[2])

@@ -1,0 +1,194 @@
+"""Features on the grid of a scene, with one cell for each square of pixels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.imports.feature_map import FeatureMap
+from hsifeat.types import Window, windows
+
+BLOCK_CELLS = 64
+"""Side of the blocks in which features are placed, in cells."""
+
+_KEPT_BLOCKS = 4
+
+
+class PlacedFeatures(ABC):
+    """Features of one file on the grid of a scene.
+
+    Features are placed in blocks of `BLOCK_CELLS` cells a side, so that values do not depend on the windows that are read.
+
+    Parameters
+    ----------
+    features : FeatureMap
+        The features on their own grid.
+    rows, cols : int
+        Shape of the scene in pixels.
+    stride : int
+        Side of a cell in pixels of the scene.
+    """
+
+    def __init__(self, features: FeatureMap, rows: int, cols: int, stride: int) -> None:
+        self.features, self.stride = features, stride
+        self.rows, self.cols = -(-rows // stride), -(-cols // stride)
+        self._kept: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
+
+    @property
+    @abstractmethod
+    def rule(self) -> str:
+        """How the features were placed, in words."""
+
+    @abstractmethod
+    def _place(self, window: Window) -> NDArray[np.float32]:
+        """Return the features of a block of cells; NaN in all channels of a cell without a value."""
+
+    @property
+    def spread_px(self) -> int:
+        """Pixels by which resampling widens the window of the scene behind a cell."""
+        return 0
+
+    @property
+    def block_cells(self) -> int:
+        """Number of cells of the file that are read for a block, at most."""
+        return BLOCK_CELLS**2
+
+    def blocks(self) -> list[Window]:
+        """Return the windows of all blocks, in row-major order."""
+        return list(windows(self.rows, self.cols, BLOCK_CELLS))
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Read the features of a window of cells.
+
+        Parameters
+        ----------
+        window : Window
+            Window within the grid of cells.
+
+        Returns
+        -------
+        (window rows, window cols, channels) float32 array
+            Features; NaN in all channels of a cell without a value.
+        """
+        values = np.empty((window.rows, window.cols, self.features.channels), np.float32)
+        bottom, right = window.row + window.rows, window.col + window.cols
+        for top in range(window.row // BLOCK_CELLS * BLOCK_CELLS, bottom, BLOCK_CELLS):
+            for left in range(window.col // BLOCK_CELLS * BLOCK_CELLS, right, BLOCK_CELLS):
+                block = self._block(top, left)
+                inner = Window(
+                    max(top, window.row),
+                    max(left, window.col),
+                    min(top + block.shape[0], bottom) - max(top, window.row),
+                    min(left + block.shape[1], right) - max(left, window.col),
+                )
+                target = Window(inner.row - window.row, inner.col - window.col, inner.rows, inner.cols)
+                part = Window(inner.row - top, inner.col - left, inner.rows, inner.cols)
+                values[target.slices] = block[part.slices]
+        return values
+
+    def _block(self, top: int, left: int) -> NDArray[np.float32]:
+        key = top, left
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        else:
+            window = Window(top, left, BLOCK_CELLS, BLOCK_CELLS).clip(self.rows, self.cols)
+            self._kept[key] = self._place(window)
+            if len(self._kept) > _KEPT_BLOCKS:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+class CopiedFeatures(PlacedFeatures):
+    """Features whose cells are those of the scene, copied without a change.
+
+    Parameters
+    ----------
+    row, col : int
+        Row and column of the cell in the file that lies at the upper left corner of the scene.
+    """
+
+    def __init__(self, features: FeatureMap, rows: int, cols: int, stride: int, row: int = 0, col: int = 0) -> None:
+        super().__init__(features, rows, cols, stride)
+        self._row, self._col = row, col
+
+    @property
+    def rule(self) -> str:
+        """How the features were placed, in words."""
+        size = "pixel" if self.stride == 1 else f"{self.stride} x {self.stride} pixels"
+        return f"copied, one cell per {size}"
+
+    def _place(self, window: Window) -> NDArray[np.float32]:
+        return self.features.read(Window(window.row + self._row, window.col + self._col, window.rows, window.cols))
+
+
+class AveragedFeatures(PlacedFeatures):
+    """Features of a finer grid, averaged over the cells in each cell of the plane that have a value.
+
+    Parameters
+    ----------
+    factor : int
+        Number of cells of the file along the side of a cell of the plane.
+    row, col : int
+        Row and column of the cell in the file that lies at the upper left corner of the scene.
+    """
+
+    def __init__(
+        self, features: FeatureMap, rows: int, cols: int, stride: int, factor: int, row: int = 0, col: int = 0
+    ) -> None:
+        super().__init__(features, rows, cols, stride)
+        self._factor, self._row, self._col = factor, row, col
+
+    @property
+    def rule(self) -> str:
+        """How the features were placed, in words."""
+        return f"averaged over {self._factor} x {self._factor} cells"
+
+    @property
+    def block_cells(self) -> int:
+        """Number of cells of the file that are read for a block, at most."""
+        return (BLOCK_CELLS * self._factor) ** 2
+
+    def _place(self, window: Window) -> NDArray[np.float32]:
+        k = self._factor
+        cells = Window(k * window.row + self._row, k * window.col + self._col, k * window.rows, k * window.cols)
+        values = self.features.read(cells).reshape(window.rows, k, window.cols, k, -1)
+        present = np.isfinite(values[..., :1])
+        count = present.sum(axis=(1, 3))
+        total = np.where(present, values, np.float32(0)).sum(axis=(1, 3), dtype=np.float64)
+        mean = np.full(total.shape, np.nan)
+        np.divide(total, count, out=mean, where=np.broadcast_to(count > 0, total.shape))
+        return mean.astype(np.float32)
+
+
+def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fill cells without a value that touch cells with one by the mean of those, and all others by 0.
+
+    Coarse planes are interpolated between cells, so a pixel inside a cell with a value needs the cells around it.
+
+    Parameters
+    ----------
+    values : (rows, cols, channels) float32 array
+        Features; NaN in all channels of a cell without a value.
+
+    Examples
+    --------
+    >>> fill_gaps(np.array([[[2], [np.nan], [np.nan]], [[4], [np.nan], [np.nan]]], np.float32))[..., 0].tolist()
+    [[2.0, 3.0, 0.0], [4.0, 3.0, 0.0]]
+    """
+    present = np.isfinite(values[..., 0])
+    filled = np.where(present[..., np.newaxis], values, np.float32(0))
+    if present.all():
+        return filled
+    sums, counts = np.pad(filled, ((1, 1), (1, 1), (0, 0))), np.pad(present, 1).astype(np.int64)
+    around = [(row, col) for row in range(3) for col in range(3)]
+    rows, cols = np.nonzero(~present)
+    number = np.sum([counts[rows + row, cols + col] for row, col in around], axis=0)
+    rows, cols, number = rows[number > 0], cols[number > 0], number[number > 0]
+    total = np.zeros((len(rows), values.shape[2]))
+    for row, col in around:
+        total += sums[rows + row, cols + col]
+    filled[rows, cols] = total / number[:, np.newaxis]
+    return filled

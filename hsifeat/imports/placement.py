@@ -1,0 +1,174 @@
+"""Decide how features are placed on the grid of a scene."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hsifeat.errors import SceneError
+from hsifeat.imports.cell_transform import CellTransform
+from hsifeat.imports.feature_map import FeatureMap
+from hsifeat.imports.placed_features import AveragedFeatures, CopiedFeatures, PlacedFeatures
+from hsifeat.imports.resampled_features import ResampledFeatures
+from hsifeat.scenes.pixel_grid import PixelGrid
+from hsifeat.store.plane_layout import MAX_STRIDE
+
+# Largest distance between corners of aligned grids, in sides of the smaller of pixel and cell.
+_TOLERANCE = 0.02
+# Strides of resampled features. Powers of two keep shards of all planes small.
+_MAX_RESAMPLED_STRIDE = 64
+
+
+@dataclass(frozen=True)
+class _Alignment:
+    """Position of a scene in a file whose grid lines are grid lines of the scene, or the other way round.
+
+    Attributes
+    ----------
+    row, col : int
+        Row and column of the cell of the file at the upper left corner of the scene.
+    stride : int
+        Pixels along the side of a cell; 1 if cells are not larger than pixels.
+    factor : int
+        Cells along the side of a pixel; 1 if cells are not smaller than pixels.
+    """
+
+    row: int
+    col: int
+    stride: int = 1
+    factor: int = 1
+
+
+def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -> PlacedFeatures:
+    """Place features on the grid of a scene.
+
+    Parameters
+    ----------
+    features : FeatureMap
+        Features on their own grid.
+    scene : PixelGrid
+        The scene.
+    stride : int, optional
+        Side of a cell of the plane, in pixels of the scene. [default: from the grids of features and scene]
+
+    Returns
+    -------
+    PlacedFeatures
+        - Cells of the file that are squares of whole pixels are copied.
+        - Smaller cells, of which each pixel has k x k, are averaged.
+        - Cells of any other grid or CRS are resampled bilinearly. The default stride is then the largest power of two that
+          is not larger than a cell of the file.
+
+    Raises
+    ------
+    SceneError
+        If features or scene have no georeference, and the shape of the features does not fit, or fits several strides. If
+        the grids differ, and a CRS is missing.
+    """
+    source, target = features.georeference, scene.georeference
+    if source is None or target is None:
+        return _place_by_shape(features, scene, stride)
+    alignment = _find_alignment(features, scene)
+    if alignment is not None and stride in {None, alignment.stride} and alignment.factor == 1:
+        return CopiedFeatures(features, scene.rows, scene.cols, alignment.stride, alignment.row, alignment.col)
+    if alignment is not None and alignment.stride == 1:
+        factor, stride = alignment.factor * (stride or 1), stride or 1
+        return AveragedFeatures(features, scene.rows, scene.cols, stride, factor, alignment.row, alignment.col)
+    if source.crs is None or target.crs is None:
+        owner = features.source if source.crs is None else f"the scene {scene.name}"
+        raise SceneError(
+            f"{features.source} lies on another grid than the scene {scene.name}, and {owner} has no CRS: assign one "
+            "(gdal_edit.py -a_srs), or give features on the scene's grid"
+        )
+    if stride is None:
+        cells = float(CellTransform(source, scene, features.source).cells_per_pixel(scene).max())
+        stride = min(2 ** max(math.floor(math.log2(1 / cells) + 1e-6), 0), _MAX_RESAMPLED_STRIDE)
+    return ResampledFeatures(features, source, scene, target, stride)
+
+
+def _find_alignment(features: FeatureMap, scene: PixelGrid) -> _Alignment | None:
+    """Return the position of a scene in a file if their grid lines coincide; None if they do not."""
+    source, target = features.georeference, scene.georeference
+    if source is None or target is None or (source.crs and target.crs and not target.same_crs(source)):
+        return None
+    transform = CellTransform(source, scene, features.source)
+    corners = np.array([(x, y) for x in (0, scene.cols) for y in (0, scene.rows)], np.float64).T
+    cells = transform(corners)
+    width = (cells[0, 2] - cells[0, 0]) / scene.cols
+    if not np.isfinite(cells).all() or width <= 0:
+        return None
+    factor, stride = (max(round(width), 1), 1) if width >= 1 else (1, max(round(1 / width), 1))
+    first = np.round(cells[:, 0])
+    offsets = cells - corners * factor / stride - first[:, np.newaxis]
+    if np.abs(offsets).max() * stride > _TOLERANCE * factor:
+        return None
+    return _Alignment(int(first[1]), int(first[0]), stride, factor)
+
+
+def _place_by_shape(features: FeatureMap, scene: PixelGrid, stride: int | None) -> PlacedFeatures:
+    if stride is not None:
+        # A tool that drops incomplete cells at the edge leaves floor(side / stride) cells.
+        allowed = {(a, b) for a in _counts(scene.rows, stride) for b in _counts(scene.cols, stride)}
+        if features.shape in allowed:
+            return CopiedFeatures(features, scene.rows, scene.cols, stride)
+        rows, cols = -(-scene.rows // stride), -(-scene.cols // stride)
+        raise SceneError(
+            f"{_shape_text(features, scene)}: with a stride of {stride} px there would be {rows} x {cols} cells: set another "
+            "--stride, or leave it out"
+        )
+    alignments = fitting_strides(features.shape, scene)
+    if len(alignments) == 1:
+        ((fitting, factor),) = alignments
+        if factor == 1:
+            return CopiedFeatures(features, scene.rows, scene.cols, fitting)
+        return AveragedFeatures(features, scene.rows, scene.cols, 1, factor)
+    if alignments:
+        raise SceneError(f"{_shape_text(features, scene)}: set --stride; {_list_strides(alignments)} fit")
+    raise SceneError(
+        f"{_shape_text(features, scene)}: give features with one cell per pixel, with k x k cells per pixel or k x k pixels per "
+        "cell (--stride K if cells at the edge are missing), or georeferences for both (--grid names a raster with that of the "
+        "features)"
+    )
+
+
+def fitting_strides(shape: tuple[int, int], scene: PixelGrid) -> list[tuple[int, int]]:
+    """List how many pixels a cell, or cells a pixel, can have if features and scene cover the same area.
+
+    Returns
+    -------
+    list of (int, int)
+        Pixels along the side of a cell, and cells along the side of a pixel. One of both is 1.
+
+    Examples
+    --------
+    >>> from hsifeat import Labels
+    >>> scene = Labels("scene", np.zeros((145, 100), np.uint8))
+    >>> fitting_strides((290, 200), scene), fitting_strides((37, 25), scene), fitting_strides((10, 7), scene)
+    ([(1, 2)], [(4, 1)], [(15, 1), (16, 1)])
+    """
+    rows, cols = shape
+    if min(rows, cols) < 1:
+        return []
+    factor = rows // scene.rows
+    if factor > 1 and (rows, cols) == (factor * scene.rows, factor * scene.cols):
+        return [(1, factor)]
+    longest = min(max(scene.rows, scene.cols), MAX_STRIDE)
+    return [(s, 1) for s in range(1, longest + 1) if (-(-scene.rows // s), -(-scene.cols // s)) == (rows, cols)]
+
+
+def _counts(pixels: int, stride: int) -> set[int]:
+    return {-(-pixels // stride), pixels // stride}
+
+
+def _list_strides(alignments: list[tuple[int, int]]) -> str:
+    strides = [str(stride) for stride, _ in alignments]
+    return f"{strides[0]} to {strides[-1]}" if len(strides) > 2 else " and ".join(strides)
+
+
+def _shape_text(features: FeatureMap, scene: PixelGrid) -> str:
+    rows, cols = features.shape
+    georeferenced = features.georeference is not None and scene.georeference is None
+    reason = "the scene has no georeference" if georeferenced else "the features have no georeference"
+    return f"{features.source}: {rows} x {cols} cells on a scene of {scene.rows} x {scene.cols} pixels ({scene.name}), and {reason}"

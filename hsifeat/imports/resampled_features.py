@@ -1,0 +1,126 @@
+"""Features of another grid or CRS, interpolated on the grid of a scene."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.imports.cell_transform import CellTransform
+from hsifeat.imports.feature_map import FeatureMap
+from hsifeat.imports.placed_features import BLOCK_CELLS, PlacedFeatures
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.pixel_grid import PixelGrid
+from hsifeat.types import Window
+
+# Maximum number of points along a side of a cell that are averaged.
+_MAX_POINTS = 16
+
+
+class ResampledFeatures(PlacedFeatures):
+    """Features of another grid, interpolated bilinearly at the centre of each cell of the plane.
+
+    pyproj transforms every point, because `rasterio.warp.reproject` transforms only some and interpolates between them. If
+    cells of the file are smaller than those of the plane, the values at k x k points in each cell of the plane are averaged.
+    As in GDAL, cells without a value have no weight, and a point inside such a cell has no value.
+
+    Parameters
+    ----------
+    features : FeatureMap
+        Features on their own grid.
+    source, target : Georeference
+        Georeferences with a CRS of the features and of the scene.
+    scene : PixelGrid
+        The scene.
+    stride : int
+        Side of a cell in pixels of the scene.
+    """
+
+    def __init__(
+        self, features: FeatureMap, source: Georeference, scene: PixelGrid, target: Georeference, stride: int
+    ) -> None:
+        super().__init__(features, scene.rows, scene.cols, stride)
+        self._names = (source.crs_name, target.crs_name)
+        self._same_crs = target.same_crs(source)
+        self._transform = CellTransform(source, scene, features.source)
+        self._cells_per_pixel = self._transform.cells_per_pixel(scene)
+        self._points = min(int(np.ceil(self._cells_per_pixel.max() * stride - 1e-6)), _MAX_POINTS)
+
+    @property
+    def rule(self) -> str:
+        """How the features were placed, in words."""
+        mean = "" if self._points == 1 else f", mean of {self._points} x {self._points} points"
+        if self._same_crs:
+            return f"resampled bilinearly{mean}"
+        return f"reprojected bilinearly from {self._names[0]} to {self._names[1]}{mean}"
+
+    @property
+    def spread_px(self) -> int:
+        """Pixels by which resampling widens the window of the scene behind a cell: one cell of the file to each side."""
+        return 2 * int(np.ceil(1 / self._cells_per_pixel.min())) + self.stride
+
+    @property
+    def block_cells(self) -> int:
+        """Number of cells of the file that are read for a block, at most."""
+        return int(np.prod(BLOCK_CELLS * self.stride * self._cells_per_pixel + 2))
+
+    def _place(self, window: Window) -> NDArray[np.float32]:
+        k = self._points
+        rows, cols = np.mgrid[window.slices]
+        # (2, k * k, n) positions in cells of the file.
+        steps = (np.arange(k) + 0.5) / k
+        offsets = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+        pixels = (np.stack((cols.ravel(), rows.ravel()))[:, np.newaxis] + offsets.T[:, :, np.newaxis]) * self.stride
+        at = self._transform(pixels.reshape(2, -1)).reshape(2, k * k, -1)
+        height, width = self.features.shape
+        with np.errstate(invalid="ignore"):
+            inside = (at >= 0).all(axis=0) & (at[0] < width) & (at[1] < height)
+        if not inside.any():
+            return np.full((window.rows, window.cols, self.features.channels), np.nan, np.float32)
+        at = np.where(inside, at, 0)
+        left, top = (np.floor(side[inside].min() - 0.5).astype(int) for side in at)
+        right, bottom = (np.floor(side[inside].max() - 0.5).astype(int) + 2 for side in at)
+        values = self.features.read(Window(int(top), int(left), int(bottom - top), int(right - left)))
+        total = np.zeros((pixels.shape[2], self.features.channels))
+        count = np.zeros(pixels.shape[2], np.int64)
+        for point, there in zip(at.transpose(1, 0, 2), inside, strict=True):
+            point_values = _interpolate(values, point[1, there] - top, point[0, there] - left)
+            present = np.isfinite(point_values[:, 0])
+            cells = np.flatnonzero(there)[present]
+            total[cells] += point_values[present]
+            count[cells] += 1
+        mean = np.full(total.shape, np.nan)
+        np.divide(total, count[:, np.newaxis], out=mean, where=np.broadcast_to(count[:, np.newaxis] > 0, total.shape))
+        return mean.astype(np.float32).reshape(window.rows, window.cols, -1)
+
+
+def _interpolate(
+    values: NDArray[np.float32], rows: NDArray[np.float64], cols: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Interpolate bilinearly between the centres of the four nearest cells.
+
+    Parameters
+    ----------
+    values : (cell rows, cell cols, channels) float32 array
+        Features; NaN in all channels of a cell without a value.
+    rows, cols : (n,) float64 arrays
+        Positions in cells; the centre of the first cell is at 0.5, 0.5.
+
+    Returns
+    -------
+    (n, channels) float64 array
+        Features; NaN at positions in a cell without a value.
+    """
+    top, left = np.floor(rows - 0.5).astype(int), np.floor(cols - 0.5).astype(int)
+    down, right = rows - 0.5 - top, cols - 0.5 - left
+    total, weights = np.zeros((len(rows), values.shape[2])), np.zeros((len(rows), 1))
+    for row, weight_row in ((top, 1 - down), (top + 1, down)):
+        for col, weight_col in ((left, 1 - right), (left + 1, right)):
+            corner = values[row, col]
+            present = np.isfinite(corner[:, :1])
+            weight = (weight_row * weight_col)[:, np.newaxis] * present
+            total += np.where(present, corner, np.float32(0)) * weight
+            weights += weight
+    own = np.isfinite(values[np.floor(rows).astype(int), np.floor(cols).astype(int), :1])
+    result = np.full(total.shape, np.nan)
+    np.divide(total, weights, out=result, where=np.broadcast_to(own, total.shape))
+    return result

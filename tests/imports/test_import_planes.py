@@ -1,0 +1,303 @@
+"""Imported features in a store: round trips, formats, quantised values, gaps and refusals."""
+
+from __future__ import annotations
+
+import shutil
+
+import netCDF4
+import numpy as np
+import pytest
+import rasterio
+import zarr
+from rasterio import Affine
+
+import hsifeat
+from classifiers import PixelTable, make_head
+from hsifeat.errors import HeadError, HsifeatError, RecipeMismatchError, SceneError, StoreError
+from hsifeat.extraction.repair import verify
+from hsifeat.scenes import Scene
+from hsifeat.store.location import as_location
+
+WHERE = Affine(10, 0, 500_000, 0, -10, 4_000_000)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return np.random.default_rng(5).normal(size=(75, 53, 6)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def placed_scene(scene):
+    from dataclasses import replace
+
+    where = hsifeat.scenes.georeference.Georeference(rasterio.CRS.from_epsg(32632).to_wkt(), tuple(WHERE)[:6])
+    return replace(scene, georeference=where)
+
+
+def values_of(store):
+    return {str(plane.id): np.asarray(store.plane(plane.id)[:]) for plane in store.planes}
+
+
+@pytest.mark.parametrize("all_pixels", [True, False], ids=["all pixels", "labelled pixels"])
+def test_exported_planes_that_are_imported_give_the_same_predictions(all_pixels, scene, features, tmp_path):
+    hsifeat.export_features(features, tmp_path / "table.npy", all_pixels=all_pixels, spectra=True)
+    store = hsifeat.import_planes(scene, tmp_path / "table.npy", out=tmp_path / "back.zarr")
+    back = hsifeat.open_features(tmp_path / "back.zarr")
+    assert [str(plane.id) for plane in sorted(back.planes, key=lambda one: one.id)] == [
+        str(plane.id) for plane in sorted(features.planes, key=lambda one: one.id)
+    ]
+    labelled = scene.labels["fields"].classes > 0
+    assert np.array_equal(back.valid, scene.valid if all_pixels else labelled)
+    rows, cols = np.nonzero(labelled)
+    for plane in features.planes:
+        same = next(one for one in back.planes if one.id == plane.id)
+        np.testing.assert_array_equal(back.sample(rows, cols, [same]), features.sample(rows, cols, [plane]))
+    predictions = []
+    for one in (features, back):
+        table = PixelTable.from_store(one, planes=["t300/*"])
+        train = np.arange(len(table.y)) % 3 == 0
+        head = make_head("lda", layout=table.layout).fit(table.X[train], table.y[train])
+        predictions.append(head.predict(table.X[~train]))
+    np.testing.assert_array_equal(*predictions)
+    assert len(set(predictions[0])) > 2
+    assert not verify(as_location(store.location.identity)).damages
+
+
+def write_npy(path, values):
+    np.save(path, values)
+
+
+def write_channels_first(path, values):
+    np.save(path, values.transpose(2, 0, 1)[None])
+
+
+def write_tif(path, values):
+    size = {"height": values.shape[0], "width": values.shape[1], "count": values.shape[2], "dtype": values.dtype}
+    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:32632", transform=WHERE, tiled=True, **size) as file:
+        file.write(values.transpose(2, 0, 1))
+
+
+def write_netcdf(path, values):
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in zip(("channel", "y", "x"), values.transpose(2, 0, 1).shape, strict=True):
+            file.createDimension(name, size)
+        file.createVariable("embedding", values.dtype, ("channel", "y", "x"))[:] = values.transpose(2, 0, 1)
+
+
+def write_zarr(path, values):
+    group = zarr.open_group(path, mode="w")
+    group.create_array("embedding", data=values, dimension_names=("y", "x", "channel"))
+
+
+FORMATS = {
+    "encoder.npy": write_npy, "first.npy": write_channels_first, "encoder.tif": write_tif,
+    "encoder.nc": write_netcdf, "encoder.zarr": write_zarr,
+}  # fmt: skip
+
+
+def test_each_format_gives_the_same_store(placed_scene, encoder, tmp_path):
+    stores = {}
+    for name, write in FORMATS.items():
+        write(tmp_path / name, encoder)
+        stores[name] = hsifeat.import_planes(
+            placed_scene, [f"encoder={tmp_path / name}"], out=tmp_path / f"{name}.store.zarr"
+        )
+        np.testing.assert_array_equal(values_of(stores[name])["t0/encoder"], encoder)
+    arrays = hsifeat.import_planes(placed_scene, {"encoder": encoder}, out=tmp_path / "array.zarr")
+    assert len({store.key for store in (*stores.values(), arrays)}) == 1
+    facts = stores["encoder.tif"].manifest.provenance["imported"]["t0/encoder"]
+    assert facts == {
+        "source": str(tmp_path / "encoder.tif"), "cells": [75, 53], "dtype": "float32", "placed": "copied, one cell per pixel",
+    }  # fmt: skip
+
+
+def test_the_key_depends_on_values_and_scene_only(scene, encoder, tmp_path):
+    def key(values, name="e", of=scene, **options):
+        return hsifeat.import_planes(
+            of, {name: values}, out=tmp_path / f"{len(list(tmp_path.iterdir()))}.zarr", **options
+        ).key
+
+    first = key(encoder)
+    changed = encoder.copy()
+    changed[70, 50, 5] += 1e-6
+    other = Scene("other", np.asarray(scene.cube) + 1)
+    assert key(encoder.astype(np.float64)) == first
+    assert (
+        len(
+            {
+                first,
+                key(changed),
+                key(encoder, "f"),
+                key(encoder, of=other),
+                key(encoder, window=3),
+                key(encoder, dtype="float16"),
+            }
+        )
+        == 6
+    )
+
+
+def test_a_second_import_keeps_what_is_there_and_other_values_are_refused(scene, encoder, tmp_path):
+    hsifeat.import_planes(scene, {"encoder": encoder}, out=tmp_path / "e.zarr")
+    shard = next((tmp_path / "e.zarr" / "planes").rglob("c/0/0/0"))
+    before = shard.stat().st_mtime_ns
+    hsifeat.import_planes(scene, {"encoder": encoder}, out=tmp_path / "e.zarr")
+    assert shard.stat().st_mtime_ns == before
+    with pytest.raises(RecipeMismatchError, match=r"imported.digest.*\n.*--out"):
+        hsifeat.import_planes(scene, {"encoder": encoder + 1}, out=tmp_path / "e.zarr")
+    with pytest.raises(StoreError, match="features that another tool computed, and no options of an extraction"):
+        hsifeat.extract(scene, like=tmp_path / "e.zarr", out=tmp_path / "f.zarr")
+
+
+def test_tessera_tiles_are_multiplied_by_their_scales(placed_scene, tmp_path):
+    rng = np.random.default_rng(2)
+    stored = rng.integers(-127, 128, (25, 18, 4)).astype(np.int8)
+    scales = rng.random((25, 18)).astype(np.float32)
+    scales[3, 4] = np.nan
+    np.save(tmp_path / "tile.npy", stored)
+    np.save(tmp_path / "tile_scales.npy", scales)
+    mask = np.ones((25, 18, 1), np.uint8)
+    size = {"height": 25, "width": 18, "count": 1, "dtype": "uint8"}
+    with rasterio.open(
+        tmp_path / "mask.tif", "w", driver="GTiff", crs="EPSG:32632", transform=WHERE @ Affine.scale(3), **size
+    ) as file:
+        file.write(mask.transpose(2, 0, 1))
+    notes = []
+    store = hsifeat.import_planes(
+        placed_scene, tmp_path / "tile.npy", grid=tmp_path / "mask.tif", out=tmp_path / "t.zarr", listen=notes.append
+    )
+    expected = stored * scales[..., None]
+    found = values_of(store)["t0/tile"]
+    assert found.dtype == np.float16
+    assert store.planes[0].stride == 3
+    present = np.isfinite(expected[..., 0])
+    np.testing.assert_allclose(found[present], expected[present].astype(np.float16))
+    valid = np.repeat(np.repeat(present, 3, 0), 3, 1)[:, :53]
+    np.testing.assert_array_equal(store.valid, valid)
+    assert any("multiplied by the factors of tile_scales.npy" in str(note) for note in notes)
+    assert any("9 of 3975 valid pixels have no features" in str(note) for note in notes)
+    (tmp_path / "tile_scales.npy").unlink()
+    np.save(tmp_path / "s.npy", scales[:-1])
+    with pytest.raises(SceneError, match=r"24 x 18 factors do not fit the 25 x 18 x 4 values"):
+        hsifeat.import_planes(
+            placed_scene, tmp_path / "tile.npy", dequantise=tmp_path / "s.npy", out=tmp_path / "u.zarr"
+        )
+
+
+def test_alphaearth_values_are_squared_and_their_masked_pixels_are_invalid(scene, tmp_path):
+    stored = np.random.default_rng(3).integers(-127, 128, (75, 53, 4)).astype(np.int8)
+    stored[7, 9] = -128
+    np.save(tmp_path / "aef.npy", stored)
+    store = hsifeat.import_planes(
+        scene, tmp_path / "aef.npy", dequantise="alphaearth", dtype="float32", out=tmp_path / "a.zarr"
+    )
+    expected = np.sign(stored) * (np.abs(stored.astype(float)) / 127.5) ** 2
+    expected[7, 9] = 0
+    np.testing.assert_allclose(values_of(store)["t0/aef"], expected, rtol=1e-6)
+    assert np.argwhere(~store.valid).tolist() == [[7, 9]]
+
+
+def test_planes_of_any_stride_are_predicted_and_reported(scene, encoder, tmp_path, cli):
+    np.save(tmp_path / "fine.npy", encoder)
+    np.save(tmp_path / "coarse.npy", encoder[:19, :14])
+    np.save(tmp_path / "cube.npy", np.asarray(scene.cube))
+    np.save(tmp_path / "gt.npy", scene.labels["fields"].classes)
+    store = tmp_path / "both.zarr"
+    files = ["--features", tmp_path / "fine.npy", "--features", f"dino={tmp_path / 'coarse.npy'}"]
+    command = ["import", tmp_path / "cube.npy", "--labels", tmp_path / "gt.npy", *files, "--window", 9, "--out", store]
+    assert "copied, one cell per 4 x 4 pixels" in cli(*command, "--dry-run")
+    assert not store.exists()
+    assert f"store: {store}" in cli(*command)
+    features = hsifeat.open_features(store)
+    assert [(str(plane.id), plane.stride) for plane in features.planes] == [("t0/dino", 4), ("t0/fine", 1)]
+    report = hsifeat.compare(
+        store,
+        heads=["lda"],
+        inputs=["spectra", "spectra+planes"],
+        splits=["random:0.2"],
+        seeds=1,
+        sweep=False,
+        out=tmp_path / "r",
+    )
+    split = next(one for one in report.splits if one.split == "random:0.2")
+    assert split.footprints == {"spectra": "its own pixel", "spectra+planes of both": "17x17 px window"}
+    assert {run.entry.features for run in report.runs} == {"spectra", "spectra+planes"}
+    cli("fit", store, "--head", "lda", "--out", tmp_path / "model")
+    cli("predict", tmp_path / "model", store, "--out", tmp_path / "map.npy")
+    assert np.load(tmp_path / "map.npy").shape == (75, 53)
+
+
+def test_a_model_of_imported_features_maps_another_scene_of_the_same_encoder(scene, encoder, store_path, tmp_path):
+    first = hsifeat.import_planes(scene, {"encoder": encoder}, out=tmp_path / "a.zarr")
+    other = Scene("other", np.asarray(scene.cube)[:40] + 1, scene.wavelengths_nm)
+    hsifeat.import_planes(other, {"encoder": encoder[:40]}, out=tmp_path / "b.zarr")
+    model = hsifeat.fit_model(
+        hsifeat.open_features(first.location.identity), "lda", inputs="planes", split="random:0.5"
+    )
+    model.check_store(hsifeat.open_features(tmp_path / "b.zarr"))
+    with pytest.raises(HeadError, match="trained on imported features; small has planes of a diffusion model"):
+        model.check_store(hsifeat.open_features(store_path))
+
+
+@pytest.mark.parametrize(
+    ("features", "options", "message"),
+    [
+        ({}, {}, "no features: name one file or more"),
+        ({"a/b": np.ones((75, 53, 2))}, {}, "can't be the name of a plane"),
+        ({"e": np.ones((75, 53))}, {}, "features are real numbers .*; found 75 x 53 values"),
+        ({"e": np.ones((75, 53, 2), complex)}, {}, "features are real numbers"),
+        ({"e": np.full((75, 53, 2), np.nan)}, {}, "no valid pixel of small has features"),
+        (
+            {"e": np.full((75, 53, 2), 9e9)},
+            {"dtype": "float16"},
+            r"not finite in float16: store float32 with --dtype float32",
+        ),
+        (["flat.npy"], {}, r"holds an array of shape \(3975, 4\)"),
+        (["missing.npy"], {}, "no such file: missing.npy"),
+        ("https://example.org/e.tif", {}, "is a URL"),
+        ({"e": np.ones((75, 53, 2))}, {"window": 0}, "window: expected at least 1"),
+    ],
+)
+def test_what_cannot_be_imported_is_refused(features, options, message, scene, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("flat.npy", np.ones((3975, 4)))
+    with pytest.raises(HsifeatError, match=message):
+        hsifeat.import_planes(scene, features, out="x.zarr", **options)
+
+
+def test_strides_without_a_small_common_multiple_are_refused(scene, tmp_path):
+    features = {"a": np.ones((19, 14, 1)), "b": np.ones((9, 6, 1)), "c": np.ones((15, 11, 1)), "d": np.ones((11, 8, 1))}
+    with pytest.raises(
+        HsifeatError, match="no common multiple of at most 512 px: import the files into separate stores"
+    ):
+        hsifeat.import_planes(scene, {name: features[name] for name in ("a", "b", "c", "d")}, out=tmp_path / "x.zarr")
+
+
+def test_ambiguous_axes_and_damaged_tables_are_refused(features, tmp_path):
+    scene = Scene("square", np.ones((8, 8, 2), np.float32))
+    np.save(tmp_path / "cube.npy", np.ones((8, 8, 8), np.float32))
+    with pytest.raises(SceneError, match="the order of the axes of 8 x 8 x 8 values is ambiguous"):
+        hsifeat.import_planes(scene, tmp_path / "cube.npy", out=tmp_path / "x.zarr")
+    store = hsifeat.import_planes(scene, tmp_path / "cube.npy", feature_axes="bands,rows,cols", out=tmp_path / "x.zarr")
+    assert store.planes[0].channels == 8
+    hsifeat.export_features(features, tmp_path / "t.npy", planes=["t0/*"])
+    with pytest.raises(SceneError, match="lies outside of the scene square"):
+        hsifeat.import_planes(scene, tmp_path / "t.npy", out=tmp_path / "y.zarr")
+    np.save(tmp_path / "t.npy", np.ones((5, 3), np.float32))
+    with pytest.raises(SceneError, match="not of one export"):
+        hsifeat.import_planes(features.scene, tmp_path / "t.npy", out=tmp_path / "y.zarr")
+
+
+def test_a_vrt_that_reads_another_folder_is_not_opened(scene, tmp_path):
+    (tmp_path / "inside").mkdir()
+    write_tif(tmp_path / "secret.tif", np.ones((75, 53, 1), np.float32))
+    vrt = tmp_path / "inside" / "f.vrt"
+    vrt.write_text(
+        '<VRTDataset rasterXSize="53" rasterYSize="75"><VRTRasterBand dataType="Float32" band="1"><SimpleSource>'
+        '<SourceFilename relativeToVRT="1">../secret.tif</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>'
+    )
+    shutil.copy(vrt, tmp_path / "inside" / "f.tif")
+    for name in ("f.vrt", "f.tif"):
+        with pytest.raises(SceneError, match=r"secret.tif|can't be read"):
+            hsifeat.import_planes(scene, tmp_path / "inside" / name, out=tmp_path / "x.zarr")
+    assert not (tmp_path / "x.zarr").exists()

@@ -1,0 +1,197 @@
+"""Features on the grid of a scene, against GDAL's programs and NumPy."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio import Affine
+
+import hsifeat
+from hsifeat.errors import SceneError
+from hsifeat.imports import placed_features
+from hsifeat.imports.feature_map import FeatureMap
+from hsifeat.imports.placed_features import fill_gaps
+from hsifeat.imports.placement import place_features
+from hsifeat.types import PlaneId, Window
+from tests.helpers.georeferenced import blank_scene, georeference
+
+SCENE = Affine(10, 0, 500_000, 0, -10, 4_000_000)
+UTM_32, UTM_33, DEGREES = "EPSG:32632", "EPSG:32633", "EPSG:4326"
+
+
+def smooth(rows, cols, channels=3, seed=0):
+    """Values of any size between neighbours, so that a shift by a tenth of a cell shows."""
+    return np.random.default_rng(seed).normal(size=(rows, cols, channels)).astype(np.float32)
+
+
+def placed(values, transform, crs=UTM_32, scene=None, stride=None, **options):
+    where = None if transform is None else georeference(transform, crs)
+    scene = scene or blank_scene(90, 75, SCENE, UTM_32)
+    return place_features(FeatureMap(PlaneId(0, "f"), "f.tif", values, georeference=where, **options), scene, stride)
+
+
+def whole(one):
+    return one.read(Window(0, 0, one.rows, one.cols))
+
+
+def write(path, values, transform, crs, nodata=None):
+    rows, cols, channels = values.shape
+    size = {"height": rows, "width": cols, "count": channels, "dtype": "float32"}
+    with rasterio.open(path, "w", driver="GTiff", crs=crs, transform=transform, nodata=nodata, **size) as file:
+        file.write(values.transpose(2, 0, 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("transform", "crs", "shape", "stride"),
+    [
+        pytest.param(Affine(23, 0, 499_950, 0, -23, 4_000_040), UTM_32, (48, 42), 2, id="coarser, other origin"),
+        pytest.param(Affine(10, 0, 499_996, 0, -10, 4_000_003), UTM_32, (93, 80), 1, id="same size, shifted"),
+        pytest.param(Affine(10, 0, 499_990, 0, 10, 3_999_080), UTM_32, (95, 80), 1, id="bottom up"),
+        pytest.param(Affine(21, 2, -40_150, 1, -21, 4_016_700), UTM_33, (45, 60), 1, id="other zone, rotated"),
+        pytest.param(Affine(1.7e-4, 0, 8.9995, 0, -1.4e-4, 36.1445), DEGREES, (56, 54), 1, id="degrees"),
+    ],
+)
+def test_cells_of_another_grid_land_where_gdalwarp_puts_them(transform, crs, shape, stride, gdal, tmp_path):
+    values = smooth(*shape)
+    values[20:23, 11:15] = -9999
+    result = placed(values, transform, crs, stride=stride, nodata=(-9999.0,))
+    file = write(tmp_path / "f.tif", values, transform, crs, nodata=-9999)
+    side = 10 * stride
+    bounds = [500_000, 4_000_000 - side * result.rows, 500_000 + side * result.cols, 4_000_000]
+    warp = ["-r", "bilinear", "-et", 0, "-t_srs", UTM_32, "-te", *bounds, "-tr", side, side, "-dstnodata", "nan"]
+    gdal("gdalwarp", "-q", *warp, file, tmp_path / "w.tif")
+    with rasterio.open(tmp_path / "w.tif") as warped:
+        expected = warped.read().transpose(1, 2, 0)
+    found = whole(result)
+    assert found.shape == expected.shape
+    assert 0.5 < np.isfinite(expected[..., 0]).mean() < 1
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    # Any window has the same values.
+    part = Window(3, 30, 30, 7)
+    np.testing.assert_array_equal(result.read(part), found[part.slices])
+
+
+def test_the_default_stride_of_another_grid_keeps_its_resolution():
+    coarse = placed(smooth(9, 9), Affine(93, 0, 499_950, 0, -93, 4_000_040))
+    assert (coarse.stride, coarse.rows, coarse.cols) == (8, 12, 10)
+    assert coarse.rule == "resampled bilinearly"
+    assert placed(smooth(99, 99), Affine(13, 0, 499_950, 0, -13, 4_000_040)).stride == 1
+
+
+def test_smaller_cells_of_another_grid_are_averaged(gdal, tmp_path):
+    transform, values = Affine(3.7, 0, 499_950, 0, -3.7, 4_000_040), smooth(270, 230)
+    result = placed(values, transform)
+    assert result.rule == "resampled bilinearly, mean of 3 x 3 points"
+    file = write(tmp_path / "f.tif", values, transform, UTM_32)
+    # The mean of three pixels by three is that of bilinear values at a third of the cell size.
+    bounds = [500_000, 3_999_100, 500_750, 4_000_000]
+    gdal("gdalwarp", "-q", "-r", "bilinear", "-et", 0, "-wo", "XSCALE=1", "-wo", "YSCALE=1", "-te", *bounds,
+         "-ts", 225, 270, file, tmp_path / "w.tif")  # fmt: skip
+    with rasterio.open(tmp_path / "w.tif") as warped:
+        expected = warped.read().reshape(3, 90, 3, 75, 3).mean(axis=(2, 4)).transpose(1, 2, 0)
+    np.testing.assert_allclose(whole(result), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_cell_of_whole_pixels_is_the_one_that_gdallocationinfo_finds(gdal, tmp_path):
+    transform, values = Affine(30, 0, 499_910, 0, -30, 4_000_120), smooth(40, 40)
+    result = placed(values, transform)
+    assert (result.stride, result.rule) == (3, "copied, one cell per 3 x 3 pixels")
+    file = write(tmp_path / "f.tif", values, transform, UTM_32)
+    for row, col in [(0, 0), (89, 74), (40, 23)]:
+        at = 500_000 + 10 * (col + 0.5), 4_000_000 - 10 * (row + 0.5)
+        texts = gdal("gdallocationinfo", "-valonly", "-geoloc", file, *at).split()
+        np.testing.assert_allclose(whole(result)[row // 3, col // 3], np.array(texts, float), rtol=1e-6)
+
+
+def test_cells_within_a_pixel_are_averaged_where_they_have_a_value():
+    values = smooth(360, 300)
+    values[4:10, 11:18] = np.nan
+    found = whole(placed(values, Affine(2.5, 0, 500_000, 0, -2.5, 4_000_000)))
+    cells = values.reshape(90, 4, 75, 4, 3).astype(float)
+    with np.errstate(invalid="ignore"):
+        expected = np.nansum(cells, axis=(1, 3)) / np.isfinite(cells).sum(axis=(1, 3))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    assert np.isnan(found).any()
+    coarse = whole(placed(values, Affine(2.5, 0, 500_000, 0, -2.5, 4_000_000), stride=3))
+    with_value = np.isfinite(values.reshape(30, 12, 25, 12, 3)).sum(axis=(1, 3))
+    sums = np.nansum(values.reshape(30, 12, 25, 12, 3).astype(float), axis=(1, 3))
+    np.testing.assert_allclose(coarse, sums / with_value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_file_that_covers_a_part_leaves_the_other_pixels_without_a_value():
+    found = whole(placed(values := smooth(20, 30), Affine(10, 0, 500_300, 0, -10, 3_999_900)))
+    expected = np.full((90, 75, 3), np.nan, np.float32)
+    expected[10:30, 30:60] = values
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride", "cell"),
+    [((90, 75), None, 1), ((23, 19), None, 4), ((12, 10), 7, None), ((13, 11), 7, 7)],
+    ids=["pixels", "4 x 4 pixels", "incomplete cells dropped", "incomplete cells kept"],
+)
+def test_without_a_georeference_the_shape_tells_the_stride(shape, stride, cell):
+    values = smooth(*shape)
+    result = placed(values, None, scene=blank_scene(90, 75), stride=stride)
+    found = whole(result)
+    assert result.stride == (cell or stride)
+    np.testing.assert_array_equal(found[: shape[0], : shape[1]], values)
+    assert np.isnan(found[shape[0] :]).all()
+    assert np.isnan(found[:, shape[1] :]).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((50, 60), {}, r"50 x 60 cells on a scene of 90 x 75 pixels \(x\).*--stride K.*--grid"),
+        ((9, 8), {"stride": 9}, r"with a stride of 9 px there would be 10 x 9 cells: set another --stride"),
+        ((7, 6), {}, r"set --stride; 13 and 14 fit"),
+    ],
+)
+def test_a_shape_that_fits_no_stride_or_several_is_refused(shape, options, message):
+    with pytest.raises(SceneError, match=message):
+        placed(smooth(*shape), None, scene=blank_scene(90, 75), **options)
+
+
+def test_a_grid_without_a_crs_can_only_be_that_of_the_scene():
+    scene = blank_scene(90, 75, SCENE, None)
+    assert placed(smooth(30, 25), Affine(30, 0, 500_000, 0, -30, 4_000_000), None, scene).stride == 3
+    with pytest.raises(
+        SceneError, match=r"f.tif lies on another grid than the scene x, and f.tif has no CRS: assign one"
+    ):
+        placed(smooth(30, 25), Affine(31, 0, 500_000, 0, -31, 4_000_000), None, scene)
+    with pytest.raises(SceneError, match="the scene x has no CRS"):
+        placed(smooth(30, 25), Affine(31, 0, 500_000, 0, -31, 4_000_000), UTM_32, scene)
+
+
+def test_gaps_beside_cells_with_a_value_get_their_mean():
+    values = smooth(9, 8, 2)
+    values[3:, 2:7] = np.nan
+    found, expected = fill_gaps(values), np.nan_to_num(values)
+    for row, col in zip(*np.nonzero(np.isnan(values[..., 0])), strict=True):
+        around = values[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2].reshape(-1, 2)
+        if np.isfinite(around).any():
+            expected[row, col] = np.nanmean(around.astype(float), axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert not found[5:, 4].any()
+
+
+def test_memory_does_not_grow_with_the_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(placed_features, "BLOCK_CELLS", 32)
+    peaks = []
+    for side in (256, 512):
+        np.save(tmp_path / "f.npy", np.ones((side, side, 16), np.float32))
+        scene = hsifeat.Scene("wide", np.ones((side, side, 1), np.uint8))
+        mapped = np.load(tmp_path / "f.npy", mmap_mode="r")
+        tracemalloc.start()
+        one = placed(mapped, None, scene=scene)
+        for block in one.blocks():
+            one.read(block)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] < 16 * 256 * 256
