@@ -9,7 +9,6 @@ from pydantic import BeforeValidator
 
 from hsifeat.base_config import BaseConfig, Whole, expected_error, option
 from hsifeat.extraction.config import StoredDtype
-from hsifeat.store.plane_layout import MAX_STRIDE
 
 
 def _path_text(value: object) -> str:
@@ -31,7 +30,7 @@ class ImportConfig(BaseConfig):
             unit="px",
             default="from the grids of features and scene",
             ge=1,
-            le=MAX_STRIDE,
+            le=2**16,
         ),
     ] = None
     window: Annotated[
