@@ -71,6 +71,11 @@ class ImportExtractor(Extractor):
     facts: dict[str, Any]
 
     @property
+    def device(self) -> str:
+        """Device of the computation: ``cpu``."""
+        return "cpu"
+
+    @property
     def source(self) -> ImportedSource:
         """Source of the features: the tool that computed them."""
         taps = [Tap(plane.layer, "", one.features.channels, one.stride, None) for plane, one in self.planes.items()]

@@ -71,7 +71,7 @@ def prepare_import(scene: Scene, maps: Iterable[FeatureMap], config: ImportConfi
     scene = replace(scene, notes=(*scene.notes, *notes))
     dtype = config.dtype or _dtype(one.features for one in placed.values())
     planes = tuple(PlaneSpec(plane, one.stride, one.features.channels, dtype) for plane, one in placed.items())
-    extractor = ImportExtractor(scene, "cpu", placed, unit_px, _provenance(placed))
+    extractor = ImportExtractor(scene, placed, unit_px, _provenance(placed))
     window_px = None if config.window is None else config.window + max(one.spread_px for one in placed.values())
     recipe = Recipe(
         algorithm=ALGORITHM,
