@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from classifiers.heads.registry import describe_head as describe_head
     from classifiers.heads.registry import head_names as head_names
     from classifiers.heads.registry import make_head as make_head
+    from classifiers.heads.spectraldiff import SpectralDiffClassifier as SpectralDiffClassifier
+    from classifiers.heads.supertoken import SupertokenClassifier as SupertokenClassifier
     from classifiers.heads.svm import SVMClassifier as SVMClassifier
     from classifiers.labelling.check_sample import draw_check_places as draw_check_places
     from classifiers.labelling.check_sample import score_check as score_check
@@ -74,6 +76,8 @@ _MODULES = {
     "PixelTable": "classifiers.table",
     "QuickMapper": "classifiers.labelling.quick_map",
     "SVMClassifier": "classifiers.heads.svm",
+    "SpectralDiffClassifier": "classifiers.heads.spectraldiff",
+    "SupertokenClassifier": "classifiers.heads.supertoken",
     "Scores": "classifiers.metrics",
     "Suggester": "classifiers.labelling.suggest",
     "compare": "classifiers.comparison.compare",
@@ -122,7 +126,9 @@ __all__ = [
     "QuickMapper",
     "SVMClassifier",
     "Scores",
+    "SpectralDiffClassifier",
     "Suggester",
+    "SupertokenClassifier",
     "compare",
     "describe_head",
     "draw_check_places",

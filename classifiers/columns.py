@@ -21,11 +21,11 @@ def make_layout(
     *,
     spectra: bool = True,
     window: int | None = None,
-    spectral_patch: int | None = None,
+    spectral_patch: int | Sequence[int] | None = None,
     context: Sequence[PlaneLike] | None = None,
     planes: Sequence[PlaneLike] | None = None,
     means: int | None = None,
-    patch: int | None = None,
+    patch: int | Sequence[int] | None = None,
     position: bool = False,
 ) -> Layout:
     """Choose the columns of a pixel table and return their layout.
@@ -41,8 +41,9 @@ def make_layout(
         Include the spectrum of the pixel, as the first columns.
     window : int, optional
         Include the mean spectrum over a window with this side in pixels.
-    spectral_patch : int, optional
-        Include the spectra of a neighbourhood with this odd side in pixels; see `Features.spectral_patches`.
+    spectral_patch : int or sequence of int, optional
+        Include the spectra of a neighbourhood with this odd side in pixels, or of one neighbourhood for each side; see
+        `Features.spectral_patches`.
     context, planes : sequence, optional
         Planes to include: `context` selects from context stores, and `planes` from all other stores; see `Features.select`.
         An empty sequence includes none. [default: all]
@@ -50,9 +51,10 @@ def make_layout(
         Include the mean of each plane over a window with this side in pixels, as in the global features of MTMSD. Context
         planes get no means. The means form a group of kind ``mean`` after the plane. For a store of single pixels, the
         side must be the side of the stored windows, see `Features.window_px`.
-    patch : int, optional
-        Include the values of each plane in a neighbourhood with this odd side in pixels. Context planes get no
-        neighbourhoods. The ``patch**2 * channels`` columns form a group of kind ``patch`` after the plane and its mean.
+    patch : int or sequence of int, optional
+        Include the values of each plane in a neighbourhood with this odd side in pixels, or in one neighbourhood for each
+        side. Context planes get no neighbourhoods. The ``side**2 * channels`` columns of a side form a group of kind
+        ``patch`` after the plane and its mean.
     position : bool
         Include row and column of the pixel, as the last two columns.
 
@@ -71,17 +73,21 @@ def make_layout(
         start = groups[-1].stop if groups else 0
         groups.append(ColumnGroup(start=start, stop=start + width, **attributes))
 
-    def add_source(channels: int, sizes: dict[str, int | None], **source: Any) -> None:
-        for kind, size in sizes.items():
-            if size:
-                width = channels * (size**2 if kind == "patch" else 1)
-                add(width, kind=kind, size=size if kind in {"mean", "patch"} else None, **source)
+    def add_source(
+        channels: int, kind: str, mean: int | None = None, patch: int | Sequence[int] | None = None, **source: Any
+    ) -> None:
+        if kind:
+            add(channels, kind=kind, **source)
+        if mean:
+            add(channels, kind="mean", size=mean, **source)
+        for side in [patch] if isinstance(patch, int) else patch or ():
+            add(channels * side**2, kind="patch", size=side, **source)
 
-    add_source(features.shape[2], {"spectra": int(spectra), "mean": window, "patch": spectral_patch})
+    add_source(features.shape[2], "spectra" if spectra else "", window, spectral_patch)
     for plane in features.select(context, context=True):
-        add_source(plane.channels, {"context": 1}, t=plane.id.t, layer=plane.id.layer)
+        add_source(plane.channels, "context", t=plane.id.t, layer=plane.id.layer)
     for plane in features.select(planes, context=False):
-        add_source(plane.channels, {"plane": 1, "mean": means, "patch": patch}, t=plane.id.t, layer=plane.id.layer)
+        add_source(plane.channels, "plane", means, patch, t=plane.id.t, layer=plane.id.layer)
     if position:
         add(2, kind="position")
     if not groups:

@@ -189,7 +189,7 @@ class Evaluator:
         if tuning is not None and tuning.choice is not None:
             head.set_params(**tuning.choice.params)
         with training_listener(self.listen):
-            return head.fit(train.X, train.y, unlabelled=train.unlabelled), tuning
+            return head.fit(train.X, train.y, unlabelled=train.unlabelled, positions=train.positions), tuning
 
     def evaluate(self, split: Split, draw: SplitDraw) -> tuple[Head, Evaluation]:
         """Fit a new head on the training pixels of `draw`, and score the head on the test pixels."""

@@ -32,8 +32,9 @@ class FitConfig(BaseConfig):
     inputs: Annotated[
         str | None,
         option(
-            "Input set: words joined by plus signs out of spectra, window, context, planes, means and patches. Where no "
-            "context store is given, context extracts one.",
+            "Input set: words joined by plus signs out of spectra, window, spectral-patches, context, planes, means and patches. "
+            "A side in pixels may follow the two kinds of patches, such as patches:13. Where no context store is given, context "
+            "extracts one.",
             default="depends on the head and the stores",
         ),
     ] = None

@@ -8,17 +8,20 @@ from functools import cache
 from typing import Any, Self
 
 from classifiers.heads.registry import head_class
-from classifiers.layout import ColumnGroup
+from classifiers.layout import ColumnGroup, ColumnKind
 from hsifeat.errors import HeadError, StoreError, suggest_names
 from hsifeat.features.features import Features
 
 # Sides in pixels: window of the mean spectrum, window of the plane means, and neighbourhood of a patch.
 WINDOW_PX, MEANS_PX, PATCH_PX = 5, 48, 3
+# Largest side of a neighbourhood in pixels.
+MAX_PATCH_PX = 99
 
 # For each word: the kind of its columns, and whether the columns come from planes. Canonical names list words in this order.
-WORDS: dict[str, tuple[str, bool]] = {
+WORDS: dict[str, tuple[ColumnKind, bool]] = {
     "spectra": ("spectra", False),
     "window": ("mean", False),
+    "spectral-patches": ("patch", False),
     "context": ("context", True),
     "planes": ("plane", True),
     "means": ("mean", True),
@@ -33,6 +36,8 @@ WORTH_OF_CONTEXT = (
 )
 
 _FROM_NETWORKS = frozenset({"planes", "means", "patches"})
+# Words that may end in a colon and the side of the neighbourhood.
+_SIDED = frozenset({"patches", "spectral-patches"})
 
 
 @dataclass(frozen=True)
@@ -41,21 +46,26 @@ class InputSet:
 
     - ``spectra``: the spectrum of the pixel;
     - ``window``: the mean spectrum of the 5x5 pixels around the pixel;
+    - ``spectral-patches``: the spectra of the 3x3 pixels around the pixel;
     - ``context``: the planes of context stores;
     - ``planes``: the planes of all other stores;
     - ``means``: the means of the same planes over the 48x48 pixels around the pixel;
     - ``patches``: the values of the same planes at the 3x3 pixels around the pixel.
 
+    A colon and an odd number set another side of neighbourhoods, such as ``patches:13``.
+
     Attributes
     ----------
     words : frozenset of str
-        Keys of `WORDS`.
+        Keys of `WORDS`. A word for neighbourhoods of a side other than 3 ends in a colon and the side.
 
     Examples
     --------
     >>> inputs = InputSet.parse("planes+context+spectra")
     >>> str(inputs), inputs.uses_context, inputs.uses_planes
     ('spectra+context+planes', True, True)
+    >>> str(InputSet.parse("patches:13+spectra")), str(InputSet.parse("patches:3"))
+    ('spectra+patches:13', 'patches')
     """
 
     words: frozenset[str]
@@ -68,27 +78,37 @@ class InputSet:
         Raises
         ------
         HeadError
-            If there is no word. If a word is unknown or occurs twice.
+            If there is no word. If a word is unknown or occurs twice. If the side of a neighbourhood is not an odd
+            number from 1 to 99.
         """
-        words = [word.strip() for word in text.split("+")]
-        for word in words:
+        sides: dict[str, int | None] = {}
+        for part in text.split("+"):
+            word, colon, side = part.strip().partition(":")
             if word not in WORDS:
                 raise HeadError(
                     f"unknown input {text!r}: an input joins words by plus signs, and {word!r} is none of them; "
                     f"{suggest_names(word, WORDS)}"
                 )
-        if len(set(words)) < len(words):
-            twice = next(word for word in words if words.count(word) > 1)
-            raise HeadError(f"the input {text!r} has the word {twice} twice: give each word once")
-        return cls(frozenset(words))
+            if word in sides:
+                raise HeadError(f"the input {text!r} has the word {word} twice: give each word once")
+            if colon:
+                _check_side(text, word, side)
+            sides[word] = int(side) if colon else None
+        return cls(frozenset(_with_side(word, side) for word, side in sides.items()))
 
     def __str__(self) -> str:
-        return "+".join(word for word in WORDS if word in self.words)
+        order = list(WORDS)
+        return "+".join(sorted(self.words, key=lambda word: order.index(_name(word))))
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Kinds of the columns in the set, such as ``mean``; see `ColumnGroup.kind`."""
-        return frozenset(WORDS[word][0] for word in self.words)
+        """Kinds of the columns in the set, such as ``mean``; see `ColumnGroup.input_kind`."""
+        return frozenset(_INPUT_KINDS[_name(word)] for word in self.words)
+
+    @property
+    def sides(self) -> dict[str, int]:
+        """Side in pixels of the neighbourhoods, by the words ``patches`` and ``spectral-patches`` that are in the set."""
+        return {_name(word): _side(word) for word in self.words if _name(word) in _SIDED}
 
     @property
     def uses_context(self) -> bool:
@@ -98,11 +118,15 @@ class InputSet:
     @property
     def uses_planes(self) -> bool:
         """Whether the set includes planes of a diffusion model, their window means or their patches."""
-        return not self.words.isdisjoint(_FROM_NETWORKS)
+        return not _FROM_NETWORKS.isdisjoint(map(_name, self.words))
 
     def includes(self, group: ColumnGroup) -> bool:
         """Return whether a column group belongs to the set."""
-        return any((group.kind, group.layer is not None) == WORDS[word] for word in self.words)
+        return any(
+            (group.kind, group.layer is not None) == WORDS[_name(word)]
+            and (group.kind != "patch" or group.size == _side(word))
+            for word in self.words
+        )
 
 
 def suited_input(head: str, features: Features) -> InputSet:
@@ -111,14 +135,21 @@ def suited_input(head: str, features: Features) -> InputSet:
     If there is a context store and the head can use context, the set is ``spectra+window+context``. In the study of
     ``docs/user/results.md``, adding planes to this set did not raise the accuracy. Otherwise the set is
     ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. For a store of single pixels, the set has
-    no ``patches``.
+    no ``patches``. A head that needs neighbourhoods gets them without ``spectra+planes``: patches of the planes,
+    spectral patches, or both. The attribute `patch_px` of the head is the side of its neighbourhoods.
     """
     cls = head_class(head)
+    patches = _with_side("patches", cls.patch_px)
+    if "spectral-patch" in cls.needs:
+        words = {_with_side("spectral-patches", cls.patch_px)}
+        return InputSet(frozenset(words | ({patches} if features.has_planes(context=False) else set())))
+    if "patch" in cls.needs:
+        return InputSet(frozenset({patches}))
     if _takes_context(head) and features.has_planes(context=True) and "plane" not in cls.needs:
         return InputSet(frozenset({"spectra", "window", "context"}))
     words = {"spectra", "planes"}
     if "patch" in cls.wants and features.covers_scene:
-        words.add("patches")
+        words.add(patches)
     elif "mean" in cls.wants:
         words.add("means")
     return InputSet(frozenset(words))
@@ -145,13 +176,16 @@ def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, 
     Window means of planes have a side of 48 px, the patch size of MTMSD. For a store of single pixels, window means have
     the side of the stored windows.
     """
-    words = frozenset[str]().union(*(one.words for one in inputs))
+    sets = list(inputs)
+    words = frozenset[str]().union(*(one.words for one in sets))
+    sides = {word: sorted({one.sides[word] for one in sets if word in one.sides}) for word in _SIDED}
     return {
         "spectra": "spectra" in words,
         "window": WINDOW_PX if "window" in words else None,
+        "spectral_patch": sides["spectral-patches"],
         "context": None if "context" in words else [],
         "means": features.window_px(MEANS_PX) if "means" in words else None,
-        "patch": PATCH_PX if "patches" in words else None,
+        "patch": sides["patches"],
     }
 
 
@@ -227,8 +261,39 @@ def _takes_context(head: str) -> bool:
 
 
 def _word(kind: str) -> str:
-    """Return the word in `WORDS` for the column kind `kind`, such as ``patches`` for ``patch``.
+    """Return the word in `WORDS` for an input kind, such as ``patches`` for ``patch``.
 
-    A kind without a word is returned unchanged.
+    A kind without a word is returned unchanged. A kind of several words, ``mean``, is that of planes.
     """
-    return next((word for word, source in WORDS.items() if source == (kind, True)), kind)
+    words = {input_kind: word for word, input_kind in _INPUT_KINDS.items()}
+    return words.get(kind, kind)
+
+
+def _check_side(text: str, word: str, side: str) -> None:
+    if word not in _SIDED:
+        raise HeadError(
+            f"unknown input {text!r}: only {' and '.join(sorted(_SIDED))} have a side, such as patches:13; found {word}:{side}"
+        )
+    if not (side.isdecimal() and side.isascii() and 1 <= int(side) <= MAX_PATCH_PX and int(side) % 2):
+        raise HeadError(
+            f"unknown input {text!r}: the side of {word} is an odd number of pixels from 1 to {MAX_PATCH_PX}; found {side!r}"
+        )
+
+
+def _with_side(word: str, side: int | None) -> str:
+    return word if side in (None, PATCH_PX) else f"{word}:{side}"
+
+
+def _name(word: str) -> str:
+    return word.partition(":")[0]
+
+
+def _side(word: str) -> int:
+    return int(word.partition(":")[2] or PATCH_PX)
+
+
+# The input kind of each word; see `ColumnGroup.input_kind`.
+_INPUT_KINDS = {
+    word: ColumnGroup(kind, 0, 1, layer="layer" if stored else None).input_kind
+    for word, (kind, stored) in WORDS.items()
+}

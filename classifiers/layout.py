@@ -68,6 +68,11 @@ class ColumnGroup:
         return self.width // self.patch_pixels
 
     @property
+    def input_kind(self) -> str:
+        """Kind by which heads state their inputs: `kind`, or ``spectral-patch`` for a patch of spectra."""
+        return "spectral-patch" if self.kind == "patch" and self.layer is None else self.kind
+
+    @property
     def is_spectral(self) -> bool:
         """Whether the columns are spectra or their window means."""
         return self.kind in ("spectra", "mean") and self.layer is None

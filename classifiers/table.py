@@ -78,9 +78,9 @@ class PixelTable:
         planes: Sequence[PlaneLike] | None = None,
         spectra: bool = True,
         window: int | None = None,
-        spectral_patch: int | None = None,
+        spectral_patch: int | Sequence[int] | None = None,
         means: int | None = None,
-        patch: int | None = None,
+        patch: int | Sequence[int] | None = None,
         position: bool = False,
         sample: bool = False,
     ) -> PixelTable:
@@ -106,12 +106,12 @@ class PixelTable:
             Include the spectrum of each pixel.
         window : int, optional
             Include the mean spectrum over a window with this side in pixels.
-        spectral_patch : int, optional
-            Include the spectra of a neighbourhood with this odd side in pixels.
+        spectral_patch : int or sequence of int, optional
+            Include the spectra of a neighbourhood with this odd side in pixels, or of one neighbourhood for each side.
         means : int, optional
             Include the mean of each plane over a window with this side in pixels.
-        patch : int, optional
-            Include the values of each plane in a neighbourhood with this odd side in pixels.
+        patch : int or sequence of int, optional
+            Include the values of each plane in a neighbourhood with this odd side in pixels, or in one for each side.
         position : bool
             Include row and column of each pixel.
         sample : bool
@@ -139,7 +139,7 @@ class PixelTable:
             for features in stores
             for selection, kind in ((context, True), (planes, False))
         )
-        check_same_columns(stores, planes=uses_planes, spectra=spectra or bool(window))
+        check_same_columns(stores, planes=uses_planes, spectra=spectra or bool(window) or bool(spectral_patch))
         if len(stores) > 1 and isinstance(labels, Labels):
             raise StoreError(
                 f"{len(stores)} scenes can't share one label map: give the name of a map that each store has"
@@ -255,6 +255,11 @@ class PixelTable:
     def coordinates(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Row and column of each pixel in `labels`: two (n,) intp arrays."""
         return self.rows + np.array(self.scene_row_offsets, np.intp)[self.scene], self.cols
+
+    @property
+    def positions(self) -> NDArray[np.intp]:
+        """Row and column of each pixel in `labels`, for `Head.fit`: (n, 2) intp array."""
+        return np.stack(self.coordinates, axis=1)
 
     @property
     def pixels(self) -> NDArray[np.intp]:

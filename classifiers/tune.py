@@ -191,7 +191,7 @@ def _search(head: Head, space: dict[str, list[Any]], train: PixelTable, fold: An
     if unlabelled is not None and len(unlabelled) == len(train):
         # GridSearchCV divides arrays with as many rows as X into folds. One row fewer prevents this.
         unlabelled = unlabelled[:-1]
-    search.fit(train.X, train.y, unlabelled=unlabelled)
+    search.fit(train.X, train.y, unlabelled=unlabelled, positions=train.positions)
     listen(Finished("tune"))
     results = search.cv_results_
     return np.stack([results[f"split{k}_test_score"] for k in range(folds)], axis=1), results["params"]

@@ -57,8 +57,8 @@ class BenchConfig(BaseConfig):
     inputs: Annotated[
         Names,
         option(
-            "Input sets: words joined by plus signs out of spectra, window, context, planes, means and patches; suited selects "
-            "the input that suits each head.",
+            "Input sets: words joined by plus signs out of spectra, window, spectral-patches, context, planes, means and patches "
+            "(patches:13 for another side); suited selects the input that suits each head.",
             metavar="INPUT,INPUT",
             default=f"{','.join(DEFAULT_INPUTS)}, as far as the stores have the planes",
         ),

@@ -140,9 +140,10 @@ def _rivals(
     Each item is a pair: `Contrast.question`, such as ``training``, and the other entry.
     """
     origin, words = origins.get(entry.store), frozenset(entry.features.split("+"))
-    if origin is None or origin.is_untrained or not words & _FROM_NETWORKS:
+    from_networks = {word for word in words if word.partition(":")[0] in _FROM_NETWORKS}
+    if origin is None or origin.is_untrained or not from_networks:
         return
-    rival_words = (words - _FROM_NETWORKS) | {_CONTEXT}
+    rival_words = (words - from_networks) | {_CONTEXT}
     for other in entries:
         if other.head != entry.head or other == entry:
             continue

@@ -37,12 +37,15 @@ class SharedTable:
         pixel indices. If there is a sample of unlabelled pixels, also ``unlabelled.npy`` (m, width) float32.
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
+    grid_cols : int
+        Number of columns of the label map, to which the pixel indices refer.
     reduction : {"scene", "train"}
         Pixels that heads fit their reduction on: the unlabelled sample of the scene, or the training pixels.
     """
 
     folder: Path
     groups: tuple[ColumnGroup, ...]
+    grid_cols: int
     reduction: Reduction = "train"
 
     @classmethod
@@ -51,10 +54,11 @@ class SharedTable:
         folder.mkdir(parents=True)
         for name, values in (("X", table.X), ("y", table.y), ("pixels", table.pixels)):
             np.save(folder / f"{name}.npy", values, allow_pickle=False)
+        grid_cols = table.labels.classes.shape[1]
         if table.unlabelled is None:
-            return cls(folder, table.layout.groups)
+            return cls(folder, table.layout.groups, grid_cols)
         np.save(folder / "unlabelled.npy", table.unlabelled, allow_pickle=False)
-        return cls(folder, table.layout.groups, "scene")
+        return cls(folder, table.layout.groups, grid_cols, "scene")
 
     def take(self, inputs: InputSet) -> SharedTable:
         """Select the column groups of an input set."""
@@ -105,6 +109,10 @@ class SharedTable:
         classes, known = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("y", "pixels"))
         file_rows = np.searchsorted(known, pixels)
         return self._columns("X", file_rows), np.asarray(classes[file_rows])
+
+    def positions(self, pixels: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Return the row and column, (n, 2), of pixels with the flat indices `pixels`, for `Head.fit`."""
+        return np.stack(np.divmod(np.asarray(pixels, np.intp), self.grid_cols), axis=1)
 
     @property
     def unlabelled(self) -> NDArray[np.float32] | None:

@@ -101,9 +101,9 @@ def do_run(task: RunTask) -> RunResult:
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.entry.head, layout=task.table.layout, **task.params), task.seed)
         X, y = task.table.rows(draw["train"])
-        unlabelled = task.table.unlabelled
+        unlabelled, positions = task.table.unlabelled, task.table.positions(draw["train"])
         start = time.perf_counter()
-        head.fit(X, y, unlabelled=unlabelled)
+        head.fit(X, y, unlabelled=unlabelled, positions=positions)
         fit_seconds = time.perf_counter() - start
         predicted, predict_seconds = predict_pixels(head, task.table, draw["test"])
         if task.mapped_stores:
@@ -167,7 +167,8 @@ def measure_accuracy(task: AccuracyTask) -> float:
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.head, layout=task.table.layout), task.seed)
-        head.fit(*task.table.rows(draw["train"]), unlabelled=task.table.unlabelled)
+        positions = task.table.positions(draw["train"])
+        head.fit(*task.table.rows(draw["train"]), unlabelled=task.table.unlabelled, positions=positions)
         predicted, _ = predict_pixels(head, task.table, draw["test"])
         accuracy = float(np.mean(predicted == draw["truth"]))
         task.run_records.add_accuracy(task.key, accuracy)

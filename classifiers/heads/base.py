@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.heads.parameters import ClassWeight
+from classifiers.heads.row_checks import checked_positions, checked_weights
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
@@ -49,7 +50,7 @@ class Head(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     needs : frozenset of str
-        Column kinds (see `ColumnGroup.kind`) that the head requires.
+        Column kinds (see `ColumnGroup.input_kind`) that the head requires.
     needs_one : frozenset of str
         Column kinds of which the head requires at least one; empty if it requires none.
     wants : frozenset of str
@@ -58,6 +59,8 @@ class Head(ClassifierMixin, BaseEstimator):
         Column kinds that the head does not use. `fit_model` refuses inputs that contain them.
     advice : str
         When to use the head, in a few words.
+    patch_px : int
+        Side in pixels of the neighbourhoods that `fit_model` includes for a head that needs or wants them.
     search_space : dict of str to list
         Values that tuning tries for each parameter. The first value is the default. There are at most a dozen combinations.
     persisted_types : frozenset of str
@@ -82,6 +85,7 @@ class Head(ClassifierMixin, BaseEstimator):
     wants: ClassVar[frozenset[str]] = frozenset()
     ignores: ClassVar[frozenset[str]] = frozenset()
     advice: ClassVar[str] = ""
+    patch_px: ClassVar[int] = 3
     search_space: ClassVar[dict[str, list[Any]]] = {}
     persisted_types: ClassVar[frozenset[str]] = frozenset(
         {
@@ -106,7 +110,14 @@ class Head(ClassifierMixin, BaseEstimator):
             missing.append(" or ".join(sorted(cls.needs_one)))
         return missing
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, unlabelled: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        unlabelled: ArrayLike | None = None,
+        positions: ArrayLike | None = None,
+    ) -> Self:
         """Fit the head to table rows and their labels.
 
         Parameters
@@ -118,6 +129,9 @@ class Head(ClassifierMixin, BaseEstimator):
         unlabelled : (m, D) array-like of float, optional
             Rows without labels, such as a sample of the scene's pixels. A `ReducingHead` fits its reduction to these
             rows. Other heads do not use them. [default: the reduction is fitted to `X`]
+        positions : (n, 2) array-like of int, optional
+            Row and column of each training pixel on one grid, such as `PixelTable.coordinates`. A head with patches learns
+            from the labels of neighbouring training pixels. Other heads do not use them. [default: unknown]
 
         Returns
         -------
@@ -130,7 +144,7 @@ class Head(ClassifierMixin, BaseEstimator):
             If the rows contain values that are not finite, have more or fewer columns than the layout, or belong to
             fewer than two classes. If a parameter is out of range.
         """
-        return self._fit_checked(X, y, unlabelled=unlabelled)
+        return self._fit_checked(X, y, unlabelled=unlabelled, positions=positions)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the label of each row.
@@ -155,17 +169,19 @@ class Head(ClassifierMixin, BaseEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         unlabelled: ArrayLike | None = None,
+        positions: ArrayLike | None = None,
     ) -> Self:
         rows, labels = self._checked(X, y, reset=True)
         try:
             check_classification_targets(labels)
         except ValueError as error:
             raise HeadError(f"labels must be classes, as integers or strings: {error}") from error
-        weight = None
+        weight, places = None, checked_positions(positions, rows)
         if sample_weight is not None:
-            weight = _checked_weights(sample_weight, rows)
+            weight = checked_weights(sample_weight, rows)
             positive = weight > 0
             rows, labels, weight = rows[positive], labels[positive], weight[positive]
+            places = None if places is None else places[positive]
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             label = self.classes_.tolist()[0]
@@ -175,6 +191,7 @@ class Head(ClassifierMixin, BaseEstimator):
                 self._fit_reduction(rows, weight)
             else:
                 self._fit_reduction(self._checked(unlabelled), None)
+            self._place(places)
             self._fit(rows, codes.astype(np.int64), weight)
         except HeadError:
             raise
@@ -199,6 +216,9 @@ class Head(ClassifierMixin, BaseEstimator):
 
         The rows (m, D) are unlabelled rows or training rows. Their weights are (m,), or None if all weights are equal.
         """
+
+    def _place(self, positions: NDArray[np.int64] | None) -> None:
+        """Receive the rows and columns (n, 2) of the training pixels, or None if unknown, before `_fit`."""
 
     @abstractmethod
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
@@ -245,6 +265,7 @@ class WeighingHead(Head):
         sample_weight: ArrayLike | None = None,
         *,
         unlabelled: ArrayLike | None = None,
+        positions: ArrayLike | None = None,
     ) -> Self:
         """Fit the head to table rows, their labels and optional row weights.
 
@@ -258,7 +279,7 @@ class WeighingHead(Head):
             Labels.
         sample_weight : (n,) array-like of float or None
             Weights of the rows. [default: equal weights]
-        unlabelled : (m, D) array-like of float, optional
+        unlabelled, positions
             See `Head.fit`.
 
         Returns
@@ -272,7 +293,7 @@ class WeighingHead(Head):
             If the rows contain values that are not finite, have more or fewer columns than the layout, or belong to
             fewer than two classes. If a weight is negative or not finite. If a parameter is out of range.
         """
-        return self._fit_checked(X, y, sample_weight, unlabelled)
+        return self._fit_checked(X, y, sample_weight, unlabelled, positions)
 
     def _class_weights(
         self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None = None
@@ -313,11 +334,3 @@ class ProbabilisticHead(Head):
     @abstractmethod
     def _probabilities(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
         """Predict the class probabilities (n, C) of validated rows (n, D)."""
-
-
-def _checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    try:
-        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-    except ValueError as error:
-        raise HeadError(f"sample_weight can't be used: {error}") from error
-    return np.asarray(weight, dtype=np.float64)

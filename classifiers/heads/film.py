@@ -87,6 +87,7 @@ class FiLMClassifier(ReducingHead, TorchHead):
 
     needs = frozenset({"spectra"})
     needs_one = frozenset({"context", "plane"})
+    ignores = frozenset({"spectral-patch"})
     search_space: ClassVar[dict[str, list[Any]]] = {"plane_components": [64, 32], "weight_decay": [1.0, 0.1]}
 
     fusion: str = "film"

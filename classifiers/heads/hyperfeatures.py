@@ -73,7 +73,7 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
 
     needs = frozenset({"plane"})
     persisted_types = ProbabilisticHead.persisted_types | {"classifiers.heads.layer_reducer.LayerReducer"}
-    ignores = frozenset({"context"})
+    ignores = frozenset({"context", "spectral-patch"})
     search_space: ClassVar[dict[str, list[Any]]] = {"components": [32, 64], "learning_rate": [3e-3, 1e-3]}
 
     components: int | None = 32

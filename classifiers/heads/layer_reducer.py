@@ -53,6 +53,8 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         Number of components of each layer, or fewer if the rows have a lower rank; None keeps the standardised channels.
     spectral_components : int or None
         Number of components of the spectra, of their window means and of their patches; None keeps the standardised bands.
+    whiten : bool
+        Scale each component to unit variance, instead of a unit mean variance of the components of a layer.
 
     Attributes
     ----------
@@ -66,11 +68,17 @@ class LayerReducer(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, layout: Layout | None = None, *, components: int | None = 64, spectral_components: int | None = None
+        self,
+        layout: Layout | None = None,
+        *,
+        components: int | None = 64,
+        spectral_components: int | None = None,
+        whiten: bool = False,
     ) -> None:
         self.layout = layout
         self.components = components
         self.spectral_components = spectral_components
+        self.whiten = whiten
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn passes y to every step
         """Fit the reducer to training rows `X` (n, D); labels are ignored.
@@ -93,7 +101,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
                 self.axes_[name] = None
             else:
                 moments = [_second_moment(self._standard(rows, group), group.patch_pixels) for group in groups]
-                self.axes_[name] = _scaled_axes(np.mean(moments, axis=0), components).astype(rows.dtype)
+                self.axes_[name] = _scaled_axes(np.mean(moments, axis=0), components, self.whiten).astype(rows.dtype)
         self.layout_ = self._layout_out()
         return self
 
@@ -162,8 +170,8 @@ def _second_moment(columns: NDArray[np.floating], count: int) -> NDArray[np.floa
         return channels.T @ channels / len(channels)
 
 
-def _scaled_axes(moment: NDArray[np.float64], components: int) -> NDArray[np.float64]:
-    """Return the principal axes (k, C) of a second moment (C, C), scaled to unit variance on average.
+def _scaled_axes(moment: NDArray[np.float64], components: int, whiten: bool) -> NDArray[np.float64]:
+    """Return the principal axes (k, C) of a second moment (C, C), scaled to unit variance on average, or each if `whiten`.
 
     Axes along which the training rows do not vary are dropped, because other rows could vary along them.
     """
@@ -175,4 +183,7 @@ def _scaled_axes(moment: NDArray[np.float64], components: int) -> NDArray[np.flo
     count = max(1, min(components, int((powers > len(powers) * np.finfo(np.float32).eps * powers[0]).sum())))
     powers, axes = powers[:count], axes[:count]
     axes *= np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])[:, None]
-    return axes / np.sqrt(powers.mean()) if powers[0] > 0 else axes
+    if powers[0] <= 0:
+        return axes
+    scaled: NDArray[np.float64] = axes / np.sqrt(powers[:, None] if whiten else powers.mean())
+    return scaled

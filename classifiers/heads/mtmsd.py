@@ -71,7 +71,7 @@ class MTMSDClassifier(TorchHead):
         "classifiers.heads.layer_reducer.LayerReducer",
         "classifiers.heads.purification.Purifier",
     }
-    ignores = frozenset({"context"})
+    ignores = frozenset({"context", "spectral-patch"})
     search_space: ClassVar[dict[str, list[Any]]] = {"channels": [256, 128], "learning_rate": [3e-3, 1e-3]}
 
     channels: int = 256

@@ -26,7 +26,15 @@ from hsifeat.features.stack import open_stack
 from hsifeat.runtime.events import Note
 from tests.helpers.context_stores import context_layers, write_context_store
 
-WIDTHS = {"spectra": 12, "window": 12, "context": 28, "planes": 112, "means": 112, "patches": 1008}
+WIDTHS = {
+    "spectra": 12,
+    "window": 12,
+    "spectral-patches": 108,
+    "context": 28,
+    "planes": 112,
+    "means": 112,
+    "patches": 1008,
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +63,13 @@ def test_words_have_one_canonical_order(words, count):
     ("text", "message"),
     [
         ("spectra+plane", "'plane' is none of them; .*planes"),
-        ("spectra++planes", "'' is none of them; .*spectra, window, context"),
+        ("spectra++planes", "'' is none of them; .*spectra, window, spectral-patches, context"),
         ("", "'' is none"),
         ("planes+spectra+planes", "has the word planes twice"),
+        ("patches+patches:5", "has the word patches twice"),
+        ("spectra:5", "only patches and spectral-patches have a side, such as patches:13; found spectra:5"),
+        ("patches:4", "the side of patches is an odd number of pixels from 1 to 99; found '4'"),
+        ("spectral-patches:", "the side of spectral-patches is an odd number .* found ''"),
     ],
 )
 def test_unknown_words_are_refused(text, message):
@@ -66,7 +78,7 @@ def test_unknown_words_are_refused(text, message):
 
 
 def test_every_subset_selects_its_columns(both):
-    whole = make_layout(both, window=5, means=48, patch=3)
+    whole = make_layout(both, window=5, means=48, patch=(3, 5), spectral_patch=3)
     for count in range(1, len(WORDS) + 1):
         for words in combinations(WORDS, count):
             inputs = InputSet.parse("+".join(words))
@@ -74,6 +86,16 @@ def test_every_subset_selects_its_columns(both):
             assert width == sum(WIDTHS[word] for word in words), inputs
             read = make_layout(both, planes=None if inputs.uses_planes else [], **layout_options([inputs], both))
             assert read.select_groups(inputs.includes) == whole.select_groups(inputs.includes)
+
+
+def test_sides_of_neighbourhoods_select_their_columns(both):
+    small, large = (InputSet.parse(text) for text in ("spectra+patches:3", "patches:5+spectral-patches:7"))
+    assert (str(small), str(large)) == ("spectra+patches", "spectral-patches:7+patches:5")
+    read = make_layout(both, **layout_options([small, large], both))
+    assert {group.size for group in read.select_groups(small.includes)} == {None, 3}
+    wide = read.select_groups(large.includes)
+    assert {(group.input_kind, group.size) for group in wide} == {("patch", 5), ("spectral-patch", 7)}
+    assert wide.width == 25 * 112 + 49 * 12
 
 
 def test_columns_of_two_stores_lie_side_by_side(both, context, features_of_module, scene):
@@ -102,6 +124,8 @@ def test_each_head_gets_what_suits_it(both, context, features_of_module):
     assert suited["lda"] == suited["svm"] == suited["mlp"] == suited["film"] == "spectra+window+context"
     assert suited["hyperfeatures"] == "spectra+planes"
     assert suited["mtmsd"] == "spectra+planes+means" and suited["diffcrn"] == "spectra+planes+patches"
+    assert suited["spectraldiff"] == "patches:13" and suited["supertoken"] == "spectral-patches:9+patches:9"
+    assert str(suited_input("supertoken", context)) == "spectral-patches:9"
     assert str(suited_input("lda", context)) == "spectra+window+context"
     assert str(suited_input("lda", features_of_module)) == "spectra+planes"
     for head, inputs in suited.items():
@@ -117,6 +141,8 @@ def test_each_head_gets_what_suits_it(both, context, features_of_module):
         ("film", "spectra+window", "both", HeadError, "film needs context or planes, which the input spectra.window lacks"),
         ("film", "context", "context", HeadError, "film needs spectra, which the input context lacks"),
         ("hyperfeatures", "spectra+context+planes", "both", HeadError, "hyperfeatures does not use context"),
+        ("mtmsd", "planes+spectral-patches", "both", HeadError, "mtmsd does not use spectral-patches"),
+        ("spectraldiff", "planes", "both", HeadError, "spectraldiff needs patches, which the input planes lacks"),
         ("hyperfeatures", "suited", "context", StoreError, "needs planes of a diffusion model, and ctx has none"),
         ("lda", "spectra+planes", "none", StoreError, "no plane to learn from is selected"),
     ],

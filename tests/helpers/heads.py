@@ -14,6 +14,7 @@ from classifiers.layout import ColumnGroup, Layout
 _GROUPS: tuple[dict[str, Any], ...] = (
     {"kind": "spectra", "width": 8},
     {"kind": "mean", "width": 8, "size": 3},
+    {"kind": "patch", "width": 72, "size": 3},
     *({"kind": "plane", "width": 6, "t": t, "layer": "up"} for t in (50, 100)),
     *({"kind": "mean", "width": 6, "t": t, "layer": "up", "size": 3} for t in (50, 100)),
     *({"kind": "patch", "width": 54, "t": t, "layer": "up", "size": 3} for t in (50, 100)),
@@ -33,12 +34,16 @@ def _layout() -> Layout:
 
 
 LAYOUT = _layout()
+SMALL_TRANSFORMERS = {
+    "spectraldiff": {"depth": 1, "heads": 2, "head_width": 8, "learning_rate": 3e-3},
+    "supertoken": {"depth": 1, "width": 32, "heads": 2, "head_width": 8, "mlp_width": 32, "dropout": 0.0},
+}
 
 
 def quick_params(name: str) -> dict[str, Any]:
     """Return parameters with which a head trains fast and still learns separable classes."""
     cheap = {"epochs": 12, "learning_rate": 1e-2} if name in NETWORKS else {"n_estimators": 20}
-    cheap |= {"hyperfeatures": {"channels": 16}, "film": {"members": 2}}.get(name, {})
+    cheap |= {"hyperfeatures": {"channels": 16}, "film": {"members": 2}, **SMALL_TRANSFORMERS}.get(name, {})
     return {key: value for key, value in cheap.items() if key in head_class(name)().get_params()}
 
 

@@ -69,16 +69,21 @@ class DeviceRows:
     batch by batch.
     """
 
-    def __init__(self, arrays: Sequence[NDArray[np.floating]], codes: NDArray[np.int64], device: torch.device) -> None:
+    def __init__(
+        self,
+        arrays: Sequence[NDArray[np.floating]],
+        targets: NDArray[np.int64] | NDArray[np.float32],
+        device: torch.device,
+    ) -> None:
         import torch
 
         floats = [np.require(x, np.float32, ["C", "W"]) for x in arrays]
         home = device if sum(x.nbytes for x in floats) <= RESIDENT_BYTES else torch.device("cpu")
-        self._tensors = [torch.from_numpy(x).to(home) for x in (*floats, np.require(codes, requirements=["C", "W"]))]
+        self._tensors = [torch.from_numpy(x).to(home) for x in (*floats, np.require(targets, requirements=["C", "W"]))]
         self.home, self.device = home, device
 
     def __getitem__(self, rows: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Return the float32 inputs, int64 class codes and float32 weights of the rows with the indices `rows`."""
+        """Return the float32 inputs, targets and float32 weights of the rows with the indices `rows`."""
         indices = rows.to(self.home)
         *inputs, weight, target = (x[indices].to(self.device, non_blocking=True) for x in self._tensors)
         return inputs, target, weight

@@ -89,6 +89,13 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         Constant tensors of the network must be registered as buffers.
         """
 
+    def _proportions(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> NDArray[np.float32] | None:  # noqa: ARG002 - for subclasses
+        """Return soft labels, the proportion of each class (n, C), of training rows (n, D) with codes (n,).
+
+        None stands for the proportion 1 of the class of each row.
+        """
+        return None
+
     def uncertainty(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the disagreement of an ensemble's members on each row of `X` (n, D): (n,) float64, in nats.
 
@@ -126,12 +133,14 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         weight = self._row_weights(codes, weight)
         random = check_random_state(self.random_state)
         self._prepare(X, codes)
-        inputs = self._inputs(X)
+        inputs, soft = self._inputs(X), self._proportions(X, codes)
         self.weights_: Weights = {}
         self.epochs_ = self.validation_rows_ = 0
         for member in range(self.members):
             seed = int(random.randint(2**31 - 1))
-            trained = train(self._network, inputs, codes, training, weight=weight, seed=seed, device=device)
+            trained = train(
+                self._network, inputs, codes, training, proportions=soft, weight=weight, seed=seed, device=device
+            )
             prefix = "" if self.members == 1 else f"{member}/"
             self.weights_ |= {prefix + name: value for name, value in trained.weights.items()}
             self.epochs_ += trained.epochs

@@ -142,6 +142,7 @@ def train(
     codes: NDArray[np.int64],
     training: TrainingOptions,
     *,
+    proportions: NDArray[np.float32] | None = None,
     weight: NDArray[np.floating] | None = None,
     seed: int,
     device: torch.device,
@@ -161,6 +162,8 @@ def train(
         Class codes in ``0 … C-1``.
     training : TrainingOptions
         Training options.
+    proportions : (n, C) float32 array, optional
+        Proportion of each class, the soft label of each row. [default: 1 for the class of the row]
     weight : (n,) array, optional
         Weight of each row. Only the ratio to the mean weight matters. [default: equal weights]
     seed : int
@@ -187,7 +190,7 @@ def train(
         torch.manual_seed(seed)
         network = build().to(device)
         weights = np.ones(len(codes)) if weight is None else weight
-        rows = DeviceRows((*inputs, weights), codes, device)
+        rows = DeviceRows((*inputs, weights), codes if proportions is None else proportions, device)
         training_rows, validation = (
             torch.from_numpy(part) for part in split_validation(codes, training.validation_fraction, seed)
         )

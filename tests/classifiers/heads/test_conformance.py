@@ -20,6 +20,8 @@ from classifiers.heads.base import WeighingHead
 from classifiers.heads.lightgbm import LightGBMClassifier
 from classifiers.heads.random_forest import ForestClassifier
 from classifiers.heads.registry import head_class, make_head
+from classifiers.heads.spectraldiff import SpectralDiffClassifier
+from classifiers.heads.supertoken import SupertokenClassifier
 from classifiers.heads.svm import SVMClassifier
 from classifiers.heads.torch.head import TorchHead
 from classifiers.table import PixelTable
@@ -52,8 +54,10 @@ EXCEPTIONS = {
 
 def exceptions(estimator) -> dict[str, str]:
     reasons = next((reasons for kind, reasons in EXCEPTIONS.items() if isinstance(estimator, kind)), {})
-    # In the gated sum, features pass batch norm before the classifier, so rows far away are not far for it.
-    passing = {"check_class_weight_classifiers"} if getattr(estimator, "fusion", "") == "gated" else set()
+    # In the gated sum and in transformers, features pass a norm before the classifier, so rows far away are not far for it.
+    transformers = (SpectralDiffClassifier, SupertokenClassifier)
+    normalised = getattr(estimator, "fusion", "") == "gated" or isinstance(estimator, transformers)
+    passing = {"check_class_weight_classifiers"} if normalised else set()
     if getattr(estimator, "exact_rows", None) == 0:  # a linear machine, which LIBLINEAR fits to a finer tolerance
         passing.add("check_sample_weight_equivalence_on_dense_data")
     return {check: reason for check, reason in reasons.items() if check not in passing}

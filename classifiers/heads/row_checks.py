@@ -1,0 +1,31 @@
+"""Checks of values that `Head.fit` takes for each row of a table, besides its columns and its label."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import _check_sample_weight
+
+from hsifeat.errors import HeadError
+
+
+def checked_positions(positions: ArrayLike | None, rows: NDArray[np.floating]) -> NDArray[np.int64] | None:
+    """Return positions of table rows as an (n, 2) int64 array; raise `HeadError` if they have another shape or dtype."""
+    if positions is None:
+        return None
+    places = np.asarray(positions)
+    if places.shape != (len(rows), 2) or not np.issubdtype(places.dtype, np.integer):
+        raise HeadError(
+            f"positions are the row and column of each of the {len(rows)} rows, as integers; found an array of shape "
+            f"{places.shape} and dtype {places.dtype}"
+        )
+    return places.astype(np.int64)
+
+
+def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return weights of table rows as an (n,) float64 array; raise `HeadError` if one is negative or not finite."""
+    try:
+        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    except ValueError as error:
+        raise HeadError(f"sample_weight can't be used: {error}") from error
+    return np.asarray(weight, dtype=np.float64)

@@ -1,0 +1,178 @@
+"""SpectralDiff: self-attention among the pixels of a neighbourhood of planes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.heads.base import ProbabilisticHead
+from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
+from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Share
+from classifiers.heads.torch.batches import NetworkInputs
+from classifiers.heads.torch.head import TorchHead
+from classifiers.heads.torch.transformer import transformer_encoder
+from classifiers.layout import ColumnGroup, Layout
+from hsifeat.errors import HeadError
+
+if TYPE_CHECKING:
+    import torch
+
+CHANNELS, HIDDEN = 64, 128  # channels of a token, and hidden units of the classifier
+POSITION_SCALE = 0.01
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class SpectralDiffClassifier(TorchHead):
+    """SpectralDiff: a transformer over the 13 x 13 pixels around a pixel, then a small classifier.
+
+    This is the classifier of Chen et al. (TGRS 2023, arXiv 2304.05961), as in the published code. The features of a plane are
+    whitened principal components. A 3x3 convolution with batch norm and ReLU maps them to 64 channels. The tokens are the
+    pixels of the patch and a class token. Position embeddings are multiplied by a learned factor of initially 0.01. The output
+    of the class token passes a hidden layer of 128 units with batch norm, dropout of 0.1 and ReLU.
+
+    This head differs from the paper:
+
+    - All patches of planes are used, side by side. The published code uses a single plane.
+    - The components are fitted on the patches of the training rows, after standardising the channels. The published code fits
+      them on all pixels, after scaling to the range 0 to 1.
+    - The defaults are smaller: 64 components instead of 600 to 1,200, and 4 heads of 16 channels instead of 20 heads of 64.
+
+    Planes without patches, spectra and window means are not used. Without a layout, all columns are one plane of one pixel.
+
+    Parameters
+    ----------
+    layout : Layout or None
+        Description of the columns. All patches must have the same size, 13 x 13 in the paper.
+    components : int or None
+        Number of principal components of each layer, shared by all timesteps; 1,200 (Indian Pines), 600 (Pavia University) or
+        900 (Salinas) in the paper. None keeps all channels.
+    depth, heads, head_width, mlp_width : int
+        Number of transformer layers, attention heads, channels of an attention head, and hidden units of a perceptron; 2, 20,
+        64 and 8 in the paper.
+    dropout : float
+        Probability of dropout in the transformer; 0 in the paper.
+    epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
+        See `TorchHead`.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(40, 6))
+    >>> y = np.arange(40) % 2
+    >>> head = SpectralDiffClassifier(epochs=20, device="cpu").fit(X + 5 * y[:, None], y)
+    >>> head.predict([[0.0] * 6, [5.0] * 6]).tolist()
+    [0, 1]
+    """
+
+    advice = "large neighbourhoods of one plane; slow without a GPU"
+
+    needs = frozenset({"patch"})
+    ignores = frozenset({"context", "spectra", "plane", "mean", "spectral-patch"})
+    patch_px: ClassVar[int] = 13
+    persisted_types = ProbabilisticHead.persisted_types | {"classifiers.heads.layer_reducer.LayerReducer"}
+    search_space: ClassVar[dict[str, list[Any]]] = {"components": [64, 32], "learning_rate": [1e-3, 3e-4]}
+
+    components: Components = 64
+    depth: Count = 2
+    heads: Count = 4
+    head_width: Count = 16
+    mlp_width: Count = 8
+    dropout: Share = 0.0
+    epochs: int = 30
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 0.0
+
+    def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - unsupervised
+        layout = layout_or_one_plane(self.layout, X.shape[1])
+        groups = _maps(layout)
+        self.columns_ = layout.columns(*groups)
+        self.reducer_ = LayerReducer(
+            layout.select_groups(lambda group: group in groups), components=self.components, whiten=True
+        ).fit(X[:, self.columns_])
+
+    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
+        rows = self.reducer_.transform(X[:, self.columns_])
+        groups = self.reducer_.layout_.groups
+        side = round(groups[0].patch_pixels ** 0.5)
+        maps = [rows[:, group.start : group.stop].reshape(len(X), side, side, -1) for group in groups]
+        return (np.concatenate(maps, axis=3).transpose(0, 3, 1, 2),)
+
+    def _network(self) -> torch.nn.Module:
+        groups = self.reducer_.layout_.groups
+        return neighbourhood_network(
+            sum(group.channels for group in groups),
+            groups[0].patch_pixels,
+            len(self.classes_),
+            depth=self.depth,
+            heads=self.heads,
+            head_width=self.head_width,
+            mlp_width=self.mlp_width,
+            dropout=self.dropout,
+        )
+
+
+def neighbourhood_network(
+    channels: int, pixels: int, classes: int, *, depth: int, heads: int, head_width: int, mlp_width: int, dropout: float
+) -> torch.nn.Module:
+    """Build the network of `SpectralDiffClassifier`.
+
+    Parameters
+    ----------
+    channels, pixels, classes : int
+        Number of channels and pixels of a patch, and of classes C.
+    depth, heads, head_width, mlp_width, dropout
+        See `SpectralDiffClassifier`.
+
+    Returns
+    -------
+    torch.nn.Module
+        ``forward(x)`` returns logits (b, C) for patches (b, channels, side, side).
+    """
+    import torch
+    from torch import nn
+
+    encoder = transformer_encoder(
+        CHANNELS, depth=depth, heads=heads, head_width=head_width, mlp_width=mlp_width, dropout=dropout
+    )
+
+    class Neighbourhood(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = nn.Sequential(
+                nn.Conv2d(channels, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.ReLU()
+            )
+            self.class_token = nn.Parameter(torch.randn(1, 1, CHANNELS))
+            self.positions = nn.Parameter(torch.randn(1, pixels + 1, CHANNELS))
+            self.position_scale = nn.Parameter(torch.full((1,), POSITION_SCALE))
+            self.encoder = encoder
+            self.classifier = nn.Sequential(
+                nn.Linear(CHANNELS, HIDDEN),
+                nn.BatchNorm1d(HIDDEN),
+                nn.Dropout(0.1),
+                nn.ReLU(),
+                nn.Linear(HIDDEN, classes),
+            )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = self.convolution(x).flatten(2).transpose(1, 2)  # (b, pixels, channels)
+            tokens = torch.cat([self.class_token.expand(len(x), -1, -1), tokens], dim=1)
+            encoded = self.encoder(tokens + self.position_scale * self.positions)
+            logits: torch.Tensor = self.classifier(encoded[:, 0])
+            return logits
+
+    return Neighbourhood()
+
+
+def _maps(layout: Layout) -> list[ColumnGroup]:
+    """Return the patches of planes of a layout, or its planes if it has no patches; raise `HeadError` if there are none."""
+    patches = [group for group in layout.learned if group.kind == "patch"]
+    maps = patches or [group for group in layout.learned if group.kind == "plane"]
+    require_planes(maps, layout, "spectraldiff")
+    sides = sorted({group.size or 1 for group in maps})
+    if len(sides) > 1:
+        raise HeadError(
+            f"spectraldiff takes patches of one size; the table has sides of {' and '.join(map(str, sides))} pixels"
+        )
+    return maps

@@ -1,0 +1,251 @@
+"""DSTC: tokens of similar pixels around each pixel, class proportions as soft labels, and a transformer over the tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from classifiers.heads.base import ProbabilisticHead
+from classifiers.heads.layer_reducer import LayerReducer
+from classifiers.heads.parameters import Components, Count, Positive, Share
+from classifiers.heads.supertokens import Tokens, class_proportions, cluster
+from classifiers.heads.torch.batches import NetworkInputs
+from classifiers.heads.torch.head import TorchHead
+from classifiers.heads.torch.transformer import transformer_encoder
+from classifiers.layout import ColumnGroup, Layout
+from hsifeat.errors import HeadError
+
+if TYPE_CHECKING:
+    import torch
+
+_BLOCK_ROWS = 256
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class SupertokenClassifier(TorchHead):
+    """DSTC: clustering into tokens guided by spectral derivatives, then a transformer over the tokens.
+
+    DSTC (ECCV 2024, arXiv 2407.07307) divides an image into windows, clusters the pixels of each window into tokens, and
+    classifies the tokens with a vision transformer. A pixel has the class of its token. The label of a token is the
+    proportion of each class among its labelled pixels. The formulas are those of the published code.
+
+    - Derivative: ``SDF_i = x_{i+1} - x_i`` for the bands i of a spectrum x, the formula of the code for bands of unknown
+      wavelengths.
+    - Clustering: see `classifiers.heads.supertokens.cluster`, with ``g = f(x) + f_sdf(SDF)``. `f` and `f_sdf` are random
+      linear maps, because in the published code they receive no gradient and keep their initial values.
+    - Transformer: a linear embedding with layer normalisation, position embeddings, a class token whose output is unused,
+      and a transformer encoder with a final layer normalisation.
+
+    These parts are ours:
+
+    - The window is centred on the classified pixel, so a map has no window borders. The published windows of 32 x 32 pixels
+      adjoin, with 2 x 2 tokens each, and one transformer attends to the tokens of all windows of an image.
+    - The features `v` are the patches of planes, reduced to principal components, instead of a trained image encoder. If the
+      table has no patches of planes, they are principal components of the spectra. The published code normalises them before
+      the embedding, too. Here they are standardised already.
+    - The loss is cross-entropy with the class proportions, as in the text of the paper. The published code uses the number of
+      pixels of each class, so its tokens weigh by size. Only the token of the window's centre has a loss.
+    - Class proportions need `positions` in `fit`, which the commands pass. Without positions, the label of a token is the
+      class of the window's centre.
+    - The defaults are smaller than the published sizes.
+
+    Without a layout, all columns are the spectrum of a window of one pixel.
+
+    Parameters
+    ----------
+    layout : Layout or None
+        Description of the columns, with spectral patches and, optionally, patches of planes of the same size.
+    components : int or None
+        Number of principal components of each layer, or of the spectra if there are no planes. The features of the paper have
+        96 channels.
+    grid : int
+        Number of tokens along each side of a window.
+    iterations : int
+        Number of iterations of the clustering; 2 in the paper.
+    depth, width, heads, head_width, mlp_width : int
+        Number of transformer layers, channels of a token, attention heads, channels of an attention head, and hidden units
+        of a perceptron; 4, 256, 4, 64 and 1024 in the paper.
+    dropout : float
+        Probability of dropout; 0.1 in the paper.
+    epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
+        See `TorchHead`.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(40, 6))
+    >>> y = np.arange(40) % 2
+    >>> head = SupertokenClassifier(epochs=20, device="cpu").fit(X + 5 * np.outer(y, [1, 0, 1, 0, 1, 0]), y)
+    >>> head.predict([[0.0] * 6, [5.0, 0.0] * 3]).tolist()
+    [0, 1]
+    """
+
+    advice = "many labels on scenes of large areas; classifies groups of similar pixels"
+
+    needs = frozenset({"spectral-patch"})
+    wants = frozenset({"patch"})
+    ignores = frozenset({"context", "spectra", "plane", "mean"})
+    patch_px: ClassVar[int] = 9
+    persisted_types = ProbabilisticHead.persisted_types | {"classifiers.heads.layer_reducer.LayerReducer"}
+    search_space: ClassVar[dict[str, list[Any]]] = {"grid": [3, 5], "learning_rate": [1e-3, 3e-3]}
+
+    components: Components = 32
+    grid: Count = 3
+    iterations: Count = 2
+    depth: Count = 2
+    width: Count = 64
+    heads: Count = 4
+    head_width: Count = 16
+    mlp_width: Count = 128
+    dropout: Share = 0.1
+    learning_rate: Positive = 1e-3
+
+    def _place(self, positions: NDArray[np.int64] | None) -> None:
+        self._positions = positions
+
+    def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - unsupervised
+        layout = self.layout or Layout((ColumnGroup("patch", 0, X.shape[1], size=1),))
+        spectra, planes = _patch_groups(layout)
+        self.spectral_columns_ = layout.columns(spectra)
+        self.spectral_reducer_ = LayerReducer(
+            layout.select_groups(lambda group: group == spectra), components=None
+        ).fit(X[:, self.spectral_columns_])
+        self.feature_columns_ = layout.columns(*(planes or [spectra]))
+        self.feature_reducer_ = LayerReducer(
+            layout.select_groups(lambda group: group in (planes or [spectra])),
+            components=self.components,
+            spectral_components=self.components,
+        ).fit(X[:, self.feature_columns_])
+        pixels, bands = spectra.patch_pixels, spectra.channels
+        gain = self.spectral_reducer_.gain_.reshape(pixels, bands).max(axis=0).astype(np.float64)
+        self.spread_ = np.divide(1.0, gain, out=np.zeros(bands), where=gain > 0)
+        steps = self._derivatives(self._standard_spectra(X))
+        deviation = steps.std(axis=(0, 1))
+        self.derivative_gain_ = np.divide(1.0, deviation, out=np.zeros(len(deviation)), where=deviation > 1e-12)
+        features = sum(group.channels for group in self.feature_reducer_.layout_)
+        random = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+        # Random weights as in a convolution with the initial values of He et al. (ICCV 2015, eq. 10).
+        self.spectral_map_ = random.normal(scale=np.sqrt(2 / bands), size=(bands, features))
+        self.derivative_map_ = random.normal(scale=np.sqrt(2 / max(bands - 1, 1)), size=(len(deviation), features))
+
+    def _standard_spectra(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return standardised spectra (n, P, bands) of the windows."""
+        standard = self.spectral_reducer_.transform(X[:, self.spectral_columns_]).astype(np.float64)
+        return standard.reshape(len(X), -1, len(self.spread_))
+
+    def _derivatives(self, standard: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return spectral derivatives (n, P, bands - 1), without their means, from standardised spectra."""
+        return np.diff(standard * self.spread_, axis=2)
+
+    def _tokens(self, X: NDArray[np.floating]) -> Tokens:
+        """Cluster the windows of rows (n, D)."""
+        spectra = self._standard_spectra(X)
+        pixels = spectra.shape[1]
+        parts = np.split(
+            self.feature_reducer_.transform(X[:, self.feature_columns_]).astype(np.float64),
+            [group.stop for group in self.feature_reducer_.layout_][:-1],
+            axis=1,
+        )
+        features = np.concatenate([part.reshape(len(X), pixels, -1) for part in parts], axis=2)
+        guides = spectra @ self.spectral_map_
+        guides += (self._derivatives(spectra) * self.derivative_gain_) @ self.derivative_map_
+        return cluster(features, guides, min(self.grid, round(pixels**0.5)), self.iterations)
+
+    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
+        blocks = [self._tokens(X[start : start + _BLOCK_ROWS]) for start in range(0, len(X), _BLOCK_ROWS)]
+        values, centre = (np.concatenate(parts) for parts in zip(*((b.values, b.centre) for b in blocks), strict=True))
+        return values, np.eye(values.shape[1])[centre]
+
+    def _proportions(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        positions, self._positions = self._positions, None
+        if positions is None:
+            return None
+        starts = range(0, len(X), _BLOCK_ROWS)
+        assignment = np.concatenate([self._tokens(X[start : start + _BLOCK_ROWS]).assignment for start in starts])
+        return class_proportions(Tokens(np.empty(0), assignment), positions, codes, len(self.classes_))
+
+    def _network(self) -> torch.nn.Module:
+        side = round((len(self.spectral_columns_) / len(self.spread_)) ** 0.5)
+        return token_network(
+            min(self.grid, side) ** 2,
+            self.spectral_map_.shape[1],
+            len(self.classes_),
+            depth=self.depth,
+            width=self.width,
+            heads=self.heads,
+            head_width=self.head_width,
+            mlp_width=self.mlp_width,
+            dropout=self.dropout,
+        )
+
+
+def token_network(
+    tokens: int,
+    channels: int,
+    classes: int,
+    *,
+    depth: int,
+    width: int,
+    heads: int,
+    head_width: int,
+    mlp_width: int,
+    dropout: float,
+) -> torch.nn.Module:
+    """Build the transformer of `SupertokenClassifier`.
+
+    Parameters
+    ----------
+    tokens, channels, classes : int
+        Number K of tokens of a window, of channels of a token, and of classes C.
+    depth, width, heads, head_width, mlp_width, dropout
+        See `SupertokenClassifier`.
+
+    Returns
+    -------
+    torch.nn.Module
+        ``forward(tokens, centre)`` returns logits (b, C) of one token of each window, for the tokens (b, K, channels) of
+        b windows, and an indicator of the token, (b, K). ``classify(tokens)`` returns the logits (b, K, C) of all tokens.
+    """
+    import torch
+    from torch import nn
+
+    encoder = transformer_encoder(
+        width, depth=depth, heads=heads, head_width=head_width, mlp_width=mlp_width, dropout=dropout
+    )
+
+    class TokenTransformer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width))
+            self.class_token = nn.Parameter(torch.randn(1, 1, width))
+            self.positions = nn.Parameter(torch.randn(1, tokens + 1, width))
+            self.encoder, self.norm = encoder, nn.LayerNorm(width)
+            self.classifier = nn.Linear(width, classes)
+
+        def classify(self, values: torch.Tensor) -> torch.Tensor:
+            embedded = torch.cat([self.class_token.expand(len(values), -1, -1), self.embedding(values)], dim=1)
+            encoded = self.norm(self.encoder(embedded + self.positions))
+            logits: torch.Tensor = self.classifier(encoded[:, 1:])
+            return logits
+
+        def forward(self, values: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+            return (self.classify(values) * centre[:, :, None]).sum(dim=1)
+
+    return TokenTransformer()
+
+
+def _patch_groups(layout: Layout) -> tuple[ColumnGroup, list[ColumnGroup]]:
+    """Return the spectral patch of a layout and its patches of planes; raise `HeadError` if they do not fit together."""
+    spectra = [group for group in layout if group.input_kind == "spectral-patch"]
+    planes = [group for group in layout.learned if group.kind == "patch"]
+    sides = sorted({group.size or 1 for group in (*spectra, *planes)})
+    if len(spectra) != 1 or len(sides) > 1:
+        groups = ", ".join(dict.fromkeys(map(str, layout))) or "no columns"
+        raise HeadError(
+            f"supertoken needs spectral patches, and patches of planes of the same side if there are any; the table has {groups}; "
+            "build it with spectral-patches:9+patches:9"
+        )
+    return spectra[0], planes
