@@ -61,7 +61,7 @@ def timed_accuracy(table: Any, head: str, draw: Any, seed: int) -> tuple[float, 
     if "random_state" in classifier.get_params():
         classifier.set_params(random_state=seed)
     start = time.perf_counter()
-    classifier.fit(train.X, train.y)
+    classifier.fit(train.X, train.y, positions=train.positions)
     seconds = time.perf_counter() - start
     return float(np.mean(classifier.predict(test.X) == test.y)), seconds
 

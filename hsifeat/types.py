@@ -166,6 +166,9 @@ class Tap:
     share : float or None
         Share of the multiplications of a full forward pass that the output requires, from 0 to 1. None for filters, which
         have no forward pass.
+    intervals : tuple of (int, int)
+        Intervals of timesteps at which the network computes the layer: first timestep, and timestep after the last. Empty if
+        the network computes the layer at all timesteps.
     """
 
     name: str
@@ -173,3 +176,8 @@ class Tap:
     channels: int
     stride: int
     share: float | None
+    intervals: tuple[tuple[int, int], ...] = ()
+
+    def runs_at(self, t: int) -> bool:
+        """Return whether the network computes the layer at timestep `t`."""
+        return not self.intervals or any(first <= t < stop for first, stop in self.intervals)

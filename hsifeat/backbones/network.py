@@ -108,8 +108,8 @@ class NetworkBackbone(ABC):
         """All layers whose feature maps can be read, in the order of execution.
 
         An attribute ``probe_side`` of the torch network replaces the property `probe_side`. A torch network that runs
-        different layers at different timesteps must have an attribute ``probe_timesteps``. Every layer must run at one
-        or more of these timesteps.
+        different layers at different timesteps must have an attribute ``probe_timesteps``: the first timestep of each
+        interval within which the same layers run, in ascending order from 0.
         """
         import torch
 
@@ -125,13 +125,20 @@ class NetworkBackbone(ABC):
 
         aliases = self.aliases(network)
         taps: dict[str, Tap] = {}
-        for t in getattr(network, "probe_timesteps", (0,)):
+        starts = tuple(getattr(network, "probe_timesteps", (0,)))
+        for t, stop in zip(starts, (*starts[1:], self.schedule.timesteps), strict=True):
             for layer in list_taps(network, partial(forward, t), side):
-                taps.setdefault(layer.name, layer)
+                known = taps.setdefault(layer.name, layer)
+                taps[layer.name] = replace(known, intervals=(*known.intervals, (t, stop)))
         # Convert strides from cells to scene pixels. In latent space, the cells of a layer may be smaller than a scene pixel or
         # not aligned with the pixels; such a layer is left out.
         return [
-            replace(layer, alias=aliases.get(layer.name, ""), stride=int(layer.stride * self.cell_px))
+            replace(
+                layer,
+                alias=aliases.get(layer.name, ""),
+                stride=int(layer.stride * self.cell_px),
+                intervals=() if len(layer.intervals) == len(starts) else layer.intervals,
+            )
             for layer in taps.values()
             if (layer.stride * self.cell_px).denominator == 1
         ]

@@ -138,7 +138,8 @@ class UNet2DBackbone(CheckpointBackbone):
 
         The dict is empty for networks other than U-Nets.
         """
-        return output_blocks(network) if hasattr(network, "up_blocks") else {}
+        blocks = getattr(network, "up_blocks", ())
+        return output_blocks(network) if blocks and all(hasattr(block, "resnets") for block in blocks) else {}
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the layers' outputs, as plain JSON values."""

@@ -10,6 +10,7 @@ from hsifeat.commands.config_options import with_options
 from hsifeat.commands.shared_options import Json
 from hsifeat.commands.terminal import show_rows
 from hsifeat.extraction.config import ExtractionConfig
+from hsifeat.types import Tap
 
 
 @with_options(ExtractionConfig, only=("upsample",))
@@ -22,7 +23,7 @@ def layers(
     """List the layers of a backbone: module name, alias in papers, number of channels, and stride in scene pixels.
 
     To compute a layer, the network runs only a part of its full forward pass. The column `share` is the size of this part,
-    measured in multiplications.
+    measured in multiplications. The column `timesteps` is there if the network computes some layers at certain timesteps only.
 
     The layers of `context` are filters. You can name a filter of any odd size, such as `mean-11`. The listed numbers of
     channels are for a scene that is projected to 60 components.
@@ -37,5 +38,17 @@ def layers(
     source = recall_source(backbone, any_label=True, **options)
     taps = source.taps
     keep_description(source)
-    rows = [asdict(tap) for tap in taps if all_layers or is_block(tap.name)]
-    show_rows(f"layers of {backbone}", rows, ("name", "alias", "channels", "stride", "share"), as_json)
+    rows = [{**asdict(tap), "timesteps": _timesteps(tap)} for tap in taps if all_layers or is_block(tap.name)]
+    columns = (
+        "name",
+        "alias",
+        "channels",
+        "stride",
+        "share",
+        *(["timesteps"] if any(t.intervals for t in taps) else []),
+    )
+    show_rows(f"layers of {backbone}", rows, columns, as_json)
+
+
+def _timesteps(tap: Tap) -> str:
+    return ", ".join(f"{first} to {stop - 1}" for first, stop in tap.intervals) or "all"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.taps import is_block, select_taps
@@ -50,8 +50,37 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     return strides
 
 
+def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
+    """Check that each layer is computed at one of the timesteps, and that one of the layers is computed at each timestep.
+
+    Raises
+    ------
+    BackboneError
+        If a layer is computed at other timesteps only. If no layer is computed at a timestep.
+    """
+    taps = list(taps)
+    for tap in taps:
+        if not any(map(tap.runs_at, timesteps)):
+            own = " and ".join(f"{first} to {stop - 1}" for first, stop in tap.intervals)
+            found = ", ".join(map(str, timesteps))
+            raise BackboneError(
+                f"the network computes the layer {tap.name} at the timesteps {own} only; found {found}: extract this layer at "
+                "another timestep, or leave it out"
+            )
+    for t in timesteps:
+        if not any(tap.runs_at(t) for tap in taps):
+            names = ", ".join(tap.name for tap in taps)
+            raise BackboneError(
+                f"the network computes none of the layers {names} at timestep {t}: name a layer that it computes there, or leave "
+                "the timestep out (hsifeat layers BACKBONE lists the timesteps of the layers)"
+            )
+
+
 def has_standard_names(taps: Sequence[Tap]) -> bool:
-    """Return whether at least one block of a network has a name that diffusers uses, ``mid_block`` or ``up_blocks.N``."""
+    """Return whether at least one block of a network has a name that diffusers uses, ``mid_block`` or ``up_blocks.N``.
+
+    The blocks of several decoders have names such as ``decoders.0.up_blocks.N``.
+    """
     return any(map(_is_standard, taps))
 
 
@@ -83,7 +112,7 @@ def default_taps(taps: Sequence[Tap]) -> list[Tap]:
 
 
 def _is_standard(tap: Tap) -> bool:
-    return tap.name == "mid_block" or re.fullmatch(r"up_blocks\.[0-9]+", tap.name) is not None
+    return tap.name == "mid_block" or re.fullmatch(r"(decoders\.[0-9]+\.)?up_blocks\.[0-9]+", tap.name) is not None
 
 
 def _numbered(blocks: Sequence[Tap]) -> list[Tap]:

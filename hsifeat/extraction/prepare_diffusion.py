@@ -12,7 +12,7 @@ from hsifeat.extraction.auto_timesteps import choose_timesteps
 from hsifeat.extraction.config import DEFAULT_BATCH, DEFAULT_TIMESTEPS, ExtractionConfig
 from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
 from hsifeat.extraction.job import Prepared
-from hsifeat.extraction.layers import has_standard_names, plane_strides
+from hsifeat.extraction.layers import check_computed, has_standard_names, plane_strides
 from hsifeat.extraction.model_input import make_model_input
 from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.extraction.stored_config import StoredPixels
@@ -96,10 +96,12 @@ def prepare_diffusion(
         pooled={tap.name: model_input.factor // tap.stride for tap in strides if tap.stride < model_input.factor},
     )
     recipe = _recipe(extractor, config)
+    check_computed(strides, timesteps)
     planes = tuple(
         PlaneSpec(PlaneId(t, tap.name), stride, tap.channels, config.dtype)
         for t in timesteps
         for tap, stride in strides.items()
+        if tap.runs_at(t)
     )
     return Prepared(config, extractor, planes, recipe)
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from hsifeat.base_config import BaseConfig, Whole, expected_error, option
+from hsifeat.base_config import BaseConfig, Whole, Wholes, expected_error, option
 from hsifeat.presets import preset_options
-from hsifeat.pretraining.network_specs import Norm
+from hsifeat.pretraining.network_spec import Norm
 
 
 def _path_text(value: object) -> str:
@@ -26,7 +26,10 @@ class PretrainingConfig(BaseConfig):
 
     network: Annotated[
         str,
-        option("Network: mtmsd or diffcrn, trained on scenes, or natural32, trained on images.", metavar="NETWORK"),
+        option(
+            "Network: mtmsd, diffcrn, spectraldiff or multistage, trained on scenes, or natural32, trained on images.",
+            metavar="NETWORK",
+        ),
     ] = "mtmsd"
     size: Annotated[
         Literal["small", "paper"],
@@ -57,9 +60,17 @@ class PretrainingConfig(BaseConfig):
     components: Annotated[
         Whole | None,
         option(
-            "Number of principal components that the network receives as channels.",
+            "Number of channels that the network receives: principal components, or evenly spaced bands for spectraldiff.",
             default="the network's number",
             ge=1,
+        ),
+    ] = None
+    boundaries: Annotated[
+        Wholes | None,
+        option(
+            "First timesteps of the second and third decoder of multistage, such as 442,631.",
+            metavar="T,T",
+            default="by the similarity of optimal denoisers of the scene",
         ),
     ] = None
     learning_rate: Annotated[

@@ -1,4 +1,4 @@
-"""Training data and held-out data: natural images, or patches of scenes that are projected by a common PCA."""
+"""Training data and held-out data: natural images, or patches of scenes that share a projection."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hsifeat.errors import PretrainingError
 from hsifeat.pretraining.batches import Sampler
 from hsifeat.pretraining.image_files import digest_images, load_images
 from hsifeat.pretraining.image_sampler import ImageSampler
-from hsifeat.pretraining.network_specs import ImageOptions, NetworkSpec
+from hsifeat.pretraining.network_spec import ImageOptions, NetworkSpec
 from hsifeat.pretraining.patch_grid import PatchGrid, choose_held_out_blocks
 from hsifeat.pretraining.patch_sampler import PatchSampler
 from hsifeat.projection import ProjectedScene, Projection
-from hsifeat.projection.fit import fit_components
+from hsifeat.projection.fit import fit_band_ranges, fit_components
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Scene
 from hsifeat.scenes.temporary_copy import TemporaryCopy
@@ -55,25 +55,57 @@ class TrainingData:
     projection: Projection | None = None
 
 
+def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | None, listen: Listener) -> Projection:
+    """Fit one projection from the bands of scenes to the channels of a network, on the valid pixels of all scenes.
+
+    Parameters
+    ----------
+    scenes : sequence of Scene
+        One scene or several, with the same bands.
+    spec : NetworkSpec
+        Specification with the kind of projection, the number of components and the side of the patches.
+    components : int or None
+        Number of principal components, or of bands. None takes ``spec.components``, but at most the number of bands.
+    listen : callable
+        Receives notes on the scenes.
+
+    Returns
+    -------
+    Projection
+
+    Raises
+    ------
+    PretrainingError
+        If the scenes have different numbers of bands. If a scene is smaller than a patch.
+    ProjectionError
+        If a scene has no valid pixels, or if the number of components exceeds the rank of the pixels.
+    """
+    for scene in scenes:
+        for note in scene.notes:
+            listen(Note(note))
+        _check_scene(scene, scenes[0], spec.patch_px)
+    bands = scenes[0].bands
+    count = components or min(spec.components or bands, bands)
+    return (fit_components if spec.projection == "pca" else fit_band_ranges)(count, scenes)
+
+
 def prepare_scenes(
-    scenes: Sequence[Scene], spec: NetworkSpec, components: int | None, seed: int, listen: Listener
+    scenes: Sequence[Scene], projection: Projection, spec: NetworkSpec, seed: int, listen: Listener
 ) -> TrainingData:
     """Prepare training patches from scenes that have the same bands.
-
-    The bands are projected to the channels of the network by one PCA of the valid pixels of all scenes.
 
     Parameters
     ----------
     scenes : sequence of Scene
         One scene or several.
+    projection : Projection
+        Projection from the bands of the scenes to the channels of the network.
     spec : NetworkSpec
-        Specification with the side of the patches, the number of components and the distribution of the timesteps.
-    components : int or None
-        Number of principal components. None takes ``spec.components``, but at most the number of bands.
+        Specification with the side of the patches and the distribution of the timesteps.
     seed : int
         Seed of the batches.
     listen : callable
-        Receives notes on the scenes and on held-out blocks.
+        Receives notes on held-out blocks.
 
     Returns
     -------
@@ -82,16 +114,8 @@ def prepare_scenes(
     Raises
     ------
     PretrainingError
-        If the scenes have different numbers of bands. If a scene is smaller than a patch, or has no patch with a valid
-        centre.
-    ProjectionError
-        If a scene has no valid pixels, or if the number of components exceeds the rank of the pixels.
+        If a scene has no patch with a valid centre.
     """
-    for scene in scenes:
-        for note in scene.notes:
-            listen(Note(note))
-        _check_scene(scene, scenes[0], spec.patch_px)
-    projection = fit_components(components or min(spec.components, scenes[0].bands), scenes)
     blocks = _choose_blocks(scenes, spec.patch_px)
     grids = [PatchGrid(scene.valid, spec.patch_px, held_out) for scene, held_out in zip(scenes, blocks, strict=True)]
     for scene, grid in zip(scenes, grids, strict=True):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.backbones.network import deterministic_inference
 from hsifeat.pretraining.batches import Stream, make_generator
-from hsifeat.pretraining.timestep_sampling import TIMESTEPS, TimestepSampling
+from hsifeat.pretraining.timestep_sampling import TimestepSampling
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ def held_out_losses(
     import torch
 
     device = next(network.parameters()).device
-    width, count = TIMESTEPS // BANDS, len(clean)
+    width, count = sampling.count // BANDS, len(clean)
     losses = []
     for band in range(BANDS):
         noise = make_generator(0, Stream.EVALUATION_NOISE, band).standard_normal(clean.shape, dtype=np.float32)

@@ -17,6 +17,7 @@ from hsifeat.errors import PretrainingError
 from hsifeat.files import follow_umask, write_file
 from hsifeat.pretraining.evaluation import draw_samples
 from hsifeat.pretraining.model_folder import ModelFolder
+from hsifeat.pretraining.network_spec import NetworkSpec
 from hsifeat.pretraining.training import Trainer, count_parameters, make_scheduler
 from hsifeat.pretraining.training_card import plot_losses, write_card
 from hsifeat.projection import Projection
@@ -31,7 +32,7 @@ def write_model(
     trainer: Trainer,
     projection: Projection | None,
     description: Mapping[str, Any],
-    sample_count: int,
+    spec: NetworkSpec,
 ) -> None:
     """Write a trained model to a folder.
 
@@ -48,8 +49,8 @@ def write_model(
         Projection of the scenes; None if the network was trained on images.
     description : mapping
         Identity and options of the training. The training record has these entries, the results and the versions of packages.
-    sample_count : int
-        Number of generated images in the model card; 0 for none.
+    spec : NetworkSpec
+        Specification of the network, with its noise schedule and the number of generated images in the model card.
 
     Raises
     ------
@@ -57,6 +58,7 @@ def write_model(
         If the weights are not finite in the dtype of the saved file.
     """
     folder = model.path
+    sample_count = 0 if spec.images is None else spec.images.sample_count
     # The existing record describes weights that are about to be replaced.
     (folder / RECORD).unlink(missing_ok=True)
     part = folder / ".part"
@@ -65,7 +67,8 @@ def write_model(
     network.save_pretrained(part / "unet", safe_serialization=True)
     for file in (part / "unet").iterdir():
         follow_umask(file)
-    make_scheduler().save_pretrained(part / "scheduler")
+    scheduler = make_scheduler(spec)
+    scheduler.save_pretrained(part / "scheduler")
     for name in ("unet", "scheduler"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (part / name).rename(folder / name)
@@ -76,6 +79,7 @@ def write_model(
         "command": f"{description['command']} --steps {trainer.step}",
         "steps": trainer.step,
         "samples": sample_count,
+        "timesteps": spec.timesteps.count,
         "seconds": trainer.seconds,
         "parameters": count_parameters(trainer.network),
         "held_out": {str(step): losses for step, losses in sorted(trainer.held_out.items())},
@@ -89,7 +93,7 @@ def write_model(
         write_file(folder / "model_index.json", json.dumps(index, indent=1))
     write_file(folder / "loss.png", plot_losses(trainer.losses, trainer.held_out))
     if sample_count:
-        write_file(folder / "samples.png", draw_samples(trainer.averaged, make_scheduler(), sample_count))
+        write_file(folder / "samples.png", draw_samples(trainer.averaged, scheduler, sample_count))
     write_file(folder / "README.md", write_card(record))
     files = [
         file.relative_to(folder).as_posix()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, mse_loss, normalize
+from torch.nn.functional import cross_entropy, l1_loss, mse_loss, normalize
 
 if TYPE_CHECKING:
     from diffusers import DDPMScheduler
@@ -73,6 +73,28 @@ class NoisePrediction(Objective):
         """
         predicted = network(scheduler.add_noise(clean, noise, t), t, return_dict=False)[0]
         return mse_loss(predicted.float(), noise)
+
+
+class AbsoluteNoisePrediction(Objective):
+    """Mean absolute error of the predicted noise, the loss of SpectralDiff (Chen et al. 2023, arXiv 2304.05961)."""
+
+    def forward(
+        self, network: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, scheduler: DDPMScheduler
+    ) -> torch.Tensor:
+        """Return ``mean |eps - eps_theta(x_t, t)|``.
+
+        Parameters
+        ----------
+        network, clean, noise, t, scheduler
+            See `NoisePrediction.forward`.
+
+        Returns
+        -------
+        () float32 tensor
+            The loss.
+        """
+        predicted = network(scheduler.add_noise(clean, noise, t), t, return_dict=False)[0]
+        return l1_loss(predicted.float(), noise)
 
 
 class LogAbsoluteContrastive(Objective):

@@ -15,10 +15,12 @@ from hsifeat.base_config import flag_of
 from hsifeat.errors import PretrainingError
 from hsifeat.files import disk_errors
 from hsifeat.pretraining.config import PretrainingConfig, resolve_training
-from hsifeat.pretraining.data import TrainingData, prepare_images, prepare_scenes
+from hsifeat.pretraining.data import TrainingData, fit_scenes, prepare_images, prepare_scenes
+from hsifeat.pretraining.decoder_boundaries import choose_boundaries
 from hsifeat.pretraining.model_folder import FORMAT, ModelFolder, check_usable
 from hsifeat.pretraining.model_writer import WEIGHTS, write_model
-from hsifeat.pretraining.network_specs import NetworkSpec, find_spec
+from hsifeat.pretraining.network_spec import NetworkSpec
+from hsifeat.pretraining.network_specs import find_spec
 from hsifeat.pretraining.session import TrainingBudget, train
 from hsifeat.pretraining.training import DivergedError, Trainer
 from hsifeat.runtime.events import Listener, Note, silent
@@ -46,6 +48,7 @@ def pretrain(
     steps: int | None = None,
     minutes: float | None = None,
     components: int | None = None,
+    boundaries: Sequence[int] | None = None,
     learning_rate: float | None = None,
     seed: int | None = None,
     start: str | Path | None = None,
@@ -58,7 +61,7 @@ def pretrain(
 ) -> Path:
     """Train a denoiser without labels, on patches of scenes or on natural images.
 
-    A PCA projects the bands of scenes to the channels of the network. If an option is None, its value comes from the
+    A PCA, or a choice of bands, projects the bands of scenes to the channels of the network. If an option is None, its value comes from the
     preset or else from the defaults of `hsifeat.pretraining.config.PretrainingConfig`.
 
     Parameters
@@ -70,7 +73,8 @@ def pretrain(
         Folder of the model. If the folder has an interrupted training run, the run is continued. A complete model is trained
         further only if `steps` is larger, or `minutes` different, than in the call that completed it.
     network : str, optional
-        ``mtmsd`` or ``diffcrn``, trained on scenes, or ``natural32``, trained on images. [default: mtmsd]
+        ``mtmsd``, ``diffcrn``, ``spectraldiff`` or ``multistage``, trained on scenes, or ``natural32``, trained on images.
+        [default: mtmsd]
     size : {"small", "paper"}, optional
         ``small`` trains in minutes on two CPU cores, ``paper`` is the published size. [default: small]
     norm : {"group", "pixel-rms"}, optional
@@ -83,7 +87,11 @@ def pretrain(
         Largest duration of this call, in minutes. The call ends earlier when `steps` is reached. A repeated call continues a
         training that was interrupted or, if `steps` is set, has steps left. [default: no limit]
     components : int, optional
-        Number of principal components that the network receives as channels. [default: depends on the network]
+        Number of channels that the network receives: principal components, or evenly spaced bands for ``spectraldiff``.
+        [default: depends on the network]
+    boundaries : sequence of int, optional
+        First timesteps of the second and third decoder of ``multistage``. [default: the intervals of `rank_timesteps` for
+        the first scene]
     learning_rate : float, optional
         Learning rate of AdamW. [default: depends on the network]
     seed : int, optional
@@ -120,7 +128,8 @@ def pretrain(
     References
     ----------
     Ho et al., "Denoising diffusion probabilistic models", NeurIPS 2020. Zhou et al., "MTMSD", IEEE TGRS 2024,
-    arXiv:2306.08964. Zhu & Xu, "DiffCRN", arXiv:2502.19699.
+    arXiv:2306.08964. Zhu & Xu, "DiffCRN", arXiv:2502.19699. Chen et al., "SpectralDiff", IEEE TGRS 2023, arXiv:2304.05961.
+    Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework", CVPR 2024, arXiv:2312.09181.
 
     Examples
     --------
@@ -139,7 +148,7 @@ def pretrain(
     folder = Path(out)
     check_usable(folder)
     sources = [data] if isinstance(data, DataSource) else list(data)
-    training_data = _prepare_data(sources, config, spec, folder, listen)
+    training_data, spec = _prepare_data(sources, config, spec, folder, listen)
     weights, weights_digest = _load_start(config.start)
     identity = {
         "format": FORMAT,
@@ -170,27 +179,30 @@ def pretrain(
         "attribution": config.attribution,
         "command": _format_command(source or _name_sources(sources), config),
     }
-    sample_count = 0 if spec.images is None else spec.images.sample_count
     if budget.steps is None or trainer.step < budget.steps:
         try:
             train(trainer, training_data, spec, budget, model, listen)
         except DivergedError as diverged:
-            raise _save_sound_model(
-                diverged, trainer, model, training_data.projection, description, sample_count, spec
-            ) from diverged
+            raise _save_sound_model(diverged, trainer, model, training_data.projection, description, spec) from diverged
     with disk_errors(folder):
-        write_model(model, trainer, training_data.projection, description, sample_count)
+        write_model(model, trainer, training_data.projection, description, spec)
     return folder
 
 
 def _prepare_data(
     sources: Sequence[DataSource], config: PretrainingConfig, spec: NetworkSpec, folder: Path, listen: Listener
-) -> TrainingData:
+) -> tuple[TrainingData, NetworkSpec]:
+    """Return the training data, and the specification with the boundaries of its decoders."""
     if not sources:
         raise PretrainingError("there is no scene to train on: name one or more")
     if spec.images is None:
         scenes = [source if isinstance(source, Scene) else open_scene(source) for source in sources]
-        return prepare_scenes(scenes, spec, config.components, config.seed, listen)
+        projection = fit_scenes(scenes, spec, config.components, listen)
+        if config.boundaries is not None:
+            spec = spec.with_boundaries(config.boundaries)
+        elif spec.decoders > 1:
+            spec = spec.with_boundaries(choose_boundaries(scenes[0], projection, spec, config.seed, listen))
+        return prepare_scenes(scenes, projection, spec, config.seed, listen), spec
     collections = [source for source in sources if not isinstance(source, Scene)]
     if len(collections) < len(sources):
         names = ", ".join(source.name for source in sources if isinstance(source, Scene))
@@ -201,7 +213,9 @@ def _prepare_data(
         raise PretrainingError(
             f"{config.network} takes the three channels of images: leave out components, found {config.components}"
         )
-    return prepare_images(collections, spec, spec.images, folder, config.seed, listen)
+    if config.boundaries is not None:
+        spec.with_boundaries(config.boundaries)  # an error: networks of images have one decoder
+    return prepare_images(collections, spec, spec.images, folder, config.seed, listen), spec
 
 
 def _load_start(model: str | None) -> tuple[dict[str, torch.Tensor] | None, str | None]:
@@ -223,7 +237,6 @@ def _save_sound_model(
     model: ModelFolder,
     projection: Projection | None,
     description: dict[str, Any],
-    sample_count: int,
     spec: NetworkSpec,
 ) -> PretrainingError:
     """Write the model of the last checkpoint, and return an error that reports the divergence."""
@@ -232,7 +245,7 @@ def _save_sound_model(
         return PretrainingError(f"{diverged}, before the first checkpoint: {advice}")
     model.load_checkpoint(trainer)
     with disk_errors(model.path):
-        write_model(model, trainer, projection, {**description, "diverged": str(diverged)}, sample_count)
+        write_model(model, trainer, projection, {**description, "diverged": str(diverged)}, spec)
     return PretrainingError(
         f"{diverged}; the model of step {trainer.step} is saved in {model.path}. To train further, name another folder with "
         f"--out, {advice}"

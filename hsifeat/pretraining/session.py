@@ -10,7 +10,7 @@ from typing import Any
 
 from hsifeat.pretraining.data import TrainingData
 from hsifeat.pretraining.model_folder import ModelFolder
-from hsifeat.pretraining.network_specs import NetworkSpec
+from hsifeat.pretraining.network_spec import NetworkSpec
 from hsifeat.pretraining.training import Trainer
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 

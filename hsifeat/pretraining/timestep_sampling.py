@@ -17,7 +17,7 @@ TIMESTEPS = 1000
 class TimestepSampling:
     """Distribution of the timesteps of a batch.
 
-    If `sigmas` is None, timesteps are uniform from 0 to 999 over many batches.
+    If `sigmas` is None, timesteps are uniform over many batches.
 
     Attributes
     ----------
@@ -28,11 +28,15 @@ class TimestepSampling:
     sigmas : (float, float) or None
         If set, the noise levels ``sigma = sqrt((1 - abar) / abar)`` have a log-normal distribution (Karras et al. 2022,
         table 1); ``abar`` is the cumulative product of ``1 - beta``. The two values of `sigmas` are the levels one
-        standard deviation below and above the median. `sigmas` and `boundaries` can't be combined.
+        standard deviation below and above the median. `sigmas` is for the cosine schedule with T = 1000, and can't be combined
+        with `boundaries`.
+    count : int
+        Number T of timesteps, from 0 to T - 1.
     """
 
     boundaries: tuple[int, ...] = ()
     sigmas: tuple[float, float] | None = None
+    count: int = TIMESTEPS
 
     def draw(self, random: np.random.Generator, count: int) -> NDArray[np.int64]:
         """Draw the timesteps of a batch of `count` patches, as a (count,) int64 array."""
@@ -43,9 +47,9 @@ class TimestepSampling:
             levels = random.normal((low + high) / 2, (high - low) / 2, count)
             return np.searchsorted(_log_sigma_edges(), levels).astype(np.int64)
         if not self.boundaries:
-            return random.integers(TIMESTEPS, size=count)
-        number = self.find_interval(random.integers(TIMESTEPS))
-        edges = (0, *self.boundaries, TIMESTEPS)
+            return random.integers(self.count, size=count)
+        number = self.find_interval(random.integers(self.count))
+        edges = (0, *self.boundaries, self.count)
         return random.integers(edges[number], edges[number + 1], size=count)
 
     def find_interval(self, t: int | np.integer) -> int:

@@ -16,8 +16,7 @@ from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.errors import PretrainingError, error_summary, raise_resource_error
 from hsifeat.pretraining.batches import Batch, Sampler, Stream, make_generator
 from hsifeat.pretraining.evaluation import held_out_losses
-from hsifeat.pretraining.network_specs import NetworkSpec
-from hsifeat.pretraining.timestep_sampling import TIMESTEPS
+from hsifeat.pretraining.network_spec import NetworkSpec
 from hsifeat.runtime.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -109,13 +108,14 @@ class Trainer:
                     f"the initial weights are those of another network: {error_summary(error)[:200]}: give --start a model of the "
                     "same network, size and number of channels"
                 ) from error
-        # Half-precision convolutions are fastest with channels last.
-        layout = torch.channels_last if self._gpu else torch.contiguous_format
+        # Half-precision convolutions are fastest with channels last. 3-D convolutions have another such layout.
+        is_2d = all(parameter.ndim <= 4 for parameter in self.network.parameters())
+        layout = torch.channels_last if self._gpu and is_2d else torch.contiguous_format
         self.network.to(device=device, memory_format=layout)
         self._average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(spec.ema_decay))  # type: ignore[no-untyped-call]
         self._parameters = [*self.network.parameters(), *self._objective.parameters()]
         self._optimizer = torch.optim.AdamW(self._parameters, lr=spec.learning_rate, fused=True if self._gpu else None)
-        self._scheduler = make_scheduler()
+        self._scheduler = make_scheduler(spec)
         self._unfetched: list[torch.Tensor] = []
         self.losses: list[float] = []
         self.held_out: dict[int, list[float]] = {}
@@ -280,12 +280,15 @@ class Trainer:
         self._unfetched.clear()
 
 
-def make_scheduler() -> DDPMScheduler:
-    """Return the noise schedule for training, the cosine schedule (Nichol & Dhariwal 2021, eq. 17) with 1000 timesteps."""
+def make_scheduler(spec: NetworkSpec) -> DDPMScheduler:
+    """Return the noise schedule for the training of a network.
+
+    The cosine schedule is that of Nichol & Dhariwal 2021, eq. 17, and the linear schedule that of Ho et al. 2020, sec. 4.
+    """
     load_diffusers()
     from diffusers import DDPMScheduler
 
-    return DDPMScheduler(num_train_timesteps=TIMESTEPS, beta_schedule="squaredcos_cap_v2", clip_sample=False)
+    return DDPMScheduler(num_train_timesteps=spec.timesteps.count, beta_schedule=spec.beta_schedule, clip_sample=False)
 
 
 def count_parameters(network: torch.nn.Module) -> int:

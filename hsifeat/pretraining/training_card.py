@@ -122,7 +122,7 @@ def _held_out(record: Mapping[str, Any]) -> str:
     if not history:
         return "\nNothing was held out: the scenes are too small for that.\n"
     bands = len(next(iter(history.values())))
-    width = TIMESTEPS // bands
+    width = record.get("timesteps", TIMESTEPS) // bands
     head = " | ".join(f"{band * width} to {(band + 1) * width - 1}" for band in range(bands))
     rows = "\n".join(
         f"| {int(step):,} | " + " | ".join(f"{loss:.4f}" for loss in losses) + f" | {np.mean(losses):.4f} |"

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from hsifeat.errors import ProjectionError
 from hsifeat.projection.image import SpectralImage
 from hsifeat.projection.projection import Projection
-from hsifeat.projection.rgb import check_bands, choose_rgb_bands, is_constant
+from hsifeat.projection.rgb import check_bands, choose_rgb_bands
 from hsifeat.projection.spec import ProjectionSpec, parse_projection
+from hsifeat.projection.stretch import affine, scale_bands
 from hsifeat.scenes import Scene, open_labels
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.scene_blocks import blocks, sample_bands
@@ -103,7 +104,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     if parsed.kind == "all":
         mean, covariance = _moments([(image, fit_mask)])
         scale = 1 / np.sqrt(np.maximum(np.diag(covariance), 1e-12))
-        return _clipped(_affine(name, np.diag(scale), -mean * scale), parsed)
+        return _clipped(affine(name, np.diag(scale), -mean * scale), parsed)
     # With common percentiles, a band counts as constant only if all its values are equal.
     percentiles = (0.0, 100.0) if parsed.joint else parsed.percentiles
     if parsed.kind == "bands":
@@ -148,6 +149,41 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
     mean, covariance = _moments([(image, image.valid) for image in images])
     _check_significant(count, mean, covariance, ", ".join(image.name for image in images))
     return _principal_components(f"pca:{count}", count, mean, covariance)
+
+
+def fit_band_ranges(count: int, images: Sequence[SpectralImage]) -> Projection:
+    """Fit one projection ``bands:i,j,…:percentiles=0-100`` on the valid pixels of several images together.
+
+    Parameters
+    ----------
+    count : int
+        Number of bands. They are evenly spaced, and include the first and the last band.
+    images : sequence of SpectralImage
+        Images with the same number of bands.
+
+    Returns
+    -------
+    Projection
+        The smallest and the largest value of a band are mapped to -1 and 1, and a constant band to 0.
+
+    Raises
+    ------
+    ProjectionError
+        If an image has no valid pixels or fewer bands than `count`.
+
+    Examples
+    --------
+    >>> fit_band_ranges(2, [Scene("small", np.arange(1.0, 25).reshape(2, 3, 4))]).spec
+    'bands:0,3:percentiles=0-100'
+    """
+    for image in images:
+        _check_any(image, image.valid, "")
+        if count > image.bands:
+            raise ProjectionError(f"{image.name} has {image.bands} bands, fewer than the {count} bands of the network")
+    bands = tuple(int(band) for band in np.linspace(0, images[0].bands - 1, count).round())
+    samples = np.concatenate([sample_bands(image.cube, bands, image.valid) for image in images])
+    spec = ProjectionSpec("bands", bands, percentiles=(0.0, 100.0))
+    return scale_bands(spec.to_text(), spec, bands, images[0].bands, samples)
 
 
 def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
@@ -230,16 +266,7 @@ def _empty_bands(image: SpectralImage) -> str:
 def _stretched(
     name: str, spec: ProjectionSpec, bands: tuple[int, ...], image: SpectralImage, mask: NDArray[np.bool_]
 ) -> Projection:
-    weights = np.zeros((image.bands, len(bands)))
-    offset = np.empty(len(bands))
-    samples = sample_bands(image.cube, bands, mask)
-    joint = np.percentile(samples, spec.percentiles) if spec.joint else None
-    for channel, (band, values) in enumerate(zip(bands, samples.T, strict=True)):
-        low, high = np.percentile(values, spec.percentiles) if joint is None else joint
-        # A constant band has no contrast, and its channel is 0.
-        scale = 0.0 if is_constant(low, high) else 2 / (high - low)
-        weights[band, channel], offset[channel] = scale, -1 - scale * low if scale else 0
-    return _affine(name, weights, offset, clip=True, gamma=spec.gamma)
+    return scale_bands(name, spec, bands, image.bands, sample_bands(image.cube, bands, mask))
 
 
 def _principal_components(
@@ -250,7 +277,7 @@ def _principal_components(
     components = vectors[:, order]
     components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(count)])
     weights = components / np.sqrt(np.maximum(variances[order], 1e-12))
-    return _affine(name, weights, -mean @ weights)
+    return affine(name, weights, -mean @ weights)
 
 
 def _moments(
@@ -275,12 +302,3 @@ def _pixels(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> Iterat
         for block in blocks(image.rows, image.cols, image.bands):
             if mask[block.slices].any():
                 yield np.asarray(image.cube[block.slices])[mask[block.slices]].astype(np.float64)
-
-
-def _affine(
-    spec: str, weights: NDArray[np.float64], offset: NDArray[np.float64], *, clip: bool = False, gamma: float = 1.0
-) -> Projection:
-    # The last bits of float64 results depend on the linear algebra library. Rounding to float32 removes this dependence from
-    # cache keys.
-    linear, constant = (np.ascontiguousarray(values, np.float32) for values in (weights, offset))
-    return Projection(spec, linear, constant, clip, gamma)

@@ -71,6 +71,11 @@ def reopen(kind, folder):
     return open_backbone(kind.source(folder), **kind.options)
 
 
+def taps_at(backbone, t=T):
+    """The layers that the network computes at a timestep."""
+    return [tap for tap in backbone.taps if tap.runs_at(t)]
+
+
 def images_for(backbone, count=1):
     """Images of two by two cells of the coarsest tap."""
     side = 2 * max(tap.stride for tap in backbone.taps)
@@ -126,15 +131,15 @@ def test_taps_are_those_of_a_true_forward_in_order(backbone):
     noisy = noisy_for(backbone)
     _, events, maps = watch(backbone.network, lambda: backbone.predict(noisy, T))
     ended = [name for what, name in events if what == "end"]
-    names = [tap.name for tap in backbone.taps]
+    names = [tap.name for tap in taps_at(backbone)]
     assert names and len(set(names)) == len(names)
     assert names == [name for name in ended if name in set(names)]
-    for tap in backbone.taps:
+    for tap in taps_at(backbone):
         (features,) = maps[tap.name]
         assert features.shape == (1, tap.channels, images.shape[2] // tap.stride, images.shape[3] // tap.stride), tap
     aliases = [tap.alias for tap in backbone.taps if tap.alias]
     assert len(set(aliases)) == len(aliases) and not set(aliases) & set(names)
-    shares = [tap.share for tap in backbone.taps]
+    shares = [tap.share for tap in taps_at(backbone)]
     assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
     features = backbone.forward_to(noisy, T, names)
     assert list(features) == names
@@ -144,7 +149,7 @@ def test_taps_are_those_of_a_true_forward_in_order(backbone):
 def test_nothing_is_computed_after_the_last_tap(backbone):
     noisy = noisy_for(backbone)
     _, whole, _ = watch(backbone.network, lambda: backbone.predict(noisy, T))
-    names = [tap.name for tap in backbone.taps]
+    names = [tap.name for tap in taps_at(backbone)]
     for last in {names[0], names[len(names) // 2], names[-1]}:
         layers = [last, *names[: names.index(last)][:2]]
         features, events, _ = watch(backbone.network, lambda layers=layers: backbone.forward_to(noisy, T, layers))
@@ -153,7 +158,7 @@ def test_nothing_is_computed_after_the_last_tap(backbone):
 
 
 def test_the_same_bits_twice_and_after_reopening(kind, backbone, folders):
-    names = [tap.name for tap in backbone.taps]
+    names = [tap.name for tap in taps_at(backbone)]
     other = reopen(kind, folders(kind))
     other.to("cpu")
     state = torch.random.get_rng_state()
@@ -166,7 +171,7 @@ def test_the_same_bits_twice_and_after_reopening(kind, backbone, folders):
 
 
 def test_features_of_an_image_do_not_depend_on_its_batch(backbone):
-    names = [tap.name for tap in backbone.taps]
+    names = [tap.name for tap in taps_at(backbone)]
     images = images_for(backbone, count=3)
     cells = backbone.encode(images)
     together = backbone.forward_to(cells, T, names)
@@ -190,7 +195,7 @@ def test_shapes_of_encodings_and_predictions(backbone):
 
 
 def test_the_callers_torch_settings_have_no_effect_and_are_restored(backbone):
-    name = backbone.taps[-1].name
+    name = taps_at(backbone)[-1].name
     noisy = noisy_for(backbone)
     expected = backbone.forward_to(noisy, T, [name])[name], backbone.predict(noisy, T)
 
@@ -263,7 +268,7 @@ def test_errors_are_one_clear_line(kind, backbone, folders):
         assert str(error.value) and "\n" not in str(error.value)
         return str(error.value)
 
-    noisy, last = noisy_for(backbone), backbone.taps[-1].name
+    noisy, last = noisy_for(backbone), taps_at(backbone)[-1].name
     wrong = torch.zeros(1, backbone.denoiser_channels + 1, *noisy.shape[2:])
     assert f"(n, {backbone.denoiser_channels}, rows, cols)" in refused(lambda: backbone.forward_to(wrong, T, [last]))
     refused(lambda: backbone.predict(wrong, T))

@@ -8,9 +8,11 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.own_networks import save
 from tests.helpers.small import save_latent, save_unet
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -167,6 +169,8 @@ KINDS = [
     Kind("adm", "adm", save_adm, adm_file, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
     Kind("adm-mean-label", "adm", conditional_adm, adm_file, options={"class_label": "mean"}, refused={"class_label": "maize"}),
     Kind("diffcrn", "unet2d-folder", save_diffcrn, refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("spectral", "unet2d-folder", partial(save, "SpectralUNet"), refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
+    Kind("multistage", "unet2d-folder", partial(save, "MultistageUNet"), refused={"prompt": "maize", "class_label": 1, "upsample": 4}),
     Kind("latent", "latent", save_latent, options={"prompt": "a pin"}, refused={"class_label": 1, "upsample": 3}),
     Kind("latent-coarse", "latent", save_latent, options={"upsample": 2}, refused={"class_label": "mean"}),
 ]  # fmt: skip

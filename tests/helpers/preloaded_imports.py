@@ -40,7 +40,7 @@ for module in (
     "sklearn.decomposition",
     "sklearn.discriminant_analysis",
     "sklearn.svm",
-    "tests.helpers.toy_networks",
+    "tests.helpers.own_networks",
     "tests.helpers.tiny_training",
     "torch.optim.swa_utils",
 ):

@@ -5,22 +5,19 @@ import signal
 from dataclasses import replace
 from functools import partial
 
-from hsifeat.pretraining.network_specs import NETWORK_SPECS, NetworkSpec, unet_arguments
+from hsifeat.pretraining.data import fit_scenes, prepare_scenes
+from hsifeat.pretraining.network_arguments import multistage_arguments, spectral_arguments, unet_arguments
+from hsifeat.pretraining.network_spec import NetworkSpec
+from hsifeat.pretraining.network_specs import NETWORK_SPECS
 from hsifeat.pretraining.timestep_sampling import TimestepSampling
+from hsifeat.runtime.events import silent
 from hsifeat.scenes import Scene
+from tests.helpers.own_networks import BOUNDARIES
 from tests.helpers.small import small_cube
 
 
 def _diffcrn(channels):
     return {"in_channels": channels, "width": 8, "heads": 2, "groups": 2, "patch_px": 8}
-
-
-def _spectral(channels):
-    return {"in_channels": channels, "width": 3}
-
-
-def _staged(channels):
-    return {"in_channels": channels, "widths": (8, 6, 4), "boundaries": (442, 631)}
 
 
 TINY = NetworkSpec(
@@ -37,22 +34,46 @@ TINY = NetworkSpec(
 TINIES = {
     "mtmsd": TINY,
     "diffcrn": replace(TINY, class_name="DiffCRN", arguments=_diffcrn, objective="LogAbsoluteContrastive"),
-    "spectral": replace(TINY, class_name="SpectralToy", arguments=_spectral),
-    "staged": replace(TINY, class_name="StagedToy", arguments=_staged, timesteps=TimestepSampling((442, 631))),
+    "spectraldiff": replace(
+        NETWORK_SPECS["spectraldiff"]["small"],
+        arguments=partial(spectral_arguments, widths=(2, 4)),
+        components=4,
+        batch=4,
+        ema_decay=0.9,
+        evaluation_steps=4,
+    ),
+    "multistage": replace(
+        TINY,
+        class_name="MultistageUNet",
+        arguments=partial(
+            multistage_arguments,
+            encoder_width=8,
+            decoder_widths=(8, 6, 4),
+            multipliers=(1, 2),
+            blocks=1,
+            head_channels=8,
+            norm_groups=2,
+        ),
+        timesteps=TimestepSampling(BOUNDARIES),
+        decoders=3,
+    ),
 }
 
 
 def use_tiny(patch):
     """Replace the network specifications of size small by tiny ones, until the monkeypatch ends."""
-    from tests.helpers.toy_networks import register
-
-    register(patch)
     for name, spec in TINIES.items():
         patch.setitem(NETWORK_SPECS, name, {**NETWORK_SPECS.get(name, {}), "small": spec})
 
 
 def tiny_scene(seed=0, rows=75, name="small"):
     return Scene(name, small_cube(rows=rows, seed=seed))
+
+
+def prepare_tiny(spec):
+    """Return training data of a tiny scene for a network specification."""
+    scenes = [tiny_scene()]
+    return prepare_scenes(scenes, fit_scenes(scenes, spec, None, silent), spec, 0, silent)
 
 
 def train_and_die(out, network, options, moment, steps):

@@ -37,7 +37,8 @@ def test_every_preset_reads_and_tells_its_source(name):
 def test_the_presets_are_those_of_the_papers():
     assert preset_names() == [
         "cleandift", "ddpm-segmentation", "diffcrn", "dift", "geodiffnet-augsburg", "geodiffnet-berlin", "hyperfeatures",
-        "mtmsd-houston2018", "mtmsd-indian-pines", "mtmsd-longkou", "mtmsd-pavia-university", "natural32", "natural32-rms",
+        "mtmsd-houston2018", "mtmsd-indian-pines", "mtmsd-longkou", "mtmsd-pavia-university", "multistage", "multistage-small",
+        "natural32", "natural32-rms", "spectraldiff-indian-pines", "spectraldiff-small",
     ]  # fmt: skip
     augsburg, berlin = (preset_options(f"geodiffnet-{scene}", "extract") for scene in ("augsburg", "berlin"))
     assert (augsburg["layers"], augsburg["timesteps"]) == (["output_blocks.10"], [0])
@@ -50,6 +51,8 @@ def test_the_presets_are_those_of_the_papers():
     assert segmentation["layers"] == [f"output_blocks.{i}" for i in (5, 6, 7, 8, 12)]
     hyper = preset_options("hyperfeatures", "extract")
     assert len(hyper["layers"]) == 12 and len(hyper["timesteps"]) == 11 and hyper["noise"] == "inversion:50"
+    spectral = preset_options("spectraldiff-indian-pines", "extract")
+    assert (spectral["timesteps"], spectral["layers"], spectral["tile"]) == ([5], ["skips.2"], 64)
     assert preset_options("dift", "extract")["draws"] == 8 and preset_options("cleandift", "extract")["noise"] == "none"
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import hsifeat
 from hsifeat.commands.app import app
 from hsifeat.errors import HsifeatError, PretrainingError
-from hsifeat.pretraining.data import prepare_scenes
+from hsifeat.pretraining.data import fit_scenes, prepare_scenes
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Note, silent
 from hsifeat.scenes import Scene
@@ -88,7 +88,10 @@ def test_a_scene_too_small_to_hold_anything_out_says_so(tmp_path):
 
 
 def test_held_out_blocks_are_the_same_for_every_seed(pair):
-    one, other = (prepare_scenes(pair, TINY, None, seed, silent).identity["scenes"] for seed in (0, 1))
+    one, other = (
+        prepare_scenes(pair, fit_scenes(pair, TINY, None, silent), TINY, seed, silent).identity["scenes"]
+        for seed in (0, 1)
+    )
     assert one == other
 
 

@@ -7,7 +7,13 @@ from diffusers import DDPMScheduler
 from torch import nn
 
 from hsifeat.backbones.networks.diffcrn import DiffCRN
-from hsifeat.pretraining.objectives import LogAbsoluteContrastive, NoisePrediction, info_nce, log_absolute_error
+from hsifeat.pretraining.objectives import (
+    AbsoluteNoisePrediction,
+    LogAbsoluteContrastive,
+    NoisePrediction,
+    info_nce,
+    log_absolute_error,
+)
 
 N = 5
 
@@ -55,11 +61,14 @@ def slow_info_nce(one, other, temperature):
     return loss / (2 * n)
 
 
-def test_noise_prediction_is_its_formula(batch, scheduler, network):
+@pytest.mark.parametrize(
+    ("kind", "formula"), [(NoisePrediction, np.square), (AbsoluteNoisePrediction, np.abs)], ids=["square", "absolute"]
+)
+def test_noise_prediction_is_its_formula(batch, scheduler, network, kind, formula):
     clean, noise, t = batch
     predicted = network.double()(noised(clean, noise, t, scheduler), t)[0].detach().numpy()
-    expected = np.mean((noise.double().numpy() - predicted) ** 2)
-    objective = NoisePrediction(network)
+    expected = np.mean(formula(noise.double().numpy() - predicted))
+    objective = kind(network)
     assert not list(objective.parameters())
     assert objective(network.float(), clean, noise, t, scheduler).item() == pytest.approx(expected, rel=1e-5)
 

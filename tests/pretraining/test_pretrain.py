@@ -13,8 +13,10 @@ from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import BackboneError, HsifeatError, PretrainingError, StoreError
 from hsifeat.pretraining.config import resolve_training
 from hsifeat.pretraining.network_specs import NETWORK_SPECS
+from hsifeat.projection import Projection
 from hsifeat.runtime.events import Advanced, Note
 from hsifeat.scenes import Scene
+from hsifeat.timesteps.rank import rank_timesteps
 from tests.helpers.small import small_cube
 from tests.helpers.tiny_training import tiny_scene, use_tiny
 
@@ -120,6 +122,11 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on(tmp_path, monke
         ({"minutes": float("nan")}, "minutes: .*found nan"),
         ({"learning_rate": 0.0}, "learning_rate: expected more than 0.*; found 0.0"),
         ({"dtype": "bfloat16"}, "dtype: expected float32 or float16; found 'bfloat16'"),
+        ({"boundaries": [442, 631]}, "a UNet2DModel has one decoder: leave out --boundaries, or train multistage"),
+        (
+            {"network": "multistage", "boundaries": [631, 442]},
+            "the boundaries of 3 decoders are 2 ascending timesteps from 1 to 999; found 631, 442",
+        ),
         ({"start": 3}, "start: expected a path; found 3"),
         ({"start": "nowhere"}, "nowhere has no unet/diffusion_pytorch_model.safetensors"),
         ({"preset": "dift"}, r"the preset dift has no section \[pretrain\]"),
@@ -246,21 +253,43 @@ def test_a_flipped_bit_in_a_file_of_a_model_is_refused_by_all_that_open_it(train
             open_backbone(tmp_path / "m" / name).identity()
 
 
-@pytest.mark.parametrize("network", ["mtmsd", "diffcrn"])
+SCENE_NETWORKS = ["mtmsd", "diffcrn", "spectraldiff", "multistage"]
+
+
+@pytest.mark.parametrize("network", SCENE_NETWORKS)
 def test_the_networks_of_paper_size_take_their_patches(network):
     spec = NETWORK_SPECS[network]["paper"]
     with torch.device("meta"):
-        model = spec.build(spec.components)
-        image = torch.zeros(1, spec.components, spec.patch_px, spec.patch_px)
+        model = spec.build(spec.components or 200)
+        image = torch.zeros(1, spec.components or 200, spec.patch_px, spec.patch_px)
         assert model(image, 0, return_dict=False)[0].shape == image.shape
         spec.build_objective(model)
 
 
-@pytest.mark.parametrize("network", ["mtmsd", "diffcrn"])
+@pytest.mark.parametrize("network", SCENE_NETWORKS)
 def test_the_small_networks_train(network, tmp_path, monkeypatch):
     monkeypatch.setitem(NETWORK_SPECS, network, SHIPPED[network])
-    out = hsifeat.pretrain(Scene("small", small_cube()), network=network, out=tmp_path / "m", steps=1)
-    assert open_backbone(out).channels == 8
+    boundaries = {"boundaries": [442, 631]} if network == "multistage" else {}
+    out = hsifeat.pretrain(Scene("small", small_cube()), network=network, out=tmp_path / "m", steps=1, **boundaries)
+    backbone, schedule = open_backbone(out), (out / "scheduler" / "scheduler_config.json").read_text()
+    assert backbone.channels == min(SHIPPED[network]["small"].components, small_cube().shape[2])
+    if network == "spectraldiff":
+        assert backbone.schedule.timesteps == 500 and json.loads(schedule)["beta_schedule"] == "linear"
+        assert np.abs(Projection.load(backbone.projection_file).apply(small_cube())).max() == pytest.approx(1)
+    assert f"T = {backbone.schedule.timesteps}" in (out / "README.md").read_text()
+
+
+def test_decoders_begin_where_the_optimal_denoisers_of_the_scene_change(tmp_path):
+    heard = []
+    scene = tiny_scene()
+    out = hsifeat.pretrain(scene, network="multistage", out=tmp_path / "m", steps=1, listen=heard.append)
+    boundaries = json.loads((out / "unet" / "config.json").read_text())["boundaries"]
+    ranking = rank_timesteps(scene, projection=Projection.load(out / "projection.safetensors"), intervals=3)
+    assert [0, *boundaries] == [first for first, _ in ranking.intervals]
+    text = f"0, {boundaries[0]}, {boundaries[1]}"
+    assert any(isinstance(event, Note) and event.message.endswith(f"begin at the timesteps {text}") for event in heard)
+    record = json.loads((out / "training.json").read_text())
+    assert record["settings"]["timesteps of a batch"] == f"in one interval between {text[3:]}"
 
 
 def test_a_preset_decides_the_options_that_are_not_set(tmp_path):

@@ -10,12 +10,10 @@ import torch
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import PretrainingError
-from hsifeat.pretraining.data import prepare_scenes
 from hsifeat.pretraining.evaluation import held_out_losses
 from hsifeat.pretraining.network_specs import find_spec
 from hsifeat.pretraining.training import DivergedError, Trainer, make_scheduler
-from hsifeat.runtime.events import silent
-from tests.helpers.tiny_training import TINIES, tiny_scene, use_tiny
+from tests.helpers.tiny_training import TINIES, prepare_tiny, tiny_scene, use_tiny
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +23,7 @@ def _tiny(monkeypatch):
 
 def make_trainer(name, **changes):
     spec = replace(find_spec(name, "small"), **changes)
-    return Trainer(spec, prepare_scenes([tiny_scene()], spec, None, 0, silent).sampler, "cpu")
+    return Trainer(spec, prepare_tiny(spec).sampler, "cpu")
 
 
 @pytest.mark.parametrize("name", TINIES)
@@ -48,7 +46,7 @@ def test_every_network_is_evaluated_written_and_opened(name, tmp_path):
 
 
 def test_the_learning_rate_warms_up():
-    rates = [progress.learning_rate for progress in make_trainer("staged").train(60)]
+    rates = [progress.learning_rate for progress in make_trainer("multistage").train(60)]
     np.testing.assert_allclose(rates, 2e-3 * np.minimum(1, np.arange(1, 61) / 50))
 
 
@@ -70,7 +68,7 @@ def test_an_objectives_own_parameters_are_trained_but_not_saved():
 
 def test_a_step_trains_the_decoder_of_its_interval_alone():
     """Each step trains one decoder, whichever interval its timesteps lie in."""
-    trainer = make_trainer("staged")
+    trainer = make_trainer("multistage")
 
     def weights():
         return [[p.clone() for p in decoder.parameters()] for decoder in trainer.network.decoders]
@@ -99,7 +97,7 @@ def test_each_evaluation_batch_lies_in_one_interval():
             return (torch.full_like(x, 10.0 * numbers[0]),)
 
     clean = np.zeros((50, 1, 8, 8), np.float32)
-    losses = held_out_losses(Tells(), clean, make_scheduler(), TINIES["staged"].timesteps)
+    losses = held_out_losses(Tells(), clean, make_scheduler(TINIES["multistage"]), TINIES["multistage"].timesteps)
     # E (10 k - eps)^2 = 100 k^2 + 1: timesteps 400, 402, …, 440 are 21 of 50, and 600, 602, …, 630 are 16 of 50.
     expected = [1] * 4 + [21 / 50 + 101 * 29 / 50] + [101] + [16 / 50 * 101 + 34 / 50 * 401] + [401] * 3
     np.testing.assert_allclose(losses, expected, rtol=0.05)
@@ -178,7 +176,7 @@ def test_a_first_step_that_diverges_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_learning_rate_that_is_far_too_high_is_reported(tmp_path):
     with pytest.raises(PretrainingError, match=r"the loss became .* at step \d+"):
-        hsifeat.pretrain(tiny_scene(), network="staged", out=tmp_path / "m", steps=100, learning_rate=0.9)
+        hsifeat.pretrain(tiny_scene(), network="multistage", out=tmp_path / "m", steps=100, learning_rate=0.9)
 
 
 def test_dropout_is_drawn_from_seed_and_step_alone(tmp_path, monkeypatch):

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.preprocessing import minmax_scale
 
 from hsifeat.errors import ProjectionError
 from hsifeat.projection import fit_projection
-from hsifeat.projection.fit import fit_components
+from hsifeat.projection.fit import fit_band_ranges, fit_components
 from hsifeat.scenes import Scene
 
 
@@ -33,6 +34,18 @@ def test_pca_of_several_scenes_equals_that_of_their_stacked_pixels(holed, scene)
     oracle = PCA(4, svd_solver="full", whiten=True).fit(pixels)
     np.testing.assert_allclose(np.abs(fitted.apply(pixels)), np.abs(oracle.transform(pixels)), atol=2e-3)
     assert fit_components(4, [holed]).digest == fit_projection("pca:4", holed).digest
+
+
+def test_ranges_of_bands_of_several_scenes_are_those_of_their_stacked_pixels(holed, scene):
+    other = Scene("half", scene.cube[:30] * 2.0)
+    fitted = fit_band_ranges(4, [holed, other])
+    assert fitted.spec == "bands:0,4,7,11:percentiles=0-100"
+    pixels = np.concatenate([holed.cube[holed.valid], other.cube.reshape(-1, 12)]).astype(np.float64)
+    expected = minmax_scale(pixels[:, [0, 4, 7, 11]], (-1, 1))
+    np.testing.assert_allclose(fitted.apply(pixels), expected, atol=1e-5)
+    assert fit_band_ranges(4, [holed]).digest == fit_projection(fitted.spec, holed).digest
+    with pytest.raises(ProjectionError, match="holed has 12 bands, fewer than the 13 bands of the network"):
+        fit_band_ranges(13, [holed])
 
 
 def test_insignificant_components_are_refused(scene):

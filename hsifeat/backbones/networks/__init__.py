@@ -3,8 +3,8 @@
 Each class is a diffusers ``ModelMixin`` with an argument ``in_channels``. Its ``forward(noisy, t, return_dict=False)``
 returns ``(prediction,)``. To add a class, add a line to `NETWORKS`. Two optional attributes of a network control the
 forward pass that lists the layers. ``probe_side`` is the side of the input, a multiple of the stride of every layer
-[default: 64]. ``probe_timesteps`` is required if a network runs different layers at different timesteps. Every layer
-must run at one or more of these timesteps.
+[default: 64]. ``probe_timesteps`` is required if a network runs different layers at different timesteps. It lists the
+first timestep of each interval within which the same layers run, in ascending order from 0.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ NETWORKS = {
     "UNet2DModel": "diffusers",
     "RMSNormUNet2DModel": "hsifeat.backbones.networks.rms_unet",
     "DiffCRN": "hsifeat.backbones.networks.diffcrn",
+    "SpectralUNet": "hsifeat.backbones.networks.spectral_unet",
+    "MultistageUNet": "hsifeat.backbones.networks.multistage_unet",
 }
 
 

@@ -10,20 +10,14 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.backbones.taps import select_taps
 from hsifeat.commands.app import app
 from hsifeat.errors import BackboneError
 from hsifeat.extraction.extract import extract
 from hsifeat.features.open_features import open_features
 from hsifeat.types import Window
 from tests.helpers.backbone_kinds import save_diffcrn
+from tests.helpers.own_networks import ARGUMENTS, save
 from tests.helpers.small import save_unet
-from tests.helpers.toy_networks import TOYS, register, save
-
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    register(monkeypatch)
 
 
 @pytest.fixture
@@ -41,12 +35,12 @@ def raw(network, noised, t, layer):
     return taken[0], predicted
 
 
-@pytest.mark.parametrize("name", TOYS)
-def test_a_toy_is_what_it_predicts_and_its_content(tmp_path, noised, name):
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_network_is_what_it_predicts_and_its_content(tmp_path, noised, name):
     network = save(name, tmp_path / "toy")
     backbone = open_backbone(tmp_path / "toy")
     with torch.no_grad():
-        assert torch.equal(backbone.predict(noised, 700), network(noised, 700)[0])
+        assert torch.equal(backbone.predict(noised, 400), network(noised, 400)[0])
     assert backbone.channels == 6
     identity = backbone.identity()
     assert json.loads(json.dumps(identity)) == identity and identity["architecture"]["class"] == name
@@ -65,16 +59,15 @@ def test_a_toy_is_what_it_predicts_and_its_content(tmp_path, noised, name):
 
 
 def test_bands_of_channels_are_channels(tmp_path, noised):
-    network = save("SpectralToy", tmp_path / "toy")
-    backbone = open_backbone(tmp_path / "toy")
-    # Three channels at six bands, and six at three.
-    assert [(tap.name, tap.channels, tap.stride) for tap in backbone.taps] == [
-        ("enter", 18, 1),
-        ("down", 18, 1),
-        ("up", 18, 1),
-        ("leave", 6, 1),
-    ]
-    for layer in ("enter", "down", "up"):
+    """Of six bands, extended to eight, 2 channels have 8, 3 have 4, and 4 have 2; the skip connections join two maps."""
+    network = save("SpectralUNet", tmp_path / "n")
+    backbone = open_backbone(tmp_path / "n")
+    blocks = {tap.name: (tap.channels, tap.stride) for tap in backbone.taps if tap.name.count(".") < 2}
+    assert blocks == {
+        "input_convolution": (16, 1), "down_blocks.0": (12, 1), "down_blocks.1": (8, 1), "skips.0": (16, 1),
+        "up_blocks.0": (12, 1), "skips.1": (24, 1), "up_blocks.1": (16, 1), "output_convolution": (8, 1),
+    }  # fmt: skip
+    for layer in ("down_blocks.0", "skips.1", "up_blocks.1.first"):
         expected, _ = raw(network, noised, 300, layer)
         assert expected.ndim == 5
         expected = expected.numpy().reshape(2, -1, 16, 16)
@@ -82,59 +75,71 @@ def test_bands_of_channels_are_channels(tmp_path, noised):
 
 
 def test_each_interval_has_its_decoder(tmp_path, noised):
-    network = save("StagedToy", tmp_path / "toy")
-    backbone = open_backbone(tmp_path / "toy")
-    widths = {tap.name: (tap.channels, tap.stride) for tap in backbone.taps}
-    assert widths == {
-        "encoder": (8, 2),
-        **{f"decoders.{i}.{j}": (w, 1) for i, w in enumerate((8, 6, 4)) for j in (0, 1)},
-        **{f"decoders.{i}{end}": (6, 1) for i in range(3) for end in ("", ".2")},
-    }
+    network = save("MultistageUNet", tmp_path / "n")
+    backbone = open_backbone(tmp_path / "n")
+    taps = {tap.name: tap for tap in backbone.taps}
+    assert taps["mid_block"].intervals == () and (taps["mid_block"].channels, taps["mid_block"].stride) == (16, 2)
+    for i, (width, interval) in enumerate(zip((8, 6, 4), ((0, 442), (442, 631), (631, 1000)), strict=True)):
+        coarse, fine = (taps[f"decoders.{i}.up_blocks.{level}"] for level in (0, 1))
+        assert (coarse.channels, fine.channels) == (2 * width, width)
+        assert coarse.intervals == fine.intervals == (interval,)
     for t, interval in ((0, 0), (441, 0), (442, 1), (630, 1), (631, 2), (999, 2)):
-        layer = f"decoders.{interval}.0"
+        layer = f"decoders.{interval}.up_blocks.1"
         expected, predicted = raw(network, noised, t, layer)
-        assert torch.equal(backbone.forward_to(noised, t, ["encoder", layer])[layer], expected)
+        assert torch.equal(backbone.forward_to(noised, t, ["mid_block", layer])[layer], expected)
         assert torch.equal(backbone.predict(noised, t), predicted)
-        other = f"decoders.{(interval + 1) % 3}.0"
+        other = f"decoders.{(interval + 1) % 3}.up_blocks.0"
         with pytest.raises(
             BackboneError, match=f"forward pass at timestep {t} does not reach the layer {other}"
         ) as refusal:
-            backbone.forward_to(noised, t, ["encoder", other])
+            backbone.forward_to(noised, t, ["mid_block", other])
         assert "\n" not in str(refusal.value)
-    # Nobody asked for these: the names of layers there are do not depend on t.
-    assert select_taps(backbone.taps, ["decoders.2"])
 
 
-def test_layers_of_all_decoders_are_listed(tmp_path):
-    save("StagedToy", tmp_path / "toy")
-    listed = CliRunner().invoke(app, ["layers", str(tmp_path / "toy"), "--json"])
+def test_layers_are_listed_with_their_timesteps(tmp_path):
+    save("MultistageUNet", tmp_path / "n")
+    listed = CliRunner().invoke(app, ["layers", str(tmp_path / "n"), "--json"])
     assert listed.exit_code == 0, listed.output
-    assert {f"decoders.{i}" for i in range(3)} < {row["name"] for row in json.loads(listed.output)}
+    timesteps = {row["name"]: row["timesteps"] for row in json.loads(listed.output)}
+    assert timesteps["mid_block"] == "all" and timesteps["decoders.1.up_blocks.0"] == "442 to 630"
 
 
-@pytest.mark.parametrize(("name", "layer"), [("SpectralToy", "down"), ("StagedToy", "decoders.1.0")])
-def test_planes_of_a_toy(tmp_path, scene, name, layer):
-    save(name, tmp_path / "toy")
-    extract(scene, backbone=tmp_path / "toy", timesteps=[500], layers=[layer], tile=32, halo=8, out=tmp_path / "s.zarr")
+def test_planes_come_from_the_decoder_of_their_timestep(tmp_path, scene):
+    save("MultistageUNet", tmp_path / "n")
+    options = {"backbone": tmp_path / "n", "tile": 32, "halo": 8}
+    extract(scene, timesteps=[50, 500, 900], out=tmp_path / "s.zarr", **options)
+    decoders = {50: 0, 500: 1, 900: 2}
+    assert {(plane.id.t, plane.id.layer) for plane in open_features(tmp_path / "s.zarr").planes} == {
+        (t, layer)
+        for t, i in decoders.items()
+        for layer in ("mid_block", f"decoders.{i}.up_blocks.0", f"decoders.{i}.up_blocks.1")
+    }
+    for layers, timesteps, message in (
+        (["decoders.0.up_blocks.0"], [500, 900], "the layer decoders.0.up_blocks.0 at the timesteps 0 to 441 only; found 500, 900"),
+        (["decoders.0.up_blocks.0"], [50, 900], "none of the layers decoders.0.up_blocks.0 at timestep 900: name a layer"),
+    ):  # fmt: skip
+        with pytest.raises(BackboneError, match=message) as refusal:
+            extract(scene, timesteps=timesteps, layers=layers, out=tmp_path / "t.zarr", **options)
+        assert "\n" not in str(refusal.value)
+
+
+def test_planes_of_a_spectral_network(tmp_path, scene):
+    save("SpectralUNet", tmp_path / "n")
+    options = {"backbone": tmp_path / "n", "tile": 32, "halo": 8, "projection": "bands:0,2,4,6,8,10:percentiles=0-100"}
+    extract(scene, timesteps=[499], layers=["skips.1"], out=tmp_path / "s.zarr", **options)
     (plane,) = open_features(tmp_path / "s.zarr").planes
-    assert (plane.id.t, plane.id.layer, plane.channels) == (500, layer, 18 if name == "SpectralToy" else 6)
-
-
-def test_a_layer_of_another_interval_ends_an_extraction_in_one_line(tmp_path, scene):
-    save("StagedToy", tmp_path / "toy")
-    with pytest.raises(BackboneError, match="at timestep 999 does not reach the layer decoders.0") as refusal:
-        extract(
-            scene, backbone=tmp_path / "toy", timesteps=[999], layers=["decoders.0"], tile=32, halo=8,
-            out=tmp_path / "s.zarr",
-        )  # fmt: skip
-    assert "\n" not in str(refusal.value)
+    assert (plane.id.t, plane.id.layer, plane.channels, plane.stride) == (499, "skips.1", 24, 1)
+    with pytest.raises(BackboneError, match="500"):
+        extract(scene, timesteps=[500], layers=["skips.1"], out=tmp_path / "t.zarr", **options)
 
 
 def test_an_unknown_class_is_refused_by_name(tmp_path):
     save_unet(tmp_path / "b")
     file = tmp_path / "b" / "unet" / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "_class_name": "Transformer"}))
-    with pytest.raises(BackboneError, match="holds a Transformer; allowed: UNet2DModel, RMSNormUNet2DModel, DiffCRN"):
+    with pytest.raises(
+        BackboneError, match="holds a Transformer; allowed: UNet2DModel, RMSNormUNet2DModel, DiffCRN, SpectralUNet"
+    ):
         open_backbone(tmp_path / "b")
 
 

@@ -1,0 +1,38 @@
+"""Division of the timesteps among the decoders of a network, by the similarity of the optimal denoisers of a scene."""
+
+from __future__ import annotations
+
+from hsifeat.pretraining.network_spec import NetworkSpec
+from hsifeat.projection import Projection
+from hsifeat.runtime.events import Listener, Note
+from hsifeat.scenes import Scene
+from hsifeat.timesteps.rank import rank_timesteps
+
+
+def choose_boundaries(
+    scene: Scene, projection: Projection, spec: NetworkSpec, seed: int, listen: Listener
+) -> tuple[int, ...]:
+    """Return the first timesteps of the second and all further decoders of a network.
+
+    The intervals of the decoders maximise the similarity of the predictions that optimal denoisers make within an interval
+    (Zhang et al., CVPR 2024, eq. 5; see `rank_timesteps`). The optimal denoisers have the cosine schedule with T = 1000.
+
+    Parameters
+    ----------
+    scene : Scene
+        Scene whose patches define the optimal denoisers.
+    projection : Projection
+        Projection from the bands of the scene to the channels of the network.
+    spec : NetworkSpec
+        Specification with the number of decoders.
+    seed : int
+        Seed of the patches and of their noise.
+    listen : callable
+        Receives progress events, and a note on the boundaries.
+    """
+    ranking = rank_timesteps(scene, projection=projection, intervals=spec.decoders, budget=1, seed=seed, listen=listen)
+    boundaries = tuple(first for first, _ in ranking.intervals[1:])
+    listen(
+        Note(f"the decoders of {spec.decoders} intervals begin at the timesteps 0, {', '.join(map(str, boundaries))}")
+    )
+    return boundaries
