@@ -53,7 +53,8 @@ class SupertokenClassifier(TorchHead):
       class of the window's centre.
     - The defaults are smaller than the published sizes.
 
-    Without a layout, all columns are the spectrum of a window of one pixel.
+    If the table has no spectral patches, its spectra and planes are windows of one pixel. Without a layout, all columns are the
+    spectrum of a window of one pixel.
 
     Parameters
     ----------
@@ -238,9 +239,17 @@ def token_network(
 
 
 def _patch_groups(layout: Layout) -> tuple[ColumnGroup, list[ColumnGroup]]:
-    """Return the spectral patch of a layout and its patches of planes; raise `HeadError` if they do not fit together."""
+    """Return the spectral patch of a layout and its patches of planes, or else its spectra and planes, of one pixel.
+
+    Raises
+    ------
+    HeadError
+        If the layout has neither. If patches have several sides.
+    """
     spectra = [group for group in layout if group.input_kind == "spectral-patch"]
-    planes = [group for group in layout.learned if group.kind == "patch"]
+    kind = "patch" if spectra else "plane"
+    spectra = spectra or [group for group in layout if group.kind == "spectra"]
+    planes = [group for group in layout.learned if group.kind == kind]
     sides = sorted({group.size or 1 for group in (*spectra, *planes)})
     if len(spectra) != 1 or len(sides) > 1:
         groups = ", ".join(dict.fromkeys(map(str, layout))) or "no columns"

@@ -120,7 +120,7 @@ _SPECTRALDIFF = {
         components=24,
         patch_px=16,
         learning_rate=2e-3,
-        **{**_SMALL, "batch": 8, "steps": 300},
+        **{**_SMALL, "batch": 8, "steps": 600},
         **_SPECTRALDIFF_COMMON,
     ),
     "paper": NetworkSpec(

@@ -80,7 +80,7 @@ def test_neighbours_of_the_same_token_tell_the_class():
     X, y = windows(200)
     positions = np.stack([np.arange(200) * 9, np.zeros(200, int)], axis=1)  # windows that do not overlap
     head = SupertokenClassifier(layout, **SMALL, epochs=10, learning_rate=3e-3).fit(X, y, positions=positions)
-    assert head.score(*windows(200, seed=1)) > 0.9
+    assert head.score(*windows(200, seed=1)) > 0.8
     alone = SupertokenClassifier(layout, **SMALL, epochs=10, learning_rate=3e-3).fit(X, y)
     np.testing.assert_array_equal(alone.predict_proba(X), head.predict_proba(X))
 
@@ -100,7 +100,7 @@ def test_labels_of_neighbours_soften_the_labels():
 @pytest.mark.parametrize(
     "groups",
     [
-        pytest.param((ColumnGroup("spectra", 0, 9),), id="no patch"),
+        pytest.param((ColumnGroup("plane", 0, 9, 0, "up"),), id="no spectra"),
         pytest.param((ColumnGroup("patch", 0, 9, size=3), ColumnGroup("patch", 9, 34, 0, "up", 5)), id="two sides"),
     ],
 )
