@@ -5,8 +5,11 @@ This module imports the commands only when `main` runs, so that an interrupt dur
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from hsifeat.commands.interrupts import catch_interrupts, ignore_interrupts
@@ -48,8 +51,11 @@ def _run_command() -> int:
 
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1
+    threading.excepthook = _end_without_reader
     if not debug:
         warnings.showwarning = _show_warning  # type: ignore[assignment]  # most arguments are unused
+        # Zarr can't run a coroutine if its thread can't start. The error says so.
+        warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
     try:
         status = _call_app(arguments)
     except (HsifeatError, OSError) as error:
@@ -83,6 +89,28 @@ def _call_app(arguments: list[str]) -> object:
     except Exception as error:
         raise_resource_error(error)
         raise
+
+
+def _end_without_reader(failure: threading.ExceptHookArgs) -> None:
+    """End the process if the thread has failed by which Zarr reads files, because all readers would wait for it for ever.
+
+    The thread fails if the memory runs out.
+    """
+    from hsifeat.errors import HsifeatError, error_summary, raise_resource_error
+
+    if failure.thread is None or failure.thread.name != "zarr_io":
+        threading.__excepthook__(failure)
+        return
+    error = failure.exc_value or failure.exc_type()
+    with suppress(Exception):
+        try:
+            raise_resource_error(error)
+            text = f"the thread that reads stores has failed: {error_summary(error)}"
+        except HsifeatError as clear:
+            text = str(clear)
+        sys.stderr.write(f"\nerror: {text}\n")
+        sys.stderr.flush()
+    os._exit(1)
 
 
 def _message(error: Exception) -> str:

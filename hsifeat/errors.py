@@ -10,12 +10,14 @@ from collections.abc import Iterable
 
 # Maximum number of allowed names in a message; a longer list is abbreviated.
 _MAX_NAMES = 12
-# Parts of the messages of Python, torch and CUDA when memory or threads run out.
+# Parts of the messages of Python, torch, oneDNN, CUDA and the dynamic linker when memory or threads run out, in lower case.
 _MEMORY_SIGNS = (
     "can't start new thread",
     "can't allocate memory",
+    "cannot allocate memory",
+    "could not create a primitive",
+    "failed to map segment from shared object",
     "out of memory",
-    "Cannot allocate memory",
     "bad_alloc",
 )
 
@@ -140,7 +142,8 @@ def raise_resource_error(error: BaseException) -> None:
     Raises
     ------
     OutOfMemoryError
-        If `error` means that the memory is used up, or that no further thread can start.
+        If `error` means that the memory is used up, or that no further thread can start. If `error` is such an error
+        itself, it is raised unchanged.
     StoreError
         If `error` means that the operating system denies access to a file.
 
@@ -151,11 +154,13 @@ def raise_resource_error(error: BaseException) -> None:
     Traceback (most recent call last):
     hsifeat.errors.OutOfMemoryError: memory ran out: use fewer --jobs, a smaller --batch, or fewer planes, or close other programs
     """
+    if isinstance(error, OutOfMemoryError):
+        raise error
     text = str(error)
     if (
         isinstance(error, MemoryError)
         or getattr(error, "errno", None) == errno.ENOMEM
-        or any(sign in text for sign in _MEMORY_SIGNS)
+        or any(sign in text.lower() for sign in _MEMORY_SIGNS)
     ):
         detail = f" ({error_summary(error)})" if text else ""
         raise OutOfMemoryError(

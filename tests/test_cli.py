@@ -1,5 +1,6 @@
 """The command line as users meet it: the whole way on a small scene, and one clear message for each mistake."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import scipy.io
 
+from hsifeat.errors import OutOfMemoryError
+from tests.helpers.forked_commands import ForkedCommand
 from tests.helpers.small import small_cube, small_labels
 
 HSIFEAT = Path(sys.executable).with_name("hsifeat")
@@ -172,11 +175,43 @@ def test_interrupted_is_130(files, backbone_folder):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 130
 
 
-@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 9 GiB"), RuntimeError("can't start new thread")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9 GiB"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("could not create a primitive"),
+        ImportError("libx.so: cannot allocate memory in static TLS block"),
+        ImportError("libx.so: failed to map segment from shared object"),
+        OutOfMemoryError("memory ran out (x): use fewer --jobs, a smaller --batch, or fewer planes"),
+    ],
+)
 def test_memory_that_runs_out_is_one_message_with_advice(hsifeat, monkeypatch, error):
     def fail(*_, **__):
         raise error
 
     monkeypatch.setattr("hsifeat.commands.app.app", fail)
     message = hsifeat("fit", "x.zarr", status=1)
-    assert f"memory ran out ({error}): use fewer --jobs, a smaller --batch, or fewer planes" in message
+    reason = "x" if isinstance(error, OutOfMemoryError) else error
+    assert f"memory ran out ({reason}): use fewer --jobs, a smaller --batch, or fewer planes" in message
+    assert message.count("use fewer") == 1
+
+
+def end_reading_thread():
+    """End the thread of Zarr that reads files."""
+
+    def fail(_):
+        raise MemoryError
+
+    asyncio.BaseEventLoop.run_forever = fail
+
+
+def test_memory_that_runs_out_in_a_thread_ends_the_command(store_path):
+    """Zarr would wait for its thread for ever."""
+    command = ForkedCommand("cache", "verify", store_path, patch=end_reading_thread)
+    command.process.join(30)
+    command.process.kill()
+    ended = command.wait()
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("error: memory ran out: use fewer --jobs")
+    assert "Traceback" not in ended.stderr

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 import warnings
 
 import pytest
@@ -12,6 +13,7 @@ def run_main(*arguments):
     from cli import main
 
     handler, before = signal.getsignal(signal.SIGINT), (sys.argv, sys.stdout, sys.stderr)
+    hook = threading.excepthook
     sys.argv = ["hsifeat", *map(str, arguments)]
     try:
         with warnings.catch_warnings():
@@ -21,6 +23,7 @@ def run_main(*arguments):
     finally:
         sys.argv, sys.stdout, sys.stderr = before
         signal.signal(signal.SIGINT, handler)
+        threading.excepthook = hook
 
 
 @pytest.fixture
