@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
+
+from hsifeat.registration import registered_entries
 
 GROUP = "hsifeat.smoothing"
 
@@ -12,7 +14,7 @@ NO_SMOOTHING = "none"
 
 def registered_rules() -> dict[str, EntryPoint]:
     """Return the entry points of all registered smoothing rules by name, sorted."""
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
+    return registered_entries(GROUP)
 
 
 def smoothing_names() -> list[str]:

@@ -3,32 +3,83 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from threadpoolctl import LibController
 
-    from threadpoolctl import ThreadpoolController
+_lock = threading.Lock()
+# BLAS libraries have one number of threads for the process: blocks that are open now, and the numbers before the first of them.
+_open_blocks = 0
+_limited: dict[str, tuple[LibController, int]] = {}
 
 
-def one_library_thread(user_api: str | None = None) -> AbstractContextManager[object]:
-    """Return a context manager that limits the loaded libraries to one thread.
+@contextmanager
+def one_library_thread(user_api: Literal["blas"] | None = None) -> Iterator[None]:
+    """Limit the loaded libraries to one thread, for a ``with`` block.
 
-    It does what `threadpoolctl.threadpool_limits` does, but libraries are looked for again only after further imports. The search takes
-    longer than a small fit.
+    It does what `threadpoolctl.threadpool_limits` does, with two differences. Libraries are looked for again only after further
+    imports, because the search takes longer than a small fit. Blocks of several threads may overlap: BLAS libraries stay
+    limited until the last block ends.
 
     Parameters
     ----------
-    user_api : {"blas", "openmp"}, optional
-        Kind of the libraries. [default: all]
+    user_api : {"blas"}, optional
+        Kind of the libraries. [default: BLAS and OpenMP]
     """
-    limit: AbstractContextManager[object] = _controller(len(sys.modules)).limit(limits=1, user_api=user_api)
-    return limit
+    libraries = [library for library in _libraries(len(sys.modules)) if user_api in (None, library.user_api)]
+    own = [(library, library.num_threads) for library in libraries if _is_per_thread(library)]
+    for library, _ in own:
+        library.set_num_threads(1)
+    _limit([library for library in libraries if not _is_per_thread(library)])
+    try:
+        yield
+    finally:
+        _restore()
+        for library, count in own:
+            library.set_num_threads(count)
+
+
+def _is_per_thread(library: LibController) -> bool:
+    """Return whether each thread that calls a library has its own number of threads, as with OpenMP."""
+    return "openmp" in (library.user_api, getattr(library, "threading_layer", ""))
+
+
+def _limit(libraries: list[LibController]) -> None:
+    global _open_blocks  # noqa: PLW0603  # the libraries are global, too
+    with _lock:
+        _open_blocks += 1
+        for library in libraries:
+            if library.filepath not in _limited:
+                _limited[library.filepath] = library, library.num_threads
+                _release_control(library)
+                library.set_num_threads(1)
+
+
+def _restore() -> None:
+    global _open_blocks  # noqa: PLW0603  # the libraries are global, too
+    with _lock:
+        _open_blocks -= 1
+        if not _open_blocks:
+            for library, count in _limited.values():
+                _release_control(library)
+                library.set_num_threads(count)
+                _release_control(library)
+            _limited.clear()
+
+
+def _release_control(library: LibController) -> None:
+    """Allow any thread to set the number of threads of OpenBLAS. threadpoolctl ignores all threads but the first one."""
+    if (clear := getattr(library, "clear_controlling_thread", None)) is not None:
+        clear(force=True)
 
 
 @lru_cache(maxsize=1)
-def _controller(_imported: int) -> ThreadpoolController:
+def _libraries(_imported: int) -> list[LibController]:
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return list(ThreadpoolController().lib_controllers)

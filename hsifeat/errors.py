@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import pickle
 import shlex
 from collections.abc import Iterable
+from typing import Any
 
 # Maximum number of allowed names in a message; a longer list is abbreviated.
 _MAX_NAMES = 12
@@ -34,6 +36,13 @@ class HsifeatError(Exception):
     ...     print(str(error).split(";")[0])
     no store at or named 'nowhere.zarr'
     """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the error with its cause, so that errors of workers have it, too."""
+        state = dict(vars(self))
+        if self.__cause__ is not None:
+            state["__cause__"] = _portable(self.__cause__)
+        return type(self), self.args, state
 
 
 class SceneError(HsifeatError, ValueError):
@@ -171,6 +180,15 @@ def raise_resource_error(error: BaseException) -> None:
         raise StoreError(
             f"permission denied: {place}: ask the owner of the file for access, or name another place"
         ) from error
+
+
+def _portable(cause: BaseException) -> BaseException:
+    """Return an error of any library, or an error with its type and text if it can't be pickled."""
+    try:
+        pickle.loads(pickle.dumps(cause))  # noqa: S301  # bytes of this process
+    except Exception:  # noqa: BLE001  # code of any library
+        return RuntimeError(f"{type(cause).__name__}: {cause}")
+    return cause
 
 
 def is_access_denied(error: BaseException) -> bool:

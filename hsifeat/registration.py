@@ -1,13 +1,53 @@
-"""Loading of classes that packages register as entry points, such as heads and noise policies."""
+"""Objects that packages register as entry points, such as heads and noise policies."""
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
-from typing import TypeVar
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
 
 from hsifeat.errors import HsifeatError, error_summary
 
 T = TypeVar("T")
+
+
+class ConflictingEntryPoint(EntryPoint):
+    """An entry point that several packages register under one name. It can't be loaded, because no package comes first.
+
+    Parameters
+    ----------
+    entry, other : EntryPoint
+        Entry points of two packages.
+    """
+
+    def __init__(self, entry: EntryPoint, other: EntryPoint) -> None:
+        super().__init__(entry.name, entry.value, entry.group)
+        packages = " and ".join(sorted({package_of(entry), package_of(other)}))
+        vars(self).update(problem=f"{packages} register {entry.name!r} in {entry.group} each: uninstall one of them")
+
+    def load(self) -> Any:
+        """Raise `HsifeatError`, which names the packages."""
+        raise HsifeatError(vars(self)["problem"])
+
+
+def registered_entries(group: str) -> dict[str, EntryPoint]:
+    """Map the names of all entry points of a group to the entry points, in alphabetical order.
+
+    A name that several packages register is mapped to a `ConflictingEntryPoint`.
+
+    >>> list(registered_entries("hsifeat.executors"))
+    ['dask']
+    """
+    entries: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=group)):
+        other = entries.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            entries[entry.name] = ConflictingEntryPoint(entry, other)
+    return entries
+
+
+def package_of(entry: EntryPoint) -> str:
+    """Return the name of the package that registers an entry point."""
+    return f"package {entry.dist.name if entry.dist else entry.module}"
 
 
 def load_subclass(entry: EntryPoint, base: type[T], noun: str, error_class: type[HsifeatError]) -> type[T]:
@@ -36,6 +76,8 @@ def load_subclass(entry: EntryPoint, base: type[T], noun: str, error_class: type
     """
     try:
         loaded = entry.load()
+    except HsifeatError as error:
+        raise error_class(f"the {noun} {entry.name} can't be loaded: {error}") from error
     except Exception as error:  # another package's code may raise anything
         raise error_class(
             f"the {noun} {entry.name} can't be loaded: {error_summary(error)}; install what its package needs, or remove the "

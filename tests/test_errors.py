@@ -1,5 +1,6 @@
 """Lists of allowed names in messages: never an empty list."""
 
+import pickle
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 import classifiers
 import hsifeat
-from hsifeat.errors import allowed_names, suggest_names
+from hsifeat.errors import StoreError, allowed_names, suggest_names
 
 
 @given(st.text(), st.lists(st.text(min_size=1, alphabet="abc")))
@@ -23,3 +24,16 @@ def test_no_message_joins_allowed_names_by_itself():
     for package in (hsifeat, classifiers):
         for file in Path(package.__file__).parent.rglob("*.py"):
             assert not re.search(r"allowed: \{['\"]", file.read_text(encoding="utf-8")), file
+
+
+def test_a_pickled_error_keeps_what_it_can_of_its_cause():
+    class LocalError(Exception):
+        """An error that other processes can't import."""
+
+    error = StoreError("the store is gone")
+    error.__cause__, error.hint = LocalError("lost"), "look"
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
+    assert (type(again), str(again), again.hint) == (StoreError, "the store is gone", "look")
+    assert repr(again.__cause__) == "RuntimeError('LocalError: lost')"
+    alone = pickle.loads(pickle.dumps(StoreError("alone")))  # noqa: S301  # our own bytes
+    assert alone.__cause__ is None

@@ -6,14 +6,14 @@ Built-in heads are in the same entry point group as the heads of other packages.
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint
 from typing import Any
 
 from classifiers.heads.base import Head, ProbabilisticHead, WeighingHead
 from classifiers.heads.parameters import check_params
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError, allowed_names, suggest_names
-from hsifeat.registration import load_subclass
+from hsifeat.registration import load_subclass, registered_entries
 
 GROUP, OWN_DISTRIBUTION = "hsifeat.heads", "hsifeat"
 
@@ -169,4 +169,4 @@ def _name_and_version(distribution: Distribution) -> dict[str, str]:
 
 @cache
 def _registered() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    return registered_entries(GROUP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
@@ -12,7 +13,9 @@ from hsifeat.backbones.latent.latent_backbone import DENOISER
 from hsifeat.backbones.latent.prompt import PROMPT_FILE
 from hsifeat.backbones.plugins import BackbonePlugin, Redirect, existing_path
 from hsifeat.backbones.unet2d import PROJECTION_FILE
-from hsifeat.errors import BackboneError, error_summary, raise_resource_error
+from hsifeat.errors import BackboneError, HsifeatError, error_summary, raise_resource_error
+from hsifeat.files import cache_folder, write_file
+from hsifeat.seals import open_json, seal_json
 
 _FORM = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -26,6 +29,7 @@ _LATENT_CONFIGS = ["vae/config.json", "text_encoder/config.json", "tokenizer/*.j
 # Weight files to download. Each file is mapped to the file in an older format, for repositories without the newer format.
 _WEIGHTS = {"diffusion_pytorch_model.safetensors": "diffusion_pytorch_model.bin"}
 _TEXT_WEIGHTS = {"text_encoder/model.safetensors": "text_encoder/pytorch_model.bin"}
+_PATTERNS = [*_CONFIGS, *_LATENT_CONFIGS, *_WEIGHTS, *_TEXT_WEIGHTS]
 _TIMEOUT_S = 10
 
 
@@ -68,6 +72,8 @@ class HubModel:
     def fetch(self) -> Path:
         """Download the files of the model that are not on this machine, and return the folder with all files.
 
+        No request is sent if an earlier download was complete, because files of a commit never change.
+
         Raises
         ------
         BackboneError
@@ -81,6 +87,8 @@ class HubModel:
                 snapshot_download(self.name, revision=self.commit, allow_patterns=patterns, local_files_only=offline)
             )
 
+        if (folder := self._complete_folder()) is not None:
+            return folder
         offline = False
         try:
             offline = self._offline()
@@ -108,7 +116,30 @@ class HubModel:
             raise BackboneError(
                 f"{self} can't be fetched ({reason}): download it elsewhere and name its folder, or try again with network"
             ) from error
+        if not offline:
+            self._record(folder)
         return folder
+
+    @property
+    def _record_path(self) -> Path:
+        return cache_folder() / "hub" / f"{self.name.replace('/', '--')}-{self.commit}.json"
+
+    def _record(self, folder: Path) -> None:
+        """Write the list of the files of a complete download. Without a list, the next call asks the hub again."""
+        sizes = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+        content = {"patterns": _PATTERNS, "folder": str(folder.resolve()), "sizes": sizes}
+        with suppress(HsifeatError, OSError):
+            write_file(self._record_path, seal_json(content, str(self)).encode())
+
+    def _complete_folder(self) -> Path | None:
+        """Return the folder of an earlier complete download with the same patterns; None if a file is missing."""
+        try:
+            content = open_json(self._record_path, str(self))
+            folder = Path(content["folder"])
+            found = {name: (folder / name).stat().st_size for name in content["sizes"]}
+        except (HsifeatError, OSError, KeyError, TypeError):
+            return None
+        return folder if found == content["sizes"] and content["patterns"] == _PATTERNS else None
 
     def _offline(self) -> bool:
         """Return whether the hub can't be reached.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from inspect import Parameter, getattr_static, signature
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from hsifeat.backbones.options import BackboneOptions
 from hsifeat.backbones.protocol import Backbone, FeatureSource
 from hsifeat.errors import BackboneError, HsifeatError, error_summary, raise_resource_error
+from hsifeat.registration import package_of, registered_entries
 
 GROUP = "hsifeat.backbones"
 _ABSENT = object()
@@ -89,7 +90,7 @@ def load_plugins() -> dict[str, BackbonePlugin]:
     If a plugin of another package fails to load, its name stays in the dict. Such a plugin matches no source, and its
     description gives the reason of the failure. Opening the plugin by name raises `BackboneError`.
     """
-    plugins = {entry.name: _load(entry) for entry in entry_points(group=GROUP)}
+    plugins = {name: _load(entry) for name, entry in registered_entries(GROUP).items()}
     return dict(sorted(plugins.items(), key=lambda item: (item[1].order, item[0])))
 
 
@@ -98,7 +99,7 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
         target = entry.load()
     except Exception as error:  # noqa: BLE001  # another package's code may raise anything
         raise_resource_error(error)
-        package, reason = _package(entry), error_summary(error)
+        package, reason = package_of(entry), error_summary(error)
 
         def fail(_argument: str, **_options: Any) -> Redirect:
             raise BackboneError(f"the backbone {entry.name} of {package} can't be loaded: {reason}")
@@ -108,11 +109,7 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
         return target
     lines = (target.__doc__ or "").strip().splitlines()
     description = lines[0].rstrip(".") if lines else "no description"
-    return BackbonePlugin(target, entry.name, description, _package(entry))
-
-
-def _package(entry: EntryPoint) -> str:
-    return f"package {entry.dist.name if entry.dist else entry.module}"
+    return BackbonePlugin(target, entry.name, description, package_of(entry))
 
 
 def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
@@ -122,9 +119,9 @@ def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
     points are imported, because each plugin decides which sources it recognises.
     """
     name, _, argument = source.partition(":")
-    entries = tuple(entry_points(group=GROUP, name=name))
-    if entries and existing_path(source) is None:
-        return _load(entries[-1]), argument
+    entry = registered_entries(GROUP).get(name)
+    if entry is not None and existing_path(source) is None:
+        return _load(entry), argument
     return next(((plugin, source) for plugin in load_plugins().values() if plugin.matches(source)), None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,31 +33,33 @@ def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) 
     Raises
     ------
     SceneError
-        If a file does not exist.
+        If a file does not exist, or becomes shorter during the upload.
     ServiceError
         If the service refuses a file, or can't be reached.
     """
-    files = []
+    files, sizes = [], []
     for path in paths:
         if not path.is_file():
             raise SceneError(f"no such file: {path}")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files.append({"name": path.name, "size_bytes": path.stat().st_size, "sha256": digest})
+            sizes.append(file.tell())
+        files.append({"name": path.name, "size_bytes": sizes[-1], "sha256": digest})
     state = transport.json("POST", "/uploads", json={"files": files})
-    total = sum(path.stat().st_size for path in paths)
-    listen(Started(_TASK, total / 1e6, "MB"))
+    listen(Started(_TASK, sum(sizes) / 1e6, "MB"))
     sent = 0
-    for path in paths:
-        _send(transport, state, path, listen, sent)
-        sent += path.stat().st_size
+    for path, size in zip(paths, sizes, strict=True):
+        for offset in _send(transport, state, path, size):
+            listen(Advanced(_TASK, (sent + offset) / 1e6))
+        sent += size
     _complete(transport, state)
     listen(Finished(_TASK))
     return str(state["id"])
 
 
-def _send(transport: Transport, state: dict[str, Any], path: Path, listen: Listener, sent: int) -> None:
-    size, offset, retries = path.stat().st_size, 0, Retries()
+def _send(transport: Transport, state: dict[str, Any], path: Path, size: int) -> Iterator[int]:
+    """Upload a file in parts, and yield the number of bytes that were sent so far."""
+    offset, retries = 0, Retries()
     address = f"/uploads/{state['id']}"
     with path.open("rb") as file:
         while offset < size:
@@ -69,13 +71,19 @@ def _send(transport: Transport, state: dict[str, Any], path: Path, listen: Liste
                         retries.succeed()
                     offset = arrived
                 file.seek(offset)
-                if part := file.read(min(int(state["part_bytes"]), _PART_BYTES)):
+                part = file.read(min(int(state["part_bytes"]), _PART_BYTES, size - offset))
+                if not part and offset < size:
+                    raise SceneError(
+                        f"{path} became shorter during the upload: it had {size} bytes, and has {path.stat().st_size}; upload it again when "
+                        "no program writes it"
+                    )
+                if part:
                     transport.json("PUT", f"{address}/files/{path.name}", params={"offset": offset}, content=part)
                 offset += len(part)
                 retries.succeed()
             except ServiceError as error:
                 retries.pause(error, also={_CONFLICT})
-            listen(Advanced(_TASK, (sent + offset) / 1e6))
+            yield offset
 
 
 def _complete(transport: Transport, state: dict[str, Any]) -> None:

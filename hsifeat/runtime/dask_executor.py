@@ -43,7 +43,7 @@ _one_task = Lock()
 
 @contextmanager
 def dask_executor(
-    address: str, *, scheduler_timeout_s: float = 300, listen: Listener = silent
+    address: str, *, scheduler_timeout_s: float = 300, worker_timeout_s: float = 3600, listen: Listener = silent
 ) -> Iterator[DaskExecutor]:
     """Open an executor on a Dask cluster for a ``with`` block.
 
@@ -54,6 +54,8 @@ def dask_executor(
         for the block, with one thread each.
     scheduler_timeout_s : float
         Maximum wait in seconds for the scheduler after a lost connection. The first attempt to connect fails after 10 seconds.
+    worker_timeout_s : float
+        Maximum wait in seconds for the first worker.
     listen : callable
         Receives notes, for example that there are no workers yet.
 
@@ -65,7 +67,7 @@ def dask_executor(
     Raises
     ------
     HsifeatError
-        If the address is malformed, the scheduler can't be reached, or Dask is not installed. If a worker and this
+        If the address is malformed, the scheduler can't be reached, no worker joins it, or Dask is not installed. If a worker and this
         process have different versions of Python, hsifeat or the libraries that compute the results.
 
     Examples
@@ -76,7 +78,13 @@ def dask_executor(
     ...     hsifeat.extract("indian-pines", backbone="backbone", out="ip.zarr", executor=executor)
     """
     with open_cluster(address) as (scheduler, security):
-        executor = DaskExecutor(scheduler, security=security, scheduler_timeout_s=scheduler_timeout_s, listen=listen)
+        executor = DaskExecutor(
+            scheduler,
+            security=security,
+            scheduler_timeout_s=scheduler_timeout_s,
+            worker_timeout_s=worker_timeout_s,
+            listen=listen,
+        )
         try:
             yield executor
         finally:
@@ -116,13 +124,15 @@ class DaskExecutor:
         Certificates for an encrypted connection. [default: the certificates in Dask's configuration]
     scheduler_timeout_s : float
         Maximum wait in seconds for the scheduler after a lost connection. The first attempt to connect fails after 10 seconds.
+    worker_timeout_s : float
+        Maximum wait in seconds for the first worker.
     listen : callable
         Receives notes.
 
     Raises
     ------
     HsifeatError
-        If the scheduler can't be reached. If a worker and this process have different versions of Python, hsifeat or
+        If the scheduler can't be reached, or no worker joins it. If a worker and this process have different versions of Python, hsifeat or
         the libraries that compute the results.
     """
 
@@ -132,10 +142,12 @@ class DaskExecutor:
         *,
         security: Security | None = None,
         scheduler_timeout_s: float = 300,
+        worker_timeout_s: float = 3600,
         listen: Listener = silent,
     ) -> None:
         self.scheduler = scheduler
-        self._security, self._timeout_s, self._listen = security, scheduler_timeout_s, listen
+        self._security, self._listen = security, listen
+        self._timeout_s, self._worker_timeout_s = scheduler_timeout_s, worker_timeout_s
         self._versions = own_versions()
         self._client = self._connect(timeout_s=10)
         self._resources: dict[str, float] = {}
@@ -189,7 +201,7 @@ class DaskExecutor:
                     problem = error if isinstance(error, HsifeatError) else _killed(error)
                     future.release()
                     if failed is None:
-                        raise problem from error
+                        raise problem from (error.__cause__ if problem is error else error)
                     failed(task, problem)
                 else:
                     future.release()
@@ -278,8 +290,17 @@ class DaskExecutor:
 
     def _wait_for_workers(self) -> None:
         if not self._addresses():
-            self._listen(Note(f"the scheduler {self.scheduler} has no workers yet: waiting for the first one"))
-            self._client.wait_for_workers(1)
+            limit = f"{self._worker_timeout_s:g} s"
+            self._listen(
+                Note(f"the scheduler {self.scheduler} has no workers yet: waiting at most {limit} for the first one")
+            )
+            try:
+                self._client.wait_for_workers(1, timeout=self._worker_timeout_s)
+            except TimeoutError as error:
+                raise HsifeatError(
+                    f"no worker joined the scheduler {self.scheduler} in {limit}: start one with `dask worker {self.scheduler}` in the same "
+                    "environment, see its log, and run the command again"
+                ) from error
 
     def _check_versions(self) -> None:
         """Raise an error if a worker lacks hsifeat, or if its versions of Python or libraries differ from those of this process."""
@@ -310,7 +331,8 @@ class _Call(Generic[Task, Result]):
             try:
                 return self.function(task)
             except HsifeatError as error:
-                raise type(error)(f"{error} ({place})") from error
+                error.args = (f"{error} ({place})",)
+                raise
             except OSError as error:
                 raise HsifeatError(
                     f"{error.filename or 'a file'} can't be used: {error.strerror or error} ({place})"

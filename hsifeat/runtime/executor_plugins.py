@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from hsifeat.errors import HsifeatError, allowed_names, error_summary
+from hsifeat.registration import registered_entries
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.runtime.executor import Executor
 
@@ -41,14 +42,14 @@ class ExecutorPlugin:
 def executor_plugins() -> dict[str, ExecutorPlugin]:
     """Return all plugins by name, sorted.
 
-    If a plugin of another package fails to load, its description gives the reason, and opening it raises `HsifeatError`.
+    If a plugin of another package fails to load, or if several packages register its name, its description gives the reason, and opening it raises `HsifeatError`.
 
     Examples
     --------
     >>> executor_plugins()["dask"].metavar
     'ADDRESS|local:N'
     """
-    return {entry.name: _load(entry) for entry in sorted(entry_points(group=GROUP))}
+    return {name: _load(entry) for name, entry in registered_entries(GROUP).items()}
 
 
 @contextmanager

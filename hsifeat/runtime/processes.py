@@ -9,14 +9,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import util
 from multiprocessing.connection import Connection
 from threading import Thread
+from typing import Generic, cast
 
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.executor import Result, Task
@@ -56,19 +59,21 @@ class ProcessExecutor:
         """
         try:
             queue = iter(tasks)
-            pending: dict[Future[Result], Task] = {}
+            pending: dict[Future[tuple[Result, None] | tuple[None, HsifeatError]], Task] = {}
             while True:
                 for task in islice(queue, _TASKS_PER_WORKER * self.workers - len(pending)):
-                    pending[self._pool.submit(function, task)] = task
+                    pending[self._pool.submit(_Call(function), task)] = task
                 if not pending:
                     return
                 future = next(iter(wait(pending, return_when=FIRST_COMPLETED).done))
                 task = pending.pop(future)
-                error = future.exception()
-                if failed is not None and isinstance(error, HsifeatError):
-                    failed(task, error)
+                result, error = future.result()
+                if error is None:
+                    yield task, cast("Result", result)
+                elif failed is None:
+                    raise error
                 else:
-                    yield task, future.result()
+                    failed(task, error)
         except BrokenProcessPool as error:
             raise HsifeatError(
                 "a worker process died, perhaps because memory ran out; finished results are kept: run the command again "
@@ -90,6 +95,20 @@ class ProcessExecutor:
         self._sender.close()
         self._pool.shutdown(cancel_futures=True)
         self._receiver.close()
+
+
+@dataclass(frozen=True)
+class _Call(Generic[Task, Result]):
+    """A function to call in a worker, which returns a `HsifeatError`. The pool would replace the cause of a raised one."""
+
+    function: Callable[[Task], Result]
+
+    def __call__(self, task: Task) -> tuple[Result, None] | tuple[None, HsifeatError]:
+        try:
+            return self.function(task), None
+        except HsifeatError as error:
+            error.add_note(f"in a worker process:\n{''.join(traceback.format_exception(error))}")
+            return None, error
 
 
 def _start_worker(receiver: Connection) -> None:

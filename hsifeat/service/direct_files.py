@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hsifeat.errors import HsifeatError
 from hsifeat.service import routes_files
+from hsifeat.service.problems import response_of
 
 # Documents with consolidated metadata are made by the route.
 _STORED = re.compile(r"/stores/(?P<key>[0-9a-f]{64})(\.consolidated(?!.*zarr\.json$))?\.zarr/(?P<path>.+)")
@@ -18,7 +19,7 @@ _STORED = re.compile(r"/stores/(?P<key>[0-9a-f]{64})(\.consolidated(?!.*zarr\.js
 class DirectFiles:
     """Answers a request for a stored file if the caller has the right to read, and passes every other request to `app`.
 
-    Requests that end with an error are passed on, too. This middleware must be the innermost one, after all middleware that
+    This middleware must be the innermost one, after all middleware that
     refuses requests.
 
     Parameters
@@ -45,7 +46,7 @@ class DirectFiles:
             return None
         try:
             response = await routes_files.read_file(request, caller, match["key"], match["path"])
-        except HsifeatError:  # Its form is known to the application.
-            return None
+        except HsifeatError as error:
+            response = response_of(error)
         scope["route"] = self._route  # for the metrics
         return response

@@ -94,6 +94,12 @@ def problem_response(
     return JSONResponse(content.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
+def response_of(error: HsifeatError) -> JSONResponse:
+    """Return the response with which the service answers an error."""
+    problem = problem_of(error)
+    return problem_response(problem.status, str(problem), problem.headers)
+
+
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe the error responses of a route, for the parameter ``responses`` of a router."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
@@ -113,8 +119,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 async def _on_hsifeat_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HsifeatError)  # noqa: S101  # the handler is registered for this class
-    problem = problem_of(error)
-    return problem_response(problem.status, str(problem), problem.headers)
+    return response_of(error)
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:

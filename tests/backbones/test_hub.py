@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import HfApi
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -64,7 +65,7 @@ def remote_hub(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("save", "options"), [(save_unet, {}), (save_latent, {"prompt": "a pin"})])
-def test_only_what_the_model_consists_of_is_downloaded(remote_hub, save, options):
+def test_only_what_the_model_consists_of_is_downloaded_and_only_once(remote_hub, save, options, monkeypatch):
     remote, here = remote_hub
     save(remote)
     for extra in ("v1-pruned.safetensors", "unet/diffusion_pytorch_model.bin", "safety_checker/model.safetensors"):
@@ -77,6 +78,13 @@ def test_only_what_the_model_consists_of_is_downloaded(remote_hub, save, options
     assert backbone.source == f"somebody/model@{COMMIT}"
     assert backbone.identity() == open_backbone(remote, **options).identity()
     assert (here / "projection.safetensors").exists()
+    requests = []
+    monkeypatch.setattr(HfApi, "model_info", lambda *_given, **_options: requests.append(1))
+    assert open_backbone(f"somebody/model@{COMMIT}", **options).identity() == backbone.identity()
+    assert not requests, "nothing can have changed"
+    next(here.rglob("*.safetensors")).unlink()
+    assert open_backbone(f"somebody/model@{COMMIT}", **options).identity() == backbone.identity()
+    assert requests == [1], "a file was missing"
 
 
 @pytest.mark.parametrize("save", [save_unet, save_latent], ids=["pixels", "latent"])

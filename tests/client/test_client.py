@@ -12,7 +12,7 @@ import pytest
 from hsifeat.client.remote_job import RemoteJob
 from hsifeat.client.transport import ServiceError, Transport
 from hsifeat.client.uploading import upload_files
-from hsifeat.errors import DiskFullError, HsifeatError
+from hsifeat.errors import DiskFullError, HsifeatError, SceneError
 from hsifeat.runtime.events import silent
 from tests.helpers.command_line import run_main
 
@@ -136,3 +136,34 @@ def test_the_command_extracts_each_scene_on_the_service_whatever_happens_to_the_
     assert run_main(*labelled) == 2
     assert "--labels applies to one scene" in capsys.readouterr().err
     assert len(requested) == 4
+
+
+def test_a_file_that_becomes_shorter_ends_the_upload(tmp_path, pauses):
+    path, requests = tmp_path / "a.dat", []
+    path.write_bytes(bytes(100))
+
+    def answer(request):
+        requests.append(request)
+        assert len(requests) < 10
+        if request.method == "POST":
+            path.write_bytes(bytes(30))
+        return httpx.Response(200, json={"id": "1", "part_bytes": 20})
+
+    with pytest.raises(
+        SceneError, match=r"a.dat became shorter during the upload: it had 100 bytes, and has 30; upload it again"
+    ):
+        upload_files(transport_to(answer), [path], silent)
+
+
+def test_bytes_that_are_added_to_a_file_are_not_sent(tmp_path):
+    path, sent = tmp_path / "a.dat", []
+    path.write_bytes(b"x" * 100)
+
+    def answer(request):
+        if request.method == "PUT":
+            sent.append(request.content)
+        path.write_bytes(b"x" * 100 + b"y" * 50)
+        return httpx.Response(200, json={"id": "1", "part_bytes": 30})
+
+    upload_files(transport_to(answer), [path], silent)
+    assert b"".join(sent) == b"x" * 100

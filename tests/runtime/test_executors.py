@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.runtime import dask_executor as dask_module
 from hsifeat.runtime import local
 from hsifeat.runtime.dask_executor import DaskExecutor, dask_executor
@@ -81,6 +81,29 @@ def test_a_failed_task_does_not_end_the_others(executor):
     results = executor.run(square, [1, -2, 3, -4], failed=lambda task, error: errors.update({task: str(error)}))
     assert sorted(task for task, _ in results) == [1, 3]
     assert sorted(errors) == [-4, -2] and all(f"{task} is negative" in text for task, text in errors.items())
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_an_error_keeps_its_cause_and_type(executor, tmp_path, is_raised):
+    errors = []
+    try:
+        list(
+            executor.run(
+                read, [str(tmp_path / "missing")], failed=None if is_raised else lambda _, error: errors.append(error)
+            )
+        )
+    except SceneError as error:
+        errors.append(error)
+    (error,) = errors
+    assert type(error) is SceneError and str(error).startswith("no file")
+    assert isinstance(error.__cause__, FileNotFoundError) and error.__cause__.filename == str(tmp_path / "missing")
+
+
+def read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise SceneError("no file") from error
 
 
 def test_errors_of_tasks_that_are_no_hsifeat_errors_are_raised_always(executor):
@@ -167,6 +190,16 @@ def test_a_local_cluster_refuses_clients_without_its_certificate():
         assert executor.scheduler.startswith("tls://127.0.0.1:")
         with pytest.raises((OSError, TypeError, RuntimeError)):
             Client(executor.scheduler, timeout=2, set_as_default=False)
+
+
+def test_a_cluster_without_workers_is_waited_for_within_a_limit():
+    notes = []
+    refused = pytest.raises(
+        HsifeatError, match=r"no worker joined the scheduler (tcp://\S+) in 0.2 s: start one with `dask worker \1`"
+    )
+    with Cluster(0) as empty, refused, dask_executor(empty.address, worker_timeout_s=0.2, listen=notes.append):
+        pytest.fail("work began")
+    assert "has no workers yet: waiting at most 0.2 s for the first one" in notes[0].message
 
 
 def test_addresses_of_clusters():

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 import typer
+import yaml
 
 import hsifeat
 from hsifeat.commands.app import app
@@ -71,6 +72,12 @@ def test_the_commands_of_the_containers_exist():
     compose = (DEPLOY / "compose.yaml").read_text()
     given = set(re.findall(r"^ +- (--[a-z-]+)=", compose, re.MULTILINE))
     assert {"--hosts", "--dask", "--trusted-proxies"} <= given <= options
+    services = yaml.safe_load(compose)["services"]
+    volumes = {
+        name: dict(mount.split(":")[:2] for mount in parts.get("volumes", [])) for name, parts in services.items()
+    }
+    assert volumes["scheduler"] == {} and volumes["worker"] == {"stores": "/var/lib/hsifeat/stores"}
+    assert volumes["service"] == {"data": "/var/lib/hsifeat", **volumes["worker"], "/srv/scenes": "/srv/scenes"}
     copied = re.findall(r"^COPY (?!--from)(.*) /src\S*$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
     assert copied and all((ROOT / name).exists() for line in copied for name in line.split())
 

@@ -1,5 +1,6 @@
 """The stored bytes over HTTP, against the files on disk: by curl, zarr and xarray."""
 
+import re
 import subprocess
 
 import numpy as np
@@ -10,6 +11,7 @@ from obstore.store import HTTPStore
 from zarr.storage import ObjectStore
 
 import hsifeat
+from hsifeat.service import routes_files
 from hsifeat.store.locks import write_lock
 from hsifeat.store.store import Store
 
@@ -68,6 +70,17 @@ def test_only_finished_shards_may_be_kept_without_asking(service, reader):
         assert ("immutable" in control) is constant and ("no-cache" in control) is not constant
         assert "private" in control
     assert "immutable" not in reader.get(f"/stores/{service.key[:8]}.zarr/{SHARD}").headers["cache-control"]
+
+
+def test_a_missing_file_is_looked_up_once(service, reader, monkeypatch):
+    looked_up = []
+    is_file = routes_files.is_store_file
+    monkeypatch.setattr(routes_files, "is_store_file", lambda path: looked_up.append(path) or is_file(path))
+    answer = reader.get(f"/stores/{service.key}.zarr/planes/t0301/zarr.json")
+    assert answer.status_code == 404 and answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "the store has no planes/t0301/zarr.json"
+    assert looked_up == ["planes/t0301/zarr.json"]
+    assert re.search(r'route="/stores/\{key\}\.zarr/\{path:path\}",status="404"', reader.get("/metrics").text)
 
 
 def test_a_shard_without_its_record_is_not_sent(service, reader):

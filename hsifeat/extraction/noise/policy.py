@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.errors import HsifeatError, allowed_names
-from hsifeat.registration import load_subclass
+from hsifeat.registration import load_subclass, registered_entries
 from hsifeat.types import Window
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class NoisePolicy(ABC):
 
 def noise_policies() -> dict[str, EntryPoint]:
     """Map the names of all registered noise policies to their entry points. The names are in alphabetical order."""
-    return dict(sorted((entry.name, entry) for entry in entry_points(group=GROUP)))
+    return registered_entries(GROUP)
 
 
 def load_policy(entry: EntryPoint) -> type[NoisePolicy]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from pathlib import Path
 
+from hsifeat.registration import registered_entries
 from hsifeat.scenes.readers.envi_header import has_envi_header
 from hsifeat.scenes.readers.raster import Reader
 from hsifeat.scenes.readers.source_paths import is_zarr_folder
@@ -14,7 +14,7 @@ READERS_GROUP = "hsifeat.readers"
 
 def reader_suffixes() -> list[str]:
     """Return the sorted file suffixes that have a reader, without dots."""
-    return sorted({entry.name for entry in entry_points(group=READERS_GROUP)})
+    return list(registered_entries(READERS_GROUP))
 
 
 def reader_suffix(path: Path) -> str:
@@ -33,7 +33,7 @@ def reader_suffix(path: Path) -> str:
 
 def find_reader(suffix: str) -> Reader | None:
     """Load the reader of a suffix, or return None if the suffix has no reader."""
-    readers = {entry.name: entry for entry in entry_points(group=READERS_GROUP)}
+    readers = registered_entries(READERS_GROUP)
     if suffix not in readers:
         return None
     reader: Reader = readers[suffix].load()

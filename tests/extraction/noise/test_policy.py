@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import hsifeat
+from hsifeat import registration
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.noise import policy
@@ -43,7 +44,7 @@ def test_a_broken_plug_in_hides_no_other(monkeypatch):
     registered = list(policy.noise_policies().values())
     broken = EntryPoint("broken", "no.such.module:Policy", policy.GROUP)
     wrong = EntryPoint("wrong", "builtins:int", policy.GROUP)
-    monkeypatch.setattr(policy, "entry_points", lambda group: [*registered, broken, wrong])
+    monkeypatch.setattr(registration, "entry_points", lambda group: [*registered, broken, wrong])
     assert parse_noise("field", SCHEDULE).name == "field"
     with pytest.raises(HsifeatError, match="allowed: broken, field, inversion:N, none, shared, wrong"):
         parse_noise("fresh", SCHEDULE)
