@@ -13,6 +13,7 @@ from hsifeat.store.location import as_location
 from hsifeat.store.read_cache import samples_folder
 from hsifeat.store.store import Store
 from tests.helpers.cached_stores import on_disk, unfinish
+from tests.helpers.fuzz_subjects import reseal_store
 from tests.helpers.store_users import process, write
 
 
@@ -75,6 +76,7 @@ def test_show(three, cli):
     assert "t300/mid_block" in cli("cache", "show", "b")
 
 
+SEALED = ("zarr.json", "zarr.copy.json", "checksums.json", "checksums.copy.json")
 ABSURD = [
     ("zarr.json", ["attributes", "hsifeat", "scene", "rows"], 10**6),
     ("zarr.json", ["attributes", "hsifeat", "scene", "rows"], 0),
@@ -94,18 +96,23 @@ ABSURD = [
 
 
 def test_a_store_with_absurd_facts_hides_no_other(three, cli):
+    """The checksums fit, as those of an attacker do."""
     for file, path, value in ABSURD:
-        metadata = three[1] / file
-        content = metadata.read_text()
-        document = json.loads(content)
+        changed = {three[1] / name: (three[1] / name).read_bytes() for name in SEALED}
+        changed[three[1] / file] = (three[1] / file).read_bytes()
+        document = json.loads(changed[three[1] / file])
         place = document
         for name in path[:-1]:
             place = place[name]
         place[path[-1]] = value
-        metadata.write_text(json.dumps(document))
+        (three[1] / file).write_text(json.dumps(document))
+        if file == "zarr.json":
+            shutil.copy(three[1] / file, three[1] / "zarr.copy.json")
+        reseal_store(three[1])
         rows = {row["store"]: row for row in json.loads(cli("cache", "ls", "--json"))}
         assert [rows[name]["state"] for name in "ac"] == ["complete", "complete"], path
         state, problem, planes = (rows["b"][name] for name in ("state", "problem", "planes"))
         assert state in {"complete", "unreadable"} and bool(problem) == (planes == 0), path
         assert len(rows) == 4
-        metadata.write_text(content)
+        for name, content in changed.items():
+            name.write_bytes(content)
