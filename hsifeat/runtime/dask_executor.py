@@ -17,7 +17,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, cast
 from uuid import uuid4
 
 from hsifeat.errors import HsifeatError
@@ -28,7 +28,7 @@ from hsifeat.runtime.executor_plugins import ExecutorPlugin
 from hsifeat.runtime.worker import release_worker
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, as_completed
     from distributed.security import Security
 
 # Number of submitted tasks per worker. While a task runs, the next task waits at the worker.
@@ -114,7 +114,7 @@ PLUGIN = ExecutorPlugin(
 class DaskExecutor:
     """An executor that runs tasks in the workers of a Dask cluster.
 
-    If some workers have the resource ``GPU``, tasks run only in these workers, one for each GPU.
+    Once a worker has the resource ``GPU``, tasks run only in workers with this resource, one for each GPU.
 
     Parameters
     ----------
@@ -152,6 +152,7 @@ class DaskExecutor:
         self._client = self._connect(timeout_s=10)
         self._resources: dict[str, float] = {}
         self._slots, self._counted_at = 0, 0.0
+        self._paused: set[str] = set()
         try:
             self._wait_for_workers()
             self._check_versions()
@@ -188,7 +189,7 @@ class DaskExecutor:
                     completed.add(future)
                 if not pending:
                     return
-                future = next(completed)
+                future = self._next(completed)
                 task = pending.pop(future)
                 try:
                     result = future.result()
@@ -213,14 +214,15 @@ class DaskExecutor:
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
         """Call ``function(task)`` once in each connected worker; see `Executor.check_workers`."""
-        from distributed import KilledWorker
+        from distributed import KilledWorker, as_completed
 
         # If a worker ends before its check, another worker runs the check.
         options = [{"workers": [address], "allow_other_workers": True} for address in self._addresses()]
         futures = [self._submit(function, task, **option) for option in options]
         try:
-            for future in futures:
-                future.result()
+            completed = as_completed(futures, loop=self._client.loop)
+            for _ in futures:
+                self._next(completed).result()
         except KilledWorker as error:
             raise _killed(error) from error
         except CancelledError as error:
@@ -251,19 +253,41 @@ class DaskExecutor:
         )
 
     def _free_slots(self, pending: int) -> int:
-        """Return the number of tasks that can be submitted. Workers are counted again every few seconds."""
+        """Return the number of tasks that can be submitted."""
+        self._count_workers()
+        return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
+
+    def _next(self, completed: as_completed) -> Future[Any]:
+        """Wait for the next future that is finished. Workers that are paused meanwhile are reported."""
+        while not completed.has_ready():
+            self._count_workers()
+            time.sleep(0.01)
+        return cast("Future[Any]", next(completed))
+
+    def _count_workers(self) -> None:
+        """Count the workers, unless they were counted a few seconds ago."""
         if not self._slots or time.monotonic() - self._counted_at > _COUNT_INTERVAL_S:
             with suppress(OSError, ValueError):  # the next result shows that the scheduler is gone
                 self._slots = max(len(self._addresses()), 1)
             self._counted_at = time.monotonic()
-        return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
 
     def _addresses(self) -> list[str]:
-        """Return the addresses of the workers. If some workers have a GPU, return only their addresses."""
+        """Return the addresses of the workers. If a worker has or had a GPU, return only the addresses of workers with a GPU."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
         gpus = [address for address, worker in workers.items() if worker["resources"].get("GPU")]
-        self._resources = {"GPU": 1} if gpus else {}
-        return gpus or list(workers)
+        if gpus:
+            self._resources = {"GPU": 1}
+        addresses = gpus if self._resources else list(workers)
+        for address in addresses:
+            if workers[address]["status"] == "paused" and address not in self._paused:
+                self._paused.add(address)
+                self._listen(
+                    Note(
+                        f"the worker {address} starts no more tasks, because its memory is almost full: start it with a larger "
+                        "--memory-limit, or with 0 for no limit"
+                    )
+                )
+        return addresses
 
     def _connect(self, timeout_s: float) -> Client:
         from distributed import Client
@@ -304,15 +328,13 @@ class DaskExecutor:
 
     def _check_versions(self) -> None:
         """Raise an error if a worker lacks hsifeat, or if its versions of Python or libraries differ from those of this process."""
-        try:
-            found = self._client.run(own_versions)
-        except Exception as error:
-            raise HsifeatError(
-                f"a worker of {self.scheduler} can't run hsifeat ({type(error).__name__}: {error}): install the same "
-                "environment on all workers"
-            ) from error
-        for address, versions in found.items():
-            _compare_versions(self._versions, versions, f"the worker {address}")
+        for address, found in self._client.run(own_versions, on_error="return").items():
+            if isinstance(found, Exception):
+                raise HsifeatError(
+                    f"the worker {address} can't run hsifeat ({type(found).__name__}: {found}): install the same environment on "
+                    "all workers"
+                ) from found
+            _compare_versions(self._versions, found, f"the worker {address}")
 
 
 @dataclass(frozen=True)

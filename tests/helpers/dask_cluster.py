@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -23,14 +24,18 @@ class Cluster:
         Arguments of `patch`.
     allowed_failures : int
         Number of workers that may die with one task before the task fails.
+    gpus : int
+        Number of workers that have the resource ``GPU``.
     """
 
-    def __init__(self, workers, patch=None, *arguments, allowed_failures=3):
+    def __init__(self, workers, patch=None, *arguments, allowed_failures=3, gpus=0):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         self._starts = [(run_scheduler, self.address, allowed_failures)]
-        self._starts += [(run_worker, self.address, f"w{number}", patch, arguments) for number in range(workers)]
+        self._starts += [
+            (run_worker, self.address, f"w{number}", number < gpus, patch, arguments) for number in range(workers)
+        ]
         self._processes = [ForkedFunction(*start) for start in self._starts]
         self.starts = len(self._processes)
         self._ended = threading.Event()
@@ -82,13 +87,14 @@ def run_scheduler(address, allowed_failures):
     _serve(lambda: Scheduler(host=host, port=int(port), dashboard=False))
 
 
-def run_worker(address, name, patch=None, arguments=()):
+def run_worker(address, name, gpu=False, patch=None, arguments=()):
     """Run a worker until the process is killed or the scheduler is gone."""
     from distributed import Worker
 
     if patch is not None:
         patch(*arguments)
-    _serve(lambda: Worker(address, name=name, nthreads=1, dashboard=False))
+    resources = {"GPU": 1} if gpu else {}
+    _serve(lambda: Worker(address, name=name, nthreads=1, dashboard=False, resources=resources))
 
 
 def log_steps(log):
@@ -112,6 +118,18 @@ def log_steps(log):
 
     StepComputer.__call__ = logged_step
     ProgressRecords.record = logged_record
+
+
+def pause():
+    """Pause the worker, as if its memory were almost full."""
+    from dask import config
+
+    config.set({"distributed.worker.memory.pause": 1e-6, "distributed.worker.memory.terminate": False})
+
+
+def lack_hsifeat():
+    """Prevent imports of a module, as if hsifeat were not installed."""
+    sys.modules["hsifeat.runtime.dask_executor"] = None
 
 
 def blind():

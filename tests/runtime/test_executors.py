@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.runtime import dask_executor as dask_module
@@ -18,7 +19,7 @@ from hsifeat.runtime.dask_executor import DaskExecutor, dask_executor
 from hsifeat.runtime.events import silent
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.local import local_executor
-from tests.helpers.dask_cluster import Cluster
+from tests.helpers.dask_cluster import Cluster, lack_hsifeat, pause
 
 
 def square(number):
@@ -43,10 +44,20 @@ def leave_mark(folder):
     Path(folder, str(os.getpid())).touch()
 
 
+@contextmanager
+def workers_of_cluster(address, count):
+    """Wait for the workers of a cluster; yield a client, and a function that returns what the scheduler knows about them."""
+    with Client(address, set_as_default=False) as client:
+        client.wait_for_workers(count)
+        yield client, lambda: client.scheduler_info(n_workers=-1)["workers"]
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Two Dask workers and a scheduler, which gives up a task with the first worker that dies of it."""
     with Cluster(2, allowed_failures=0) as opened:
+        with workers_of_cluster(opened.address, 2):
+            pass  # Both have joined.
         yield opened
 
 
@@ -182,9 +193,53 @@ def test_other_versions_are_refused_before_work(cluster, monkeypatch):
         dask_module.own_versions.cache_clear()
 
 
-def test_a_local_cluster_refuses_clients_without_its_certificate():
-    from distributed import Client
+def test_a_worker_without_hsifeat_is_named():
+    with Cluster(1, lack_hsifeat) as empty:
+        refused = pytest.raises(HsifeatError, match=r"the worker tcp://\S+ can't run hsifeat \(.*ModuleNotFoundError")
+        with refused, dask_executor(empty.address):
+            pytest.fail("work began")
 
+
+def test_a_paused_worker_is_reported_while_its_tasks_wait(monkeypatch):
+    monkeypatch.setattr(dask_module, "_COUNT_INTERVAL_S", 0.1)
+
+    def stop(note):
+        raise HsifeatError(note.message)
+
+    def run_one(executor):
+        list(executor.run(square, [1]))
+
+    def check(executor):
+        executor.check_workers(square, 1)
+
+    with Cluster(1, pause) as paused:
+        with workers_of_cluster(paused.address, 1) as (_, workers):
+            while next(iter(workers().values()))["status"] != "paused":
+                time.sleep(0.02)
+        for work in (run_one, check):
+            reported = pytest.raises(
+                HsifeatError, match=r"the worker tcp://\S+ starts no more tasks, because its memory"
+            )
+            with reported, dask_executor(paused.address, listen=stop) as executor:
+                work(executor)
+
+
+def test_once_a_worker_has_a_gpu_tasks_run_only_there(tmp_path, monkeypatch):
+    with Cluster(2, gpus=1) as mixed:
+        with workers_of_cluster(mixed.address, 2) as (client, workers):
+            pids = client.run(os.getpid)
+            plain = {address: worker for address, worker in workers().items() if not worker["resources"]}
+        (gpu,) = [pid for address, pid in pids.items() if address not in plain]
+        with dask_executor(mixed.address) as executor:
+            assert executor.workers == 1
+            executor.check_workers(leave_mark, str(tmp_path))
+            assert [path.name for path in tmp_path.iterdir()] == [str(gpu)]
+            # While the worker with the GPU starts again, the scheduler knows only the other one.
+            monkeypatch.setattr(executor._client, "scheduler_info", lambda **_: {"workers": plain})
+            assert {result[2] for _, result in executor.run(square, range(6))} == {gpu}
+
+
+def test_a_local_cluster_refuses_clients_without_its_certificate():
     with dask_executor("local:1") as executor:
         assert sorted(executor.run(abs, [-2, 1])) == [(-2, 2), (1, 1)]
         assert executor.scheduler.startswith("tls://127.0.0.1:")
