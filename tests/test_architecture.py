@@ -80,20 +80,27 @@ assert not heavy, heavy
     assert "pretrain" in process.stdout
 
 
-def test_extracting_a_finished_store_imports_no_torch(scene, store_path, backbone_folder, tmp_path, monkeypatch):
-    """The description of the model stays in the cache folder. Neither does a public scene import the package that has it."""
+def test_extracting_a_finished_store_and_info_import_no_torch(scene, store_path, backbone_folder):
+    """The description of the model is in the cache folder. Neither does a public scene import the package that has it."""
+    import torch
+
+    from hsifeat.backbones.device import auto_device_name
     from tests.helpers.extraction import prepare
 
     options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "halo": 8, "out": store_path}
     hsifeat.run(prepare(scene, **options))
+    assert auto_device_name() == (torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
     code = """
 import sys, hsifeat
 store = hsifeat.extract(hsifeat.open_features(sys.argv[1]).scene, backbone=sys.argv[2], timesteps=[0, 300], tile=32, halo=8, out=sys.argv[1])
 hsifeat.open_scene("indian-pines").digest
+if sys.argv[3] == "cpu":
+    from hsifeat.backbones.device import auto_device_name
+    assert auto_device_name() == "cpu"
 heavy = {"torch", "diffusers", "transformers", "tensorly", "sklearn", "matplotlib", "pandas", "rasterio"} & set(sys.modules)
 assert not heavy, heavy
 """
-    process = python(code, store_path, backbone_folder)
+    process = python(code, store_path, backbone_folder, "gpu" if torch.version.cuda or torch.version.hip else "cpu")
     assert process.returncode == 0, process.stderr
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
+
 from hsifeat.errors import BackboneError
 
 
@@ -27,6 +31,22 @@ def pick_device(device: str) -> str:
         reason = str(error).splitlines()[0]
         raise BackboneError(f"the device {device!r} can't be used here ({reason}); allowed: auto, cpu, cuda") from error
     return device
+
+
+def auto_device_name() -> str:
+    """Return a description of the device that ``auto`` selects: ``cpu``, or the name of the GPU.
+
+    PyTorch takes a second or more to import, and is imported only if it was built for GPUs.
+    """
+    package = find_spec("torch")
+    if package is None or package.origin is None:
+        return "cpu"
+    build = run_path(str(Path(package.origin).with_name("version.py")))
+    if build.get("cuda") is None and build.get("hip") is None:
+        return "cpu"
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def device_name(device: str) -> str:

@@ -1,0 +1,116 @@
+"""CPU seconds of commands that have little or nothing to compute: the median of five runs of each.
+
+Run ``make demo`` first, then ``.venv/bin/python benchmarks/startup.py``. The script writes ``benchmarks/results/startup.json`` in
+four minutes. The seconds are user and system time of the process and its children, because wall time depends on other programs.
+``label`` is measured until it prints its address. ``layers, first time`` has an empty cache folder and lists the layers of a folder with
+a plain ``UNet2DModel``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+from scoring import RESULTS, ROOT, about_run
+from service_process import PROGRAM
+
+DEMO = ROOT / "demo"
+STORES = [DEMO / f"{name}.zarr" for name in ("natural32", "untrained", "context")]
+
+
+def main() -> None:
+    """Time all commands, and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    if not all(store.exists() for store in STORES):
+        raise SystemExit(f"no {', '.join(map(str, STORES))}: make demo first")
+    with TemporaryDirectory() as text:
+        folder = Path(text)
+        os.environ["HSIFEAT_CACHE"] = str(folder / "cache")
+        measures = commands(folder)
+        seconds = {name: [measure() for _ in range(options.runs)] for name, measure in measures.items()}
+    content = {
+        **about_run(("torch", "diffusers", "scikit-learn")),
+        "runs": options.runs,
+        "cpu_seconds": {name: round(statistics.median(values), 2) for name, values in seconds.items()},
+        "all_cpu_seconds": {name: [round(value, 2) for value in values] for name, values in seconds.items()},
+    }
+    (RESULTS / "startup.json").write_text(json.dumps(content, indent=1) + "\n")
+    for name, value in content["cpu_seconds"].items():
+        print(f"{value:6.2f} s {name}")
+
+
+def commands(folder: Path) -> dict[str, Callable[[], float]]:
+    """Return a function for each command that runs it once, and returns its CPU seconds."""
+    model = folder / "model"
+    for part in ("unet", "scheduler"):
+        shutil.copytree(ROOT / "hsifeat" / "backbones" / "natural32" / part, model / part)
+    natural, untrained, context = map(str, STORES)
+    extract = ("extract", "indian-pines", "--out", natural)
+    bench = ("bench", natural, untrained, context, "--heads", "lda", "--curve", "5,20", "--out", str(folder / "report"))
+    shutil.copytree(DEMO / "report", folder / "report")
+    fit = ("fit", context, "--split", "per-class:5", "--out", str(folder / "fitted"))
+
+    def first_layers() -> float:
+        shutil.rmtree(os.environ["HSIFEAT_CACHE"], ignore_errors=True)
+        return run("layers", str(model))
+
+    measures: dict[str, Callable[[], float]] = {"--help": lambda: run("--help"), "info": lambda: run("info")}
+    measures["layers, first time"] = first_layers
+    for name, arguments in (
+        ("layers, again", ("layers", str(model))),
+        ("extract, finished store of natural32", extract),
+        ("extract, finished store of context", ("extract", "indian-pines", "--backbone", "context", "--out", context)),
+        ("fit, samples kept", fit),
+        ("predict", ("predict", str(folder / "fitted"), context, "--out", str(folder / "map.png"))),
+        ("bench, finished report", bench),
+    ):
+        run(*arguments)  # What is kept for the next time is not part of the measurement.
+        measures[name] = lambda arguments=arguments: run(*arguments)
+    measures["label, until its address"] = lambda: label(context)
+    return measures
+
+
+def run(*arguments: str) -> float:
+    """Run a command of hsifeat, and return its CPU seconds."""
+    before = children_seconds()
+    subprocess.run([PROGRAM, *arguments], check=True, capture_output=True)
+    return children_seconds() - before
+
+
+def children_seconds() -> float:
+    """Return the CPU seconds of all processes that this process has started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def label(store: str) -> float:
+    """Start `hsifeat label`, and return its CPU seconds when it prints its address."""
+    command = [PROGRAM, "label", store, "--no-planes", "--no-open", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            line = next((line for line in process.stdout or [] if "label at" in line), "")
+            times = psutil.Process(process.pid).cpu_times()
+        finally:
+            process.send_signal(signal.SIGINT)
+    if not line:
+        raise SystemExit("hsifeat label printed no address")
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+if __name__ == "__main__":
+    start = time.monotonic()
+    main()
+    print(f"{time.monotonic() - start:.0f} s in all")
