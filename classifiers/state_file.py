@@ -7,7 +7,9 @@ import json
 import warnings
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -41,9 +43,7 @@ def write_state(state: dict[str, Any], allowed: frozenset[str]) -> bytes:
     HeadError
         If an attribute contains objects other than plain values, arrays and objects of the types in `allowed`.
     """
-    import skops.io
-
-    content: bytes = skops.io.dumps(state, compression=zipfile.ZIP_DEFLATED)
+    content: bytes = _skops_io().dumps(state, compression=zipfile.ZIP_DEFLATED)
     if foreign := _foreign_types(content, allowed):
         raise HeadError(f"add the types {', '.join(foreign)} to persisted_types of the head, so that it can be loaded")
     return content
@@ -71,8 +71,6 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
     HeadError
         If the file is damaged or contains other types.
     """
-    import skops.io
-
     try:
         foreign = _foreign_types(content, allowed)
     except Exception as error:  # a damaged file raises errors of many classes
@@ -83,13 +81,35 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `check_restored` detects states of incompatible scikit-learn versions
-            state = skops.io.loads(content, trusted=sorted(allowed))
+            state = _skops_io().loads(content, trusted=sorted(allowed))
     except Exception as error:  # as above
         raise_resource_error(error)
         raise HeadError(f"{path} can't be restored: {error_summary(error)}; fit the model again") from error
     if not isinstance(state, dict):
         raise HeadError(f"{path} holds a {type(state).__name__}, not the state of a head")
     return state
+
+
+@cache
+def _skops_io() -> Any:
+    """Import ``skops.io`` without the list of all estimators of scikit-learn, which it trusts by default.
+
+    To make this list, skops imports all modules of scikit-learn and with them PyTorch, which takes most of the time of saving or
+    loading a model. hsifeat names all types that it trusts.
+    """
+    import sklearn.utils
+
+    plain, thread = sklearn.utils.all_estimators, get_ident()
+
+    def all_estimators(*arguments: Any, **options: Any) -> list[tuple[str, type]]:
+        return [] if get_ident() == thread else plain(*arguments, **options)
+
+    sklearn.utils.all_estimators = all_estimators
+    try:
+        import skops.io
+    finally:
+        sklearn.utils.all_estimators = plain
+    return skops.io
 
 
 def _foreign_types(content: bytes, allowed: frozenset[str]) -> list[str]:

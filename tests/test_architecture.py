@@ -80,8 +80,8 @@ assert not heavy, heavy
     assert "pretrain" in process.stdout
 
 
-def test_extracting_a_finished_store_and_info_import_no_torch(scene, store_path, backbone_folder):
-    """The description of the model is in the cache folder. Neither does a public scene import the package that has it."""
+def test_finished_stores_models_and_info_import_no_torch(scene, store_path, backbone_folder, model_folder, tmp_path):
+    """The description of the backbone is in the cache folder. Neither does a public scene import the package that has it."""
     import torch
 
     from hsifeat.backbones.device import auto_device_name
@@ -94,13 +94,17 @@ def test_extracting_a_finished_store_and_info_import_no_torch(scene, store_path,
 import sys, hsifeat
 store = hsifeat.extract(hsifeat.open_features(sys.argv[1]).scene, backbone=sys.argv[2], timesteps=[0, 300], tile=32, halo=8, out=sys.argv[1])
 hsifeat.open_scene("indian-pines").digest
+from classifiers import load_model
+from classifiers.persistence import save_head
+save_head(load_model(sys.argv[4]).head, "again", meta={})
 if sys.argv[3] == "cpu":
     from hsifeat.backbones.device import auto_device_name
     assert auto_device_name() == "cpu"
-heavy = {"torch", "diffusers", "transformers", "tensorly", "sklearn", "matplotlib", "pandas", "rasterio"} & set(sys.modules)
+heavy = {"torch", "diffusers", "transformers", "tensorly", "lightgbm", "matplotlib", "rasterio"} & set(sys.modules)
 assert not heavy, heavy
 """
-    process = python(code, store_path, backbone_folder, "gpu" if torch.version.cuda or torch.version.hip else "cpu")
+    device = "gpu" if torch.version.cuda or torch.version.hip else "cpu"
+    process = python(code, store_path, backbone_folder, device, model_folder, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
 
 
