@@ -32,6 +32,7 @@ from classifiers import PixelTable
 from classifiers.distance_bins import bin_accuracies, distance_bins
 from classifiers.evaluate import Evaluation, Evaluator
 from classifiers.splits import SplitDraw, parse_split, training_distances
+from hsifeat.features.scene_set import SceneSet
 
 RESULT = RESULTS / "distance_curve.json"
 STORE = ROOT / "build" / "distance_curve" / "indian-pines-context.zarr"
@@ -64,7 +65,7 @@ def main() -> None:
         table = PixelTable.from_store(features, sample=True, **columns)
         split = parse_split(SPLIT, table.label_maps)
         draws = [split.draw(table.labels, seed) for seed in range(options.draws)]
-        evaluator = Evaluator(features, table, "lda", 0, {})
+        evaluator = Evaluator(SceneSet([features]), table, "lda", 0, {})
         pipeline = summary([pipeline_accuracies(table, draw) for draw in draws])
         lda = summary([accuracies(evaluator.evaluate(split, draw)[1]) for draw in draws])
         trial = dict(zip(BINS, TRIAL[name], strict=True))

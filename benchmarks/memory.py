@@ -243,7 +243,7 @@ def predict(folder: Path) -> None:
     from hsifeat.scenes.maps import write_map
 
     model, features = load_model(folder / "model"), open_features(folder / "store.zarr")
-    model.check_store(features)
+    model.match_store(features)
     write_map(folder / "map.png", predict_map(features, model), model.legend)
 
 

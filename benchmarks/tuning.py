@@ -41,6 +41,7 @@ def study(store: Path, seeds: int) -> dict[str, Any]:
     from classifiers.evaluate import Evaluator
     from classifiers.splits import parse_split
     from hsifeat import open_features
+    from hsifeat.features.scene_set import open_scenes
 
     start = time.perf_counter()
     features = open_features(store)
@@ -52,7 +53,7 @@ def study(store: Path, seeds: int) -> dict[str, Any]:
         for head in HEADS:
             plain, tuned = (
                 [
-                    Evaluator(features, table, head, seed, {}, tune).evaluate(rule, draw)[1]
+                    Evaluator(open_scenes(features), table, head, seed, {}, tune).evaluate(rule, draw)[1]
                     for seed, draw in enumerate(draws)
                 ]
                 for tune in (False, True)

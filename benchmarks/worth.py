@@ -37,6 +37,7 @@ from classifiers.evaluate import Evaluator
 from classifiers.input_sets import InputSet, layout_options
 from classifiers.smoothing import NO_SMOOTHING, SceneGuide, parse_smoothing, smooth_blocks
 from classifiers.splits import parse_split
+from hsifeat.features.scene_set import SceneSet
 from hsifeat.features.stack import open_stack
 
 RESULT = RESULTS / "worth.json"
@@ -242,7 +243,7 @@ class Study:
             if all(str(seed) in scores for scores in done):
                 continue
             draw = split.draw(table.labels, seed)
-            evaluator = Evaluator(features, table, group[0].head, seed, dict(group[0].params))
+            evaluator = Evaluator(SceneSet([features]), table, group[0].head, seed, dict(group[0].params))
             head, evaluation = evaluator.evaluate(split, draw)
             test = table[draw.test[table.coordinates]]
             blocks = probabilities_near(test, features, head, [one.smooth for one in group if one.is_smoothed])

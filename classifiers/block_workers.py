@@ -13,7 +13,7 @@ from classifiers.model import Model, load_model
 from classifiers.persistence import MANIFEST
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features
-from hsifeat.features.stack import StackedFeatures, open_stack
+from hsifeat.features.stack import StackSource
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.worker import kept_in_worker
 from hsifeat.types import Window
@@ -28,7 +28,7 @@ class PredictorBuilder:
 
     Attributes
     ----------
-    stores : tuple of str
+    source : StackSource
         Locations of the stores of the scene.
     model : str
         Folder of the model.
@@ -36,7 +36,7 @@ class PredictorBuilder:
         sha256 of the model's manifest. A worker that finds another model in the folder raises an error.
     """
 
-    stores: tuple[str, ...]
+    source: StackSource
     model: str
     digest: str
 
@@ -53,9 +53,7 @@ class PredictorBuilder:
             raise HeadError(
                 "an executor loads the model in each of its workers: save it, and predict with load_model(folder)"
             )
-        single = features.stores if isinstance(features, StackedFeatures) else (features,)
-        stores = tuple(one.store.location.identity for one in single)
-        return cls(stores, str(model.folder.absolute()), _digest(model.folder))
+        return cls(StackSource.of_features(features), str(model.folder.absolute()), _digest(model.folder))
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def check_builder(builder: PredictorBuilder) -> None:
 @kept_in_worker(maxsize=1)
 def _open_predictor(builder: PredictorBuilder) -> ScenePredictor:
     try:
-        features = open_stack(builder.stores)
+        features = builder.source.open()
     except StoreError as error:
         raise StoreError(f"{error}; stores must be in a folder or an object store that all workers share") from error
     folder = Path(builder.model)

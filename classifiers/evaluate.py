@@ -15,6 +15,7 @@ from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
 from classifiers.heads.torch.training import training_listener
 from classifiers.metrics import Scores, score_predictions
+from classifiers.scene_scores import SceneScore, describe_scenes, score_scenes
 from classifiers.smoothing import SmoothingRule
 from classifiers.splits import (
     Leakage,
@@ -33,7 +34,7 @@ from classifiers.splits import (
 from classifiers.table import PixelTable
 from classifiers.tune import Tuning, tune_head
 from hsifeat.errors import SplitError
-from hsifeat.features.features import Features
+from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Listener, silent
 
 # Split that is scored in addition to every random split, because leakage inflates the score of a random split.
@@ -66,7 +67,7 @@ class Evaluation:
         Result of the parameter search on the training pixels; None without tuning.
     distances : tuple of BinAccuracy
         Accuracy by distance of the test pixels to the nearest training pixel, without smoothing. Distance bins without
-        test pixels are missing.
+        test pixels are missing. Test pixels in scenes without training pixels have no distance.
     leak_free_pixels : int
         Number of test pixels whose features depend on no training pixel.
     leak_free_oa : float or None
@@ -76,6 +77,10 @@ class Evaluation:
         Rule that smooths the class probabilities; None for no smoothing.
     unsmoothed : Scores or None
         Accuracy of the same head on the same test pixels without smoothing; None if `smoothing` is None.
+    scenes : tuple of SceneScore
+        Accuracy in each scene that has test pixels, after smoothing if `smoothing` is not None; empty for a single scene.
+    validation : Scores or None
+        Accuracy on the validation scenes without smoothing; None if the split has none.
     """
 
     split: str
@@ -92,6 +97,8 @@ class Evaluation:
     leak_free_oa: float | None = None
     smoothing: SmoothingRule | None = None
     unsmoothed: Scores | None = None
+    scenes: tuple[SceneScore, ...] = ()
+    validation: Scores | None = None
 
     def describe(self, class_names: Mapping[int, str]) -> list[str]:
         """Return the scores, the leakage, the omitted classes, the tuning and the notes as lines of text."""
@@ -103,6 +110,11 @@ class Evaluation:
         if self.smoothing is not None and self.unsmoothed is not None:
             lines.append(f"  {_describe_smoothing(self.smoothing, self.scores, self.unsmoothed)}")
             plain = "without smoothing, "
+        if self.scenes:
+            lines.append(f"  OA by test scene: {describe_scenes(self.scenes)}")
+        if self.validation is not None:
+            pixels = sum(self.validation.pixels.values())
+            lines.append(f"  {plain}OA on the validation scenes: {self.validation.oa:.1%} of {pixels}")
         lines.append(f"  leakage: {self.leakage} (features depend on: {self.footprint})")
         if self.distances:
             lines.append(
@@ -134,14 +146,14 @@ def _describe_smoothing(rule: SmoothingRule, scores: Scores, plain: Scores) -> s
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Fits and scores one head on the labelled pixels of a store, under any split.
+    """Fits and scores one head on the labelled pixels of one or several scenes, under any split.
 
     Attributes
     ----------
-    features : Features
-        Store of cached features.
+    scenes : SceneSet
+        Cached features of the scenes.
     table : PixelTable
-        Labelled pixels of the store, with the input columns of the head.
+        Labelled pixels of the scenes, with the input columns of the head.
     head : str
         Name of the head.
     seed : int
@@ -154,11 +166,10 @@ class Evaluator:
     listen : callable
         Callback for the events of tuning and training.
     rule : SmoothingRule or None
-        Rule that smooths the class probabilities of the scene before test pixels are scored. With a rule, all test pixels
-        must belong to one scene.
+        Rule that smooths the class probabilities of each scene before its test pixels are scored.
     """
 
-    features: Features
+    scenes: SceneSet
     table: PixelTable
     head: str
     seed: int
@@ -167,13 +178,15 @@ class Evaluator:
     listen: Listener = silent
     rule: SmoothingRule | None = None
 
-    def fit(self, train: PixelTable) -> tuple[Head, Tuning | None]:
+    def fit(self, train: PixelTable, validation: PixelTable | None = None) -> tuple[Head, Tuning | None]:
         """Fit a new head on all rows of a table.
 
         Parameters
         ----------
         train : PixelTable
-            Training pixels, on which the parameters are also tuned if `Evaluator.tune` is true.
+            Training pixels.
+        validation : PixelTable, optional
+            Pixels on which the parameters are tuned if `Evaluator.tune` is true. [default: folds of the training pixels]
 
         Returns
         -------
@@ -185,7 +198,9 @@ class Evaluator:
         head = make_head(self.head, layout=train.layout, **self.params)
         if "random_state" in head.get_params() and "random_state" not in self.params:
             head.set_params(random_state=self.seed)
-        tuning = tune_head(head, train, self.params, seed=self.seed, listen=self.listen) if self.tune else None
+        tuning = None
+        if self.tune:
+            tuning = tune_head(head, train, self.params, validation=validation, seed=self.seed, listen=self.listen)
         if tuning is not None and tuning.choice is not None:
             head.set_params(**tuning.choice.params)
         with training_listener(self.listen):
@@ -193,45 +208,54 @@ class Evaluator:
 
     def evaluate(self, split: Split, draw: SplitDraw) -> tuple[Head, Evaluation]:
         """Fit a new head on the training pixels of `draw`, and score the head on the test pixels."""
-        coordinates = self.table.coordinates
+        coordinates, scenes = self.table.coordinates, self.table.labels.windows
         train, test = self.table[draw.train[coordinates]], self.table[draw.test[coordinates]]
-        head, tuning = self.fit(train)
-        footprints = layout_footprints(self.features, self.table.layout)
+        validation = None if draw.validate is None else self.table[draw.validate[coordinates]]
+        head, tuning = self.fit(train, validation)
+        footprints = layout_footprints(self.scenes.first, self.table.layout)
         predicted = head.predict(test.X)
         correct = predicted == test.y
         scores, unsmoothed = score_predictions(test.y, predicted), None
         if self.rule is not None:
-            scores, unsmoothed = score_predictions(test.y, self._smoothed_classes(head, self.rule, test)), scores
+            predicted = self._smoothed_classes(head, self.rule, test)
+            scores, unsmoothed = score_predictions(test.y, predicted), scores
         # Distances and leakage are in row-major order of the test pixels.
         order = np.searchsorted(np.flatnonzero(draw.test), test.pixels)
-        leak_free = ~leaking_pixels(draw, footprints)[order]
-        distances = training_distances(draw, self.table.labels.scene_rows)[order]
+        leak_free = ~leaking_pixels(draw, footprints, scenes)[order]
+        distances = training_distances(draw, scenes)[order]
+        near = np.isfinite(distances)  # in scenes with training pixels
         return head, Evaluation(
             split=split.text,
             kind=split.kind,
             train_pixels=len(train),
             scores=scores,
-            leakage=measure_leakage(draw, footprints),
+            leakage=measure_leakage(draw, footprints, scenes),
             footprint=describe_footprints(footprints),
             left_out=draw.left_out,
             notes=draw.notes,
             tuning=tuning,
-            distances=bin_accuracies(correct, distances, distance_bins()),
+            distances=bin_accuracies(correct[near], distances[near], distance_bins()),
             leak_free_pixels=int(np.count_nonzero(leak_free)),
             leak_free_oa=float(correct[leak_free].mean()) if leak_free.any() else None,
             smoothing=self.rule,
             unsmoothed=unsmoothed,
+            scenes=score_scenes(self.table.labels, test.coordinates[0], test.y, predicted),
+            validation=None if validation is None else score_predictions(validation.y, head.predict(validation.X)),
         )
 
     def _smoothed_classes(self, head: Head, rule: SmoothingRule, test: PixelTable) -> NDArray[np.integer]:
         """Return the classes of test pixels, (n,), after smoothing of the class probabilities of a fitted head.
 
-        The smoothing uses no labels.
+        The smoothing uses no labels. Each scene is smoothed separately.
         """
-        needed = np.zeros(self.features.shape[:2], bool)
-        needed[test.rows, test.cols] = True
-        classes = predict_classes(self.features, head, rule, only=needed, listen=self.listen)
-        return classes[test.rows, test.cols]
+        smoothed = np.empty_like(test.y)
+        for scene in np.unique(test.scene):
+            features, inside = self.scenes.scenes[scene], test.scene == scene
+            pixels = test.rows[inside], test.cols[inside]
+            needed = np.zeros(features.shape[:2], bool)
+            needed[pixels] = True
+            smoothed[inside] = predict_classes(features, head, rule, only=needed, listen=self.listen)[pixels]
+        return smoothed
 
     def evaluate_disjoint(self, train_pixels: int) -> Evaluation | None:
         """Fit and score a new head under `DISJOINT_SPLIT`, with at most `train_pixels` training pixels.

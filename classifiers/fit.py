@@ -13,18 +13,20 @@ from classifiers.heads.registry import make_head
 from classifiers.input_sets import SUITED, InputSet, check_input, layout_options, suited_input, suited_remark
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
+from classifiers.multi_scene import common_label_maps, join_label_maps, select_scene_labels, smoothing_of_scenes
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
-from classifiers.smoothing import parse_scene_smoothing
-from classifiers.splits import parse_split
-from classifiers.table import PixelTable, check_classes, select_labels
+from classifiers.splits import OfficialSplit, parse_split
+from classifiers.table import PixelTable
 from hsifeat.errors import StoreError
-from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.features import PlaneLike
+from hsifeat.features.scene_set import SceneSet, open_scenes
+from hsifeat.features.stack import StoreLike
 from hsifeat.formatting import format_bytes
 from hsifeat.runtime.events import Listener, Note, silent
 
 
 def fit_model(
-    features: Features,
+    stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None,
     head: str = DEFAULT_HEAD,
     *,
     inputs: str | None = None,
@@ -39,20 +41,20 @@ def fit_model(
     smooth: str = DEFAULT_SMOOTHING,
     listen: Listener = silent,
 ) -> Model:
-    """Fit one head on the labelled pixels of a store.
+    """Fit one head on the labelled pixels of one or several scenes.
 
     Parameters
     ----------
-    features : Features
-        Store of cached features, see `hsifeat.open_features`, or several stores of a scene, see
-        `hsifeat.features.stack.open_stack`.
+    stores : SceneSet, str, Path, Features or a sequence of them, optional
+        Stores in any form that `hsifeat.open_features` accepts. Stores of one scene add columns. Stores of several scenes add
+        rows: their classes are matched by name, and their bands by wavelength. [default: the store that was completed last]
     head : str
         Name of the head, one of `head_names`.
     inputs : str, optional
         Input set, such as ``spectra+window+context+planes``, or ``suited``. An input set consists of words of
         `InputSet`, joined by plus signs in any order. [default: ``suited``, the set that suits the head and the stores]
     labels : str, optional
-        Name of a label map in the store. [default: see `classifiers.table.select_labels`]
+        Name of a label map in the store. [default: see `classifiers.multi_scene.select_labels`]
     background_class : int, optional
         Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
     split : str, optional
@@ -101,21 +103,26 @@ def fit_model(
     unfitted = make_head(head, **params)  # reports wrong parameters before anything is read
     reducing = isinstance(unfitted, ReducingHead)
     fitted_on = check_reduction(reduction) if reducing else "train"
+    scenes = open_scenes(stores)
     suited = inputs in {None, SUITED}
-    input_set = suited_input(head, features) if suited else InputSet.parse(str(inputs))
-    check_input(input_set, head, features)
-    rule = None if split is None else parse_split(split, features.scene.labels)
-    classes = len(select_labels(features, labels).counts) + (background_class is not None)
-    smoothing = parse_scene_smoothing(smooth, features.shape[:2], classes)
+    input_set = suited_input(head, scenes.first) if suited else InputSet.parse(str(inputs))
+    for one in scenes.scenes:
+        check_input(input_set, head, one)
+    if input_set.uses_spectra:
+        scenes = scenes.with_matched_bands()
+    truth = join_label_maps(select_scene_labels(scenes, labels, background_class), scenes.aliases)
+    rule = (
+        None if split is None else parse_split(split, common_label_maps(scenes) if split == OfficialSplit.text else {})
+    )
+    draw = None if rule is None else rule.draw(truth, seed)
+    smoothing = smoothing_of_scenes(smooth, scenes, len(truth.counts))
     table = PixelTable.from_store(
-        features,
-        labels=labels,
-        background_class=background_class,
+        scenes,
+        labels=truth,
         planes=planes if input_set.uses_planes else [],
         sample=fitted_on == "scene",
-        **layout_options([input_set], features),
+        **layout_options([input_set], scenes.first),
     )
-    check_classes(table.labels, f"give it a number with --background-class {max(table.labels.counts) + 1}")
     if input_set.uses_planes and not table.layout.learned:
         raise StoreError(
             f"no plane to learn from is selected: name some with --planes, or leave planes out of {input_set}"
@@ -123,15 +130,16 @@ def fit_model(
     if not all(map(input_set.includes, table.layout)):
         table = table.select_groups(input_set.includes)
     size = format_bytes(table_bytes(len(table), table.layout))
-    listen(Note(f"{input_set}: {len(table)} labelled pixels, {table.layout.width} columns, {size}"))
-    if suited and (remark := suited_remark(head, features)):
+    of_scenes = f" of {len(scenes)} scenes" if len(scenes) > 1 else ""
+    listen(Note(f"{input_set}: {len(table)} labelled pixels{of_scenes}, {table.layout.width} columns, {size}"))
+    if suited and (remark := suited_remark(head, scenes.first)):
         listen(Note(remark))
-    evaluator = Evaluator(features, table, head, seed, params, tune, listen, smoothing)
+    evaluator = Evaluator(scenes, table, head, seed, params, tune, listen, smoothing)
     evaluation = disjoint_evaluation = None
-    if rule is None:
+    if rule is None or draw is None:
         fitted, tuning = evaluator.fit(table)
     else:
-        fitted, evaluation = evaluator.evaluate(rule, rule.draw(table.labels, seed))
+        fitted, evaluation = evaluator.evaluate(rule, draw)
         tuning = evaluation.tuning
         if rule.kind == "random":
             disjoint_evaluation = evaluator.evaluate_disjoint(evaluation.train_pixels)
@@ -139,14 +147,17 @@ def fit_model(
         head=fitted,
         class_names=table.labels.class_names,
         class_colours=table.labels.class_colours,
-        recipe=features.recipe,
+        recipe=scenes.first.recipe,
+        wavelengths_nm=None
+        if scenes.first.scene.wavelengths_nm is None
+        else tuple(scenes.first.scene.wavelengths_nm.tolist()),
         train_pixels=len(table) if evaluation is None else evaluation.train_pixels,
         evaluation=evaluation,
         disjoint_evaluation=disjoint_evaluation,
         tuning=tuning,
         smooth=None if smoothing is None else smoothing.text,
         card=ModelCard.from_fit(
-            features,
+            scenes,
             labels=table.labels.name,
             inputs=str(input_set),
             reduction=fitted_on,

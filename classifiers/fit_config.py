@@ -47,7 +47,10 @@ class FitConfig(BaseConfig):
     ] = None
     split: Annotated[
         str | None,
-        option("Split into training and test pixels, such as blocks:12+4:0.1.", default="train on all labelled pixels"),
+        option(
+            "Split into training and test pixels, such as blocks:12+4:0.1, or into scenes, such as scenes:A+B/C or scenes:@FILE.",
+            default="train on all labelled pixels",
+        ),
     ] = None
     planes: Annotated[
         Names | None,

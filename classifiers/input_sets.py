@@ -111,6 +111,11 @@ class InputSet:
         return {_name(word): _side(word) for word in self.words if _name(word) in _SIDED}
 
     @property
+    def uses_spectra(self) -> bool:
+        """Whether the set includes spectra or their window means."""
+        return not self.words.isdisjoint({"spectra", "window"})
+
+    @property
     def uses_context(self) -> bool:
         """Whether the set includes planes of context stores (made with ``--backbone context``)."""
         return "context" in self.words

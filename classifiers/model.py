@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from classifiers.evaluate import DISJOINT_SPLIT, Evaluation
 from classifiers.heads.base import Head
 from classifiers.layout import ColumnGroup, Layout
@@ -17,6 +19,8 @@ from classifiers.smoothing import parse_smoothing
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
+from hsifeat.features.scene_set import single_stores
+from hsifeat.scenes.band_matching import match_bands
 from hsifeat.scenes.maps import Legend
 from hsifeat.types import PlaneId
 
@@ -39,6 +43,8 @@ class Model:
         Recipe (canonical extraction settings) of the training store.
     train_pixels : int
         Number of training pixels.
+    wavelengths_nm : tuple of float or None
+        Centre wavelengths of the bands of the (first) training scene in nm; None if unknown.
     evaluation : Evaluation or None
         Scores on the test pixels of the split. None if all labelled pixels were used for training, and for a loaded model.
     disjoint_evaluation : Evaluation or None
@@ -69,6 +75,7 @@ class Model:
     class_colours: dict[int, str]
     recipe: dict[str, Any]
     train_pixels: int
+    wavelengths_nm: tuple[float, ...] | None = None
     evaluation: Evaluation | None = None
     disjoint_evaluation: Evaluation | None = None
     tuning: Tuning | None = None
@@ -115,24 +122,31 @@ class Model:
             "class_colours": {str(number): colour for number, colour in self.class_colours.items()},
             "recipe": self.recipe,
             "train_pixels": self.train_pixels,
+            "wavelengths_nm": self.wavelengths_nm,
             "tuning": None if self.tuning is None else self.tuning.to_json(),
             "smooth": self.smooth,
             "card": None if self.card is None else self.card.model_dump(mode="json"),
         }
         save_head(self.head, folder, meta=meta)
 
-    def check_store(self, features: Features) -> None:
-        """Check that a store holds the columns that the head was trained on.
+    def match_store(self, features: Features) -> Features:
+        """Check that a store holds the columns that the head was trained on, and select the bands of the training scene.
 
-        The store may belong to another scene, unless the head was trained on pixel positions.
+        The store may belong to another scene, unless the head was trained on pixel positions. If the head was trained on
+        spectra, the bands of the store are matched with those of the training scene by wavelength.
+
+        Returns
+        -------
+        Features
+            The features, with the bands of the training scene.
 
         Raises
         ------
-        HeadError
-            If the store has other bands or another recipe. If the store lacks planes, window means or neighbourhoods.
-            If the head was trained on pixel positions of another scene. The message names the difference.
+        HsifeatError
+            If the store lacks a band of the training scene, or has another recipe. If the store lacks planes, window means or
+            neighbourhoods. If the head was trained on pixel positions of another scene. The message names the difference.
         """
-        self._check_bands(features)
+        features = self._match_bands(features)
         if self.layout.stored:
             self._check_recipe(features)
             self._check_planes(features)
@@ -141,15 +155,47 @@ class Model:
                 "this head was trained on pixel positions of another scene, which mean nothing in "
                 f"{features.scene.name}: fit one without positions"
             )
+        return features
 
-    def _check_bands(self, features: Features) -> None:
-        bands = features.shape[2]
-        for group in self.layout:
-            if group.layer is None and group.kind != "position" and group.width != bands * group.patch_pixels:
-                raise HeadError(
-                    f"this head was trained on spectra of {group.channels} bands; {features.name} has {bands}: "
-                    "predict a scene of the same sensor"
-                )
+    @property
+    def training_keys(self) -> tuple[str, ...]:
+        """Keys of the stores of the (first) training scene; empty if the model has no card."""
+        return () if self.card is None else self.card.keys[: len(feature_kinds(self.recipe))]
+
+    def stored_planes(self, features: Features) -> dict[Features, list[PlaneId]]:
+        """Return the planes that the head needs from each single store, by their names in the store.
+
+        Of a store that the head does not use, but that belongs to its stack, the result has one plane.
+
+        Parameters
+        ----------
+        features : Features
+            Store or stores of a scene with the planes of the training scene.
+        """
+        planes: dict[Features, list[PlaneId]] = {}
+        for plane in features.select([*dict.fromkeys(map(_plane_id, self.layout.stored))]):
+            store, stored_plane = features.owner(plane)
+            planes.setdefault(store, []).append(stored_plane.id)
+        return {store: planes.get(store) or [store.planes[0].id] for store in single_stores(features)}
+
+    @property
+    def bands(self) -> int | None:
+        """Number of bands that the head was trained on; None if its columns include no spectra."""
+        spectral = [group.channels for group in self.layout if group.layer is None and group.kind != "position"]
+        return spectral[0] if spectral else None
+
+    def _match_bands(self, features: Features) -> Features:
+        if self.bands is None:
+            return features
+        bands = match_bands(
+            None if self.wavelengths_nm is None else np.array(self.wavelengths_nm),
+            features.scene.wavelengths_nm,
+            features.shape[2],
+            wanted_bands=self.bands,
+            name=features.name,
+            wanted_name="the training scene",
+        )
+        return features if bands is None else features.with_bands(bands.tolist())
 
     def _check_recipe(self, features: Features) -> None:
         trained, kinds = feature_kinds(self.recipe), feature_kinds(features.recipe)
@@ -224,6 +270,7 @@ def load_model(folder: Path) -> Model:
             class_colours={int(number): _checked_colour(colour) for number, colour in meta["class_colours"].items()},
             recipe=dict(meta["recipe"]),
             train_pixels=int(meta["train_pixels"]),
+            wavelengths_nm=_checked_wavelengths(meta.get("wavelengths_nm"), head.layout),
             tuning=None if tuning is None else Tuning.from_json(tuning),
             card=None if card is None else ModelCard.model_validate(card),
             smooth=_checked_smoothing(meta.get("smooth")),
@@ -244,6 +291,18 @@ def _plane_id(group: ColumnGroup) -> PlaneId:
 def _checked_smoothing(text: str | None) -> str | None:
     rule = None if text is None else parse_smoothing(text)
     return None if rule is None else rule.text
+
+
+def _checked_wavelengths(values: list[Any] | None, layout: Layout) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    wavelengths = tuple(float(value) for value in values)
+    bands = {group.channels for group in layout if group.layer is None and group.kind != "position"} or {
+        len(wavelengths)
+    }
+    if bands != {len(wavelengths)} or not np.isfinite(wavelengths).all():
+        raise ValueError(f"{len(wavelengths)} wavelengths for {max(bands)} bands")
+    return wavelengths
 
 
 def _checked_colour(text: str) -> str:

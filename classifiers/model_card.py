@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from classifiers.evaluate import Evaluation
 from classifiers.reduction import Reduction
-from hsifeat.features.features import Features
-from hsifeat.features.stack import StackedFeatures
+from classifiers.scene_scores import SceneScore, describe_scenes
+from hsifeat.features.scene_set import SceneSet, single_stores
+from hsifeat.formatting import list_some
 
 
 class ScoreEntry(BaseModel):
@@ -30,6 +31,10 @@ class ScoreEntry(BaseModel):
         Description of the leakage: the share of test pixels whose features depend on training pixels.
     unsmoothed_oa : float or None
         Overall accuracy without smoothing on the same test pixels; None if the model has no smoothing rule.
+    scenes : tuple of SceneScore
+        Scores in each test scene; empty if all stores are of one scene.
+    validation_oa : float or None
+        Overall accuracy on the validation scenes without smoothing; None if the split has none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +48,8 @@ class ScoreEntry(BaseModel):
     recall: dict[int, float]
     leakage: str
     unsmoothed_oa: float | None = None
+    scenes: tuple[SceneScore, ...] = ()
+    validation_oa: float | None = None
 
     @classmethod
     def from_evaluation(cls, evaluation: Evaluation) -> ScoreEntry:
@@ -58,11 +65,17 @@ class ScoreEntry(BaseModel):
             recall=scores.recall,
             leakage=str(evaluation.leakage),
             unsmoothed_oa=None if evaluation.unsmoothed is None else evaluation.unsmoothed.oa,
+            scenes=evaluation.scenes,
+            validation_oa=None if evaluation.validation is None else evaluation.validation.oa,
         )
 
     def describe(self) -> str:
         """Return the scores as a line of text."""
         plain = "" if self.unsmoothed_oa is None else f"; without smoothing OA {self.unsmoothed_oa:.1%}"
+        if self.validation_oa is not None:
+            plain += f"; OA on the validation scenes {self.validation_oa:.1%}"
+        if self.scenes:
+            plain += f"; OA by test scene: {describe_scenes(self.scenes)}"
         return f"{self.split}: OA {self.oa:.1%}, AA {self.aa:.1%}, kappa {self.kappa:.3f}{plain}"
 
 
@@ -72,11 +85,12 @@ class ModelCard(BaseModel):
     Attributes
     ----------
     store : str
-        Name of the training store, or the names of several stores whose columns were combined.
+        Name of the training store, or the names of several stores: those whose columns were combined are joined by plus
+        signs, and those of several scenes by commas.
     keys : tuple of str
         Key of each training store: the sha256 of the recipe of the store.
     scene, labels : str
-        Names of the scene and of the label map.
+        Names of the scene, or of several scenes, and of the label map.
     inputs : str
         Input set of the head, see `classifiers.input_sets.InputSet`.
     reduction : {"scene", "train"}
@@ -110,7 +124,7 @@ class ModelCard(BaseModel):
     @classmethod
     def from_fit(
         cls,
-        features: Features,
+        scenes: SceneSet,
         *,
         labels: str,
         inputs: str,
@@ -124,8 +138,8 @@ class ModelCard(BaseModel):
 
         Parameters
         ----------
-        features : Features
-            Training store.
+        scenes : SceneSet
+            Training stores.
         labels : str
             Name of the label map.
         inputs : str
@@ -145,11 +159,10 @@ class ModelCard(BaseModel):
         -------
         ModelCard
         """
-        stores = features.stores if isinstance(features, StackedFeatures) else (features,)
         return cls(
-            store=features.name,
-            keys=tuple(store.key for store in stores),
-            scene=features.scene.name,
+            store=scenes.name,
+            keys=tuple(store.key for features in scenes.scenes for store in single_stores(features)),
+            scene=list_some(scenes.scene_names),
             labels=labels,
             inputs=inputs,
             reduction=reduction,
@@ -162,10 +175,11 @@ class ModelCard(BaseModel):
 
     def describe(self) -> list[str]:
         """Return the provenance and the scores as lines of text."""
-        keys = ", ".join(key[:12] for key in self.keys)
+        keys = list_some(key[:12] for key in self.keys)
         origin = f"trained on {self.inputs} of {self.store} (key {keys}), labels {self.labels} of {self.scene}"
         if self.reduction == "scene":
-            origin += ", columns reduced on an unlabelled sample of the scene"
+            of_scenes = "training scenes" if ", " in self.scene else "scene"
+            origin += f", columns reduced on an unlabelled sample of the {of_scenes}"
         smooth = f", smoothed by {self.smooth}" if self.smooth else ""
         return [
             f"{origin}, seed {self.seed}, by hsifeat {self.hsifeat}{smooth}",

@@ -1,49 +1,113 @@
-"""Combine the label maps of several scenes on one grid, and check that the columns of the scenes are comparable."""
+"""Label maps of one or several scenes on one grid, and a check that the planes of several scenes are comparable."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from classifiers.recipe_text import difference_text
+from classifiers.smoothing import SmoothingRule, parse_scene_smoothing
+from classifiers.splits import merge_official_maps
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
+from hsifeat.features.scene_set import SceneSet, single_stores
 from hsifeat.scenes import Labels
+from hsifeat.scenes.label_map import ScenePart
+from hsifeat.types import Window
 
 # Unlabelled rows between the label maps of two scenes, more than the buffer of any split. Scenes are therefore independent.
 GAP_PX = 1024
 
 
-def check_same_columns(stores: Sequence[Features], *, planes: bool, spectra: bool) -> None:
-    """Check that the columns of several stores are comparable.
+def check_same_recipes(scenes: Sequence[Features]) -> None:
+    """Raise `StoreError` if the planes of a scene have another recipe than those of the first scene."""
+    first = scenes[0]
+    for other in scenes[1:]:
+        if differences := other.differences(first.recipe):
+            fields = difference_text(differences, f"in {other.name}", f"in {first.name}")
+            stores = " or ".join(str(store.store.location) for store in single_stores(first))
+            raise StoreError(
+                f"the planes of {other.name} have another recipe than those of {first.name}: {fields}; extract all scenes in one "
+                f"call with --shared-projection, or each with --like {stores}"
+            )
+
+
+def select_scene_labels(
+    scenes: SceneSet, labels: str | Labels | None = None, background_class: int | None = None
+) -> list[Labels]:
+    """Return a label map of each scene, in which invalid pixels are unlabelled.
 
     Parameters
     ----------
-    stores : sequence of Features
-        One store for each scene.
-    planes, spectra : bool
-        Whether the table has columns of planes, and columns of spectra.
+    scenes : SceneSet
+        The scenes.
+    labels : str or Labels, optional
+        Name of a label map in the stores, or a label map: of the scene, or of all scenes as `merge_label_maps` returns it.
+        [default: see `select_labels`]
+    background_class : int, optional
+        Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
 
     Raises
     ------
-    StoreError
-        If planes have different recipes. If spectra have different wavelengths.
+    HsifeatError
+        If a scene lacks the label map. If no pixel of any scene is labelled. If a label map of one scene is given for several.
     """
-    first = stores[0]
-    for other in stores[1:]:
-        differences = other.differences(first.recipe) if planes else []
-        if differences:
-            fields = difference_text(differences, f"in {other.name}", f"in {first.name}")
-            raise StoreError(
-                f"the planes of {other.name} have another recipe than those of {first.name}: {fields}; extract one scene "
-                "with --like the other's store"
-            )
-        if spectra and not _same_wavelengths(first, other):
-            raise StoreError(
-                f"the spectra of {other.name} ({_describe_bands(other)}) are not at the wavelengths of those of "
-                f"{first.name} ({_describe_bands(first)}): use spectra=False, or scenes of one sensor"
-            )
+    if isinstance(labels, Labels) and len(labels.windows) != len(scenes):
+        raise StoreError(f"{len(scenes)} scenes can't share one label map: give the name of a map that each store has")
+    maps = []
+    for index, features in enumerate(scenes.scenes):
+        one = (
+            _crop(labels, labels.windows[index])
+            if isinstance(labels, Labels)
+            else _named_labels(features, labels, scenes)
+        )
+        if background_class is not None:
+            one = one.with_background(background_class)
+        maps.append(features.valid_labels(one))
+    if not any(one.counts for one in maps):
+        raise StoreError(f"the labels {maps[0].name!r} have no labelled pixel: choose another label map")
+    return maps
+
+
+def _named_labels(features: Features, name: str | None, scenes: SceneSet) -> Labels:
+    try:
+        return select_labels(features, name)
+    except StoreError as error:
+        if len(scenes) == 1:
+            raise
+        raise StoreError(
+            f"{error}; or leave the stores of {features.scene.name} out, and map it with hsifeat predict afterwards"
+        ) from error
+
+
+def _crop(labels: Labels, window: Window) -> Labels:
+    return replace(labels, classes=labels.classes[window.slices], parts=()) if labels.parts else labels
+
+
+def select_labels(features: Features, name: str | None = None) -> Labels:
+    """Return a label map of a store.
+
+    Parameters
+    ----------
+    features : Features
+        Store of cached features.
+    name : str, optional
+        Name of the map. [default: the only map of the store, or the only two maps ``train`` and ``test``, merged]
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    HsifeatError
+        If the store has no map of this name. If `name` is None, but the store has no map, or several maps other than
+        ``train`` and ``test``. If a pixel is in both of these maps.
+    """
+    official = merge_official_maps(features.scene.labels) if name is None else None
+    return features.labels(name) if official is None else official
 
 
 def scene_row_offsets(labels: Sequence[Labels]) -> list[int]:
@@ -82,7 +146,12 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     return numbers
 
 
-def merge_label_maps(labels: Sequence[Labels], row_offsets: Sequence[int], numbers: dict[str, int]) -> Labels:
+def merge_label_maps(
+    labels: Sequence[Labels],
+    row_offsets: Sequence[int],
+    numbers: dict[str, int],
+    names: Sequence[tuple[str, ...]] | None = None,
+) -> Labels:
     """Merge label maps into one map, in which the scenes are stacked vertically.
 
     Parameters
@@ -93,6 +162,8 @@ def merge_label_maps(labels: Sequence[Labels], row_offsets: Sequence[int], numbe
         First row of each map, see `scene_row_offsets`.
     numbers : dict of str to int
         Number of each class name, see `common_class_numbers`.
+    names : sequence of tuple of str, optional
+        Names that select each scene, see `SceneSet.aliases`. [default: ``scene 1``, ``scene 2`` and so on]
 
     Returns
     -------
@@ -102,24 +173,38 @@ def merge_label_maps(labels: Sequence[Labels], row_offsets: Sequence[int], numbe
     height = row_offsets[-1] + labels[-1].classes.shape[0]
     merged = np.zeros((height, max(one.classes.shape[1] for one in labels)), np.int32)
     colours: dict[int, str] = {}
-    for one, row in zip(labels, row_offsets, strict=True):
-        part = merged[row : row + one.classes.shape[0], : one.classes.shape[1]]
+    parts = []
+    for index, (one, row) in enumerate(zip(labels, row_offsets, strict=True)):
+        window = Window(row, 0, *one.classes.shape)
+        part = merged[window.slices]
         for number, name in one.class_names.items():
             common = numbers.get(name, number)
             part[one.classes == number] = common
             colours.setdefault(common, one.class_colours[number])
-    names = {number: name for name, number in numbers.items()}
-    return Labels(labels[0].name, merged, names, colours, scene_rows=tuple(row_offsets))
+        parts.append(ScenePart((f"scene {index + 1}",) if names is None else names[index], window))
+    class_names = {number: name for name, number in numbers.items()}
+    return Labels(labels[0].name, merged, class_names, colours, parts=tuple(parts))
 
 
-def _same_wavelengths(first: Features, other: Features) -> bool:
-    if first.shape[2] != other.shape[2]:
-        return False
-    wavelengths, others = first.scene.wavelengths_nm, other.scene.wavelengths_nm
-    return wavelengths is None or others is None or np.allclose(wavelengths, others, atol=1)
+def join_label_maps(labels: Sequence[Labels], names: Sequence[tuple[str, ...]]) -> Labels:
+    """Return the label map of a single scene unchanged, or merge those of several; see `merge_label_maps`."""
+    if len(labels) == 1:
+        return labels[0]
+    return merge_label_maps(labels, scene_row_offsets(labels), common_class_numbers(labels), names)
 
 
-def _describe_bands(features: Features) -> str:
-    nm = features.scene.wavelengths_nm
-    spectral_range = "" if nm is None else f" from {nm.min():.0f} to {nm.max():.0f} nm"
-    return f"{features.shape[2]} bands{spectral_range}"
+def smoothing_of_scenes(smooth: str | None, scenes: SceneSet, classes: int) -> SmoothingRule | None:
+    """Return the rule that smooths the maps of scenes, and check that each map fits in memory; see `parse_scene_smoothing`."""
+    rule = None
+    for features in scenes.scenes:
+        rule = parse_scene_smoothing(smooth, features.shape[:2], classes)
+    return rule
+
+
+def common_label_maps(scenes: SceneSet) -> Mapping[str, Labels]:
+    """Return the label maps that all scenes have, by name. The maps of several scenes are merged."""
+    maps = [features.scene.labels for features in scenes.scenes]
+    if len(maps) == 1:
+        return maps[0]
+    names = sorted(set.intersection(*map(set, maps)))
+    return {name: join_label_maps([one[name] for one in maps], scenes.aliases) for name in names}

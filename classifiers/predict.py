@@ -40,7 +40,7 @@ def predict_map(
     features : Features
         Store of the scene to predict.
     model : Model or Head
-        A fitted model, or a fitted head with a layout. If a model is given, `Model.check_store` is called before the
+        A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
         prediction.
     smooth : str, optional
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
@@ -71,7 +71,7 @@ def predict_map(
     >>> predict_map(features, hsifeat.load_model("model")).shape
     (75, 53)
     """
-    head = _checked_head(features, model)
+    features, head = _matched(features, model)
     rule = smoothing_rule(model, smooth)
     with open_executor(executor, listen) as opened:
         workers = _workers(features, model, opened)
@@ -94,7 +94,7 @@ def predict_probabilities(
     features : Features
         Store of the scene to predict.
     model : Model or Head
-        A fitted model, or a fitted head with a layout. If a model is given, `Model.check_store` is called before the
+        A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
         prediction.
     smooth : str, optional
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
@@ -127,7 +127,7 @@ def predict_probabilities(
     ...     print(window, probabilities.shape)
     Window(row=0, col=0, rows=75, cols=53) (75, 53, 4)
     """
-    head = _checked_head(features, model)
+    features, head = _matched(features, model)
     if not isinstance(head, ProbabilisticHead):
         capable = ", ".join(name for name in head_names() if issubclass(head_class(name), ProbabilisticHead))
         raise HeadError(
@@ -189,7 +189,7 @@ def write_scene_map(
     >>> notes = write_scene_map(features, hsifeat.load_model("model"), Path("map.npy"))
     """
     check_map_path(out, probabilities=probabilities)
-    model.check_store(features)
+    features = model.match_store(features)
     rows, cols, _ = features.shape
     if rule := smoothing_rule(model, smooth):
         check_memory(rule, (rows, cols), len(model.head.classes_))
@@ -222,11 +222,8 @@ def smoothing_rule(model: Model | Head, smooth: str | None = None) -> SmoothingR
     return None if smooth is None else parse_smoothing(smooth)
 
 
-def _checked_head(features: Features, model: Model | Head) -> Head:
-    if isinstance(model, Head):
-        return model
-    model.check_store(features)
-    return model.head
+def _matched(features: Features, model: Model | Head) -> tuple[Features, Head]:
+    return (features, model) if isinstance(model, Head) else (model.match_store(features), model.head)
 
 
 def _workers(features: Features, model: Model | Head, executor: Executor | None) -> BlockWorkers | None:

@@ -11,13 +11,19 @@ from numpy.typing import NDArray
 
 from classifiers.columns import make_layout, read_columns
 from classifiers.layout import ColumnGroup, Layout
-from classifiers.multi_scene import check_same_columns, common_class_numbers, merge_label_maps, scene_row_offsets
+from classifiers.multi_scene import (
+    check_same_recipes,
+    common_class_numbers,
+    merge_label_maps,
+    scene_row_offsets,
+    select_scene_labels,
+)
 from classifiers.scene_sample import SceneSample
-from classifiers.splits import SplitCV, merge_official_maps, parse_split
+from classifiers.splits import SplitCV, parse_split
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
-from hsifeat.features.open_features import open_features
-from hsifeat.features.stack import StoreLike, open_stack
+from hsifeat.features.scene_set import SceneSet, open_scenes
+from hsifeat.features.stack import StoreLike
 from hsifeat.scenes import Labels
 
 
@@ -39,8 +45,8 @@ class PixelTable:
         Description of the columns.
     labels : Labels
         Label map of the pixels. The maps of several scenes are stacked vertically on one grid, with gaps between them.
-    scene_names : tuple of str
-        Name of each scene.
+    scene_aliases : tuple of tuple of str
+        Name of each scene, followed by the other names that select it in a split, such as those of its stores.
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
@@ -62,7 +68,7 @@ class PixelTable:
     scene: NDArray[np.intp]
     layout: Layout
     labels: Labels
-    scene_names: tuple[str, ...]
+    scene_aliases: tuple[tuple[str, ...], ...]
     scene_row_offsets: tuple[int, ...] = (0,)
     label_maps: Mapping[str, Labels] = field(default_factory=dict)
     sample: SceneSample | None = None
@@ -70,7 +76,7 @@ class PixelTable:
     @classmethod
     def from_store(
         cls,
-        store: StoreLike | Sequence[StoreLike] | None = None,
+        store: SceneSet | StoreLike | Sequence[StoreLike] | None = None,
         *,
         labels: str | Labels | None = None,
         background_class: int | None = None,
@@ -87,14 +93,16 @@ class PixelTable:
         """Read the labelled pixels of one or several stores into a table.
 
         Stores of the same scene add columns. Stores of different scenes add rows. The classes of different scenes are
-        matched by name, and numbered as in the first scene. The stores of each scene must be in the same order.
+        matched by name, and numbered as in the first scene. Bands are matched by wavelength, see
+        `hsifeat.scenes.band_matching.match_bands`.
 
         Parameters
         ----------
-        store : str, Path, Features or a sequence of them, optional
+        store : SceneSet, str, Path, Features or a sequence of them, optional
             Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
         labels : str or Labels, optional
-            Name of a label map in the stores, or a label map of a single scene. [default: see `select_labels`]
+            Name of a label map in the stores, or a label map: of the scene, or of all scenes on one grid, as
+            `PixelTable.labels`. [default: see `classifiers.multi_scene.select_labels`]
         background_class : int, optional
             Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
         context : sequence, optional
@@ -133,19 +141,19 @@ class PixelTable:
         >>> [str(group) for group in table.layout]
         ['spectra', 'spectra mean 5x5']
         """
-        stores = _open_by_scene(store)
+        scenes = open_scenes(store)
         uses_planes = any(
             features.select(selection, context=kind)
-            for features in stores
+            for features in scenes.scenes
             for selection, kind in ((context, True), (planes, False))
         )
-        check_same_columns(stores, planes=uses_planes, spectra=spectra or bool(window) or bool(spectral_patch))
-        if len(stores) > 1 and isinstance(labels, Labels):
-            raise StoreError(
-                f"{len(stores)} scenes can't share one label map: give the name of a map that each store has"
-            )
+        if uses_planes:
+            check_same_recipes(scenes.scenes)
+        if spectra or window or spectral_patch:
+            scenes = scenes.with_matched_bands()
         tables: list[PixelTable] = []
-        for features in stores:
+        label_maps = select_scene_labels(scenes, labels, background_class)
+        for features, label_map, names in zip(scenes.scenes, label_maps, scenes.aliases, strict=True):
             layout = make_layout(
                 features,
                 spectra=spectra,
@@ -159,13 +167,11 @@ class PixelTable:
             )
             if tables and layout != tables[0].layout:
                 raise StoreError(
-                    f"{features.name} has other columns than {stores[0].name}: "
-                    f"{_first_difference(layout, tables[0].layout)}; name planes that each store has"
+                    f"{features.name} has other columns than {scenes.first.name}: "
+                    f"{_first_difference(layout, tables[0].layout)}; name planes that each store has with --planes, or extract "
+                    "the missing ones with --like the store that has them"
                 )
-            label_map = labels if isinstance(labels, Labels) else select_labels(features, labels)
-            if background_class is not None:
-                label_map = label_map.with_background(background_class)
-            table = cls._from_scene(features, features.valid_labels(label_map), layout)
+            table = cls._from_scene(features, label_map, layout, names)
             tables.append(replace(table, sample=SceneSample.draw(features, layout)) if sample else table)
         return cls.concatenate(tables)
 
@@ -184,7 +190,8 @@ class PixelTable:
             return tables[0]
         maps = [table.labels for table in tables]
         offsets, numbers = scene_row_offsets(maps), common_class_numbers(maps)
-        labels = merge_label_maps(maps, offsets, numbers)
+        aliases = [table.scene_aliases[0] for table in tables]
+        labels = merge_label_maps(maps, offsets, numbers, aliases)
         names = sorted(set.intersection(*(set(table.label_maps) for table in tables)))
         samples = [table.sample for table in tables if table.sample is not None]
         return cls(
@@ -197,19 +204,18 @@ class PixelTable:
             scene=np.repeat(np.arange(len(tables)), [len(table) for table in tables]),
             layout=tables[0].layout,
             labels=labels,
-            scene_names=tuple(name for table in tables for name in table.scene_names),
+            scene_aliases=tuple(aliases),
             scene_row_offsets=tuple(offsets),
             label_maps={
-                name: merge_label_maps([table.label_maps[name] for table in tables], offsets, numbers) for name in names
+                name: merge_label_maps([table.label_maps[name] for table in tables], offsets, numbers, aliases)
+                for name in names
             },
             sample=SceneSample.concatenate(samples) if len(samples) == len(tables) else None,
         )
 
     @classmethod
-    def _from_scene(cls, features: Features, labels: Labels, layout: Layout) -> PixelTable:
+    def _from_scene(cls, features: Features, labels: Labels, layout: Layout, names: tuple[str, ...]) -> PixelTable:
         rows, cols = np.nonzero(labels.classes)
-        if not len(rows):
-            raise StoreError(f"the labels {labels.name!r} have no labelled pixel: choose another label map")
         return cls(
             X=read_columns(features, layout, rows, cols, keep=True),
             y=labels.classes[rows, cols],
@@ -218,7 +224,7 @@ class PixelTable:
             scene=np.zeros(len(rows), np.intp),
             layout=layout,
             labels=labels,
-            scene_names=(features.scene.name,),
+            scene_aliases=(names,),
             label_maps=features.scene.labels,
         )
 
@@ -235,6 +241,11 @@ class PixelTable:
             cols=self.cols[rows],
             scene=self.scene[rows],
         )
+
+    @property
+    def scene_names(self) -> tuple[str, ...]:
+        """Name of each scene."""
+        return tuple(names[0] for names in self.scene_aliases)
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> PixelTable:
         """Return a table with only the column groups for which `keep` returns True."""
@@ -303,43 +314,6 @@ def check_classes(labels: Labels, remedy: str) -> None:
         raise StoreError(
             f"the labels {labels.name!r} hold one class, {name!r}, because 0 means unlabelled: if the pixels of 0 are a class, {remedy}"
         )
-
-
-def select_labels(features: Features, name: str | None = None) -> Labels:
-    """Return a label map of a store.
-
-    Parameters
-    ----------
-    features : Features
-        Store of cached features.
-    name : str, optional
-        Name of the map. [default: the only map of the store, or the only two maps ``train`` and ``test``, merged]
-
-    Returns
-    -------
-    Labels
-
-    Raises
-    ------
-    HsifeatError
-        If the store has no map of this name. If `name` is None, but the store has no map, or several maps other than
-        ``train`` and ``test``. If a pixel is in both of these maps.
-    """
-    official = merge_official_maps(features.scene.labels) if name is None else None
-    return features.labels(name) if official is None else official
-
-
-def _open_by_scene(store: StoreLike | Sequence[StoreLike] | None) -> list[Features]:
-    """Open stores, and combine the stores of each scene.
-
-    The scenes are in the order in which they first occur in `store`.
-    """
-    stores = [store] if store is None or isinstance(store, StoreLike) else list(store)
-    scenes: dict[str, list[Features]] = {}
-    for one in stores or [None]:
-        features = one if isinstance(one, Features) else open_features(one)
-        scenes.setdefault(str(features.recipe["scene"]), []).append(features)
-    return [open_stack(group) for group in scenes.values()]
 
 
 def _first_difference(layout: Layout, other: Layout) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.model_selection import GridSearchCV, ParameterGrid, PredefinedSplit
 
 from classifiers.heads.base import Head
@@ -104,9 +106,15 @@ def select_candidate(candidates: tuple[TuningCandidate, ...]) -> TuningCandidate
 
 
 def tune_head(
-    head: Head, train: PixelTable, fixed: dict[str, Any], *, seed: int = 0, listen: Listener = silent
+    head: Head,
+    train: PixelTable,
+    fixed: dict[str, Any],
+    *,
+    validation: PixelTable | None = None,
+    seed: int = 0,
+    listen: Listener = silent,
 ) -> Tuning:
-    """Try all combinations of a head's `search_space` by cross-validation on the training pixels.
+    """Try all combinations of a head's `search_space` by cross-validation on the training pixels, or on validation pixels.
 
     `fold_regions` makes folds of whole regions (connected pixels of one class), and `select_candidate` selects a
     combination. Folds of single pixels would favour combinations that memorise the neighbours of a pixel. No combination is
@@ -120,6 +128,9 @@ def tune_head(
         Table of the training pixels, without test pixels.
     fixed : dict
         Parameters that the user has set. They are not searched.
+    validation : PixelTable, optional
+        Pixels of validation scenes. Each combination is then fitted once on `train` and scored on these pixels, without
+        folds. [default: folds of the training pixels]
     seed : int
         Seed of the folds.
     listen : callable
@@ -154,6 +165,9 @@ def tune_head(
     if not space:
         searched = ", ".join(head.search_space) or "nothing"
         raise HeadError(f"{type(head).__name__} has nothing left to tune: it searches {searched}; leave tuning out")
+    if validation is not None:
+        scores, params = _search(head, space, train, None, listen, validation)
+        return _select(f"{len(validation)} validation pixels of other scenes", scores, params)
     fold = fold_regions(train.y, *train.coordinates, MAX_FOLDS, seed=seed)
     folds, classes = len(np.unique(fold[fold >= 0])), len(np.unique(train.y[fold >= 0]))
     divisible = f"{classes} of {len(np.unique(train.y))} classes have several regions among the training pixels"
@@ -162,19 +176,35 @@ def tune_head(
         listen(Note(untuned.describe()[0]))
         return untuned
     scores, params = _search(head, space, train, fold, listen)
+    return _select(f"{folds} folds of whole regions ({divisible})", scores, params)
+
+
+def _select(folds: str, scores: NDArray[np.float64], params: Sequence[dict[str, Any]]) -> Tuning:
     gains = scores - scores[0]
     candidates = tuple(
         TuningCandidate(combination, *mean_and_sd(own), *mean_and_sd(gain))
         for combination, own, gain in zip(params, scores, gains, strict=True)
     )
-    return Tuning(f"{folds} folds of whole regions ({divisible})", candidates, select_candidate(candidates))
+    return Tuning(folds, candidates, select_candidate(candidates))
 
 
-def _search(head: Head, space: dict[str, list[Any]], train: PixelTable, fold: Any, listen: Listener) -> Any:
-    """Fit and score all combinations of parameters on all folds.
+def _search(
+    head: Head,
+    space: dict[str, list[Any]],
+    train: PixelTable,
+    fold: Any,
+    listen: Listener,
+    validation: PixelTable | None = None,
+) -> Any:
+    """Fit and score all combinations of parameters on all folds, or on validation pixels if there are any.
 
     Returns the accuracies as a (candidates, folds) float64 array, and the list of combinations.
     """
+    X, y, positions = train.X, train.y, train.positions
+    if validation is not None:
+        positions = np.concatenate([positions, validation.positions])
+        X, y = np.concatenate([X, validation.X]), np.concatenate([y, validation.y])
+        fold = np.repeat([-1, 0], [len(train), len(validation)])
     folds, candidates = len(np.unique(fold[fold >= 0])), len(ParameterGrid(space))
     fits = 0
 
@@ -188,10 +218,10 @@ def _search(head: Head, space: dict[str, list[Any]], train: PixelTable, fold: An
     listen(Started("tune", candidates * folds, "fits"))
     search = GridSearchCV(head, space, scoring=accuracy, cv=PredefinedSplit(fold), refit=False, error_score="raise")
     unlabelled = train.unlabelled
-    if unlabelled is not None and len(unlabelled) == len(train):
+    if unlabelled is not None and len(unlabelled) == len(X):
         # GridSearchCV divides arrays with as many rows as X into folds. One row fewer prevents this.
         unlabelled = unlabelled[:-1]
-    search.fit(train.X, train.y, unlabelled=unlabelled, positions=train.positions)
+    search.fit(X, y, unlabelled=unlabelled, positions=positions)
     listen(Finished("tune"))
     results = search.cv_results_
     return np.stack([results[f"split{k}_test_score"] for k in range(folds)], axis=1), results["params"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,17 @@ def template_environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def list_some(names: Iterable[str], limit: int = 4) -> str:
+    """List names, separated by commas. If there are more than `limit`, state the number of the others.
+
+    >>> list_some("abc"), list_some("abcdef", 2)
+    ('a, b, c', 'a, b and 4 more')
+    """
+    shown = list(names)
+    more = len(shown) - limit
+    return ", ".join(shown) if more <= 0 else f"{', '.join(shown[:limit])} and {more} more"
 
 
 def format_bytes(count: float) -> str:

@@ -23,7 +23,7 @@ from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.workdir import RECORD
 from hsifeat.errors import HsifeatError
-from hsifeat.features.features import Features
+from hsifeat.features.scene_set import SceneSet
 from hsifeat.scenes import Labels
 from hsifeat.seals import check_seal, has_seal
 
@@ -65,13 +65,13 @@ class Baseline:
         """All runs in the ``results.json`` of the report."""
         return self.results.runs
 
-    def check(self, features: Features, labels: Labels) -> None:
+    def check(self, scenes: SceneSet, labels: Labels) -> None:
         """Raise an error if the baseline and the new report differ in scene or labels.
 
         Parameters
         ----------
-        features : Features
-            A store of the new report.
+        scenes : SceneSet
+            Stores of the new report.
         labels : Labels
             True classes in the new report.
 
@@ -80,16 +80,16 @@ class Baseline:
         HsifeatError
             If the scenes, the class numbers or the class names differ. If the true class of a recorded test pixel differs.
         """
-        if difference := self._scene_difference(features):
+        if difference := self._scene_difference(scenes):
             raise HsifeatError(
-                f"{self.path} and {features.name} are of different scenes: {difference}; pass --compare the results.json of a "
+                f"{self.path} and {scenes.name} are of different scenes: {difference}; pass --compare the results.json of a "
                 "report on the same scene"
             )
         before = {f"class {number}": name for number, name in self.results.class_names.items()}
         now = {f"class {number}": name for number, name in labels.class_names.items()}
         if difference := _difference(before, now) or self._truth_difference(labels):
             raise HsifeatError(
-                f"{self.path} and {features.name} have different labels ({self.results.scene.labels} and {labels.name}): "
+                f"{self.path} and {scenes.name} have different labels ({self.results.scene.labels} and {labels.name}): "
                 f"{difference}; compare reports on the same labels, or select the labels with --labels"
             )
 
@@ -122,22 +122,26 @@ class Baseline:
     def _run_records(self) -> RunRecords:
         return RunRecords(self.path.parent / RECORD)
 
-    def _scene_difference(self, features: Features) -> str:
-        """Describe how the scene of the baseline differs from the scene of `features`.
+    def _scene_difference(self, scenes: SceneSet) -> str:
+        """Describe how the scenes of the baseline differ from `scenes`.
 
         Scenes are compared by digest, or by name and size if the baseline has no digest. The text is empty if the scenes
         are the same.
         """
         digests = {str(store.recipe["scene"]) for store in self.results.stores if "scene" in store.recipe}
+        now_digests = {str(features.recipe["scene"]) for features in scenes.scenes}
+        if now_digests == digests:
+            return ""
         before, now = (
             {"name": scene.name, "rows": scene.rows, "columns": scene.cols, "bands": scene.bands}
-            for scene in (self.results.scene, features.scene)
+            for scene in (self.results.scene, scenes.first.scene)
         )
         if not digests:
             return _difference(before, now)
-        if features.recipe["scene"] in digests:
-            return ""
-        return _difference({**before, "digest": min(digests)[:12]}, {**now, "digest": features.recipe["scene"][:12]})
+        counts = [{"scenes": len(some)} if len(some) > 1 else {} for some in (digests, now_digests)]
+        return _difference(
+            {**counts[0], **before, "digest": min(digests)[:12]}, {**counts[1], **now, "digest": min(now_digests)[:12]}
+        )
 
     def _truth_difference(self, labels: Labels) -> str:
         """Describe how the true classes of the test pixels in the baseline differ from `labels`.

@@ -19,6 +19,7 @@ from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.sampling import Draws, curve_draws, reference_split
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stats.distance import assess_distances
+from classifiers.comparison.stats.scenes import score_by_scene
 from classifiers.comparison.stats.significance import Assessment, assess_entries
 from classifiers.comparison.sweep import sweep_planes
 from classifiers.comparison.workdir import open_workdir
@@ -26,7 +27,8 @@ from classifiers.input_sets import InputSet, layout_options
 from classifiers.smoothing import SmoothingRule
 from classifiers.splits import Footprint, Split
 from classifiers.table import PixelTable
-from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.features import PlaneLike
+from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Listener
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.executor_plugins import open_executor
@@ -41,8 +43,8 @@ class BenchJob:
 
     Attributes
     ----------
-    stores : dict of str to Features
-        Stores by name.
+    stores : dict of str to SceneSet
+        Stores of all scenes by name.
     planes : sequence or None
         Planes to learn from, in any form that `Features.select` accepts; None for all.
     labels : Labels
@@ -61,7 +63,7 @@ class BenchJob:
         Options of the benchmark.
     """
 
-    stores: dict[str, Features]
+    stores: dict[str, SceneSet]
     planes: Sequence[PlaneLike] | None
     labels: Labels
     splits: list[Split]
@@ -160,6 +162,7 @@ def run_bench(
         runs, distances = assess_distances(
             runs, run_records, job.labels, job.draws, footprints, job.config.distances, listen=listen
         )
+        runs = score_by_scene(runs, run_records, job.labels, job.draws)
         return BenchOutcome(
             runs=runs,
             curves=curves,
@@ -176,15 +179,15 @@ def _write_tables(job: BenchJob, folder: Path) -> dict[str, SharedTable]:
     return {
         name: SharedTable.write(
             PixelTable.from_store(
-                features,
+                scenes,
                 labels=job.labels,
                 planes=job.planes if job.plan.uses_planes else [],
                 sample=job.config.reduction == "scene",
-                **layout_options(job.input_sets, features),
+                **layout_options(job.input_sets, scenes.first),
             ),
             folder / str(index),
         )
-        for index, (name, features) in enumerate(job.stores.items())
+        for index, (name, scenes) in enumerate(job.stores.items())
     }
 
 
@@ -207,10 +210,10 @@ def _sweep(
     """Score the planes of the first store separately, or return None if no sweep is requested or no entry uses planes."""
     if not job.config.sweep or not any(one.uses_planes or one.uses_context for one in job.input_sets):
         return None
-    name, features = next(iter(job.stores.items()))
+    name, scenes = next(iter(job.stores.items()))
     reference = job.reference
     return sweep_planes(
-        features,
+        scenes,
         tables[name],
         job.labels,
         {seed: draw for (split, seed), draw in job.draws.items() if split == reference},

@@ -16,14 +16,15 @@ from classifiers.comparison.results.scores import CurvePoint, RunResult
 from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.sampling import Draws, limit_per_class
 from classifiers.comparison.shared_table import SharedTable
-from classifiers.comparison.stores import origin_of, single_stores
-from classifiers.comparison.tasks import RunTask, SceneSmoothing, do_run
+from classifiers.comparison.stores import origin_of
+from classifiers.comparison.tasks import MappedScene, RunTask, do_run
 from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import head_class, make_head
 from classifiers.input_sets import InputSet
 from classifiers.smoothing import SmoothingRule
 from classifiers.splits import Footprint, layout_footprints
-from hsifeat.features.features import Features
+from hsifeat.features.scene_set import SceneSet
+from hsifeat.features.stack import StackSource
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 from hsifeat.runtime.executor import Executor
 from hsifeat.scenes import Labels
@@ -31,12 +32,12 @@ from hsifeat.scenes import Labels
 
 @dataclass(frozen=True)
 class BenchRunner:
-    """Runs entries (a head on an input) on stores of one scene, and reuses recorded runs.
+    """Runs entries (a head on an input) on stores of one or several scenes, and reuses recorded runs.
 
     Attributes
     ----------
-    stores : dict of str to Features
-        Stores by name.
+    stores : dict of str to SceneSet
+        Stores of all scenes by name.
     tables : dict of str to SharedTable
         Labelled pixels of each store, with the columns of all entries.
     labels : Labels
@@ -53,7 +54,7 @@ class BenchRunner:
         Rule that smooths the class probabilities for a second score of every run.
     """
 
-    stores: dict[str, Features]
+    stores: dict[str, SceneSet]
     tables: dict[str, SharedTable]
     labels: Labels
     run_records: RunRecords
@@ -82,13 +83,13 @@ class BenchRunner:
         """
         keys = {name: self.run_records.add_draw(draw, self.labels, listen=self.listen) for name, draw in draws.items()}
         tasks = [
-            self._task(entry, split, seed, keys[split, seed], draw.left_out, scenes=maps)
+            self._task(entry, split, seed, keys[split, seed], draw.left_out, maps=maps)
             for entry in entries
             for (split, seed), draw in draws.items()
         ]
         results: dict[RunTask, RunResult] = {}
         for task in tasks:
-            recorded = self.run_records.find(task.key, mapped=bool(task.mapped_stores), listen=self.listen)
+            recorded = self.run_records.find(task.key, mapped=task.is_mapped, listen=self.listen)
             if recorded is not None:
                 results[task] = recorded
         if results:
@@ -146,7 +147,7 @@ class BenchRunner:
         for entry in entries:
             store = self._store_name(entry)
             layout = self.tables[store].take(InputSet.parse(entry.features)).layout
-            footprints[entry.columns] = layout_footprints(self.stores[store], layout)
+            footprints[entry.columns] = layout_footprints(self.stores[store].first, layout)
         return footprints
 
     def _store_name(self, entry: BenchEntry) -> str:
@@ -158,24 +159,22 @@ class BenchRunner:
         return entry.store or next(iter(self.stores))
 
     def _task(
-        self, entry: BenchEntry, split: str, seed: int, draw: str, left_out: tuple[int, ...], *, scenes: bool
+        self, entry: BenchEntry, split: str, seed: int, draw: str, left_out: tuple[int, ...], *, maps: bool
     ) -> RunTask:
         store = self._store_name(entry)
-        features, table = self.stores[store], self.tables[store].take(InputSet.parse(entry.features))
+        scenes, table = self.stores[store], self.tables[store].take(InputSet.parse(entry.features))
         if not issubclass(head_class(entry.head), ReducingHead):
             table = replace(table, reduction="train")  # these heads ignore the sample, so it must not affect the key
         params = dict(self.params.get(entry.head, {}))
         head = {"name": entry.head, **make_head(entry.head, **params).get_params(deep=False)}
         # Learning curves need neither maps nor smoothed scores.
-        mapped = scenes and seed == 0
-        rule = self.rule if scenes else None
-        locations = tuple(one.store.location.identity for one in single_stores(features))
+        rule = self.rule if maps else None
         return RunTask(
             entry=entry,
             split=split,
             seed=seed,
             key=run_key(
-                origin_of(features, table.groups),
+                origin_of(scenes, table.groups),
                 table.layout,
                 head,
                 draw,
@@ -187,7 +186,12 @@ class BenchRunner:
             left_out=left_out,
             table=table,
             run_records=self.run_records,
-            mapped_stores=locations if mapped else (),
+            scenes=tuple(
+                MappedScene(StackSource.of_features(features), window)
+                for features, window in zip(scenes.scenes, self.labels.windows, strict=True)
+            ),
+            grid=(self.labels.rows, self.labels.cols),
+            is_mapped=maps and seed == 0,
             params=params,
-            smoothing=None if rule is None else SceneSmoothing(rule, locations),
+            smoothing=rule,
         )

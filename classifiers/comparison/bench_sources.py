@@ -5,26 +5,61 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from classifiers.comparison.config import BenchConfig, bench_command
 from classifiers.comparison.results.bench_results import PlaneSummary, Provenance, SceneSummary, StoreSummary
 from classifiers.comparison.run_records import versions
-from classifiers.comparison.stores import single_stores
 from classifiers.heads.registry import make_head
 from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.scene_set import SceneSet, single_stores
+from hsifeat.formatting import list_some
 from hsifeat.scenes import Labels
 
 # Each run sets these parameters of a head.
 _RUN_PARAMETERS = {"layout", "random_state"}
 
 
-def scene_summary(features: Features, labels: Labels) -> SceneSummary:
-    """Summarise a scene and its label map."""
+def scene_summaries(scenes: SceneSet, labels: Labels) -> tuple[SceneSummary, ...]:
+    """Summarise each scene and its part of the label map."""
+    return tuple(
+        _scene_summary(features, name, replace(labels, classes=labels.classes[window.slices], parts=()))
+        for features, name, window in zip(scenes.scenes, scenes.scene_names, labels.windows, strict=True)
+    )
+
+
+def joint_summary(summaries: Sequence[SceneSummary]) -> SceneSummary:
+    """Summarise several scenes together; rows are added up, and columns and bands are those of the widest scene.
+
+    The summary of a single scene is returned unchanged.
+    """
+    first = summaries[0]
+    if len(summaries) == 1:
+        return first
+    sizes = {one.pixel_size_m for one in summaries}
+
+    def distinct(values: Iterable[str]) -> str:
+        return "; ".join(dict.fromkeys(filter(None, values)))
+
+    return SceneSummary(
+        name=list_some([one.name for one in summaries]),
+        rows=sum(one.rows for one in summaries),
+        cols=max(one.cols for one in summaries),
+        bands=first.bands,
+        labels=first.labels,
+        labelled_pixels=sum(one.labelled_pixels for one in summaries),
+        licence=distinct(one.licence for one in summaries),
+        citation=distinct(one.citation for one in summaries),
+        pixel_size_m=sizes.pop() if len(sizes) == 1 else None,
+    )
+
+
+def _scene_summary(features: Features, name: str, labels: Labels) -> SceneSummary:
     scene = features.scene
     return SceneSummary(
-        name=scene.name,
+        name=name,
         rows=scene.rows,
         cols=scene.cols,
         bands=scene.bands,
@@ -37,14 +72,19 @@ def scene_summary(features: Features, labels: Labels) -> SceneSummary:
 
 
 def store_summaries(
-    alternatives: Mapping[str, Features], planes: Sequence[PlaneLike] | None
+    alternatives: Mapping[str, SceneSet], planes: Sequence[PlaneLike] | None
 ) -> tuple[StoreSummary, ...]:
     """Summarise the stores that are compared, followed by the context stores that are combined with them."""
     summaries = [
-        _store_summary(name, single_stores(store)[0], None if store.is_context else planes)
-        for name, store in alternatives.items()
+        _store_summary(
+            name if len(scenes) == 1 else f"{name}: {single_stores(store)[0].name}",
+            single_stores(store)[0],
+            None if store.is_context else planes,
+        )
+        for name, scenes in alternatives.items()
+        for store in scenes.scenes
     ]
-    joined = single_stores(next(iter(alternatives.values())))[1:]
+    joined = [store for features in next(iter(alternatives.values())).scenes for store in single_stores(features)[1:]]
     return (*summaries, *(_store_summary(store.name, store, None) for store in joined))
 
 
@@ -72,21 +112,23 @@ def _store_summary(name: str, features: Features, planes: Sequence[PlaneLike] | 
     )
 
 
-def store_locations(alternatives: Mapping[str, Features]) -> list[str]:
+def store_locations(alternatives: Mapping[str, SceneSet]) -> list[str]:
     """Return the paths or URLs of all single stores in `alternatives`, without duplicates."""
-    stores = (store for features in alternatives.values() for store in single_stores(features))
+    stores = (
+        store for scenes in alternatives.values() for features in scenes.scenes for store in single_stores(features)
+    )
     return list(dict.fromkeys(str(store.store.location) for store in stores))
 
 
-def bench_provenance(config: BenchConfig, stores: Mapping[str, Features], command: str, out: Path) -> Provenance:
+def bench_provenance(config: BenchConfig, stores: Mapping[str, SceneSet], command: str, out: Path) -> Provenance:
     """Return the provenance of a benchmark.
 
     Parameters
     ----------
     config : BenchConfig
         Options of the benchmark.
-    stores : mapping of str to Features
-        Stores by name.
+    stores : mapping of str to SceneSet
+        Stores of all scenes by name.
     command : str
         Command line that the report shows. If empty, the report shows a command that repeats the benchmark.
     out : Path

@@ -9,28 +9,37 @@ from typing import Any
 
 from classifiers.comparison.baseline import Baseline
 from classifiers.comparison.bench_job import BenchJob, BenchOutcome, run_bench
-from classifiers.comparison.bench_sources import bench_provenance, scene_summary, store_locations, store_summaries
+from classifiers.comparison.bench_sources import (
+    bench_provenance,
+    joint_summary,
+    scene_summaries,
+    store_locations,
+    store_summaries,
+)
 from classifiers.comparison.config import ALL_HEADS, DEFAULT_INPUTS, SPLITS, BenchConfig
 from classifiers.comparison.entry_plan import plan_entries
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
 from classifiers.comparison.report.report_record import digest_inputs, find_report
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.bench_results import BenchResults, Provenance, SceneSummary, StoreSummary
-from classifiers.comparison.results.comparison import BenchImages, Comparison
+from classifiers.comparison.results.comparison import BenchImages, Comparison, SceneImage
 from classifiers.comparison.results.plane_scores import EntryWeights
 from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise
 from classifiers.comparison.run_records import RunRecords, recorded_maps
 from classifiers.comparison.sampling import add_counterpart, draw_all, summarise_splits
-from classifiers.comparison.stores import open_alternatives, single_stores
+from classifiers.comparison.scene_mosaic import SceneMosaic
+from classifiers.comparison.stores import open_alternatives
 from classifiers.comparison.workdir import RECORD
 from classifiers.distance_bins import DISTANCE_ENDS, distance_bins
+from classifiers.multi_scene import common_label_maps, join_label_maps, select_scene_labels, smoothing_of_scenes
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
-from classifiers.smoothing import parse_scene_smoothing
-from classifiers.splits import make_split_map, parse_split
-from classifiers.table import check_classes, select_labels
+from classifiers.splits import OfficialSplit, make_split_map, parse_split
+from classifiers.table import check_classes
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.scene_set import single_stores
+from hsifeat.formatting import list_some
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.scenes.colours import false_colour
@@ -63,8 +72,8 @@ def compare(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them, optional
-        Stores of the same scene. All stores except context stores are compared with each other. Context stores are
-        combined with each compared store; see `open_alternatives`. [default: the store that was completed last]
+        Stores of one or several scenes. All stores of a scene except context stores are compared with each other. Context
+        stores are combined with each compared store; see `open_alternatives`. [default: the store that was completed last]
     heads : sequence of str
         Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
     splits : sequence of str
@@ -81,7 +90,7 @@ def compare(
         Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
         sample of all pixels of the scene, including test pixels, without their labels.
     labels : str, optional
-        Name of a label map in the first store. [default: see `classifiers.table.select_labels`]
+        Name of a label map in the stores. [default: see `classifiers.multi_scene.select_labels`]
     planes : sequence, optional
         Planes (one timestep and layer each) to use from all stores except context stores, in any form that
         `Features.select` accepts. [default: all]
@@ -123,7 +132,7 @@ def compare(
     Raises
     ------
     HsifeatError
-        If a head, parameter, input, split or store is unknown. If the stores are of different scenes. If the labels can't
+        If a head, parameter, input, split or store is unknown. If the scenes have different stores or bands. If the labels can't
         be split. If the baseline has another scene or other labels. If another benchmark is running in the same folder.
 
     Examples
@@ -136,19 +145,23 @@ def compare(
     _check_numbers(seeds, curve, distances)
     earlier = None if baseline is None else Baseline.read(Path(baseline))
     fitted_on = check_reduction(reduction)
-    features = open_alternatives(stores)
-    listen(Note(f"stores: {', '.join(store_locations(features))}"))
-    first = next(iter(features.values()))
-    rules = add_counterpart([parse_split(text, first.scene.labels) for text in dict.fromkeys(splits)], listen)
-    summaries = store_summaries(features, planes)  # reports unknown planes before anything runs
-    plan = plan_entries(features, heads, inputs, params, planes)
+    alternatives = open_alternatives(stores)
+    listen(Note(f"stores: {list_some(store_locations(alternatives), 8)}"))
+    scenes = next(iter(alternatives.values()))
+    maps = common_label_maps(scenes) if OfficialSplit.text in splits else {}
+    rules = add_counterpart([parse_split(text, maps) for text in dict.fromkeys(splits)], listen)
+    summaries = store_summaries(alternatives, planes)  # reports unknown planes before anything runs
+    plan = plan_entries({name: one.first for name, one in alternatives.items()}, heads, inputs, params, planes)
+    if any(one.uses_spectra for one in plan.input_sets) or sweep:
+        alternatives = {name: one.with_matched_bands() for name, one in alternatives.items()}
+        scenes = next(iter(alternatives.values()))
     for line in (*(f"planned contrast: {contrast}" for contrast in plan.contrasts), *map(str, plan.missing_contrasts)):
         listen(Note(line))
-    truth = first.valid_labels(select_labels(first, labels))
+    truth = join_label_maps(select_scene_labels(scenes, labels), scenes.aliases)
     check_classes(truth, "add 1 to all classes of the label map")
-    smoothing = parse_scene_smoothing(smooth, first.shape[:2], len(truth.counts))
+    smoothing = smoothing_of_scenes(smooth, scenes, len(truth.counts))
     if earlier is not None:
-        earlier.check(first, truth)
+        earlier.check(scenes, truth)
     config = BenchConfig(
         heads=plan.heads,
         splits=tuple(rule.text for rule in rules),
@@ -164,21 +177,22 @@ def compare(
         sweep=sweep,
     )
     folder = Path(out)
-    provenance = bench_provenance(config, features, command, folder)
-    scene = scene_summary(first, truth)
+    provenance = bench_provenance(config, alternatives, command, folder)
+    described = scene_summaries(scenes, truth)
+    georeferences = tuple(features.georeference for features in scenes.scenes)
     inputs = digest_inputs(
-        provenance, scene, summaries, truth, first.georeference, None if earlier is None else earlier.path
+        provenance, described, summaries, truth, georeferences, None if earlier is None else earlier.path
     )
 
     @cache
     def make_job() -> BenchJob:
         draws = draw_all(rules, truth, seeds, listen)
-        return BenchJob(features, planes, truth, rules, draws, plan, smoothing, earlier, config)
+        return BenchJob(alternatives, planes, truth, rules, draws, plan, smoothing, earlier, config)
 
     results = find_report(folder, inputs)
     if results is None:
         outcome = run_bench(make_job(), folder, jobs, listen, executor)
-        results = _results(make_job(), outcome, scene, summaries, provenance)
+        results = _results(make_job(), outcome, described, summaries, provenance)
     else:
         listen(Note(f"the report in {folder} is of these options, stores and recorded runs: its results are read"))
     runs = results.runs
@@ -186,7 +200,7 @@ def compare(
         **dict(results),
         inputs=inputs,
         draw_images=lambda: _draw_images(make_job(), runs, RunRecords(folder / RECORD)),
-        georeference=first.georeference,
+        georeference=georeferences[0] if len(scenes) == 1 else None,
     )
 
 
@@ -201,19 +215,20 @@ def _check_numbers(seeds: int, curve: Sequence[int] | None, distances: Sequence[
 def _results(
     job: BenchJob,
     outcome: BenchOutcome,
-    scene: SceneSummary,
+    scenes: tuple[SceneSummary, ...],
     stores: tuple[StoreSummary, ...],
     provenance: Provenance,
 ) -> BenchResults:
     summary = summarise(outcome.runs, outcome.assessment.intervals)
     return BenchResults(
-        scene=scene,
+        scene=joint_summary(scenes),
+        scenes=scenes if len(scenes) > 1 else (),
         class_names=job.labels.class_names,
         class_colours=job.labels.class_colours,
         stores=stores,
         runs=tuple(outcome.runs),
         summary=summary,
-        splits=summarise_splits(job.draws, outcome.footprints),
+        splits=summarise_splits(job.draws, job.labels, outcome.footprints),
         distances=outcome.distances,
         contrasts=tuple(outcome.assessment.contrasts),
         missing_contrasts=job.plan.missing_contrasts,
@@ -229,15 +244,24 @@ def _results(
 
 
 def _draw_images(job: BenchJob, runs: Sequence[RunResult], run_records: RunRecords) -> BenchImages:
-    first = next(iter(job.stores.values()))
+    scenes = next(iter(job.stores.values()))
+    mosaic = SceneMosaic.arrange(job.labels.windows)
+    first = single_stores(scenes.first)[0]
     clusters = min(len(job.labels.counts), MAX_CLUSTERS)
+    maps, confidence = (recorded_maps(runs, run_records, confidence=one) for one in (False, True))
+    colours = [false_colour(one.scene.cube, one.scene.wavelengths_nm, one.valid) for one in scenes.scenes]
+    draws = {text: draw for (text, seed), draw in job.draws.items() if seed == 0}
     return BenchImages(
-        truth=job.labels.classes,
-        false_colour=false_colour(first.scene.cube, first.scene.wavelengths_nm, first.valid),
-        splits={text: make_split_map(draw, job.labels) for (text, seed), draw in job.draws.items() if seed == 0},
-        maps=recorded_maps(runs, run_records),
-        confidence=recorded_maps(runs, run_records, confidence=True),
-        panels=cluster_planes(single_stores(first)[0], job.planes, clusters=clusters) if job.plan.uses_planes else (),
+        truth=mosaic.assemble(job.labels.classes),
+        false_colour=mosaic.join(colours),
+        splits={text: mosaic.assemble(make_split_map(draw, job.labels)) for text, draw in draws.items()},
+        maps={key: mosaic.assemble(values) for key, values in maps.items()},
+        confidence={key: mosaic.assemble(values) for key, values in confidence.items()},
+        panels=cluster_planes(first, job.planes, clusters=clusters) if job.plan.uses_planes else (),
+        scenes=tuple(
+            SceneImage(name, place, features.georeference)
+            for name, place, features in zip(scenes.scene_names, mosaic.places, scenes.scenes, strict=True)
+        ),
     )
 
 

@@ -47,7 +47,8 @@ class BenchConfig(BaseConfig):
         Names,
         option(
             "Splits of the labelled pixels. random and per-class measure how well scattered labels fill in a scene. blocks and "
-            "far measure how well labels carry over to other ground. If all splits are of one kind, a split of the other kind "
+            "far measure how well labels carry over to other ground, and scenes:A+B/C, scenes:@FILE and scenes:leave-one-out how "
+            "well they carry over to other scenes. If all splits are of one kind, a split of the other kind "
             "is added."
         ),
     ] = SPLITS
@@ -71,7 +72,7 @@ class BenchConfig(BaseConfig):
         ),
     ] = DEFAULT_REDUCTION
     labels: Annotated[
-        str | None, option("Name of a label map in the first store.", default="the only label map of the store")
+        str | None, option("Name of a label map in the stores.", default="the only label map of the store")
     ] = None
     planes: Annotated[
         Names | None, option("Planes, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all")

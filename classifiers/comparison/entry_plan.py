@@ -11,10 +11,10 @@ from classifiers.comparison.contrasts import StoreOrigin, missing_contrasts, pla
 from classifiers.comparison.entries import check_head_params, fitting_heads, make_entries, possible_inputs
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.differences import Contrast, MissingContrast
-from classifiers.comparison.stores import single_stores
 from classifiers.input_sets import InputSet
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.scene_set import single_stores
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import head_class, make_head
 from classifiers.splits import SplitDraw, parse_split
 from hsifeat.errors import SplitError
-from hsifeat.features.features import Features
+from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 from hsifeat.runtime.executor import Executor
 from hsifeat.scenes import Labels
@@ -47,8 +47,8 @@ class PlaneFitter:
 
     Attributes
     ----------
-    features : Features
-        Store of the planes.
+    scenes : SceneSet
+        Stores of the planes.
     table : SharedTable
         Labelled pixels of the store, with columns of spectra and planes.
     labels : Labels
@@ -65,7 +65,7 @@ class PlaneFitter:
         Callback for progress events.
     """
 
-    features: Features
+    scenes: SceneSet
     table: SharedTable
     labels: Labels
     run_records: RunRecords
@@ -135,7 +135,7 @@ class PlaneFitter:
         table = self.table.only(fit.planes, spectra=spectra)
         if not issubclass(head_class(self.head), ReducingHead):
             table = replace(table, reduction="train")
-        origin = origin_of(self.features, table.groups)
+        origin = origin_of(self.scenes, table.groups)
         key = run_key(origin, table.layout, self._head, fit.draw, fit.seed, table.reduction)
         return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_records)
 

@@ -147,7 +147,9 @@ def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) 
     return draw.with_train(train)
 
 
-def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]]) -> tuple[SplitSummary, ...]:
+def summarise_splits(
+    draws: Draws, labels: Labels, footprints: Mapping[str, frozenset[Footprint]]
+) -> tuple[SplitSummary, ...]:
     """Measure the leakage of every split, and the distance from its test pixels to its training pixels.
 
     Leakage is the share of test pixels whose features depend on a training pixel. Both are averaged over seeds.
@@ -156,16 +158,20 @@ def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]
     ----------
     draws : dict of (str, int) to SplitDraw
         Training and test pixels, by split and seed.
+    labels : Labels
+        Classes of the pixels.
     footprints : mapping of str to frozenset of Footprint
         Footprints (the pixels that a feature depends on), by `BenchEntry.columns`.
     """
     summaries = []
     for text in dict.fromkeys(text for text, _ in draws):
         split_draws = [draw for (split, _), draw in draws.items() if split == text]
-        distances = [training_distances(draw) for draw in split_draws]
+        distances = [training_distances(draw, labels.windows) for draw in split_draws]
         # Inputs may share a footprint, which is then measured only once.
         shares = {
-            footprint: float(np.mean([np.mean(leaking_pixels(draw, footprint)) for draw in split_draws]))
+            footprint: float(
+                np.mean([np.mean(leaking_pixels(draw, footprint, labels.windows)) for draw in split_draws])
+            )
             for footprint in set(footprints.values())
         }
         summaries.append(
@@ -174,9 +180,14 @@ def summarise_splits(draws: Draws, footprints: Mapping[str, frozenset[Footprint]
                 question=parse_split_question(text) or "",
                 leakage={columns: shares[footprint] for columns, footprint in footprints.items()},
                 footprints={columns: describe_footprints(found) for columns, found in footprints.items()},
-                median_px=float(np.mean([np.median(px) for px in distances])),
-                min_px=float(min(px.min() for px in distances)),
+                median_px=_finite(float(np.mean([np.median(px) for px in distances]))),
+                min_px=_finite(float(min(px.min() for px in distances))),
                 notes=tuple(draws[text, 0].notes),
             )
         )
     return tuple(summaries)
+
+
+def _finite(distance_px: float) -> float | None:
+    """Return a distance, or None if it is infinite because the training pixels are in other scenes."""
+    return distance_px if np.isfinite(distance_px) else None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,8 @@ class SharedTable:
     ----------
     folder : Path
         Folder with ``X.npy`` (n, width) float32, ``y.npy`` (n,) integer and ``pixels.npy`` (n,) integer, the ascending flat
-        pixel indices. If there is a sample of unlabelled pixels, also ``unlabelled.npy`` (m, width) float32.
+        pixel indices. If there is a sample of unlabelled pixels, also ``unlabelled.npy`` (m, width) float32, and the index of
+        the scene of each pixel in ``scene.npy`` (n,) and ``unlabelled-scene.npy`` (m,) intp.
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     grid_cols : int
@@ -50,14 +51,16 @@ class SharedTable:
 
     @classmethod
     def write(cls, table: PixelTable, folder: Path) -> Self:
-        """Write the table of one scene to a new folder."""
+        """Write a table to a new folder."""
         folder.mkdir(parents=True)
         for name, values in (("X", table.X), ("y", table.y), ("pixels", table.pixels)):
             np.save(folder / f"{name}.npy", values, allow_pickle=False)
-        grid_cols = table.labels.classes.shape[1]
-        if table.unlabelled is None:
+        grid_cols = table.labels.cols
+        if table.sample is None:
             return cls(folder, table.layout.groups, grid_cols)
-        np.save(folder / "unlabelled.npy", table.unlabelled, allow_pickle=False)
+        np.save(folder / "unlabelled.npy", table.sample.X, allow_pickle=False)
+        np.save(folder / "unlabelled-scene.npy", table.sample.scene, allow_pickle=False)
+        np.save(folder / "scene.npy", table.scene, allow_pickle=False)
         return cls(folder, table.layout.groups, grid_cols, "scene")
 
     def take(self, inputs: InputSet) -> SharedTable:
@@ -106,23 +109,36 @@ class SharedTable:
         classes : (n,) integer array
             True classes.
         """
-        classes, known = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("y", "pixels"))
-        file_rows = np.searchsorted(known, pixels)
-        return self._columns("X", file_rows), np.asarray(classes[file_rows])
+        file_rows = np.searchsorted(self._load("pixels"), pixels)
+        return self._columns("X", file_rows), np.asarray(self._load("y")[file_rows])
 
     def positions(self, pixels: NDArray[np.integer]) -> NDArray[np.intp]:
         """Return the row and column, (n, 2), of pixels with the flat indices `pixels`, for `Head.fit`."""
         return np.stack(np.divmod(np.asarray(pixels, np.intp), self.grid_cols), axis=1)
 
-    @property
-    def unlabelled(self) -> NDArray[np.float32] | None:
-        """Selected columns of the unlabelled pixels, an (m, width) float32 array for `Head.fit`.
+    def unlabelled(self, train: NDArray[np.integer]) -> NDArray[np.float32] | None:
+        """Return the selected columns of the unlabelled pixels of training scenes, an (m, width) float32 array for `Head.fit`.
 
-        The value is None if `reduction` is ``train``.
+        Parameters
+        ----------
+        train : (n,) integer array
+            Flat indices of the training pixels. Pixels of scenes without training pixels are left out.
+
+        Returns
+        -------
+        (m, width) float32 array or None
+            None if `reduction` is ``train``.
         """
-        return self._columns("unlabelled", slice(None)) if self.reduction == "scene" else None
+        if self.reduction == "train":
+            return None
+        scenes = np.unique(self._load("scene")[np.searchsorted(self._load("pixels"), train)])
+        return self._columns("unlabelled", np.flatnonzero(np.isin(self._load("unlabelled-scene"), scenes)))
 
-    def _columns(self, name: str, file_rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
+    def _load(self, name: str) -> NDArray[Any]:
+        values: NDArray[Any] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+        return values
+
+    def _columns(self, name: str, file_rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Read the selected columns from the file ``<name>.npy``, at the rows `file_rows`."""
         columns = np.load(self.folder / f"{name}.npy", mmap_mode="r")
         parts = [columns[file_rows, group.start : group.stop] for group in self.groups]

@@ -1,76 +1,89 @@
 """Stores of a benchmark.
 
 The stores that are compared with each other are called alternatives. Each alternative is combined with the context
-stores.
+stores. With several scenes, an alternative has the stores of one recipe of all scenes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePath
 
 from classifiers.layout import ColumnGroup
-from hsifeat.errors import StoreError
+from classifiers.multi_scene import check_same_recipes
 from hsifeat.features.features import Features
-from hsifeat.features.open_features import open_features
-from hsifeat.features.stack import StackedFeatures
+from hsifeat.features.scene_set import SceneSet, check_same_kinds, in_order_of, stores_by_scene
+from hsifeat.features.stack import StackedFeatures, StoreLike
 from hsifeat.types import PlaneId
 
 
-def open_alternatives(stores: str | Path | Features | Sequence[str | Path | Features] | None) -> dict[str, Features]:
+def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[str, SceneSet]:
     """Open the stores of a benchmark.
 
     The result has one alternative for each store of a diffusion model. An alternative has the columns of this store and of
-    all context stores. If all stores are context stores, each of them is an alternative.
+    all context stores. If all stores are context stores, each of them is an alternative. Stores of several scenes with the same
+    recipe belong to one alternative.
 
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them, optional
-        Stores of one scene, in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
+        Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
 
     Returns
     -------
-    dict of str to Features
-        Alternatives by unique names. An alternative has the name of its store of a diffusion model. If all stores are
-        context stores, an alternative has the name of its context store.
+    dict of str to SceneSet
+        Alternatives by unique names. The alternative of a single scene has the name of its store of a diffusion model, or of its
+        context store if all stores are context stores. An alternative of several scenes has the name of its backbone.
 
     Raises
     ------
     StoreError
-        If the stores are of different scenes.
+        If the scenes have different numbers of stores, or stores of other recipes.
     """
-    locations = [stores] if stores is None or isinstance(stores, str | Path | Features) else list(stores)
-    opened = [store if isinstance(store, Features) else open_features(store) for store in locations]
-    context = [features for features in opened if features.is_context]
-    alternatives = [features for features in opened if not features.is_context] or context
-    named: dict[str, Features] = {}
-    for features in alternatives:
-        if features.recipe["scene"] != opened[0].recipe["scene"]:
-            raise StoreError(
-                f"stores of different scenes can't be compared: {opened[0].name} is of {opened[0].scene.name}, "
-                f"{features.name} is of {features.scene.name}"
-            )
-        name = features.name
+    groups = [list(group) for group in stores_by_scene(stores).values()]
+    for group in groups[1:]:
+        check_same_kinds(groups[0], group)
+    groups = [groups[0], *(in_order_of(groups[0], group) for group in groups[1:])]
+    # For each scene, the context stores and the alternatives.
+    context = [[store for store in group if store.is_context] for group in groups]
+    main = [[store for store in group if not store.is_context] or group for group in groups]
+    named: dict[str, SceneSet] = {}
+    for index, first in enumerate(main[0]):
+        features = [own[index] for own in main]
+        check_same_recipes(features)
+        name = first.name if len(groups) == 1 else _backbone_name(first)
         while name in named:
             name += "'"
-        named[name] = features if features.is_context or not context else StackedFeatures([features, *context])
+        joined = [
+            one if one.is_context or not others else StackedFeatures([one, *others])
+            for one, others in zip(features, context, strict=True)
+        ]
+        check_same_recipes(joined)
+        named[name] = SceneSet(joined)
     return named
 
 
-def single_stores(features: Features) -> tuple[Features, ...]:
-    """Return the stores whose columns `features` combines.
-
-    The combination has the name of the first of these stores.
-    """
-    return features.stores if isinstance(features, StackedFeatures) else (features,)
-
-
-def origin_of(features: Features, groups: Sequence[ColumnGroup]) -> str:
+def origin_of(scenes: SceneSet, groups: Sequence[ColumnGroup]) -> str:
     """Return a text that identifies the source of the columns of a table.
 
     The text consists of the keys of the stores whose planes are in the table. For spectra alone, it is the digest of the
-    scene. Spectra are the same in every store of a scene, so runs on spectra alone are reused for all stores.
+    scene. Spectra are the same in every store of a scene, so runs on spectra alone are reused for all stores. The texts of several
+    scenes are joined.
     """
+    return ",".join(_scene_origin(features, groups) for features in scenes.scenes)
+
+
+def _scene_origin(features: Features, groups: Sequence[ColumnGroup]) -> str:
     ids = dict.fromkeys(PlaneId(g.t, g.layer) for g in groups if g.t is not None and g.layer is not None)
     keys = dict.fromkeys(features.owner(plane)[0].key for plane in (features.select([*ids]) if ids else []))
-    return "+".join(keys) or str(features.recipe["scene"])
+    bands = "" if features.bands is None else f" bands {features.bands}"
+    return ("+".join(keys) or str(features.recipe["scene"])) + bands
+
+
+def _backbone_name(features: Features) -> str:
+    """Return the name of the backbone of a store, such as ``natural32`` or ``untrained:backbone``."""
+    if features.is_context:
+        return "context"
+    source = str(features.store.manifest.provenance.get("backbone_source") or features.name)
+    kind, colon, path = source.rpartition(":")
+    return f"{kind}{colon}{PurePath(path).name}"

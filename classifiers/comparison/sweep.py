@@ -21,11 +21,13 @@ from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.workdir import open_workdir
 from classifiers.heads.registry import head_class
+from classifiers.multi_scene import select_labels
 from classifiers.splits import SplitDraw, parse_split
-from classifiers.table import PixelTable, select_labels
+from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.open_features import open_features
+from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.local import local_executor
@@ -64,7 +66,7 @@ def sweep(
     seeds : int
         Number of seeds, starting with seed 0. Training pixels, the head and the selected planes depend on the seed.
     labels : str, optional
-        Name of a label map in the store. [default: see `classifiers.table.select_labels`]
+        Name of a label map in the store. [default: see `classifiers.multi_scene.select_labels`]
     planes : sequence, optional
         Planes to score, in any form that `Features.select` accepts. [default: all]
     jobs : int, optional
@@ -99,7 +101,7 @@ def sweep(
         shared = SharedTable.write(table, folder / "0")
         with local_executor(jobs, shared.fit_bytes(draws.values()), listen=listen) as pool:
             return sweep_planes(
-                features,
+                SceneSet([features]),
                 shared,
                 table.labels,
                 draws,
@@ -113,7 +115,7 @@ def sweep(
 
 
 def sweep_planes(
-    features: Features,
+    scenes: SceneSet,
     table: SharedTable,
     labels: Labels,
     draws: Mapping[int, SplitDraw],
@@ -129,10 +131,10 @@ def sweep_planes(
 
     Parameters
     ----------
-    features : Features
-        Store of the planes.
+    scenes : SceneSet
+        Stores of the planes. The costs of planes are those of the first scene.
     table : SharedTable
-        Labelled pixels of the store, with columns of spectra and planes.
+        Labelled pixels of the stores, with columns of spectra and planes.
     labels : Labels
         True classes.
     draws : mapping of int to SplitDraw
@@ -162,7 +164,8 @@ def sweep_planes(
             if group.kind in {"plane", "context"} and group.t is not None and group.layer
         )
     )
-    fitter = PlaneFitter(features, table, labels, run_records, head, names, executor, listen)
+    features = scenes.first
+    fitter = PlaneFitter(scenes, table, labels, run_records, head, names, executor, listen)
     keys = {seed: run_records.add_draw(draw, labels, listen=listen) for seed, draw in draws.items()}
     selections = fitter.select(draws, best)
     shown = selections[min(selections)]

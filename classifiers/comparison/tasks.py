@@ -23,8 +23,8 @@ from classifiers.heads.registry import make_head
 from classifiers.metrics import score_predictions
 from classifiers.smoothing import SmoothingRule
 from classifiers.threads import one_library_thread
-from hsifeat.features.features import Features
-from hsifeat.features.stack import open_stack
+from hsifeat.features.stack import StackSource
+from hsifeat.types import Window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SceneSmoothing:
-    """Smoothing of the class probabilities of a scene.
+class MappedScene:
+    """A scene that a run classifies.
 
     Attributes
     ----------
-    rule : SmoothingRule
-        The smoothing rule.
-    stores : tuple of str
-        Locations of the stores of the scene. The columns of these stores are combined.
+    source : StackSource
+        Locations of the stores of the scene.
+    window : Window
+        Pixels of the scene on the grid of the benchmark.
     """
 
-    rule: SmoothingRule
-    stores: tuple[str, ...]
+    source: StackSource
+    window: Window
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,16 @@ class RunTask:
         Columns that the head learns from.
     run_records : RunRecords
         Files in which the run is recorded.
-    mapped_stores : tuple of str
-        Locations of stores. The fitted head classifies the whole scene from the columns of these stores. If empty, the
-        scene is not classified.
+    scenes : tuple of MappedScene
+        The scenes of the benchmark.
+    grid : (int, int)
+        Rows and columns of the grid of the benchmark, which contains all scenes.
+    is_mapped : bool
+        Whether the fitted head classifies all scenes completely.
     params : dict
         Parameters of the head; `key` depends on them.
-    smoothing : SceneSmoothing or None
-        Smoothing after which the run is scored a second time; None for no second score.
+    smoothing : SmoothingRule or None
+        Rule of the smoothing of each scene after which the run is scored a second time; None for no second score.
     """
 
     entry: BenchEntry
@@ -87,9 +90,11 @@ class RunTask:
     left_out: tuple[int, ...]
     table: SharedTable
     run_records: RunRecords
-    mapped_stores: tuple[str, ...] = ()
+    scenes: tuple[MappedScene, ...]
+    grid: tuple[int, int]
+    is_mapped: bool = False
     params: dict[str, Any] = field(default_factory=dict, compare=False)
-    smoothing: SceneSmoothing | None = None
+    smoothing: SmoothingRule | None = None
 
 
 def do_run(task: RunTask) -> RunResult:
@@ -101,13 +106,13 @@ def do_run(task: RunTask) -> RunResult:
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.entry.head, layout=task.table.layout, **task.params), task.seed)
         X, y = task.table.rows(draw["train"])
-        unlabelled, positions = task.table.unlabelled, task.table.positions(draw["train"])
+        unlabelled, positions = task.table.unlabelled(draw["train"]), task.table.positions(draw["train"])
         start = time.perf_counter()
         head.fit(X, y, unlabelled=unlabelled, positions=positions)
         fit_seconds = time.perf_counter() - start
         predicted, predict_seconds = predict_pixels(head, task.table, draw["test"])
-        if task.mapped_stores:
-            _map_scene(head, open_stack(task.mapped_stores), task)
+        if task.is_mapped:
+            _map_scenes(head, task)
         scores = score_predictions(draw["truth"], predicted)
         run = RunResult(
             entry=task.entry,
@@ -125,7 +130,7 @@ def do_run(task: RunTask) -> RunResult:
             key=task.key,
             draw=task.draw,
             mixing=_mixing(head),
-            smoothed_oa=_smoothed_accuracy(head, task.smoothing, draw),
+            smoothed_oa=_smoothed_accuracy(head, task, draw),
         )
         task.run_records.add(run, predicted)
         return run
@@ -167,8 +172,8 @@ def measure_accuracy(task: AccuracyTask) -> float:
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.head, layout=task.table.layout), task.seed)
-        positions = task.table.positions(draw["train"])
-        head.fit(*task.table.rows(draw["train"]), unlabelled=task.table.unlabelled, positions=positions)
+        unlabelled, positions = task.table.unlabelled(draw["train"]), task.table.positions(draw["train"])
+        head.fit(*task.table.rows(draw["train"]), unlabelled=unlabelled, positions=positions)
         predicted, _ = predict_pixels(head, task.table, draw["test"])
         accuracy = float(np.mean(predicted == draw["truth"]))
         task.run_records.add_accuracy(task.key, accuracy)
@@ -226,18 +231,23 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _smoothed_accuracy(
-    head: Head, smoothing: SceneSmoothing | None, draw: dict[str, NDArray[np.integer]]
-) -> float | None:
-    if smoothing is None:
+def _smoothed_accuracy(head: Head, task: RunTask, draw: dict[str, NDArray[np.integer]]) -> float | None:
+    """Return the accuracy on test pixels after each scene is smoothed separately; None without a smoothing rule."""
+    if task.smoothing is None:
         return None
-    classes = predict_classes(open_stack(smoothing.stores), head, smoothing.rule)
-    return float(np.mean(classes.ravel()[draw["test"]] == draw["truth"]))
+    rows, cols = np.divmod(draw["test"], task.grid[1])
+    correct = 0
+    for scene in task.scenes:
+        inside = (rows >= scene.window.row) & (rows < scene.window.row + scene.window.rows)
+        if inside.any():
+            classes = predict_classes(scene.source.open(), head, task.smoothing)
+            predicted = classes[rows[inside] - scene.window.row, cols[inside]]
+            correct += int(np.count_nonzero(predicted == draw["truth"][inside]))
+    return correct / len(rows)
 
 
-def _map_scene(head: Head, features: Features, task: RunTask) -> None:
-    """Classify the scene block by block, and write the maps of a run in bounded memory."""
-    rows, cols, _ = features.shape
+def _map_scenes(head: Head, task: RunTask) -> None:
+    """Classify all scenes block by block, and write the maps of a run in bounded memory."""
     block_px = block_side_px(task.table.layout, BLOCK_BYTES)
     probabilistic = isinstance(head, ProbabilisticHead)
     dtype = np.min_scalar_type(int(head.classes_.max()))
@@ -246,12 +256,15 @@ def _map_scene(head: Head, features: Features, task: RunTask) -> None:
     if probabilistic:
         files.append((records.confidence(task.key), np.dtype(np.uint8)))
     with ExitStack() as stack:
-        parts = [stack.enter_context(_zero_file(records, path, (rows, cols), dtype)) for path, dtype in files]
-        for block in predict_blocks(features, head, probabilities=probabilistic, block_px=block_px):
-            maps = [block.classes] if block.confidence is None else [block.classes, np.rint(255 * block.confidence)]
-            for part, values in zip(parts, maps, strict=True):
-                # Open the file for one block only, because Windows can't rename a memory-mapped file.
-                np.lib.format.open_memmap(part, mode="r+")[block.window.slices][block.pixels] = values
+        parts = [stack.enter_context(_zero_file(records, path, task.grid, dtype)) for path, dtype in files]
+        for scene in task.scenes:
+            features, place = scene.source.open(), scene.window.slices
+            for block in predict_blocks(features, head, probabilities=probabilistic, block_px=block_px):
+                maps = [block.classes] if block.confidence is None else [block.classes, np.rint(255 * block.confidence)]
+                for part, values in zip(parts, maps, strict=True):
+                    # Open the file for one block only, because Windows can't rename a memory-mapped file.
+                    opened = np.lib.format.open_memmap(part, mode="r+")
+                    opened[place][block.window.slices][block.pixels] = values
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from classifiers.labelling.quick_map import QuickMapper
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
 from hsifeat.features.features import Features
+from hsifeat.features.scene_set import open_scenes
 from hsifeat.scenes import Labels
 
 
@@ -48,10 +49,11 @@ def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> M
         class_names=labels.class_names,
         class_colours=labels.class_colours,
         recipe=features.recipe,
+        wavelengths_nm=None if features.scene.wavelengths_nm is None else tuple(features.scene.wavelengths_nm.tolist()),
         train_pixels=int((used > 0).sum()),
         smooth=smooth,
         card=ModelCard.from_fit(
-            features,
+            open_scenes(features),
             labels=labels.name,
             inputs=mapper.columns.inputs,
             reduction="scene",

@@ -27,6 +27,7 @@ from classifiers.splits.leakage import (
 )
 from classifiers.splits.mask import MaskSplit, OfficialSplit, merge_official_maps
 from classifiers.splits.random import PerClassSplit, RandomSplit
+from classifiers.splits.scenes import LeaveOneSceneOutSplit, ScenesSplit, find_scene
 from classifiers.splits.split_draw import (
     CARRY_OVER,
     FILL_IN,
@@ -46,16 +47,19 @@ __all__ = [
     "FarSplit",
     "Footprint",
     "Leakage",
+    "LeaveOneSceneOutSplit",
     "MaskSplit",
     "OfficialSplit",
     "PerClassSplit",
     "RandomSplit",
+    "ScenesSplit",
     "Split",
     "SplitCV",
     "SplitDraw",
     "SplitKind",
     "SplitQuestion",
     "describe_footprints",
+    "find_scene",
     "is_matched",
     "layout_footprints",
     "leaking_pixels",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.splits.split_draw import SplitDraw
 from hsifeat.scenes.scene_blocks import blocks
+from hsifeat.types import Window
 
 # Approximate number of pixels for which distances are computed at once.
 _STRIP_PIXELS = 2**18
@@ -17,7 +18,7 @@ _VALUES_PER_PIXEL = 8
 
 
 def drop_near(
-    pixels: NDArray[np.bool_], others: NDArray[np.bool_], distance_px: int, scene_rows: Sequence[int] = (0,)
+    pixels: NDArray[np.bool_], others: NDArray[np.bool_], distance_px: int, scenes: Sequence[Window] = ()
 ) -> NDArray[np.bool_]:
     """Return the mask `pixels` without the pixels that lie within `distance_px` of a pixel of `others`.
 
@@ -29,8 +30,9 @@ def drop_near(
         Pixels to select from, and the pixels to keep away from.
     distance_px : int
         Pixels up to this distance are dropped. The distance is Euclidean, between pixel centres.
-    scene_rows : sequence of int
-        First row of each scene. Pixels of different scenes are never near each other.
+    scenes : sequence of Window, optional
+        Pixels of each scene, see `Labels.windows`. Pixels of different scenes are never near each other. [default: the whole
+        grid is one scene]
 
     Returns
     -------
@@ -49,7 +51,8 @@ def drop_near(
         return pixels & ~others
     clear = pixels.copy()
     height = max(_STRIP_PIXELS // pixels.shape[1], distance_px)
-    for begin, end in _scene_slices(scene_rows, len(pixels)):
+    for scene in scenes or [Window(0, 0, *pixels.shape)]:
+        begin, end = scene.row, scene.row + scene.rows
         for top in range(begin, end, height):
             stop = min(top + height, end)
             first = max(top - distance_px, begin)
@@ -60,15 +63,15 @@ def drop_near(
     return clear
 
 
-def training_distances(draw: SplitDraw, scene_rows: Sequence[int] = (0,)) -> NDArray[np.float64]:
+def training_distances(draw: SplitDraw, scenes: Sequence[Window] = ()) -> NDArray[np.float64]:
     """Return the distance from each test pixel to the nearest training pixel of its scene.
 
     Parameters
     ----------
     draw : SplitDraw
         Training and test pixels.
-    scene_rows : sequence of int
-        First row of each scene, see `Labels.scene_rows`.
+    scenes : sequence of Window, optional
+        Pixels of each scene, see `Labels.windows`. [default: the whole grid is one scene]
 
     Returns
     -------
@@ -86,15 +89,10 @@ def training_distances(draw: SplitDraw, scene_rows: Sequence[int] = (0,)) -> NDA
 
     train, test = draw.train, draw.test
     parts = []
-    for begin, end in _scene_slices(scene_rows, draw.shape[0]):
-        at = np.argwhere(train[begin:end])
+    for scene in scenes or [Window(0, 0, *draw.shape)]:
+        at = np.argwhere(train[scene.slices])
         tree = cKDTree(at) if len(at) else None
-        for block in blocks(end - begin, draw.shape[1], depth=_VALUES_PER_PIXEL):
-            pixels = np.argwhere(test[begin:end][block.slices]) + np.array([block.row, block.col])
+        for block in blocks(scene.rows, scene.cols, depth=_VALUES_PER_PIXEL):
+            pixels = np.argwhere(test[scene.slices][block.slices]) + np.array([block.row, block.col])
             parts.append(np.full(len(pixels), np.inf) if tree is None else tree.query(pixels)[0])
     return np.concatenate(parts)
-
-
-def _scene_slices(scene_rows: Sequence[int], rows: int) -> Iterator[tuple[int, int]]:
-    """Yield the range of rows of each scene, including the unlabelled gap below the scene."""
-    yield from zip(scene_rows, [*scene_rows[1:], rows], strict=True)

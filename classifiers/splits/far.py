@@ -63,7 +63,7 @@ class FarSplit:
         train = training & (labels.classes != 0)
         trained = _classes(labels, train)
         others = class_mask(labels, trained) & ~train
-        test = drop_near(others, train, self.distance_px, labels.scene_rows)
+        test = drop_near(others, train, self.distance_px, labels.windows)
         tested = _classes(labels, test)
         if len(tested) < 2:
             raise SplitError(

@@ -10,11 +10,12 @@ from classifiers.splits.blocks import BlocksSplit
 from classifiers.splits.far import FarSplit
 from classifiers.splits.mask import MaskSplit, OfficialSplit
 from classifiers.splits.random import PerClassSplit, RandomSplit
+from classifiers.splits.scenes import SCENES_FORMS, ScenesSplit, parse_scenes
 from classifiers.splits.split_draw import Split, SplitKind, SplitQuestion
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
-GRAMMAR = "random:F, per-class:N, blocks:PX+BUFFER:F, far:PX+DISTANCE:F, official or mask:TRAIN[,TEST]"
+GRAMMAR = f"random:F, per-class:N, blocks:PX+BUFFER:F, far:PX+DISTANCE:F, {SCENES_FORMS}, official or mask:TRAIN[,TEST]"
 _NO_MAPS: Mapping[str, Labels] = MappingProxyType({})
 
 
@@ -32,6 +33,11 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
           labelled pixels. Training pixels within BUFFER pixels of a test pixel are dropped;
         - ``far:PX+DISTANCE:F``: train on all labelled pixels of blocks that are drawn as for ``blocks``, and test only
           on pixels that are more than DISTANCE pixels away from every training pixel;
+        - ``scenes:A+B/C/D``: train on the scenes A and B, test on C and validate on D; ``/D`` can be omitted. A scene is
+          given by its name or by the name of one of its stores;
+        - ``scenes:@FILE``: the same from a CSV file with the columns ``store`` and ``role``, where a role is ``train``,
+          ``test`` or ``validate``;
+        - ``scenes:leave-one-out``: test on one scene, which is scene k for the seed k, and train on all others;
         - ``official``: train and test on the scene's label maps ``train`` and ``test``;
         - ``mask:TRAIN[,TEST]``: train and test on maps from files; without TEST, test on all other labelled pixels.
     maps : mapping of str to Labels
@@ -56,10 +62,11 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
         return RandomSplit(_parse_fraction(match[1], text))
     if match := re.fullmatch(r"per-class:([1-9]\d*)", text):
         return PerClassSplit(int(match[1]))
-    if match := re.fullmatch(rf"blocks:([1-9]\d*)\+(\d+):{number}", text):
-        return BlocksSplit(int(match[1]), int(match[2]), _parse_fraction(match[3], text))
-    if match := re.fullmatch(rf"far:([1-9]\d*)\+(\d+):{number}", text):
-        return FarSplit(int(match[1]), int(match[2]), _parse_fraction(match[3], text))
+    if match := re.fullmatch(rf"(blocks|far):([1-9]\d*)\+(\d+):{number}", text):
+        rule = BlocksSplit if match[1] == "blocks" else FarSplit
+        return rule(int(match[2]), int(match[3]), _parse_fraction(match[4], text))
+    if text.startswith("scenes:"):
+        return parse_scenes(text)
     if match := re.fullmatch(r"mask:([^,]+)(?:,([^,]+))?", text):
         return MaskSplit(match[1], match[2])
     if text == OfficialSplit.text:
@@ -73,7 +80,7 @@ def parse_split_kind(text: str) -> SplitKind:
     >>> parse_split_kind("per-class:20"), parse_split_kind("blocks:12+4:0.1"), parse_split_kind("official")
     ('random', 'disjoint', 'fixed')
     """
-    return OfficialSplit.kind if text == OfficialSplit.text else parse_split(text).kind
+    return _without_data(text).kind
 
 
 def parse_split_question(text: str) -> SplitQuestion | None:
@@ -85,7 +92,14 @@ def parse_split_question(text: str) -> SplitQuestion | None:
     >>> parse_split_question("per-class:20"), parse_split_question("far:12+16:0.1"), parse_split_question("official")
     ('fill in', 'carry over', 'fill in')
     """
-    return OfficialSplit.question if text == OfficialSplit.text else parse_split(text).question
+    return _without_data(text).question
+
+
+def _without_data(text: str) -> type[OfficialSplit | ScenesSplit] | Split:
+    """Return a split, or only its class if parsing it would need label maps or a file."""
+    if text == OfficialSplit.text:
+        return OfficialSplit
+    return ScenesSplit if text.startswith("scenes:") else parse_split(text)
 
 
 def is_matched(text: str) -> bool:

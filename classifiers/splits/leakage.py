@@ -15,7 +15,7 @@ labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from hsifeat.context.layer_names import parse_layer
 from hsifeat.features.features import Features
 from hsifeat.features.summed_area import summed_area_table
 from hsifeat.scenes.scene_blocks import blocks
-from hsifeat.types import PlaneId
+from hsifeat.types import PlaneId, Window
 
 # Number of values kept in memory for each test pixel of a block.
 _VALUES_PER_PIXEL = 16
@@ -181,8 +181,8 @@ class Leakage:
         Share of test pixels with a training pixel in their `Footprint`, from 0 to 1. The footprint of a pixel is the
         rectangle of scene pixels that its features depend on.
     median_px, min_px : float
-        Median and minimum of the distance from a test pixel to the nearest training pixel. The distance is Euclidean,
-        in pixels, between pixel centres.
+        Median and minimum of the distance from a test pixel to the nearest training pixel of its scene. The distance is
+        Euclidean, in pixels, between pixel centres, and infinite in a scene without training pixels.
     """
 
     share: float
@@ -190,6 +190,8 @@ class Leakage:
     min_px: float
 
     def __str__(self) -> str:
+        if not np.isfinite(self.median_px):
+            return f"the features of {self.share:.1%} of the test pixels depend on a training pixel; training pixels are in other scenes"
         return (
             f"the features of {self.share:.1%} of the test pixels depend on a training pixel; the nearest one is "
             f"{self.median_px:.1f} px away at the median, {self.min_px:.1f} px at least"
@@ -270,7 +272,7 @@ def describe_footprints(footprints: Iterable[Footprint]) -> str:
     return " and ".join(sorted(names))
 
 
-def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage:
+def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint], scenes: Sequence[Window] = ()) -> Leakage:
     """Measure the leakage of a draw: the share of test pixels whose features depend on a training pixel.
 
     Parameters
@@ -294,13 +296,15 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint]) -> Leakage
     >>> measure_leakage(draw, [Footprint(1)]).share
     0.0
     """
-    distances = training_distances(draw)
+    distances = training_distances(draw, scenes)
     nearest = float(distances.min())
-    share = float(np.mean(leaking_pixels(draw, footprints)))
+    share = float(np.mean(leaking_pixels(draw, footprints, scenes)))
     return Leakage(share, float(np.median(distances, overwrite_input=True)), nearest)
 
 
-def leaking_pixels(draw: SplitDraw, footprints: Iterable[Footprint]) -> NDArray[np.bool_]:
+def leaking_pixels(
+    draw: SplitDraw, footprints: Iterable[Footprint], scenes: Sequence[Window] = ()
+) -> NDArray[np.bool_]:
     """Return whether the features of each test pixel depend on a training pixel.
 
     Parameters
@@ -309,6 +313,9 @@ def leaking_pixels(draw: SplitDraw, footprints: Iterable[Footprint]) -> NDArray[
         Training and test pixels.
     footprints : iterable of Footprint
         Footprints of the features, see `layout_footprints`.
+    scenes : sequence of Window, optional
+        Pixels of each scene, see `Labels.windows`. Features depend on pixels of their own scene only. [default: the whole
+        grid is one scene]
 
     Returns
     -------
@@ -322,16 +329,17 @@ def leaking_pixels(draw: SplitDraw, footprints: Iterable[Footprint]) -> NDArray[
     array([ True, False])
     """
     footprints = tuple(footprints)
-    test = draw.test
-    counts = summed_area_table(draw.train, np.int32)
+    train, test = draw.train, draw.test
     parts = []
-    for block in blocks(*draw.shape, depth=_VALUES_PER_PIXEL):
-        rows, cols = np.nonzero(test[block.slices])
-        rows, cols = rows + block.row, cols + block.col
-        overlaps = np.zeros(len(rows), np.bool_)
-        for footprint in footprints:
-            top, bottom = footprint.span(rows, draw.shape[0])
-            left, right = footprint.span(cols, draw.shape[1], axis=1)
-            overlaps |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
-        parts.append(overlaps)
+    for scene in scenes or [Window(0, 0, *draw.shape)]:
+        counts = summed_area_table(train[scene.slices], np.int32)
+        for block in blocks(scene.rows, scene.cols, depth=_VALUES_PER_PIXEL):
+            rows, cols = np.nonzero(test[scene.slices][block.slices])
+            rows, cols = rows + block.row, cols + block.col
+            overlaps = np.zeros(len(rows), np.bool_)
+            for footprint in footprints:
+                top, bottom = footprint.span(rows, scene.rows)
+                left, right = footprint.span(cols, scene.cols, axis=1)
+                overlaps |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0
+            parts.append(overlaps)
     return np.concatenate(parts)

@@ -13,7 +13,7 @@ from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 from hsifeat.scenes.scene_blocks import blocks, count_values
 
-# random: test pixels lie among training pixels; disjoint: they lie in other blocks; fixed: maps define them.
+# random: test pixels lie among training pixels; disjoint: they lie in other blocks or scenes; fixed: maps define them.
 SplitKind = Literal["random", "disjoint", "fixed"]
 
 # fill in: labels are scattered over the scene, and the rest of it is mapped; carry over: the map continues onto ground that has
@@ -40,6 +40,8 @@ class SplitDraw:
         Classes that can't have both training and test pixels. They have no test pixels and are not scored.
     notes : tuple of str
         Remarks for the user.
+    validate_bits : (ceil(rows * cols / 8),) uint8 array or None
+        Mask of validation pixels, packed likewise; None if the split has none. They are neither training nor test pixels.
     """
 
     shape: tuple[int, int]
@@ -47,6 +49,7 @@ class SplitDraw:
     test_bits: NDArray[np.uint8]
     left_out: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    validate_bits: NDArray[np.uint8] | None = None
 
     @classmethod
     def from_masks(
@@ -89,6 +92,11 @@ class SplitDraw:
     def test(self) -> NDArray[np.bool_]:
         """Mask of test pixels, (rows, cols) bool. Each access creates a new array."""
         return self._mask(self.test_bits)
+
+    @property
+    def validate(self) -> NDArray[np.bool_] | None:
+        """Mask of validation pixels, (rows, cols) bool, or None. Each access creates a new array."""
+        return None if self.validate_bits is None else self._mask(self.validate_bits)
 
     def _mask(self, bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
         return np.unpackbits(bits, count=self.shape[0] * self.shape[1]).view(np.bool_).reshape(self.shape)

@@ -43,10 +43,13 @@ def bench(
     """Compare heads (classifiers) and input sets on cached features, and write a report.
 
     Several stores of one scene are compared with each other. The features of context stores (made with
-    `--backbone context`) are added to the features of each other store. To continue after an interruption, run the same command
+    `--backbone context`) are added to the features of each other store. Stores of several scenes form one table, and scores are
+    reported over all scenes and for each scene. To continue after an interruption, run the same command
     again; it reads finished runs from the folder of the report.
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
+
+    On several scenes, each tested once: `hsifeat bench stores/*.zarr --heads lda --splits scenes:leave-one-out --seeds 18`
 
     With other parameters of heads: `hsifeat bench ip.zarr --heads lda,svm --set lda.plane_components=20 --set svm.C=1`
 

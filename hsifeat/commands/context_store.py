@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], listen: Listener) -> list[Features]:
-    """Open stores, and add a context store of the same scene if an input set needs context features.
+    """Open stores, and add a context store for each scene that lacks one if an input set needs context features.
 
-    A context store is made with ``--backbone context``. No context store is added if `stores` already contains one. If the
-    scene has no context store yet, this function computes one.
+    A context store is made with ``--backbone context``. No context store is added for a scene of which `stores` already contains
+    one. A context store that does not exist yet is computed. The context stores of several scenes have the same components.
 
     Parameters
     ----------
@@ -28,16 +28,27 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     Returns
     -------
     list of Features
-        The stores, followed by the context store if it was added.
+        The stores, followed by the context stores that were added.
     """
     from classifiers.input_sets import SUITED, InputSet, has_context
     from hsifeat.extraction.extract import extract
     from hsifeat.features.open_features import open_features
+    from hsifeat.features.scene_set import stores_by_scene
     from hsifeat.runtime.events import Note
 
     opened = [open_features(store) for store in stores] if stores else [open_features()]
     sets = [InputSet.parse(name) for name in inputs if name != SUITED]
-    if any(one.uses_context for one in sets) and not has_context(opened):
-        listen(Note(f"no context store is given: extracting the context of {opened[0].scene.name}"))
-        opened.append(open_features(extract(opened[0].scene, backbone="context", listen=listen)))
+    if not any(one.uses_context for one in sets):
+        return opened
+    first = next((store for store in opened if store.is_context), None)
+    for group in stores_by_scene(opened).values():
+        if has_context(group):
+            continue
+        scene = group[0].scene
+        listen(Note(f"no context store is given: extracting the context of {scene.name}"))
+        # All scenes have the components of the first context store, because a head learns from all of them.
+        options = {"backbone": "context"} if first is None else {"like": first.store}
+        added = open_features(extract(scene, **options, listen=listen))
+        opened.append(added)
+        first = first or added
     return opened

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from hsifeat.commands.scene_options import SceneArguments, with_scene_arguments
 from hsifeat.commands.service_options import Service, extract_on_service
 from hsifeat.commands.shared_options import Device
 from hsifeat.extraction.config import ExtractionConfig
+
+if TYPE_CHECKING:
+    from hsifeat.extraction.job import Job
 
 
 @with_scene_arguments
@@ -41,6 +44,14 @@ def extract(
             "cache folder, named by their content]",
         ),
     ] = None,
+    shared_projection: Annotated[
+        bool,
+        typer.Option(
+            "--shared-projection",
+            help="Fit the projection on the first scene, and use it for all scenes, so that fit and bench can take their stores "
+            "together. Bands are matched by wavelength. [default: the projection is fitted on each scene]",
+        ),
+    ] = False,
     device: Device = "auto",
     executor: str | None = None,
     service: Service = None,
@@ -68,6 +79,8 @@ def extract(
 
     Many scenes: `hsifeat extract scenes/*.mat --out stores`
 
+    Many scenes for one model, with a label map each: `hsifeat extract tiles/*.tif --labels 'labels/{scene}.tif' --shared-projection --out stores`
+
     In four processes of this machine, or on a cluster: `hsifeat extract indian-pines --dask local:4`
 
     On a service, which uploads local files: `hsifeat extract scene.mat --service https://gpu.example.org`
@@ -76,15 +89,15 @@ def extract(
     """
     from hsifeat.commands import terminal
     from hsifeat.commands.work_table import show_work
-    from hsifeat.extraction.extract_scenes import extract_opened, store_path
+    from hsifeat.extraction.extract_scenes import extract_opened, store_path, with_projection_of
     from hsifeat.extraction.prepare import prepare
     from hsifeat.extraction.resolve import resolve_config
     from hsifeat.extraction.run import run
 
     if service is not None:
-        if out is not None or executor is not None or dry_run or device != "auto":
+        if out is not None or executor is not None or dry_run or shared_projection or device != "auto":
             raise typer.BadParameter(
-                "--out, --device, --dry-run and the choice of an executor, such as --dask, concern this machine: leave them "
+                "--out, --device, --dry-run, --shared-projection and the choice of an executor, such as --dask, concern this machine: leave them "
                 "out with --service"
             )
         _show_outcomes(extract_on_service(service, scene.separate(), options, preset=preset, like=like))
@@ -93,13 +106,22 @@ def extract(
     many = len(scenes) > 1
     with terminal.progress() as listen:
         config = resolve_config(options, preset=preset, like=like)
-        jobs = [
-            prepare(one.open(), config, out=store_path(out, name) if many else out, device=device, listen=listen)
-            for name, one in (scenes.items() if dry_run or not many else ())
-        ]
+        jobs: list[Job] = []
+        for name, one in scenes.items() if dry_run or not many else ():
+            path = store_path(out, name) if many else out
+            jobs.append(prepare(one.open(), config, out=path, device=device, listen=listen))
+            config = with_projection_of(jobs[0], config) if shared_projection else config
         if many and not dry_run:
             openers = {name: one.open for name, one in scenes.items()}
-            outcomes = extract_opened(openers, config, out=out, device=device, executor=executor, listen=listen)
+            outcomes = extract_opened(
+                openers,
+                config,
+                out=out,
+                shared_projection=shared_projection,
+                device=device,
+                executor=executor,
+                listen=listen,
+            )
         elif not dry_run:
             store = run(jobs[0], executor=executor, listen=listen)
     if dry_run:

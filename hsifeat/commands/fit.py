@@ -28,24 +28,29 @@ def fit(
     The features of several stores of one scene are concatenated. `hsifeat predict` then needs the same number of
     stores, in the same order. Context stores (made with `--backbone context`) may be at any position.
 
+    Stores of several scenes form one table: classes are matched by name, and bands by wavelength. Their planes must have one recipe,
+    as `hsifeat extract --shared-projection` or `--like` makes them.
+
     Example: `hsifeat fit ip-context.zarr --split per-class:5 --out model`
 
     With planes of a network in addition to context: `hsifeat fit ip.zarr ip-context.zarr --inputs spectra+window+context+planes`
+
+    On several scenes, tested on whole scenes: `hsifeat fit north.zarr south.zarr west.zarr --split scenes:north+south/west --out model`
 
     With another head, and without smoothing: `hsifeat fit ip.zarr --head film --split blocks:12+4:0.1 --smooth none`
     """
     from classifiers.fit import fit_model
     from hsifeat.commands import terminal
     from hsifeat.commands.context_store import open_with_context
-    from hsifeat.features.stack import open_stack
+    from hsifeat.features.scene_set import open_scenes
 
     config = FitConfig.from_options({**options, "params": dict(assignment(text) for text in set_ or ()) or None})
     with terminal.progress() as listen:
-        features = open_stack(open_with_context(stores, [config.inputs] if config.inputs else [], listen))
-        model = fit_model(features, **{name: getattr(config, name) for name in FitConfig.model_fields}, listen=listen)
+        scenes = open_scenes(open_with_context(stores, [config.inputs] if config.inputs else [], listen))
+        model = fit_model(scenes, **{name: getattr(config, name) for name in FitConfig.model_fields}, listen=listen)
     if out is not None:
         model.save(out)
-    terminal.say(f"{config.head} on {features.name}: trained on {model.train_pixels} pixels")
+    terminal.say(f"{config.head} on {scenes.name}: trained on {model.train_pixels} pixels")
     if model.evaluation is None:
         terminal.say("no score, because all labelled pixels were used for training: use --split to get test pixels")
     else:

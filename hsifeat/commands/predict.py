@@ -9,14 +9,26 @@ import typer
 
 from classifiers.registered_smoothing import smoothing_forms
 from hsifeat.commands.executors import with_executor
-from hsifeat.commands.shared_options import Stores
+from hsifeat.commands.scene_options import PLACEHOLDER
 
 
 @with_executor
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a model, written by `hsifeat fit --out`.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Map to write: .tif, .png, .npy or .mat.")],
-    stores: Stores = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Map to write: .tif, .png, .npy or .mat. {scene} in it stands for the name of each scene.",
+        ),
+    ],
+    stores: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STORE|SCENE]...",
+            help="Stores, and files or names of scenes. Stores of one scene are combined. [default: the store completed last]",
+        ),
+    ] = None,
     probabilities: Annotated[
         bool,
         typer.Option("--probabilities", help="Write the probability of each class instead of the most probable class."),
@@ -31,9 +43,16 @@ def predict(
     ] = None,
     executor: str | None = None,
 ) -> None:
-    """Classify all pixels of a scene with a trained head, and write a map.
+    """Classify all pixels of scenes with a trained head, and write a map of each.
+
+    A scene is given by its stores, or by its file or name. If the model needs planes, those of a scene without a store are extracted
+    first, with the recipe of the training store. Bands are matched with those of the training scene by wavelength.
 
     Example: `hsifeat predict film-model ip.zarr --out map.tif`
+
+    A scene without a store: `hsifeat predict film-model other.tif --out map.tif`
+
+    Many scenes: `hsifeat predict film-model stores/*.zarr --out 'maps/{scene}.tif'`
 
     With another smoothing rule: `hsifeat predict film-model ip.zarr --smooth guided:4 --out map.tif`
 
@@ -42,17 +61,38 @@ def predict(
     from classifiers.model import load_model
     from classifiers.predict import write_scene_map
     from hsifeat.commands import terminal
-    from hsifeat.features.stack import open_stack
+    from hsifeat.commands.prediction_inputs import open_inputs
     from hsifeat.scenes.maps import check_map_path
 
-    check_map_path(out, probabilities=probabilities)
-    loaded, features = load_model(model), open_stack(stores)
+    if PLACEHOLDER not in str(out):
+        check_map_path(out, probabilities=probabilities)  # before anything is read
+    loaded = load_model(model)
     with terminal.progress() as listen:
-        notes = write_scene_map(
-            features, loaded, out, probabilities=probabilities, smooth=smooth, executor=executor, listen=listen
-        )
+        scenes = open_inputs(loaded, stores, listen)
+        if len(scenes) > 1 and PLACEHOLDER not in str(out):
+            raise typer.BadParameter(
+                f"{len(scenes)} scenes ({', '.join(scenes)}) have a map each: write {PLACEHOLDER} for the name of the scene in --out, "
+                f"such as --out 'maps/{PLACEHOLDER}{out.suffix}'"
+            )
+        files = {name: Path(str(out).replace(PLACEHOLDER, name)) for name in scenes}
+        for name, features in scenes.items():  # reports stores that do not fit before anything is predicted
+            loaded.match_store(features)
+            files[name].parent.mkdir(parents=True, exist_ok=True)
+        notes = {
+            name: write_scene_map(
+                features,
+                loaded,
+                files[name],
+                probabilities=probabilities,
+                smooth=smooth,
+                executor=executor,
+                listen=listen,
+            )
+            for name, features in scenes.items()
+        }
     for line in [] if loaded.card is None else loaded.card.describe():
         terminal.say(line)
-    for note in notes:
-        terminal.note(note)
-    terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {out}")
+    for name, features in scenes.items():
+        for note in notes[name]:
+            terminal.note(note)
+        terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {files[name]}")

@@ -21,14 +21,6 @@ def pretrain(
         Path, typer.Option(help="Folder for the model. An interrupted training in this folder is continued.")
     ],
     options: dict[str, Any],
-    also: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SCENE",
-            help="Another scene with the same bands, read with the same options, or another folder or archive of images. "
-            "Can be repeated.",
-        ),
-    ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -39,9 +31,12 @@ def pretrain(
 ) -> None:
     """Train a backbone (a denoising network) on scenes or on natural images, without labels.
 
+    Several scenes are trained on together, with one projection of their bands, which are matched by wavelength. A scene of several
+    files is given as a folder, a VRT, or `@FILE`, where FILE lists the files.
+
     Example: `hsifeat pretrain indian-pines --network mtmsd --size small --out backbone`
 
-    On two scenes, for 20 minutes: `hsifeat pretrain north.hdr --also south.hdr --network diffcrn --minutes 20 --out backbone`
+    On two scenes with one projection, for 20 minutes: `hsifeat pretrain north.hdr south.hdr --network diffcrn --minutes 20 --out backbone`
 
     As in a paper: `hsifeat pretrain indian-pines --preset mtmsd-indian-pines --out mtmsd-indian-pines`
 
@@ -54,9 +49,9 @@ def pretrain(
 
     config = resolve_training(preset, **options)
     takes_scenes = find_spec(config.network, config.size).images is None
-    data = [scene.open(), *map(scene.open_another, also or [])] if takes_scenes else [scene.image_path(), *(also or [])]
+    data = [one.open() for one in scene.each()] if takes_scenes else scene.image_paths()
     with terminal.progress() as listen:
         folder = train(
-            data, out=out, **options, preset=preset, device=device, source=scene.command_line(also or []), listen=listen
+            data, out=out, **options, preset=preset, device=device, source=scene.command_line(), listen=listen
         )
     terminal.say(f"backbone: {folder}")

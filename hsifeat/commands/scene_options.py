@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -14,6 +14,9 @@ import typer
 
 if TYPE_CHECKING:
     from hsifeat.scenes import Scene
+
+# Name of a scene file without its suffix, in the paths of files that belong to one of several scenes.
+PLACEHOLDER = "{scene}"
 
 # Annotation and default of each parameter.
 _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
@@ -78,7 +81,10 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "labels": (
         Annotated[
             list[str] | None,
-            typer.Option(help="Label map to attach: FILE, FILE:VARIABLE or FILE:COLUMN. Can be repeated."),
+            typer.Option(
+                help="Label map to attach: FILE, FILE:VARIABLE or FILE:COLUMN. Can be repeated. {scene} in it stands for the name "
+                "of the scene file without its suffix."
+            ),
         ],
         None,
     ),
@@ -111,59 +117,91 @@ class SceneArguments:
         Raises
         ------
         typer.BadParameter
-            If two scenes have the same name, or if several scenes are combined with ``--labels`` or ``--companion``.
+            If two scenes have the same name. If ``--labels`` or ``--companion`` names one file for several scenes.
         """
         from hsifeat.extraction.extract_scenes import scene_name
 
-        if len(self.paths) > 1 and (single := {"labels", "companion"}.intersection(self._options_set())):
-            raise typer.BadParameter(f"--{single.pop()} applies to one scene: extract the scenes in separate calls")
         scenes: dict[str, SceneArguments] = {}
-        for path in self.paths:
-            name = scene_name(path.removeprefix("@"))
+        for one in self.each():
+            name = scene_name(one.paths[0].removeprefix("@"))
             if name in scenes:
                 raise typer.BadParameter(
                     f"two scenes are named {name!r}, and their stores too: extract them in separate calls"
                 )
-            scenes[name] = SceneArguments([path], self.options)
+            scenes[name] = one
         return scenes
 
+    def each(self) -> list[SceneArguments]:
+        """Return the arguments of each scene. Each path is one scene.
+
+        Raises
+        ------
+        typer.BadParameter
+            If ``--labels`` or ``--companion`` names one file for several scenes.
+        """
+        templates = [*(self.options["labels"] or ()), *filter(None, [self.options["companion"]])]
+        if len(self.paths) > 1 and (single := [text for text in templates if PLACEHOLDER not in text]):
+            raise typer.BadParameter(
+                f"{single[0]} belongs to one scene, and there are {len(self.paths)}: write {PLACEHOLDER} for the name of each scene "
+                f"file without its suffix, such as --labels 'labels/{PLACEHOLDER}.tif', or give the scenes in separate calls"
+            )
+        return [SceneArguments([path], self.options) for path in self.paths]
+
     def open(self) -> Scene:
-        """Open the scene."""
-        from hsifeat.scenes import open_scene
+        """Open the scene, with the files of its own in place of ``{scene}`` in the paths of label maps and companion image."""
+        from hsifeat.scenes import open_labels, open_scene
+        from hsifeat.scenes.label_map import safe_label_name
 
-        return open_scene(self.files, **self.options)
+        stem = Path(self.paths[0].removeprefix("@")).stem
+        options = dict(self.options)
+        if options["companion"] is not None:
+            options["companion"] = options["companion"].replace(PLACEHOLDER, stem)
+        labels = options.pop("labels") or []
+        scene = open_scene(self.files, **options, labels=[text for text in labels if PLACEHOLDER not in text])
+        for text in labels:
+            if PLACEHOLDER in text:
+                file = text.replace(PLACEHOLDER, stem)
+                own = open_labels(file, scene)
+                # A map that is named after its file would have another name in each scene.
+                name = own.name if own.name != safe_label_name(Path(file).stem) else _label_name(text)
+                scene = scene.with_labels(replace(own, name=name))
+        return scene
 
-    def open_another(self, name: str) -> Scene:
-        """Open another scene with the same options, but without label maps and companion image."""
-        from hsifeat.scenes import open_scene
-
-        return open_scene(name, **{**self.options, "labels": None, "companion": None})
-
-    def command_line(self, also: Sequence[str] = ()) -> str:
-        """Return the part of the command line that names the data: paths, the scenes `also`, and scene options."""
-        words = [*self.paths, *(word for name in also for word in ("--also", name))]
+    def command_line(self) -> str:
+        """Return the part of the command line that names the data: paths and scene options."""
+        words = list(self.paths)
         for name in self._options_set():
             if name != "labels":
                 words += [f"--{name.replace('_', '-')}", str(self.options[name])]
         return shlex.join(words)
 
-    def image_path(self) -> str:
-        """Return the path of a folder or archive of images.
+    def image_paths(self) -> list[str]:
+        """Return the paths of folders or archives of images.
 
         Raises
         ------
         typer.BadParameter
-            If there are several paths, or if the user set an option that applies to scenes only.
+            If the user set an option that applies to scenes only.
         """
         if names := self._options_set():
             flag = names[0].replace("_", "-")
             raise typer.BadParameter(f"--{flag} applies to scenes, but this network learns from images: leave it out")
-        if len(self.paths) > 1:
-            raise typer.BadParameter(f"images must be in one folder or archive; found {len(self.paths)} paths")
-        return self.paths[0]
+        return self.paths
 
     def _options_set(self) -> list[str]:
         return [name for name, value in self.options.items() if value != _SCENE_OPTIONS[name][1]]
+
+
+def _label_name(template: str) -> str:
+    """Return the name for the label maps of several scenes, from the words of the path that are the same for all.
+
+    >>> _label_name("labels/{scene}.tif"), _label_name("{scene}_gt.tif"), _label_name("{scene}/classes.tif")
+    ('labels', 'gt', 'classes')
+    """
+    from hsifeat.scenes.label_map import safe_label_name
+
+    words = Path(template).stem.replace(PLACEHOLDER, "").strip("-_. ")
+    return safe_label_name(words or Path(template).parent.name.replace(PLACEHOLDER, ""))
 
 
 def _listed_files(path: str) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from hsifeat.errors import HsifeatError, error_summary, raise_resource_error
 from hsifeat.extraction.config import ExtractionConfig
+from hsifeat.extraction.job import Job
 from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.resolve import resolve_config
 from hsifeat.extraction.run import show_scene_notes
@@ -52,6 +53,7 @@ def extract_scenes(
     out: str | Path | None = None,
     preset: str | Path | None = None,
     like: Store | str | Path | None = None,
+    shared_projection: bool = False,
     device: str = "auto",
     executor: Executor | str | None = None,
     listen: Listener = silent,
@@ -72,6 +74,10 @@ def extract_scenes(
         Preset from which unset options are taken; see `extract`.
     like : Store, str or Path, optional
         Store from which unset options are taken; see `extract`.
+    shared_projection : bool
+        Use the projection that is fitted on the first scene for all scenes, and match their bands with those of the first scene
+        by wavelength. Heads can then learn from all stores together. If the first scene fails, all scenes fail. [default: the
+        projection is fitted on each scene]
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     executor : Executor or str, optional
@@ -109,7 +115,15 @@ def extract_scenes(
             )
         openers[name] = _opener(scene)
     config = resolve_config(options, preset=preset, like=like)
-    return extract_opened(openers, config, out=out, device=device, executor=executor, listen=listen)
+    return extract_opened(
+        openers,
+        config,
+        out=out,
+        shared_projection=shared_projection,
+        device=device,
+        executor=executor,
+        listen=listen,
+    )
 
 
 def extract_opened(
@@ -117,6 +131,7 @@ def extract_opened(
     config: ExtractionConfig,
     *,
     out: str | Path | None,
+    shared_projection: bool = False,
     device: str = "auto",
     executor: Executor | str | None = None,
     listen: Listener = silent,
@@ -131,6 +146,8 @@ def extract_opened(
         Options of the extraction.
     out : str or Path, optional
         Folder or URL that contains the stores. None selects the cache folder.
+    shared_projection : bool
+        Use the projection that is fitted on the first scene for all scenes; see `extract_scenes`.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     executor : Executor or str, optional
@@ -145,7 +162,7 @@ def extract_opened(
     """
     with open_executor(executor, listen) as opened:
         pool = None if isinstance(opened, InlineExecutor) else opened
-        with _Scenes(openers, config, out, device, pool, listen) as scenes:
+        with _Scenes(openers, config, out, device, pool, listen, shared_projection=shared_projection) as scenes:
             if pool is None:
                 scenes.compute_here()
             else:
@@ -180,8 +197,11 @@ class _Scenes:
         device: str,
         executor: Executor | None,
         listen: Listener,
+        *,
+        shared_projection: bool,
     ) -> None:
         self._openers, self._config, self._out, self._device = openers, config, out, device
+        self._shared_projection = shared_projection
         self._executor, self._listen = executor, listen
         self._source: Any = None
         self._checked = False
@@ -250,10 +270,15 @@ class _Scenes:
                 self._fail(name, error)
 
     def _begin(self, name: str, *, wait: bool = True) -> StoreRun:
+        first = next(iter(self._openers))
+        if self._shared_projection and first in self.outcomes and self.outcomes[first].error:
+            raise HsifeatError(f"the projection is fitted on the first scene, {first}, which failed")
         scene = self._openers[name]()
         out = store_path(self._out, name)
         job = prepare(scene, self._config, out=out, device=self._device, source=self._source, listen=self._listen)
         self._source = job.extractor.source
+        if self._shared_projection and name == first:
+            self._config = with_projection_of(job, self._config)
         show_scene_notes(job, self._listen)
         run = StoreRun(
             job, self._listen, name=f"extract {name}", executor=self._executor, check=not self._checked, wait=wait
@@ -279,6 +304,12 @@ class _Scenes:
         self._listen(Advanced("scenes", len(self.outcomes), outcome.name))
         if len(self.outcomes) == len(self._openers):
             self._listen(Finished("scenes"))
+
+
+def with_projection_of(job: Job, config: ExtractionConfig) -> ExtractionConfig:
+    """Return options with the fitted projection of a job, which the bands of other scenes are matched with."""
+    nm = None if config.companion else job.extractor.scene.wavelengths_nm
+    return config.with_values(projection=replace(job.extractor.projection, wavelengths_nm=nm))
 
 
 def compute_scene_unit(task: UnitTask) -> UnitResult:

@@ -16,6 +16,7 @@ from hsifeat.extraction.job import Job, Prepared
 from hsifeat.extraction.prepare_context import prepare_context
 from hsifeat.extraction.prepare_diffusion import prepare_diffusion
 from hsifeat.files import cache_folder
+from hsifeat.projection import Projection
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.store.location import Location, as_location
@@ -72,6 +73,7 @@ def prepare(
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
     backbone: Any = _backbone(config) if source is None else source
+    scene = _matched_scene(scene, backbone, config)
     if isinstance(backbone, ContextBackbone):
         prepared = prepare_context(scene, backbone, config, device=device)
     else:
@@ -79,6 +81,17 @@ def prepare(
         prepared = prepare_diffusion(scene, backbone, config, device=device, listen=listen)
     location = as_location(default_path(scene, prepared) if out is None else out)
     return Job(prepared.config, prepared.extractor, prepared.planes, prepared.recipe, location, device)
+
+
+def _matched_scene(scene: Scene, backbone: Any, config: ExtractionConfig) -> Scene:
+    """Return the scene with the bands that a fitted projection takes as input, matched by wavelength."""
+    projection, origin = config.projection, config.inherited_from or "the scene of the projection"
+    file = getattr(backbone, "projection_file", None)
+    if projection is None and file is not None:
+        projection, origin = Projection.load(file), f"the scenes that {backbone.name} was trained on"
+    if not isinstance(projection, Projection) or projection.wavelengths_nm is None or config.companion:
+        return scene
+    return scene.matched_to(projection.wavelengths_nm, projection.bands, origin)
 
 
 def _backbone(config: ExtractionConfig) -> FeatureSource:

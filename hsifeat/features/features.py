@@ -41,6 +41,8 @@ class Features(StoreContents):
     ----------
     store : Store
         Store to read.
+    bands : tuple of int, optional
+        Indices of the bands of the scene to use, in this order; see `with_bands`. [default: all]
 
     Examples
     --------
@@ -51,6 +53,30 @@ class Features(StoreContents):
     >>> features.read(hsifeat.Window(0, 0, 8, 8), ["t300/mid_block"]).shape
     (8, 8, 16)
     """
+
+    def with_bands(self, bands: Sequence[int]) -> Features:
+        """Return features of the same store whose spectra have some bands only, in the given order.
+
+        Planes are not affected. Two scenes whose bands have other wavelengths are made comparable by this method; see
+        `hsifeat.scenes.band_matching.match_bands`.
+
+        Parameters
+        ----------
+        bands : sequence of int
+            Indices of the bands, from 0.
+
+        Examples
+        --------
+        >>> import hsifeat
+        >>> hsifeat.open_features("fields.zarr").with_bands([3, 1]).spectra([0], [0]).shape
+        (1, 2)
+        """
+        return Features(self.store, tuple(bands) if self.bands is None else tuple(self.bands[band] for band in bands))
+
+    def read_scene(self, window: Window) -> NDArray[np.float32]:
+        """Return the spectra of all pixels in a window of the scene, a (rows, cols, bands) float32 array."""
+        values = self.store.read_scene(window)
+        return values if self.bands is None else values[..., list(self.bands)]
 
     def has_planes(self, *, context: bool) -> bool:
         """Return whether the store has planes of context features, or planes of a diffusion model. Unfinished planes count.
@@ -234,8 +260,8 @@ class Features(StoreContents):
         """
         pixels = self._pixels(rows, cols)
         if pool is not None:
-            return window_means(pixels, pool, self.store.read_scene, self.shape[2], self.valid)
-        return read_pixels(pixels, self.store.read_scene, self.shape[2])
+            return window_means(pixels, pool, self.read_scene, self.shape[2], self.valid)
+        return read_pixels(pixels, self.read_scene, self.shape[2])
 
     def patches(
         self, rows: ArrayLike, cols: ArrayLike, size: int, planes: Sequence[PlaneLike] | None = None
@@ -287,7 +313,7 @@ class Features(StoreContents):
         StoreError
             If `size` is even, or a pixel lies outside the scene.
         """
-        return read_neighbourhoods(self._pixels(rows, cols), size, self.store.read_scene, self.shape[2], self.valid)
+        return read_neighbourhoods(self._pixels(rows, cols), size, self.read_scene, self.shape[2], self.valid)
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
         """Return a plane (one layer at one timestep) as a lazy dask array in its stored dtype and resolution.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,14 @@ from hsifeat.features.neighbourhoods import PixelCoordinates
 from hsifeat.features.open_features import open_features
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.recipe import PER_SCENE
+from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
 
 if TYPE_CHECKING:
     import dask.array
     import xarray
 
-StoreLike = str | Path | Features
+StoreLike = str | Path | Features | Store
 
 
 def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Features:
@@ -42,6 +43,43 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
     sources = [stores] if stores is None or isinstance(stores, StoreLike) else list(stores)
     opened = [store if isinstance(store, Features) else open_features(store) for store in sources or [None]]
     return opened[0] if len(opened) == 1 else StackedFeatures(opened)
+
+
+@dataclass(frozen=True)
+class StackSource:
+    """Locations from which a worker opens the stores of a scene.
+
+    Attributes
+    ----------
+    stores : tuple of str
+        Locations of the stores, whose columns are combined.
+    bands : tuple of int or None
+        Indices of the bands to use, see `Features.with_bands`; None for all.
+    """
+
+    stores: tuple[str, ...]
+    bands: tuple[int, ...] | None = None
+
+    @classmethod
+    def of_features(cls, features: Features) -> StackSource:
+        """Return the source of open features.
+
+        Raises
+        ------
+        StoreError
+            If the features are spectra of a scene without a store.
+        """
+        if features.planes == () and not hasattr(features, "store"):
+            raise StoreError(
+                f"{features.name} has no store that other processes can open: extract it, and name its store"
+            )
+        single = features.stores if isinstance(features, StackedFeatures) else (features,)
+        return cls(tuple(store.store.location.identity for store in single), features.bands)
+
+    def open(self) -> Features:
+        """Open the stores; see `open_stack`."""
+        features = open_stack(self.stores)
+        return features if self.bands is None else features.with_bands(self.bands)
 
 
 class StackedFeatures(Features):
@@ -67,7 +105,7 @@ class StackedFeatures(Features):
 
     def __init__(self, stores: Sequence[Features]) -> None:
         stores = sorted(stores, key=lambda store: store.is_context)
-        super().__init__(stores[0].store)
+        super().__init__(stores[0].store, stores[0].bands)
         self.stores = tuple(stores)
         for other in stores[1:]:
             if other.recipe["scene"] != stores[0].recipe["scene"]:
@@ -76,6 +114,10 @@ class StackedFeatures(Features):
                     f"({stores[0].scene.name}): only stores of one scene can be stacked"
                 )
         self._owners = self._find_owners()
+
+    def with_bands(self, bands: Sequence[int]) -> StackedFeatures:
+        """Return the same stack whose spectra have some bands only; see `Features.with_bands`."""
+        return StackedFeatures([store.with_bands(bands) for store in self.stores])
 
     @property
     def name(self) -> str:

@@ -28,10 +28,12 @@ class StoreContents:
     ----------
     store : Store
         Store to read.
+    bands : tuple of int, optional
+        Indices of the bands of the scene to use, in this order. [default: all]
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, bands: tuple[int, ...] | None = None) -> None:
+        self.store, self.bands = store, bands
 
     @property
     def name(self) -> str:
@@ -103,9 +105,9 @@ class StoreContents:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Number of rows, columns and bands of the scene; reads no array of the store."""
+        """Number of rows, columns and used bands of the scene; reads no array of the store."""
         facts = self.store.manifest.scene
-        return facts.rows, facts.cols, facts.bands
+        return facts.rows, facts.cols, facts.bands if self.bands is None else len(self.bands)
 
     @property
     def georeference(self) -> Georeference | None:
@@ -119,8 +121,9 @@ class StoreContents:
 
     @cached_property
     def scene(self) -> Scene:
-        """Scene in the store, with its label maps and a cube that is read lazily."""
-        return scene_of(self.store)
+        """Scene in the store, with its label maps and a cube of the used bands that is read lazily."""
+        scene = scene_of(self.store)
+        return scene if self.bands is None else scene.with_bands(self.bands)
 
     def labels(self, name: str | None = None) -> Labels:
         """Return a label map of the scene.

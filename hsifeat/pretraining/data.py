@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,25 @@ class TrainingData:
     projection: Projection | None = None
 
 
+def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
+    """Return scenes with the bands of the first scene, matched by wavelength.
+
+    Raises
+    ------
+    SceneError
+        If a band of the first scene has no counterpart, see `hsifeat.scenes.band_matching.match_bands`.
+    """
+    first = scenes[0]
+    return [scene.matched_to(first.wavelengths_nm, first.bands, first.name) for scene in scenes]
+
+
 def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | None, listen: Listener) -> Projection:
     """Fit one projection from the bands of scenes to the channels of a network, on the valid pixels of all scenes.
 
     Parameters
     ----------
     scenes : sequence of Scene
-        One scene or several, with the same bands.
+        One scene or several, with the same bands, see `match_scenes`.
     spec : NetworkSpec
         Specification with the kind of projection, the number of components and the side of the patches.
     components : int or None
@@ -76,23 +88,24 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
     Raises
     ------
     PretrainingError
-        If the scenes have different numbers of bands. If a scene is smaller than a patch.
+        If a scene is smaller than a patch.
     ProjectionError
         If a scene has no valid pixels, or if the number of components exceeds the rank of the pixels.
     """
     for scene in scenes:
         for note in scene.notes:
             listen(Note(note))
-        _check_scene(scene, scenes[0], spec.patch_px)
+        _check_scene(scene, spec.patch_px)
     bands = scenes[0].bands
     count = components or min(spec.components or bands, bands)
-    return (fit_components if spec.projection == "pca" else fit_band_ranges)(count, scenes)
+    projection = (fit_components if spec.projection == "pca" else fit_band_ranges)(count, scenes)
+    return replace(projection, wavelengths_nm=scenes[0].wavelengths_nm)
 
 
 def prepare_scenes(
     scenes: Sequence[Scene], projection: Projection, spec: NetworkSpec, seed: int, listen: Listener
 ) -> TrainingData:
-    """Prepare training patches from scenes that have the same bands.
+    """Prepare training patches from scenes.
 
     Parameters
     ----------
@@ -222,12 +235,7 @@ def project_for_patches(scene: Scene, projection: Projection, listen: Listener) 
     return TemporaryCopy(channels)
 
 
-def _check_scene(scene: Scene, first: Scene, patch_px: int) -> None:
-    if scene.bands != first.bands:
-        raise PretrainingError(
-            f"{first.name} has {first.bands} bands and {scene.name} has {scene.bands}: the scenes of a training must have the "
-            "same bands; leave out others with --bad-bands, or train one network for each scene"
-        )
+def _check_scene(scene: Scene, patch_px: int) -> None:
     if min(scene.rows, scene.cols) < patch_px:
         raise PretrainingError(
             f"{scene.name} is {scene.rows} x {scene.cols} px, smaller than a patch of {patch_px}: "

@@ -15,7 +15,7 @@ from hsifeat.base_config import flag_of
 from hsifeat.errors import PretrainingError
 from hsifeat.files import disk_errors
 from hsifeat.pretraining.config import PretrainingConfig, resolve_training
-from hsifeat.pretraining.data import TrainingData, fit_scenes, prepare_images, prepare_scenes
+from hsifeat.pretraining.data import TrainingData, fit_scenes, match_scenes, prepare_images, prepare_scenes
 from hsifeat.pretraining.decoder_boundaries import choose_boundaries
 from hsifeat.pretraining.model_folder import FORMAT, ModelFolder, check_usable
 from hsifeat.pretraining.model_writer import WEIGHTS, write_model
@@ -196,7 +196,7 @@ def _prepare_data(
     if not sources:
         raise PretrainingError("there is no scene to train on: name one or more")
     if spec.images is None:
-        scenes = [source if isinstance(source, Scene) else open_scene(source) for source in sources]
+        scenes = match_scenes([source if isinstance(source, Scene) else open_scene(source) for source in sources])
         projection = fit_scenes(scenes, spec, config.components, listen)
         if config.boundaries is not None:
             spec = spec.with_boundaries(config.boundaries)
@@ -253,8 +253,7 @@ def _save_sound_model(
 
 
 def _name_sources(sources: Sequence[DataSource]) -> str:
-    first, *others = (shlex.quote(one.name if isinstance(one, Scene) else str(one)) for one in sources)
-    return " ".join([first, *(f"--also {other}" for other in others)])
+    return shlex.join(one.name if isinstance(one, Scene) else str(one) for one in sources)
 
 
 def _format_command(data: str, config: PretrainingConfig) -> str:

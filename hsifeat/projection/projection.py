@@ -36,6 +36,8 @@ class Projection:
         Exponent of the clipped channels, applied after mapping [-1, 1] to [0, 1]. Values below 1 brighten dark pixels.
     notes : tuple of str
         Notes on what was assumed while fitting.
+    wavelengths_nm : (bands,) float64 array or None
+        Centre wavelengths of the input bands in nm, if known. An extraction selects the bands of a scene at these wavelengths.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Projection:
     clip: bool
     gamma: float = 1.0
     notes: tuple[str, ...] = ()
+    wavelengths_nm: NDArray[np.float64] | None = None
 
     @property
     def black(self) -> float:
@@ -117,7 +120,10 @@ class Projection:
 
         # save_file would first write a temporary file beside this file, and a killed process would leave it behind.
         metadata = {"spec": self.spec, "clip": str(int(self.clip)), "gamma": repr(self.gamma)}
-        path.write_bytes(save({"weights": self.weights, "offset": self.offset}, metadata))
+        arrays: dict[str, NDArray[np.floating]] = {"weights": self.weights, "offset": self.offset}
+        if self.wavelengths_nm is not None:
+            arrays["wavelengths_nm"] = np.asarray(self.wavelengths_nm, np.float64)
+        path.write_bytes(save(arrays, metadata))
 
     @classmethod
     def load(cls, path: Path) -> Projection:
@@ -132,12 +138,17 @@ class Projection:
             with open_safetensors(path, "numpy") as file:
                 metadata = file.metadata() or {}
                 weights, offset = file.get_tensor("weights"), file.get_tensor("offset")
+                nm = file.get_tensor("wavelengths_nm") if "wavelengths_nm" in file.keys() else None  # noqa: SIM118  # no dict
                 gamma = float(metadata.get("gamma", 1))
                 if weights.ndim != 2 or offset.shape != weights.shape[1:] or not 0 < gamma < np.inf:
                     raise ValueError(f"weights of shape {weights.shape}, offset of shape {offset.shape}, gamma {gamma}")  # noqa: TRY301
                 if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in (weights, offset)):
                     raise ValueError("the numbers are not finite float32 values")  # noqa: TRY301
-                return cls(metadata["spec"], weights, offset, metadata["clip"] == "1", gamma)
+                if nm is not None and (
+                    nm.shape != weights.shape[:1] or nm.dtype != np.float64 or not np.isfinite(nm).all()
+                ):
+                    raise ValueError(f"wavelengths of shape {nm.shape} for {len(weights)} bands")  # noqa: TRY301
+                return cls(metadata["spec"], weights, offset, metadata["clip"] == "1", gamma, wavelengths_nm=nm)
         except Exception as error:  # damaged files raise errors of many classes
             raise_resource_error(error)
             raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error_summary(error)}") from error

@@ -13,6 +13,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
+from hsifeat.types import Window
 
 LARGEST_CLASS = 2**31 - 1
 """Largest class number that files of maps and tables can store."""
@@ -29,6 +30,22 @@ def safe_label_name(text: str) -> str:
     name = re.sub(r"[/\\\x00-\x1f\x7f]", "-", text).lstrip(".")
     name = name.lstrip("_") if name.startswith("__") else name
     return "zarr-json" if name == "zarr.json" else name or "labels"
+
+
+@dataclass(frozen=True)
+class ScenePart:
+    """Part of a label map that belongs to one of several scenes, see `Labels.parts`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Name of the scene in reports, followed by the other names that select it, such as those of its stores.
+    window : Window
+        Pixels of the scene in the label map.
+    """
+
+    names: tuple[str, ...]
+    window: Window
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +66,9 @@ class Labels:
         Messages on what was assumed, resampled or dropped while reading the map.
     georeference : Georeference or None
         Position of the grid, or None if unknown.
-    scene_rows : tuple of int
-        First row of each scene, if the grid contains several scenes stacked vertically. Distances between pixels of
-        different scenes have no meaning.
+    parts : tuple of ScenePart
+        The scenes, if the grid contains several scenes stacked vertically. Distances between pixels of different scenes have
+        no meaning.
 
     Raises
     ------
@@ -74,7 +91,7 @@ class Labels:
     class_colours: dict[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     georeference: Georeference | None = None
-    scene_rows: tuple[int, ...] = (0,)
+    parts: tuple[ScenePart, ...] = ()
 
     def __post_init__(self) -> None:
         is_map = self.classes.ndim == 2 and np.issubdtype(self.classes.dtype, np.integer)
@@ -97,6 +114,11 @@ class Labels:
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
         colours = {**default_colours(present), **self.class_colours}
         object.__setattr__(self, "class_colours", {c: colours[c] for c in present})
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Pixels of each scene: the windows of `parts`, or the whole map if it belongs to one scene."""
+        return tuple(part.window for part in self.parts) or (Window(0, 0, *self.classes.shape),)
 
     @property
     def rows(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import BandSubset
+from hsifeat.scenes.band_matching import match_bands
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
@@ -195,14 +196,52 @@ class Scene(CubeShape):
         if not remaining:
             raise SceneError(f"{self.name}: no band remains without {format_bands(bands)}")
         dropped = self.bands - len(remaining)
+        return self.with_bands(remaining, f"dropped {dropped} of {self.bands} bands: {format_bands(bands)}")
+
+    def with_bands(self, bands: Sequence[int], note: str = "") -> Scene:
+        """Return the scene with the bands at the given indices, in this order.
+
+        Parameters
+        ----------
+        bands : sequence of int
+            Indices of the bands, from 0.
+        note : str
+            Reason of the selection, which is added to the notes of the scene.
+        """
         return replace(
             self,
-            cube=BandSubset(self.cube, remaining),
-            nodata=select_bands(self.nodata, remaining),
-            wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[remaining],
-            fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[remaining],
-            band_names=tuple(self.band_names[band] for band in remaining) if self.band_names else (),
-            notes=(*self.notes, f"{self.name}: dropped {dropped} of {self.bands} bands: {format_bands(bands)}"),
+            cube=BandSubset(self.cube, bands),
+            nodata=select_bands(self.nodata, bands),
+            wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[list(bands)],
+            fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[list(bands)],
+            band_names=tuple(self.band_names[band] for band in bands) if self.band_names else (),
+            notes=(*self.notes, f"{self.name}: {note}") if note else self.notes,
+        )
+
+    def matched_to(self, wavelengths_nm: NDArray[np.float64] | None, bands: int, name: str) -> Scene:
+        """Return the scene with the bands of another scene, matched by wavelength; see `match_bands`.
+
+        Parameters
+        ----------
+        wavelengths_nm : (bands,) float64 array or None
+            Centre wavelengths of the other scene in nm, or None if unknown.
+        bands : int
+            Number of bands of the other scene.
+        name : str
+            Name of the other scene, for messages.
+
+        Raises
+        ------
+        SceneError
+            If a band has no counterpart, or wavelengths are missing and the numbers of bands differ.
+        """
+        matched = match_bands(
+            wavelengths_nm, self.wavelengths_nm, self.bands, wanted_bands=bands, name=self.name, wanted_name=name
+        )
+        if matched is None:
+            return self
+        return self.with_bands(
+            matched.tolist(), f"{bands} of {self.bands} bands are taken, at the wavelengths of {name}"
         )
 
     def with_labels(self, labels: Labels) -> Scene:

@@ -34,7 +34,7 @@ def test_each_head_gets_the_input_set_that_suits_it(opened, head, store, groups)
     assert [f"{g.kind} {g.size}" if g.size else g.kind for g in model.layout] == groups
     assert heard[0].message.startswith(f"{suited_input(head, opened[store])}: 2478 labelled pixels")
     assert f"{model.layout.width} columns" in heard[0].message
-    model.check_store(opened[store])
+    model.match_store(opened[store])
 
 
 @pytest.mark.parametrize("split", ["random:0.1", "far:9+8:0.2"])
@@ -76,8 +76,7 @@ def test_a_fit_says_that_no_test_pixel_is_without_leakage(opened):
 def test_a_map_of_zeros_and_ones_needs_a_background_class(opened, monkeypatch):
     features = opened["small"]
     binary = replace(features.labels("fields"), classes=(features.labels("fields").classes == 1).astype(np.uint8))
-    for module in ("classifiers.fit", "classifiers.table"):
-        monkeypatch.setattr(f"{module}.select_labels", lambda *_: binary)
+    monkeypatch.setattr("classifiers.multi_scene.select_labels", lambda *_: binary)
     with pytest.raises(StoreError, match="because 0 means unlabelled: .* with --background-class 2"):
         fit_model(features, "lda", inputs="spectra")
     model = fit_model(features, "lda", inputs="spectra", background_class=2)

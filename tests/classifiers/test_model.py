@@ -15,7 +15,7 @@ from classifiers.layout import Layout
 from classifiers.model import Model, load_model
 from classifiers.table import PixelTable
 from classifiers.tune import Tuning
-from hsifeat.errors import HeadError
+from hsifeat.errors import HeadError, SceneError
 from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import open_stack
 from hsifeat.seals import seal_json
@@ -87,23 +87,23 @@ def test_planes_of_another_recipe_are_refused_with_the_differing_fields(opened, 
     with pytest.raises(
         HeadError, match=r"planes of tiles have another recipe .*tiling\.tile_px: 16 here, 32 in training"
     ):
-        model.check_store(opened["tiles"])
+        model.match_store(opened["tiles"])
     with pytest.raises(HeadError, match=r"planes of listed have another recipe .*: .*here, .* in training"):
-        model.check_store(opened["listed"])
+        model.match_store(opened["listed"])
     with pytest.raises(
         HeadError,
         match="trained on planes of a diffusion model; .* has planes of a diffusion model from 2 stores: name a "
         "store of such features$",
     ):
-        model.check_store(open_stack([opened["small"], opened["tiles"]]))
-    model.check_store(opened["other"])
+        model.match_store(open_stack([opened["small"], opened["tiles"]]))
+    model.match_store(opened["other"])
 
 
 def test_features_of_another_kind_are_refused_in_one_sentence_without_fields(opened, model, tmp_path):
     context = write_context_store(tmp_path / "c.zarr", opened["small"])
     trained = fit_model(context, "lda", inputs="context")
     with pytest.raises(HeadError) as error:
-        trained.check_store(opened["small"])
+        trained.match_store(opened["small"])
     assert str(error.value) == (
         "this head was trained on context features; small has planes of a diffusion model: name a store of such features; "
         "hsifeat extract SCENE --backbone context makes context features"
@@ -113,56 +113,58 @@ def test_features_of_another_kind_are_refused_in_one_sentence_without_fields(ope
         HeadError,
         match="on planes of a diffusion model and context features; small has planes .*: name 2 stores of one scene",
     ):
-        both.check_store(opened["small"])
+        both.match_store(opened["small"])
     with pytest.raises(HeadError, match="trained on planes of a diffusion model; .* has context features"):
-        model.check_store(context)
+        model.match_store(context)
 
 
 def test_another_layout_is_refused(opened, model):
     with pytest.raises(HeadError, match=r"planes that fewer lacks or holds only in part: t300/up_blocks\.2;"):
-        model.check_store(opened["fewer"])
+        model.match_store(opened["fewer"])
     wide = with_layout(model, {"kind": "spectra", "start": 0, "stop": 13})
     around = {"kind": "patch", "start": 0, "stop": 9 * 13, "size": 3}
     for one in (wide, with_layout(model, around)):
-        with pytest.raises(HeadError, match="trained on spectra of 13 bands; small has 12"):
-            one.check_store(opened["small"])
+        with pytest.raises(
+            SceneError, match="small has 12 bands and the training scene has 13, and the wavelengths of the"
+        ):
+            replace(one, wavelengths_nm=None).match_store(opened["small"])
     more = {"kind": "mean", "start": 0, "stop": 17, "t": 0, "layer": "mid_block", "size": 5}
     with pytest.raises(HeadError, match="trained on 17 channels of t0/mid_block; small has 16"):
-        with_layout(model, more).check_store(opened["small"])
+        with_layout(model, more).match_store(opened["small"])
 
 
 def test_positions_mean_nothing_in_another_scene(opened):
     table = PixelTable.from_store(opened["small"], planes=["t0/mid_block"], position=True)
     head = make_head("lda", table.layout).fit(table.X, table.y)
     model = Model(head, table.labels.class_names, {}, opened["small"].recipe, len(table))
-    model.check_store(opened["small"])
+    model.match_store(opened["small"])
     with pytest.raises(HeadError, match="trained on pixel positions of another scene, which mean nothing in other"):
-        model.check_store(opened["other"])
+        model.match_store(opened["other"])
 
 
 def test_stores_of_listed_pixels_have_their_own_means_and_no_neighbourhoods(opened):
     listed = opened["listed"]
     model = fit_model(listed, "lda", inputs="planes+means", labels="fields")
-    model.check_store(listed)
+    model.match_store(listed)
     for kind, size, pixels in (("mean", 5, 1), ("patch", 3, 9)):
         group = {"kind": kind, "start": 0, "stop": 16 * pixels, "t": 0, "layer": "mid_block", "size": size}
         with pytest.raises(
             HeadError, match=f"mid_block {kind} {size}x{size}; listed lists single pixels, with means over 8 px"
         ):
-            with_layout(model, group).check_store(listed)
+            with_layout(model, group).match_store(listed)
 
 
 def test_a_model_of_two_stores_maps_from_two_stores(opened, stores, tmp_path):
     both = open_stack([opened["small"], opened["tiles"]])
     fit_model(both, "lda", inputs="planes", planes=["t0/*mid_block"]).save(tmp_path / "model")
     model = load_model(tmp_path / "model")
-    model.check_store(open_stack([opened["small"], stores / "tiles.zarr"]))
+    model.match_store(open_stack([opened["small"], stores / "tiles.zarr"]))
     with pytest.raises(HeadError, match=r"another recipe .*stores\.1\.tiling"):
-        model.check_store(open_stack([opened["tiles"], opened["small"]]))
+        model.match_store(open_stack([opened["tiles"], opened["small"]]))
     with pytest.raises(
         HeadError, match="small has planes of a diffusion model: name 2 stores of one scene in this order$"
     ):
-        model.check_store(opened["small"])
+        model.match_store(opened["small"])
 
 
 def test_an_incomplete_plane_counts_as_missing(stores, model, opened, store_path, tmp_path):
@@ -172,4 +174,4 @@ def test_an_incomplete_plane_counts_as_missing(stores, model, opened, store_path
     progress = zarr.open_array(tmp_path / "half.zarr" / "progress" / "t0300" / "up_blocks.2", mode="r+")
     progress[:] = 0
     with pytest.raises(HeadError, match=r"half lacks or holds only in part: t300/up_blocks\.2"):
-        model.check_store(open_features(tmp_path / "half.zarr"))
+        model.match_store(open_features(tmp_path / "half.zarr"))

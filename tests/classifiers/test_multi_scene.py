@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import hsifeat
 from classifiers.multi_scene import common_class_numbers, merge_label_maps, scene_row_offsets
 from classifiers.table import PixelTable
-from hsifeat.errors import StoreError
+from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.stack import open_stack
 from hsifeat.scenes import Labels, Scene
 from tests.helpers.small import small_labels
@@ -24,7 +24,8 @@ def test_scenes_contribute_rows_with_classes_matched_by_name(store_path, other_s
     assert [table.labels.class_names[c] for c in table.y] == names
     assert table.labels.class_names == {1: "corn", 2: "wheat", 3: "woods", 4: "grass", 5: "soil"}
     np.testing.assert_array_equal(table.labels.classes[table.coordinates], table.y)
-    assert table.labels.scene_rows == table.scene_row_offsets
+    assert [window.row for window in table.labels.windows] == [*table.scene_row_offsets]
+    assert [part.names for part in table.labels.parts] == [("small",), ("second",)]
     assert len(np.unique(table.pixels)) == len(table) and table.scene_names == ("small", "second")
     half = table[::2]
     np.testing.assert_array_equal(half.labels.classes[half.coordinates], half.y)
@@ -42,21 +43,24 @@ def test_splits_of_several_scenes_never_treat_them_as_neighbours(store_path, oth
 
 
 def test_scenes_with_different_columns_or_classes_are_refused(
-    store_path, other_scene, other_recipe, scene, backbone_folder, tmp_path
+    store_path, other_scene, scene, backbone_folder, tmp_path
 ):
     foreign = Labels("fields", small_labels(), {1: "a", 2: "b", 3: "c", 4: "d"})
     shifted = Scene("shifted", scene.cube + 1, scene.wavelengths_nm + 30, {"fields": foreign})
-    hsifeat.extract(shifted, like=other_recipe, timesteps=[0], layers=["mid_block"], out=tmp_path / "shifted.zarr")
+    options = {"timesteps": [0], "layers": ["mid_block"], "tile": 16, "halo": 4}
+    hsifeat.extract(shifted, backbone=backbone_folder, **options, out=tmp_path / "shifted.zarr")
     refused = {
         r"the planes of shifted have another recipe than those of small: .*tiling": {},
-        r"the spectra of shifted \(12 bands from 480 to 930 nm\) are not at the wavelengths": {"planes": []},
+        r"shifted \(12 bands from 480 to 930 nm\) has no band within 5 nm of 12 of .*small at 450.0 nm is 30.0 nm": {
+            "planes": [],
+        },
         r"no class of the labels 'fields' \(a, b, c, d\) has the name of a class": {
             "planes": [], "spectra": False, "position": True,
         },
         "2 scenes can't share one label map": {"planes": [], "spectra": False, "labels": foreign},
     }  # fmt: skip
     for message, options in refused.items():
-        with pytest.raises(StoreError, match=message):
+        with pytest.raises(HsifeatError, match=message):
             PixelTable.from_store([store_path, tmp_path / "shifted.zarr"], **options)
     with pytest.raises(StoreError, match="only stores of one scene can be stacked"):
         open_stack([store_path, other_scene])

@@ -17,6 +17,7 @@ from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from classifiers.tune import Tuning, TuningCandidate, select_candidate, tune_head
 from hsifeat.errors import HeadError
+from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Advanced, Finished, Note, Started
 
 SPLIT = "blocks:18+1:0.5"
@@ -95,7 +96,7 @@ def test_replacing_test_rows_by_noise_does_not_change_the_choice(features, table
 
     def chosen(changed):
         X = np.where(changed[:, None], noise, table.X)
-        trials = Evaluator(features, replace(table, X=X), "lda", 0, {"plane_components": 20}, tune=True)
+        trials = Evaluator(SceneSet([features]), replace(table, X=X), "lda", 0, {"plane_components": 20}, tune=True)
         head, trial = trials.evaluate(rule, draw)
         assert {name: getattr(head, name) for name in trial.tuning.choice.params} == trial.tuning.choice.params
         return trial.tuning

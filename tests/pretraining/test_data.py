@@ -75,7 +75,7 @@ def test_held_out_blocks_are_evaluated_and_reported(pair, trained):
 
 def test_the_card_gives_the_command_to_train_it_again(trained):
     card = (trained[0] / "README.md").read_text()
-    assert "hsifeat pretrain north --also south --network mtmsd --size small --seed 0 --steps 8 --out DIR" in card
+    assert "hsifeat pretrain north south --network mtmsd --size small --seed 0 --steps 8 --out DIR" in card
 
 
 def test_a_scene_too_small_to_hold_anything_out_says_so(tmp_path):
@@ -98,12 +98,12 @@ def test_held_out_blocks_are_the_same_for_every_seed(pair):
 def test_the_command_takes_further_scenes(tmp_path):
     for name, seed in (("north", 0), ("south", 1)):
         np.save(tmp_path / f"{name}.npy", small_cube(seed=seed))
-    command = ["pretrain", str(tmp_path / "north.npy"), "--also", str(tmp_path / "south.npy"), "--steps", "1"]
+    command = ["pretrain", str(tmp_path / "north.npy"), str(tmp_path / "south.npy"), "--steps", "1"]
     ended = CliRunner().invoke(app, [*command, "--nodata", "7", "--out", str(tmp_path / "m")])
     assert ended.exit_code == 0, ended.output
     record = json.loads((tmp_path / "m" / "training.json").read_text())
     assert [scene["name"] for scene in record["scenes"]] == ["north", "south"]
-    assert f"north.npy --also {tmp_path / 'south.npy'} --nodata 7.0" in record["command"]
+    assert f"north.npy {tmp_path / 'south.npy'} --nodata 7.0" in record["command"]
 
 
 def masked(cube, where):

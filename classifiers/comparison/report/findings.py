@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import inf, isfinite
 
 from classifiers.comparison.report import figures
 from classifiers.comparison.report.plot import Plot
@@ -58,7 +59,7 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
     # The farther the test pixels lie from the training pixels, the more a split tells about ground without labels.
     disjoint_splits = sorted(
         (split for split in splits if split.kind == DISJOINT),
-        key=lambda split: -split.geometry.min_px if split.geometry else 0,
+        key=lambda split: -_nearest_px(split) if split.geometry else 0,
     )
     fill_in = [split.name for split in splits if parse_split_question(split.name) == FILL_IN]
     advice = [
@@ -198,8 +199,12 @@ def _distances(splits: Sequence[RankedSplit]) -> str:
     All `splits` are disjoint.
     """
     distances = [
-        f"{split.geometry.min_px:.1f} px or more from every training pixel"
-        + (_NO_BUFFER if split.geometry.min_px <= 1 else "" if index else _UNVISITED)
+        (
+            f"{_nearest_px(split):.1f} px or more from every training pixel"
+            + (_NO_BUFFER if _nearest_px(split) <= 1 else "" if index else _UNVISITED)
+            if isfinite(_nearest_px(split))
+            else "in other scenes than the training pixels"
+        )
         if split.geometry
         else "in other blocks than the training pixels"
         for index, split in enumerate(splits)
@@ -207,6 +212,11 @@ def _distances(splits: Sequence[RankedSplit]) -> str:
     text = f"Trust the column of {splits[0].name}: its test pixels lie {distances[0]}."
     others = [f"Those of {split.name} lie {where}." for split, where in zip(splits[1:], distances[1:], strict=True)]
     return " ".join([text, *others])
+
+
+def _nearest_px(split: RankedSplit) -> float:
+    """Return the smallest distance from a test pixel to a training pixel; infinite if they are in different scenes."""
+    return inf if split.geometry is None or split.geometry.min_px is None else split.geometry.min_px
 
 
 def _gap(ranking: Ranking) -> str:
@@ -256,7 +266,7 @@ def _cost(ranking: Ranking) -> str:
     runs = [run for run in ranking.results.runs if run.entry.store]
     if not any(store.planes for store in stores) or not runs:
         return ""
-    text = " ".join(map(_store_cost, stores))
+    text = " ".join(map(_store_cost, stores)) if not ranking.results.scenes else _total_cost(stores)
     spent = sum(run.fit_seconds + run.predict_seconds for run in runs)
     text += (
         f" All {len(runs):,} runs on planes then took {format_duration(spent)} to fit and predict, without the model"
@@ -266,6 +276,14 @@ def _cost(ranking: Ranking) -> str:
         return f"{text}."
     repeated = sum(seconds[run.entry.store] for run in runs)
     return f"{text}; computing the planes anew for each run would have taken {format_duration(repeated)}."
+
+
+def _total_cost(stores: Sequence[StoreSummary]) -> str:
+    """Describe the size and time of the stores of several scenes together."""
+    text = f"The planes of {len(stores)} stores take {format_bytes(sum(store.size_bytes for store in stores))} before compression"
+    seconds = [store.extraction_seconds for store in stores]
+    known = [value for value in seconds if value is not None]
+    return text + (f", and took {format_duration(sum(known))} to extract." if len(known) == len(stores) else ".")
 
 
 def _store_cost(store: StoreSummary) -> str:

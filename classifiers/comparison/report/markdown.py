@@ -7,12 +7,13 @@ from itertools import zip_longest
 
 from classifiers.comparison.report.change_table import change_table, change_verdict
 from classifiers.comparison.report.distance_plots import distance_tables
+from classifiers.comparison.report.scene_tables import scene_tables
 from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.distance_text import interval_text
 from classifiers.comparison.results.ranking import LEAKS, Ranking, rank
 from classifiers.comparison.results.scores import PixelScore
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes
-from classifiers.comparison.results.summary_text import p_value
+from classifiers.comparison.results.summary_text import p_value, percent
 from hsifeat.formatting import escape_markdown
 
 _DISTANCE_NOTE = (
@@ -38,7 +39,21 @@ def to_markdown(results: BenchResults) -> str:
         lines.append(_line(row, best_row))
     for note in summary_notes(results):
         lines += ["", escape_markdown(note)]
-    return "\n".join([*lines, *_distances(ranking), *_changes(results), ""])
+    return "\n".join([*lines, *_scenes(ranking), *_distances(ranking), *_changes(results), ""])
+
+
+def _scenes(ranking: Ranking) -> list[str]:
+    """Return lines of Markdown with one table for each split: the overall accuracy (OA) in each of several scenes."""
+    lines: list[str] = []
+    for table in scene_tables(ranking):
+        lines += ["", escape_markdown(f"## {table.question.capitalize()}: OA by scene, {table.split}"), ""]
+        lines += _header(["entry", *table.scenes])
+        for entry, scores in table.rows:
+            cells = ["" if score is None else percent(score.scores["oa"], score.seeds, 1) for score in scores]
+            lines.append(_line([str(entry), *cells]))
+        pixels = ", ".join(f"{name}: {count:,.0f}" for name, count in zip(table.scenes, table.pixels, strict=True))
+        lines += ["", escape_markdown(f"OA in percent on the test pixels of each scene. Test pixels: {pixels}.")]
+    return lines
 
 
 def _distances(ranking: Ranking) -> list[str]:

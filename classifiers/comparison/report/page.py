@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from classifiers.comparison.report import class_tables, distance_plots, findings, map_views, maps, plane_plots
 from classifiers.comparison.report.change_table import change_table, change_verdict
 from classifiers.comparison.report.report_plots import ReportPlots
+from classifiers.comparison.report.scene_tables import scene_tables
 from classifiers.comparison.results.comparison import Comparison
 from classifiers.comparison.results.differences import EntryPair
 from classifiers.comparison.results.distance_text import interval_text
@@ -101,6 +102,7 @@ def _content(comparison: Comparison, ranking: Ranking, plots: ReportPlots) -> di
         "sweep_map": plots.uri("planes") if sweep else "",
         "sweep_remarks": weak_gain_remarks(sweep) + noise_level_remarks(sweep) if sweep else [],
         "panels": plane_plots.panel_grid(comparison.images.panels),
+        "scene_tables": scene_tables(ranking),
         "distances": [(table, plots.uri("distance", table.split)) for table in distance_plots.distance_tables(ranking)],
         "curves": [(table, plots.uri("learning-curves", table.split)) for table in plane_plots.curve_tables(ranking)],
         "weights": [

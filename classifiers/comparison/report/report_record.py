@@ -86,10 +86,10 @@ def find_report(folder: Path, inputs: str) -> BenchResults | None:
 
 def digest_inputs(
     provenance: Provenance,
-    scene: SceneSummary,
+    scenes: tuple[SceneSummary, ...],
     stores: tuple[StoreSummary, ...],
     labels: Labels,
-    georeference: Georeference | None,
+    georeferences: tuple[Georeference | None, ...],
     baseline: Path | None,
 ) -> str:
     """Return a sha256 of the inputs of a report, except the recorded runs.
@@ -98,21 +98,21 @@ def digest_inputs(
     ----------
     provenance : Provenance
         Command, options, versions and machine. The time of creation is ignored.
-    scene, stores
-        Summaries of the scene and of the stores. The key of a store identifies its planes and its scene.
+    scenes, stores
+        Summaries of the scenes and of the stores. The key of a store identifies its planes and its scene.
     labels : Labels
         True classes.
-    georeference : Georeference or None
-        Coordinates of the scene.
+    georeferences : tuple of Georeference or None
+        Coordinates of each scene.
     baseline : Path or None
         ``results.json`` of the report that the new report is compared with.
     """
     heads = () if provenance.config is None else provenance.config.heads
     texts = [
         provenance.model_copy(update={"created": ""}).model_dump_json(),
-        scene.model_dump_json(),
+        *(scene.model_dump_json() for scene in scenes),
         *(store.model_dump_json() for store in stores),
-        repr((labels.name, labels.class_names, labels.class_colours, georeference)),
+        repr((labels.name, labels.class_names, labels.class_colours, labels.parts, georeferences)),
         repr([head_distribution(head) for head in heads]),
         repr({name: version(name) for name in _PACKAGES}),
     ]

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from classifiers.comparison.report.report_plots import PlotKey, ReportPlots
 from classifiers.comparison.report.report_record import JSON, ReportRecord, file_digest, with_runs
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.bench_results import BenchResults
-from classifiers.comparison.results.comparison import Comparison
+from classifiers.comparison.results.comparison import Comparison, SceneImage
 from classifiers.comparison.results.plane_scores import SweepResult
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.results_io import read_json, write_csv, write_json
@@ -159,34 +159,56 @@ def _plan_maps(
     The maps show the labels, the predicted classes and the confidence. The result is a pair of dictionaries, see
     `plan_files`.
     """
-    images, georeference = comparison.images, comparison.georeference
+    images = comparison.images
+    rows, cols = images.truth.shape
+    scenes = images.scenes or (SceneImage("", Window(0, 0, rows, cols), comparison.georeference),)
+    endings = {"": scenes[0]} if len(scenes) == 1 else dict(zip(_endings(scenes), scenes, strict=True))
     numbers = {number for number in comparison.class_names if number} | {*count_values(images.truth)}
     legend = Legend.from_mappings(numbers, comparison.class_names, comparison.class_colours)
     (folder / MAPS).mkdir(parents=True, exist_ok=True)
     try:
-        check_map_fits(folder / MAPS / "truth.tif", images.truth.shape, legend)
+        for scene in scenes:
+            check_map_fits(folder / MAPS / "truth.tif", (scene.place.rows, scene.place.cols), legend)
     except SceneError as error:
         return {}, {f"no map is written as GeoTIFF: {error}": None}
 
-    def classes_writer(classes: NDArray[np.integer]) -> FileWriter:
+    def classes_writer(classes: NDArray[np.integer], scene: SceneImage) -> FileWriter:
         def write(path: Path) -> Iterable[str]:
-            notes = write_map(path, classes, legend, georeference)
+            notes = write_map(path, classes[scene.place.slices], legend, scene.georeference)
             return [note.replace(path.name, f"{MAPS}/*.tif") for note in notes]
 
         return write
 
-    def confidence_writer(confidence: NDArray[np.uint8], classes: NDArray[np.integer]) -> FileWriter:
+    def confidence_writer(confidence: NDArray[np.uint8], classes: NDArray[np.integer], scene: SceneImage) -> FileWriter:
+        part = scene.place.slices
         return _without_notes(
             lambda path: write_probabilities(
-                path, _probability_blocks(confidence, classes), confidence.shape, _CONFIDENCE_LEGEND, georeference
+                path,
+                _probability_blocks(confidence[part], classes[part]),
+                confidence[part].shape,
+                _CONFIDENCE_LEGEND,
+                scene.georeference,
             )
         )
 
-    files = {f"{MAPS}/truth.tif": classes_writer(images.truth)}
-    files |= {f"{MAPS}/{names[key]}.tif": classes_writer(classes) for key, classes in images.maps.items()}
-    for key, confidence in images.confidence.items():
-        files[f"{MAPS}/{names[key]}-confidence.tif"] = confidence_writer(confidence, images.maps[key])
+    files: dict[str, FileWriter] = {}
+    for ending, scene in endings.items():
+        files[f"{MAPS}/truth{ending}.tif"] = classes_writer(images.truth, scene)
+        for key, classes in images.maps.items():
+            files[f"{MAPS}/{names[key]}{ending}.tif"] = classes_writer(classes, scene)
+        for key, confidence in images.confidence.items():
+            files[f"{MAPS}/{names[key]}{ending}-confidence.tif"] = confidence_writer(
+                confidence, images.maps[key], scene
+            )
     return files, {}
+
+
+def _endings(scenes: Sequence[SceneImage]) -> list[str]:
+    """Return an ending of file names for each of several scenes, such as ``-north``."""
+    endings: list[str] = []
+    for scene in scenes:
+        endings.append(_unique(f"-{_safe(scene.name)}", endings))
+    return endings
 
 
 def _probability_blocks(

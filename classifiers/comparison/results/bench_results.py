@@ -85,7 +85,8 @@ class BenchResults(Record):
     """Results of a benchmark, as in ``results.json``."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    scene: SceneSummary
+    scene: SceneSummary = Field(description="the scene, or the joint grid of several scenes")
+    scenes: tuple[SceneSummary, ...] = Field((), description="each of several scenes; empty for a single scene")
     class_names: dict[int, str]
     class_colours: dict[int, str] = Field(description="colour of each class as #rrggbb")
     stores: tuple[StoreSummary, ...]

@@ -16,6 +16,7 @@ from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.results_io import to_frame
 from classifiers.comparison.results.summary_frame import to_html
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.types import Window
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,10 +42,29 @@ class ClusterPanel:
 
 
 @dataclass(frozen=True)
+class SceneImage:
+    """Place of a scene in the images of a benchmark.
+
+    Attributes
+    ----------
+    name : str
+        Name of the scene.
+    place : Window
+        Pixels of the scene in the images.
+    georeference : Georeference or None
+        Coordinate reference system and transform of the scene, or None if unknown.
+    """
+
+    name: str
+    place: Window
+    georeference: Georeference | None
+
+
+@dataclass(frozen=True)
 class BenchImages:
     """Images of a benchmark.
 
-    The arrays are on the grid of the scene, except the arrays in `panels`.
+    The arrays are on the grid of the scene, or on a grid that contains all scenes, except the arrays in `panels`.
 
     Attributes
     ----------
@@ -60,7 +80,9 @@ class BenchImages:
         Largest class probability of each pixel with seed 0, scaled to 0..255, by entry and split; may be memory-mapped. Heads
         without probabilities are missing.
     panels : tuple of ClusterPanel
-        K-means clusters of planes.
+        K-means clusters of planes of the first scene.
+    scenes : tuple of SceneImage
+        Place of each scene in the images; empty or one place if the images show a single scene.
     """
 
     truth: NDArray[np.integer]
@@ -69,6 +91,7 @@ class BenchImages:
     maps: dict[tuple[BenchEntry, str], NDArray[np.integer]]
     confidence: dict[tuple[BenchEntry, str], NDArray[np.uint8]] = field(default_factory=dict)
     panels: tuple[ClusterPanel, ...] = ()
+    scenes: tuple[SceneImage, ...] = ()
 
 
 class Comparison(BenchResults):
@@ -81,7 +104,7 @@ class Comparison(BenchResults):
     inputs : str
         Digest of everything that the results depend on, except the recorded runs; empty if unknown.
     georeference : Georeference or None
-        Coordinate reference system and transform of the scene, or None if unknown.
+        Coordinate reference system and transform of the scene, or None if unknown or if there are several scenes.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

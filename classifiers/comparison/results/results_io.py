@@ -14,7 +14,7 @@ from classifiers.comparison.results.bench_results import SCHEMA_VERSION, BenchRe
 from classifiers.comparison.results.scores import RunResult
 from hsifeat.errors import HsifeatError
 from hsifeat.files import write_file
-from hsifeat.formatting import escape_formula
+from hsifeat.formatting import escape_formula, printable
 from hsifeat.seals import open_json, seal_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def to_frame(results: BenchResults) -> pd.DataFrame:
 
     Columns follow the fields of `RunResult`. Each field of the entry and each metric has a column. A metric with one
     value per class has a column ``<metric>_<class>`` for every class of the label map. For a class without test pixels,
-    scores are NaN and the number of pixels is 0. Tuples of numbers become text, separated by ``;``.
+    scores are NaN and the number of pixels is 0. The scores in each of several scenes are in columns such as ``oa_in_<scene>``.
+    Tuples of numbers become text, separated by ``;``.
     """
     import pandas as pd
 
@@ -56,7 +57,11 @@ def _cells(record: Record) -> dict[str, Any]:
         value = getattr(record, name)
         if any(isinstance(item, JsonOnly) for item in field.metadata):
             continue
-        if isinstance(value, BaseModel):
+        if name == "scenes":
+            for score in value:
+                cells[f"test_pixels_in_{printable(score.scene)}"] = score.test_pixels
+                cells |= {f"{key}_in_{printable(score.scene)}": number for key, number in score.scores.items()}
+        elif isinstance(value, BaseModel):
             cells |= _cells(value)  # type: ignore[arg-type]  # all nested models are records
         elif isinstance(value, tuple):
             cells[name] = ";".join(map(str, value))

@@ -9,6 +9,7 @@ from pydantic import Field
 from classifiers.comparison.results.base_records import BenchEntry, Estimate, JsonOnly, Record
 from classifiers.comparison.results.plane_scores import PlaneWeight
 from classifiers.metrics import METRICS
+from classifiers.scene_scores import SceneScore
 
 _SCORES = ", ".join(f"{metric.key} ({metric.description})" for metric in METRICS)
 
@@ -55,6 +56,11 @@ class RunResult(Record):
     smoothed_oa: float | None = Field(
         None, description="OA after smoothing the class probabilities over the scene; null without --smooth"
     )
+    scenes: tuple[SceneScore, ...] = Field(
+        (),
+        description="scores in each scene that has test pixels, in results.csv as test_pixels_in_SCENE, oa_in_SCENE and so on; "
+        "empty for a single scene",
+    )
 
     @property
     def oa(self) -> float:
@@ -65,6 +71,15 @@ class RunResult(Record):
     def classes(self) -> tuple[int, ...]:
         """Classes that have test pixels, in ascending order."""
         return tuple(self.pixels)
+
+
+class SceneSummaryScore(Record):
+    """Scores of an entry on the test pixels of one scene, averaged over the seeds under which the scene has test pixels."""
+
+    scene: str
+    seeds: int = Field(description="number of seeds under which the scene has test pixels")
+    test_pixels: float = Field(description="mean over these seeds")
+    scores: dict[str, Estimate] = Field(description=f"metrics over these pixels: {_SCORES}")
 
 
 class EntrySummary(Record):
@@ -98,6 +113,9 @@ class EntrySummary(Record):
     )
     smoothing_gain: Estimate | None = Field(
         None, description="`smoothed_oa` minus OA, paired by seed; null without --smooth"
+    )
+    scenes: tuple[SceneSummaryScore, ...] = Field(
+        (), description="scores in each scene that has test pixels; empty for a single scene"
     )
 
     @property
@@ -133,9 +151,13 @@ class SplitSummary(Record):
         description="share of test pixels whose features depend on a training pixel, by input and store"
     )
     footprints: dict[str, str] = Field(description="pixels that the features of an input depend on, in words")
-    median_px: float = Field(description="median distance from a test pixel to the nearest training pixel")
-    min_px: float = Field(
-        description="minimum distance from a test pixel to the nearest training pixel, over all seeds"
+    median_px: float | None = Field(
+        description="median distance from a test pixel to the nearest training pixel; null if at least half of the test "
+        "pixels are in scenes without training pixels"
+    )
+    min_px: float | None = Field(
+        description="minimum distance from a test pixel to the nearest training pixel, over all seeds; null if all test pixels "
+        "are in scenes without training pixels"
     )
     notes: tuple[str, ...] = Field((), description="remarks on the draw of seed 0")
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from classifiers.comparison.results.base_records import BenchEntry, Estimate
 from classifiers.comparison.results.differences import SplitGap
-from classifiers.comparison.results.scores import EntrySummary, RunResult
+from classifiers.comparison.results.scores import EntrySummary, RunResult, SceneSummaryScore
+from classifiers.scene_scores import SceneScore
 from classifiers.splits import is_matched, parse_split_kind
 
 Bounds = tuple[float, float]
@@ -97,8 +98,29 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
         class_seeds={number: len(tested_runs) for number, tested_runs in tested.items()},
         classes=classes,
         confusion=tuple(map(tuple, confusion.tolist())),
+        scenes=_scene_summaries(runs),
         smoothed_oa=Estimate.from_values(smoothed) if smoothed else None,
         smoothing_gain=Estimate.from_values(np.subtract(smoothed, [run.oa for run in runs])) if smoothed else None,
+    )
+
+
+def _scene_summaries(runs: list[RunResult]) -> tuple[SceneSummaryScore, ...]:
+    """Average the scores in each scene over the runs of one entry under one split."""
+    by_scene: dict[str, list[SceneScore]] = {}
+    for run in runs:
+        for score in run.scenes:
+            by_scene.setdefault(score.scene, []).append(score)
+    return tuple(
+        SceneSummaryScore(
+            scene=scene,
+            seeds=len(found),
+            test_pixels=float(np.mean([score.test_pixels for score in found])),
+            scores={
+                key: Estimate.from_values([score.scores[key] for score in found if key in score.scores])
+                for key in found[0].scores
+            },
+        )
+        for scene, found in by_scene.items()
     )
 
 

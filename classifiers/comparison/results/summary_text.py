@@ -10,6 +10,7 @@ from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.differences import ContrastTest, SplitGap
 from classifiers.comparison.results.distance_text import distance_remarks, question_text, verdict_text
 from classifiers.comparison.results.scores import EntrySummary, SplitSummary
+from classifiers.scene_scores import SceneScore, describe_scenes
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 
 
@@ -41,6 +42,7 @@ def split_remarks(results: BenchResults) -> list[str]:
     pixel, and the accuracy on test pixels without leakage.
     """
     first = {summary.split: summary for summary in reversed(results.summary)}
+    scenes = scene_lines(results)
     geometry = {split.split: split for split in results.splits}
     lines = []
     for split, summary in reversed(first.items()):
@@ -52,8 +54,23 @@ def split_remarks(results: BenchResults) -> list[str]:
         if split in geometry:
             lines.append(f"  leakage: {leakage_text(geometry[split])}")
             lines += [f"  {note}" for note in geometry[split].notes]
+        lines += scenes.get(split, [])
         lines += [f"  {remark}" for remark in distance_remarks(results, split, summary.test_pixels)]
     return [*lines, *filter(None, (gap_text(results), reduction_text(results)))]
+
+
+def scene_lines(results: BenchResults) -> dict[str, list[str]]:
+    """Return for each split a line with the accuracy of the best entry in each of several scenes."""
+    lines: dict[str, list[str]] = {}
+    for split in dict.fromkeys(summary.split for summary in results.summary):
+        best = max((one for one in results.summary if one.split == split), key=lambda one: one.oa.mean)
+        if best.scenes:
+            means = [
+                SceneScore(scene=one.scene, test_pixels=round(one.test_pixels), scores={"oa": one.scores["oa"].mean})
+                for one in best.scenes
+            ]
+            lines[split] = [f"  OA of {best.entry} by test scene: {describe_scenes(means)}"]
+    return lines
 
 
 def reduction_text(results: BenchResults) -> str:
@@ -63,8 +80,9 @@ def reduction_text(results: BenchResults) -> str:
     """
     if results.provenance.config is None or results.provenance.config.reduction == "train":
         return ""
+    where = "the scenes that have training pixels" if results.scenes else "the scene"
     return (
-        "reduction: principal components are fitted on a sample of all pixels of the scene, test pixels included, without "
+        f"reduction: principal components are fitted on a sample of all pixels of {where}, test pixels included, without "
         "their labels; heads that do not reduce column groups use training pixels alone"
     )
 
@@ -124,9 +142,19 @@ def leakage_text(split: SplitSummary) -> str:
     for columns, share in sorted(split.leakage.items(), key=lambda item: -item[1]):
         shares.setdefault(f"{share:.1%}", []).append(columns)
     text = ", ".join(f"{share} ({', '.join(columns)})" for share, columns in shares.items())
+    where = f"the nearest training pixel is {distance_range_text(split)}"
+    return f"the features of {text} of the test pixels depend on a training pixel; {where}"
+
+
+def distance_range_text(split: SplitSummary) -> str:
+    """Describe the distance from a test pixel to the nearest training pixel: its median and its minimum."""
+    if split.min_px is None:
+        return "in another scene"
+    least = f"at least {split.min_px:.1f} px"
     return (
-        f"the features of {text} of the test pixels depend on a training pixel; "
-        f"the nearest training pixel is {split.median_px:.1f} px away (median), at least {split.min_px:.1f} px"
+        f"in another scene (median), {least}"
+        if split.median_px is None
+        else f"{split.median_px:.1f} px away (median), {least}"
     )
 
 

@@ -70,7 +70,8 @@ def assess_distances(
     runs : list of RunResult
         Copies of the runs in the same order, with `RunResult.distance_scores`.
     distances : tuple of EntryDistances
-        Scores of each entry under each split, averaged over seeds.
+        Scores of each entry under each split, averaged over seeds. Splits whose test pixels are in scenes without training
+        pixels are left out, and their runs are unchanged.
     """
     bins = distance_bins(ends_px)
     regions = label_regions(labels.classes)
@@ -84,6 +85,9 @@ def assess_distances(
     for split, entries in groups.items():
         seeds = tuple(sorted({run.seed for entry_runs in entries.values() for run in entry_runs}))
         geometry = _Geometry.from_draws({seed: draws[split, seed] for seed in seeds}, labels, regions, footprints)
+        if not all(np.isfinite(px).all() for px in geometry.distances):  # no distance between pixels of two scenes
+            scored |= {(run.entry, run.split, run.seed): run for one in entries.values() for run in one}
+            continue
         edges = geometry.curve_edges()
         correct = {
             entry: [run_records.read_predictions(run.key) == geometry.truth[run.seed] for run in _by_seed(entry_runs)]
@@ -144,11 +148,11 @@ class _Geometry:
         tested, codes = np.unique(np.concatenate([regions.flat[test] for test in tests]), return_inverse=True)
         leaking = []
         for draw in draws.values():
-            by_footprint = {one: leaking_pixels(draw, one) for one in set(footprints.values())}
+            by_footprint = {one: leaking_pixels(draw, one, labels.windows) for one in set(footprints.values())}
             leaking.append({columns: by_footprint[one] for columns, one in footprints.items()})
         return cls(
             truth={seed: labels.classes.flat[test] for seed, test in zip(draws, tests, strict=True)},
-            distances=[training_distances(draw, labels.scene_rows) for draw in draws.values()],
+            distances=[training_distances(draw, labels.windows) for draw in draws.values()],
             regions=np.split(codes, np.cumsum([len(test) for test in tests])[:-1]),
             region_count=len(tested),
             leaking=leaking,

@@ -13,6 +13,7 @@ from classifiers.evaluate import Evaluator
 from classifiers.heads.registry import head_class
 from classifiers.splits import SplitDraw, parse_split
 from classifiers.table import PixelTable
+from hsifeat.features.scene_set import SceneSet
 from tests.helpers.heads import NAMES, quick, quick_params, scores
 
 SPLIT = "blocks:6+0:0.15"
@@ -61,7 +62,7 @@ def test_an_evaluation_learns_nothing_from_permuted_labels(name, features, table
     rule = parse_split("per-class:25")
 
     def kappa(dealt: PixelTable, draw: SplitDraw) -> float:
-        return Evaluator(features, dealt, name, 0, params).evaluate(rule, draw)[1].scores.kappa
+        return Evaluator(SceneSet([features]), dealt, name, 0, params).evaluate(rule, draw)[1].scores.kappa
 
     dealt = permuted(table, seed=0)
     draw = rule.draw(dealt.labels, 0)
@@ -82,7 +83,7 @@ def test_an_evaluation_does_not_depend_on_the_values_of_test_rows(name, features
 
     def run(X: np.ndarray) -> tuple[str, np.ndarray]:
         changed = replace(table, X=X)
-        head, trial = Evaluator(features, changed, name, 0, params).evaluate(rule, draw)
+        head, trial = Evaluator(SceneSet([features]), changed, name, 0, params).evaluate(rule, draw)
         return fitted(head), scores(head, table.X[::9]), trial.scores.oa
 
     clean, noisy = run(table.X), run(np.where(test[:, None], noise, table.X))

@@ -11,6 +11,7 @@ from classifiers.splits import BlocksSplit, FarSplit, SplitDraw, training_distan
 from classifiers.splits import distances as distances_module
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
+from hsifeat.types import Window
 
 
 def block_numbers(shape, side):
@@ -82,9 +83,10 @@ def test_pixels_of_different_scenes_have_no_distance(seed, heights, cols, gap):
         test[start : start + len(first)] = second & ~first
         at = [np.argwhere(mask) for mask in (second & ~first, first)]
         nearest.append(cdist(*at).min(axis=1) if len(at[1]) else np.full(len(at[0]), np.inf))
-    found = training_distances(SplitDraw.from_masks(train, test), starts)
+    scenes = [Window(start, 0, height, cols) for start, height in zip(starts, heights, strict=True)]
+    found = training_distances(SplitDraw.from_masks(train, test), scenes)
     np.testing.assert_array_equal(found, np.concatenate(nearest))
-    kept = distances_module.drop_near(test, train, 3, starts)
+    kept = distances_module.drop_near(test, train, 3, scenes)
     np.testing.assert_array_equal(kept[test], np.concatenate(nearest) > 3)
 
 

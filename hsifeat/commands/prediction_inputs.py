@@ -1,0 +1,110 @@
+"""Open the stores and scenes of `hsifeat predict`. The planes that a scene without a store needs are extracted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from classifiers.model import Model
+    from hsifeat.features.features import Features
+    from hsifeat.runtime.events import Listener
+    from hsifeat.scenes import Scene
+
+
+def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -> dict[str, Features]:
+    """Open stores and scenes, and return the features of each scene by its name.
+
+    Parameters
+    ----------
+    model : Model
+        The model that classifies the scenes.
+    sources : sequence of str, optional
+        Stores in any form that `hsifeat.open_features` accepts, and scenes in any form that `hsifeat.open_scene` accepts. Stores of
+        one scene are combined. [default: the store that was completed last]
+    listen : callable
+        Callback for progress events.
+
+    Raises
+    ------
+    HsifeatError
+        If a source is neither a store nor a scene. If a scene lacks planes, and a training store or its backbone is missing.
+    """
+    from hsifeat.features.scene_set import open_scenes
+
+    stores = [source for source in sources or () if not _is_scene(source)]
+    features: list[Features] = []
+    if stores or not sources:
+        # The stores of each scene are stacked in the order in which they are given.
+        features += open_scenes(stores or None).scenes
+    features += [_features_of_scene(model, source, listen) for source in sources or () if _is_scene(source)]
+    named: dict[str, Features] = {}
+    for one in features:
+        name = _file_word(one)
+        while name in named:
+            name += "-2"
+        named[name] = one
+    return named
+
+
+def _is_scene(source: str) -> bool:
+    """Return whether a source names a scene: a public scene or an existing file or folder that is no store."""
+    from hsifeat.cache.catalogue import find_store
+    from hsifeat.errors import StoreError
+    from hsifeat.scenes.registry.public_scenes import REGISTRY
+    from hsifeat.store.store import Store
+
+    try:
+        return Store.find(find_store(source)) is None
+    except StoreError:
+        return source in REGISTRY or (Path(source).exists() and not Path(source, "zarr.json").exists())
+
+
+def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
+    from hsifeat.errors import HeadError, HsifeatError, shell_command
+    from hsifeat.extraction.extract import extract
+    from hsifeat.features.open_features import open_features
+    from hsifeat.features.scene_features import SceneFeatures
+    from hsifeat.features.stack import open_stack
+    from hsifeat.runtime.events import Note
+    from hsifeat.scenes import open_scene
+
+    scene = _with_bands(model, open_scene(source))
+    for note in scene.notes:
+        listen(Note(note))
+    if not model.layout.stored:
+        return SceneFeatures(scene)
+    keys = model.training_keys
+    try:
+        stores = [open_features(key) for key in keys]
+    except HsifeatError as error:
+        commands = " and ".join(
+            shell_command("extract", source, "--like", f"STORE{n}") for n in range(1, len(keys) + 1)
+        )
+        raise HeadError(
+            f"{source} has no planes, and a training store of the model is not on this machine ({error}): run {commands} with the "
+            f"paths of the training stores (keys {', '.join(key[:12] for key in keys)}), and predict on the new stores"
+        ) from error
+    added = []
+    for store, planes in model.stored_planes(open_stack(stores)).items():
+        listen(Note(f"extracting {len(planes)} planes of {scene.name} as in {store.name}"))
+        timesteps, layers = sorted({plane.t for plane in planes}), list(dict.fromkeys(plane.layer for plane in planes))
+        added.append(open_features(extract(scene, like=store.store, timesteps=timesteps, layers=layers, listen=listen)))
+    return open_stack(added)
+
+
+def _with_bands(model: Model, scene: Scene) -> Scene:
+    import numpy as np
+
+    if model.bands is None:
+        return scene
+    nm = None if model.wavelengths_nm is None else np.array(model.wavelengths_nm)
+    return scene.matched_to(nm, model.bands, "the training scene")
+
+
+def _file_word(features: Features) -> str:
+    """Return the name of a scene, as a part of a file name."""
+    from hsifeat.extraction.extract_scenes import scene_name
+
+    return scene_name(features.scene)

@@ -1,0 +1,160 @@
+"""Features of several scenes with the same columns, so that one model can learn from all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from hsifeat.errors import StoreError, shell_command
+from hsifeat.features.features import Features
+from hsifeat.features.open_features import open_features
+from hsifeat.features.stack import StackedFeatures, StoreLike, open_stack
+from hsifeat.formatting import list_some
+from hsifeat.scenes.band_matching import match_bands
+
+
+class SceneSet:
+    """Features of one or several scenes. Use `open_scenes` to open a set.
+
+    The stores of a scene are combined, see `hsifeat.features.stack.StackedFeatures`.
+
+    Parameters
+    ----------
+    scenes : sequence of Features
+        Features of each scene.
+    """
+
+    def __init__(self, scenes: Sequence[Features]) -> None:
+        self.scenes = tuple(scenes)
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    @property
+    def first(self) -> Features:
+        """Features of the first scene."""
+        return self.scenes[0]
+
+    @property
+    def name(self) -> str:
+        """Names of the stores, of the first four scenes if there are more; the scenes are separated by commas."""
+        return list_some(features.name for features in self.scenes)
+
+    @cached_property
+    def scene_names(self) -> tuple[str, ...]:
+        """Name of each scene for reports: its own name, or the name of its first store if two scenes have the same name."""
+        names = [features.scene.name for features in self.scenes]
+        stores = [single_stores(features)[0].name for features in self.scenes]
+        if len(set(names)) == len(names):
+            return tuple(names)
+        # Stores of two folders can have the same name, too.
+        return tuple(stores if len(set(stores)) == len(stores) else [f"{name}#{n}" for n, name in enumerate(stores, 1)])
+
+    @property
+    def aliases(self) -> tuple[tuple[str, ...], ...]:
+        """Names that select each scene: its name in reports, its own name, and the names of its stores."""
+        return tuple(
+            tuple(dict.fromkeys([name, features.scene.name, *(store.name for store in single_stores(features))]))
+            for name, features in zip(self.scene_names, self.scenes, strict=True)
+        )
+
+    def with_matched_bands(self) -> SceneSet:
+        """Return the set with the bands of the first scene in all scenes, matched by wavelength.
+
+        Raises
+        ------
+        SceneError
+            If a band of the first scene has no counterpart in another scene, see
+            `hsifeat.scenes.band_matching.match_bands`.
+        """
+        return SceneSet([self.first, *(with_bands_of(self.first, other) for other in self.scenes[1:])])
+
+
+def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None) -> SceneSet:
+    """Open stores of one or several scenes.
+
+    Stores of the same scene are combined. Where a scene has several stores of one kind (context stores, or stores of diffusion
+    models), they are brought into the order of the stores of the first scene that have the same recipe.
+
+    Parameters
+    ----------
+    stores : SceneSet, str, Path, Features or a sequence of these, optional
+        Open features, or paths and names that `open_features` accepts. [default: the store that was completed last]
+
+    Returns
+    -------
+    SceneSet
+        The scenes, in the order in which they first occur in `stores`.
+
+    Raises
+    ------
+    HsifeatError
+        If a store does not exist. If a scene lacks a store of a kind that another scene has.
+
+    Examples
+    --------
+    >>> scenes = open_scenes("fields.zarr")
+    >>> len(scenes), scenes.scene_names
+    (1, ('small',))
+    """
+    if isinstance(stores, SceneSet):
+        return stores
+    groups = [list(group) for group in stores_by_scene(stores).values()]
+    for group in groups[1:]:
+        check_same_kinds(groups[0], group)
+    return SceneSet([open_stack(groups[0]), *(open_stack(in_order_of(groups[0], group)) for group in groups[1:])])
+
+
+def stores_by_scene(stores: StoreLike | Sequence[StoreLike] | None) -> dict[str, tuple[Features, ...]]:
+    """Open stores, and return the single stores of each scene by the digest of the scene, in the order of `stores`."""
+    sources = [stores] if stores is None or isinstance(stores, StoreLike) else list(stores)
+    scenes: dict[str, tuple[Features, ...]] = {}
+    for source in sources or [None]:
+        features = source if isinstance(source, Features) else open_features(source)
+        digest = str(features.recipe["scene"])
+        scenes[digest] = (*scenes.get(digest, ()), *single_stores(features))
+    return scenes
+
+
+def single_stores(features: Features) -> tuple[Features, ...]:
+    """Return the stores whose columns `features` combines."""
+    return features.stores if isinstance(features, StackedFeatures) else (features,)
+
+
+def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> None:
+    """Raise `StoreError` if two scenes have different numbers of context stores, or of stores of diffusion models."""
+    for context, kind in ((False, "stores of diffusion models"), (True, "context stores")):
+        wanted, found = ([store for store in stores if store.is_context == context] for stores in (first, other))
+        if len(wanted) != len(found):
+            more, fewer = (first, other) if len(wanted) > len(found) else (other, first)
+            model = next(store for store in more if store.is_context == context)
+            command = shell_command("extract", fewer[0].scene.name, "--like", model.store.location)
+            raise StoreError(
+                f"{other[0].scene.name} has {len(found)} {kind}, and {first[0].scene.name} has {len(wanted)}: give the same stores "
+                f"of each scene ({command} makes one, with the file of the scene in place of its name), or leave the others out"
+            )
+
+
+def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Features]:
+    """Return the stores of a scene in the order of the stores of the first scene that have the same or the nearest recipe."""
+    remaining = list(other)
+    ordered: list[Features] = []
+    for wanted in first:
+        same_kind = [store for store in remaining if store.is_context == wanted.is_context]
+        nearest = min(same_kind, key=lambda store: len(store.differences(wanted.recipe)))
+        remaining.remove(nearest)
+        ordered.append(nearest)
+    return ordered
+
+
+def with_bands_of(first: Features, other: Features) -> Features:
+    """Return the features of a scene with the bands of another scene, matched by wavelength; see `match_bands`."""
+    bands = match_bands(
+        first.scene.wavelengths_nm,
+        other.scene.wavelengths_nm,
+        other.shape[2],
+        wanted_bands=first.shape[2],
+        name=other.name,
+        wanted_name=first.name,
+    )
+    return other if bands is None else other.with_bands(bands.tolist())

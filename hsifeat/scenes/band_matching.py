@@ -1,0 +1,75 @@
+"""Match the bands of two scenes by their centre wavelengths."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+
+BAND_TOLERANCE_NM = 5.0
+"""Largest distance, in nm, between the centre wavelengths of two bands that are taken as the same band."""
+
+
+def match_bands(
+    wanted_nm: NDArray[np.float64] | None,
+    nm: NDArray[np.float64] | None,
+    bands: int,
+    *,
+    wanted_bands: int,
+    name: str,
+    wanted_name: str,
+) -> NDArray[np.intp] | None:
+    """Find, for each band of a reference scene, the band of another scene with the nearest centre wavelength.
+
+    Parameters
+    ----------
+    wanted_nm : (wanted_bands,) float64 array or None
+        Centre wavelengths of the reference scene in nm, in any order; None if unknown.
+    nm : (bands,) float64 array or None
+        Centre wavelengths of the other scene in nm, in any order; None if unknown.
+    bands, wanted_bands : int
+        Numbers of bands of the other scene and of the reference scene.
+    name, wanted_name : str
+        Names of the other scene and of the reference scene, for error messages.
+
+    Returns
+    -------
+    (wanted_bands,) intp array or None
+        Index of a band of the other scene for each band of the reference scene; None if these are all bands in their order.
+
+    Raises
+    ------
+    SceneError
+        If a band of the reference scene is more than `BAND_TOLERANCE_NM` from every band of the other scene. If the scenes
+        have different numbers of bands, and the wavelengths of one of them are unknown.
+
+    Examples
+    --------
+    >>> match_bands(np.array([500.0, 600.0]), np.array([601.0, 550.0, 499.0]), 3, wanted_bands=2, name="a", wanted_name="b")
+    array([2, 0])
+    """
+    if wanted_nm is None or nm is None:
+        if bands == wanted_bands:
+            return None
+        unknown = wanted_name if wanted_nm is None else name
+        raise SceneError(
+            f"{name} has {bands} bands and {wanted_name} has {wanted_bands}, and the wavelengths of {unknown} are unknown, so that "
+            "their bands can't be matched: open both scenes with wavelengths, or leave out bands with --bad-bands"
+        )
+    distances = np.abs(np.subtract.outer(wanted_nm, nm))
+    nearest, apart = distances.argmin(axis=1), distances.min(axis=1)
+    if apart.max() > BAND_TOLERANCE_NM:
+        far, back = int(apart.argmax()), distances.min(axis=0)
+        raise SceneError(
+            f"{name} ({_describe(nm)}) has no band within {BAND_TOLERANCE_NM:g} nm of {np.count_nonzero(apart > BAND_TOLERANCE_NM)} of "
+            f"the bands of {wanted_name} ({_describe(wanted_nm)}): the band of {wanted_name} at {wanted_nm[far]:.1f} nm is "
+            f"{apart[far]:.1f} nm from the nearest band of {name}, and the band of {name} at {nm[back.argmax()]:.1f} nm is "
+            f"{back.max():.1f} nm from the nearest band of {wanted_name}; take scenes of similar sensors, or leave out bands of "
+            f"{wanted_name} with --bad-bands"
+        )
+    return None if np.array_equal(nearest, np.arange(bands)) else nearest
+
+
+def _describe(nm: NDArray[np.float64]) -> str:
+    return f"{len(nm)} bands from {nm.min():.0f} to {nm.max():.0f} nm"
