@@ -16,7 +16,7 @@ from classifiers.model_card import ModelCard
 from classifiers.multi_scene import common_label_maps, join_label_maps, select_scene_labels, smoothing_of_scenes
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.splits import OfficialSplit, parse_split
-from classifiers.table import PixelTable
+from classifiers.table import PixelTable, check_classes
 from hsifeat.errors import StoreError
 from hsifeat.features.features import PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
@@ -111,6 +111,7 @@ def fit_model(
     if input_set.uses_spectra:
         scenes = scenes.with_matched_bands()
     truth = join_label_maps(select_scene_labels(scenes, labels, background_class), scenes.aliases)
+    check_classes(truth, f"give it a number with --background-class {max(truth.counts) + 1}")
     rule = (
         None if split is None else parse_split(split, common_label_maps(scenes) if split == OfficialSplit.text else {})
     )

@@ -112,8 +112,8 @@ class InputSet:
 
     @property
     def uses_spectra(self) -> bool:
-        """Whether the set includes spectra or their window means."""
-        return not self.words.isdisjoint({"spectra", "window"})
+        """Whether the set includes spectra, their window means or their neighbourhoods."""
+        return any(not WORDS[_name(word)][1] for word in self.words)
 
     @property
     def uses_context(self) -> bool:

@@ -19,7 +19,7 @@ from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.sampling import Draws, curve_draws, reference_split
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stats.distance import assess_distances
-from classifiers.comparison.stats.scenes import score_by_scene
+from classifiers.comparison.stats.scene_accuracy import score_by_scene
 from classifiers.comparison.stats.significance import Assessment, assess_entries
 from classifiers.comparison.sweep import sweep_planes
 from classifiers.comparison.workdir import open_workdir

@@ -308,8 +308,11 @@ class _Scenes:
 
 def with_projection_of(job: Job, config: ExtractionConfig) -> ExtractionConfig:
     """Return options with the fitted projection of a job, which the bands of other scenes are matched with."""
+    projection = job.extractor.projection
+    if projection is None:
+        return config
     nm = None if config.companion else job.extractor.scene.wavelengths_nm
-    return config.with_values(projection=replace(job.extractor.projection, wavelengths_nm=nm))
+    return config.with_values(projection=replace(projection, wavelengths_nm=nm))
 
 
 def compute_scene_unit(task: UnitTask) -> UnitResult:

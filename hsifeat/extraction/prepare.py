@@ -89,7 +89,8 @@ def _matched_scene(scene: Scene, backbone: Any, config: ExtractionConfig) -> Sce
     file = getattr(backbone, "projection_file", None)
     if projection is None and file is not None:
         projection, origin = Projection.load(file), f"the scenes that {backbone.name} was trained on"
-    if not isinstance(projection, Projection) or projection.wavelengths_nm is None or config.companion:
+    known = isinstance(projection, Projection) and projection.wavelengths_nm is not None
+    if not isinstance(projection, Projection) or not known or scene.wavelengths_nm is None or config.companion:
         return scene
     return scene.matched_to(projection.wavelengths_nm, projection.bands, origin)
 

@@ -162,4 +162,6 @@ def test_a_list_of_files_is_one_scene(tmp_path, cli):
     )
     assert hsifeat.Store.open(tmp_path / "b.zarr").manifest.scene.bands == 3
     assert "two scenes are named 'a'" in cli("extract", "x/a.mat", "y/a.mat", status=2)
-    assert "--labels applies to one scene" in cli("extract", "a.mat", "b.mat", "--labels", "l.npy", status=2)
+    assert "l.npy belongs to one scene, and there are 2: write {scene}" in cli(
+        "extract", "a.mat", "b.mat", "--labels", "l.npy", status=2
+    )

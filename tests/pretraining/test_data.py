@@ -134,7 +134,9 @@ EDGES = masked(CUBE, np.s_[8:, 4:])
             id="one component",
         ),
         pytest.param([Scene("edges", EDGES)], "edges has no valid pixel in the middle of a patch of 16 px", id="edges"),
-        pytest.param([Scene("a", CUBE), Scene("b", CUBE[..., 1:])], "a has 12 bands and b has 11", id="bands"),
+        pytest.param(
+            [Scene("a", CUBE), Scene("b", CUBE[..., 1:])], "b has 11 bands and a has 12, and the wave", id="bands"
+        ),
         pytest.param([Scene("a", CUBE), Scene("b", CUBE[:9])], "b is 9 x 53 px, smaller", id="second small"),
         pytest.param([], "there is no scene to train on", id="none"),
     ],

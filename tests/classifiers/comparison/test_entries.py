@@ -8,7 +8,6 @@ from classifiers.comparison.stores import open_alternatives
 from classifiers.heads.registry import head_names
 from classifiers.input_sets import suited_input
 from hsifeat.errors import HsifeatError, StoreError
-from hsifeat.features.open_features import open_features
 from tests.helpers.comparisons import entry
 from tests.helpers.context_stores import write_context_store
 
@@ -24,7 +23,7 @@ def test_entries_without_planes_do_not_repeat_per_store(features):
 
 def test_a_context_store_joins_every_other_store(features, opened, tmp_path):
     context = write_context_store(tmp_path / "ctx.zarr", features)
-    stores = open_alternatives([context, features, opened["tiles"]])
+    stores = {name: one.first for name, one in open_alternatives([context, features, opened["tiles"]]).items()}
     assert list(stores) == ["small", "tiles"]
     entries = make_entries(stores, ["svm"], possible_inputs(stores, DEFAULT_INPUTS))
     assert [str(e) for e in entries] == [
@@ -32,7 +31,7 @@ def test_a_context_store_joins_every_other_store(features, opened, tmp_path):
         "svm on planes of small", "svm on planes of tiles", "svm on spectra+planes of small", "svm on spectra+planes of tiles",
         "svm on spectra+window+context+planes of small", "svm on spectra+window+context+planes of tiles",
     ]  # fmt: skip
-    alone = open_alternatives([context, context])
+    alone = {name: one.first for name, one in open_alternatives([context, context]).items()}
     assert list(alone) == ["ctx", "ctx'"]
     entries = make_entries(alone, ["svm"], possible_inputs(alone, DEFAULT_INPUTS))
     assert [str(e) for e in entries] == [
@@ -60,6 +59,12 @@ def test_suited_selects_one_input_per_head(features):
         make_entries({"a": features}, ["lda"], ["spectra+context"])
 
 
-def test_stores_of_different_scenes_are_refused(features, other_scene):
-    with pytest.raises(StoreError, match="stores of different scenes can't be compared"):
-        open_alternatives([features, open_features(other_scene)])
+def test_stores_of_one_recipe_are_one_alternative_and_each_scene_needs_all_of_them(features, opened, other_scene):
+    (scenes,) = open_alternatives([features, other_scene]).values()
+    assert scenes.scene_names == ("small", "second")
+    with pytest.raises(
+        StoreError, match="second has 1 stores of diffusion models, and small has 2: give the same stores"
+    ):
+        open_alternatives([features, opened["tiles"], other_scene])
+    with pytest.raises(StoreError, match=r"planes of second have another recipe .*tiling.*--shared-projection"):
+        open_alternatives([opened["tiles"], other_scene])
