@@ -145,9 +145,12 @@ class NetworkBackbone(ABC):
 
     @cached_property
     def network(self) -> torch.nn.Module:
-        """The network with its weights, in evaluation mode and without gradients."""
+        """The network with its weights, in evaluation mode and without gradients, with the layers of `speed_up`."""
+        from hsifeat.backbones.inference import speed_up
+
         network = self.load().eval().requires_grad_(requires_grad=False)
         clone_weights(network)
+        speed_up(network)
         return network
 
     def to(self, device: str) -> None:
