@@ -22,7 +22,7 @@ class InPlaceResnetBlock2D(ResnetBlock2D):  # type: ignore[misc]  # diffusers ha
             and layer.time_embedding_norm in {"default", "scale_shift"}
         )
 
-    def forward(self, input_tensor: torch.Tensor, temb: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, input_tensor: torch.Tensor, temb: Any) -> Any:
         """Return the output of the block for maps (n, channels, rows, cols) and the embedding of a timestep."""
         maps = functional.silu(self.norm1(input_tensor), inplace=True)
         for resample in (self.upsample, self.downsample):
@@ -56,13 +56,10 @@ class ContiguousAttnProcessor(AttnProcessor2_0):  # type: ignore[misc]
             and all(getattr(layer, name) is None for name in ("spatial_norm", "norm_q", "norm_k"))
         )
 
-    def __call__(
-        self, attn: Any, hidden_states: torch.Tensor, *args: Any, temb: torch.Tensor | None = None, **kwargs: Any
-    ) -> torch.Tensor:
+    def __call__(self, attn: Any, hidden_states: torch.Tensor, *args: Any, temb: Any = None, **kwargs: Any) -> Any:
         """Return the output of an attention layer for maps (n, channels, rows, cols)."""
         if hidden_states.ndim != 4 or any(value is not None for value in (*args, *kwargs.values())):
-            output: torch.Tensor = super().__call__(attn, hidden_states, *args, temb=temb, **kwargs)
-            return output
+            return super().__call__(attn, hidden_states, *args, temb=temb, **kwargs)
         count, channels, rows, cols = hidden_states.shape
         cells = attn.group_norm(hidden_states).permute(0, 2, 3, 1).reshape(-1, channels)
         query, key, value = (

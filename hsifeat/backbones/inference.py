@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import sys
-
 import torch
 
 from hsifeat.backbones.winograd import WinogradConv2d
 
+# U-Nets of diffusers. Other networks may depend on the order of values in memory, and run as they are.
+_NETWORKS = {"UNet2DModel", "UNet2DConditionModel"}
+
 
 def speed_up(network: torch.nn.Module) -> None:
-    """Replace layers of a network by faster ones, with the same names, parameters and feature maps.
+    """Replace layers of a U-Net of diffusers by faster ones, with the same names, parameters and feature maps.
 
-    Wide 3 x 3 convolutions become `WinogradConv2d`. The residual blocks of diffusers work in place. The attention layers of
-    diffusers multiply contiguous matrices. Weights are stored in the order of ``channels_last``, which the results then have
-    too. `benchmarks/extraction.py` measures the gain.
+    Kernels of convolutions are stored in the order of ``channels_last``, which all maps then have too. Wide 3 x 3
+    convolutions become `WinogradConv2d`. Residual blocks work in place, and attention layers multiply contiguous matrices.
+    ``benchmarks/extraction.py`` measures the gain.
 
     Parameters
     ----------
     network : torch.nn.Module
-        The network, on the CPU and in evaluation mode.
+        The network, on the CPU and in evaluation mode. Networks that are no U-Net of diffusers do not change.
     """
-    network.to(memory_format=torch.channels_last)
+    if not any(base.__name__ in _NETWORKS for base in type(network).__mro__):
+        return
+    from hsifeat.backbones.diffusers_layers import ContiguousAttnProcessor, InPlaceResnetBlock2D
+
     for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
         if WinogradConv2d.suits(layer):
             layer.__class__ = WinogradConv2d
-    # A network with layers of diffusers has imported this module.
-    if "diffusers.models.resnet" in sys.modules:
-        from hsifeat.backbones.diffusers_layers import ContiguousAttnProcessor, InPlaceResnetBlock2D
-
-        for layer in network.modules():
-            if InPlaceResnetBlock2D.suits(layer):
-                layer.__class__ = InPlaceResnetBlock2D
-            if ContiguousAttnProcessor.suits(layer):
-                layer.set_processor(ContiguousAttnProcessor())  # type: ignore[operator]  # an Attention of diffusers
+        elif InPlaceResnetBlock2D.suits(layer):
+            layer.__class__ = InPlaceResnetBlock2D
+        elif ContiguousAttnProcessor.suits(layer):
+            layer.set_processor(ContiguousAttnProcessor())  # type: ignore[operator]  # an Attention of diffusers

@@ -213,6 +213,38 @@ class NetworkBackbone(ABC):
             prediction: torch.Tensor = output[0] if isinstance(output, tuple) else output
             return prediction[:, : self.denoiser_channels]
 
+    def map_bytes(self, shape: tuple[int, int, int, int], t: int, layers: Sequence[str]) -> int:
+        """Return the peak memory of the feature maps in `forward_to`, in bytes, without the weights as they were loaded.
+
+        A network that can be built on the ``meta`` device is not run: only the shapes of its maps are computed.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape (n, denoiser channels, rows, cols) of the noised input.
+        t : int
+            Training timestep.
+        layers : sequence of str
+            Names of layers, as in `taps`.
+        """
+        import torch
+
+        from hsifeat.backbones.activations import peak_map_bytes
+        from hsifeat.backbones.inference import speed_up
+
+        device = self.probe_device
+        with torch.device(device):
+            network = self.build().eval().requires_grad_(requires_grad=False)
+        if device == "meta":
+            speed_up(network)
+
+        def forward() -> dict[str, torch.Tensor]:
+            noisy = torch.zeros(shape)
+            return tap(network, layers, lambda: self.call(network, noisy, t), t)
+
+        with torch.device(device), torch.no_grad():
+            return peak_map_bytes(forward)
+
     def _check_shape(self, noisy: torch.Tensor) -> None:
         if noisy.ndim != 4 or noisy.shape[1] != self.denoiser_channels:
             raise BackboneError(

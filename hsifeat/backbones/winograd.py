@@ -37,7 +37,7 @@ class WinogradConv2d(nn.Conv2d):
         """Return the convolution of maps (n, in channels, rows, cols) float32."""
         rows, cols = maps.shape[-2:]
         is_slow = rows % 2 or cols % 2 or rows * cols < _LEAST_CELLS
-        if is_slow or maps.ndim != 4 or maps.device.type != "cpu" or maps.dtype != torch.float32:
+        if is_slow or maps.ndim != 4 or maps.device.type not in {"cpu", "meta"} or maps.dtype != torch.float32:
             return super().forward(maps)
         return winograd(maps, self._transformed(), self.bias)
 
@@ -51,11 +51,9 @@ class WinogradConv2d(nn.Conv2d):
 
 def transform_kernels(kernels: torch.Tensor) -> torch.Tensor:
     """Transform 3 x 3 kernels (outputs, inputs, 3, 3) to a (16, inputs, outputs) float32 tensor; computed in float64."""
-    left = kernels.new_tensor(
-        [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float64, device="cpu"
-    )
+    left = kernels.new_tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float64)
     # The first axis of the result counts columns, then rows, like the patches in `winograd`.
-    transformed = torch.einsum("ri,okij,cj->crko", left, kernels.detach().cpu().double(), left)
+    transformed = torch.einsum("ri,okij,cj->crko", left, kernels.detach().double(), left)
     return transformed.reshape(16, kernels.shape[1], kernels.shape[0]).float().contiguous()
 
 

@@ -84,7 +84,7 @@ DEFAULT_TIMESTEPS = (0, 50, 100, 200, 400)
 """Default timesteps of 1000 training timesteps. `NoiseSchedule.scale` scales them for other numbers of training timesteps."""
 
 DEFAULT_BATCH = 16
-"""Maximum number of tiles per forward pass for a new store."""
+"""Maximum number of tiles per forward pass for a new store; fewer if the tiles are large and the device is a CPU."""
 
 Mark = TypeVar("Mark", InRecipe, InIdentity)
 
@@ -270,7 +270,7 @@ class ExtractionConfig(BaseConfig):
     batch: Annotated[
         int | str,
         PlainValidator(_batch),
-        option("Maximum number of tiles per forward pass.", metavar="N or auto", default=f"auto: the batch of an existing store, else {DEFAULT_BATCH}"),
+        option("Maximum number of tiles per forward pass.", metavar="N or auto", default=f"auto: the batch of an existing store, else {DEFAULT_BATCH}, or down to 4 large tiles on a CPU"),
     ] = "auto"  # fmt: skip
 
     def unused_options(self) -> frozenset[str]:

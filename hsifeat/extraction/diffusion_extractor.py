@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.backbones.device import device_name, pick_device
+from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.protocol import Backbone
+from hsifeat.extraction.config import DEFAULT_BATCH
 from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.model_input import ModelInput
 from hsifeat.extraction.noise.policy import CleanUnit, NoisedTiles, NoisePolicy
 from hsifeat.extraction.plan import Plan, Step
 from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.tiling.tiling import Tiling
+from hsifeat.extraction.writer import STEPS_IN_MEMORY
 from hsifeat.formatting import format_bytes, format_duration
 from hsifeat.projection import Projection
 from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
@@ -27,6 +30,10 @@ from hsifeat.types import Window
 
 if TYPE_CHECKING:
     import torch
+
+# Work space of torch's convolutions, of compression and of the first use of libraries.
+_LIBRARY_BYTES = 2**26
+_LEAST_BATCH, _CPU_BATCH_PX = 4, 128**2
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,8 @@ class DiffusionExtractor(Extractor):
         Division of the scene into tiles, and combination of their feature maps.
     noise : NoisePolicy
         Noise policy for the tiles.
-    tiles_per_batch : int
-        Maximum number of tiles per forward pass. A batch has tiles of one unit at one timestep, in row-major order. The
+    tiles_per_batch : int or None
+        Maximum number of tiles per forward pass; None for `default_batch`. A batch has tiles of one unit at one timestep, in row-major order. The
         values of a plane therefore do not depend on the other requested planes or on interruptions of the run.
     requested_device : str
         Device of the network, or ``auto``.
@@ -59,7 +66,7 @@ class DiffusionExtractor(Extractor):
     backbone: Backbone
     tiling: Tiling
     noise: NoisePolicy
-    tiles_per_batch: int
+    tiles_per_batch: int | None
     requested_device: str
     pooled: Mapping[str, int]
 
@@ -91,7 +98,10 @@ class DiffusionExtractor(Extractor):
     @property
     def batch(self) -> int:
         """Maximum number of tiles per forward pass."""
-        return self.tiles_per_batch
+        if self.tiles_per_batch is not None:
+            return self.tiles_per_batch
+        rows, cols = (side * self.model_input.factor for side in self.tiling.tile)
+        return default_batch(rows, cols, device=self.device)
 
     def with_batch(self, batch: int) -> Self:
         """Return a copy of the extractor with `batch`, the batch size of an existing store."""
@@ -127,7 +137,7 @@ class DiffusionExtractor(Extractor):
             f"{kind}: {tiles}{overlap}",
             f"forward passes: {plan.passes} remaining of {plan.total_passes}, tiles of {side} px, batches of {self.batch}",
             f"time: about {format_duration(seconds)} on {self.device} (from one timed batch)",
-            f"memory: about {format_bytes(self.peak_bytes(plan))}, without the model's weights and activations",
+            f"memory: about {format_bytes(self.peak_bytes(plan))}, without the model's weights",
         ]
 
     def seconds_per_pass(self, plan: Plan) -> float:
@@ -153,22 +163,36 @@ class DiffusionExtractor(Extractor):
         return (time.perf_counter() - start) / len(noised)
 
     def peak_bytes(self, plan: Plan) -> int:
-        """Estimate the peak memory of an extraction step in bytes, without the model's weights and activations.
+        """Estimate the peak memory of a run in bytes, without the model's weights.
 
-        The estimate adds up three arrays of a unit (one shard of each plane): the input tiles, the noise of the tiles, and
-        the features.
+        The estimate adds up the feature maps of a batch, the input tiles and the noise of a unit (one shard of each plane),
+        and the features of the steps that are computed or wait to be written. Backbones that are no `NetworkBackbone` don't
+        tell the size of their feature maps.
         """
-        tile = self.tiling.tile
+        if not plan.steps:
+            return 0
+        tile = [side * self.model_input.factor for side in self.tiling.tile]
         channels = max(self.projection.channels, self.backbone.denoiser_channels)
-        tile_bytes = 4 * channels * tile[0] * tile[1] * self.model_input.factor**2
+        tile_bytes = 4 * channels * tile[0] * tile[1]
         # Blending keeps float32 sums in addition to the stored float16 values.
-        copies = 1 + (4 / 2 if self.tiling.blends else 0)
+        copies = (1 if len(plan.steps) == 1 else STEPS_IN_MEMORY) + (4 / 2 if self.tiling.blends else 0)
         steps = (
             (1 + self.noise.draws) * plan.unit_tiles[step.unit] * tile_bytes
             + copies * sum(size_bytes(plan.layout, plane, step.unit.window) for plane in step.planes)
             for step in plan.steps
         )
-        return int(max(steps, default=0))
+        return int(max(steps)) + self._map_bytes(plan)
+
+    def _map_bytes(self, plan: Plan) -> int:
+        """Return the peak memory of the feature maps of a batch, with what the libraries of torch need beside them."""
+        if not isinstance(self.backbone, NetworkBackbone):
+            return 0
+        step = max(plan.steps, key=lambda step: plan.unit_tiles[step.unit])
+        count = min(self.batch, plan.unit_tiles[step.unit])
+        rows, cols = (int(side * self.model_input.factor / self.backbone.cell_px) for side in self.tiling.tile)
+        layers = [plane.id.layer for plane in step.planes]
+        maps = self.backbone.map_bytes((max(count, 1), self.backbone.denoiser_channels, rows, cols), step.t, layers)
+        return maps + _LIBRARY_BYTES
 
     def encode_unit(self, unit: Unit) -> EncodedUnit:
         """Read the tiles of a unit (one shard of each plane), and encode them batch by batch."""
@@ -235,6 +259,18 @@ class DiffusionExtractor(Extractor):
             if layer in self.pooled:
                 taps[layer] = avg_pool2d(taps[layer], self.pooled[layer])
         return taps
+
+
+def default_batch(rows_px: int, cols_px: int, *, device: str) -> int:
+    """Return the maximum number of tiles per forward pass of a new store.
+
+    On a CPU, more than four large tiles are not faster, because their feature maps do not stay in the caches.
+
+    >>> default_batch(64, 64, device="cuda"), default_batch(32, 32, device="cpu"), default_batch(128, 128, device="cpu")
+    (16, 16, 4)
+    """
+    fitting = DEFAULT_BATCH if device != "cpu" else _CPU_BATCH_PX // (rows_px * cols_px)
+    return min(max(fitting, _LEAST_BATCH), DEFAULT_BATCH)
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,8 @@ def extract(
     dtype : {"float16", "float32"}, optional
         Data type of the stored features. [default: ``"float16"``]
     batch : int or "auto", optional
-        Maximum number of tiles per forward pass. [default: the batch of an existing store, else 16]
+        Maximum number of tiles per forward pass. [default: the batch of an existing store, else 16,
+        or down to 4 large tiles on a CPU]
     preset : str or Path, optional
         Name or ``.toml`` file of a published extraction, from which unset options are taken.
     like : Store, str or Path, optional

@@ -9,7 +9,7 @@ from hsifeat.backbones.device import pick_device
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.auto_timesteps import choose_timesteps
-from hsifeat.extraction.config import DEFAULT_BATCH, DEFAULT_TIMESTEPS, ExtractionConfig
+from hsifeat.extraction.config import DEFAULT_TIMESTEPS, ExtractionConfig
 from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
 from hsifeat.extraction.job import Prepared
 from hsifeat.extraction.layers import check_computed, has_standard_names, plane_strides
@@ -91,7 +91,7 @@ def prepare_diffusion(
         backbone=backbone,
         tiling=tiling,
         noise=noise,
-        tiles_per_batch=config.batch if isinstance(config.batch, int) else DEFAULT_BATCH,
+        tiles_per_batch=config.batch if isinstance(config.batch, int) else None,
         requested_device=device if device == "auto" else pick_device(device),
         pooled={tap.name: model_input.factor // tap.stride for tap in strides if tap.stride < model_input.factor},
     )

@@ -17,6 +17,8 @@ from hsifeat.store.timings import Timing
 
 # Maximum number of steps that wait to be written. A step has one block of features per plane of its timestep.
 _QUEUE_LENGTH = 2
+STEPS_IN_MEMORY = _QUEUE_LENGTH + 2
+"""Maximum number of steps whose features are in memory: one that is computed, one that is complete, and those that wait."""
 
 
 class BackgroundWriter:

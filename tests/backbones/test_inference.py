@@ -32,9 +32,15 @@ def test_winograd_is_a_convolution(count, inputs, outputs, rows, cols, bias):
 def test_only_wide_convolutions_of_known_form_are_replaced():
     wide = {"in_channels": 256, "out_channels": 128, "kernel_size": 3, "padding": 1}
     others = ({"in_channels": 64}, {"kernel_size": 1}, {"padding": 0}, {"stride": 2}, {"groups": 2}, {"dilation": 2})
-    network = nn.ModuleList(nn.Conv2d(**wide | change) for change in ({}, *others, {"padding_mode": "reflect"}))
+    layers = [nn.Conv2d(**wide | change) for change in ({}, *others, {"padding_mode": "reflect"})]
+    assert [WinogradConv2d.suits(layer) for layer in layers] == [True] + [False] * 7
+
+
+def test_other_networks_do_not_change():
+    """They may contain views that need the usual order in memory."""
+    network = nn.Sequential(nn.Conv2d(256, 256, 3, padding=1))
     speed_up(network)
-    assert [type(layer) is WinogradConv2d for layer in network] == [True] + [False] * 7
+    assert type(network[0]) is nn.Conv2d and network(torch.zeros(1, 256, 16, 16)).is_contiguous()
 
 
 @pytest.mark.parametrize("shape", [(256, 15, 18), (1, 256, 14, 16), (1, 256, 17, 16)])

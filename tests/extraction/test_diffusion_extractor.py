@@ -163,7 +163,7 @@ def test_estimates():
     extractor = extractor_of("field", draws=2)
     plan = extractor.plan(planes_of(0), LAYOUT, None)
     assert extractor.seconds_per_pass(plan) > 0
-    # 4 tiles of 8 x 8 px and 2 channels, clean and twice noised; a fine and a coarse block.
-    assert extractor.peak_bytes(plan) == 3 * 4 * (8 * 8 * 2 * 4) + (8 * 8 + 4 * 4) * 2 * 4
+    # 4 tiles of 8 x 8 px and 2 channels, clean and twice noised; a fine and a coarse block of four steps.
+    assert extractor.peak_bytes(plan) == 3 * 4 * (8 * 8 * 2 * 4) + 4 * (8 * 8 + 4 * 4) * 2 * 4
     complete = extractor.plan(planes_of(0), LAYOUT, lambda _: np.ones((3, 2), bool))
     assert (extractor.seconds_per_pass(complete), extractor.peak_bytes(complete)) == (0, 0)

@@ -19,6 +19,7 @@ def extractor(*, blends=False, draws=1):
         backbone=SimpleNamespace(denoiser_channels=4),
         tiling=SimpleNamespace(tile=(16, 16), blends=blends),
         noise=SimpleNamespace(draws=draws),
+        _map_bytes=lambda _plan: 0,
     )
 
 
@@ -29,11 +30,14 @@ def plan(*steps):
 @pytest.mark.parametrize(("draws", "blends"), [(1, False), (3, False), (1, True)])
 def test_peak_memory_counts_tiles_noise_and_blocks(draws, blends):
     step = SimpleNamespace(unit=UNIT, planes=[PLANE, PLANE])
+    one, five = plan(step), plan(*[step] * 5)
     tiles = 9 * 4 * 4 * 16 * 16  # float32, the four channels of the denoiser
     blocks = 2 * 16 * 16 * 8 * 2
-    assert DiffusionExtractor.peak_bytes(extractor(blends=blends, draws=draws), plan(step)) == (
-        1 + draws
-    ) * tiles + blocks * (3 if blends else 1)
+    subject = extractor(blends=blends, draws=draws)
+    sums = 2 * blocks if blends else 0
+    assert DiffusionExtractor.peak_bytes(subject, one) == (1 + draws) * tiles + blocks + sums
+    # One step is computed and one is complete, while two wait to be written.
+    assert DiffusionExtractor.peak_bytes(subject, five) == (1 + draws) * tiles + 4 * blocks + sums
 
 
 def test_nothing_to_do_takes_nothing():

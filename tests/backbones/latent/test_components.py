@@ -29,7 +29,7 @@ def test_weights_of_the_same_architecture_drop_in(pipeline, copied, tmp_path):
     with torch.no_grad():
         text = embed(pipeline, "").expand(2, -1, -1)
         expected = other.unet(latents(), 261, encoder_hidden_states=text).sample
-    assert torch.equal(open_backbone(copied).predict(latents(), 261), expected)
+    torch.testing.assert_close(open_backbone(copied).predict(latents(), 261), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_folders_of_older_diffusers_releases_open(pipeline, copied):

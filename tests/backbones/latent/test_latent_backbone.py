@@ -66,9 +66,9 @@ def test_every_tap_and_the_prediction_equal_a_full_forward(pipeline, folder, pro
     result = backbone.forward_to(latents(), t, names)
     assert len(names) > 30
     for tap in backbone.taps:
-        assert torch.equal(result[tap.name], features[tap.name])
+        torch.testing.assert_close(result[tap.name], features[tap.name], rtol=1e-4, atol=1e-5)
         assert features[tap.name].shape == (2, tap.channels, 16 // tap.stride, 16 // tap.stride)
-    assert torch.equal(backbone.predict(latents(), t), end)
+    torch.testing.assert_close(backbone.predict(latents(), t), end, rtol=1e-4, atol=1e-5)
 
 
 def test_noise_is_added_as_by_the_models_own_scheduler(pipeline, folder):

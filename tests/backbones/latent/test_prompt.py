@@ -34,7 +34,9 @@ def test_embedding_in_a_file_stands_for_the_text_encoder(pipeline, folder, copie
     save_file({"embedding": embed(pipeline, "a pin")}, copied / "prompt.safetensors", metadata={"prompt": "a pin"})
     for prompt in (None, "a pin"):
         backbone = open_backbone(copied, prompt=prompt)
-        assert torch.equal(backbone.forward_to(latents(), 9, ["mid_block"])["mid_block"], expected)
+        torch.testing.assert_close(
+            backbone.forward_to(latents(), 9, ["mid_block"])["mid_block"], expected, rtol=1e-4, atol=1e-5
+        )
         assert backbone.identity()["conditioning"]["prompt"] == "a pin"
     with pytest.raises(BackboneError, match="only the prompt 'a pin' in prompt.safetensors; leave out 'a tin'"):
         open_backbone(copied, prompt="a tin")
