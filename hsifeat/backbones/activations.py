@@ -29,17 +29,19 @@ def peak_map_bytes(forward: Callable[[], object]) -> int:
     >>> peak_map_bytes(lambda: torch.ones(1000, device="meta").sin().cos())
     8000
     """
-    with _LiveTensors() as live:
+    live = _LiveTensors()
+    with live:
         forward()
     return live.peak
 
 
-class _LiveTensors(TorchDispatchMode):
+class _LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no annotation
     """Count the bytes of the memory of new tensors until it is freed."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.peak = self._bytes = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak: int = 0
+        self._bytes: int = 0
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
