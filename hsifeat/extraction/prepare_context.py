@@ -12,7 +12,7 @@ from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.fit import fit_leading_components
 from hsifeat.scenes import Scene
 from hsifeat.store.plane_layout import PlaneSpec
-from hsifeat.store.recipe import CONTEXT_ALGORITHM, ProjectionPart, Recipe
+from hsifeat.store.recipe import ALGORITHM, ProjectionPart, Recipe
 from hsifeat.types import PlaneId
 
 # Filters have no noise, so all planes have the same timestep.
@@ -63,7 +63,7 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
     )
     extractor.check_memory()
     recipe = Recipe(
-        algorithm=CONTEXT_ALGORITHM,
+        algorithm=ALGORITHM,
         scene=scene.digest,
         projection=ProjectionPart(spec=projection.spec, digest=projection.digest),
         backbone=backbone.identity(),

@@ -21,7 +21,7 @@ from hsifeat.extraction.tiling.tiling import make_tiling
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Scene
 from hsifeat.store.plane_layout import PlaneSpec
-from hsifeat.store.recipe import ALGORITHM, ProjectionPart, Recipe
+from hsifeat.store.recipe import NETWORK_ALGORITHM, ProjectionPart, Recipe
 from hsifeat.types import PlaneId
 
 
@@ -127,7 +127,7 @@ def _recipe(extractor: DiffusionExtractor, config: ExtractionConfig) -> Recipe:
     sections["tiling"]["masked"] = "zero" if tiling.skips_tiles(extractor.scene.valid) else "computed"
     sections["precision"]["compute"] = "float32"
     return Recipe(
-        algorithm=ALGORITHM,
+        algorithm=NETWORK_ALGORITHM,
         scene=extractor.scene.digest,
         projection=ProjectionPart(spec=model_input.projection.spec, digest=model_input.projection.digest),
         backbone=extractor.backbone.identity(),

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-# Increase one of these numbers when a change of the code changes the values for an unchanged recipe of a network or of context.
-ALGORITHM = 2
-CONTEXT_ALGORITHM = 1
+# Increase the number when a change of the code changes the values for an unchanged recipe: of a network, or of any other source.
+NETWORK_ALGORITHM = 2
+ALGORITHM = 1
 
 
 class _Part(BaseModel):
