@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hsifeat.backbones.description import BackboneDescription
 from hsifeat.backbones.description_file import DescriptionFile
+from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.open_backbone import open_source
 from hsifeat.backbones.options import BackboneOptions
 from hsifeat.backbones.plugins import BackbonePlugin, Redirect, accepted_options, call_plugin
@@ -121,6 +122,11 @@ class RecalledBackbone:
     def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:
         """Run the whole denoiser on noised input, and return its prediction. See `Backbone.predict`."""
         return self._opened().predict(noisy, t)
+
+    def map_bytes(self, shape: tuple[int, int, int, int], t: int, layers: Sequence[str]) -> int:
+        """Return the peak memory of the feature maps of `forward_to`, or 0 if unknown. See `NetworkBackbone.map_bytes`."""
+        backbone = self._opened()
+        return backbone.map_bytes(shape, t, layers) if isinstance(backbone, NetworkBackbone) else 0
 
 
 def recall_source(source: str | Path, **options: Any) -> FeatureSource:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hsifeat.backbones.device import device_name, pick_device
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.protocol import Backbone
+from hsifeat.backbones.recall import RecalledBackbone
 from hsifeat.extraction.config import DEFAULT_BATCH
 from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.model_input import ModelInput
@@ -166,8 +167,8 @@ class DiffusionExtractor(Extractor):
         """Estimate the peak memory of a run in bytes, without the model's weights.
 
         The estimate adds up the feature maps of a batch, the input tiles and the noise of a unit (one shard of each plane),
-        and the features of the steps that are computed or wait to be written. Backbones that are no `NetworkBackbone` don't
-        tell the size of their feature maps.
+        and the features of the steps that are computed or wait to be written. Backbones of other packages don't tell the size
+        of their feature maps.
         """
         if not plan.steps:
             return 0
@@ -185,7 +186,7 @@ class DiffusionExtractor(Extractor):
 
     def _map_bytes(self, plan: Plan) -> int:
         """Return the peak memory of the feature maps of a batch, with what the libraries of torch need beside them."""
-        if not isinstance(self.backbone, NetworkBackbone):
+        if not isinstance(self.backbone, NetworkBackbone | RecalledBackbone):
             return 0
         step = max(plan.steps, key=lambda step: plan.unit_tiles[step.unit])
         count = min(self.batch, plan.unit_tiles[step.unit])
