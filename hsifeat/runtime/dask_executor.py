@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, cast
@@ -26,6 +24,7 @@ from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Result, Task
 from hsifeat.runtime.executor_plugins import ExecutorPlugin
 from hsifeat.runtime.worker import release_worker
+from hsifeat.runtime.worker_versions import OtherVersionsError, compare_versions, own_versions
 
 if TYPE_CHECKING:
     from distributed import Client, Future, as_completed
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 _TASKS_PER_WORKER = 2
 # Seconds between two counts of the workers, which may join and leave.
 _COUNT_INTERVAL_S = 5.0
-# Packages whose versions can change results or the form of tasks.
-_PACKAGES = ("hsifeat", "distributed", "numpy", "zarr", "numcodecs", "torch", "diffusers", "scikit-learn", "lightgbm")
 # A worker process runs one task at a time, even if Dask gives it several threads.
 _one_task = Lock()
 
@@ -153,6 +150,8 @@ class DaskExecutor:
         self._resources: dict[str, float] = {}
         self._slots, self._counted_at = 0, 0.0
         self._paused: set[str] = set()
+        self._refused: set[str] = set()
+        self._accepted: list[str] = []
         try:
             self._wait_for_workers()
             self._check_versions()
@@ -174,7 +173,8 @@ class DaskExecutor:
     ) -> Iterator[tuple[Task, Result]]:
         """See `Executor.run`. At most two tasks per worker are submitted before the caller takes their results.
 
-        A `HsifeatError` names the worker. A task with which several workers die fails with a `HsifeatError`.
+        A `HsifeatError` names the worker. A task with which several workers die fails with a `HsifeatError`. A worker that joins
+        late with other versions gets no tasks while other workers are connected.
         """
         from distributed import KilledWorker, as_completed
 
@@ -198,6 +198,10 @@ class DaskExecutor:
                     pending.clear()
                     self._reconnect()
                     completed = as_completed(loop=self._client.loop)
+                except OtherVersionsError as error:
+                    future.release()
+                    self._refuse(error)
+                    queue = chain([task], queue)
                 except (HsifeatError, KilledWorker) as error:
                     problem = error if isinstance(error, HsifeatError) else _killed(error)
                     future.release()
@@ -222,7 +226,10 @@ class DaskExecutor:
         try:
             completed = as_completed(futures, loop=self._client.loop)
             for _ in futures:
-                self._next(completed).result()
+                try:
+                    self._next(completed).result()
+                except OtherVersionsError as error:
+                    self._refuse(error)
         except KilledWorker as error:
             raise _killed(error) from error
         except CancelledError as error:
@@ -243,6 +250,8 @@ class DaskExecutor:
 
     def _submit(self, function: Callable[[Task], Result], task: Task, **options: Any) -> Future[Any]:
         name = getattr(function, "__name__", type(function).__name__)
+        if self._refused:
+            options = {"workers": self._accepted, "allow_other_workers": True, **options}
         return self._client.submit(
             _Call(function, self._versions),
             task,
@@ -277,7 +286,8 @@ class DaskExecutor:
         gpus = [address for address, worker in workers.items() if worker["resources"].get("GPU")]
         if gpus:
             self._resources = {"GPU": 1}
-        addresses = gpus if self._resources else list(workers)
+        addresses = [address for address in (gpus if self._resources else workers) if address not in self._refused]
+        self._accepted = addresses
         for address in addresses:
             if workers[address]["status"] == "paused" and address not in self._paused:
                 self._paused.add(address)
@@ -288,6 +298,14 @@ class DaskExecutor:
                     )
                 )
         return addresses
+
+    def _refuse(self, error: OtherVersionsError) -> None:
+        """Note a worker with other versions. Raise the error if no other worker is connected."""
+        if error.worker not in self._refused:
+            self._refused.add(error.worker)
+            self._listen(Note(f"{error}; it gets no tasks while others are connected"))
+        if not self._addresses():
+            raise error
 
     def _connect(self, timeout_s: float) -> Client:
         from distributed import Client
@@ -334,7 +352,7 @@ class DaskExecutor:
                     f"the worker {address} can't run hsifeat ({type(found).__name__}: {found}): install the same environment on "
                     "all workers"
                 ) from found
-            _compare_versions(self._versions, found, f"the worker {address}")
+            compare_versions(self._versions, found, address)
 
 
 @dataclass(frozen=True)
@@ -348,8 +366,9 @@ class _Call(Generic[Task, Result]):
         from distributed import get_worker
 
         with _one_task:
-            place = f"worker {get_worker().address} on {platform.node()}"
-            _compare_versions(self.versions, own_versions(), place)
+            address = get_worker().address
+            compare_versions(self.versions, own_versions(), address)
+            place = f"worker {address} on {platform.node()}"
             try:
                 return self.function(task)
             except HsifeatError as error:
@@ -359,26 +378,6 @@ class _Call(Generic[Task, Result]):
                 raise HsifeatError(
                     f"{error.filename or 'a file'} can't be used: {error.strerror or error} ({place})"
                 ) from error
-
-
-@cache
-def own_versions() -> dict[str, str]:
-    """Return the installed versions of Python and of the libraries that compute results, by name."""
-    versions = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "absent"
-    return versions
-
-
-def _compare_versions(expected: dict[str, str], found: dict[str, str], place: str) -> None:
-    if different := [name for name in expected if expected[name] != found.get(name)]:
-        texts = ", ".join(f"{name} {found.get(name)} instead of {expected[name]}" for name in different)
-        raise HsifeatError(
-            f"{place} has other versions than this process: {texts}; install the same environment on all workers"
-        )
 
 
 def _killed(error: Any) -> HsifeatError:

@@ -127,9 +127,16 @@ def pause():
     config.set({"distributed.worker.memory.pause": 1e-6, "distributed.worker.memory.terminate": False})
 
 
+def have_other_versions():
+    """Let each library of the worker have the version 9.9."""
+    from hsifeat.runtime import worker_versions
+
+    worker_versions.version = lambda _: "9.9"
+
+
 def lack_hsifeat():
     """Prevent imports of a module, as if hsifeat were not installed."""
-    sys.modules["hsifeat.runtime.dask_executor"] = None
+    sys.modules["hsifeat.runtime.worker_versions"] = None
 
 
 def blind():

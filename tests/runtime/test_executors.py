@@ -14,12 +14,13 @@ from distributed import Client
 
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.runtime import dask_executor as dask_module
-from hsifeat.runtime import local
+from hsifeat.runtime import local, worker_versions
 from hsifeat.runtime.dask_executor import DaskExecutor, dask_executor
 from hsifeat.runtime.events import silent
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.local import local_executor
-from tests.helpers.dask_cluster import Cluster, lack_hsifeat, pause
+from tests.helpers.dask_cluster import Cluster, have_other_versions, lack_hsifeat, pause, run_worker
+from tests.helpers.forked_commands import ForkedFunction
 
 
 def square(number):
@@ -180,9 +181,9 @@ def test_errors_name_the_dask_worker(cluster):
 
 
 def test_other_versions_are_refused_before_work(cluster, monkeypatch):
-    plain = dask_module.version
-    monkeypatch.setattr(dask_module, "version", lambda name: "9.9" if name == "torch" else plain(name))
-    dask_module.own_versions.cache_clear()
+    plain = worker_versions.version
+    monkeypatch.setattr(worker_versions, "version", lambda name: "9.9" if name == "torch" else plain(name))
+    worker_versions.own_versions.cache_clear()
     try:
         refused = pytest.raises(
             HsifeatError, match=r"worker tcp://\S+ has other versions .*: torch 2\S+ instead of 9\.9;"
@@ -190,7 +191,21 @@ def test_other_versions_are_refused_before_work(cluster, monkeypatch):
         with refused, dask_executor(cluster.address):
             pytest.fail("work began")
     finally:
-        dask_module.own_versions.cache_clear()
+        worker_versions.own_versions.cache_clear()
+
+
+def test_a_late_worker_with_other_versions_gets_no_tasks():
+    notes = []
+    with Cluster(1) as cluster, dask_executor(cluster.address, listen=notes.append) as executor:
+        late = ForkedFunction(run_worker, cluster.address, "late", False, have_other_versions)
+        with workers_of_cluster(cluster.address, 2):
+            results = list(executor.run(square, range(20), failed=lambda _, error: pytest.fail(str(error))))
+            executor.check_workers(square, 1)
+        assert sorted(task for task, _ in results) == list(range(20))
+        assert late.process.pid not in {pid for _, (_, _, pid) in results}
+        assert sum("torch 9.9 instead of" in note.message for note in notes) == 1
+        late.signal(signal.SIGKILL)
+        late.wait()
 
 
 def test_a_worker_without_hsifeat_is_named():

@@ -1,0 +1,54 @@
+"""Versions of Python and of the libraries that compute results, which must be equal in all workers of a cluster."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from hsifeat.errors import HsifeatError
+
+# Packages whose versions can change results or the form of tasks.
+_PACKAGES = ("hsifeat", "distributed", "numpy", "zarr", "numcodecs", "torch", "diffusers", "scikit-learn", "lightgbm")
+
+
+class OtherVersionsError(HsifeatError):
+    """A worker and the process that sends its tasks have different versions.
+
+    Parameters
+    ----------
+    message : str
+        The differences.
+    worker : str
+        Address of the worker.
+    """
+
+    def __init__(self, message: str, worker: str) -> None:
+        super().__init__(message, worker)
+        self.worker = worker
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@cache
+def own_versions() -> dict[str, str]:
+    """Return the installed versions of Python and of the libraries that compute results, by name."""
+    versions = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "absent"
+    return versions
+
+
+def compare_versions(expected: Mapping[str, str], found: Mapping[str, str], worker: str) -> None:
+    """Raise `OtherVersionsError` if the versions that were found in a worker are not the expected ones."""
+    if different := [name for name in expected if expected[name] != found.get(name)]:
+        texts = ", ".join(f"{name} {found.get(name)} instead of {expected[name]}" for name in different)
+        raise OtherVersionsError(
+            f"the worker {worker} has other versions than this process: {texts}; install the same environment on all workers",
+            worker,
+        )
