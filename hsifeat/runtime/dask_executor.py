@@ -253,7 +253,7 @@ class DaskExecutor:
         if self._refused:
             options = {"workers": self._accepted, "allow_other_workers": True, **options}
         return self._client.submit(
-            _Call(function, self._versions),
+            _WorkerCall(function, self._versions),
             task,
             key=f"hsifeat-{name}-{uuid4().hex}",
             resources=self._resources or None,
@@ -356,7 +356,7 @@ class DaskExecutor:
 
 
 @dataclass(frozen=True)
-class _Call(Generic[Task, Result]):
+class _WorkerCall(Generic[Task, Result]):
     """A function to call in a worker. Its errors name the worker."""
 
     function: Callable[[Task], Result]
