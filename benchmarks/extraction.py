@@ -171,7 +171,9 @@ def prepare(backbone: Any, subject: Subject, side: int, **options: Any) -> Any:
     from hsifeat.backbones.unet2d import output_blocks
 
     random = np.random.default_rng(0)
-    scene = hsifeat.Scene("random", random.random((side, side, 8), np.float32) @ random.random((8, BANDS), np.float32))
+    scene = hsifeat.Scene(
+        "random", random.random((side, side, 32), np.float32) @ random.random((32, BANDS), np.float32)
+    )
     names = {alias: name for name, alias in output_blocks(backbone.network).items()}
     values = {
         "backbone": backbone,
