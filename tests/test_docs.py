@@ -186,3 +186,18 @@ def test_examples_use_members_that_exist():
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in classes:
                     cls = classes[node.value.id]
                     assert node.attr in members(cls), f"{page.name}: {cls.__name__} has no {node.attr}"
+
+
+def test_the_speed_of_extraction_is_that_of_the_benchmark():
+    measured = json.loads((ROOT / "benchmarks" / "results" / "extraction.json").read_text())
+    page = (ROOT / "docs" / "developer" / "performance.md").read_text(encoding="utf-8")
+    for name in ("ddpm", "mtmsd", "natural32", "adm64"):
+        row = measured[name]
+        ratios = ("published_over_ceiling", "bare_over_ceiling", "extract_over_ceiling", "extract_over_bare")
+        numbers = [f"{row[ratio]:.2f}" for ratio in ratios] + [f"{row['passes_per_second']:.1f}"]
+        assert f"| {row['gflop_per_pass']:.1f} | {' | '.join(numbers)} |" in page
+    text = " ".join(page.split())
+    usual, windows = measured["usual_over_ours"], measured["windows"]
+    assert f"{usual['time']:.1f} times less processor time, {usual['feature_bytes']:.0f} times fewer bytes" in text
+    assert f"{windows['windows_over_tiles']} times less processor time" in text
+    assert f"take {measured['heads']['anew_over_cache']:.0f} times less time" in text
