@@ -121,7 +121,7 @@ def import_labels(
     if not labels.counts:
         raise SceneError(f"{Path(source).name} has no labelled pixel on the scene {scene.name}")
     known = {entry.name: entry.number for entry in database.classes(set_id)}
-    numbers = np.zeros(max(labels.counts) + 1, np.uint16)
+    numbers: dict[int, int] = {}
     for number, text in labels.class_names.items():
         name = _without_escape(text)
         is_unnamed = name == f"class {number}"
@@ -134,7 +134,9 @@ def import_labels(
             free = number if number not in known.values() else None
             numbers[number] = known[name] = database.add_class(set_id, person, name, colour=colour, number=free).number
     pixels = np.flatnonzero(labels.classes)
-    edit = LabelEdit("import", pixels, numbers[labels.classes.ravel()[pixels]])
+    found, index = np.unique(labels.classes.ravel()[pixels], return_inverse=True)
+    values = np.array([numbers[number] for number in found.tolist()], np.uint16)
+    edit = LabelEdit("import", pixels, values[index])
     return database.paint(set_id, person, edit), labels.notes
 
 

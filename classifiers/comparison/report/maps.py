@@ -174,15 +174,18 @@ def count_roles(truth: NDArray[np.integer], roles: NDArray[np.uint8]) -> dict[in
     Returns
     -------
     dict of int to (4,) int64 array
-        Numbers of unlabelled, training, test and dropped pixels, by class.
+        Numbers of unlabelled, training, test and dropped pixels of each class that has pixels.
     """
-    total = np.zeros(0, np.int64)
+    import pandas as pd
+
+    total: dict[int, NDArray[np.int64]] = {}
     for true, drawn in _row_blocks(truth, roles):
-        counts = np.bincount((true.astype(np.intp) * len(NAMES) + drawn).ravel(), minlength=len(total))
-        counts[: len(total)] += total
-        total = counts
-    padded = np.append(total, np.zeros(-len(total) % len(NAMES), np.int64))
-    return dict(enumerate(padded.reshape(-1, len(NAMES))))
+        # Class numbers may be high, so that a count of all numbers would fill the memory.
+        codes, numbers = pd.factorize(true.ravel())
+        counts = np.bincount(codes * len(NAMES) + drawn.ravel(), minlength=len(numbers) * len(NAMES))
+        for number, count in zip(numbers.tolist(), counts.reshape(-1, len(NAMES)), strict=True):
+            total[number] = total.get(number, 0) + count
+    return total
 
 
 def _row_blocks(*maps: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:

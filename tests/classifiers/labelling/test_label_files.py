@@ -104,6 +104,9 @@ def test_a_file_without_names_is_matched_by_number(database, labelled, tmp_path)
     import_labels(database, labelled.id, "ada", tmp_path / "plain.npy", labels)
     assert database.class_map(labelled.id)[1][0, :2].tolist() == [2, 5]
     assert [entry.name for entry in database.classes(labelled.id)] == ["oak", "birch", "=meadow, dry", "class 5"]
+    np.save(tmp_path / "plain.npy", np.pad(np.array([[2, 2**31 - 1]], np.int32), ((0, 29), (0, 38))))
+    with pytest.raises(SceneError, match="2147483647"):
+        import_labels(database, labelled.id, "ada", tmp_path / "plain.npy", labels)
 
 
 def test_impossible_files_are_refused(database, labelled, georeference, tmp_path):
