@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from classifiers.predict import predict_map as predict_map
     from classifiers.splits.grammar import parse_split as parse_split
     from classifiers.table import PixelTable as PixelTable
+    from hsifeat.backbones.encoder import EncoderBackbone as EncoderBackbone
     from hsifeat.backbones.open_backbone import open_backbone as open_backbone
     from hsifeat.backbones.protocol import Backbone as Backbone
     from hsifeat.backbones.schedule import NoiseSchedule as NoiseSchedule
@@ -67,6 +68,7 @@ _MODULES = {
     "Advanced": "hsifeat.runtime.events",
     "Backbone": "hsifeat.backbones.protocol",
     "BackboneError": "hsifeat.errors",
+    "EncoderBackbone": "hsifeat.backbones.encoder",
     "Executor": "hsifeat.runtime.executor",
     "ExtractionConfig": "hsifeat.extraction.config",
     "Features": "hsifeat.features.features",
@@ -119,6 +121,7 @@ __all__ = [
     "Advanced",
     "Backbone",
     "BackboneError",
+    "EncoderBackbone",
     "Executor",
     "ExtractionConfig",
     "Features",

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.schedule import NoiseSchedule
-from hsifeat.backbones.taps import list_taps, tap
+from hsifeat.backbones.taps import feature_map, list_taps, tap
 from hsifeat.errors import BackboneError
 from hsifeat.types import Tap
 
 if TYPE_CHECKING:
     import torch
+
+    from hsifeat.backbones.taps import MapReader
 
 
 class NetworkBackbone(ABC):
@@ -86,6 +88,16 @@ class NetworkBackbone(ABC):
             The network's output, or a tuple whose first element is the output.
         """
 
+    def map_reader(self, rows: int, cols: int) -> MapReader:  # noqa: ARG002  # for subclasses
+        """Return a function that reads the feature map in a layer's output.
+
+        Parameters
+        ----------
+        rows, cols : int
+            Height and width of the network's input.
+        """
+        return feature_map
+
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:  # noqa: ARG002  # for subclasses
         """Map layer names to aliases, such as the names in papers."""
         return {}
@@ -127,7 +139,7 @@ class NetworkBackbone(ABC):
         taps: dict[str, Tap] = {}
         starts = tuple(getattr(network, "probe_timesteps", (0,)))
         for t, stop in zip(starts, (*starts[1:], self.schedule.timesteps), strict=True):
-            for layer in list_taps(network, partial(forward, t), side):
+            for layer in list_taps(network, partial(forward, t), side, self.map_reader(side, side)):
                 known = taps.setdefault(layer.name, layer)
                 taps[layer.name] = replace(known, intervals=(*known.intervals, (t, stop)))
         # Convert strides from cells to scene pixels. In latent space, the cells of a layer may be smaller than a scene pixel or
@@ -185,7 +197,8 @@ class NetworkBackbone(ABC):
         """
         self._check_shape(noisy)
         with deterministic_inference(noisy.device.type):
-            return tap(self.network, layers, lambda: self.call(self.network, noisy, t), t)
+            read = self.map_reader(noisy.shape[2], noisy.shape[3])
+            return tap(self.network, layers, lambda: self.call(self.network, noisy, t), t, read)
 
     def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:
         """Run the whole network, and return its prediction.

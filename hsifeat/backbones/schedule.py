@@ -81,6 +81,16 @@ class NoiseSchedule:
         """
         return cls(np.cumprod(1 - np.asarray(betas, np.float64)).astype(np.float32), prediction)
 
+    @classmethod
+    def clean(cls) -> Self:
+        """Return the schedule of an encoder: one timestep, at which ``x_0`` is the image without noise."""
+        return cls(np.ones(1, np.float32), "sample")
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether images receive noise at some timestep."""
+        return bool((self.alphas_cumprod < 1).any())
+
     @property
     def timesteps(self) -> int:
         """T, the number of training timesteps. The timesteps run from 0 to T - 1."""

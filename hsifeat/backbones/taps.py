@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    MapReader = Callable[[Any], torch.Tensor | None]
+
 
 class _LastTapReached(Exception):  # noqa: N818  # control flow, not an error
     """Signal that stops a forward pass after the last requested layer."""
@@ -36,7 +38,11 @@ def feature_map(output: Any) -> torch.Tensor | None:
 
 
 def tap(
-    network: torch.nn.Module, layers: Sequence[str], forward: Callable[[], object], t: int
+    network: torch.nn.Module,
+    layers: Sequence[str],
+    forward: Callable[[], object],
+    t: int,
+    read: MapReader = feature_map,
 ) -> dict[str, torch.Tensor]:
     """Run a forward pass up to the last of `layers`, and return the feature maps of `layers`.
 
@@ -50,6 +56,8 @@ def tap(
         Function without arguments that runs the network once.
     t : int
         Timestep of the forward pass, for error messages.
+    read : callable
+        Function that returns the feature map in a module's output, or None.
 
     Returns
     -------
@@ -66,7 +74,7 @@ def tap(
 
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
         def copy_output(_module: Any, _inputs: Any, output: Any) -> None:
-            features = feature_map(output)
+            features = read(output)
             if features is None:
                 raise BackboneError(
                     f"the layer {name} gives no feature map of shape (n, channels, height, width): choose one that hsifeat layers "
@@ -93,7 +101,9 @@ def tap(
     )
 
 
-def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: int) -> list[Tap]:
+def list_taps(
+    network: torch.nn.Module, forward: Callable[[], object], side_px: int, read: MapReader = feature_map
+) -> list[Tap]:
     """List the layers whose output is a feature map of the whole image, in the order of execution.
 
     Parameters
@@ -104,6 +114,8 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
         Function without arguments that runs the network once on an image of `side_px` x `side_px` pixels.
     side_px : int
         Side of the image, in pixels.
+    read : callable
+        Function that returns the feature map in a module's output, or None.
 
     Returns
     -------
@@ -117,7 +129,7 @@ def list_taps(network: torch.nn.Module, forward: Callable[[], object], side_px: 
 
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
         def record(_module: Any, _inputs: Any, output: Any) -> None:
-            features = feature_map(output)
+            features = read(output)
             # A layer that works on patches outputs several maps of one image, and none of them covers the whole image.
             if features is None or len(features) != 1 or features.shape[-1] != features.shape[-2]:
                 return

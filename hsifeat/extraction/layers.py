@@ -38,6 +38,7 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
         If a layer is unknown. If the stride of a named layer, or of all default blocks, is neither a divisor nor a multiple
         of `factor`.
     """
+    layers = layers or getattr(backbone, "default_layers", None)  # only encoders have some
     taps = default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
     strides = {tap: max(tap.stride // factor, 1) for tap in taps if not (tap.stride % factor and factor % tap.stride)}
     misfits = [tap for tap in taps if tap not in strides]

@@ -14,6 +14,7 @@ from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
 from hsifeat.extraction.job import Prepared
 from hsifeat.extraction.layers import check_computed, has_standard_names, plane_strides
 from hsifeat.extraction.model_input import make_model_input
+from hsifeat.extraction.noise.none import NoNoise
 from hsifeat.extraction.noise.policy import parse_noise
 from hsifeat.extraction.stored_config import StoredPixels
 from hsifeat.extraction.tiling.pixel_list import PixelList, list_pixels
@@ -53,6 +54,8 @@ def prepare_diffusion(
         If an option has no effect, or does not fit the scene or the backbone.
     """
     config.check_conflicts()
+    if not backbone.schedule.has_noise:
+        config = _without_noise(config, backbone)
     pixels = _pixels(config, scene)
     model_input = make_model_input(
         scene, backbone, config.projection, companion=config.companion, padding=config.padding
@@ -104,6 +107,20 @@ def prepare_diffusion(
         if tap.runs_at(t)
     )
     return Prepared(config, extractor, planes, recipe)
+
+
+def _without_noise(config: ExtractionConfig, backbone: Backbone) -> ExtractionConfig:
+    """Return the options of an encoder, which sees clean images."""
+    if "noise" in config.model_fields_set and config.noise != NoNoise.name:
+        raise HsifeatError(
+            f"{backbone.name} is an encoder of clean images; found the noise {config.noise}: leave out --noise"
+        )
+    if isinstance(config.timesteps, str):
+        raise HsifeatError(
+            f"{backbone.name} is an encoder of clean images, whose only timestep is 0: leave out --timesteps"
+        )
+    config.refuse({"draws"}, because=f"the encoder {backbone.name}")
+    return config.with_values(noise=NoNoise.name, draws=1)
 
 
 def _pixels(config: ExtractionConfig, scene: Scene) -> PixelList | None:

@@ -130,7 +130,7 @@ def rank_timesteps(
         backbone = open_backbone(backbone, seed=seed, class_label=class_label, prompt=prompt, upsample=upsample)
     if backbone is not None:
         check_backbone(backbone, "the backbone")
-    schedule = cosine_schedule() if backbone is None else backbone.schedule
+    schedule = cosine_schedule() if backbone is None else _noise_schedule(backbone)
     if layer is not None and store is None:
         raise HsifeatError(f"the layer {layer} needs a store that contains it: name one with --store")
     planes = None if store is None else _compare_planes(store, layer, scene, schedule, seed)
@@ -218,6 +218,12 @@ def _select_timesteps(
         stored = ", ".join(map(str, planes.timesteps))
         raise StoreError(f"the store has no complete plane of {planes.layer} at t = {missing[0]}; it has {stored}")
     return unique
+
+
+def _noise_schedule(backbone: Backbone) -> NoiseSchedule:
+    if not backbone.schedule.has_noise:
+        raise HsifeatError(f"{backbone.name} is an encoder of clean images, whose only timestep is 0: name a denoiser")
+    return backbone.schedule
 
 
 def _fit(scene: SpectralImage, backbone: Backbone | None, projection: str | Projection | None) -> Projection:
