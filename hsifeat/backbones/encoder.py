@@ -152,11 +152,12 @@ class EncoderBackbone(ModuleBackbone):
         grid = rows // self._patch, cols // self._patch
 
         def read(output: Any) -> torch.Tensor | None:
-            tokens = first_tensor(output)
+            tokens: torch.Tensor | None = first_tensor(output)
             if tokens is None or tokens.ndim != 3 or tokens.shape[1] < grid[0] * grid[1]:
                 return feature_map(tokens)
             # Tokens of classes and registers come first.
-            return tokens[:, -grid[0] * grid[1] :].transpose(1, 2).unflatten(2, grid)
+            patches: torch.Tensor = tokens[:, -grid[0] * grid[1] :]
+            return patches.transpose(1, 2).reshape(len(tokens), -1, *grid)
 
         return read
 

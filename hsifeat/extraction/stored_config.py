@@ -46,7 +46,7 @@ def config_of(store: Store) -> ExtractionConfig:
         If the planes were imported. If the stored projection does not match the recipe.
     """
     recipe, planes = store.manifest.recipe, store.planes
-    if "imported" in recipe:
+    if recipe.get("imported") is not None:
         raise StoreError(
             f"{store.location} has features that another tool computed, and no options of an extraction: compute features of the other "
             "scene with that tool, or repeat a damaged import to another store with hsifeat import"

@@ -80,7 +80,7 @@ class StoreContents:
     @property
     def is_imported(self) -> bool:
         """Whether another tool computed the planes, see `hsifeat.import_planes`."""
-        return "imported" in self.recipe
+        return self.recipe.get("imported") is not None
 
     def seconds(self, timesteps: Collection[int | None]) -> float | None:
         """Return the time in seconds that the extraction of `timesteps` took, or None if the time is unknown.

@@ -143,7 +143,7 @@ def fault_of(canonical: dict[str, Any]) -> str:
         faults = [fault for fault in error.errors() if fault["type"] != "extra_forbidden"]
         if faults:
             return f"{'.'.join(map(str, faults[0]['loc']))}: {faults[0]['msg']}"
-    if "imported" in canonical:
+    if canonical.get("imported") is not None:
         return ""
     if canonical.get("projection") is None:
         return "projection: Field required"

@@ -17,6 +17,7 @@ from hsifeat.errors import HeadError, HsifeatError, RecipeMismatchError, SceneEr
 from hsifeat.extraction.repair import verify
 from hsifeat.scenes import Scene
 from hsifeat.store.location import as_location
+from hsifeat.store.recipe import fault_of
 
 WHERE = Affine(10, 0, 500_000, 0, -10, 4_000_000)
 
@@ -301,3 +302,10 @@ def test_a_vrt_that_reads_another_folder_is_not_opened(scene, tmp_path):
         with pytest.raises(SceneError, match=r"secret.tif|can't be read"):
             hsifeat.import_planes(scene, tmp_path / "inside" / name, out=tmp_path / "x.zarr")
     assert not (tmp_path / "x.zarr").exists()
+
+
+@pytest.mark.parametrize("imported", [None, {"digest": "ab", "window_px": 0}, {"digest": 3}, "x"])
+def test_a_recipe_with_a_damaged_import_is_no_store(imported):
+    canonical = {"algorithm": 1, "scene": "ab", "backbone": {"kind": "imported"}, "precision": {}, "imported": imported}
+    assert fault_of(canonical).startswith("imported" if imported else "projection: Field required")
+    assert not fault_of({**canonical, "imported": {"digest": "ab", "window_px": None}})
