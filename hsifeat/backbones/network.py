@@ -253,7 +253,7 @@ class NetworkBackbone(ABC):
 
         def forward() -> dict[str, torch.Tensor]:
             noisy = torch.zeros(shape)
-            return tap(network, layers, lambda: self.call(network, noisy, t), t)
+            return tap(network, layers, lambda: self.call(network, noisy, t), t, self.map_reader(shape[2], shape[3]))
 
         with torch.device(device), torch.no_grad():
             return peak_map_bytes(forward)

@@ -235,9 +235,9 @@ def test_a_model_of_imported_features_maps_another_scene_of_the_same_encoder(sce
     model = hsifeat.fit_model(
         hsifeat.open_features(first.location.identity), "lda", inputs="planes", split="random:0.5"
     )
-    model.check_store(hsifeat.open_features(tmp_path / "b.zarr"))
+    model.match_store(hsifeat.open_features(tmp_path / "b.zarr"))
     with pytest.raises(HeadError, match="trained on imported features; small has planes of a diffusion model"):
-        model.check_store(hsifeat.open_features(store_path))
+        model.match_store(hsifeat.open_features(store_path))
 
 
 @pytest.mark.parametrize(
