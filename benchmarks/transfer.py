@@ -130,6 +130,7 @@ def difference(first: list[float], second: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
+    """Measure all scenes, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=10)
     draws = parser.parse_args().draws
