@@ -15,6 +15,7 @@ from classifiers.splits.grammar import (
     parse_split,
     parse_split_kind,
     parse_split_question,
+    reads_files,
     separate_splits,
 )
 from classifiers.splits.leakage import (
@@ -70,6 +71,7 @@ __all__ = [
     "parse_split",
     "parse_split_kind",
     "parse_split_question",
+    "reads_files",
     "separate_splits",
     "training_distances",
     "write_split_plot",

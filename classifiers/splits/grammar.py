@@ -102,6 +102,15 @@ def _without_data(text: str) -> type[OfficialSplit | ScenesSplit] | Split:
     return ScenesSplit if text.startswith("scenes:") else parse_split(text)
 
 
+def reads_files(text: str) -> bool:
+    """Return whether a split reads files that its text names.
+
+    >>> reads_files("mask:train.tif"), reads_files("scenes:@roles.csv"), reads_files("scenes:a/b")
+    (True, True, False)
+    """
+    return text.startswith(("mask:", "scenes:@"))
+
+
 def is_matched(text: str) -> bool:
     """Return whether a comparison equalises the number of training pixels of a split.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from classifiers.comparison.config import BenchConfig
 from classifiers.fit_config import FitConfig
@@ -23,7 +23,7 @@ MODEL, MAP, REPORT = "model", "map.tif", "report"
 
 
 class StoresRequest(JobRequest):
-    """Base class of requests that use one store, or several stores of one scene."""
+    """Base class of requests that use stores of one or several scenes."""
 
     stores: Annotated[Names, option("Keys of stores, or at least the first 8 digits of each key.")]
 
@@ -40,21 +40,34 @@ class StoresRequest(JobRequest):
         return [open_features(context.stores.find(key).location) for key in self.stores]
 
 
+def _without_files(options: FitConfig | BenchConfig) -> FitConfig | BenchConfig:
+    """Refuse splits that name files of the service's machine."""
+    from classifiers.splits import reads_files
+
+    splits = options.splits if isinstance(options, BenchConfig) else [options.split or ""]
+    if named := [split for split in splits if reads_files(split)]:
+        raise ValueError(
+            f"{named[0]} names a file of this machine, which a service does not read: name scenes, as in scenes:A+B/C, or store a pair of "
+            "label maps named train and test, and take the split official"
+        )
+    return options
+
+
 class FitRequest(StoresRequest):
     """Request for a fitted model."""
 
     kind: ClassVar[JobKind] = JobKind.FIT
 
-    options: Annotated[FitConfig, Field(description="Options of the fit.", default_factory=FitConfig)]
+    options: Annotated[
+        FitConfig, AfterValidator(_without_files), Field(description="Options of the fit.", default_factory=FitConfig)
+    ]
 
     def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
         """Fit a model, and return its scores as lines of text; see `JobRequest.execute`."""
         from classifiers.fit import fit_model
-        from hsifeat.features.stack import open_stack
 
         options = {name: getattr(self.options, name) for name in FitConfig.model_fields}
-        features = open_stack(self._open(context))
-        model = fit_model(features, **options, listen=listen)
+        model = fit_model(self._open(context), **options, listen=listen)
         folder = clear_folder(context.result_folder(job))
         model.save(folder / MODEL)
         write_archive(folder / MODEL, folder / f"{MODEL}.zip")
@@ -111,7 +124,11 @@ class BenchRequest(StoresRequest):
 
     kind: ClassVar[JobKind] = JobKind.BENCH
 
-    options: Annotated[BenchConfig, Field(description="Options of the benchmark.", default_factory=BenchConfig)]
+    options: Annotated[
+        BenchConfig,
+        AfterValidator(_without_files),
+        Field(description="Options of the benchmark.", default_factory=BenchConfig),
+    ]
     compare: Annotated[
         str | None, option("Identifier of an earlier benchmark job. The report tests which scores have changed.")
     ] = None
