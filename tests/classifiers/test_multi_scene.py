@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import hsifeat
+from classifiers.comparison.shared_table import SharedTable
+from classifiers.heads.registry import make_head
 from classifiers.multi_scene import common_class_numbers, merge_label_maps, scene_row_offsets
 from classifiers.table import PixelTable
+from classifiers.tune import tune_head
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.stack import open_stack
 from hsifeat.scenes import Labels, Scene
@@ -91,3 +95,23 @@ def test_classes_keep_their_names_and_numbers(maps, expected):
     for one, row in zip(labels, scene_row_offsets(labels), strict=True):
         part = merged.classes[row, : one.classes.shape[1]]
         assert [merged.class_names[c] for c in part] == [one.class_names[c] for c in one.classes[0]]
+
+
+def test_a_benchmark_reduces_columns_on_training_scenes_only(store_path, other_scene, tmp_path):
+    table = PixelTable.from_store([store_path, other_scene], planes=[], sample=True)
+    shared = SharedTable.write(table, tmp_path / "table")
+    for scene in (0, 1):
+        sampled = shared.unlabelled(table.pixels[table.scene == scene])
+        np.testing.assert_array_equal(sampled, table.sample.X[table.sample.scene == scene])
+    np.testing.assert_array_equal(shared.unlabelled(table.pixels), table.sample.X)
+
+
+def test_parameters_are_tuned_on_validation_scenes(store_path, other_scene):
+    table = PixelTable.from_store([store_path, other_scene], planes=[])
+    train, validation = (table[table.scene == scene] for scene in (0, 1))
+    head = make_head("lda", table.layout)
+    tuning = tune_head(head, train, {}, validation=validation)
+    assert len(tuning.candidates) > 1 and f"{len(validation)} validation pixels of other scenes" in tuning.folds
+    for candidate in tuning.candidates:
+        fitted = clone(head).set_params(**candidate.params).fit(train.X, train.y)
+        assert candidate.accuracy == pytest.approx(np.mean(fitted.predict(validation.X) == validation.y))
