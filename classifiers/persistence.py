@@ -126,6 +126,8 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     >>> head.classes_.tolist()
     [1, 2, 3, 4]
     """
+    if not isinstance(folder, str | Path):
+        raise HeadError(f"a model is named by its folder; found {folder!r}")
     folder = Path(folder)
     with suppress(OSError):  # In a read-only folder, no replacement can have been interrupted.
         _recover(folder)

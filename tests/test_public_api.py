@@ -98,3 +98,18 @@ def test_no_public_name_is_that_of_a_module(package):
     """An import of the module would replace the public name."""
     modules = {path.stem for path in Path(package.__file__).parent.iterdir()}
     assert not modules & set(package.__all__)
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "message"),
+    [
+        (hsifeat.open_features, 5, "a store is a path, an address, a name or the start of a key; found 5"),
+        (hsifeat.open_features, "x" * 300, r"^x{60}… can't be looked up: File name too long"),
+        (hsifeat.load_model, None, "a model is named by its folder; found None"),
+        (classifiers.parse_split, 5, "a split is a text such as .*; found 5"),
+        (classifiers.parse_smoothing, 5, "smoothing is a text such as guided:4, or none; found 5"),
+    ],
+)
+def test_values_of_other_types_are_refused_in_one_line(function, value, message):
+    with pytest.raises(hsifeat.HsifeatError, match=message):
+        function(value)

@@ -54,6 +54,8 @@ def parse_smoothing(text: str) -> SmoothingRule | None:
     >>> parse_smoothing("guided:4").text
     'guided:4,0.01'
     """
+    if not isinstance(text, str):
+        raise HsifeatError(f"smoothing is a text such as guided:4, or none; found {text!r}")
     if text == NO_SMOOTHING:
         return None
     name, colon, argument = text.partition(":")

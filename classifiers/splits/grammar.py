@@ -57,6 +57,8 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
     >>> parse_split("blocks:12+4:0.1")
     BlocksSplit(block_px=12, buffer_px=4, fraction=0.1)
     """
+    if not isinstance(text, str):
+        raise SplitError(f"a split is a text such as blocks:12+4:0.1; found {text!r}")
     number = r"(\d+(?:\.\d+)?|\.\d+)"
     if match := re.fullmatch(rf"random:{number}", text):
         return RandomSplit(_parse_fraction(match[1], text))

@@ -196,6 +196,19 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
     return entries()
 
 
+def _checked_location(source: Location) -> Location:
+    if not hasattr(source, "identity"):
+        raise StoreError(f"a store is a path, an address, a name or the start of a key; found {source!r}")
+    return source
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # the name is too long, or a folder is denied
+        raise StoreError(f"{path!s:.60}… can't be looked up: {error.strerror}: name an existing store") from error
+
+
 def find_store(source: str | Path | Location | None) -> Location:
     """Return the location of a store.
 
@@ -224,8 +237,8 @@ def find_store(source: str | Path | Location | None) -> Location:
             "no complete store on this machine: name the path of a store, or create one with hsifeat extract"
         )
     if not isinstance(source, str | Path):
-        return source
-    if "://" in str(source) or Path(source).exists():
+        return _checked_location(source)
+    if "://" in str(source) or _exists(Path(source)):
         return as_location(source)
     text = str(source)
     matches = [entry for entry in known if entry.name == text]

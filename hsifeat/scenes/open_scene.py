@@ -16,7 +16,7 @@ from hsifeat.scenes.labels.open_labels import open_labels
 from hsifeat.scenes.nodata import add_value, select_bands
 from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.band_files import stack_band_files
-from hsifeat.scenes.readers.source_paths import is_url, split_variable
+from hsifeat.scenes.readers.source_paths import is_url, path_exists, split_variable
 from hsifeat.scenes.readers.spectral_vectors import attach_spectrum
 from hsifeat.scenes.registry.external import is_fusion_scene, load_fusion_scene
 from hsifeat.scenes.registry.load import load_public_scene
@@ -94,7 +94,7 @@ def open_scene(
     """
     if blank_pixels not in {"drop", "keep"}:
         raise SceneError(f"blank_pixels must be drop or keep; found {blank_pixels!r}")
-    sources = [source] if isinstance(source, str | Path) else list(source)
+    sources = _checked_sources(source)
     name = str(sources[0]) if len(sources) == 1 else ""
     if name in REGISTRY or is_fusion_scene(name):
         if any(option is not None for option in (variable, axes, rows, cols, nodata)):
@@ -121,6 +121,13 @@ def open_scene(
     return scene
 
 
+def _checked_sources(source: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    sources = [source] if isinstance(source, str | Path) else list(source) if isinstance(source, Sequence) else []
+    if not sources or not all(isinstance(one, str | Path) and str(one).strip() for one in sources):
+        raise SceneError(f"a scene is the name of a public scene, a path, or a list of paths; found {source!r}")
+    return sources
+
+
 def _open_files(
     paths: list[Path],
     variable: str | None,
@@ -131,7 +138,7 @@ def _open_files(
     nodata: float | None,
 ) -> Scene:
     path = paths[0]
-    if len(paths) == 1 and not path.exists() and path.suffix == "" and not is_url(path):
+    if len(paths) == 1 and not path_exists(path) and path.suffix == "" and not is_url(path):
         raise SceneError(f"no scene or file named {str(path)!r}; scenes: {suggest_names(str(path), REGISTRY)}")
     if len(paths) > 1:
         raster = stack_band_files(paths)

@@ -172,3 +172,15 @@ def test_a_label_map_named_like_one_of_the_scene_is_refused(tmp_path):
     np.save(tmp_path / f"{name}.npy", np.ones((145, 145), np.uint8))
     with pytest.raises(SceneError, match=f"two label maps are named '{name}'"):
         open_scene("indian-pines", labels=tmp_path / f"{name}.npy")
+
+
+@pytest.mark.parametrize("source", ["", [], 5, None, ["a.tif", 3], " "])
+def test_what_names_no_scene_is_refused(source):
+    with pytest.raises(SceneError, match="a scene is the name of a public scene, a path, or a list of paths; found"):
+        open_scene(source)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".tif", "x" * 300 + ".npy:cube"])
+def test_a_name_that_is_too_long_for_a_file(name):
+    with pytest.raises(SceneError, match=r"^x{60}… can't be looked up: File name too long: name an existing file$"):
+        open_scene(name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.readers.raster import FileVariable
@@ -66,10 +67,11 @@ def read_cf_georeference(
                 ),
             )
     if transform is None:
-        if crs is None:
+        if crs is None and not (problem and x is not None and x.unit.lower().startswith("deg")):
             return None, notes
         reason = problem or "has no coordinates of rows and columns"
-        return None, (*notes, f"{name}: has a CRS, but {reason}; its georeference is ignored")
+        what = "has coordinates in degrees" if crs is None else "has a CRS"
+        return None, (*notes, f"{name}: {what}, but {reason}; its georeference is ignored")
     return Georeference(crs, transform), notes
 
 
@@ -115,6 +117,14 @@ def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: 
     return bool(any(np.abs(expected - other).max() <= tolerance for other in others))
 
 
+def _unwrapped(longitudes: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return longitudes without the jump from 360 to 0, or from 180 to -180, that a scene may contain."""
+    unwrapped: NDArray[np.floating] = np.unwrap(longitudes, period=360)
+    if np.array_equal(unwrapped, longitudes):
+        return longitudes
+    return unwrapped - 360 * np.floor((unwrapped[0] + 180) / 360)
+
+
 def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
     """Compute the transform from the coordinates of pixel centres.
 
@@ -132,6 +142,8 @@ def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tup
             values = values * 1000
         elif axis.unit.lower().startswith(("rad", "1")):
             return None, f"its coordinates are in {axis.unit}"
+        elif axis is x and axis.unit.lower().startswith("deg"):
+            values = _unwrapped(values)
         step = (values[-1] - values[0]) / (len(values) - 1)
         if step == 0 or not np.allclose(np.diff(values), step, rtol=1e-3, atol=0):
             return None, "its coordinates are not evenly spaced"

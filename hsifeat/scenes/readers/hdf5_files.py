@@ -47,7 +47,7 @@ class Hdf5Array(ArrayView):
 
 
 def find_datasets(file: Any) -> dict[str, Any]:
-    """Return the non-empty numeric datasets of an open file by path.
+    """Return the non-empty numeric datasets of an open file by path, with those behind external links.
 
     Groups that MATLAB creates for the contents of cells and objects are skipped.
     """
@@ -65,6 +65,14 @@ def find_datasets(file: Any) -> dict[str, Any]:
             datasets[name] = item
 
     file.visititems(visit)
+    links: dict[str, Any] = {}
+    file.visititems_links(links.__setitem__)  # the library visits no external links
+    for name, link in links.items():
+        if isinstance(link, h5py.ExternalLink):
+            target = file[name]
+            visit(name, target)
+            if isinstance(target, h5py.Group):
+                target.visititems(lambda inner, item, name=name: visit(f"{name}/{inner}", item))
     return datasets
 
 

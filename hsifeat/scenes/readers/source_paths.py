@@ -13,14 +13,28 @@ def is_url(source: str | Path) -> bool:
 
     One slash after the colon is enough, because `Path` removes the second slash.
     """
-    return re.match(r"[a-z][a-z0-9+.-]+:/", str(source), re.IGNORECASE) is not None and not Path(source).exists()
+    return re.match(r"[a-z][a-z0-9+.-]+:/", str(source), re.IGNORECASE) is not None and not path_exists(Path(source))
+
+
+def path_exists(path: Path) -> bool:
+    """Return whether a file or folder exists.
+
+    Raises
+    ------
+    SceneError
+        If the name is too long for the file system.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise SceneError(f"{path!s:.60}… can't be looked up: {error.strerror}: name an existing file") from error
 
 
 def check_exists(path: Path) -> None:
     """Raise `SceneError` unless `path` is a file or folder on this machine."""
     if is_url(path):
         raise SceneError(f"{path} is a URL, and scenes are read from local files: download it and give the local path")
-    if not path.exists():
+    if not path_exists(path):
         raise SceneError(f"no such file: {path}")
 
 
@@ -35,7 +49,7 @@ def split_variable(source: str | Path) -> tuple[Path, str | None]:
     The path of an existing file is not split, even if it contains a colon.
     """
     path = Path(source)
-    if not path.exists() and ":" in str(source) and not is_url(source):
+    if not path_exists(path) and ":" in str(source) and not is_url(source):
         head, _, variable = str(source).rpartition(":")
         return Path(head), variable
     return path, None

@@ -132,6 +132,30 @@ def test_netcdf_without_usable_georeference_is_noted(tmp_path, change, note):
     assert note in " ".join(open_scene(tmp_path / "x.nc").notes)
 
 
+@pytest.mark.parametrize(
+    ("longitudes", "west"),
+    [
+        pytest.param([358.5, 359.5, 0.5, 1.5, 2.5], -2, id="greenwich"),
+        pytest.param([178.5, 179.5, -179.5, -178.5, -177.5], 178, id="antimeridian"),
+        pytest.param([198.5, 199.5, 200.5, 201.5, 202.5], 198, id="none"),
+        pytest.param([0.5, 1.5, 2.5, 90, 4.5], None, id="uneven"),
+    ],
+)
+def test_longitudes_may_jump_by_360(tmp_path, longitudes, west):
+    coordinates = {
+        "lat": ("lat", [12.5, 11.5, 10.5], {"units": "degrees_north"}),
+        "lon": ("lon", longitudes, {"units": "degrees_east"}),
+    }
+    cube = xr.DataArray(np.ones((3, 5, 2), np.float32), dims=("lat", "lon", "band"), coords=coordinates, name="cube")
+    cube.to_netcdf(tmp_path / "x.nc")
+    scene = open_scene(tmp_path / "x.nc")
+    if west is None:
+        assert scene.georeference is None
+        assert "has coordinates in degrees, but its coordinates are not evenly spaced" in " ".join(scene.notes)
+    else:
+        assert scene.georeference.transform == (1, 0, west, 0, -1, 13)
+
+
 def test_netcdf_with_wavelengths_in_a_group(tmp_path):
     """Wavelengths in a group beside the cube, and bands that are marked, as imaging spectrometers' products have it."""
     with netCDF4.Dataset(tmp_path / "x.nc", "w") as file:

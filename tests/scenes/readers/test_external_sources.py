@@ -108,3 +108,16 @@ def test_a_linked_data_file_of_an_envi_header_is_refused(folders):
         SceneError, match=r"refers to s.img \(its data file\), and only files in its own folder are read"
     ):
         open_scene(folder / "s.hdr")
+
+
+def test_data_sets_behind_links_are_found(tmp_path):
+    cube = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["group/cube"] = cube
+    for link, target, name in (("cube", "/group/cube", "cube"), ("all", "/group", "all/cube")):
+        with h5py.File(tmp_path / f"{link}.h5", "w") as file:
+            file[link] = h5py.ExternalLink("data.h5", target)
+        scene = open_scene(tmp_path / f"{link}.h5", axes="rows,cols,bands")
+        np.testing.assert_array_equal(scene.cube[:], cube)
+        scene = open_scene(tmp_path / f"{link}.h5", axes="rows,cols,bands", variable=name)
+        np.testing.assert_array_equal(scene.cube[:], cube)
