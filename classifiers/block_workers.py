@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 
 from classifiers.block_prediction import PredictedBlock, ScenePredictor
@@ -18,8 +19,8 @@ from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.worker import kept_in_worker
 from hsifeat.types import Window
 
-# Blocks per batch. A batch is computed completely before its blocks are yielded, which bounds the memory of this process.
-_BATCH = 256
+# Maximum number of blocks that wait for an earlier one, which bounds the memory of this process.
+_MAX_AHEAD = 256
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,22 @@ class BlockWorkers:
 
     def predict(self, windows: Iterable[Window], *, probabilities: bool) -> Iterator[PredictedBlock]:
         """Predict the blocks at `windows`, and yield them in the same order."""
-        queue = iter(windows)
-        while batch := [BlockTask(self._builder, window, probabilities) for window in islice(queue, _BATCH)]:
-            blocks = dict(self._executor.run(predict_window, batch))
-            for task in batch:
-                yield blocks.pop(task)
+        queue = (BlockTask(self._builder, window, probabilities) for window in windows)
+        order: deque[BlockTask] = deque()
+        blocks: dict[BlockTask, PredictedBlock] = {}
+
+        def tasks(first: BlockTask) -> Iterator[BlockTask]:
+            for task in chain([first], queue):
+                order.append(task)
+                yield task
+                if len(order) >= _MAX_AHEAD:
+                    return
+
+        for first in queue:
+            for task, block in self._executor.run(predict_window, tasks(first)):
+                blocks[task] = block
+                while order and order[0] in blocks:
+                    yield blocks.pop(order.popleft())
 
 
 def predict_window(task: BlockTask) -> PredictedBlock:

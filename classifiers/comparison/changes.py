@@ -13,6 +13,7 @@ from classifiers.comparison.baseline import Baseline, match_renamed_store
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.differences import EntryChange
 from classifiers.comparison.results.scores import RunResult
+from classifiers.comparison.results.summary_text import interval_text
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS, holm, interval, sign_p
 from classifiers.comparison.stats.counts import count_pixels, resample_accuracies
@@ -257,5 +258,5 @@ def _verdict(change: EntryChange, test: _ChangeTest | None, before: float, after
     method = f"{test.method}; Holm-corrected p {change.p_holm:.2g}"
     place = "beyond" if change.significant else "within"
     if change.low is not None and change.high is not None:
-        return f"{text} (95 % interval {100 * change.low:+.2f} to {100 * change.high:+.2f}): {place} noise ({method})"
+        return f"{text} ({interval_text(change.low, change.high, '+.2f')}): {place} noise ({method})"
     return f"{text}: {place} the variation over seeds ({method}); this does not generalise to unseen areas"

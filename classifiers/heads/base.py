@@ -6,7 +6,9 @@ The base classes check a table against its layout and convert labels of any type
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -172,34 +174,44 @@ class Head(ClassifierMixin, BaseEstimator):
         positions: ArrayLike | None = None,
     ) -> Self:
         rows, labels = self._checked(X, y, reset=True)
-        try:
-            check_classification_targets(labels)
-        except ValueError as error:
-            raise HeadError(f"labels must be classes, as integers or strings: {error}") from error
         weight, places = None, checked_positions(positions, rows)
         if sample_weight is not None:
             weight = checked_weights(sample_weight, rows)
             positive = weight > 0
             rows, labels, weight = rows[positive], labels[positive], weight[positive]
             places = None if places is None else places[positive]
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            label = self.classes_.tolist()[0]
-            raise HeadError(f"all {len(codes)} rows are of one class, {label!r}; give at least two classes")
-        try:
+        codes = self._encode(labels)
+        with self._fit_errors():
             if unlabelled is None:
                 self._fit_reduction(rows, weight)
             else:
                 self._fit_reduction(self._checked(unlabelled), None)
             self._place(places)
-            self._fit(rows, codes.astype(np.int64), weight)
+            self._fit(rows, codes, weight)
+        return self
+
+    def _encode(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Set `classes_`, and return the code of each label, (n,) int64 from 0 to C-1."""
+        try:
+            check_classification_targets(labels)
+        except ValueError as error:
+            raise HeadError(f"labels must be classes, as integers or strings: {error}") from error
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            label = self.classes_.tolist()[0]
+            raise HeadError(f"all {len(codes)} rows are of one class, {label!r}; give at least two classes")
+        return codes.astype(np.int64)
+
+    @contextmanager
+    def _fit_errors(self) -> Iterator[None]:
+        """Raise `HeadError` for a parameter that scikit-learn, LightGBM or torch reports as out of range or of a wrong type."""
+        try:
+            yield
         except HeadError:
             raise
         except (TypeError, ValueError) as error:
-            # scikit-learn, LightGBM or torch reports a parameter of a wrong type or out of range.
             reason = " ".join(str(error).split())
             raise HeadError(f"{type(self).__name__} can't be fitted with these parameters: {reason}") from error
-        return self
 
     def _row_weights(self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:  # noqa: ARG002 - for subclasses
         """Return the weight of each row, (n,) float64; None if all weights are equal.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead, moments
-from classifiers.heads.parameters import Components, Count, NotNegative, Share, Widths
+from classifiers.heads.parameters import Components, Count, NotNegative, Share, Vote, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.film_networks import ENCODERS, FUSIONS
 from classifiers.heads.torch.head import TorchHead
@@ -90,19 +90,19 @@ class FiLMClassifier(ReducingHead, TorchHead):
     ignores = frozenset({"spectral-patch"})
     search_space: ClassVar[dict[str, list[Any]]] = {"plane_components": [64, 32], "weight_decay": [1.0, 0.1]}
 
-    fusion: str = "film"
-    encoder: str = "mlp"
+    fusion: Literal["film", "gated"] = "film"
+    encoder: Literal["mlp", "conv"] = "mlp"
     spectral_components: Components = None
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 64
     whitening: Share = 0.5
     hidden: Widths | None = None
     members: Count = 5
-    vote: str = "mean"
-    mixup_spectra: float = 0.0
-    mixup_planes: float = 0.0
-    mixup_plane_share: float = 0.5
-    focal_gamma: float = 0.0
+    vote: Vote = "mean"
+    mixup_spectra: NotNegative = 0.0
+    mixup_planes: NotNegative = 0.0
+    mixup_plane_share: Share = 0.5
+    focal_gamma: NotNegative = 0.0
     weight_decay: NotNegative = 1.0
 
     def _training(self) -> TrainingOptions:

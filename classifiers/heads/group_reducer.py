@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import OrderedDict
 from typing import Self
 
 import numpy as np
@@ -200,7 +202,8 @@ class ReducingHead(Head):
         self.reducer_ = _fit_once(reducer, rows) if weight is None else reducer.fit(rows, sample_weight=weight)
 
 
-_FITTED: dict[bytes, GroupReducer] = {}
+_fitted: OrderedDict[bytes, GroupReducer] = OrderedDict()
+_fitted_lock = threading.Lock()
 _MAX_FITTED = 8
 
 
@@ -212,10 +215,15 @@ def _fit_once(reducer: GroupReducer, rows: NDArray[np.floating]) -> GroupReducer
     digest = hashlib.blake2b(np.ascontiguousarray(rows).data)
     digest.update(repr((rows.dtype.str, rows.shape, sorted(reducer.get_params().items()))).encode())
     key = digest.digest()
-    fitted = _FITTED.pop(key, None) or reducer.fit(rows)
-    while len(_FITTED) >= _MAX_FITTED:
-        del _FITTED[next(iter(_FITTED))]
-    _FITTED[key] = fitted  # the most recently used reducer is last
+    with _fitted_lock:
+        fitted = _fitted.get(key)
+    if fitted is None:
+        fitted = reducer.fit(rows)  # without the lock: fits of other threads go on
+    with _fitted_lock:
+        fitted = _fitted.setdefault(key, fitted)
+        _fitted.move_to_end(key)
+        while len(_fitted) > _MAX_FITTED:
+            _fitted.popitem(last=False)
     return fitted
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
 from classifiers.heads.mixing import MixingHead
-from classifiers.heads.parameters import Count, Widths
+from classifiers.heads.parameters import Components, Count, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, check_widths, dense_layers
 from classifiers.layout import ColumnGroup, Layout
@@ -76,8 +76,8 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
     ignores = frozenset({"context", "spectral-patch"})
     search_space: ClassVar[dict[str, list[Any]]] = {"components": [32, 64], "learning_rate": [3e-3, 1e-3]}
 
-    components: int | None = 32
-    spectral_components: int | None = None
+    components: Components = 32
+    spectral_components: Components = None
     bottleneck: Count = 32
     channels: Count = 64
     hidden: Widths = (128, 32)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead
-from classifiers.heads.parameters import NotNegative, Widths
+from classifiers.heads.parameters import Components, Count, NotNegative, Vote, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, dense_layers
 
@@ -58,15 +58,15 @@ class MLPClassifier(ReducingHead, TorchHead):
 
     search_space: ClassVar[dict[str, list[Any]]] = {"plane_weight": [8.0, 4.0], "weight_decay": [1e-4, 1e-2]}
 
-    spectral_components: int | None = None
-    context_components: int | None = CONTEXT_COMPONENTS
-    plane_components: int | None = 64
+    spectral_components: Components = None
+    context_components: Components = CONTEXT_COMPONENTS
+    plane_components: Components = 64
     spectral_weight: NotNegative = 8.0
     context_weight: NotNegative = 8.0
     plane_weight: NotNegative = 8.0
     hidden: Widths = (128, 32)
-    members: int = 1
-    vote: str = "mean"
+    members: Count = 1
+    vote: Vote = "mean"
 
     def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:  # noqa: ARG002
         super()._fit_reduction(rows, None)  # weights affect the loss alone, see `TorchHead`

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
-from classifiers.heads.parameters import NotNegative, Widths
+from classifiers.heads.parameters import Count, NotNegative, Share, Vote, Widths
 from classifiers.heads.purification import Purifier, timestep_columns
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, dense_layers
@@ -74,11 +74,11 @@ class MTMSDClassifier(TorchHead):
     ignores = frozenset({"context", "spectral-patch"})
     search_space: ClassVar[dict[str, list[Any]]] = {"channels": [256, 128], "learning_rate": [3e-3, 1e-3]}
 
-    channels: int = 256
-    balance: float = 0.8
+    channels: Count = 256
+    balance: Share = 0.8
     hidden: Widths = (128, 32)
-    members: int = 1
-    vote: str = "mean"
+    members: Count = 1
+    vote: Vote = "mean"
     weight_decay: NotNegative = 1.0
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:

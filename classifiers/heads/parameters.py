@@ -28,6 +28,7 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Components = Count | None
 Widths = tuple[Count, ...]
+Vote = Literal["mean", "majority"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)] | np.random.RandomState | None
 ClassWeight = dict[Any, NotNegative] | Literal["balanced"] | None
 

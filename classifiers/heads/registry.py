@@ -135,7 +135,7 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     Raises
     ------
     HeadError
-        If the head or a parameter is unknown. If a value has a wrong type or is out of range.
+        If the head or a parameter is unknown. If `layout` is no `Layout`. If a value has a wrong type or is out of range.
 
     Examples
     --------
@@ -148,8 +148,12 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     """
     cls = head_class(name)
     allowed = sorted(set(cls().get_params(deep=False)) - {"layout"})
-    named = [*params] if layout is None or isinstance(layout, Layout) else ["layout"]
-    for param in named:
+    if not isinstance(layout, Layout | None):
+        raise HeadError(
+            f"the layout of the head {name!r} describes the columns of a table, such as PixelTable.layout, and is no parameter to set; found "
+            f"{layout!r}"
+        )
+    for param in params:
         if param not in allowed:
             raise HeadError(f"head {name!r} has no parameter {param!r}; {allowed_names(allowed)}")
     values = {param: tuple(value) if isinstance(value, list) else value for param, value in params.items()}

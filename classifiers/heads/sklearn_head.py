@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_X_y
 
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.column_scale import whitening_gain
@@ -67,13 +68,19 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         Raises
         ------
         HeadError
-            If the rows belong to fewer than two classes. If the head needs more rows.
+            If the rows contain values that are not finite, or have more or fewer columns than the reducer returns. If they belong
+            to fewer than two classes. If a parameter is out of range.
         """
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise HeadError(f"all {len(y)} labels are of one class; give at least two classes")
+        try:
+            rows, labels = check_X_y(columns, y, dtype=[np.float64, np.float32])
+        except ValueError as error:
+            raise HeadError(str(error)) from error
+        if rows.shape[1] != reducer.n_features_out:
+            raise HeadError(f"the reducer returns {reducer.n_features_out} columns; found {rows.shape[1]}")
+        codes = self._encode(labels)
         self.reducer_, self.n_features_in_ = reducer, reducer.n_features_in_
-        self._fit_columns(columns, codes.astype(np.int64), None)
+        with self._fit_errors():
+            self._fit_columns(rows, codes, None)
         return self
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:

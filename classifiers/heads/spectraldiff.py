@@ -80,7 +80,7 @@ class SpectralDiffClassifier(TorchHead):
     head_width: Count = 16
     mlp_width: Count = 8
     dropout: Share = 0.0
-    epochs: int = 30
+    epochs: Count = 30
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 0.0
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import hsifeat
+from classifiers import block_workers
 from classifiers.model import load_model
 from classifiers.predict import predict_map, predict_probabilities, write_scene_map
 from hsifeat.errors import HsifeatError
+from hsifeat.types import Window
 from tests.helpers.executors import InThisProcess
 
 
@@ -49,3 +51,43 @@ def test_a_model_that_workers_can_not_open_is_refused(features, model_folder, tm
         HsifeatError, match="model can't be seen here: the model must be in a folder that all workers share"
     ):
         predict_map(features, model, executor=hidden)
+
+
+class SlowStart:
+    """An executor whose first task ends last, with an even number of workers."""
+
+    def __init__(self, workers):
+        self.workers, self.runs, self.most = workers, 0, 0
+
+    def check_workers(self, function, task):
+        """Check nothing."""
+
+    def run(self, function, tasks, *, failed=None):
+        """Run all tasks before the first one; `most` is the number of results that were held back."""
+        self.runs += 1
+        queue = iter(tasks)
+        first, results = next(queue), 0
+        for task in queue:
+            results += 1
+            yield task, task.window
+        self.most = max(self.most, results)
+        yield first, first.window
+
+
+class InOrder(SlowStart):
+    """An executor whose tasks end in their order."""
+
+    def run(self, function, tasks, *, failed=None):
+        """Run the tasks one after the other."""
+        self.runs += 1
+        for task in tasks:
+            yield task, task.window
+
+
+def test_workers_never_wait_for_a_batch_and_results_are_bounded(features, model_folder, monkeypatch):
+    monkeypatch.setattr(block_workers, "_MAX_AHEAD", 8)
+    windows = [Window(0, col, 1, 1) for col in range(30)]
+    for executor, runs in ((InOrder(2), 1), (SlowStart(2), 4)):
+        workers = block_workers.BlockWorkers(executor, features, load_model(model_folder))
+        assert list(workers.predict(iter(windows), probabilities=False)) == windows
+        assert executor.runs == runs and executor.most < 8

@@ -13,7 +13,7 @@ from classifiers.comparison.results.differences import Contrast, ContrastTest
 from classifiers.comparison.results.distance_text import leak_free_text, verdict_text
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, RankedSplit, Ranking
 from classifiers.comparison.results.scores import EntrySummary
-from classifiers.comparison.results.summary_text import gap_text, percent, planned_tests
+from classifiers.comparison.results.summary_text import gap_text, interval_text, percent, planned_tests
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 from hsifeat.formatting import format_bytes, format_duration
 
@@ -145,7 +145,7 @@ def _best_entry(ranking: Ranking, index: int) -> str:
     text += f" {percent(first.oa, first.seeds)}\u00a0%"
     if first.oa.interval:
         low, high = first.oa.interval
-        text += f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+        text += f" ({interval_text(low, high, '.1f')})"
     text += f", kappa {first.scores['kappa'].mean:.3f}, {seeds}."
     if len(ranked) > 1 and not verdict:
         follower, second = ranked[1]

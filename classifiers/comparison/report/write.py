@@ -165,12 +165,13 @@ def _plan_maps(
     endings = {"": scenes[0]} if len(scenes) == 1 else dict(zip(_endings(scenes), scenes, strict=True))
     numbers = {number for number in comparison.class_names if number} | {*count_values(images.truth)}
     legend = Legend.from_mappings(numbers, comparison.class_names, comparison.class_colours)
-    (folder / MAPS).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         for scene in scenes:
-            check_map_fits(folder / MAPS / "truth.tif", (scene.place.rows, scene.place.cols), legend)
+            check_map_fits(folder / "truth.tif", (scene.place.rows, scene.place.cols), legend)
     except SceneError as error:
         return {}, {f"no map is written as GeoTIFF: {error}": None}
+    (folder / MAPS).mkdir(exist_ok=True)
 
     def classes_writer(classes: NDArray[np.integer], scene: SceneImage) -> FileWriter:
         def write(path: Path) -> Iterable[str]:

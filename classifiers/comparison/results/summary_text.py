@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
-from classifiers.comparison.results.base_records import BenchEntry, Estimate
+from classifiers.comparison.results.base_records import LEVEL, BenchEntry, Estimate
 from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.differences import ContrastTest, SplitGap
 from classifiers.comparison.results.distance_text import distance_remarks, question_text, verdict_text
@@ -196,7 +196,25 @@ def _interval_text(gap: SplitGap) -> str:
     if gap.low is None or gap.high is None:
         return ""
     low, high = (gap.low, gap.high) if gap.difference >= 0 else (-gap.high, -gap.low)
-    return f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+    return f" ({interval_text(low, high)})"
+
+
+def interval_text(low: float, high: float, number: str = "+.1f") -> str:
+    """Format a confidence interval of a share, or of a difference of shares, in percent.
+
+    Parameters
+    ----------
+    low, high : float
+        Bounds of the interval, as shares.
+    number : str
+        Format of the bounds.
+
+    Examples
+    --------
+    >>> interval_text(-0.012, 0.034), interval_text(0.81, 0.9, ".1f")
+    ('95 % interval -1.2 to +3.4', '95 % interval 81.0 to 90.0')
+    """
+    return f"{100 * LEVEL:g} % interval {100 * low:{number}} to {100 * high:{number}}"
 
 
 def _comparative(difference: float) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.differences import Contrast, ContrastTest
-from classifiers.comparison.results.summary_text import p_value
+from classifiers.comparison.results.summary_text import interval_text, p_value
 from classifiers.comparison.stats.bootstrap import holm, interval, sign_p
 from classifiers.comparison.stats.counts import PixelCounts
 from classifiers.splits import parse_split_question
@@ -94,6 +94,6 @@ def _verdict(test: ContrastTest, obstacle: str | None) -> str:
     result = unclear if not test.significant else better if test.difference > 0 else worse
     p = p_value(test.p_holm)
     return (
-        f"{place}: {result}, {100 * test.difference:+.1f} points of OA (95 % interval {100 * test.low:+.1f} to "
-        f"{100 * test.high:+.1f}, p {p if p.startswith('<') else f'= {p}'}; {test.contrast})"
+        f"{place}: {result}, {100 * test.difference:+.1f} points of OA ({interval_text(test.low, test.high)}, "
+        f"p {p if p.startswith('<') else f'= {p}'}; {test.contrast})"
     )

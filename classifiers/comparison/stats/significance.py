@@ -12,6 +12,7 @@ from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.differences import Contrast, ContrastTest, EntryPair
 from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import Bounds, ScoreIntervals, gap_splits
+from classifiers.comparison.results.summary_text import interval_text
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats.bootstrap import (
     FORMULAS,
@@ -187,11 +188,11 @@ def _pair_verdict(pair: EntryPair, obstacle: str | None) -> str:
         low, high = (pair.low, pair.high) if positive else (-pair.high, -pair.low)
         return (
             f"{better} is better than {worse} under {pair.split}, by {100 * abs(pair.difference):.1f} points of OA "
-            f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+            f"({interval_text(low, high)})"
         )
     return (
         f"{pair.first} and {pair.second} do not differ significantly under {pair.split}: {100 * pair.difference:+.1f} points "
-        f"of OA (95 % interval {100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
+        f"of OA ({interval_text(pair.low, pair.high)})"
     )
 
 

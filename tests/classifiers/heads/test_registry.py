@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from classifiers.heads.registry import make_head
+from classifiers.heads.parameters import _hints
+from classifiers.heads.registry import head_class, head_names, make_head
 from hsifeat.errors import HeadError
 from tests.helpers.heads import NAMES, quick, toy
 
@@ -30,5 +31,28 @@ def test_unknown_heads_parameters_and_values_are_refused():
 
 def test_the_layout_is_no_parameter_of_a_user():
     """`hsifeat fit --set layout=1` reaches `make_head` as a keyword."""
-    with pytest.raises(HeadError, match="head 'svm' has no parameter 'layout'; allowed: C, class_weight"):
+    with pytest.raises(HeadError, match="the layout of the head 'svm' describes the columns of a table.* found 1"):
         make_head("svm", layout=1)
+
+
+@pytest.mark.parametrize("name", head_names())
+def test_every_parameter_states_its_allowed_values(name):
+    """A bare type allows values that fail during the fit, such as a negative number of components."""
+    hints = _hints(head_class(name))
+    bare = {param for param, hint in hints.items() if hint in (int, float, str, int | None, float | None, str | None)}
+    # joblib and LightGBM take negative numbers of jobs; torch knows which devices there are; `TrainingOptions` checks the others.
+    assert bare & set(head_class(name)().get_params()) <= {
+        "n_jobs",
+        "device",
+        "epochs",
+        "batch_size",
+        "patience",
+        "validation_fraction",
+    }
+
+
+def test_no_command_is_needed_for_a_wrong_word():
+    with pytest.raises(
+        HeadError, match="fusion of the head film is 'sum'; allowed: film, or gated; the default is fusion=film"
+    ):
+        make_head("film", fusion="sum")

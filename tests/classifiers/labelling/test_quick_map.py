@@ -11,7 +11,7 @@ from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.quick_map import QuickMapper
 from classifiers.scene_sample import SceneSample
 from hsifeat import Window, fit_model
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HeadError, HsifeatError
 from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
 
@@ -52,6 +52,24 @@ def test_heads_on_reduced_columns_equal_heads_on_table_rows(context, columns, cl
     np.testing.assert_array_equal(quick.predict_proba(X), plain.predict_proba(X))
     found = predict_columns(quick, plain.reducer_.transform(sample))
     np.testing.assert_allclose(found, plain.predict_proba(sample), atol=1e-3)
+
+
+def test_reduced_columns_are_checked_as_table_rows_are(context, columns, clicks):
+    rows, cols = np.nonzero(clicks)
+    X, y = read_columns(context, columns.layout, rows, cols), clicks[rows, cols]
+    reducer = columns.reducer
+    reduced, wrong = reducer.transform(X), make_head("lda", columns.layout)
+    for values, labels, message in (
+        (np.where(np.arange(reduced.shape[1]) == 2, np.nan, reduced), y, "contains NaN"),
+        (reduced[:, 1:], y, f"the reducer returns {reduced.shape[1]} columns; found {reduced.shape[1] - 1}"),
+        (reduced, y[1:], "inconsistent numbers of samples"),
+        (reduced, y * 0 + 3, "rows are of one class, 3; give at least two classes"),
+    ):
+        with pytest.raises(HeadError, match=message):
+            make_head("lda", columns.layout).fit_reduced(values, labels, reducer)
+    wrong.shrinkage = "much"
+    with pytest.raises(HeadError, match="LDAClassifier can't be fitted with these parameters"):
+        wrong.fit_reduced(reduced, y, reducer)
 
 
 def test_a_coarse_map_has_the_classes_of_its_pixels(columns, clicks):

@@ -270,13 +270,13 @@ def test_invalid_ensemble_parameters_are_refused():
     X, y = toy()
     with pytest.raises(HeadError, match="a single network has no uncertainty between members; fit with members=2"):
         quick("mlp", epochs=1).fit(X, y).uncertainty(X)
-    with pytest.raises(HeadError, match="members is 0; give 1 or more"):
+    with pytest.raises(HeadError, match="members of the head mlp is 0; allowed: a whole number from 1"):
         quick("mlp", members=0).fit(X, y)
-    with pytest.raises(HeadError, match="no vote is named 'mode'; allowed: mean, majority"):
+    with pytest.raises(HeadError, match="vote of the head mlp is 'mode'; allowed: mean, or majority"):
         quick("mlp", vote="mode").fit(X, y)
-    with pytest.raises(HeadError, match=r"a mix-up strength is -0\.1"):
+    with pytest.raises(HeadError, match=r"mixup_planes of the head film is -0\.1; allowed: a number from 0"):
         quick("film", mixup_planes=-0.1).fit(X, y)
-    with pytest.raises(HeadError, match=r"the mix-up shares of the inputs are \(-1, 2\)"):
+    with pytest.raises(HeadError, match="mixup_plane_share of the head film is 2; allowed: a number from 0 to 1"):
         quick("film", mixup_planes=0.1, mixup_plane_share=2).fit(X, y)
-    with pytest.raises(HeadError, match="focal_gamma is -1; give 0 or more"):
+    with pytest.raises(HeadError, match="focal_gamma of the head film is -1; allowed: a number from 0"):
         quick("film", focal_gamma=-1).fit(X, y)
