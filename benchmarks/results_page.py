@@ -1,6 +1,6 @@
 """Write ``docs/user/results.md``, the page with the results of the study with few labels.
 
-``.venv/bin/python benchmarks/results_page.py`` writes the page from ``benchmarks/results/worth.json``. A test compares the
+``.venv/bin/python benchmarks/results_page.py`` writes the page from ``worth.json`` and ``transfer.json`` in ``benchmarks/results``. A test compares the
 page with the output of this script.
 """
 
@@ -16,6 +16,7 @@ from scipy import stats
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "worth.json"
+TRANSFER = RESULT.with_name("transfer.json")
 PAGE = ROOT / "docs" / "user" / "results.md"
 TEMPLATE = Path(__file__).with_name("results_page.md")
 
@@ -29,8 +30,8 @@ PUBLISHED = (("SpectralFormer (Hong et al. 2022)", 81.8), ("FactoFormer (Mohamed
 Rows = dict[tuple[str, str, str], dict[str, Any]]
 
 
-def page(content: dict[str, Any]) -> str:
-    """Return the page for the content of ``worth.json``."""
+def page(content: dict[str, Any], transfer: dict[str, Any]) -> str:
+    """Return the page for the contents of ``worth.json`` and ``transfer.json``."""
     rows: Rows = {(row["scene"], row["regime"], row["entry"]): row for row in content["summary"]}
     default = content["default"]
     tables = {
@@ -52,10 +53,14 @@ def page(content: dict[str, Any]) -> str:
         "planes": _entries(rows, content, _is_plane_entry),
         "differences": _differences(content["fits"], _pairs(default), CHOICE),
         "far_differences": _differences(content["fits"], _pairs(default)[:1], _far_columns(rows)),
+        "transfer": _transfer(transfer),
+        "transfer_differences": _transfer_differences(transfer),
+        "transfer_sentence": _transfer_sentence(transfer),
+        "transfer_run": f"    {transfer['command']}",
         "runs": "\n".join(f"    {run['command']}" for run in content["runs"]),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
-    for name, table in tables.items():
+    for name, table in sorted(tables.items(), key=lambda item: -len(item[0])):
         text = text.replace(f"@{name}@", table)
     return text
 
@@ -207,6 +212,45 @@ def _differences(
     return _table(["gain of", *map(_title, columns)], lines)
 
 
+def _transfer(content: dict[str, Any]) -> str:
+    """Return a table of accuracies on the half of a scene that has no labels in training."""
+    scenes = content["scenes"]
+    lines = []
+    for entry in next(iter(scenes.values()))["summary"]:
+        cells = [f"{one['summary'][entry]['mean']:.1f} ± {one['summary'][entry]['sd']:.1f}" for one in scenes.values()]
+        lines.append([f"`lda` on {entry}", *cells])
+    heads = [f"{SCENES[name]}, {one['common_classes']} classes" for name, one in scenes.items()]
+    return _table(["entry", *heads], lines)
+
+
+def _transfer_differences(content: dict[str, Any]) -> str:
+    """Return a table of differences between entries on the other half of a scene, with their intervals."""
+    scenes = content["scenes"]
+    lines = []
+    for index, one in enumerate(next(iter(scenes.values()))["differences"]):
+        cells = [_gain(scene["differences"][index]) for scene in scenes.values()]
+        lines.append([f"{one['entry']} over {one['rival']}", *cells])
+    return _table(["gain of", *(SCENES[name] for name in scenes)], lines)
+
+
+def _transfer_sentence(content: dict[str, Any]) -> str:
+    """State what context, and planes of natural32, change against spectra and window means, which are the rival, on each scene."""
+    context, planes, twins = [], [], []
+    for name, scene in content["scenes"].items():
+        found = {(one["entry"], one["rival"]): _gain(one) for one in scene["differences"]}
+        context.append(f"{found[BEST, 'spectra+window']} points on {SCENES[name]}")
+        planes.append(f"{found['spectra+window+natural32', 'spectra+window']} on {SCENES[name]}")
+        twins.append(found["spectra+window+natural32", "spectra+window+untrained"])
+    return (
+        f"From {content['per_class']} labels per class in one half, context changes the accuracy in the other half against spectra and window means by "
+        f"{' and '.join(context)}, and planes of natural32 by {' and '.join(planes)}; against the same network untrained, they gain {' and '.join(twins)}."
+    )
+
+
+def _gain(difference: dict[str, Any]) -> str:
+    return f"{difference['mean']:+.1f} [{difference['low']:.1f}, {difference['high']:.1f}]"
+
+
 def _title(column: tuple[str, str]) -> str:
     """Return the heading of a column, such as ``Pavia, 5``."""
     scene, regime = column
@@ -214,4 +258,5 @@ def _title(column: tuple[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(json.loads(RESULT.read_text(encoding="utf-8"))), encoding="utf-8")
+    contents = (json.loads(file.read_text(encoding="utf-8")) for file in (RESULT, TRANSFER))
+    PAGE.write_text(page(*contents), encoding="utf-8")
