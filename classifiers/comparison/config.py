@@ -39,7 +39,8 @@ class BenchConfig(BaseConfig):
     heads: Annotated[
         Names,
         option(
-            "Names of heads; all selects every head that can learn from at least one of the inputs.",
+            "Names of heads; all selects every head that can learn from at least one of the inputs. A head that needs neighbourhoods, "
+            "such as spectraldiff, must be named, or its patches must be named in the inputs.",
             metavar="HEAD,HEAD",
         ),
     ] = ALL_HEADS

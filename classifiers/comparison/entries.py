@@ -18,8 +18,17 @@ def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tu
 
 
 def fitting_heads(inputs: Sequence[str]) -> list[str]:
-    """Return the registered heads that can learn from at least one of the inputs."""
-    return [head for head in head_names() if any(_fits(head, name) for name in inputs)]
+    """Return the registered heads that can learn from at least one of the inputs.
+
+    Tables of neighbourhoods are large. A head that needs neighbourhoods is therefore returned only if an input names them.
+    `SUITED` does not suffice.
+    """
+    explicit = [name for name in inputs if name != SUITED]
+    return [
+        head
+        for head in head_names()
+        if any(_fits(head, name) for name in (explicit if _needs_neighbourhoods(head) else inputs))
+    ]
 
 
 def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str]) -> list[BenchEntry]:
@@ -62,6 +71,10 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
                 origin = store if _differs(input_set, stores) else ""
                 entries.append(BenchEntry(store=origin, features=str(input_set), head=head))
     return list(dict.fromkeys(entries))
+
+
+def _needs_neighbourhoods(head: str) -> bool:
+    return not head_class(head).needs.isdisjoint({"patch", "spectral-patch"})
 
 
 def _fits(head: str, name: str) -> bool:

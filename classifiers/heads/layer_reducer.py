@@ -67,6 +67,8 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         The k scaled axes of each layer with C channels, by `ColumnGroup.layer_key`; None if the layer is not reduced.
     """
 
+    whiten = False  # in models that were saved before this parameter existed
+
     def __init__(
         self,
         layout: Layout | None = None,

@@ -20,7 +20,6 @@ from hsifeat.errors import HeadError
 if TYPE_CHECKING:
     import torch
 
-CHANNELS, HIDDEN = 64, 128  # channels of a token, and hidden units of the classifier
 POSITION_SCALE = 0.01
 
 
@@ -29,9 +28,9 @@ class SpectralDiffClassifier(TorchHead):
     """SpectralDiff: a transformer over the 13 x 13 pixels around a pixel, then a small classifier.
 
     This is the classifier of Chen et al. (TGRS 2023, arXiv 2304.05961), as in the published code. The features of a plane are
-    whitened principal components. A 3x3 convolution with batch norm and ReLU maps them to 64 channels. The tokens are the
-    pixels of the patch and a class token. Position embeddings are multiplied by a learned factor of initially 0.01. The output
-    of the class token passes a hidden layer of 128 units with batch norm, dropout of 0.1 and ReLU.
+    whitened principal components. A 3x3 convolution with batch norm and ReLU maps them to `width` channels. The tokens are
+    the pixels of the patch and a class token. Position embeddings are multiplied by a learned factor of initially 0.01. The
+    output of the class token passes a hidden layer of twice the width with batch norm, dropout of 0.1 and ReLU.
 
     This head differs from the paper:
 
@@ -49,9 +48,9 @@ class SpectralDiffClassifier(TorchHead):
     components : int or None
         Number of principal components of each layer, shared by all timesteps; 1,200 (Indian Pines), 600 (Pavia University) or
         900 (Salinas) in the paper. None keeps all channels.
-    depth, heads, head_width, mlp_width : int
-        Number of transformer layers, attention heads, channels of an attention head, and hidden units of a perceptron; 2, 20,
-        64 and 8 in the paper.
+    depth, width, heads, head_width, mlp_width : int
+        Number of transformer layers, channels of a token, attention heads, channels of an attention head, and hidden units of
+        a perceptron; 2, 64, 20, 64 and 8 in the paper.
     dropout : float
         Probability of dropout in the transformer; 0 in the paper.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
@@ -76,6 +75,7 @@ class SpectralDiffClassifier(TorchHead):
 
     components: Components = 64
     depth: Count = 2
+    width: Count = 64
     heads: Count = 4
     head_width: Count = 16
     mlp_width: Count = 8
@@ -106,6 +106,7 @@ class SpectralDiffClassifier(TorchHead):
             groups[0].patch_pixels,
             len(self.classes_),
             depth=self.depth,
+            width=self.width,
             heads=self.heads,
             head_width=self.head_width,
             mlp_width=self.mlp_width,
@@ -114,7 +115,16 @@ class SpectralDiffClassifier(TorchHead):
 
 
 def neighbourhood_network(
-    channels: int, pixels: int, classes: int, *, depth: int, heads: int, head_width: int, mlp_width: int, dropout: float
+    channels: int,
+    pixels: int,
+    classes: int,
+    *,
+    depth: int,
+    width: int,
+    heads: int,
+    head_width: int,
+    mlp_width: int,
+    dropout: float,
 ) -> torch.nn.Module:
     """Build the network of `SpectralDiffClassifier`.
 
@@ -122,7 +132,7 @@ def neighbourhood_network(
     ----------
     channels, pixels, classes : int
         Number of channels and pixels of a patch, and of classes C.
-    depth, heads, head_width, mlp_width, dropout
+    depth, width, heads, head_width, mlp_width, dropout
         See `SpectralDiffClassifier`.
 
     Returns
@@ -134,25 +144,23 @@ def neighbourhood_network(
     from torch import nn
 
     encoder = transformer_encoder(
-        CHANNELS, depth=depth, heads=heads, head_width=head_width, mlp_width=mlp_width, dropout=dropout
+        width, depth=depth, heads=heads, head_width=head_width, mlp_width=mlp_width, dropout=dropout
     )
 
     class Neighbourhood(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.convolution = nn.Sequential(
-                nn.Conv2d(channels, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.ReLU()
-            )
-            self.class_token = nn.Parameter(torch.randn(1, 1, CHANNELS))
-            self.positions = nn.Parameter(torch.randn(1, pixels + 1, CHANNELS))
+            self.convolution = nn.Sequential(nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU())
+            self.class_token = nn.Parameter(torch.randn(1, 1, width))
+            self.positions = nn.Parameter(torch.randn(1, pixels + 1, width))
             self.position_scale = nn.Parameter(torch.full((1,), POSITION_SCALE))
             self.encoder = encoder
             self.classifier = nn.Sequential(
-                nn.Linear(CHANNELS, HIDDEN),
-                nn.BatchNorm1d(HIDDEN),
+                nn.Linear(width, 2 * width),
+                nn.BatchNorm1d(2 * width),
                 nn.Dropout(0.1),
                 nn.ReLU(),
-                nn.Linear(HIDDEN, classes),
+                nn.Linear(2 * width, classes),
             )
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:

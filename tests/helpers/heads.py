@@ -35,7 +35,7 @@ def _layout() -> Layout:
 
 LAYOUT = _layout()
 SMALL_TRANSFORMERS = {
-    "spectraldiff": {"depth": 1, "heads": 2, "head_width": 8, "learning_rate": 3e-3},
+    "spectraldiff": {"depth": 1, "width": 16, "heads": 2, "head_width": 8, "learning_rate": 1e-2},
     "supertoken": {"depth": 1, "width": 32, "heads": 2, "head_width": 8, "mlp_width": 32, "dropout": 0.0},
 }
 

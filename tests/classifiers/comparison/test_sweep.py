@@ -175,6 +175,7 @@ def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp
         shared = SharedTable.write(
             replace(table, y=classes[table.coordinates], labels=labels), tmp_path / name / "table"
         )
+        np.testing.assert_array_equal(shared.positions(table.pixels), table.positions)
         planes = tuple(plane.id for plane in features.select(PLANES))
         chosen.append(
             PlaneFitter(

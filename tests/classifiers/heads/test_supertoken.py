@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from classifiers.fit import fit_model
 from classifiers.heads.supertoken import SupertokenClassifier, token_network
 from classifiers.heads.supertokens import Tokens, class_proportions, cluster
 from classifiers.layout import ColumnGroup, Layout
+from classifiers.splits import parse_split
+from classifiers.table import PixelTable
 from hsifeat.errors import HeadError
 from tests.helpers.networks import softmax
 
@@ -95,6 +98,17 @@ def test_labels_of_neighbours_soften_the_labels():
     assert np.abs(soft.predict_proba(X) - hard.predict_proba(X)).max() > 1e-6
     with pytest.raises(HeadError, match=r"positions are the row and column of each of the 200 rows, as integers"):
         SupertokenClassifier(layout, **SMALL).fit(X, y, positions=grid[:5])
+
+
+def test_a_fit_of_a_store_passes_the_positions(features):
+    params = {**SMALL, "epochs": 1}
+    model = fit_model(features, "supertoken", inputs="spectral-patches:3", split="random:0.2", params=params)
+    table = PixelTable.from_store(features, planes=[], spectra=False, spectral_patch=3)
+    train = table[parse_split("random:0.2").draw(table.labels, 0).train[table.coordinates]]
+    head = SupertokenClassifier(table.layout, **params)
+    expected = head.fit(train.X, train.y, positions=train.positions).predict_proba(table.X)
+    np.testing.assert_array_equal(model.head.predict_proba(table.X), expected)
+    assert np.abs(head.fit(train.X, train.y).predict_proba(table.X) - expected).max() > 1e-6
 
 
 @pytest.mark.parametrize(
