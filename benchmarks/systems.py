@@ -2,10 +2,11 @@
 
 ``.venv/bin/python benchmarks/systems.py`` trains the networks, extracts their planes and those of their untrained twins, fits
 each head on each draw of two splits, and writes overall accuracies to ``benchmarks/results/systems.json``. The split
-``per-class:20`` asks how well scattered labels fill in the scene, and ``far:12+16:0.1`` how well labels carry over to ground
-16 px away from them. All scores are without smoothing. Finished models, stores and scores are kept, so an interrupted run
-continues; ``--only NAME`` does one system, and ``--draws N`` adds draws. Networks are trained for 120 to 300 steps, fewer than their defaults, and at
-most `TEST_PIXELS` test pixels of each draw are scored.
+``per-class:20`` asks how well scattered labels fill in the scene, and ``blocks:12+4:0.1`` how well labels carry over to ground
+more than 4 px away from them. All scores are without smoothing. Finished models, stores and scores are kept, so an
+interrupted run continues.
+``--only NAME`` does one system, and ``--draws N`` adds draws. Networks are trained for 120 to 300 steps, fewer than their
+defaults, and at most `TEST_PIXELS` test pixels of each draw are scored.
 
 The published weights of GeoDiffNet, GeoDiffNet-F and Diffusion Hyperfeatures are not in this package. Their heads are scored on
 planes of `natural32` instead.
@@ -31,7 +32,7 @@ from classifiers.splits import parse_split
 
 RESULT = RESULTS / "systems.json"
 SCENE = "indian-pines"
-SPLITS = ("per-class:20", "far:12+16:0.1")
+SPLITS = ("per-class:20", "blocks:12+4:0.1")
 UNTRAINED = "untrained twin"
 # Largest number of test pixels of a draw. Transformers predict some hundred pixels a second.
 TEST_PIXELS = 2000

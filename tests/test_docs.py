@@ -107,6 +107,16 @@ def test_the_table_of_the_readme_is_the_study_of_few_labels():
     assert f"classifies {first} % of" in readme and f"reach {second} % with" in readme
 
 
+def test_the_comparison_of_systems_is_that_of_the_benchmark():
+    result = json.loads((ROOT / "benchmarks" / "results" / "systems.json").read_text())
+    page = (ROOT / "docs" / "user" / "systems.md").read_text(encoding="utf-8")
+    for entry, splits in result["oa"].items():
+        facts = result["systems"][entry]
+        scores = " | ".join(f"{score['mean']:.1f} ({score['draws']})" for score in splits.values())
+        row = f"`{facts['head']}` on {facts['inputs']} | {facts['network'] or 'none'} | {facts.get('steps', '')} | {scores} |"
+        assert row in page, row
+
+
 def test_the_capacity_of_clusters_is_that_of_the_benchmark():
     measured = json.loads((ROOT / "benchmarks" / "results" / "scale.json").read_text())
     page = (ROOT / "docs" / "user" / "cluster.md").read_text(encoding="utf-8")
