@@ -133,9 +133,9 @@ def make_table(system: System, folder: Path, *, untrained: bool) -> tuple[PixelT
     if system.pretrain is not None:
         model = hsifeat.pretrain(SCENE, out=folder / system.network, listen=PrintingListener(), **system.pretrain)
         record = json.loads((model / "training.json").read_text())
-        facts |= {name: record[name] for name in ("steps", "parameters")} | {
-            "training_seconds": round(record["seconds"])
-        }
+        facts["parameters"] = record["parameters"]
+        if not untrained:
+            facts |= {"steps": record["steps"], "training_seconds": round(record["seconds"])}
         backbone = str(model)
     if untrained:
         backbone = f"untrained:{backbone}"
