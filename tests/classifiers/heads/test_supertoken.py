@@ -101,9 +101,9 @@ def test_labels_of_neighbours_soften_the_labels():
 
 
 def test_a_fit_of_a_store_passes_the_positions(features):
-    params = {**SMALL, "epochs": 1}
-    model = fit_model(features, "supertoken", inputs="spectral-patches:3", split="random:0.2", params=params)
-    table = PixelTable.from_store(features, planes=[], spectra=False, spectral_patch=3)
+    params = {**SMALL, "epochs": 1, "grid": 1}
+    model = fit_model(features, "supertoken", inputs="spectral-patches:9", split="random:0.2", params=params)
+    table = PixelTable.from_store(features, planes=[], spectra=False, spectral_patch=9)
     train = table[parse_split("random:0.2").draw(table.labels, 0).train[table.coordinates]]
     head = SupertokenClassifier(table.layout, **params)
     expected = head.fit(train.X, train.y, positions=train.positions).predict_proba(table.X)
