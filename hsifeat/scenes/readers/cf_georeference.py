@@ -122,7 +122,8 @@ def _unwrapped(longitudes: NDArray[np.floating]) -> NDArray[np.floating]:
     unwrapped: NDArray[np.floating] = np.unwrap(longitudes, period=360)
     if np.array_equal(unwrapped, longitudes):
         return longitudes
-    return unwrapped - 360 * np.floor((unwrapped[0] + 180) / 360)
+    turns: NDArray[np.floating] = np.floor((unwrapped[0] + 180) / 360)
+    return unwrapped - 360 * turns
 
 
 def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:

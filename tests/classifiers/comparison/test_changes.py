@@ -17,6 +17,7 @@ from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.layout import Layout
 from classifiers.splits import parse_split
 from hsifeat.errors import HsifeatError
+from hsifeat.features.scene_set import SceneSet
 from hsifeat.scenes import Labels
 from tests.helpers.comparisons import build, entry, scored_run, with_runs
 from tests.helpers.small import small_labels
@@ -239,9 +240,9 @@ def report(tmp_path, features):
 
 
 def test_the_same_scene_and_labels_are_accepted(report, features):
-    report().check(features, features.labels())
+    report().check(SceneSet([features]), features.labels())
     without_digest = [{**json.loads(report().results.stores[0].model_dump_json()), "recipe": {}}]
-    report(stores=without_digest).check(features, features.labels())
+    report(stores=without_digest).check(SceneSet([features]), features.labels())
 
 
 def test_another_scene_is_refused(report, features):
@@ -250,12 +251,12 @@ def test_another_scene_is_refused(report, features):
     with pytest.raises(
         HsifeatError, match=f"and small are of different scenes: digest {'ab' * 6} before, [0-9a-f]{{12}} now"
     ):
-        report(stores=other).check(features, features.labels())
+        report(stores=other).check(SceneSet([features]), features.labels())
     scene = {**report().results.scene.model_dump(), "name": "pavia", "rows": 610}
     with pytest.raises(
         HsifeatError, match="different scenes: name pavia before, small now; rows 610 before, 75 now; pass --compare"
     ):
-        report(stores=[{**stores[0], "recipe": {}}], scene=scene).check(features, features.labels())
+        report(stores=[{**stores[0], "recipe": {}}], scene=scene).check(SceneSet([features]), features.labels())
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_another_scene_is_refused(report, features):
 )
 def test_other_classes_are_refused(report, features, names, differ):
     with pytest.raises(HsifeatError, match=rf"and small have different labels \(fields and fields\): {differ}"):
-        report(class_names={str(k): v for k, v in names.items()}).check(features, features.labels())
+        report(class_names={str(k): v for k, v in names.items()}).check(SceneSet([features]), features.labels())
 
 
 def test_other_labels_of_the_same_classes_are_refused(report, features):
@@ -281,7 +282,7 @@ def test_other_labels_of_the_same_classes_are_refused(report, features):
     classes[0, 0] = 1
     other = replace(LABELS, classes=classes)
     with pytest.raises(HsifeatError, match=r"\d+ of \d+ test pixels had another class before"):
-        report(labels=other).check(features, features.labels())
+        report(labels=other).check(SceneSet([features]), features.labels())
 
 
 def packed(**arrays):
@@ -316,7 +317,7 @@ def test_damaged_or_forged_draws_are_ignored(report, features, tmp_path, content
     before = report()
     for file in (tmp_path / "record" / "draws").iterdir():
         file.write_bytes(content)
-    before.check(features, features.labels())
+    before.check(SceneSet([features]), features.labels())
 
 
 def test_a_wrong_baseline_is_refused_before_anything_runs(report, store_path, tmp_path):

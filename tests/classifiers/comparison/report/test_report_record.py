@@ -101,8 +101,8 @@ def test_the_digest_covers_all_inputs(tmp_path, monkeypatch):
     labels = Labels("fields", comparison.images.truth, {1: "corn"}, {})
     baseline = tmp_path / "results.json"
     baseline.write_text("{}")
-    facts = {"provenance": comparison.provenance, "scene": comparison.scene, "stores": comparison.stores}
-    facts |= {"labels": labels, "georeference": None, "baseline": baseline}
+    facts = {"provenance": comparison.provenance, "scenes": (comparison.scene,), "stores": comparison.stores}
+    facts |= {"labels": labels, "georeferences": (None,), "baseline": baseline}
     first = digest_inputs(**facts)
     later = comparison.provenance.model_copy(update={"created": "2031-01-01"})
     assert digest_inputs(**facts | {"provenance": later}) == first, "the time of creation is no input"
@@ -113,12 +113,12 @@ def test_the_digest_covers_all_inputs(tmp_path, monkeypatch):
         {"provenance": comparison.provenance.model_copy(update={"versions": {"hsifeat": "1"}})},
         {"provenance": comparison.provenance.model_copy(update={"command": "hsifeat bench"})},
         {"provenance": comparison.provenance.model_copy(update={"config": None})},
-        {"scene": comparison.scene.model_copy(update={"name": "other"})},
+        {"scenes": (comparison.scene.model_copy(update={"name": "other"}),)},
         {"stores": (store.model_copy(update={"key": "cd" * 32}),)},
         {"stores": (store, store)},
         {"labels": replace(labels, classes=classes)},
         {"labels": replace(labels, class_names={1: "wheat"})},
-        {"georeference": Georeference(None, (30.0, 0.0, 0.0, 0.0, -30.0, 0.0))},
+        {"georeferences": (Georeference(None, (30.0, 0.0, 0.0, 0.0, -30.0, 0.0)),)},
         {"baseline": None},
     ]
     digests = [digest_inputs(**facts | change) for change in changed]
