@@ -32,7 +32,7 @@ VERBS = ("extract", "context", "fit", "predict", "sample")
 LIMITED = ("extract", "context", "predict", "sample")
 ALLOWED_RATIO = 1.2
 POLL_S = 0.01
-ENVIRONMENT = {"OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE", "MALLOC_ARENA_MAX": "2"}
 
 
 def main() -> None:
