@@ -1,5 +1,6 @@
 """Lists of allowed names in messages: never an empty list."""
 
+import copyreg
 import pickle
 import re
 from pathlib import Path
@@ -26,7 +27,10 @@ def test_no_message_joins_allowed_names_by_itself():
             assert not re.search(r"allowed: \{['\"]", file.read_text(encoding="utf-8")), file
 
 
-def test_a_pickled_error_keeps_what_it_can_of_its_cause():
+def test_a_pickled_error_keeps_what_it_can_of_its_cause(monkeypatch):
+    # An import of dask.multiprocessing registers tblib's way of pickling for all exceptions.
+    monkeypatch.delitem(copyreg.dispatch_table, StoreError, raising=False)
+
     class LocalError(Exception):
         """An error that other processes can't import."""
 

@@ -59,16 +59,19 @@ class SceneMosaic:
         )
 
     def assemble(self, grid: NDArray[Any]) -> NDArray[Any]:
-        """Return the image of a map on the grid of the benchmark; pixels between scenes are 0.
+        """Return the image of a map on the grid of the benchmark, (rows, cols) or (rows, cols, k) of the dtype of the map.
 
-        The map of a single scene is returned unchanged.
+        Pixels between scenes are 0. The map of a single scene is returned unchanged.
         """
         if len(self.sources) == 1:
             return grid
         return self.join([grid[source.slices] for source in self.sources])
 
     def join(self, maps: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return the image of one map of each scene; pixels between scenes are 0."""
+        """Return the image of one map of each scene, (rows, cols) or (rows, cols, k) of their common dtype.
+
+        Pixels between scenes are 0.
+        """
         image = np.zeros((*self.shape, *maps[0].shape[2:]), np.result_type(*maps))
         for place, values in zip(self.places, maps, strict=True):
             image[place.slices] = values

@@ -25,12 +25,12 @@ class Tokens:
 
     @property
     def centre(self) -> NDArray[np.intp]:
-        """Token of the pixel in the middle of each window, (n,)."""
+        """Token of the pixel in the middle of each window, (n,) integers."""
         return self.assignment[:, self.assignment.shape[1] // 2]
 
 
 def cell_numbers(side: int, grid: int) -> NDArray[np.intp]:
-    """Return the row and column, (side * side, 2), of the grid cell of each pixel of a window.
+    """Return the row and column, (side * side, 2) integers, of the grid cell of each pixel of a window.
 
     >>> cell_numbers(4, 2)[:, 1].tolist()
     [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1]

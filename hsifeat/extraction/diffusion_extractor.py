@@ -267,6 +267,15 @@ def default_batch(rows_px: int, cols_px: int, *, device: str) -> int:
 
     On a CPU, more than four large tiles are not faster, because their feature maps do not stay in the caches.
 
+    Parameters
+    ----------
+    rows_px, cols_px : int
+        Size of a tile in pixels of the model input.
+    device : str
+        ``cpu`` or ``cuda``.
+
+    Examples
+    --------
     >>> default_batch(64, 64, device="cuda"), default_batch(32, 32, device="cpu"), default_batch(128, 128, device="cpu")
     (16, 16, 4)
     """

@@ -13,7 +13,21 @@ from hsifeat.projection.spec import ProjectionSpec
 def scale_bands(
     name: str, spec: ProjectionSpec, bands: tuple[int, ...], count: int, samples: NDArray[np.floating]
 ) -> Projection:
-    """Return the projection of `bands` out of `count` that maps percentiles of `samples` (n, bands) to -1 and 1."""
+    """Return the projection that scales some bands from percentiles of their values to the range -1 to 1.
+
+    Parameters
+    ----------
+    name : str
+        Text of the projection, which becomes `Projection.spec`.
+    spec : ProjectionSpec
+        Percentiles, gamma, and whether all bands share their percentiles.
+    bands : tuple of int
+        Selected bands, one per channel.
+    count : int
+        Number of bands of the scene.
+    samples : (n, k) floating-point array
+        Values of some pixels in the k selected bands.
+    """
     weights = np.zeros((count, len(bands)))
     offset = np.empty(len(bands))
     joint = np.percentile(samples, spec.percentiles) if spec.joint else None
@@ -28,7 +42,21 @@ def scale_bands(
 def affine(
     spec: str, weights: NDArray[np.float64], offset: NDArray[np.float64], *, clip: bool = False, gamma: float = 1.0
 ) -> Projection:
-    """Return a projection with float32 weights (bands, channels) and offset (channels,)."""
+    """Return a projection whose weights and offset are rounded to float32.
+
+    Parameters
+    ----------
+    spec : str
+        Text of the projection.
+    weights : (bands, channels) float64 array
+        Weight of each band in each channel.
+    offset : (channels,) float64 array
+        Constant that is added to each channel.
+    clip : bool
+        Whether values are clipped to the range -1 to 1.
+    gamma : float
+        Exponent of the gamma correction; 1 for none.
+    """
     # The last bits of float64 results depend on the linear algebra library. Rounding to float32 removes this dependence from
     # cache keys.
     linear, constant = (np.ascontiguousarray(values, np.float32) for values in (weights, offset))

@@ -45,7 +45,15 @@ def own_versions() -> dict[str, str]:
 
 
 def compare_versions(expected: Mapping[str, str], found: Mapping[str, str], worker: str) -> None:
-    """Raise `OtherVersionsError` if the versions that were found in a worker are not the expected ones."""
+    """Raise `OtherVersionsError` if the versions that were found in a worker are not the expected ones.
+
+    Parameters
+    ----------
+    expected, found : mapping of str to str
+        Versions of this process and of the worker, by package.
+    worker : str
+        Address of the worker.
+    """
     if different := [name for name in expected if expected[name] != found.get(name)]:
         texts = ", ".join(f"{name} {found.get(name)} instead of {expected[name]}" for name in different)
         raise OtherVersionsError(

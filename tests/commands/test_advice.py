@@ -125,8 +125,8 @@ def test_options_that_texts_name_exist():
     assert len(named) > 60
     options = _options(typer.main.get_command(app))
     unknown = {option: file for option, file in named.items() if option not in options}
-    # Examples of base_config, and marks of drawings and LaTeX.
-    assert unknown.keys() <= {"--yes", "--no", "--help", "--paper", "--rwrap"}
+    # Examples of base_config, marks of drawings and LaTeX, and an option of `dask worker`.
+    assert unknown.keys() <= {"--yes", "--no", "--help", "--paper", "--rwrap", "--memory-limit"}
 
 
 def _options(command):

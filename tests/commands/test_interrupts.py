@@ -49,10 +49,7 @@ def press_often():
     """Interrupt this process every 20 ms from the moment at which the command shows its progress."""
     from hsifeat.commands import terminal
 
-    class Patch:
-        setitem = staticmethod(dict.__setitem__)
-
-    use_tiny(Patch)
+    use_tiny(pytest.MonkeyPatch())
     plain = terminal.progress
 
     def press():

@@ -102,7 +102,7 @@ class SkipConnection(nn.Module):
     """Concatenation of the maps of the decoder and of the encoder, the features that SpectralDiff classifies."""
 
     def forward(self, decoded: torch.Tensor, encoded: torch.Tensor) -> torch.Tensor:
-        """Return the concatenation (n, C1 + C2, bands, rows, cols) of maps of C1 and C2 channels."""
+        """Return the concatenation (n, C1 + C2, bands, rows, cols) of float32 maps of C1 and C2 channels."""
         return torch.cat([decoded, encoded], dim=1)
 
 
