@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.block_prediction import block_side_px, predict_blocks, predict_classes
+from classifiers.block_prediction import PredictedBlock, block_side_px, predict_blocks, predict_classes
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.plane_scores import PlaneWeight
 from classifiers.comparison.results.scores import RunResult
@@ -262,9 +262,16 @@ def _map_scenes(head: Head, task: RunTask) -> None:
             for block in predict_blocks(features, head, probabilities=probabilistic, block_px=block_px):
                 maps = [block.classes] if block.confidence is None else [block.classes, np.rint(255 * block.confidence)]
                 for part, values in zip(parts, maps, strict=True):
-                    # Open the file for one block only, because Windows can't rename a memory-mapped file.
-                    opened = np.lib.format.open_memmap(part, mode="r+")
-                    opened[place][block.window.slices][block.pixels] = values
+                    _write_block(part, place, block, values)
+
+
+def _write_block(part: Path, place: tuple[slice, slice], block: PredictedBlock, values: NDArray[np.number]) -> None:
+    """Write the pixels of a block of the scene at `place`.
+
+    The file is mapped into memory only during the call, because Windows can't rename a file that is mapped.
+    """
+    opened = np.lib.format.open_memmap(part, mode="r+")
+    opened[place][block.window.slices][block.pixels] = values
 
 
 @contextmanager

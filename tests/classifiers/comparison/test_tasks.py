@@ -1,4 +1,4 @@
-"""Tasks of a benchmark: maps are written block by block, and no file is open when it is renamed."""
+"""Tasks of a benchmark: maps of all scenes are written block by block, and no file is open when it is renamed."""
 
 import errno
 from pathlib import Path
@@ -14,11 +14,16 @@ from hsifeat.types import Window
 
 
 def test_maps_are_not_mapped_into_memory_when_they_are_renamed(tmp_path, monkeypatch):
-    blocks = [
-        SimpleNamespace(window=Window(row, 0, 2, 3), pixels=np.eye(2, 3, dtype=bool), classes=classes, confidence=None)
-        for row, classes in ((0, [1, 2]), (2, [3, 4]))
-    ]
-    monkeypatch.setattr(tasks, "predict_blocks", lambda *_, **__: iter(blocks))
+    first, second = (
+        [
+            SimpleNamespace(
+                window=Window(row, 0, 2, 3), pixels=np.eye(2, 3, dtype=bool), classes=classes, confidence=None
+            )
+            for row, classes in rows
+        ]
+        for rows in (((0, [1, 2]), (2, [3, 4])), ((0, [4, 3]),))
+    )
+    monkeypatch.setattr(tasks, "predict_blocks", lambda blocks, *_, **__: iter(blocks))
     monkeypatch.setattr(tasks, "block_side_px", lambda *_: 2)
     mapped, replace = [], Path.replace
 
@@ -32,12 +37,17 @@ def test_maps_are_not_mapped_into_memory_when_they_are_renamed(tmp_path, monkeyp
         table=SimpleNamespace(layout=None),
         key="k",
         run_records=RunRecords(tmp_path),
+        scenes=[
+            tasks.MappedScene(SimpleNamespace(open=lambda: first), Window(0, 0, 4, 3)),
+            tasks.MappedScene(SimpleNamespace(open=lambda: second), Window(5, 1, 2, 3)),
+        ],
+        grid=(7, 4),
     )
-    tasks._map_scene(SimpleNamespace(classes_=np.arange(1, 5)), SimpleNamespace(shape=(4, 3, 1)), task)
+    tasks._map_scenes(SimpleNamespace(classes_=np.arange(1, 5)), task)
     assert mapped == [False]
-    np.testing.assert_array_equal(
-        np.load(tmp_path / "maps" / "k.npy", allow_pickle=False), [[1, 0, 0], [0, 2, 0], [3, 0, 0], [0, 4, 0]]
-    )
+    expected = np.zeros((7, 4), int)
+    expected[[0, 1, 2, 3, 5, 6], [0, 1, 0, 1, 1, 2]] = [1, 2, 3, 4, 4, 3]
+    np.testing.assert_array_equal(np.load(tmp_path / "maps" / "k.npy", allow_pickle=False), expected)
 
 
 def test_a_full_disk_is_an_error_before_a_map_is_mapped_into_memory(tmp_path, monkeypatch):
