@@ -134,7 +134,7 @@ def test_the_command_extracts_each_scene_on_the_service_whatever_happens_to_the_
     assert "2 of 4 scenes failed" in output.err
     labelled = ("extract", "a.mat", "b.mat", "--labels", "gt.mat", "--service", "http://service.example")
     assert run_main(*labelled) == 2
-    assert "--labels applies to one scene" in capsys.readouterr().err
+    assert "gt.mat belongs to one scene, and there are 2: write {scene}" in capsys.readouterr().err
     assert len(requested) == 4
 
 

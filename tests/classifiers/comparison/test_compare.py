@@ -17,7 +17,7 @@ from classifiers.comparison.sampling import limit_per_class
 from classifiers.input_sets import InputSet
 from classifiers.splits import layout_footprints, limit_training_pixels, measure_leakage, parse_split
 from classifiers.table import PixelTable
-from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
+from hsifeat.errors import HeadError, SplitError, StoreError
 from tests.helpers.comparisons import entry
 from tests.helpers.forked_commands import fork_workers
 
@@ -226,11 +226,20 @@ def test_invalid_options(store_path, tmp_path, options, error, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_stores_of_different_scenes_are_refused(store_path, other_scene, tmp_path):
-    with pytest.raises(
-        HsifeatError, match="different scenes can't be compared: small is of small, second is of second"
-    ):
-        compare([store_path, other_scene], out=tmp_path / "out", sweep=False)
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["store_path", "other_recipe", "other_scene"],
+         "second has 1 stores of diffusion models, and small has 2: give the same stores of each scene"),
+        (["other_recipe", "other_scene"],
+         r"the planes of second have another recipe than those of other: .*tiling.*--shared-projection, or each with --like .*other"),
+    ],
+)  # fmt: skip
+def test_scenes_with_different_stores_are_refused(request, tmp_path, names, message):
+    stores = [request.getfixturevalue(name) for name in names]
+    with pytest.raises(StoreError, match=message):
+        compare(stores, heads=["lda"], seeds=1, inputs=["spectra"], out=tmp_path / "out", sweep=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_each_of_several_stores_gives_the_same_results_alone(store_path, other_recipe, tmp_path):

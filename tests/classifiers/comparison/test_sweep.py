@@ -20,6 +20,7 @@ from classifiers.comparison.sweep_table import noise_level_remarks, weak_gain_re
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
+from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import silent
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.types import PlaneId
@@ -179,7 +180,14 @@ def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp
         planes = tuple(plane.id for plane in features.select(PLANES))
         chosen.append(
             PlaneFitter(
-                features, shared, labels, RunRecords(tmp_path / name), "lda", planes, InlineExecutor(), silent
+                SceneSet([features]),
+                shared,
+                labels,
+                RunRecords(tmp_path / name),
+                "lda",
+                planes,
+                InlineExecutor(),
+                silent,
             ).select({0: draw}, 2)
         )
     assert chosen[0] == chosen[1]
