@@ -161,7 +161,8 @@ class SupertokenClassifier(TorchHead):
         return values, np.eye(values.shape[1])[centre]
 
     def _proportions(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        positions, self._positions = self._positions, None
+        positions = self._positions
+        del self._positions  # models save all attributes
         if positions is None:
             return None
         starts = range(0, len(X), _BLOCK_ROWS)

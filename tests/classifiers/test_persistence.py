@@ -83,7 +83,8 @@ def test_the_folder_is_readable_and_contains_no_pickle(model):
     manifest = json.loads((model / "model.json").read_text())
     assert manifest["head"] == "mlp"
     assert manifest["classes"] == ["corn", "oats", "wheat"]
-    assert manifest["layout"][2] == {"kind": "plane", "start": 16, "stop": 22, "t": 50, "layer": "up"}
+    assert manifest["layout"][2] == {"kind": "patch", "start": 16, "stop": 88, "size": 3}
+    assert manifest["layout"][3] == {"kind": "plane", "start": 88, "stop": 94, "t": 50, "layer": "up"}
     assert {"python", "torch", "scikit-learn"} <= set(manifest["libraries"])
     assert skops.io.get_untrusted_types(file=model / "state.skops") == [
         "classifiers.heads.group_reducer.GroupReducer",

@@ -1,13 +1,12 @@
 """Saved models of all heads in the repository, to test that later versions of hsifeat can open them.
 
-``python -m tests.helpers.frozen_models`` replaces the files in ``tests/classifiers/models``. Run it only when the version
-of the model format changes. Each model takes a few kilobytes.
+``python -m tests.helpers.frozen_models`` adds models of new heads to ``tests/classifiers/models``, and keeps the models that
+are there. When the version of the model format changes, delete the folder before. Each model takes a few kilobytes.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,12 @@ _SMALL: dict[str, Any] = {
     "num_leaves": 3,
     "bottleneck": 4,
     "channels": 3,
+    "components": 3,
+    "depth": 1,
+    "width": 8,
+    "heads": 2,
+    "head_width": 4,
+    "mlp_width": 4,
     "plane_components": 3,
     "spectral_components": 3,
 }
@@ -53,12 +58,13 @@ def fit_small(name: str) -> Head:
 
 
 def write_frozen_models() -> None:
-    """Write a model of each head, and its predictions for a few rows."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
+    """Write a model of each head that has none yet, and its predictions for a few rows."""
+    FOLDER.mkdir(exist_ok=True)
     rows = np.random.default_rng(1).normal(1, 1.5, size=(6, LAYOUT.width)).astype(np.float32)
-    predictions = {}
+    predictions = json.loads(PREDICTIONS.read_text())["predictions"] if PREDICTIONS.exists() else {}
     for name in head_names():
+        if name in predictions:
+            continue
         head = fit_small(name)
         save_head(head, FOLDER / name, meta={"split": "random:0.1"})
         predictions[name] = {"labels": head.predict(rows).tolist(), "scores": scores(head, rows).tolist()}
