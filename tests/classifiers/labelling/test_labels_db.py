@@ -148,6 +148,7 @@ def test_classes_have_unique_names_and_keys(database):
 
 WRITER = textwrap.dedent("""
     import sys
+    import time
     from pathlib import Path
     import numpy as np
     from classifiers.labelling.edit_log import LabelEdit
@@ -159,6 +160,7 @@ WRITER = textwrap.dedent("""
     for at in range(first, first + count):
         database.paint(set_id, person, LabelEdit.of_class("pixel", np.array([at]), 1))
         print(at, flush=True)
+        time.sleep(0.005)  # SQLite does not queue writers: one that never rests can keep the other out.
 """)
 
 
