@@ -13,7 +13,7 @@ from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, r
 from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Share
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead
-from classifiers.heads.torch.transformer import transformer_encoder
+from classifiers.heads.torch.transformer import encoder_of
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
@@ -105,12 +105,8 @@ class SpectralDiffClassifier(TorchHead):
             sum(group.channels for group in groups),
             groups[0].patch_pixels,
             len(self.classes_),
-            depth=self.depth,
-            width=self.width,
-            heads=self.heads,
-            head_width=self.head_width,
-            mlp_width=self.mlp_width,
-            dropout=self.dropout,
+            encoder_of(self),
+            self.width,
         )
 
 
@@ -118,13 +114,8 @@ def neighbourhood_network(
     channels: int,
     pixels: int,
     classes: int,
-    *,
-    depth: int,
+    encoder: torch.nn.Module,
     width: int,
-    heads: int,
-    head_width: int,
-    mlp_width: int,
-    dropout: float,
 ) -> torch.nn.Module:
     """Build the network of `SpectralDiffClassifier`.
 
@@ -132,8 +123,10 @@ def neighbourhood_network(
     ----------
     channels, pixels, classes : int
         Number of channels and pixels of a patch, and of classes C.
-    depth, width, heads, head_width, mlp_width, dropout
-        See `SpectralDiffClassifier`.
+    encoder : torch.nn.Module
+        Transformer that maps tokens (b, n, width) to tokens of the same shape, see `transformer_encoder`.
+    width : int
+        Number of channels of a token inside the transformer.
 
     Returns
     -------
@@ -142,10 +135,6 @@ def neighbourhood_network(
     """
     import torch
     from torch import nn
-
-    encoder = transformer_encoder(
-        width, depth=depth, heads=heads, head_width=head_width, mlp_width=mlp_width, dropout=dropout
-    )
 
     class Neighbourhood(nn.Module):
         def __init__(self) -> None:

@@ -15,7 +15,7 @@ from classifiers.heads.parameters import Components, Count, Positive, Share
 from classifiers.heads.supertokens import Tokens, class_proportions, cluster
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead
-from classifiers.heads.torch.transformer import transformer_encoder
+from classifiers.heads.torch.transformer import encoder_of
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
@@ -175,12 +175,8 @@ class SupertokenClassifier(TorchHead):
             min(self.grid, side) ** 2,
             self.spectral_map_.shape[1],
             len(self.classes_),
-            depth=self.depth,
-            width=self.width,
-            heads=self.heads,
-            head_width=self.head_width,
-            mlp_width=self.mlp_width,
-            dropout=self.dropout,
+            encoder_of(self),
+            self.width,
         )
 
 
@@ -188,13 +184,8 @@ def token_network(
     tokens: int,
     channels: int,
     classes: int,
-    *,
-    depth: int,
+    encoder: torch.nn.Module,
     width: int,
-    heads: int,
-    head_width: int,
-    mlp_width: int,
-    dropout: float,
 ) -> torch.nn.Module:
     """Build the transformer of `SupertokenClassifier`.
 
@@ -202,8 +193,10 @@ def token_network(
     ----------
     tokens, channels, classes : int
         Number K of tokens of a window, of channels of a token, and of classes C.
-    depth, width, heads, head_width, mlp_width, dropout
-        See `SupertokenClassifier`.
+    encoder : torch.nn.Module
+        Transformer that maps tokens (b, n, width) to tokens of the same shape, see `transformer_encoder`.
+    width : int
+        Number of channels of a token inside the transformer.
 
     Returns
     -------
@@ -213,10 +206,6 @@ def token_network(
     """
     import torch
     from torch import nn
-
-    encoder = transformer_encoder(
-        width, depth=depth, heads=heads, head_width=head_width, mlp_width=mlp_width, dropout=dropout
-    )
 
     class TokenTransformer(nn.Module):
         def __init__(self) -> None:

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from classifiers.heads.torch.head import check_widths
 
 if TYPE_CHECKING:
     import torch
+
+
+class TransformerHead(Protocol):
+    """A head with the parameters of `transformer_encoder`."""
+
+    width: int
+    depth: int
+    heads: int
+    head_width: int
+    mlp_width: int
+    dropout: float
+
+
+def encoder_of(head: TransformerHead) -> torch.nn.Module:
+    """Build the transformer encoder of a head."""
+    return transformer_encoder(
+        head.width,
+        depth=head.depth,
+        heads=head.heads,
+        head_width=head.head_width,
+        mlp_width=head.mlp_width,
+        dropout=head.dropout,
+    )
 
 
 def transformer_encoder(

@@ -16,7 +16,9 @@ QUICK = {"components": 4, "depth": 1, "width": 16, "heads": 2, "head_width": 4}
 
 
 def test_the_published_size():
-    network = neighbourhood_network(1200, 169, 16, depth=2, width=64, heads=20, head_width=64, mlp_width=8, dropout=0.0)
+    network = neighbourhood_network(
+        1200, 169, 16, transformer_encoder(64, depth=2, heads=20, head_width=64, mlp_width=8, dropout=0.0), 64
+    )
     convolution = 1200 * 64 * 9 + 64 + 2 * 64
     layer = 2 * 64 + 64 * 3 * 1280 + (1280 * 64 + 64) + 2 * 64 + (64 * 8 + 8) + (8 * 64 + 64)
     classifier = (64 * 128 + 128) + 2 * 128 + (128 * 16 + 16)

@@ -8,6 +8,7 @@ import pytest
 from classifiers.fit import fit_model
 from classifiers.heads.supertoken import SupertokenClassifier, token_network
 from classifiers.heads.supertokens import Tokens, class_proportions, cluster
+from classifiers.heads.torch.transformer import transformer_encoder
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
@@ -63,7 +64,9 @@ def test_class_proportions_count_training_pixels_of_the_token():
 
 
 def test_the_published_size():
-    network = token_network(1024, 96, 24, depth=4, width=256, heads=4, head_width=64, mlp_width=1024, dropout=0.1)
+    network = token_network(
+        1024, 96, 24, transformer_encoder(256, depth=4, heads=4, head_width=64, mlp_width=1024, dropout=0.1), 256
+    )
     layer = 2 * 256 + 256 * 3 * 256 + (256 * 256 + 256) + 2 * 256 + (256 * 1024 + 1024) + (1024 * 256 + 256)
     embedding = (96 * 256 + 256) + 2 * 256 + 256 + 1025 * 256
     assert sum(p.numel() for p in network.parameters()) == 4 * layer + embedding + 2 * 256 + (256 * 24 + 24)
