@@ -5,8 +5,11 @@ each head on each draw of two splits, and writes overall accuracies to ``benchma
 ``per-class:20`` asks how well scattered labels fill in the scene, and ``blocks:12+4:0.1`` how well labels carry over to ground
 more than 4 px away from them. All scores are without smoothing. Finished models, stores and scores are kept, so an
 interrupted run continues.
-``--only NAME`` does one system, and ``--draws N`` adds draws. Networks are trained for 120 to 300 steps, fewer than their
+``--only NAME`` does one system, and ``--draws N`` adds draws. Networks are trained for 150 to 300 steps, fewer than their
 defaults, and at most `TEST_PIXELS` test pixels of each draw are scored.
+
+Differences to the twin, to the rival and to ``lda`` on spectra are paired by draw. Their 95 % intervals (Student's t) reflect
+the draw of training pixels, but not the choice of the scene or the initial weights of a network.
 
 The published weights of GeoDiffNet, GeoDiffNet-F and Diffusion Hyperfeatures are not in this package. Their heads are scored on
 planes of `natural32` instead.
@@ -22,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scoring import RESULTS, ROOT, PrintingListener, about_run
+from scoring import RESULTS, ROOT, PrintingListener, about_run, mean_sd
+from study_columns import gain
 
 import hsifeat
 from classifiers import PixelTable, make_head
@@ -34,6 +38,7 @@ RESULT = RESULTS / "systems.json"
 SCENE = "indian-pines"
 SPLITS = ("per-class:20", "blocks:12+4:0.1")
 UNTRAINED = "untrained twin"
+RIVAL, SPECTRA = "rival", "spectra"
 # Largest number of test pixels of a draw. Transformers predict some hundred pixels a second.
 TEST_PIXELS = 2000
 
@@ -53,11 +58,12 @@ class System:
     extract: dict[str, Any] | None = field(default_factory=dict)
 
 
-_NATURAL = {"timesteps": (50,), "layers": ("up_blocks.0", "up_blocks.1")}
+_NATURAL = {"preset": "natural32"}
 _MTMSD = {"timesteps": (50, 200, 400), "layers": ("output_blocks.1", "output_blocks.3")}
 _DIFFCRN = {"timesteps": (50, 200, 400), "layers": ("spatial.1", "spectral.1")}
 SYSTEMS = {
-    "rival": System("lda", "spectra+window+context", "context"),
+    RIVAL: System("lda", "spectra+window+context", "context"),
+    SPECTRA: System("lda", "spectra", extract=None),
     "DSTC": System("supertoken", "spectral-patches:9", extract=None),
     "GeoDiffNet": System("mlp", "planes", "natural32", extract=_NATURAL),
     "GeoDiffNet-F": System("film", "spectra+planes", "natural32", extract=_NATURAL),
@@ -75,7 +81,7 @@ SYSTEMS = {
         "lda",
         "spectra+planes",
         "multistage",
-        {"preset": "multistage-small", "steps": 120},
+        {"preset": "multistage-small", "steps": 300},
         {"preset": "multistage-small"},
     ),
 }
@@ -85,7 +91,7 @@ def main() -> None:
     """Parse the command line, and score systems until all draws are done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=sorted(SYSTEMS), action="append", help="one system; can be repeated")
-    parser.add_argument("--draws", type=int, default=2, help="number of draws of each split")
+    parser.add_argument("--draws", type=int, default=5, help="number of draws of each split")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "systems", help="models and stores")
     options = parser.parse_args()
     for name in options.only or SYSTEMS:
@@ -117,6 +123,7 @@ def score(entry: str, system: System, folder: Path, draws: int, *, untrained: bo
         oa = float(np.mean(head.predict(test.X) == test.y))
         record = {
             "oa": round(oa, 4),
+            "commit": about_run(())["commit"],
             "train_pixels": len(train),
             "test_pixels": len(test),
             "fit_cpu_seconds": round(fitted - start, 1),
@@ -162,21 +169,40 @@ def read_result() -> dict[str, Any]:
 
 
 def update(change: Any) -> None:
-    """Change the result file, with the run's metadata and the means of the scores."""
+    """Change the result file, with the run's metadata, the means of the scores, and paired differences."""
     result = read_result()
     change(result)
+    scores = {entry: result["scores"][entry] for entry in _entries() if entry in result["scores"]}
     result["oa"] = {
-        entry: {
-            split: {"mean": round(100 * float(np.mean([run["oa"] for run in runs.values()])), 1), "draws": len(runs)}
-            for split, runs in splits.items()
+        entry: {split: mean_sd(_values(runs)) | {"draws": len(runs)} for split, runs in splits.items() if len(runs) > 1}
+        for entry, splits in scores.items()
+    }
+    result["differences"] = {
+        f"{entry} - {other}": {
+            split: _gain(scores[entry][split], scores[other].get(split, {})) for split in scores[entry]
         }
-        for entry, splits in result["scores"].items()
+        for entry in scores
+        for other in (f"{entry}, {UNTRAINED}", RIVAL, SPECTRA)
+        if other in scores and entry not in {other, RIVAL}
     }
     about = about_run(("torch", "diffusers", "scikit-learn"))
     about["command"] = ".venv/bin/python benchmarks/systems.py"
-    RESULT.write_text(
-        json.dumps({**about, "scene": SCENE, **{k: result[k] for k in ("systems", "oa", "scores")}}, indent=1) + "\n"
-    )
+    parts = {k: result[k] for k in ("systems", "oa", "differences", "scores")}
+    RESULT.write_text(json.dumps({**about, "scene": SCENE, **parts}, indent=1) + "\n")
+
+
+def _entries() -> list[str]:
+    return [entry for name in SYSTEMS for entry in (name, f"{name}, {UNTRAINED}")]
+
+
+def _values(runs: dict[str, Any]) -> list[float]:
+    return [run["oa"] for run in runs.values()]
+
+
+def _gain(runs: dict[str, Any], others: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the paired difference on the draws that both entries have."""
+    seeds = [seed for seed in runs if seed in others]
+    return gain([runs[seed]["oa"] for seed in seeds], [others[seed]["oa"] for seed in seeds])
 
 
 def _add(result: dict[str, Any], entry: str, split: str, seed: int, record: dict[str, Any]) -> None:
