@@ -7,7 +7,8 @@ once on its bands, and once on its companion image of 0.25 m. It compares
 - ``context``, the classical filters of the package, which are also applied to the companion image;
 - ``ffdnet``, a published denoiser of photographs (code in ``docs/user/backbones.md``, weights in the test data);
 - ``mtmsd``, a network that is trained on the bands of the scene for 110 steps;
-- further networks and their untrained twins, named on the command line as ``NAME=BACKBONE``.
+- candidates of ``natural32_candidates.py``, named on the command line, such as ``overhead uniform``. A candidate is first trained, unless this is
+  done.
 
 Linear discriminant analysis with shrinkage learns from several sets of columns, under two kinds of splits:
 
@@ -15,12 +16,19 @@ Linear discriminant analysis with shrinkage learns from several sets of columns,
 - distance: a tenth of the labelled pixels, in whole blocks of 12 px, are training pixels. The accuracy is given by the distance
   from a test pixel to the nearest training pixel.
 
-Each group of columns is reduced to principal components over all pixels of the scene, without labels. With ``--levels``, the
-script instead measures the accuracy of the planes of each network at several noise levels.
+There are 30 draws of each kind. On a small scene, few test pixels of a draw are far from the training pixels; blocks are therefore drawn until 30 draws
+have at least 20 test pixels in every interval of distances, at most 120 times.
+
+Each group of columns is reduced to principal components over all pixels of the scene, without labels. With ``--levels`` or ``--layers``, the
+script instead measures the accuracy of the planes of each network at several noise levels, or of several layers of ``natural32``, in 10 draws
+that differ from those above.
 
 The results of each scene and set of columns are written to ``benchmarks/results/natural32.json`` as soon as they are computed.
 The same command continues an interrupted run. Models and stores are kept in ``build/natural32`` and reused. Differences are
 paired by draw. Their 95 % intervals (Student's t) reflect the draw of training pixels, but not the choice of scenes.
+
+A candidate is better than ``natural32`` if its gain, averaged over the scenes and the companion image with 5 labels per class and over 16 px from the labels, is
+significant at 5 % divided by the number of candidates. The rule was set before the candidates were scored.
 """
 
 from __future__ import annotations
@@ -35,19 +43,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from natural32_candidates import CANDIDATES, train_candidate
 from numpy.typing import NDArray
 from scipy import ndimage
 from scoring import RESULTS, ROOT, PrintingListener, about_run
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from study_columns import gain, reduce_columns, reduce_group, table
+from study_columns import gain, pooled_gain, reduce_columns, reduce_group, table
+from study_draws import FAR, REGIMES, StudyDraws
 from study_scenes import DATA, SCENES
 
 RESULT = RESULTS / "natural32.json"
 FOLDER = ROOT / "build" / "natural32"
 STUDIED = ("indian-pines", "houston", "houston-companion", "pavia-reduced")
-REGIMES = ("per-class:5", "per-class:20", "blocks:12+0:0.1")
-BINS_PX = {"0-4": (0, 4), "4-9": (4, 9), "9-16": (9, 16), "over 9": (9, np.inf), "over 16": (16, np.inf)}
-DRAWS, LEVEL_DRAWS, TRAINING_STEPS = 30, 10, 110
+DRAWS = 30
+# Draws of the comparisons of noise levels and layers, which set options of natural32.
+OPTION_DRAWS, FIRST_OPTION_SEED = 10, 1000
+TRAINING_STEPS = 110
 GROUP_COMPONENTS, PLANE_COMPONENTS = 40, 60
 SPECTRA, WINDOW, CONTEXT = "spectra", "spectra+window", "spectra+window+context"
 # Context layers beyond the window of 5 px, in groups that are reduced together. Below, the filters of the companion image.
@@ -67,6 +77,10 @@ LEVELS = {
     "ffdnet": [5, 20, 50, 100, 170],
     "mtmsd": [5, 20, 50, 100, 200, 400, 700],
 }
+LAYERS = (
+    *(f"down_blocks.{n}" for n in range(4)), "mid_block", *(f"up_blocks.{n}" for n in range(4)), "up_blocks.0,up_blocks.1",
+    "up_blocks.1,up_blocks.2", "up_blocks.0,up_blocks.1,up_blocks.2", "mid_block,up_blocks.0",
+)  # fmt: skip
 
 Scores = dict[str, dict[str, list[float | None]]]
 
@@ -74,77 +88,78 @@ Scores = dict[str, dict[str, list[float | None]]]
 def main() -> None:
     """Parse the command line and run the study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("further", nargs="*", metavar="NAME=BACKBONE", help="networks with the layers of natural32")
+    parser.add_argument("candidates", nargs="*", metavar="CANDIDATE", help=f"one of {', '.join(CANDIDATES)}")
     parser.add_argument("--scenes", default=",".join(STUDIED))
     parser.add_argument("--levels", action="store_true", help="accuracy by noise level")
+    parser.add_argument("--layers", action="store_true", help="accuracy by layer of natural32")
     options = parser.parse_args()
+    if unknown := set(options.candidates) - set(CANDIDATES):
+        parser.error(f"no candidate {', '.join(unknown)}: name some of {', '.join(CANDIDATES)}")
     # A block may hold a single training pixel of a class.
     warnings.filterwarnings("ignore", message="Only one sample available")
     content: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    further = dict(entry.split("=", 1) for entry in options.further)
-    content["planes"] = content.get("planes", {}) | PLANES | dict.fromkeys(further, PLANES["natural32"])
     for name in options.scenes.split(","):
-        if options.levels:
-            levels = content.setdefault("levels", {}).setdefault(name, {})
-            study = Study(name, LEVEL_DRAWS, {})
-            steps = study.by_level(levels)
+        if options.levels or options.layers:
+            study = Study(name, {}, OPTION_DRAWS, FIRST_OPTION_SEED)
+            kind = "levels" if options.levels else "layers"
+            entries = content.setdefault(kind, {}).setdefault(name, {})
+            steps = study.by_level(entries) if options.levels else study.by_layer(entries)
         else:
-            study = Study(name, DRAWS, content.setdefault("scores", {}).setdefault(name, {}))
-            steps = study.run(further)
+            study = Study(name, content.setdefault("scores", {}).setdefault(name, {}), DRAWS)
+            content.setdefault("draws", {})[name] = study.draws.counts
+            steps = study.run(options.candidates)
         for step in steps:
             save(content)
             print(name, step, flush=True)
-    content["differences"] = {name: paired_differences(scores) for name, scores in content.get("scores", {}).items()}
+    scores = content.get("scores", {})
+    content["planes"] = PLANES | dict.fromkeys(CANDIDATES, PLANES["natural32"])
+    content["differences"] = {name: paired_differences(by_set) for name, by_set in scores.items()}
+    content["candidates"] = compare_candidates(scores)
     save(content)
     print(table(content))
 
 
 def save(content: dict[str, Any]) -> None:
     """Write the results with the metadata of this run."""
-    about = about_run(("torch", "diffusers", "scikit-learn", "scikit-image")) | {"draws": DRAWS}
+    about = about_run(("torch", "diffusers", "scikit-learn", "scikit-image"))
+    runs = {run["command"]: run for run in content.get("runs", [])}
+    runs[about["command"]] = {key: about[key] for key in ("command", "date", "commit")}
+    content["runs"] = list(runs.values())
     RESULT.write_text(json.dumps({**about, **{k: v for k, v in content.items() if k not in about}}, indent=1) + "\n")
 
 
 class Study:
     """Scores of sets of columns on one scene. New scores are added to the dict `scores`, by name of the set."""
 
-    def __init__(self, name: str, draws: int, scores: Scores) -> None:
-        from classifiers.splits import parse_split, training_distances
-
+    def __init__(self, name: str, scores: Scores, draws: int, first_seed: int = 0) -> None:
         self.name, self.scores = name, scores
         self.scene = SCENES[name]()
         self.sees_companion = name.endswith("-companion")
-        labels = next(iter(self.scene.labels.values()))
-        # A class with fewer than four pixels can't be in both parts of a split.
-        small = [number for number, count in labels.counts.items() if count < 4]
-        self.truth = np.where(np.isin(labels.classes, small), 0, labels.classes)
-        self.draws = {regime: [parse_split(regime).draw(labels, seed) for seed in range(draws)] for regime in REGIMES}
-        self.distances = [training_distances(draw) for draw in self.draws[REGIMES[-1]]]
+        self.draws = StudyDraws(next(iter(self.scene.labels.values())), draws, first_seed)
 
-    def run(self, further: dict[str, str]) -> Iterator[str]:
+    def run(self, candidates: list[str]) -> Iterator[str]:
         """Score all sets of columns that have no scores, and yield their names."""
         for name in (SPECTRA, WINDOW, CONTEXT):
             yield from self._score(name)
         unused = {"mtmsd", "natural32 rgb"} if self.sees_companion else {"natural32 pca"}
-        networks = [(name, name, False) for name in PLANES if name not in unused]
-        networks += [(f"{name} untrained", name, True) for name in ("natural32", *further)]
-        networks += [(name, name, False) for name in further]
-        for variant, name, twin in networks:
+        networks = [name for name in PLANES if name not in unused] + ["natural32 untrained", *candidates]
+        # Random weights depend on the architecture alone, so candidates with the norm of natural32 share its twin.
+        networks += [f"{name} untrained" for name in candidates if CANDIDATES[name].norm != "group"]
+        for name in networks:
             for base in (WINDOW, CONTEXT):
-                yield from self._score(
-                    f"{base}+{variant}", lambda v=variant, n=name, t=twin: self._planes(v, further.get(n, n), t)
-                )
+                yield from self._score(f"{base}+{name}", lambda name=name: self._planes(name))
 
     def by_level(self, levels: dict[str, Any]) -> Iterator[str]:
         """Score the planes of each network at each timestep, and yield the names of the networks."""
         for network, timesteps in LEVELS.items():
             if network in levels or (self.sees_companion and network == "mtmsd"):
                 continue
-            backbone = self._open(network, twin=False)
+            backbone = self._open(network)
             rows = []
             for t in timesteps:
                 name = f"{WINDOW}+{network} t{t}"
-                planes = self._extract(f"{network}-t{t}", backbone, self._options(network) | {"timesteps": [t]})
+                store = self._extract(f"{network}-t{t}", backbone, self._options(network) | {"timesteps": [t]})
+                planes = read_all(store, ["*"])
                 for _ in self._score(name, lambda planes=planes: reduce_group(planes, PLANE_COMPONENTS)):
                     pass
                 abar = float(backbone.schedule.alphas_cumprod[t])
@@ -153,9 +168,29 @@ class Study:
             levels[network] = rows
             yield f"{network}: {rows}"
 
-    def _planes(self, variant: str, source: str, twin: bool) -> NDArray[np.float32]:
-        planes = self._extract(variant.replace(" ", "-"), self._open(source, twin=twin), self._options(source))
-        return reduce_group(planes, PLANE_COMPONENTS)
+    def by_layer(self, layers: dict[str, Any]) -> Iterator[str]:
+        """Score sets of layers of natural32, and yield their names."""
+        every = sorted({layer for names in LAYERS for layer in names.split(",")})
+        store = self._extract(
+            "natural32-layers", self._open("natural32"), self._options("natural32") | {"layers": every}
+        )
+        for names in LAYERS:
+            if names in layers:
+                continue
+            name = f"{WINDOW}+natural32 {names}"
+            planes = read_all(store, names.split(","))
+            for _ in self._score(name, lambda planes=planes: reduce_group(planes, PLANE_COMPONENTS)):
+                pass
+            layers[names] = {
+                regime: round(100 * float(np.mean([v for v in self.scores[name][regime] if v is not None])), 2)
+                for regime in (*REGIMES, FAR)
+            }
+            yield f"{names}: {layers[names]}"
+
+    def _planes(self, name: str) -> NDArray[np.float32]:
+        source = name.removesuffix(" untrained")
+        store = self._extract(name.replace(" ", "-"), self._open(source, twin=source != name), self._options(source))
+        return reduce_group(read_all(store, ["*"]), PLANE_COMPONENTS)
 
     def _options(self, source: str) -> dict[str, Any]:
         """Return the extraction options of a network.
@@ -165,7 +200,7 @@ class Study:
         options = PLANES.get(source, PLANES["natural32"])
         return options | {"projection": None} if self.sees_companion and source != "natural32 pca" else options
 
-    def _open(self, source: str, *, twin: bool) -> Any:
+    def _open(self, source: str, *, twin: bool = False) -> Any:
         """Open a network. The network ``mtmsd`` is first trained on the scene."""
         import hsifeat
 
@@ -183,10 +218,12 @@ class Study:
             source = str(
                 hsifeat.pretrain(self.scene, network="mtmsd", steps=TRAINING_STEPS, out=out, listen=PrintingListener())
             )
+        if source in CANDIDATES:
+            source = str(train_candidate(source))
         return hsifeat.open_backbone(f"untrained:{source}" if twin else source)
 
-    def _extract(self, label: str, backbone: Any, options: dict[str, Any]) -> NDArray[np.float32]:
-        """Return planes of a backbone over the scene in one pass, (rows, cols, channels)."""
+    def _extract(self, label: str, backbone: Any, options: dict[str, Any]) -> Path:
+        """Extract planes of a backbone over the scene in one pass, and return the store."""
         import hsifeat
 
         folder = FOLDER / f"{self.name}-{label}.zarr"
@@ -199,7 +236,7 @@ class Study:
             listen=PrintingListener(),
             **options,
         )
-        return read_all(folder, ["*"])
+        return folder
 
     @cached_property
     def _groups(self) -> dict[str, list[NDArray[np.float32]]]:
@@ -231,23 +268,7 @@ class Study:
             return
         base = next(known for known in (CONTEXT, WINDOW, SPECTRA) if name.startswith(known))
         columns = np.concatenate([*self._groups[base], *([planes()] if planes else [])], axis=2)
-        scores: dict[str, list[float | None]] = {}
-        for regime, draws in self.draws.items():
-            for seed, draw in enumerate(draws):
-                train, test = draw.train & (self.truth > 0), draw.test & (self.truth > 0)
-                head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(
-                    columns[train], self.truth[train]
-                )
-                correct = head.predict(columns[test]) == self.truth[test]
-                scores.setdefault(regime, []).append(round(float(correct.mean()), 5))
-                if regime == REGIMES[-1]:
-                    distances = self.distances[seed][self.truth[draw.test] > 0]
-                    for text, (low, high) in BINS_PX.items():
-                        inside = (distances > low) & (distances <= high)
-                        # A mean over fewer than 20 pixels is too uncertain.
-                        value = round(float(correct[inside].mean()), 5) if inside.sum() >= 20 else None
-                        scores.setdefault(f"{regime}, {text} px", []).append(value)
-        self.scores[name] = scores
+        self.scores[name] = self.draws.score(columns)
         yield name
 
 
@@ -268,11 +289,31 @@ def paired_differences(scores: Scores) -> dict[str, dict[str, Any]]:
         base, _, label = name.rpartition("+")
         if base not in (WINDOW, CONTEXT) or label == "context" or label.endswith(" untrained"):
             continue
-        networks = [f"{base}+{other}" for other in PLANES if other != label] if label == "natural32" else []
-        for other in dict.fromkeys([f"{name} untrained", base, CONTEXT, *networks]):
+        rivals = [f"{name} untrained", base, CONTEXT]
+        if label == "natural32":
+            rivals += [f"{base}+{other}" for other in PLANES if other != label]
+        if label in CANDIDATES:
+            rivals += [f"{base}+natural32"]
+            rivals += [f"{base}+natural32 untrained"] if CANDIDATES[label].norm == "group" else []
+        for other in dict.fromkeys(rivals):
             if other in scores:
                 gains[f"{name} - {other}"] = {r: gain(values, scores[other][r]) for r, values in by_regime.items()}
     return gains
+
+
+def compare_candidates(scores: dict[str, Scores]) -> dict[str, Any]:
+    """Return the gain of each candidate over natural32, averaged over the scenes with few labels and far from the labels."""
+    shipped, level = f"{WINDOW}+natural32", 1 - 0.05 / len(CANDIDATES)
+    gains = {}
+    for name in CANDIDATES:
+        if all(f"{WINDOW}+{name}" in scores.get(scene, {}) for scene in STUDIED):
+            pairs = [
+                (scores[scene][f"{WINDOW}+{name}"][regime], scores[scene][shipped][regime])
+                for scene in STUDIED
+                for regime in (REGIMES[0], FAR)
+            ]
+            gains[name] = pooled_gain(pairs, DRAWS, level)
+    return {"tests": f"{REGIMES[0]} and {FAR} on {', '.join(STUDIED)}", "level": level, "gains": gains}
 
 
 if __name__ == "__main__":

@@ -26,11 +26,25 @@ def reduce_columns(values: NDArray[np.float32], count: int) -> NDArray[np.float3
 
 def gain(values: list[float | None], others: list[float | None]) -> dict[str, Any] | None:
     """Return the mean of paired differences, its 95 % interval, and the number of draws with a gain."""
-    pairs = np.array([(a, b) for a, b in zip(values, others, strict=True) if a is not None and b is not None])
-    if len(pairs) < 3:
-        return None
-    points = 100 * (pairs[:, 0] - pairs[:, 1])
-    margin = float(stats.t.ppf(0.975, len(points) - 1) * stats.sem(points))
+    points = _differences(values, others)
+    return _summary(points, 0.95) if len(points) >= 3 else None
+
+
+def pooled_gain(pairs: list[tuple[list[float | None], list[float | None]]], draws: int, level: float) -> dict[str, Any]:
+    """Return the gain averaged over several tests, with an interval over the draws.
+
+    The first `draws` differences of each test are averaged draw by draw, so that tests with common draws count as dependent.
+    """
+    return _summary(np.mean([_differences(*pair)[:draws] for pair in pairs], axis=0), level)
+
+
+def _differences(values: list[float | None], others: list[float | None]) -> NDArray[np.float64]:
+    """Return differences in points, of the draws in which both have a value."""
+    return np.array([100 * (a - b) for a, b in zip(values, others, strict=True) if a is not None and b is not None])
+
+
+def _summary(points: NDArray[np.float64], level: float) -> dict[str, Any]:
+    margin = float(stats.t.ppf((1 + level) / 2, len(points) - 1) * stats.sem(points))
     mean = float(points.mean())
     return {
         "mean": round(mean, 2),
