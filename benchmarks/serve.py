@@ -1,6 +1,7 @@
 """Measure the HTTP service: many readers at once, latency of samples, memory, and MB/s of shards compared with nginx.
 
-The clients share the machine with the service, so the numbers are lower bounds. Usage: python benchmarks/serve.py [--quick]
+The clients share the machine with the service, so the numbers are lower bounds. Shards are read from two stores: planes of
+`context`, whose shards are small, and planes of `natural32`. Usage: python benchmarks/serve.py [--quick]
 """
 
 from __future__ import annotations
@@ -114,16 +115,16 @@ async def drive(
     return tally
 
 
-def make_store(folder: Path, side_px: int) -> Path:
-    """Extract context features of a synthetic scene, which need no network."""
+def make_store(folder: Path, backbone: str, side_px: int) -> Path:
+    """Extract features of a synthetic scene."""
     import hsifeat
 
     rng = np.random.default_rng(0)
     small = rng.random((side_px // 16, side_px // 16, BANDS), np.float32)
     cube = np.kron(small, np.ones((16, 16, 1), np.float32)) + rng.random((side_px, side_px, BANDS), np.float32) / 5
-    np.save(folder / "scene.npy", cube)
-    path = folder / "stores" / "scene.zarr"
-    hsifeat.extract(folder / "scene.npy", backbone="context", out=path)
+    np.save(folder / f"{backbone}.npy", cube)
+    path = folder / "stores" / f"{backbone}.zarr"
+    hsifeat.extract(folder / f"{backbone}.npy", backbone=backbone, out=path)
     return path
 
 
@@ -210,17 +211,10 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
     from hsifeat.store.store import Store
 
     seconds, turns, side_px, readers = (3, 1, QUICK_SIDE_PX, 8) if quick else (60, 3, SIDE_PX, READERS)
-    path = make_store(folder, side_px)
-    store = Store.open(path)
+    paths = [make_store(folder, "context", side_px), make_store(folder, "natural32", side_px // 2)]
+    store = Store.open(paths[0])
     planes = [str(plane.id) for plane in store.planes]
-    shards = [p.relative_to(path).as_posix() for p in sorted((path / "planes").glob("*/*/c/*/*/0"))]
-    sizes = [(path / shard).stat().st_size for shard in shards]
-    result: dict[str, Any] = {
-        "store": {
-            "planes": len(planes), "sampled_features": sum(plane.channels for plane in store.planes[-PLANES:]), "shards": len(shards),
-            "median_shard_mb": round(median(sizes) / 1e6, 3), "mb": round(sum(sizes) / 1e6, 1),
-        },
-    }  # fmt: skip
+    result: dict[str, Any] = {"sampled_features": sum(plane.channels for plane in store.planes[-PLANES:])}
     with ServiceProcess(folder) as service:
         port, token = service.port, service.token
         sample = sample_action(store.key, planes[-PLANES:], side_px)
@@ -230,26 +224,34 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
         memory.start()
         tally = asyncio.run(drive(readers, port, token, seconds, sample))
         result["many_readers"] = {"readers": readers, "seconds": seconds, **latency(tally), **memory.stop()}
-        result["shards"] = compare_shards(folder, service, f"/stores/{store.key}.zarr/", shards, seconds / 6, turns)
+        result["shards"] = {path.stem: compare_shards(folder, service, path, seconds / 6, turns) for path in paths}
     return result
 
 
-def compare_shards(
-    folder: Path, service: ServiceProcess, prefix: str, shards: list[str], seconds: float, turns: int
-) -> dict[str, Any]:
-    """Read random shards from the service and from nginx in turn, and return the medians of their rates."""
+def compare_shards(folder: Path, service: ServiceProcess, path: Path, seconds: float, turns: int) -> dict[str, Any]:
+    """Read random shards of a store from the service and from nginx in turn, and return the medians of their rates."""
+    from hsifeat.store.store import Store
+
+    shards = [p.relative_to(path).as_posix() for p in sorted((path / "planes").glob("*/*/c/*/*/0"))]
+    sizes = [(path / shard).stat().st_size for shard in shards]
+    served = shard_action(f"/stores/{Store.open(path).key}.zarr/", shards)
     rates: dict[str, list[dict[str, float]]] = {"service": [], "nginx": []}
     for _ in range(turns):
-        act = shard_action(prefix, shards)
-        rates["service"].append(transfer(service.port, service.process, service.token, act, seconds))
+        rates["service"].append(transfer(service.port, service.process, service.token, served, seconds))
         with running_nginx(folder) as (port, process):
-            rates["nginx"].append(transfer(port, process, "", shard_action("/scene.zarr/", shards), seconds))
+            rates["nginx"].append(transfer(port, process, "", shard_action(f"/{path.name}/", shards), seconds))
         shutil.rmtree(folder / "nginx")
     result: dict[str, Any] = {
         name: {fact: round(median(one[fact] for one in turns), 2) for fact in turns[0]} for name, turns in rates.items()
     }
-    share = result["service"]["mb_per_s"] / result["nginx"]["mb_per_s"]
-    return {**result, "share_of_nginx": round(share, 2), "clients": TRANSFER_CLIENTS, "turns": turns}
+    return {
+        "share_of_nginx": round(result["service"]["mb_per_s"] / result["nginx"]["mb_per_s"], 2),
+        **result,
+        "shards": len(shards),
+        "mean_shard_mb": round(sum(sizes) / len(sizes) / 1e6, 3),
+        "clients": TRANSFER_CLIENTS,
+        "turns": turns,
+    }
 
 
 def transfer(

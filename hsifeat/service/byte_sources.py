@@ -9,19 +9,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
-
-import anyio.to_thread
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hsifeat.errors import StoreError
+from hsifeat.service.file_sending import read_part
 from hsifeat.store.confinement import ConfinedFolder, check_key
 
 if TYPE_CHECKING:
     from hsifeat.store.location import RemoteLocation
 
 _BLOCK_BYTES = 2**19
-# With this flag of Linux, a read returns only bytes that are in memory. It does not block, and needs no thread.
-_NO_WAIT = getattr(os, "RWF_NOWAIT", None)
 
 
 class ByteSource(Protocol):
@@ -38,11 +35,16 @@ class ByteSource(Protocol):
     size_bytes: int
     etag: str
 
-    def blocks(self, part: range) -> AsyncIterator[bytes]:
+    @property
+    def descriptor(self) -> int | None:
+        """Descriptor of the file in this machine's file system; None for other files."""
+        ...
+
+    def blocks(self, part: range) -> AsyncIterator[bytes | bytearray]:
         """Yield the bytes of the file at the positions `part`, in blocks."""
         ...
 
-    async def first(self, length: int) -> bytes:
+    async def first(self, length: int) -> bytes | bytearray:
         """Return at most `length` bytes from the start of the file."""
         ...
 
@@ -71,45 +73,34 @@ class LocalFile:
     def __init__(self, folder: Path, key: str) -> None:
         try:
             file = _open_without_links(f"{folder}/{check_key(key)}")
-            self._file = os.open(ConfinedFolder(folder).path(key), os.O_RDONLY) if file is None else file
+            self.descriptor = os.open(ConfinedFolder(folder).path(key), os.O_RDONLY) if file is None else file
         except (StoreError, OSError, ValueError) as error:
             raise FileNotFoundError(key) from error
-        status = os.fstat(self._file)
+        status = os.fstat(self.descriptor)
         if not stat.S_ISREG(status.st_mode):
-            os.close(self._file)
+            os.close(self.descriptor)
             raise FileNotFoundError(key)
         self.size_bytes = status.st_size
         # Files of a store are replaced by renaming, so a new content has a new inode or modification time.
         self.etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
 
-    async def blocks(self, part: range) -> AsyncIterator[bytes]:
+    async def blocks(self, part: range) -> AsyncIterator[bytes | bytearray]:
         """Yield the bytes of the file at the positions `part`, in blocks."""
         position = part.start
         while position < part.stop:
-            block = await self._read(position, min(part.stop - position, _BLOCK_BYTES))
+            block = await read_part(self.descriptor, position, min(part.stop - position, _BLOCK_BYTES))
             if not block:  # The file was truncated; the missing bytes make the client notice.
                 return
             yield block
             position += len(block)
 
-    async def first(self, length: int) -> bytes:
+    async def first(self, length: int) -> bytes | bytearray:
         """Return at most `length` bytes from the start of the file."""
-        return await self._read(0, min(length, self.size_bytes))
-
-    async def _read(self, position: int, length: int) -> bytes:
-        if _NO_WAIT is not None:
-            buffer = bytearray(length)
-            try:
-                count = os.preadv(self._file, [buffer], position, _NO_WAIT)
-            except OSError:  # not in memory, or not supported by this file system
-                count = 0
-            if count == length:
-                return cast("bytes", buffer)  # a copy would take as long as reading
-        return await anyio.to_thread.run_sync(os.pread, self._file, length, position)
+        return await read_part(self.descriptor, 0, min(length, self.size_bytes))
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._file)
+        os.close(self.descriptor)
 
 
 def _open_without_links(path: str) -> int | None:
@@ -141,9 +132,10 @@ class MadeFile:
 
     def __init__(self, content: bytes) -> None:
         self._content, self.size_bytes = content, len(content)
+        self.descriptor = None
         self.etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
-    async def blocks(self, part: range) -> AsyncIterator[bytes]:
+    async def blocks(self, part: range) -> AsyncIterator[bytes | bytearray]:
         """Yield the bytes of the document at the positions `part`."""
         yield self._content[part.start : part.stop]
 
@@ -171,6 +163,7 @@ class ObjectFile:
     def __init__(self, objects: Any, key: str, meta: Any) -> None:
         self._objects, self._key, self._version = objects, key, meta["e_tag"]
         self.size_bytes: int = meta["size"]
+        self.descriptor = None
         self.etag = f'"{str(meta["e_tag"]).removeprefix("W/").strip(chr(34))}"'
 
     @classmethod

@@ -6,6 +6,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from hsifeat.service import file_sending
 from hsifeat.service.problems import problem_response
 
 # Above this multiple of the limit, new connections are closed at once. Between the limit and the multiple, requests get 503.
@@ -62,6 +63,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or close it if far too many connections are open."""
         super().connection_made(transport)
+        # Writing resumes when the buffer is empty, so that the system can send files again.
+        transport.set_write_buffer_limits(low=0)
         if len(self.connections) > _HARD_LIMIT * self.max_connections:
             transport.close()
             return
@@ -88,6 +91,8 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError("too many requests before the first answer")
         self._in_headers = True
         super().on_message_begin()
+        if file_sending.IS_SUPPORTED and self.scheme == "http":  # TLS encrypts in Python
+            self.scope["extensions"] = {file_sending.ZERO_COPY: {}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. Headers after the body are dropped, because nothing checks them."""
@@ -98,6 +103,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin the response."""
         self._in_headers, self._held_bytes = False, 0
         super().on_headers_complete()
+        # The class of the cycle can't be set in uvicorn. The response begins later, in a task.
+        self.cycle.__class__ = file_sending.FileSendingCycle
 
     def on_body(self, body: bytes) -> None:
         """Take bytes of the body."""

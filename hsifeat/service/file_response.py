@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from hsifeat.service.byte_ranges import UnsatisfiableRangeError, matches, parse_range
 from hsifeat.service.byte_sources import ByteSource
+from hsifeat.service.file_sending import ZERO_COPY
 from hsifeat.service.guards import header_value
 from hsifeat.service.problems import ProblemError
 
@@ -76,15 +77,26 @@ def file_response(request: Request, source: ByteSource, *, media_type: str, cach
 
 
 class _FilePart(Response):
-    """Sends a part of a file in blocks. A `StreamingResponse` would start several tasks for each part."""
+    """Sends a part of a file. A `StreamingResponse` would start several tasks for each part."""
 
     def __init__(self, source: ByteSource, part: range, status: int, headers: dict[str, str], media_type: str) -> None:
         super().__init__(None, status, headers, media_type)
         self._source, self._part = source, part
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # of ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # of ASGI
         with closing(self._source):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if self._source.descriptor is not None and ZERO_COPY in scope.get("extensions", ()):
+                await send(
+                    {
+                        "type": ZERO_COPY,
+                        "file": self._source.descriptor,
+                        "offset": self._part.start,
+                        "count": len(self._part),
+                        "more_body": False,
+                    }
+                )
+                return
             gone = asyncio.create_task(_wait_for_end(receive)) if len(self._part) > _WATCHED_BYTES else None
             try:
                 left = len(self._part)

@@ -9,6 +9,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hsifeat.service.file_sending import ZERO_COPY
 from hsifeat.service.request_metrics import Metrics
 
 _log = logging.getLogger("hsifeat.service.requests")
@@ -64,7 +65,7 @@ class RequestLog:
                     own.pop(name, None)
                 message["headers"] = [*message["headers"], *own.items()]
             else:
-                size_bytes += len(message.get("body", b""))
+                size_bytes += message["count"] if message["type"] == ZERO_COPY else len(message.get("body", b""))
             await send(message)
 
         try:

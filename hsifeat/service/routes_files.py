@@ -86,14 +86,20 @@ async def _open(store: ServedStore, key: str) -> ByteSource:
 
 async def _is_finished(store: ServedStore, record: str) -> bool:
     """Return whether a shard is finished. Its progress record, the file `record`, is written after the shard."""
+    version = store.version_of(record)
+    if version is not None and store.finished.get(record) == version:
+        return True
     try:
         source = await _open(store, record)
     except FileNotFoundError:
         return False
     try:
-        return any(await source.first(DIGEST_BYTES))
+        finished = any(await source.first(DIGEST_BYTES))
     finally:
         source.close()
+    if finished and version is not None:
+        store.finished[record] = version
+    return finished
 
 
 async def _missing(store: ServedStore, key: str) -> ProblemError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -21,13 +22,13 @@ from hsifeat.store.location import LocalLocation, Location, RemoteLocation, as_l
 from hsifeat.store.locks import is_being_written
 from hsifeat.store.store import Store
 
+Version = tuple[int | str, ...]
 # Minimum time between two searches for new stores.
 _SCAN_SECONDS = 1.0
 _REMOTE_SCAN_SECONDS = 15.0
 _MAX_OPEN = 32
 _IDLE_SECONDS = 300.0
 _MARK_SECONDS = 60.0
-Version = tuple[int | str, ...]
 _log = logging.getLogger("hsifeat.service")
 
 
@@ -41,10 +42,23 @@ class ServedStore:
         Key of the store, 64 hexadecimal digits.
     location : Location
         Path or address of the store.
+    finished : dict
+        Maps the progress record of a finished shard to the version of the record that says so.
     """
 
     key: str
     location: Location
+    finished: dict[str, Version] = field(default_factory=dict, compare=False, repr=False)
+
+    def version_of(self, file: str) -> Version | None:
+        """Return a version of a file of the store that changes with its content. None if it is missing, or in a bucket."""
+        if self.folder is None:
+            return None
+        try:
+            status = os.lstat(f"{self.folder}/{file}")
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
 
     @cached_property
     def folder(self) -> Path | None:
