@@ -153,7 +153,7 @@ _MULTISTAGE = {
         patch_px=32,
         learning_rate=2e-3,
         decoders=3,
-        **{**_SMALL, "steps": 600},
+        **{**_SMALL, "batch": 8, "steps": 600},
     ),
     "paper": NetworkSpec(
         "MultistageUNet",
