@@ -69,6 +69,7 @@ def run(command: str, folder: Path) -> dict[str, Any]:
         env=environment,
         capture_output=True,
         text=True,
+        check=False,
     )
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
