@@ -1,0 +1,189 @@
+"""Measure what planes in fewer bits would save, and what they would cost in accuracy.
+
+``.venv/bin/python benchmarks/compact.py`` extracts planes of `natural32` and context features of two scenes. It writes them again with
+the codecs of a store, as
+
+- ``float16``: as stored;
+- ``int8``: whole numbers from -127 to 127, with a scale and an offset for each channel of a plane;
+- ``bits-N``: float16 of which N of 10 bits of the mantissa are kept (`numcodecs.BitRound`).
+
+Heads learn from each of them, from the same training pixels. Bytes, overall accuracies of each draw, and differences to ``float16``
+paired by draw with 95 % intervals of Student's t go to ``benchmarks/results/compact.json``. Finished fits are kept, so that an interrupted
+run continues. At most `TEST_PIXELS` test pixels of a draw are scored. All scores are without smoothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from cache_bench import file_bytes
+from numcodecs import BitRound
+from numpy.typing import NDArray
+from scoring import RESULTS, ROOT, PrintingListener, about_run, mean_sd
+from study_columns import gain
+from study_scenes import SCENES
+
+import hsifeat
+from classifiers import PixelTable, make_head, parse_split
+from classifiers.input_sets import InputSet
+from hsifeat.store.plane_layout import codec
+
+RESULT = RESULTS / "compact.json"
+FOLDER = ROOT / "build" / "compact"
+STUDIED = ("indian-pines", "houston")
+SPLITS = ("per-class:5", "per-class:20", "far:12+16:0.1")
+HEADS = ("lda", "mlp")
+# Input of each source of planes. The input has no spectra, which would hide the loss.
+SOURCES = {"natural32": "planes", "context": "context"}
+VARIANTS = ("float16", "int8", "bits-6", "bits-4")
+TEST_PIXELS = 3000
+# The option is worth having if it saves more than this share of the bytes at less than this cost in points.
+WORTH_BYTES, WORTH_POINTS = 1 / 3, 0.2
+
+
+def main() -> None:
+    """Parse the command line, and measure scenes, sources and variants."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--heads", default=",".join(HEADS))
+    options = parser.parse_args()
+    result: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {"bytes": {}, "oa": {}}
+    for scene_name in STUDIED:
+        scene = SCENES[scene_name]()
+        for source in SOURCES:
+            original = FOLDER / scene_name / f"{source}.zarr"
+            origin = {"backbone": source} if source == "context" else {"preset": source}
+            hsifeat.extract(scene, out=original, listen=PrintingListener(), **origin)
+            for variant in VARIANTS:
+                path = rewrite(original, variant)
+                result["bytes"].setdefault(scene_name, {}).setdefault(source, {})[variant] = plane_bytes(original, path)
+                table = table_of(path, source)
+                for head in options.heads.split(","):
+                    for split in SPLITS:
+                        name = f"{scene_name}, {source}, {head}, {split}"
+                        known = result["oa"].setdefault(name, {}).setdefault(variant, [])
+                        known += [accuracy(table, head, split, seed) for seed in range(len(known), options.draws)]
+                        print(name, variant, np.mean(known).round(4), flush=True)
+                        save(result)
+
+
+def rewrite(original: Path, variant: str) -> Path:
+    """Copy a store with its planes in fewer bits, and return the copy; values that int8 stands for are rounded to float16."""
+    if variant == "float16":
+        return original
+    path = original.with_name(f"{original.stem}-{variant}.zarr")
+    if path.exists():
+        return path
+    unfinished = path.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(original, unfinished)
+    group = zarr.open_group(unfinished, mode="r+")
+    for name, array in planes_of(group).items():
+        values = np.asarray(array[:])
+        if variant == "int8":
+            codes, scale, offset = to_int8(values)
+            small = zarr.create_array(
+                unfinished / "int8" / name,
+                shape=codes.shape,
+                dtype=np.int8,
+                shards=array.shards,
+                chunks=array.chunks,
+                compressors=codec(),
+            )
+            small[:] = codes
+            array[:] = (codes * scale + offset).astype(np.float16)
+        else:
+            array[:] = round_bits(values, int(variant.rpartition("-")[2]))
+    unfinished.rename(path)
+    return path
+
+
+def planes_of(group: zarr.Group) -> dict[str, Any]:
+    """Return the planes of a store by their path."""
+    return {name: node for name, node in group["planes"].members(max_depth=None) if isinstance(node, zarr.Array)}
+
+
+def to_int8(values: NDArray[np.float16]) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32]]:
+    """Return codes from -127 to 127 of planes (rows, cols, channels), with the scale and the offset of each channel."""
+    low, high = (reduce(values, axis=(0, 1)).astype(np.float32) for reduce in (np.min, np.max))
+    offset, scale = (low + high) / 2, np.maximum(high - low, 1e-6) / 254
+    return np.rint((values.astype(np.float32) - offset) / scale).astype(np.int8), scale, offset
+
+
+def round_bits(values: NDArray[np.float16], kept: int) -> NDArray[np.float16]:
+    """Return values rounded to `kept` bits of the mantissa."""
+    rounding = BitRound(keepbits=kept)
+    return np.asarray(rounding.decode(rounding.encode(values))).view(np.float16).reshape(values.shape)
+
+
+def plane_bytes(original: Path, path: Path) -> dict[str, Any]:
+    """Return the bytes of all planes on disk, and the share that they save."""
+    small = path / "int8" if (path / "int8").exists() else path / "planes"
+    stored, before = file_bytes(small), file_bytes(original / "planes")
+    return {"bytes": stored, "saved": round(1 - stored / before, 4)}
+
+
+def table_of(path: Path, source: str) -> PixelTable:
+    """Return the columns of the labelled pixels."""
+    table = PixelTable.from_store(hsifeat.open_features(path), sample=True)
+    return table.select_groups(InputSet.parse(SOURCES[source]).includes)
+
+
+def accuracy(table: PixelTable, name: str, split: str, seed: int) -> float:
+    """Fit a head on a draw, and return the overall accuracy on its test pixels."""
+    draw = parse_split(split).draw(table.labels, seed)
+    train, test = (table[side[table.rows, table.cols]] for side in (draw.train, draw.test))
+    test = test[np.random.default_rng(seed).permutation(len(test))[:TEST_PIXELS]]
+    head = make_head(name, layout=table.layout)
+    if "random_state" in head.get_params():
+        head.set_params(random_state=seed)
+    head.fit(train.X, train.y, unlabelled=table.unlabelled, positions=train.positions)
+    return round(float(np.mean(head.predict(test.X) == test.y)), 5)
+
+
+def save(result: dict[str, Any]) -> None:
+    """Write the results with means, paired differences, and whether a variant is worth having."""
+    summary = {
+        name: {one: mean_sd(values) for one, values in by.items() if len(values) > 1}
+        for name, by in result["oa"].items()
+    }
+    differences = {
+        name: {
+            one: gain(values[:shared], by["float16"][:shared])
+            for one, values in by.items()
+            if one != "float16" and (shared := min(len(values), len(by["float16"]))) >= 3
+        }
+        for name, by in result["oa"].items()
+    }
+    worth = {}
+    for variant in VARIANTS[1:]:
+        saved = [
+            by[variant]["saved"] for sources in result["bytes"].values() for by in sources.values() if variant in by
+        ]
+        changes = [by[variant]["mean"] for by in differences.values() if variant in by]
+        if saved and changes:
+            worth[variant] = {
+                "least_saved": min(saved),
+                "mean_change": round(float(np.mean(changes)), 2),
+                "worst_change": min(changes),
+                "worth": min(saved) > WORTH_BYTES and min(changes) > -WORTH_POINTS,
+            }
+    content = {
+        **about_run(("numpy", "numcodecs", "zarr", "scikit-learn", "torch")),
+        "bytes": result["bytes"],
+        "worth": worth,
+        "differences": differences,
+        "summary": summary,
+        "oa": result["oa"],
+    }
+    RESULT.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
