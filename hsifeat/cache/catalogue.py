@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +38,8 @@ DAMAGE_ERRORS = (
 )
 _MIN_PREFIX = 4
 _CLOCK_STEP_S = 1e-3
+# Resolution and delay of modification times.
+_FILE_CLOCK_S = 3.0
 
 
 # The fields of an entry name folders that `cache rm` and `cache gc` delete, so they are validated on reading.
@@ -86,21 +89,40 @@ def add_entry(key: str, location: Location | Path | str, *, completed: float | N
         in the catalogue if the clock was set back]
     """
     identity = as_location(location).identity
+    now = time.time()
     if completed is None:
         # Stores stay in the order of completion even if the clock was set back.
-        completed = max(
-            [time.time(), *(entry.completed + _CLOCK_STEP_S for entry in entries() if entry.path != identity)]
-        )
+        completed = max([now, *(other + _CLOCK_STEP_S for other in _later_completions(now, identity))])
     entry = CatalogueEntry(key, identity, completed)
     content = {name: value for name, value in asdict(entry).items() if name != "used"}
     file = _entry_file(identity)
     write_file(file, seal_json(content, file.name, indent=None))
+    if completed > now:
+        os.utime(file, (completed, completed))
+
+
+def _later_completions(now: float, identity: str) -> Iterator[float]:
+    """Yield times of completion of other stores, with all times after `now`.
+
+    A file of the catalogue is at least as new as the completion of its store, so older files are not read.
+    """
+    delete_leftovers_once(cache_folder() / "catalogue")
+    for file in _entry_files():
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < now - _FILE_CLOCK_S:
+                continue
+        entry = _read_entry(file)
+        if entry is not None and entry.path != identity:
+            yield entry.completed
 
 
 def mark_used(location: Location) -> None:
     """Set the time of the last use of a store to now, if the store is in the catalogue."""
+    file = _entry_file(location.identity)
     try:
-        os.utime(_entry_file(location.identity))
+        # If the clock was set back, the file stays newer than the completion of the store.
+        used = max(time.time(), file.stat().st_mtime)
+        os.utime(file, (used, used))
     except OSError:
         # The store is not in the catalogue, or the cache folder is read-only. Both are harmless for reading.
         return
@@ -151,7 +173,7 @@ def _read_entry(file: Path) -> CatalogueEntry | None:
         # The modification time of the file is the time of the last use. Early versions wrote no seal.
         entry = CatalogueEntry(**open_json(file, file.name, required=False), used=file.stat().st_mtime)
         # The file name is a digest of the location, so an entry can't be edited to name another folder.
-        intact = entry.location.identity == entry.path and _entry_file(entry.path) == file
+        intact = entry.location.identity == entry.path and _file_name(entry.path) == file.name
     except (OSError, ValueError, TypeError, StoreError):
         return None
     return entry if intact else None
@@ -263,5 +285,9 @@ def _is_complete(store: Store) -> bool:
 
 
 def _entry_file(identity: str) -> Path:
+    return cache_folder() / "catalogue" / _file_name(identity)
+
+
+def _file_name(identity: str) -> str:
     # The file name depends on the location only, so a new store at an old location replaces the old entry.
-    return cache_folder() / "catalogue" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+    return f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"

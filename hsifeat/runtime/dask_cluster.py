@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
 _SCHEDULER = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]{1,5}")
 # By default, a worker samples the call stack of its task 100 times per second, and its memory 10 times per second. With a
-# network, whose call stack is deep, this takes about a tenth of the processor time.
+# network, whose call stack is deep, this takes about a tenth of the processor time. Each worker and the scheduler check their
+# event loops 50 times per second, which takes 2 % of a core each.
 _FEW_MEASUREMENTS = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.tick.interval": "1s",
 }
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Number of submitted tasks per worker. While a task runs, the next task waits at the worker.
 _TASKS_PER_WORKER = 2
 # Seconds between two counts of the workers, which may join and leave.
+# Pauses between two looks for finished tasks. A worker has a second task while its first result waits.
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
 _COUNT_INTERVAL_S = 5.0
 # A worker process runs one task at a time, even if Dask gives it several threads.
 _one_task = Lock()
@@ -268,9 +270,11 @@ class DaskExecutor:
 
     def _next(self, completed: as_completed) -> Future[Any]:
         """Wait for the next future that is finished. Workers that are paused meanwhile are reported."""
+        pause_s = _SHORTEST_PAUSE_S
         while not completed.has_ready():
             self._count_workers()
-            time.sleep(0.01)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         return cast("Future[Any]", next(completed))
 
     def _count_workers(self) -> None:

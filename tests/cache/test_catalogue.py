@@ -1,6 +1,7 @@
 """The catalogue: the store completed last, by name, by key prefix, and nothing that is gone."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -97,7 +98,19 @@ def test_the_last_completed_does_not_depend_on_a_clock_that_was_set_back(three, 
     monkeypatch.setattr("time.time", lambda: 1e9)
     catalogue.add_entry("aaaa22" * 10, three[1])
     assert catalogue.find_store(None).path == three[1]
+    catalogue.mark_used(as_location(three[1]))
     catalogue.add_entry("aaaa11" * 10, three[0])
+    assert catalogue.find_store(None).path == three[0]
+
+
+def test_a_new_store_is_added_without_reading_the_others(three, monkeypatch):
+    for file in (cache_folder() / "catalogue").glob("*.json"):
+        os.utime(file, (1e9, 1e9))
+    read = []
+    plain = catalogue._read_entry
+    monkeypatch.setattr(catalogue, "_read_entry", lambda file: read.append(file) or plain(file))
+    catalogue.add_entry("aaaa11" * 10, three[0])
+    assert read == []
     assert catalogue.find_store(None).path == three[0]
 
 
