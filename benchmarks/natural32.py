@@ -8,7 +8,7 @@ once on its bands, and once on its companion image of 0.25 m. It compares
 - ``ffdnet``, a published denoiser of photographs (code in ``docs/user/backbones.md``, weights in the test data);
 - ``mtmsd``, a network that is trained on the bands of the scene for 110 steps;
 - candidates of ``natural32_candidates.py``, named on the command line, such as ``overhead uniform``. A candidate is first trained, unless this is
-  done.
+  done; its planes are added to spectra and window means only.
 
 Linear discriminant analysis with shrinkage learns from several sets of columns, under two kinds of splits:
 
@@ -142,12 +142,13 @@ class Study:
         for name in (SPECTRA, WINDOW, CONTEXT):
             yield from self._score(name)
         unused = {"mtmsd", "natural32 rgb"} if self.sees_companion else {"natural32 pca"}
-        networks = [name for name in PLANES if name not in unused] + ["natural32 untrained", *candidates]
-        # Random weights depend on the architecture alone, so candidates with the norm of natural32 share its twin.
-        networks += [f"{name} untrained" for name in candidates if CANDIDATES[name].norm != "group"]
-        for name in networks:
+        for name in [*(name for name in PLANES if name not in unused), "natural32 untrained"]:
             for base in (WINDOW, CONTEXT):
                 yield from self._score(f"{base}+{name}", lambda name=name: self._planes(name))
+        # Random weights depend on the architecture alone, so candidates with the norm of natural32 share its twin.
+        twins = [f"{name} untrained" for name in candidates if CANDIDATES[name].norm != "group"]
+        for name in [*candidates, *twins]:
+            yield from self._score(f"{WINDOW}+{name}", lambda name=name: self._planes(name))
 
     def by_level(self, levels: dict[str, Any]) -> Iterator[str]:
         """Score the planes of each network at each timestep, and yield the names of the networks."""

@@ -1,5 +1,6 @@
 """The backbone of the package: it opens by name, equals diffusers' own network, and is what an extraction uses by default."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,9 @@ def test_the_weights_are_half_precision_and_fit_into_the_package():
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert "hsifeat pretrain" in card and "CIFAR-10" in card
+    images = re.findall(r"\]\((.+\.png)\)", card)
+    assert set(images) == {file.name for file in FOLDER.glob("*.png")} == {"loss.png", "samples.png"}
+    assert all((FOLDER / name).stat().st_size <= 100e3 for name in images)
 
 
 def test_it_opens_by_name_and_equals_diffusers_network():
