@@ -13,11 +13,11 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import util
 from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_ends
 from threading import Thread
 from typing import Generic, cast
 
@@ -114,12 +114,18 @@ class _Call(Generic[Task, Result]):
 def _start_worker(receiver: Connection) -> None:
     # Ctrl-C reaches every process of a terminal. Workers ignore it, because the process that started them reacts to it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_exit_with_parent, args=(receiver,), daemon=True).start()
+    # When one worker has ended, the pool terminates the others, which must still clean up. Python calls signal handlers between
+    # two steps of the main thread, so a long step would delay them; the byte in the pipe arrives at once.
+    terminated, signals = os.pipe()
+    os.set_blocking(signals, False)
+    signal.set_wakeup_fd(signals)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    Thread(target=_exit_in_time, args=(receiver, terminated), daemon=True).start()
 
 
-def _exit_with_parent(receiver: Connection) -> None:
-    with suppress(EOFError, OSError):
-        receiver.recv()
+def _exit_in_time(receiver: Connection, terminated: int) -> None:
+    """Exit when the parent process has ended or closed its end of the pipe, or when this process is terminated."""
+    wait_for_ends([receiver, terminated])
     # Unlink the semaphores of libraries that the worker imported, such as tqdm. Otherwise Python warns of leaked ones.
     util._run_finalizers(0)  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public function
     os._exit(1)

@@ -284,6 +284,7 @@ def test_addresses_of_clusters():
 SLEEPERS = """
 import multiprocessing, os, sys, time
 from pathlib import Path
+from hsifeat.errors import HsifeatError
 from hsifeat.runtime.local import local_executor
 
 locks = []
@@ -297,7 +298,7 @@ if __name__ == "__main__":
     try:
         with local_executor(2, 0) as executor:
             list(executor.run(sleep, ["a", "b"]))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, HsifeatError):
         sys.exit(130)
 """
 
@@ -311,7 +312,7 @@ def alive(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks processes up in /proc")
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "sigkill"])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "worker", "sigkill"])
 def test_no_worker_is_left(tmp_path, sign):
     script = tmp_path / "sleepers.py"
     script.write_text(SLEEPERS)
@@ -327,8 +328,9 @@ def test_no_worker_is_left(tmp_path, sign):
         time.sleep(0.05)
     pids = [int(file.read_text()) for file in files]
     assert all(alive(pid) for pid in pids)
-    if sign == signal.SIGINT:
-        os.killpg(started.pid, sign)
+    if sign != signal.SIGKILL:
+        # The pool terminates the second worker as soon as it finds that the first one has ended.
+        os.killpg(started.pid, sign) if sign == signal.SIGINT else os.kill(pids[0], sign)
         assert started.wait(120) == 130
         assert not any(alive(pid) for pid in pids)
         # Python's resource tracker ends last, and would warn of semaphores that nobody has unlinked.
