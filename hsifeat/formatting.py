@@ -17,6 +17,8 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\
 
 # Characters with a meaning in Markdown or HTML. A "<" before a space or a digit has no meaning.
 _MARKDOWN = re.compile(r"[\\`*\[\]|]|<(?=[A-Za-z/!?])|&(?=#|\w+;)")
+_MAX_BYTES = 2**63
+_MAX_SECONDS = 1000 * 365.25 * 24 * 3600
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
@@ -124,22 +126,27 @@ def format_bytes(count: float) -> str:
 
 
 def parse_bytes(text: str) -> int:
-    """Convert a size such as ``200GB``, ``500 MB`` or ``1.5TiB`` to a number of bytes.
+    """Convert a size such as ``200GB``, ``500 MB`` or ``1.5TiB`` to a number of bytes. Only 0 needs no unit.
 
     Raises
     ------
     ValueError
-        If the text is not a number with a unit of bytes.
+        If the text is not a number with a unit of bytes. If the number of bytes exceeds 2**63.
 
     >>> parse_bytes("200GB"), parse_bytes("1.5 kiB")
     (200000000000, 1536)
     """
     from dask.utils import parse_bytes as dask_parse_bytes
 
-    # dask would read "GB" as one gigabyte and an empty text as one byte.
-    if not text.strip()[:1].isdigit():
-        raise ValueError(f"a size starts with a number; found {text!r}")
-    return int(dask_parse_bytes(text))
+    # dask would read "GB" as one gigabyte, an empty text as one byte, and a number without a unit as bytes.
+    if re.fullmatch(r"\s*0\s*", text):
+        return 0
+    if re.fullmatch(r"\s*[0-9]{1,18}(\.[0-9]+)?\s*[a-z]+\s*", text, re.IGNORECASE | re.ASCII) is None:
+        raise ValueError(f"a size is a number and a unit; found {text!r}")
+    size = int(dask_parse_bytes(text))
+    if size > _MAX_BYTES:
+        raise ValueError(f"a size is at most 8 EiB; found {text!r}")
+    return size
 
 
 def format_duration(seconds: float) -> str:
@@ -150,6 +157,8 @@ def format_duration(seconds: float) -> str:
     """
     from humanize import precisedelta
 
+    if not seconds < _MAX_SECONDS:
+        return "more than 1,000 years"
     if seconds < 60:
         return precisedelta(seconds, format="%0.1f")
     return precisedelta(seconds, minimum_unit="seconds" if seconds < 3600 else "minutes", format="%0.0f")

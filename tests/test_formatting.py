@@ -18,15 +18,38 @@ from hsifeat.formatting import format_bytes, format_duration, format_seconds, pa
 def test_parsed_sizes_are_those_of_exact_arithmetic(whole, thousandths, unit, space):
     base = 1024 if "i" in unit else 1000
     factor = base ** ("kmgt".index(unit[0].lower()) + 1) if unit not in {"", "B"} else 1
+    if not unit and whole:
+        with pytest.raises(ValueError, match="a number and a unit"):
+            parse_bytes(f"{whole}{space}")
+        return
     assert parse_bytes(f"{whole}{space}{unit}") == whole * factor
+    if not unit:
+        return
     exact = Fraction(whole * 1000 + thousandths, 1000) * factor
     # dask multiplies in double precision.
     assert parse_bytes(f"{whole}.{thousandths:03}{space}{unit}") == pytest.approx(int(exact), rel=1e-15, abs=1)
 
 
-@pytest.mark.parametrize("text", ["", " ", "GB", "-1GB", ".5GB", "1,5GB", "nan", "inf", "much"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "GB",
+        "-1GB",
+        ".5GB",
+        "1,5GB",
+        "nan",
+        "inf",
+        "much",
+        "200",
+        "1e300GB",
+        "1" + "0" * 400 + "GB",
+        "\N{ARABIC-INDIC DIGIT THREE}GB",
+    ],
+)
 def test_other_text_is_no_size(text):
-    with pytest.raises(ValueError, match=r"number|unit"):
+    with pytest.raises(ValueError, match=r"number|unit|at most 8 EiB"):
         parse_bytes(text)
 
 
@@ -40,4 +63,5 @@ def test_written_sizes_and_durations():
     assert [format_duration(s) for s in (0.31, 59.96, 61, 3600, 270_000)] == [
         "0.3 seconds", "1 minute", "1 minute and 1 second", "1 hour", "3 days and 3 hours",
     ]  # fmt: skip
+    assert {format_duration(s) for s in (1e20, 1e300, float("inf"), float("nan"))} == {"more than 1,000 years"}
     assert [format_seconds(s) for s in (0.126, 12.34, 123.4)] == ["0.13", "12.3", "123"]

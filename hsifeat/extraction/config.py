@@ -228,7 +228,7 @@ class ExtractionConfig(BaseConfig):
     ] = "field"
     draws: Annotated[
         Whole,
-        option("Number of noise draws over which features are averaged.", metavar="N", ge=1),
+        option("Number of noise draws over which features are averaged.", metavar="N", ge=1, le=10_000),
         InRecipe("noise"),
     ] = 1
     seed: Annotated[

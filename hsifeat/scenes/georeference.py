@@ -46,6 +46,13 @@ class Georeference:
         a, b, c, d, e, f = self.transform
         return replace(self, transform=(a / factor, b / factor, c, d / factor, e / factor, f))
 
+    def flip(self, shape: tuple[int, ...], axis: int) -> Self:
+        """Return the georeference of a grid whose rows (axis 0) or columns (axis 1) are in reverse order."""
+        a, b, c, d, e, f = self.transform
+        x, y = ((b, e), (a, d))[axis]
+        c, f = c + shape[axis] * x, f + shape[axis] * y
+        return replace(self, transform=(a, -b, c, d, -e, f) if axis == 0 else (-a, b, c, -d, e, f))
+
     @property
     def crs_name(self) -> str:
         """Name of the CRS, with its authority code if known; ``unknown`` if the CRS is None."""

@@ -78,6 +78,7 @@ def align_to_grid(
             owner = "the label map" if georeference is None else "the scene"
             notes = (f"{name}: aligned with the scene by its shape, because {owner} has no georeference",)
     else:
+        classes, georeference = _flip_as_scene(classes, georeference, target, scene.name, name)
         alignment = _find_alignment(georeference, target, scene, name)
         if alignment is None:
             return _resample(classes, georeference, target, scene, name)
@@ -92,6 +93,18 @@ def align_to_grid(
         return classes, notes
     aligned, alignment_notes = _aggregate(classes, alignment, scene, name)
     return aligned, notes + alignment_notes
+
+
+def _flip_as_scene(
+    classes: Classes, georeference: Georeference, target: Georeference, scene_name: str, name: str
+) -> tuple[Classes, Georeference]:
+    """Return the label raster with rows and columns in the directions of the scene's, and its georeference."""
+    steps = np.linalg.solve(affine_parts(georeference, name)[0], affine_parts(target, scene_name)[0])
+    for axis, step in enumerate((steps[1, 1], steps[0, 0])):
+        if step < 0:
+            georeference = georeference.flip(classes.shape, axis)
+            classes = np.flip(classes, axis)
+    return classes, georeference
 
 
 def _factor_by_shape(classes: Classes, scene: PixelGrid, name: str) -> int:

@@ -14,6 +14,7 @@ from hsifeat.errors import SceneError, raise_resource_error
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import Classes, encode_classes
+from hsifeat.scenes.labels.geopackage import without_log
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers.gdal_sources import check_vector_file, vector_options
 
@@ -87,10 +88,11 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     schema_file = path.with_suffix(".gfs")
     schema_existed = schema_file.exists()
     try:
-        with vector_options(), warnings.catch_warnings(record=True) as caught:
+        check_vector_file(path)
+        with vector_options(), without_log(path) as file, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            features, column, name, notes = _read_features(path, selection)
-        messages = dict.fromkeys(str(warning.message).replace(str(path), path.name) for warning in caught)
+            features, column, name, notes = _read_features(file, selection)
+        messages = dict.fromkeys(str(warning.message).replace(str(file), path.name) for warning in caught)
         notes += tuple(f"{path.name}: {' '.join(message.split())}" for message in messages)
     except SceneError:
         raise
@@ -118,7 +120,6 @@ def _read_features(path: Path, selection: str) -> tuple[GeoDataFrame, str, str, 
 
     if path.suffix.lower() == ".shp":
         _check_shapefile_size(path)
-    check_vector_file(path)
     layer_table = geopandas.list_layers(path)
     # Tables without geometry have no geometry type.
     layers = {layer: _column_kinds(path, layer) for layer in layer_table.name[layer_table.geometry_type.notna()]}

@@ -18,10 +18,9 @@ from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import describe_bands
 from hsifeat.scenes.readers import gdal_metadata
-from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal_classes import read_class_table
 from hsifeat.scenes.readers.gdal_errors import raise_read_faults
-from hsifeat.scenes.readers.gdal_sources import OPTIONS, check_raster_sources, raster_drivers
+from hsifeat.scenes.readers.gdal_sources import OPTIONS, check_parts, check_raster_sources, raster_drivers
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.reading_errors import reading_errors
 
@@ -45,8 +44,7 @@ class RasterioCube(ArrayView):
     def __init__(self, path: Path, name: str) -> None:
         self._arguments = path, name
         self.dataset = _open_dataset(name, raster_drivers(path))
-        for file in self.dataset.files:
-            check_inside(path, file, "a part of the raster", relative_to=Path.cwd())
+        check_parts(path, self.dataset.files)
         self._lock = threading.Lock()
         dtypes = self.dataset.dtypes
         if any(dtype.startswith("complex") for dtype in dtypes):

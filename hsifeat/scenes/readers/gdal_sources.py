@@ -12,13 +12,14 @@ import os
 import re
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hsifeat.errors import SceneError, error_summary
 from hsifeat.scenes.readers.external_sources import check_inside
+from hsifeat.scenes.readers.gdal_headers import check_header
 
 # GDAL opens only URLs that end with one of the allowed extensions. No URL ends with a brace.
 OPTIONS = {
@@ -33,11 +34,12 @@ _DRIVERS = {
     "tif": ("GTiff",), "tiff": ("GTiff",), "gtiff": ("GTiff",), "jp2": ("JP2OpenJPEG",), "png": ("PNG",), "vrt": ("VRT",),
     "img": ("HFA", "ENVI"), "jpg": ("JPEG",), "jpeg": ("JPEG",),
 }  # fmt: skip
-# Drivers of local rasters for other suffixes. Drivers that run code, use the network or open other data sets are left out.
+# Drivers of local rasters for other suffixes. Drivers that run code, use the network or open other data sets are left out. ERS,
+# ISIS3, PCIDSK and PDS open other data sets only for headers that `check_header` refuses.
 _OTHER_DRIVERS = (
     "GTiff", "HFA", "ENVI", "EHdr", "PCIDSK", "PNG", "JPEG", "JP2OpenJPEG", "BMP", "GIF", "WEBP", "PNM", "AAIGrid", "AIG", "GSAG",
-    "GSBG", "GS7BG", "GRASSASCIIGrid", "RST", "SAGA", "RMF", "ILWIS", "ISIS2", "ISIS3", "PDS", "VICAR", "LAN", "NITF", "DTED",
-    "SRTMHGT", "USGSDEM", "XYZ", "BT", "FAST", "MFF", "ERS", "ISCE", "ROI_PAC", "SGI", "TGA",
+    "GSBG", "GS7BG", "GRASSASCIIGrid", "RST", "SAGA", "RMF", "ISIS2", "ISIS3", "PDS", "VICAR", "LAN", "NITF", "DTED",
+    "SRTMHGT", "USGSDEM", "XYZ", "BT", "MFF", "ERS", "ISCE", "ROI_PAC", "SGI", "TGA",
 )  # fmt: skip
 _SERVICES = re.compile(
     rb"<VRTDataset|<GDAL_WM|<WCS_GDAL|<WMTS|<TMS>|<TileMap|<GDALTileIndex|<OGRVRT|<OGRWFS|<OGRCSW|<(\w+:)?WFS_Capabilities|gdal_streamed_alg|stac_version",
@@ -50,7 +52,6 @@ _FREE_TEXT = {"MDI", "SRS", "GCPProjection", "Description", "Category", "SourceP
 _SOURCE_TAGS = {"SourceFilename", "SourceDataset"}
 # Metadata items that GDAL opens as files: geolocation arrays of a warped VRT, and overviews.
 _SOURCE_ITEMS = {"X_DATASET", "Y_DATASET", "OVERVIEW_FILE"}
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAGIC = {
     ".gpkg": rb"SQLite format 3\0",
     ".shp": rb"\0\0'\n",
@@ -68,7 +69,7 @@ def raster_drivers(path: Path) -> list[str]:
 
 
 def check_raster_sources(path: Path, depth: int = 0) -> None:
-    """Check that a VRT refers only to plain raster files in the folder of the VRT.
+    """Check that a VRT refers only to plain raster files in the folder of the VRT, and other rasters to no data set at all.
 
     If `path` is not a VRT itself, but a VRT refers to it, the function checks that `path` does not describe other data
     sets or a service.
@@ -84,9 +85,12 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
     ------
     SceneError
         If a source of the VRT is missing or outside the folder of the VRT. If a source is neither a VRT nor a plain
-        raster file. If the VRT is damaged or runs Python code. If a chain of references is longer than 4 VRTs.
+        raster file. If the VRT is damaged or runs Python code. If a chain of references is longer than 4 VRTs. If the
+        header of a raster refers to another data set; see `check_header`.
     """
     if path.suffix.lower() != ".vrt":
+        if path.suffix.lower().lstrip(".") not in _DRIVERS:
+            check_header(path)
         if depth:
             _check_plain_raster(path)
         return
@@ -111,27 +115,39 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
             raise SceneError(f"{path} refers to {text} ({element.tag}), and only files in its own folder are read")
 
 
-def _check_plain_raster(path: Path) -> None:
-    """Check that a source of a VRT can be opened by the drivers of its suffix, because GDAL opens it by any driver.
+def check_parts(path: Path, files: Iterable[str]) -> None:
+    """Check that the files of a raster lie in the folder of `path`; see `check_inside`."""
+    for file in files:
+        check_inside(path, file, "a part of the raster", relative_to=Path.cwd())
 
-    A HDF5 file may take its values from any other file.
+
+def _check_plain_raster(path: Path) -> None:
+    """Check a source of a VRT, which GDAL opens by any driver.
+
+    Of the drivers of its suffix, one must be able to open the source, and GDAL must choose one of them. A HDF5 file may take its
+    values from any other file.
     """
+    from h5py import is_hdf5
     from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
     from rasterio.io import DatasetReader
 
-    header = _header(path)
-    if _SERVICES.search(header) or _HDF5_SIGNATURE in header:
+    if _SERVICES.search(_header(path)) or is_hdf5(path):
         raise SceneError(
             f"{path} describes other data sets or a service, although it is named like an image: it is not opened"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            DatasetReader(str(path), driver=raster_drivers(path), sharing=False).close()
+            with DatasetReader(str(path), driver=raster_drivers(path), sharing=False) as dataset:
+                check_parts(path, dataset.files)
+            with DatasetReader(str(path), sharing=False) as dataset:
+                driver = dataset.driver
         except RasterioIOError as error:
             raise SceneError(
                 f"{path} is a source of a VRT, and no plain raster file: {error_summary(error)}"
             ) from error
+    if driver not in raster_drivers(path):
+        raise SceneError(f"{path} is a source of a VRT, and GDAL reads it as {driver}, which may refer to other files")
 
 
 def check_vector_file(path: Path) -> None:

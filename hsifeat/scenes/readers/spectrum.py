@@ -18,9 +18,9 @@ UNITS_NM = {
     **dict.fromkeys(("meters", "metres", "meter", "metre", "m"), 1e9),
 }
 _UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
-# Wavelengths of reflected light lie between 100 nm and 100 um. Numbers below 100 are therefore in micrometres, and larger
-# numbers in nanometres.
-_MAX_UM = 100.0
+# Wavelengths of reflected light lie between 100 nm and 100 um, which is between 1e-7 and 1e-4 m. The largest wavelength of a
+# list therefore reveals the unit, if it is one of the three.
+_RANGES = (("nanometers", 100.0, np.inf), ("micrometers", 0.1, 100.0), ("meters", 1e-7, 1e-4))
 
 Notes = tuple[str, ...]
 Lengths = NDArray[np.float64] | None
@@ -81,7 +81,7 @@ def convert_to_nm(
     if inferred:
         # Bandwidths do not reveal the unit: typical values are 0.01 in micrometres and 10 in nanometres, both below 100.
         longest = np.inf if centres is None else centres.max(initial=0)
-        unit = "micrometers" if longest < _MAX_UM else "nanometers"
+        unit = next((name for name, low, high in _RANGES if low <= longest <= high), "")
     width_unit = width_unit.strip().lower()
     converted: list[Lengths] = []
     notes: list[str] = []
@@ -104,6 +104,8 @@ def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:
         return f"are {len(values)} for {bands} bands"
     if not (np.isfinite(values) & (values > 0)).all():
         return "are not all positive numbers"
+    if not unit:
+        return "have no unit, and their size reveals none"
     return "" if unit in UNITS_NM else f"are in {unit}, which is not a known unit of length"
 
 

@@ -358,3 +358,21 @@ def test_warnings_of_gdal_become_notes_without_a_path(tmp_path):
     labels = open_labels(tmp_path / "x.gpkg", blank_scene(4, 4, NORTH_UP))
     assert labels.class_names == {1: "a"} and any(note.startswith("x.gpkg: ") for note in labels.notes)
     assert str(tmp_path) not in " ".join(labels.notes)
+
+
+@pytest.mark.parametrize("kept", [("", "-wal", "-shm"), ("", "-wal"), ("",)], ids=["whole", "log", "file"])
+def test_changes_in_the_log_of_a_geopackage_are_read_and_stay_there(tmp_path, kept):
+    """SQLite, in another process's stead, has changed a file in WAL mode and not closed it."""
+    saved(tmp_path / "x.gpkg", {"crop": ["rye"]}, [box(0, 0, 2, 2)], SPATIAL_INDEX="NO")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with closing(sqlite3.connect(tmp_path / "x.gpkg")) as database:
+        database.execute("pragma journal_mode = wal")
+        database.execute("update x set crop = 'oat'")
+        database.commit()
+        for suffix in kept:
+            (folder / f"x.gpkg{suffix}").write_bytes((tmp_path / f"x.gpkg{suffix}").read_bytes())
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    labels = open_labels(folder / "x.gpkg", blank_scene(4, 4, NORTH_UP))
+    assert labels.class_names == {1: "oat" if "-wal" in kept else "rye"} and labels.notes == ()
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before

@@ -198,6 +198,12 @@ def test_of_several_data_files_the_one_of_the_right_size_is_read(tmp_path, cube)
         ),
         pytest.param(None, "{450, 550, 640, 900, }", [450, 550, 640, 900], "no unit; assumed nano", id="guess-nm"),
         pytest.param(
+            None, "{4.5e-7, 5.5e-7, 6.4e-7, 2.3e-6}", [450, 550, 640, 2300], "no unit; assumed meters", id="guess-m"
+        ),
+        pytest.param(
+            None, "{0.0045, 0.0055, 0.0064, 0.023}", None, "no unit, and their size reveals none", id="guess-none"
+        ),
+        pytest.param(
             "Wavenumber",
             "{9, 8, 7, 6}",
             None,

@@ -1,0 +1,68 @@
+"""GeoPackage files with a write-ahead log, read from a copy.
+
+Programs such as QGIS keep their last changes in a log (``-wal``) beside the file. SQLite merges the log into the file when the
+file is read, and ignores the log if the folder is read-only. A copy has the changes, and the files stay as they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hsifeat.errors import SceneError
+
+_TRIES = 3
+# Bytes of the SQLite header that state the format of the journal, and the value that means a write-ahead log.
+_JOURNAL, _WAL = slice(18, 20), b"\2\2"
+
+
+@contextmanager
+def without_log(path: Path) -> Iterator[Path]:
+    """Yield a file that holds all changes of a vector file: a temporary copy of a GeoPackage in WAL mode, or `path` itself.
+
+    Raises
+    ------
+    SceneError
+        If another program changes the GeoPackage while it is copied. If the disk has no room for the copy.
+    """
+    with path.open("rb") as file:
+        if path.suffix.lower() != ".gpkg" or file.read(20)[_JOURNAL] != _WAL:
+            yield path
+            return
+    with tempfile.TemporaryDirectory(prefix="hsifeat-") as folder:
+        copy = Path(folder) / path.name
+        try:
+            _copy(path, copy)
+        except OSError as error:
+            if error.filename and Path(error.filename).is_relative_to(path.parent):
+                raise
+            raise SceneError(
+                f"a copy of {path}, which has a write-ahead log, can't be written to {folder}: {error.strerror}; free some space "
+                "there, or set TMPDIR to another folder"
+            ) from error
+        yield copy
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a file and its log. If one of them changes meanwhile, copy both again."""
+    files = [(path, copy), (path.with_name(f"{path.name}-wal"), copy.with_name(f"{copy.name}-wal"))]
+    for _ in range(_TRIES):
+        before = [_state(file) for file, _ in files]
+        for file, target in files:
+            target.unlink(missing_ok=True)
+            if file.exists():
+                shutil.copyfile(file, target)
+        if before == [_state(file) for file, _ in files]:
+            return
+    raise SceneError(f"{path} is being changed by another program: close it there, or save a copy")
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """Return the size and the time of the last change of a file, or None if it does not exist."""
+    if not file.exists():
+        return None
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns

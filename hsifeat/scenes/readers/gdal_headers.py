@@ -1,0 +1,88 @@
+"""Headers of raster files that make GDAL open another data set with any of its drivers.
+
+The other data set could be a file of HDF5, MRF or another format that takes its values from any file of the machine, or the
+description of a web service, to which GDAL sends a request at once. GDAL does not always list such a file. The headers are
+therefore read before GDAL opens the file.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hsifeat.errors import SceneError
+
+# GDAL reads labels until a line with the word END, and a little further.
+_LABEL_BYTES = 2**20
+_AFTER_END_BYTES = 2048
+_END = re.compile(rb"[\r\n]END[\r\n]", re.IGNORECASE)
+_LABELS = (
+    # Format, what starts its label, what makes it a reference to another data set.
+    ("ERS", re.compile(rb"DatasetHeader", re.IGNORECASE), re.compile(rb"Translated", re.IGNORECASE)),
+    ("PDS", re.compile(rb"(PDS|ODL)_VERSION_ID", re.IGNORECASE), re.compile(rb"COMPRESSED_FILE", re.IGNORECASE)),
+    ("ISIS3", re.compile(rb"IsisCube", re.IGNORECASE), re.compile(rb"GeoTIFF", re.IGNORECASE)),
+)
+# Positions in the file header and in the image headers of PCIDSK, in bytes.
+_PCIDSK = b"PCIDSK  "
+_PCIDSK_BLOCK, _PCIDSK_IMAGE_HEADER = 512, 1024
+_PCIDSK_START, _PCIDSK_COUNT, _PCIDSK_NAME = slice(336, 352), slice(376, 384), slice(64, 128)
+
+
+def check_header(path: Path) -> None:
+    """Check that a raster file has its values itself, or in files that GDAL lists.
+
+    Parameters
+    ----------
+    path : Path
+        The file, of any format.
+
+    Raises
+    ------
+    SceneError
+        If the file is a translated ERS header, a compressed PDS label, an ISIS3 label of a GeoTIFF, or a PCIDSK file with
+        channels in other files. If the label of an ERS, PDS or ISIS3 file is longer than 1 MiB.
+    """
+    with path.open("rb") as file:
+        content = file.read(_LABEL_BYTES)
+    if content.startswith(_PCIDSK):
+        _check_pcidsk(path, content)
+        return
+    for format_name, signature, reference in _LABELS:
+        if signature.search(content) is None:
+            continue
+        end = _END.search(content)
+        if format_name == "ERS":
+            is_whole = len(content) < _LABEL_BYTES
+        else:
+            is_whole = end is not None or len(content) < _LABEL_BYTES
+            content = content[: end.end() + _AFTER_END_BYTES] if end else content
+        if not is_whole:
+            raise SceneError(
+                f"{path}: its {format_name} label is longer than 1 MiB: convert the file with gdal_translate"
+            )
+        if reference.search(content):
+            raise SceneError(
+                f"{path} is the {format_name} header of a raster in another format, which is not followed: open that raster "
+                "itself, or convert the file with gdal_translate"
+            )
+
+
+def _check_pcidsk(path: Path, content: bytes) -> None:
+    """Raise `SceneError` if a channel of a PCIDSK file lies in another file. Names in the file itself start with ``/SIS=``."""
+    try:
+        start = (int(content[_PCIDSK_START]) - 1) * _PCIDSK_BLOCK
+        count = int(content[_PCIDSK_COUNT])
+        with path.open("rb") as file:
+            file.seek(start)
+            headers = file.read(count * _PCIDSK_IMAGE_HEADER)
+        if not 0 < count == len(headers) / _PCIDSK_IMAGE_HEADER:
+            raise ValueError(f"{count} channels")  # noqa: TRY301
+    except (ValueError, OSError, OverflowError) as error:
+        raise SceneError(f"{path} is no intact PCIDSK file: {error}") from error
+    for at in range(0, len(headers), _PCIDSK_IMAGE_HEADER):
+        name = headers[at : at + _PCIDSK_IMAGE_HEADER][_PCIDSK_NAME].strip(b" \0")
+        if name and not name.startswith(b"/SIS="):
+            raise SceneError(
+                f"{path} has channels in other files ({name.decode('utf-8', 'replace')}), which are not followed: convert it with "
+                "gdal_translate -of PCIDSK -co INTERLEAVING=BAND, or to GeoTIFF"
+            )
