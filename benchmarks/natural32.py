@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from natural32_candidates import CANDIDATES, train_candidate
+from natural32_candidates import CANDIDATES, is_trained, train_candidate
 from numpy.typing import NDArray
 from scipy import ndimage
 from scoring import RESULTS, ROOT, PrintingListener, about_run
@@ -215,13 +215,19 @@ class Study:
             exec(code, namespace)  # noqa: S102  # the code that the page tells people to run
             return namespace["open_ffdnet"](DATA / "ffdnet" / "ffdnet_color.pth")
         if source == "mtmsd":
-            out = FOLDER / f"{self.name}-mtmsd"
-            source = str(
-                hsifeat.pretrain(self.scene, network="mtmsd", steps=TRAINING_STEPS, out=out, listen=PrintingListener())
-            )
+            source = str(self._train_mtmsd())
         if source in CANDIDATES:
             source = str(train_candidate(source))
         return hsifeat.open_backbone(f"untrained:{source}" if twin else source)
+
+    def _train_mtmsd(self) -> Path:
+        """Train ``mtmsd`` on the scene unless this is done, and return the folder of the model."""
+        import hsifeat
+
+        out = FOLDER / f"{self.name}-mtmsd"
+        if not is_trained(out):
+            hsifeat.pretrain(self.scene, network="mtmsd", steps=TRAINING_STEPS, out=out, listen=PrintingListener())
+        return out
 
     def _extract(self, label: str, backbone: Any, options: dict[str, Any]) -> Path:
         """Extract planes of a backbone over the scene in one pass, and return the store."""

@@ -35,13 +35,20 @@ CANDIDATES = {
 }
 
 
+def is_trained(folder: Path) -> bool:
+    """Return whether a folder has a finished model."""
+    return (folder / "training.json").exists()
+
+
 def train_candidate(name: str) -> Path:
     """Train a candidate unless this is done, and return the folder of the model."""
     import hsifeat
     from hsifeat.pretraining.network_specs import NETWORK_SPECS, find_spec
     from hsifeat.pretraining.timestep_sampling import TimestepSampling
 
-    candidate, network = CANDIDATES[name], "natural32"
+    candidate, network, out = CANDIDATES[name], "natural32", FOLDER / name
+    if is_trained(out):
+        return out
     if candidate.uniform_timesteps:
         network = "natural32-uniform"
         NETWORK_SPECS[network] = {"small": replace(find_spec("natural32", "small"), timesteps=TimestepSampling())}
@@ -54,7 +61,7 @@ def train_candidate(name: str) -> Path:
         seed=0,
         steps=350,
         dtype="float16",
-        out=FOLDER / name,
+        out=out,
         listen=PrintingListener(),
     )
 
