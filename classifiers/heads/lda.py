@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import oas
+from sklearn.covariance import OAS
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from classifiers.heads.column_scale import varying_columns
@@ -94,10 +94,12 @@ class LDAClassifier(SklearnHead):
         within = np.maximum(within, SMALLEST_WITHIN * deviation)
         varying = varying_columns(deviation, columns.dtype)
         gain: NDArray[np.float64] = np.divide(1.0, within, out=np.zeros_like(within), where=varying)
-        # The estimator class would also invert the covariance, which takes a third of the fit.
-        self.shrinkage_ = float(
-            oas(residuals * gain, assume_centered=True)[1] if self.shrinkage == "auto" else self.shrinkage
-        )
+        if self.shrinkage == "auto":
+            # Without `store_precision=False`, the covariance would be inverted, too, which takes half of the fit.
+            estimator = OAS(store_precision=False, assume_centered=True).fit(residuals * gain)
+            self.shrinkage_ = float(estimator.shrinkage_)
+        else:
+            self.shrinkage_ = float(self.shrinkage)
         return gain
 
     def _classifier(self) -> Any:
