@@ -17,7 +17,7 @@ from tests.helpers.executors import InThisProcess
 @pytest.mark.parametrize("smooth", ["none", "gaussian:2"])
 def test_maps_do_not_depend_on_the_executor(features, model_folder, smooth):
     model = load_model(model_folder)
-    options = {"smooth": smooth, "block_px": 16}
+    options = {"smooth": smooth, "block_px": 32}
     alone = predict_map(features, model, **options)
     np.testing.assert_array_equal(predict_map(features, model, executor=InThisProcess(), **options), alone)
     blocks = zip(

@@ -169,7 +169,7 @@ def everything(location):
     return features, head, table.layout, classes, probabilities
 
 
-@pytest.mark.parametrize("block_px", [11, 48, 128])
+@pytest.mark.parametrize("block_px", [21, 48, 128])
 def test_maps_and_probabilities_do_not_depend_on_the_block_size(everything, block_px):
     features, head, _, classes, probabilities = everything
     np.testing.assert_array_equal(predict_map(features, head, block_px=block_px), classes)

@@ -27,37 +27,52 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def watched_pages(chromium):
+    """Pages by width and options, kept for the next test, because a new one costs most of what a test does, and what they log."""
+    pages, complaints, requests = {}, [], []
+
+    def watched_page(phone, options):
+        key = phone, *sorted(options.items())
+        if key not in pages:
+            page = chromium.new_context(is_mobile=phone, **options).new_page()
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("request", lambda request: requests.append(request.url))
+            pages[key] = page
+        return pages[key]
+
+    return watched_page, complaints, requests
+
+
 @pytest.fixture
-def open_page(chromium):
-    """Return a function that opens a file as a Playwright page.
+def open_page(watched_pages):
+    """Return a function that opens a file as a Playwright page. A test can have one page of each width and options.
 
     The test fails if a page logs a message, raises an error or sends a network request.
     """
-    contexts, complaints, requests = [], [], []
+    watched_page, complaints, requests = watched_pages
 
     def open_file(path, width=1280, scheme="light", **options):
-        viewport = {"width": width, "height": 844}
-        context = chromium.new_context(viewport=viewport, color_scheme=scheme, is_mobile=width < 600, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
+        page = watched_page(width < 600, options)
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(media="screen", color_scheme=scheme)
         page.goto(path.as_uri())
         return page
 
     yield open_file
-    for context in contexts:
-        context.close()
-    assert not complaints
-    assert all(url.startswith(("file:", "data:")) for url in requests)
+    found, urls = complaints[:], requests[:]
+    complaints.clear()
+    requests.clear()
+    assert not found
+    assert urls and all(url.startswith(("file:", "data:")) for url in urls)
 
 
-def audit(page):
-    """Return the axe rules that a page passes, and its serious violations, with all details opened."""
+def audit(page, selector="html"):
+    """Return the axe rules that a part of a page passes, and its serious violations, with all details opened."""
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
     page.evaluate(AXE.read_text())
-    results = page.evaluate("axe.run({resultTypes: ['violations'], iframes: false})")
+    results = page.evaluate("part => axe.run(part, {resultTypes: ['violations'], iframes: false})", selector)
     serious = [fault for fault in results["violations"] if fault["impact"] in {"serious", "critical"}]
     faults = [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in serious]
     return {rule["id"] for rule in results["passes"]}, faults
