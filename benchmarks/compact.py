@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,8 @@ def plane_bytes(original: Path, path: Path) -> dict[str, Any]:
 
 
 def table_of(path: Path, source: str) -> PixelTable:
-    """Return the columns of the labelled pixels."""
+    """Return the columns of the labelled pixels. Each variant has its own cache, because samples are kept by the key of a store."""
+    os.environ["HSIFEAT_CACHE"] = str(path.with_suffix(".cache"))
     table = PixelTable.from_store(hsifeat.open_features(path), sample=True)
     return table.select_groups(InputSet.parse(SOURCES[source]).includes)
 
