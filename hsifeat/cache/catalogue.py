@@ -268,7 +268,8 @@ def find_store(source: str | Path | Location | None) -> Location:
         matches = [entry for entry in known if entry.key.startswith(text)]
     if len({entry.path for entry in matches}) > 1:
         paths = ", ".join(entry.path for entry in matches)
-        raise StoreError(f"{text!r} matches {len(matches)} stores: {paths}: give more digits of the key, or a path")
+        digits = "more digits of the key, or " if len({entry.key for entry in matches}) > 1 else ""
+        raise StoreError(f"{text!r} matches {len(matches)} stores: {paths}: give {digits}a path")
     if not matches:
         names = [entry.name for entry in known]
         advice = suggest_names(text, names) if names else "hsifeat extract creates one"
