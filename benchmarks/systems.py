@@ -5,8 +5,8 @@ each head on each draw of two splits, and writes overall accuracies to ``benchma
 ``per-class:20`` asks how well scattered labels fill in the scene, and ``blocks:12+4:0.1`` how well labels carry over to ground
 more than 4 px away from them. All scores are without smoothing. Finished models, stores and scores are kept, so an
 interrupted run continues.
-``--only NAME`` does one system, and ``--draws N`` adds draws. Networks are trained by the commands of ``docs/user/systems.md``
-for two CPU cores, and at most `TEST_PIXELS` test pixels of each draw are scored.
+``--only NAME`` does one system, and ``--draws N`` adds draws. Networks are trained like those of ``docs/user/systems.md`` for
+two CPU cores, but for 120 or 200 steps, and at most `TEST_PIXELS` test pixels of each draw are scored.
 
 Differences to the twin, to the rival and to ``lda`` on spectra are paired by draw. Their 95 % intervals (Student's t) reflect
 the draw of training pixels, but not the choice of the scene or the initial weights of a network.
@@ -59,7 +59,7 @@ class System:
 
 
 _NATURAL = {"preset": "natural32"}
-_MTMSD_TRAINING = {"preset": "mtmsd-indian-pines", "size": "small", "components": 8, "steps": 900}
+_MTMSD_TRAINING = {"preset": "mtmsd-indian-pines", "size": "small", "components": 8, "steps": 200}
 _MTMSD = {"timesteps": (50, 200, 400), "layers": ("output_blocks.1", "output_blocks.3")}
 _DIFFCRN = {"timesteps": (50, 200, 400), "layers": ("spatial.1", "spectral.1")}
 SYSTEMS = {
@@ -71,20 +71,20 @@ SYSTEMS = {
     "Diffusion Hyperfeatures": System("hyperfeatures", "planes", "natural32", extract=_NATURAL),
     "MTMSD": System("mtmsd", "planes+means", "mtmsd", _MTMSD_TRAINING, _MTMSD),
     "DiffCRN": System(
-        "diffcrn", "spectra+planes+patches", "diffcrn", {"network": "diffcrn", "size": "small"}, _DIFFCRN
+        "diffcrn", "spectra+planes+patches", "diffcrn", {"network": "diffcrn", "size": "small", "steps": 120}, _DIFFCRN
     ),
     "SpectralDiff": System(
         "spectraldiff",
         "patches:13",
         "spectraldiff",
-        {"preset": "spectraldiff-small"},
+        {"preset": "spectraldiff-small", "steps": 120},
         {"preset": "spectraldiff-small"},
     ),
     "multi-stage": System(
         "lda",
         "spectra+planes",
         "multistage",
-        {"preset": "multistage-small"},
+        {"preset": "multistage-small", "steps": 120},
         {"preset": "multistage-small"},
     ),
 }
