@@ -366,7 +366,7 @@ def test_pages_are_accessible_and_fit_the_screen(service, new_page, width, schem
         assert not faults, path + "\n".join(faults)
 
 
-def test_a_tap_labels_and_a_drag_moves_the_scene(service, new_page):
+def test_a_tap_labels_and_checks(service, new_page):
     who = SimpleNamespace(url=service.url, token=service.tokens["admin"])
     page = new_page(who, service.key, 390, has_touch=True)
     page.wait_for_selector("#stage", timeout=60_000)
@@ -381,3 +381,21 @@ def test_a_tap_labels_and_a_drag_moves_the_scene(service, new_page):
     page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_selector(f"#workbench:not([data-drawn='{before}'])")
     assert re.search(r"\d+$", page.locator(".class[aria-pressed=true] .count").text_content())[0] == "1"
+    check_by_touch(page)
+
+
+def check_by_touch(page):
+    """Answer one check place and skip another one. A check needs two classes."""
+    page.fill(".add input[name=name]", f"second {page.locator('.class').count()}")
+    page.tap(".add button")
+    page.wait_for_selector(".class >> nth=1")
+    page.tap("#check")
+    for button in ("#check-classes button >> nth=0", "[data-check=skip]"):
+        page.wait_for_selector("#workbench[data-check]")
+        place = page.get_attribute("#workbench", "data-check")
+        mark = page.locator("#stage").bounding_box()
+        assert 0 < mark["y"] + mark["height"] / 2 < page.viewport_size["height"], "the mark is on the screen"
+        page.tap(button)
+        page.wait_for_selector(f"#workbench[data-check]:not([data-check='{place}'])")
+    page.tap("[data-check=stop]")
+    page.wait_for_selector("#check-bar", state="hidden")
