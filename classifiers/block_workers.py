@@ -15,6 +15,7 @@ from classifiers.persistence import MANIFEST
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StackSource
+from hsifeat.files import read_regular
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.worker import kept_in_worker
 from hsifeat.types import Window
@@ -133,4 +134,4 @@ def _open_predictor(builder: PredictorBuilder) -> ScenePredictor:
 
 
 def _digest(folder: Path) -> str:
-    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    return hashlib.sha256(read_regular(folder / MANIFEST)).hexdigest()

@@ -29,7 +29,7 @@ from classifiers.layout import Layout
 from classifiers.restored_head import check_restored
 from classifiers.state_file import read_state, write_state
 from hsifeat.errors import HeadError, error_summary, raise_resource_error
-from hsifeat.files import delete_leftovers, disk_errors, temporary_path
+from hsifeat.files import check_output, delete_leftovers, disk_errors, read_regular, temporary_path
 from hsifeat.seals import SealError, open_json, seal_json
 
 FORMAT = "hsifeat-model"
@@ -72,6 +72,7 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     folder = Path(folder)
     if (folder.exists() or folder.is_symlink()) and not _is_model(folder):
         raise HeadError(f"{folder} exists and is not a model; choose another folder or remove it")
+    check_output(folder, replaces=MANIFEST)
     name = registered_name(head)
     params = head.get_params(deep=False)
     fitted = {key: value for key, value in vars(head).items() if key not in params}
@@ -215,7 +216,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 def _is_model(folder: Path) -> bool:
     try:
-        return bool(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT)
+        return bool(json.loads(read_regular(folder / MANIFEST))["format"] == FORMAT)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
 
@@ -228,7 +229,7 @@ def _is_model_file(file: str, folder: Path) -> bool:
 
 def _read_checked(path: Path, digest: str | None) -> bytes:
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise_resource_error(error)
         raise HeadError(

@@ -65,8 +65,8 @@ def expected_error(words: str) -> PydanticCustomError:
 def whole_number(value: object) -> int:
     """Validate a whole number of any integer type, such as NumPy's, and return an int."""
     number = as_int(value)
-    if number is None:
-        raise expected_error("a whole number")
+    if number is None or abs(number) >= 2**63:
+        raise expected_error("a whole number" if number is None else "a whole number of at most 18 digits")
     return number
 
 

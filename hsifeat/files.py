@@ -8,9 +8,11 @@ import os
 import platform
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -97,6 +99,64 @@ def follow_umask(path: Path) -> None:
         probe.unlink()
 
 
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file to read its bytes, unless it is a pipe, a socket or a device, which could have no end.
+
+    Raises
+    ------
+    OSError
+        If the file can't be opened, or is no regular file.
+    """
+    # A pipe without a writer would block.
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        code, words = (
+            (errno.EISDIR, os.strerror(errno.EISDIR)) if stat.S_ISDIR(mode) else (errno.EINVAL, "not a regular file")
+        )
+        raise OSError(code, words, str(path))
+    return os.fdopen(number, "rb")
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file; see `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+# Files that tell folders of hsifeat apart, in which nothing else may be written.
+_OWN_FOLDERS = {"zarr.copy.json": "a store", "model.json": "a model"}
+
+
+def check_output(path: Path, *, replaces: str = "") -> None:
+    """Check that a file or folder can be written, before the work whose result it gets.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    replaces : str
+        The file ``model.json``, if `path` may be a model, which the result replaces.
+
+    Raises
+    ------
+    StoreError
+        If `path` is or lies in a store or a model. If the folder in which it is created is no folder or not writable.
+    """
+    path = path.absolute()
+    for folder in (path, *path.parents):
+        for file, kind in _OWN_FOLDERS.items():
+            if (folder / file).is_file() and not (folder == path and file == replaces):
+                place = "is" if folder == path else f"lies in {folder}, which is"
+                raise StoreError(f"{path} {place} {kind}, where nothing else may be written: choose another place")
+    existing = next(folder for folder in path.parents if folder.exists())
+    if not existing.is_dir():
+        raise StoreError(f"{existing} is no folder, so that {path} can't be written: choose another place")
+    if not os.access(path if path.is_dir() else existing, os.W_OK):
+        raise StoreError(f"{path if path.is_dir() else existing} is not writable: choose another place")
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file atomically, and encode text as UTF-8."""
     with atomic_write(path) as part:
@@ -144,7 +204,7 @@ def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
     """Yield a `safetensors.safe_open` object for a file. `framework` is ``numpy`` or ``pt``."""
     from safetensors import safe_open
 
-    path.open("rb").close()  # safetensors reports a denied permission as a missing file
+    open_regular(path).close()  # safetensors waits for pipes, and reports a denied permission as a missing file
     with safe_open(path, framework=framework) as file:
         yield file
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hsifeat.errors import HsifeatError, raise_resource_error
+from hsifeat.files import open_regular, read_regular
 
 _KEY = "seal"
 _MARK = b"\nhsifeat seal "
@@ -73,7 +74,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     >>> folder.cleanup()
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = path.stat().st_size - _LENGTH
             digest = _digest(file, name, max(size, 0))
             matches = file.read() == _MARK + digest.encode() + b"\n"
@@ -87,7 +88,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
 def has_seal(path: Path) -> bool:
     """Return whether a file ends with a seal. The seal is not checked. A missing file has no seal."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(max(path.stat().st_size - _LENGTH, 0))
             return file.read().startswith(_MARK)
     except OSError:
@@ -96,7 +97,7 @@ def has_seal(path: Path) -> bool:
 
 def file_digest(path: Path, name: str) -> str:
     """Return the hexadecimal sha256 of the name and the content of a file. Sealed lists of files contain such digests."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return _digest(file, name, None)
 
 
@@ -139,7 +140,7 @@ def open_json(path: Path, name: str, *, advice: str = "", required: bool = True)
         If the operating system denies access to the file.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except OSError as error:
         raise_resource_error(error)
         raise _seal_error(f"{path} can't be read ({error.strerror or error})", advice) from error

@@ -1,7 +1,9 @@
 """Files that a user may not read are told as such, and never as damaged, missing or of another format."""
 
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -86,6 +88,30 @@ def folder(store_path, backbone_folder, model_folder):
         write(folder / name, CUBE)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("how", ["pipe", "device"])
+@pytest.mark.parametrize(("kind", "file"), DENIED, ids=lambda value: value)
+def test_a_file_without_an_end_is_not_read(folder, monkeypatch, kind, file, how):
+    """A pipe that nobody writes to blocks for ever, and a device can be read for ever."""
+    monkeypatch.setenv("HSIFEAT_CACHE", str(folder / "cache"))
+    path, kept = folder / file, folder / "kept"
+    path.rename(kept)
+    os.mkfifo(path) if how == "pipe" else path.symlink_to("/dev/zero")
+    before = signal.signal(signal.SIGALRM, _end)
+    signal.alarm(20)
+    try:
+        with pytest.raises(HsifeatError):
+            READ[kind](folder)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        path.unlink()
+        kept.rename(path)
+
+
+def _end(_number, _frame):
+    pytest.fail("it was read without an end")
 
 
 @pytest.mark.parametrize(("kind", "file"), DENIED, ids=lambda value: value)

@@ -16,7 +16,7 @@ from classifiers.comparison.bench_sources import (
     store_locations,
     store_summaries,
 )
-from classifiers.comparison.config import ALL_HEADS, DEFAULT_INPUTS, SPLITS, BenchConfig
+from classifiers.comparison.config import ALL_HEADS, DEFAULT_INPUTS, MAX_SEEDS, SPLITS, BenchConfig
 from classifiers.comparison.entry_plan import plan_entries
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
 from classifiers.comparison.report.report_record import digest_inputs, find_report
@@ -205,8 +205,8 @@ def compare(
 
 
 def _check_numbers(seeds: int, curve: Sequence[int] | None, distances: Sequence[int]) -> None:
-    if seeds < 1:
-        raise HeadError(f"a benchmark needs at least one seed; found {seeds}")
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise HeadError(f"a benchmark has 1 to {MAX_SEEDS} seeds; found {seeds}")
     if any(limit < 1 for limit in curve or ()):
         raise HeadError(f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, curve or ()))}")
     distance_bins(distances)

@@ -13,6 +13,8 @@ from classifiers.reduction import DEFAULT_REDUCTION, Reduction
 from classifiers.registered_smoothing import smoothing_forms
 from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
+# Each seed draws pixels for each split before the first fit.
+MAX_SEEDS = 1000
 RANDOM_SPLIT, BLOCK_SPLIT = "random:0.1", "blocks:12+4:0.1"
 # The first two compare scattered labels with disjoint blocks. The others measure the accuracy with few labels per class.
 SPLITS = (RANDOM_SPLIT, BLOCK_SPLIT, "per-class:5", "per-class:20")
@@ -54,7 +56,7 @@ class BenchConfig(BaseConfig):
         ),
     ] = SPLITS
     seeds: Annotated[
-        Whole, option("Number of seeds. Each seed draws training pixels and initialises the heads.", ge=1)
+        Whole, option("Number of seeds. Each seed draws training pixels and initialises the heads.", ge=1, le=MAX_SEEDS)
     ] = 5
     inputs: Annotated[
         Names,

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.config import BLOCK_SPLIT, SWEEP_HEAD
+from classifiers.comparison.config import BLOCK_SPLIT, MAX_SEEDS, SWEEP_HEAD
 from classifiers.comparison.plane_fits import PlaneFit, PlaneFitter, Planes
 from classifiers.comparison.results.base_records import Estimate
 from classifiers.comparison.results.plane_scores import PlaneScore, SweepResult
@@ -88,8 +88,8 @@ def sweep(
         pixels can't be divided into the folds of the cross-validation.
     """
     _check_head(head)
-    if seeds < 1 or best < 0:
-        raise HeadError(f"seeds must be at least 1 and best at least 0; found seeds = {seeds} and best = {best}")
+    if not 1 <= seeds <= MAX_SEEDS or best < 0:
+        raise HeadError(f"seeds must be 1 to {MAX_SEEDS} and best at least 0; found seeds = {seeds} and best = {best}")
     features = store if isinstance(store, Features) else open_features(store)
     listen(Note(f"store: {features.store.location}"))
     rule = parse_split(split, features.scene.labels)

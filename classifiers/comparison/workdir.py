@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from classifiers.comparison.run_records import RunRecords
 from hsifeat.errors import HsifeatError
-from hsifeat.files import disk_errors
+from hsifeat.files import check_output, disk_errors
 
 RECORD = "record"
 _LOCK = ".lock"
@@ -25,10 +25,11 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
     Raises
     ------
     HsifeatError
-        If another benchmark is running in the folder. If the folder is not writable.
+        If another benchmark is running in the folder. If the folder is not writable, or lies in a store or a model.
     """
     from filelock import FileLock, Timeout
 
+    check_output(out)
     folder = out / RECORD
     new_folders = [path for path in (folder, out) if not path.exists()]
     with disk_errors(folder):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from classifiers.splits.split_draw import CARRY_OVER, SplitDraw, SplitKind, SplitQuestion, class_mask, make_draw
 from hsifeat.errors import SplitError, suggest_names
+from hsifeat.files import read_regular
 from hsifeat.scenes import Labels
 from hsifeat.scenes.label_map import ScenePart
 
@@ -207,7 +208,7 @@ def _read_roles(text: str, file: Path) -> Sequence[tuple[str, Role]]:
     try:
         if file.stat().st_size > _MAX_FILE_BYTES:
             raise SplitError(f"{text}: {file} is too large for a list of stores")
-        content = file.read_text("utf-8-sig")
+        content = read_regular(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SplitError(
             f"{text}: {file} can't be read ({error}): give a CSV file with the columns {','.join(_COLUMNS)}"

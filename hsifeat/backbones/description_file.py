@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from hsifeat.backbones.description import BackboneDescription
 from hsifeat.errors import StoreError
-from hsifeat.files import cache_folder, write_file
+from hsifeat.files import cache_folder, open_regular, read_regular, write_file
 from hsifeat.seals import SealError, open_json, seal_json
 
 _MODULES = Path(__file__).parent
@@ -114,7 +114,7 @@ def _file_state(path: Path) -> str:
         if status.st_size > _MAX_DIGESTED_BYTES:
             # A program can set the time of modification, but not the time of the last change of the inode.
             return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return type(error).__name__
@@ -140,5 +140,5 @@ def _code() -> dict[str, str]:
             versions[name] = version(name)
     digest = hashlib.sha256()
     for file in sorted(_MODULES.rglob("*.py")):
-        digest.update(file.read_bytes())
+        digest.update(read_regular(file))
     return {**versions, "modules": digest.hexdigest()}

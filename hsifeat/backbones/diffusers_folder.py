@@ -10,6 +10,7 @@ from typing import Any
 
 from hsifeat.backbones.recorded_files import RECORD
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
+from hsifeat.files import read_regular
 
 # Upper bounds of the settings of a network. All published networks have far smaller settings.
 _LARGEST_NUMBER, _MAX_LAYERS, _MAX_LEVELS = 2**24, 256, 64
@@ -49,7 +50,7 @@ def find_part(folder: Path, part: str, name: str) -> Path:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; raise `BackboneError` for any other content."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(path))
     except (OSError, ValueError, RecursionError) as error:
         raise_resource_error(error)
         raise BackboneError(f"{path} can't be read: {error}") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
-from hsifeat.files import open_safetensors
+from hsifeat.files import open_regular, open_safetensors
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +90,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch shows long warnings about old pickles
-            path.open("rb").close()  # torch reports a denied permission as a missing file
+            open_regular(path).close()  # torch waits for pipes, and reports a denied permission as a missing file
             content = torch.load(path, map_location=device, weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise BackboneError(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
-from hsifeat.files import atomic_write, cache_folder
+from hsifeat.files import atomic_write, cache_folder, open_regular
 from hsifeat.store.read_cache import samples_folder
 
 _CHECKSUM = struct.Struct("<I")
@@ -80,7 +80,7 @@ def _load(file: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
     """Return the samples in a file, or None if the file is missing or damaged."""
     count = shape[0] * shape[1]
     try:
-        with file.open("rb") as source:
+        with open_regular(file) as source:
             values = np.fromfile(source, "<f4", count)
             checksum = source.read()
     except OSError:

@@ -43,7 +43,10 @@ def fit(
     from hsifeat.commands import terminal
     from hsifeat.commands.context_store import open_with_context
     from hsifeat.features.scene_set import open_scenes
+    from hsifeat.files import check_output
 
+    if out is not None:
+        check_output(out, replaces="model.json")
     config = FitConfig.from_options({**options, "params": dict(assignment(text) for text in set_ or ()) or None})
     with terminal.progress() as listen:
         scenes = open_scenes(open_with_context(stores, [config.inputs] if config.inputs else [], listen))

@@ -209,12 +209,14 @@ def _listed_files(path: str) -> list[str]:
 
     FILE lists its files relative to its own folder.
     """
+    from hsifeat.files import read_regular
+
     if not path.startswith("@"):
         return [path]
     file = Path(path[1:])
     return [
         str(file.parent / line.strip())
-        for line in file.read_text("utf-8", "surrogateescape").splitlines()
+        for line in read_regular(file).decode("utf-8-sig", "surrogateescape").splitlines()
         if line.strip()
     ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from classifiers.comparison.config import BLOCK_SPLIT
+from classifiers.comparison.config import BLOCK_SPLIT, MAX_SEEDS
 from hsifeat.commands.option_types import comma_list
 from hsifeat.commands.shared_options import Jobs, Json, LabelName, Planes, Store
 
@@ -27,7 +27,10 @@ def sweep(
     split: Annotated[str, typer.Option(help="Split into training and test pixels.")] = BLOCK_SPLIT,
     best: Annotated[int, typer.Option(min=0, help="Number of planes to combine.")] = 3,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Number of seeds. The split is drawn and planes are selected once per seed.")
+        int,
+        typer.Option(
+            min=1, max=MAX_SEEDS, help="Number of seeds. The split is drawn and planes are selected once per seed."
+        ),
     ] = 5,
     labels: LabelName = None,
     planes: Planes = None,

@@ -14,6 +14,7 @@ from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job, RemainingWork
 from hsifeat.extraction.new_store import create_store
 from hsifeat.extraction.unit_task import BackboneBuilder, StoreBuilder, UnitResult, UnitTask, check_store, load_backbone
+from hsifeat.files import check_output
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 from hsifeat.runtime.executor import Executor
 from hsifeat.scenes import Labels
@@ -164,6 +165,8 @@ class StoreRun:
             catalogue.add_entry(complete.key, complete.location)
             self._store, self.was_complete = complete, True
             return
+        if isinstance(job.location, LocalLocation) and not job.location.path.exists():
+            check_output(job.location.path)
         stack.enter_context(write_lock(job.location, self._begin_to_wait))
         # An object store has no lock that other machines see.
         shared = not isinstance(job.location, LocalLocation)

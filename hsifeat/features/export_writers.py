@@ -12,7 +12,7 @@ import numpy as np
 
 from hsifeat.errors import StoreError
 from hsifeat.features.export_table import ExportTable, TableBlock
-from hsifeat.files import atomic_write
+from hsifeat.files import atomic_write, check_output
 
 # Maximum size of a variable in a MATLAB file of format 5.
 _MAT_BYTES = 2**31
@@ -67,6 +67,7 @@ def writer_for(path: Path) -> TableWriter:
         raise StoreError(f"no such folder: {path.parent}; create it first")
     if path.is_dir():
         raise StoreError(f"{path} is a folder: name a file")
+    check_output(path)
     return writers[path.suffix.lower()]
 
 

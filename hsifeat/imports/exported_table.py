@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError, StoreError
+from hsifeat.files import read_regular
 from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -97,7 +98,7 @@ def _pixels_file(path: Path) -> Path:
 def _column_names(path: Path) -> list[str]:
     file = _columns_file(path)
     try:
-        names = json.loads(file.read_text("utf-8"))["columns"]
+        names = json.loads(read_regular(file))["columns"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SceneError(f"{file} has no list of columns: export the features again") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hsifeat.errors import HsifeatError, SceneError
+from hsifeat.files import open_regular
 from hsifeat.imports.config import ImportConfig
 from hsifeat.imports.exported_table import is_exported_table, read_exported_table
 from hsifeat.imports.feature_map import FeatureMap
@@ -240,7 +241,7 @@ def _checked(array: Cube, name: str) -> Cube:
 def _axis_count(path: Path) -> int:
     """Return 4 for a ``.npy`` file of a batch of one image, as many tools write it, else 3."""
     if path.suffix.lower() == ".npy" and path.is_file():
-        with reading_errors(path), path.open("rb") as file:
+        with reading_errors(path), open_regular(path) as file:
             shape, _ = read_array_header(file)
         return 4 if len(shape) == 4 and shape[0] == 1 else 3
     return 3

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from hsifeat.base_config import BaseConfig, Names
 from hsifeat.errors import HsifeatError, error_summary, raise_resource_error, suggest_names
+from hsifeat.files import read_regular
 
 
 class Preset(BaseConfig):
@@ -69,7 +70,7 @@ def open_preset(source: str | Path) -> Preset:
     text = str(source)
     if text.endswith(".toml"):
         try:
-            content = Path(source).read_text(encoding="utf-8")
+            content = read_regular(Path(source)).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise_resource_error(error)
             raise HsifeatError(f"the preset {source} can't be read: {error}") from error

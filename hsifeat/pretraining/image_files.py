@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import PretrainingError, raise_resource_error
-from hsifeat.files import atomic_write
+from hsifeat.files import atomic_write, open_regular
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 from hsifeat.seals import SealError, check_seal, seal_file
 
@@ -54,7 +54,7 @@ class _ImageFolder:
 
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:
         for path in self._paths():
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 yield path.relative_to(self.path).as_posix(), file
 
 

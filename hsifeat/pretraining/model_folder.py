@@ -13,7 +13,7 @@ from hsifeat.backbones.diffusers_folder import read_json
 from hsifeat.backbones.recorded_files import RECORD
 from hsifeat.backbones.unet2d import PROJECTION_FILE
 from hsifeat.errors import BackboneError, PretrainingError
-from hsifeat.files import atomic_write, disk_errors, write_file
+from hsifeat.files import atomic_write, check_output, disk_errors, write_file
 from hsifeat.pretraining.training import Trainer
 from hsifeat.projection import Projection
 from hsifeat.seals import SealError, check_seal, open_json, seal_file, seal_json
@@ -135,6 +135,7 @@ def check_usable(folder: Path) -> None:
     """Raise `PretrainingError` if a path is a file, or a folder that has files but no model of `hsifeat.pretrain`."""
     if folder.exists() and not folder.is_dir():
         raise PretrainingError(f"{folder} is a file: name a folder with --out")
+    check_output(folder)
     if not folder.is_dir() or (folder / _SETTINGS).exists():
         return
     if any(p.name != PROJECTION_FILE and not (p.name[0] == "." and p.suffix == ".part") for p in folder.iterdir()):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.files import atomic_write
+from hsifeat.files import atomic_write, check_output
 from hsifeat.formatting import literal_figure_text
 from hsifeat.scenes.colours import false_colour, rgb_bands
 from hsifeat.scenes.label_map import Labels
@@ -48,6 +48,7 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
         raise SceneError(f"the picture of a scene must be a .png file; found {path.name!r}")
     if not path.parent.is_dir():
         raise SceneError(f"no such folder: {path.parent}; create it first")
+    check_output(path)
     if out is None and path.exists() and not _is_hsifeat_plot(path):
         raise SceneError(f"{path} exists and was not written by hsifeat: choose another file with --out FILE.png")
     return path

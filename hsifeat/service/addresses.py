@@ -19,7 +19,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hsifeat.errors import HsifeatError
-from hsifeat.files import disk_errors, write_private_file
+from hsifeat.files import disk_errors, read_regular, write_private_file
 from hsifeat.service.problems import problem_response
 from hsifeat.service.tokens import Caller, TokenSource
 
@@ -138,7 +138,7 @@ def read_secret(path: Path) -> bytes:
         with FileLock(path.with_name(f".{path.name}.lock")):
             if not path.exists():
                 write_private_file(path, secrets.token_bytes(_SECRET_BYTES))
-            secret = path.read_bytes()
+            secret = read_regular(path)
     if len(secret) != _SECRET_BYTES:
         raise HsifeatError(f"{path} is damaged: delete it; all signed addresses then end")
     return secret

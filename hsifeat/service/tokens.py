@@ -18,7 +18,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hsifeat.errors import HsifeatError, allowed_names
-from hsifeat.files import write_private_file
+from hsifeat.files import read_regular, write_private_file
 
 Right = Literal["read", "write", "admin"]
 # Each right includes the rights before it.
@@ -148,7 +148,7 @@ class TokenFile:
             if os.name == "posix" and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise HsifeatError(f"{self.path} can be changed by other users: chmod 600 {self.path}")
             try:
-                self._entries = tuple(_Content.model_validate_json(self.path.read_bytes()).tokens)
+                self._entries = tuple(_Content.model_validate_json(read_regular(self.path)).tokens)
             except ValidationError as error:
                 raise HsifeatError(
                     f"{self.path} is no file of tokens: restore it, or delete it and add the tokens again with "

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hsifeat.errors import StoreError
+from hsifeat.files import read_regular
 
 TOKEN_VARIABLE = "HSIFEAT_TOKEN"  # noqa: S105  # the name of a variable
 SERVICE_VARIABLE = "HSIFEAT_SERVICE"
@@ -114,7 +115,7 @@ def _is_on_this_machine(origin: str) -> bool:
 
 def _tokens(path: Path) -> dict[str, str]:
     try:
-        mode, content = path.stat().st_mode, path.read_text(encoding="utf-8")
+        mode, content = path.stat().st_mode, read_regular(path).decode()
     except FileNotFoundError:
         return {}
     except OSError as error:

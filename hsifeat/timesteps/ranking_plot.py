@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
-from hsifeat.files import atomic_write
+from hsifeat.files import atomic_write, check_output
 from hsifeat.formatting import literal_figure_text
 from hsifeat.timesteps.angles import SpectralAngles
 from hsifeat.timesteps.proposal import ELIGIBLE_FRACTION
@@ -43,6 +43,7 @@ def check_plot_path(path: Path) -> None:
         raise HsifeatError(f"a plot of timesteps is a .png file; found {path.name!r}")
     if not path.parent.is_dir():
         raise HsifeatError(f"no such folder: {path.parent}; create it first")
+    check_output(path)
 
 
 def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:

@@ -179,3 +179,10 @@ def test_what_a_preset_asks_for_is_said_to_be_the_presets(scene, backbone_folder
         prepare(scene, preset="hyperfeatures")
     with pytest.raises(HsifeatError, match="--preset and --like both say"):
         prepare(scene, preset="dift", like="ip")
+
+
+def test_a_preset_of_windows_is_read(tmp_path):
+    """Its Notepad writes a byte order mark and ends lines with CRLF."""
+    text = 'title = "a"\r\nsource = "b"\r\n[extract]\r\ntimesteps = [3]\r\n'
+    (tmp_path / "p.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert preset_options(tmp_path / "p.toml", "extract") == {"timesteps": [3]}

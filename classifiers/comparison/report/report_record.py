@@ -20,7 +20,7 @@ from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.workdir import RECORD
 from classifiers.heads.registry import head_distribution
 from hsifeat.errors import HsifeatError
-from hsifeat.files import write_file
+from hsifeat.files import open_regular, read_regular, write_file
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import blocks
@@ -51,7 +51,7 @@ class ReportRecord:
     def read(cls, folder: Path) -> ReportRecord:
         """Read the record in the folder of a report, or return an empty record if the file is missing or unreadable."""
         try:
-            content = json.loads((folder / _FILE).read_bytes())
+            content = json.loads(read_regular(folder / _FILE))
             return cls(str(content["inputs"]), {str(Path(name)): str(one) for name, one in content["files"].items()})
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return cls()
@@ -140,7 +140,7 @@ def _runs_digest(folder: Path) -> str:
 def file_digest(file: Path) -> str:
     """Return the sha256 of a file, or an empty text if it can't be read."""
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError:
         return ""

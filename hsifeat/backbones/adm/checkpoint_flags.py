@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, ValidationInfo, field_validator
 
 from hsifeat.errors import BackboneError, raise_resource_error
+from hsifeat.files import open_regular, read_regular
 
 _T = 1000
 
@@ -132,7 +133,7 @@ def read_checkpoint_flags(checkpoint: Path) -> CheckpointFlags:
     flags_file = checkpoint.with_name(f"{checkpoint.name}.toml")
     if flags_file.exists():
         return _read_flags(flags_file)
-    with checkpoint.open("rb") as file:
+    with open_regular(checkpoint) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest in KNOWN_BY_SHA256:
         return KNOWN_BY_SHA256[digest]
@@ -146,7 +147,7 @@ def read_checkpoint_flags(checkpoint: Path) -> CheckpointFlags:
 
 def _read_flags(path: Path) -> CheckpointFlags:
     try:
-        return CheckpointFlags.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return CheckpointFlags.model_validate(tomllib.loads(read_regular(path).decode("utf-8-sig")))
     except (OSError, ValueError, RecursionError) as error:
         raise_resource_error(error)
         reason = str(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.files import check_output
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.maps import arrays, geotiff_writer, map_image
 from hsifeat.scenes.maps.legend import Legend
@@ -38,7 +38,9 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
     ------
     SceneError
         If the suffix is unknown, or is ``.png`` for probabilities. If the path is a folder. If the parent folder is
-        missing or not writable.
+        missing.
+    StoreError
+        If the parent folder is not writable, or lies in a store or a model.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -51,8 +53,7 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
         raise SceneError(f"{path} is a folder: give a file")
     if not path.parent.is_dir():
         raise SceneError(f"no such folder: {path.parent}; create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise SceneError(f"the folder {path.parent} is not writable: give a file in another one")
+    check_output(path)
 
 
 def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probabilities: bool = False) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.files import open_regular
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import parse_nodata
 from hsifeat.scenes.readers import spectrum
@@ -112,7 +113,7 @@ def read_img(path: Path, ndim: int, variable: str | None) -> Raster:
     SceneError
         If `read_envi` or `hsifeat.scenes.readers.gdal.read_gdal` can't read the file.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         is_erdas = stream.read(15) == b"EHFA_HEADER_TAG"
     return read_gdal(path, ndim, variable) if is_erdas else read_envi(path, ndim, variable)
 
@@ -162,7 +163,7 @@ def _map_data(header: EnviHeader, data_file: Path) -> Cube:
     from spectral.io.bipfile import BipFile
     from spectral.io.bsqfile import BsqFile
 
-    data_file.open("rb").close()  # spectral prints a traceback if it can't open the file
+    open_regular(data_file).close()  # spectral prints a traceback if it can't open the file
     params = envi.gen_params(header.fields)
     params.filename = str(data_file)
     file_class = {"bil": BilFile, "bip": BipFile, "bsq": BsqFile}[header.interleave]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hsifeat.errors import SceneError
+from hsifeat.files import open_regular, read_regular
 
 INTERLEAVES = ("bil", "bip", "bsq")
 # Names of fields in ENVI headers. `_VARIANTS` maps the names that some other programs write to these names.
@@ -161,13 +162,13 @@ def _parse_fields(path: Path) -> dict[str, Any]:
     """
     from spectral.io.envi import EnviHeaderParsingError, read_envi_header
 
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if not file.read(8).removeprefix(b"\xef\xbb\xbf").startswith(b"ENVI"):
             raise SceneError(
                 f"{path} is not an ENVI header, which starts with the word ENVI; other formats use .hdr too: "
                 "export the scene as ENVI, .mat or .npy"
             )
-    content = path.read_bytes()
+    content = read_regular(path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

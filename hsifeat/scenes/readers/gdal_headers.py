@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from hsifeat.errors import SceneError
+from hsifeat.files import open_regular
 
 # GDAL reads labels until a line with the word END, and a little further.
 _LABEL_BYTES = 2**20
@@ -42,7 +43,7 @@ def check_header(path: Path) -> None:
         If the file is a translated ERS header, a compressed PDS label, an ISIS3 label of a GeoTIFF, or a PCIDSK file with
         channels in other files. If the label of an ERS, PDS or ISIS3 file is longer than 1 MiB.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         content = file.read(_LABEL_BYTES)
     if content.startswith(_PCIDSK):
         _check_pcidsk(path, content)
@@ -72,7 +73,7 @@ def _check_pcidsk(path: Path, content: bytes) -> None:
     try:
         start = (int(content[_PCIDSK_START]) - 1) * _PCIDSK_BLOCK
         count = int(content[_PCIDSK_COUNT])
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(start)
             headers = file.read(count * _PCIDSK_IMAGE_HEADER)
         if not 0 < count == len(headers) / _PCIDSK_IMAGE_HEADER:

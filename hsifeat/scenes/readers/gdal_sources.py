@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hsifeat.errors import SceneError, error_summary
+from hsifeat.files import open_regular, read_regular
 from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal_headers import check_header
 
@@ -97,7 +98,7 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
     if depth > 4:
         raise SceneError(f"{path} is reached by more than 4 VRTs: name the sources directly")
     try:
-        root = ET.fromstring(path.read_bytes())  # noqa: S314  # expat limits the expansion of entities
+        root = ET.fromstring(read_regular(path))  # noqa: S314  # expat limits the expansion of entities
     except ET.ParseError as error:
         raise SceneError(f"{path} is no VRT: {error}") from error
     for element in root.iter():
@@ -174,7 +175,7 @@ def check_vector_file(path: Path) -> None:
 
 def _check_crs_links(path: Path) -> None:
     """Raise `SceneError` if the ``crs`` of a GeoJSON file is a link. GDAL would open the link over the network."""
-    content = path.read_bytes()
+    content = read_regular(path)
     if re.search(rb"crs|\\u", content, re.IGNORECASE) is None:
         return
 
@@ -215,5 +216,5 @@ def _is_below(path: Path, name: str) -> bool:
 
 
 def _header(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(_HEADER_BYTES)

@@ -38,6 +38,8 @@ def read_file(path: Path, ndim: int, variable: str | None = None) -> Raster:
         `ndim` and `variable`.
     """
     check_exists(path)
+    if not path.is_dir() and not path.is_file():
+        raise SceneError(f"{path} is not a regular file: copy its content to a file")
     with reading_errors(path):
         reader = find_reader(reader_suffix(path)) or _read_unknown
         raster = reader(path, ndim, variable)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hsifeat.files import disk_errors, write_file
+from hsifeat.files import disk_errors, read_regular, write_file
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.uploads.inspection import CUBE_SUFFIXES, RefusedFileError, check_content
 
@@ -86,7 +86,7 @@ class Upload:
     def find(cls, path: Path, max_unpacked_bytes: int, lifetime_s: float) -> Upload | None:
         """Return the upload in a folder, or None if the folder contains no upload. See `Upload` for the parameters."""
         try:
-            manifest = UploadManifest.model_validate_json((path / _MANIFEST).read_bytes())
+            manifest = UploadManifest.model_validate_json(read_regular(path / _MANIFEST))
         except (OSError, ValidationError):
             return None
         return cls(path, manifest, max_unpacked_bytes, lifetime_s)
