@@ -51,11 +51,13 @@ def escape_formula(text: str) -> str:
 
     See https://owasp.org/www-community/attacks/CSV_Injection.
 
-    >>> escape_formula("=1+1"), escape_formula("ip")
-    ("'=1+1", 'ip')
+    A name that looks like an escaped one is escaped, too, so that different names stay different.
+
+    >>> escape_formula("=1+1"), escape_formula("ip"), escape_formula("'=1+1")
+    ("'=1+1", 'ip', "''=1+1")
     """
     text = printable(text)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.lstrip(" '").startswith(("=", "+", "-", "@")) else text
 
 
 @contextmanager

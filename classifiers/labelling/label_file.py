@@ -30,12 +30,24 @@ CREATE INDEX log_of_set ON log (set_id, id);
 CREATE INDEX log_of_target ON log (target) WHERE target IS NOT NULL;
 CREATE VIEW active AS SELECT * FROM log WHERE action = 'paint' AND coalesce(
     (SELECT action FROM log AS later WHERE later.target = log.id ORDER BY later.id DESC LIMIT 1), 'redo') = 'redo';
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, set_id INTEGER NOT NULL REFERENCES label_sets, name TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX one_request ON requests (set_id, name);
 """
+# Early files of version 1 lack the last statements.
+_LATER_STATEMENTS = 2
 _INSERT = {
     "label_sets": "INSERT INTO label_sets VALUES (?, ?, ?, ?, ?, ?, ?)",
     "log": "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "requests": "INSERT INTO requests VALUES (?, ?, ?, ?)",
 }
-_ROWS = {"label_sets": "SELECT * FROM label_sets ORDER BY id", "log": "SELECT * FROM log ORDER BY id"}
+_ROWS = {
+    "label_sets": "SELECT * FROM label_sets ORDER BY id",
+    "log": "SELECT * FROM log ORDER BY id",
+    "requests": "SELECT * FROM requests ORDER BY id",
+}
 
 
 class LabelFile:
@@ -91,6 +103,9 @@ class LabelFile:
                     f"{self.path} is not a label database of this version of hsifeat: move the file away, or use the version that "
                     "wrote it"
                 )
+            elif not self.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchone():
+                for statement in _statements()[-_LATER_STATEMENTS:]:
+                    self.execute(statement)
 
     def _check_rows(self) -> None:
         """Raise `SceneError` if tables or rows are damaged or missing."""

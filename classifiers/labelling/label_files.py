@@ -74,7 +74,13 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
 
 
 def import_labels(
-    database: LabelDatabase, set_id: int, person: str, source: str | Path, scene: PixelGrid
+    database: LabelDatabase,
+    set_id: int,
+    person: str,
+    source: str | Path,
+    scene: PixelGrid,
+    *,
+    request: str | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Add the labels of a file to a label set, as one edit that can be undone.
 
@@ -93,6 +99,8 @@ def import_labels(
         Raster, vector or CSV file, see `hsifeat.open_labels`.
     scene : PixelGrid
         Scene of the label set, or a label map of this scene.
+    request : str, optional
+        See `LabelDatabase.paint`.
 
     Returns
     -------
@@ -122,8 +130,9 @@ def import_labels(
         raise SceneError(f"{Path(source).name} has no labelled pixel on the scene {scene.name}")
     known = {entry.name: entry.number for entry in database.classes(set_id)}
     numbers: dict[int, int] = {}
+    is_csv = Path(source).suffix.lower() == ".csv"
     for number, text in labels.class_names.items():
-        name = _without_escape(text)
+        name = _without_escape(text) if is_csv else text
         is_unnamed = name == f"class {number}"
         if name in known:
             numbers[number] = known[name]
@@ -137,7 +146,7 @@ def import_labels(
     found, index = np.unique(labels.classes.ravel()[pixels], return_inverse=True)
     values = np.array([numbers[number] for number in found.tolist()], np.uint16)
     edit = LabelEdit("import", pixels, values[index])
-    return database.paint(set_id, person, edit), labels.notes
+    return database.paint(set_id, person, edit, request=request), labels.notes
 
 
 def _write_csv(labels: Labels, path: Path) -> None:

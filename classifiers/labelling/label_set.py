@@ -98,10 +98,15 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
     Raises
     ------
     SceneError
-        If the number is out of range. If the name is invalid, see `check_text`, or belongs to another class. If the colour does
+        If the number is out of range. If the name is invalid, see `check_text`, is a number, or belongs to another class. If the colour does
         not have the form ``#rrggbb``. If the key is invalid or belongs to another class.
     """
     name = check_text(entry.name, "the name of a class")
+    if _is_number(name):
+        raise SceneError(
+            f"the name of a class is not a number, because files of labels have numbers in its place; found {name!r}: add a word, "
+            f"such as 'class {name}'"
+        )
     if not 1 <= entry.number <= MAX_CLASS:
         raise SceneError(f"class numbers are whole numbers from 1 to {MAX_CLASS}; found {entry.number}")
     if not re.fullmatch("#[0-9a-f]{6}", entry.colour):
@@ -114,6 +119,15 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
         if other.number != entry.number and entry.key and other.key == entry.key:
             raise SceneError(f"the key {entry.key!r} selects {other.name!r} already: choose another key")
     return LabelClass(entry.number, name, entry.colour, entry.key)
+
+
+def _is_number(name: str) -> bool:
+    """Return whether a name reads as a number, such as ``1e3`` or ``NaN``."""
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def free_key(others: list[LabelClass]) -> str:

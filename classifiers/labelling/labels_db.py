@@ -228,7 +228,7 @@ class LabelDatabase:
 
     # Edits ------------------------------------------------------------------------------------------------------------
 
-    def paint(self, set_id: int, person: str, edit: LabelEdit) -> int:
+    def paint(self, set_id: int, person: str, edit: LabelEdit, *, request: str | None = None) -> int:
         """Append an edit to the log of a label set, and return the version of the label set.
 
         Parameters
@@ -239,6 +239,9 @@ class LabelDatabase:
             Name of the person who makes the edit.
         edit : LabelEdit
             The pixels and their classes.
+        request : str, optional
+            Name that the person gives to this edit. A client that received no answer repeats the call with the same name, which
+            does nothing if the first call succeeded.
 
         Raises
         ------
@@ -248,28 +251,33 @@ class LabelDatabase:
         """
         with self._file.transaction():
             label_set = self._editable(set_id, person)
+            if self._is_repeated(set_id, person, request):
+                return self.version(set_id)
             check_pixels(edit.pixels, label_set.shape)
             numbers = {entry.number for entry in self.classes(set_id)}
             if unknown := sorted(set(np.unique(edit.classes).tolist()) - numbers - {0}):
                 raise SceneError(f"the label set {label_set.name!r} has no class {unknown[0]}: add it first")
             return self._append(set_id, person, "paint", None, edit.kind, *edit.content)
 
-    def undo(self, set_id: int, person: str) -> bool:
-        """Undo the latest edit of a person that is not undone yet. Return False if there is no such edit."""
-        query = "SELECT id FROM active WHERE set_id = ? AND person = ? AND kind != 'check' ORDER BY id DESC LIMIT 1"
-        return self._mark(set_id, person, "undo", query, (set_id, person))
+    def undo(self, set_id: int, person: str, *, request: str | None = None) -> bool:
+        """Undo the latest edit of a person that is not undone yet. Return False if there is no such edit.
 
-    def redo(self, set_id: int, person: str) -> bool:
+        See `paint` for `request`.
+        """
+        query = "SELECT id FROM active WHERE set_id = ? AND person = ? AND kind != 'check' ORDER BY id DESC LIMIT 1"
+        return self._mark(set_id, person, "undo", query, (set_id, person), request)
+
+    def redo(self, set_id: int, person: str, *, request: str | None = None) -> bool:
         """Redo the edit that a person undid last.
 
-        Return False if there is no such edit, or if the person has made a newer edit.
+        Return False if there is no such edit, or if the person has made a newer edit. See `paint` for `request`.
         """
         query = """
             SELECT target FROM log AS mark WHERE set_id = ? AND person = ? AND action = 'undo'
             AND NOT EXISTS (SELECT 1 FROM log AS later WHERE later.target = mark.target AND later.id > mark.id)
             AND id > (SELECT max(id) FROM log WHERE set_id = ? AND person = ? AND action = 'paint' AND kind != 'check')
             ORDER BY id DESC LIMIT 1"""
-        return self._mark(set_id, person, "redo", query, (set_id, person, set_id, person))
+        return self._mark(set_id, person, "redo", query, (set_id, person, set_id, person), request)
 
     def version(self, set_id: int) -> int:
         """Return the version of a label set. Every change of labels or classes increases the version."""
@@ -345,9 +353,24 @@ class LabelDatabase:
             )
         return label_set
 
-    def _mark(self, set_id: int, person: str, action: str, query: str, values: tuple[Any, ...]) -> bool:
+    def _is_repeated(self, set_id: int, person: str, request: str | None) -> bool:
+        """Return whether a request was made before, and record it. Needs a transaction."""
+        if request is None:
+            return False
+        name = f"{person}: {request}"
+        query = "SELECT 1 FROM requests WHERE set_id = ? AND name = ?"
+        if self._file.execute(query, (set_id, name)).fetchone() is not None:
+            return True
+        self._file.append("requests", set_id, name)
+        return False
+
+    def _mark(
+        self, set_id: int, person: str, action: str, query: str, values: tuple[Any, ...], request: str | None
+    ) -> bool:
         with self._file.transaction():
             self._editable(set_id, person)
+            if self._is_repeated(set_id, person, request):
+                return True
             row = self._file.execute(query, values).fetchone()
             if row is not None:
                 self._append(set_id, person, action, row[0], None, None, None)

@@ -21,6 +21,7 @@ from hsifeat.errors import SceneError
 from hsifeat.files import disk_errors
 from hsifeat.scenes.georeference import Georeference, as_wkt
 from hsifeat.scenes.maps.legend import Legend
+from hsifeat.scenes.readers.gdal_classes import CLASS_TAG
 from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.types import Window, windows
 
@@ -48,7 +49,8 @@ def write_map_geotiff(
 ) -> None:
     """Write a classification map with a palette and nodata 0.
 
-    Class names are written to an auxiliary file with the additional suffix ``.aux.xml``.
+    Class names are written to an auxiliary file with the additional suffix ``.aux.xml``, which GDAL and QGIS read, and as
+    metadata of the band, so that a file without its auxiliary file still has the names.
 
     Parameters
     ----------
@@ -67,6 +69,7 @@ def write_map_geotiff(
     def describe(file: DatasetWriter) -> None:
         opaque = {n: (*map(int, rgb), 255) for n, rgb in zip(legend.numbers, legend.rgb, strict=True)}
         file.write_colormap(1, {0: (0, 0, 0, 0), **opaque})
+        file.update_tags(1, **{f"{CLASS_TAG}{n}": name for n, name in zip(legend.numbers, legend.names, strict=True)})
 
     blocks = ((w, classes[w.slices][..., None].astype(kind)) for w in windows(rows, cols, _PLAIN_TILE_PX))
     profile = {"height": rows, "width": cols, "count": 1, "dtype": kind, "nodata": 0}
@@ -190,7 +193,7 @@ def _georeference_profile(georeference: Georeference | None) -> dict[str, Any]:
 def _attribute_xml(classes: NDArray[np.integer], legend: Legend) -> ET.Element:
     """Return an XML element with the class names, for GDAL's auxiliary file.
 
-    A GeoTIFF file can't store class names. The auxiliary file contains them twice: as category names, which QGIS shows with
+    GDAL does not read class names from a GeoTIFF file. The auxiliary file contains them twice: as category names, which QGIS shows with
     the palette, and as a raster attribute table.
     """
     band = ET.Element("PAMRasterBand", band="1")

@@ -1,7 +1,8 @@
-"""Class names and colours of a GDAL raster, from category names, colour table and raster attribute table."""
+"""Class names and colours of a GDAL raster, from category names, colour table, raster attribute table and metadata."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,6 +15,9 @@ _NO_CLASS_COLUMNS = {"count", "histogram", "red", "green", "blue", "alpha", "opa
 # GDAL's codes for the usage of a column (GDALRATFieldUsage) and for text (GDALRATFieldType).
 _GENERIC, _NAME, _MIN, _MIN_MAX, _RED, _GREEN, _BLUE = 0, 2, 3, 5, 6, 7, 8
 _STRING_TYPE = "2"
+# Metadata of a band with class names, such as class_3=oak, which hsifeat writes to maps.
+CLASS_TAG = "class_"
+_CLASS_TAG = re.compile(rf"{CLASS_TAG}\d{{1,9}}", re.ASCII)
 
 
 def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
@@ -41,7 +45,10 @@ def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int,
     names, colours = {}, {}
     notes: tuple[str, ...] = ()
     if band is not None:
-        names = {number: category.text or "" for number, category in enumerate(band.iterfind("CategoryNames/Category"))}
+        names = {int(tag[len(CLASS_TAG) :]): text for tag, text in _tags(band).items() if _CLASS_TAG.fullmatch(tag)}
+        names |= {
+            number: category.text or "" for number, category in enumerate(band.iterfind("CategoryNames/Category"))
+        }
         for number, entry in enumerate(band.iterfind("ColorTable/Entry")):
             colours[number] = _hex_colour([entry.get(part, "0") for part in ("c1", "c2", "c3")])
         if (table := band.find("GDALRasterAttributeTable")) is not None:
@@ -53,6 +60,16 @@ def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int,
         n: text for n, text in colours.items() if n > 0 and (n in class_names or not set(class_names) - {0}) and text
     }
     return class_names, class_colours, notes
+
+
+def _tags(band: ET.Element) -> dict[str, str]:
+    """Return the metadata of a band outside of domains."""
+    return {
+        item.get("key", ""): item.text or ""
+        for metadata in band.iterfind("Metadata")
+        if metadata.get("domain") is None
+        for item in metadata.iterfind("MDI")
+    }
 
 
 def _read_attribute_table(table: ET.Element, file: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:

@@ -62,10 +62,12 @@ export class Service {
     const form = body instanceof FormData, content = form ? body : JSON.stringify(body ?? null), headers = form ? {} : { "Content-Type": "application/json" };
     // A small request goes on when its page is closed.
     const keepalive = !form && content.length < KEEPALIVE_BYTES;
+    // The service makes a change once, however often its ticket arrives.
+    this.ticket += 1;
+    const query = new URLSearchParams({ page, ticket: this.ticket });
     for (;;) {
       try {
-        this.ticket += 1;
-        const response = await fetch(`${this.base}/${path}?${new URLSearchParams({ page, ticket: this.ticket })}`, { method: "POST", body: body ? content : null, headers, keepalive });
+        const response = await fetch(`${this.base}/${path}?${query}`, { method: "POST", body: body ? content : null, headers, keepalive });
         if (response.status !== 401) {
           this.back();
           if (response.ok) return await response.json();

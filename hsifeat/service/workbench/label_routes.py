@@ -32,8 +32,13 @@ def _outdate(request: Request, page: Page = "none", ticket: Number = 0) -> None:
         workbench_of(request).tickets.take(f"map-{page}", ticket)
 
 
-router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, dependencies=[Depends(_outdate)])
+def _request_name(page: Page = "none", ticket: Number = 0) -> str | None:
+    """Return the name of a change. A page repeats a change with the same ticket until it receives an answer."""
+    return f"{page} {ticket}" if ticket else None
 
+
+ChangeName = Annotated[str | None, Depends(_request_name)]
+router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, dependencies=[Depends(_outdate)])
 
 Coordinate = Annotated[float, Field(ge=-(2.0**31), lt=2.0**31)]
 
@@ -60,26 +65,27 @@ class SetState(BaseModel):
 
 
 @router.post("/edits")
-def edit_labels(desk: EditableDesk, wanted: EditRequest) -> SetState:
+def edit_labels(desk: EditableDesk, wanted: EditRequest, change: ChangeName) -> SetState:
     """Label pixels with a class, or erase the labels of pixels."""
     pixels = _pixels(desk, wanted)
     pixels = pixels[desk.space.features.valid.ravel()[pixels]]
     if not len(pixels):
         raise ProblemError(422, "there is no data here: label a pixel inside the scene")
-    desk.database.paint(desk.labels.id, desk.caller.name, LabelEdit.of_class(wanted.kind, pixels, wanted.number))
+    edit = LabelEdit.of_class(wanted.kind, pixels, wanted.number)
+    desk.database.paint(desk.labels.id, desk.caller.name, edit, request=change)
     return set_state(desk, changed=True)
 
 
 @router.post("/undo")
-def undo_edit(desk: EditableDesk) -> SetState:
+def undo_edit(desk: EditableDesk, change: ChangeName) -> SetState:
     """Undo the latest edit of the caller."""
-    return set_state(desk, changed=desk.database.undo(desk.labels.id, desk.caller.name))
+    return set_state(desk, changed=desk.database.undo(desk.labels.id, desk.caller.name, request=change))
 
 
 @router.post("/redo")
-def redo_edit(desk: EditableDesk) -> SetState:
+def redo_edit(desk: EditableDesk, change: ChangeName) -> SetState:
     """Redo the edit that the caller undid last."""
-    return set_state(desk, changed=desk.database.redo(desk.labels.id, desk.caller.name))
+    return set_state(desk, changed=desk.database.redo(desk.labels.id, desk.caller.name, request=change))
 
 
 @router.get("/state")
@@ -138,7 +144,7 @@ def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, For
 
 
 @router.post("/import")
-def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()]) -> SetState:
+def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()], change: ChangeName) -> SetState:
     """Add the labels of a file to the label set, as one edit. Classes are matched by name, and missing classes are added."""
     name = re.sub(r"[^\w.-]", "-", file.filename or "")[-80:].lstrip(".")
     if Path(name).suffix.lower() not in SUFFIXES:
@@ -147,7 +153,8 @@ def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()]) -
         path = Path(folder) / name
         path.write_bytes(file.file.read())
         try:
-            import_labels(desk.database, desk.labels.id, desk.caller.name, path, desk.space.features.scene)
+            scene = desk.space.features.scene
+            import_labels(desk.database, desk.labels.id, desk.caller.name, path, scene, request=change)
         except HsifeatError as error:
             # Clients must not see where the service keeps files.
             raise ProblemError(422, str(error).replace(f"{folder}/", "")) from error

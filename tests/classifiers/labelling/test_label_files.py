@@ -2,9 +2,14 @@
 
 import csv
 import json
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.label_files import export_labels, import_labels
@@ -92,6 +97,30 @@ def test_other_programs_read_exported_labels_and_an_import_gives_them_back(
     assert database.undo(again.id, "ada")
     assert not database.class_map(again.id)[1].any()
     assert {path.suffix for path in tmp_path.glob("labels.*")} <= {suffix, ".xml"}
+
+
+@settings(max_examples=10, deadline=None)
+@given(names=st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=4, unique_by=str.strip))
+@example(names=["=x", "'=x", "''=x"])
+@example(names=["meadow", "null", "none", "1E2", "2A"])
+@example(names=["class 2", "class 1", "a,b", 'c"d', "e\u0301", "\u00e9"])
+@example(names=["<b>&amp;</b>", " x", "x\u00a0", "a=b"])
+def test_every_name_that_a_set_accepts_comes_back_from_every_file(names, georeference):
+    with TemporaryDirectory() as folder, LabelDatabase(Path(folder) / "database.sqlite") as database:
+        kept = database.open_set("scene", SHAPE, person="ada")
+        for name in names:
+            with suppress(SceneError):
+                number = database.add_class(kept.id, "ada", name).number
+                database.paint(kept.id, "ada", LabelEdit.of_class("pixel", np.array([number, 50 + number]), number))
+        labels = database.labels(kept.id, georeference)
+        assume(labels.counts)
+        for suffix in (".tif", ".csv", ".geojson", ".gpkg"):
+            path = Path(folder) / f"labels{suffix}"
+            export_labels(labels, path)
+            Path(f"{path}.aux.xml").unlink(missing_ok=True)  # a browser downloads the GeoTIFF alone
+            again = database.open_set("scene", SHAPE, name=suffix, person="ada")
+            import_labels(database, again.id, "ada", path, labels)
+            assert as_names(database.labels(again.id)) == as_names(labels), suffix
 
 
 def as_names(labels):

@@ -138,6 +138,8 @@ def test_classes_have_unique_names_and_keys(database):
         ("x", {"number": 2}, "exists already"),
         ("x", {"number": 70_000}, "from 1 to 65535; found 70000"),
         ("a\nb", {}, "printable characters"),
+        ("12", {}, "is not a number.* found '12': add a word, such as 'class 12'"),
+        (" NaN ", {}, "is not a number"),
         ("", {}, "1 to 100 printable characters"),
     ):
         with pytest.raises(SceneError, match=message):
@@ -191,6 +193,44 @@ def test_two_processes_edit_one_set_and_a_kill_loses_nothing_acknowledged(tmp_pa
     with sqlite3.connect(path) as plain:
         assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     plain.close()
+
+
+def test_a_repeated_request_changes_nothing(database):
+    set_id = open_shared(database)
+    versions = []
+    for _ in range(3):  # the answers were lost
+        database.paint(set_id, "ada", pixel(3, 1), request="page 1")
+        versions.append(database.version(set_id))
+    assert len(set(versions)) == 1
+    database.paint(set_id, "ada", pixel(4, 1), request="page 2")
+    database.paint(set_id, "bo", pixel(5, 1), request="page 2")
+    for _ in range(3):
+        assert database.undo(set_id, "ada", request="page 3")
+    assert np.flatnonzero(database.class_map(set_id)[1]).tolist() == [3, 5]
+    for _ in range(3):
+        assert database.redo(set_id, "ada", request="page 4")
+    assert np.flatnonzero(database.class_map(set_id)[1]).tolist() == [3, 4, 5]
+    with pytest.raises(SceneError, match="no class 9"):
+        database.paint(set_id, "ada", pixel(6, 9), request="page 5")
+    database.paint(set_id, "ada", pixel(6, 1), request="page 5")  # the first call did not succeed
+    assert database.class_map(set_id)[1].ravel()[6] == 1
+
+
+def test_an_early_file_without_requests_is_used_on(tmp_path, database):
+    set_id = open_shared(database)
+    database.paint(set_id, "ada", pixel(3, 1))
+    database_version = database.version(set_id)
+    database.close()
+    path = tmp_path / "labels.sqlite"
+    with sqlite3.connect(path) as plain:
+        plain.execute("DROP TABLE requests")
+        plain.execute("DELETE FROM sqlite_sequence WHERE name = 'requests'")
+    plain.close()
+    for _ in range(2):  # it is completed once
+        with LabelDatabase(path) as again:
+            assert again.class_map(set_id)[1].ravel()[3] == 1
+            again.paint(set_id, "ada", pixel(4, 1), request="page 1")
+            assert again.version(set_id) == database_version + 1
 
 
 def test_damage_and_foreign_files_are_reported(tmp_path, database):
