@@ -1,7 +1,7 @@
 """Measure what planes in fewer bits would save, and what they would cost in accuracy.
 
-``.venv/bin/python benchmarks/compact.py`` extracts planes of `natural32` and context features of two scenes. It writes them again with
-the codecs of a store, as
+``.venv/bin/python benchmarks/compact.py`` extracts planes of `natural32` and context features of two scenes. It writes their planes
+again with the codecs of a store, as
 
 - ``float16``: as stored;
 - ``int8``: whole numbers from -127 to 127, with a scale and an offset for each channel of a plane;
@@ -17,9 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import zarr
@@ -34,6 +37,8 @@ import hsifeat
 from classifiers import PixelTable, make_head, parse_split
 from classifiers.input_sets import InputSet
 from hsifeat.store.plane_layout import codec
+from hsifeat.store.store import Store
+from hsifeat.types import PlaneId, Window
 
 RESULT = RESULTS / "compact.json"
 FOLDER = ROOT / "build" / "compact"
@@ -62,9 +67,9 @@ def main() -> None:
             origin = {"backbone": source} if source == "context" else {"preset": source}
             hsifeat.extract(scene, out=original, listen=PrintingListener(), **origin)
             for variant in VARIANTS:
-                path = rewrite(original, variant)
-                result["bytes"].setdefault(scene_name, {}).setdefault(source, {})[variant] = plane_bytes(original, path)
-                table = table_of(path, source)
+                by_source = result["bytes"].setdefault(scene_name, {}).setdefault(source, {})
+                by_source[variant] = plane_bytes(hsifeat.open_features(original).store, variant)
+                table = table_of(original, source, variant)
                 for head in options.heads.split(","):
                     for split in SPLITS:
                         name = f"{scene_name}, {source}, {head}, {split}"
@@ -74,40 +79,43 @@ def main() -> None:
                         save(result)
 
 
-def rewrite(original: Path, variant: str) -> Path:
-    """Copy a store with its planes in fewer bits, and return the copy; values that int8 stands for are rounded to float16."""
-    if variant == "float16":
-        return original
-    path = original.with_name(f"{original.stem}-{variant}.zarr")
-    if path.exists():
-        return path
-    unfinished = path.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(original, unfinished)
-    group = zarr.open_group(unfinished, mode="r+")
-    for name, array in planes_of(group).items():
-        values = np.asarray(array[:])
-        if variant == "int8":
-            codes, scale, offset = to_int8(values)
-            small = zarr.create_array(
-                unfinished / "int8" / name,
-                shape=codes.shape,
-                dtype=np.int8,
-                shards=array.shards,
-                chunks=array.chunks,
-                compressors=codec(),
-            )
-            small[:] = codes
-            array[:] = (codes * scale + offset).astype(np.float16)
-        else:
-            array[:] = round_bits(values, int(variant.rpartition("-")[2]))
-    unfinished.rename(path)
-    return path
+def plane_bytes(store: Store, variant: str) -> dict[str, Any]:
+    """Write all planes with the codecs of the store, and return their bytes and the share that the variant saves."""
+    written = {}
+    for name in ("float16", variant):
+        with tempfile.TemporaryDirectory() as folder:
+            for plane in store.planes:
+                array = store.plane(plane.id)
+                options = {"shards": array.shards, "chunks": array.chunks, "compressors": codec()}
+                zarr.create_array(Path(folder) / str(plane.id), data=encoded(np.asarray(array[:]), name), **options)
+            written[name] = file_bytes(Path(folder))
+    return {"bytes": written[variant], "saved": round(1 - written[variant] / written["float16"], 4)}
 
 
-def planes_of(group: zarr.Group) -> dict[str, Any]:
-    """Return the planes of a store by their path."""
-    return {name: node for name, node in group["planes"].members(max_depth=None) if isinstance(node, zarr.Array)}
+def encoded(values: NDArray[np.float16], variant: str) -> NDArray[Any]:
+    """Return the array that is written for a plane (rows, cols, channels)."""
+    if variant == "int8":
+        return to_int8(values)[0]
+    return values if variant == "float16" else round_bits(values, int(variant.rpartition("-")[2]))
+
+
+def decoded(values: NDArray[np.float16], variant: str) -> NDArray[np.float32]:
+    """Return the values that a reader of the variant gets."""
+    if variant == "int8":
+        codes, scale, offset = to_int8(values)
+        return codes * scale + offset
+    return encoded(values, variant).astype(np.float32)
+
+
+@contextmanager
+def reading(variant: str) -> Iterator[None]:
+    """Let stores return the values of a variant."""
+
+    def read(store: Store, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
+        return decoded(np.asarray(store.plane(plane)[:]), variant)[cells.slices]
+
+    with mock.patch.object(Store, "read", read):
+        yield
 
 
 def to_int8(values: NDArray[np.float16]) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32]]:
@@ -123,17 +131,11 @@ def round_bits(values: NDArray[np.float16], kept: int) -> NDArray[np.float16]:
     return np.asarray(rounding.decode(rounding.encode(values))).view(np.float16).reshape(values.shape)
 
 
-def plane_bytes(original: Path, path: Path) -> dict[str, Any]:
-    """Return the bytes of all planes on disk, and the share that they save."""
-    small = path / "int8" if (path / "int8").exists() else path / "planes"
-    stored, before = file_bytes(small), file_bytes(original / "planes")
-    return {"bytes": stored, "saved": round(1 - stored / before, 4)}
-
-
-def table_of(path: Path, source: str) -> PixelTable:
+def table_of(path: Path, source: str, variant: str) -> PixelTable:
     """Return the columns of the labelled pixels. Each variant has its own cache, because samples are kept by the key of a store."""
-    os.environ["HSIFEAT_CACHE"] = str(path.with_suffix(".cache"))
-    table = PixelTable.from_store(hsifeat.open_features(path), sample=True)
+    os.environ["HSIFEAT_CACHE"] = str(path.with_name(f"{path.stem}-{variant}.cache"))
+    with reading(variant):
+        table = PixelTable.from_store(hsifeat.open_features(path), sample=True)
     return table.select_groups(InputSet.parse(SOURCES[source]).includes)
 
 
