@@ -1,8 +1,11 @@
 """Seeded damages of everything that is kept on disk are found or harmless; `benchmarks/fuzz.py` runs many more."""
 
+import time
+from contextlib import suppress
+
 import pytest
 
-from tests.helpers.fuzz import run_trials
+from tests.helpers.fuzz import Subject, run_trials
 from tests.helpers.fuzz_subjects import make_subjects
 
 TRIALS = 40
@@ -28,3 +31,19 @@ def test_damages_are_found_or_harmless(subjects, tmp_path, name):
     assert tally.faults == []
     assert sum(tally.outcomes.values()) == trials
     assert set(subjects) == set(NAMES)
+
+
+def test_a_trial_without_an_end_is_a_fault_with_a_name(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("3")
+
+    def wait_if_damaged(folder):
+        while not (folder / "x.txt").exists() or (folder / "x.txt").read_text() != "3":
+            with suppress(Exception):
+                time.sleep(0.01)
+        return 3
+
+    tally = run_trials(Subject("waiter", tmp_path / "a", wait_if_damaged), range(4), tmp_path / "b", limit_s=0.1)
+    assert tally.faults and all(
+        "no end within 0.1 s" in fault and fault.startswith("waiter ") for fault in tally.faults
+    )

@@ -1,7 +1,7 @@
 """Seeded damages of folders, and trials that a damage is found or harmless.
 
 A damage is harmless if reading gives the same values as before, and found if reading raises a `HsifeatError` of one line.
-Everything else is a fault: another value, another exception, or a change outside the damaged folder.
+Everything else is a fault: another value, another exception, a trial without an end, or a change outside the damaged folder.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,29 @@ from typing import Any
 import numpy as np
 
 from hsifeat.errors import HsifeatError
+
+# A trial takes a second or two; machines may be shared.
+LIMIT_S = 60.0
+
+
+class EndlessTrialError(BaseException):
+    """A trial ran past its time limit. No handler of hsifeat catches it, because it is no `Exception`."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `EndlessTrialError` in the main thread if the ``with`` block takes longer, and again until the block ends."""
+
+    def end(_number: int, _frame: object) -> None:
+        raise EndlessTrialError(f"no end within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @dataclass(frozen=True)
@@ -54,8 +79,8 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
-def run_trials(subject: Subject, seeds: range, place: Path) -> Tally:
-    """Damage a copy of a subject once for each seed, and use it."""
+def run_trials(subject: Subject, seeds: range, place: Path, limit_s: float = LIMIT_S) -> Tally:
+    """Damage a copy of a subject once for each seed, and use it for at most `limit_s` seconds."""
     tally = Tally()
     outside = place / "outside"
     outside.mkdir(parents=True)
@@ -70,7 +95,7 @@ def run_trials(subject: Subject, seeds: range, place: Path) -> Tally:
         if subject.reseal is not None:
             subject.reseal(copy)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), time_limit(limit_s):
                 warnings.simplefilter("ignore")  # numbers of an attacker may overflow
                 value = subject.use(copy)
         except HsifeatError as error:
