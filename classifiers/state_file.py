@@ -43,7 +43,7 @@ def write_state(state: dict[str, Any], allowed: frozenset[str]) -> bytes:
     HeadError
         If an attribute contains objects other than plain values, arrays and objects of the types in `allowed`.
     """
-    content: bytes = _skops_io().dumps(state, compression=zipfile.ZIP_DEFLATED)
+    content: bytes = import_skops().dumps(state, compression=zipfile.ZIP_DEFLATED)
     if foreign := _foreign_types(content, allowed):
         raise HeadError(f"add the types {', '.join(foreign)} to persisted_types of the head, so that it can be loaded")
     return content
@@ -81,7 +81,7 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `check_restored` detects states of incompatible scikit-learn versions
-            state = _skops_io().loads(content, trusted=sorted(allowed))
+            state = import_skops().loads(content, trusted=sorted(allowed))
     except Exception as error:  # as above
         raise_resource_error(error)
         raise HeadError(f"{path} can't be restored: {error_summary(error)}; fit the model again") from error
@@ -91,8 +91,8 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
 
 
 @cache
-def _skops_io() -> Any:
-    """Import ``skops.io`` without the list of all estimators of scikit-learn, which it trusts by default.
+def import_skops() -> Any:
+    """Return the module ``skops.io``, imported without the list of all estimators of scikit-learn, which it trusts by default.
 
     To make this list, skops imports all modules of scikit-learn and with them PyTorch, which takes most of the time of saving or
     loading a model. hsifeat names all types that it trusts.

@@ -2,32 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from hsifeat.commands.backbones import backbones
-from hsifeat.commands.bench import bench
-from hsifeat.commands.cache import cache
-from hsifeat.commands.export import export
-from hsifeat.commands.extract import extract
-from hsifeat.commands.fit import fit
-from hsifeat.commands.heads import heads
-from hsifeat.commands.import_ import import_
-from hsifeat.commands.info import info
-from hsifeat.commands.label import label
-from hsifeat.commands.layers import layers
-from hsifeat.commands.predict import predict
-from hsifeat.commands.pretrain import pretrain
-from hsifeat.commands.scenes import scenes
-from hsifeat.commands.serve import serve
-from hsifeat.commands.sweep import sweep
-from hsifeat.commands.timesteps import timesteps
+# In the order of --help, which lists groups of commands last.
+_NAMES = (
+    "backbones",
+    "layers",
+    "pretrain",
+    "timesteps",
+    "extract",
+    "import",
+    "label",
+    "heads",
+    "fit",
+    "predict",
+    "export",
+    "bench",
+    "sweep",
+    "info",
+    "scenes",
+    "cache",
+    "serve",
+)
+_SETTINGS: dict[str, Any] = {"pretty_exceptions_enable": False, "rich_markup_mode": "markdown"}
 
-app = typer.Typer(
-    name="hsifeat",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help="""Classify hyperspectral scenes with features of frozen diffusion models.
+
+class _Commands(Mapping[str, Any]):
+    """Commands by name. The module of a command is imported when the command is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in _NAMES:
+            raise KeyError(name)
+        return _load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_NAMES)
+
+    def __len__(self) -> int:
+        return len(_NAMES)
+
+
+@cache
+def _load(name: str) -> Any:
+    """Import a command, or a group of commands, from the module of the same name."""
+    function = "import_" if name == "import" else name  # `import` is a keyword
+    target = getattr(import_module(f"hsifeat.commands.{function}"), function)
+    holder = typer.Typer(**_SETTINGS)
+    if isinstance(target, typer.Typer):
+        holder.add_typer(target, name=name)
+    else:
+        holder.command(name)(target)
+    return get_group(holder).commands[name]
+
+
+class _Group(TyperGroup):
+    """The commands of hsifeat. Importing all of them takes longer than most commands that have nothing to compute."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()  # type: ignore[assignment]  # never changed
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # the signature of the base class
+        """Return the names of all commands in the order of ``--help``, without importing the commands."""
+        return list(_NAMES)
+
+
+app = typer.Typer(name="hsifeat", cls=_Group, no_args_is_help=True, **_SETTINGS)
+
+
+@app.callback()
+def main() -> None:
+    """Classify hyperspectral scenes with features of frozen diffusion models.
 
     The features are computed once and cached. Classifiers then train on them within seconds. From a public scene to a
     report:
@@ -37,26 +89,4 @@ app = typer.Typer(
         hsifeat extract indian-pines --backbone backbone --out ip.zarr
 
         hsifeat bench ip.zarr --out report
-    """,
-)
-# In the order of --help, which lists groups last.
-for command in (
-    backbones,
-    layers,
-    pretrain,
-    timesteps,
-    extract,
-    import_,
-    label,
-    heads,
-    fit,
-    predict,
-    export,
-    bench,
-    sweep,
-    info,
-):
-    app.command(command.__name__.strip("_"))(command)
-app.add_typer(scenes, name="scenes")
-app.add_typer(cache, name="cache")
-app.add_typer(serve, name="serve")
+    """

@@ -13,7 +13,7 @@ def anonymous():
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) * 1024
 
-scene = hsifeat.Scene("random", np.random.default_rng(0).random((192, 128, 8), np.float32))
+scene = hsifeat.Scene("random", np.random.default_rng(0).random((128, 64, 8), np.float32))
 options = {"backbone": "untrained:natural32", "timesteps": [0, 50], "layers": ["mid_block", "up_blocks.1", "up_blocks.2"]}
 config = hsifeat.ExtractionConfig.from_options(options | {"tile": 64, "halo": 0, "projection": "pca:3"})
 job = hsifeat.prepare(scene, config, out=sys.argv[1], device="cpu")

@@ -14,7 +14,10 @@ remember_entry_points()
 remember_taps()
 remember_weights()
 
-from hsifeat.backbones.networks import NETWORKS, network_type  # noqa: E402  # after the entry points
+import typer  # noqa: E402  # after the entry points
+
+from classifiers.state_file import import_skops  # noqa: E402
+from hsifeat.backbones.networks import NETWORKS, network_type  # noqa: E402
 
 for module in (
     "classifiers.comparison.compare",
@@ -36,7 +39,6 @@ for module in (
     "pytest",
     "rasterio",
     "scipy.ndimage",
-    "skops.io",
     "sklearn.decomposition",
     "sklearn.discriminant_analysis",
     "sklearn.svm",
@@ -45,6 +47,8 @@ for module in (
     "torch.optim.swa_utils",
 ):
     import_module(module)
+import_skops()
+list(typer.main.get_command(import_module("hsifeat.commands.app").app).commands.values())
 for name in NETWORKS:
     network_type(name)
 gc.freeze()

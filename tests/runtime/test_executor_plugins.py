@@ -68,6 +68,10 @@ def toy(tmp_path, monkeypatch):
     sys.modules.pop("toy_executor", None)
 
 
+# All commands are imported without the executor of these tests, and are restored after each test.
+list(typer.main.get_command(import_module("hsifeat.commands.app").app).commands.values())
+
+
 @pytest.fixture
 def app(toy, monkeypatch):  # commands read the entry points when they are imported
     """The command line, made anew as in a new process."""

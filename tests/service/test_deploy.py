@@ -185,15 +185,15 @@ def test_tls_by_certificate_files(store_path, certificate, tmp_path, monkeypatch
     })  # fmt: skip
     with running(config) as service:
         context = ssl.create_default_context(cafile=certificate[0])
-        health = httpx.get(f"{service.url}/health", verify=context)
+        health = httpx.get(f"{service.url}/health", verify=context, timeout=60)
         assert health.json() == {"status": "ok"} and "max-age" in health.headers["strict-transport-security"]
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-            httpx.get(f"{service.url}/health")
+            httpx.get(f"{service.url}/health", timeout=60)
         old = ssl.create_default_context(cafile=certificate[0])
         with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{service.url}/health", verify=old)
+            httpx.get(f"{service.url}/health", verify=old, timeout=60)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
         client = hsifeat.connect(service.url, token)
         (store,) = client.stores()
