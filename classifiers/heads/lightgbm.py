@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from classifiers.heads.base import ProbabilisticHead, WeighingHead
+from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead
 from classifiers.heads.lightgbm_text import checked_text
 from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Positive, Seed, Whole
+from classifiers.heads.weighing import WeighingHead
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from sklearn.linear_model import LogisticRegression
 
-from classifiers.heads.base import WeighingHead
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
 from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Share
 from classifiers.heads.sklearn_head import SklearnHead
+from classifiers.heads.weighing import WeighingHead
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

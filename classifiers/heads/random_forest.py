@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from classifiers.heads.base import WeighingHead
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
 from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Seed
 from classifiers.heads.sklearn_head import SklearnHead
+from classifiers.heads.weighing import WeighingHead
 
 _TYPES = {
     "sklearn.ensemble._forest.RandomForestClassifier",

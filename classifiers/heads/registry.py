@@ -9,8 +9,9 @@ from functools import cache
 from importlib.metadata import Distribution, EntryPoint
 from typing import Any
 
-from classifiers.heads.base import Head, ProbabilisticHead, WeighingHead
+from classifiers.heads.base import Head, ProbabilisticHead
 from classifiers.heads.parameters import check_params
+from classifiers.heads.weighing import WeighingHead
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError, allowed_names, suggest_names
 from hsifeat.registration import load_subclass, registered_entries

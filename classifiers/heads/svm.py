@@ -13,10 +13,10 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads.base import WeighingHead
 from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead, moments
 from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Seed, Share, Whole
+from classifiers.heads.weighing import WeighingHead
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

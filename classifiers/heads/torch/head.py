@@ -13,10 +13,11 @@ from scipy.special import entr
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from classifiers.heads.base import ProbabilisticHead, WeighingHead
+from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.parameters import NotNegative, Positive, Seed
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.training import TrainingOptions, Weights, choose_device, emit_training_event, infer, train
+from classifiers.heads.weighing import WeighingHead
 from hsifeat.errors import HeadError, allowed_names
 from hsifeat.runtime.events import Note
 

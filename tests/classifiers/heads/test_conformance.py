@@ -17,7 +17,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from classifiers.heads.base import WeighingHead
 from classifiers.heads.lightgbm import LightGBMClassifier
 from classifiers.heads.random_forest import ForestClassifier
 from classifiers.heads.registry import head_class, make_head
@@ -25,6 +24,7 @@ from classifiers.heads.spectraldiff import SpectralDiffClassifier
 from classifiers.heads.supertoken import SupertokenClassifier
 from classifiers.heads.svm import SVMClassifier
 from classifiers.heads.torch.head import TorchHead
+from classifiers.heads.weighing import WeighingHead
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError
 from hsifeat.scenes import Labels
