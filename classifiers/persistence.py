@@ -56,8 +56,8 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     Raises
     ------
     HeadError
-        If the head is not fitted or not registered. If `meta` or a parameter can't be written as JSON. If `folder`
-        exists and is not a model.
+        If the head is not fitted or not registered. If it has an attribute that is neither a parameter nor ends in an
+        underscore. If `meta` or a parameter can't be written as JSON. If `folder` exists and is not a model.
 
     Examples
     --------
@@ -78,6 +78,11 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     fitted = {key: value for key, value in vars(head).items() if key not in params}
     if "classes_" not in fitted:
         raise HeadError(f"the {name} head is not fitted; call fit before saving it")
+    if foreign := _foreign_attributes(fitted):
+        raise HeadError(
+            f"the {name} head has the attributes {', '.join(foreign)}, which are neither parameters nor named like the result of "
+            "a fit: end each name in an underscore, and begin none with one"
+        )
     files = _to_files(fitted, head.persisted_types)
     manifest = {
         "format": FORMAT,
@@ -144,8 +149,7 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     head = make_head(name, layout, **params)
     files = {file: _read_checked(folder / file, digests.get(file)) for file in digests if _is_model_file(file, folder)}
     fitted = _from_files(files, head.persisted_types, folder)
-    foreign = [key for key in fitted if key.startswith("_") or not key.endswith("_")]
-    if foreign or "classes_" not in fitted:
+    if _foreign_attributes(fitted) or "classes_" not in fitted:
         raise HeadError(f"{folder} does not hold the state of a fitted head; save the model again")
     for key, value in fitted.items():
         setattr(head, key, value)
@@ -159,6 +163,11 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
             f"{folder} holds a state that fitting can't produce: {error_summary(error)}; don't trust this model"
         ) from error
     return head, meta
+
+
+def _foreign_attributes(fitted: dict[str, Any]) -> list[str]:
+    """Return the names that can't be those of fitted attributes, which end in an underscore, and begin with none."""
+    return [name for name in fitted if name.startswith("_") or not name.endswith("_")]
 
 
 def _to_files(fitted: dict[str, Any], allowed: frozenset[str]) -> dict[str, bytes]:

@@ -37,10 +37,11 @@ def window_means(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px
     >>> window_means(np.arange(4.0).reshape(1, 4, 1), np.array([[True, True, True, False]]), 3)[0, :, 0].tolist()
     [0.5, 1.0, 1.5, 0.0]
     """
-    mask = valid[..., np.newaxis]
-    total = _window_sums(np.where(mask, values, 0), size_px)
-    count = _window_sums(mask, size_px)
-    return np.where(mask, total / np.maximum(count, 1), 0)
+    count = np.maximum(_window_sums(valid, size_px), 1)
+    means = np.empty(values.shape, np.float64)
+    for component in range(values.shape[-1]):  # one at a time takes less memory
+        means[..., component] = _means(values[..., component], valid, count, size_px)
+    return means
 
 
 def window_deviations(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int) -> NDArray[np.float64]:
@@ -66,10 +67,14 @@ def window_deviations(values: NDArray[np.floating], valid: NDArray[np.bool_], si
     >>> window_deviations(np.array([[[1.0], [1.0], [3.0]]]), np.ones((1, 3), bool), 3)[0, :, 0].round(3).tolist()
     [0.0, 0.943, 1.0]
     """
-    mean = window_means(values, valid, size_px)
-    square = window_means(values.astype(np.float64) ** 2, valid, size_px)
-    variance = square - mean**2
-    return np.sqrt(np.where(variance > _VARIANCE_ERROR * square, variance, 0))
+    count = np.maximum(_window_sums(valid, size_px), 1)
+    deviations = np.empty(values.shape, np.float64)
+    for component in range(values.shape[-1]):
+        image = values[..., component].astype(np.float64)
+        mean, square = (_means(power, valid, count, size_px) for power in (image, image**2))
+        variance = square - mean**2
+        deviations[..., component] = np.sqrt(np.where(variance > _VARIANCE_ERROR * square, variance, 0))
+    return deviations
 
 
 def profile(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int) -> NDArray[np.floating]:
@@ -149,8 +154,16 @@ def reconstruction_profile(
     return _interleave(opening, closing, mask)
 
 
+def _means(
+    image: NDArray[np.floating], valid: NDArray[np.bool_], count: NDArray[np.float64], size_px: int
+) -> NDArray[np.float64]:
+    """Return the window means of a (rows, cols) image. `count` is the number of valid pixels in each window, at least 1."""
+    total = _window_sums(np.where(valid, image, 0), size_px)
+    return np.where(valid, total / count, 0)
+
+
 def _window_sums(values: NDArray[np.generic], size_px: int) -> NDArray[np.float64]:
-    """Return the sum of the values in the window around each pixel.
+    """Return the sum of the (rows, cols) values in the window around each pixel.
 
     Each sum is computed separately. `scipy.ndimage.uniform_filter` computes running sums instead.
     """

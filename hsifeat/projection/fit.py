@@ -292,8 +292,8 @@ def _moments(
     mean = total / count
     scatter = np.zeros((bands, bands))
     for pixels in _pixels(images):
-        centred = pixels - mean
-        scatter += centred.T @ centred
+        np.subtract(pixels, mean, out=pixels)
+        scatter += pixels.T @ pixels
     return mean, scatter / count
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.scenes.mapped_mask import empty_mask
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube
@@ -106,7 +107,7 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
         nodata = tuple(tuple(value for value in values if value != 0) for values in per_band)
     dtype = np.dtype(cube.dtype)
     saturation = int(np.iinfo(dtype).max) if dtype.kind in "iu" else None
-    mask = np.empty((rows, cols), dtype=bool)
+    mask = empty_mask(rows, cols)
     missing_count = zero_count = saturated_count = partly_zero_count = too_large_count = 0
     for block in blocks(rows, cols, bands):
         values = np.asarray(cube[block.slices])

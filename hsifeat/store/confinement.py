@@ -14,6 +14,9 @@ from pathlib import Path
 
 from hsifeat.errors import StoreError
 
+# Maximum number of folders that are remembered as checked, with about 100 bytes each.
+_MAX_CHECKED = 4096
+
 
 def check_key(key: str) -> str:
     """Return `key` unchanged if it is a relative path inside a store. The file need not exist.
@@ -47,7 +50,7 @@ class ConfinedFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._checked: set[Path] = set()
+        self._checked: set[str] = set()
 
     def path(self, key: str) -> Path:
         """Return the path of the file with the key `key`. The file need not exist.
@@ -79,12 +82,15 @@ class ConfinedFolder:
             If `key` is not the key of a file inside the store, or if a folder in `key` is a link that leads out of the
             store.
         """
-        path = self.root / check_key(key)
-        # The folders of a store do not change while it is open, so each folder is resolved once.
-        if path.parent not in self._checked:
+        path, folder = self.root / check_key(key), key.rpartition("/")[0]
+        # The folders of a store do not change while it is open, so the last ones are not resolved again. Each shard has its
+        # own folder.
+        if folder not in self._checked:
             self._check_inside(path.parent)
             if path.parent.is_dir():
-                self._checked.add(path.parent)
+                if len(self._checked) >= _MAX_CHECKED:
+                    self._checked.clear()
+                self._checked.add(folder)
         return path
 
     def files(self) -> Iterator[tuple[str, int]]:

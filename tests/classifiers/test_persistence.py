@@ -194,6 +194,10 @@ def test_heads_and_folders_that_cannot_be_saved(tmp_path):
     seeded = make_head("mlp", epochs=1, random_state=np.random.RandomState(0)).fit(X, y)
     with pytest.raises(HeadError, match=r"can't be written as JSON: .*RandomState"):
         save_head(seeded, tmp_path / "model", meta={})
+    head.note, head._cache = 1, 2
+    with pytest.raises(HeadError, match="the svm head has the attributes note, _cache, which are neither"):
+        save_head(head, tmp_path / "model", meta={})
+    assert not (tmp_path / "model").exists()
 
     class Home(Head):
         pass

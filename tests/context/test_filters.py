@@ -1,5 +1,7 @@
 """Filters of context features against loops over windows in NumPy, and against scikit-image."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,6 +36,22 @@ def test_means_and_deviations_are_those_of_the_valid_pixels_of_each_window(image
     np.testing.assert_allclose(window_means(values, valid, size), means, rtol=0, atol=1e-14)
     deviations = each_window(values, valid, size, lambda window: window.std(axis=0))
     np.testing.assert_allclose(window_deviations(values, valid, size), deviations, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("function", [window_means, window_deviations])
+def test_memory_beside_the_result_does_not_grow_with_the_components(function):
+    def peak(components):
+        values = np.ones((64, 64, components), np.float32)
+        tracemalloc.start()
+        try:
+            result = function(values, valid, 5)
+            return tracemalloc.get_traced_memory()[1] - result.nbytes
+        finally:
+            tracemalloc.stop()
+
+    valid = np.ones((64, 64), bool)
+    peak(1)  # scipy is imported
+    assert peak(40) < 1.2 * peak(4)
 
 
 @given(images())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import tempfile
 from functools import partial
 
 import numpy as np
@@ -11,12 +14,21 @@ import pytest
 import rasterio
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Labels, Scene, open_scene
+from hsifeat.scenes import Labels, Scene, mapped_mask, open_scene
 from hsifeat.scenes.readers.raster import Raster
 from tests.helpers.label_files import NORTH_UP
 
 
-def test_valid_mask_and_digest():
+@pytest.mark.parametrize("place", ["memory", "file", "full disk"])
+def test_valid_mask_and_digest(place, monkeypatch, tmp_path):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if place != "memory":
+        monkeypatch.setattr(mapped_mask, "_MAX_PIXELS_IN_MEMORY", 0)
+    if place == "full disk":
+        monkeypatch.setattr(os, "posix_fallocate", fail)
     cube = np.ones((4, 5, 3), np.float32)
     cube[0, 0] = 0
     cube[1, 1, 1] = np.nan
@@ -25,6 +37,8 @@ def test_valid_mask_and_digest():
     expected = np.ones((4, 5), bool)
     expected[[0, 1, 2], [0, 1, 2]] = False
     np.testing.assert_array_equal(scene.valid, expected)
+    assert isinstance(scene.valid.base, np.memmap) == (place == "file")
+    assert list(tmp_path.iterdir()) == []
     oracle = hashlib.sha256(b"4,5,3,<f4;" + cube.tobytes() + np.packbits(expected).tobytes()).hexdigest()
     assert scene.digest == oracle
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hsifeat.cache.gc import remove_store
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.extraction.extract import extract
 from hsifeat.extraction.repair import repair
+from hsifeat.store import confinement
 from hsifeat.store.confinement import ConfinedFolder, check_key
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
@@ -132,6 +134,28 @@ def test_a_pipe_does_not_wait_for_ever(copy):
 def test_the_folder_of_a_store_may_be_a_link(copy, tmp_path):
     (tmp_path / "link.zarr").symlink_to(copy)
     assert verify(as_location(tmp_path / "link.zarr")).damages == ()
+
+
+def test_few_folders_are_remembered_and_links_are_seen_beyond_them(tmp_path, monkeypatch):
+    """The memory does not grow with the number of shards, each of which has its own folder."""
+    monkeypatch.setattr(confinement, "_MAX_CHECKED", 100)
+    store = tmp_path / "s.zarr"
+    for row in range(400):
+        (store / "c" / str(row)).mkdir(parents=True)
+    (store / "c" / "link").symlink_to(tmp_path)
+    folder = ConfinedFolder(store)
+    tracemalloc.start()
+    try:
+        for row in range(400):
+            assert folder.path(f"c/{row}/0") == store / "c" / str(row) / "0"
+            if row == 200:
+                tracemalloc.reset_peak()
+                before = tracemalloc.get_traced_memory()[0]
+        assert tracemalloc.get_traced_memory()[1] - before < 30_000
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(StoreError, match="leads out of the store"):
+        folder.path("c/link/x")
 
 
 @given(st.lists(st.sampled_from(["a", "..", ".", "", "b.c", "..x", "\\", "c\n"]), min_size=1, max_size=5).map("/".join))
