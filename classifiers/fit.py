@@ -15,7 +15,7 @@ from classifiers.model import Model
 from classifiers.model_card import ModelCard
 from classifiers.multi_scene import common_label_maps, join_label_maps, select_scene_labels, smoothing_of_scenes
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
-from classifiers.splits import OfficialSplit, parse_split
+from classifiers.splits import OfficialSplit, crosses_scenes, parse_split
 from classifiers.table import PixelTable, check_classes
 from hsifeat.errors import StoreError
 from hsifeat.features.features import PlaneLike
@@ -52,7 +52,8 @@ def fit_model(
         Name of the head, one of `head_names`.
     inputs : str, optional
         Input set, such as ``spectra+window+context+planes``, or ``suited``. An input set consists of words of
-        `InputSet`, joined by plus signs in any order. [default: ``suited``, the set that suits the head and the stores]
+        `InputSet`, joined by plus signs in any order. [default: ``suited``, the set that suits the head, the
+        stores and the split]
     labels : str, optional
         Name of a label map in the store. [default: see `classifiers.multi_scene.select_labels`]
     background_class : int, optional
@@ -104,8 +105,8 @@ def fit_model(
     reducing = isinstance(unfitted, ReducingHead)
     fitted_on = check_reduction(reduction) if reducing else "train"
     scenes = open_scenes(stores)
-    suited = inputs in {None, SUITED}
-    input_set = suited_input(head, scenes.first) if suited else InputSet.parse(str(inputs))
+    suited, other_scenes = inputs in {None, SUITED}, split is not None and crosses_scenes(split)
+    input_set = suited_input(head, scenes.first, other_scenes=other_scenes) if suited else InputSet.parse(str(inputs))
     for one in scenes.scenes:
         check_input(input_set, head, one)
     if input_set.uses_spectra:
@@ -133,7 +134,7 @@ def fit_model(
     size = format_bytes(table_bytes(len(table), table.layout))
     of_scenes = f" of {len(scenes)} scenes" if len(scenes) > 1 else ""
     listen(Note(f"{input_set}: {len(table)} labelled pixels{of_scenes}, {table.layout.width} columns, {size}"))
-    if suited and (remark := suited_remark(head, scenes.first)):
+    if suited and (remark := suited_remark(head, scenes.first, other_scenes=other_scenes)):
         listen(Note(remark))
     evaluator = Evaluator(scenes, table, head, seed, params, tune, listen, smoothing)
     evaluation = disjoint_evaluation = None

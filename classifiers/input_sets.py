@@ -134,11 +134,13 @@ class InputSet:
         )
 
 
-def suited_input(head: str, features: Features) -> InputSet:
+def suited_input(head: str, features: Features, *, other_scenes: bool = False) -> InputSet:
     """Return the input set that suits a head and the stores.
 
     If there is a context store and the head can use context, the set is ``spectra+window+context``. In the study of
-    ``docs/user/results.md``, adding planes to this set did not raise the accuracy. Otherwise the set is
+    ``docs/user/results.md``, adding planes to this set did not raise the accuracy. With `other_scenes`, the head is tested on
+    scenes other than those it learns from. The set is then ``spectra+window`` if that suffices for the head, because context
+    lowered the accuracy on other scenes. Without a context store, the set is
     ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. For a store of single pixels, the set has
     no ``patches``. A head that needs neighbourhoods gets them without ``spectra+planes``: patches of the planes,
     spectral patches, or both. The attribute `patch_px` of the head is the side of its neighbourhoods.
@@ -151,7 +153,8 @@ def suited_input(head: str, features: Features) -> InputSet:
     if "patch" in cls.needs:
         return InputSet(frozenset({patches}))
     if _takes_context(head) and features.has_planes(context=True) and "plane" not in cls.needs:
-        return InputSet(frozenset({"spectra", "window", "context"}))
+        local = InputSet(frozenset({"spectra", "window"}))
+        return local if other_scenes and fits(local, head) else InputSet(local.words | {"context"})
     words = {"spectra", "planes"}
     if "patch" in cls.wants and features.covers_scene:
         words.add(patches)
@@ -160,17 +163,20 @@ def suited_input(head: str, features: Features) -> InputSet:
     return InputSet(frozenset(words))
 
 
-def suited_remark(head: str, features: Features) -> str:
+def suited_remark(head: str, features: Features, *, other_scenes: bool = False) -> str:
     """Return a remark on inputs that `suited_input` leaves out, or an empty string if it leaves out none.
 
     Without a context store, the remark names the command that makes a context store. Otherwise, the remark names the input
-    set that adds planes to context.
+    set that adds context, or planes to context.
     """
     if not _takes_context(head):
         return ""
+    suited = suited_input(head, features, other_scenes=other_scenes)
+    if features.has_planes(context=True) and not suited.uses_context and other_scenes:
+        return "context is not used, because it lowered the accuracy on other scenes: --inputs spectra+window+context adds it"
     if not features.has_planes(context=True):
         return f"no context store is given: {WORTH_OF_CONTEXT}; hsifeat extract {features.scene.name} --backbone context makes one"
-    if features.has_planes(context=False) and not suited_input(head, features).uses_planes:
+    if features.has_planes(context=False) and not suited.uses_planes:
         return "planes are not used beside context, where those of natural32 gained nothing from few labels on three scenes: --inputs spectra+window+context+planes adds them"
     return ""
 

@@ -151,7 +151,7 @@ def compare(
     maps = common_label_maps(scenes) if OfficialSplit.text in splits else {}
     rules = add_counterpart([parse_split(text, maps) for text in dict.fromkeys(splits)], listen)
     summaries = store_summaries(alternatives, planes)  # reports unknown planes before anything runs
-    plan = plan_entries({name: one.first for name, one in alternatives.items()}, heads, inputs, params, planes)
+    plan = plan_entries({name: one.first for name, one in alternatives.items()}, heads, inputs, params, planes, splits)
     if any(one.uses_spectra for one in plan.input_sets) or sweep:
         alternatives = {name: one.with_matched_bands() for name, one in alternatives.items()}
         scenes = next(iter(alternatives.values()))

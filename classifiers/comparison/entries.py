@@ -31,7 +31,9 @@ def fitting_heads(inputs: Sequence[str]) -> list[str]:
     ]
 
 
-def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str]) -> list[BenchEntry]:
+def make_entries(
+    stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str], *, other_scenes: bool = False
+) -> list[BenchEntry]:
     """List the entries of a benchmark: every head on every input that it can learn from.
 
     Inputs that are the same for all stores yield one entry with an empty store name. The name `SUITED` in `inputs` is
@@ -43,6 +45,8 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
         Stores by name, see `classifiers.comparison.stores.open_alternatives`.
     heads, inputs : sequence of str
         Names of heads and of inputs.
+    other_scenes : bool
+        Whether all splits test scenes that do not train; see `suited_input`.
 
     Raises
     ------
@@ -65,7 +69,9 @@ def make_entries(stores: Mapping[str, Features], heads: Sequence[str], inputs: S
             raise HeadError(f"the head {head} needs {needs}; the inputs are {', '.join(inputs)}")
         for name in fitting:
             for store, features in stores.items():
-                input_set = suited_input(head, features) if name == SUITED else InputSet.parse(name)
+                input_set = (
+                    suited_input(head, features, other_scenes=other_scenes) if name == SUITED else InputSet.parse(name)
+                )
                 if name == SUITED:
                     check_stores(input_set, features)
                 origin = store if _differs(input_set, stores) else ""

@@ -12,6 +12,7 @@ from classifiers.comparison.entries import check_head_params, fitting_heads, mak
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.differences import Contrast, MissingContrast
 from classifiers.input_sets import InputSet
+from classifiers.splits import crosses_scenes
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import single_stores
@@ -59,6 +60,7 @@ def plan_entries(
     inputs: Sequence[str],
     params: Mapping[str, Mapping[str, Any]] | None,
     planes: Sequence[PlaneLike] | None,
+    splits: Sequence[str],
 ) -> EntryPlan:
     """List the entries of a benchmark, and plan the contrasts between them.
 
@@ -66,7 +68,7 @@ def plan_entries(
     ----------
     stores : mapping of str to Features
         Stores by name, see `classifiers.comparison.stores.open_alternatives`.
-    heads, inputs, params, planes
+    heads, inputs, params, planes, splits
         Arguments of `compare`.
 
     Raises
@@ -78,7 +80,7 @@ def plan_entries(
     heads = fitting_heads(inputs) if tuple(heads) == ALL_HEADS else heads
     head_params = {} if params is None else BenchConfig.from_options({"params": params}).params or {}
     check_head_params(head_params, heads)
-    entries = make_entries(stores, heads, inputs)
+    entries = make_entries(stores, heads, inputs, other_scenes=all(map(crosses_scenes, splits)))
     with_planes = any(InputSet.parse(entry.features).uses_planes for entry in entries)
     if with_planes and not all(store.select(planes, context=False) for store in stores.values()):
         raise StoreError("no plane to learn from: select planes with --planes, or omit the inputs that contain planes")

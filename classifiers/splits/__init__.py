@@ -11,6 +11,7 @@ from classifiers.splits.distances import training_distances
 from classifiers.splits.far import FarSplit
 from classifiers.splits.grammar import (
     GRAMMAR,
+    crosses_scenes,
     is_matched,
     parse_split,
     parse_split_kind,
@@ -59,6 +60,7 @@ __all__ = [
     "SplitDraw",
     "SplitKind",
     "SplitQuestion",
+    "crosses_scenes",
     "describe_footprints",
     "find_scene",
     "is_matched",

@@ -113,6 +113,15 @@ def reads_files(text: str) -> bool:
     return text.startswith(("mask:", "scenes:@"))
 
 
+def crosses_scenes(text: str) -> bool:
+    """Return whether a split tests scenes that do not train.
+
+    >>> crosses_scenes("scenes:a/b"), crosses_scenes("far:12+16:0.1")
+    (True, False)
+    """
+    return text.startswith("scenes:")
+
+
 def is_matched(text: str) -> bool:
     """Return whether a comparison equalises the number of training pixels of a split.
 

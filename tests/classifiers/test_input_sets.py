@@ -128,7 +128,13 @@ def test_each_head_gets_what_suits_it(both, context, features_of_module):
     assert str(suited_input("supertoken", context)) == "spectral-patches:9"
     assert str(suited_input("lda", context)) == "spectra+window+context"
     assert str(suited_input("lda", features_of_module)) == "spectra+planes"
-    for head, inputs in suited.items():
+    carried = {head: str(suited_input(head, both, other_scenes=True)) for head in head_names()}
+    assert carried["lda"] == carried["svm"] == "spectra+window" and carried["film"] == "spectra+window+context"
+    assert {head for head in suited if carried[head] == suited[head]} == {
+        "film", "hyperfeatures", "mtmsd", "diffcrn", "spectraldiff", "supertoken",
+    }  # fmt: skip
+    assert str(suited_input("lda", features_of_module, other_scenes=True)) == "spectra+planes"
+    for head, inputs in (*suited.items(), *carried.items()):
         assert fits(InputSet.parse(inputs), head)
         check_input(InputSet.parse(inputs), head, both)
 
