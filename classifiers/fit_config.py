@@ -43,7 +43,12 @@ class FitConfig(BaseConfig):
     ] = None
     background_class: Annotated[
         Whole | None,
-        option("Class number to give to pixels that are 0 in the label map.", ge=1, default="0 means unlabelled"),
+        option(
+            "Class number to give to pixels that are 0 in the label map.",
+            ge=1,
+            le=2**31 - 1,
+            default="0 means unlabelled",
+        ),
     ] = None
     split: Annotated[
         str | None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from reprlib import repr as short_repr
-from typing import Annotated, Any, Literal, Self, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
@@ -64,9 +64,9 @@ def expected_error(words: str) -> PydanticCustomError:
 
 def whole_number(value: object) -> int:
     """Validate a whole number of any integer type, such as NumPy's, and return an int."""
-    number = as_int(value)
-    if number is None or abs(number) >= 2**63:
-        raise expected_error("a whole number" if number is None else "a whole number of at most 18 digits")
+    number = _as_int64(value)
+    if number is None:
+        raise expected_error("a whole number" if as_int(value) is None else "a whole number of at most 18 digits")
     return number
 
 
@@ -80,7 +80,7 @@ def names(value: object) -> tuple[str, ...]:
 
 def whole_numbers(value: object) -> tuple[int, ...]:
     """Validate a non-empty iterable of whole numbers, such as a NumPy array, and return a tuple of ints."""
-    numbers = () if isinstance(value, str | bytes) else tuple(as_int(number) for number in _items(value))
+    numbers = () if isinstance(value, str | bytes) else tuple(_as_int64(number) for number in _items(value))
     if not numbers or None in numbers:
         raise expected_error("one whole number or more")
     return tuple(number for number in numbers if number is not None)
@@ -88,7 +88,7 @@ def whole_numbers(value: object) -> tuple[int, ...]:
 
 def pair(value: object) -> tuple[int, int]:
     """Validate two whole numbers, such as a row and a column, and return a tuple of ints."""
-    numbers = [as_int(number) for number in _items(value)] if not isinstance(value, str | bytes) else []
+    numbers = [_as_int64(number) for number in _items(value)] if not isinstance(value, str | bytes) else []
     if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
         raise expected_error("two whole numbers")
     return numbers[0], numbers[1]
@@ -102,6 +102,11 @@ def whole_number_or_text(value: object) -> int | str:
     if number is None:
         raise expected_error("a whole number or text")
     return number
+
+
+def _as_int64(value: object) -> int | None:
+    number = as_int(value)
+    return None if number is None or abs(number) >= 2**63 else number
 
 
 def _items(value: Any) -> tuple[Any, ...]:
@@ -157,6 +162,18 @@ class BaseConfig(BaseModel):
         frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=()
     )
     _inherited_from: str = PrivateAttr("")
+
+    if not TYPE_CHECKING:  # type checkers know the fields as parameters
+
+        def __init__(self, **options: Any) -> None:
+            """Validate options; a wrong one raises a `HsifeatError` of one line."""
+            try:
+                super().__init__(**options)
+            except ValidationError as error:
+                raise HsifeatError(self._message(error.errors()[0])) from error
+
+        # pydantic does not call this method for a model within another model, whose errors it collects.
+        __init__.__pydantic_base_init__ = True
 
     @property
     def inherited_from(self) -> str:
@@ -233,6 +250,8 @@ class BaseConfig(BaseModel):
             return f"{name}: unknown option; {suggest_names(path[-1], cls.model_fields, count=len(cls.model_fields))}"
         if error["type"] == "missing":
             return f"{name}: required, but not set"
+        if error["type"] == "value_error":
+            return f"{name}: {error['msg'].removeprefix('Value error, ')}"
         return f"{name}: expected {_words(error)}; found {' '.join(short_repr(error['input']).split())}"
 
 

@@ -45,6 +45,17 @@ def test_wrong_values_are_refused_in_one_line(options, message):
     with pytest.raises(HsifeatError, match=message) as raised:
         Oven.from_options(options)
     assert "\n" not in str(raised.value)
+    with pytest.raises(HsifeatError) as directly:
+        Oven(**options)
+    assert str(directly.value) == str(raised.value)
+
+
+def test_a_config_within_another_reports_the_whole_path():
+    class Kitchen(BaseConfig):
+        oven: Annotated[Oven, option("The oven.")]
+
+    with pytest.raises(HsifeatError, match=r"^oven.degrees: expected at least 50; found 20$"):
+        Kitchen(oven={"degrees": 20})
 
 
 def test_numbers_of_any_type_become_plain_values():

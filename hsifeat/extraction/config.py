@@ -173,7 +173,9 @@ class ExtractionConfig(BaseConfig):
     ] = None
     tile: Annotated[
         Whole,
-        option("Side of a tile, or of a window around a pixel, in scene pixels.", unit="px", metavar="PX", ge=1),
+        option(
+            "Side of a tile, or of a window around a pixel, in scene pixels.", unit="px", metavar="PX", ge=1, le=2**16
+        ),
         InRecipe("tiling", "tile_px", unused=0),
     ] = 64
     halo: Annotated[
@@ -183,6 +185,7 @@ class ExtractionConfig(BaseConfig):
             unit="px",
             metavar="PX",
             ge=0,
+            le=2**16,
         ),
         InRecipe("tiling", "halo_px", unused=0),
     ] = 16
@@ -259,7 +262,7 @@ class ExtractionConfig(BaseConfig):
     ] = None
     upsample: Annotated[
         Whole | None,
-        option("Factor by which tiles are enlarged for a latent backbone.", metavar="N", default="8", ge=1),
+        option("Factor by which tiles are enlarged for a latent backbone.", metavar="N", default="8", ge=1, le=64),
         InIdentity(),
     ] = None
     dtype: Annotated[

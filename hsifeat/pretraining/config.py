@@ -44,7 +44,9 @@ class PretrainingConfig(BaseConfig):
     ] = "group"
     steps: Annotated[
         Whole | None,
-        option("Total optimizer steps, including those of earlier calls.", default="the network's number", ge=1),
+        option(
+            "Total optimizer steps, including those of earlier calls.", default="the network's number", ge=1, le=10**9
+        ),
     ] = None
     minutes: Annotated[
         float | None,
@@ -63,6 +65,7 @@ class PretrainingConfig(BaseConfig):
             "Number of channels that the network receives: principal components, or evenly spaced bands for spectraldiff.",
             default="the network's number",
             ge=1,
+            le=2**16,
         ),
     ] = None
     boundaries: Annotated[

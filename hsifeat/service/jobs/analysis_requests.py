@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from classifiers.comparison.config import BenchConfig
 from classifiers.fit_config import FitConfig
-from hsifeat.base_config import Names, option
+from hsifeat.base_config import Names, expected_error, option
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.service.jobs.records import JobKind, JobRecord, JobState
@@ -22,10 +22,24 @@ if TYPE_CHECKING:
 MODEL, MAP, REPORT = "model", "map.tif", "report"
 
 
+# Each store is opened before a request is answered.
+_MAX_STORES = 200
+
+
+def _few_and_distinct(stores: tuple[str, ...]) -> tuple[str, ...]:
+    if len(stores) > _MAX_STORES or len(set(stores)) < len(stores):
+        raise expected_error(f"at most {_MAX_STORES} different stores")
+    return stores
+
+
 class StoresRequest(JobRequest):
     """Base class of requests that use stores of one or several scenes."""
 
-    stores: Annotated[Names, option("Keys of stores, or at least the first 8 digits of each key.")]
+    stores: Annotated[
+        Names,
+        AfterValidator(_few_and_distinct),
+        option("Keys of at most 200 stores, or at least the first 8 digits of each key."),
+    ]
 
     def identity(self, context: JobContext) -> Any:
         """Return digests of the stores, and all options, as JSON values; see `JobRequest.identity`."""
