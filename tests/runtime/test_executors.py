@@ -13,8 +13,7 @@ import pytest
 from distributed import Client
 
 from hsifeat.errors import HsifeatError, SceneError
-from hsifeat.runtime import dask_executor as dask_module
-from hsifeat.runtime import local, worker_versions
+from hsifeat.runtime import dask_connection, local, worker_versions
 from hsifeat.runtime.dask_executor import DaskExecutor, dask_executor
 from hsifeat.runtime.events import silent
 from hsifeat.runtime.inline import InlineExecutor
@@ -216,7 +215,7 @@ def test_a_worker_without_hsifeat_is_named():
 
 
 def test_a_paused_worker_is_reported_while_its_tasks_wait(monkeypatch):
-    monkeypatch.setattr(dask_module, "_COUNT_INTERVAL_S", 0.1)
+    monkeypatch.setattr(dask_connection, "_COUNT_INTERVAL_S", 0.1)
 
     def stop(note):
         raise HsifeatError(note.message)
@@ -250,7 +249,7 @@ def test_once_a_worker_has_a_gpu_tasks_run_only_there(tmp_path, monkeypatch):
             executor.check_workers(leave_mark, str(tmp_path))
             assert [path.name for path in tmp_path.iterdir()] == [str(gpu)]
             # While the worker with the GPU starts again, the scheduler knows only the other one.
-            monkeypatch.setattr(executor._client, "scheduler_info", lambda **_: {"workers": plain})
+            monkeypatch.setattr(executor._connection.client, "scheduler_info", lambda **_: {"workers": plain})
             assert {result[2] for _, result in executor.run(square, range(6))} == {gpu}
 
 
