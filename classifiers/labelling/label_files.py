@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 SUFFIXES = (".tif", ".gpkg", ".geojson", ".csv")
+MAX_IMPORTED_CLASSES = 500
 
 
 def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
@@ -112,7 +113,8 @@ def import_labels(
     Raises
     ------
     SceneError
-        If the file can't be read, or has no label on the scene. If the label set belongs to another person.
+        If the file can't be read, has no label on the scene, or has more than 500 classes. If the label set belongs to another
+        person.
 
     Examples
     --------
@@ -128,9 +130,26 @@ def import_labels(
     labels = open_labels(source, scene)
     if not labels.counts:
         raise SceneError(f"{Path(source).name} has no labelled pixel on the scene {scene.name}")
+    pixels = np.flatnonzero(labels.classes)
+    found, index = np.unique(labels.classes.ravel()[pixels], return_inverse=True)
+    with database.transaction():
+        numbers = _add_missing_classes(database, set_id, person, labels, is_csv=Path(source).suffix.lower() == ".csv")
+        values = np.array([numbers[number] for number in found.tolist()], np.uint16)
+        edit = LabelEdit("import", pixels, values[index])
+        return database.paint(set_id, person, edit, request=request), labels.notes
+
+
+def _add_missing_classes(
+    database: LabelDatabase, set_id: int, person: str, labels: Labels, *, is_csv: bool
+) -> dict[int, int]:
+    """Add the classes of a label map that a label set lacks. Map class numbers of the map to those of the set."""
     known = {entry.name: entry.number for entry in database.classes(set_id)}
+    if len(labels.class_names) > MAX_IMPORTED_CLASSES:
+        raise SceneError(
+            f"{labels.name} has {len(labels.class_names)} classes; a label set takes at most {MAX_IMPORTED_CLASSES} from a file: "
+            "check that the classes are not identifiers of single pixels or polygons"
+        )
     numbers: dict[int, int] = {}
-    is_csv = Path(source).suffix.lower() == ".csv"
     for number, text in labels.class_names.items():
         name = _without_escape(text) if is_csv else text
         is_unnamed = name == f"class {number}"
@@ -142,11 +161,7 @@ def import_labels(
             colour = labels.class_colours.get(number)
             free = number if number not in known.values() else None
             numbers[number] = known[name] = database.add_class(set_id, person, name, colour=colour, number=free).number
-    pixels = np.flatnonzero(labels.classes)
-    found, index = np.unique(labels.classes.ravel()[pixels], return_inverse=True)
-    values = np.array([numbers[number] for number in found.tolist()], np.uint16)
-    edit = LabelEdit("import", pixels, values[index])
-    return database.paint(set_id, person, edit, request=request), labels.notes
+    return numbers
 
 
 def _write_csv(labels: Labels, path: Path) -> None:

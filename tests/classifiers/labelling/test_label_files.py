@@ -148,6 +148,14 @@ def test_impossible_files_are_refused(database, labelled, georeference, tmp_path
         with pytest.raises(SceneError, match=message):
             export_labels(subject, tmp_path / path)
         assert not (tmp_path / path).exists()
+    lines = [f"{at // 40},{at % 40},tree {at}" for at in range(501)]
+    (tmp_path / "ids.csv").write_text("\n".join(["row,col,class", *lines]))
+    with pytest.raises(SceneError, match="ids.* has 501 classes; a label set takes at most 500 from a file"):
+        import_labels(database, labelled.id, "ada", tmp_path / "ids.csv", labels)
+    (tmp_path / "ids.csv").write_text("\n".join(["row,col,class", *lines[:300], "29,39,a\x07b"]))
+    with pytest.raises(SceneError, match="printable"):
+        import_labels(database, labelled.id, "ada", tmp_path / "ids.csv", labels)
+    assert len(database.classes(labelled.id)) == 3, "a refused file adds no class"
     export_labels(database.labels(labelled.id, georeference), tmp_path / "x.csv")
     with pytest.raises(SceneError, match="belongs to ada"):
         import_labels(database, labelled.id, "bo", tmp_path / "x.csv", labels)
