@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 # points that are no characters. Terminals obey them, XML forbids them, or UTF-8 can't encode them.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
+# Spaces, invisible characters and quotes, then a character that starts a formula, also in its full-width form.
+_FORMULA = re.compile(
+    r"['\s\u00ad\u034f\u115f\u1160\u180e\u200b-\u200f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
+)
 # Characters with a meaning in Markdown or HTML. A "<" before a space or a digit has no meaning.
 _MARKDOWN = re.compile(r"[\\`*\[\]|]|<(?=[A-Za-z/!?])|&(?=#|\w+;)")
 _MAX_BYTES = 2**63
@@ -49,7 +53,8 @@ def _escape_character(match: re.Match[str]) -> str:
 def escape_formula(text: str) -> str:
     """Escape a name for a CSV file. Spreadsheets run a cell as a formula if it starts with certain characters.
 
-    See https://owasp.org/www-community/attacks/CSV_Injection.
+    Spaces and invisible characters before these characters, and their full-width forms, count too; see
+    https://owasp.org/www-community/attacks/CSV_Injection.
 
     A name that looks like an escaped one is escaped, too, so that different names stay different.
 
@@ -57,7 +62,7 @@ def escape_formula(text: str) -> str:
     ("'=1+1", 'ip', "''=1+1")
     """
     text = printable(text)
-    return f"'{text}" if text.lstrip(" '").startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Sizes and durations in text: exact where they are parsed, short where they are written."""
 
+import unicodedata
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsifeat.formatting import format_bytes, format_duration, format_seconds, parse_bytes
+from hsifeat.formatting import escape_formula, format_bytes, format_duration, format_seconds, parse_bytes
 
 
 @given(
@@ -51,6 +52,15 @@ def test_parsed_sizes_are_those_of_exact_arithmetic(whole, thousandths, unit, sp
 def test_other_text_is_no_size(text):
     with pytest.raises(ValueError, match=r"number|unit|at most 8 EiB"):
         parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    "name", ["=1", " =1", "\t=1", "\n@x", "\ufeff=1", "\u200b+1", "\uff1dcmd", "\u3000\uff0b1", "-1", "\xad@a"]
+)
+def test_every_start_of_a_formula_is_escaped(name):
+    escaped = escape_formula(name)
+    assert escaped[0] == "'" and unicodedata.normalize("NFKC", escaped).lstrip("'\ufeff\u200b\xad \t\n")[0] in "=+-@"
+    assert escape_formula("a" + name) == "a" + name
 
 
 def test_written_sizes_and_durations():

@@ -1,5 +1,6 @@
 """What commands print: any encoding, any name, a closed pipe or a full disk; the work and its files never depend on it."""
 
+import csv
 import io
 import os
 import re
@@ -8,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from hsifeat.cache import catalogue
 from hsifeat.store.store import Store
@@ -149,6 +151,24 @@ def test_names_are_printed_in_any_encoding_and_without_control_characters(comman
     assert all(stdout.texts()) or name in FAILING
     for text in (*stdout.texts(), *stderr.texts()):
         assert not CONTROLS.search(text) and "Traceback" not in text
+    if name in {"bench", "sweep"}:
+        check_tables(file.parent)
+
+
+def check_tables(folder):
+    """Check that no table of a folder has a formula, a control character, or markup that a browser would obey."""
+    tables = [*folder.glob("*.csv"), *folder.glob("*.md"), *folder.glob("*.html")]
+    assert len(tables) in {1, 3}
+    for table in tables:
+        text = table.read_text(encoding="utf-8")
+        assert CONTROLS.sub("", text) == text, table
+        if table.suffix == ".csv":
+            cells = [cell for row in csv.reader(text.splitlines()) for cell in row]
+            assert cells and not [cell for cell in cells if re.match(r"\s*[=+@]|-(?![\d.])", cell)]
+            continue
+        html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text) if table.suffix == ".md" else text
+        scripts = re.findall(r"<script[^>]*>(.{0,20})", html)
+        assert not [one for one in scripts if one.startswith("alert")] and "<b>é" not in html
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in FAILING])

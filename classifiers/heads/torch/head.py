@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.parameters import NotNegative, Positive, Seed
+from classifiers.heads.parameters import BatchRows, Count, HeldShare, NotNegative, Positive, Seed, check_params
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.training import TrainingOptions, Weights, choose_device, emit_training_event, infer, train
 from classifiers.heads.weighing import WeighingHead
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 VOTES = ("mean", "majority")
+TRAINING_PARAMETERS = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience", "validation_fraction")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -64,12 +65,12 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     members = 1
     vote = "mean"
 
-    epochs: int = 60
-    batch_size: int = 64
+    epochs: Count = 60
+    batch_size: BatchRows = 64
     learning_rate: Positive = 3e-3
     weight_decay: NotNegative = 1e-4
-    patience: int = 20
-    validation_fraction: float | None = None
+    patience: Count = 20
+    validation_fraction: HeldShare | None = None
     device: str = "auto"
     random_state: Seed = 0
 
@@ -126,6 +127,9 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         )
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
+        # Those of `make_head` are checked already, those of the class or of `set_params` are not.
+        options = {name: getattr(self, name) for name in TRAINING_PARAMETERS}
+        check_params(type(self).__name__, type(self), options)
         if self.members < 1:
             raise HeadError(f"members is {self.members}; give 1 or more")
         if self.vote not in VOTES:

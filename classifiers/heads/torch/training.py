@@ -81,7 +81,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         for name, minimum in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("focal_gamma", 0)):
-            if getattr(self, name) < minimum:
+            if not getattr(self, name) >= minimum:  # NaN is not
                 raise HeadError(f"{name} is {getattr(self, name)}; give {minimum} or more")
         if self.validation_fraction is not None and not 0 <= self.validation_fraction < 1:
             raise HeadError(

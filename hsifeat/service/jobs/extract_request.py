@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hsifeat.base_config import option
 from hsifeat.errors import BackboneError, HsifeatError, SceneError, allowed_names
@@ -20,6 +20,18 @@ from hsifeat.service.jobs.scene_source import SceneSource
 _UNTRAINED = "untrained:"
 
 
+def _without_files(options: ExtractionConfig) -> ExtractionConfig:
+    """Refuse projections that are fitted on the pixels of a label map in a file."""
+    from hsifeat.projection.spec import parse_projection
+
+    projection = options.projection
+    if isinstance(projection, str) and parse_projection(projection).mask is not None:
+        raise ValueError(
+            f"{projection} names a file of this machine, which a service does not read: leave out the mask"
+        )
+    return options
+
+
 class ExtractRequest(JobRequest):
     """Request for the features of a scene."""
 
@@ -27,7 +39,9 @@ class ExtractRequest(JobRequest):
 
     scene: Annotated[SceneSource, Field(description="The scene.")]
     options: Annotated[
-        ExtractionConfig, Field(description="Options of the extraction.", default_factory=ExtractionConfig)
+        ExtractionConfig,
+        AfterValidator(_without_files),
+        Field(description="Options of the extraction.", default_factory=ExtractionConfig),
     ]
     preset: Annotated[str | None, option("Name of a preset, for options that are not set.")] = None
     like: Annotated[

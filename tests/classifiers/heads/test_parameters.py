@@ -53,9 +53,14 @@ def test_lists_become_tuples():
         ("mlp", "hidden", 64, f"hidden of the head mlp is 64; allowed: {WIDTHS}; the default is hidden=128,32"),
         ("mlp", "hidden", (64, 0), f"hidden of the head mlp is (64, 0); allowed: {WIDTHS};"),
         ("film", "hidden", "wide", f"hidden of the head film is 'wide'; allowed: {WIDTHS}, or none; the default is hidden=none"),
-        ("mlp", "epochs", "ten", "epochs of the head mlp is 'ten'; allowed: a whole number; the default is epochs=60"),
-        ("mlp", "epochs", 2.5, "epochs of the head mlp is 2.5; allowed: a whole number;"),
-        ("mlp", "epochs", True, "epochs of the head mlp is True; allowed: a whole number;"),
+        ("mlp", "epochs", "ten", "epochs of the head mlp is 'ten'; allowed: a whole number from 1; the default is epochs=60"),
+        ("mlp", "epochs", 2.5, "epochs of the head mlp is 2.5; allowed: a whole number from 1;"),
+        ("mlp", "epochs", True, "epochs of the head mlp is True; allowed: a whole number from 1;"),
+        ("mlp", "epochs", 0, "epochs of the head mlp is 0; allowed: a whole number from 1;"),
+        ("film", "batch_size", 1, "batch_size of the head film is 1; allowed: a whole number from 2; the default is batch_size="),
+        ("mlp", "patience", -1, "patience of the head mlp is -1; allowed: a whole number from 1; the default is patience="),
+        ("mlp", "validation_fraction", 1, "validation_fraction of the head mlp is 1; allowed: a number from 0 below 1, or none; the default is"),
+        ("mlp", "validation_fraction", float("nan"), "is nan; allowed: a number from 0 below 1, or none;"),
         ("mlp", "learning_rate", 0, "learning_rate of the head mlp is 0; allowed: a number above 0; the default is learning_rate=0.003"),
         ("svm", "C", float("nan"), "C of the head svm is nan; allowed: a number above 0; the default is C=10.0"),
         ("svm", "plane_components", "all", "is 'all'; allowed: a whole number from 1, or none; the default is plane_components=50"),
@@ -84,3 +89,15 @@ def test_heads_of_other_packages_may_declare_any_types():
     check_params("unresolved", Unresolved, {"depth": "any"})
     with pytest.raises(HeadError, match=r"kernel of the head theirs is 3; allowed: ndarray, or none"):
         check_params("theirs", Theirs, {"kernel": 3})
+
+
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [("epochs", "3"), ("epochs", 0), ("batch_size", -1), ("patience", float("nan")), ("validation_fraction", "3")],
+)
+def test_fit_refuses_what_a_constructor_took(param, value):
+    """scikit-learn's constructors check nothing; its own estimators refuse such values in `fit`."""
+    head = head_class("mlp")(**{param: value})
+    assert getattr(head, param) is value
+    with pytest.raises(HeadError, match=rf"{param} of the head MLPClassifier is .*; allowed: a (whole )?number from"):
+        head.fit(np.eye(4), [1, 1, 2, 2])

@@ -8,6 +8,7 @@ import pytest
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.service.jobs.allowed_files import file_facts, resolve_below, resolve_source
 from hsifeat.service.jobs.analysis_requests import BenchRequest, FitRequest
+from hsifeat.service.jobs.extract_request import ExtractRequest
 
 
 @pytest.fixture
@@ -61,6 +62,16 @@ def test_facts_change_with_the_file_and_its_header(folders, tmp_path):
     facts = file_facts(tmp_path / "b")
     os.utime(data, (1, 1))
     assert file_facts(tmp_path / "b") != facts
+
+
+@pytest.mark.parametrize("projection", ["pca:3:mask=/etc/passwd", "rgb:gamma=0.5:mask=s.tif", "all:mask=a:b"])
+def test_a_projection_of_a_job_names_no_file(projection):
+    refused = pytest.raises(
+        HsifeatError, match="^options: .*names a file of this machine, which a service does not read"
+    )
+    with refused:
+        ExtractRequest(scene={"files": ["s.tif"]}, options={"projection": projection})
+    ExtractRequest(scene={"files": ["s.tif"]}, options={"projection": projection.partition(":mask")[0]})
 
 
 @pytest.mark.parametrize("split", ["mask:/etc/passwd", "scenes:@/etc/passwd"])

@@ -132,7 +132,9 @@ def test_a_fit_without_validation_rows_emits_one_note():
         assert all(re.match("120 training rows of 4 classes are too few .* all 2 epochs were run", one) for one in told)
     with pytest.raises(HeadError, match=r"validation_fraction is 0\.01, which is less than a row of any class"):
         quick("mlp", validation_fraction=0.01).fit(X, y)
-    with pytest.raises(HeadError, match="validation_fraction is 1; give a share from 0 to below 1, or None"):
+    with pytest.raises(
+        HeadError, match="validation_fraction of the head mlp is 1; allowed: a number from 0 below 1, or none"
+    ):
         quick("mlp", validation_fraction=1).fit(X, y)
 
 
