@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.backbones.locked_imports import without_compiler
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.taps import feature_map, list_taps, tap
 from hsifeat.errors import BackboneError
@@ -132,7 +133,7 @@ class NetworkBackbone(ABC):
         side: int = getattr(network, "probe_side", self.probe_side)
 
         def forward(t: int) -> object:
-            with torch.device(device), torch.no_grad():
+            with torch.device(device), torch.no_grad(), without_compiler():
                 return self.call(network, torch.zeros(1, self.denoiser_channels, side, side), t)
 
         aliases = self.aliases(network)
@@ -255,7 +256,7 @@ class NetworkBackbone(ABC):
             noisy = torch.zeros(shape)
             return tap(network, layers, lambda: self.call(network, noisy, t), t, self.map_reader(shape[2], shape[3]))
 
-        with torch.device(device), torch.no_grad():
+        with torch.device(device), torch.no_grad(), without_compiler():
             return peak_map_bytes(forward)
 
     def _check_shape(self, noisy: torch.Tensor) -> None:

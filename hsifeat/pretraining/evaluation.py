@@ -98,7 +98,7 @@ def draw_samples(network: Any, scheduler: DDPMScheduler, count: int) -> bytes:
     import torch
     from PIL import Image
 
-    load_diffusers()
+    load_diffusers("DDIMScheduler")
     from diffusers import DDIMScheduler
 
     # Clip the estimated image to the range of images, because the estimate is unbounded near pure noise.

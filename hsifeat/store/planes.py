@@ -154,11 +154,11 @@ class Planes:
         with self._files.location.error_context():
             # An existing shard may be damaged, so it is replaced as a whole and not merged with the values. If two workers
             # write the same unit, the order does not matter, because both write the same bytes.
-            shard = self._encode(plane, array, unit, values)
-            if self._progress.digest(plane, unit) != digest_of(values):
+            shard, digest = self._encode(plane, array, unit, values), digest_of(values)
+            if self._progress.digest(plane, unit) != digest:
                 self._progress.revoke(plane, unit)
             self._files.location.put(shard_key(plane, unit), shard)
-            self._progress.record(plane, unit, values, _tags(shard, array))
+            self._progress.record(plane, unit, digest, _tags(shard, array))
 
     def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
         """Read a window of cells of a plane as a (rows, cols, channels) float32 array.

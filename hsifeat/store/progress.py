@@ -70,7 +70,7 @@ class ProgressRecords:
         size = self._files.array(f"progress/{plane.path}").shape[2]
         return content if content is not None and len(content) == size and any(content[:DIGEST_BYTES]) else None
 
-    def record(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic], tags: bytes) -> None:
+    def record(self, plane: PlaneId, unit: Unit, digest: bytes, tags: bytes) -> None:
         """Write the progress record of a unit whose values are already written.
 
         Parameters
@@ -79,12 +79,12 @@ class ProgressRecords:
             Plane of the unit.
         unit : Unit
             Finished block of the plane.
-        values : array
-            Values of the unit, in the stored shape and dtype.
+        digest : bytes
+            Result of `digest_of` for the values of the unit.
         tags : bytes
             Tags of the unit's shard, see `hsifeat.store.shard_tags`.
         """
-        self._files.location.put(record_key(plane, unit), digest_of(values) + tags)
+        self._files.location.put(record_key(plane, unit), digest + tags)
 
     def revoke(self, plane: PlaneId, unit: Unit) -> None:
         """Delete the progress record of a unit, so that the next extraction computes the unit again."""

@@ -99,7 +99,7 @@ class DiffusersComponent:
 
     @property
     def _class(self) -> Any:
-        load_diffusers()
+        load_diffusers(self.class_name)
         import diffusers
 
         return getattr(diffusers, self.class_name)

@@ -38,8 +38,7 @@ class CoreBlock:
         """Copy the cores of tiles, clipped to the block, into the block. See `PlaneBlock.add`."""
         for tile, features in zip(tiles, maps, strict=True):
             in_block, in_map = _overlap(tile, self._margin_px, self._unit, self._stride, self._values.shape)
-            with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
-                self._values[in_block] = _cells(features, in_map)
+            _store(self._values[in_block], _cells(features, in_map))
 
     def finish(self) -> NDArray[np.generic]:
         """Return the block as a (cell rows, cell cols, channels) array of the plane's dtype."""
@@ -72,15 +71,18 @@ class BlendedBlock:
             in_block, in_map = _overlap(tile, 0, self._unit, self._stride, self._sums.shape)
             rows, cols = (blend_weights(n, self._blend) for n in features.shape[1:])
             weights = rows[in_map[0], None] * cols[in_map[1]]
-            self._sums[in_block] += weights[..., None] * _cells(features, in_map)
+            self._sums[in_block] += weights[..., None] * _cells(features, in_map).cpu().numpy()
             self._weights[in_block] += weights
 
     def finish(self) -> NDArray[np.generic]:
         """Return the weighted mean as a (cell rows, cell cols, channels) array of the plane's dtype."""
+        import torch
+
         weights = self._weights[..., None]
         np.divide(self._sums, weights, out=self._sums, where=weights > 0)
-        with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
-            return self._sums.astype(self._dtype, copy=False)
+        values = np.empty(self._sums.shape, self._dtype)
+        _store(values, torch.from_numpy(self._sums))
+        return values
 
 
 def blend_weights(cells: int, blend: Blend) -> NDArray[np.float32]:
@@ -129,6 +131,16 @@ def _overlap(
     return (in_block[0], in_block[1]), (in_map[0], in_map[1])
 
 
-def _cells(features: torch.Tensor, part: tuple[slice, slice]) -> NDArray[np.float32]:
-    cells: NDArray[np.float32] = features[(slice(None), *part)].permute(1, 2, 0).float().cpu().numpy()
-    return cells
+def _cells(features: torch.Tensor, part: tuple[slice, slice]) -> torch.Tensor:
+    """Return a part of a feature map (channels, rows, cols) as a float32 tensor (rows, cols, channels)."""
+    return features[(slice(None), *part)].permute(1, 2, 0).float()
+
+
+def _store(target: NDArray[np.generic], values: torch.Tensor) -> None:
+    """Copy float32 values to a block of a plane. Values that float16 can't hold become infinite, see `check_finite`.
+
+    torch rounds to float16 with the same bits as NumPy, and ten times as fast.
+    """
+    import torch
+
+    torch.from_numpy(target).copy_(values)
