@@ -54,6 +54,8 @@ class Peak:
     ----------
     mib : float
         The difference in MiB, after the ``with`` block.
+    cpu_seconds : float
+        Processor seconds that the recording itself took.
     """
 
     def __enter__(self) -> Self:
@@ -67,6 +69,7 @@ class Peak:
     def _watch(self) -> None:
         while not self._done.wait(POLL_S):
             self._highest = max(self._highest, anonymous_mib())
+        self.cpu_seconds = time.thread_time()
 
     def __exit__(self, *_: object) -> None:
         self._highest = max(self._highest, anonymous_mib())

@@ -1,7 +1,7 @@
-"""CPU seconds of commands that have little or nothing to compute: the median of five runs of each.
+"""CPU seconds of commands that have little or nothing to compute: the median of three runs of each.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/startup.py``. The script writes ``benchmarks/results/startup.json`` in
-four minutes. The seconds are user and system time of the process and its children, because wall time depends on other programs.
+``.venv/bin/python benchmarks/startup.py`` computes the stores and the report of ``make demo`` in a temporary folder, and writes
+``benchmarks/results/startup.json`` in about five minutes. ``import torch`` is the time of Python and PyTorch alone. The seconds are user and system time of the process and its children, because wall time depends on other programs.
 ``label`` is measured until it prints its address. ``layers, first time`` has an empty cache folder and lists the layers of a folder with
 a plain ``UNet2DModel``.
 """
@@ -12,10 +12,12 @@ import argparse
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,17 +27,12 @@ import psutil
 from scoring import RESULTS, ROOT, about_run
 from service_process import PROGRAM
 
-DEMO = ROOT / "demo"
-STORES = [DEMO / f"{name}.zarr" for name in ("natural32", "untrained", "context")]
-
 
 def main() -> None:
     """Time all commands, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    if not all(store.exists() for store in STORES):
-        raise SystemExit(f"no {', '.join(map(str, STORES))}: make demo first")
     with TemporaryDirectory() as text:
         folder = Path(text)
         os.environ["HSIFEAT_CACHE"] = str(folder / "cache")
@@ -57,10 +54,9 @@ def commands(folder: Path) -> dict[str, Callable[[], float]]:
     model = folder / "model"
     for part in ("unet", "scheduler"):
         shutil.copytree(ROOT / "hsifeat" / "backbones" / "natural32" / part, model / part)
-    natural, untrained, context = map(str, STORES)
+    natural, untrained, context = (str(folder / f"{name}.zarr") for name in ("natural32", "untrained", "context"))
     extract = ("extract", "indian-pines", "--out", natural)
     bench = ("bench", natural, untrained, context, "--heads", "lda", "--curve", "5,20", "--out", str(folder / "report"))
-    shutil.copytree(DEMO / "report", folder / "report")
     fit = ("fit", context, "--split", "per-class:5", "--out", str(folder / "fitted"))
 
     def first_layers() -> float:
@@ -68,6 +64,8 @@ def commands(folder: Path) -> dict[str, Callable[[], float]]:
             return run("layers", str(model), cache=empty)
 
     measures: dict[str, Callable[[], float]] = {"--help": lambda: run("--help"), "info": lambda: run("info")}
+    measures["import torch"] = lambda: cpu_seconds([sys.executable, "-c", "import torch"])
+    run("extract", "indian-pines", "--preset", "natural32", "--backbone", "untrained:natural32", "--out", untrained)
     measures["layers, first time"] = first_layers
     for name, arguments in (
         ("layers, again", ("layers", str(model))),
@@ -85,9 +83,16 @@ def commands(folder: Path) -> dict[str, Callable[[], float]]:
 
 def run(*arguments: str, cache: str = "") -> float:
     """Run a command of hsifeat, in another cache folder if one is given, and return its CPU seconds."""
+    return cpu_seconds([str(PROGRAM), *arguments], cache)
+
+
+def cpu_seconds(command: list[str], cache: str = "") -> float:
+    """Run a program, and return its CPU seconds. Exit with the message of the program if it fails."""
     before = children_seconds()
     environment = os.environ | ({"HSIFEAT_CACHE": cache} if cache else {})
-    subprocess.run([PROGRAM, *arguments], check=True, capture_output=True, env=environment)
+    process = subprocess.run(command, check=False, capture_output=True, env=environment, text=True)
+    if process.returncode:
+        raise SystemExit(f"{shlex.join(command)} failed: {process.stderr.strip() or process.stdout.strip()}")
     return children_seconds() - before
 
 

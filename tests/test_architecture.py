@@ -108,6 +108,21 @@ assert not heavy, heavy
     assert process.returncode == 0, process.stderr
 
 
+def test_listing_layers_loads_one_network_of_diffusers(backbone_folder):
+    code = """
+import sys
+from hsifeat.backbones.open_backbone import open_backbone
+assert open_backbone(sys.argv[1]).taps
+heavy = {"transformers", "scipy", "torch._dynamo", "diffusers.loaders.lora_base"} & set(sys.modules)
+assert not heavy, heavy
+from torch.utils.flop_counter import _FlopCounterMode
+assert "__dynamo_disable" not in vars(_FlopCounterMode.__torch_dispatch__.__wrapped__)
+assert type(sys.modules["diffusers.models.unets"]).__name__ == "_DeferredPackage"
+"""
+    process = python(code, backbone_folder)
+    assert process.returncode == 0, process.stderr
+
+
 def test_importing_the_packages_imports_nothing_else_and_a_service_starts_without_models():
     code = """
 import sys, hsifeat, classifiers

@@ -76,9 +76,7 @@ class _Refusal(MetaPathFinder, Loader):
     def __init__(self) -> None:
         self._thread = get_ident()
 
-    def find_spec(
-        self, name: str, _path: Sequence[str] | None, _target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, name: str, _path: Sequence[str] | None, _target: ModuleType | None = None) -> ModuleSpec | None:
         return ModuleSpec(name, self) if name in _OPTIONAL and get_ident() == self._thread else None
 
     def exec_module(self, module: ModuleType) -> None:

@@ -59,3 +59,15 @@ def test_values_that_are_not_finite_are_refused(dtype, advice):
     block[1, 2] = np.inf, np.nan
     with pytest.raises(StoreError, match=f"2 of 24 values of t0/mean-5 are not finite in {dtype}: .*{advice}"):
         check_finite(plane, block, cause="damaged weights")
+
+
+def test_every_value_of_float16_is_checked():
+    """One of all bit patterns of float16 among zeros is refused exactly if NumPy calls it infinite or NaN."""
+    plane = PlaneSpec(PlaneId(0, "mean-5"), 1, 1, "float16")
+    patterns = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = np.isfinite(patterns)
+    assert check_finite(plane, patterns[finite], cause="") is not None
+    for value in patterns[~finite][::7]:
+        with pytest.raises(StoreError, match="1 of 2 values"):
+            check_finite(plane, np.array([[[0]], [[value]]], np.float16), cause="")
+    assert check_finite(plane, np.zeros((0, 4, 1), np.float16), cause="").size == 0

@@ -173,6 +173,24 @@ def test_blending_tiles_of_one_map_gives_the_map(stitch, core, halo, stride, row
         np.testing.assert_allclose(block.finish(), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("stitch", ["core", "mean"])
+def test_maps_are_rounded_to_float16_as_numpy_rounds(stitch):
+    """Subnormal numbers, ties and overflow included."""
+    edges = np.array([65504, 65519.99, 65520, 1e30, -7e4, 2.0**-24, 2.0**-25, 3 * 2.0**-26, 1 + 2.0**-11], np.float32)
+    random = np.random.default_rng(0)
+    values = random.normal(size=(3, 32, 32)) * np.exp(random.uniform(-20, 12, (3, 32, 32)))
+    maps = np.float32(values)
+    maps[0, 0, :9], maps[1, 0, :9] = edges, -edges
+    plane = PlaneSpec(PlaneId(0, "x"), 1, 3, "float16")
+    tiling = tile_scene((32, 32), tile_px=32, halo_px=0, multiple=1, stitch=stitch, origin=(0, 0))
+    block = tiling.new_block(plane, Window(0, 0, 32, 32))
+    block.add([Window(0, 0, 32, 32)], torch.tensor(maps[None]).contiguous(memory_format=torch.channels_last))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(
+            block.finish().view(np.uint16), maps.transpose(1, 2, 0).astype(np.float16).view(np.uint16)
+        )
+
+
 @pytest.mark.parametrize("stitch", ["mean", "hann", "whole"])
 def test_tiles_without_valid_pixels_are_skipped(scene, backbone_folder, tmp_path, stitch):
     cube = scene.cube.copy()
