@@ -9,11 +9,12 @@ from importlib.metadata import version
 import numpy as np
 
 from hsifeat.extraction.job import RemainingWork
+from hsifeat.scene_facts import SceneFacts
 from hsifeat.scenes import Scene
 from hsifeat.scenes.georeference import as_wkt
 from hsifeat.scenes.nodata import distinct_values
 from hsifeat.store.create import SceneArrays
-from hsifeat.store.manifest import Manifest, SceneFacts
+from hsifeat.store.manifest import Manifest
 from hsifeat.store.store import Store
 
 

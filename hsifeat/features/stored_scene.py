@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from hsifeat.errors import StoreError
+from hsifeat.errors import SceneError, StoreError
 from hsifeat.scenes import Labels, Scene
-from hsifeat.scenes.georeference import Georeference, is_wkt
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.scene_in_store import georeference_of_facts, scene_of_facts
 from hsifeat.store.store import Store
-
-_ADVICE = "extract the scene again to another place"
 
 
 def georeference_of(store: Store) -> Georeference | None:
@@ -22,39 +19,18 @@ def georeference_of(store: Store) -> Georeference | None:
     StoreError
         The CRS in the manifest is not WKT, or the transform has no finite inverse.
     """
-    facts = store.manifest.scene
-    if facts.transform is None:
-        return None
-    a, b, _, d, e, _ = facts.transform
-    if not np.isfinite(facts.transform).all() or a * e == b * d:
-        raise StoreError(
-            f"{store.location}: no position of the pixels follows from the transform {facts.transform} in the manifest: {_ADVICE}"
-        )
-    if facts.crs is not None and not is_wkt(facts.crs):
-        raise StoreError(f"{store.location}: the CRS in the manifest is not WKT; found {facts.crs[:80]!r}: {_ADVICE}")
-    return Georeference(facts.crs, facts.transform)
+    try:
+        return georeference_of_facts(store.manifest.scene)
+    except SceneError as error:
+        raise StoreError(f"{store.location}: {error}: extract the scene again to another place") from error
 
 
 def scene_of(store: Store) -> Scene:
     """Return the scene in a store, with its label maps and a cube that is read lazily."""
-    facts = store.manifest.scene
-    wavelengths_nm, fwhm_nm = (
-        None if values is None else np.asarray(values) for values in (facts.wavelengths_nm, facts.fwhm_nm)
-    )
-    return Scene(
-        name=facts.name,
-        cube=store.scene_array("cube"),  # type: ignore[arg-type]  # zarr arrays slice as a Cube does
-        wavelengths_nm=wavelengths_nm,
-        fwhm_nm=fwhm_nm,
-        band_names=tuple(facts.band_names),
-        nodata=tuple(facts.nodata),
-        scale=facts.scale,
-        georeference=georeference_of(store),
-        mask=store.valid,
-        labels={name: _labels(store, name) for name in store.labels},
-        licence=facts.licence,
-        citation=facts.citation,
-    )
+    georeference_of(store)
+    labels = {name: _labels(store, name) for name in store.labels}
+    cube: Any = store.scene_array("cube")
+    return scene_of_facts(store.manifest.scene, cube, store.valid, labels)
 
 
 def _labels(store: Store, name: str) -> Labels:

@@ -22,6 +22,7 @@ from hsifeat.scenes.registry.external import is_fusion_scene, load_fusion_scene
 from hsifeat.scenes.registry.load import load_public_scene
 from hsifeat.scenes.registry.public_scenes import REGISTRY
 from hsifeat.scenes.scene import Scene
+from hsifeat.scenes.scene_in_store import is_scene_in_store, open_scene_in_store
 from hsifeat.scenes.temporary_copy import rechunk_for_blocks
 
 PathLike = str | Path
@@ -51,6 +52,7 @@ def open_scene(
         - ``rs-fusion-datasets:NAME``, if the package rs-fusion-datasets is installed
         - a file whose format has a reader in `hsifeat.scenes.readers`
         - a Zarr folder, or a folder of single-band files
+        - ``STORE/scene``, the copy of the scene in a feature store, with its mask and label maps
         - a list of single-band files, in band order.
     variable : str, optional
         Name of the variable to read from the file. By default the file must have exactly one variable with the right
@@ -96,12 +98,16 @@ def open_scene(
         raise SceneError(f"blank_pixels must be drop or keep; found {blank_pixels!r}")
     sources = _checked_sources(source)
     name = str(sources[0]) if len(sources) == 1 else ""
-    if name in REGISTRY or is_fusion_scene(name):
-        if any(option is not None for option in (variable, axes, rows, cols, nodata)):
-            raise SceneError(
-                f"{name} is a scene of the registry: leave out the options that say how to read a file (variable, axes, "
-                "rows, cols, nodata)"
-            )
+    in_registry = name in REGISTRY or is_fusion_scene(name)
+    in_store = not in_registry and bool(name) and is_scene_in_store(Path(name))
+    if (in_registry or in_store) and any(option is not None for option in (variable, axes, rows, cols, nodata)):
+        raise SceneError(
+            f"{name} is a scene {'of the registry' if in_registry else 'in a store'}: leave out the options that say how "
+            "to read a file (variable, axes, rows, cols, nodata)"
+        )
+    if in_store:
+        scene = open_scene_in_store(Path(name))
+    elif in_registry:
         scene = load_public_scene(REGISTRY[name]) if name in REGISTRY else load_fusion_scene(name)
     else:
         scene = _open_files([Path(s) for s in sources], variable, parse_axes(axes), rows, cols, bad_bands, nodata)

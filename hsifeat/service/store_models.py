@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.features.features import Features
+from hsifeat.scene_facts import SceneFacts
 from hsifeat.service.store_index import ServedStore, StoreIndex, Version
-from hsifeat.store.manifest import SceneFacts
 from hsifeat.store.plane_layout import size_bytes
 from hsifeat.store.store import Store
 

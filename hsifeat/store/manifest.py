@@ -8,31 +8,12 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError, model_validator
 
 from hsifeat.errors import StoreError
+from hsifeat.scene_facts import SceneFacts
 from hsifeat.store.plane_layout import MAX_UNITS, PixelListLayout, SceneLayout
 from hsifeat.store.recipe import fault_of, key_of
 
 # Increase this number when new code can't read old stores, or old code can't read new stores.
 SCHEMA_VERSION = 1
-
-
-class SceneFacts(BaseModel):
-    """Metadata of the scene, which do not affect the key of the store."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    rows: Annotated[int, Field(ge=1, lt=2**31)]
-    cols: Annotated[int, Field(ge=1, lt=2**31)]
-    bands: Annotated[int, Field(ge=1, lt=2**20)]
-    wavelengths_nm: list[float] | None = None
-    fwhm_nm: list[float] | None = None
-    band_names: list[str] = []
-    nodata: list[float] = []
-    scale: float = 1.0
-    crs: str | None = None
-    transform: tuple[float, float, float, float, float, float] | None = None
-    licence: str = ""
-    citation: str = ""
 
 
 class Manifest(BaseModel):

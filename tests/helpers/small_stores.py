@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from hsifeat.scene_facts import SceneFacts
 from hsifeat.store.create import SceneArrays
-from hsifeat.store.manifest import Manifest, SceneFacts
+from hsifeat.store.manifest import Manifest
 from hsifeat.store.plane_layout import PixelListLayout, SceneLayout
 from hsifeat.store.recipe import key_of
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from hsifeat.errors import StoreError
-from hsifeat.store.manifest import SCHEMA_VERSION, Manifest, SceneFacts
+from hsifeat.scene_facts import SceneFacts
+from hsifeat.store.manifest import SCHEMA_VERSION, Manifest
 from hsifeat.store.plane_layout import PixelListLayout, SceneLayout
 from hsifeat.store.recipe import key_of
 from tests.store.test_recipe import RECIPE, changed

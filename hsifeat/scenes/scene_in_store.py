@@ -1,0 +1,101 @@
+"""The copy of a scene in a feature store: opened from the path ``STORE/scene``, and built from the metadata of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from hsifeat.errors import SceneError
+from hsifeat.scene_facts import SceneFacts
+from hsifeat.scenes.georeference import Georeference, is_wkt
+from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.labels.open_labels import open_labels
+from hsifeat.scenes.readers import read_raster
+from hsifeat.scenes.readers.source_paths import is_zarr_folder
+from hsifeat.scenes.readers.zarr_arrays import is_feature_store
+from hsifeat.scenes.scene import Scene
+from hsifeat.types import Cube
+
+
+def is_scene_in_store(path: Path) -> bool:
+    """Return whether a path is the group ``scene`` of a feature store."""
+    return path.name == "scene" and all(map(is_zarr_folder, (path, path.parent))) and is_feature_store(path.parent)
+
+
+def open_scene_in_store(path: Path) -> Scene:
+    """Open the scene in a feature store, with its name, mask, label maps, wavelengths and georeference.
+
+    Raises
+    ------
+    SceneError
+        If the store is unfinished, or the scene or its metadata are damaged.
+    """
+    cube, valid = (read_raster(path, ndim, name).array for ndim, name in ((3, "cube"), (2, "valid")))
+    try:
+        facts = SceneFacts.model_validate(_attributes(path.parent)["hsifeat"]["scene"])
+        names = {one.name: _ClassTexts.model_validate(_attributes(one)) for one in sorted(path.glob("labels/*/"))}
+    except (KeyError, TypeError, ValidationError) as error:
+        raise SceneError(f"{path.parent} is unfinished or damaged: give the file of the scene") from error
+    scene = scene_of_facts(facts, cube, np.asarray(valid[:], bool), {})
+    for name, texts in names.items():
+        classes = open_labels(f"{path}:labels/{name}", scene).classes
+        scene = scene.with_labels(
+            Labels(name, classes, texts.class_names, texts.class_colours, georeference=scene.georeference)
+        )
+    return scene
+
+
+def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labels: dict[str, Labels]) -> Scene:
+    """Build the scene in a store from its metadata and arrays; raise `SceneError` if its georeference is damaged."""
+    wavelengths_nm, fwhm_nm = (
+        None if values is None else np.asarray(values) for values in (facts.wavelengths_nm, facts.fwhm_nm)
+    )
+    return Scene(
+        name=facts.name,
+        cube=cube,
+        wavelengths_nm=wavelengths_nm,
+        fwhm_nm=fwhm_nm,
+        band_names=tuple(facts.band_names),
+        nodata=tuple(facts.nodata),
+        scale=facts.scale,
+        georeference=georeference_of_facts(facts),
+        mask=valid,
+        labels=labels,
+        licence=facts.licence,
+        citation=facts.citation,
+    )
+
+
+def georeference_of_facts(facts: SceneFacts) -> Georeference | None:
+    """Return the georeference of the scene in a store; None if the scene has no georeference.
+
+    Raises
+    ------
+    SceneError
+        If the CRS in the manifest is not WKT, or the transform has no finite inverse.
+    """
+    if facts.transform is None:
+        return None
+    a, b, _, d, e, _ = facts.transform
+    if not np.isfinite(facts.transform).all() or a * e == b * d:
+        raise SceneError(f"no position of the pixels follows from the transform {facts.transform} in the manifest")
+    if facts.crs is not None and not is_wkt(facts.crs):
+        raise SceneError(f"the CRS in the manifest is not WKT; found {facts.crs[:80]!r}")
+    return Georeference(facts.crs, facts.transform)
+
+
+class _ClassTexts(BaseModel):
+    """Attributes of a label map in a store."""
+
+    class_names: dict[int, str] = {}
+    class_colours: dict[int, str] = {}
+
+
+def _attributes(folder: Path) -> dict[str, Any]:
+    import zarr
+
+    return zarr.open(folder, mode="r").attrs.asdict()
