@@ -15,6 +15,23 @@ SERVER = multiprocessing.get_context("forkserver")
 # All tests of a session share the server, so the first test that starts it determines the list.
 PRELOADED = ["tests.helpers.preloaded_imports", "tests.helpers.forked_commands", "hsifeat.extraction.extract", "cli"]
 SERVER.set_forkserver_preload(PRELOADED)
+_ADDRESS = "HSIFEAT_TEST_FORK_SERVER"
+
+
+def share_server():
+    """Start the server for all workers of pytest-xdist, which inherit its address: its imports take several seconds."""
+    multiprocessing.forkserver.ensure_running()
+    os.environ[_ADDRESS] = multiprocessing.forkserver._forkserver._forkserver_address
+
+
+def _use_server(address):
+    """Fork processes from a server that another process has started and ends."""
+    multiprocessing.forkserver._forkserver._forkserver_address = address
+    multiprocessing.forkserver._forkserver.ensure_running = lambda: None
+
+
+if _ADDRESS in os.environ:
+    _use_server(os.environ[_ADDRESS])
 
 
 class ForkedFunction:

@@ -1,32 +1,30 @@
 """The description of the service is true: schemathesis sends what it allows and what it forbids."""
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 CHECKS = [
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "status_code_conformance",
 ]
 
 
 @pytest.fixture(scope="session")
 def operations(service):
-    """All operations of the description."""
+    """All operations of the description. Schemathesis is imported here, because each worker imports the module."""
+    import schemathesis
+
     return [result.ok() for result in schemathesis.openapi.from_dict(service.app.openapi()).get_all_operations()]
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_responses_are_as_described(service, operations, mode):
+    from schemathesis import GenerationMode
+    from schemathesis.specs.openapi import checks
+
+    mode, wanted = GenerationMode(mode), [getattr(checks, name) for name in CHECKS]
     headers, statuses = {"Authorization": f"Bearer {service.tokens['read']}"}, set()
     for operation in operations:
         if mode is GenerationMode.NEGATIVE and not (list(operation.iter_parameters()) or operation.body):
@@ -43,7 +41,7 @@ def test_responses_are_as_described(service, operations, mode):
         def check(case):
             response = case.call(base_url=service.url, headers=headers, timeout=20)
             assert response.status_code < 500 or response.status_code == 503, response.text
-            case.validate_response(response, checks=CHECKS)
+            case.validate_response(response, checks=wanted)
             statuses.add(response.status_code)
 
         check()
