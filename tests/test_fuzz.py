@@ -8,7 +8,7 @@ import pytest
 from tests.helpers.fuzz import Subject, run_trials
 from tests.helpers.fuzz_subjects import make_subjects
 
-TRIALS = 40
+TRIALS = 25  # of a sequence that the program continues
 FEWER = {"store verified": 10}  # `tests/store/test_verify.py` makes more.
 NAMES = [
     "store", "store verified", "store sealed again", "model lda", "model lightgbm", "model svm", "model lda sealed again",
