@@ -47,6 +47,14 @@ def pytest_collection_finish():
     gc.enable()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_shared_fixtures(tmp_path_factory):
+    """Keep fixtures away from the user's cache that are made before the cache folder of a test is known."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HSIFEAT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(request, tmp_path_factory, monkeypatch):
     """Keep tests away from the user's cache. A test without a folder gets no folder for it: thousands need none."""
