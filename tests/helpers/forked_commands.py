@@ -26,8 +26,10 @@ def share_server():
 
 def _use_server(address):
     """Fork processes from a server that another process has started and ends."""
-    multiprocessing.forkserver._forkserver._forkserver_address = address
-    multiprocessing.forkserver._forkserver.ensure_running = lambda: None
+    server = multiprocessing.forkserver._forkserver
+    server._forkserver_address = address
+    server._forkserver_alive_fd = os.open(os.devnull, os.O_WRONLY)  # each request passes one
+    server.ensure_running = lambda: None
 
 
 if _ADDRESS in os.environ:
