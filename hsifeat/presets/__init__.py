@@ -14,7 +14,10 @@ from typing import Any, Literal
 
 from hsifeat.base_config import BaseConfig, Names
 from hsifeat.errors import HsifeatError, error_summary, raise_resource_error, suggest_names
-from hsifeat.files import read_regular
+from hsifeat.files import open_regular
+
+# Python's reader of TOML takes quadratic time for long dotted keys.
+_MAX_BYTES = 16_384
 
 
 class Preset(BaseConfig):
@@ -70,7 +73,13 @@ def open_preset(source: str | Path) -> Preset:
     text = str(source)
     if text.endswith(".toml"):
         try:
-            content = read_regular(Path(source)).decode("utf-8-sig")
+            with open_regular(Path(source)) as file:
+                text_bytes = file.read(_MAX_BYTES + 1)
+            if len(text_bytes) > _MAX_BYTES:
+                raise HsifeatError(
+                    f"the preset {source} is longer than {_MAX_BYTES:,} bytes: presets are short TOML files"
+                )
+            content = text_bytes.decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise_resource_error(error)
             raise HsifeatError(f"the preset {source} can't be read: {error}") from error

@@ -186,3 +186,10 @@ def test_a_preset_of_windows_is_read(tmp_path):
     text = 'title = "a"\r\nsource = "b"\r\n[extract]\r\ntimesteps = [3]\r\n'
     (tmp_path / "p.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert preset_options(tmp_path / "p.toml", "extract") == {"timesteps": [3]}
+
+
+@pytest.mark.parametrize("content", ["a" + ".a" * 20_000 + "=1", "title = '" + "x" * 10**6 + "'"])
+def test_a_long_preset_is_refused_before_it_is_parsed(tmp_path, content):
+    (tmp_path / "p.toml").write_text(content)
+    with pytest.raises(HsifeatError, match="is longer than 16,384 bytes"):
+        preset_options(tmp_path / "p.toml", "extract")

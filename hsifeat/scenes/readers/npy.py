@@ -6,7 +6,9 @@ unpickled.
 
 from __future__ import annotations
 
+import shutil
 import zipfile
+from math import prod
 from pathlib import Path
 from typing import IO
 
@@ -75,11 +77,29 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
                 with archive.open(f"{name}.npy") as member:
                     values = np.lib.format.read_array(member, allow_pickle=False)
                 spectral_vectors[name] = FileVariable((), values, {})
+        _check_member(archive, f"{array_name}.npy", path)
         with archive.open(f"{array_name}.npy") as member:
             unpacked_file = write_temporary_file(member, path, "array.npy")
-    array = _map_array(unpacked_file, path)
+    try:
+        array = _map_array(unpacked_file, path)
+    except BaseException:
+        shutil.rmtree(unpacked_file.parent, ignore_errors=True)
+        raise
     delete_with_array(array, unpacked_file)
     return Raster(array=array, ordered=False, variable=array_name, spectral_vectors=spectral_vectors, notes=notes)
+
+
+def _check_member(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    """Raise `SceneError` unless the unpacked size of a member is that of its array, which may be far smaller or larger."""
+    with archive.open(name) as member:
+        shape, dtype = read_array_header(member)
+        expected = member.tell() + prod(shape) * dtype.itemsize
+    size = archive.getinfo(name).file_size
+    if size != expected or min(shape, default=0) < 0:
+        raise SceneError(
+            f"{path}: {name} has {size} bytes when unpacked, but its header says {expected}, for "
+            f"{' x '.join(map(str, shape))} values of {dtype}: it is damaged"
+        )
 
 
 def _map_array(path: Path, source: Path) -> NDArray[np.generic]:
