@@ -16,7 +16,7 @@ from hsifeat.commands.interrupts import catch_interrupts, ignore_interrupts
 from hsifeat.commands.output import guard_output
 
 _CTRL_C = 130
-_INTERRUPTED = "interrupted; finished work is kept, and the same command continues from there"
+_INTERRUPTED = "interrupted; nothing is damaged: the same command goes on with what is finished, or begins again"
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -65,8 +66,10 @@ def make_layout(
     Raises
     ------
     StoreError
-        If the options select no column. If a plane does not exist.
+        If the options select no column. If a side is not a positive number of pixels. If a plane does not exist.
     """
+    for name, value in {"window": window, "spectral_patch": spectral_patch, "means": means, "patch": patch}.items():
+        _check_sides(name, value)
     groups: list[ColumnGroup] = []
 
     def add(width: int, **attributes: Any) -> None:
@@ -93,6 +96,17 @@ def make_layout(
     if not groups:
         raise StoreError(f"{features.name} gives no columns: include spectra, a window, context or planes")
     return Layout(tuple(groups))
+
+
+def _check_sides(name: str, value: Any) -> None:
+    """Raise `StoreError` unless a value is None, a side in pixels or, for neighbourhoods, several odd sides."""
+    is_patch = name.endswith("patch")
+    sides = value if is_patch and isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    for side in sides:
+        is_whole = isinstance(side, Integral) and not isinstance(side, bool)
+        if side is not None and not (is_whole and side >= 1 and (side % 2 or not is_patch)):
+            allowed = "odd numbers of pixels" if is_patch else "a whole number of pixels, 1 or more"
+            raise StoreError(f"{name} is {allowed}, or None for no such columns; found {value!r}")
 
 
 def read_columns(

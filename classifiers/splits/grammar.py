@@ -16,6 +16,13 @@ from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
 GRAMMAR = f"random:F, per-class:N, blocks:PX+BUFFER:F, far:PX+DISTANCE:F, {SCENES_FORMS}, official or mask:TRAIN[,TEST]"
+_FORMS = {
+    "random": "random:F with a fraction F between 0 and 1, such as random:0.3",
+    "per-class": "per-class:N with a number N of pixels from 1, such as per-class:20",
+    "blocks": "blocks:PX+BUFFER:F with whole numbers of pixels and a fraction F, such as blocks:12+4:0.1",
+    "far": "far:PX+DISTANCE:F with whole numbers of pixels and a fraction F, such as far:12+16:0.1",
+    "mask": "mask:TRAIN or mask:TRAIN,TEST with paths of label maps",
+}
 _NO_MAPS: Mapping[str, Labels] = MappingProxyType({})
 
 
@@ -73,6 +80,8 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
         return MaskSplit(match[1], match[2])
     if text == OfficialSplit.text:
         return OfficialSplit.from_maps(maps)
+    if form := _FORMS.get(text.partition(":")[0]):
+        raise SplitError(f"the split {text!r} does not have the form {form}")
     raise SplitError(f"unknown split {text!r}; allowed: {GRAMMAR}")
 
 

@@ -95,7 +95,8 @@ class Features(StoreContents):
         Parameters
         ----------
         planes : sequence of str, PlaneId or PlaneSpec, optional
-            Names such as ``t50/up_blocks.2`` or ``*/mid_block``, with ``*`` and ``?`` as wildcards. None selects all planes.
+            Names such as ``t50/up_blocks.2`` or ``*/mid_block``, with ``*`` and ``?`` as wildcards; a single name may stand
+            alone. None selects all planes.
         context : bool, optional
             True selects only planes of context stores, which are made with ``--backbone context``. False selects only planes
             of stores of diffusion models. [default: both]

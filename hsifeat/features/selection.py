@@ -24,7 +24,8 @@ def select_planes(
     complete, unfinished : sequences of PlaneSpec
         Complete planes of the store, and planes whose extraction was interrupted.
     patterns : sequence of str, PlaneId or PlaneSpec, or None
-        Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards. None selects all planes.
+        Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards; a single name may stand alone. None selects all
+        planes.
 
     Returns
     -------
@@ -45,7 +46,7 @@ def select_planes(
             )
         return list(complete)
     selected: dict[PlaneSpec, None] = {}
-    for plane_like in patterns:
+    for plane_like in [patterns] if isinstance(patterns, str) else patterns:
         pattern = str(plane_like.id if isinstance(plane_like, PlaneSpec) else plane_like)
         matches = [plane for plane in complete if fnmatchcase(str(plane.id), pattern)]
         if not matches:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from classifiers.columns import make_layout
 from classifiers.layout import Layout
 from classifiers.table import PixelTable
 from hsifeat.errors import StoreError
@@ -54,3 +55,18 @@ def test_tables_larger_than_memory_are_refused_before_reading(store_path, monkey
         match=r"columns takes [0-9.]+ .B, more than the memory of [0-9.]+ [kM]?B(ytes)?: .*widest group is t0/mid_block patch 11x11",
     ):
         PixelTable.from_store(store_path, planes=["t0/*"], patch=11)
+
+
+@pytest.mark.parametrize(
+    "options", [{"patch": 0}, {"patch": [3, 4]}, {"window": 2.5}, {"means": -1}, {"spectral_patch": "5"}], ids=str
+)
+def test_sides_that_are_no_pixels_are_refused(features, options):
+    ((name, value),) = options.items()
+    with pytest.raises(StoreError, match=f"{name} is .* pixels.*found") as caught:
+        make_layout(features, **options)
+    assert repr(value) in str(caught.value)
+
+
+def test_a_single_plane_may_stand_alone(features):
+    name = str(features.planes[0].id)
+    assert make_layout(features, planes=name) == make_layout(features, planes=[name])

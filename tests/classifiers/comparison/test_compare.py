@@ -210,7 +210,7 @@ def test_an_unfinished_store_is_refused(store_path, tmp_path):
         ({"heads": ["smv"]}, HeadError, "no head is named 'smv'; nearest: svm"),
         ({"inputs": ["plane"]}, HeadError, "unknown input 'plane'.*nearest: planes"),
         ({"heads": ["film"], "inputs": ["spectra"]}, HeadError, "the head film needs spectra and context or plane"),
-        ({"splits": ["blocks"]}, SplitError, "unknown split 'blocks'"),
+        ({"splits": ["blocks"]}, SplitError, "split 'blocks' does not have the form blocks:PX"),
         ({"seeds": 0}, HeadError, "has 1 to 1000 seeds; found 0"),
         ({"seeds": 10**23}, HeadError, "has 1 to 1000 seeds; found 1000"),
         ({"labels": "soil"}, StoreError, "no labels 'soil'"),
