@@ -68,8 +68,7 @@ def make_layout(
     StoreError
         If the options select no column. If a side is not a positive number of pixels. If a plane does not exist.
     """
-    for name, value in {"window": window, "spectral_patch": spectral_patch, "means": means, "patch": patch}.items():
-        _check_sides(name, value)
+    _check_sides(window=window, spectral_patch=spectral_patch, means=means, patch=patch)
     groups: list[ColumnGroup] = []
 
     def add(width: int, **attributes: Any) -> None:
@@ -98,15 +97,16 @@ def make_layout(
     return Layout(tuple(groups))
 
 
-def _check_sides(name: str, value: Any) -> None:
-    """Raise `StoreError` unless a value is None, a side in pixels or, for neighbourhoods, several odd sides."""
-    is_patch = name.endswith("patch")
-    sides = value if is_patch and isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    for side in sides:
-        is_whole = isinstance(side, Integral) and not isinstance(side, bool)
-        if side is not None and not (is_whole and side >= 1 and (side % 2 or not is_patch)):
-            allowed = "odd numbers of pixels" if is_patch else "a whole number of pixels, 1 or more"
-            raise StoreError(f"{name} is {allowed}, or None for no such columns; found {value!r}")
+def _check_sides(**options: Any) -> None:
+    """Raise `StoreError` unless each option is None, a side in pixels or, for neighbourhoods, several odd sides."""
+    for name, value in options.items():
+        is_patch = name.endswith("patch")
+        sides = value if is_patch and isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        for side in sides:
+            is_whole = isinstance(side, Integral) and not isinstance(side, bool)
+            if side is not None and not (is_whole and side >= 1 and (side % 2 or not is_patch)):
+                allowed = "odd numbers of pixels" if is_patch else "a whole number of pixels, 1 or more"
+                raise StoreError(f"{name} is {allowed}, or None for no such columns; found {value!r}")
 
 
 def read_columns(

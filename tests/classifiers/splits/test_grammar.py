@@ -30,7 +30,9 @@ from hsifeat.errors import SplitError
     ],
 )
 def test_text_outside_the_grammar_is_refused(text):
-    with pytest.raises(SplitError, match="allowed: random:F|between 0 and 1|does not have the form (per-class|blocks|far):"):
+    with pytest.raises(
+        SplitError, match="allowed: random:F|between 0 and 1|does not have the form (per-class|blocks|far):"
+    ):
         parse_split(text)
 
 

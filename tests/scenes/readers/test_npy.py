@@ -14,11 +14,11 @@ from hsifeat.scenes import open_scene
 VALUES = np.arange(48, dtype="<f4").reshape(4, 4, 3)
 
 
-def npy(shape=VALUES.shape, descr="<f4", data=VALUES.tobytes(), header=""):
+def npy(shape=VALUES.shape, descr="<f4", data=None, header=""):
     """The bytes of a ``.npy`` file with any header."""
     text = (header or str({"descr": descr, "fortran_order": False, "shape": shape})).encode()
     text += b" " * (63 - (len(text) + 10) % 64) + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + (VALUES.tobytes() if data is None else data)
 
 
 RUNS = "__import__('os').mkdir('made')"
