@@ -211,3 +211,14 @@ def test_the_speed_of_extraction_is_that_of_the_benchmark():
     assert f"{usual['time']:.1f} times less processor time, {usual['feature_bytes']:.0f} times fewer bytes" in text
     assert f"{windows['windows_over_tiles']} times less processor time" in text
     assert f"take {measured['heads']['anew_over_cache']:.0f} times less time" in text
+    ddpm = measured["ddpm"]
+    assert (
+        f"forward passes take {100 * ddpm['cpu_seconds_by_stage']['forward'] / ddpm['extract_seconds']['cpu']:.1f} %"
+        in text
+    )
+    start = json.loads((ROOT / "benchmarks" / "results" / "startup.json").read_text())["cpu_seconds"]
+    assert f"takes {start['layers, first time']:.1f} s of processor time, of which importing PyTorch takes" in text
+    ways = json.loads((ROOT / "benchmarks" / "results" / "accelerators.json").read_text())["hsifeat_over"]
+    assert f"`torch.compile` with weights as constants is {100 * (1 / ways['torch.compile'] - 1):.0f} % slower" in text
+    assert f"{100 * (1 / ways['OpenVINO'] - 1):.0f} % slower; the largest differences" in text
+    assert f"and {start['layers, again']:.1f} s afterwards; `hsifeat info` takes {start['info']:.1f} s" in text
