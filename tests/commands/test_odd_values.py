@@ -1,6 +1,9 @@
 """Scenes with odd numbers are shown, extracted and classified, or refused in one line; warnings, which are errors here, never arise."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.helpers.small import small_cube, small_labels
@@ -45,3 +48,34 @@ def test_no_warning_of_a_library_reaches_the_user(cli, tmp_path, name):
     cli("predict", tmp_path / "m", tmp_path / "s.zarr", "--out", tmp_path / "map.png")
     if np.isfinite(SCENES[name]).all():
         cli("extract", *given, "--nodata", "1e300", *options, "--out", tmp_path / "n.zarr")
+
+
+def test_the_largest_class_number_goes_through_every_command(cli, tmp_path, monkeypatch):
+    largest = 2**31 - 1
+    labels = small_labels(24, 20).astype(np.uint32)
+    labels[labels == labels.max()] = largest
+    np.save(tmp_path / "s.npy", CUBE)
+    np.save(tmp_path / "gt.npy", labels)
+    monkeypatch.chdir(tmp_path)
+    cli(*["extract", "s.npy", "--labels", "gt.npy", "--backbone", "context", "--layers", "mean-3", "--out", "s.zarr"])
+    usual = "--inputs spectra --seeds 1 --splits random:0.3,random:0.5 --distances 4 --jobs 1 --smooth none"
+    cli(*f"bench s.zarr --heads lda {usual} --out report".split())
+    assert "no map is written as GeoTIFF" in cli.messages
+    runs = pd.read_csv(tmp_path / "report" / "results.csv")
+    record = tmp_path / "report" / "record"
+    for run in json.loads((tmp_path / "report" / "results.json").read_bytes())["runs"]:
+        truth = np.load(record / "draws" / f"{run['draw']}.npz")["truth"]
+        assert set(np.unique(truth)) <= {0, 1, 2, 3, largest}
+    assert (runs.train_pixels + runs.test_pixels <= np.count_nonzero(labels)).all() and (runs.test_pixels > 0).all()
+    classes = [name for name in runs if name.startswith("pixels_")]
+    assert classes[-1] == f"pixels_{largest}" and (runs[classes].sum(axis=1) == runs.test_pixels).all()
+    recalls = runs[[name.replace("pixels", "recall") for name in classes]].to_numpy()
+    hits = np.nansum(recalls * runs[classes].to_numpy(), axis=1)  # a class without test pixels has no recall
+    np.testing.assert_allclose(hits / runs.test_pixels, runs.oa)
+    cli(*["fit", "s.zarr", "--head", "lda", "--inputs", "spectra", "--smooth", "none", "--out", "m"])
+    cli(*["predict", "m", "s.zarr", "--out", "map.npy"])
+    predicted = np.load(tmp_path / "map.npy")
+    assert predicted.dtype.itemsize == 4 and set(np.unique(predicted)) == {1, 2, 3, largest}
+    cli(*["export", "s.zarr", "--out", "x.npy"])
+    pixels = pd.read_csv(tmp_path / "x.pixels.csv")
+    np.testing.assert_array_equal(pixels["class"], labels[pixels.row, pixels.col])
