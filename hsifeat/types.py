@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MANTISSA_BITS = 10
+"""Number of stored bits of the mantissa of float16."""
+
+
 def as_int(value: object) -> int | None:
     """Convert an integer of any type, such as NumPy's, to int; return None for other values and for booleans.
 

@@ -44,6 +44,7 @@ def extract(
     prompt: str | None = None,
     upsample: int | None = None,
     dtype: StoredDtype | None = None,
+    mantissa_bits: int | None = None,
     batch: int | Literal["auto"] | None = None,
     preset: str | Path | None = None,
     like: Store | str | Path | None = None,
@@ -115,6 +116,8 @@ def extract(
         Factor by which tiles are enlarged for a latent backbone. [default: 8]
     dtype : {"float16", "float32"}, optional
         Data type of the stored features. [default: ``"float16"``]
+    mantissa_bits : int, optional
+        Number of bits of the mantissa of float16 to keep, from 1 to 10. Fewer bits compress better. [default: 10]
     batch : int or "auto", optional
         Maximum number of tiles per forward pass. [default: the batch of an existing store, else 16,
         or down to 4 large tiles on a CPU]

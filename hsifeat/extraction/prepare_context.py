@@ -18,7 +18,7 @@ from hsifeat.types import PlaneId
 # Filters have no noise, so all planes have the same timestep.
 TIMESTEP = 0
 # Options that filters use; all other options have no effect.
-_USED = {"backbone", "timesteps", "layers", "projection", "dtype"}
+_USED = {"backbone", "timesteps", "layers", "projection", "dtype", "mantissa_bits"}
 
 
 def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionConfig, *, device: str) -> Prepared:
@@ -47,6 +47,7 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
     """
     backbone.to(device)
     config.refuse(type(config).model_fields.keys() - _USED, because=f"--backbone {backbone.name}")
+    config.check_conflicts()
     if "timesteps" in config.model_fields_set and set(config.timesteps) != {TIMESTEP}:
         found = config.timesteps if isinstance(config.timesteps, str) else ", ".join(map(str, config.timesteps))
         raise HsifeatError(

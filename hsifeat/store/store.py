@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError, raise_resource_error
 from hsifeat.store import timings
+from hsifeat.store.bit_rounding import keep_bits
 from hsifeat.store.create import SceneArrays, create_store
 from hsifeat.store.label_maps import LabelMaps
 from hsifeat.store.location import Location, as_location
@@ -191,8 +192,8 @@ class Store:
         self.progress.drop_checksums([plane.id for plane in planes if not self.is_complete(plane.id)])
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Write one unit of a plane, then the progress record of the unit; see `Planes.write`."""
-        self._planes.write(plane, unit, values)
+        """Write one unit of a plane, rounded as the recipe says, then the progress record of the unit; see `Planes.write`."""
+        self._planes.write(plane, unit, keep_bits(values, self.manifest.recipe["precision"].get("mantissa_bits")))
 
     def recreate_plane(self, plane: PlaneSpec) -> None:
         """Delete the values of a plane and write its array metadata anew, so that the next extraction computes the plane."""
