@@ -1,4 +1,4 @@
-"""The page of the study of few labels has the numbers of its result file, and so have texts of the package."""
+"""The page of the study of few labels, the card of natural32 and texts of the package have the numbers of the result files."""
 
 import json
 import sys
@@ -23,6 +23,18 @@ def test_the_page_is_what_its_script_writes(results, monkeypatch):
 
     written = page(results, json.loads((ROOT / "benchmarks" / "results" / "transfer.json").read_text()))
     assert PAGE.read_text(encoding="utf-8") == written and "@" not in written
+
+
+def test_the_card_of_natural32_is_what_its_script_writes(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    from natural32_card import CARD, RESULT, card
+
+    content = json.loads(RESULT.read_text())
+    assert CARD.read_text(encoding="utf-8") == card(content)
+    # A draw counts far away if it has enough test pixels there.
+    for scores in content["scores"].values():
+        for values in scores.values():
+            assert all(sum(one is not None for one in by_draw) >= 30 for by_draw in values.values())
 
 
 def test_the_study_has_the_default_of_today(results):

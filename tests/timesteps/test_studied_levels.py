@@ -24,6 +24,18 @@ def test_levels_are_those_of_the_committed_study(kind):
     assert STUDIED_SIGMAS[kind] == (max(min(levels) for levels in good), min(max(levels) for levels in good))
 
 
+def test_the_page_has_the_accuracies_of_the_study():
+    page = (RESULT.parents[2] / "docs" / "user" / "timesteps.md").read_text(encoding="utf-8")
+    for network, rows in json.loads(RESULT.read_text())["levels"]["indian-pines"].items():
+        means = [np.mean(list(row["oa"].values())) for row in rows]
+        good = [row for row, mean in zip(rows, means, strict=True) if mean >= max(means) - 1]
+        low, high, best, last = good[0], good[-1], rows[int(np.argmax(means))], rows[-1]
+        assert (
+            f"| `{network}` | sigma {low['sigma']} to {high['sigma']}, t = {low['t']} to {high['t']} "
+            f"({max(means):.1f} %, at t = {best['t']}) | sigma {last['sigma']}, t = {last['t']} ({means[-1]:.1f} %) |"
+        ) in page
+
+
 def test_timesteps_are_those_of_the_nearest_level():
     sigmas = np.array([0.01, 0.02, 0.1, 0.2, 1.0])
     schedule = NoiseSchedule((1 / (1 + sigmas**2)).astype(np.float32))
