@@ -50,23 +50,30 @@ def load_transformers() -> None:
 
 
 class _DeferredPackage(ModuleType):
-    """A package whose modules can be imported, and whose `__init__` runs when one of its attributes is first needed."""
+    """A package whose `__init__` runs when one of its attributes is first needed."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or self.__spec__ is None or self.__spec__.loader is None:
+        spec = self.__spec__
+        if spec is None or spec.loader is None or (name.startswith("__") and name != "__path__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         self.__class__ = ModuleType  # type: ignore[assignment]  # this method runs once
-        self.__spec__.loader.exec_module(self)
+        self.__path__ = spec.submodule_search_locations or []
+        spec.loader.exec_module(self)
         return getattr(self, name)
 
 
-def _defer(name: str) -> None:
-    """Make an installed package a `_DeferredPackage`, unless it is already loaded."""
+def _defer(name: str, *, whole: bool = False) -> None:
+    """Make an installed package a `_DeferredPackage`, unless it is already loaded.
+
+    `whole` states that importing one of its modules runs its `__init__`, too.
+    """
     spec = None if name in sys.modules else find_spec(name)
     if spec is None:
         return
     package = module_from_spec(spec)
     package.__class__ = _DeferredPackage
+    if whole:
+        del package.__path__  # The import of a module asks for it.
     sys.modules[name] = package
 
 
@@ -99,7 +106,7 @@ def without_compiler() -> Iterator[None]:
         functions.append(function)
         return function
 
-    _defer(_COMPILER)
+    _defer(_COMPILER, whole=True)
     sys.modules[_COMPILER].disable = disable  # type: ignore[attr-defined]
     try:
         yield

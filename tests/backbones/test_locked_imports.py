@@ -55,6 +55,12 @@ def test_the_compiler_is_hidden_and_comes_back(package, monkeypatch):
     with without_compiler():
         assert importlib.import_module(package).TWO == 2, "another attribute loads the package"
     assert type(sys.modules[package]) is type(sys)
+    for module in (package, f"{package}.one", f"{package}.two"):
+        del sys.modules[module]
+    with without_compiler():
+        assert importlib.import_module(f"{package}.one").ONE == 1
+        assert f"{package}.two" in sys.modules, "so does the import of one of its modules"
+    assert type(sys.modules[package]) is type(sys)
 
 
 def test_other_classes_of_diffusers_are_the_real_ones():
