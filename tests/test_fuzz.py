@@ -8,7 +8,8 @@ import pytest
 from tests.helpers.fuzz import Subject, run_trials
 from tests.helpers.fuzz_subjects import make_subjects
 
-TRIALS = 25  # of a sequence that the program continues
+# 500 trials in all, of a sequence that the program continues.
+TRIALS = 31
 FEWER = {"store verified": 10}  # `tests/store/test_verify.py` makes more.
 NAMES = [
     "store", "store verified", "store sealed again", "model lda", "model lightgbm", "model svm", "model lda sealed again",
@@ -31,6 +32,10 @@ def test_damages_are_found_or_harmless(subjects, tmp_path, name):
     assert tally.faults == []
     assert sum(tally.outcomes.values()) == trials
     assert set(subjects) == set(NAMES)
+
+
+def test_there_are_five_hundred_trials():
+    assert sum(FEWER.get(name, TRIALS) for name in NAMES) >= 500
 
 
 def test_a_trial_without_an_end_is_a_fault_with_a_name(tmp_path):
