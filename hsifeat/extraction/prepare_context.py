@@ -46,15 +46,7 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
         openings and closings by reconstruction.
     """
     backbone.to(device)
-    config.refuse(type(config).model_fields.keys() - _USED, because=f"--backbone {backbone.name}")
-    config.check_conflicts()
-    if "timesteps" in config.model_fields_set and set(config.timesteps) != {TIMESTEP}:
-        found = config.timesteps if isinstance(config.timesteps, str) else ", ".join(map(str, config.timesteps))
-        raise HsifeatError(
-            f"{backbone.name} has no noise, so that its planes have the timestep {TIMESTEP}; found {found}: leave out "
-            "--timesteps"
-        )
-    layers = _layers(config)
+    layers = context_layers(config)
     projection = _projection(config.projection, scene)
     extractor = ContextExtractor(
         scene=scene,
@@ -78,7 +70,22 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
     return Prepared(config, extractor, planes, recipe)
 
 
-def _layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
+def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
+    """Check the options of an extraction of context features, and return its layers.
+
+    Raises
+    ------
+    HsifeatError
+        If an option has no effect or contradicts another one. If a timestep is not 0, or a layer is unknown.
+    """
+    config.refuse(type(config).model_fields.keys() - _USED, because=f"--backbone {ContextBackbone.name}")
+    config.check_conflicts()
+    if "timesteps" in config.model_fields_set and set(config.timesteps) != {TIMESTEP}:
+        found = config.timesteps if isinstance(config.timesteps, str) else ", ".join(map(str, config.timesteps))
+        raise HsifeatError(
+            f"{ContextBackbone.name} has no noise, so that its planes have the timestep {TIMESTEP}; found {found}: leave out "
+            "--timesteps"
+        )
     try:
         return parse_layers(config.layers)
     except BackboneError:

@@ -72,11 +72,16 @@ def run_jobs_that_can_be_held(settings, lane, parent):
 
 
 def run_jobs_with_forked_workers(settings, lane, parent):
-    """Run jobs whose workers on Dask clusters of this machine fork from the server."""
+    """Run jobs whose workers on Dask clusters of this machine fork from the server. An extraction without workers fails."""
     from dask import config
 
+    from hsifeat.extraction.store_run import StoreRun
     from hsifeat.service.jobs.runner import run_jobs
 
+    def refuse(_):
+        raise AssertionError("computed by the runner itself")
+
+    StoreRun.compute_here = refuse
     fork_workers()
     config.set({"distributed.worker.multiprocessing-method": "forkserver"})
     run_jobs(settings, lane, parent)

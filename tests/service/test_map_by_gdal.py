@@ -1,4 +1,4 @@
-"""GDAL reads a map of a job by a signed address, as it reads the file."""
+"""GDAL reads maps and planes by signed addresses, as it reads the files."""
 
 import re
 
@@ -19,3 +19,14 @@ def test_gdal_reads_a_map_by_a_signed_address(service, reader, gdal, monkeypatch
     there, here = (gdal("gdalinfo", "-checksum", name) for name in (f"/vsicurl/{url}/map.tif", file))
     checksum = re.search(r"Checksum=\d+", here)[0]
     assert checksum in there and "Origin = (500000" in there
+
+
+def test_gdal_reads_a_plane_by_a_signed_address_since_it_reads_shards(service, reader, gdal):
+    plane = "planes/t0300/up_blocks.2"
+    read = ("gdalmdiminfo", "-detailed")
+    if tuple(map(int, re.findall(r"\d+", gdal("gdalinfo", "--version"))[:2])) < (3, 13):
+        assert '"values"' not in gdal(*read, f'ZARR:"{service.path}/{plane}"')
+        return
+    url = reader.post("/addresses", json={"path": f"/stores/{service.key}.zarr"}).json()["url"]
+    there, here = (gdal(*read, f'ZARR:"{place}/{plane}"') for place in (f"/vsicurl/{url}", service.path))
+    assert there == here and '"values"' in here

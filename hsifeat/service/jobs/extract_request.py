@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 
 from hsifeat.base_config import option
+from hsifeat.context.backbone import ContextBackbone
 from hsifeat.errors import BackboneError, HsifeatError, SceneError, allowed_names
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.runtime.events import Listener
@@ -72,7 +73,9 @@ class ExtractRequest(JobRequest):
         if isinstance(config.pixels, str) and config.pixels not in scene.labels:
             names = ", ".join(scene.labels) or "none"
             raise SceneError(f"pixels: {scene.name} has no label map {config.pixels!r}; its label maps: {names}")
-        extraction = prepare(scene, config, device=context.settings.device, listen=listen)
+        # Filters run on the CPU, whatever device the service has for networks.
+        device = "cpu" if config.backbone == ContextBackbone.name else context.settings.device
+        extraction = prepare(scene, config, device=device, listen=listen)
         if context.settings.cache:
             folder = context.settings.cache.rstrip("/")
             location = as_location(f"{folder}/{extraction.location.name}.zarr")
@@ -99,6 +102,7 @@ class ExtractRequest(JobRequest):
 
     def _config(self, context: JobContext) -> ExtractionConfig:
         """Return the validated options. Options that the client did not set come from the requested preset or store."""
+        from hsifeat.extraction.prepare_context import context_layers
         from hsifeat.extraction.resolve import resolve_config
         from hsifeat.presets import preset_names
 
@@ -113,7 +117,10 @@ class ExtractRequest(JobRequest):
             explicit["backbone"] = f"{prefix}{path}"
         like = None if self.like is None else context.stores.find(self.like).location
         config = resolve_config(explicit, preset=self.preset, like=None if like is None else str(like))
-        config.check_conflicts()
+        if config.backbone == ContextBackbone.name:
+            context_layers(config)
+        else:
+            config.check_conflicts()
         return config
 
     def _backbone_path(self, context: JobContext) -> Path | None:

@@ -3,6 +3,7 @@
 import io
 import re
 
+import httpx
 import numpy as np
 import pytest
 from fastapi import APIRouter
@@ -10,18 +11,22 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from hsifeat import open_features
+from hsifeat import Labels, Scene, extract, open_features
 from hsifeat.cache import catalogue
 from hsifeat.errors import DiskFullError, OutOfMemoryError, StoreError
 from hsifeat.service.app import create_app
 from hsifeat.service.config import ServiceConfig
 from hsifeat.service.jobs.job_service import JobService
 from hsifeat.service.jobs.queue import QueueFullError
+from hsifeat.service.jobs.records import JobKind
 from hsifeat.service.pages.pictures import stretch
 from hsifeat.service.pages.rendering import PageRoute
 from hsifeat.store.store import Store
 from tests.helpers.cached_stores import make
 from tests.helpers.context_stores import write_context_store
+from tests.helpers.labelled_scene import prepare_scene
+from tests.helpers.services import running
+from tests.helpers.small import small_cube
 
 
 @pytest.fixture
@@ -170,3 +175,23 @@ def test_a_page_answers_an_error_as_the_other_routes_do(service, anyone, error, 
     for answer in (page, plain):
         assert (answer.status_code, answer.headers.get("retry-after")) == (status, retry)
         assert "/srv" not in answer.text
+
+
+def test_no_name_becomes_markup_on_any_page(tmp_path):
+    name = "<img src=x onerror=alert(1)>'\""
+    classes = np.repeat(np.uint8([1, 0, 2]), 8)[:, np.newaxis].repeat(24, 1)
+    scene = Scene(name, small_cube()[:24, :24], labels={name: Labels(name, classes, {1: name, 2: "b"})})
+    key = extract(scene, backbone="context", layers=["mean-5"], out=tmp_path / "stores" / "named.zarr").key
+    config = ServiceConfig.from_options(
+        {"cache": str(tmp_path / "stores"), "state": str(tmp_path / "state"), "port": 0}
+    )
+    queue = JobService(config).queue
+    job = queue.cancel(queue.submit(JobKind.EXTRACT, "k", {"scene": {"files": [name]}}, owner=name).job.id, name)
+    with running(config) as service:
+        headers = {"Authorization": f"Bearer {service.app.state.service.tokens.token}"}
+        with httpx.Client(base_url=service.url, headers=headers, timeout=60) as http:
+            prepare_scene(http, key)
+            for path in ("/", f"/pages/stores/{key}", "/pages/jobs", f"/pages/jobs/{job.id}", f"/label/{key}"):
+                text = http.get(path).text
+                assert "&lt;img src=x" in text, path
+                assert "<img src=x" not in text, path
