@@ -12,7 +12,8 @@ from typing import Any
 
 # Maximum number of allowed names in a message; a longer list is abbreviated.
 _MAX_NAMES = 12
-# Parts of the messages of Python, torch, oneDNN, CUDA and the dynamic linker when memory or threads run out, in lower case.
+# Parts of the messages of Python, torch, oneDNN, CUDA and the dynamic linker when memory or threads run out, in lower case. Python
+# says that a function returned NULL if an extension failed to allocate the error itself.
 _MEMORY_SIGNS = (
     "can't start new thread",
     "can't allocate memory",
@@ -20,6 +21,7 @@ _MEMORY_SIGNS = (
     "could not create a primitive",
     "failed to map segment from shared object",
     "out of memory",
+    "returned null without setting an exception",
     "bad_alloc",
 )
 

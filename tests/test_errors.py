@@ -5,12 +5,13 @@ import pickle
 import re
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import classifiers
 import hsifeat
-from hsifeat.errors import StoreError, allowed_names, suggest_names
+from hsifeat.errors import OutOfMemoryError, StoreError, allowed_names, raise_resource_error, suggest_names
 
 
 @given(st.text(), st.lists(st.text(min_size=1, alphabet="abc")))
@@ -41,3 +42,10 @@ def test_a_pickled_error_keeps_what_it_can_of_its_cause(monkeypatch):
     assert repr(again.__cause__) == "RuntimeError('LocalError: lost')"
     alone = pickle.loads(pickle.dumps(StoreError("alone")))  # noqa: S301  # our own bytes
     assert alone.__cause__ is None
+
+
+def test_an_extension_that_could_not_allocate_its_error_ran_out_of_memory():
+    """What torch raised in `benchmarks/memory_limits.py`."""
+    error = SystemError("<function Module._call_impl at 0x7f40ea126520> returned NULL without setting an exception")
+    with pytest.raises(OutOfMemoryError, match="memory ran out"):
+        raise_resource_error(error)
