@@ -1,4 +1,4 @@
-"""Atomic writing of files, error messages for a full or read-only disk, and the cache folder."""
+"""Atomic writing of files, masks in temporary files, error messages for a full or read-only disk, and the cache folder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ import platform
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from hsifeat.errors import DiskFullError, HsifeatError, StoreError, raise_resource_error
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Names from `temporary_path`. Models and stores are renamed to such a name before they are deleted.
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{8}\.(part|new|old|removed)")
@@ -25,6 +30,8 @@ _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})
 _DISK_FULL = re.compile(
     r"^\d+ requested and \d+ written$|enforce fail at inline|No space left on device|Disk quota exceeded"
 )
+# Larger masks lie in temporary files.
+_MAX_MASK_BYTES = 2**21
 _swept: set[tuple[int, Path]] = set()
 
 
@@ -207,6 +214,32 @@ def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
     open_regular(path).close()  # safetensors waits for pipes, and reports a denied permission as a missing file
     with safe_open(path, framework=framework) as file:
         yield file
+
+
+def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:
+    """Return a (rows, cols) bool array whose values are not set yet.
+
+    A mask of more than 2**21 pixels lies in a temporary file, so that the operating system can free its memory at any time.
+    The file has no name and disappears with the array. If the file can't be written, for example because the disk is full,
+    the mask lies in memory.
+
+    >>> empty_mask(2, 3).shape
+    (2, 3)
+    """
+    import numpy as np
+
+    size_bytes = rows * cols
+    if size_bytes <= _MAX_MASK_BYTES:
+        return np.empty((rows, cols), bool)
+    try:
+        with tempfile.TemporaryFile(prefix="hsifeat-") as file:
+            file.truncate(size_bytes)
+            # Writing to a memory map on a full disk kills the process, so the disk space is reserved first.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+            return np.asarray(np.memmap(file, bool, "r+", shape=(rows, cols)))
+    except OSError:
+        return np.empty((rows, cols), bool)
 
 
 def cache_folder() -> Path:

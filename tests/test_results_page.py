@@ -1,4 +1,4 @@
-"""The page of the study of few labels, the card of natural32 and texts of the package have the numbers of the result files."""
+"""Pages of the documentation and texts of the package have the numbers of the result files."""
 
 import json
 import sys
@@ -56,3 +56,30 @@ def test_the_remark_on_context_has_the_accuracies_of_the_study(results):
     )
     said = f"gave {with_context:.0f} % on Indian Pines with one, {with_planes:.0f} % with planes of natural32, and {window:.0f} %"
     assert said in WORTH_OF_CONTEXT
+
+
+def test_the_tables_of_fit_have_the_accuracies_of_their_files():
+    lines = (ROOT / "docs" / "user" / "fit.md").read_text(encoding="utf-8").splitlines()
+    tuning, heads = (
+        json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())["heads"]
+        for name in ("tuning", "heads")
+    )
+    for one in tuning:
+        start = f"| {one['split']} | `{one['head']}` | {_spread(one['defaults'])} | {_spread(one['tuned'])} |"
+        assert any(line.startswith(start) for line in lines), start
+    splits = dict.fromkeys(one["split"] for one in heads)
+    for head, inputs in dict.fromkeys((one["head"], one["input"]) for one in heads):
+        row = {one["split"]: one["oa"] for one in heads if (one["head"], one["input"]) == (head, inputs)}
+        start = f"| `{head}` | {inputs} | " + " | ".join(_spread(row[split]) for split in splits)
+        assert any(line.startswith(start) for line in lines), start
+
+
+def test_the_memory_of_context_is_the_measured_one():
+    runs = json.loads((ROOT / "benchmarks" / "results" / "memory.json").read_text())["runs"]
+    small, large = (runs[f"{side} x {side}"]["context"]["peak_mib"] for side in (512, 4096))
+    page = (ROOT / "docs" / "user" / "backbones.md").read_text(encoding="utf-8")
+    assert f"({large:.0f} MiB for 4,096 x 4,096 pixels of 50 bands, {small:.0f} MiB for 512 x 512;" in page
+
+
+def _spread(value):
+    return f"{value['mean']:.1f} ± {value['sd']:.1f}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.scenes.mapped_mask import empty_mask
+from hsifeat.files import empty_mask
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError, raise_resource_error
+from hsifeat.files import empty_mask
 from hsifeat.store import timings
 from hsifeat.store.bit_rounding import keep_bits
 from hsifeat.store.create import SceneArrays, create_store
@@ -277,7 +278,8 @@ class Store:
     def valid(self) -> NDArray[np.bool_]:
         """Mask of the valid pixels of the scene, a (rows, cols) bool array."""
         facts = self.manifest.scene
-        return np.asarray(self.files.read("scene/valid", (facts.rows, facts.cols)), bool)
+        shape = facts.rows, facts.cols
+        return self.files.read("scene/valid", shape, empty_mask(*shape))
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:

@@ -91,8 +91,8 @@ class StoreFiles:
             self._arrays[path] = array.with_config({"write_empty_chunks": True})
         return self._arrays[path]
 
-    def read(self, path: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Read the whole Zarr array at a path, in its stored dtype.
+    def read(self, path: str, shape: tuple[int, ...], into: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Read the whole Zarr array at a path.
 
         Parameters
         ----------
@@ -100,10 +100,12 @@ class StoreFiles:
             Path of the array below the root group.
         shape : tuple of int
             Expected shape.
+        into : array of shape `shape`, optional
+            Array that receives the values. [default: a new array in the stored dtype]
 
         Returns
         -------
-        array of shape `shape` and the stored dtype
+        array of shape `shape`
 
         Raises
         ------
@@ -116,7 +118,11 @@ class StoreFiles:
                 f"{self.location}: {path} has the shape {array.shape}, but the manifest says {shape}: extract to another place"
             )
         with self.damage_errors(path):
-            return np.asarray(array[:])
+            if into is None:
+                return np.asarray(array[:])
+            for row in range(0, shape[0], array.chunks[0]):
+                into[row : row + array.chunks[0]] = array[row : row + array.chunks[0]]
+            return into
 
     @contextmanager
     def damage_errors(self, path: str) -> Iterator[None]:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from hsifeat import files
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Labels, Scene, mapped_mask, open_scene
+from hsifeat.scenes import Labels, Scene, open_scene
 from hsifeat.scenes.readers.raster import Raster
 from tests.helpers.label_files import NORTH_UP
 
@@ -26,7 +27,7 @@ def test_valid_mask_and_digest(place, monkeypatch, tmp_path):
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if place != "memory":
-        monkeypatch.setattr(mapped_mask, "_MAX_PIXELS_IN_MEMORY", 0)
+        monkeypatch.setattr(files, "_MAX_MASK_BYTES", 0)
     if place == "full disk":
         monkeypatch.setattr(os, "posix_fallocate", fail)
     cube = np.ones((4, 5, 3), np.float32)

@@ -1,15 +1,18 @@
 """A store opened once knows all that is written through it; raw Zarr is the oracle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import zarr
 
+from hsifeat import files
 from hsifeat.errors import StoreError
 from hsifeat.store.plane_layout import PlaneSpec, SceneLayout
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
 from hsifeat.types import PlaneId, Window
-from tests.helpers.small_stores import COLS, LAYOUTS, PIXELS, ROWS, manifest_of, values_of, write_units
+from tests.helpers.small_stores import COLS, LAYOUTS, PIXELS, ROWS, manifest_of, scene_arrays, values_of, write_units
 
 
 def test_a_store_is_written_through_one_opening(small_store, arrays, tmp_path):
@@ -42,6 +45,15 @@ def test_a_store_is_written_through_one_opening(small_store, arrays, tmp_path):
     assert result.damages == () and result.unfinished == (fine,)
     small_store.recreate_plane(coarse)
     assert not small_store.done(coarse.id).any() and verify(small_store.location).damages == ()
+
+
+def test_the_mask_of_a_large_scene_lies_in_a_file(tmp_path, monkeypatch):
+    valid = np.random.default_rng(0).random((ROWS, COLS)) > 0.5
+    Store.create(tmp_path / "s.zarr", manifest_of(LAYOUTS["scene"]), replace(scene_arrays(), valid=valid))
+    monkeypatch.setattr(files, "_MAX_MASK_BYTES", 0)
+    found = Store.open(tmp_path / "s.zarr").valid
+    assert isinstance(found.base, np.memmap)
+    np.testing.assert_array_equal(found, valid)
 
 
 def test_listed_pixels_come_back(small_store):
