@@ -121,7 +121,7 @@ class StoreFiles:
             if into is None:
                 return np.asarray(array[:])
             for row in range(0, shape[0], array.chunks[0]):
-                into[row : row + array.chunks[0]] = array[row : row + array.chunks[0]]
+                into[row : row + array.chunks[0]] = np.asarray(array[row : row + array.chunks[0]])
             return into
 
     @contextmanager
