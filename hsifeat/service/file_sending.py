@@ -51,7 +51,7 @@ class FileSendingCycle(RequestResponseCycle):
             length = min(count - sent, _PART_BYTES)
             step = 0
             # Bytes in the buffer of the connection come first.
-            if not self.transport.get_write_buffer_size() and is_in_memory(file, offset + sent, length):
+            if not self.transport.get_write_buffer_size() and _is_in_memory(file, offset + sent, length):
                 with suppress(BlockingIOError):
                     step = os.sendfile(socket, file, offset + sent, length)
             if not step:
@@ -65,7 +65,7 @@ class FileSendingCycle(RequestResponseCycle):
         return sent
 
 
-def is_in_memory(file: int, offset: int, length: int) -> bool:
+def _is_in_memory(file: int, offset: int, length: int) -> bool:
     """Return whether the last of some bytes of a file can be read without waiting for a disk."""
     if _NO_WAIT is None:
         return False
@@ -76,7 +76,20 @@ def is_in_memory(file: int, offset: int, length: int) -> bool:
 
 
 async def read_part(file: int, offset: int, length: int) -> bytes | bytearray:
-    """Read bytes of a file: at once if they are in memory, else in a thread. Fewer bytes are returned at the end of the file."""
+    """Read bytes of a file: at once if they are in memory, else in a thread.
+
+    Parameters
+    ----------
+    file : int
+        Descriptor of the file.
+    offset, length : int
+        Position of the first byte, and number of bytes.
+
+    Returns
+    -------
+    bytes or bytearray
+        The bytes; fewer at the end of the file.
+    """
     if _NO_WAIT is not None:
         buffer = bytearray(length)
         with suppress(OSError):  # not in memory, or not supported by this file system

@@ -52,7 +52,7 @@ def test_a_slow_client_receives_every_byte(service, file, monkeypatch, way):
     monkeypatch.setattr(file_sending.os, "sendfile", lambda *arguments: sent.append(arguments) or send(*arguments))
     if way == "from a disk":  # every other part
         answers = iter(range(10**6))
-        monkeypatch.setattr(file_sending, "is_in_memory", lambda *_: next(answers) % 2 == 0)
+        monkeypatch.setattr(file_sending, "_is_in_memory", lambda *_: next(answers) % 2 == 0)
     elif way == "never in memory":
         monkeypatch.setattr(file_sending, "_NO_WAIT", None)
     content = file.read_bytes()
