@@ -144,6 +144,15 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
     ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. For a store of single pixels, the set has
     no ``patches``. A head that needs neighbourhoods gets them without ``spectra+planes``: patches of the planes,
     spectral patches, or both. The attribute `patch_px` of the head is the side of its neighbourhoods.
+
+    Parameters
+    ----------
+    head : str
+        Name of the head.
+    features : Features
+        Features of the stores.
+    other_scenes : bool
+        Whether the head is tested on scenes other than those it learns from.
     """
     cls = head_class(head)
     patches = _with_side("patches", cls.patch_px)
@@ -168,6 +177,15 @@ def suited_remark(head: str, features: Features, *, other_scenes: bool = False) 
 
     Without a context store, the remark names the command that makes a context store. Otherwise, the remark names the input
     set that adds context, or planes to context.
+
+    Parameters
+    ----------
+    head : str
+        Name of the head.
+    features : Features
+        Features of the stores.
+    other_scenes : bool
+        Whether the head is tested on scenes other than those it learns from.
     """
     if not _takes_context(head):
         return ""

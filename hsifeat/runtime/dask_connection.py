@@ -95,7 +95,17 @@ class DaskConnection:
         return addresses
 
     def submit(self, function: Callable[[Task], Result], task: Task, **options: Any) -> Future[Any]:
-        """Submit the call ``function(task)`` to the workers that may take tasks, or to those in the options."""
+        """Submit the call ``function(task)`` to the workers that may take tasks.
+
+        Parameters
+        ----------
+        function : callable
+            Function of a task, which a worker can import.
+        task : object
+            Argument of the function.
+        **options
+            Options of `distributed.Client.submit`, such as ``workers``.
+        """
         name = getattr(function, "__name__", type(function).__name__)
         if self._refused:
             options = {"workers": self._accepted, "allow_other_workers": True, **options}

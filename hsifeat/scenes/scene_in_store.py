@@ -29,6 +29,11 @@ def is_scene_in_store(path: Path) -> bool:
 def open_scene_in_store(path: Path) -> Scene:
     """Open the scene in a feature store, with its name, mask, label maps, wavelengths and georeference.
 
+    Parameters
+    ----------
+    path : Path
+        The folder ``STORE/scene``.
+
     Raises
     ------
     SceneError
@@ -50,7 +55,24 @@ def open_scene_in_store(path: Path) -> Scene:
 
 
 def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labels: dict[str, Labels]) -> Scene:
-    """Build the scene in a store from its metadata and arrays; raise `SceneError` if its georeference is damaged."""
+    """Build the scene in a store from its metadata and arrays.
+
+    Parameters
+    ----------
+    facts : SceneFacts
+        Metadata of the scene.
+    cube : Cube
+        Spectra, (rows, cols, bands).
+    valid : (rows, cols) bool array
+        Valid pixels.
+    labels : dict of str to Labels
+        Label maps by name.
+
+    Raises
+    ------
+    SceneError
+        If the georeference is damaged.
+    """
     wavelengths_nm, fwhm_nm = (
         None if values is None else np.asarray(values) for values in (facts.wavelengths_nm, facts.fwhm_nm)
     )

@@ -52,8 +52,14 @@ class FileSendingCycle(RequestResponseCycle):
             step = 0
             # Bytes in the buffer of the connection come first.
             if not self.transport.get_write_buffer_size() and _is_in_memory(file, offset + sent, length):
-                with suppress(BlockingIOError):
+                try:
                     step = os.sendfile(socket, file, offset + sent, length)
+                except BlockingIOError:  # the client has not received enough yet
+                    step = 0
+                except ConnectionError:
+                    self.disconnected = True  # as uvicorn does when it notices later
+                    self.transport.abort()
+                    break
             if not step:
                 block = await read_part(file, offset + sent, min(length, _BUFFERED_BYTES))
                 if not block:
