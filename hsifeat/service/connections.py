@@ -13,6 +13,8 @@ from hsifeat.service.problems import problem_response
 _HARD_LIMIT = 2
 MAX_HEADER_BYTES = 2**15
 _MAX_WAITING_REQUESTS = 8
+# Above this size of the buffer of a connection, responses wait until the client has received it.
+_BUFFER_BYTES = 2**16
 # Key in the state of a request: its connection is one too many.
 SURPLUS = "surplus_connection"
 
@@ -63,8 +65,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or close it if far too many connections are open."""
         super().connection_made(transport)
-        # Writing resumes when the buffer is empty, so that the system can send files again.
-        transport.set_write_buffer_limits(low=0)
+        if self._sends_files:  # Writing resumes when the buffer is empty, so that the system can send files again.
+            transport.set_write_buffer_limits(high=_BUFFER_BYTES, low=0)
         if len(self.connections) > _HARD_LIMIT * self.max_connections:
             transport.close()
             return
@@ -91,7 +93,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError("too many requests before the first answer")
         self._in_headers = True
         super().on_message_begin()
-        if file_sending.IS_SUPPORTED and self.scheme == "http":  # TLS encrypts in Python
+        if self._sends_files:
             self.scope["extensions"] = {file_sending.ZERO_COPY: {}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -147,6 +149,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stop_expecting_headers()
         self._stop_stall_timer()
         super().connection_lost(exc)
+
+    @property
+    def _sends_files(self) -> bool:
+        """Whether the system sends files. With TLS, Python encrypts them."""
+        return file_sending.IS_SUPPORTED and self.scheme == "http"
 
     @property
     def _is_answering(self) -> bool:

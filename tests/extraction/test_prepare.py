@@ -15,7 +15,7 @@ from tests.helpers.extraction import prepare
         pytest.param({"timesteps": [1000]}, "timestep 1000 is out of range", id="timestep"),
         pytest.param({"timesteps": []}, "timesteps: expected one whole number or more", id="no-timestep"),
         pytest.param({"layers": []}, "layers: expected one name or more", id="no-layer"),
-        pytest.param({"seed": 2**64}, "seed: expected at most", id="seed"),
+        pytest.param({"seed": 2**64}, "seed: expected a whole number of at most 18 digits", id="seed"),
         pytest.param({"projection": "pca:4"}, "gives 4 channels, but tiny takes 3", id="channels"),
         pytest.param({"dtype": "int8"}, "float16 or float32; found 'int8'", id="dtype"),
         pytest.param({"tile": 30}, "multiples of 4", id="tile"),

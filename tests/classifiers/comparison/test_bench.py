@@ -220,7 +220,7 @@ def test_a_bench_that_is_stopped_again_and_again_goes_on_without_repeating_a_run
         started.signal(sign)
         ended = started.wait()
         if sign == signal.SIGINT:
-            assert ended.returncode == 130 and "the same command continues from there" in ended.stderr
+            assert ended.returncode == 130 and "the same command goes on with what is finished" in ended.stderr
         else:
             assert ended.returncode == -signal.SIGKILL
         end = time.monotonic() + 60

@@ -25,7 +25,7 @@ def test_unknown_heads_parameters_and_values_are_refused():
         quick("mlp", device="gpu").fit(*toy())
     with pytest.raises(HeadError, match=r"class_weight {7: 1} can't be used: .* labels \[0, 1, 2, 3\]"):
         quick("mlp", class_weight={7: 1}).fit(*toy())
-    with pytest.raises(HeadError, match="epochs is 0; give 1 or more"):
+    with pytest.raises(HeadError, match="epochs of the head mlp is 0; allowed: a whole number from 1"):
         quick("mlp", epochs=0).fit(*toy())
 
 
