@@ -20,8 +20,10 @@ IS_SUPPORTED = sys.platform == "linux"
 _NO_WAIT = getattr(os, "RWF_NOWAIT", None)
 # The system sends a larger part in several steps, between which other requests are answered.
 _PART_BYTES = 2**20
-# Size of a block that waits in the buffer of a connection until the client has received it.
-_BUFFERED_BYTES = 2**17
+# Size of a block that is read from a disk.
+_BLOCK_BYTES = 2**19
+# Size of a small block that waits in the buffer of a connection. Writing resumes when the client can receive more.
+_WAITING_BYTES = 2**14
 
 
 class FileSendingCycle(RequestResponseCycle):
@@ -49,19 +51,19 @@ class FileSendingCycle(RequestResponseCycle):
             if self.disconnected:
                 break
             length = min(count - sent, _PART_BYTES)
-            step = 0
+            step, block_bytes = 0, _BLOCK_BYTES
             # Bytes in the buffer of the connection come first.
             if not self.transport.get_write_buffer_size() and _is_in_memory(file, offset + sent, length):
                 try:
                     step = os.sendfile(socket, file, offset + sent, length)
-                except BlockingIOError:  # the client has not received enough yet
-                    step = 0
+                except BlockingIOError:
+                    block_bytes = _WAITING_BYTES
                 except ConnectionError:
                     self.disconnected = True  # as uvicorn does when it notices later
                     self.transport.abort()
                     break
             if not step:
-                block = await read_part(file, offset + sent, min(length, _BUFFERED_BYTES))
+                block = await read_part(file, offset + sent, min(length, block_bytes))
                 if not block:
                     break
                 self.transport.write(block)
