@@ -72,7 +72,7 @@ class SceneColumns:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """Mask of the pixels that have columns, (rows, cols) bool."""
+        """Pixels that have features, (rows, cols) bool."""
         mask = np.zeros(self.shape, np.bool_)
         mask.ravel()[self.pixels] = True
         return mask

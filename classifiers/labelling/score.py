@@ -93,7 +93,7 @@ def score_labels(
 ) -> LabelScore:
     """Score a map by cross-validation: fit the head without the labels of a fold, and score the map at these labels.
 
-    Head, columns and smoothing are the same as for the map. Smoothing does not use labels.
+    Each fold is mapped with the head, the columns and the smoothing of `mapper`. Smoothing does not use labels.
 
     Parameters
     ----------
@@ -121,9 +121,9 @@ def score_labels(
 
     Notes
     -----
-    The interval is the Wilson interval (J. Am. Stat. Assoc. 1927). Pixels of one region are usually right or wrong together.
-    The number of trials is therefore the effective number of regions ``(sum n_i)**2 / sum n_i**2`` (Kish, Survey Sampling,
-    1965). Here n_i is the number of pixels of region i.
+    The interval is the Wilson interval (J. Am. Stat. Assoc. 1927), which depends on a number of independent trials. The labelled
+    pixels of one connected region are usually right or wrong together, so that this number is the effective number of regions,
+    ``(sum n_i)**2 / sum n_i**2`` with n_i labelled pixels in region i (Kish, Survey Sampling, 1965).
 
     Examples
     --------

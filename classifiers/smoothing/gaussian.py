@@ -1,4 +1,4 @@
-"""Gaussian smoothing of class probabilities: ``gaussian:SIGMA``."""
+"""The smoothing rule ``gaussian:SIGMA``: a Gaussian filter of class probabilities with a standard deviation of SIGMA pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guided filter of class probabilities: ``guided:RADIUS[,EPS]``."""
+"""The smoothing rule ``guided:RADIUS[,EPS]``: a filter of class probabilities that follows the edges of the scene."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markov random field of pixel classes: ``mrf:BETA``."""
+"""The smoothing rule ``mrf:BETA``: a Markov random field, in which neighbours prefer the same class with the strength BETA."""
 
 from __future__ import annotations
 

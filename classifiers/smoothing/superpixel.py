@@ -1,4 +1,4 @@
-"""Means of class probabilities over superpixels: ``superpixel:PIXELS``."""
+"""The smoothing rule ``superpixel:PIXELS``: means of class probabilities over superpixels of about PIXELS pixels."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class InPlaceResnetBlock2D(ResnetBlock2D):  # type: ignore[misc]  # diffusers ha
 
     @staticmethod
     def suits(layer: torch.nn.Module) -> bool:
-        """Return whether a layer is a residual block with the activation SiLU and a timestep embedding of known form."""
+        """Return whether this class can replace a layer: a residual block with SiLU, which adds the timestep embedding or scales by it."""
         return (
             type(layer) is ResnetBlock2D
             and isinstance(layer.nonlinearity, torch.nn.SiLU)

@@ -114,7 +114,7 @@ def multistage_arguments(
     encoder_width, decoder_widths, multipliers, blocks, head_channels, norm_groups, attention
         See `hsifeat.backbones.networks.multistage_unet.MultistageUNet`.
     boundaries : sequence of int
-        First timesteps of the second and all further decoders. [default: those of the paper for CIFAR-10]
+        First timestep of each decoder from the second one on. [default: the intervals that Zhang et al. (2024) give for CIFAR-10]
 
     Returns
     -------

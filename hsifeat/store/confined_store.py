@@ -25,7 +25,7 @@ class ConfinedStore(WrapperStore[Any]):
     store : zarr.abc.store.Store
         The Zarr store to read from and to write to.
     folder : ConfinedFolder or None
-        Folder of a local feature store. None for an object store or a web address, because these have no links.
+        Folder of a local feature store. None for an object store or a web address, which have no symbolic links.
     """
 
     def __init__(self, store: ZarrStore, folder: ConfinedFolder | None) -> None:

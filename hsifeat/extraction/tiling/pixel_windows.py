@@ -124,7 +124,7 @@ class CentreMeanBlock:
     plane : PlaneSpec
         The plane.
     unit : Window
-        Range of the list of pixels. The rows of this window are indices in the list.
+        Part of the list of pixels: `unit.row` is the index of its first pixel, and `unit.rows` its number of pixels.
     window_px : int
         Side of the windows in pixels.
     """
