@@ -1,6 +1,6 @@
 """Time `hsifeat bench` with 8 heads, 2 splits and 5 seeds on the Indian Pines store of the demo.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/bench.py``. The script writes ``benchmarks/results/bench.json``
+Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/bench.py``. The script writes ``benchmarks/results/bench.json``
 within 15 minutes on two cores. It times the command twice: with a warm cache but no recorded runs, and with all runs
 recorded. ``--twice`` repeats the benchmark in a new folder, and checks that the two results.csv differ only in durations.
 """
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--twice", action="store_true")
     options = parser.parse_args()
     if not options.store.exists():
-        raise SystemExit(f"no {options.store}: make demo first")
+        raise SystemExit(f"no {options.store}: make demo-pretrain first")
     bench(options.store, options.out.with_name("bench-warm-up"), 1, heads=("lda",), seeds=1)
     first, again = (bench(options.store, options.out, options.jobs, fresh=fresh) for fresh in (True, False))
     content = {

@@ -1,6 +1,6 @@
 """Measure fitting time and overall accuracy of all heads on the same cached planes, under a random and a disjoint split.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/heads.py``. The script uses the demo's store, with five timesteps
+Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/heads.py``. The script uses the demo's store, with five timesteps
 and four layers of Indian Pines, and writes ``benchmarks/results/heads.json``. Each head is fitted on its default input set,
 and on spectra alone if it does not need planes. Both splits have the same number of training pixels and five seeds. Each
 head is also fitted on all training pixels of the random split.
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     if not options.store.exists():
-        raise SystemExit(f"no {options.store}: make demo first")
+        raise SystemExit(f"no {options.store}: make demo-pretrain first")
     content = study(options.store, [h for h in options.heads.split(",") if h], 1 if options.quick else SEEDS)
     text = json.dumps({**about_run(("torch", "scikit-learn", "lightgbm")), **content}, indent=1) + "\n"
     if options.quick or options.heads:

@@ -1,6 +1,6 @@
 """Measure cost and accuracy of tile sizes, halos and stitching methods, with the demo's network on Indian Pines.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/tiles.py``. The script writes ``benchmarks/results/tiles.json``.
+Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/tiles.py``. The script writes ``benchmarks/results/tiles.json``.
 It compares each tiling with one forward pass over the whole scene, which has no seams: the relative difference of the planes,
 the number of computed pixels per scene pixel, and the accuracy of a head under a random and a disjoint split.
 """
@@ -39,7 +39,7 @@ def main() -> None:
 
     backbone = ROOT / "demo" / "backbone"
     if not backbone.is_dir():
-        raise SystemExit("no demo/backbone: run make demo first")
+        raise SystemExit("no demo/backbone: run make demo-pretrain first")
     scene = hsifeat.open_scene("indian-pines")
     rows = []
     with tempfile.TemporaryDirectory(prefix="hsifeat-tiles-") as folder:

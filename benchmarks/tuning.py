@@ -1,6 +1,6 @@
 """Compare the accuracy of heads with default and with tuned parameters, for three splits and five seeds.
 
-Run ``make demo`` first, then ``.venv/bin/python benchmarks/tuning.py``. The script uses the demo's store and writes
+Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/tuning.py``. The script uses the demo's store and writes
 ``benchmarks/results/tuning.json``. Heads are tuned on the training pixels, like `hsifeat fit --tune`. ``--quick`` uses one
 seed and writes no file.
 """
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     if not options.store.exists():
-        raise SystemExit(f"no {options.store}: make demo first")
+        raise SystemExit(f"no {options.store}: make demo-pretrain first")
     content = study(options.store, 1 if options.quick else SEEDS)
     text = json.dumps({**about_run(("scikit-learn",)), **content}, indent=1) + "\n"
     if options.quick:
