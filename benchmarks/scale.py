@@ -264,11 +264,11 @@ def simulate(
     """Simulate workers that request units from one scheduler, and return the loads of scheduler, workers and store.
 
     The time of a unit varies by a fifth around `unit_s` seconds. The scheduler serves one task at a time, in `scheduler_s`
-    seconds. Each worker keeps one task in reserve.
+    seconds. Each worker keeps one task in reserve. The start is not counted: workers receive their first tasks at once.
     """
     random = np.random.default_rng(seed)
-    units = 20 * workers
-    done, busy_until, finished, idle = 0, 0.0, 0.0, 0.0
+    start_units, units = 4 * workers, 60 * workers
+    done, busy_until, began, finished, idle = 0, 0.0, 0.0, 0.0, 0.0
     # The next task of each worker arrives while the current one runs.
     ready = np.zeros(workers)
     events = [(random.uniform(0.8, 1.2) * unit_s, worker) for worker in range(workers)]
@@ -276,18 +276,21 @@ def simulate(
     while done < units:
         now, worker = heapq.heappop(events)
         done, finished = done + 1, now
+        if done == start_units:
+            began, idle = now, 0.0
         start = max(now, ready[worker])
         idle += start - now
         busy_until = max(busy_until, now) + scheduler_s
         ready[worker] = busy_until
         heapq.heappush(events, (start + random.uniform(0.8, 1.2) * unit_s, worker))
+    seconds, counted = finished - began, done - start_units
     return {
         "workers": workers,
         "unit_seconds": unit_s,
-        "units_per_second": round(done / finished, 1),
-        "scheduler_load": round(done * scheduler_s / max(finished, busy_until), 3),
-        "worker_idle_share": round(idle / (finished * workers), 4),
-        "store_requests_per_second": round(requests * done / finished, 1),
+        "units_per_second": round(counted / seconds, 1),
+        "scheduler_load": round(counted * scheduler_s / seconds, 3),
+        "worker_idle_share": round(idle / (seconds * workers), 4),
+        "store_requests_per_second": round(requests * counted / seconds, 1),
     }
 
 
