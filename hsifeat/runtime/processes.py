@@ -19,7 +19,7 @@ from multiprocessing import util
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_ends
 from threading import Thread
-from typing import Generic, cast
+from typing import Any, Generic, cast
 
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.executor import Result, Task
@@ -65,6 +65,7 @@ class ProcessExecutor:
                     pending[self._pool.submit(_Call(function), task)] = task
                 if not pending:
                     return
+                self._watch_new_workers()
                 future = next(iter(wait(pending, return_when=FIRST_COMPLETED).done))
                 task = pending.pop(future)
                 result, error = future.result()
@@ -79,6 +80,16 @@ class ProcessExecutor:
                 "a worker process died, perhaps because memory ran out; finished results are kept: run the command again "
                 "with fewer workers; one worker runs in this process"
             ) from error
+
+    def _watch_new_workers(self) -> None:
+        """Make the pool notice the end of the workers that it started with the last tasks.
+
+        `ProcessPoolExecutor` waits for the end of those workers only that existed at its last event, and starts a worker after
+        the event of its task. Without another event, the end of the last worker would never be noticed.
+        """
+        pool: Any = self._pool
+        with pool._shutdown_lock:  # noqa: SLF001  # there is no public function
+            pool._executor_manager_thread_wakeup.wakeup()  # noqa: SLF001
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
         """Call ``function(task)`` once, in one of the worker processes; see `Executor.check_workers`."""
