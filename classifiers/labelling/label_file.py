@@ -147,6 +147,27 @@ class LabelFile:
         self.execute(_INSERT[table], (*row, row_checksum(table, row)))
         return number
 
+    def is_repeated(self, set_id: int, person: str, request: str | None) -> bool:
+        """Return whether a person made a request before, and record it. Recording needs a `transaction`.
+
+        Parameters
+        ----------
+        set_id : int
+            Number of the label set.
+        person : str
+            Name of the person.
+        request : str or None
+            Name of the request; None is never a repetition.
+        """
+        if request is None:
+            return False
+        name = f"{person}: {request}"
+        query = "SELECT 1 FROM requests WHERE set_id = ? AND name = ?"
+        if self.execute(query, (set_id, name)).fetchone() is not None:
+            return True
+        self.append("requests", set_id, name)
+        return False
+
     def select(self, query: str, *values: Any) -> list[Any]:
         """Run a query, and return its rows."""
         with self._errors():

@@ -251,7 +251,7 @@ class LabelDatabase:
         """
         with self._file.transaction():
             label_set = self._editable(set_id, person)
-            if self._is_repeated(set_id, person, request):
+            if self._file.is_repeated(set_id, person, request):
                 return self.version(set_id)
             check_pixels(edit.pixels, label_set.shape)
             numbers = {entry.number for entry in self.classes(set_id)}
@@ -353,23 +353,12 @@ class LabelDatabase:
             )
         return label_set
 
-    def _is_repeated(self, set_id: int, person: str, request: str | None) -> bool:
-        """Return whether a request was made before, and record it. Needs a transaction."""
-        if request is None:
-            return False
-        name = f"{person}: {request}"
-        query = "SELECT 1 FROM requests WHERE set_id = ? AND name = ?"
-        if self._file.execute(query, (set_id, name)).fetchone() is not None:
-            return True
-        self._file.append("requests", set_id, name)
-        return False
-
     def _mark(
         self, set_id: int, person: str, action: str, query: str, values: tuple[Any, ...], request: str | None
     ) -> bool:
         with self._file.transaction():
             self._editable(set_id, person)
-            if self._is_repeated(set_id, person, request):
+            if self._file.is_repeated(set_id, person, request):
                 return True
             row = self._file.execute(query, values).fetchone()
             if row is not None:

@@ -1,5 +1,7 @@
-"""A service that runs in a thread of the test."""
+"""A service that runs in a thread of the test, and one in a process of its own."""
 
+import signal
+import socket
 import threading
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -8,6 +10,8 @@ import uvicorn
 
 from hsifeat.service.app import create_app
 from hsifeat.service.server import bind, server_options
+from hsifeat.service.tokens import TokenFile
+from tests.helpers.forked_commands import ForkedCommand
 
 
 @contextmanager
@@ -25,3 +29,24 @@ def running(config):
         finally:
             server.should_exit = True
             thread.join()
+
+
+class KillableService:
+    """A service in a process of its own, which can be killed and started again at the same address."""
+
+    def __init__(self, folder, stores):
+        tokens = TokenFile(folder / "tokens.json")
+        self.token = tokens.add("ada", "write", days=1)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._arguments = ["serve", "--cache", stores, "--state", folder / "state", "--tokens", folder / "tokens.json", "--port", self.port]  # fmt: skip
+        self.start()
+
+    def start(self):
+        self._command = ForkedCommand(*self._arguments)
+
+    def kill(self):
+        if self._command.poll() is None:
+            self._command.signal(signal.SIGKILL)
+        self._command.wait()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import signal
-import socket
 from math import log2
 from types import SimpleNamespace
 
@@ -16,10 +14,9 @@ import rasterio
 from scipy.ndimage import binary_erosion
 
 from hsifeat import Labels, Scene, extract, open_features, open_scene
-from hsifeat.service.tokens import TokenFile
 from tests.helpers.browser import audit
-from tests.helpers.forked_commands import ForkedCommand
 from tests.helpers.labelled_scene import open_label_set
+from tests.helpers.services import KillableService
 
 # A part of Indian Pines with four classes on many pixels each, and a part of the Landsat scene with three classes and ground
 # of no class, which the person calls bare.
@@ -28,30 +25,9 @@ LANDSAT = {"row": 280, "col": 310, "rows": 60, "cols": 60}
 LANDSAT_CLASSES = {1: "town", 5: "forest", 7: "water", 0: "bare"}
 
 
-class Service:
-    """A service in a process of its own, which can be killed and started again at the same address."""
-
-    def __init__(self, folder, stores):
-        tokens = TokenFile(folder / "tokens.json")
-        self.token = tokens.add("ada", "write", days=1)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._arguments = ["serve", "--cache", stores, "--state", folder / "state", "--tokens", folder / "tokens.json", "--port", self.port]  # fmt: skip
-        self.start()
-
-    def start(self):
-        self._command = ForkedCommand(*self._arguments)
-
-    def kill(self):
-        if self._command.poll() is None:
-            self._command.signal(signal.SIGKILL)
-        self._command.wait()
-
-
 @pytest.fixture
 def own_service(tmp_path):
-    service = Service(tmp_path, tmp_path / "stores")
+    service = KillableService(tmp_path, tmp_path / "stores")
     yield service
     service.kill()
 
