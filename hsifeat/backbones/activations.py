@@ -1,4 +1,4 @@
-"""Peak memory of the feature maps in a forward pass, from the shapes of the maps alone."""
+"""Peak memory of the feature maps in a forward pass, computed from their shapes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 
 def peak_map_bytes(forward: Callable[[], object]) -> int:
-    """Return the largest sum of the bytes of all tensors that live at one time, among those that `forward` creates.
+    """Return the peak memory of the tensors that `forward` creates, in bytes.
 
     Parameters
     ----------

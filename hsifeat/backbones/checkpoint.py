@@ -1,4 +1,4 @@
-"""Base class of backbones with weights in files: it loads trained weights or draws random ones, and checks class labels."""
+"""Base class of backbones with weights in files. It loads trained or random weights, and checks class labels."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class CheckpointBackbone(NetworkBackbone):
         return digest_tensors(self.network.state_dict().items())
 
     def load(self) -> torch.nn.Module:
-        """Return the network with its trained weights, or with random weights if `untrained_seed` was set."""
+        """Return the network with its trained weights, or with random weights if `untrained_seed` is set."""
         import torch
 
         if self._untrained_seed is None:
@@ -104,8 +104,8 @@ class CheckpointBackbone(NetworkBackbone):
         Raises
         ------
         BackboneError
-            If the model has no labels, but `label` is set. If the model has labels, and `label` is neither a number
-            from 0 to `count` - 1 nor an allowed ``"mean"``. None is an error unless `any_label` is True.
+            If the model has no labels, but `label` is set. If a number is not from 0 to `count` - 1. If `label` is
+            ``"mean"``, but `mean` is False. If the model has labels, but `label` is None and `any_label` is False.
         """
         if count is None:
             if label is not None:

@@ -1,6 +1,6 @@
-"""Description files: the description of a backbone in the cache folder, with the state of the model's files.
+"""Description files, which keep the description of a backbone in the cache folder.
 
-Describing a backbone takes seconds, because it imports torch and diffusers, builds the network and reads the weights. A
+Describing a backbone takes seconds, because this imports torch and diffusers, builds the network and reads the weights. A
 description file is out of date if a file of the model, the code of hsifeat or the version of a library has changed.
 """
 
@@ -45,7 +45,8 @@ class DescriptionFile:
     files : tuple of Path
         Files and folders that determine the backbone.
     state : dict
-        State of `files` and versions of the code, when this object was created.
+        Digest or modification time of each of `files`, and the versions of hsifeat and the libraries, at the time when this
+        object was created.
     """
 
     path: Path
@@ -65,7 +66,8 @@ class DescriptionFile:
         options : mapping of str to object
             Options of the function, as JSON values.
         files : iterable of Path
-            Files and folders that determine the backbone. A path that does not exist is part of the state, too.
+            Files and folders that determine the backbone. A path need not exist: creating the file makes the description
+            out of date.
         """
         argument = str(Path(argument).absolute()) if Path(argument).exists() else argument
         names = json.dumps([plugin, argument, dict(options), str(_MODULES)], sort_keys=True)
@@ -87,7 +89,7 @@ class DescriptionFile:
         return None
 
     def write(self, description: BackboneDescription) -> None:
-        """Write a description, unless the state of the model's files has changed or may change unnoticed.
+        """Write a description, unless a file of the model has just changed.
 
         Nothing is written if the cache folder is not writable or the disk is full.
         """

@@ -20,7 +20,7 @@ _POSITIVE = ("block_out_channels", "widths", "width", "heads", "groups", "patch_
 
 
 def pipeline_folder(folder: Path) -> Path:
-    """Return the folder of a pipeline if `folder` is its part ``unet``, else `folder` itself."""
+    """Return the parent of `folder` if `folder` is the subfolder ``unet`` of a pipeline, or otherwise `folder` itself."""
     return folder.parent if folder.name == "unet" and (folder.parent / "scheduler").is_dir() else folder
 
 
@@ -62,8 +62,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def drop_private_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration as plain JSON values, without keys that begin with an underscore.
 
-    Such keys are dropped at any depth. Libraries use them for notes that do not affect the network, such as the version
-    of the library.
+    Such keys are dropped at any depth. Libraries write notes under these keys that do not affect the network, such as their
+    version.
     """
     text = json.dumps(dict(config))
     public: dict[str, Any] = json.loads(
@@ -158,10 +158,10 @@ def read_denoiser_class(folder: Path) -> str:
 
 
 def list_model_files(source: str) -> list[Path]:
-    """Return the files and folders that determine a backbone in a model folder: everything in the folder and its subfolders.
+    """Return the files and folders that determine the backbone in a model folder, including the files in its subfolders.
 
-    For a part of a pipeline, such as ``unet``, these are the files of the pipeline. A training record beside the folder is
-    included, too. Deeper levels are not read by any backbone.
+    If the folder is the subfolder ``unet`` of a pipeline, the files of the whole pipeline are returned. The training record
+    in the parent folder is included. Backbones read no files at deeper levels.
     """
     folder = pipeline_folder(Path(source))
     paths = list(folder.iterdir())

@@ -1,4 +1,4 @@
-"""Faster layers in place of those of diffusers, for inference."""
+"""Layers for inference that are faster than the layers of diffusers that they replace."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.nn import functional
 
 
 class InPlaceResnetBlock2D(ResnetBlock2D):  # type: ignore[misc]  # diffusers has no types
-    """A residual block that overwrites its own intermediate maps, and does not divide by a scale of 1."""
+    """A residual block that computes in place, and skips the division by the output scale if it is 1."""
 
     @staticmethod
     def suits(layer: torch.nn.Module) -> bool:
-        """Return whether this class can replace a layer: a residual block with SiLU, which adds the timestep embedding or scales by it."""
+        """Return whether a layer is a residual block of diffusers that this class can replace."""
         return (
             type(layer) is ResnetBlock2D
             and isinstance(layer.nonlinearity, torch.nn.SiLU)
@@ -44,11 +44,11 @@ class InPlaceResnetBlock2D(ResnetBlock2D):  # type: ignore[misc]  # diffusers ha
 
 
 class ContiguousAttnProcessor(AttnProcessor2_0):  # type: ignore[misc]
-    """Self-attention over the cells of a map, whose matrix products have contiguous operands."""
+    """Self-attention over the cells of a feature map, with matrix products of contiguous operands."""
 
     @staticmethod
     def suits(layer: torch.nn.Module) -> bool:
-        """Return whether a layer is a self-attention of maps, in the form of a ``UNet2DModel``."""
+        """Return whether a layer is a self-attention layer of a ``UNet2DModel``."""
         return (
             type(layer) is Attention
             and type(layer.processor) is AttnProcessor2_0

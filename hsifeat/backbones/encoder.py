@@ -30,28 +30,29 @@ def call_with_image(network: torch.nn.Module, image: torch.Tensor) -> object:
 
 
 class EncoderBackbone(ModuleBackbone):
-    """A backbone made from a frozen encoder, which sees clean images: no noise, and timestep 0 only.
+    """A backbone made from a frozen encoder of images. Images receive no noise, and the only timestep is 0.
 
-    The backbone has a copy of the module. The layer ``output`` is the output of the whole encoder, and ``encoder.NAME`` the
-    layer NAME of the module.
+    The backbone has a copy of the module. The layer ``encoder.NAME`` of the backbone is the layer NAME of the module, and
+    the layer ``output`` is the output of the whole module.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Takes images (n, channels, rows, cols) float32. Features are outputs of the shape (n, c, rows / stride, cols / stride)
-        or, with `patch`, tokens (n, prefix + patches, c) in row-major order. If an output is a tuple or a mapping, its first
-        tensor counts.
+        Takes images (n, channels, rows, cols) float32. Features are outputs of the shape (n, c, rows / stride, cols /
+        stride) or, with `patch`, tokens (n, prefix + patches, c) in row-major order. If an output is a tuple or a mapping,
+        its first tensor is read.
     channels : int
         Number of channels of the images.
     name : str
         Name shown to users.
     mean, std : sequence of float, optional
-        Mean and standard deviation of each channel, for images from 0 to 1, with which the encoder was trained. The module
-        receives ``((x + 1) / 2 - mean) / std``, where x is the projected scene. [default: the module receives x]
+        Mean and standard deviation of each channel in the training images of the encoder, on a scale from 0 to 1. The
+        module receives ``((x + 1) / 2 - mean) / std``, where x is the projected scene. [default: the module receives x]
     patch : int, optional
         Side of a patch in pixels of the module's input. Required for outputs that are tokens.
     upsample : int
-        Factor by which tiles are enlarged bilinearly, so that a patch covers fewer pixels of the scene. A divisor of `patch`.
+        Factor of the bilinear enlargement of tiles; a divisor of `patch`. With a larger factor, a patch covers fewer pixels
+        of the scene.
     call : callable
         Function of (module, image) that runs the module once. [default: call_with_image]
     config : mapping, optional
@@ -64,8 +65,8 @@ class EncoderBackbone(ModuleBackbone):
     Raises
     ------
     BackboneError
-        If `mean` or `std` does not have a number for each channel, or only one of them is set. If `upsample` is no divisor of
-        `patch`. If `config` is None, and ``repr(module)`` contains memory addresses.
+        If only one of `mean` and `std` is set. If one of them does not have one number per channel. If `upsample` does not
+        divide `patch`. If `config` is None, and ``repr(module)`` contains memory addresses.
 
     Examples
     --------
@@ -189,7 +190,7 @@ def with_output(module: torch.nn.Module, call: EncoderCall) -> torch.nn.Module:
 
 
 def first_tensor(output: Any) -> Any:
-    """Return the first tensor in the output of a module: a tensor, a tuple or list, or a mapping. None if there is none."""
+    """Return the first tensor in a tensor, tuple, list or mapping; None if it contains no tensor."""
     import torch
 
     if isinstance(output, Mapping):

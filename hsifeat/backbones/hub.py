@@ -1,4 +1,4 @@
-"""Download models from a hub. A model's name includes a commit, so that the name always refers to the same weights."""
+"""Download of models from a hub. A model's name includes a commit, so that the name always refers to the same weights."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class HubModel:
         return cache_folder() / "hub" / f"{self.name.replace('/', '--')}-{self.commit}.json"
 
     def _record(self, folder: Path) -> None:
-        """Write the list of the files of a complete download. Without a list, the next call asks the hub again."""
+        """Write the list of the files of a complete download, so that the next call sends no request to the hub."""
         sizes = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
         content = {"patterns": _PATTERNS, "folder": str(folder.resolve()), "sizes": sizes}
         with suppress(HsifeatError, OSError):

@@ -1,4 +1,4 @@
-"""Faster layers for inference: they compute what the layers of a network compute, up to rounding in float32."""
+"""Replacement of the layers of a U-Net by faster layers with equal outputs, up to float32 rounding."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _NETWORKS = {"UNet2DModel", "UNet2DConditionModel"}
 def speed_up(network: torch.nn.Module) -> None:
     """Replace layers of a U-Net of diffusers by faster ones, with the same names, parameters and feature maps.
 
-    Kernels of convolutions are stored in the order of ``channels_last``, which all maps then have too. Wide 3 x 3
-    convolutions become `WinogradConv2d`. Residual blocks work in place, and attention layers multiply contiguous matrices.
+    Convolution kernels get the memory format ``channels_last``, and so do all feature maps. Wide 3 x 3 convolutions become
+    `WinogradConv2d`. Residual blocks work in place, and attention layers multiply contiguous matrices.
     ``benchmarks/extraction.py`` measures the gain.
 
     Parameters
     ----------
     network : torch.nn.Module
-        The network, on the CPU and in evaluation mode. Networks that are no U-Net of diffusers do not change.
+        The network, on the CPU and in evaluation mode. A network other than a U-Net of diffusers does not change.
     """
     if not any(base.__name__ in _NETWORKS for base in type(network).__mro__):
         return

@@ -1,7 +1,8 @@
-"""Imports of diffusers and transformers: under a lock, and without the parts of diffusers that take long and are not used.
+"""Imports of diffusers and transformers, under a lock and without slow parts of diffusers that hsifeat does not use.
 
-The lazy modules of both libraries fail if two threads load them at once. Importing a U-Net of diffusers imports all of its
-networks, and with them transformers, SciPy and the compiler of torch. Loading only the U-Net takes a sixth of the time.
+The lazy modules of both libraries fail if two threads load them at once. By default, importing one U-Net imports all
+networks of diffusers, and also transformers, SciPy and the compiler of torch. Loading the U-Net alone takes a sixth of the
+time.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def load_transformers() -> None:
 
 
 class _DeferredPackage(ModuleType):
-    """A package whose `__init__` runs when one of its attributes is first needed."""
+    """A package whose `__init__` runs when an attribute of the package is first needed."""
 
     def __getattr__(self, name: str) -> Any:
         spec = self.__spec__
@@ -65,7 +66,7 @@ class _DeferredPackage(ModuleType):
 def _defer(name: str, *, whole: bool = False) -> None:
     """Make an installed package a `_DeferredPackage`, unless it is already loaded.
 
-    `whole` states that importing one of its modules runs its `__init__`, too.
+    If `whole` is True, importing a module of the package runs the `__init__`, too.
     """
     spec = None if name in sys.modules else find_spec(name)
     if spec is None:
@@ -78,7 +79,7 @@ def _defer(name: str, *, whole: bool = False) -> None:
 
 
 class _Refusal(MetaPathFinder, Loader):
-    """Finder that finds the modules of `_OPTIONAL`, and lets their import by one thread fail as if they were broken."""
+    """Import finder that makes the modules of `_OPTIONAL` fail to import in the thread that created it."""
 
     def __init__(self) -> None:
         self._thread = get_ident()
@@ -92,10 +93,11 @@ class _Refusal(MetaPathFinder, Loader):
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Keep torch from loading its compiler in a ``with`` block, where functions of torch ask the compiler to leave them out.
+    """Keep torch from loading its compiler in a ``with`` block.
 
-    The counter of FLOPs and operations on the ``meta`` device do so. If another attribute of ``torch._dynamo`` is needed, the
-    compiler is loaded nevertheless.
+    The FLOP counter of torch, and operations on the ``meta`` device, load the compiler only to exclude functions from
+    compilation with ``torch._dynamo.disable``. If another attribute of ``torch._dynamo`` is needed, the compiler is loaded
+    nevertheless.
     """
     if _COMPILER in sys.modules:
         yield

@@ -1,4 +1,4 @@
-"""Base class of backbones made of one torch network: it lists the layers and runs the network with reproducible bits."""
+"""Base class of backbones made of one torch network. It lists the layers, and runs the network bitwise reproducibly."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class NetworkBackbone(ABC):
 
     @property
     def probe_side(self) -> int:
-        """Side, in cells, of the input for the forward pass that lists the layers.
+        """Side of the network's input in the forward pass that lists the layers, in cells.
 
         The side must be a multiple of the stride of every layer.
         """
@@ -120,8 +120,8 @@ class NetworkBackbone(ABC):
     def taps(self) -> list[Tap]:
         """All layers whose feature maps can be read, in the order of execution.
 
-        An attribute ``probe_side`` of the torch network replaces the property `probe_side`. A torch network that runs
-        different layers at different timesteps must have an attribute ``probe_timesteps``: the first timestep of each
+        If the torch network has an attribute ``probe_side``, it overrides the property `probe_side`. A torch network that
+        runs different layers at different timesteps must have an attribute ``probe_timesteps``: the first timestep of each
         interval within which the same layers run, in ascending order from 0.
         """
         import torch
@@ -158,7 +158,7 @@ class NetworkBackbone(ABC):
 
     @cached_property
     def network(self) -> torch.nn.Module:
-        """The network with its weights, in evaluation mode and without gradients, with the layers of `speed_up`."""
+        """The network with its weights, in evaluation mode, without gradients and with the faster layers of `speed_up`."""
         from hsifeat.backbones.inference import speed_up
 
         network = self.load().eval().requires_grad_(requires_grad=False)
@@ -171,7 +171,7 @@ class NetworkBackbone(ABC):
         self.network.to(device)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the images (n, channels, rows, cols) float32 unchanged: in pixel space, they are the network's clean input."""
+        """Return (n, channels, rows, cols) float32 images unchanged. In pixel space, images are the network's clean input."""
         return images
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -228,9 +228,9 @@ class NetworkBackbone(ABC):
             return prediction[:, : self.denoiser_channels]
 
     def map_bytes(self, shape: tuple[int, int, int, int], t: int, layers: Sequence[str]) -> int:
-        """Return the peak memory of the feature maps in `forward_to`, in bytes, without the weights as they were loaded.
+        """Return the peak memory of the feature maps in `forward_to`, in bytes, without the memory of the weights.
 
-        A network that can be built on the ``meta`` device is not run: only the shapes of its maps are computed.
+        If the network can be built on the ``meta`` device, only the shapes of its maps are computed.
 
         Parameters
         ----------

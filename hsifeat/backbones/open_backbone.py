@@ -1,4 +1,4 @@
-"""Open the backbone that a user names: a folder, a file, a model on a hub, or a plugin of an installed package."""
+"""Opening of backbones from a folder, a file, a model on a hub, or a plugin of an installed package."""
 
 from __future__ import annotations
 

@@ -70,9 +70,10 @@ class BackbonePlugin:
         Position of the plugin in the search for a plugin that matches a source. The first match opens the source. The
         plugins of hsifeat have positions from 5 to 90.
     files : callable or None
-        Returns all files and folders that determine the backbone of a source, without importing large packages. A path of the
-        result need not exist: its creation changes the backbone. The description of such a backbone is kept in the cache
-        folder, so that a finished store is opened without the network. None if every use opens the backbone.
+        Returns all files and folders that determine the backbone of a source, without importing large packages. The list
+        includes paths that do not exist yet, if creating them would change the backbone. With this function, the
+        description of the backbone is kept in the cache folder, and a finished store is opened without opening the network.
+        None if the backbone has no description file and is opened at every use.
     """
 
     open: Callable[..., FeatureSource | Redirect]

@@ -1,4 +1,4 @@
-"""Open a backbone from its description in the cache folder, and its network only when it has to run."""
+"""Opening of backbones from descriptions in the cache folder. The network is opened only when it has to run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class RecalledBackbone:
-    """A backbone with a description file. If the file is up to date, the network is opened on first use only.
+    """A backbone with a description file. If the file is up to date, the network is opened on first use.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class RecalledBackbone:
     Raises
     ------
     BackboneError
-        If there is no description, and the backbone can't be opened.
+        If the description file is missing or out of date, and the backbone can't be opened.
     """
 
     def __init__(self, file: DescriptionFile, open: Callable[[], Backbone], source: str) -> None:  # noqa: A002  # as in BackbonePlugin
@@ -52,7 +52,7 @@ class RecalledBackbone:
         return cast("Backbone", self._backbone) if self._description is None else self._description
 
     def _opened(self) -> Backbone:
-        """Return the open backbone. Check that it is the described one."""
+        """Return the open backbone, after a check that it matches the description."""
         if self._backbone is None:
             backbone = self._open()
             if BackboneDescription.of(backbone) != self._description:
@@ -64,7 +64,7 @@ class RecalledBackbone:
         return self._backbone
 
     def keep_description(self) -> None:
-        """Write the description file if there is none."""
+        """Write the description file if it is missing or out of date, and the backbone has been opened."""
         if self._description is None and self._backbone is not None:
             self._file.write(BackboneDescription.of(self._backbone))
 
@@ -130,7 +130,7 @@ class RecalledBackbone:
 
 
 def recall_source(source: str | Path, **options: Any) -> FeatureSource:
-    """Open a backbone or another source of features, like `open_source`, but from its description if there is one.
+    """Open a backbone or another source of features as `open_source` does, but from its description if one exists.
 
     Only backbones whose plugin lists their files have descriptions. `keep_description` writes the description of the returned
     backbone.
@@ -139,7 +139,7 @@ def recall_source(source: str | Path, **options: Any) -> FeatureSource:
 
 
 def keep_description(source: FeatureSource) -> None:
-    """Write the description of a backbone that `recall_source` returned. Other sources of features have none."""
+    """Write the description of a backbone that `recall_source` returned. Do nothing for other sources of features."""
     if isinstance(source, RecalledBackbone):
         source.keep_description()
 

@@ -1,4 +1,4 @@
-"""Checksums of the files of a trained model. The training record of the model lists these checksums."""
+"""Checksums of the files of a trained model, as listed in its training record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def record_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 class RecordedFiles:
-    """The files of a model folder that `hsifeat.pretrain` wrote. Folders of other programs have no record.
+    """The files of a model folder and their recorded digests. Only folders that `hsifeat.pretrain` wrote have a record.
 
     Parameters
     ----------

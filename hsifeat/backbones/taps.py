@@ -1,4 +1,4 @@
-"""Feature maps of a network: list the layers that output maps, and read the maps of several layers in one forward pass."""
+"""List the layers of a network that output feature maps, and read several maps in one forward pass."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class _LastTapReached(Exception):  # noqa: N818  # control flow, not an error
 def feature_map(output: Any) -> torch.Tensor | None:
     """Return the feature map in a module's output, or None if the output contains no feature map.
 
-    The feature map has the shape (n, channels, height, width) and any floating dtype. Some modules, such as a down
-    block, output a tuple, whose first element is the feature map. Some networks keep the spectrum as an axis. Their
-    feature maps (n, C, bands, height, width) are reshaped to C * bands channels.
+    The feature map has the shape (n, channels, height, width) and any floating dtype. If a module outputs a tuple, as a
+    down block does, the first element is the feature map. A feature map with a spectral axis, of shape (n, C, bands,
+    height, width), is reshaped to C * bands channels.
     """
     import torch
 
@@ -49,7 +49,7 @@ def tap(
     Parameters
     ----------
     network : torch.nn.Module
-        The network. During the forward pass, its modules have hooks that copy their outputs.
+        The network. During the forward pass, hooks on its modules copy the outputs of `layers`.
     layers : sequence of str
         Dotted module names of the layers.
     forward : callable

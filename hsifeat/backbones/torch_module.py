@@ -1,4 +1,4 @@
-"""Backbones from any ``torch.nn.Module`` that denoises, for extracting features of a user's own network."""
+"""Backbones from any ``torch.nn.Module`` that denoises images, such as a user's own network."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class ModuleBackbone(NetworkBackbone):
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the copy of the user's module, with its weights. hsifeat can't build the module again."""
+        """Return the copy of the user's module with its weights, because hsifeat can't build the module."""
         return self.network
 
     def load(self) -> torch.nn.Module:

@@ -165,7 +165,7 @@ class UNet2DBackbone(CheckpointBackbone):
     def load_trained(self) -> torch.nn.Module:
         """Return the network with its trained weights.
 
-        If a file has the earliest format of diffusers, diffusers renames the layers.
+        diffusers renames the layers of files in its earliest format.
         """
         return self._weights.load(self._type, self._config_file, low_cpu_mem_usage=False)
 
@@ -190,7 +190,7 @@ def output_blocks(network: Any) -> dict[str, str]:
     """Map the diffusers name of each decoder layer of a U-Net to its guided-diffusion name.
 
     A guided-diffusion name is ``output_blocks.i``, where i increases from the coarsest level to the finest. In
-    guided-diffusion, the last layer of a level includes the upsampler. The last layer therefore corresponds to a whole
+    guided-diffusion, the last block of a level includes the upsampler. It therefore corresponds to the output of a whole
     level ``up_blocks.b`` of diffusers. The finest level has no upsampler.
     """
     aliases = {}
@@ -216,7 +216,7 @@ def _is_file(source: str) -> bool:
 
 
 def _list_files(source: str) -> list[Path]:
-    """Return a file of weights, and the files and folders that `UNet2DBackbone` looks for beside it."""
+    """Return the path of a weight file, and the files and folders that `UNet2DBackbone` looks for beside it."""
     folder = pipeline_folder(Path(source).parent)
     names = [
         *(f"{part}config.json" for part in ("", "unet/")),

@@ -1,4 +1,4 @@
-"""Sources of the form ``untrained:SOURCE``: an architecture with random weights, as a control for the effect of training."""
+"""Sources ``untrained:SOURCE``: an architecture with random weights, to measure the effect of training."""
 
 from __future__ import annotations
 

@@ -41,12 +41,12 @@ class WeightFiles:
 
     @classmethod
     def find(cls, folder: Path) -> Self:
-        """Find the weights in a folder as diffusers does: one file, shards, or else the only variant, such as ``fp16``.
+        """Find the weights in a folder as diffusers does: a single file, shards, or otherwise the only variant, such as ``fp16``.
 
         Raises
         ------
         BackboneError
-            If the folder has no weights. If the folder has only variants of the weights, and more than one. If a shard
+            If the folder has no weights. If the folder has several variants, but no weights without a variant. If a shard
             is missing.
         """
         for suffix in _SUFFIXES:

@@ -1,4 +1,4 @@
-"""Read weight files without unpickling objects, and compute digests that do not depend on the file format."""
+"""Reading of weight files without unpickling objects, and digests that do not depend on the file format."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        If the file is truncated, or contains anything other than named tensors that are dense and real.
+        If the file is truncated. If it contains anything other than named, dense, real tensors.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Convolution by 3 x 3 kernels with Winograd's minimal filtering: 4 multiplications for each output value instead of 9."""
+"""Convolution with 3 x 3 kernels by Winograd's minimal filtering, with 4 multiplications per output value instead of 9."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LEAST_CELLS = 256
 class WinogradConv2d(nn.Conv2d):
     """A ``torch.nn.Conv2d`` with 3 x 3 kernels, stride 1 and padding 1 that is faster on a CPU.
 
-    The input is cut into overlapping patches of 4 x 4 cells, which give 2 x 2 outputs each: F(2 x 2, 3 x 3) in section 4.1 of
-    Lavin and Gray (2016). The products over the channels are 16 matrix products. The parameters and their names are those of
-    ``Conv2d``. `suits` says which convolutions profit; small maps, odd sides and other devices use ``Conv2d``.
+    The input is cut into overlapping patches of 4 x 4 cells. Each patch gives 2 x 2 outputs, as in the algorithm F(2 x 2, 3
+    x 3) of Lavin and Gray (2016), section 4.1. The sums over the channels are 16 matrix products. The parameters and their
+    names are those of ``Conv2d``. Small maps, maps with an odd side, and maps on other devices are convolved by ``Conv2d``.
     """
 
     @staticmethod
     def suits(layer: nn.Module) -> bool:
-        """Return whether a layer is a convolution that becomes faster if its class is set to `WinogradConv2d`."""
+        """Return whether a layer is a convolution that becomes faster as a `WinogradConv2d`."""
         return (
             type(layer) is nn.Conv2d
             and layer.kernel_size == (3, 3)
@@ -34,7 +34,7 @@ class WinogradConv2d(nn.Conv2d):
         )
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return the convolution of maps (n, in channels, rows, cols) float32."""
+        """Return the convolution of (n, in channels, rows, cols) float32 maps."""
         rows, cols = maps.shape[-2:]
         is_slow = rows % 2 or cols % 2 or rows * cols < _LEAST_CELLS
         if is_slow or maps.ndim != 4 or maps.device.type not in {"cpu", "meta"} or maps.dtype != torch.float32:
@@ -42,7 +42,7 @@ class WinogradConv2d(nn.Conv2d):
         return winograd(maps, self._transformed(), self.bias)
 
     def _transformed(self) -> torch.Tensor:
-        """Return the transformed kernels. They are no buffer, so that neither digests nor files contain them."""
+        """Return the transformed kernels. They are not a buffer of the module, so that digests and files do not contain them."""
         kernels: torch.Tensor | None = self.__dict__.get("_kernels")
         if kernels is None:
             kernels = self.__dict__["_kernels"] = transform_kernels(self.weight)
@@ -50,7 +50,7 @@ class WinogradConv2d(nn.Conv2d):
 
 
 def transform_kernels(kernels: torch.Tensor) -> torch.Tensor:
-    """Transform 3 x 3 kernels (outputs, inputs, 3, 3) to a (16, inputs, outputs) float32 tensor; computed in float64."""
+    """Transform (outputs, inputs, 3, 3) kernels to a (16, inputs, outputs) float32 tensor. Computed in float64."""
     left = kernels.new_tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float64)
     # The first axis of the result counts columns, then rows, like the patches in `winograd`.
     transformed = torch.einsum("ri,okij,cj->crko", left, kernels.detach().double(), left)
@@ -113,7 +113,7 @@ def _transform_patches(padded: torch.Tensor) -> torch.Tensor:
 
 
 def _transform_products(products: torch.Tensor, result: torch.Tensor) -> None:
-    """Write the outputs of products (4, 4, n, rows / 2, cols / 2, channels), which change, to (n, rows, cols, channels)."""
+    """Write the outputs to `result` (n, rows, cols, channels). Overwrite `products` (4, 4, n, rows / 2, cols / 2, channels)."""
     count, rows, cols, channels = result.shape
     outputs = result.view(count, rows // 2, 2, cols // 2, 2, channels)
     left = products[0].add_(products[1]).add_(products[2])

@@ -1,1 +1,1 @@
-"""Context features without a network: window means, deviations and morphological profiles of principal components."""
+"""Context features: window means, deviations and morphological profiles of principal components. No network is used."""

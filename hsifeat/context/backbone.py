@@ -1,4 +1,4 @@
-"""The backbone ``context``. It has filters instead of a network, and no weights, noise or timesteps."""
+"""The backbone ``context``, which computes filters instead of a network and has no weights, noise or timesteps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ContextBackbone:
     def taps(self) -> list[Tap]:
         """Default layers, followed by examples of other layers.
 
-        The number of channels of each layer is given for a scene with `MAX_COMPONENTS` components.
+        Numbers of channels are those for a scene with `MAX_COMPONENTS` components.
         """
         layers = [*DEFAULT_LAYERS, *(ContextLayer("deviation", size) for size in (5, 25, 45))]
         return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]

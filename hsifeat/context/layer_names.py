@@ -52,7 +52,7 @@ class ContextLayer:
 
     @property
     def is_profile(self) -> bool:
-        """Whether the layer has openings and closings of the first `PROFILE_COMPONENTS` components."""
+        """Whether the layer consists of openings and closings of the first `PROFILE_COMPONENTS` components."""
         return self.family in {"profile", "reconstruction"}
 
     @property
@@ -64,7 +64,7 @@ class ContextLayer:
     def reach_px(self) -> int:
         """Largest distance, in rows or columns, from a pixel to the pixels that its features depend on.
 
-        For a layer by reconstruction, only the window of the mean after the reconstruction counts.
+        For a layer by reconstruction, which can depend on the whole scene, it is the reach of the mean after the reconstruction.
         """
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)

@@ -39,20 +39,20 @@ class PretrainingConfig(BaseConfig):
         Norm,
         option(
             "Normalisation of a U-Net: group, over groups of channels of a tile, or pixel-rms, over the channels of each pixel. "
-            "With pixel-rms and without attention, features depend on their receptive field alone."
+            "With pixel-rms, the network has no attention, and a feature depends only on pixels in its receptive field."
         ),
     ] = "group"
     steps: Annotated[
         Whole | None,
         option(
-            "Total optimizer steps, including those of earlier calls.", default="the network's number", ge=1, le=10**9
+            "Total optimizer steps, including those of earlier calls.", default="depends on the network", ge=1, le=10**9
         ),
     ] = None
     minutes: Annotated[
         float | None,
         option(
-            "Largest duration of this call. The same command continues a training that was interrupted or, with --steps, has "
-            "steps left.",
+            "Maximum duration of this call. Repeating the command continues an interrupted training and, with --steps, also one "
+            "that has steps left.",
             unit="min",
             default="none",
             gt=0,
@@ -63,7 +63,7 @@ class PretrainingConfig(BaseConfig):
         Whole | None,
         option(
             "Number of channels that the network receives: principal components, or evenly spaced bands for spectraldiff.",
-            default="the network's number",
+            default="depends on the network",
             ge=1,
             le=2**16,
         ),
@@ -73,11 +73,11 @@ class PretrainingConfig(BaseConfig):
         option(
             "First timesteps of the second and third decoder of multistage, such as 442,631.",
             metavar="T,T",
-            default="by the similarity of optimal denoisers of the scene",
+            default="computed from the first scene",
         ),
     ] = None
     learning_rate: Annotated[
-        float | None, option("Learning rate of AdamW.", default="the network's rate", gt=0, le=1)
+        float | None, option("Learning rate of AdamW.", default="depends on the network", gt=0, le=1)
     ] = None
     seed: Annotated[Whole, option("Seed of the weights, patches, timesteps and noise.", ge=0, le=2**32 - 1)] = 0
     start: Annotated[

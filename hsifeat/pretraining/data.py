@@ -1,4 +1,4 @@
-"""Training data and held-out data: natural images, or patches of scenes that share a projection."""
+"""Training data and held-out data, from natural images or from patches of scenes with a common projection."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class TrainingData:
     identity : dict
         Plain JSON values that describe the data, including digests of the content.
     read_held_out : callable
-        Function without arguments. It returns the held-out images as an (n, channels, side, side) float32 array, or None if
-        nothing is held out.
+        Function without arguments that returns the held-out images as an (n, channels, side, side) float32 array, or None
+        if no image is held out.
     projection : Projection or None
         Projection from the bands of the scenes to the channels of the network; None for natural images.
     """
@@ -61,7 +61,7 @@ def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
     Raises
     ------
     SceneError
-        If a band of the first scene has no counterpart, see `hsifeat.scenes.band_matching.match_bands`.
+        If a band of the first scene has no counterpart in another scene; see `hsifeat.scenes.band_matching.match_bands`.
     """
     first = scenes[0]
     return [scene.matched_to(first.wavelengths_nm, first.bands, first.name) for scene in scenes]
@@ -73,11 +73,11 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
     Parameters
     ----------
     scenes : sequence of Scene
-        One scene or several, with the same bands, see `match_scenes`.
+        One or more scenes with the same bands; see `match_scenes`.
     spec : NetworkSpec
         Specification with the kind of projection, the number of components and the side of the patches.
     components : int or None
-        Number of principal components, or of bands. None takes ``spec.components``, but at most the number of bands.
+        Number of principal components, or of bands. None stands for ``spec.components``, or the number of bands if it is smaller.
     listen : callable
         Receives notes on the scenes.
 
@@ -198,7 +198,7 @@ def prepare_images(
 
 
 def project_for_patches(scene: Scene, projection: Projection, listen: Listener) -> Cube:
-    """Return the projected channels of a scene as an array from which small patches can be read fast.
+    """Return the projected channels of a scene as an array that is fast to read in small patches.
 
     A scene in memory is projected patch by patch. A scene on disk may be compressed, and each read of a patch would
     decompress it again. The channels of a scene on disk are therefore written once to a temporary file, if the disk has

@@ -14,13 +14,13 @@ def choose_boundaries(
 ) -> tuple[int, ...]:
     """Return the first timesteps of the second and all further decoders of a network.
 
-    The intervals of the decoders maximise the similarity of the predictions that optimal denoisers make within an interval
-    (Zhang et al., CVPR 2024, eq. 5; see `rank_timesteps`). The optimal denoisers have the cosine schedule with T = 1000.
+    The intervals of the decoders maximise the similarity of the optimal denoiser's predictions within each interval (Zhang
+    et al., CVPR 2024, eq. 5; see `rank_timesteps`). The optimal denoiser uses the cosine schedule with T = 1000.
 
     Parameters
     ----------
     scene : Scene
-        Scene whose patches define the optimal denoisers.
+        Scene whose patches define the optimal denoiser.
     projection : Projection
         Projection from the bands of the scene to the channels of the network.
     spec : NetworkSpec

@@ -1,4 +1,4 @@
-"""Evaluation of a denoiser: the loss on held-out images by timestep, and a picture of generated images."""
+"""Evaluation of a denoiser: its loss on held-out images by timestep, and a picture of images that it generates."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def held_out_losses(
 ) -> list[float]:
     """Return the mean squared error of the predicted noise for each tenth of the timesteps.
 
-    Each image is evaluated once in each tenth, in float32 and with fixed noise. The timesteps of the images are spread evenly
-    over the tenth.
+    Each image is evaluated at one timestep of each tenth, in float32 and with fixed noise. The timesteps of the images are
+    spread evenly over the tenth.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def held_out_losses(
     scheduler : DDPMScheduler
         Noise schedule that adds the noise.
     sampling : TimestepSampling
-        Distribution of the timesteps in training, with its intervals. The images of one forward pass have timesteps of one
-        interval.
+        Distribution of the timesteps in training. If it has intervals, all images of a forward pass have timesteps of the
+        same interval.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Decode the image files of a folder or tar archive into one array on disk, which later training runs reuse."""
+"""Decoding of the image files in a folder or tar archive into one array on disk, which later training runs reuse."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
         A folder, searched recursively, or a tar archive, plain or compressed. Images are ordered by name, so that a folder
         and an archive of this folder give the same array.
     side_px : int
-        Side of the returned images (tiles), in pixels. Each image is cropped to its central square. The square is
-        resized to k x k tiles, where k is the largest number that fits (at most 8), and cut into these tiles. Then k is
-        halved, and the square is resized and cut again, until k is 1. Images smaller than one tile are skipped.
+        Side of the returned images (tiles), in pixels. Each image is cropped to its central square, which is resized to k x
+        k tiles and cut into these tiles. The number k is first the largest that fits, at most 8. It is then halved
+        repeatedly until it is 1, and the square is resized and cut for each k. Images smaller than one tile are skipped.
     base_path : Path
-        Beginning of the path of the file. The file is ``<base_path>.images-<digits>.npy``. Each image takes
-        ``3 * side_px**2`` bytes.
+        Beginning of the path of the file, which is ``<base_path>.images-<digits>.npy``. Each image takes ``3 * side_px**2``
+        bytes.
     listen : callable
         Receives progress events, and notes on skipped files.
 

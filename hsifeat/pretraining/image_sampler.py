@@ -1,4 +1,4 @@
-"""Training batches of randomly mirrored, cropped and recoloured images, without the images that are held out."""
+"""Training batches of randomly mirrored, cropped and recoloured images. Held-out images are excluded."""
 
 from __future__ import annotations
 
@@ -35,11 +35,10 @@ class ImageSampler:
     seed : int
         Seed of all random numbers.
     crops_px : tuple of int
-        Sides of the patches, in pixels. All patches of a batch have the same side, drawn at random. Without sides,
-        patches are whole images.
+        Possible sides of the patches, in pixels. Each batch has one side, drawn at random. If empty, patches are whole images.
     mixes_channels : bool
-        Whether the channels of half of the images are random mixtures of the colours. Mixtures resemble the principal
-        components of scenes, which are mixtures of bands.
+        Whether the channels of half of the images are replaced by random mixtures of the colours. Such mixtures resemble
+        the principal components of scenes, which are mixtures of bands.
     """
 
     images: Sequence[NDArray[np.uint8]]

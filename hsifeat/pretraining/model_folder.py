@@ -46,7 +46,7 @@ class ModelFolder:
 
     @property
     def _checkpoint_name(self) -> str:
-        """Name that the checksum in the checkpoint includes.
+        """Name from which the checksum of the checkpoint is computed, together with its content.
 
         The name contains a digest of `identity`, so that no other model can use the checkpoint.
         """
@@ -59,8 +59,8 @@ class ModelFolder:
         Raises
         ------
         PretrainingError
-            If the folder contains damaged files. If the folder contains a model whose format is not `FORMAT`, or whose
-            identity differs from `identity`.
+            If a file is damaged. If the format of the model in the folder is not `FORMAT`, or its identity differs from
+            `identity`.
         """
         settings = self.path / _SETTINGS
         if not settings.exists():
@@ -90,8 +90,7 @@ class ModelFolder:
         Raises
         ------
         DivergedError
-            If the loss of the next batch is not finite or far above the first loss. The previous checkpoint is kept in
-            this case.
+            If the loss of the next batch is not finite, or is far above the first loss. The previous checkpoint is then kept.
         """
         trainer.check_weights()
         with disk_errors(self.path):
@@ -132,7 +131,7 @@ class ModelFolder:
 
 
 def check_usable(folder: Path) -> None:
-    """Raise `PretrainingError` if a path is a file, or a folder that has files but no model of `hsifeat.pretrain`."""
+    """Raise `PretrainingError` if a path is a file, or a folder with files but without a model of `hsifeat.pretrain`."""
     if folder.exists() and not folder.is_dir():
         raise PretrainingError(f"{folder} is a file: name a folder with --out")
     check_output(folder)

@@ -1,4 +1,4 @@
-"""Write a trained model: a diffusers folder with safetensors, plots, a model card and a training record."""
+"""Writing of a trained model as a diffusers folder with safetensors, plots, a model card and a training record."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def write_model(
 ) -> None:
     """Write a trained model to a folder.
 
-    The training record is written last and has the checksums of all other files. A folder with a training record has a
-    complete model.
+    The training record is written last and contains the checksums of all other files. If a folder has a training record,
+    the model is complete.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ def write_model(
     projection : Projection or None
         Projection of the scenes; None if the network was trained on images.
     description : mapping
-        Identity and options of the training. The training record has these entries, the results and the versions of packages.
+        Identity and options of the training. They are written to the training record, together with the results and the
+        versions of packages.
     spec : NetworkSpec
         Specification of the network, with its noise schedule and the number of generated images in the model card.
 
@@ -111,7 +112,7 @@ def _versions() -> dict[str, str]:
 
 
 def as_stored(network: Any, dtype: str) -> Any:
-    """Return a copy of a network on the CPU, with contiguous weights of dtype `dtype`, for saving as safetensors.
+    """Return a copy of a network on the CPU, with contiguous weights of dtype `dtype`, that can be saved as safetensors.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Constructor arguments of the trainable networks for a number of channels."""
+"""Constructor arguments of the trainable networks, for a given number of channels."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def unet_arguments(
 
 
 def without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
-    """Return the constructor arguments of a U-Net without attention layers.
+    """Return the constructor arguments of a U-Net, changed so that it has no attention layers.
 
-    The function `arguments` returns the constructor arguments of the U-Net with attention layers.
-    An attention layer makes each feature depend on the whole image.
+    An attention layer makes each feature depend on the whole image. The function `arguments` returns the unchanged
+    arguments for a number of channels.
     """
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])
@@ -89,7 +89,7 @@ def diffcrn_arguments(channels: int, *, width: int, heads: int, groups: int) -> 
 
 
 def spectral_arguments(channels: int, *, widths: tuple[int, ...]) -> dict[str, Any]:
-    """Return the constructor arguments of a `SpectralUNet` with `channels` bands and channels `widths` of its levels."""
+    """Return the constructor arguments of a `SpectralUNet` with `channels` bands and `widths` channels at its levels."""
     return {"in_channels": channels, "widths": list(widths)}
 
 
@@ -114,7 +114,7 @@ def multistage_arguments(
     encoder_width, decoder_widths, multipliers, blocks, head_channels, norm_groups, attention
         See `hsifeat.backbones.networks.multistage_unet.MultistageUNet`.
     boundaries : sequence of int
-        First timestep of each decoder from the second one on. [default: the intervals that Zhang et al. (2024) give for CIFAR-10]
+        First timesteps of the second and all further decoders. [default: the boundaries of Zhang et al. (2024) for CIFAR-10]
 
     Returns
     -------

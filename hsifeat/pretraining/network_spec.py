@@ -31,7 +31,7 @@ class ImageOptions:
     max_held_out : int
         Largest number of held-out images. At least one image and at most one image in fifty is held out.
     sample_count : int
-        Number of generated images in the model card. It is 0 for a network that has not learned high noise levels.
+        Number of generated images in the model card; 0 for a network that is not trained on high noise levels.
     crops_px : tuple of int
         Sides of the patches; see `hsifeat.pretraining.image_sampler.ImageSampler`.
     mixes_channels : bool
@@ -53,10 +53,10 @@ class NetworkSpec:
     class_name : str
         Name of the network class, one of `hsifeat.backbones.networks.NETWORKS`.
     arguments : callable
-        Function that returns the constructor arguments of the class for a number of channels.
+        Function that takes the number of channels and returns the constructor arguments of the class.
     components : int or None
-        Number of channels of the network: principal components or bands of scenes, or the three channels of an image. None
-        stands for all bands.
+        Default number of channels of the network: principal components or bands of scenes, or the three channels of an
+        image. None stands for all bands.
     patch_px : int
         Side of a training patch, in pixels.
     batch : int
@@ -76,8 +76,8 @@ class NetworkSpec:
     images : ImageOptions or None
         Settings of a network that learns from images; None for a network that learns from scenes.
     projection : {"pca", "bands"}
-        Projection of scenes to the channels of the network: principal components, or evenly spaced bands, each scaled from its
-        smallest and largest value to -1 and 1.
+        Projection of scenes to the channels of the network: principal components, or evenly spaced bands. Each band is
+        scaled so that its smallest and largest values become -1 and 1.
     beta_schedule : str
         Noise schedule, by its name in diffusers. The number of timesteps is that of `timesteps`.
     decoders : int
@@ -136,7 +136,8 @@ class NetworkSpec:
         Raises
         ------
         PretrainingError
-            If the network has one decoder. If there is not one boundary less than decoders, or boundaries do not ascend.
+            If the network has one decoder. If the number of boundaries is not the number of decoders minus 1. If the
+            boundaries are not ascending.
         """
         count, stops = self.decoders - 1, (0, *boundaries, self.timesteps.count)
         if not count:

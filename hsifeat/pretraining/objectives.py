@@ -1,4 +1,4 @@
-"""Training objectives. An objective computes the loss of a denoiser, and can have trainable parameters."""
+"""Training objectives, which compute the loss of a denoiser and can have trainable parameters."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Objective(nn.Module, ABC):
     """Base class of objectives. An objective computes the loss of a network on a batch.
 
-    A loss is deterministic, so that an optimizer step depends on its batch only. The parameters of an objective are trained
-    together with the network and discarded at the end. Their initial values come from torch's global random generator.
+    An objective draws no random numbers, so that an optimizer step depends only on its batch. The parameters of an
+    objective are trained together with the network and discarded at the end. Their initial values come from torch's global
+    random generator.
 
     Parameters
     ----------
@@ -102,9 +103,9 @@ class LogAbsoluteContrastive(Objective):
 
     The loss is ``mean log(1 + |eps - eps_theta|) + weight * InfoNCE``, for the noise ``eps``, the predicted noise
     ``eps_theta`` and the contrastive term ``InfoNCE``. The formulas of the paper were not available: both terms, the
-    weight, the temperature and the projection to `projected_channels` are our design. Two views of each patch
-    are made by adding noise. The second view has the noise and the timestep of the next patch in the batch, so the
-    two views have only the patch in common. The network predicts the noise of both views.
+    weight, the temperature and the projection to `projected_channels` are our design. Two views of each patch are made by
+    adding noise. The second view uses the noise and the timestep of the next patch in the batch, so that the two views
+    share nothing but the clean patch. The network predicts the noise of both views.
 
     Parameters
     ----------

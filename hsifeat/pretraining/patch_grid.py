@@ -1,4 +1,4 @@
-"""Positions of the training patches of a scene, and choice of held-out blocks. No patch overlaps a held-out block."""
+"""Positions of the training patches of a scene, and choice of held-out blocks, which no training patch overlaps."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MAX_LOST_SHARE, _MAX_TRIALS = 0.1, 4096
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """Numbered positions of square patches in a scene. Patches have a valid centre and overlap no held-out block.
+    """Numbered positions of the square patches of a scene whose centre is valid and that overlap no held-out block.
 
-    A position is the upper left corner of a patch. Positions are numbered in row-major order. `locate` computes a position
-    from the mask of valid pixels, so that a large scene needs no list of positions.
+    A position is the upper left corner of a patch. Positions are numbered in row-major order. `locate` computes them from
+    the mask of valid pixels, because a list of all positions of a large scene would need much memory.
 
     Attributes
     ----------
@@ -51,13 +51,13 @@ class PatchGrid:
         return int(self._ends[-1])
 
     def locate(self, number: int) -> tuple[int, int]:
-        """Return the row and the column of the position that has the number `number`."""
+        """Return the row and the column of position `number`."""
         row = int(np.searchsorted(self._ends, number, side="right"))
         before = int(self._ends[row - 1]) if row else 0
         return row, int(np.flatnonzero(self._is_position(Window(row, 0, 1, self._cols)))[number - before])
 
     def count_lost(self, block: Window) -> int:
-        """Return the number of patches that would be lost for training if `block` were held out too."""
+        """Return the number of training patches that overlap `block`, and would be lost if it were held out."""
         return int(np.count_nonzero(self._is_position(self._touching(block))))
 
     @property
@@ -97,9 +97,9 @@ def choose_held_out_blocks(
 ) -> tuple[Window, ...]:
     """Choose square blocks of a scene to hold out for evaluation.
 
-    Blocks are drawn with a fixed seed. A block is accepted if at least half of its pixels are valid, if it overlaps no
-    other block, and if all blocks together overlap at most a tenth of all patches. In a small scene, only blocks in
-    corners and at edges are accepted. In a very small scene, no block is accepted.
+    Blocks are drawn with a fixed seed. A block is accepted under three conditions: at least half of its pixels are valid,
+    it overlaps no accepted block, and all accepted blocks together overlap at most a tenth of all patches. In a small
+    scene, only blocks in corners and at edges meet the last condition. In a very small scene, no block does.
 
     Parameters
     ----------

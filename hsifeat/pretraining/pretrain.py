@@ -1,4 +1,4 @@
-"""Train a backbone: validate options, prepare data, start or continue the training, and write the model folder."""
+"""Training of a backbone: validates options, prepares data, starts or continues the training, and writes the model folder."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def pretrain(
 ) -> Path:
     """Train a denoiser without labels, on patches of scenes or on natural images.
 
-    A PCA, or a choice of bands, projects the bands of scenes to the channels of the network. If an option is None, its value comes from the
-    preset or else from the defaults of `hsifeat.pretraining.config.PretrainingConfig`.
+    The bands of scenes are projected to the channels of the network, by PCA or by a selection of bands. An option that is
+    None takes its value from the preset, or otherwise from the defaults of `hsifeat.pretraining.config.PretrainingConfig`.
 
     Parameters
     ----------
@@ -70,22 +70,24 @@ def pretrain(
         Scenes with the same bands, or paths or names that `hsifeat.open_scene` accepts. For ``natural32``, folders or tar
         archives of images.
     out : str or Path
-        Folder of the model. If the folder has an interrupted training run, the run is continued. A complete model is trained
-        further only if `steps` is larger, or `minutes` different, than in the call that completed it.
+        Folder of the model. If the folder contains an interrupted training run, the run is continued. A complete model is
+        trained further only if `steps` is larger than its number of steps or, without `steps`, if `minutes` differs from
+        the value in the call that completed it.
     network : str, optional
         ``mtmsd``, ``diffcrn``, ``spectraldiff`` or ``multistage``, trained on scenes, or ``natural32``, trained on images.
         [default: mtmsd]
     size : {"small", "paper"}, optional
         ``small`` trains in minutes on two CPU cores, ``paper`` is the published size. [default: small]
     norm : {"group", "pixel-rms"}, optional
-        Normalisation of a U-Net. ``group`` normalises groups of channels over a whole tile. ``pixel-rms`` normalises
-        the channels of each pixel separately. With ``pixel-rms``, the network has no attention, and features
-        depend on their receptive field alone. [default: group]
+        Normalisation of a U-Net. ``group`` normalises groups of channels over a whole tile. ``pixel-rms`` normalises the
+        channels of each pixel separately. With ``pixel-rms``, the network has no attention, and a feature depends only on
+        pixels in its receptive field. [default: group]
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: depends on the network]
     minutes : float, optional
-        Largest duration of this call, in minutes. The call ends earlier when `steps` is reached. A repeated call continues a
-        training that was interrupted or, if `steps` is set, has steps left. [default: no limit]
+        Maximum duration of this call, in minutes. The call ends earlier when `steps` is reached. Repeating the call
+        continues an interrupted training. If `steps` is set, it also continues a training with steps left. [default: no
+        limit]
     components : int, optional
         Number of channels that the network receives: principal components, or evenly spaced bands for ``spectraldiff``.
         [default: depends on the network]
@@ -107,7 +109,7 @@ def pretrain(
     device : str
         Device of the training: ``auto``, ``cpu`` or ``cuda``.
     source : str
-        The data as arguments of a command line, for the model card. [default: the names of the data]
+        Command-line arguments that select the data, for the model card. [default: the names of the data]
     listen : callable
         Receives the events of the training.
 

@@ -1,4 +1,4 @@
-"""One training session: optimizer steps up to a limit, evaluations on held-out data, and checkpoints."""
+"""A training session: optimizer steps up to a limit, evaluations on held-out data, and checkpoints."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class TrainingBudget:
     steps : int or None
         Total optimizer steps, including those of earlier sessions.
     minutes : float or None
-        Largest duration of this session, in minutes.
+        Maximum duration of this session, in minutes.
     """
 
     steps: int | None
     minutes: float | None
 
     def is_used_up(self, record: Mapping[str, Any]) -> bool:
-        """Return whether the training with the training record `record` has already reached the limits."""
+        """Return whether a finished training, given its training record, has already reached the limits."""
         if record.get("diverged"):
             return False
         return bool(record["steps"] >= self.steps if self.steps else record.get("minutes") == self.minutes)
@@ -68,7 +68,7 @@ def train(
     Raises
     ------
     DivergedError
-        If the loss is not finite or far above the first loss. The folder keeps the previous checkpoint in this case.
+        If the loss is not finite, or is far above the first loss. The folder then keeps the previous checkpoint.
     """
     started_s = saved_s = time.monotonic()
     earlier_s, writing_s, limit_s = trainer.seconds, 0.0, math.inf if budget.minutes is None else 60 * budget.minutes

@@ -17,7 +17,7 @@ TIMESTEPS = 1000
 class TimestepSampling:
     """Distribution of the timesteps of a batch.
 
-    If `sigmas` is None, timesteps are uniform over many batches.
+    If `sigmas` is None, all timesteps are equally probable.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The trainer, which yields after optimizer steps, so that the caller decides when to evaluate, save and stop."""
+"""The trainer, a generator over optimizer steps. The caller decides when to evaluate, save and stop."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TrainingProgress:
 
 
 class DivergedError(PretrainingError):
-    """The loss of a training step is not finite or far above the first loss."""
+    """Error for a training step whose loss is not finite, or is far above the first loss."""
 
 
 class Trainer:
@@ -132,7 +132,7 @@ class Trainer:
         return self._average.module
 
     def train(self, target: int | None = None) -> Iterator[TrainingProgress]:
-        """Train until the total number of steps is `target`, or without end if `target` is None, and yield the progress.
+        """Train until the total number of steps is `target`, and yield the progress. With `target` None, train without end.
 
         On a CPU, progress is yielded after each step. On a GPU, it is yielded after each 25th step and the last step.
 
@@ -168,7 +168,7 @@ class Trainer:
         self.held_out[self.step] = held_out_losses(self.averaged, clean, self._scheduler, self._spec.timesteps)
 
     def check_weights(self) -> None:
-        """Raise `DivergedError` if the loss of the next batch is not finite or far above the first loss."""
+        """Raise `DivergedError` if the loss of the next batch is not finite, or is far above the first loss."""
         import torch
 
         batch = self._sampler.draw(self.step, self._spec.batch)
@@ -283,7 +283,7 @@ class Trainer:
 def make_scheduler(spec: NetworkSpec) -> DDPMScheduler:
     """Return the noise schedule for the training of a network.
 
-    The cosine schedule is that of Nichol & Dhariwal 2021, eq. 17, and the linear schedule that of Ho et al. 2020, sec. 4.
+    The cosine schedule is from Nichol & Dhariwal 2021, eq. 17; the linear schedule is from Ho et al. 2020, sec. 4.
     """
     load_diffusers()
     from diffusers import DDPMScheduler

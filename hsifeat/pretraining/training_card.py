@@ -1,4 +1,4 @@
-"""Model card of a trained backbone, with its data, settings and losses, and the command that repeats the training."""
+"""Model card of a trained backbone: its data, its settings, its losses, and the command that repeats the training."""
 
 from __future__ import annotations
 

@@ -31,9 +31,8 @@ def default_projection(
         Image to project.
     projection : str, Projection or None
         A fitted projection, or a text form that `fit_projection` fits on the image. None selects the projection in
-        `projection_file`. If `projection_file` is None too, ``rgb`` is fitted for three channels, and ``pca:N`` for any other
-        number N. Without a `projection_file`, the forms ``pca`` and ``all`` are clipped at 2.5 standard deviations, unless the
-        text states a clip.
+        `projection_file`. If `projection_file` is None too, the form is ``rgb`` for three channels and ``pca:N`` for any
+        other number N of channels. Without a `projection_file`, ``pca`` and ``all`` have the default option ``:clip=2.5``.
     backbone : str
         Name of the backbone, for error messages.
     channels : int
@@ -48,8 +47,8 @@ def default_projection(
     Raises
     ------
     ProjectionError
-        If the text form is invalid, or a projection of this form can't be fitted. If `projection_file` is damaged. If
-        the projection does not match the bands of the image or the channels of the backbone.
+        If the text form is invalid, or a projection of this form can't be fitted on the image. If `projection_file` is
+        damaged. If the projection does not match the bands of the image or the channels of the backbone.
     """
     if isinstance(projection, Projection):
         fitted = projection

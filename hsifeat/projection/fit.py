@@ -33,8 +33,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
 
         - ``rgb``: the bands nearest to 640, 550 and 460 nm
         - ``bands:i,j,k``: the bands with these indices, counted from 0
-        - ``pca:N``: the first N principal components, each scaled to mean 0 and standard deviation 1 as in the method
-          MTMSD; the largest weight of each component, by magnitude, is positive
+        - ``pca:N``: the first N principal components, each scaled to mean 0 and standard deviation 1. The sign of a
+          component is chosen so that its weight of largest magnitude is positive
         - ``all``: every band, scaled to mean 0 and standard deviation 1
 
         The forms ``rgb`` and ``bands`` map the 2nd and 98th percentiles of each band to -1 and 1, and clip the result. Both
@@ -42,12 +42,12 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
 
         - ``:stretch=joint``: compute the percentiles from all selected bands together
         - ``:percentiles=0-100``: use these percentiles
-        - ``:gamma=0.4``: raise the channels to this power, on a scale from 0 to 1
+        - ``:gamma=0.4``: map the channels to the range 0 to 1, and raise them to this power
 
         The forms ``pca`` and ``all`` have the option ``:clip=2.5``, which maps 2.5 standard deviations to 1 and clips channels to
         [-1, 1], the range of image models. ``:clip=none`` is the default.
 
-        If a band of ``rgb`` is constant, the nearest band that is not constant replaces it, with a note.
+        If a band of ``rgb`` is constant, the nearest band that varies replaces it, and a note states the replacement.
 
         Every form has the option ``:mask=FILE``. FILE is a label map, and the fit uses only its labelled pixels.
     image : SpectralImage
@@ -60,10 +60,9 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Raises
     ------
     ProjectionError
-        If the form or an option is unknown. If an option has an invalid value. If a band that ``bands:i,j,k`` lists is
-        constant, or is not in the image. If the image has fewer bands or fewer significant components than the N of
-        ``pca:N``, see `fit_components`. If the mask and the image differ in shape. If no pixel is both valid and labelled
-        in the mask.
+        If the form or an option is unknown. If an option has an invalid value. If a band of ``bands:i,j,k`` is constant or
+        missing from the image. If N of ``pca:N`` exceeds the number of bands or the number of significant components; see
+        `fit_components`. If the mask and the image differ in shape. If no pixel is both valid and labelled in the mask.
     SceneError
         If the mask can't be read or can't be aligned with the grid of the scene.
 
@@ -141,7 +140,7 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
     ------
     ProjectionError
         If an image has no valid pixels or fewer bands than `count`. If the pixels have fewer than `count` significant
-        components. The variance of a significant component exceeds the rounding error of float32 sums.
+        components. A component is significant if its variance exceeds the rounding error of float32 sums.
     """
     for image in images:
         _check_any(image, image.valid, "")

@@ -24,7 +24,7 @@ Percentiles = tuple[float, float]
 def choose_rgb_bands(
     image: SpectralImage, mask: NDArray[np.bool_], percentiles: Percentiles
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Choose the bands for red, green and blue. The nearest band that is not constant replaces a constant band.
+    """Choose the bands for red, green and blue. A constant band is replaced by the nearest band that varies.
 
     Parameters
     ----------

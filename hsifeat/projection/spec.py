@@ -30,7 +30,7 @@ class ProjectionSpec:
     numbers : tuple of int
         Band indices of the form ``bands``, or the number of components of the form ``pca``.
     joint : bool
-        Whether the percentiles are common to all channels.
+        Whether the percentiles are computed from all selected bands together, instead of from each band.
     percentiles : tuple of 2 floats
         Percentiles that are mapped to -1 and 1.
     gamma : float

@@ -27,7 +27,8 @@ class ArrayView(ABC):
     dtype : dtype-like
         Data type of the values.
     chunks : sequence of int, optional
-        Chunk shape, if reading a single value requires that its whole chunk is unpacked or computed.
+        Shape of the chunks that are unpacked or computed as a whole, even to read a single value. None if the array has no
+        chunks.
     """
 
     def __init__(self, shape: Sequence[int], dtype: DTypeLike, chunks: Sequence[int] | None = None) -> None:

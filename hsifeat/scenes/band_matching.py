@@ -36,7 +36,8 @@ def match_bands(
     Returns
     -------
     (wanted_bands,) intp array or None
-        Index of a band of the other scene for each band of the reference scene; None if these are all bands in their order.
+        For each band of the reference scene, the index of the matching band of the other scene. None if the indices would
+        be 0, 1, …, `bands` - 1, so that no selection is needed.
 
     Raises
     ------

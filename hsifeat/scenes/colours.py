@@ -43,8 +43,8 @@ def _golden_ratio_colour(number: int) -> str:
 def rgb_bands(bands: int, wavelengths_nm: NDArray[np.float64] | None) -> tuple[int, int, int]:
     """Return the indices of the bands nearest to red, green and blue (640, 550 and 460 nm).
 
-    Without wavelengths, the three bands of a three-band cube are assumed to be red, green and blue, and the returned bands of
-    other cubes lie at 3/4, 1/2 and 1/4 of the band axis.
+    Without wavelengths, the bands of a three-band cube are assumed to be red, green and blue. For any other cube without
+    wavelengths, the bands at 3/4, 1/2 and 1/4 of the band axis are returned.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ def is_wkt(crs: str) -> bool:
 def as_wkt(crs: str) -> str:
     """Return a CRS as WKT; a text that is already WKT is returned unchanged.
 
-    Only WKT is passed to GDAL, because GDAL may take any other text for a path or an address, and open it.
+    Only WKT is passed to GDAL, because GDAL may open other texts as paths or URLs.
 
     Raises
     ------

@@ -34,14 +34,14 @@ def safe_label_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class ScenePart:
-    """Part of a label map that belongs to one of several scenes, see `Labels.parts`.
+    """One scene in a label map of several scenes; see `Labels.parts`.
 
     Attributes
     ----------
     names : tuple of str
-        Name of the scene in reports, followed by the other names that select it, such as those of its stores.
+        Names that select the scene. Reports use the first name; the other names are, for example, those of its stores.
     window : Window
-        Pixels of the scene in the label map.
+        Rows and columns of the scene in the label map.
     """
 
     names: tuple[str, ...]
@@ -63,12 +63,12 @@ class Labels:
     class_colours : dict of int to str
         Colour of each class in the map, as ``#rrggbb``. A class without a colour gets a default colour.
     notes : tuple of str
-        Messages on what was assumed, resampled or dropped while reading the map.
+        Messages on assumptions, resampling and dropped values while the map was read.
     georeference : Georeference or None
         Position of the grid, or None if unknown.
     parts : tuple of ScenePart
-        The scenes, if the grid contains several scenes stacked vertically. Distances between pixels of different scenes have
-        no meaning.
+        The scenes of the map, if several scenes are stacked vertically on its grid; otherwise empty. Distances between
+        pixels of different scenes have no meaning.
 
     Raises
     ------

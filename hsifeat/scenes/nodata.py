@@ -1,4 +1,4 @@
-"""No-data values of arrays, and the only function that compares arrays with no-data values.
+"""No-data values of arrays: parsing, combination of bands, and comparison with the values of an array.
 
 No-data values that all bands share are a tuple of numbers. No-data values that differ between bands are a tuple with one
 tuple of numbers per band.
@@ -118,7 +118,8 @@ def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
     Parameters
     ----------
     values : (..., bands) array of any real dtype
-        Values of a cube. An array without a band axis, such as a label map, needs a `nodata` that all bands share.
+        Values of a cube, or an array without a band axis, such as a label map. For the latter, `nodata` must be one tuple
+        of numbers.
     nodata : NoData
         No-data values.
 

@@ -65,12 +65,13 @@ def open_scene(
         Height and width of the scene in pixels. At least one of them is required if one axis holds all pixels.
     bad_bands : str
         ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. A list such as ``103-108,149`` drops the
-        marked bands and then the listed bands. Listed bands are counted from 0 among the bands that are not marked.
+        marked bands and then the listed bands. The list counts only the bands that are not marked, from 0.
     nodata : float, optional
         No-data value, in addition to the no-data values that the file declares.
     blank_pixels : {"drop", "keep"}
-        Whether blank pixels are invalid (``drop``) or valid (``keep``). All bands of a blank pixel are 0, or have the
-        largest value of an integer dtype. If 0 is the no-data value, pixels with 0 in all bands are always invalid.
+        Whether blank pixels are invalid (``drop``) or valid (``keep``). A pixel is blank if all its bands are 0, or if all
+        its bands have the largest value of an integer dtype. If 0 is the no-data value, pixels with 0 in all bands are
+        always invalid.
     companion : str or Path, optional
         File of a co-registered image with k x k pixels per pixel of the scene, as ``FILE`` or ``FILE:VARIABLE``.
     labels : str, Path, or sequence of these, optional
@@ -84,10 +85,9 @@ def open_scene(
     Raises
     ------
     SceneError
-        If the name or file does not exist, or the file is damaged. If the file lacks `variable`. If `variable` is None,
-        and the file does not have exactly one suitable variable. If `axes`, `rows` or `cols` contradict the file. If
-        `bad_bands` lists a band that the scene lacks. If the companion image or a label map can't be aligned with the
-        scene.
+        If the name or file does not exist, or the file is damaged. If the file lacks `variable`. If `variable` is None, and
+        several variables or none of the file are suitable. If `axes`, `rows` or `cols` contradict the file. If `bad_bands`
+        lists a band that the scene lacks. If the companion image or a label map can't be aligned with the scene.
 
     Examples
     --------

@@ -43,8 +43,8 @@ class Scene(CubeShape):
     nodata : tuple of float, or tuple of one tuple of float per band
         No-data values, in addition to NaN and infinities; see `hsifeat.scenes.nodata`.
     blank_pixels : {"drop", "keep"}
-        Whether blank pixels are invalid (``drop``) or valid (``keep``); see `valid_pixels`. All bands of a blank pixel
-        are 0, or have the largest value of an integer dtype.
+        Whether blank pixels are invalid (``drop``) or valid (``keep``); see `valid_pixels`. A pixel is blank if all its
+        bands are 0, or if all its bands have the largest value of an integer dtype.
     scale : float
         Stored value that corresponds to a reflectance of 1. The values of `cube` are not divided by it.
     georeference : Georeference or None
@@ -58,7 +58,7 @@ class Scene(CubeShape):
     licence, citation : str
         Licence and citation, as stated by the provider of the scene.
     notes : tuple of str
-        Messages on what was assumed or dropped while reading the scene.
+        Messages on assumptions and dropped values while the scene was read.
 
     Raises
     ------
@@ -134,9 +134,10 @@ class Scene(CubeShape):
 
     @property
     def companion_factor(self) -> int:
-        """How many pixels of the companion image lie along each side of a pixel of the scene.
+        """Number of pixels of the companion image along each side of a scene pixel.
 
-        It is 0 without a companion image, and if the rows and columns of the image are not the same multiple of the scene's.
+        0 if the scene has no companion image, or if the height and width of the image are not the same multiple of the
+        height and width of the scene.
         """
         if self.companion is None or len(self.companion.shape) != 3:
             return 0
@@ -172,8 +173,7 @@ class Scene(CubeShape):
     def empty_bands(self) -> tuple[int, ...]:
         """Return the indices of the bands in which no pixel has a value.
 
-        NaN, infinities and the no-data values of a band do not count as values. A 0 always counts, even if 0 is a
-        no-data value.
+        NaN, infinities and no-data values do not count as values, except that 0 always counts, even if it is a no-data value.
         """
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):
@@ -233,7 +233,7 @@ class Scene(CubeShape):
         Raises
         ------
         SceneError
-            If a band has no counterpart, or wavelengths are missing and the numbers of bands differ.
+            If a band of the other scene has no counterpart. If wavelengths are missing and the numbers of bands differ.
         """
         matched = match_bands(
             wavelengths_nm, self.wavelengths_nm, self.bands, wanted_bands=bands, name=self.name, wanted_name=name

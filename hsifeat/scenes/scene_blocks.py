@@ -90,8 +90,8 @@ def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> ND
 def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Read selected bands of a sample of the valid pixels.
 
-    If the scene has at most 2**20 pixels, the sample contains all valid pixels. Otherwise, the sample contains about
-    2**20 pixels or fewer.
+    If the scene has at most 2**20 pixels, the sample contains all valid pixels. Otherwise, it contains at most about 2**20
+    pixels.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> 
     Returns
     -------
     (n, len(bands)) float64 array
-        Values of the n sampled pixels. The sample consists of the valid pixels on a regular grid. If the grid has no valid
-        pixel, the sample consists of every k-th valid pixel in row-major order.
+        Values of the n sampled pixels. The sample consists of the valid pixels that lie on a regular grid. If no pixel of
+        this grid is valid, the sample consists of every k-th valid pixel in row-major order.
     """
     rows, cols, _ = cube.shape
     step = int(np.ceil(np.sqrt(rows * cols / _SAMPLE_PIXELS)))

@@ -1,4 +1,4 @@
-"""The copy of a scene in a feature store: opened from the path ``STORE/scene``, and built from the metadata of a store."""
+"""The copy of a scene in a feature store, opened from the path ``STORE/scene``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def open_scene_in_store(path: Path) -> Scene:
     Raises
     ------
     SceneError
-        If the store is unfinished, or the scene or its metadata are damaged.
+        If the store is unfinished. If the scene or its metadata is damaged.
     """
     cube, valid = (read_raster(path, ndim, name).array for ndim, name in ((3, "cube"), (2, "valid")))
     try:

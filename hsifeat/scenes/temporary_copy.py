@@ -1,7 +1,7 @@
 """Temporary copies of cubes whose chunks do not suit block-wise reading.
 
-A pass over a scene reads blocks of whole rows. A chunk that spans many blocks would be unpacked once per block. Unpacking
-every chunk once into a temporary file is faster.
+A pass over a scene reads blocks of whole rows. A chunk that spans many blocks would be unpacked once per block. It is
+faster to unpack every chunk once, into a temporary file.
 """
 
 from __future__ import annotations

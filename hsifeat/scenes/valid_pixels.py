@@ -25,7 +25,7 @@ class Validity:
     missing, zero, saturated : int
         Number of pixels by reason. ``missing``: at least one band is NaN, infinite, beyond the range of float32, or a
         no-data value. ``zero``: all bands are 0. ``saturated``: all bands have the largest value of an integer dtype. A
-        pixel is counted once, under the first reason that applies.
+        pixel counts only for the first reason that applies.
     partly_zero : int
         Number of valid pixels with 0 in some bands, although 0 is a no-data value of every band.
     too_large : int
@@ -43,7 +43,7 @@ class Validity:
     zero_is_nodata: bool
 
     def notes(self, name: str, blank_pixels: str) -> tuple[str, ...]:
-        """Return notes on pixels whose validity the file does not state.
+        """Return notes on pixels whose validity was assumed, because the file does not state it.
 
         Parameters
         ----------
@@ -79,8 +79,8 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
 
     - at least one band is NaN, infinite, beyond the range of float32, or equal to a value of `nodata` (see
       `hsifeat.scenes.nodata.is_nodata`)
-    - the pixel is blank and `blank_pixels` is ``drop``; all bands of a blank pixel are 0, or have the largest value of an
-      integer dtype (saturation).
+    - the pixel is blank and `blank_pixels` is ``drop``. A pixel is blank if all its bands are 0, or if all its bands have
+      the largest value of an integer dtype (saturation).
 
     If 0 is a no-data value of every band, a 0 in only some bands does not make a pixel invalid, because dark pixels can be 0.
 

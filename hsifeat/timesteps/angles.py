@@ -33,8 +33,8 @@ class SpectralAngles:
     degrees : (n,) float64 array
         Mean angle over the pixels at each timestep, in degrees from 0 to 180.
     mean_pixel_degrees : float
-        Mean angle in degrees between a pixel and the mean of all pixels. The mean of all pixels is the best estimate
-        without information on the individual pixel.
+        Mean angle in degrees between a pixel and the mean of all pixels, which is the best estimate without information on
+        the individual pixel.
     space : {"bands", "channels", "latents"}
         Kind of the compared vectors: spectra, channels of the projection, or latents.
     """
@@ -111,9 +111,9 @@ def measure_angles(
 
     Notes
     -----
-    If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated
-    channels is mapped to bands and added to the clean spectrum. The part of a spectrum that the projection removes
-    counts as estimated without error.
+    If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated channels
+    is mapped to bands and added to the clean spectrum. Components of a spectrum that the projection removes therefore have
+    no error.
 
     If clipping (``rgb``) or a gamma prevents an inversion, angles are measured between vectors of channels. For a
     latent diffusion model, angles are measured between latents.

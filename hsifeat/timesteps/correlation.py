@@ -1,4 +1,4 @@
-"""Compare the cached features of a layer between timesteps, without a model and without torch."""
+"""Comparison of a layer's cached features between timesteps, without a model and without torch."""
 
 from __future__ import annotations
 
@@ -84,8 +84,7 @@ def correlate_planes(
     Raises
     ------
     StoreError
-        If the store has no layer with the name `layer`. If the features of the layer are complete at fewer than two
-        timesteps.
+        If the store has no layer named `layer`. If fewer than two timesteps of the layer are complete.
     """
     layers = list(dict.fromkeys(plane.id.layer for plane in features.planes))
     if layer is not None and layer not in layers:

@@ -1,4 +1,4 @@
-"""Optimal denoiser of a finite set of patches, without a network. Similarity of its predictions between timesteps.
+"""Optimal denoiser of a finite set of patches, and the similarity of its predictions between timesteps.
 
 Equation numbers refer to Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
 tailored multi-decoder architecture", CVPR 2024, arXiv:2312.09181.
@@ -23,7 +23,7 @@ _TASK = "optimal denoiser"
 
 @dataclass(frozen=True)
 class OptimalDenoiser:
-    """Denoiser with the smallest expected error if all images are drawn from N known patches.
+    """Denoiser with the smallest expected error for images that are drawn from N known patches.
 
     A network of unlimited capacity that is trained on these patches alone would converge to this denoiser.
 
@@ -150,10 +150,9 @@ class DenoiserSimilarity:
     similarity : (n, n) float64 array
         Similarity ``S(t_a, t_b)`` between each pair of timesteps, from 0 to 1.
     neighbours : (n,) float64 array
-        Effective number of clean patches that a noised patch can come from, at each timestep. For each noised patch,
-        `OptimalDenoiser.posterior` returns probabilities of the clean patches. The effective number is ``exp(H)``, where H
-        is the mean entropy of these probabilities over the noised patches. A value of 1 means that each noised patch
-        can come from a single clean patch only.
+        Effective number of clean patches that a noised patch can come from, at each timestep. It is ``exp(H)``, where H is
+        the mean entropy of the probabilities that `OptimalDenoiser.posterior` returns for noised patches. A value of 1
+        means that each noised patch can come from a single clean patch only.
     """
 
     similarity: NDArray[np.float64]
@@ -182,7 +181,7 @@ def similarity_map(
     timesteps : sequence of int
         Timesteps to compare.
     tolerance : float
-        Maximum difference ``eta`` between two predicted values that agree, in standard deviations of the noise.
+        Two predicted values agree if their difference is at most this number ``eta`` of standard deviations of the noise.
     draws : int
         Number ``K`` of pairs of a patch and noise.
     seed : int

@@ -26,10 +26,10 @@ class TimestepOrder:
     order : (n,) intp array
         Indices of the timesteps, starting with the index of the most useful timestep.
     coverage : (n,) float64 array
-        Value at index k: mean coverage of the eligible timesteps by the first k + 1 timesteps of the order. The best value
-        is 1. See `order_timesteps`.
+        Element k is the mean coverage of the eligible timesteps by the first k + 1 timesteps of the order, at most 1; see
+        `order_timesteps`.
     eligible : (n,) bool array
-        For each timestep, whether the model's estimate resembles the clean pixel; see `order_timesteps`.
+        Whether the model's estimates at each timestep resemble the clean pixels; see `order_timesteps`.
     """
 
     order: NDArray[np.intp]
@@ -40,12 +40,11 @@ class TimestepOrder:
 def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | None = None) -> TimestepOrder:
     """Order timesteps so that the first k timesteps represent all timesteps as well as possible, for each k.
 
-    A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible
-    timesteps come first. The coverage of an eligible timestep is its similarity to the most similar selected timestep.
-    Eligible timesteps are selected one by one, and each selection maximises the mean coverage of all eligible
-    timesteps. Similarities are rounded to two decimals. If several timesteps give the same mean coverage, the lowest
-    one is selected. The timesteps that are not eligible follow, in ascending order of their spectral angles. A larger
-    budget (number of proposed timesteps) adds timesteps to the proposal and removes none.
+    A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible timesteps
+    come first. They are selected one by one, and each selection maximises the mean coverage of all eligible timesteps. The
+    coverage of a timestep is its similarity to the most similar selected timestep, rounded to two decimals. If several
+    timesteps give the same mean coverage, the lowest one is selected. Timesteps that are not eligible follow, in ascending
+    order of their spectral angles. A larger budget (number of proposed timesteps) only adds timesteps to the proposal.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class TimestepRanking:
     planes : PlaneSimilarity or None
         Similarity of cached features between timesteps; None without a store.
     stages : tuple of 2 ints
-        Last timestep of the first stage and first timestep of the last stage, of three stages; see `three_stages`.
+        Last timestep of the first of three stages, and first timestep of the last stage; see `three_stages`.
     intervals : tuple of (int, int)
         First and last timestep of each interval of similar timesteps; see `best_intervals`.
     patch_px : int
@@ -47,7 +47,7 @@ class TimestepRanking:
     patches : int
         Number of patches of the optimal denoiser.
     studied : dict of str to dict
-        Timesteps whose features classified best in a study, by kind of network; see `studied_timesteps`.
+        Timesteps at the noise levels that classified best in a study, by kind of network; see `studied_timesteps`.
     notes : tuple of str
         Limitations of this ranking, for example that angles are not measured between spectra.
     """

@@ -1,4 +1,4 @@
-"""Sample random patches of a projected image for the optimal denoiser, and random tiles for a backbone."""
+"""Sampling of random patches of a projected image for the optimal denoiser, and of random tiles for a backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Divide timesteps into stages or intervals within which the predictions of a denoiser are similar."""
+"""Division of the timesteps into stages or intervals within which the predictions of a denoiser are similar."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def split_stages(
         Similarity ``S0_k = D(t_k, 0)`` of each timestep to the first timestep, and similarity ``S1_k = D(t_k, last)``
         of each timestep to the last timestep. `agreement` computes ``D``.
     alpha : float
-        Minimum mean similarity of the timesteps in the first stage to the first timestep, and of those in the last
+        Minimum mean similarity of the timesteps in the first stage to the first timestep, and of the timesteps in the last
         stage to the last timestep.
     last : int
         Last timestep, T - 1.
@@ -101,8 +101,8 @@ def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[in
     """Divide timesteps into intervals so that the timesteps in each interval are as similar as possible.
 
     The score of a timestep is its mean similarity to all timesteps of its interval, including itself. The intervals
-    maximise the mean score of all timesteps; dynamic programming finds the exact maximum. If the mean score of the
-    intervals were maximised instead, intervals with a single timestep would be favoured.
+    maximise the mean score of all timesteps; dynamic programming finds the exact maximum. The mean is taken over timesteps,
+    because a mean over intervals would favour intervals with a single timestep.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _GROUPS = 32
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a guided-diffusion U-Net, as determined by the shapes of its tensors.
+    """Sizes of a guided-diffusion U-Net.
 
     Attributes
     ----------
@@ -162,10 +162,10 @@ class Architecture:
 
 
 def _members(shapes: Mapping[str, tuple[int, ...]]) -> dict[int, set[str]]:
-    """Map the number of each output block to the kinds of layers in the block.
+    """Map the number of each output block to the kinds of its layers, other than the first residual block.
 
-    The first residual block of each output block is not counted. The kinds of layers are ``qkv`` (attention), ``conv``
-    (upsampling by a convolution) and ``up`` (upsampling by a residual block).
+    The kinds of layers are ``qkv`` (attention), ``conv`` (upsampling by a convolution) and ``up`` (upsampling by a residual
+    block).
     """
     members: dict[int, set[str]] = {}
     kinds = {"qkv": "qkv", "conv": "conv", "in_layers": "up"}

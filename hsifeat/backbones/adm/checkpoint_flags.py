@@ -71,7 +71,7 @@ class CheckpointFlags(BaseModel):
         Raises
         ------
         BackboneError
-            If a number of channels is not divisible by `heads` or `head_channels`, whichever is set.
+            If a number of channels is not divisible by `heads`, or by `head_channels` if `heads` is None.
         """
         heads = {}
         for count in channels:

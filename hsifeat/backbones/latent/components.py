@@ -1,4 +1,4 @@
-"""The networks in the subfolders of a latent diffusion model: their settings, digests and weights."""
+"""Settings, digests and weights of the networks in the subfolders of a latent diffusion model."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class DiffusersComponent:
         return build_network(self._class, self.config, self.folder / "config.json")
 
     def load(self) -> torch.nn.Module:
-        """Return the network with its trained weights, on the CPU and in float32, whatever the precision of the file."""
+        """Return the network with its trained weights, on the CPU, converted to float32."""
         import torch
 
         network = self._weights.load(

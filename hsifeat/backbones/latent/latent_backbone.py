@@ -33,11 +33,12 @@ _PROBE_TOKENS = 77
 
 
 class LatentBackbone(CheckpointBackbone):
-    """A backbone from a folder of Stable Diffusion 1.x, 2.x or turbo, or of a model with the same components.
+    """A backbone from a model folder of Stable Diffusion 1.x, 2.x or turbo, or of a model with the same components.
 
-    CleanDIFT is such a model. Images are upsampled before they are encoded. With the default factor, a latent cell of
-    Stable Diffusion covers one scene pixel. The latents are the mode of the autoencoder's distribution, never a random
-    sample. The latents are scaled as in the training of the U-Net (Rombach et al. 2022, section 3.1 and appendix G).
+    CleanDIFT is a model with the same components. Images are upsampled before they are encoded. With the default factor, a
+    latent cell of Stable Diffusion covers one scene pixel. The latents are the mode of the autoencoder's distribution,
+    never a random sample. The latents are scaled as in the training of the U-Net (Rombach et al. 2022, section 3.1 and
+    appendix G).
 
     Parameters
     ----------
@@ -168,7 +169,7 @@ class LatentBackbone(CheckpointBackbone):
         return self._prompt.embed()
 
     def to(self, device: str) -> None:
-        """Move U-Net, autoencoder and prompt embedding to a device, after loading or computing them if necessary."""
+        """Move U-Net, autoencoder and prompt embedding to a device. They are loaded or computed first if necessary."""
         super().to(device)
         self.encoder.to(device)
         self.embedding = self.embedding.to(device)

@@ -1,9 +1,10 @@
 """Multi-stage U-Net (Zhang et al., CVPR 2024, arXiv 2312.09181): one encoder, and one decoder for each interval of timesteps.
 
-The encoder, with the middle block, is shared by all timesteps. Decoders have their own widths, because predictions at low noise
-need more parameters than at high noise. As in the published code for CIFAR-10, the widths of all levels have common
-multipliers, and each level of a decoder has at most one attention layer, its last. The published network also adds the
-downsampled image to each level and resamples with a smoothing filter. These parts are left out.
+The encoder, with the middle block, is shared by all timesteps. Decoders have their own widths, because predictions at low
+noise need more parameters than at high noise. As in the published code for CIFAR-10, the encoder and all decoders multiply
+their widths by the same factor at each level. The attention layer of a decoder level, if there is one, is the last layer of
+the level. Two parts of the published network are left out: the addition of the downsampled image to each level, and the
+smoothing filter of the resampling.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class MultistageUNet(ModelMixin, ConfigMixin):
     boundaries : sequence of int
         First timesteps of the second and all further decoders, in ascending order.
     multipliers : sequence of int
-        Factor of the widths at each level, from the finest to the coarsest.
+        Factor that multiplies the widths at each level, from the finest level to the coarsest.
     blocks : int
-        Number of residual blocks of each level of the encoder. A level of a decoder has one more.
+        Number of residual blocks of each level of the encoder. Each level of a decoder has one block more.
     attention : sequence of int
         Levels with self-attention. Level 0 is the finest. The middle block always has self-attention.
     head_channels, norm_groups : int
@@ -51,7 +52,7 @@ class MultistageUNet(ModelMixin, ConfigMixin):
     Raises
     ------
     BackboneError
-        If there is not one boundary less than decoders, or boundaries do not ascend from 1.
+        If the number of boundaries is not the number of decoders minus 1. If the boundaries are not positive and ascending.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -181,7 +182,7 @@ class MultistageUNet(ModelMixin, ConfigMixin):
 
 
 class _Decoder(nn.Module):
-    """Decoder of one interval. It is built by functions that return a residual block and an attention layer."""
+    """Decoder of one interval. The constructor receives functions that build a residual block and an attention layer."""
 
     def __init__(
         self,
@@ -219,7 +220,7 @@ class _Decoder(nn.Module):
 
 
 class _UpBlock(nn.Module):
-    """Level of a decoder: residual blocks on the features and a skip connection each, attention and upsampling."""
+    """Level of a decoder: residual blocks, each with a skip connection, followed by attention and upsampling."""
 
     def __init__(self, residuals: nn.ModuleList, attention: nn.Module, upsampling: nn.Module) -> None:
         super().__init__()
@@ -233,7 +234,7 @@ class _UpBlock(nn.Module):
 
 
 def group_count(channels: int, largest: int) -> int:
-    """Return the largest number of groups that divides `channels`, up to `largest` and a quarter of `channels`.
+    """Return the largest divisor of `channels` that is at most `largest` and at most a quarter of `channels`.
 
     >>> group_count(288, 16), group_count(16, 16), group_count(3, 16)
     (16, 4, 1)

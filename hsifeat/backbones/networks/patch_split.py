@@ -36,7 +36,7 @@ def join_patches(patches: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
     patches : (n * ceil(rows / P) * ceil(cols / P), C, P, P) tensor
         Patches of P x P cells, in the order of `split_into_patches`.
     rows, cols : int
-        Size of the feature maps without the padding.
+        Height and width of the feature maps without the padding.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A U-Net whose features depend on their receptive field alone: diffusers' ``UNet2DModel`` with per-pixel normalisation."""
+"""diffusers' ``UNet2DModel`` with per-pixel normalisation. A feature depends only on pixels in its receptive field."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hsifeat.errors import BackboneError
 class PixelRMSNorm(nn.Module):
     """Root-mean-square normalisation over the channels of each pixel (Zhang & Sennrich 2019, eq. 4), with scale and offset.
 
-    Group normalisation computes statistics over the whole map. This normalisation does not, so each output pixel
-    depends only on the input pixel at the same position.
+    Unlike group normalisation, this normalisation computes no statistics over the whole map. Each output pixel depends only
+    on the input pixel at the same position.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ class PixelRMSNorm(nn.Module):
 class RMSNormUNet2DModel(UNet2DModel):
     """diffusers' ``UNet2DModel`` with `PixelRMSNorm` in place of every group normalisation, and without attention.
 
-    The parameters are those of ``UNet2DModel``. A feature depends on its receptive field alone. Tiles whose halo covers the
-    receptive field therefore give the same features as the whole image, up to rounding.
+    The parameters are those of ``UNet2DModel``. A feature depends only on pixels in its receptive field. If the halo of the
+    tiles covers the receptive field, tiles therefore give the same features as the whole image, up to rounding.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """SpectralDiff's denoiser (Chen et al. 2023, arXiv 2304.05961): a 3-D U-Net that halves only the spectral axis.
 
-The blocks and sizes are those of the published code. A spectrum whose number of bands is not divisible is extended by its last
-band, as in the published data. The scaling of the sinusoidal timestep embedding is that of diffusers.
+The blocks and sizes are those of the published code. If the number of bands is not a multiple of the total halving factor,
+copies of the last band are appended, as in the published data. The sinusoidal timestep embedding is scaled as in diffusers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _RESAMPLING = {"kernel_size": (4, 5, 5), "stride": (2, 1, 1), "padding": (1, 2, 
 class SpectralUNet(ModelMixin, ConfigMixin):
     """SpectralDiff's network. It predicts the noise in an image whose channels are an axis of its feature maps.
 
-    All feature maps have the resolution of the image. A map with C channels at B bands counts as C * B channels of a layer.
+    All feature maps have the height and width of the image. A map with C channels and B bands is read as a layer with C * B
+    channels.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ class SpectralUNet(ModelMixin, ConfigMixin):
 
 
 class SkipConnection(nn.Module):
-    """Concatenation of the maps of the decoder and of the encoder, the features that SpectralDiff classifies."""
+    """Concatenation of decoder maps with encoder maps. SpectralDiff classifies the concatenated maps."""
 
     def forward(self, decoded: torch.Tensor, encoded: torch.Tensor) -> torch.Tensor:
         """Return the concatenation (n, C1 + C2, bands, rows, cols) of float32 maps of C1 and C2 channels."""
@@ -107,7 +108,7 @@ class SkipConnection(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions with ReLU and batch norm, an addition of the timestep between them, and a spectral resampling."""
+    """Two convolutions with ReLU and batch norm, with the timestep embedding added in between, and a spectral resampling."""
 
     def __init__(self, channels_in: int, channels_out: int, time_channels: int, *, up: bool) -> None:
         super().__init__()

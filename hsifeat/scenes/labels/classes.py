@@ -46,9 +46,9 @@ def read_classes(
     classes : (rows, cols) unsigned integer array
         Class numbers, in the smallest dtype that can represent all of them.
     notes : tuple of str
-        A note on the number of no-data pixels. A note on zeros, if the file declares other no-data values but not 0. A
-        note on the highest class, if it is the largest value that the dtype of `array` can represent. Such a value may
-        be an undeclared no-data value.
+        A note on the number of no-data pixels. A note if the map contains zeros, although the file declares no-data values
+        other than 0. A note if the highest class is the largest value of the dtype of `array`, which may be an undeclared
+        no-data value.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def read_classes(
 def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
     """Return the class names without the name of class 0, because 0 means unlabelled. Also return notes.
 
-    A note reports the dropped name if the map contains zeros, and the name does not mean unlabelled.
+    A note reports the dropped name if the map contains zeros, unless the name is a word for unlabelled such as ``Unclassified``.
 
     Parameters
     ----------

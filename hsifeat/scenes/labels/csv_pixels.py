@@ -34,7 +34,7 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     -------
     Labels
         Label map in which unlisted pixels are 0. Lines with the class NaN are skipped. Pixels that are listed with
-        different classes become 0. Notes state the numbers of these lines and pixels.
+        different classes become 0. Notes state how many lines were skipped and how many pixels had different classes.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """GeoPackage files with a write-ahead log, read from a copy.
 
-Programs such as QGIS keep their last changes in a log (``-wal``) beside the file. SQLite merges the log into the file when the
-file is read, and ignores the log if the folder is read-only. A copy has the changes, and the files stay as they are.
+Programs such as QGIS keep their last changes in a log (``-wal``) beside the file. When SQLite reads the file, it merges the
+log into the file, or ignores the log if the folder is read-only. Reading from a copy includes the changes and leaves the
+original files unchanged.
 """
 
 from __future__ import annotations

@@ -40,16 +40,16 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     Returns
     -------
     Labels
-        The label map. Its name is the variable in `source`, or else the layer, or else the column, or else the name of
-        the file. The notes state what was assumed, resampled or dropped.
+        The label map. Its name is the variable, layer or column in `source`, or otherwise the name of the file. A layer
+        takes precedence over a column. The notes state what was assumed, resampled or dropped.
 
     Raises
     ------
     SceneError
-        If the file does not exist or is damaged. If the file lacks the variable, layer or column in `source`. If
-        `source` leaves one of them out, and the file does not have exactly one that can contain labels. If a class
-        number is negative, fractional or above 2**31 - 1. If the labels can't be aligned with the scene. If all labels
-        of a raster or vector file lie outside the scene. If a pixel of a CSV file lies outside the scene.
+        If the file does not exist or is damaged. If the file lacks the variable, layer or column in `source`. If `source`
+        states no variable, layer or column, and the choice is ambiguous. If a class number is negative, fractional or above
+        2**31 - 1. If the labels can't be aligned with the scene. If all labels of a raster or vector file lie outside the
+        scene. If a pixel of a CSV file lies outside the scene.
 
     Notes
     -----

@@ -49,8 +49,8 @@ def write_map_geotiff(
 ) -> None:
     """Write a classification map with a palette and nodata 0.
 
-    Class names are written to an auxiliary file with the additional suffix ``.aux.xml``, which GDAL and QGIS read, and as
-    metadata of the band, so that a file without its auxiliary file still has the names.
+    Class names are written to an auxiliary file with the additional suffix ``.aux.xml``, which GDAL and QGIS read. They are
+    also written as metadata of the band, so that the names survive if the auxiliary file is lost.
 
     Parameters
     ----------

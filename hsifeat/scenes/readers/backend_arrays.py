@@ -56,10 +56,10 @@ class SignCastView(ArrayView):
 
 
 def apply_sign(dims: tuple[str, ...], array: ArrayView, attrs: dict[str, Any]) -> FileVariable:
-    """Return a variable whose integers are signed or unsigned, as the attribute ``_Unsigned`` in `attrs` states.
+    """Return a variable with signed or unsigned integers, according to the attribute ``_Unsigned`` in `attrs`.
 
-    Classic NetCDF stores unsigned integers as signed integers of the same width, and marks such variables with this
-    attribute. Attributes that contain values of the array, such as ``_FillValue``, are converted as well.
+    Classic NetCDF stores unsigned integers as signed integers of the same width, and marks such variables with
+    ``_Unsigned``. Attributes that contain values of the array, such as ``_FillValue``, are converted as well.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def is_coordinate(name: str, variable: FileVariable) -> bool:
 
 
 def squeeze_axes(variable: FileVariable, ndim: int) -> tuple[int, ...]:
-    """Return the indices of the axes of a variable, except surplus axes of length 1 such as a time axis.
+    """Return the axis indices of a variable without surplus axes of length 1, such as a time axis.
 
     Parameters
     ----------

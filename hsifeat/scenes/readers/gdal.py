@@ -38,7 +38,7 @@ class RasterioCube(ArrayView):
     path : Path
         The file, for error messages.
     name : str
-        GDAL's name of the dataset, which is the file or one image in the file.
+        GDAL's name of the dataset: the file itself, or one image in a file with several images.
     """
 
     def __init__(self, path: Path, name: str) -> None:

@@ -23,7 +23,7 @@ _CLASS_TAG = re.compile(rf"{CLASS_TAG}\d{{1,9}}", re.ASCII)
 def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     """Read the class names and colours of a dataset.
 
-    Both are read from GDAL's description of the dataset, because rasterio does not expose class names.
+    Names and colours are read from GDAL's description of the dataset, because rasterio does not expose class names.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Headers of raster files that make GDAL open another data set with any of its drivers.
+"""Check of raster headers that refer to other data sets, which GDAL would open with any of its drivers.
 
-The other data set could be a file of HDF5, MRF or another format that takes its values from any file of the machine, or the
-description of a web service, to which GDAL sends a request at once. GDAL does not always list such a file. The headers are
-therefore read before GDAL opens the file.
+A malicious header could refer to an HDF5 or MRF file, which may read its values from any file of the machine, or to the
+description of a web service, to which GDAL would send requests. GDAL does not always list the data sets that a header
+refers to. The headers are therefore read before GDAL opens the file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PCIDSK_START, _PCIDSK_COUNT, _PCIDSK_NAME = slice(336, 352), slice(376, 384), s
 
 
 def check_header(path: Path) -> None:
-    """Check that a raster file has its values itself, or in files that GDAL lists.
+    """Check that the values of a raster are in the file itself, or in files that GDAL lists.
 
     Parameters
     ----------

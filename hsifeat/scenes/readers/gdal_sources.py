@@ -70,10 +70,9 @@ def raster_drivers(path: Path) -> list[str]:
 
 
 def check_raster_sources(path: Path, depth: int = 0) -> None:
-    """Check that a VRT refers only to plain raster files in the folder of the VRT, and other rasters to no data set at all.
+    """Check that a VRT refers only to plain raster files in its folder, and other rasters to no data set.
 
-    If `path` is not a VRT itself, but a VRT refers to it, the function checks that `path` does not describe other data
-    sets or a service.
+    A file that a VRT refers to must not describe other data sets or a web service.
 
     Parameters
     ----------
@@ -157,9 +156,9 @@ def check_vector_file(path: Path) -> None:
     Raises
     ------
     SceneError
-        If the content has another format than the suffix states, such as a VRT or the description of a web service. If
-        the schema of a GML file lies outside of the folder of the file. If a GeoJSON file is damaged, or its CRS is a
-        link.
+        If the format of the content does not match the suffix, for example if the content is a VRT or describes a web
+        service. If the schema of a GML file lies outside of the folder of the file. If a GeoJSON file is damaged, or its
+        CRS is a link.
     """
     header, magic = _header(path), _MAGIC.get(path.suffix.lower())
     is_text = path.suffix.lower() not in {".gpkg", ".shp", ".fgb"}

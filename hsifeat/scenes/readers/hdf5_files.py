@@ -47,7 +47,7 @@ class Hdf5Array(ArrayView):
 
 
 def find_datasets(file: Any) -> dict[str, Any]:
-    """Return the non-empty numeric datasets of an open file by path, with those behind external links.
+    """Return the non-empty numeric datasets of an open file by path, including datasets reached through external links.
 
     Groups that MATLAB creates for the contents of cells and objects are skipped.
     """
@@ -77,10 +77,9 @@ def find_datasets(file: Any) -> dict[str, Any]:
 
 
 def attributes(dataset: Any) -> dict[str, Any]:
-    """Return the attributes of a dataset. The fill value of the dataset is appended to the attribute ``_FillValue``.
+    """Return the attributes of a dataset, with the dataset's fill value appended to the attribute ``_FillValue``.
 
-    Values that were never written are read as the fill value. A default fill value, or a fill value of 0, is not
-    appended.
+    HDF5 returns the fill value for values that were never written. A default fill value, or a fill value of 0, is not appended.
     """
     import h5py
 

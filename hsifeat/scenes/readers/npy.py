@@ -90,7 +90,7 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
 
 
 def _check_member(archive: zipfile.ZipFile, name: str, path: Path) -> None:
-    """Raise `SceneError` unless the unpacked size of a member is that of its array, which may be far smaller or larger."""
+    """Raise `SceneError` unless the unpacked size of a member equals the size that its array header implies."""
     with archive.open(name) as member:
         shape, dtype = read_array_header(member)
         expected = member.tell() + prod(shape) * dtype.itemsize

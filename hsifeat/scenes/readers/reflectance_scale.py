@@ -40,8 +40,8 @@ def find_reflectance_scale(
 ) -> tuple[float, tuple[str, ...]]:
     """Return the stored value that corresponds to a reflectance of 1, given the factors and offsets of the bands.
 
-    The factor is used if four conditions hold. All bands have the same factor. The factor is positive, and at most 1
-    unless `divisors` is True. All offsets are 0. Neither `description` nor `unit` states a quantity other than
+    The scale is derived from the factor if four conditions hold. All bands have the same factor. The factor is positive,
+    and at most 1 unless `divisors` is True. All offsets are 0. `description` and `unit` state no quantity other than
     reflectance. The stored values themselves are never changed.
 
     Parameters

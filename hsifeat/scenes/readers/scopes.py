@@ -65,7 +65,7 @@ def find_reference(reference: str, name: str, names: Iterable[str]) -> str | Non
 
 
 def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple[str, ...]:
-    """Return those of `candidates` that lie in the group nearest to the variable `name`.
+    """Return the candidates that lie in the group nearest to the variable `name`.
 
     The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
     the candidates of all other groups are returned, except those that may describe another cube. A candidate may describe
@@ -119,9 +119,9 @@ def locate_dimension(dim: str, size: int, group: str, arrays: Mapping[str, tuple
     Returns
     -------
     str
-        Path of the dimension. Of `group` and its parents, the dimension belongs to the nearest one with coordinates of
-        this dimension. If none of them has such coordinates, it belongs to the topmost one that has an array with a
-        dimension of this name and length.
+        Path of the dimension. The dimension belongs to the nearest group, among `group` and its parents, that contains
+        coordinates of this dimension. Without such coordinates, it belongs to the topmost of these groups that contains an
+        array with a dimension of this name and length.
     """
     enclosing = list(enclosing_groups(group))
     for candidate in enclosing:

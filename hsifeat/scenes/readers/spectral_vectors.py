@@ -1,4 +1,4 @@
-"""Wavelengths, bandwidths and bad bands of a cube that are separate vectors in the same file."""
+"""Wavelengths, bandwidths and bad bands of a cube, stored as separate vectors in the same file."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
     Returns
     -------
     Raster
-        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. Each of these attributes is set only if exactly one
-        vector of its kind, such as wavelengths, has one value per band. If several groups have such vectors, only those
-        in the nearest group count; see `nearest`.
+        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. An attribute is set only if the file has exactly one vector
+        of this kind with one value per band. If several groups have such vectors, only vectors in the nearest group count;
+        see `nearest`.
     """
     bands = int(raster.array.shape[2])
     candidates = {key: vector for key, vector in raster.spectral_vectors.items() if max(vector.array.shape) == bands}

@@ -154,7 +154,7 @@ def check_band_names(names: Sequence[Any] | None, bands: int, name: str) -> tupl
     band_names : tuple of str
         Band names without surrounding spaces, or an empty tuple.
     notes : tuple of str
-        A note if the names are ignored, because their number is not the number of bands.
+        A note if the names are ignored because their number differs from the number of bands.
     """
     band_names = tuple(str(band_name).strip() for band_name in names or ())
     if len(band_names) in {0, bands}:

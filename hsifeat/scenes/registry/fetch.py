@@ -39,9 +39,9 @@ def fetch(name: str, on_progress: ProgressCallback = lambda *_: None) -> list[Pa
     Raises
     ------
     SceneError
-        If the scene is unknown. If the URL or checksum of a missing file is unknown. If a download fails. If a file on
-        this machine has a wrong checksum. For a file with an unknown URL or checksum, the message says where to get the
-        file and where to put it.
+        If the scene is unknown. If the URL or checksum of a missing file is unknown. If a download fails. If a file on this
+        machine has a wrong checksum. If the URL or checksum is unknown, the message says where to get the file and where to
+        put it.
     """
     if name not in REGISTRY:
         raise SceneError(f"no scene named {name!r}; {suggest_names(name, REGISTRY)}")

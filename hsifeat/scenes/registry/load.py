@@ -1,4 +1,4 @@
-"""Loading of public scenes from their files, or from the package that ships them."""
+"""Loading of public scenes from downloaded files, or from the Python package that ships the scene."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _load_from_files(public: PublicScene) -> Scene:
 
 
 def _load_from_package(public: PublicScene) -> Scene:
-    """Load Indian Pines from the files of tensorly, without importing this package, which takes longer than all other work."""
+    """Load Indian Pines from the files of the package tensorly. The package is not imported, because its import is slow."""
     package = find_spec(public.package)
     if package is None or not package.submodule_search_locations:
         raise SceneError(f"{public.name} is in the package {public.package}, which is not installed")
@@ -87,7 +87,7 @@ def _load_from_package(public: PublicScene) -> Scene:
 def _load_labels(public: PublicScene, scene: Scene, name: str, source: LabelSource) -> Labels:
     """Load a label map, and convert its values to the class numbers of the scene.
 
-    If the number of labelled pixels differs from the number in papers, a note of the label map reports both numbers.
+    If the map has more or fewer labelled pixels than the version used in papers, a note reports both numbers.
     """
     path = scene_folder(public) / source.file
     if source.listed_pixels_of:

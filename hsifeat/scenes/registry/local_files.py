@@ -16,7 +16,7 @@ def scenes_folder() -> Path:
 
 
 def scene_folder(scene: PublicScene) -> Path:
-    """Return the folder in which the files of a scene are, or will be, stored."""
+    """Return the folder for the files of a scene, which may not exist yet."""
     return scenes_folder() / scene.name
 
 

@@ -83,13 +83,14 @@ class CubeSource(ArraySource):
 class LabelSource(ArraySource):
     """File and variable of a label map.
 
-    The variable contains a (rows, cols) map, or an (n, 2) list of pixels whose classes another label map defines.
+    The variable contains either a (rows, cols) map, or an (n, 2) list of pixels. The classes of listed pixels come from
+    another label map.
 
     Attributes
     ----------
     listed_pixels_of : str
-        Name of the label map that defines the classes of the listed (row, col) pixels. Rows and columns are counted
-        from 0. Empty if the array is not a list of pixels.
+        If the variable is a list of (row, col) pixels, counted from 0: the name of the label map with their classes.
+        Otherwise empty.
     class_numbers : dict of int to int
         Maps class numbers in the file to class numbers in the scene. Empty if the file and the scene use the same
         numbers.
@@ -143,7 +144,7 @@ class PublicScene(_DescriptionModel):
     classes : dict of int to str
         Class names by class number.
     unchecked : dict of str to str
-        Fields that could not be verified on a real file, and the reason for each field.
+        Fields of this description that could not be verified on a real file, with the reason for each field.
     """
 
     name: str
