@@ -1,6 +1,6 @@
 """Entry point of the command line: runs `hsifeat.commands.app`, prints errors, and exits with a status.
 
-This module imports the commands only when `main` runs, so that an interrupt during their import has exit status 130, too.
+The commands are imported when `main` runs, so that an interrupt during their import also has exit status 130.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def main() -> None:
     """Run the command line, and exit with its status.
 
     A `HsifeatError` or an unusable file is printed as one message, with exit status 1. With ``--debug``, the traceback is
-    printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130. A closed standard output, as of
-    ``hsifeat cache ls | head -1``, does not affect the work or the exit status.
+    printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130. If the reader closes standard
+    output, as in ``hsifeat cache ls | head -1``, work and exit status are not affected.
     """
     try:
         catch_interrupts()
@@ -92,7 +92,7 @@ def _call_app(arguments: list[str]) -> object:
 
 
 def _end_without_reader(failure: threading.ExceptHookArgs) -> None:
-    """End the process if the thread has failed by which Zarr reads files, because all readers would wait for it for ever.
+    """End the process if Zarr's reading thread has failed, because all readers would wait for this thread for ever.
 
     The thread fails if the memory runs out.
     """

@@ -1,6 +1,6 @@
 """Classify hyperspectral scenes with cached features of frozen diffusion models.
 
-Importing this package loads no other module. Each public name is imported on its first use.
+Importing this package loads no other module. A public name is imported when it is first used.
 """
 
 from __future__ import annotations

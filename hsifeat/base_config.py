@@ -137,7 +137,7 @@ class OptionRow:
     values : str
         Allowed values, or the form of a value.
     default : str
-        Default value, or a description of the default; empty for a required option.
+        Default value, or the default in words; empty for a required option.
     unit : str
         Unit of the value, or an empty string.
     help : str
@@ -177,7 +177,7 @@ class BaseConfig(BaseModel):
 
     @property
     def inherited_from(self) -> str:
-        """Source of the options that the user did not set, such as ``the preset dift``; empty for the declared defaults."""
+        """Description of the source of options that the user did not set, such as ``the preset dift``; empty for the defaults."""
         return self._inherited_from
 
     @classmethod
@@ -216,8 +216,8 @@ class BaseConfig(BaseModel):
         """Validate options, and take all other options from the config `base`.
 
         The ``model_fields_set`` of the result contains only the options that the user set, not the options from `base`.
-        Callers can therefore raise an error if two options of the user conflict, and silently resolve a conflict with an
-        option from `base`.
+        Callers can therefore distinguish a conflict between two options of the user, which is an error, from a conflict
+        with an option from `base`, which they resolve silently.
 
         Parameters
         ----------
@@ -293,7 +293,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return the text that the declaration of a field passes to `option` as the argument `name`, such as ``unit``."""
+    """Return the argument `name`, such as ``unit``, of the `option` call that declares a field."""
     extra: Any = field.json_schema_extra
     return str(extra["x-option"][name]) if isinstance(extra, dict) else ""
 

@@ -40,7 +40,7 @@ class HsifeatError(Exception):
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the error with its cause, so that errors of workers have it, too."""
+        """Pickle the error with its cause, so that errors from worker processes keep their cause."""
         state = dict(vars(self))
         if self.__cause__ is not None:
             state["__cause__"] = _portable(self.__cause__)
@@ -48,7 +48,7 @@ class HsifeatError(Exception):
 
 
 class SceneError(HsifeatError, ValueError):
-    """A scene, a label map, or one of their files cannot be used.
+    """Raised when a scene, a label map, or one of their files cannot be used.
 
     See Also
     --------
@@ -58,7 +58,7 @@ class SceneError(HsifeatError, ValueError):
 
 
 class ProjectionError(HsifeatError, ValueError):
-    """A projection from bands to model channels is unknown or does not fit the scene.
+    """Raised when a projection is invalid, cannot be fitted, or does not match the scene or the backbone.
 
     See Also
     --------
@@ -68,7 +68,7 @@ class ProjectionError(HsifeatError, ValueError):
 
 
 class BackboneError(HsifeatError, ValueError):
-    """A backbone cannot be loaded, or does not have the requested layer or timestep.
+    """Raised when a backbone cannot be loaded, or lacks a requested layer or timestep.
 
     See Also
     --------
@@ -78,7 +78,7 @@ class BackboneError(HsifeatError, ValueError):
 
 
 class PretrainingError(HsifeatError, ValueError):
-    """Training of a denoiser cannot start or continue.
+    """Raised when the training of a denoiser cannot start or continue.
 
     See Also
     --------
@@ -88,7 +88,7 @@ class PretrainingError(HsifeatError, ValueError):
 
 
 class StoreError(HsifeatError, RuntimeError):
-    """A store is missing, unreadable or incomplete, or cannot be written.
+    """Raised when a store is missing, unreadable or incomplete, or cannot be written.
 
     See Also
     --------
@@ -98,7 +98,7 @@ class StoreError(HsifeatError, RuntimeError):
 
 
 class DiskFullError(StoreError):
-    """The disk is full, or too small for the remaining work. Finished work is kept.
+    """Raised when the disk is full, or too small for the remaining work. Finished work is kept.
 
     See Also
     --------
@@ -107,7 +107,7 @@ class DiskFullError(StoreError):
 
 
 class RecipeMismatchError(StoreError):
-    """The settings of a store differ from the settings of the requested extraction.
+    """Raised when the settings of a store differ from the settings of the requested extraction.
 
     See Also
     --------
@@ -117,7 +117,7 @@ class RecipeMismatchError(StoreError):
 
 
 class SplitError(HsifeatError, ValueError):
-    """A split into training and test pixels cannot be parsed, or cannot be drawn from the labels.
+    """Raised when a split into training and test pixels cannot be parsed, or cannot be drawn from the labels.
 
     See Also
     --------
@@ -127,7 +127,7 @@ class SplitError(HsifeatError, ValueError):
 
 
 class HeadError(HsifeatError, ValueError):
-    """A head (classifier) is unknown, or cannot use the columns of a table or the planes of a store.
+    """Raised when a head (classifier) is unknown, or cannot use the columns of a table or the planes of a store.
 
     See Also
     --------
@@ -137,7 +137,7 @@ class HeadError(HsifeatError, ValueError):
 
 
 class OutOfMemoryError(HsifeatError, MemoryError):
-    """The memory is too small for an operation. No file is damaged.
+    """Raised when an operation needs more memory than is available. No file is damaged.
 
     See Also
     --------
@@ -146,17 +146,16 @@ class OutOfMemoryError(HsifeatError, MemoryError):
 
 
 def raise_resource_error(error: BaseException) -> None:
-    """Raise an `HsifeatError` if an error of another library means a lack of memory, threads or permissions.
+    """Raise an `HsifeatError` if an error of another library is due to a lack of memory, threads or permissions.
 
-    Handlers that report damaged files call this function first, because such an error does not mean that a file is damaged.
+    Exception handlers that report damaged files call this function first, because these errors do not indicate damage.
 
     Raises
     ------
     OutOfMemoryError
-        If `error` means that the memory is used up, or that no further thread can start. If `error` is such an error
-        itself, it is raised unchanged.
+        If the memory is used up, or no further thread can start. If `error` is an `OutOfMemoryError`, it is raised unchanged.
     StoreError
-        If `error` means that the operating system denies access to a file.
+        If the operating system denies access to a file.
 
     Examples
     --------
@@ -185,7 +184,7 @@ def raise_resource_error(error: BaseException) -> None:
 
 
 def _portable(cause: BaseException) -> BaseException:
-    """Return an error of any library, or an error with its type and text if it can't be pickled."""
+    """Return an error that can be pickled: `cause` itself, or a substitute with its type and text."""
     try:
         pickle.loads(pickle.dumps(cause))  # noqa: S301  # bytes of this process
     except Exception:  # noqa: BLE001  # code of any library

@@ -1,4 +1,4 @@
-"""Atomic writing of files, masks in temporary files, error messages for a full or read-only disk, and the cache folder."""
+"""Safe opening and atomic writing of files, errors for a full or read-only disk, large masks, and the cache folder."""
 
 from __future__ import annotations
 
@@ -107,12 +107,12 @@ def follow_umask(path: Path) -> None:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a file to read its bytes, unless it is a pipe, a socket or a device, which could have no end.
+    """Open a regular file to read its bytes. Pipes, sockets and devices are refused, because reading them may never end.
 
     Raises
     ------
     OSError
-        If the file can't be opened, or is no regular file.
+        If the file can't be opened, or is not a regular file.
     """
     # A pipe without a writer would block.
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -137,19 +137,19 @@ _OWN_FOLDERS = {"zarr.copy.json": "a store", "model.json": "a model"}
 
 
 def check_output(path: Path, *, replaces: str = "") -> None:
-    """Check that a file or folder can be written, before the work whose result it gets.
+    """Check, before long work starts, that its result can be written to a file or folder.
 
     Parameters
     ----------
     path : Path
         The file or folder.
     replaces : str
-        The file ``model.json``, if `path` may be a model, which the result replaces.
+        ``model.json`` if the result may replace a model at `path`; empty if it may not.
 
     Raises
     ------
     StoreError
-        If `path` is or lies in a store or a model. If the folder in which it is created is no folder or not writable.
+        If `path` is a store or a model, or lies in one. If the parent of `path` is not a folder, or is not writable.
     """
     path = path.absolute()
     for folder in (path, *path.parents):
@@ -217,11 +217,11 @@ def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
 
 
 def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:
-    """Return a (rows, cols) bool array whose values are not set yet.
+    """Return a (rows, cols) bool array with undefined values.
 
-    A mask of more than 2**21 pixels lies in a temporary file, so that the operating system can free its memory at any time.
-    The file has no name and disappears with the array. If the file can't be written, for example because the disk is full,
-    the mask lies in memory.
+    A mask of more than 2**21 pixels is mapped from a temporary file, so that the operating system can free its memory at
+    any time. The file has no name and disappears with the array. If the file can't be written, for example because the disk
+    is full, the mask is in memory.
 
     >>> empty_mask(2, 3).shape
     (2, 3)

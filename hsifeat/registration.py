@@ -1,4 +1,4 @@
-"""Objects that packages register as entry points, such as heads and noise policies."""
+"""Lookup of objects that packages register as entry points, such as heads and noise policies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class ConflictingEntryPoint(EntryPoint):
-    """An entry point that several packages register under one name. It can't be loaded, because no package comes first.
+    """Placeholder for an entry point that several packages register under the same name. Loading it raises an error.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Metadata of a scene, as the manifest of a store has them."""
+"""Metadata of a scene in the manifest of a store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SceneFacts(BaseModel):
-    """Metadata of the scene, which do not affect the key of the store."""
+    """Metadata of a scene. They do not affect the key of the store."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""Seals: checksums that detect damaged files, and files that were swapped with each other.
+"""Seals, which are checksums that detect damaged files and swapped files.
 
 A seal is the sha256 of the name and the content of a file. The name is included to detect swapped files. The seal of a JSON
 object is its key ``seal``. The seal of any other file is a line after the content. Readers of ``.npy``, ``.npz`` and torch
@@ -23,7 +23,7 @@ _CHUNK_BYTES = 2**20
 
 
 class SealError(HsifeatError, ValueError):
-    """A file is damaged, is not sealed, or was sealed under another name."""
+    """Raised when a file is damaged, has no seal, or was sealed under another name."""
 
 
 def seal_file(path: Path, name: str) -> None:
@@ -34,7 +34,7 @@ def seal_file(path: Path, name: str) -> None:
     path : Path
         The file, often under a temporary name.
     name : str
-        Name that the seal covers. It must differ between all files that could be swapped by mistake.
+        Name that the seal includes. Files that could be swapped by mistake must have different names.
     """
     with path.open("r+b") as file:
         digest = _digest(file, name, None)
@@ -56,7 +56,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     Raises
     ------
     SealError
-        If the file is missing or can't be read, if it has no seal, or if its seal does not match.
+        If the file is missing or can't be read. If it has no seal, or its seal does not match.
     StoreError
         If the operating system denies access to the file.
 
@@ -86,7 +86,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
 
 
 def has_seal(path: Path) -> bool:
-    """Return whether a file ends with a seal. The seal is not checked. A missing file has no seal."""
+    """Return whether a file ends with a seal, without checking the seal. Return False for a missing file."""
     try:
         with open_regular(path) as file:
             file.seek(max(path.stat().st_size - _LENGTH, 0))
@@ -96,7 +96,7 @@ def has_seal(path: Path) -> bool:
 
 
 def file_digest(path: Path, name: str) -> str:
-    """Return the hexadecimal sha256 of the name and the content of a file. Sealed lists of files contain such digests."""
+    """Return the hexadecimal sha256 of the name and the content of a file, as used in sealed lists of files."""
     with open_regular(path) as file:
         return _digest(file, name, None)
 
@@ -130,12 +130,12 @@ def open_json(path: Path, name: str, *, advice: str = "", required: bool = True)
     advice : str
         Advice to the user in the error message for a damaged file; empty for no advice.
     required : bool
-        Whether an object without a seal is refused.
+        Whether the object must have a seal.
 
     Raises
     ------
     SealError
-        If the file can't be read, if it is no JSON object, if it has no seal, or if its seal does not match.
+        If the file can't be read, or is not a JSON object. If the seal is missing but required. If the seal does not match.
     StoreError
         If the operating system denies access to the file.
     """

@@ -32,7 +32,7 @@ def as_int(value: object) -> int | None:
 
 
 def as_float32(values: Any) -> NDArray[np.float32]:
-    """Convert an array to float32. Values beyond the range of float32, which only invalid pixels have, become infinite.
+    """Convert an array to float32. Values beyond the range of float32, which occur only in invalid pixels, become infinite.
 
     >>> as_float32([1e300, -0.5]).tolist()
     [inf, -0.5]
@@ -119,7 +119,7 @@ def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
 
 @dataclass(frozen=True, order=True)
 class PlaneId:
-    """Name of a plane. A plane is the feature map of one training timestep `t` and one layer of a backbone.
+    """Name of a plane, which is the feature map of one training timestep `t` and one layer of a backbone.
 
     >>> str(PlaneId(50, "up_blocks.2"))
     't50/up_blocks.2'
@@ -166,10 +166,10 @@ class Tap:
     channels : int
         Number of channels of the output.
     stride : int
-        Side of an output cell in pixels of the model input. These are scene pixels, unless the input is a companion image.
+        Side of an output cell in pixels of the model input. If the input is a companion image, these are not scene pixels.
     share : float or None
-        Share of the multiplications of a full forward pass that the output requires, from 0 to 1. None for filters, which
-        have no forward pass.
+        Share of the multiplications of a full forward pass that are needed to compute the output, from 0 to 1. None for
+        filters, which have no forward pass.
     intervals : tuple of (int, int)
         Intervals of timesteps at which the network computes the layer: first timestep, and timestep after the last. Empty if
         the network computes the layer at all timesteps.

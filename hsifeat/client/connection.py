@@ -25,8 +25,9 @@ def connect(url: str, token: str | None = None) -> Connection:
     url : str
         Address of the service, such as ``https://gpu.example.org``.
     token : str, optional
-        Token of the caller. [default: the token for `url` in the user's file of tokens, else the environment variable
-        ``HSIFEAT_TOKEN`` if ``HSIFEAT_SERVICE`` is `url`, or if it is not set and the service runs on this machine]
+        Token of the caller. By default, the token for `url` in the user's token file is used, or otherwise the environment
+        variable ``HSIFEAT_TOKEN``. The variable is used only if ``HSIFEAT_SERVICE`` is `url`, or if ``HSIFEAT_SERVICE`` is
+        not set and the service runs on this machine.
 
     Returns
     -------
@@ -36,8 +37,8 @@ def connect(url: str, token: str | None = None) -> Connection:
     Raises
     ------
     HsifeatError
-        If `url` is not an HTTP or HTTPS address, if the file of tokens is damaged, if other people can read this file, or if
-        ``HSIFEAT_SERVICE`` is no address of a service.
+        If `url` is not an HTTP or HTTPS address. If the token file is damaged, or other users can read it. If
+        ``HSIFEAT_SERVICE`` is not an address of a service.
 
     Examples
     --------
@@ -87,7 +88,7 @@ class Connection:
             options["after"] = page["next"]
 
     def store_url(self, key: str) -> str:
-        """Return the address of a store, for ``hsifeat fit`` and `hsifeat.open_features`.
+        """Return the address of a store, which ``hsifeat fit`` and `hsifeat.open_features` accept.
 
         Parameters
         ----------
@@ -127,7 +128,7 @@ class Connection:
         Parameters
         ----------
         scene : str, Path or sequence of these
-            Name of a public scene, local files, or files below a scene folder of the service. Local files are uploaded.
+            Name of a public scene, local files, or files in a scene folder of the service. Local files are uploaded.
         labels : sequence of str or Path
             Label maps as ``FILE`` or ``FILE:VARIABLE``. Label maps of local files must be local, too.
         reading : dict, optional
@@ -141,12 +142,12 @@ class Connection:
         listen : callable
             Callback for the progress of the upload.
         **options
-            Options of `hsifeat.extract`. A backbone is given by name, or as a path below a backbone folder of the service.
+            Options of `hsifeat.extract`. A backbone is a name, or a path in a backbone folder of the service.
 
         Returns
         -------
         RemoteJob
-            The job. It is done at once if the service already has the features.
+            The job. If the service already has the features, the job is complete at once.
         """
         sources = [scene] if isinstance(scene, PathLike) else list(scene)
         request = {
@@ -212,7 +213,7 @@ class Connection:
         return RemoteJob(self._transport, self._transport.json("GET", f"/jobs/{job_id}"))
 
     def jobs(self, **filters: Any) -> list[RemoteJob]:
-        """List jobs, latest first. `filters` can be ``state``, ``kind``, ``owner``, ``before`` and ``count``."""
+        """List jobs, latest first. The filters are ``state``, ``kind``, ``owner``, ``before`` and ``count``."""
         return [RemoteJob(self._transport, state) for state in self._transport.json("GET", "/jobs", params=filters)]
 
     def upload(self, paths: Sequence[PathLike], *, listen: Listener = silent) -> str:

@@ -48,7 +48,7 @@ class RemoteJob:
 
     @property
     def result(self) -> dict[str, Any]:
-        """Description of the result, such as the key of a store; empty if the job is not done."""
+        """Description of the result, such as the key of a store; empty until the job is complete."""
         result: dict[str, Any] = self.state["result"]
         return result
 
@@ -58,12 +58,13 @@ class RemoteJob:
         return self
 
     def wait(self, listen: Listener = silent) -> RemoteJob:
-        """Wait until the job is done, and return the job.
+        """Wait until the job is complete, and return the job.
 
         Parameters
         ----------
         listen : callable
-            Callback for the progress events of the job, including events that were missed while the connection was broken.
+            Callback for the progress events of the job. Events that the service sends while the connection is broken are
+            received later.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class RemoteJob:
         return self
 
     def cancel(self) -> RemoteJob:
-        """Withdraw the caller's request, and return the job. The job is cancelled unless other people wait for it."""
+        """Withdraw the caller's request, and return the job. The job is cancelled unless others have requested it, too."""
         self.state = self._transport.json("POST", f"/jobs/{self.id}/cancel")
         return self
 
@@ -102,8 +103,8 @@ class RemoteJob:
         Parameters
         ----------
         path : str or Path
-            File to write: a GeoTIFF for a prediction, a zip file for a model or a report. A path without a suffix is a new
-            folder, into which the zip file is unpacked. The file or folder appears when the download is complete.
+            File to write: a GeoTIFF for a prediction, or a zip file for a model or a report. If the path has no suffix, the
+            zip file is unpacked into a new folder with this path. The file or folder appears when the download is complete.
 
         Returns
         -------
@@ -113,7 +114,7 @@ class RemoteJob:
         Raises
         ------
         HsifeatError
-            If the job has no result to download, if the folder exists, or if a result to unpack is not a zip file.
+            If the job has no result to download. If the folder exists. If the result is not a zip file, but `path` has no suffix.
         """
         path = Path(path)
         if path.suffix:
@@ -162,7 +163,7 @@ class RemoteJob:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip file into `folder`. The one folder that contains all members of the zip file is omitted."""
+    """Unpack a zip file into `folder`, without the top folder in the zip file that contains all members."""
     folder.mkdir()
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():

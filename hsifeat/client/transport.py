@@ -1,4 +1,4 @@
-"""HTTP requests to a service. Requests contain the token of the caller, and errors become a `ServiceError`."""
+"""HTTP requests to a service, with the token of the caller. Failed requests raise `ServiceError`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRIES = 30
 
 
 class ServiceError(HsifeatError):
-    """A service can't be reached, or refuses a request.
+    """Raised when a service can't be reached, or refuses a request.
 
     Attributes
     ----------
@@ -67,12 +67,12 @@ class Retries:
         error : ServiceError
             Reason for the failure of the last attempt.
         also : collection of int
-            Further HTTP statuses after which another attempt can succeed. The statuses of a service that restarts are included.
+            HTTP statuses after which another attempt can succeed, in addition to the statuses of a service that restarts.
 
         Raises
         ------
         ServiceError
-            If another attempt would fail too, or if 30 attempts have failed since the last success.
+            If `error` would occur again at another attempt. If 30 attempts have failed since the last success.
         """
         self.failures += 1
         if error.status not in {*_TRANSIENT, *also} or self.failures == _TRIES:
@@ -95,7 +95,7 @@ class Transport:
     ServiceError
         If `url` is not an HTTP or HTTPS address.
     StoreError
-        If the file of tokens is damaged, or if other people can read it.
+        If the token file is damaged, or other users can read it.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:

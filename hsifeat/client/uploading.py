@@ -33,7 +33,7 @@ def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) 
     Raises
     ------
     SceneError
-        If a file does not exist, or becomes shorter during the upload.
+        If a file does not exist. If a file becomes shorter during the upload.
     ServiceError
         If the service refuses a file, or can't be reached.
     """
@@ -87,7 +87,7 @@ def _send(transport: Transport, state: dict[str, Any], path: Path, size: int) ->
 
 
 def _complete(transport: Transport, state: dict[str, Any]) -> None:
-    """Ask the service to check the uploaded files. The request may be repeated."""
+    """Ask the service to check the uploaded files. Repeating the request is safe."""
     retries = Retries()
     while True:
         try:

@@ -63,7 +63,7 @@ def _load(name: str) -> Any:
 
 
 class _Group(TyperGroup):
-    """The commands of hsifeat. Importing all of them takes longer than most commands that have nothing to compute."""
+    """The commands of hsifeat, imported one by one when needed, because importing all of them takes long."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -7,7 +7,7 @@ from hsifeat.commands.terminal import show_rows
 
 
 def backbones(as_json: Json = False) -> None:
-    """List the kinds of backbones (denoising networks), how each kind is named, and where its weights come from.
+    """List the kinds of backbones (denoising networks): the form of their names, and the origin of their weights.
 
     Example: `hsifeat backbones`
     """

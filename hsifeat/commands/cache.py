@@ -23,15 +23,15 @@ _SERVICE_COLUMNS = ("name", "key", "scene", "backbone", "planes", "state")
 @cache.command("ls")
 def list_stores(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Folders with further stores to list from now on.")
+        list[Path] | None, typer.Argument(help="Folders whose stores are listed, too, now and in later calls.")
     ] = None,
     service: Service = None,
     as_json: Json = False,
 ) -> None:
     """List the stores on this machine, most recently used first. With --service, list the stores of that service.
 
-    The list contains the stores in the cache folder, the stores in FOLDERS, and stores that were created or listed on this
-    machine before.
+    The list contains the stores in the cache folder, the stores in FOLDERS, and all other stores that were created or
+    listed on this machine.
 
     Example: `hsifeat cache ls`
 
@@ -88,7 +88,9 @@ def verify_store(
     ] = False,
     backbone: Annotated[
         str | None,
-        typer.Option(help="Backbone for --repair, if it has moved since extraction. [default: as at extraction]"),
+        typer.Option(
+            help="Backbone for --repair, if it has moved since extraction. [default: the backbone of the extraction]"
+        ),
     ] = None,
     companion: Annotated[
         str | None,

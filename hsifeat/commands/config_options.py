@@ -58,7 +58,7 @@ def with_options(
 def set_parameters(
     wrapped: Callable[..., None], command: Callable[..., None], replaced: str, derived: Iterable[Parameter]
 ) -> None:
-    """Give `wrapped` the parameters of `command`, in which `derived` parameters stand in place of the parameter `replaced`.
+    """Give `wrapped` the parameters of `command`, but the `derived` parameters in place of the parameter `replaced`.
 
     Typer creates the options of a command from these parameters.
     """

@@ -1,4 +1,4 @@
-"""Open the stores of a command, and add a context store if an input set needs context features."""
+"""Opening of the stores of a command, with additional context stores if an input set needs context features."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], listen: Listener) -> list[Features]:
-    """Open stores, and add a context store for each scene that lacks one if an input set needs context features.
+    """Open stores. If an input set needs context features, add a context store for each scene without one.
 
-    A context store is made with ``--backbone context``. No context store is added for a scene of which `stores` already contains
-    one. A context store that does not exist yet is computed. The context stores of several scenes have the same components.
+    A context store is made with ``--backbone context``. If `stores` contains a context store of a scene, no other one is
+    added for this scene. A context store that does not exist yet is computed. The context stores of several scenes have the
+    same components.
 
     Parameters
     ----------

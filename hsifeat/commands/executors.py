@@ -1,4 +1,4 @@
-"""Command-line options that select an executor, such as ``--dask``: one option for each registered executor."""
+"""Command-line options that select an executor, such as ``--dask``. Each registered executor has one option."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hsifeat.runtime.executor_plugins import executor_plugins
 def with_executor(command: Callable[..., None]) -> Callable[..., None]:
     """Add one option for each registered executor to a command.
 
-    The parameter ``executor`` of the decorated command receives the selected executor as a text for `open_executor`, such as
-    ``dask:local:2``, or None. In ``--help``, the options appear at the position of this parameter. Other decorators that
-    derive options come before this one.
+    The parameter ``executor`` of the decorated command receives the selected executor as a text for `open_executor`, such
+    as ``dask:local:2``, or None. In ``--help``, the options appear at the position of this parameter. Other decorators that
+    derive options must stand above this one.
     """
     derived = {
         name: Parameter(

@@ -27,20 +27,20 @@ def extract(
     preset: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE.toml", help="Preset, by name or file. Options that are not set come from the preset."
+            metavar="NAME|FILE.toml", help="Name or file of a preset, which provides all options that are not set."
         ),
     ] = None,
     like: Annotated[
         str | None,
         typer.Option(
-            metavar="STORE", help="Store. Options that are not set, and the fitted projection, come from this store."
+            metavar="STORE", help="Store that provides the fitted projection and all options that are not set."
         ),
     ] = None,
     out: Annotated[
         str | None,
         typer.Option(
             metavar="STORE",
-            help="Store to write: a path or an s3://… address; the folder of the stores for several scenes. [default: stores in the "
+            help="Store to write: a path or an s3://… address. For several scenes, the folder of their stores. [default: stores in the "
             "cache folder, named by their content]",
         ),
     ] = None,
@@ -48,8 +48,8 @@ def extract(
         bool,
         typer.Option(
             "--shared-projection",
-            help="Fit the projection on the first scene, and use it for all scenes, so that fit and bench can take their stores "
-            "together. Bands are matched by wavelength. [default: the projection is fitted on each scene]",
+            help="Fit the projection on the first scene, and use it for all scenes, so that fit and bench can combine their "
+            "stores. Bands are matched by wavelength. [default: the projection is fitted on each scene]",
         ),
     ] = False,
     device: Device = "auto",
@@ -62,7 +62,7 @@ def extract(
 ) -> None:
     """Compute the diffusion features of scenes and store them.
 
-    A store contains one plane for each timestep and layer. Planes that the store already has are not computed again.
+    A store contains one plane for each timestep and layer. Planes that already exist in the store are not computed again.
 
     Each scene gets its own store. If a scene fails, the other scenes are still extracted, and the exit status is 1.
     A scene of several files is given as a folder, a VRT, or `@FILE`, where FILE lists the files.

@@ -6,7 +6,7 @@ from hsifeat.commands.shared_options import Json
 
 
 def heads(as_json: Json = False) -> None:
-    """List the heads (classifiers): method, kinds of columns that a head needs or can use, and advice.
+    """List the heads (classifiers): their method, the kinds of columns that they need or can use, and advice.
 
     With --json, the list also contains the parameters of each head and their defaults.
 

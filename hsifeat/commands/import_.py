@@ -20,7 +20,7 @@ def import_(
         list[str],
         typer.Option(
             metavar="[NAME=]FILE[:VARIABLE]",
-            help="File of features, with the name of the plane if that of the file does not suit. Can be repeated.",
+            help="File of features. NAME is the name of its plane, by default the name of the file. Can be repeated.",
         ),
     ],
     out: Annotated[

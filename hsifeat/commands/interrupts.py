@@ -1,4 +1,4 @@
-"""Interrupts by Ctrl-C: a command ends with exit status 130, however often the user presses Ctrl-C."""
+"""Interrupts by Ctrl-C. A command ends with exit status 130, even if the user presses Ctrl-C several times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAUSE_SECONDS = 1.0
 def catch_interrupts() -> None:
     """Raise `KeyboardInterrupt` at Ctrl-C, at most once a second.
 
-    If interrupts were ignored when the process started, they stay ignored.
+    Do nothing if interrupts are ignored since the start of the process.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         return

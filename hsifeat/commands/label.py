@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 def label(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="SCENE|STORE", help="A scene by its name in the registry, path or URL, or a store of a scene."
-        ),
+        typer.Argument(metavar="SCENE|STORE", help="Registry name, path or URL of a scene, or a store of a scene."),
     ],
     options: dict[str, Any],
     companion: Annotated[
         str | None,
         typer.Option(
-            help="Finer image of the same area, such as an aerial photograph, to look at: FILE or FILE:VARIABLE."
+            help="Finer image of the same area to display, such as an aerial photograph: FILE or FILE:VARIABLE."
         ),
     ] = None,
     no_planes: Annotated[
@@ -40,9 +38,9 @@ def label(
 ) -> None:
     """Label a scene in the browser: click labels, and see the map and its score at once.
 
-    Context features of the scene are computed first if there are none, and planes of natural32 follow in the background. Only
-    this machine can open the page. Its address contains a random token. Every label is saved at once, and the same command
-    continues the work later. End with Ctrl-C.
+    If the scene has no context features, they are computed first. Planes of natural32 are computed in the background. Only
+    this machine can open the page, whose address contains a random token. Every label is saved at once. Ctrl-C ends the
+    command, and repeating it continues with the saved labels.
 
     Example: `hsifeat label indian-pines`
     """
@@ -76,19 +74,19 @@ def open_for_labelling(source: str, companion: str | None, listen: Listener) -> 
     source : str
         A store, or a scene as `hsifeat.open_scene` takes it.
     companion : str or None
-        Companion image. If None, the companion image of the scene is used, if there is one.
+        Companion image. None selects the companion image of the scene, if it has one.
     listen : callable
         Callback for progress events.
 
     Returns
     -------
     Features
-        Features of the store. For a scene, its context features.
+        Features of the store, or the context features of the scene.
 
     Raises
     ------
     HsifeatError
-        If there is neither a store nor a scene named `source`, or if the store or scene can't be read.
+        If `source` is neither a store nor a scene. If the store or scene can't be read.
     """
     from hsifeat.cache.catalogue import find_store
     from hsifeat.extraction.extract import extract

@@ -15,15 +15,16 @@ from hsifeat.types import Tap
 
 @with_options(ExtractionConfig, only=("upsample",))
 def layers(
-    backbone: Annotated[str, typer.Argument(help="A backbone, named as `hsifeat backbones` shows.")],
+    backbone: Annotated[str, typer.Argument(help="Backbone, in a form that `hsifeat backbones` lists.")],
     all_layers: Annotated[bool, typer.Option("--all", help="Also list the layers within blocks.")] = False,
     options: dict[str, Any] = {},  # noqa: B006  # replaced by the options of ExtractionConfig
     as_json: Json = False,
 ) -> None:
     """List the layers of a backbone: module name, alias in papers, number of channels, and stride in scene pixels.
 
-    To compute a layer, the network runs only a part of its full forward pass. The column `share` is the size of this part,
-    measured in multiplications. The column `timesteps` is there if the network computes some layers at certain timesteps only.
+    To compute a layer, the network runs only a part of its full forward pass. The column `share` gives the size of this
+    part, as a share of all multiplications. If the network computes some layers only at certain timesteps, the column
+    `timesteps` lists them.
 
     The layers of `context` are filters. You can name a filter of any odd size, such as `mean-11`. The listed numbers of
     channels are for a scene that is projected to 60 components.

@@ -1,4 +1,4 @@
-"""Parsers for the text of options: lists, whole numbers, assignments and parameter values."""
+"""Parsers for the values of options: lists, whole numbers, assignments and parameter values."""
 
 from __future__ import annotations
 

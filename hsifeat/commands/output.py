@@ -1,7 +1,7 @@
-"""Standard output and standard error that never stop a command.
+"""Wrappers of standard output and standard error whose errors never stop a command.
 
-A command must not fail after an hour of work because its output can't be written. `guard_output` wraps both streams, so that
-commands, rich and typer print through the wrappers.
+A command must not fail after an hour of work because its output can't be written. `guard_output` replaces both streams by
+wrappers, through which commands, rich and typer then print.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def predict(
         Path,
         typer.Option(
             metavar="FILE",
-            help="Map to write: .tif, .png, .npy or .mat. {scene} in it stands for the name of each scene.",
+            help="Map to write: .tif, .png, .npy or .mat. In the path, {scene} stands for the name of each scene.",
         ),
     ],
     stores: Annotated[
@@ -45,8 +45,9 @@ def predict(
 ) -> None:
     """Classify all pixels of scenes with a trained head, and write a map of each.
 
-    A scene is given by its stores, or by its file or name. If the model needs planes, those of a scene without a store are extracted
-    first, with the recipe of the training store. Bands are matched with those of the training scene by wavelength.
+    A scene is given by its stores, or by its file or name. If the model needs planes, and the scene has no store, the
+    planes are extracted first, with the recipe of the training store. Bands are matched by wavelength to the bands of the
+    training scene.
 
     Example: `hsifeat predict film-model ip.zarr --out map.tif`
 

@@ -1,4 +1,4 @@
-"""Open the stores and scenes of `hsifeat predict`. The planes that a scene without a store needs are extracted."""
+"""Opening of the stores and scenes of `hsifeat predict`. If a scene has no store, its planes are extracted."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -
     model : Model
         The model that classifies the scenes.
     sources : sequence of str, optional
-        Stores in any form that `hsifeat.open_features` accepts, and scenes in any form that `hsifeat.open_scene` accepts. Stores of
-        one scene are combined. [default: the store that was completed last]
+        Stores that `hsifeat.open_features` accepts, and scenes that `hsifeat.open_scene` accepts. Stores of one scene are
+        combined. [default: the store that was completed last]
     listen : callable
         Callback for progress events.
 
     Raises
     ------
     HsifeatError
-        If a source is neither a store nor a scene. If a scene lacks planes, and a training store or its backbone is missing.
+        If a source is neither a store nor a scene. If planes of a scene must be extracted, but a training store or its
+        backbone is missing.
     """
     from hsifeat.features.scene_set import open_scenes
 
@@ -49,7 +50,7 @@ def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -
 
 
 def _is_scene(source: str) -> bool:
-    """Return whether a source names a scene: a public scene or an existing file or folder that is no store."""
+    """Return whether a source is a scene: the name of a public scene, or an existing file or folder other than a store."""
     from hsifeat.cache.catalogue import find_store
     from hsifeat.errors import StoreError
     from hsifeat.scenes.registry.public_scenes import REGISTRY

@@ -24,15 +24,15 @@ def pretrain(
     preset: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE.toml", help="Preset, by name or file. Options that are not set come from the preset."
+            metavar="NAME|FILE.toml", help="Name or file of a preset, which provides all options that are not set."
         ),
     ] = None,
     device: Device = "auto",
 ) -> None:
     """Train a backbone (a denoising network) on scenes or on natural images, without labels.
 
-    Several scenes are trained on together, with one projection of their bands, which are matched by wavelength. A scene of several
-    files is given as a folder, a VRT, or `@FILE`, where FILE lists the files.
+    A network can be trained on several scenes together. Their bands are matched by wavelength and share one projection. A
+    scene of several files is given as a folder, a VRT, or `@FILE`, where FILE lists the files.
 
     Example: `hsifeat pretrain indian-pines --network mtmsd --size small --out backbone`
 

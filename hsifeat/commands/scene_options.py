@@ -67,7 +67,7 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[
             str,
             typer.Option(
-                help="'drop' (make invalid) or 'keep' the pixels that are 0, or the highest value of an integer dtype, in all bands."
+                help="'drop' (make invalid) or 'keep' blank pixels: 0 in all bands, or the largest value of an integer dtype in all bands."
             ),
         ],
         "drop",
@@ -82,8 +82,8 @@ _SCENE_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[
             list[str] | None,
             typer.Option(
-                help="Label map to attach: FILE, FILE:VARIABLE or FILE:COLUMN. Can be repeated. {scene} in it stands for the name "
-                "of the scene file without its suffix."
+                help="Label map to attach: FILE, FILE:VARIABLE or FILE:COLUMN. Can be repeated. In the path, {scene} stands for "
+                "the name of the scene file without its suffix."
             ),
         ],
         None,
@@ -112,7 +112,7 @@ class SceneArguments:
         return [file for path in self.paths for file in _listed_files(path)]
 
     def separate(self) -> dict[str, SceneArguments]:
-        """Map the name of each scene to the arguments of the scene. Each path is one scene.
+        """Map the name of each scene to its arguments. Each path is a scene of its own.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class SceneArguments:
         return scenes
 
     def each(self) -> list[SceneArguments]:
-        """Return the arguments of each scene. Each path is one scene.
+        """Return the arguments of each scene. Each path is a scene of its own.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class SceneArguments:
         return [SceneArguments([path], self.options) for path in self.paths]
 
     def open(self) -> Scene:
-        """Open the scene, with the files of its own in place of ``{scene}`` in the paths of label maps and companion image."""
+        """Open the scene. In the paths of label maps and companion image, ``{scene}`` stands for the file name without suffix."""
         from hsifeat.scenes import open_labels, open_scene
         from hsifeat.scenes.label_map import safe_label_name
 
@@ -193,7 +193,7 @@ class SceneArguments:
 
 
 def _label_name(template: str) -> str:
-    """Return the name for the label maps of several scenes, from the words of the path that are the same for all.
+    """Return one name for the label maps of several scenes, from the words that their paths have in common.
 
     >>> _label_name("labels/{scene}.tif"), _label_name("{scene}_gt.tif"), _label_name("{scene}/classes.tif")
     ('labels', 'gt', 'classes')
@@ -205,9 +205,9 @@ def _label_name(template: str) -> str:
 
 
 def _listed_files(path: str) -> list[str]:
-    """Return the files that FILE lists if `path` is ``@FILE``, else `path` itself.
+    """Return the files that FILE lists if `path` is ``@FILE``, or otherwise `path` itself.
 
-    FILE lists its files relative to its own folder.
+    The listed paths are relative to the folder of FILE.
     """
     from hsifeat.files import read_regular
 

@@ -84,7 +84,7 @@ def show_scene(
 def fetch_scene(name: Annotated[str, typer.Argument(help="Name of a scene that `hsifeat scenes` lists.")]) -> None:
     """Download a public scene and verify its checksums.
 
-    If a scene can't be downloaded automatically, the command says which files to put where.
+    If a scene can't be downloaded automatically, the command says where to get its files and where to put them.
 
     Example: `hsifeat scenes fetch pavia-university`
     """

@@ -1,4 +1,4 @@
-"""`hsifeat serve`: the cache as an HTTP service, and the tokens of its callers."""
+"""`hsifeat serve`: serve the cache over HTTP, and manage the tokens of callers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from hsifeat.service.config import ServiceConfig
 serve = typer.Typer(
     invoke_without_command=True, help="Serve the stores of the cache over HTTP, to people and programs with a token."
 )
-token = typer.Typer(no_args_is_help=True, help="Add, list and revoke tokens: who may read and write.")
+token = typer.Typer(no_args_is_help=True, help="Add, list and revoke tokens, with which callers may read and write.")
 serve.add_typer(token, name="token")
 
 TokensFile = Annotated[
-    Path, typer.Option("--tokens", metavar="FILE", help="Token file of the service, as for hsifeat serve --tokens.")
+    Path,
+    typer.Option("--tokens", metavar="FILE", help="Token file of the service, which `hsifeat serve --tokens` names."),
 ]
 
 
@@ -51,7 +52,7 @@ def add_token(
     right: Annotated[
         str, typer.Option(help="read, write or admin. Each right includes the rights before it.")
     ] = "read",
-    days: Annotated[int | None, typer.Option(min=1, help="Lifetime in days. [default: no end]")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Lifetime in days. [default: unlimited]")] = None,
 ) -> None:
     """Add a token and print it. The tokens file keeps only the sha256 of the token, so the token can't be shown again.
 

@@ -1,4 +1,4 @@
-"""The option ``--service`` of commands, and an extraction on a service."""
+"""The option ``--service`` of commands, and extraction on a service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Service = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Service of `hsifeat serve` to use instead of this machine. Its token comes from HSIFEAT_TOKEN, which belongs to the service in HSIFEAT_SERVICE, or from a private file.",
+        help="Address of a service (`hsifeat serve`) to use instead of this machine. Its token comes from the private token file, or from HSIFEAT_TOKEN if HSIFEAT_SERVICE is this address.",
     ),
 ]
 

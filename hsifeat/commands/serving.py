@@ -11,16 +11,16 @@ from hsifeat.service.config import ServiceConfig
 def serve_until_interrupt(
     config: ServiceConfig, lead: str, *, page: str = "", advice: str = "", log: bool = False, open_browser: bool
 ) -> None:
-    """Run the service, and print its address. Ctrl-C ends the service, and the command succeeds.
+    """Run the service, and print its address. Ctrl-C ends the service with exit status 0.
 
     Parameters
     ----------
     config : ServiceConfig
         Options of the service.
     lead : str
-        Words to print before the address.
+        Text to print before the address.
     page : str
-        Path of the page to which the address leads; empty for the list of stores.
+        Path of a page, for the address; empty for the list of stores.
     advice : str
         A line to print below the address.
     log : bool

@@ -40,8 +40,8 @@ def sweep(
 ) -> None:
     """Score each cached plane (one timestep and layer), and a combination of the best planes.
 
-    The planes of the combination are selected one after the other, using only training pixels. All scores are measured on
-    test pixels. The table also shows the size and the extraction time of each plane.
+    The planes of the combination are selected one by one, on training pixels only. All scores are measured on test pixels.
+    The table also shows the size and the extraction time of each plane.
 
     Example: `hsifeat sweep ip.zarr --best 3 --out sweep`
     """

@@ -29,7 +29,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def _text(value: Any) -> Text:
-    """Return a value as text. All text that may contain names from files passes through this function.
+    """Return a value as text, for everything that may contain names from files.
 
     Markup of rich and control characters in the value have no effect.
     """

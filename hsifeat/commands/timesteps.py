@@ -25,12 +25,12 @@ def timesteps(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Backbone, named as `hsifeat backbones` shows. The spectral angle between its estimates of the clean image "
-            "and the pixels is measured."
+            help="Backbone, in a form that `hsifeat backbones` lists. Spectral angles between the pixels and its estimates "
+            "of them are measured."
         ),
     ] = None,
     store: Annotated[
-        str | None, typer.Option(help="Store of this scene. The similarity of its planes is measured.")
+        str | None, typer.Option(help="Store of this scene, whose planes are compared between timesteps.")
     ] = None,
     layer: Annotated[
         str | None, typer.Option(help="Layer of the planes to compare. [default: the last layer of the store]")

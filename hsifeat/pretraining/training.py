@@ -50,7 +50,7 @@ class TrainingProgress:
 
 
 class DivergedError(PretrainingError):
-    """Error for a training step whose loss is not finite, or is far above the first loss."""
+    """Raised when the loss of a training step is not finite, or is far above the first loss."""
 
 
 class Trainer:

@@ -1,1 +1,1 @@
-"""Execution of long-running work by executors, and reports of its progress by events."""
+"""Executors, which run long work in parallel, and events, which report its progress."""

@@ -32,8 +32,8 @@ def check_address(address: str) -> str:
     Raises
     ------
     HsifeatError
-        If the address is not ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``local:N``, or if the package ``distributed``
-        is not installed.
+        If the address is not ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``local:N``. If the package ``distributed`` is not
+        installed.
 
     Examples
     --------
@@ -56,8 +56,8 @@ def check_address(address: str) -> str:
 def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
     """Open a cluster for a ``with`` block. Yield the address of its scheduler, and the certificates for the connection.
 
-    ``local:N`` starts N workers for the block. Connections to these workers need a temporary certificate, so other users of
-    the machine can't send tasks to them. For other addresses, the certificates are None.
+    ``local:N`` starts N workers for the block. Connections to these workers need a temporary certificate, so that other
+    users of the machine can't send tasks to them. For all other addresses, None is yielded instead of certificates.
     """
     local = _LOCAL.fullmatch(check_address(address))
     if local is None:

@@ -1,4 +1,4 @@
-"""The connection of an executor to a Dask cluster: the workers that take tasks, their versions, and a lost scheduler."""
+"""The connection of an executor to a Dask cluster. It selects and checks workers, and reconnects to a lost scheduler."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DaskConnection:
     scheduler : str
         Address of the scheduler.
     security : distributed.Security or None
-        Certificates for an encrypted connection; None: the certificates in Dask's configuration.
+        Certificates for an encrypted connection. None selects the certificates in Dask's configuration.
     scheduler_timeout_s : float
         Maximum wait in seconds for the scheduler after a lost connection.
     worker_timeout_s : float
@@ -76,7 +76,7 @@ class DaskConnection:
             raise
 
     def addresses(self) -> list[str]:
-        """Return the addresses of the workers. If a worker has or had a GPU, return only the addresses of workers with a GPU."""
+        """Return the addresses of the workers, or of the workers with a GPU once such a worker has joined."""
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
         gpus = [address for address, worker in workers.items() if worker["resources"].get("GPU")]
         if gpus:
@@ -100,7 +100,7 @@ class DaskConnection:
         Parameters
         ----------
         function : callable
-            Function of a task, which a worker can import.
+            Function of a task. Workers must be able to import it.
         task : object
             Argument of the function.
         **options
@@ -124,7 +124,7 @@ class DaskConnection:
         return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
 
     def next_result(self, completed: as_completed) -> Future[Any]:
-        """Wait for the next future that is finished. Workers that are paused meanwhile are reported."""
+        """Wait for the next finished future, and report workers that are paused in the meantime."""
         pause_s = _SHORTEST_PAUSE_S
         while not completed.has_ready():
             self._count_workers()
@@ -133,7 +133,7 @@ class DaskConnection:
         return cast("Future[Any]", next(completed))
 
     def refuse(self, error: OtherVersionsError) -> None:
-        """Note a worker with other versions. Raise the error if no other worker is connected."""
+        """Exclude a worker with different versions from further tasks. If no other worker is connected, raise `error`."""
         if error.worker not in self._refused:
             self._refused.add(error.worker)
             self._listen(Note(f"{error}; it gets no tasks while others are connected"))
@@ -141,7 +141,7 @@ class DaskConnection:
             raise error
 
     def reconnect(self) -> None:
-        """Wait for a scheduler that was lost, and for its workers."""
+        """Wait until a lost scheduler can be reached again, and for its workers."""
         self._listen(Note(f"the connection to the scheduler {self.scheduler} was lost: waiting for it"))
         with suppress(Exception):
             self.client.close(timeout=2)
@@ -194,7 +194,7 @@ class DaskConnection:
                 ) from error
 
     def _check_versions(self) -> None:
-        """Raise an error if a worker lacks hsifeat, or if its versions of Python or libraries differ from those of this process."""
+        """Raise an error if a worker lacks hsifeat, or has other versions of Python or the libraries than this process."""
         for address, found in self.client.run(own_versions, on_error="return").items():
             if isinstance(found, Exception):
                 raise HsifeatError(

@@ -42,7 +42,7 @@ def dask_executor(
     worker_timeout_s : float
         Maximum wait in seconds for the first worker.
     listen : callable
-        Receives notes, for example that there are no workers yet.
+        Receives notes, for example while no worker is connected.
 
     Yields
     ------
@@ -52,8 +52,8 @@ def dask_executor(
     Raises
     ------
     HsifeatError
-        If the address is malformed, the scheduler can't be reached, no worker joins it, or Dask is not installed. If a worker and this
-        process have different versions of Python, hsifeat or the libraries that compute the results.
+        If the address is malformed. If Dask is not installed. If the scheduler can't be reached, or no worker joins it. If
+        a worker and this process have different versions of Python, hsifeat or the libraries that compute the results.
 
     Examples
     --------
@@ -99,7 +99,7 @@ PLUGIN = ExecutorPlugin(
 class DaskExecutor:
     """An executor that runs tasks in the workers of a Dask cluster.
 
-    Once a worker has the resource ``GPU``, tasks run only in workers with this resource, one for each GPU.
+    Once a worker with the resource ``GPU`` has joined, tasks run only in workers with this resource, one task per GPU.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class DaskExecutor:
 
     @property
     def workers(self) -> int:
-        """Number of workers that are connected now; at least 1."""
+        """Current number of connected workers, at least 1."""
         return max(len(self._connection.addresses()), 1)
 
     def run(
@@ -147,8 +147,8 @@ class DaskExecutor:
     ) -> Iterator[tuple[Task, Result]]:
         """See `Executor.run`. At most two tasks per worker are submitted before the caller takes their results.
 
-        A `HsifeatError` names the worker. A task with which several workers die fails with a `HsifeatError`. A worker that joins
-        late with other versions gets no tasks while other workers are connected.
+        The message of a `HsifeatError` names the worker. If several workers die while they run a task, the task fails with
+        a `HsifeatError`. A worker that joins late with different versions gets no tasks while other workers are connected.
         """
         from distributed import KilledWorker, as_completed
 

@@ -17,9 +17,9 @@ class Started:
     total : float
         Amount of work, in `unit`.
     unit : str
-        Unit of work, in the plural: ``tiles``, ``MB``.
+        Unit of work in the plural, such as ``tiles`` or ``MB``.
     done : float
-        Amount of work that an earlier run has completed, in `unit`.
+        Amount of work that earlier runs have completed, in `unit`.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class Advanced:
     task : str
         Name of the task.
     done : float
-        Amount of work completed so far, in the attribute `unit` of the event `Started` of this task.
+        Amount of work completed so far, in the unit that the event `Started` of this task states.
     detail : str
         A short text, such as the current loss.
 
@@ -79,7 +79,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Note:
-    """A message for the user, for example on a default that was chosen or a file that was skipped.
+    """A message for the user, for example on an assumed default or a skipped file.
 
     Attributes
     ----------

@@ -31,7 +31,7 @@ class Executor(Protocol):
 
     @property
     def workers(self) -> int:
-        """Number of tasks that run in parallel. It may change, as workers of a cluster come and go."""
+        """Number of tasks that run in parallel. It changes when workers join or leave a cluster."""
         ...
 
     def run(
@@ -52,8 +52,8 @@ class Executor(Protocol):
         tasks : iterable
             The tasks.
         failed : callable, optional
-            Receives each task that fails with a `HsifeatError`, and the error. The remaining tasks still run. [default: the
-            first error is raised]
+            Callback that receives each task that fails with a `HsifeatError`, and the error. The remaining tasks still run.
+            [default: the first error is raised]
 
         Yields
         ------
@@ -62,9 +62,9 @@ class Executor(Protocol):
         Raises
         ------
         Exception
-            If a task fails: the error of the task.
+            The error of the first task that fails, unless `failed` receives it.
         HsifeatError
-            If a worker or the connection to the workers is lost, and the executor can't replace it.
+            If workers, or the connection to them, are lost for good.
         """
         ...
 
@@ -81,6 +81,6 @@ class Executor(Protocol):
         Raises
         ------
         Exception
-            If the function fails: the error that it raises.
+            The error that the function raises.
         """
         ...

@@ -1,7 +1,7 @@
 """Executors by name: the entry points of the group ``hsifeat.executors`` in hsifeat and in other packages.
 
-The name of an entry point is the name of an option of ``hsifeat extract``, ``predict`` and ``bench``, and the first part of
-a text such as ``dask:local:2``, which selects an executor in Python.
+The name of an entry point, such as ``dask``, is also the name of an option of ``hsifeat extract``, ``predict`` and
+``bench``. In Python, an executor is selected by a text such as ``dask:local:2``, which begins with the name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ExecutorPlugin:
     ----------
     open : callable
         Function ``open(argument, listen)``, which returns a context manager that yields an `Executor`. The argument is the
-        value of the option. The function raises `HsifeatError` if the value is wrong.
+        value of the option. The function raises `HsifeatError` if the value is invalid.
     description : str
         Help text of the option.
     metavar : str
@@ -42,7 +42,8 @@ class ExecutorPlugin:
 def executor_plugins() -> dict[str, ExecutorPlugin]:
     """Return all plugins by name, sorted.
 
-    If a plugin of another package fails to load, or if several packages register its name, its description gives the reason, and opening it raises `HsifeatError`.
+    If a plugin of another package fails to load, or if several packages register the same name, the description of the
+    plugin states the reason. Opening such a plugin raises `HsifeatError`.
 
     Examples
     --------
@@ -54,7 +55,7 @@ def executor_plugins() -> dict[str, ExecutorPlugin]:
 
 @contextmanager
 def open_executor(executor: Executor | str | None, listen: Listener = silent) -> Iterator[Executor | None]:
-    """Open the executor that a text names, for a ``with`` block. An open executor or None is yielded unchanged.
+    """Open an executor by name for a ``with`` block. If `executor` is an open executor or None, yield it unchanged.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def open_executor(executor: Executor | str | None, listen: Listener = silent) ->
     Raises
     ------
     HsifeatError
-        No package registers the name, the plugin can't be loaded, or the value is wrong.
+        If no package registers the name. If the plugin can't be loaded. If the value is invalid.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Choose an executor, inline or in processes, by the cores and memory of this machine."""
+"""Choice of an executor, inline or in processes, by the cores and memory of this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     task_bytes : int
         Maximum memory of a task, in bytes.
     listen : callable
-        Receives a note with the number of workers if there are several, or if the memory may be too small for one.
+        Receives a note on the number of workers if it is above 1, or if the memory may be too small for a single worker.
 
     Yields
     ------
@@ -40,8 +40,8 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     Raises
     ------
     HsifeatError
-        If the number of workers is less than 1, or several workers do not fit into memory. One worker is never refused,
-        because `task_bytes` is an estimate.
+        If the number of workers is less than 1. If several workers do not fit into memory. A single worker is always
+        allowed, because `task_bytes` is an estimate.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """The process executor, which runs tasks in parallel in processes on this machine.
 
-Worker processes end when their parent process ends, even if the parent is killed. Each worker waits on a pipe
-from the parent. The operating system closes the pipe when the parent ends, and the worker then exits.
+Worker processes exit when their parent process ends, even if the parent is killed: the operating system then closes a pipe
+from the parent, which each worker watches.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TASKS_PER_WORKER = 2
 
 
 class ProcessExecutor:
-    """An executor that runs tasks in spawned processes, which inherit no state and no threads.
+    """An executor that runs tasks in spawned processes. They inherit neither state nor threads of this process.
 
     The processes start with the first task.
 
@@ -82,10 +82,10 @@ class ProcessExecutor:
             ) from error
 
     def _watch_new_workers(self) -> None:
-        """Make the pool notice the end of the workers that it started with the last tasks.
+        """Make the pool watch the workers that it started with the last tasks, so that it notices if they die.
 
-        `ProcessPoolExecutor` waits for the end of those workers only that existed at its last event, and starts a worker after
-        the event of its task. Without another event, the end of the last worker would never be noticed.
+        At each event, `ProcessPoolExecutor` updates the list of workers that it watches. It starts a worker only after the
+        event of its task. Without another event, the death of the last worker would never be noticed.
         """
         pool: Any = self._pool
         with pool._shutdown_lock:  # noqa: SLF001  # there is no public function
@@ -110,7 +110,7 @@ class ProcessExecutor:
 
 @dataclass(frozen=True)
 class _Call(Generic[Task, Result]):
-    """A function to call in a worker, which returns a `HsifeatError`. The pool would replace the cause of a raised one."""
+    """Call of a function in a worker. A `HsifeatError` is returned, because the pool replaces the cause of a raised error."""
 
     function: Callable[[Task], Result]
 

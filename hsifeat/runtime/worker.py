@@ -1,4 +1,4 @@
-"""Objects that a worker keeps from one task to the next, and facts about a worker: visible folders and threads."""
+"""Caching of objects in a worker between tasks, and properties of a worker: visible folders and threads."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _kept: list[Any] = []
 
 
 class Cached(Protocol[Result_co]):
-    """A function whose last results are kept; see `kept_in_worker`."""
+    """A function with a cache of its last results; see `kept_in_worker`."""
 
     def __call__(self, *arguments: Hashable) -> Result_co:
-        """Return the kept result for the arguments, or compute it."""
+        """Return the result for the arguments, from the cache if possible."""
         ...
 
     def cache_clear(self) -> None:
-        """Release the kept results."""
+        """Release all cached results."""
         ...
 
     def cache_info(self) -> Any:
-        """Return the numbers of hits, misses and kept results."""
+        """Return the numbers of hits, misses and cached results."""
         ...
 
 

@@ -14,7 +14,7 @@ _PACKAGES = ("hsifeat", "distributed", "numpy", "zarr", "numcodecs", "torch", "d
 
 
 class OtherVersionsError(HsifeatError):
-    """A worker and the process that sends its tasks have different versions.
+    """Raised when a worker has other versions of Python or libraries than the process that sends its tasks.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def own_versions() -> dict[str, str]:
 
 
 def compare_versions(expected: Mapping[str, str], found: Mapping[str, str], worker: str) -> None:
-    """Raise `OtherVersionsError` if the versions that were found in a worker are not the expected ones.
+    """Raise `OtherVersionsError` if the versions in a worker differ from the expected versions.
 
     Parameters
     ----------
