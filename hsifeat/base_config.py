@@ -215,9 +215,9 @@ class BaseConfig(BaseModel):
     def merged(cls, base: Self, options: Mapping[str, Any], *, inherited_from: str = "") -> Self:
         """Validate options, and take all other options from the config `base`.
 
-        The ``model_fields_set`` of the result contains only the options that the user set, not the options from `base`.
-        Callers can therefore distinguish a conflict between two options of the user, which is an error, from a conflict
-        with an option from `base`, which they resolve silently.
+        The ``model_fields_set`` of the result contains only the options that the user set, not the options from `base`. A
+        conflict between two options that the user set is an error, but a conflict with an option from `base` is resolved
+        silently. Callers use ``model_fields_set`` to distinguish the two cases.
 
         Parameters
         ----------

@@ -62,8 +62,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def drop_private_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration as plain JSON values, without keys that begin with an underscore.
 
-    Such keys are dropped at any depth. Libraries write notes under these keys that do not affect the network, such as their
-    version.
+    Such keys are dropped at any depth. Libraries use these keys for information that does not affect the network, such as
+    the library version.
     """
     text = json.dumps(dict(config))
     public: dict[str, Any] = json.loads(

@@ -65,7 +65,7 @@ class EncoderBackbone(ModuleBackbone):
     Raises
     ------
     BackboneError
-        If only one of `mean` and `std` is set. If one of them does not have one number per channel. If `upsample` does not
+        If only one of `mean` and `std` is set. If the length of `mean` or `std` is not `channels`. If `upsample` does not
         divide `patch`. If `config` is None, and ``repr(module)`` contains memory addresses.
 
     Examples

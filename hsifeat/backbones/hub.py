@@ -55,8 +55,7 @@ class HubModel:
         Raises
         ------
         BackboneError
-            If the text has no commit, or a branch or tag in place of the commit. Branches and tags can move to other
-            weights.
+            If the text has no commit. A branch or tag is not accepted as a commit, because it can move to other weights.
         """
         if (match := _FORM.fullmatch(text)) is None:
             return None
@@ -172,7 +171,7 @@ def names_hub_model(source: str) -> bool:
 
 
 def open_hub_model(source: str, **_options: Any) -> Redirect:
-    """Download a model unless this machine has a copy. Return a `Redirect` to the folder of the model."""
+    """Download a model, if it is not on this machine, and return a `Redirect` to its folder."""
     model = HubModel.parse(source)
     if model is None:
         raise BackboneError(f"{source!r} is not a model on a hub: the form is owner/model@commit")

@@ -33,7 +33,7 @@ class NetworkBackbone(ABC):
     name : str
         Name shown to users.
     source : str
-        Text with which `open_backbone` opens this backbone again.
+        Argument of `open_backbone` that opens this backbone.
     channels : int
         Number of channels of the image.
     schedule : NoiseSchedule

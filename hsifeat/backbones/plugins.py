@@ -31,7 +31,7 @@ _OPTION_TERMS = {"class_label": "class label", "untrained_seed": "random weights
 
 @dataclass(frozen=True)
 class Redirect:
-    """A source to open in place of the source that a plugin received.
+    """Another source, which is opened instead of the source that a plugin received.
 
     Attributes
     ----------
@@ -56,24 +56,24 @@ class BackbonePlugin:
     Attributes
     ----------
     open : callable
-        Opens a backbone. The arguments are the source, without a prefix ``NAME:``, and options by name. Returns a
-        `Backbone`, another `FeatureSource` or a `Redirect`.
+        Function that opens a backbone. The arguments are the source, without a prefix ``NAME:``, and options by name. The
+        result is a `Backbone`, another `FeatureSource` or a `Redirect`.
     form : str
-        How users write such a source, for example ``FILE.pt``.
+        Form of the sources that the plugin opens, such as ``FILE.pt``.
     description : str
-        Description of these sources, in one line.
+        Description of the sources, in one line.
     weights : str
         Origin of the weights, for the list of backbones.
     matches : callable
-        Returns whether a source is of this kind. By default, a source must begin with the entry point's name.
+        Function that returns whether the plugin can open a source. By default, a source must begin with the entry point's name.
     order : int
         Position of the plugin in the search for a plugin that matches a source. The first match opens the source. The
         plugins of hsifeat have positions from 5 to 90.
     files : callable or None
-        Returns all files and folders that determine the backbone of a source, without importing large packages. The list
-        includes paths that do not exist yet, if creating them would change the backbone. With this function, the
-        description of the backbone is kept in the cache folder, and a finished store is opened without opening the network.
-        None if the backbone has no description file and is opened at every use.
+        Function that returns all files and folders that determine the backbone of a source, without importing large
+        packages. The list includes paths that do not exist yet, if creating them would change the backbone. With this
+        function, hsifeat keeps the description of the backbone in the cache folder, and opens a finished store without
+        opening the network. None means that every use opens the backbone.
     """
 
     open: Callable[..., FeatureSource | Redirect]
@@ -127,7 +127,7 @@ def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
 
 
 def existing_path(source: str) -> Path | None:
-    """Return the path of the file or folder that a source names, or None if there is no such file or folder.
+    """Return the path of a source if it is an existing file or folder, or otherwise None.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def accepted_options(function: Callable[..., Any], options: BackboneOptions, nam
 
 
 def check_backbone(backbone: object, name: str) -> None:
-    """Raise `BackboneError` unless an object has every member of the protocol `Backbone`."""
+    """Raise `BackboneError` if an object lacks a member of the protocol `Backbone`."""
     members = [member for member in vars(FeatureSource) | vars(Backbone) if not member.startswith("_")]
     # Do not evaluate the properties: `taps` would run a forward pass.
     missing = [member for member in members if getattr_static(backbone, member, _ABSENT) is _ABSENT]

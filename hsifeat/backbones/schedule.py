@@ -112,7 +112,7 @@ class NoiseSchedule:
         return tuple(sorted({t * self.timesteps // STANDARD_TIMESTEPS for t in timesteps}))
 
     def check(self, timesteps: tuple[int, ...]) -> None:
-        """Raise `BackboneError` unless all timesteps are from 0 to the last timestep of the schedule."""
+        """Raise `BackboneError` if a timestep is below 0 or above the last timestep of the schedule."""
         outside = [t for t in timesteps if not 0 <= t < self.timesteps]
         if outside:
             raise BackboneError(

@@ -33,7 +33,7 @@ class WeightFiles:
     files : tuple of Path
         One file, or all shards.
     index : Path or None
-        File that lists which shard holds which tensor; None for a single file.
+        File that maps the names of tensors to shards; None for a single file.
     """
 
     files: tuple[Path, ...]

@@ -56,7 +56,7 @@ class Retries:
         self.failures = 0
 
     def succeed(self) -> None:
-        """Record a success, so that the next failure counts as the first."""
+        """Record a success, which resets the number of failures."""
         self.failures = 0
 
     def pause(self, error: ServiceError, *, also: Collection[int] = ()) -> None:

@@ -42,10 +42,10 @@ def bench(
 ) -> None:
     """Compare heads (classifiers) and input sets on cached features, and write a report.
 
-    Several stores of one scene are compared with each other. Context stores, which were made with `--backbone context`, are
-    not compared: their features are added to those of every other store. Stores of several scenes form one table, and
-    scores are reported over all scenes and for each scene. To continue after an interruption, repeat the command; it reads
-    finished runs from the folder of the report.
+    Several stores of one scene are compared with each other. Context stores (made with `--backbone context`) are not
+    compared. Instead, their features are added to the features of every other store. Stores of several scenes form one
+    table, and scores are reported over all scenes and for each scene. To continue after an interruption, repeat the
+    command; it reads finished runs from the folder of the report.
 
     Example: `hsifeat bench ip.zarr --heads film,svm --splits random:0.1,blocks:12+4:0.1 --seeds 5 --out report`
 

@@ -28,8 +28,8 @@ def fit(
     The features of several stores of one scene are concatenated. `hsifeat predict` then needs the same number of
     stores, in the same order. Context stores (made with `--backbone context`) may be at any position.
 
-    Stores of several scenes form one table: classes are matched by name, and bands by wavelength. Their planes must have one recipe,
-    as `hsifeat extract --shared-projection` or `--like` makes them.
+    Stores of several scenes form one table: classes are matched by name, and bands by wavelength. The planes of all stores
+    must have the same recipe; extract them with `hsifeat extract --shared-projection` or `--like`.
 
     Example: `hsifeat fit ip-context.zarr --split per-class:5 --out model`
 

@@ -34,11 +34,11 @@ def import_(
         bool, typer.Option("--dry-run", help="Show how features are placed on the scene, and write nothing.")
     ] = False,
 ) -> None:
-    """Make a store of features that another tool computed, so that every head and report takes them.
+    """Make a store from features that another tool computed, for use with all heads and reports.
 
     Features are .npy, GeoTIFF, NetCDF, Zarr or other rasters, with one cell per pixel or at any other resolution. They are
-    aligned by CRS and transform, or by their shape if there is no georeference. Pixels without features are invalid in the
-    store.
+    aligned with the scene by CRS and transform, or by shape if they have no georeference. Pixels without features are
+    invalid in the store.
 
     Embeddings of a patch encoder with 8 x 8 pixels per cell: `hsifeat import scene.tif --features dino.npy --out dino.zarr`
 

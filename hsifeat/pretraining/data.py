@@ -246,7 +246,7 @@ def _check_scene(scene: Scene, patch_px: int) -> None:
 def _choose_blocks(scenes: Sequence[Scene], patch_px: int) -> list[tuple[Window, ...]]:
     """Return the held-out blocks of each scene.
 
-    A block has the side of a patch. If no scene has room for such a block, blocks have half the side of a patch.
+    A block has the side of a patch. If such blocks fit into no scene, the side is halved.
     """
     count = max(1, _MAX_BLOCKS // len(scenes))
     for side_px in (patch_px, patch_px // 2):

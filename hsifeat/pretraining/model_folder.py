@@ -46,7 +46,7 @@ class ModelFolder:
 
     @property
     def _checkpoint_name(self) -> str:
-        """Name from which the checksum of the checkpoint is computed, together with its content.
+        """Name that is included in the checksum of the checkpoint.
 
         The name contains a digest of `identity`, so that no other model can use the checkpoint.
         """

@@ -79,7 +79,7 @@ class NetworkSpec:
         Projection of scenes to the channels of the network: principal components, or evenly spaced bands. Each band is
         scaled so that its smallest and largest values become -1 and 1.
     beta_schedule : str
-        Noise schedule, by its name in diffusers. The number of timesteps is that of `timesteps`.
+        Name of the noise schedule in diffusers. The number of timesteps is `timesteps.count`.
     decoders : int
         Number of decoders, each for one interval of timesteps; 1 for a network with one decoder for all timesteps.
     """

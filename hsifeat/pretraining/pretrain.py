@@ -71,13 +71,13 @@ def pretrain(
         archives of images.
     out : str or Path
         Folder of the model. If the folder contains an interrupted training run, the run is continued. A complete model is
-        trained further only if `steps` is larger than its number of steps or, without `steps`, if `minutes` differs from
-        the value in the call that completed it.
+        trained further if `steps` is larger than its number of steps. If `steps` is None, it is trained further if
+        `minutes` differs from the previous call.
     network : str, optional
         ``mtmsd``, ``diffcrn``, ``spectraldiff`` or ``multistage``, trained on scenes, or ``natural32``, trained on images.
         [default: mtmsd]
     size : {"small", "paper"}, optional
-        ``small`` trains in minutes on two CPU cores, ``paper`` is the published size. [default: small]
+        ``small`` trains in minutes on two CPU cores; ``paper`` is the published size. [default: small]
     norm : {"group", "pixel-rms"}, optional
         Normalisation of a U-Net. ``group`` normalises groups of channels over a whole tile. ``pixel-rms`` normalises the
         channels of each pixel separately. With ``pixel-rms``, the network has no attention, and a feature depends only on

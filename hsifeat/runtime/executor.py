@@ -64,7 +64,7 @@ class Executor(Protocol):
         Exception
             The error of the first task that fails, unless `failed` receives it.
         HsifeatError
-            If workers, or the connection to them, are lost for good.
+            If the executor loses its workers, or the connection to them, and can't replace them.
         """
         ...
 

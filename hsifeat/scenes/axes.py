@@ -21,8 +21,8 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
     Raises
     ------
     SceneError
-        If the text is neither an order of ``rows``, ``cols`` and ``bands``, nor an order of ``bands`` and either
-        ``pixels`` or ``pixels-by-row``.
+        If the text does not consist of ``rows``, ``cols`` and ``bands``, or of ``bands`` and one of ``pixels`` and
+        ``pixels-by-row``, in any order.
 
     Examples
     --------

@@ -39,7 +39,7 @@ class ScenePart:
     Attributes
     ----------
     names : tuple of str
-        Names that select the scene. Reports use the first name; the other names are, for example, those of its stores.
+        Names that select the scene. Reports use the first name; further names are, for example, the names of its stores.
     window : Window
         Rows and columns of the scene in the label map.
     """

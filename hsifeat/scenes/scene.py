@@ -173,7 +173,7 @@ class Scene(CubeShape):
     def empty_bands(self) -> tuple[int, ...]:
         """Return the indices of the bands in which no pixel has a value.
 
-        NaN, infinities and no-data values do not count as values, except that 0 always counts, even if it is a no-data value.
+        NaN, infinities and no-data values other than 0 do not count as values.
         """
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):

@@ -176,7 +176,7 @@ class _TileVectors:
     valid : (rows, cols) bool array
         Valid pixels or latent cells of the encoded tile.
     to_bands : (channels, bands) float64 array or None
-        Result of `channels_to_bands` if `clean` has spectra, else None.
+        Result of `channels_to_bands` if `clean` contains spectra; otherwise None.
     """
 
     clean: NDArray[np.float64]

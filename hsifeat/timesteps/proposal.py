@@ -88,13 +88,13 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
 
 
 def check_budget(budget: int, candidates: int) -> None:
-    """Raise `HsifeatError` unless the budget is between 1 and `candidates`, the number of timesteps to choose from."""
+    """Raise `HsifeatError` if the budget is below 1 or above `candidates`, the number of compared timesteps."""
     if not 1 <= budget <= candidates:
         raise HsifeatError(f"{candidates} timesteps are compared, so the budget is 1 to {candidates}; found {budget}")
 
 
 def parse_auto(timesteps: object) -> int | None:
-    """Return N if the option `timesteps` has the value ``auto:N``, else None.
+    """Return N if the option `timesteps` has the value ``auto:N``; otherwise return None.
 
     Raises
     ------

@@ -81,10 +81,11 @@ def rank_timesteps(
     budget : int
         Number of timesteps to propose.
     timesteps : sequence of int, optional
-        Training timesteps to compare. [default: the timesteps of the store, else 40 evenly spaced timesteps from 0]
+        Training timesteps to compare. [default: the timesteps of the store; without a store, 40 evenly spaced timesteps from 0]
     projection : str or Projection, optional
-        A fitted projection, or a text that `fit_projection` accepts. [default: the projection that the backbone was trained
-        with, else ``rgb`` for three channels and ``pca:N`` for N channels; ``pca:10`` without a backbone]
+        A fitted projection, or a text that `fit_projection` accepts. By default, the projection that the backbone was
+        trained with is used. If the backbone has none, it is ``rgb`` for three channels and ``pca:N`` for any other number
+        N of channels. Without a backbone, it is ``pca:10``.
     patch : int, optional
         Side of the patches of the optimal denoiser in pixels. [default: the largest of 8, 4, 2 and 1 for which a patch has
         at most 16 values]
@@ -110,10 +111,9 @@ def rank_timesteps(
     Raises
     ------
     HsifeatError
-        If the budget is less than 1 or exceeds the number of compared timesteps. If `patch` or `intervals` is not
-        positive. If the store has a single timestep, or no layer with the name `layer`. If the store was made from
-        another scene than `scene`, or with another noise schedule than that of the backbone. If the scene, the backbone
-        or the projection can't be used.
+        If the budget is less than 1 or exceeds the number of compared timesteps. If `patch` or `intervals` is not positive.
+        If the store has a single timestep, or no layer with the name `layer`. If the store was made from another scene, or
+        with another noise schedule than the backbone has. If the scene, the backbone or the projection can't be used.
 
     Examples
     --------

@@ -102,8 +102,7 @@ def convert(
     Parameters
     ----------
     tensors : mapping of str to tensor
-        Tensors of the checkpoint, by guided-diffusion's names. `check_tensors` must have accepted them. Any shape and
-        any floating-point dtype are allowed.
+        Tensors of the checkpoint, by guided-diffusion's names, of any floating-point dtype. They must pass `check_tensors`.
     network : torch.nn.Module
         The diffusers network. It determines the names and shapes of the parameters.
     architecture : Architecture

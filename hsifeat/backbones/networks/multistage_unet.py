@@ -27,7 +27,7 @@ from hsifeat.errors import BackboneError
 
 
 class MultistageUNet(ModelMixin, ConfigMixin):
-    """U-Net with a shared encoder and a decoder for each interval of timesteps. All timesteps of a batch are in one interval.
+    """U-Net with a shared encoder and a decoder for each interval of timesteps. A batch must not mix intervals.
 
     Parameters
     ----------

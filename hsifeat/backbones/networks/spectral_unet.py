@@ -1,7 +1,7 @@
 """SpectralDiff's denoiser (Chen et al. 2023, arXiv 2304.05961): a 3-D U-Net that halves only the spectral axis.
 
-The blocks and sizes are those of the published code. If the number of bands is not a multiple of the total halving factor,
-copies of the last band are appended, as in the published data. The sinusoidal timestep embedding is scaled as in diffusers.
+The blocks and sizes follow the published code. If the number of bands is not a multiple of the total halving factor, copies
+of the last band are appended, as in the published data. The sinusoidal timestep embedding is scaled as in diffusers.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     Raises
     ------
     SceneError
-        If the file does not exist, is not UTF-8 text, lacks a column or has no labelled pixel. If a row or column is
-        not a whole number. If the classes are neither all names nor all whole numbers from 0 to 2**31 - 1. If a pixel
-        lies outside the scene.
+        If the file does not exist, is not UTF-8 text, lacks a column or has no labelled pixel. If a row or column is not a
+        whole number. If the classes mix names and numbers. If a class number is not a whole number from 0 to 2**31 - 1. If
+        a pixel lies outside the scene.
     """
     if not path.is_file():
         raise SceneError(f"no such file: {path}")

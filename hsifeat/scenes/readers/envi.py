@@ -174,7 +174,7 @@ def _map_data(header: EnviHeader, data_file: Path) -> Cube:
 
 
 def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
-    """Read the reflectance scale from the scale factor of a header, or else from the gains and offsets of the bands."""
+    """Read the reflectance scale from the scale factor of a header, or otherwise from the gains and offsets of the bands."""
     name = header.path.name
     notes: tuple[str, ...] = ()
     if text := header.text("reflectance scale factor"):

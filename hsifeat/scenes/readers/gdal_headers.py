@@ -1,8 +1,8 @@
 """Check of raster headers that refer to other data sets, which GDAL would open with any of its drivers.
 
-A malicious header could refer to an HDF5 or MRF file, which may read its values from any file of the machine, or to the
-description of a web service, to which GDAL would send requests. GDAL does not always list the data sets that a header
-refers to. The headers are therefore read before GDAL opens the file.
+A malicious header could refer to an HDF5 or MRF file that reads its values from any file of the machine. It could also
+describe a web service, to which GDAL would send requests. GDAL does not always list the data sets that a header refers to.
+The headers are therefore read before GDAL opens the file.
 """
 
 from __future__ import annotations

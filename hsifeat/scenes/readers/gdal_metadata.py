@@ -75,7 +75,7 @@ def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
 def read_nodata(dataset: Any) -> NoData:
     """Read the no-data values of a dataset. They differ between bands in some files.
 
-    For 64-bit integers, the values come from GDAL's description of the dataset, because rasterio rounds them to float64.
+    For 64-bit integers, the values are read from GDAL's description of the dataset, because rasterio rounds them to float64.
     """
     if {"int64", "uint64"} & set(dataset.dtypes):
         bands = describe_as_vrt(dataset).iterfind("VRTRasterBand")

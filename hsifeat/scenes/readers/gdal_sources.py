@@ -122,10 +122,10 @@ def check_parts(path: Path, files: Iterable[str]) -> None:
 
 
 def _check_plain_raster(path: Path) -> None:
-    """Check a source of a VRT, which GDAL opens by any driver.
+    """Check a source of a VRT, because GDAL opens such a source with any driver.
 
-    Of the drivers of its suffix, one must be able to open the source, and GDAL must choose one of them. A HDF5 file may take its
-    values from any other file.
+    The driver that GDAL chooses for the source must be a driver for its suffix. HDF5 files are refused, because they can
+    read their values from any other file.
     """
     from h5py import is_hdf5
     from rasterio.errors import NotGeoreferencedWarning, RasterioIOError

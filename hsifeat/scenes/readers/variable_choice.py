@@ -27,7 +27,7 @@ def choose_variable(
     variable : str or None
         Name of the requested variable; None to choose the only variable with `ndim` dimensions.
     others : str
-        Description of the other content of the file, for messages.
+        Text for messages that lists further content of the file.
 
     Returns
     -------

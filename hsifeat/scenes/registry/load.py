@@ -130,7 +130,7 @@ def _classes_of_pixels(classes: NDArray[np.integer], pixels: Cube, path: Path) -
 
 
 def _load_array(public: PublicScene, source: ArraySource, shape: tuple[int, ...]) -> Cube:
-    """Load an array and check that it has the shape `shape`, in which -1 stands for any length."""
+    """Load an array and check that its shape is `shape`; -1 allows any length of an axis."""
     path = scene_folder(public) / source.file
     if source.variable and "." in source.variable:
         array: Cube = np.asarray(_load_struct_field(path, source.variable))
