@@ -166,7 +166,7 @@ class BaseConfig(BaseModel):
     if not TYPE_CHECKING:  # type checkers know the fields as parameters
 
         def __init__(self, **options: Any) -> None:
-            """Validate options; a wrong one raises a `HsifeatError` of one line."""
+            """Validate options. An invalid option raises a `HsifeatError` with a one-line message."""
             try:
                 super().__init__(**options)
             except ValidationError as error:

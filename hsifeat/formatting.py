@@ -53,7 +53,7 @@ def _escape_character(match: re.Match[str]) -> str:
 def escape_formula(text: str) -> str:
     """Escape a name for a CSV file. Spreadsheets run a cell as a formula if it starts with certain characters.
 
-    Full-width forms of these characters, and leading spaces or invisible characters, are considered, too; see
+    The check skips leading spaces and invisible characters, and includes full-width forms; see
     https://owasp.org/www-community/attacks/CSV_Injection.
 
     A name that looks like an escaped name is also escaped, so that different names stay different.
@@ -111,7 +111,7 @@ def template_environment(package: str) -> Environment:
 
 
 def list_some(names: Iterable[str], limit: int = 4) -> str:
-    """List names, separated by commas. If there are more than `limit` names, only count the names after the limit.
+    """List names, separated by commas. Names beyond `limit` are only counted.
 
     >>> list_some("abc"), list_some("abcdef", 2)
     ('a, b, c', 'a, b and 4 more')

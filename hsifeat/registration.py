@@ -30,7 +30,7 @@ class ConflictingEntryPoint(EntryPoint):
 
 
 def registered_entries(group: str) -> dict[str, EntryPoint]:
-    """Map the names of all entry points of a group to the entry points, in alphabetical order.
+    """Return the entry points of a group by name, in alphabetical order.
 
     A name that several packages register is mapped to a `ConflictingEntryPoint`.
 

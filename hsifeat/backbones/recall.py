@@ -33,7 +33,7 @@ class RecalledBackbone:
     open : callable
         Opens the backbone.
     source : str
-        The source as the user typed it, for a backbone that has no path.
+        The source as the user typed it, which is used if the backbone has no attribute `source`.
 
     Raises
     ------
@@ -132,8 +132,8 @@ class RecalledBackbone:
 def recall_source(source: str | Path, **options: Any) -> FeatureSource:
     """Open a backbone or another source of features as `open_source` does, but from its description if one exists.
 
-    Only backbones whose plugin lists their files have descriptions. `keep_description` writes the description of the returned
-    backbone.
+    A backbone has a description only if its plugin lists its files. `keep_description` writes the description of the
+    returned backbone.
     """
     return open_source(source, **options, call=_recall_plugin)
 

@@ -165,7 +165,7 @@ class UNet2DBackbone(CheckpointBackbone):
     def load_trained(self) -> torch.nn.Module:
         """Return the network with its trained weights.
 
-        diffusers renames the layers of files in its earliest format.
+        If a weight file has the earliest format of diffusers, diffusers renames the layers.
         """
         return self._weights.load(self._type, self._config_file, low_cpu_mem_usage=False)
 

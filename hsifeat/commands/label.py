@@ -72,7 +72,7 @@ def open_for_labelling(source: str, companion: str | None, listen: Listener) -> 
     Parameters
     ----------
     source : str
-        A store, or a scene as `hsifeat.open_scene` takes it.
+        A store, or a scene that `hsifeat.open_scene` accepts.
     companion : str or None
         Companion image. None selects the companion image of the scene, if it has one.
     listen : callable

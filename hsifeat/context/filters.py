@@ -112,9 +112,9 @@ def reconstruction_profile(
 
     The method is from Vincent, IEEE TIP 2(2), 1993.
 
-    The opening starts from the erosion of the image by a square. Dilations over the eight neighbours of each pixel are
-    then repeated until nothing changes. A dilation never raises a pixel above the value of the pixel in the image. For
-    the closing, erosion and dilation are swapped. A value can depend on the whole image.
+    The opening starts from the erosion of the image by a square. Dilations over the eight neighbours of each pixel are then
+    repeated until nothing changes. A dilation never raises a pixel above its value in the image. For the closing, erosion
+    and dilation are swapped. A value can depend on the whole image.
 
     Parameters
     ----------

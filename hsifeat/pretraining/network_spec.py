@@ -29,7 +29,7 @@ class ImageOptions:
     Attributes
     ----------
     max_held_out : int
-        Largest number of held-out images. At least one image and at most one image in fifty is held out.
+        Maximum number of held-out images; see `hsifeat.pretraining.image_sampler.ImageSampler`.
     sample_count : int
         Number of generated images in the model card; 0 for a network that is not trained on high noise levels.
     crops_px : tuple of int

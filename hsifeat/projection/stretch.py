@@ -1,4 +1,4 @@
-"""Projections that scale each selected band from percentiles of its values to the range -1 to 1."""
+"""Projections that map two percentiles of each selected band to -1 and 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsifeat.projection.spec import ProjectionSpec
 def scale_bands(
     name: str, spec: ProjectionSpec, bands: tuple[int, ...], count: int, samples: NDArray[np.floating]
 ) -> Projection:
-    """Return the projection that scales some bands from percentiles of their values to the range -1 to 1.
+    """Return a projection that maps two percentiles of each selected band to -1 and 1.
 
     Parameters
     ----------

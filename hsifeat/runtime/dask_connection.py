@@ -119,7 +119,7 @@ class DaskConnection:
         )
 
     def free_slots(self, pending: int) -> int:
-        """Return the number of tasks that can be submitted."""
+        """Return the number of tasks that can be submitted while `pending` tasks are unfinished."""
         self._count_workers()
         return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
 

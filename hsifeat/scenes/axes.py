@@ -13,7 +13,7 @@ _FORMS = "rows, cols and bands in any order, or bands and pixels, such as bands,
 
 
 def parse_axes(text: str | None) -> tuple[str, ...] | None:
-    """Parse an axis order such as ``bands,rows,cols``; return None for None.
+    """Parse an axis order such as ``bands,rows,cols``. Return None if `text` is None.
 
     The axis ``pixels`` contains the pixels in column order, as MATLAB flattens a cube. The axis ``pixels-by-row`` contains
     the pixels in row order, as NumPy flattens a cube.

@@ -63,7 +63,7 @@ class Labels:
     class_colours : dict of int to str
         Colour of each class in the map, as ``#rrggbb``. A class without a colour gets a default colour.
     notes : tuple of str
-        Messages on assumptions, resampling and dropped values while the map was read.
+        Messages on what was assumed, resampled or dropped while the map was read.
     georeference : Georeference or None
         Position of the grid, or None if unknown.
     parts : tuple of ScenePart

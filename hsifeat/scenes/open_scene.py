@@ -65,7 +65,7 @@ def open_scene(
         Height and width of the scene in pixels. At least one of them is required if one axis holds all pixels.
     bad_bands : str
         ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. A list such as ``103-108,149`` drops the
-        marked bands and then the listed bands. The list counts only the bands that are not marked, from 0.
+        marked bands, and then these bands of the remaining bands, counted from 0.
     nodata : float, optional
         No-data value, in addition to the no-data values that the file declares.
     blank_pixels : {"drop", "keep"}
@@ -86,8 +86,9 @@ def open_scene(
     ------
     SceneError
         If the name or file does not exist, or the file is damaged. If the file lacks `variable`. If `variable` is None, and
-        several variables or none of the file are suitable. If `axes`, `rows` or `cols` contradict the file. If `bad_bands`
-        lists a band that the scene lacks. If the companion image or a label map can't be aligned with the scene.
+        the file has no suitable variable, or several of them. If `axes`, `rows` or `cols` contradict the file. If
+        `bad_bands` lists a band that the scene lacks. If the companion image or a label map can't be aligned with the
+        scene.
 
     Examples
     --------

@@ -26,8 +26,8 @@ _MIN_LINES, _MAX_LETTERS = 20, 40
 def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) -> tuple[str, ...]:
     """Write a classification map as PNG.
 
-    Each pixel of a small map is drawn as a square of n x n image pixels. The largest n is used for which the longer side of
-    the drawn map has at most `MIN_PX` image pixels.
+    Each pixel of a small map is drawn as a square of n x n image pixels, where n is the largest number for which the longer
+    side of the drawn map has at most `MIN_PX` image pixels.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _SUFFIXES = (".mat", ".npy", ".npz", ".tif", ".tiff", ".nc", ".h5")
 
 
 def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Read a gzip-compressed file such as ``scene.mat.gz`` with the reader that the unpacked file needs.
+    """Read a gzip-compressed file such as ``scene.mat.gz`` with the reader for the unpacked file.
 
     Parameters
     ----------

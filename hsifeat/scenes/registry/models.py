@@ -89,8 +89,8 @@ class LabelSource(ArraySource):
     Attributes
     ----------
     listed_pixels_of : str
-        If the variable is a list of (row, col) pixels, counted from 0: the name of the label map with their classes.
-        Otherwise empty.
+        Name of the label map with the classes of the listed pixels; empty if the variable is a map. The rows and columns of
+        listed pixels are counted from 0.
     class_numbers : dict of int to int
         Maps class numbers in the file to class numbers in the scene. Empty if the file and the scene use the same
         numbers.
