@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import httpx
 
 _TIMEOUT_S = 60.0
-# Status 0 is a broken connection. The others are those of a service that starts or ends, and of the proxy before it.
+# Status 0 is a broken connection. The other statuses come from a service that starts or ends, or from a proxy in front of
+# it.
 _TRANSIENT = {0, 502, 503, 504}
 _PAUSE_S = 2.0
 _TRIES = 30

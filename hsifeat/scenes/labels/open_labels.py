@@ -47,9 +47,9 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     ------
     SceneError
         If the file does not exist or is damaged. If the file lacks the variable, layer or column in `source`. If `source`
-        states no variable, layer or column, and the choice is ambiguous. If a class number is negative, fractional or above
-        2**31 - 1. If the labels can't be aligned with the scene. If all labels of a raster or vector file lie outside the
-        scene. If a pixel of a CSV file lies outside the scene.
+        states no variable, layer or column, and the file does not have exactly one candidate. If a class number is
+        negative, fractional or above 2**31 - 1. If the labels can't be aligned with the scene. If all labels of a raster or
+        vector file lie outside the scene. If a pixel of a CSV file lies outside the scene.
 
     Notes
     -----

@@ -73,9 +73,9 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     ------
     SceneError
         If the file does not exist or is damaged. If the file or the scene has no CRS. If the layer or column in `selection`
-        does not exist. If `selection` states no layer or column, and the choice is ambiguous. If a geometry is neither a
-        polygon nor a point. If class numbers and class names are mixed. If a class number is fractional, negative or above
-        2**31 - 1. If no labelled feature lies on the scene.
+        does not exist. If `selection` states no layer or column, and the file does not have exactly one candidate. If a
+        geometry is neither a polygon nor a point. If class numbers and class names are mixed. If a class number is
+        fractional, negative or above 2**31 - 1. If no labelled feature lies on the scene.
     """
     target = scene.georeference
     if not path.is_file():
