@@ -22,7 +22,8 @@ LARGEST_CLASS = 2**31 - 1
 def safe_label_name(text: str) -> str:
     """Convert a text to a valid name of a label map, which is also the name of the map's Zarr array in a store.
 
-    Slashes and control characters become hyphens. Leading dots and leading double underscores are removed.
+    Slashes and control characters become hyphens. Leading dots and leading double underscores are removed. The reserved
+    name ``zarr.json`` is changed, and an empty name becomes ``labels``.
 
     >>> safe_label_name(".gt/v2"), safe_label_name("zarr.json"), safe_label_name("..")
     ('gt-v2', 'zarr-json', 'labels')

@@ -33,8 +33,8 @@ class SpectralAngles:
     degrees : (n,) float64 array
         Mean angle over the pixels at each timestep, in degrees from 0 to 180.
     mean_pixel_degrees : float
-        Mean angle in degrees between a pixel and the mean of all pixels, which is the best estimate without information on
-        the individual pixel.
+        Mean angle in degrees between a pixel and the mean of all pixels. The mean is the best estimate without information
+        on the individual pixel.
     space : {"bands", "channels", "latents"}
         Kind of the compared vectors: spectra, channels of the projection, or latents.
     """

@@ -70,7 +70,7 @@ class OptimalDenoiser:
         noised : (n, D) float64 array
             Noised patches ``x``.
         t : int or (n,) integer array
-            A timestep for all noised patches, or the timestep of each.
+            One timestep for all noised patches, or one timestep per noised patch.
 
         Returns
         -------
@@ -103,7 +103,7 @@ class OptimalDenoiser:
         noised : (n, D) float64 array
             Noised patches ``x_t``.
         t : int or (n,) integer array
-            A timestep for all noised patches, or the timestep of each.
+            One timestep for all noised patches, or one timestep per noised patch.
 
         Returns
         -------
@@ -131,7 +131,7 @@ class OptimalDenoiser:
         clean, noise : (n, D) float64 arrays
             Clean patches ``x_0`` and noise ``eps``.
         t : int or (n,) integer array
-            A timestep for all patches, or the timestep of each.
+            One timestep for all patches, or one timestep per patch.
 
         Returns
         -------

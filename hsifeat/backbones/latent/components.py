@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DiffusersComponent:
-    """A diffusers network in a subfolder of a pipeline. Its files are read on first use.
+    """A diffusers network in a subfolder of a pipeline. The files in the subfolder are read on first use.
 
     Attributes
     ----------

@@ -41,7 +41,7 @@ class MultistageUNet(ModelMixin, ConfigMixin):
     boundaries : sequence of int
         First timesteps of the second and all further decoders, in ascending order.
     multipliers : sequence of int
-        Factor that multiplies the widths at each level, from the finest level to the coarsest.
+        Factors by which encoder and decoder widths are multiplied at each level, from the finest level to the coarsest.
     blocks : int
         Number of residual blocks of each level of the encoder. Each level of a decoder has one block more.
     attention : sequence of int
