@@ -74,7 +74,7 @@ def predict_blocks(
 ) -> Iterator[PredictedBlock]:
     """Predict a scene block by block.
 
-    All other functions that map a scene use this generator.
+    `predict_classes` and `probability_blocks` use this generator.
 
     Parameters
     ----------

@@ -50,12 +50,12 @@ def make_layout(
         An empty sequence includes none. [default: all]
     means : int, optional
         Include the mean of each plane over a window with this side in pixels, as in the global features of MTMSD. Context
-        planes get no means. The means form a group of kind ``mean`` after the plane. For a store of single pixels, the
-        side must be the side of the stored windows, see `Features.window_px`.
+        planes get no means. The means follow the columns of their plane, as a group of kind ``mean``. For a store of listed
+        pixels (``--pixels``), the side must be the side of the stored windows, see `Features.window_px`.
     patch : int or sequence of int, optional
-        Include the values of each plane in a neighbourhood with this odd side in pixels, or in one neighbourhood for each
-        side. Context planes get no neighbourhoods. The ``side**2 * channels`` columns of a side form a group of kind
-        ``patch`` after the plane and its mean.
+        Include the values of each plane in a neighbourhood with this odd side in pixels, or in one neighbourhood for each side.
+        Context planes get no neighbourhoods. The ``side**2 * channels`` columns of each neighbourhood form a group of kind
+        ``patch``, which follows the plane and its mean.
     position : bool
         Include row and column of the pixel, as the last two columns.
 

@@ -32,9 +32,9 @@ class FitConfig(BaseConfig):
     inputs: Annotated[
         str | None,
         option(
-            "Input set: words joined by plus signs out of spectra, window, spectral-patches, context, planes, means and patches. "
-            "A side in pixels may follow the two kinds of patches, such as patches:13. Where no context store is given, context "
-            "extracts one.",
+            "Input set: words joined by plus signs. The words are spectra, window, spectral-patches, context, planes, means and "
+            "patches. A side in pixels may follow spectral-patches and patches, such as patches:13. If no context store is given, "
+            "context extracts one.",
             default="depends on the head and the stores",
         ),
     ] = None
@@ -76,8 +76,8 @@ class FitConfig(BaseConfig):
     reduction: Annotated[
         Reduction,
         option(
-            "Pixels that principal components are fitted on: train selects the training pixels, and scene selects a sample of "
-            "all pixels of the scene without their labels."
+            "Pixels to which principal components are fitted: the training pixels (train), or a sample of all pixels of the scene, "
+            "without their labels (scene)."
         ),
     ] = DEFAULT_REDUCTION
     tune: Annotated[

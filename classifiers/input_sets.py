@@ -138,12 +138,12 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
     """Return the input set that suits a head and the stores.
 
     If there is a context store and the head can use context, the set is ``spectra+window+context``. In the study of
-    ``docs/user/results.md``, adding planes to this set did not raise the accuracy. With `other_scenes`, the head is tested on
-    scenes other than those it learns from. The set is then ``spectra+window`` if that suffices for the head, because context
-    lowered the accuracy on other scenes. Without a context store, the set is
-    ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. For a store of single pixels, the set has
-    no ``patches``. A head that needs neighbourhoods gets them without ``spectra+planes``: patches of the planes,
-    spectral patches, or both. The attribute `patch_px` of the head is the side of its neighbourhoods.
+    ``docs/user/results.md``, adding planes to this set did not raise the accuracy. With `other_scenes`, the set is
+    ``spectra+window`` if that suffices for the head, because context lowered the accuracy on scenes without training pixels.
+    Without a context store, the set is ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. For a store of
+    listed pixels (``--pixels``), the set has no ``patches``. For a head that needs neighbourhoods, the set has only
+    neighbourhoods: patches of the planes, spectral patches, or both. The attribute `patch_px` of the head is the side of its
+    neighbourhoods.
 
     Parameters
     ----------
@@ -202,8 +202,8 @@ def suited_remark(head: str, features: Features, *, other_scenes: bool = False) 
 def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, Any]:
     """Return the arguments of `make_layout`, except `planes`, for a table that covers several input sets.
 
-    Window means of planes have a side of 48 px, the patch size of MTMSD. For a store of single pixels, window means have
-    the side of the stored windows.
+    Window means of planes have a side of 48 px, the patch size of MTMSD. For a store of listed pixels (``--pixels``), window
+    means have the side of the stored windows.
     """
     sets = list(inputs)
     words = frozenset[str]().union(*(one.words for one in sets))

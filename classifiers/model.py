@@ -165,7 +165,7 @@ class Model:
     def stored_planes(self, features: Features) -> dict[Features, list[PlaneId]]:
         """Return the planes that the head needs from each single store, by their names in the store.
 
-        Of a store that the head does not use, but that belongs to its stack, the result has one plane.
+        If the head uses no plane of a store in the stack, the result has one plane of this store.
 
         Parameters
         ----------

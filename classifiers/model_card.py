@@ -85,8 +85,7 @@ class ModelCard(BaseModel):
     Attributes
     ----------
     store : str
-        Name of the training store, or the names of several stores: those whose columns were combined are joined by plus
-        signs, and those of several scenes by commas.
+        Names of the training stores. Plus signs join the stores of one scene, and commas separate the scenes.
     keys : tuple of str
         Key of each training store: the sha256 of the recipe of the store.
     scene, labels : str

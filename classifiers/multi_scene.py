@@ -44,7 +44,7 @@ def select_scene_labels(
     scenes : SceneSet
         The scenes.
     labels : str or Labels, optional
-        Name of a label map in the stores, or a label map: of the scene, or of all scenes as `merge_label_maps` returns it.
+        Name of a label map in the stores, or a label map. The label map of several scenes must come from `merge_label_maps`.
         [default: see `select_labels`]
     background_class : int, optional
         Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
@@ -52,7 +52,8 @@ def select_scene_labels(
     Raises
     ------
     HsifeatError
-        If a scene lacks the label map. If no pixel of any scene is labelled. If a label map of one scene is given for several.
+        If a scene lacks the label map. If no pixel of any scene is labelled. If there are several scenes, and `labels` is the
+        label map of one scene.
     """
     if isinstance(labels, Labels) and len(labels.windows) != len(scenes):
         raise StoreError(f"{len(scenes)} scenes can't share one label map: give the name of a map that each store has")

@@ -92,10 +92,10 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
 
 @cache
 def import_skops() -> Any:
-    """Return the module ``skops.io``, imported without the list of all estimators of scikit-learn, which it trusts by default.
+    """Import ``skops.io`` without its default list of trusted types.
 
-    To make this list, skops imports all modules of scikit-learn and with them PyTorch, which takes most of the time of saving or
-    loading a model. hsifeat names all types that it trusts.
+    To make this list, skops imports all modules of scikit-learn, and thereby PyTorch. This takes longer than saving or loading
+    a model. hsifeat does not need the list, because it names all types that it trusts.
     """
     import sklearn.utils
 

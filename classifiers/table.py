@@ -101,7 +101,7 @@ class PixelTable:
         store : SceneSet, str, Path, Features or a sequence of them, optional
             Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
         labels : str or Labels, optional
-            Name of a label map in the stores, or a label map: of the scene, or of all scenes on one grid, as
+            Name of a label map in the stores, or a label map. The label map of several scenes has all scenes on one grid, like
             `PixelTable.labels`. [default: see `classifiers.multi_scene.select_labels`]
         background_class : int, optional
             Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]

@@ -22,9 +22,9 @@ _limited: dict[str, tuple[LibController, int]] = {}
 def one_library_thread(user_api: Literal["blas"] | None = None) -> Iterator[None]:
     """Limit the loaded libraries to one thread, for a ``with`` block.
 
-    It does what `threadpoolctl.threadpool_limits` does, with two differences. Libraries are looked for again only after further
-    imports, because the search takes longer than a small fit. Blocks of several threads may overlap: BLAS libraries stay
-    limited until the last block ends.
+    This context manager differs from `threadpoolctl.threadpool_limits` in two ways. The search for libraries is repeated only
+    after further imports, because it takes longer than a small fit. The blocks of several threads may overlap: BLAS libraries
+    stay limited until the last block ends.
 
     Parameters
     ----------

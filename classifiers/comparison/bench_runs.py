@@ -73,8 +73,8 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels, by split and seed.
         maps : bool
-            Whether the runs of seed 0 also classify the whole scene. If the runner has a smoothing rule, the runs of
-            all seeds are then also scored after smoothing.
+            Whether to classify the whole scene in the runs of seed 0, and to score all runs a second time after smoothing with
+            `rule`.
 
         Returns
         -------

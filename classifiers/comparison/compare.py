@@ -85,7 +85,7 @@ def compare(
         state of the heads. All heads and inputs have the same seeds, so their scores can be compared in pairs.
     inputs : sequence of str
         Names of input sets, such as ``spectra+planes``; see `classifiers.input_sets.InputSet`. ``suited`` selects the input
-        that suits each head. Default inputs whose planes the stores lack are left out.
+        that suits each head. A default input is omitted if the stores lack its planes.
     reduction : {"train", "scene"}
         Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
         sample of all pixels of the scene, including test pixels, without their labels.

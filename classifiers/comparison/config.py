@@ -41,8 +41,8 @@ class BenchConfig(BaseConfig):
     heads: Annotated[
         Names,
         option(
-            "Names of heads; all selects every head that can learn from at least one of the inputs. A head that needs neighbourhoods, "
-            "such as spectraldiff, must be named, or its patches must be named in the inputs.",
+            "Names of heads; all selects every head that can learn from at least one of the inputs. Heads that need neighbourhoods, "
+            "such as spectraldiff, are included in all only if --inputs names patches.",
             metavar="HEAD,HEAD",
         ),
     ] = ALL_HEADS
@@ -50,9 +50,9 @@ class BenchConfig(BaseConfig):
         Names,
         option(
             "Splits of the labelled pixels. random and per-class measure how well scattered labels fill in a scene. blocks and "
-            "far measure how well labels carry over to other ground, and scenes:A+B/C, scenes:@FILE and scenes:leave-one-out how "
-            "well they carry over to other scenes. If all splits are of one kind, a split of the other kind "
-            "is added."
+            "far measure how well labels carry over to other areas of the scene. scenes:A+B/C, scenes:@FILE and "
+            "scenes:leave-one-out measure how well labels carry over to other scenes. If all splits are random, or all are "
+            "disjoint, a split of the other kind is added."
         ),
     ] = SPLITS
     seeds: Annotated[
@@ -61,24 +61,27 @@ class BenchConfig(BaseConfig):
     inputs: Annotated[
         Names,
         option(
-            "Input sets: words joined by plus signs out of spectra, window, spectral-patches, context, planes, means and patches "
-            "(patches:13 for another side); suited selects the input that suits each head.",
+            "Input sets. An input set joins words by plus signs: spectra, window, spectral-patches, context, planes, means and "
+            "patches (patches:13 for another side). suited selects the input that suits each head.",
             metavar="INPUT,INPUT",
-            default=f"{','.join(DEFAULT_INPUTS)}, as far as the stores have the planes",
+            default=f"{','.join(DEFAULT_INPUTS)}, without inputs whose planes the stores lack",
         ),
     ] = DEFAULT_INPUTS
     reduction: Annotated[
         Reduction,
         option(
-            "Pixels that principal components are fitted on: train selects the training pixels, and scene selects a sample of "
-            "all pixels of the scene without their labels."
+            "Pixels to which principal components are fitted: the training pixels (train), or a sample of all pixels of the scene, "
+            "without their labels (scene)."
         ),
     ] = DEFAULT_REDUCTION
     labels: Annotated[
         str | None, option("Name of a label map in the stores.", default="the only label map of the store")
     ] = None
     planes: Annotated[
-        Names | None, option("Planes, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all")
+        Names | None,
+        option(
+            "Planes to use, as timestep/layer, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all"
+        ),
     ] = None
     params: Annotated[
         HeadParams | None,
@@ -92,8 +95,8 @@ class BenchConfig(BaseConfig):
     curve: Annotated[
         Wholes | None,
         option(
-            "Learning curves: also train on at most N pixels of each class, for each N, such as 5,10,20, under the disjoint "
-            "split and, if a split is per-class:N, from scattered labels.",
+            "Numbers of training pixels per class, such as 5,10,20, at which learning curves are measured under the disjoint "
+            "split. If a split is per-class:N, learning curves are also measured with randomly drawn training pixels.",
             metavar="N,N",
             default="no curves",
         ),

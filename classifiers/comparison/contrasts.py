@@ -30,7 +30,7 @@ class StoreOrigin:
     path : str
         Location of the store.
     source : str
-        Backbone as named by the user; empty if unknown.
+        Name or path of the backbone; empty if unknown.
     recipe : dict
         Recipe of the store.
     planes : frozenset of str

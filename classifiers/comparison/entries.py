@@ -46,7 +46,7 @@ def make_entries(
     heads, inputs : sequence of str
         Names of heads and of inputs.
     other_scenes : bool
-        Whether all splits test scenes that do not train; see `suited_input`.
+        Whether all splits train and test on different scenes; see `suited_input`.
 
     Raises
     ------

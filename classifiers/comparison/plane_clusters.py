@@ -45,9 +45,9 @@ def cluster_planes(
     Returns
     -------
     tuple of ClusterPanel
-        Panels sorted by layer, in the order of the store, and then by timestep. A plane with more than 500 rows or
-        columns is subsampled. All other panels have the resolution of their plane. The tuple is empty for a store of
-        single pixels, whose planes are not images.
+        Panels sorted by layer, in the order of the store, and then by timestep. A plane with more than 500 rows or columns is
+        subsampled. All other panels have the resolution of their plane. The tuple is empty for a store of listed pixels
+        (``--pixels``), whose planes are not images.
 
     Raises
     ------

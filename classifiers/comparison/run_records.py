@@ -104,7 +104,7 @@ def run_key(
     reduction : {"scene", "train"}
         Pixels that the reduction was fitted on.
     smooth : str
-        Smoothing rule of the second score; empty if there is no second score.
+        Smoothing rule for a second score of the run; empty for no second score.
     """
     content = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed, "format": FORMAT}
     if smooth:

@@ -95,10 +95,9 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
 def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:
     """Return the draws for learning curves, as one dictionary of draws for each curve.
 
-    A point of a curve uses some of the training pixels and all test pixels of the draws of the curve. All points of a
-    curve therefore have the same test pixels. The first curve has the draws of the reference split (see
-    `reference_split`). If a split is ``per-class:N``, a second curve has draws of ``per-class:M``, where M is the
-    largest number in `limits`.
+    All points of a curve have the same test pixels, and train on subsets of the same training pixels. The first curve has the
+    draws of the reference split (see `reference_split`). If a split is ``per-class:N``, a second curve has draws of
+    ``per-class:M``, where M is the largest number in `limits`.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _BORDER_PX = 4
 
 @dataclass(frozen=True)
 class SceneMosaic:
-    """Places of scenes in an image. On the grid of a benchmark, scenes lie below each other with wide gaps.
+    """Compact arrangement of scenes in an image. On the grid of a benchmark, scenes are stacked vertically with wide gaps.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class SceneMosaic:
 
     @classmethod
     def arrange(cls, sources: Sequence[Window]) -> SceneMosaic:
-        """Place scenes from left to right, in rows of about the width of the height of all rows."""
+        """Place scenes from left to right in rows, so that the image is about as wide as high."""
         area = sum((one.rows + _BORDER_PX) * (one.cols + _BORDER_PX) for one in sources)
         width = max(*(one.cols for one in sources), int(np.ceil(area**0.5)), 1) + _BORDER_PX
         places: list[Window] = []

@@ -79,7 +79,7 @@ class RunTask:
     params : dict
         Parameters of the head; `key` depends on them.
     smoothing : SmoothingRule or None
-        Rule of the smoothing of each scene after which the run is scored a second time; None for no second score.
+        Smoothing rule for a second score of the run; None for no second score.
     """
 
     entry: BenchEntry

@@ -1,4 +1,4 @@
-"""Checks of values that `Head.fit` takes for each row of a table, besides its columns and its label."""
+"""Checks of the positions and weights that `fit` of a head accepts for the rows of a table."""
 
 from __future__ import annotations
 

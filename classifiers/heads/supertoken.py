@@ -40,15 +40,15 @@ class SupertokenClassifier(TorchHead):
     - Transformer: a linear embedding with layer normalisation, position embeddings, a class token whose output is unused,
       and a transformer encoder with a final layer normalisation.
 
-    These parts are ours:
+    These parts differ from the paper:
 
     - The window is centred on the classified pixel, so a map has no window borders. The published windows of 32 x 32 pixels
       adjoin, with 2 x 2 tokens each, and one transformer attends to the tokens of all windows of an image.
     - The features `v` are the patches of planes, reduced to principal components, instead of a trained image encoder. If the
-      table has no patches of planes, they are principal components of the spectra. The published code normalises them before
-      the embedding, too. Here they are standardised already.
+      table has no patches of planes, they are principal components of the spectra. The published code normalises the features
+      before the embedding; here they are standardised already.
     - The loss is cross-entropy with the class proportions, as in the text of the paper. The published code uses the number of
-      pixels of each class, so its tokens weigh by size. Only the token of the window's centre has a loss.
+      pixels of each class, so large tokens have more weight. Only the token of the window's centre has a loss.
     - Class proportions need `positions` in `fit`, which the commands pass. Without positions, the label of a token is the
       class of the window's centre.
     - The defaults are smaller than the published sizes.

@@ -1,6 +1,6 @@
 """Answers that check a map: the classes that people name at random pixels.
 
-The log of a label set contains the answers, but they are no labels.
+The log of a label set contains the answers, but answers are not labels: no map is trained on them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hsifeat.errors import SceneError
 
 
 class JoinedPixelError(SceneError):
-    """The answer at a pixel is a label now, so the pixel can't check the map."""
+    """The answer at a pixel has become a label, so the pixel can no longer check the map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +28,12 @@ class CheckAnswers:
     classes : (rows, cols) uint16 array
         Class of each pixel that checks the map; 0 at all other pixels.
     asked : (n,) int64 array
-        Flat indices of all pixels that were answered or skipped, in ascending order. Answers that are labels now are included.
+        Flat indices of all pixels that were answered or skipped, in ascending order. Answers that have become labels are
+        included.
     skipped : int
         Number of pixels whose class nobody could name.
     joined : int
-        Number of answers that are labels now.
+        Number of answers that have become labels, see `join_answers`.
     """
 
     classes: NDArray[np.uint16]
@@ -82,7 +83,7 @@ def record_answer(database: LabelDatabase, set_id: int, person: str, pixel: int,
     Raises
     ------
     JoinedPixelError
-        If the answer at this pixel is a label now, see `join_answers`.
+        If the answer at this pixel has become a label, see `join_answers`.
     SceneError
         If the edit is refused, see `LabelDatabase.paint`.
 

@@ -1,4 +1,4 @@
-"""Suggestions of superpixels to label next: uncertain, typical of much ground, unlike the labels, and far from each other."""
+"""Suggestions of superpixels to label next: uncertain, similar to a large part of the scene, and unlike the labelled ones."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Suggester:
 
     The next suggestion is the superpixel that most reduces ``sum_i n_i * u_i * d_i``. Here i runs over superpixels, n_i is the
     number of pixels, and u_i the uncertainty of the map. d_i is the squared distance in feature space to the nearest labelled
-    or suggested superpixel. The best suggestion therefore resembles much uncertain ground that is unlike the labels. With
-    ``u_i = 1``, the suggestions are the greedy solution of a k-medians problem (Cornuejols, Fisher and Nemhauser, Manage. Sci.
-    1977). ``benchmarks/labelling.py`` compares this criterion with others.
+    or suggested superpixel. The best suggestion therefore resembles many pixels that are uncertain and unlike the labelled
+    pixels. With ``u_i = 1``, the suggestions are the greedy solution of a k-medians problem (Cornuejols, Fisher and Nemhauser,
+    Manage. Sci. 1977). ``benchmarks/labelling.py`` compares this criterion with others.
 
     Parameters
     ----------

@@ -42,8 +42,8 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
           on pixels that are more than DISTANCE pixels away from every training pixel;
         - ``scenes:A+B/C/D``: train on the scenes A and B, test on C and validate on D; ``/D`` can be omitted. A scene is
           given by its name or by the name of one of its stores;
-        - ``scenes:@FILE``: the same from a CSV file with the columns ``store`` and ``role``, where a role is ``train``,
-          ``test`` or ``validate``;
+        - ``scenes:@FILE``: train, test and validate on the scenes in a CSV file with the columns ``store`` and ``role``. A role
+          is ``train``, ``test`` or ``validate``;
         - ``scenes:leave-one-out``: test on one scene, which is scene k for the seed k, and train on all others;
         - ``official``: train and test on the scene's label maps ``train`` and ``test``;
         - ``mask:TRAIN[,TEST]``: train and test on maps from files; without TEST, test on all other labelled pixels.
@@ -123,7 +123,7 @@ def reads_files(text: str) -> bool:
 
 
 def crosses_scenes(text: str) -> bool:
-    """Return whether a split tests scenes that do not train.
+    """Return whether a split trains and tests on different scenes.
 
     >>> crosses_scenes("scenes:a/b"), crosses_scenes("far:12+16:0.1")
     (True, False)
@@ -132,12 +132,10 @@ def crosses_scenes(text: str) -> bool:
 
 
 def is_matched(text: str) -> bool:
-    """Return whether a comparison equalises the number of training pixels of a split.
+    """Return whether a split is matched: a comparison thins the training pixels of all matched splits to the same number.
 
-    Such a split is called matched. A comparison drops training pixels until all matched splits have the same number.
-
-    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All other splits are
-    not matched, and keep all their training pixels.
+    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All other splits keep all
+    their training pixels.
 
     >>> is_matched("random:0.1"), is_matched("blocks:12+4:0.1"), is_matched("per-class:20"), is_matched("far:12+16:0.1")
     (True, True, False, False)

@@ -122,10 +122,10 @@ class Footprint:
     window_px : int
         Side of the averaging window around the pixel; 1 if there is no averaging.
     tiles : TileGrid or None
-        Tile grid of the plane that the feature comes from; None for spectra and for stores of single pixels.
+        Tile grid of the plane that the feature comes from; None for spectra and for stores of listed pixels (``--pixels``).
     mirrored : bool
-        Whether mirrored scene pixels fill the part of the window beyond the scene's edge. This occurs only in stores of
-        single pixels, where the window is the input of the diffusion model.
+        Whether mirrored scene pixels fill the part of the window beyond the scene's edge. This occurs only in stores of listed
+        pixels, where the window is the input of the diffusion model.
     """
 
     window_px: int = 1
@@ -240,7 +240,7 @@ def _context_footprint(name: str) -> Footprint:
 
 
 def _imported_footprint(window_px: int | None, stride: int, window: int) -> Footprint:
-    """Return the footprint of imported features, of which only the window of the encoder is known, if that is.
+    """Return the footprint of imported features: the window of the encoder, or the whole scene if the window is unknown.
 
     Interpolation between the cells of a coarse plane reaches one cell further on each side.
     """
@@ -281,6 +281,9 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint], scenes: Se
         Training and test pixels.
     footprints : iterable of Footprint
         Footprints of the features, see `layout_footprints`.
+    scenes : sequence of Window, optional
+        Pixels of each scene, see `Labels.windows`. Features depend on pixels of their own scene only. [default: the whole
+        grid is one scene]
 
     Returns
     -------

@@ -117,7 +117,7 @@ class Split(Protocol):
 
     @property
     def question(self) -> SplitQuestion | None:
-        """Question that a score on this split answers, for example ``fill in``; None if the user gives the training and test maps."""
+        """Question that a score on this split answers, such as ``fill in``; None if the user provides training and test maps."""
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:

@@ -102,7 +102,7 @@ def add_entry(key: str, location: Location | Path | str, *, completed: float | N
 
 
 def _later_completions(now: float, identity: str) -> Iterator[float]:
-    """Yield times of completion of other stores, with all times after `now`.
+    """Yield the completion times of other stores, including all times after `now`.
 
     A file of the catalogue is at least as new as the completion of its store, so older files are not read.
     """
@@ -134,7 +134,7 @@ def remove_entry(location: Location) -> None:
 
 
 def forget_if_gone(location: Location) -> bool:
-    """Remove a store from the catalogue if it was in a bucket or at a web address and no file of it is left.
+    """Remove a store in a bucket or at a web address from the catalogue if none of its files exists any more.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def forget_if_gone(location: Location) -> bool:
 def entries() -> list[CatalogueEntry]:
     """Return the existing stores of the catalogue, starting with the store completed last. Damaged entries are skipped.
 
-    Stores in buckets and at web addresses count as existing, because looking for them takes requests.
+    Stores in buckets and at web addresses are assumed to exist, because a check would need requests to the network.
     """
     # Not every command writes to the catalogue, so the temporary file of a killed process could otherwise stay for long.
     delete_leftovers_once(cache_folder() / "catalogue")
@@ -242,8 +242,8 @@ def find_store(source: str | Path | Location | None) -> Location:
     Raises
     ------
     StoreError
-        If no store matches `source`, or several stores match. If `source` is None, and no store is complete, a file of the
-        catalogue is damaged, or the bucket of the store completed last can't be reached.
+        If no store matches `source`, or several stores match. If `source` is None and the last store is unknown: no store is
+        complete, a file of the catalogue is damaged, or the bucket of the store can't be reached.
     """
     known = entries()
     if source is None:

@@ -151,7 +151,7 @@ class ExtractionConfig(BaseConfig):
         option(
             "Training timesteps, or auto:N for the N that `hsifeat timesteps` proposes.",
             metavar="T,T,… or auto:N",
-            default="0,50,100,200,400 of 1000, scaled for a backbone with another number; 0 for context",
+            default="0,50,100,200,400 of 1000, scaled for a backbone with another number of timesteps; 0 for context",
         ),
     ] = DEFAULT_TIMESTEPS
     layers: Annotated[
@@ -243,7 +243,7 @@ class ExtractionConfig(BaseConfig):
     companion: Annotated[
         bool,
         option(
-            "Use the scene's companion image, or its bands, as input of the backbone.",
+            "Input of the backbone: the companion image of the scene (a finer image of the same area), or the bands of the scene.",
             flags="--see-companion/--see-bands",
             default="the bands",
         ),
@@ -285,7 +285,7 @@ class ExtractionConfig(BaseConfig):
     batch: Annotated[
         int | str,
         PlainValidator(_batch),
-        option("Maximum number of tiles per forward pass.", metavar="N or auto", default=f"auto: the batch of an existing store, else {DEFAULT_BATCH}, or down to 4 large tiles on a CPU"),
+        option("Maximum number of tiles per forward pass.", metavar="N or auto", default=f"auto: the batch of an existing store, else {DEFAULT_BATCH}, or fewer (at least 4) for large tiles on a CPU"),
     ] = "auto"  # fmt: skip
 
     def unused_options(self) -> frozenset[str]:

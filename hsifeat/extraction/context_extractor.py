@@ -73,7 +73,7 @@ class ContextExtractor(Extractor):
         return SceneLayout(self.scene.rows, self.scene.cols, UNIT_PX)
 
     def count_tiles(self, window: Window) -> int:
-        """Return 1 for the window of a unit (one shard of each plane) that has a valid pixel, else 0."""
+        """Return 1 if the window of a unit (one shard of each plane) has a valid pixel, else 0."""
         return int(self.scene.valid[window.slices].any())
 
     def step_computer(self) -> ContextComputer:
@@ -150,9 +150,9 @@ class ContextExtractor(Extractor):
 
 
 class ContextComputer:
-    """Compute the features of steps (one shard of each plane), and measure the run time.
+    """Callable that computes the features of a step (one shard of each plane), and measures the run time.
 
-    Openings and closings by reconstruction of the whole scene are kept from one step to the next.
+    Openings and closings by reconstruction are computed once for the whole scene, and kept for all steps.
 
     Parameters
     ----------

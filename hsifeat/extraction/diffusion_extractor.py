@@ -54,8 +54,9 @@ class DiffusionExtractor(Extractor):
     noise : NoisePolicy
         Noise policy for the tiles.
     tiles_per_batch : int or None
-        Maximum number of tiles per forward pass; None for `default_batch`. A batch has tiles of one unit at one timestep, in row-major order. The
-        values of a plane therefore do not depend on the other requested planes or on interruptions of the run.
+        Maximum number of tiles per forward pass; None for `default_batch`. A batch has tiles of one unit at one timestep, in
+        row-major order. The values of a plane therefore do not depend on which other planes are requested, or on interruptions
+        of the run.
     requested_device : str
         Device of the network, or ``auto``.
     pooled : mapping of str to int
@@ -73,7 +74,7 @@ class DiffusionExtractor(Extractor):
 
     @cached_property
     def device(self) -> str:
-        """Device of the network. To choose it, ``auto`` needs torch, which a complete store does not need."""
+        """Device of the network. It is determined on first access, since resolving ``auto`` imports torch."""
         return pick_device(self.requested_device)
 
     @property
@@ -166,9 +167,9 @@ class DiffusionExtractor(Extractor):
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the peak memory of a run in bytes, without the model's weights.
 
-        The estimate adds up the feature maps of a batch, the input tiles and the noise of a unit (one shard of each plane),
-        and the features of the steps that are computed or wait to be written. Backbones of other packages don't tell the size
-        of their feature maps.
+        The estimate adds up the feature maps of a batch, the input tiles and the noise of a unit (one shard of each plane), and
+        the features of the steps that are computed or wait to be written. Feature maps of backbones from other packages are not
+        included, because their size is unknown.
         """
         if not plan.steps:
             return 0
@@ -185,7 +186,7 @@ class DiffusionExtractor(Extractor):
         return int(max(steps)) + self._map_bytes(plan)
 
     def _map_bytes(self, plan: Plan) -> int:
-        """Return the peak memory of the feature maps of a batch, with what the libraries of torch need beside them."""
+        """Return the peak memory of the feature maps of a batch, plus the memory of torch's libraries."""
         if not isinstance(self.backbone, NetworkBackbone | RecalledBackbone):
             return 0
         step = max(plan.steps, key=lambda step: plan.unit_tiles[step.unit])
@@ -265,7 +266,7 @@ class DiffusionExtractor(Extractor):
 def default_batch(rows_px: int, cols_px: int, *, device: str) -> int:
     """Return the maximum number of tiles per forward pass of a new store.
 
-    On a CPU, more than four large tiles are not faster, because their feature maps do not stay in the caches.
+    On a CPU, batches of large tiles are smaller, because the feature maps of more tiles would not fit into the CPU's caches.
 
     Parameters
     ----------
@@ -303,7 +304,7 @@ class EncodedUnit:
 
 
 class StepComputer:
-    """Compute the features of steps (one shard of each plane at one timestep), and measure the run times.
+    """Callable that computes the features of a step (one shard of each plane at one timestep), and measures the run times.
 
     The encoded tiles of the last unit are kept, since consecutive steps often have the same unit.
 
@@ -319,7 +320,7 @@ class StepComputer:
         self._clock = time.perf_counter()
 
     def __call__(self, step: Step) -> StepResult:
-        """Compute the features of a step (one shard of each plane at one timestep), and measure the run times."""
+        """Compute the features of a step, and measure the run times."""
         timings = []
         if self._encoded is None or self._encoded.unit != step.unit:
             self._encoded = self._extractor.encode_unit(step.unit)

@@ -119,8 +119,8 @@ def extract(
     mantissa_bits : int, optional
         Number of bits of the mantissa of float16 to keep, from 1 to 10. Fewer bits compress better. [default: 10]
     batch : int or "auto", optional
-        Maximum number of tiles per forward pass. [default: the batch of an existing store, else 16,
-        or down to 4 large tiles on a CPU]
+        Maximum number of tiles per forward pass. [default: the batch of an existing store, else 16, or fewer (at least 4) for
+        large tiles on a CPU]
     preset : str or Path, optional
         Name or ``.toml`` file of a published extraction, from which unset options are taken.
     like : Store, str or Path, optional

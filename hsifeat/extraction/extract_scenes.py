@@ -38,7 +38,8 @@ class SceneOutcome:
     existed : bool
         Whether the store was already complete, so that nothing was computed.
     error : HsifeatError or None
-        Error of the extraction; None if the extraction succeeded. The error of another library is its ``__cause__``.
+        Error of the extraction; None if the extraction succeeded. If another library raised the error, the original exception
+        is the ``__cause__``.
     """
 
     name: str
@@ -141,7 +142,7 @@ def extract_opened(
     Parameters
     ----------
     openers : mapping of str to callable
-        For each name of a scene, a function without arguments that opens the scene.
+        Maps the name of each scene to a function without arguments that opens the scene.
     config : ExtractionConfig
         Options of the extraction.
     out : str or Path, optional
@@ -307,7 +308,10 @@ class _Scenes:
 
 
 def with_projection_of(job: Job, config: ExtractionConfig) -> ExtractionConfig:
-    """Return options with the fitted projection of a job, which the bands of other scenes are matched with."""
+    """Return the options with the fitted projection of a job.
+
+    The projection includes the wavelengths of the job's scene, so that the bands of other scenes can be matched with them.
+    """
     projection = job.extractor.projection
     if projection is None:
         return config

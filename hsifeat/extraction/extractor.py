@@ -1,4 +1,4 @@
-"""Interface of extractors, which compute the features of a scene. One extractor runs networks, and one runs filters."""
+"""Interface of extractors, which compute the features of a scene. There are extractors for networks, filters and imports."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Extractor(ABC):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Further facts on the origin of the features, for the manifest of a new store."""
+        """Additional provenance of the features, which the manifest of a new store records."""
         return {}
 
     def with_batch(self, batch: int) -> Self:  # noqa: ARG002  # filters have no batches

@@ -52,12 +52,12 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
 
 
 def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
-    """Check that each layer is computed at one of the timesteps, and that one of the layers is computed at each timestep.
+    """Check that the network computes each layer at one or more of the timesteps, and one or more layers at each timestep.
 
     Raises
     ------
     BackboneError
-        If a layer is computed at other timesteps only. If no layer is computed at a timestep.
+        If a layer is computed at none of the timesteps, or if none of the layers is computed at a timestep.
     """
     taps = list(taps)
     for tap in taps:
@@ -78,9 +78,9 @@ def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
 
 
 def has_standard_names(taps: Sequence[Tap]) -> bool:
-    """Return whether at least one block of a network has a name that diffusers uses, ``mid_block`` or ``up_blocks.N``.
+    """Return whether a network has a block with a name that diffusers uses, such as ``mid_block`` or ``up_blocks.N``.
 
-    The blocks of several decoders have names such as ``decoders.0.up_blocks.N``.
+    In a network with several decoders, such names are ``decoders.0.up_blocks.N``.
     """
     return any(map(_is_standard, taps))
 
@@ -90,10 +90,10 @@ def default_taps(taps: Sequence[Tap]) -> list[Tap]:
 
     If no block has a name that diffusers uses, these rules apply:
 
-    - The middle block is the last block with the coarsest stride. The middle block and all blocks after it are candidates.
-    - If no block before the middle block is finer, or no block follows the middle block, all blocks are candidates, and
-      the network has no middle block.
-    - If some candidates are numbered, such as ``blocks.3``, only these and the middle block are returned. Otherwise,
+    - The middle block is the last of the blocks with the coarsest stride. It must come after a block with a finer stride, and
+      before another block. Otherwise, the network has no middle block.
+    - The candidates are the middle block and all blocks after it, or all blocks of a network without a middle block.
+    - If some candidates have numbered names, such as ``blocks.3``, only these and the middle block are returned. Otherwise,
       candidates inside other candidates are omitted.
 
     Parameters
@@ -123,7 +123,7 @@ def _numbered(blocks: Sequence[Tap]) -> list[Tap]:
 def _outermost(blocks: Sequence[Tap]) -> list[Tap]:
     """Return the blocks that are in no other block.
 
-    If one block contains all others, it is left out first, and the blocks directly inside it are returned.
+    If one block contains all other blocks, return the blocks directly inside it instead.
     """
 
     def members(tap: Tap) -> int:

@@ -117,7 +117,7 @@ class StoreBuilder:
 
 @dataclass(frozen=True)
 class UnitTask:
-    """Task of an executor: to compute one unit (one shard of each plane) at some timesteps.
+    """Task of an executor: compute one unit (one shard of each plane) at some timesteps.
 
     Attributes
     ----------
@@ -126,7 +126,8 @@ class UnitTask:
     unit : tuple of 2 ints
         Index of the unit in the grid of units.
     timesteps : tuple of int
-        The timesteps. Planes of other timesteps have other shards, which another worker may write at the same time.
+        Timesteps to compute. Another worker may compute other timesteps of the unit at the same time, because they are stored
+        in other shards.
     """
 
     store: StoreBuilder

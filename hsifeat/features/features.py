@@ -55,10 +55,10 @@ class Features(StoreContents):
     """
 
     def with_bands(self, bands: Sequence[int]) -> Features:
-        """Return features of the same store whose spectra have some bands only, in the given order.
+        """Return the features of the same store with a selection of bands.
 
-        Planes are not affected. Two scenes whose bands have other wavelengths are made comparable by this method; see
-        `hsifeat.scenes.band_matching.match_bands`.
+        Spectra then have the selected bands, in the order of `bands`. Planes are not affected. Use
+        `hsifeat.scenes.band_matching.match_bands` to select the bands that correspond to the bands of another scene.
 
         Parameters
         ----------

@@ -45,7 +45,7 @@ class SceneFeatures(Features):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Digest of the scene; there is no extraction."""
+        """Recipe with the digest of the scene as its only field, since no features were extracted."""
         return {"scene": self._scene.digest}
 
     @property

@@ -37,7 +37,7 @@ class SceneSet:
 
     @property
     def name(self) -> str:
-        """Names of the stores, of the first four scenes if there are more; the scenes are separated by commas."""
+        """Names of the stores of each scene, separated by commas. At most four scenes are named."""
         return list_some(features.name for features in self.scenes)
 
     @cached_property
@@ -73,8 +73,8 @@ class SceneSet:
 def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None) -> SceneSet:
     """Open stores of one or several scenes.
 
-    Stores of the same scene are combined. Where a scene has several stores of one kind (context stores, or stores of diffusion
-    models), they are brought into the order of the stores of the first scene that have the same recipe.
+    Stores of the same scene are combined. The stores of each scene are sorted so that stores at the same position of two scenes
+    have the same recipe. The first scene determines the order.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> No
 
 
 def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Features]:
-    """Return the stores of a scene in the order of the stores of the first scene that have the same or the nearest recipe."""
+    """Sort the stores of a scene like those of the first scene, so that stores at the same position have the most similar recipes."""
     remaining = list(other)
     ordered: list[Features] = []
     for wanted in first:

@@ -86,10 +86,10 @@ class StackedFeatures(Features):
     """Combined features of several stores of one scene.
 
     There are two kinds of stores: context stores (made with ``--backbone context``) and stores of diffusion models. Context
-    stores come last in a stack. Several stores of one kind are numbered from 1, and the name of each plane contains the
-    number of its store, as in ``t50/2:up_blocks.1``. If a stack has a single store of a kind, the planes of this store keep their names. A model that was
-    fitted on a stack can be applied to a stack of another scene if the stores of each kind have the same order. The scene
-    and its label maps are read from the first store of the stack.
+    stores come last in a stack. If a stack has several stores of one kind, they are numbered from 1, and the name of each plane
+    contains the number of its store, as in ``t50/2:up_blocks.1``. The planes of the only store of a kind keep their names. A
+    model that was fitted on a stack can be applied to a stack of another scene if the stores of each kind have the same order.
+    The scene and its label maps are read from the first store of the stack.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class StackedFeatures(Features):
         self._owners = self._find_owners()
 
     def with_bands(self, bands: Sequence[int]) -> StackedFeatures:
-        """Return the same stack whose spectra have some bands only; see `Features.with_bands`."""
+        """Return the same stack with a selection of bands; see `Features.with_bands`."""
         return StackedFeatures([store.with_bands(bands) for store in self.stores])
 
     @property

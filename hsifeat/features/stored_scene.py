@@ -17,7 +17,7 @@ def georeference_of(store: Store) -> Georeference | None:
     Raises
     ------
     StoreError
-        The CRS in the manifest is not WKT, or the transform has no finite inverse.
+        If the CRS in the manifest is not WKT, or the transform has no finite inverse.
     """
     try:
         return georeference_of_facts(store.manifest.scene)

@@ -80,9 +80,9 @@ def to_xarray(
           value at the pixel, and part 1 has the mean over a window.
 
         Coordinates of spatial axes are the centres of cells in scene pixels. The coordinates of the axis ``pixel`` are the
-        ``row`` and ``col`` of each listed pixel. The bands
-        have wavelengths in nm if the scene has them. Names and attributes follow the CF conventions, so that
-        `xarray.Dataset.to_netcdf` can write the dataset.
+        ``row`` and ``col`` of each listed pixel. If the wavelengths of the scene are known, they are coordinates of the axis
+        ``band``, in nm. Names and attributes follow the CF conventions, so that `xarray.Dataset.to_netcdf` can write the
+        dataset.
     """
     import xarray
 

@@ -28,7 +28,7 @@ class ImportConfig(BaseConfig):
         option(
             "Side of a cell of the features, in scene pixels. Features on another grid are resampled to this cell size.",
             unit="px",
-            default="from the grids of features and scene",
+            default="computed from the grids of the features and the scene",
             ge=1,
             le=2**16,
         ),
@@ -36,8 +36,8 @@ class ImportConfig(BaseConfig):
     window: Annotated[
         Whole | None,
         option(
-            "Side of the window of scene pixels that the encoder sees for a cell, from which reports compute the leakage: the stride "
-            "if it sees each cell alone.",
+            "Side of the window of scene pixels from which the encoder computes the features of a cell; the stride if it processes "
+            "each cell alone. Reports compute the leakage from this window.",
             unit="px",
             default="unknown, which counts as the whole scene",
             ge=1,

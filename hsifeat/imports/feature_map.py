@@ -1,4 +1,4 @@
-"""A map of features as another tool wrote it: values on a grid of cells, of which some may lack a value."""
+"""A map of features from another tool, on the grid of its file. Some cells may have no value."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class FeatureMap:
     Attributes
     ----------
     plane : PlaneId
-        Name of the plane that the features become.
+        Name of the plane to which the features are imported.
     source : str
-        The file, for messages and provenance.
+        Name of the file, for messages and provenance.
     array : array-like of shape (rows, cols, channels)
         Values as stored.
     nodata : tuple of float, or tuple of one tuple of float per channel
         Values that mark missing features, in addition to NaN and infinities.
     georeference : Georeference or None
-        Position of the grid.
+        CRS and transform of the grid of the file; None if unknown.
     dequantiser : Dequantiser, optional
         Restores quantised values. [default: values are used as stored]
     scale : float
         Stored value that corresponds to 1.
     notes : tuple of str
-        Messages on what was assumed.
+        Assumptions that were made when the file was opened, as messages.
     """
 
     plane: PlaneId

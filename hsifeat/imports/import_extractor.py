@@ -22,14 +22,14 @@ from hsifeat.types import PlaneId, Tap, Window
 
 @dataclass(frozen=True)
 class ImportedSource:
-    """Features that another tool computed, in the place of a backbone.
+    """Source of imported features, which takes the place of a backbone in an extraction.
 
     Attributes
     ----------
     name : str
         Name shown to users.
     taps : list of Tap
-        Planes as layers.
+        Layers, one for each imported plane.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ImportedSource:
     source: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """Return the kind only. The values of the features are in another part of the recipe."""
+        """Return the kind of the source. The section ``imported`` of the recipe identifies the values of the features."""
         return {"kind": "imported"}
 
     def to(self, device: str) -> None:
@@ -54,7 +54,7 @@ class ImportedSource:
 
 @dataclass(frozen=True)
 class ImportExtractor(Extractor):
-    """Extractor that writes features which another tool computed.
+    """Extractor for features that another tool computed. It places them on the grid of the scene.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class ImportExtractor(Extractor):
         return self.facts
 
     def count_tiles(self, window: Window) -> int:  # noqa: ARG002  # a unit is written at once
-        """Return 1, because a unit is one piece of work."""
+        """Return 1, since an import counts each unit (one shard of each plane) as one tile."""
         return 1
 
     def step_computer(self) -> Callable[[Step], StepResult]:
@@ -105,7 +105,7 @@ class ImportExtractor(Extractor):
         return self._read
 
     def describe(self, plan: Plan) -> list[str]:
-        """Return lines of text for ``--dry-run``: how features are placed, and the memory that this takes."""
+        """Return lines of text for ``--dry-run``: the placement of each plane, and the estimated memory."""
         lines = [f"{plane}: {one.features.source}, {one.rule}" for plane, one in self.planes.items()]
         if plan.steps:
             lines.append(f"memory: about {format_bytes(self.peak_bytes())}")

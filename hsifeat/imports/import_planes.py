@@ -38,24 +38,25 @@ def import_planes(
 ) -> Store:
     """Import features that another tool computed into a store, on the grid of a scene.
 
-    Features of any encoder, such as TESSERA, AlphaEarth or DINO, thus become planes at timestep 0 that heads and reports take
-    like those of a diffusion model. Pixels without features are invalid in the store.
+    The features of an encoder, such as TESSERA, AlphaEarth or DINO, become planes at timestep 0. Heads and reports use these
+    planes like planes of a diffusion model. Pixels without features are invalid in the store.
 
     Parameters
     ----------
     scene : Scene, str or Path
         A scene, or a path or name that `open_scene` accepts.
     features : mapping, sequence of str or Path, str or Path
-        Features by name of the plane: files as ``FILE`` or ``FILE:VARIABLE``, or arrays of shape (rows, cols, channels) with
-        any integer or floating-point dtype. In a sequence, an item is ``FILE`` or ``NAME=FILE``; the default name is that of
-        the file or variable. A file is a raster in any format that `open_scene` reads, such as ``.npy``, GeoTIFF, NetCDF or
-        Zarr, or a table that `export_features` wrote as ``.npy``.
+        Features to import. The keys of a mapping are the names of the planes. Each value is a file, as ``FILE`` or
+        ``FILE:VARIABLE``, or an array of shape (rows, cols, channels) with any integer or floating-point dtype. An item of a
+        sequence is ``FILE`` or ``NAME=FILE``; without ``NAME=``, the plane is named after the file or variable. A file is a
+        raster in any format that `open_scene` reads, such as ``.npy``, GeoTIFF, NetCDF or Zarr, or a table that
+        `export_features` wrote as ``.npy``.
     stride : int, optional
         Side of a cell of the features, in pixels of the scene. Features on another grid are resampled to this cell size.
-        [default: from the grids of features and scene]
+        [default: computed from the grids of the features and the scene]
     window : int, optional
-        Side of the window of scene pixels that the encoder sees for a cell, from which reports compute the leakage.
-        [default: unknown, which counts as the whole scene]
+        Side in scene pixels of the window from which the encoder computes the features of a cell. Reports compute the leakage
+        from it. [default: unknown, which counts as the whole scene]
     grid : str or Path, optional
         Raster with the CRS and transform of feature files that have none.
     dequantise : str or Path, optional
@@ -83,7 +84,7 @@ def import_planes(
     ------
     HsifeatError
         If a file can't be read. If features can't be placed on the grid of the scene, because georeferences are missing and
-        shapes do not fit. If no valid pixel has features. If the store has other features.
+        shapes do not fit. If no valid pixel has features. If `out` is a store of other features.
 
     Notes
     -----

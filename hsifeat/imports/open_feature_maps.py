@@ -43,7 +43,7 @@ def open_feature_maps(
     Parameters
     ----------
     features : mapping of str to source, sequence of str or Path, str or Path
-        Features by name of the plane, or files as ``NAME=FILE`` or ``FILE``.
+        Files or arrays, see `hsifeat.import_planes`.
     scene : PixelGrid
         Scene that the features belong to.
     config : ImportConfig
@@ -52,7 +52,7 @@ def open_feature_maps(
     Returns
     -------
     list of FeatureMap
-        Features in ascending order of planes.
+        Features, sorted by the names of their planes.
 
     Raises
     ------

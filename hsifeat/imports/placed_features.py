@@ -48,12 +48,12 @@ class PlacedFeatures(ABC):
 
     @property
     def spread_px(self) -> int:
-        """Pixels by which resampling widens the window of the scene behind a cell."""
+        """Number of pixels by which resampling enlarges the window of the scene on which a cell depends."""
         return 0
 
     @property
     def block_cells(self) -> int:
-        """Number of cells of the file that are read for a block, at most."""
+        """Maximum number of cells of the file that are read for a block."""
         return BLOCK_CELLS**2
 
     def blocks(self) -> list[Window]:
@@ -102,7 +102,7 @@ class PlacedFeatures(ABC):
 
 
 class CopiedFeatures(PlacedFeatures):
-    """Features whose cells are those of the scene, copied without a change.
+    """Features whose cells coincide with the cells of the plane. They are copied without a change.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class CopiedFeatures(PlacedFeatures):
 
 
 class AveragedFeatures(PlacedFeatures):
-    """Features of a finer grid, averaged over the cells in each cell of the plane that have a value.
+    """Features on a grid that is finer than the plane. Each cell of the plane gets the mean of the valid cells inside it.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class AveragedFeatures(PlacedFeatures):
 
     @property
     def block_cells(self) -> int:
-        """Number of cells of the file that are read for a block, at most."""
+        """Maximum number of cells of the file that are read for a block."""
         return (BLOCK_CELLS * self._factor) ** 2
 
     def _place(self, window: Window) -> NDArray[np.float32]:
@@ -164,9 +164,10 @@ class AveragedFeatures(PlacedFeatures):
 
 
 def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill cells without a value that touch cells with one by the mean of those, and all others by 0.
+    """Fill each cell without a value with the mean of its neighbours that have a value, or with 0 if there are none.
 
-    Coarse planes are interpolated between cells, so a pixel inside a cell with a value needs the cells around it.
+    A plane that is coarser than the scene is interpolated between cells. The cells around a cell with a value therefore need
+    values as well.
 
     Parameters
     ----------

@@ -57,15 +57,15 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     -------
     PlacedFeatures
         - Cells of the file that are squares of whole pixels are copied.
-        - Smaller cells, of which each pixel has k x k, are averaged.
+        - If each pixel contains k x k cells, these cells are averaged.
         - Cells of any other grid or CRS are resampled bilinearly. The default stride is then the largest power of two that
           is not larger than a cell of the file.
 
     Raises
     ------
     SceneError
-        If features or scene have no georeference, and the shape of the features does not fit, or fits several strides. If
-        the grids differ, and a CRS is missing.
+        If the features or the scene have no georeference, and the shape of the features fits no stride or several strides. If
+        the grids differ, and the CRS of one grid is missing.
     """
     source, target = features.georeference, scene.georeference
     if source is None or target is None:
@@ -134,12 +134,12 @@ def _place_by_shape(features: FeatureMap, scene: PixelGrid, stride: int | None) 
 
 
 def fitting_strides(shape: tuple[int, int], scene: PixelGrid) -> list[tuple[int, int]]:
-    """List how many pixels a cell, or cells a pixel, can have if features and scene cover the same area.
+    """List the ratios of cell size to pixel size with which the features cover the same area as the scene.
 
     Returns
     -------
     list of (int, int)
-        Pixels along the side of a cell, and cells along the side of a pixel. One of both is 1.
+        Number of pixels along the side of a cell, and number of cells along the side of a pixel. One of the two numbers is 1.
 
     Examples
     --------

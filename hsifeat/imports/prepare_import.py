@@ -38,7 +38,7 @@ def prepare_import(scene: Scene, maps: Iterable[FeatureMap], config: ImportConfi
     scene : Scene
         The scene.
     maps : iterable of FeatureMap
-        Features in ascending order of planes.
+        Features, sorted by the names of their planes.
     config : ImportConfig
         Options of the import.
     listen : callable
@@ -47,7 +47,7 @@ def prepare_import(scene: Scene, maps: Iterable[FeatureMap], config: ImportConfi
     Returns
     -------
     Prepared
-        Its scene has the valid pixels that have all features.
+        The prepared import. Only pixels that have all features are valid in its scene.
 
     Raises
     ------

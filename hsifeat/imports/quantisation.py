@@ -21,7 +21,7 @@ class Dequantiser(Protocol):
 
 
 def alphaearth(stored: NDArray[np.generic], window: Window) -> NDArray[np.float32]:  # noqa: ARG001  # all cells alike
-    """Restore AlphaEarth's 8-bit embeddings: the sign of the value times the square of its absolute value / 127.5.
+    """Restore the 8-bit embeddings of AlphaEarth: ``sign(v) * (abs(v) / 127.5) ** 2`` for each stored value v.
 
     >>> alphaearth(np.array([[[-127, 0, 64]]], np.int8), Window(0, 0, 1, 1)).round(3).tolist()
     [[[-0.9919999837875366, 0.0, 0.25200000405311584]]]

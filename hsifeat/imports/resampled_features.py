@@ -19,16 +19,17 @@ _MAX_POINTS = 16
 class ResampledFeatures(PlacedFeatures):
     """Features of another grid, interpolated bilinearly at the centre of each cell of the plane.
 
-    pyproj transforms every point, because `rasterio.warp.reproject` transforms only some and interpolates between them. If
-    cells of the file are smaller than those of the plane, the values at k x k points in each cell of the plane are averaged.
-    As in GDAL, cells without a value have no weight, and a point inside such a cell has no value.
+    The coordinates of every point are transformed with pyproj, since `rasterio.warp.reproject` transforms only some points, and
+    interpolates the coordinates of all others. If cells of the file are smaller than those of the plane, the values at k x k
+    points in each cell of the plane are averaged. As in GDAL, cells without a value have no weight, and a point inside such a
+    cell has no value.
 
     Parameters
     ----------
     features : FeatureMap
         Features on their own grid.
     source, target : Georeference
-        Georeferences with a CRS of the features and of the scene.
+        Georeferences of the features and of the scene. Both need a CRS.
     scene : PixelGrid
         The scene.
     stride : int
@@ -55,12 +56,12 @@ class ResampledFeatures(PlacedFeatures):
 
     @property
     def spread_px(self) -> int:
-        """Pixels by which resampling widens the window of the scene behind a cell: one cell of the file to each side."""
+        """Number of pixels by which resampling enlarges the window of the scene on which a cell depends."""
         return 2 * int(np.ceil(1 / self._cells_per_pixel.min())) + self.stride
 
     @property
     def block_cells(self) -> int:
-        """Number of cells of the file that are read for a block, at most."""
+        """Maximum number of cells of the file that are read for a block."""
         return int(np.prod(BLOCK_CELLS * self.stride * self._cells_per_pixel + 2))
 
     def _place(self, window: Window) -> NDArray[np.float32]:

@@ -45,7 +45,7 @@ class AuditLog:
         Raises
         ------
         ProblemError
-            If the log can't be written. The request must not run then.
+            If the log can't be written. The caller must then refuse the request.
         """
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

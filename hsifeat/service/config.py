@@ -37,7 +37,7 @@ class ServiceConfig(JobSettings):
     hosts: Annotated[
         Names | None,
         option(
-            "Names by which clients call this service, separated by commas; a request under another name is refused.",
+            "Host names under which clients reach this service, separated by commas; requests with another Host header are refused.",
             metavar="NAME,NAME",
             default="localhost and the loopback addresses",
         ),

@@ -25,7 +25,8 @@ class GuardedProtocol(HttpToolsProtocol):
     Attributes
     ----------
     max_connections : int
-        Maximum number of served connections. Requests on further connections have `SURPLUS` in their state.
+        Maximum number of served connections. Requests on further connections have `SURPLUS` in their state, so that
+        `HeaderGuard` refuses them.
     header_seconds : float
         Seconds within which a client must send all headers. The time starts with the connection, or with the first byte of a
         later request.

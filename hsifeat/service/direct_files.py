@@ -19,8 +19,7 @@ _STORED = re.compile(r"/stores/(?P<key>[0-9a-f]{64})(\.consolidated(?!.*zarr\.js
 class DirectFiles:
     """Answers a request for a stored file if the caller has the right to read, and passes every other request to `app`.
 
-    This middleware must be the innermost one, after all middleware that
-    refuses requests.
+    This middleware must be the innermost one, so that all middleware that refuses requests runs before it.
 
     Parameters
     ----------

@@ -28,9 +28,10 @@ def header_value(scope: Scope, name: bytes) -> str | None:
 
 
 class HeaderGuard:
-    """Refuses a request if its connection is one too many, its headers are large, or its Host header names another host.
+    """Refuses a request if there are too many connections, its headers are too large, or its Host header is not allowed.
 
-    Without this check, a page of another site could reach the service under a host name of that site (DNS rebinding).
+    The check of the Host header prevents DNS rebinding: a page of another site would reach the service under the host name of
+    that site.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class BodyGuard:
     max_bytes : int
         Maximum size of a body.
     larger : mapping of str to int
-        Maps the start of a path to another maximum size.
+        Maps prefixes of paths to larger maximum sizes.
     seconds : float
         Time within which the whole body must arrive.
     """

@@ -36,7 +36,7 @@ class JobSettings(BaseConfig):
     ] = None
     backbone_names: Annotated[
         Names,
-        option("Names of the backbones that clients may use besides those in folders.", metavar="NAME,NAME"),
+        option("Names of further backbones that clients may use.", metavar="NAME,NAME"),
     ] = ("natural32", "context")
     state: Annotated[
         str | None,
@@ -58,20 +58,20 @@ class JobSettings(BaseConfig):
     queue_size: Annotated[Whole, option("Maximum number of waiting jobs.", ge=1)] = 100
     queue_size_each: Annotated[Whole, option("Maximum number of waiting jobs of one person.", ge=1)] = 20
     attempts: Annotated[
-        Whole, option("Number of times that a job is started before it fails, if its process dies each time.", ge=1)
+        Whole, option("Number of attempts after which a job fails, if its process dies each time.", ge=1)
     ] = 3
     scene_values: Annotated[Whole, option("Maximum number of values, rows x cols x bands, of a scene.", ge=1)] = 5 * GB
     cancel_seconds: Annotated[
         Whole, option("Time in seconds after which a cancelled job that does not react is killed.", unit="s", ge=0)
     ] = 10
     job_days: Annotated[
-        Whole, option("Days after which finished jobs and their results are deleted.", unit="days", ge=1)
+        Whole, option("Number of days after which finished jobs and their results are deleted.", unit="days", ge=1)
     ] = 30
     upload_gb: Annotated[Whole, option("Maximum size of one upload, in GB.", unit="GB", ge=1)] = 20
     uploads_gb: Annotated[Whole, option("Maximum size of all uploads together, in GB.", unit="GB", ge=1)] = 200
     upload_part_mb: Annotated[Whole, option("Maximum size of one part of an upload, in MB.", unit="MB", ge=1)] = 64
     upload_hours: Annotated[
-        Whole, option("Hours after which an upload that nobody uses is deleted.", unit="h", ge=1)
+        Whole, option("Number of hours after which an unused upload is deleted.", unit="h", ge=1)
     ] = 72
 
     @property

@@ -1,4 +1,4 @@
-"""Logs of the service as lines of JSON. Names and paths in requests can't break a line."""
+"""Logs of the service as lines of JSON. JSON escapes control characters, so a record is always one line."""
 
 from __future__ import annotations
 

@@ -92,7 +92,9 @@ def list_jobs(
     state: Annotated[list[JobState] | None, Query(description="Only jobs in these states.")] = None,
     kind: Annotated[list[JobKind] | None, Query(description="Only jobs of these kinds.")] = None,
     owner: Annotated[str | None, Query(max_length=100, description="Only jobs of this person.")] = None,
-    before: Annotated[str | None, Query(pattern=IDENTIFIER, description="Only jobs older than this one.")] = None,
+    before: Annotated[
+        str | None, Query(pattern=IDENTIFIER, description="Only jobs older than the job with this identifier.")
+    ] = None,
     count: Annotated[int, Query(ge=1, le=500, description="Maximum number of jobs.")] = 50,
 ) -> list[JobRecord]:
     """List jobs, latest first. To get the next page, pass the identifier of the last job as `before`."""
@@ -101,7 +103,7 @@ def list_jobs(
 
 @router.get("/jobs/{job_id}", responses=problem_responses(404))
 def show_job(job_id: JobId, _caller: Reader, jobs: Jobs) -> JobRecord:
-    """Return a job with its state, its progress, and the description of its result."""
+    """Return a job with its state, its progress and a description of its result."""
     return jobs.queue.job(job_id)
 
 

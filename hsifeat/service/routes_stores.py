@@ -26,7 +26,7 @@ def list_stores(
     state: Annotated[State | None, Query(description="Only stores in this state.")] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of stores on a page.")] = 50,
     after: Annotated[
-        str | None, Query(pattern="^[0-9a-f]{64}$", description="Value of `next` on the page before.")
+        str | None, Query(pattern="^[0-9a-f]{64}$", description="Value of `next` on the previous page.")
     ] = None,
 ) -> StorePage:
     """List the intact stores, sorted by key."""

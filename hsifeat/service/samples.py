@@ -38,7 +38,7 @@ class SampleRequest(BaseModel):
         list[Annotated[str, Field(max_length=300)]] | None,
         Field(max_length=5000, description="Planes by name, with * and ?; null for all, [] for none."),
     ] = None
-    spectra: Annotated[bool, Field(description="Whether to send the spectra of the pixels, too.")] = False
+    spectra: Annotated[bool, Field(description="Whether to send the spectra of the pixels as well.")] = False
     pool: Annotated[
         int | None, Field(ge=1, le=255, description="Side in pixels of the windows to average over; null for none.")
     ] = None

@@ -43,7 +43,7 @@ class ServedStore:
     location : Location
         Path or address of the store.
     finished : dict
-        Maps the progress record of a finished shard to the version of the record that says so.
+        Maps the key of a progress record to the version of the record in which its shard was finished; see `version_of`.
     """
 
     key: str
@@ -51,7 +51,7 @@ class ServedStore:
     finished: dict[str, Version] = field(default_factory=dict, compare=False, repr=False)
 
     def version_of(self, file: str) -> Version | None:
-        """Return a version of a file of the store that changes with its content. None if it is missing, or in a bucket."""
+        """Return values that change when a file of the store is rewritten; None if the file is missing or in a bucket."""
         if self.folder is None:
             return None
         try:

@@ -89,7 +89,8 @@ class StoreDetails(StoreEntry):
     plane_list: list[PlaneInfo]
     label_maps: list[LabelMapInfo]
     recipe: Annotated[
-        dict[str, Any], Field(description="Everything that determines the values; the key is its sha256.")
+        dict[str, Any],
+        Field(description="All settings that determine the values; the key of the store is the sha256 of the recipe."),
     ]
     provenance: dict[str, Any]
     zarr: Annotated[str, Field(description="Path of the Zarr group below the address of the service.")]

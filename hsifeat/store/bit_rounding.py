@@ -9,9 +9,9 @@ from hsifeat.types import MANTISSA_BITS
 
 
 def keep_bits(values: NDArray[np.generic], bits: int | None) -> NDArray[np.generic]:
-    """Round float16 values to the nearest with `bits` bits of the mantissa, and halves to even; None keeps all bits.
+    """Round the mantissa of float16 values to `bits` bits (to nearest, ties to even); None keeps all bits.
 
-    A value that would round to infinity keeps its exponent, and the other bits become 0.
+    A value that would round to infinity is rounded towards zero instead.
 
     >>> keep_bits(np.array([1.06, -3.3, 65504], np.float16), 4).tolist()
     [1.0625, -3.25, 63488.0]

@@ -53,7 +53,7 @@ class PixelsPart(_Part):
 
 
 class ImportedPart(_Part):
-    """Imported features in a recipe: the sha256 of their values, and the window of pixels behind a value.
+    """Imported features in a recipe: the sha256 of their values, and the size of the window that the encoder processed.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ PER_SCENE = frozenset({"scene", "pixels", "imported"})
 
 
 def fault_of(canonical: dict[str, Any]) -> str:
-    """Return the field of a recipe that has a wrong type or is missing, with the reason; an empty text if there is none.
+    """Return the name of a field that is missing or has a wrong type, with the reason; an empty text if the recipe is valid.
 
     Unknown fields are allowed, because a newer hsifeat may write them.
 

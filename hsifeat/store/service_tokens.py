@@ -33,9 +33,10 @@ def find_token(url: str) -> str | None:
     """Return the token for the address of a service, or None if there is no token.
 
     The file whose path `token_file` returns has a JSON object that maps origins, such as ``https://gpu.example.org``, to
-    tokens. For an origin that the file lacks, the token is ``HSIFEAT_TOKEN`` if ``HSIFEAT_SERVICE`` has this origin, or if
-    ``HSIFEAT_SERVICE`` is not set and the service runs on this machine. A token is sent over plain http to another machine
-    only if the file has the ``http://`` origin.
+    tokens. If the file lacks the origin of `url`, the token is the value of ``HSIFEAT_TOKEN``. This token is for the service
+    whose address is ``HSIFEAT_SERVICE``, or, if that variable is not set, for services on this machine. Plain http does not
+    encrypt tokens, so ``HSIFEAT_TOKEN`` is never sent over it to another machine. For such a service, the file must contain the
+    ``http://`` origin.
 
     Parameters
     ----------

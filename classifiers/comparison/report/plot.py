@@ -34,7 +34,7 @@ _PNG_DPI, _MARGIN_IN = 200, 0.03
 
 @contextmanager
 def new_figure(width_in: float, height_in: float) -> Iterator[Figure]:
-    """Yield a figure, in a block whose settings of matplotlib are those of all plots."""
+    """Yield a figure. In the ``with`` block, matplotlib has the settings of all plots of a report."""
     from matplotlib.figure import Figure
 
     with literal_figure_text(**_RC):
@@ -42,7 +42,7 @@ def new_figure(width_in: float, height_in: float) -> Iterator[Figure]:
 
 
 class Plot:
-    """A drawn figure. Each format is made when it is first asked for; the margins are cut once for all of them.
+    """A drawn figure in several formats. Each format is rendered on first access, with the same cropped margins.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The plots of a report. The page and the files show the same plots, so each is drawn once."""
+"""The plots of a report. The page and the files show the same plots, so each plot is drawn only once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PlotKey = tuple[object, ...]
 
 
 class ReportPlots:
-    """The plots of a comparison by their keys, drawn when they are first asked for.
+    """Mapping of keys to the plots of a comparison. A plot is drawn on first access.
 
     The keys are ``("overall-accuracy",)``, ``("confusion", entry, split)`` for the best entry of each split,
     ``("learning-curves", split)``, ``("distance", split)``, ``("weights", entry)``, ``("panels",)`` and ``("planes",)``.

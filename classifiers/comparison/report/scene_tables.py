@@ -20,7 +20,7 @@ class SceneTable:
     scenes : tuple of str
         Names of the scenes that have test pixels.
     pixels : tuple of float
-        Number of test pixels of each scene, mean over the seeds that test it.
+        Number of test pixels of each scene, mean over the seeds with test pixels in the scene.
     rows : tuple of (BenchEntry, tuple)
         Entries in the order of the ranking, each with its scores in each scene, or None.
     """

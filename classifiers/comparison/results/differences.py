@@ -18,7 +18,8 @@ class SplitGap(Record):
     difference: float = Field(description="mean OA under `random` minus mean OA under `disjoint`")
     low: float | None = Field(
         None,
-        description="lower end of the 95 % interval of the difference; seeds are resampled jointly, regions per split",
+        description="lower end of the 95 % interval of the difference, by a bootstrap over "
+        "the seeds of both splits together, and over the regions of each split",
     )
     high: float | None = Field(None, description="upper end of the 95 % interval")
 
@@ -57,8 +58,9 @@ class Contrast(Record):
     """
 
     question: Literal["training", "planes", "added"] = Field(
-        description="training: planes of a trained network against those of its untrained twin; planes: planes of a trained "
-        "network against context features; added: planes beside context features against context features alone"
+        description="training: planes of a trained network against planes of the same network with random weights; planes: "
+        "planes of a trained network against context features; added: planes together with context features against context "
+        "features alone"
     )
     pairs: tuple[tuple[BenchEntry, BenchEntry], ...] = Field(description="both entries of each head")
 
@@ -95,7 +97,7 @@ class MissingContrast(Record):
 
     question: Literal["training", "planes"] = Field(description="as in `Contrast`")
     store: str = Field(description="store of the trained network")
-    command: str = Field(description="command that makes the missing store")
+    command: str = Field(description="command that extracts the missing store")
 
     def __str__(self) -> str:
         lacking = (

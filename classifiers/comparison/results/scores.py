@@ -46,9 +46,9 @@ class RunResult(Record):
     )
     distance_scores: dict[str, float] = Field(
         {},
-        description="number of test pixels and OA by distance to the nearest training pixel in pixels (test_pixels_0-4_px, "
-        "oa_0-4_px and so on, each bin with its upper end), and on test pixels whose features depend on no training pixel "
-        "(test_pixels_leak_free, oa_leak_free); without test pixels, there is no OA",
+        description="number of test pixels and OA in each range of distances to the nearest training pixel (test_pixels_0-4_px, "
+        "oa_0-4_px and so on, in pixels, including the upper end), and on test pixels whose features depend on no training pixel "
+        "(test_pixels_leak_free, oa_leak_free); OA is missing if there are no such test pixels",
     )
     mixing: Annotated[tuple[PlaneWeight, ...], JsonOnly()] = Field(
         (), description="learned weights of planes, for heads that mix planes"
@@ -144,8 +144,8 @@ class SplitSummary(Record):
     split: str
     question: str = Field(
         "",
-        description="question that the scores answer: fill in (labels scattered over the scene), carry over (ground without "
-        "labels), or empty if the user's maps decide",
+        description="question that the scores answer: fill in (labels scattered over the scene), carry over (areas without "
+        "labels); empty for a split by the user's maps",
     )
     leakage: dict[str, float] = Field(
         description="share of test pixels whose features depend on a training pixel, by input and store"

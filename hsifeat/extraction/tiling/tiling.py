@@ -78,7 +78,8 @@ class Tiling(Protocol):
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
         """Return the tiles that have to be computed for a unit (one shard of each plane), in row-major order.
 
-        A tile has to be computed if its kept part contains a valid pixel. With cores, the kept part of a tile is its core.
+        A tile has to be computed if the part of its features that is kept contains a valid pixel. If only cores are kept, this
+        part is the core of the tile.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Files that clients name. With all links resolved, each file must be below an allowed folder."""
+"""Check the paths that clients send. After all links are resolved, each path must be below an allowed folder."""
 
 from __future__ import annotations
 

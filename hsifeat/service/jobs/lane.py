@@ -15,7 +15,7 @@ from hsifeat.service.problems import public_text
 
 
 class Lane:
-    """A lane: the jobs of the kinds that one runner executes. Only one process at a time may use a lane.
+    """A lane: all jobs of certain kinds, which one runner executes. Only one process at a time may use a lane.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Lane:
                 set_state(connection, job.id, state, reason=reason, result=result)
 
     def cancellation_reason(self, job: JobRecord) -> str:
-        """Return the reason for which a running job is about to be cancelled, or an empty string."""
+        """Return why a running job is about to be cancelled; an empty string if no cancellation was requested."""
         current = self._database.job(job.id)
         return current.reason if current is not None and current.cancelling else ""
 

@@ -39,7 +39,7 @@ class UnknownJobError(ProblemError):
 
 
 class NotOwnerError(ProblemError):
-    """A person requests what only the owner or an administrator may do."""
+    """A job or an upload belongs to another person, and the caller is not an administrator."""
 
     def __init__(self, message: str) -> None:
         super().__init__(403, message)

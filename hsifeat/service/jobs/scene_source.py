@@ -34,7 +34,9 @@ class SceneSource(BaseConfig):
     )
     labels: Annotated[
         Names | None,
-        option("Label maps, as FILE, FILE:VARIABLE or FILE:COLUMN, from the same place as the files of the scene."),
+        option(
+            "Label maps, as FILE, FILE:VARIABLE or FILE:COLUMN, from the allowed folders or the upload of the scene."
+        ),
     ] = None
     companion: Annotated[str | None, option("Finer image of the same area, FILE or FILE:VARIABLE.")] = None
     variable: Annotated[str | None, option("Variable to read from a file with several variables.")] = None

@@ -41,7 +41,7 @@ class Rendering:
 
 
 class BandImages:
-    """Bands of a scene in memory, so that other bands are shown without reading the scene. The methods are thread-safe.
+    """Bands of a scene in memory, so that showing other bands does not read the scene. The methods are thread-safe.
 
     An overview of all bands is kept at a coarse resolution, or at full resolution for small scenes. Finer parts are read
     from the scene.

@@ -1,4 +1,4 @@
-"""Routes of the workbench that check the map at random pixels, whose labels take no part in training."""
+"""Routes of the workbench that check the map at random pixels. The answers at these pixels are not used for training."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def check_places(desk: ReadableDesk, count: Annotated[int, Query(ge=1, le=_MAX_P
 def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
     """Save the class at a random pixel. A later answer at the same pixel replaces this answer.
 
-    Only drawn pixels are accepted, since chosen pixels would make the score wrong.
+    Only pixels that were drawn at random are accepted, because pixels that a person selects would bias the score.
     """
     answers = read_answers(desk.database, desk.labels.id)
     pixel = answer.row * desk.space.shape[1] + answer.col
@@ -77,7 +77,7 @@ def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
 
 @router.post("/join")
 def join_labels(desk: EditableDesk) -> SetState:
-    """Turn the answers into labels, as one edit that can be undone. The answers no longer check the map."""
+    """Turn the answers into labels, as one edit that can be undone. From then on, they train the map and no longer check it."""
     joined = join_answers(desk.database, desk.labels.id, desk.caller.name)
     return set_state(desk, changed=joined > 0)
 

@@ -30,7 +30,19 @@ class ScorePoint:
 
 @dataclass(frozen=True)
 class CurvePlot:
-    """Learning curve as paths of an SVG drawing."""
+    """Learning curve as paths of an SVG drawing.
+
+    Attributes
+    ----------
+    line, area : str
+        Paths of the accuracy and of its 95 % interval, in the syntax of SVG.
+    points : tuple of (float, float)
+        Position of each score in the drawing.
+    x_ticks, y_ticks : tuple of (float, str)
+        Positions and texts of the ticks.
+    text : str
+        Accuracy at the first and at the last point, in words.
+    """
 
     line: str
     area: str

@@ -76,7 +76,7 @@ def raster(
 
 @router.get("/truth")
 def truth(desk: ReadableDesk, view: ShownView, name: Annotated[str, Query(max_length=200)]) -> Response:
-    """Return a label map of the scene as uint16 bytes. Class numbers are those of the label set; 65535 for other classes."""
+    """Return a label map of the scene as uint16 bytes, with the class numbers of the label set; 65535 for other classes."""
     numbers = _truth(desk, name)
     return raster_response(view.window, view.step, [np.ascontiguousarray(numbers[_grid(view)])])
 

@@ -1,4 +1,4 @@
-"""What maps of a scene are computed from: columns, mappers, superpixels and the suggester."""
+"""Objects that compute the maps of a scene: columns, mappers, superpixels and the suggester."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MapOptions:
 
 
 class MapTools:
-    """Columns of a scene for a head and an input set, and what is made from them. The methods are thread-safe.
+    """Columns of a scene for a head and an input set, and the objects that use them. The methods are thread-safe.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class MapTools:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the columns, of which the values are mapped into memory."""
+        """Size of the columns in bytes. Their values are memory-mapped."""
         columns = self.columns
         return columns.values.nbytes + columns.pixels.nbytes + columns.guide.nbytes
 
@@ -92,7 +92,7 @@ class MapResources:
     slots : threading.BoundedSemaphore
         Limits the number of maps that are computed at the same time.
     tools : SharedValues
-        `MapTools` by the keys of the stores, the head and the input set; those that were not used for longest are dropped.
+        `MapTools` by the keys of the stores, the head and the input set. The least recently used are dropped first.
     """
 
     slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_MAPS_AT_ONCE))

@@ -1,4 +1,4 @@
-"""Values that threads share: each is computed once, and those that were not used for longest are dropped."""
+"""Values that threads share. Each value is computed once, and the least recently used values are dropped."""
 
 from __future__ import annotations
 
