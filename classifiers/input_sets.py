@@ -152,7 +152,7 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
     features : Features
         Features of the stores.
     other_scenes : bool
-        Whether the head is tested on scenes other than those it learns from.
+        Whether the head is trained and tested on different scenes.
     """
     cls = head_class(head)
     patches = _with_side("patches", cls.patch_px)
@@ -185,7 +185,7 @@ def suited_remark(head: str, features: Features, *, other_scenes: bool = False) 
     features : Features
         Features of the stores.
     other_scenes : bool
-        Whether the head is tested on scenes other than those it learns from.
+        Whether the head is trained and tested on different scenes.
     """
     if not _takes_context(head):
         return ""

@@ -89,7 +89,7 @@ class ModelCard(BaseModel):
     keys : tuple of str
         Key of each training store: the sha256 of the recipe of the store.
     scene, labels : str
-        Names of the scene, or of several scenes, and of the label map.
+        Names of the scenes, and name of the label map.
     inputs : str
         Input set of the head, see `classifiers.input_sets.InputSet`.
     reduction : {"scene", "train"}
@@ -99,7 +99,7 @@ class ModelCard(BaseModel):
     seed : int
         Seed of the split and of the head. If the parameters contain `random_state`, the head uses this value instead.
     scores : tuple of ScoreEntry
-        Scores on the test pixels of the split. For a random split, scores under a spatially disjoint split follow.
+        Scores on the test pixels of the split. If the split is random, scores under a spatially disjoint split are included.
     hsifeat : str
         Version of hsifeat that fitted the model.
     smooth : str or None
@@ -150,7 +150,7 @@ class ModelCard(BaseModel):
         seed : int
             Seed of head and split.
         evaluations : sequence of Evaluation
-            Scores under the split. For a random split, scores under a spatially disjoint split follow.
+            Scores under the split. If the split is random, scores under a spatially disjoint split are included.
         smooth : str, optional
             Smoothing rule of the model.
 

@@ -22,7 +22,7 @@ GAP_PX = 1024
 
 
 def check_same_recipes(scenes: Sequence[Features]) -> None:
-    """Raise `StoreError` if the planes of a scene have another recipe than those of the first scene."""
+    """Raise `StoreError` if the recipe of a scene's planes differs from the recipe of the first scene's planes."""
     first = scenes[0]
     for other in scenes[1:]:
         if differences := other.differences(first.recipe):
@@ -188,7 +188,7 @@ def merge_label_maps(
 
 
 def join_label_maps(labels: Sequence[Labels], names: Sequence[tuple[str, ...]]) -> Labels:
-    """Return the label map of a single scene unchanged, or merge those of several; see `merge_label_maps`."""
+    """Merge the label maps of several scenes, see `merge_label_maps`. The label map of a single scene is returned unchanged."""
     if len(labels) == 1:
         return labels[0]
     return merge_label_maps(labels, scene_row_offsets(labels), common_class_numbers(labels), names)

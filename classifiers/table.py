@@ -46,7 +46,8 @@ class PixelTable:
     labels : Labels
         Label map of the pixels. The maps of several scenes are stacked vertically on one grid, with gaps between them.
     scene_aliases : tuple of tuple of str
-        Name of each scene, followed by the other names that select it in a split, such as those of its stores.
+        Names of each scene: the name in reports, followed by further names that select the scene in a split, such as the names
+        of its stores.
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
@@ -258,7 +259,7 @@ class PixelTable:
     def unlabelled(self) -> NDArray[np.float32] | None:
         """Unlabelled pixels for `Head.fit`, an (m, width) float32 array; None if `sample` is None.
 
-        Pixels of `sample` whose scene has no row in the table are left out.
+        Pixels of scenes that have no row in the table are left out.
         """
         return None if self.sample is None else self.sample.of_scenes(np.unique(self.scene))
 

@@ -31,7 +31,7 @@ def scene_summaries(scenes: SceneSet, labels: Labels) -> tuple[SceneSummary, ...
 
 
 def joint_summary(summaries: Sequence[SceneSummary]) -> SceneSummary:
-    """Summarise several scenes together; rows are added up, and columns and bands are those of the widest scene.
+    """Summarise several scenes together: the sum of rows, the largest number of columns, and the bands of the first scene.
 
     The summary of a single scene is returned unchanged.
     """

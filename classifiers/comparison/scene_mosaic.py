@@ -59,8 +59,9 @@ class SceneMosaic:
         )
 
     def assemble(self, grid: NDArray[Any]) -> NDArray[Any]:
-        """Return the image of a map on the grid of the benchmark, (rows, cols) or (rows, cols, k) of the dtype of the map.
+        """Return a map with its scenes at `places`.
 
+        `grid` is a map on the grid of the benchmark, a (rows, cols) or (rows, cols, k) array. The result has the same dtype.
         Pixels between scenes are 0. The map of a single scene is returned unchanged.
         """
         if len(self.sources) == 1:
@@ -68,9 +69,10 @@ class SceneMosaic:
         return self.join([grid[source.slices] for source in self.sources])
 
     def join(self, maps: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return the image of one map of each scene, (rows, cols) or (rows, cols, k) of their common dtype.
+        """Return one map that contains the map of each scene at its place.
 
-        Pixels between scenes are 0.
+        `maps` are (rows, cols) or (rows, cols, k) arrays, one for each scene. The result has their common dtype. Pixels between
+        scenes are 0.
         """
         image = np.zeros((*self.shape, *maps[0].shape[2:]), np.result_type(*maps))
         for place, values in zip(self.places, maps, strict=True):

@@ -132,7 +132,7 @@ def sweep_planes(
     Parameters
     ----------
     scenes : SceneSet
-        Stores of the planes. The costs of planes are those of the first scene.
+        Stores of the planes. The first scene determines the costs of planes.
     table : SharedTable
         Labelled pixels of the stores, with columns of spectra and planes.
     labels : Labels

@@ -16,9 +16,9 @@ _MIN_TIMESTEPS = 4
 def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
     """Return one row per plane and one row for spectra alone, sorted by descending accuracy.
 
-    Accuracies and gains are fractions of 1. Three columns describe the selection of planes, and are None for planes
-    that were not selected. ``rank`` is the position of the plane in the selection. ``oa_together`` is the accuracy of
-    all selected planes up to this one. ``step_gain`` is the gain from adding this plane to the planes selected before.
+    Accuracies and gains are fractions of 1. Three columns describe the selection of planes, and are None for planes that were
+    not selected. ``rank`` is the position of the plane in the selection. ``oa_together`` is the accuracy of the plane together
+    with all planes selected before. ``step_gain`` is the gain from adding this plane to the planes selected before.
     """
     ranks = {score.plane: rank for rank, score in enumerate(sweep.selection, 1)}
     rows = []

@@ -26,7 +26,7 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     C : float
         Inverse of the penalty strength.
     max_iter : int
-        Largest number of iterations. A fit that has not converged after these iterations is used as it is.
+        Maximum number of iterations. A fit that has not converged after these iterations is used without a warning.
     spectral_components, context_components, plane_components : int or None
         See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float

@@ -122,7 +122,7 @@ def neighbourhood_network(
     Parameters
     ----------
     channels, pixels, classes : int
-        Number of channels and pixels of a patch, and of classes C.
+        Number of channels and number of pixels of a patch, and number C of classes.
     encoder : torch.nn.Module
         Transformer that maps tokens (b, n, width) to tokens of the same shape, see `transformer_encoder`.
     width : int

@@ -45,8 +45,8 @@ class SupertokenClassifier(TorchHead):
     - The window is centred on the classified pixel, so a map has no window borders. The published windows of 32 x 32 pixels
       adjoin, with 2 x 2 tokens each, and one transformer attends to the tokens of all windows of an image.
     - The features `v` are the patches of planes, reduced to principal components, instead of a trained image encoder. If the
-      table has no patches of planes, they are principal components of the spectra. The published code normalises the features
-      before the embedding; here they are standardised already.
+      table has no patches of planes, the features are principal components of the spectra. The published code normalises the
+      features before the embedding; here they are standardised already.
     - The loss is cross-entropy with the class proportions, as in the text of the paper. The published code uses the number of
       pixels of each class, so large tokens have more weight. Only the token of the window's centre has a loss.
     - Class proportions need `positions` in `fit`, which the commands pass. Without positions, the label of a token is the
@@ -192,7 +192,7 @@ def token_network(
     Parameters
     ----------
     tokens, channels, classes : int
-        Number K of tokens of a window, of channels of a token, and of classes C.
+        Number K of tokens in a window, number of channels of a token, and number C of classes.
     encoder : torch.nn.Module
         Transformer that maps tokens (b, n, width) to tokens of the same shape, see `transformer_encoder`.
     width : int
@@ -201,8 +201,9 @@ def token_network(
     Returns
     -------
     torch.nn.Module
-        ``forward(tokens, centre)`` returns logits (b, C) of one token of each window, for the tokens (b, K, channels) of
-        b windows, and an indicator of the token, (b, K). ``classify(tokens)`` returns the logits (b, K, C) of all tokens.
+        ``forward(tokens, centre)`` takes the tokens (b, K, channels) of b windows, and an indicator (b, K) of one token in each
+        window. It returns the logits (b, C) of the indicated tokens. ``classify(tokens)`` returns the logits (b, K, C) of all
+        tokens.
     """
     import torch
     from torch import nn

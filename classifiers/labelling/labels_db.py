@@ -260,7 +260,7 @@ class LabelDatabase:
             return self._append(set_id, person, "paint", None, edit.kind, *edit.content)
 
     def undo(self, set_id: int, person: str, *, request: str | None = None) -> bool:
-        """Undo the latest edit of a person that is not undone yet. Return False if there is no such edit.
+        """Undo the latest edit of a person that is still in effect. Return False if there is no such edit.
 
         See `paint` for `request`.
         """

@@ -34,7 +34,7 @@ class MarkovSmoothing(SmoothingRule):
     Attributes
     ----------
     beta : float
-        Weight of a pair of neighbours with equal classes, on the scale of the natural logarithm of a probability.
+        Weight of a pair of neighbours with equal classes, in units of the natural logarithm of a probability.
     """
 
     beta: float

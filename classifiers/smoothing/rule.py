@@ -66,7 +66,7 @@ class SmoothingRule(ABC):
         Raises
         ------
         HsifeatError
-            If `argument` does not have the form in the rule's attribute `form`, or if it is out of range.
+            If `argument` does not match `form`, or is out of range.
         """
 
     @property

@@ -167,9 +167,9 @@ class DiffusionExtractor(Extractor):
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the peak memory of a run in bytes, without the model's weights.
 
-        The estimate adds up the feature maps of a batch, the input tiles and the noise of a unit (one shard of each plane), and
-        the features of the steps that are computed or wait to be written. Feature maps of backbones from other packages are not
-        included, because their size is unknown.
+        The estimate is the sum of three parts: the feature maps of a batch, the input tiles and noise of a unit (one shard of
+        each plane), and the features of steps that are being computed or wait to be written. Feature maps of backbones from
+        other packages are not included, because their size is unknown.
         """
         if not plan.steps:
             return 0

@@ -76,8 +76,8 @@ def extract_scenes(
     like : Store, str or Path, optional
         Store from which unset options are taken; see `extract`.
     shared_projection : bool
-        Use the projection that is fitted on the first scene for all scenes, and match their bands with those of the first scene
-        by wavelength. Heads can then learn from all stores together. If the first scene fails, all scenes fail. [default: the
+        Fit the projection on the first scene, and use it for all scenes. Bands are matched with the bands of the first scene by
+        wavelength. Heads can then learn from all stores together. If the first scene fails, all scenes fail. [default: the
         projection is fitted on each scene]
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.

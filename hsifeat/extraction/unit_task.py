@@ -71,8 +71,8 @@ class BackboneBuilder:
 class StoreBuilder:
     """Arguments with which a worker opens the store of an extraction.
 
-    A worker reads the scene, the fitted projection and the options from the store. The results have the same bits as those of
-    the process that started the extraction, if both use the same device and the same number of threads.
+    A worker reads the scene, the fitted projection and the options from the store. If a worker uses the same device and number
+    of threads as the process that started the extraction, it computes the same bits.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ _COLUMN = re.compile(r"(.+)\[(\d+)\]")
 
 
 def is_exported_table(path: Path) -> bool:
-    """Return whether a ``.npy`` file has the two other files of an exported table beside it."""
+    """Return whether a ``.npy`` file is an exported table, which has a file of columns and a file of pixels beside it."""
     return path.suffix.lower() == ".npy" and _columns_file(path).is_file() and _pixels_file(path).is_file()
 
 

@@ -83,7 +83,7 @@ class ImportExtractor(Extractor):
 
     @property
     def projection(self) -> None:
-        """Imported features have no projection."""
+        """None, since imported features have no projection."""
         return
 
     @property

@@ -130,7 +130,7 @@ class AveragedFeatures(PlacedFeatures):
     Parameters
     ----------
     factor : int
-        Number of cells of the file along the side of a cell of the plane.
+        Number of cells of the file along one side of a plane's cell.
     row, col : int
         Row and column of the cell in the file that lies at the upper left corner of the scene.
     """

@@ -51,7 +51,7 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     scene : PixelGrid
         The scene.
     stride : int, optional
-        Side of a cell of the plane, in pixels of the scene. [default: from the grids of features and scene]
+        Side of a cell of the plane, in pixels of the scene. [default: computed from the grids of the features and the scene]
 
     Returns
     -------

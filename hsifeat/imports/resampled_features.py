@@ -20,7 +20,7 @@ class ResampledFeatures(PlacedFeatures):
     """Features of another grid, interpolated bilinearly at the centre of each cell of the plane.
 
     The coordinates of every point are transformed with pyproj, since `rasterio.warp.reproject` transforms only some points, and
-    interpolates the coordinates of all others. If cells of the file are smaller than those of the plane, the values at k x k
+    interpolates the coordinates of all others. If cells of the file are smaller than cells of the plane, the values at k x k
     points in each cell of the plane are averaged. As in GDAL, cells without a value have no weight, and a point inside such a
     cell has no value.
 

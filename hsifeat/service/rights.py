@@ -77,7 +77,7 @@ def require(right: Right) -> Callable[..., Awaitable[Caller]]:
     """Return a dependency that refuses callers without a right, and passes the caller to the route.
 
     Requests that need the right ``write`` or ``admin`` are recorded in the audit log before they run. Refused requests are
-    recorded, too.
+    recorded as well.
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ def show_job(job_id: JobId, _caller: Reader, jobs: Jobs) -> JobRecord:
 def cancel_job(job_id: JobId, caller: Author, jobs: Jobs) -> JobRecord:
     """Withdraw the caller's request. The job is cancelled if nobody else waits for it, or if the caller is an administrator.
 
-    Finished work is kept. An equal request later continues from it.
+    Finished work is kept, and a later equal request continues from it.
     """
     return jobs.queue.cancel(job_id, caller.name, anyone=caller.may("admin"))
 

@@ -44,7 +44,7 @@ class Service:
     sampling : anyio.CapacityLimiter
         Limits the number of threads that read samples.
     sample_slots : anyio.Semaphore
-        Limits the number of samples in progress, and thereby the memory.
+        Limits the number of samples in progress, to bound memory.
     """
 
     config: ServiceConfig

@@ -46,8 +46,8 @@ def find_token(url: str) -> str | None:
     Raises
     ------
     StoreError
-        If the file with tokens can't be read, is damaged, or can be read by other users. If ``HSIFEAT_SERVICE`` is no address
-        of a service.
+        If the file with tokens can't be read, is damaged, or can be read by other users. If ``HSIFEAT_SERVICE`` is not the
+        address of a service.
     """
     origin = _origin(url)
     for entry, token in _tokens(token_file()).items():

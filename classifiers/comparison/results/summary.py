@@ -127,8 +127,7 @@ def _scene_summaries(runs: list[RunResult]) -> tuple[SceneSummaryScore, ...]:
 def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
     """Return the first random and the first disjoint split among the splits for which `is_matched` is true.
 
-    In a benchmark, these splits have the same number of training pixels. The result is None if there is no random or no
-    disjoint split.
+    In a benchmark, these splits have the same number of training pixels. The result is None if one of the two kinds is missing.
 
     >>> gap_splits(["blocks:12+4:0.1", "per-class:5", "random:0.1"])
     ('random:0.1', 'blocks:12+4:0.1')

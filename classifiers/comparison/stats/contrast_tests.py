@@ -54,8 +54,8 @@ def assess_contrasts(
     contrasts : sequence of Contrast
         Contrasts that were declared before the runs.
     drawn : (entries, resamples) float64 array or None
-        Resampled overall accuracies of the entries, see `bootstrap`; None if `PixelCounts.obstacle` gives a reason
-        against a bootstrap.
+        Resampled overall accuracies of the entries, see `bootstrap`; None if a bootstrap is not possible, see
+        `PixelCounts.obstacle`.
     """
     rows = [
         [[counts.entries.index(pair[side]) for pair in contrast.pairs] for side in (0, 1)] for contrast in contrasts

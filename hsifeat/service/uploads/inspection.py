@@ -1,7 +1,7 @@
 """Checks of uploaded files before any reader opens them.
 
 Only formats whose files contain all their values are accepted. Formats that can name other files, run code or describe a
-service, such as VRT, are refused. Pickled objects and archives that expand beyond a limit are refused, too.
+service, such as VRT, are refused. Pickled objects and archives that expand beyond a limit are refused as well.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The companion image of a scene as a picture, kept in the cache beside the store of the scene."""
+"""The companion image of a scene as a picture. The picture is kept in the cache, and deleted together with the store of the scene."""
 
 from __future__ import annotations
 

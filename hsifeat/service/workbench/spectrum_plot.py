@@ -67,7 +67,7 @@ def plot_spectra(
     classes: Sequence[ClassSpectrum],
     legend: Sequence[LabelClass],
 ) -> SpectrumPlot:
-    """Return a plot of the spectrum of a pixel and of the spectra of classes.
+    """Plot the spectrum of a pixel and the spectra of classes.
 
     Parameters
     ----------
