@@ -113,7 +113,7 @@ class SharedTable:
         return self._columns("X", file_rows), np.asarray(self._load("y")[file_rows])
 
     def positions(self, pixels: NDArray[np.integer]) -> NDArray[np.intp]:
-        """Return the rows and columns, (n, 2) integers, of pixels with the flat indices `pixels`, for `Head.fit`."""
+        """Convert flat pixel indices to rows and columns, an (n, 2) integer array for `Head.fit`."""
         return np.stack(np.divmod(np.asarray(pixels, np.intp), self.grid_cols), axis=1)
 
     def unlabelled(self, train: NDArray[np.integer]) -> NDArray[np.float32] | None:

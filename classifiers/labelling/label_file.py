@@ -177,7 +177,7 @@ class LabelFile:
     def transaction(self) -> Iterator[None]:
         """Hold the write lock of the file, and commit at the end of the ``with`` block. An error rolls back the transaction.
 
-        A transaction inside of another one is part of the outer transaction.
+        A nested transaction is part of the outer transaction.
         """
         with self._errors():
             if self._connection.in_transaction:

@@ -79,7 +79,7 @@ class SceneColumns:
 
     @cached_property
     def row_of_pixel(self) -> NDArray[np.int32]:
-        """Row of `values` of each flat pixel index, (rows * cols,) int32; -1 for pixels without columns."""
+        """Row in `values` of each pixel, (rows * cols,) int32, in the order of flat indices; -1 for pixels without columns."""
         rows = np.full(self.shape[0] * self.shape[1], -1, np.int32)
         rows[self.pixels] = np.arange(len(self.pixels), dtype=np.int32)
         return rows

@@ -31,7 +31,8 @@ class Suggestion:
     uncertainty : float
         1 minus the difference between the two highest class probabilities of the superpixel.
     share : float
-        Share of the scene's pixels that are more like this superpixel than like any labelled or earlier suggested superpixel.
+        Share of the pixels of the scene that resemble this superpixel more than any labelled or previously suggested
+        superpixel.
     """
 
     row: int

@@ -102,7 +102,7 @@ def merge_official_maps(maps: Mapping[str, Labels]) -> Labels | None:
     Returns
     -------
     Labels or None
-        The merged map. None if the scene lacks one of the two maps, or has other maps.
+        The merged map. None if the scene lacks one of the two maps, or has further label maps.
 
     Raises
     ------

@@ -59,8 +59,8 @@ class LocalFile:
     Parameters
     ----------
     folder : Path
-        Folder of the file. A link that leads out of this folder is treated as a missing file. Files open faster if no part of the
-        path of the folder is a link.
+        Folder of the file. A link that leads out of this folder is treated as a missing file. Files are opened faster if the
+        path of the folder contains no links.
     key : str
         Path of the file, relative to the folder.
 

@@ -106,7 +106,8 @@ class Planes:
     def recreate(self, plane: PlaneSpec) -> None:
         """Delete the values of a plane, and write its array metadata anew.
 
-        The store lists the plane at all times. If the process is killed, `verify` reports changed metadata of the plane.
+        The plane remains listed in the store during the call. If the process is killed meanwhile, `verify` reports that the
+        metadata of the plane have changed.
         """
         with self._files.location.error_context():
             self._files.checksums.pop(f"progress/{plane.id.path}{checksum_file.RECORDS}", None)

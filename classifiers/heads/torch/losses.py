@@ -18,9 +18,9 @@ MIN_COMPLEMENT = 1e-6  # lower bound of 1 - p: at 0 the gradient of a power belo
 class MixUp:
     """Mix-up with a separate strength for each input of a network.
 
-    Zhang et al. (ICLR 2018, sec. 2) train on ``lambda * x + (1 - lambda) * x'``, where x' is another row and lambda is
-    drawn from Beta(a, a). GeoDiffNet-F (Hu, Banerjee and Prasad, code of 2024) draws separate lambdas for the spectra and
-    for the diffusion features. The lambda of the labels is the weighted mean of both.
+    Zhang et al. (ICLR 2018, sec. 2) train on ``lambda * x + (1 - lambda) * x'``, where x' is another row and lambda is drawn
+    from Beta(a, a). GeoDiffNet-F (Hu, Banerjee and Prasad, code of 2024) draws separate lambdas for the spectra and for the
+    diffusion features. The lambda of the labels is the weighted mean of these two lambdas.
 
     Attributes
     ----------

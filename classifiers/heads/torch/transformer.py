@@ -1,4 +1,4 @@
-"""Transformer encoder with a free width of attention heads, shared by heads that attend to tokens."""
+"""Transformer encoder whose attention heads can have any width, for classifiers that attend to tokens."""
 
 from __future__ import annotations
 

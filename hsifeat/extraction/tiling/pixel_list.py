@@ -49,7 +49,7 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     Returns
     -------
     PixelList
-        Pixels in row-major order. The order of `pixels` has no influence, so that equal sets of pixels have equal digests.
+        Pixels in row-major order. The order of `pixels` does not matter, so equal sets of pixels have equal digests.
 
     Raises
     ------

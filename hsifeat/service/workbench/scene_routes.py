@@ -39,7 +39,7 @@ def colour_image(
 
 @router.get("/companion.png")
 def companion_image(space: Scene) -> Response:
-    """Return the companion image of the scene, which ``hsifeat label`` kept."""
+    """Return the companion image of the scene, which ``hsifeat label --companion`` has stored."""
     for features in space.stores:
         if (file := companion_file(features)).is_file():
             return Response(file.read_bytes(), media_type="image/png", headers=_KEPT)
