@@ -102,7 +102,8 @@ def convert(
     Parameters
     ----------
     tensors : mapping of str to tensor
-        Tensors of the checkpoint, by guided-diffusion's names, of any floating-point dtype. They must pass `check_tensors`.
+        Tensors of the checkpoint, by guided-diffusion's names. Any shape and any floating-point dtype are allowed, if the
+        tensors pass `check_tensors`.
     network : torch.nn.Module
         The diffusers network. It determines the names and shapes of the parameters.
     architecture : Architecture
