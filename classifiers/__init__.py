@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from classifiers.comparison.compare import compare as compare
+    from classifiers.comparison.report.write import write_report as write_report
     from classifiers.fit import fit_model as fit_model
     from classifiers.heads.base import Head as Head
     from classifiers.heads.diffcrn import DiffCRNClassifier as DiffCRNClassifier
@@ -104,6 +105,7 @@ _MODULES = {
     "score_predictions": "classifiers.metrics",
     "smoothing_names": "classifiers.registered_smoothing",
     "tune_head": "classifiers.tune",
+    "write_report": "classifiers.comparison.report.write",
     "write_scene_map": "classifiers.predict",
 }
 __all__ = [
@@ -153,6 +155,7 @@ __all__ = [
     "score_predictions",
     "smoothing_names",
     "tune_head",
+    "write_report",
     "write_scene_map",
 ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from classifiers.comparison.compare import compare as compare
+    from classifiers.comparison.report.write import write_report as write_report
     from classifiers.fit import fit_model as fit_model
     from classifiers.heads.registry import head_names as head_names
     from classifiers.heads.registry import make_head as make_head
@@ -116,6 +117,7 @@ _MODULES = {
     "pretrain": "hsifeat.pretraining.pretrain",
     "rank_timesteps": "hsifeat.timesteps.rank",
     "run": "hsifeat.extraction.run",
+    "write_report": "classifiers.comparison.report.write",
 }
 __all__ = [
     "Advanced",
@@ -170,6 +172,7 @@ __all__ = [
     "pretrain",
     "rank_timesteps",
     "run",
+    "write_report",
 ]
 
 

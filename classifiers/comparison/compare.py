@@ -27,7 +27,7 @@ from classifiers.comparison.results.plane_scores import EntryWeights
 from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise
 from classifiers.comparison.run_records import RunRecords, recorded_maps
-from classifiers.comparison.sampling import add_counterpart, draw_all, summarise_splits
+from classifiers.comparison.sampling import add_counterpart, draw_all, limit_seeds, summarise_splits
 from classifiers.comparison.scene_mosaic import SceneMosaic
 from classifiers.comparison.stores import open_alternatives
 from classifiers.comparison.workdir import RECORD
@@ -82,7 +82,8 @@ def compare(
         to the same number of training pixels. Other splits, such as ``per-class:5``, keep all their training pixels.
     seeds : int
         Number of seeds, starting with seed 0. A seed determines the training pixels, the test pixels and the random
-        state of the heads. All heads and inputs have the same seeds, so their scores can be compared in pairs.
+        state of the heads. All heads and inputs have the same seeds, so their scores can be compared in pairs. With
+        ``scenes:leave-one-out``, there are at most as many seeds as scenes.
     inputs : sequence of str
         Names of input sets, such as ``spectra+planes``; see `classifiers.input_sets.InputSet`. ``suited`` selects the input
         that suits each head. A default input is omitted if the stores lack its planes.
@@ -116,7 +117,8 @@ def compare(
         Executor that runs the fits, for example on a cluster, or a text such as ``dask:local:2``. The workers must have
         access to the stores and to the folder `out`. [default: `jobs` processes on this machine]
     out : str or Path
-        Folder of the report. Its subfolder ``record`` stores finished runs, which are not repeated.
+        Folder of the report. Its subfolder ``record`` stores finished runs, which are not repeated. `write_report` writes the
+        report itself.
     baseline : str or Path, optional
         ``results.json`` of an earlier report on the same scene and labels. The new report lists the changes.
     command : str
@@ -159,6 +161,7 @@ def compare(
         listen(Note(line))
     truth = join_label_maps(select_scene_labels(scenes, labels), scenes.aliases)
     check_classes(truth, "add 1 to all classes of the label map")
+    seeds = limit_seeds(rules, truth, seeds, listen)
     smoothing = smoothing_of_scenes(smooth, scenes, len(truth.counts))
     if earlier is not None:
         earlier.check(scenes, truth)

@@ -11,6 +11,7 @@ from classifiers.comparison.results.scores import SplitSummary
 from classifiers.splits import (
     GRAMMAR,
     Footprint,
+    LeaveOneSceneOutSplit,
     PerClassSplit,
     Split,
     SplitDraw,
@@ -54,6 +55,32 @@ def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
 def reference_split(splits: Sequence[Split]) -> Split:
     """Return the first disjoint split, or the first split if none is disjoint."""
     return next((split for split in splits if split.kind == "disjoint"), splits[0])
+
+
+def limit_seeds(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> int:
+    """Return the number of seeds, or the number of scenes if a split leaves one scene out and there are fewer scenes.
+
+    The seed is the number of the scene that ``scenes:leave-one-out`` tests. More seeds would test a scene again, and it would
+    count more than once in the mean.
+
+    Parameters
+    ----------
+    splits : sequence of Split
+        Splits of the benchmark.
+    labels : Labels
+        Classes of the pixels of all scenes.
+    seeds : int
+        Number of seeds that the user wants.
+    listen : callable
+        Callback that receives a note if there are fewer seeds.
+    """
+    count = len(labels.parts)
+    if not any(isinstance(split, LeaveOneSceneOutSplit) for split in splits) or not 1 < count < seeds:
+        return seeds
+    listen(
+        Note(f"{count} seeds instead of {seeds}: {LeaveOneSceneOutSplit.text} tests each of the {count} scenes once")
+    )
+    return count
 
 
 def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> Draws:

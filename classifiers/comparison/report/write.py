@@ -48,7 +48,7 @@ _BLOCK_PX = 1024
 FileWriter = Callable[[Path], Iterable[str]]
 
 
-def write_report(comparison: Comparison, folder: Path, *, listen: Listener = silent) -> bool:
+def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener = silent) -> bool:
     """Write the files of a report.
 
     If the folder has a report with the results of `comparison`, only missing, damaged and edited files are written.
@@ -58,7 +58,7 @@ def write_report(comparison: Comparison, folder: Path, *, listen: Listener = sil
     ----------
     comparison : Comparison
         Results with at least one run.
-    folder : Path
+    folder : str or Path
         Folder of the report. The files are ``results.csv``, ``results.json``, ``results.tex``, ``results.md``,
         ``report.html``, ``figures/`` (SVG and PNG), and ``maps/`` (GeoTIFFs of the labels, and of classes and confidence for
         each entry and split with seed 0).
@@ -69,7 +69,15 @@ def write_report(comparison: Comparison, folder: Path, *, listen: Listener = sil
     -------
     bool
         Whether any file was written or deleted.
+
+    Examples
+    --------
+    >>> from classifiers import compare, write_report
+    >>> comparison = compare("fields.zarr", heads=["lda"], splits=["per-class:5", "blocks:12+4:0.3"], seeds=2)  # doctest: +SKIP
+    >>> write_report(comparison, "report")  # doctest: +SKIP
+    True
     """
+    folder = Path(folder)
     record = ReportRecord.read(folder)
     inputs = with_runs(comparison.inputs, folder)
     is_unchanged = record.is_intact(folder, JSON) and _same_results(comparison, folder / JSON)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from classifiers.comparison.config import SPLITS
-from classifiers.comparison.sampling import curve_draws, draw_all, limit_per_class
+from classifiers.comparison.sampling import curve_draws, draw_all, limit_per_class, limit_seeds
+from classifiers.multi_scene import join_label_maps
 from classifiers.splits import limit_training_pixels, parse_split
 from hsifeat.scenes import Labels
 from tests.helpers.small import small_labels
@@ -52,3 +53,16 @@ def test_curves_of_scattered_labels_are_nested_and_share_their_test_pixels(label
         assert (np.bincount(labels.classes[two.train])[1:] == 2).all()
     assert curve_draws(rules, draws, labels, []) == []
     assert len(curve_draws(rules[1:], draws, labels, [2])) == 1
+
+
+def test_a_scene_is_left_out_once_at_most(labels):
+    scenes = join_label_maps([labels] * 3, [("a",), ("b",), ("c",)])
+    rules, notes = [parse_split("scenes:leave-one-out"), parse_split("per-class:2")], []
+    assert [limit_seeds(rules, scenes, seeds, notes.append) for seeds in (1, 3, 5)] == [1, 3, 3]
+    assert [note.message for note in notes] == [
+        "3 seeds instead of 5: scenes:leave-one-out tests each of the 3 scenes once"
+    ]
+    tested = [rules[0].draw(scenes, seed).notes[0].partition(";")[0] for seed in range(3)]
+    assert tested == ["seed 0 tests a", "seed 1 tests b", "seed 2 tests c"]
+    assert limit_seeds(rules[1:], scenes, 5, notes.append) == 5
+    assert limit_seeds(rules, labels, 5, notes.append) == 5
