@@ -80,7 +80,7 @@ class BenchJob:
 
     @property
     def input_sets(self) -> set[InputSet]:
-        """Input sets whose columns the tables of labelled pixels must have.
+        """Input sets that the tables of labelled pixels must contain.
 
         If single planes are scored, the tables also need spectra, because each plane is compared with spectra.
         """

@@ -1,7 +1,7 @@
 """Stores of a benchmark.
 
-The stores that are compared with each other are called alternatives. Each alternative is combined with the context
-stores. With several scenes, an alternative has the stores of one recipe of all scenes.
+The stores that are compared with each other are called alternatives. Each alternative is combined with the context stores. For
+several scenes, an alternative has one store per scene, and all its stores have the same recipe.
 """
 
 from __future__ import annotations

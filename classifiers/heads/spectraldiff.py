@@ -28,9 +28,9 @@ class SpectralDiffClassifier(TorchHead):
     """SpectralDiff: a transformer over the 13 x 13 pixels around a pixel, then a small classifier.
 
     This is the classifier of Chen et al. (TGRS 2023, arXiv 2304.05961), as in the published code. The features of a plane are
-    whitened principal components. A 3x3 convolution with batch norm and ReLU maps them to `width` channels. The tokens are
-    the pixels of the patch and a class token. Position embeddings are multiplied by a learned factor of initially 0.01. The
-    output of the class token passes a hidden layer of twice the width with batch norm, dropout of 0.1 and ReLU.
+    whitened principal components. A 3x3 convolution with batch norm and ReLU maps them to `width` channels. The tokens are the
+    pixels of the patch and a class token. Position embeddings are multiplied by a learned factor of initially 0.01. The output
+    of the class token passes through a hidden layer of twice the width with batch norm, dropout of 0.1 and ReLU.
 
     This head differs from the paper:
 

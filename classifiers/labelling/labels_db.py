@@ -88,7 +88,7 @@ class LabelDatabase:
         self.close()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Return a context manager, in whose block no other thread or process changes labels. An error undoes all changes."""
+        """Return a context manager that keeps other threads and processes from changing labels. An error undoes all changes."""
         return self._file.transaction()
 
     # Sets and classes -------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class SceneColumns:
 
     @cached_property
     def row_counts(self) -> dict[int, int]:
-        """Number of leading rows of `values` whose pixels are on the grid of a step, for each step of `STEPS`."""
+        """Number of pixels on the grid of each step in `STEPS`. These pixels are the first rows of `values`."""
         levels = pixel_levels(self.pixels, self.shape[1])
         return {step: int(np.searchsorted(levels, level, side="right")) for level, step in enumerate(STEPS)}
 

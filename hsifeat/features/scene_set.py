@@ -106,7 +106,7 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
 
 
 def stores_by_scene(stores: StoreLike | Sequence[StoreLike] | None) -> dict[str, tuple[Features, ...]]:
-    """Open stores, and return the single stores of each scene by the digest of the scene, in the order of `stores`."""
+    """Open stores, and group them by the digest of their scene. The stores of a scene are in the order of `stores`."""
     sources = [stores] if stores is None or isinstance(stores, StoreLike) else list(stores)
     scenes: dict[str, tuple[Features, ...]] = {}
     for source in sources or [None]:

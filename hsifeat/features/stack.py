@@ -128,8 +128,8 @@ class StackedFeatures(Features):
     def recipe(self) -> dict[str, Any]:
         """Recipes of all stores as JSON values.
 
-        The field ``scene`` has the digest of the common scene. The field ``stores`` maps the number of each store to the
-        recipe of the store, without the parts of the recipe that belong to a scene.
+        The field ``scene`` has the digest of the common scene. The field ``stores`` maps the number of each store to the recipe
+        of the store, without the fields that describe the scene.
         """
         parts = {
             str(number): {name: value for name, value in store.recipe.items() if name not in PER_SCENE}

@@ -25,8 +25,8 @@ class FeatureMap:
         Name of the file, for messages and provenance.
     array : array-like of shape (rows, cols, channels)
         Values as stored.
-    nodata : tuple of float, or tuple of one tuple of float per channel
-        Values that mark missing features, in addition to NaN and infinities.
+    nodata : tuple of float, or tuple of tuples of float
+        Values that mark missing features, in addition to NaN and infinities. A tuple of tuples has the values of each channel.
     georeference : Georeference or None
         CRS and transform of the grid of the file; None if unknown.
     dequantiser : Dequantiser, optional

@@ -134,7 +134,7 @@ def _place_by_shape(features: FeatureMap, scene: PixelGrid, stride: int | None) 
 
 
 def fitting_strides(shape: tuple[int, int], scene: PixelGrid) -> list[tuple[int, int]]:
-    """List the ratios of cell size to pixel size with which the features cover the same area as the scene.
+    """List the ratios of cell size to pixel size for which the features would cover the same area as the scene.
 
     Returns
     -------

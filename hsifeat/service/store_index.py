@@ -43,7 +43,8 @@ class ServedStore:
     location : Location
         Path or address of the store.
     finished : dict
-        Maps the key of a progress record to the version of the record in which its shard was finished; see `version_of`.
+        For each shard that was found to be finished, maps the key of its progress record to the version of the record; see
+        `version_of`.
     """
 
     key: str

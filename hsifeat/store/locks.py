@@ -1,9 +1,9 @@
 """Locks on a store: one writer at a time, any number of readers, and no deletion of a store in use.
 
-The operating system releases the locks of a killed process. The write lock of a local store is a file next to the
-store's folder, so all users who can create files there share the lock. The write lock of an object store is a file in the
-user's cache folder. A reader marks the store with a lock file in the cache folder, and holds a shared lock on the folder of
-a local store. Processes with another cache folder see the shared lock only.
+The operating system releases the locks of a killed process. The write lock of a local store is a file next to the store's
+folder, so all users who can create files there share the lock. The write lock of an object store is a file in the user's cache
+folder. A reader marks the store with a lock file in the cache folder, and holds a shared lock on the folder of a local store.
+Processes that use another cache folder see only the shared lock.
 """
 
 from __future__ import annotations

@@ -156,8 +156,8 @@ def _class_rows(
 def _tags(left_out: int, tested: int, seeds: int) -> tuple[str, ...]:
     """Return the reasons why a class is not scored: ``left out`` and ``no test pixels``.
 
-    If a reason applies to some of the seeds only, the text states the number of these seeds, such as ``left out under 2
-    of 5 seeds``.
+    If a reason applies to some of the seeds only, the text states the number of these seeds, such as
+    ``left out under 2 of 5 seeds``.
     """
     counts = {"left out": left_out, "no test pixels": seeds - left_out - tested}
     return tuple(
