@@ -166,7 +166,9 @@ class JobQueue:
     ) -> list[JobRecord]:
         """List jobs, latest first.
 
-        Parameters ---------- states, kinds : iterables of JobState and JobKind
+        Parameters
+        ----------
+        states, kinds : iterables of JobState and JobKind
             Only jobs in these states and of these kinds; empty for all.
         key : str, optional
             Only jobs with this key.
