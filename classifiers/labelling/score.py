@@ -119,7 +119,9 @@ def score_labels(
     SplitError
         If the rule `folds` is unknown.
 
-    Notes ----- The interval is the Wilson interval (J. Am. Stat. Assoc. 1927), which depends on a number of independent trials.
+    Notes
+    -----
+    The interval is the Wilson interval (J. Am. Stat. Assoc. 1927), which depends on a number of independent trials.
     The labelled pixels of one connected region are usually right or wrong together. The number of trials is therefore the
     effective number of regions, ``(sum n_i)**2 / sum n_i**2`` with n_i labelled pixels in region i (Kish, Survey Sampling,
     1965).
