@@ -58,10 +58,10 @@ def reference_split(splits: Sequence[Split]) -> Split:
 
 
 def limit_seeds(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> int:
-    """Return the number of seeds, or the number of scenes if a split leaves one scene out and there are fewer scenes.
+    """Limit the number of seeds to the number of scenes if a split is ``scenes:leave-one-out``.
 
-    The seed is the number of the scene that ``scenes:leave-one-out`` tests. More seeds would test a scene again, and it would
-    count more than once in the mean.
+    With seed k, ``scenes:leave-one-out`` tests scene k. More seeds would test some scenes twice, and these scenes would count
+    twice in the mean.
 
     Parameters
     ----------
