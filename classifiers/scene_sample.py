@@ -62,7 +62,7 @@ class SceneSample:
         return SceneSample(np.ascontiguousarray(self.X[:, columns]), self.scene)
 
     def of_scenes(self, scenes: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the values of the pixels of the scenes with the indices `scenes`, as a (k, width) float32 array.
+        """Return the values of all pixels that belong to `scenes` (indices of scenes), as a (k, width) float32 array.
 
         The reduction of column groups is fitted on these pixels, so `scenes` must not include test scenes.
         """

@@ -57,7 +57,7 @@ LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = 
 
 
 class ServiceApp(FastAPI):
-    """A FastAPI application with a root path, whose OpenAPI description contains the schema of error responses."""
+    """A FastAPI application with a root path. Its OpenAPI description contains the schema of error responses."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on. Proxies may keep the root path in the path of the request, or remove it."""

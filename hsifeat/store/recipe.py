@@ -28,7 +28,7 @@ class ProjectionPart(_Part):
 
 
 class CompanionPart(_Part):
-    """The companion image in a recipe. This finer image of the same area replaces the bands as model input.
+    """The companion image in a recipe: a finer image of the same area that replaces the bands as model input.
 
     Attributes
     ----------
