@@ -96,6 +96,7 @@ def _end_without_reader(failure: threading.ExceptHookArgs) -> None:
 
     The thread fails if the memory runs out.
     """
+    from hsifeat.commands.option_flags import with_flags
     from hsifeat.errors import HsifeatError, error_summary, raise_resource_error
 
     if failure.thread is None or failure.thread.name != "zarr_io":
@@ -107,7 +108,7 @@ def _end_without_reader(failure: threading.ExceptHookArgs) -> None:
             raise_resource_error(error)
             text = f"the thread that reads stores has failed: {error_summary(error)}"
         except HsifeatError as clear:
-            text = str(clear)
+            text = with_flags(str(clear))
         sys.stderr.write(f"\nerror: {text}\n")
         sys.stderr.flush()
     os._exit(1)
@@ -133,10 +134,11 @@ def _show_error(message: str) -> None:
 
 
 def _show_usage_error(error: Any) -> None:
+    from hsifeat.commands.option_flags import with_flags
     from hsifeat.formatting import printable
 
     if hasattr(error, "message"):
-        error.message = printable(error.message)
+        error.message = printable(with_flags(error.message))
     if hasattr(error, "show"):
         error.show()
 

@@ -112,7 +112,7 @@ def fit_model(
     if input_set.uses_spectra:
         scenes = scenes.with_matched_bands()
     truth = join_label_maps(select_scene_labels(scenes, labels, background_class), scenes.aliases)
-    check_classes(truth, f"give it a number with --background-class {max(truth.counts) + 1}")
+    check_classes(truth, f"give it a number with `background_class={max(truth.counts) + 1}`")
     rule = (
         None if split is None else parse_split(split, common_label_maps(scenes) if split == OfficialSplit.text else {})
     )
@@ -127,7 +127,7 @@ def fit_model(
     )
     if input_set.uses_planes and not table.layout.learned:
         raise StoreError(
-            f"no plane to learn from is selected: name some with --planes, or leave planes out of {input_set}"
+            f"no plane to learn from is selected: name some with `planes`, or leave planes out of {input_set}"
         )
     if not all(map(input_set.includes, table.layout)):
         table = table.select_groups(input_set.includes)

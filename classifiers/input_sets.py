@@ -191,11 +191,11 @@ def suited_remark(head: str, features: Features, *, other_scenes: bool = False) 
         return ""
     suited = suited_input(head, features, other_scenes=other_scenes)
     if features.has_planes(context=True) and not suited.uses_context and other_scenes:
-        return "context is not used, because it lowered the accuracy on other scenes: --inputs spectra+window+context adds it"
+        return "context is not used, because it lowered the accuracy on other scenes: `inputs='spectra+window+context'` adds it"
     if not features.has_planes(context=True):
         return f"no context store is given: {WORTH_OF_CONTEXT}; hsifeat extract {features.scene.name} --backbone context makes one"
     if features.has_planes(context=False) and not suited.uses_planes:
-        return "planes are not used beside context, where those of natural32 gained nothing from few labels on three scenes: --inputs spectra+window+context+planes adds them"
+        return "planes are not used beside context, where those of natural32 gained nothing from few labels on three scenes: `inputs='spectra+window+context+planes'` adds them"
     return ""
 
 
@@ -276,7 +276,7 @@ def check_stores(inputs: InputSet, features: Features) -> None:
         raise StoreError(
             f"the input {inputs} needs planes of a diffusion model, and {features.name} has none: extract a store with "
             f"hsifeat extract SCENE --backbone NAME, with the file or name of {scene}, and give it beside the others, or leave "
-            "planes out of --inputs"
+            "planes out of `inputs`"
         )
 
 

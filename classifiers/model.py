@@ -206,7 +206,7 @@ class Model:
         if differences := features.differences(self.recipe):
             raise HeadError(
                 f"the planes of {features.name} have another recipe than those this head was trained on: "
-                f"{difference_text(differences, 'here', 'in training')}; extract the scene with --like the store of the training scene"
+                f"{difference_text(differences, 'here', 'in training')}; extract the scene with `like` the store of the training scene"
             )
 
     def _check_planes(self, features: Features) -> None:
@@ -230,7 +230,7 @@ class Model:
             if (group.kind == "patch" and not store.covers_scene) or (group.kind == "mean" and group.size != window_px):
                 raise HeadError(
                     f"this head was trained on {group}; {features.name} lists single pixels, with means over {window_px} px "
-                    "and no neighbourhoods: extract the scene without --pixels"
+                    "and no neighbourhoods: extract the scene without `pixels`"
                 )
 
 
@@ -278,7 +278,7 @@ def load_model(folder: Path) -> Model:
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise HeadError(
-            f"{folder} holds no model that hsifeat fit wrote ({error}): it can't be used on a store; fit one with --out"
+            f"{folder} holds no model that hsifeat fit wrote ({error}): it can't be used on a store; fit one anew"
         ) from error
 
 

@@ -27,10 +27,10 @@ def check_same_recipes(scenes: Sequence[Features]) -> None:
     for other in scenes[1:]:
         if differences := other.differences(first.recipe):
             fields = difference_text(differences, f"in {other.name}", f"in {first.name}")
-            stores = " or ".join(str(store.store.location) for store in single_stores(first))
+            stores = " or ".join(f"`like={str(store.store.location)!r}`" for store in single_stores(first))
             raise StoreError(
                 f"the planes of {other.name} have another recipe than those of {first.name}: {fields}; extract all scenes in one "
-                f"call with --shared-projection, or each with --like {stores}"
+                f"call with `shared_projection=True`, or each with {stores}"
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from classifiers.scene_sample import readable_pixels
 from classifiers.smoothing import SmoothingRule, check_memory, parse_smoothing
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
+from hsifeat.features.stack import StoreLike, open_stack
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.executor_plugins import open_executor
@@ -25,7 +26,7 @@ from hsifeat.types import Window
 
 
 def predict_map(
-    features: Features,
+    stores: StoreLike | Sequence[StoreLike],
     model: Model | Head,
     *,
     smooth: str | None = None,
@@ -37,8 +38,8 @@ def predict_map(
 
     Parameters
     ----------
-    features : Features
-        Store of the scene to predict.
+    stores : str, Path, Features or a sequence of them
+        The store of the scene, or the stores of the scene whose columns the model combines, in the order of the training.
     model : Model or Head
         A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
         prediction.
@@ -61,8 +62,8 @@ def predict_map(
     Raises
     ------
     HsifeatError
-        If the store lacks columns that the model was trained on. If the smoothing rule is unknown. If the smoothing
-        does not fit in memory.
+        If the stores lack columns that the model was trained on, or are of several scenes. If the smoothing rule is
+        unknown. If the smoothing does not fit in memory.
 
     Examples
     --------
@@ -71,7 +72,7 @@ def predict_map(
     >>> predict_map(features, hsifeat.load_model("model")).shape
     (75, 53)
     """
-    features, head = _matched(features, model)
+    features, head = _matched(stores, model)
     rule = smoothing_rule(model, smooth)
     with open_executor(executor, listen) as opened:
         workers = _workers(features, model, opened)
@@ -79,7 +80,7 @@ def predict_map(
 
 
 def predict_probabilities(
-    features: Features,
+    stores: StoreLike | Sequence[StoreLike],
     model: Model | Head,
     *,
     smooth: str | None = None,
@@ -91,8 +92,8 @@ def predict_probabilities(
 
     Parameters
     ----------
-    features : Features
-        Store of the scene to predict.
+    stores : str, Path, Features or a sequence of them
+        The store of the scene, or the stores of the scene whose columns the model combines, in the order of the training.
     model : Model or Head
         A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
         prediction.
@@ -116,8 +117,8 @@ def predict_probabilities(
     Raises
     ------
     HsifeatError
-        If the head has no probabilities. If the store lacks columns that the model was trained on. If the smoothing
-        rule is unknown. If the smoothing does not fit in memory.
+        If the head has no probabilities. If the stores lack columns that the model was trained on, or are of several scenes.
+        If the smoothing rule is unknown. If the smoothing does not fit in memory.
 
     Examples
     --------
@@ -127,7 +128,7 @@ def predict_probabilities(
     ...     print(window, probabilities.shape)
     Window(row=0, col=0, rows=75, cols=53) (75, 53, 4)
     """
-    features, head = _matched(features, model)
+    features, head = _matched(stores, model)
     if not isinstance(head, ProbabilisticHead):
         capable = ", ".join(name for name in head_names() if issubclass(head_class(name), ProbabilisticHead))
         raise HeadError(
@@ -140,7 +141,7 @@ def predict_probabilities(
 
 
 def write_scene_map(
-    features: Features,
+    stores: StoreLike | Sequence[StoreLike],
     model: Model,
     out: Path,
     *,
@@ -153,8 +154,8 @@ def write_scene_map(
 
     Parameters
     ----------
-    features : Features
-        Store of the scene to predict.
+    stores : str, Path, Features or a sequence of them
+        The store or stores of the scene, see `predict_map`.
     model : Model
         The fitted model.
     out : Path
@@ -178,8 +179,8 @@ def write_scene_map(
     Raises
     ------
     HsifeatError
-        If the store lacks columns that the model was trained on. If probabilities are requested and the head has none.
-        If the smoothing rule is unknown. If the smoothing does not fit in memory. If the file can't be written. The
+        If the stores lack columns that the model was trained on, or are of several scenes. If probabilities are requested
+        and the head has none. If the smoothing rule is unknown. If the smoothing does not fit in memory. If the file can't be written. The
         checks come before the prediction.
 
     Examples
@@ -189,7 +190,7 @@ def write_scene_map(
     >>> notes = write_scene_map(features, hsifeat.load_model("model"), Path("map.npy"))
     """
     check_map_path(out, probabilities=probabilities)
-    features = model.match_store(features)
+    features = model.match_store(open_stack(stores))
     rows, cols, _ = features.shape
     if rule := smoothing_rule(model, smooth):
         check_memory(rule, (rows, cols), len(model.head.classes_))
@@ -222,7 +223,8 @@ def smoothing_rule(model: Model | Head, smooth: str | None = None) -> SmoothingR
     return None if smooth is None else parse_smoothing(smooth)
 
 
-def _matched(features: Features, model: Model | Head) -> tuple[Features, Head]:
+def _matched(stores: StoreLike | Sequence[StoreLike], model: Model | Head) -> tuple[Features, Head]:
+    features = open_stack(stores)
     return (features, model) if isinstance(model, Head) else (model.match_store(features), model.head)
 
 

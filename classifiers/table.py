@@ -169,8 +169,8 @@ class PixelTable:
             if tables and layout != tables[0].layout:
                 raise StoreError(
                     f"{features.name} has other columns than {scenes.first.name}: "
-                    f"{_first_difference(layout, tables[0].layout)}; name planes that each store has with --planes, or extract "
-                    "the missing ones with --like the store that has them"
+                    f"{_first_difference(layout, tables[0].layout)}; name planes that each store has with `planes`, or extract "
+                    "the missing ones with `like` the store that has them"
                 )
             table = cls._from_scene(features, label_map, layout, names)
             tables.append(replace(table, sample=SceneSample.draw(features, layout)) if sample else table)

@@ -162,7 +162,7 @@ def raise_resource_error(error: BaseException) -> None:
     >>> raise_resource_error(ValueError("checksums do not match"))
     >>> raise_resource_error(MemoryError())
     Traceback (most recent call last):
-    hsifeat.errors.OutOfMemoryError: memory ran out: use fewer --jobs, a smaller --batch, or fewer planes, or close other programs
+    hsifeat.errors.OutOfMemoryError: memory ran out: use fewer `jobs`, a smaller `batch`, or fewer planes, or close other programs
     """
     if isinstance(error, OutOfMemoryError):
         raise error
@@ -174,7 +174,7 @@ def raise_resource_error(error: BaseException) -> None:
     ):
         detail = f" ({error_summary(error)})" if text else ""
         raise OutOfMemoryError(
-            f"memory ran out{detail}: use fewer --jobs, a smaller --batch, or fewer planes, or close other programs"
+            f"memory ran out{detail}: use fewer `jobs`, a smaller `batch`, or fewer planes, or close other programs"
         ) from error
     if is_access_denied(error):
         place = getattr(error, "filename", None) or error_summary(error)

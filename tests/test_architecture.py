@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MODULES = [file for top in ("hsifeat", "classifiers") for file in sorted((ROOT / top).rglob("*.py"))]
 # Their examples are not run: training takes a minute.
-TOO_SLOW_EXAMPLES = {"dask_executor", "pretrain"}
+TOO_SLOW_EXAMPLES = {"dask_executor", "pretrain", "write_report"}
 PUBLIC = [(package, name) for package in (hsifeat, classifiers) for name in package.__all__ if name != "__version__"]
 
 

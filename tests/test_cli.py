@@ -51,10 +51,10 @@ def test_whole_way_on_a_user_file(hsifeat, files, backbone_folder):
     assert "blocks:9+0:0.3, carry over: OA " in output
     output = hsifeat("predict", "model", "s", "--out", "map.npy")
     assert "trained on spectra+planes of s (key " in output and "labels truth of my scene, columns reduced" in output
-    assert "blocks:9+0:0.3: OA " in output and "map of s: map.npy" in output
+    assert "blocks:9+0:0.3: OA " in output and "map of s: map.npy (smoothed by " in output
     classes = np.load(files / "map.npy")
     assert classes.shape == (75, 53) and set(np.unique(classes)) <= {1, 2, 3, 4}
-    hsifeat("predict", "model", "--out", "map.png")
+    assert "map.png (not smoothed)" in hsifeat("predict", "model", "--smooth", "none", "--out", "map.png")
     assert (files / "map.png").read_bytes().startswith(b"\x89PNG")
     tuning = ["--tune", "--set", "shrinkage=0.3", "--set", "plane_components=25"]
     output = hsifeat("fit", "--head", "lda", "--split", "blocks:9+0:0.5", *tuning, "--out", "tuned")

@@ -90,7 +90,7 @@ class Baseline:
         """
         if difference := self._scene_difference(scenes):
             raise HsifeatError(
-                f"{self.path} and {scenes.name} are of different scenes: {difference}; pass --compare the results.json of a "
+                f"{self.path} and {scenes.name} are of different scenes: {difference}; pass `baseline` the results.json of a "
                 "report on the same scene"
             )
         before = {f"class {number}": name for number, name in self.results.class_names.items()}
@@ -98,7 +98,7 @@ class Baseline:
         if difference := _difference(before, now) or self._truth_difference(labels):
             raise HsifeatError(
                 f"{self.path} and {scenes.name} have different labels ({self.results.scene.labels} and {labels.name}): "
-                f"{difference}; compare reports on the same labels, or select the labels with --labels"
+                f"{difference}; compare reports on the same labels, or select the labels with `labels`"
             )
 
     def predictions(self, run: RunResult) -> NDArray[np.integer] | None:

@@ -83,7 +83,7 @@ def plan_entries(
     entries = make_entries(stores, heads, inputs, other_scenes=all(map(crosses_scenes, splits)))
     with_planes = any(InputSet.parse(entry.features).uses_planes for entry in entries)
     if with_planes and not all(store.select(planes, context=False) for store in stores.values()):
-        raise StoreError("no plane to learn from: select planes with --planes, or omit the inputs that contain planes")
+        raise StoreError("no plane to learn from: select planes with `planes`, or omit the inputs that contain planes")
     origins = {
         name: StoreOrigin.of_store(single_stores(store)[0], planes) for name, store in stores.items() if with_planes
     }

@@ -153,5 +153,5 @@ class PlaneFitter:
         except SplitError as error:
             raise SplitError(
                 f"the training pixels can't be divided into folds by {FOLDS} ({error}): skip the selection of planes with "
-                "--best 0, or use a split with more training pixels"
+                "`best=0`, or use a split with more training pixels"
             ) from error

@@ -94,7 +94,7 @@ def sweep(
     listen(Note(f"store: {features.store.location}"))
     rule = parse_split(split, features.scene.labels)
     if not features.select(planes):
-        raise StoreError(f"no plane of {features.name} to sweep: select planes with --planes")
+        raise StoreError(f"no plane of {features.name} to sweep: select planes with `planes`")
     table = PixelTable.from_store(features, labels=select_labels(features, labels), planes=planes)
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
     with open_workdir(Path(out)) as (run_records, folder):

@@ -250,9 +250,26 @@ class Head(ClassifierMixin, BaseEstimator):
         try:
             checked = validate_data(self, X, y, reset=reset, dtype=[np.float64, np.float32])
         except ValueError as error:
-            raise HeadError(str(error)) from error
+            raise HeadError(_not_finite(X, self.layout) or str(error)) from error
         check_width(self.layout, (checked[0] if isinstance(checked, tuple) else checked).shape[1])
         return checked
+
+
+def _not_finite(X: ArrayLike, layout: Layout | None) -> str:
+    """Return a message that names the first value of a table that is not finite; an empty text if all values are finite."""
+    table = np.asarray(X)
+    if table.ndim != 2 or table.dtype.kind != "f":
+        return ""
+    rows, columns = np.nonzero(~np.isfinite(table))
+    if not len(rows):
+        return ""
+    row, column = int(rows[0]), int(columns[0])
+    kind = "NaN" if np.isnan(table[row, column]) else "infinity"
+    group = next((f", {group}," for group in layout or () if group.start <= column < group.stop), "")
+    return (
+        f"the table contains {kind} in row {row} and column {column}{group} and {len(rows) - 1} other values that are not finite: "
+        "leave out bands without values with `bad_bands`, or extract such planes to another store"
+    )
 
 
 class ProbabilisticHead(Head):

@@ -129,9 +129,9 @@ def check_memory(rule: SmoothingRule, shape: tuple[int, int], classes: int) -> N
     available = available_bytes()
     if needed > available:
         advice = (
-            "the rule needs the whole scene at once: use gaussian, guided or mrf, which work tile by tile, or --smooth none"
+            "the rule needs the whole scene at once: use gaussian, guided or mrf, which work tile by tile, or `smooth='none'`"
             if rule.reach_px is None
-            else "use a rule with a smaller reach, or --smooth none"
+            else "use a rule with a smaller reach, or `smooth='none'`"
         )
         raise HsifeatError(
             f"smoothing {rows} x {cols} pixels of {classes} classes by {rule.text} takes about {format_bytes(needed)}, and "

@@ -22,6 +22,7 @@ Role = Literal["train", "test", "validate"]
 ROLES: tuple[Role, ...] = get_args(Role)
 SCENES_FORMS = "scenes:A+B/C, scenes:A+B/C/D, scenes:@FILE, scenes:leave-one-out"
 _COLUMNS = ("store", "role")
+_DELIMITERS = ",;\t"
 _MAX_FILE_BYTES = 2**24
 
 
@@ -58,8 +59,8 @@ class ScenesSplit:
     def parse(cls, text: str) -> ScenesSplit:
         """Parse ``scenes:A+B/C/D`` or ``scenes:@FILE``.
 
-        FILE is a CSV file with the columns ``store`` and ``role``. A role is train, test or validate. A store can be given by
-        its name or by its path.
+        FILE is a CSV file with the columns ``store`` and ``role``, separated by commas, semicolons or tabs. A role is train,
+        test or validate. A store can be given by its name or by its path.
 
         Raises
         ------
@@ -165,7 +166,7 @@ def _draw(labels: Labels, masks: Mapping[Role, NDArray[np.bool_]], notes: tuple[
     for side, empty in classes.items():
         if not empty:
             raise SplitError(
-                f"the scenes to {side} have no labelled pixel: extract them with --labels FILE, or give others"
+                f"the scenes to {side} have no labelled pixel: extract them with `labels=FILE`, or give others"
             )
     lone = {
         "training": classes["train"] - classes["test"],
@@ -213,12 +214,14 @@ def _read_roles(text: str, file: Path) -> Sequence[tuple[str, Role]]:
         raise SplitError(
             f"{text}: {file} can't be read ({error}): give a CSV file with the columns {','.join(_COLUMNS)}"
         ) from error
-    reader = csv.DictReader(content.splitlines(), skipinitialspace=True)
+    lines = content.splitlines()
+    delimiter = max(_DELIMITERS, key=(lines or [""])[0].count)
+    reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
     columns = [str(name).strip() for name in reader.fieldnames or ()]
     reader.fieldnames = columns
-    if not set(_COLUMNS) <= set(columns):
+    if any(columns.count(name) != 1 for name in _COLUMNS):
         raise SplitError(
-            f"{text}: {file} has the columns {', '.join(columns) or 'none'}; it needs {' and '.join(_COLUMNS)}"
+            f"{text}: {file} has the columns {', '.join(columns) or 'none'}; it needs {' and '.join(_COLUMNS)} once"
         )
     pairs: list[tuple[str, Role]] = []
     for row in reader:

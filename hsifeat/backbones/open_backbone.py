@@ -11,6 +11,7 @@ from typing import Any, cast
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.options import UPSAMPLE, BackboneOptions
 from hsifeat.backbones.plugins import (
+    GROUP,
     BackbonePlugin,
     Redirect,
     call_plugin,
@@ -20,6 +21,7 @@ from hsifeat.backbones.plugins import (
 )
 from hsifeat.backbones.protocol import Backbone, FeatureSource
 from hsifeat.errors import BackboneError
+from hsifeat.registration import registered_entries
 
 
 def open_backbone(
@@ -37,7 +39,8 @@ def open_backbone(
     ----------
     source : str or Path
         One of the forms that ``hsifeat backbones`` lists: a folder, a file, ``owner/model@commit`` on a hub, or
-        ``NAME[:ARGUMENT]`` of a plugin. The prefix ``untrained:`` keeps the architecture and draws random weights.
+        ``NAME[:ARGUMENT]`` of a plugin. A name of a plugin is no folder of this name; write ``./NAME`` or a `Path` for the
+        folder. The prefix ``untrained:`` keeps the architecture and draws random weights.
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     seed : int
@@ -57,7 +60,7 @@ def open_backbone(
     Raises
     ------
     BackboneError
-        If the source does not exist. If a file is damaged. If the architecture or an option is not supported.
+        If the source does not exist, or is a plugin and a model folder. If a file is damaged. If the architecture or an option is not supported.
 
     Examples
     --------
@@ -88,6 +91,8 @@ def open_source(
     For parameters and errors, see `open_backbone`. `call` opens a source with its plugin.
     """
     name = str(source)
+    if isinstance(source, Path) and name in registered_entries(GROUP):
+        name = f"./{name}"
     options = BackboneOptions(
         class_label=_parse_label(class_label), seed=seed, any_label=any_label, prompt=prompt, upsample=upsample
     )

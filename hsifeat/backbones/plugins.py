@@ -24,6 +24,8 @@ from hsifeat.registration import package_of, registered_entries
 
 GROUP = "hsifeat.backbones"
 _ABSENT = object()
+# One of these is in every model folder.
+_MODEL_PARTS = ("config.json", "model_index.json", "unet/config.json")
 # Options that are ignored if a plugin has no parameter for them. They can't change the backbone of such a plugin.
 _IGNORABLE = {"seed", "any_label", "hub_model"}
 _OPTION_TERMS = {"class_label": "class label", "untrained_seed": "random weights", "upsample": "upsampling"}
@@ -118,12 +120,23 @@ def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
 
     For a source that begins with an entry point's name, only this entry point is imported. For any other source, all entry
     points are imported, because each plugin decides which sources it recognises.
+
+    Raises
+    ------
+    BackboneError
+        If a source that begins with an entry point's name is a model folder, too.
     """
     name, _, argument = source.partition(":")
     entry = registered_entries(GROUP).get(name)
-    if entry is not None and existing_path(source) is None:
-        return _load(entry), argument
-    return next(((plugin, source) for plugin in load_plugins().values() if plugin.matches(source)), None)
+    if entry is None:
+        return next(((plugin, source) for plugin in load_plugins().values() if plugin.matches(source)), None)
+    folder = existing_path(source)
+    if folder is not None and any((folder / part).exists() for part in _MODEL_PARTS):
+        raise BackboneError(
+            f"{source} is a backbone of {package_of(entry)}, and a model folder here: name the folder ./{source}, or rename "
+            "it to use the backbone"
+        )
+    return _load(entry), argument
 
 
 def existing_path(source: str) -> Path | None:

@@ -27,6 +27,6 @@ PLUGIN = BackbonePlugin(
     open=open_untrained,
     form=f"{UNTRAINED}SOURCE",
     description="the architecture of any source on this list, with random weights, as a control",
-    weights="drawn from --seed",
+    weights="drawn from the seed",
     order=70,
 )

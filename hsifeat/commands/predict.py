@@ -60,7 +60,7 @@ def predict(
     On a cluster: `hsifeat predict film-model ip.zarr --out map.tif --dask tcp://10.0.0.1:8786`
     """
     from classifiers.model import load_model
-    from classifiers.predict import write_scene_map
+    from classifiers.predict import smoothing_rule, write_scene_map
     from hsifeat.commands import terminal
     from hsifeat.commands.prediction_inputs import open_inputs
     from hsifeat.scenes.maps import check_map_path
@@ -91,9 +91,11 @@ def predict(
             )
             for name, features in scenes.items()
         }
+    rule = smoothing_rule(loaded, smooth)
+    smoothed = "not smoothed" if rule is None else f"smoothed by {rule.text}"
     for line in [] if loaded.card is None else loaded.card.describe():
         terminal.say(line)
     for name, features in scenes.items():
         for note in notes[name]:
             terminal.note(note)
-        terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {files[name]}")
+        terminal.say(f"{'probabilities' if probabilities else 'map'} of {features.name}: {files[name]} ({smoothed})")

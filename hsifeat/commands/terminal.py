@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.commands.option_flags import with_flags
 from hsifeat.formatting import printable
 from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Note, Started
 
@@ -77,7 +78,7 @@ def progress() -> Iterator[Listener]:
                     task_id = task_ids[event.task]
                     bars.update(task_id, completed=bars.tasks[task_id].total, detail="")
                 case Note():
-                    bars.print(_text(event.message), soft_wrap=True)
+                    bars.print(_text(with_flags(event.message)), soft_wrap=True)
 
         yield listen
 
@@ -88,15 +89,15 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a note on standard error."""
-    _console(stderr=True).print(_text(text), soft_wrap=True, style="dim")
+    """Print a note on standard error. Options that it names become flags."""
+    _console(stderr=True).print(_text(with_flags(text)), soft_wrap=True, style="dim")
 
 
 def complain(message: str) -> None:
-    """Print an error message on standard error."""
+    """Print an error message on standard error. Options that it names become flags."""
     from rich.text import Text
 
-    _console(stderr=True).print(Text("error: ", style="bold red") + _text(message), soft_wrap=True)
+    _console(stderr=True).print(Text("error: ", style="bold red") + _text(with_flags(message)), soft_wrap=True)
 
 
 def show_json(content: Any) -> None:

@@ -53,12 +53,12 @@ class ContextBackbone:
             If the device is neither ``auto`` nor ``cpu``.
         """
         if device not in {"auto", "cpu"}:
-            raise BackboneError(f"context runs on the CPU; found the device {device!r}: leave out --device")
+            raise BackboneError(f"context runs on the CPU; found the device {device!r}: leave out `device`")
 
 
 def _open(argument: str) -> ContextBackbone:
     if argument:
-        raise BackboneError(f"context takes no argument; found {argument!r}: name its layers with --layers")
+        raise BackboneError(f"context takes no argument; found {argument!r}: name its layers with `layers`")
     return ContextBackbone()
 
 

@@ -47,7 +47,7 @@ def choose_timesteps(
 
     if not noise.noises:
         raise HsifeatError(
-            f"auto:{count} compares noised images, but --noise {noise.spec} adds no noise: name the timesteps instead"
+            f"auto:{count} compares noised images, but `noise={noise.spec!r}` adds no noise: name the timesteps instead"
         )
     ranking = rank_timesteps(
         model_input.image(),

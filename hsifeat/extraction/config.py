@@ -22,7 +22,6 @@ from hsifeat.base_config import (
     Whole,
     WholeOrText,
     expected_error,
-    flag_of,
     option,
     whole_number,
     whole_numbers,
@@ -298,8 +297,8 @@ class ExtractionConfig(BaseConfig):
     def check_conflicts(self) -> None:
         """Raise `HsifeatError` if an explicitly set option has no effect in combination with other options."""
         bits = self.unused_options() & {"mantissa_bits"}
-        self.refuse(bits, because="--dtype float32")
-        self.refuse(self.unused_options() - bits, because="--pixels" if self.pixels is not None else "--stitch whole")
+        self.refuse(bits, because="`dtype='float32'`")
+        self.refuse(self.unused_options() - bits, because="`pixels`" if self.pixels is not None else "`stitch='whole'`")
 
     def refuse(self, names: Collection[str], *, because: str) -> None:
         """Raise `HsifeatError` if an option in `names` was set explicitly.
@@ -309,11 +308,11 @@ class ExtractionConfig(BaseConfig):
         names : collection of str
             Names of options that have no effect.
         because : str
-            The option that makes the options in `names` ineffective, such as ``--stitch whole``.
+            The option that makes the options in `names` ineffective, such as ``stitch='whole'`` between backticks.
         """
         if conflicting := sorted(self.model_fields_set.intersection(names)):
-            flags = ", ".join(flag_of(name, type(self).model_fields[name]) for name in conflicting)
-            raise HsifeatError(f"no effect with {because}: {flags}; leave out these options")
+            options = ", ".join(f"`{name}`" for name in conflicting)
+            raise HsifeatError(f"no effect with {because}: {options}; leave out these options")
 
     def recipe_fields(self) -> dict[str, dict[str, Any]]:
         """Return the options as fields of the recipe, grouped by section.

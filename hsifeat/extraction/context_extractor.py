@@ -114,7 +114,7 @@ class ContextExtractor(Extractor):
         needed = self.reconstruction_bytes()
         if needed > RECONSTRUCTION_LIMIT_BYTES:
             others = ",".join(name for name, layer in self.layers.items() if not layer.is_reconstruction)
-            advice = f"--layers {others}" if others else "--layers, such as mean-25,profile-7"
+            advice = f"`layers={others!r}`" if others else "`layers`, such as mean-25,profile-7"
             raise HsifeatError(
                 f"layers by reconstruction take the whole scene at once: {self.scene.rows} x {self.scene.cols} pixels need "
                 f"about {format_bytes(needed)}, and {format_bytes(RECONSTRUCTION_LIMIT_BYTES)} are allowed: leave them out "

@@ -164,7 +164,7 @@ def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) ->
         return block
     count = block.size - int(np.isfinite(block).sum())
     if count:
-        advice = "store float32 with --dtype float32, in another --out" if half else cause
+        advice = "store float32 with `dtype='float32'`, in another `out`" if half else cause
         raise StoreError(f"{count} of {block.size} values of {plane.id} are not finite in {plane.dtype}: {advice}")
     return block
 

@@ -74,12 +74,12 @@ class Job(Prepared):
         store = Store.find(self.location, writable=writable)
         if store is None:
             return None
-        check_recipe(store, self.recipe, advice="name another store with --out")
+        check_recipe(store, self.recipe, advice="name another store with `out`")
         stored_batch, batch = store.manifest.batch, self.config.batch
         if "batch" in self.config.model_fields_set and batch not in {"auto", stored_batch}:
             raise StoreError(
                 f"{self.location} was begun with batches of {stored_batch} tiles, and batches of {batch} would change the last bits: "
-                "leave out --batch, or name another store with --out"
+                "leave out `batch`, or name another store with `out`"
             )
         return store
 
@@ -147,7 +147,7 @@ class RemainingWork:
         if free < self.needed_bytes:
             raise DiskFullError(
                 f"the run writes up to {format_bytes(self.needed_bytes)} to {location}, but only {format_bytes(free)} are free there: "
-                "free some space, request fewer planes, or name another place with --out"
+                "free some space, request fewer planes, or name another place with `out`"
             )
 
 

@@ -173,7 +173,7 @@ def make_model_input(
 
 def _companion_image(scene: Scene) -> SpectralImage:
     if scene.companion is None:
-        raise HsifeatError(f"{scene.name} has no companion image: name one with --companion FILE")
+        raise HsifeatError(f"{scene.name} has no companion image: name one with `companion=FILE`")
     return ArrayImage(
         f"the companion image of {scene.name}",
         scene.companion,

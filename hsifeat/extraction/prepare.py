@@ -67,7 +67,7 @@ def prepare(
     >>> scene = hsifeat.Scene("small", np.ones((64, 64, 12), np.float32))
     >>> hsifeat.prepare(scene, hsifeat.ExtractionConfig(tile=32))
     Traceback (most recent call last):
-    hsifeat.errors.HsifeatError: no backbone: name one with --backbone (hsifeat backbones lists them)
+    hsifeat.errors.HsifeatError: no backbone: name one with `backbone` (hsifeat backbones lists them)
     """
     config = config or ExtractionConfig()
     if not isinstance(scene, Scene):
@@ -104,7 +104,7 @@ def _backbone(config: ExtractionConfig) -> FeatureSource:
         missing = (
             f"{config.inherited_from} does not say where its backbone is" if config.inherited_from else "no backbone"
         )
-        raise HsifeatError(f"{missing}: name one with --backbone (hsifeat backbones lists them)")
+        raise HsifeatError(f"{missing}: name one with `backbone` (hsifeat backbones lists them)")
     backbone: FeatureSource | str | Path = config.backbone
     if isinstance(backbone, str | Path):
         options = backbone_options(config)

@@ -78,13 +78,13 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
     HsifeatError
         If an option has no effect or contradicts another one. If a timestep is not 0, or a layer is unknown.
     """
-    config.refuse(type(config).model_fields.keys() - _USED, because=f"--backbone {ContextBackbone.name}")
+    config.refuse(type(config).model_fields.keys() - _USED, because=f"`backbone={ContextBackbone.name!r}`")
     config.check_conflicts()
     if "timesteps" in config.model_fields_set and set(config.timesteps) != {TIMESTEP}:
         found = config.timesteps if isinstance(config.timesteps, str) else ", ".join(map(str, config.timesteps))
         raise HsifeatError(
             f"{ContextBackbone.name} has no noise, so that its planes have the timestep {TIMESTEP}; found {found}: leave out "
-            "--timesteps"
+            "`timesteps`"
         )
     try:
         return parse_layers(config.layers)

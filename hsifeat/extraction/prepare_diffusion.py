@@ -76,7 +76,7 @@ def prepare_diffusion(
     strides = plane_strides(backbone, config.layers, model_input.factor)
     if config.layers is None and not has_standard_names(backbone.taps):
         names = ", ".join(tap.name for tap in strides)
-        listen(Note(f"{len(strides)} of {len(backbone.taps)} layers by default: {names}; --layers selects others"))
+        listen(Note(f"{len(strides)} of {len(backbone.taps)} layers by default: {names}; `layers` selects others"))
     coarsest_px = max(tap.stride for tap in backbone.taps)
     tiling = make_tiling(
         (scene.rows, scene.cols),
@@ -113,11 +113,11 @@ def _without_noise(config: ExtractionConfig, backbone: Backbone) -> ExtractionCo
     """Return the options of an encoder, which sees clean images."""
     if "noise" in config.model_fields_set and config.noise != NoNoise.name:
         raise HsifeatError(
-            f"{backbone.name} is an encoder of clean images; found the noise {config.noise}: leave out --noise"
+            f"{backbone.name} is an encoder of clean images; found the noise {config.noise}: leave out `noise`"
         )
     if isinstance(config.timesteps, str):
         raise HsifeatError(
-            f"{backbone.name} is an encoder of clean images, whose only timestep is 0: leave out --timesteps"
+            f"{backbone.name} is an encoder of clean images, whose only timestep is 0: leave out `timesteps`"
         )
     config.refuse({"draws"}, because=f"the encoder {backbone.name}")
     return config.with_values(noise=NoNoise.name, draws=1)
@@ -131,7 +131,7 @@ def _pixels(config: ExtractionConfig, scene: Scene) -> PixelList | None:
     if isinstance(pixels, StoredPixels):
         if pixels.scene_digest != scene.digest:
             raise HsifeatError(
-                f"{pixels.store} lists pixels of another scene than {scene.name}: set the pixels of {scene.name} with --pixels"
+                f"{pixels.store} lists pixels of another scene than {scene.name}: set the pixels of {scene.name} with `pixels`"
             )
         pixels = (pixels.rows, pixels.cols)
     return list_pixels(pixels, scene)

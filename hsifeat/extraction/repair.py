@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hsifeat.backbones.protocol import Backbone
-from hsifeat.errors import StoreError
+from hsifeat.errors import HsifeatError, StoreError, raise_resource_error
 from hsifeat.extraction.job import Job, check_recipe
 from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.resolve import resolve_config
@@ -38,6 +38,11 @@ def verify(location: Location, *, listen: Listener = silent) -> Verification:
     -------
     Verification
         The damaged files and arrays of the store.
+
+    Raises
+    ------
+    StoreError
+        If no file is damaged, but the store can't be used, because its writer did not follow the format.
     """
     started = False
 
@@ -51,7 +56,18 @@ def verify(location: Location, *, listen: Listener = silent) -> Verification:
     verification = checks.verify(location, progress)
     if started:
         listen(Finished("verify"))
+    if not verification.damages:
+        _check_contents(location)
     return verification
+
+
+def _check_contents(location: Location) -> None:
+    """Raise `StoreError` if readers refuse the metadata, the masks or the label maps of a store."""
+    try:
+        _ = Features(Store.open(location)).scene
+    except HsifeatError as error:
+        raise_resource_error(error)
+        raise StoreError(f"{location}: all files have their checksums, but the store can't be used: {error}") from error
 
 
 def repair(
@@ -118,8 +134,8 @@ def repair(
         if irreparable:
             raise StoreError(
                 f"{location}: {', '.join(map(str, irreparable[:3]))}: these can't be restored from the other data of the "
-                "store. If label maps are damaged, repeat the extraction with the same --labels; otherwise extract the scene to "
-                "another store with --out"
+                "store. If label maps are damaged, repeat the extraction with the same `labels`; otherwise extract the scene to "
+                "another store with `out`"
             )
         previous, verification = verification, verify(location, listen=listen)
         if verification.damages and verification == previous:
@@ -150,7 +166,7 @@ def _prepare(
     if "companion" in store.manifest.recipe:
         if companion is None:
             raise StoreError(
-                f"{store.location} was made from a companion image, which a store does not hold: name it with --companion"
+                f"{store.location} was made from a companion image, which a store does not hold: name it with `companion=FILE`"
             )
         scene = attach_companion(scene, companion)
     options = {

@@ -45,7 +45,7 @@ def resolve_config(
         If an option is wrong. If both `preset` and `like` are set. If the preset or store can't be read.
     """
     if preset is not None and like is not None:
-        raise HsifeatError("--preset and --like both say where unset options come from: leave out one of them")
+        raise HsifeatError("`preset` and `like` both say where unset options come from: leave out one of them")
     if preset is not None:
         name = f"the preset {preset}"
         base = ExtractionConfig.from_options(preset_options(preset, "extract"), source=f"{name}: extract.")

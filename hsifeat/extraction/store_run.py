@@ -227,7 +227,7 @@ def _add_labels(store: Store, maps: Mapping[str, Labels]) -> None:
         if not _has_labels(store, name, labels):
             if store.location.read_only:
                 raise StoreError(
-                    f"{store.location} is read-only and lacks the labels {name!r}: extract to another place with --out"
+                    f"{store.location} is read-only and lacks the labels {name!r}: extract to another place with `out`"
                 )
             store.add_labels(labels.name, labels.classes, _attributes(labels))
 

@@ -11,12 +11,13 @@ from hsifeat.errors import StoreError
 from hsifeat.features.export_table import ExportTable, TableBlock
 from hsifeat.features.export_writers import writer_for
 from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.stack import StoreLike, open_stack
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 from hsifeat.scenes import Labels
 
 
 def export_features(
-    features: Features,
+    stores: StoreLike | Sequence[StoreLike],
     out: str | Path,
     *,
     planes: Sequence[PlaneLike] | None = None,
@@ -39,8 +40,8 @@ def export_features(
 
     Parameters
     ----------
-    features : Features
-        Features of an open store.
+    stores : str, Path, Features or a sequence of them
+        The store to export, or several stores of one scene, whose columns are joined.
     out : str or Path
         File to write; an existing file is replaced.
     planes : sequence, optional
@@ -75,6 +76,7 @@ def export_features(
     """
     path = Path(out)
     writer = writer_for(path)
+    features = open_stack(stores)
     table = _table(features, planes, labels, all_pixels=all_pixels, spectra=spectra)
     writer.check(path, table)
     task = f"export {features.name}"
@@ -97,11 +99,11 @@ def _table(
 ) -> ExportTable:
     selected, label_maps = features.select(planes), features.store.labels
     if not selected and not spectra:
-        raise StoreError(f"no columns of {features.name} to export: select planes with --planes, or add --spectra")
+        raise StoreError(f"no columns of {features.name} to export: select planes with `planes`, or add `spectra=True`")
     if labels is None and not label_maps:
         if not all_pixels:
             raise StoreError(
-                f"{features.name} holds no label map: export all valid pixels with --all, or add labels with "
+                f"{features.name} holds no label map: export all valid pixels with `all_pixels=True`, or add labels with "
                 "hsifeat extract SCENE --labels FILE"
             )
         label_map = Labels("unlabelled", np.zeros(features.valid.shape, np.uint8))

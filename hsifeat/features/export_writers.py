@@ -139,7 +139,7 @@ class MatlabWriter:
             raise StoreError(
                 f"{path.name}: {table.pixels} pixels x {len(table.columns)} columns are {size_bytes / 2**30:.1f} GiB, and a "
                 f"variable of a .mat file is smaller than {_MAT_BYTES / 2**30:g} GiB: write .npy or .parquet, or fewer "
-                "--planes"
+                "`planes`"
             )
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:

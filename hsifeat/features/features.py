@@ -198,7 +198,7 @@ class Features(StoreContents):
         Returns
         -------
         (n, D) float32 array
-            Channels of all planes, in the order of `planes`.
+            Channels of all planes, in the order of `planes`. Pixels without data are NaN; see `valid`.
 
         Raises
         ------
@@ -210,9 +210,12 @@ class Features(StoreContents):
             self._cached_sample(plane, pixels, pool) if keep else self._reader.sample(plane, pixels, pool)
             for plane in self.select(planes)
         ]
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(parts, axis=1) if parts else np.empty((len(pixels.rows), 0), np.float32)
+        values = (
+            parts[0]
+            if len(parts) == 1
+            else np.concatenate([np.empty((len(pixels.rows), 0), np.float32), *parts], axis=1)
+        )
+        return self._without_data_nan(values, pixels)
 
     def read(self, window: Window, planes: Sequence[PlaneLike] | None = None) -> NDArray[np.float32]:
         """Read the features of all pixels in a window of the scene.
@@ -227,7 +230,7 @@ class Features(StoreContents):
         Returns
         -------
         (rows, cols, D) float32 array
-            Channels of all planes, in the order of `planes`.
+            Channels of all planes, in the order of `planes`. Pixels without data are NaN; see `valid`.
 
         Raises
         ------
@@ -237,7 +240,9 @@ class Features(StoreContents):
         if window != window.clip(self.shape[0], self.shape[1]):
             raise StoreError(f"{window} reaches beyond the scene of {self.shape[0]} x {self.shape[1]} pixels")
         parts = [self._reader.read(plane, window) for plane in self.select(planes)]
-        return np.concatenate(parts, axis=2) if parts else np.empty((window.rows, window.cols, 0), np.float32)
+        values = np.concatenate(parts, axis=2) if parts else np.empty((window.rows, window.cols, 0), np.float32)
+        values[~self.valid[window.slices]] = np.nan
+        return values
 
     def spectra(self, rows: ArrayLike, cols: ArrayLike, *, pool: int | None = None) -> NDArray[np.float32]:
         """Read the spectra of pixels from the scene.
@@ -253,6 +258,7 @@ class Features(StoreContents):
         Returns
         -------
         (n, bands) float32 array
+            Spectra. Pixels without data are NaN; see `valid`.
 
         Raises
         ------
@@ -260,17 +266,19 @@ class Features(StoreContents):
             If a pixel lies outside the scene, or `pool` is less than 1.
         """
         pixels = self._pixels(rows, cols)
-        if pool is not None:
-            return window_means(pixels, pool, self.read_scene, self.shape[2], self.valid)
-        return read_pixels(pixels, self.read_scene, self.shape[2])
+        if pool is None:
+            values = read_pixels(pixels, self.read_scene, self.shape[2])
+        else:
+            values = window_means(pixels, pool, self.read_scene, self.shape[2], self.valid)
+        return self._without_data_nan(values, pixels)
 
     def patches(
         self, rows: ArrayLike, cols: ArrayLike, size: int, planes: Sequence[PlaneLike] | None = None
     ) -> NDArray[np.float32]:
         """Read the features in the square neighbourhood of each pixel.
 
-        The scene is padded by reflection, as by ``numpy.pad(mode="reflect")``. Neighbours that are not valid get the features
-        of the centre pixel.
+        The scene is padded by reflection, as by ``numpy.pad(mode="reflect")``. Neighbours without data get the features of the
+        centre pixel, and neighbourhoods of pixels without data are NaN.
 
         Parameters
         ----------
@@ -293,7 +301,8 @@ class Features(StoreContents):
         """
         pixels = self._pixels(rows, cols)
         parts = [self._reader.patches(plane, pixels, size) for plane in self.select(planes)]
-        return np.concatenate(parts, axis=3) if parts else np.empty((len(pixels.rows), size, size, 0), np.float32)
+        values = np.concatenate(parts, axis=3) if parts else np.empty((len(pixels.rows), size, size, 0), np.float32)
+        return self._without_data_nan(values, pixels)
 
     def spectral_patches(self, rows: ArrayLike, cols: ArrayLike, size: int) -> NDArray[np.float32]:
         """Read the spectra in the square neighbourhood of each pixel. The scene is padded as in `patches`.
@@ -314,7 +323,9 @@ class Features(StoreContents):
         StoreError
             If `size` is even, or a pixel lies outside the scene.
         """
-        return read_neighbourhoods(self._pixels(rows, cols), size, self.read_scene, self.shape[2], self.valid)
+        pixels = self._pixels(rows, cols)
+        values = read_neighbourhoods(pixels, size, self.read_scene, self.shape[2], self.valid)
+        return self._without_data_nan(values, pixels)
 
     def to_dask(self, plane: PlaneLike) -> dask.array.Array:
         """Return a plane (one layer at one timestep) as a lazy dask array in its stored dtype and resolution.
@@ -349,6 +360,11 @@ class Features(StoreContents):
 
     def _pixels(self, rows: ArrayLike, cols: ArrayLike) -> PixelCoordinates:
         return PixelCoordinates.parse(rows, cols, self.shape[:2])
+
+    def _without_data_nan(self, values: NDArray[np.float32], pixels: PixelCoordinates) -> NDArray[np.float32]:
+        """Return the values of n pixels, an array of shape (n, …), with NaN for the pixels without data."""
+        values[~self.valid[pixels.rows, pixels.cols]] = np.nan
+        return values
 
     def _cached_sample(self, plane: PlaneSpec, pixels: PixelCoordinates, pool: int | None) -> NDArray[np.float32]:
         owner, stored_plane = self.owner(plane)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import dask.array
     import xarray
 
-_ADVICE = "extract the scene without --pixels for all of it"
+_ADVICE = "extract the scene without `pixels` for all of it"
 
 
 class PixelListReader:
@@ -66,7 +66,7 @@ class PixelListReader:
         if window_px not in {None, self._stored_px}:
             raise StoreError(
                 f"{self._store.location.name} holds means over windows of {self._stored_px} px, not of {window_px} px: "
-                "extract the scene without --pixels for windows of any side"
+                "extract the scene without `pixels` for windows of any side"
             )
         indices = self._indices(pixels)
         values = np.empty((len(indices), plane.channels), np.float32)

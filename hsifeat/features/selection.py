@@ -42,7 +42,7 @@ def select_planes(
             names = ", ".join(str(plane.id) for plane in unfinished[:3])
             raise StoreError(
                 f"{name} has {len(unfinished)} unfinished planes ({names}, …): give the extract command again, or select "
-                "other planes with --planes"
+                "other planes with `planes`"
             )
         return list(complete)
     selected: dict[PlaneSpec, None] = {}

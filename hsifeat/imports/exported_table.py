@@ -51,7 +51,7 @@ def read_exported_table(path: Path, scene: PixelGrid) -> list[FeatureMap]:
         if plane is not None:
             columns.setdefault(plane, []).append(column)
     if not columns:
-        raise SceneError(f"{path}: no column of a plane: export some with --planes")
+        raise SceneError(f"{path}: no column of a plane: export some with `planes`")
     maps = []
     for plane, own in columns.items():
         if own != list(range(own[0], own[0] + len(own))):

@@ -61,7 +61,7 @@ def open_feature_maps(
     """
     sources = list(_named_sources(features))
     if not sources:
-        raise HsifeatError("no features: name one file or more with --features")
+        raise HsifeatError("no features: name one file or more with `features`")
     if len(sources) > 1 and config.dequantise not in {None, "alphaearth"}:
         raise HsifeatError(
             f"{config.dequantise} has the factors of one file: import several quantised files from X.npy with X_scales.npy beside each"
@@ -176,7 +176,7 @@ def _read_map(file: str) -> Raster:
 def _read_grid(file: str) -> Raster:
     raster = _read_map(file)
     if raster.georeference is None:
-        raise SceneError(f"{file} has no georeference: name a raster with CRS and transform with --grid")
+        raise SceneError(f"{file} has no georeference: name a raster with CRS and transform with `grid`")
     return raster
 
 
@@ -185,7 +185,7 @@ def _check_shape(features: FeatureMap, grid: Raster, name: str) -> None:
     if features.shape != wanted:
         found, expected = (" x ".join(map(str, sides)) for sides in (features.shape, wanted))
         raise SceneError(
-            f"{features.source} has {found} cells, but {name} has {expected} pixels: name the raster of the same grid with --grid"
+            f"{features.source} has {found} cells, but {name} has {expected} pixels: name the raster of the same grid with `grid`"
         )
 
 
@@ -216,7 +216,7 @@ def _ordered(
     grid_text = f"{sides[0]} x {sides[1]} pixels"
     if fitting:
         raise SceneError(
-            f"{name}: the order of the axes of {sizes} values is ambiguous for {grid_text}: set --feature-axes"
+            f"{name}: the order of the axes of {sizes} values is ambiguous for {grid_text}: set `feature_axes`"
         )
     # With floor(side / stride) cells, no order is certain. Channels are usually last.
     first, second, third = array.shape
@@ -224,7 +224,7 @@ def _ordered(
     ordered, _ = order_axes(array, parse_axes(order), None, None, name)
     return ordered, (
         *raster.notes,
-        f"{name}: assumed the axes of its {sizes} values to be {order}; set --feature-axes if this is wrong",
+        f"{name}: assumed the axes of its {sizes} values to be {order}; set `feature_axes` if this is wrong",
     )
 
 

@@ -116,7 +116,7 @@ def _place_by_shape(features: FeatureMap, scene: PixelGrid, stride: int | None) 
         rows, cols = -(-scene.rows // stride), -(-scene.cols // stride)
         raise SceneError(
             f"{_shape_text(features, scene)}: with a stride of {stride} px there would be {rows} x {cols} cells: set another "
-            "--stride, or leave it out"
+            "`stride`, or leave it out"
         )
     alignments = fitting_strides(features.shape, scene)
     if len(alignments) == 1:
@@ -125,10 +125,10 @@ def _place_by_shape(features: FeatureMap, scene: PixelGrid, stride: int | None) 
             return CopiedFeatures(features, scene.rows, scene.cols, fitting)
         return AveragedFeatures(features, scene.rows, scene.cols, 1, factor)
     if alignments:
-        raise SceneError(f"{_shape_text(features, scene)}: set --stride; {_list_strides(alignments)} fit")
+        raise SceneError(f"{_shape_text(features, scene)}: set `stride`; {_list_strides(alignments)} fit")
     raise SceneError(
         f"{_shape_text(features, scene)}: give features with one cell per pixel, with k x k cells per pixel or k x k pixels per "
-        "cell (--stride K if cells at the edge are missing), or georeferences for both (--grid names a raster with that of the "
+        "cell (`stride=K` if cells at the edge are missing), or georeferences for both (`grid` names a raster with that of the "
         "features)"
     )
 

@@ -114,7 +114,7 @@ def _unit_px(strides: set[int]) -> int:
     if common > _MAX_UNIT_PX:
         raise HsifeatError(
             f"the strides {', '.join(map(str, sorted(strides)))} have no common multiple of at most {_MAX_UNIT_PX} px: import the "
-            "files into separate stores, or resample them with --stride"
+            "files into separate stores, or resample them with `stride`"
         )
     return common * -(-UNIT_PX // common)
 

@@ -69,6 +69,6 @@ def scale_factors(factors: Cube, shape: tuple[int, ...], name: str, feature_name
         found, wanted = (" x ".join(map(str, sides)) for sides in (factors.shape, shape))
         raise SceneError(
             f"{name}: {found} factors do not fit the {wanted} values (rows x cols x channels) of {feature_name}: name a file with "
-            "one factor per cell or per value with --dequantise"
+            "one factor per cell or per value with `dequantise`"
         )
     return ScaleFactors(factors)

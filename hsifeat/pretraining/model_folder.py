@@ -21,7 +21,7 @@ from hsifeat.seals import SealError, check_seal, open_json, seal_file, seal_json
 _SETTINGS, _CHECKPOINT = "settings.json", "checkpoint.pt"
 # Version of `settings.json` and the checkpoint.
 FORMAT = 2
-_OTHER_FOLDER = "name another folder with --out"
+_OTHER_FOLDER = "name another folder with `out`"
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,12 @@ class ModelFolder:
 def check_usable(folder: Path) -> None:
     """Raise `PretrainingError` if a path is a file, or a folder with files but without a model of `hsifeat.pretrain`."""
     if folder.exists() and not folder.is_dir():
-        raise PretrainingError(f"{folder} is a file: name a folder with --out")
+        raise PretrainingError(f"{folder} is a file: name a folder with `out`")
     check_output(folder)
     if not folder.is_dir() or (folder / _SETTINGS).exists():
         return
     if any(p.name != PROJECTION_FILE and not (p.name[0] == "." and p.suffix == ".part") for p in folder.iterdir()):
-        raise PretrainingError(f"{folder} holds other files: name an empty or a new folder with --out")
+        raise PretrainingError(f"{folder} holds other files: name an empty or a new folder with `out`")
 
 
 def _read_format(settings: Path) -> object:

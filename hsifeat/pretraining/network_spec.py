@@ -126,7 +126,7 @@ class NetworkSpec:
             return self
         if self.class_name != "UNet2DModel":
             raise PretrainingError(
-                f"a {self.class_name} has no norm {norm!r}: leave out --norm, or train mtmsd or natural32"
+                f"a {self.class_name} has no norm {norm!r}: leave out `norm`, or train mtmsd or natural32"
             )
         return replace(self, class_name="RMSNormUNet2DModel", arguments=partial(without_attention, self.arguments))
 
@@ -141,7 +141,7 @@ class NetworkSpec:
         """
         count, stops = self.decoders - 1, (0, *boundaries, self.timesteps.count)
         if not count:
-            raise PretrainingError(f"a {self.class_name} has one decoder: leave out --boundaries, or train multistage")
+            raise PretrainingError(f"a {self.class_name} has one decoder: leave out `boundaries`, or train multistage")
         if len(boundaries) != count or any(first >= second for first, second in pairwise(stops)):
             raise PretrainingError(
                 f"the boundaries of {self.decoders} decoders are {count} ascending timesteps from 1 to "

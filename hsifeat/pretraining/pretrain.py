@@ -242,7 +242,7 @@ def _save_sound_model(
     spec: NetworkSpec,
 ) -> PretrainingError:
     """Write the model of the last checkpoint, and return an error that reports the divergence."""
-    advice = f"try --learning-rate {spec.learning_rate / 5:.1g}, and look for extreme values in the data"
+    advice = f"try `learning_rate={spec.learning_rate / 5:.1g}`, and look for extreme values in the data"
     if not model.checkpoint.exists():
         return PretrainingError(f"{diverged}, before the first checkpoint: {advice}")
     model.load_checkpoint(trainer)
@@ -250,7 +250,7 @@ def _save_sound_model(
         write_model(model, trainer, projection, {**description, "diverged": str(diverged)}, spec)
     return PretrainingError(
         f"{diverged}; the model of step {trainer.step} is saved in {model.path}. To train further, name another folder with "
-        f"--out, {advice}"
+        f"`out`, {advice}"
     )
 
 

@@ -105,7 +105,7 @@ class Trainer:
                 self.network.load_state_dict(start)
             except RuntimeError as error:
                 raise PretrainingError(
-                    f"the initial weights are those of another network: {error_summary(error)[:200]}: give --start a model of the "
+                    f"the initial weights are those of another network: {error_summary(error)[:200]}: give `start` a model of the "
                     "same network, size and number of channels"
                 ) from error
         # Half-precision convolutions are fastest with channels last. 3-D convolutions have another such layout.

@@ -61,7 +61,7 @@ def default_projection(
     if fitted.channels != channels:
         raise ProjectionError(
             f"the projection {fitted.spec} gives {fitted.channels} channels, but {backbone} takes {channels}: "
-            "choose another projection with --projection"
+            "choose another projection with `projection`"
         )
     return fitted
 

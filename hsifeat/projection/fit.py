@@ -257,8 +257,8 @@ def _empty_bands(image: SpectralImage) -> str:
         return ""
     numbers = format_bands(empty)
     return (
-        f"; the bands {numbers} of its {image.bands} bands (counted from 0) have no valid value: drop them with --bad-bands "
-        f"{numbers}"
+        f"; the bands {numbers} of its {image.bands} bands (counted from 0) have no valid value: drop them with "
+        f"`bad_bands={numbers!r}`"
     )
 
 

@@ -111,7 +111,7 @@ class Projection:
         if image.bands != self.bands:
             raise ProjectionError(
                 f"the projection {self.spec} was fitted for {self.bands} bands; {image.name} has {image.bands}: "
-                "choose another projection with --projection"
+                "choose another projection with `projection`"
             )
 
     def save(self, path: Path) -> None:

@@ -60,7 +60,7 @@ def choose_rgb_bands(
                 break
             constant.add(band)
         else:
-            note = f"{image.name}: every band is constant over the valid pixels; the channels of rgb are 0: check --nodata and --variable"
+            note = f"{image.name}: every band is constant over the valid pixels; the channels of rgb are 0: check `nodata` and `variable`"
             return preferred, (note,)
     listed = ", ".join(map(str, bands))
     notes = []
@@ -72,14 +72,14 @@ def choose_rgb_bands(
     if nm is None:
         notes.append(
             f"{image.name}: has no wavelengths; assumed the bands {listed} (counted from 0) to be red, green and blue: "
-            "--projection bands:i,j,k names others, and pca:3 uses all bands"
+            "`projection='bands:i,j,k'` names others, and pca:3 uses all bands"
         )
     elif max(abs(nm[band] - target) for band, target in zip(bands, RGB_NM, strict=True)) > _FAR_NM or len(
         set(bands)
     ) < len(bands):
         lengths = ", ".join(f"{nm[band]:g}" for band in bands)
         notes.append(
-            f"{image.name}: its bands for red, green and blue are those at {lengths} nm: --projection bands:i,j,k names others, and "
+            f"{image.name}: its bands for red, green and blue are those at {lengths} nm: `projection='bands:i,j,k'` names others, and "
             "pca:3 uses all bands"
         )
     return tuple(bands), tuple(notes)

@@ -175,7 +175,7 @@ class DaskConnection:
                 if isinstance(error, ValueError) or time.monotonic() > deadline:
                     raise HsifeatError(
                         f"no Dask scheduler answers at {self.scheduler} ({error}): start one with `dask scheduler`, or take "
-                        "--dask local:N for workers on this machine"
+                        "`executor='dask:local:N'` for workers on this machine"
                     ) from error
                 time.sleep(0.5)
 

@@ -86,7 +86,7 @@ def order_axes(
             array = SplitAxisView(bands_first, *sides)
         axes = ("bands", "rows", "cols") if pixels == "pixels-by-row" else ("bands", "cols", "rows")
     elif rows is not None or cols is not None:
-        raise SceneError(f"{name} has separate axes for rows and columns: leave out --rows and --cols")
+        raise SceneError(f"{name} has separate axes for rows and columns: leave out `rows` and `cols`")
     return _transpose(array, tuple(axes.index(axis) for axis in _AXES)), notes
 
 
@@ -105,19 +105,19 @@ def _guess_axes(shape: tuple[int, ...], name: str) -> tuple[tuple[str, ...], tup
     axes = ("bands", "rows", "cols") if first != second == third else _AXES
     sizes = " x ".join(map(str, shape))
     return axes, (
-        f"{name}: assumed the axes of its {sizes} values to be {', '.join(axes)}; set --axes if this is wrong",
+        f"{name}: assumed the axes of its {sizes} values to be {', '.join(axes)}; set `axes` if this is wrong",
     )
 
 
 def _complete_shape(pixels: int, rows: int | None, cols: int | None, name: str) -> tuple[int, int]:
     if rows is None and cols is None:
-        raise SceneError(f"{name} has {pixels} pixels in one axis: set --rows or --cols")
+        raise SceneError(f"{name} has {pixels} pixels in one axis: set `rows` or `cols`")
     height = rows if rows is not None else pixels // max(cols or 1, 1)
     width = cols if cols is not None else pixels // max(height, 1)
     if height < 1 or width < 1 or height * width != pixels:
         shape = f"{rows if rows is not None else '?'} x {cols if cols is not None else '?'}"
         raise SceneError(
-            f"{name} has {pixels} pixels in one axis, which cannot be divided into {shape} (rows x cols): set --rows or --cols to "
+            f"{name} has {pixels} pixels in one axis, which cannot be divided into {shape} (rows x cols): set `rows` or `cols` to "
             f"a divisor of {pixels}"
         )
     return height, width

@@ -56,7 +56,7 @@ def match_bands(
         unknown = wanted_name if wanted_nm is None else name
         raise SceneError(
             f"{name} has {bands} bands and {wanted_name} has {wanted_bands}, and the wavelengths of {unknown} are unknown, so that "
-            "their bands can't be matched: open both scenes with wavelengths, or leave out bands with --bad-bands"
+            "their bands can't be matched: open both scenes with wavelengths, or leave out bands with `bad_bands`"
         )
     distances = np.abs(np.subtract.outer(wanted_nm, nm))
     nearest, apart = distances.argmin(axis=1), distances.min(axis=1)
@@ -67,7 +67,7 @@ def match_bands(
             f"the bands of {wanted_name} ({_describe(wanted_nm)}): the band of {wanted_name} at {wanted_nm[far]:.1f} nm is "
             f"{apart[far]:.1f} nm from the nearest band of {name}, and the band of {name} at {nm[back.argmax()]:.1f} nm is "
             f"{back.max():.1f} nm from the nearest band of {wanted_name}; take scenes of similar sensors, or leave out bands of "
-            f"{wanted_name} with --bad-bands"
+            f"{wanted_name} with `bad_bands`"
         )
     return None if np.array_equal(nearest, np.arange(bands)) else nearest
 

@@ -75,7 +75,7 @@ class Labels:
     ------
     SceneError
         If `name` can't be the name of a Zarr array; see `safe_label_name`. If `classes` is not a two-dimensional
-        integer array, or contains a number below 0 or above 2**31 - 1.
+        integer array, or contains a number below 0 or above 2**31 - 1. If a colour has another form than ``#rrggbb``.
 
     Examples
     --------
@@ -107,6 +107,11 @@ class Labels:
                 f"labels {self.name!r} must be a 2-D array of integers from 0 up, where 0 is unlabelled; found "
                 f"{self.classes.dtype} of shape {self.classes.shape}"
             )
+        for number, colour in self.class_colours.items():
+            if not (isinstance(colour, str) and re.fullmatch("#[0-9a-fA-F]{6}", colour)):
+                raise SceneError(
+                    f"labels {self.name!r}: a colour of a class is text such as #1f77b4; found {colour!r:.40} for class {number}"
+                )
         if present and max(present) > LARGEST_CLASS:
             raise SceneError(
                 f"labels {self.name!r} hold the class number {max(present)}; allowed are numbers up to {LARGEST_CLASS}, which files "

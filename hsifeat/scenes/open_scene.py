@@ -152,7 +152,7 @@ def _open_files(
     else:
         raster = read_raster(path, 3 if axes is None else len(axes), variable)
     if raster.ordered and (axes or rows or cols):
-        raise SceneError(f"{path}: its format defines the axes: leave out --axes, --rows and --cols")
+        raise SceneError(f"{path}: its format defines the axes: leave out `axes`, `rows` and `cols`")
     array, notes = raster.array, raster.notes
     if not raster.ordered:
         array, axis_notes = order_axes(array, axes, rows, cols, path.name)

@@ -19,6 +19,7 @@ from hsifeat.scenes.readers.source_paths import is_zarr_folder
 from hsifeat.scenes.readers.zarr_arrays import is_feature_store
 from hsifeat.scenes.scene import Scene
 from hsifeat.types import Cube
+from hsifeat.zarr_thread import start_zarr_thread
 
 
 def is_scene_in_store(path: Path) -> bool:
@@ -120,4 +121,5 @@ class _ClassTexts(BaseModel):
 def _attributes(folder: Path) -> dict[str, Any]:
     import zarr
 
+    start_zarr_thread()
     return zarr.open(folder, mode="r").attrs.asdict()

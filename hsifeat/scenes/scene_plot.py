@@ -50,7 +50,7 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
         raise SceneError(f"no such folder: {path.parent}; create it first")
     check_output(path)
     if out is None and path.exists() and not _is_hsifeat_plot(path):
-        raise SceneError(f"{path} exists and was not written by hsifeat: choose another file with --out FILE.png")
+        raise SceneError(f"{path} exists and was not written by hsifeat: choose another file with `out=FILE.png`")
     return path
 
 

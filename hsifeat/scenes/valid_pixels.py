@@ -58,7 +58,7 @@ class Validity:
             if count and blank_pixels == "drop":
                 notes.append(
                     f"{name}: {count} pixels are {value} in all bands and count as invalid, although the file does not declare "
-                    "that value as no data; --blank-pixels keep makes them valid"
+                    "that value as no data; `blank_pixels='keep'` makes them valid"
                 )
         if self.too_large:
             notes.append(

@@ -16,6 +16,7 @@ from hsifeat.store.location import Location
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.plane_layout import cube_options, small_array_options
 from hsifeat.types import Cube, windows
+from hsifeat.zarr_thread import start_zarr_thread
 
 if TYPE_CHECKING:
     import zarr
@@ -62,6 +63,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
     """
     import zarr
 
+    start_zarr_thread()
     unfinished = _root_metadata({_UNFINISHED: True})
     files = {checksums.ROOT: checksums.checksum(unfinished)}
     with location.error_context():

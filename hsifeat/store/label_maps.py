@@ -50,7 +50,7 @@ class LabelMaps:
         if array.shape != self._shape or array.dtype.kind not in "iu":
             raise StoreError(
                 f"{self._files.location}: the label map {name} has the shape {array.shape} and the type {array.dtype}; expected are "
-                f"integers of shape {self._shape}: repeat the extraction with the right --labels"
+                f"integers of shape {self._shape}: repeat the extraction with the right `labels`"
             )
         for attribute in ("class_names", "class_colours"):
             texts = array.attrs.asdict().get(attribute, {})
@@ -59,7 +59,7 @@ class LabelMaps:
             ):
                 raise StoreError(
                     f"{self._files.location}: {attribute} of the label map {name} must be texts by class number; found {texts!r:.80}: "
-                    "repeat the extraction with the right --labels"
+                    "repeat the extraction with the right `labels`"
                 )
         return array
 

@@ -271,7 +271,7 @@ class Store:
         except (ValueError, RuntimeError, MemoryError) as error:
             raise_resource_error(error)
             raise StoreError(
-                f"{self.location}: the scene is damaged ({error}): extract to another place with --out"
+                f"{self.location}: the scene is damaged ({error}): extract to another place with `out`"
             ) from error
 
     @cached_property

@@ -16,6 +16,7 @@ from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
 from hsifeat.store.create import is_unfinished
 from hsifeat.store.keys import is_store_file
 from hsifeat.store.location import LocalLocation, Location
+from hsifeat.zarr_thread import start_zarr_thread
 
 if TYPE_CHECKING:
     import zarr
@@ -58,6 +59,7 @@ class StoreFiles:
         self._arrays: dict[str, zarr.Array[Any]] = {}
         files = location.zarr(writable=writable), location, self.checksums
         checked, mode = (ChecksumWriter(*files), "r+") if writable else (ChecksumReader(*files), "r")
+        start_zarr_thread()
         with self.damage_errors(checksum_file.ROOT):
             try:
                 self.group = zarr.open_group(checked, mode=mode, zarr_format=3)  # type: ignore[arg-type]

@@ -132,7 +132,7 @@ def rank_timesteps(
         check_backbone(backbone, "the backbone")
     schedule = cosine_schedule() if backbone is None else _noise_schedule(backbone)
     if layer is not None and store is None:
-        raise HsifeatError(f"the layer {layer} needs a store that contains it: name one with --store")
+        raise HsifeatError(f"the layer {layer} needs a store that contains it: name one with `store`")
     planes = None if store is None else _compare_planes(store, layer, scene, schedule, seed)
     timesteps = _select_timesteps(timesteps, planes, schedule)
     if planes is not None:
@@ -201,7 +201,7 @@ def _compare_planes(
             f"{features.name} is of a scene of {stored_shape} (rows, cols, bands); {scene.name} has {scene_shape}"
         )
     if features.recipe["backbone"].get("schedule") != schedule.digest:
-        raise StoreError(f"{features.name} was made with another noise schedule: name its model with --backbone")
+        raise StoreError(f"{features.name} was made with another noise schedule: name its model with `backbone`")
     return correlate_planes(features, layer, seed=seed)
 
 
@@ -254,7 +254,7 @@ def _notes(
     if len(collapsed) > 1:
         notes.append(
             f"up to t = {collapsed[-1]}, the optimal denoiser only returns the nearest of its {patch_px}-px patches, so that its "
-            "similarity is not informative at these timesteps; the similarity of cached planes (--store) is"
+            "similarity is not informative at these timesteps; the similarity of cached planes (`store`) is"
         )
     if angles is not None and angles.space != "bands":
         reason = (

@@ -122,9 +122,9 @@ def test_what_does_not_suit_an_encoder_is_refused(photograph, tmp_path):
     module = seeded(dense)
     encoder = EncoderBackbone(module, 3, name="dense")
     for options, message in [
-        ({"noise": "field"}, "dense is an encoder of clean images; found the noise field: leave out --noise"),
-        ({"draws": 2}, "no effect with the encoder dense: --draws"),
-        ({"timesteps": "auto:3"}, "whose only timestep is 0: leave out --timesteps"),
+        ({"noise": "field"}, "dense is an encoder of clean images; found the noise field: leave out `noise`"),
+        ({"draws": 2}, "no effect with the encoder dense: `draws`"),
+        ({"timesteps": "auto:3"}, "whose only timestep is 0: leave out `timesteps`"),
         ({"timesteps": [50]}, "timestep 50 is out of range: this backbone has the training timesteps 0 to 0"),
     ]:
         with pytest.raises(HsifeatError, match=message):

@@ -1,12 +1,15 @@
 """Backbones of installed packages: the documented example works as printed, and faulty entry points are refused."""
 
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from hsifeat import open_backbone, open_features
+from hsifeat.backbones import natural32
 from hsifeat.backbones.open_backbone import list_backbones
 from hsifeat.backbones.plugins import GROUP, BackbonePlugin, load_plugins
 from hsifeat.errors import BackboneError, OutOfMemoryError
@@ -129,6 +132,25 @@ PLUGIN = BackbonePlugin(
     assert (backbone.name, backbone.source) == ("denoiser", "denoiser.lab")
     assert list_backbones()[0] == {"source": "FILE.lab", "description": "a file of the lab", "weights": "the lab"}
     sys.modules.pop("labfile", None)
+
+
+def test_a_name_is_no_folder_and_a_model_of_this_name_is_refused(tmp_path, monkeypatch, backbone_folder):
+    package = Path(natural32.__file__).parent
+    monkeypatch.chdir(tmp_path)
+    Path("natural32").mkdir()
+    assert open_backbone("natural32").identity() == open_backbone(package).identity()
+    wanted, found = (open_backbone(f"untrained:{name}", seed=3).identity() for name in (package, "natural32"))
+    assert found == wanted
+    with pytest.raises(BackboneError, match=r"natural32 is not a diffusers model folder: it has no config.json"):
+        open_backbone("./natural32")
+    shutil.copytree(backbone_folder, "natural32", dirs_exist_ok=True)
+    for name in ("natural32", "untrained:natural32"):
+        with pytest.raises(
+            BackboneError, match=r"package hsifeat, and a model folder here: name the folder \./natural32,"
+        ):
+            open_backbone(name)
+    for folder in ("./natural32", Path("natural32"), tmp_path / "natural32"):
+        assert open_backbone(folder).identity() == open_backbone(backbone_folder).identity()
 
 
 def test_the_built_in_kinds_are_entry_points_too():

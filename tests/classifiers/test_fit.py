@@ -77,7 +77,7 @@ def test_a_map_of_zeros_and_ones_needs_a_background_class(opened, monkeypatch):
     features = opened["small"]
     binary = replace(features.labels("fields"), classes=(features.labels("fields").classes == 1).astype(np.uint8))
     monkeypatch.setattr("classifiers.multi_scene.select_labels", lambda *_: binary)
-    with pytest.raises(StoreError, match="because 0 means unlabelled: .* with --background-class 2"):
+    with pytest.raises(StoreError, match="because 0 means unlabelled: .* with `background_class=2`"):
         fit_model(features, "lda", inputs="spectra")
     model = fit_model(features, "lda", inputs="spectra", background_class=2)
     assert model.class_names == {1: "corn", 2: "background"}

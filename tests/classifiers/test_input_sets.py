@@ -17,7 +17,7 @@ from classifiers.fit import fit_model
 from classifiers.heads.registry import head_names, make_head
 from classifiers.input_sets import WORDS, InputSet, check_input, fits, layout_options, suited_input
 from classifiers.model import load_model
-from classifiers.predict import predict_map
+from classifiers.predict import predict_map, write_scene_map
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, StoreError
@@ -169,6 +169,10 @@ def test_a_model_on_two_stores_maps_the_scene(both, context, features_of_module,
     again = open_stack([features_of_module, context])
     found, expected = predict_map(again, loaded, smooth="none"), predict_map(both, model.head)
     np.testing.assert_array_equal(found, expected)
+    listed = predict_map([features_of_module, context], loaded, smooth="none")
+    np.testing.assert_array_equal(listed, expected)
+    write_scene_map([features_of_module, context], loaded, tmp_path / "map.npy", smooth="none")
+    np.testing.assert_array_equal(np.load(tmp_path / "map.npy"), expected)
     with pytest.raises(HeadError, match="name 2 stores of one scene in this order"):
         predict_map(features_of_module, loaded)
 
@@ -213,7 +217,10 @@ def test_a_fit_says_what_its_inputs_leave_out(both, context, features_of_module)
     (line,) = remarks(features_of_module)
     assert line.startswith("no context store is given: ") and "hsifeat extract small --backbone context" in line
     (line,) = remarks(both)
-    assert line.startswith("planes are not used beside context") and "--inputs spectra+window+context+planes" in line
+    assert (
+        line.startswith("planes are not used beside context")
+        and "`inputs='spectra+window+context+planes'` adds" in line
+    )
     assert not remarks(context) and not remarks(features_of_module, inputs="spectra+planes")
     assert not [line for line in remarks(features_of_module, "hyperfeatures") if "context" in line]
 

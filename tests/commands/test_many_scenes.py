@@ -162,7 +162,7 @@ def test_bands_are_matched_by_wavelength_in_fit_and_predict(tmp_path):
     with pytest.raises(hsifeat.SceneError, match="no band within 5 nm"):
         hsifeat.fit_model([first, far], "lda", inputs="spectra")
     with pytest.raises(
-        hsifeat.StoreError, match="another recipe .* --shared-projection, or each with --like .*first.zarr"
+        hsifeat.StoreError, match="another recipe .* `shared_projection=True`, or each with `like=.*first.zarr'`"
     ):
         hsifeat.fit_model([first, plain], "lda", inputs="context")
 

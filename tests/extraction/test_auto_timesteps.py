@@ -40,5 +40,5 @@ def test_auto_extracts_the_proposal(scene, backbone_folder, tmp_path):
 def test_auto_proposes_steps_of_an_inversion(scene, backbone_folder, tmp_path):
     job = prepare(scene, backbone=backbone_folder, timesteps="auto:2", noise="inversion:4", out=tmp_path / "a.zarr")
     assert {plane.id.t for plane in job.planes} <= {0, 250, 500, 750}
-    with pytest.raises(HsifeatError, match="auto:2 compares noised images, but --noise none adds no noise"):
+    with pytest.raises(HsifeatError, match="auto:2 compares noised images, but `noise='none'` adds no noise"):
         prepare(scene, backbone=backbone_folder, timesteps="auto:2", noise="none", out=tmp_path / "a.zarr")

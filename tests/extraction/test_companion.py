@@ -118,7 +118,7 @@ def test_repair_needs_the_image(spectra, backbone_folder, tmp_path):
     next((tmp_path / "s.zarr").glob("planes/t*/*/c/0/0/0")).unlink()
     location = as_location(tmp_path / "s.zarr")
     damaged = verify(location)
-    with pytest.raises(StoreError, match="made from a companion image, .* name it with --companion"):
+    with pytest.raises(StoreError, match="made from a companion image, .* name it with `companion=FILE`"):
         repair(location, damaged)
     assert not repair(location, damaged, companion=tmp_path / "photograph.npy").damages
     np.testing.assert_array_equal(Store.open(location).plane(PlaneId(200, "mid_block"))[:], before)
@@ -126,7 +126,7 @@ def test_repair_needs_the_image(spectra, backbone_folder, tmp_path):
 
 def test_images_that_do_not_fit_are_refused(spectra, backbone_folder):
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, **OPTIONS}
-    with pytest.raises(HsifeatError, match="has no companion image: name one with --companion FILE"):
+    with pytest.raises(HsifeatError, match="has no companion image: name one with `companion=FILE`"):
         prepare(Scene("alone", spectra), **options)
     with pytest.raises(HsifeatError, match="has 1 bands, but tiny takes 3 channels"):
         prepare(Scene("grey", spectra, companion=photograph(2)[..., :1]), **options)

@@ -144,7 +144,7 @@ def test_tiles_without_valid_pixels_are_zero():
 
 @pytest.mark.parametrize(
     ("dtype", "advice"),
-    [("float16", "store float32 with --dtype float32, in another --out"), ("float32", "the weights may be damaged")],
+    [("float16", "store float32 with `dtype='float32'`, in another `out`"), ("float32", "the weights may be damaged")],
 )
 def test_values_beyond_the_dtype_are_refused(dtype, advice):
     cube = CUBE.copy()

@@ -51,7 +51,7 @@ def test_an_error_leaves_the_steps_before_it_written(work, monkeypatch):
     assert len(work.job.remaining(store).plan.steps) == 1
 
 
-@pytest.mark.parametrize(("dtype", "advice"), [("float16", "--dtype float32"), ("float32", "damaged weights")])
+@pytest.mark.parametrize(("dtype", "advice"), [("float16", "`dtype='float32'`"), ("float32", "damaged weights")])
 def test_values_that_are_not_finite_are_refused(dtype, advice):
     plane = PlaneSpec(PlaneId(0, "mean-5"), 1, 2, dtype)
     block = np.ones((3, 4, 2), dtype)

@@ -12,7 +12,7 @@ from tests.helpers.extraction import plan, prepare
 
 
 def test_a_store_of_another_recipe_is_refused_with_the_fields(scene, backbone_folder, store_path):
-    with pytest.raises(RecipeMismatchError, match=r"tiling.halo_px: 8 -> 4\n.*--out"):
+    with pytest.raises(RecipeMismatchError, match=r"tiling.halo_px: 8 -> 4\n.*`out`"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=4, out=store_path)
     with pytest.raises(RecipeMismatchError, match=r"noise.seed: 0 -> 1"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, seed=1, out=store_path)
@@ -22,7 +22,7 @@ def test_a_store_of_another_recipe_is_refused_with_the_fields(scene, backbone_fo
 
 
 def test_another_batch_size_is_refused(scene, backbone_folder, store_path):
-    with pytest.raises(StoreError, match=r"begun with batches of 16 tiles, .*: leave out --batch"):
+    with pytest.raises(StoreError, match=r"begun with batches of 16 tiles, .*: leave out `batch`"):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, batch=3, out=store_path)
 
 

@@ -17,10 +17,10 @@ def test_the_recipe_holds_no_option_of_networks(scene, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tile": 32}, "no effect with --backbone context: --tile"),
-        ({"noise": "none", "seed": 1}, "--noise, --seed"),
-        ({"pixels": "fields"}, "--pixels"),
-        ({"batch": 4}, "--batch"),
+        ({"tile": 32}, "no effect with `backbone='context'`: `tile`"),
+        ({"noise": "none", "seed": 1}, "`noise`, `seed`"),
+        ({"pixels": "fields"}, "`pixels`"),
+        ({"batch": 4}, "`batch`"),
         ({"prompt": "a field"}, "takes no prompt"),
         ({"class_label": 3}, "takes no class label"),
         ({"timesteps": [0, 50]}, "timestep 0; found 0, 50"),
@@ -36,6 +36,6 @@ def test_options_without_effect_are_refused(scene, tmp_path, options, message):
 
 def test_reconstruction_of_a_scene_that_is_too_large_is_refused(scene, tmp_path, monkeypatch):
     monkeypatch.setattr(context_extractor, "RECONSTRUCTION_LIMIT_BYTES", 100_000)
-    with pytest.raises(HsifeatError, match=r"leave them out with --layers mean-5,mean-25.*profile-17$"):
+    with pytest.raises(HsifeatError, match=r"leave them out with `layers='mean-5,mean-25.*profile-17'`$"):
         prepare(scene, backbone="context", out=tmp_path / "s.zarr")
     prepare(scene, backbone="context", layers=["mean-5"], out=tmp_path / "s.zarr")

@@ -41,6 +41,6 @@ def test_default_timesteps_are_in_proportion_to_those_of_the_backbone(scene, tot
     notes = []
     job = prepare(scene, backbone=backbone, projection="bands:0,1,2", tile=32, halo=8, listen=notes.append)
     assert sorted({plane.id.t for plane in job.planes}) == expected
-    assert "2 of 2 layers by default: 0, 1; --layers selects others" in [note.message for note in notes]
+    assert "2 of 2 layers by default: 0, 1; `layers` selects others" in [note.message for note in notes]
     with pytest.raises(HsifeatError, match=f"timestep {total} is out of range"):
         prepare(scene, backbone=backbone, projection="bands:0,1,2", timesteps=[total], tile=32, halo=8)

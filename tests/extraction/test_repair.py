@@ -1,5 +1,6 @@
 """Repair: every damaged byte comes back, and nothing is changed where the backbone is missing or the scene is damaged."""
 
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,11 +9,13 @@ import pytest
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.extraction.extract import extract
 from hsifeat.extraction.repair import repair
+from hsifeat.extraction.repair import verify as verify_store
 from hsifeat.features.open_features import open_features
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
 from tests.helpers.damaged_stores import flip, guarded_files
+from tests.helpers.fuzz_subjects import reseal_store
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +131,7 @@ def test_a_damaged_label_map_is_written_anew_by_its_extraction(store_path, scene
     chunk.write_bytes(bytes([chunk.read_bytes()[0] ^ 1]) + chunk.read_bytes()[1:])
     (path / "planes/t0000/mid_block/c/0/0/0").unlink()
     location = as_location(path)
-    with pytest.raises(StoreError, match="with the same --labels"):
+    with pytest.raises(StoreError, match="with the same `labels`"):
         repair(location, verify(location))
     assert [d.key for d in verify(location).damages] == [chunk.relative_to(path).as_posix()], "the plane is mended"
     with pytest.raises(StoreError, match="was changed"):
@@ -171,3 +174,27 @@ def test_a_killed_repair_is_resumed(store_path, backbone_folder, tmp_path, monke
     after = repair(location, verify(location))
     assert after.damages == after.unfinished == ()
     assert {p.relative_to(path): p.read_bytes() for p in guarded_files(path)} == before
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        (
+            "scene/labels/fields",
+            {"class_colours": {"1": "#12"}},
+            "a colour of a class is text such as #1f77b4; found '#12'",
+        ),
+        ("scene/labels/fields", {"class_names": [1]}, "class_names of the label map fields must be texts"),
+    ],
+)
+def test_a_store_that_readers_refuse_is_not_told_to_be_intact(store_path, tmp_path, key, change, message):
+    path = shutil.copytree(store_path, tmp_path / "s.zarr")
+    file = path / key / "zarr.json"
+    content = json.loads(file.read_text())
+    content["attributes"] |= change
+    file.write_text(json.dumps(content))
+    reseal_store(path)
+    with pytest.raises(HsifeatError, match=message):
+        _ = open_features(path).scene
+    with pytest.raises(StoreError, match=f"all files have their checksums, but the store can't be used: .*{message}"):
+        verify_store(as_location(path))

@@ -34,5 +34,5 @@ def test_a_store_fills_in_what_is_unset(store_path):
 
 
 def test_two_sources_are_refused(store_path):
-    with pytest.raises(HsifeatError, match="--preset and --like both say where unset options come from"):
+    with pytest.raises(HsifeatError, match="`preset` and `like` both say where unset options come from"):
         resolve_config({}, preset="dift", like=store_path)

@@ -103,7 +103,7 @@ def test_another_number_of_bands_is_refused(first, tmp_path):
     few = Scene("few", small_cube(bands=7), None, {})
     with pytest.raises(
         ProjectionError,
-        match=r"pca:3:clip=2.5 was fitted for 12 bands; few has 7: choose another projection with --projection",
+        match=r"pca:3:clip=2.5 was fitted for 12 bands; few has 7: choose another projection with `projection`",
     ):
         hsifeat.extract(few, like=first, out=tmp_path / "few.zarr")
     assert list(tmp_path.iterdir()) == []

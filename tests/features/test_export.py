@@ -225,7 +225,7 @@ def test_a_full_disk_is_one_clear_message(features, folder, monkeypatch):
         pytest.param("d.npy", {}, "is a folder: name a file", id="a-folder"),
         pytest.param("t.npy", {"planes": ["t1/mid_block"]}, "no plane 't1/mid_block'; nearest", id="plane"),
         pytest.param(
-            "t.npy", {"planes": []}, "no columns of small to export: select planes with --planes", id="nothing"
+            "t.npy", {"planes": []}, "no columns of small to export: select planes with `planes`", id="nothing"
         ),
         pytest.param("t.npy", {"labels": "soil"}, "no labels 'soil'; it holds: fields", id="labels"),
     ],
@@ -240,7 +240,7 @@ def test_wrong_requests_are_told_before_work(features, folder, monkeypatch, out,
 
 def test_stores_without_labels_say_what_to_do(bare, tmp_path):
     with pytest.raises(
-        HsifeatError, match="bare holds no label map: export all valid pixels with --all, or add labels"
+        HsifeatError, match="bare holds no label map: export all valid pixels with `all_pixels=True`, or add labels"
     ):
         export_features(bare, tmp_path / "t.npy", spectra=True)
     bare.store.add_labels("none", np.zeros((ROWS, COLS), np.uint8), {})

@@ -96,7 +96,7 @@ def test_samples_are_the_raw_rows_in_any_order(opened, stored, indices, pool):
 def test_missing_values_are_one_clear_line(listed, path, tmp_path):
     only = f"listed holds windows around {np.count_nonzero(FEW)} pixels only"
     refused = {
-        rf"{only}, not around pixel \(10, 0\): extract the scene without --pixels": lambda: listed.sample(
+        rf"{only}, not around pixel \(10, 0\): extract the scene without `pixels`": lambda: listed.sample(
             [0, 10], [0, 0]
         ),
         "means over windows of 8 px, not of 5 px": lambda: listed.sample([0], [0], pool=5),

@@ -144,7 +144,7 @@ def test_a_second_import_keeps_what_is_there_and_other_values_are_refused(scene,
     before = shard.stat().st_mtime_ns
     hsifeat.import_planes(scene, {"encoder": encoder}, out=tmp_path / "e.zarr")
     assert shard.stat().st_mtime_ns == before
-    with pytest.raises(RecipeMismatchError, match=r"imported.digest.*\n.*--out"):
+    with pytest.raises(RecipeMismatchError, match=r"imported.digest.*\n.*`out`"):
         hsifeat.import_planes(scene, {"encoder": encoder + 1}, out=tmp_path / "e.zarr")
     with pytest.raises(StoreError, match="features that another tool computed, and no options of an extraction"):
         hsifeat.extract(scene, like=tmp_path / "e.zarr", out=tmp_path / "f.zarr")
@@ -251,7 +251,7 @@ def test_a_model_of_imported_features_maps_another_scene_of_the_same_encoder(sce
         (
             {"e": np.full((75, 53, 2), 9e9)},
             {"dtype": "float16"},
-            r"not finite in float16: store float32 with --dtype float32",
+            r"not finite in float16: store float32 with `dtype='float32'`",
         ),
         (["flat.npy"], {}, r"holds an array of shape \(3975, 4\)"),
         (["missing.npy"], {}, "no such file: missing.npy"),

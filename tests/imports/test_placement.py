@@ -148,9 +148,9 @@ def test_without_a_georeference_the_shape_tells_the_stride(shape, stride, cell):
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((50, 60), {}, r"50 x 60 cells on a scene of 90 x 75 pixels \(x\).*--stride K.*--grid"),
-        ((9, 8), {"stride": 9}, r"with a stride of 9 px there would be 10 x 9 cells: set another --stride"),
-        ((7, 6), {}, r"set --stride; 13 and 14 fit"),
+        ((50, 60), {}, r"50 x 60 cells on a scene of 90 x 75 pixels \(x\).*`stride=K`.*`grid`"),
+        ((9, 8), {"stride": 9}, r"with a stride of 9 px there would be 10 x 9 cells: set another `stride`"),
+        ((7, 6), {}, r"set `stride`; 13 and 14 fit"),
     ],
 )
 def test_a_shape_that_fits_no_stride_or_several_is_refused(shape, options, message):

@@ -177,7 +177,7 @@ def test_what_a_preset_asks_for_is_said_to_be_the_presets(scene, backbone_folder
         prepare(scene, preset="dift", backbone=backbone_folder)
     with pytest.raises(HsifeatError, match="the preset hyperfeatures has backbone 'stable-diffusion-v1-5'"):
         prepare(scene, preset="hyperfeatures")
-    with pytest.raises(HsifeatError, match="--preset and --like both say"):
+    with pytest.raises(HsifeatError, match="`preset` and `like` both say"):
         prepare(scene, preset="dift", like="ip")
 
 

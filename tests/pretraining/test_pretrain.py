@@ -122,7 +122,7 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on(tmp_path, monke
         ({"minutes": float("nan")}, "minutes: .*found nan"),
         ({"learning_rate": 0.0}, "learning_rate: expected more than 0.*; found 0.0"),
         ({"dtype": "bfloat16"}, "dtype: expected float32 or float16; found 'bfloat16'"),
-        ({"boundaries": [442, 631]}, "a UNet2DModel has one decoder: leave out --boundaries, or train multistage"),
+        ({"boundaries": [442, 631]}, "a UNet2DModel has one decoder: leave out `boundaries`, or train multistage"),
         (
             {"network": "multistage", "boundaries": [631, 442]},
             "the boundaries of 3 decoders are 2 ascending timesteps from 1 to 999; found 631, 442",
@@ -167,7 +167,7 @@ def test_records_that_can_not_be_read_are_refused(trained, tmp_path, name, conte
     folder, _ = trained
     shutil.copytree(folder, tmp_path / "m")
     (tmp_path / "m" / name).write_bytes(content)
-    advice = "name another folder with --out"
+    advice = "name another folder with `out`"
     if name == "training.json":
         advice = f"delete it and run the command again, or {advice}"
     with pytest.raises(PretrainingError, match=f"{name} .*: {advice}$") as raised:

@@ -169,7 +169,7 @@ def test_a_diverged_training_leaves_the_last_sound_model(tmp_path, monkeypatch):
 
 def test_a_first_step_that_diverges_leaves_nothing(tmp_path, monkeypatch):
     poisoned(monkeypatch, at=1)
-    with pytest.raises(PretrainingError, match="at step 2, before the first checkpoint: try --learning-rate"):
+    with pytest.raises(PretrainingError, match="at step 2, before the first checkpoint: try `learning_rate="):
         hsifeat.pretrain(tiny_scene(), out=tmp_path / "m", steps=5)
     assert not (tmp_path / "m").exists()
 

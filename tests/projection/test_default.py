@@ -34,7 +34,7 @@ def test_the_projection_that_the_backbone_was_trained_with_comes_first(scene, tm
 def test_a_projection_with_other_channels_is_refused(scene):
     with pytest.raises(
         ProjectionError,
-        match="pca:2:clip=2.5 gives 2 channels, but net takes 3: choose another projection with --projection",
+        match="pca:2:clip=2.5 gives 2 channels, but net takes 3: choose another projection with `projection`",
     ):
         default(scene, "pca:2")
 

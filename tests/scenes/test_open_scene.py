@@ -38,7 +38,7 @@ def test_indian_pines_agrees_with_another_copy_of_its_labels(data_folder):
 
 def test_real_mat_file_with_several_arrays(data_folder):
     path = data_folder / "houston2018_subset" / "houston_dataset.mat"
-    with pytest.raises(SceneError, match=r"2 arrays of 3 dimensions.*hyprImg 128 x 128 x 48.*--variable"):
+    with pytest.raises(SceneError, match=r"2 arrays of 3 dimensions.*hyprImg 128 x 128 x 48.*`variable=NAME`"):
         open_scene(path)
     assert open_scene(path, variable="hyprImg").cube.shape == (128, 128, 48)
     with pytest.raises(SceneError, match=r"no variable 'x'.*hyprImg"):

@@ -74,7 +74,7 @@ def test_the_path_of_a_picture(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one = scene(5, 5, [])
     Image.new("L", (2, 2)).save("a scene.png")
-    with pytest.raises(SceneError, match=r"a scene\.png exists and was not written by hsifeat.*--out"):
+    with pytest.raises(SceneError, match=r"a scene\.png exists and was not written by hsifeat.*`out=FILE.png`"):
         scene_plot_path(one, None)
     with pytest.raises(SceneError, match=r"a \.png file; found 'x\.jpg'"):
         scene_plot_path(one, Path("x.jpg"))

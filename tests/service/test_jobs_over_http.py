@@ -113,6 +113,29 @@ def test_rights_and_errors_of_jobs(served, extracted, ann):
     assert httpx.post(f"{served.url}/extractions", json=EXTRACTION).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/fits", {"stores": ["ab" * 32] * 1000}, "body.stores: at most 200 different stores"),
+        ("/fits", {"stores": [f"{n:064x}" for n in range(201)]}, "body.stores: at most 200 different stores"),
+        ("/predictions", {"model": "0" * 16, "stores": ["ab" * 32] * 1000}, "body.stores: at most 200"),
+        ("/benches", {"stores": ["ab" * 32], "options": {"seeds": 10**20}}, "body.options.seeds: "),
+        ("/benches", {"stores": ["ab" * 32], "options": {"seeds": 1001}}, "body.options.seeds: "),
+        ("/extractions", {**EXTRACTION, "options": {"draws": 10**30}}, "body.options.draws: "),
+        ("/extractions", {**EXTRACTION, "options": {"draws": 10**12}}, "body.options.draws: "),
+        ("/extractions", {**EXTRACTION, "options": {"tile": 10**12}}, "body.options.tile: "),
+        ("/extractions", {**EXTRACTION, "options": {"halo": 10**12}}, "body.options.halo: "),
+        ("/extractions", {**EXTRACTION, "options": {"timesteps": [10**30]}}, "body.options.timesteps: "),
+    ],
+)  # fmt: skip
+def test_absurd_requests_are_answered_at_once(ann, path, body, told):
+    before = ann.get("/jobs").json()
+    answer = ann.post(path, json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert told in answer.json()["detail"], answer.json()
+    assert ann.get("/jobs").json() == before
+
+
 def test_a_full_queue_is_429_with_retry_after(served, ann):
     lane = {**EXTRACTION, "scene": {"name": "indian-pines"}, "priority": "low"}
     answers = [

@@ -45,5 +45,5 @@ def test_a_compact_store_has_rounded_planes_and_its_own_key(tmp_path):
 
 def test_float32_has_no_bits_to_drop(tmp_path):
     scene = Scene("zeros", np.ones((8, 8, 3), np.float32))
-    with pytest.raises(HsifeatError, match=r"no effect with --dtype float32: --mantissa-bits; leave out"):
+    with pytest.raises(HsifeatError, match=r"no effect with `dtype='float32'`: `mantissa_bits`; leave out"):
         hsifeat.extract(scene, backbone="context", dtype="float32", mantissa_bits=4, out=tmp_path / "s.zarr")

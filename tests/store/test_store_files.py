@@ -1,12 +1,16 @@
 """Files of a store: anything else at a location is refused, and a lost root is read from its copy."""
 
 import shutil
+import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from zarr.core import sync
 
 from hsifeat.errors import OutOfMemoryError, StoreError
+from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.store_files import StoreFiles, holds_store
 from tests.helpers.fuzz_subjects import read_store, reseal_store
@@ -51,8 +55,21 @@ def test_a_lack_of_memory_is_not_told_as_damage(features, monkeypatch, error):
         lambda: lazy.compute(scheduler="sync"),
         lambda: features.store.label_classes("fields"),
     ):
-        with pytest.raises(OutOfMemoryError, match=r"memory ran out \(.*\): use fewer --jobs"):
+        with pytest.raises(OutOfMemoryError, match=r"memory ran out \(.*\): use fewer `jobs`"):
             read()
+
+
+def test_a_thread_that_could_not_start_is_never_waited_for(store_path, monkeypatch):
+    monkeypatch.setattr(sync, "loop", [None])
+    monkeypatch.setattr(sync, "iothread", [None])
+    for error in (RuntimeError("can't start new thread"), MemoryError()):
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", Mock(side_effect=error))
+            for _ in range(2):  # Zarr alone waits for ever the second time.
+                with pytest.raises(OutOfMemoryError, match="memory ran out"):
+                    StoreFiles(as_location(store_path))
+    assert StoreFiles(as_location(store_path)).has_array("scene/cube")
+    sync.cleanup_resources()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xa0", b"[" * 9999, b'{"zarr_format": 3}', b'{"a": 1}'], ids=range(6))

@@ -63,7 +63,7 @@ def test_notes_say_that_angles_are_between_latents(scene, tmp_path):
         pytest.param({"intervals": 0}, HsifeatError, "divided into 1 or more intervals; found 0", id="intervals"),
         pytest.param({"patch": 0}, HsifeatError, "at least 1 pixel; found 0", id="patch"),
         pytest.param({"patch": 60}, SceneError, "0 patches of 60 x 60 px with only valid pixels.*take smaller", id="large"),
-        pytest.param({"layer": "mid_block"}, HsifeatError, "needs a store that contains it: name one with --store", id="layer"),
+        pytest.param({"layer": "mid_block"}, HsifeatError, "needs a store that contains it: name one with `store`", id="layer"),
         pytest.param({"store": "STORE", "layer": "x"}, StoreError, "no complete planes of a layer 'x'", id="unknown"),
         pytest.param({"store": "STORE", "timesteps": [0, 7]}, StoreError, "no complete plane of .* at t = 7; it has 0, 300", id="t"),
     ],

@@ -11,9 +11,9 @@ from classifiers.distance_bins import DistanceBin
 from classifiers.splits import parse_split_question
 
 _SMALLER_FOOTPRINT = (
-    "to get one, also run --inputs spectra+window, or planes with a smaller --tile, under a split with a buffer"
+    "to get one, also run the inputs spectra+window, or planes with smaller tiles, under a split with a buffer"
 )
-_WHOLE_SCENE = "to get one, also run --inputs spectra+window, or a context store without the layers reconstruction-*, under a split with a buffer"
+_WHOLE_SCENE = "to get one, also run the inputs spectra+window, or a context store without the layers reconstruction-*, under a split with a buffer"
 
 
 def question_text(split: str, labels: str) -> str:

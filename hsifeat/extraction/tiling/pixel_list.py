@@ -87,7 +87,7 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
 
 def _label_map(name: str, scene: Scene) -> Labels:
     if name not in scene.labels:
-        advice = suggest_names(name, scene.labels) if scene.labels else "it has none: attach some with --labels FILE"
+        advice = suggest_names(name, scene.labels) if scene.labels else "it has none: attach some with `labels=FILE`"
         raise HsifeatError(f"{scene.name} has no labels {name!r} to take pixels from; {advice}")
     return scene.labels[name]
 

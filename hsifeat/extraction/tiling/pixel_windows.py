@@ -84,7 +84,7 @@ class PixelWindows:
         if noise.aligned and (factor / cell_px).denominator != 1:
             raise HsifeatError(
                 f"the noise {noise.spec} depends on positions on a grid of {cell_px} px, the cell size of {backbone.name}, but "
-                "windows around pixels are not aligned with this grid: use --noise shared or none"
+                "windows around pixels are not aligned with this grid: use `noise='shared'` or `noise='none'`"
             )
 
     def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:  # noqa: ARG002  # listed pixels are valid

@@ -125,7 +125,7 @@ class SceneTiling:
                 nearest = ",".join(str(-(-corner // stride) * stride) for corner in self.first)
                 raise HsifeatError(
                     f"tiles that begin at {','.join(map(str, self.first))} are not aligned with the cells of {tap.name}, which "
-                    f"are {stride} px wide: set --origin to multiples of {stride}, such as {nearest}"
+                    f"are {stride} px wide: set `origin` to multiples of {stride}, such as {nearest}"
                 )
         if any((factor * n / backbone.cell_px).denominator != 1 for n in (*self.first, *self.step, *self.tile)):
             raise HsifeatError(
@@ -185,7 +185,7 @@ def tile_scene(
     rows, cols = shape
     if stitch == "whole":
         if origin is not None:
-            raise HsifeatError("--origin has no effect with --stitch whole, which has a single tile: leave it out")
+            raise HsifeatError("`origin` has no effect with `stitch='whole'`, which has a single tile: leave it out")
         side = (-(-rows // multiple) * multiple, -(-cols // multiple) * multiple)
         return SceneTiling(rows, cols, side, side, (0, 0), stitch)
     if tile_px < 1 or tile_px % multiple or halo_px % multiple or halo_px < 0:
@@ -204,6 +204,6 @@ def tile_scene(
     if not all(-tile_px + margin < corner <= -margin for corner in first):
         raise HsifeatError(
             f"tiles from row {first[0]} and column {first[1]} on do not cover the first pixels of the scene, or the first "
-            f"tile lies outside: with --stitch {stitch}, give an origin between {margin - tile_px + 1} and {-margin}"
+            f"tile lies outside: with `stitch={stitch!r}`, give an origin between {margin - tile_px + 1} and {-margin}"
         )
     return SceneTiling(rows, cols, (tile_px, tile_px), (step, step), first, stitch)

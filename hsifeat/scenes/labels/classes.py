@@ -83,7 +83,7 @@ def read_classes(
         declared = " and ".join(f"{value:g}" for value in declared_values)
         notes.append(
             f"{name}: {zero_count} pixels are 0, which means unlabelled, although the file declares {declared} as no data: "
-            "if 0 is a class, add 1 to all classes or use `hsifeat fit --background-class`"
+            "if 0 is a class, add 1 to all classes or fit with `background_class`"
         )
     dtype = np.dtype(array.dtype)
     if dtype.kind in "iu" and highest == np.iinfo(dtype).max:
@@ -124,7 +124,7 @@ def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple
     if re.sub(r"[\W_\d]", "", zero_name.lower()) in _UNLABELLED_NAMES or classes.all():
         return others, ()
     return others, (
-        f"{name}: the name of 0 is {zero_name!r}, but 0 means unlabelled: if 0 is a class, add 1 to all classes or use `hsifeat fit --background-class`",
+        f"{name}: the name of 0 is {zero_name!r}, but 0 means unlabelled: if 0 is a class, add 1 to all classes or fit with `background_class`",
     )
 
 

@@ -151,7 +151,7 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> 
     if differing := describe_bands(nodata):
         notes += (f"{name}: its bands have different no-data values: {differing}",)
     if any(flag.name in {"per_dataset", "alpha"} for flags in dataset.mask_flag_enums for flag in flags):
-        remedy = "gdal_edit.py -a_nodata (labels) or --nodata (a scene)" if ndim == 2 else "--nodata"
+        remedy = "gdal_edit.py -a_nodata (labels) or `nodata` (a scene)" if ndim == 2 else "`nodata`"
         notes += (f"{name}: has a mask or an alpha band, which is ignored; declare the no-data value with {remedy}",)
     return Raster(
         array=SingleBandView(cube) if is_map else cube,
@@ -202,7 +202,7 @@ def _open_image(path: Path, variable: str | None) -> RasterioCube:
     if variable not in by_number:
         listing = ", ".join(f"{n} ({image.rpartition('/')[2]})" for n, image in list(by_number.items())[:12])
         problem = "" if variable is None else f"none is named {variable!r}; "
-        raise SceneError(f"{path} holds {len(images)} images: {listing}: {problem}choose one with --variable NUMBER")
+        raise SceneError(f"{path} holds {len(images)} images: {listing}: {problem}choose one with `variable=NUMBER`")
     return RasterioCube(path, by_number[variable])
 
 

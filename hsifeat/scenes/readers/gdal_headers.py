@@ -23,10 +23,22 @@ _LABELS = (
     ("PDS", re.compile(rb"(PDS|ODL)_VERSION_ID", re.IGNORECASE), re.compile(rb"COMPRESSED_FILE", re.IGNORECASE)),
     ("ISIS3", re.compile(rb"IsisCube", re.IGNORECASE), re.compile(rb"GeoTIFF", re.IGNORECASE)),
 )
+# Formats whose GDAL drivers are left out, because their headers name other files.
+_LEFT_OUT = {
+    "PDS4": re.compile(rb"<(\w+:)?Product_Observational|pds\.nasa\.gov/pds4"),
+    "R raster": re.compile(rb"\A\[general\](?s:.*)\[georeference\]"),
+}
 # Positions in the file header and in the image headers of PCIDSK, in bytes.
 _PCIDSK = b"PCIDSK  "
 _PCIDSK_BLOCK, _PCIDSK_IMAGE_HEADER = 512, 1024
 _PCIDSK_START, _PCIDSK_COUNT, _PCIDSK_NAME = slice(336, 352), slice(376, 384), slice(64, 128)
+
+
+def left_out_format(path: Path) -> str | None:
+    """Return the name of the format of a file whose format GDAL could read, but whose driver is left out; None for other files."""
+    with open_regular(path) as file:
+        content = file.read(_LABEL_BYTES)
+    return next((name for name, signature in _LEFT_OUT.items() if signature.search(content)), None)
 
 
 def check_header(path: Path) -> None:

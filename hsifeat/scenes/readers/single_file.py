@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers.gdal import read_gdal
+from hsifeat.scenes.readers.gdal_headers import left_out_format
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.reading_errors import reading_errors
 from hsifeat.scenes.readers.source_paths import check_exists
@@ -46,7 +48,7 @@ def read_file(path: Path, ndim: int, variable: str | None = None) -> Raster:
     if len(raster.array.shape) != ndim:
         expected = "a scene (rows, cols, bands)" if ndim == 3 else "a single band (rows, cols)"
         flat = len(raster.array.shape) == 2 and not raster.ordered
-        hint = "; if its pixels share one axis, add --axes bands,pixels --rows N" if flat else ""
+        hint = "; if its pixels share one axis, add `axes='bands,pixels'` and `rows=N`" if flat else ""
         raise SceneError(f"{path} holds an array of shape {tuple(raster.array.shape)}; expected {expected}{hint}")
     return raster
 
@@ -57,6 +59,11 @@ def _read_unknown(path: Path, ndim: int, variable: str | None) -> Raster:
     try:
         return read_gdal(path, ndim, variable)
     except RasterioIOError as error:
+        if left_out := left_out_format(path):
+            raise SceneError(
+                f"{path} is a {left_out} header, which names other files, so that it is not opened: convert it once by "
+                f"gdal_translate {shlex.quote(str(path))} {shlex.quote(str(path.with_suffix('.tif')))}"
+            ) from error
         known = ", ".join(f".{suffix}" for suffix in reader_suffixes())
         raise SceneError(
             f"{path} has {f'the suffix {path.suffix}' if path.suffix else 'no suffix'}, for which there is no reader, and "

@@ -167,7 +167,7 @@ def _range_notes(variable: FileVariable, name: str) -> tuple[str, ...]:
     return (
         (
             f"{name}: its {' and '.join(declared)} is not applied, so values outside count as valid: "
-            "--nodata adds a value of pixels without data"
+            "`nodata` adds a value of pixels without data"
         ),
     )
 

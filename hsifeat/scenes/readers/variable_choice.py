@@ -56,9 +56,9 @@ def choose_variable(
     if len(candidates) != 1:
         count = "no array" if not candidates else f"{len(candidates)} arrays"
         flat = ndim == 3 and not candidates and any(len(s) == 2 and min(s) > 1 for s in shapes.values())
-        advice = ", or, if its pixels share one axis, add --axes bands,pixels --rows N" if flat else ""
+        advice = ", or, if its pixels share one axis, add `axes='bands,pixels'` and `rows=N`" if flat else ""
         # Label maps have two dimensions; their variable belongs to the name of the file.
-        choice = "--variable NAME" if ndim > 2 or not candidates else f"FILE:NAME, such as {path.name}:{candidates[0]}"
+        choice = "`variable=NAME`" if ndim > 2 or not candidates else f"FILE:NAME, such as {path.name}:{candidates[0]}"
         raise SceneError(
             f"{path} has {count} of {ndim} dimensions; it holds {listing}: choose one with {choice}{advice}"
         )

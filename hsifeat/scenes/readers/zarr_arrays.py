@@ -18,6 +18,7 @@ from hsifeat.scenes.readers.external_sources import check_folder
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.scopes import group_of, join, locate_dimension
 from hsifeat.scenes.readers.source_paths import is_zarr_folder
+from hsifeat.zarr_thread import start_zarr_thread
 
 
 def find_root(path: Path) -> tuple[Path, str]:
@@ -48,6 +49,7 @@ def is_feature_store(folder: Path) -> bool:
     """Return whether a Zarr folder is a feature store of hsifeat."""
     import zarr
 
+    start_zarr_thread()
     return any(name.startswith("hsifeat") for name in zarr.open(folder, mode="r").attrs)
 
 
@@ -65,6 +67,7 @@ def find_arrays(root: Path, within: str) -> dict[str, Any]:
     """
     import zarr
 
+    start_zarr_thread()
     arrays: dict[str, Any] = {}
 
     def visit(folder: Path, name: str) -> None:

@@ -109,12 +109,11 @@ class PredictRequest(StoresRequest):
         """Write the map as GeoTIFF, and return remarks on the map; see `JobRequest.execute`."""
         from classifiers.model import load_model
         from classifiers.predict import write_scene_map
-        from hsifeat.features.stack import open_stack
 
         model = load_model(context.result_folder(self._fit(context)) / MODEL)
         folder = clear_folder(context.result_folder(job))
         notes = write_scene_map(
-            open_stack(self._open(context)),
+            self._open(context),
             model,
             folder / MAP,
             probabilities=self.probabilities,

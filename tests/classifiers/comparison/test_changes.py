@@ -254,7 +254,7 @@ def test_another_scene_is_refused(report, features):
         report(stores=other).check(SceneSet([features]), features.labels())
     scene = {**report().results.scene.model_dump(), "name": "pavia", "rows": 610}
     with pytest.raises(
-        HsifeatError, match="different scenes: name pavia before, small now; rows 610 before, 75 now; pass --compare"
+        HsifeatError, match="different scenes: name pavia before, small now; rows 610 before, 75 now; pass `baseline`"
     ):
         report(stores=[{**stores[0], "recipe": {}}], scene=scene).check(SceneSet([features]), features.labels())
 

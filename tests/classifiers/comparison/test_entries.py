@@ -69,5 +69,5 @@ def test_stores_of_one_recipe_are_one_alternative_and_each_scene_needs_all_of_th
         StoreError, match="second has 1 stores of diffusion models, and small has 2: give the same stores"
     ):
         open_alternatives([features, opened["tiles"], other_scene])
-    with pytest.raises(StoreError, match=r"planes of second have another recipe .*tiling.*--shared-projection"):
+    with pytest.raises(StoreError, match=r"planes of second have another recipe .*tiling.*`shared_projection=True`"):
         open_alternatives([opened["tiles"], other_scene])

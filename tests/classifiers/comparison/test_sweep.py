@@ -282,7 +282,7 @@ def test_files_of_a_sweep(swept, tmp_path):
         ({"seeds": 0}, HeadError, "seeds must be 1 to 1000"),
         ({"split": "block:3"}, SplitError, "unknown split"),
         ({"planes": []}, StoreError, "no plane of small to sweep"),
-        ({"split": "per-class:1"}, HsifeatError, "the training pixels can't be divided into folds by blocks:6.* skip the selection of planes with --best 0"),
+        ({"split": "per-class:1"}, HsifeatError, "the training pixels can't be divided into folds by blocks:6.* skip the selection of planes with `best=0`"),
     ],
 )  # fmt: skip
 def test_wrong_sweeps(store_path, tmp_path, options, error, message):

@@ -325,7 +325,10 @@ def test_invalid_tables_are_refused(name):
         head.predict(X[:0])
     for call in (head.predict, lambda rows: in_epochs(name, ONE_EPOCH).fit(rows, y)):
         for value, message in ((np.nan, "contains NaN"), (np.inf, "contains infinity"), (-np.inf, "contains infinity")):
-            with pytest.raises(HeadError, match=message):
+            row, column = divmod(500, X.shape[1])
+            with pytest.raises(
+                HeadError, match=f"the table {message} in row {row} and column {column}, .* and 0 other"
+            ):
                 call(np.where(np.arange(X.size).reshape(X.shape) == 500, value, X))
         with pytest.raises(
             HeadError, match=r"found an array of shape \(160,\)\. Reshape your data: X\.reshape\(1, -1\) is"

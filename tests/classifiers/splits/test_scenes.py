@@ -74,7 +74,7 @@ def test_each_scene_is_left_out_once_as_by_scikit_learn(labels):
         ("scenes:north/nroth", "no scene or store is named 'nroth'; nearest: north"),
         ("scenes:north/south+north", "north has the roles train and test: give it one role"),
         ("scenes:north/north-context", "north has the roles train and test"),
-        ("scenes:east/north", "the scenes to train have no labelled pixel: extract them with --labels FILE"),
+        ("scenes:east/north", "the scenes to train have no labelled pixel: extract them with `labels=FILE`"),
         ("scenes:@absent.csv", "absent.csv can't be read .*: give a CSV file with the columns store,role"),
     ],
 )
@@ -83,11 +83,24 @@ def test_wrong_roles_are_refused(labels, text, message):
         parse_split(text).draw(labels, 0)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_roles_of_a_table_that_a_spreadsheet_wrote(tmp_path, delimiter):
+    file = tmp_path / "roles.csv"
+    rows = [
+        ("store", " role ", "note"),
+        ("north ", " train ", "a,b" if delimiter != "," else ""),
+        (' "south"', "test", ""),
+    ]
+    file.write_text("\r\n".join(delimiter.join(row) for row in rows), encoding="utf-8-sig")
+    assert parse_split(f"scenes:@{file}").roles == {"north": "train", "south": "test"}
+
+
 def test_a_file_with_a_wrong_role_or_column_and_a_single_scene_are_refused(labels, tmp_path):
     file = tmp_path / "roles.csv"
     for content, message in (
         ("store,role\nnorth,training\n", "line 2: .*roles train, test, validate; found 'training' for 'north'"),
-        ("name,role\nnorth,train\n", "has the columns name, role; it needs store and role"),
+        ("name,role\nnorth,train\n", "has the columns name, role; it needs store and role once"),
+        ("store,role,role\nnorth,train,test\n", "has the columns store, role, role; it needs store and role once"),
         ("store,role\nnorth,train\n", "no scene has the role test"),
     ):
         file.write_text(content)

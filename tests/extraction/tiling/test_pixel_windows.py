@@ -188,9 +188,9 @@ def test_the_key_follows_the_list_of_pixels(scene, backbone_folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"halo": 4}, "no effect with --pixels: --halo; leave out"),
-        ({"stitch": "hann"}, "no effect with --pixels: --stitch"),
-        ({"origin": (0, 0)}, "no effect with --pixels: --origin"),
+        ({"halo": 4}, "no effect with `pixels`: `halo`; leave out"),
+        ({"stitch": "hann"}, "no effect with `pixels`: `stitch`"),
+        ({"origin": (0, 0)}, "no effect with `pixels`: `origin`"),
         ({"tile": 18}, "a window of 18 px must be a multiple of 4, the coarsest stride"),
         ({"tile": 0}, "tile: expected at least 1; found 0"),
         ({"pixels": "roads"}, "small has no labels 'roads' to take pixels from.*fields"),
@@ -208,7 +208,9 @@ def test_a_latent_model_takes_windows_with_noise_that_has_no_positions(scene, tm
     save_latent(tmp_path / "latent")
     options = {"backbone": tmp_path / "latent", "pixels": (ROWS[:3], COLS[:3]), "timesteps": [100], "upsample": 1}
     options |= {"layers": ["up_blocks.1"], "tile": 64}
-    with pytest.raises(HsifeatError, match="depends on positions on a grid of 8 px.*--noise shared or none"):
+    with pytest.raises(
+        HsifeatError, match="depends on positions on a grid of 8 px.*`noise='shared'` or `noise='none'`"
+    ):
         hsifeat.extract(scene, **options, out=tmp_path / "s.zarr")
     store = hsifeat.extract(scene, **options, noise="shared", out=tmp_path / "s.zarr")
     assert store.planes[0].stride > 1 and np.isfinite(plane_values(store, 100, "up_blocks.1")).all()
@@ -221,7 +223,7 @@ def test_like_for_another_scene_needs_its_own_pixels(scene, backbone_folder, tmp
     assert again.recipe.key == first.key and plan(again).passes == 0
     other = replace(scene, name="other", cube=small_cube(seed=5))
     with pytest.raises(
-        HsifeatError, match="lists pixels of another scene than other: set the pixels of other with --pixels"
+        HsifeatError, match="lists pixels of another scene than other: set the pixels of other with `pixels`"
     ):
         prepare(other, like=first, out=tmp_path / "b.zarr")
     second = hsifeat.extract(other, like=first, pixels="fields", out=tmp_path / "b.zarr")

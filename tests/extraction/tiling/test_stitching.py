@@ -230,15 +230,15 @@ def test_a_repaired_blend_has_the_same_bits(scene, backbone_folder, tmp_path):
     [
         ({"stitch": "median"}, "stitch: expected core, mean, hann or whole; found 'median'"),
         ({"padding": "edge"}, "padding: expected reflect or zero; found 'edge'"),
-        ({"stitch": "whole"}, "no effect with --stitch whole: --halo, --tile"),
+        ({"stitch": "whole"}, "no effect with `stitch='whole'`: `halo`, `tile`"),
         ({"stitch": "mean", "origin": (4, 0)}, "do not cover the first pixels"),
         ({"stitch": "mean", "origin": (-32, 0)}, "lies outside"),
-        ({"origin": (-6, -8)}, "--stitch core, give an origin between -23 and -8"),
+        ({"origin": (-6, -8)}, "`stitch='core'`, give an origin between -23 and -8"),
         ({"origin": (-8, -9)}, "not aligned with the cells of up_blocks.0.*multiples of .*, such as -8,-8"),
     ],
 )
 def test_wrong_tilings(scene, backbone_folder, options, message):
     with pytest.raises(HsifeatError, match=message):
         prepare(scene, backbone=backbone_folder, tile=32, halo=8, **OPTIONS, **options)
-    with pytest.raises(HsifeatError, match="no effect with --stitch whole: --origin"):
+    with pytest.raises(HsifeatError, match="no effect with `stitch='whole'`: `origin`"):
         prepare(scene, backbone=backbone_folder, stitch="whole", origin=(0, 0), **OPTIONS)

@@ -205,7 +205,7 @@ def test_several_candidates_are_listed_and_none_is_guessed(tmp_path, file, write
     write(tmp_path / file)
     with pytest.raises(SceneError) as caught:
         open_scene(tmp_path / file)
-    assert listed in str(caught.value) and str(caught.value).endswith("choose one with --variable NAME")
+    assert listed in str(caught.value) and str(caught.value).endswith("choose one with `variable=NAME`")
     for name in ("one", "two", "group/two", "struct/two"):
         if f" {name} " in listed or listed.startswith(f"{name} "):
             scene = open_scene(tmp_path / file, variable=name)

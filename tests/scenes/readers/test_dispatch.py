@@ -1,10 +1,12 @@
 """Sources that every reader must handle alike: URLs, unusual paths, missing permissions."""
 
 import os
+import shlex
 import stat
 
 import numpy as np
 import pytest
+import rasterio
 
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
@@ -48,3 +50,15 @@ def test_a_file_without_read_permission(tmp_path):
     (tmp_path / "x.mat").chmod(0)
     with pytest.raises(SceneError, match=r"x\.mat can't be read"):
         open_scene(tmp_path / "x.mat")
+
+
+@pytest.mark.parametrize(("driver", "name", "told"), [("PDS4", "a b.xml", "PDS4"), ("RRASTER", "x.grd", "R raster")])
+def test_formats_that_are_not_opened_are_named_with_a_conversion(tmp_path, gdal, driver, name, told):
+    FORMATS["tif"][1](tmp_path / "cube.tif", CUBE)
+    gdal("gdal_translate", "-q", "-of", driver, tmp_path / "cube.tif", tmp_path / name)
+    with pytest.raises(SceneError, match=f"is a {told} header, which names other files") as caught:
+        open_scene(tmp_path / name)
+    program, *words = shlex.split(str(caught.value).partition(" once by ")[2])
+    gdal(program, "-q", *words)
+    with rasterio.open(tmp_path / name) as source:
+        np.testing.assert_array_equal(np.asarray(open_scene(words[-1]).cube), np.moveaxis(source.read(), 0, 2))

@@ -140,7 +140,7 @@ def test_complex_values_are_refused(tmp_path):
 def test_pages_of_a_tiff_are_listed(tmp_path):
     pages = [Image.fromarray(np.full((3, 4), n, np.uint8)) for n in (1, 2, 3)]
     pages[0].save(tmp_path / "x.tif", save_all=True, append_images=pages[1:])
-    with pytest.raises(SceneError, match=r"holds 3 images: 1 \(.*: choose one with --variable NUMBER"):
+    with pytest.raises(SceneError, match=r"holds 3 images: 1 \(.*: choose one with `variable=NUMBER`"):
         open_scene(tmp_path / "x.tif")
     assert np.asarray(open_scene(tmp_path / "x.tif", variable="2").cube).max() == 2
     with pytest.raises(SceneError, match="none is named '4'"):

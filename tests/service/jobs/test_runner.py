@@ -113,7 +113,7 @@ def test_a_service_that_is_killed_continues_its_jobs(jobs, config, tmp_path, bac
         ({"like": "0" * 64}, "no store 0000"),
         ({"options": {"tile": -3}}, "options.tile: expected at least 1; found -3"),
         ({"options": {"pixels": ["x"]}}, "pixels: expected the name of a label map of the scene"),
-        ({"options": {"backbone": "context", "seed": 3}}, "no effect with --backbone context: --seed"),
+        ({"options": {"backbone": "context", "seed": 3}}, "no effect with `backbone='context'`: `seed`"),
         ({"options": {"backbone": "context", "timesteps": [0, 50]}}, "timestep 0; found 0, 50"),
         ({"options": {"backbone": "context", "layers": ["mean-4"]}}, "odd numbers"),
         ({"priority": "high"}, "the priority high needs the right to administer"),

@@ -94,9 +94,7 @@ def test_the_headline_states_pixels_accuracy_and_gain_or_that_there_are_none(com
         f"Under {SPLITS[1]}, there is no score without leakage for {ENTRIES[1]}: its features depend on all, which holds a "
         "training pixel for every test pixel"
     )
-    advice = (
-        "to get one, also run --inputs spectra+window, or planes with a smaller --tile, under a split with a buffer"
-    )
+    advice = "to get one, also run the inputs spectra+window, or planes with smaller tiles, under a split with a buffer"
     assert dict(key_findings(rank(alone)))["Carry over without leakage"] == f"{reason}; {advice}."
     assert f"{reason}; {advice}." in summary_notes(alone)
     # Another entry has such pixels: its score follows.

@@ -1,0 +1,31 @@
+"""The thread in which Zarr reads and writes files."""
+
+from __future__ import annotations
+
+from hsifeat.errors import raise_resource_error
+
+
+def start_zarr_thread() -> None:
+    """Start the thread in which Zarr reads and writes files, unless it runs already.
+
+    Zarr itself keeps a thread whose start has failed, and waits for it for ever the next time.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If the thread can't start.
+
+    Examples
+    --------
+    >>> start_zarr_thread()
+    """
+    from zarr.core import sync
+
+    try:
+        sync._get_loop()  # noqa: SLF001  # Zarr has no public function for it
+    except (RuntimeError, MemoryError) as error:
+        failed, sync.loop[0], sync.iothread[0] = sync.loop[0], None, None
+        if failed is not None:
+            failed.close()
+        raise_resource_error(error)
+        raise
