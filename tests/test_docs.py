@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 import shlex
 import sys
@@ -128,17 +129,34 @@ def test_what_fewer_bits_save_is_what_the_benchmark_measured():
 
 
 def test_the_capacity_of_clusters_is_that_of_the_benchmark():
-    measured = json.loads((ROOT / "benchmarks" / "results" / "scale.json").read_text())
+    entries = json.loads((ROOT / "benchmarks" / "results" / "scale.json").read_text())
+    measured = {part: entry["measured"] for part, entry in entries.items()}
     page = (ROOT / "docs" / "user" / "cluster.md").read_text(encoding="utf-8")
-    for row in measured["capacity"]["measured"]:
+    for row in measured["capacity"]:
         seconds, size = row["core_seconds_per_megapixel"], row["plane_mb_per_megapixel"]
         hours = f"{seconds / 36:.1f} | {seconds / 360:.2f}"
         assert f"| `{row['backbone']}` | {row['planes']} | {seconds:.1f} | {size:.1f} | {hours} | {size:.0f} |" in page
-    for row in measured["simulation"]["measured"]:
+    for row in measured["simulation"]:
         load = f"{100 * row['scheduler_load']:.0f} % | {100 * row['worker_idle_share']:.0f} %"
         rates = row["units_per_second"], row["store_requests_per_second"]
         assert f"| {row['unit_seconds']:.0f} | {rates[0]:.1f} | {load} | {rates[1]:.0f} |" in page
-    assert f"takes {measured['tiny']['measured']['cpu_ms_per_task']:.1f} ms of processor time" in page
+    text, tiny, throughput = " ".join(page.split()), measured["tiny"], measured["throughput"]
+    milliseconds = tiny["cpu_ms_per_task"]
+    assert f"takes {milliseconds:.1f} ms of processor time" in text
+    assert (
+        f"measured with {tiny['tasks']:,} empty tasks. Their memory grew by only {tiny['memory_growth_mb']:.1f} MB"
+        in text
+    )
+    assert f"1,000 workers are busy if a unit takes at least {math.ceil(milliseconds)} seconds" in text
+    assert f"makes {sum(measured['requests'].values()):.0f} requests to the store for a unit" in text
+    assert f"a scene of {throughput['units']} units {throughput['speedup']:.2f} times as fast" in text
+    client, workers = (throughput["2_workers"][f"{name}_cpu_seconds"] for name in ("client", "worker"))
+    assert f"take {client:.1f} of {client + workers:.1f} CPU seconds" in text
+    assert f"Scheduling takes {100 * measured['overhead']['share']:.1f} % of the time" in text
+    ratios = [f"{row['dask_s'] / row['one_process_s']:.1f}" for row in measured["lightgbm"]]
+    rows = [f"{row['rows']:,}" for row in measured["lightgbm"]]
+    assert f"{ratios[0]}, {ratios[1]} and {ratios[2]} times as fast as its Dask estimator" in text
+    assert f"for {rows[0]}, {rows[1]} and {rows[2]} rows of 100 columns" in text
 
 
 def test_the_capacity_of_the_service_is_that_of_the_benchmark():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     from distributed import Client, Future, as_completed
     from distributed.security import Security
 
+# What the calls of a client raise once the scheduler is gone.
+_LOST = (CancelledError, OSError)
 # Number of submitted tasks per worker. While a task runs, the next task waits at the worker.
 _TASKS_PER_WORKER = 2
 # Seconds after which the first attempt to connect fails.
 _FIRST_TIMEOUT_S = 10.0
+# Seconds between two looks for the first worker.
+_WORKER_PAUSE_S = 0.1
 # Pauses in seconds between two looks for finished tasks. A worker has a second task while its first result waits.
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
 # Seconds between two counts of the workers, which may join and leave.
@@ -69,7 +74,6 @@ class DaskConnection:
         self._refused: set[str] = set()
         self._accepted: list[str] = []
         try:
-            self._wait_for_workers()
             self._check_versions()
         except BaseException:
             self.close()
@@ -77,7 +81,7 @@ class DaskConnection:
 
     def addresses(self) -> list[str]:
         """Return the addresses of the workers, or of the workers with a GPU once such a worker has joined."""
-        workers = self.client.scheduler_info(n_workers=-1)["workers"]
+        workers = self.client.scheduler_info(n_workers=-1).get("workers", {})  # a closed client knows nothing
         gpus = [address for address, worker in workers.items() if worker["resources"].get("GPU")]
         if gpus:
             self._resources = {"GPU": 1}
@@ -105,18 +109,28 @@ class DaskConnection:
             Argument of the function.
         **options
             Options of `distributed.Client.submit`, such as ``workers``.
+
+        Raises
+        ------
+        CancelledError
+            If the scheduler is lost.
         """
+        from distributed.client import ClosedClientError
+
         name = getattr(function, "__name__", type(function).__name__)
         if self._refused:
             options = {"workers": self._accepted, "allow_other_workers": True, **options}
-        return self.client.submit(
-            _WorkerCall(function, self._versions),
-            task,
-            key=f"hsifeat-{name}-{uuid4().hex}",
-            resources=self._resources or None,
-            pure=False,
-            **options,
-        )
+        try:
+            return self.client.submit(
+                _WorkerCall(function, self._versions),
+                task,
+                key=f"hsifeat-{name}-{uuid4().hex}",
+                resources=self._resources or None,
+                pure=False,
+                **options,
+            )
+        except ClosedClientError as error:
+            raise CancelledError(str(error)) from error
 
     def free_slots(self, pending: int) -> int:
         """Return the number of tasks that can be submitted while `pending` tasks are unfinished."""
@@ -132,6 +146,23 @@ class DaskConnection:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         return cast("Future[Any]", next(completed))
 
+    def result(self, future: Future[Any]) -> Any:
+        """Return the result of a future that is finished.
+
+        Raises
+        ------
+        CancelledError
+            If the scheduler is lost.
+        Exception
+            If the task failed: its error.
+        """
+        try:
+            return future.result()
+        except OSError as error:
+            if future.status == "error":  # an error of the task, for example of a library that the worker can't import
+                raise
+            raise CancelledError(str(error)) from error
+
     def refuse(self, error: OtherVersionsError) -> None:
         """Exclude a worker with different versions from further tasks. If no other worker is connected, raise `error`."""
         if error.worker not in self._refused:
@@ -142,12 +173,45 @@ class DaskConnection:
 
     def reconnect(self) -> None:
         """Wait until a lost scheduler can be reached again, and for its workers."""
-        self._listen(Note(f"the connection to the scheduler {self.scheduler} was lost: waiting for it"))
-        with suppress(Exception):
-            self.client.close(timeout=2)
-        self.client = self._connect(self._timeout_s)
-        self._wait_for_workers()
-        self._slots = 0
+        while True:
+            self._listen(Note(f"the connection to the scheduler {self.scheduler} was lost: waiting for it"))
+            with suppress(Exception):
+                self.client.close(timeout=2)
+            self.client = self._connect(self._timeout_s)
+            self._slots = 0
+            with suppress(*_LOST):
+                self.wait_for_workers()
+                return
+
+    def wait_for_workers(self) -> list[str]:
+        """Return the addresses of the workers as `addresses` does, after a wait for the first worker.
+
+        Raises
+        ------
+        HsifeatError
+            If no worker joins the scheduler in time.
+        CancelledError
+            If the scheduler is lost.
+        """
+        deadline, limit = time.monotonic() + self._worker_timeout_s, f"{self._worker_timeout_s:g} s"
+        told = False
+        while not (addresses := self.addresses()):
+            if self.client.status not in ("running", "connecting"):
+                raise CancelledError(f"the scheduler {self.scheduler} is gone")
+            if not told:
+                self._listen(
+                    Note(
+                        f"the scheduler {self.scheduler} has no workers yet: waiting at most {limit} for the first one"
+                    )
+                )
+                told = True
+            if time.monotonic() > deadline:
+                raise HsifeatError(
+                    f"no worker joined the scheduler {self.scheduler} in {limit}: start one with `dask worker {self.scheduler}` in the same "
+                    "environment, see its log, and run the command again"
+                )
+            time.sleep(_WORKER_PAUSE_S)
+        return addresses
 
     def close(self) -> None:
         """Release the objects that the workers keep between tasks, and disconnect. The cluster continues to run."""
@@ -160,7 +224,7 @@ class DaskConnection:
     def _count_workers(self) -> None:
         """Count the workers, unless they were counted a few seconds ago."""
         if not self._slots or time.monotonic() - self._counted_at > _COUNT_INTERVAL_S:
-            with suppress(OSError, ValueError):  # the next result shows that the scheduler is gone
+            with suppress(*_LOST, ValueError):  # the next result shows that the scheduler is gone
                 self._slots = max(len(self.addresses()), 1)
             self._counted_at = time.monotonic()
 
@@ -179,23 +243,18 @@ class DaskConnection:
                     ) from error
                 time.sleep(0.5)
 
-    def _wait_for_workers(self) -> None:
-        if not self.addresses():
-            limit = f"{self._worker_timeout_s:g} s"
-            self._listen(
-                Note(f"the scheduler {self.scheduler} has no workers yet: waiting at most {limit} for the first one")
-            )
-            try:
-                self.client.wait_for_workers(1, timeout=self._worker_timeout_s)
-            except TimeoutError as error:
-                raise HsifeatError(
-                    f"no worker joined the scheduler {self.scheduler} in {limit}: start one with `dask worker {self.scheduler}` in the same "
-                    "environment, see its log, and run the command again"
-                ) from error
-
     def _check_versions(self) -> None:
-        """Raise an error if a worker lacks hsifeat, or has other versions of Python or the libraries than this process."""
-        for address, found in self.client.run(own_versions, on_error="return").items():
+        """Wait for a worker. Raise an error if one lacks hsifeat, or has other versions of Python or the libraries than this process."""
+        while True:
+            try:
+                self.wait_for_workers()
+                answers = self.client.run(own_versions, on_error="return")
+                break
+            except _LOST:
+                self.reconnect()
+        for address, found in answers.items():
+            if isinstance(found, OSError):  # The worker has ended. Each task checks the versions again.
+                continue
             if isinstance(found, Exception):
                 raise HsifeatError(
                     f"the worker {address} can't run hsifeat ({type(found).__name__}: {found}): install the same environment on "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.dask_cluster import check_address, open_cluster
@@ -150,32 +150,20 @@ class DaskExecutor:
         The message of a `HsifeatError` names the worker. If several workers die while they run a task, the task fails with
         a `HsifeatError`. A worker that joins late with different versions gets no tasks while other workers are connected.
         """
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker
 
-        queue = iter(tasks)
-        pending: dict[Future[Any], Task] = {}
-        completed = as_completed(loop=self._connection.client.loop)
+        stream = _Stream(self._connection, function, tasks)
         try:
-            while True:
-                for task in islice(queue, self._connection.free_slots(len(pending))):
-                    future = self._connection.submit(function, task)
-                    pending[future] = task
-                    completed.add(future)
-                if not pending:
-                    return
-                future = self._connection.next_result(completed)
-                task = pending.pop(future)
+            while stream.submit():
+                future, task = stream.next()
                 try:
-                    result = future.result()
-                except CancelledError:  # of all tasks, because the scheduler was restarted
-                    queue = chain([task, *pending.values()], queue)
-                    pending.clear()
-                    self._connection.reconnect()
-                    completed = as_completed(loop=self._connection.client.loop)
+                    result = self._connection.result(future)
+                except CancelledError:
+                    stream.start_again(task)
                 except OtherVersionsError as error:
                     future.release()
                     self._connection.refuse(error)
-                    queue = chain([task], queue)
+                    stream.put_back(task)
                 except (HsifeatError, KilledWorker) as error:
                     problem = error if isinstance(error, HsifeatError) else _killed(error)
                     future.release()
@@ -186,30 +174,35 @@ class DaskExecutor:
                     future.release()
                     yield task, result
         finally:
-            if pending:
-                with suppress(Exception):  # the scheduler may be gone
-                    self._connection.client.cancel(list(pending), force=True)
+            stream.cancel()
 
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
-        """Call ``function(task)`` once in each connected worker; see `Executor.check_workers`."""
+        """Call ``function(task)`` once in each connected worker; see `Executor.check_workers`.
+
+        If the scheduler is restarted meanwhile, the new workers are checked.
+        """
+        while True:
+            with suppress(CancelledError):
+                return self._check_once(function, task)
+            self._connection.reconnect()
+
+    def _check_once(self, function: Callable[[Task], object], task: Task) -> None:
         from distributed import KilledWorker, as_completed
 
         # If a worker ends before its check, another worker runs the check.
-        options = [{"workers": [address], "allow_other_workers": True} for address in self._connection.addresses()]
+        options = [
+            {"workers": [address], "allow_other_workers": True} for address in self._connection.wait_for_workers()
+        ]
         futures = [self._connection.submit(function, task, **option) for option in options]
         try:
             completed = as_completed(futures, loop=self._connection.client.loop)
             for _ in futures:
                 try:
-                    self._connection.next_result(completed).result()
+                    self._connection.result(self._connection.next_result(completed))
                 except OtherVersionsError as error:
                     self._connection.refuse(error)
         except KilledWorker as error:
             raise _killed(error) from error
-        except CancelledError as error:
-            raise HsifeatError(
-                f"the connection to the scheduler {self.scheduler} was lost: run the command again"
-            ) from error
         finally:
             for future in futures:
                 future.release()
@@ -217,6 +210,60 @@ class DaskExecutor:
     def close(self) -> None:
         """Release the objects that the workers keep between tasks, and disconnect. The cluster continues to run."""
         self._connection.close()
+
+
+class _Stream(Generic[Task]):
+    """The tasks of a call of `DaskExecutor.run`: those that wait, and those that were submitted."""
+
+    def __init__(self, connection: DaskConnection, function: Callable[[Task], Any], tasks: Iterable[Task]) -> None:
+        self._connection, self._function = connection, function
+        self._queue: Iterator[Task] = iter(tasks)
+        self._listen_to_client()
+
+    def submit(self) -> bool:
+        """Submit tasks until no worker has a free slot. Return whether the result of a task is still to come."""
+        for task in islice(self._queue, self._connection.free_slots(len(self._pending))):
+            while True:
+                try:
+                    future = self._connection.submit(self._function, task)
+                    break
+                except CancelledError:
+                    self._reconnect()
+            self._pending[future] = task
+            self._completed.add(future)
+        return bool(self._pending)
+
+    def next(self) -> tuple[Future[Any], Task]:
+        """Wait for the next task that has ended."""
+        future = self._connection.next_result(self._completed)
+        return future, self._pending.pop(future)
+
+    def put_back(self, *tasks: Task) -> None:
+        """Let tasks be submitted again, before all others."""
+        self._queue = chain(tasks, self._queue)
+
+    def start_again(self, task: Task) -> None:
+        """Put back `task` and all submitted tasks after the scheduler was lost, and wait for the scheduler."""
+        self.put_back(task)
+        self._reconnect()
+
+    def cancel(self) -> None:
+        """Cancel the submitted tasks."""
+        if self._pending:
+            with suppress(Exception):  # the scheduler may be gone
+                self._connection.client.cancel(list(self._pending), force=True)
+
+    def _reconnect(self) -> None:
+        # A lost scheduler has cancelled the futures of all tasks.
+        self.put_back(*self._pending.values())
+        self._connection.reconnect()
+        self._listen_to_client()
+
+    def _listen_to_client(self) -> None:
+        from distributed import as_completed
+
+        self._pending: dict[Future[Any], Task] = {}
+        self._completed = as_completed(loop=self._connection.client.loop)
 
 
 def _killed(error: Any) -> HsifeatError:

@@ -31,12 +31,15 @@ def test_gc_deletes_what_was_used_least_recently_and_stops_at_the_limit(three):
     assert [entry.name for entry in catalogue.entries()] == ["mine"]
 
 
+def files_of_stores_and_catalogue():
+    return {path: state for path, state in snapshot(cache_folder().parent).items() if "locks" not in path.parts}
+
+
 def test_gc_on_the_command_line(three, cli):
-    before = snapshot(cache_folder().parent)
+    before = files_of_stores_and_catalogue()
     output = cli("cache", "gc", "--max-size", "0", "--dry-run")
     assert [line.split()[2].rstrip(":") for line in output.splitlines()[:3]] == [str(path) for path in three]
-    stores = {p: size for p, size in snapshot(cache_folder().parent).items() if "locks" not in p.parts}
-    assert stores == {p: size for p, size in before.items() if "locks" not in p.parts}, "nothing is deleted"
+    assert files_of_stores_and_catalogue() == before, "nothing is deleted"
     output = cli("cache", "gc", "--max-size", f"{2 * on_disk(three[0])}B")
     assert output.startswith(f"deleted {three[0]}: ")
     assert names(cache_folder()) == ["b.zarr", "c.zarr"]

@@ -47,24 +47,22 @@ def test_ten_scenes_of_which_one_is_broken_one_cached_and_one_forbidden(tmp_path
     paths = folder_of_scenes(tmp_path)
     cached = snapshot(tmp_path / "stores" / "s5.zarr")
     forbid(paths[7], monkeypatch)
-    message = cli(
-        "extract",
-        *paths,
-        "--backbone",
-        "context",
-        "--layers",
-        "mean-5,deviation-7",
-        "--out",
-        tmp_path / "stores",
-        status=1,
-    )
+    options = ("--backbone", "context", "--layers", "mean-5,deviation-7", "--out", tmp_path / "stores")
+    command = ("extract", *paths, *options)
+    message = cli(*command, status=1)
     stores = sorted(path.name for path in (tmp_path / "stores").glob("*.zarr"))
     assert stores == [f"s{number}.zarr" for number in (0, 1, 2, 4, 5, 6, 8, 9)]
+    assert cli.printed.count("store: ") == 7 and cli.printed.count("complete before: ") == 1
+    assert f"complete before: {tmp_path}/stores/s5.zarr\n" in cli.printed
     assert snapshot(tmp_path / "stores" / "s5.zarr") == cached
     assert message.count("error: ") == 2 and "error: s3: " in message and "error: s7: " in message
     assert "ermission denied" in message and message.endswith(
         "2 of 10 scenes failed; the same command extracts them again and keeps the finished stores"
     )
+    finished = snapshot(tmp_path / "stores")
+    cli(*command, status=1)
+    assert cli.printed.count("store: ") == 0 and cli.printed.count("complete before: ") == 8
+    assert snapshot(tmp_path / "stores") == finished, "nothing that was complete is computed again"
     for number in (0, 9):
         alone = hsifeat.extract(paths[number], **OPTIONS, out=tmp_path / "alone" / f"{number}.zarr")
         store = hsifeat.Store.open(tmp_path / "stores" / f"s{number}.zarr")

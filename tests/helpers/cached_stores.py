@@ -1,5 +1,6 @@
-"""Stores in a cache folder, and the sizes and times of their files."""
+"""Stores in a cache folder, and what their files hold."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,7 +16,12 @@ def on_disk(folder):
 
 
 def snapshot(folder):
-    return {p.relative_to(folder): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
+    """Return the digest and the time of the last change of each file."""
+    return {
+        p.relative_to(folder): (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns)
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
 
 
 def make(source, path, used):

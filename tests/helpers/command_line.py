@@ -30,7 +30,7 @@ def run_main(*arguments):
 def cli(monkeypatch, capsys):
     """Return a function that runs a command and returns its output, or its error message if the command must fail.
 
-    The attribute ``messages`` of the function is what the last command wrote to standard error.
+    The attributes ``printed`` and ``messages`` of the function are what the last command wrote to standard output and error.
     """
 
     def run(*arguments, status=0):
@@ -40,7 +40,7 @@ def cli(monkeypatch, capsys):
         output = capsys.readouterr()
         assert code == status, output.err
         assert "Traceback" not in output.err
-        run.messages = " ".join(output.err.split())
+        run.printed, run.messages = output.out, " ".join(output.err.split())
         return output.out if status == 0 else run.messages
 
     return run

@@ -1,11 +1,14 @@
 """A Dask cluster of real processes that start within milliseconds, and that a supervisor starts again when they end."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
 import threading
 import time
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from tests.helpers.forked_commands import ForkedFunction
@@ -26,13 +29,15 @@ class Cluster:
         Number of workers that may die with one task before the task fails.
     gpus : int
         Number of workers that have the resource ``GPU``.
+    heartbeat_s : float
+        Seconds between two heartbeats of a worker.
     """
 
-    def __init__(self, workers, patch=None, *arguments, allowed_failures=3, gpus=0):
+    def __init__(self, workers, patch=None, *arguments, allowed_failures=3, gpus=0, heartbeat_s=0.5):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-        self._starts = [(run_scheduler, self.address, allowed_failures)]
+        self._starts = [(run_scheduler, self.address, allowed_failures, heartbeat_s)]
         self._starts += [
             (run_worker, self.address, f"w{number}", number < gpus, patch, arguments) for number in range(workers)
         ]
@@ -41,6 +46,11 @@ class Cluster:
         self._ended = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         self._supervisor.start()
+
+    @property
+    def scheduler_pid(self):
+        """Process ID of the scheduler."""
+        return self._processes[0].process.pid
 
     def kill_scheduler(self):
         """Kill the scheduler."""
@@ -77,11 +87,12 @@ class Cluster:
             process.wait()
 
 
-def run_scheduler(address, allowed_failures):
+def run_scheduler(address, allowed_failures, heartbeat_s):
     """Run a scheduler until the process is killed."""
     from dask import config
-    from distributed import Scheduler
+    from distributed import Scheduler, scheduler
 
+    scheduler.heartbeat_interval = lambda _: heartbeat_s
     config.set({"distributed.scheduler.allowed-failures": allowed_failures})
     host, port = address.removeprefix("tcp://").split(":")
     _serve(lambda: Scheduler(host=host, port=int(port), dashboard=False))
@@ -98,11 +109,13 @@ def run_worker(address, name, gpu=False, patch=None, arguments=()):
 
 
 def log_steps(log):
-    """Log each step that the worker computes, and each unit that it has recorded, in the order of all workers."""
+    """Log each step that the worker computes, its heartbeats, and each unit that it has recorded, in the order of all workers."""
+    from distributed import Worker
+
     from hsifeat.extraction.diffusion_extractor import StepComputer
     from hsifeat.store.progress import ProgressRecords
 
-    compute, record = StepComputer.__call__, ProgressRecords.record
+    compute, record, beat = StepComputer.__call__, ProgressRecords.record, Worker.heartbeat
 
     def append(*words):
         with Path(log).open("ab", buffering=0) as file:
@@ -110,14 +123,44 @@ def log_steps(log):
 
     def logged_step(self, step):
         append("computed", step.t, *step.unit.index)
-        return compute(self, step)
+        append("begins", os.getpid())
+        result = compute(self, step)
+        append("ends", os.getpid())
+        return result
+
+    async def logged_beat(self):
+        await beat(self)
+        append("beats", os.getpid())
 
     def logged_record(self, plane, unit, values, tags):
         record(self, plane, unit, values, tags)
         append("recorded", plane.t, *unit.index, plane.layer)
 
+    Worker.heartbeat = logged_beat
     StepComputer.__call__ = logged_step
     ProgressRecords.record = logged_record
+
+
+def die_with_results(folder, *names):
+    """Kill the worker with its first result of each function, given as ``MODULE:NAME``, before the result is sent.
+
+    A file in `folder` with the name of the function prevents that the next worker dies too.
+    """
+    for module, name in (full.split(":") for full in names):
+        _die_with_result(import_module(module), name, Path(folder, name))
+
+
+def _die_with_result(module, name, mark):
+    plain = getattr(module, name)
+
+    def dying(task):
+        result = plain(task)
+        with suppress(FileExistsError):
+            mark.touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(module, name, dying)
 
 
 def pause():

@@ -19,7 +19,7 @@ from hsifeat.runtime.events import silent
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.local import local_executor
 from tests.helpers.dask_cluster import Cluster, have_other_versions, lack_hsifeat, pause, run_worker
-from tests.helpers.forked_commands import ForkedFunction
+from tests.helpers.forked_commands import ForkedFunction, fork_workers
 
 
 def square(number):
@@ -28,16 +28,31 @@ def square(number):
     return number, number**2, os.getpid()
 
 
-def die(_):
+def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_once(mark, number):
-    """Kill the process that takes the task 2 for the first time."""
-    if number == 2 and not Path(mark).exists():
-        Path(mark).touch()
-        die(number)
-    return number
+def die_of_three(number):
+    return die() if number == 3 else number
+
+
+def append(log, *words):
+    with Path(log).open("ab", buffering=0) as file:
+        file.write((" ".join(map(str, words)) + "\n").encode())
+
+
+def log_and_die_once(log, number):
+    """Log a task. Kill the process that takes the task 2 for the first time."""
+    append(log, "run", number)
+    if number == 2 and Path(log).read_text().count("run 2") == 1:
+        die()
+
+
+def kill_once(mark, pid):
+    """Log the process of the task, the first of which kills another process."""
+    append(mark, os.getpid())
+    if len(Path(mark).read_text().split()) == 1:
+        os.kill(pid, signal.SIGKILL)
 
 
 def leave_mark(folder):
@@ -61,17 +76,20 @@ def cluster():
         yield opened
 
 
-# A new executor joins the suite by one line: a function of the request that opens it.
+# A new executor joins the suite by a line here, a function of the address of a cluster that opens it, and one in STATUSES.
 EXECUTORS = {
     "inline": lambda _: nullcontext(InlineExecutor()),
     "processes": lambda _: local_executor(2, 0),
-    "dask": lambda request: dask_executor(request.getfixturevalue("cluster").address),
+    "dask": dask_executor,
 }
+# Exit statuses of a program that is repeated until it succeeds, if the first process that runs the task 2 is killed.
+STATUSES = {"inline": [-signal.SIGKILL, 0], "processes": [1, 0], "dask": [0]}
 
 
 @pytest.fixture(scope="module", params=EXECUTORS)
 def executor(request):
-    with EXECUTORS[request.param](request) as opened:
+    address = request.getfixturevalue("cluster").address if request.param == "dask" else None
+    with EXECUTORS[request.param](address) as opened:
         yield opened
 
 
@@ -147,17 +165,48 @@ def test_a_slow_consumer_holds_back_the_tasks(executor):
     assert len(taken) == consumed == 40
 
 
-def test_a_worker_that_dies_gives_one_clear_message():
-    died = pytest.raises(HsifeatError, match="a worker process died, perhaps because memory ran out")
-    with local_executor(2, 0) as executor, died:
-        list(executor.run(die, [3]))
+def run_missing(name, address, log):
+    """Run the tasks without a result in the log, and log their results."""
+    fork_workers()
+    missing = [number for number in range(6) if f"result {number}" not in Path(log).read_text()]
+    with EXECUTORS[name](address) as executor:
+        for number, _ in executor.run(partial(log_and_die_once, log), missing):
+            append(log, "result", number)
 
 
-def test_a_dask_worker_that_is_killed_costs_nothing_but_time(tmp_path):
-    with Cluster(2) as killed, dask_executor(killed.address) as executor:
-        results = executor.run(partial(die_once, str(tmp_path / "killed")), range(6))
-        assert sorted(result for _, result in results) == list(range(6))
-        assert (tmp_path / "killed").exists()
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_a_worker_that_is_killed_costs_no_result(name, tmp_path):
+    log = tmp_path / "log"
+    log.touch()
+    with Cluster(2) if name == "dask" else nullcontext() as cluster:
+        address = cluster.address if cluster else None
+        ended = [ForkedFunction(run_missing, name, address, log).wait() for _ in STATUSES[name]]
+    assert [run.returncode for run in ended] == STATUSES[name], ended
+    assert name != "processes" or "a worker process died, perhaps because memory ran out" in ended[0].stderr
+    lines = log.read_text().splitlines()
+    assert sorted(line for line in lines if "result" in line) == [f"result {number}" for number in range(6)]
+    for number in range(6):
+        assert f"run {number}" not in lines[lines.index(f"result {number}") :], "a task with a result ran again"
+    assert lines.count("run 2") == 2
+
+
+def test_a_scheduler_that_is_killed_is_waited_for(tmp_path):
+    """Both while workers are checked, and while a task is prepared: then, the client may have given up."""
+    notes = []
+    with Cluster(1) as cluster, dask_executor(cluster.address, listen=notes.append) as executor:
+        executor.check_workers(partial(kill_once, tmp_path / "pids"), cluster.scheduler_pid)
+        assert len(set((tmp_path / "pids").read_text().split())) == 2, "the new worker is checked"
+
+        def tasks():
+            yield 1
+            cluster.kill_scheduler()
+            client = executor._connection.client
+            client.sync(client._close)
+            assert executor.workers == 1
+            yield 2
+
+        assert sorted(result[:2] for _, result in executor.run(square, tasks())) == [(1, 1), (2, 4)]
+    assert sum("was lost: waiting for it" in note.message for note in notes) == 2
 
 
 def test_a_task_that_kills_its_dask_workers_fails_and_the_others_do_not(cluster):
@@ -167,10 +216,6 @@ def test_a_task_that_kills_its_dask_workers_fails_and_the_others_do_not(cluster)
         # Tasks that waited at the same worker are suspected, too.
         assert {4, 5} >= {task for task, _ in results}
     assert "1 workers died one after the other with the same task" in errors[3]
-
-
-def die_of_three(number):
-    return die(number) if number == 3 else number
 
 
 def test_errors_name_the_dask_worker(cluster):

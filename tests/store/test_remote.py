@@ -23,7 +23,7 @@ from hsifeat.store.location import as_location
 from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
-from tests.helpers.executors import InThisProcess
+from tests.helpers.dask_cluster import Cluster, die_with_results
 from tests.helpers.forked_commands import run_forked
 from tests.helpers.killed_writes import die
 from tests.helpers.web_files import serve_folder
@@ -159,9 +159,12 @@ def test_a_bucket_that_does_not_exist(s3, scene, backbone_folder):
         hsifeat.extract(scene, backbone=backbone_folder, timesteps=[0], tile=32, halo=8, out="s3://nowhere/s.zarr")
 
 
-def test_workers_write_to_an_object_store(s3, scene, local):
-    options = {"timesteps": [0, 300], "out": f"{s3}/shared.zarr", "executor": InThisProcess()}
-    store = hsifeat.extract(scene, **local.options, **options)
+def test_dask_workers_write_to_an_object_store_and_one_is_killed(s3, scene, local, tmp_path):
+    out, compute = f"{s3}/shared.zarr", "hsifeat.extraction.unit_task:compute_unit"
+    with Cluster(2, die_with_results, tmp_path, compute) as cluster:
+        executor = f"dask:{cluster.address}"
+        store = hsifeat.extract(scene, **local.options, timesteps=[0, 300], out=out, executor=executor)
+    assert (tmp_path / "compute_unit").exists()
     check_equal(store, local.path)
     assert store.location.get("writer.token") is None and not verify(store.location).damages
 
