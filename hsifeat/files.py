@@ -12,7 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,8 @@ _DISK_FULL = re.compile(
 )
 # Larger masks lie in temporary files.
 _MAX_MASK_BYTES = 2**21
-_swept: set[tuple[int, Path]] = set()
+# Each shard of a store has its own folder, so only the last folders are remembered.
+_MAX_SWEPT = 256
 
 
 @contextmanager
@@ -63,10 +64,13 @@ def temporary_path(path: Path, suffix: str) -> Path:
 
 
 def delete_leftovers_once(folder: Path) -> None:
-    """Call `delete_leftovers` for a folder, but only once per process, because a folder can have many files."""
-    if (sweep := (os.getpid(), folder)) not in _swept:
-        _swept.add(sweep)
-        delete_leftovers(folder)
+    """Call `delete_leftovers` for a folder that was not among the last ones, because a folder can have many files."""
+    _sweep(os.getpid(), os.fspath(folder))
+
+
+@lru_cache(_MAX_SWEPT)
+def _sweep(process: int, folder: str) -> None:  # noqa: ARG001  # a forked process sweeps again
+    delete_leftovers(Path(folder))
 
 
 def delete_leftovers(folder: Path) -> None:

@@ -127,6 +127,6 @@ def test_a_kill_while_the_mode_of_a_file_is_set_leaves_nothing_behind(tmp_path, 
         with pytest.raises(KeyboardInterrupt):
             write_atomically(tmp_path / "file")
     assert len(list(tmp_path.iterdir())) == 2  # the file and the probe of its mode
-    files._swept.clear()
+    files._sweep.cache_clear()
     files.write_file(tmp_path / "file", "x")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,8 @@ from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.plan import Plan, Step
 from hsifeat.formatting import format_bytes
 from hsifeat.projection import Projection
-from hsifeat.store.plane_layout import UNIT_PX, PlaneSpec, SceneLayout
+from hsifeat.runtime.allocator import return_freed_memory
+from hsifeat.store.plane_layout import UNIT_PX, SceneLayout
 from hsifeat.store.timings import Timing
 from hsifeat.types import Window
 
@@ -28,6 +29,8 @@ RECONSTRUCTION_LIMIT_BYTES = 4_000_000_000
 _RECONSTRUCTION_BYTES_PER_PIXEL = 130
 # Rounding errors of a matrix product depend on its shape. Spectra are therefore projected in runs of this fixed length.
 _PROJECTED_COLS = 32
+# Means are computed in float64 for this many components at a time, which takes less memory.
+_FILTERED_CHANNELS = 16
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ class ContextComputer:
 
     def __call__(self, step: Step) -> StepResult:
         """Compute the features of a step (one shard of each plane), and measure the run time."""
+        return_freed_memory()
         start, extractor, unit = time.perf_counter(), self._extractor, step.unit.window
         scene = extractor.scene
         layers = {plane: extractor.layers[plane.id.layer] for plane in step.planes}
@@ -184,23 +188,29 @@ class ContextComputer:
         components = extractor.read_components(window)
         blocks = {}
         for plane, layer in layers.items():
-            block = self._filter(layer, components, valid, window)[inner]
-            blocks[plane] = _stored(plane, block)
+            block = np.empty((unit.rows, unit.cols, plane.channels), plane.dtype)
+            with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
+                for channels, values in self._filter(layer, components, valid, window):
+                    block[..., channels] = values[inner]
+            blocks[plane] = check_finite(plane, block, cause="the projection does not fit the scene")
         timing = Timing(step.t, "cpu (threads: 1)", step.passes, time.perf_counter() - start)
         return StepResult(blocks, [timing])
 
     def _filter(
         self, layer: ContextLayer, components: NDArray[np.float32], valid: NDArray[np.bool_], window: Window
-    ) -> NDArray[np.floating]:
-        if layer.family == "mean":
-            return window_means(components, valid, layer.size_px)
-        if layer.family == "deviation":
-            return window_deviations(components, valid, layer.size_px)
-        if layer.family == "profile":
-            values = profile(components[..., :PROFILE_COMPONENTS], valid, layer.size_px)
-        else:
-            values = self._reconstruction(layer.size_px)[window.slices]
-        return window_means(values, valid, layer.mean_px) if layer.mean_px > 1 else values
+    ) -> Iterator[tuple[slice, NDArray[np.floating]]]:
+        """Yield some channels of a layer at a time: their indices, and a (rows, cols, channels) float array."""
+        if layer.is_profile:
+            if layer.is_reconstruction:
+                values = self._reconstruction(layer.size_px)[window.slices]
+            else:
+                values = profile(components[..., :PROFILE_COMPONENTS], valid, layer.size_px)
+            yield slice(None), window_means(values, valid, layer.mean_px) if layer.mean_px > 1 else values
+            return
+        function = window_means if layer.family == "mean" else window_deviations
+        for first in range(0, components.shape[-1], _FILTERED_CHANNELS):
+            some = slice(first, first + _FILTERED_CHANNELS)
+            yield some, function(components[..., some], valid, layer.size_px)
 
     def _reconstruction(self, size_px: int) -> NDArray[np.floating]:
         """Return the openings and closings by reconstruction of the whole scene, with a square of side `size_px`.
@@ -217,8 +227,3 @@ class ContextComputer:
                     self._first_components[unit.window.slices] = values[..., :count]
             self._reconstructions[size_px] = reconstruction_profile(self._first_components, scene.valid, size_px)
         return self._reconstructions[size_px]
-
-
-def _stored(plane: PlaneSpec, block: NDArray[np.floating]) -> NDArray[np.generic]:
-    with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
-        return check_finite(plane, block.astype(plane.dtype), cause="the projection does not fit the scene")

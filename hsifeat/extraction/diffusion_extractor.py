@@ -25,6 +25,7 @@ from hsifeat.extraction.tiling.tiling import Tiling
 from hsifeat.extraction.writer import STEPS_IN_MEMORY
 from hsifeat.formatting import format_bytes, format_duration
 from hsifeat.projection import Projection
+from hsifeat.runtime.allocator import keep_freed_memory
 from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
 from hsifeat.store.timings import Timing
 from hsifeat.types import Window
@@ -122,6 +123,7 @@ class DiffusionExtractor(Extractor):
 
     def step_computer(self) -> StepComputer:
         """Return a function that computes a step (one shard of each plane at one timestep)."""
+        keep_freed_memory()
         return StepComputer(self)
 
     def describe(self, plan: Plan) -> list[str]:

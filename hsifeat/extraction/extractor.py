@@ -16,7 +16,6 @@ from hsifeat.extraction.plan import Plan, Step, make_plan
 from hsifeat.extraction.tiling.pixel_list import PixelList
 from hsifeat.extraction.writer import BackgroundWriter
 from hsifeat.projection import Projection
-from hsifeat.runtime.allocator import keep_freed_memory
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout
@@ -129,7 +128,6 @@ class Extractor(ABC):
         progress = plan.total_passes - plan.passes
         listen(Started(task, plan.total_passes, "tiles", progress))
         self.source.to(self.device)
-        keep_freed_memory()
         compute = self.step_computer()
         for plane in plan.planes:
             store.add_plane(plane)
@@ -137,6 +135,7 @@ class Extractor(ABC):
             for step in plan.steps:
                 result = compute(step)
                 writer.write(step.unit, result.blocks, result.timings)
+                del result  # The writer frees the blocks while the next step is computed.
                 progress += plan.unit_tiles[step.unit] * step.passes
                 listen(Advanced(task, progress, f"t = {step.t}"))
         listen(Finished(task))

@@ -126,14 +126,13 @@ def make_plan(
     """
     timesteps = sorted({plane.id.t for plane in planes})
     complete = {plane.id: done(plane.id) for plane in planes} if done else {}
-    missing = {
-        unit: [plane for plane in planes if not (complete and complete[plane.id][unit.index])] for unit in layout.units
-    }
+    units = layout.units
+    missing = {unit: [plane for plane in planes if not (complete and complete[plane.id][unit.index])] for unit in units}
     return Plan(
         planes=tuple(planes),
         steps=tuple(step for unit, lacking in missing.items() for step in unit_steps(unit, lacking, passes)),
         layout=layout,
-        unit_tiles={unit: count_tiles(unit.window) for unit in layout.units},
+        unit_tiles={unit: count_tiles(unit.window) for unit in units},
         passes_per_tile=sum(passes(t, previous) for previous, t in pairwise([None, *timesteps]) if t is not None),
     )
 

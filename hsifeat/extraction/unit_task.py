@@ -21,7 +21,6 @@ from hsifeat.extraction.prepare import backbone_options, prepare
 from hsifeat.extraction.resolve import resolve_config
 from hsifeat.extraction.writer import BackgroundWriter
 from hsifeat.features.features import Features
-from hsifeat.runtime.allocator import keep_freed_memory
 from hsifeat.runtime.worker import kept_in_worker, worker_threads
 from hsifeat.store import write_token
 from hsifeat.store.store import Store
@@ -193,7 +192,6 @@ class _WorkerStore:
         check_recipe(store, job.recipe, advice="the backbone has changed since the extraction began")
         self._planes = job.planes
         self._extractor = job.extractor.with_batch(store.manifest.batch)
-        keep_freed_memory()
         self._compute = self._extractor.step_computer()
         self._units = {unit.index: unit for unit in store.units}
 

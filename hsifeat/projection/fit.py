@@ -288,11 +288,13 @@ def _moments(
     for pixels in _pixels(images):
         count += len(pixels)
         total += pixels.sum(axis=0)
+        del pixels  # before the next block is read
     mean = total / count
     scatter = np.zeros((bands, bands))
     for pixels in _pixels(images):
         np.subtract(pixels, mean, out=pixels)
         scatter += pixels.T @ pixels
+        del pixels
     return mean, scatter / count
 
 

@@ -1,9 +1,13 @@
-"""Settings of the memory allocator for the large, short-lived arrays of a network."""
+"""Whether freed memory stays with the process: networks reuse it at once, and filters return it to the system."""
 
 from __future__ import annotations
 
 import os
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ctypes import CDLL
 
 # Constants of mallopt in malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -27,12 +31,28 @@ def keep_freed_memory() -> bool:
     """
     if any(name in os.environ for name in _SETTINGS) or not _is_glibc():
         return False
-    from ctypes import CDLL
-
-    mallopt = CDLL(None).mallopt
+    mallopt = _libc().mallopt
     return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_ARRAY_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
 
 
+def return_freed_memory() -> None:
+    """Return the freed memory of this process to the system. The function has no effect with C libraries other than glibc.
+
+    Arrays of many sizes and short lives leave gaps between them. By default, glibc returns memory only at the end of a heap, so
+    the gaps add up.
+    """
+    if _is_glibc():
+        _libc().malloc_trim(0)
+
+
+@cache
+def _libc() -> CDLL:
+    from ctypes import CDLL
+
+    return CDLL(None)
+
+
+@cache
 def _is_glibc() -> bool:
     try:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")

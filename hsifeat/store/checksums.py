@@ -135,8 +135,8 @@ class ChecksumReader(WrapperStore[Any]):
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
         super().__init__(store)
         self.location, self.checksums = location, checksums
-        # Tags of shards by key of the progress record. They are kept when a record is read.
-        self._tags: dict[str, tuple[bytes, ...]] = {}
+        # Joined tags of shards by key of the progress record. They are kept when a record is read.
+        self._tags: dict[str, bytes] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tags": {}}
@@ -156,7 +156,7 @@ class ChecksumReader(WrapperStore[Any]):
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):
             if key.startswith("progress/"):
-                self._tags[key] = _tags(content)
+                self._keep_tags(key, content)
             elif key.startswith("planes/"):
                 tags = self._tags.get("progress/" + key[7:])
                 if not (tags and content is not None and byte_range is not None and _has_tag(content, tags)):
@@ -187,15 +187,22 @@ class ChecksumReader(WrapperStore[Any]):
             if complete or await self.exists(record):
                 raise self._damage_error(key, "is missing")
             return
-        found = shard_tags(content.to_bytes(), len(self._tags.get(record, ())) - 1) if whole else None
-        if found is not None and found == self._tags[record]:
+        if whole and _has_tags(content, self._tags.get(record, b"")):
             return
         # The record is not known yet, or another process has written the unit again.
-        newest = await super().get(record, default_buffer_prototype())
-        self._tags[record] = tags = _tags(newest)
-        intact = shard_tags(content.to_bytes(), len(tags) - 1) == tags if whole else _has_tag(content, tags)
+        tags = self._keep_tags(record, await super().get(record, default_buffer_prototype()))
+        intact = _has_tags(content, tags) if whole else _has_tag(content, tags)
         if tags and not intact:
             raise self._damage_error(key, "is truncated or belongs to another unit" if len(content) else "is empty")
+
+    def _keep_tags(self, record: str, content: Buffer | None) -> bytes:
+        """Keep and return the joined tags of a progress record; a record that does not exist has none."""
+        tags = b"" if content is None else content.to_bytes()[DIGEST_BYTES:]
+        if tags:
+            self._tags[record] = tags
+        else:
+            self._tags.pop(record, None)
+        return tags
 
     def _damage_error(self, key: str, fault: str) -> StoreError:
         return StoreError(
@@ -203,13 +210,14 @@ class ChecksumReader(WrapperStore[Any]):
         )
 
 
-def _tags(record: Buffer | None) -> tuple[bytes, ...]:
-    return () if record is None else split_tags(record.to_bytes()[DIGEST_BYTES:])
+def _has_tag(content: Buffer, tags: bytes) -> bool:
+    """Return whether the index or inner chunk `content` of a shard ends with one of the joined `tags`."""
+    return content.as_numpy_array()[-TAG_BYTES:].tobytes() in split_tags(tags)
 
 
-def _has_tag(content: Buffer, tags: tuple[bytes, ...]) -> bool:
-    """Return whether the index or inner chunk `content` of a shard ends with one of `tags`."""
-    return content.as_numpy_array()[-TAG_BYTES:].tobytes() in tags
+def _has_tags(shard: Buffer, tags: bytes) -> bool:
+    """Return whether a whole shard has exactly the joined `tags`."""
+    return shard_tags(shard.to_bytes(), len(tags) // TAG_BYTES - 1) == split_tags(tags)
 
 
 def _matches(content: Buffer | None, expected: str | None, *, whole: bool) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from hsifeat.errors import StoreError
 
 # Maximum number of folders that are remembered as checked, with about 100 bytes each.
-_MAX_CHECKED = 4096
+_MAX_CHECKED = 1024
 
 
 def check_key(key: str) -> str:

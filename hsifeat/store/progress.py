@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,12 @@ from hsifeat.store.plane_layout import DIGEST_BYTES, PlaneLayout, Unit
 from hsifeat.store.shard_tags import split_tags
 from hsifeat.store.store_files import StoreFiles
 from hsifeat.types import PlaneId
+
+if TYPE_CHECKING:
+    import zarr
+
+# Maximum number of records, each a file, that are read at once. Zarr starts a task for each.
+_RECORDS_AT_A_TIME = 128
 
 
 class ProgressRecords:
@@ -48,7 +56,7 @@ class ProgressRecords:
             )
         try:
             with self._files.location.error_context():
-                done[:] = np.asarray(records[:])[..., :DIGEST_BYTES].any(axis=2)
+                done[:] = _read(records)[..., :DIGEST_BYTES].any(axis=2)
         except StoreError:
             raise
         except (ValueError, RuntimeError):
@@ -102,9 +110,8 @@ class ProgressRecords:
 
     def records(self, plane: PlaneId) -> NDArray[np.uint8]:
         """Read the progress records of a plane as a (unit rows, unit cols, bytes) uint8 array."""
-        records = self._files.array(f"progress/{plane.path}")
         with self._files.location.error_context():
-            return np.asarray(records[:], np.uint8)
+            return _read(self._files.array(f"progress/{plane.path}"))
 
     def write_checksums(self, planes: list[PlaneId]) -> None:
         """Add one checksum to ``checksums.json`` for each complete plane in `planes`.
@@ -135,6 +142,15 @@ class ProgressRecords:
 def digest_of(values: NDArray[np.generic]) -> bytes:
     """Return the sha256 digest (32 bytes) of the values of an array of any shape and dtype."""
     return hashlib.sha256(np.ascontiguousarray(values).data).digest()
+
+
+def _read(records: zarr.Array[Any]) -> NDArray[np.uint8]:
+    """Read an array of progress records, some rows at a time."""
+    values = np.empty(records.shape, np.uint8)
+    height = max(1, _RECORDS_AT_A_TIME // max(1, prod(records.shape[1:2])))
+    for row in range(0, len(values), height):
+        values[row : row + height] = np.asarray(records[row : row + height])
+    return values
 
 
 def _records_key(plane: PlaneId) -> str:

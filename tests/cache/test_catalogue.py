@@ -127,6 +127,6 @@ def test_listing_deletes_the_temporary_file_of_a_killed_process(three, monkeypat
         patch.setattr("os.getpid", lambda: 2**22 + 7)  # larger than any process number
         left = files.temporary_path(entry, "part")
     left.write_text("half")
-    files._swept.clear()
+    files._sweep.cache_clear()
     assert len(catalogue.entries()) == 3
     assert not left.exists()

@@ -1,4 +1,4 @@
-"""Freed memory stays with the process: counted by the page faults of the operating system."""
+"""Freed memory stays with the process or goes back: counted by page faults and resident pages of the operating system."""
 
 import platform
 import subprocess
@@ -9,28 +9,40 @@ import pytest
 FAULTS = """
 import os, resource, sys
 import numpy as np
-from hsifeat.runtime.allocator import keep_freed_memory
+from hsifeat.runtime.allocator import keep_freed_memory, return_freed_memory
 
 applied = keep_freed_memory()
 first, before = np.ones(2**21), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 del first
 for _ in range(20):
     np.ones(2**21)
-print(applied, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+arrays = [np.ones(2**17) for _ in range(64)]  # 1 MiB each
+kept = arrays[::2]
+del arrays
+before = resident()
+return_freed_memory()
+print(applied, faults, before - resident())
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_arrays_reuse_the_pages_of_freed_arrays_unless_the_environment_decides(monkeypatch):
+def test_freed_arrays_are_reused_unless_the_environment_decides_and_gaps_are_returned(monkeypatch):
     for name in ("GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         monkeypatch.delenv(name, raising=False)
 
-    def run() -> tuple[str, int]:
-        applied, faults = subprocess.check_output([sys.executable, "-c", FAULTS], text=True).split()
-        return applied, int(faults)
+    def run() -> tuple[str, int, int]:
+        applied, faults, gaps = subprocess.check_output([sys.executable, "-c", FAULTS], text=True).split()
+        return applied, int(faults), int(gaps)
 
-    applied, kept = run()
+    applied, kept, gaps = run()
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "131072")
-    untouched, returned = run()
+    untouched, returned, _ = run()
     assert (applied, untouched) == ("True", "False")
     assert kept < returned / 10
+    assert gaps > 2**24

@@ -12,7 +12,7 @@ from hsifeat.types import PlaneId
 from tests.helpers.small_stores import values_of, write_units
 
 
-def test_records_are_the_sha256_of_the_values(small_store):
+def test_records_are_the_sha256_of_the_values(small_store, monkeypatch):
     plane = PlaneSpec(PlaneId(7, "mid"), 2, 3, "float32")
     small_store.add_plane(plane)
     values, unit = values_of(small_store, plane), small_store.units[0]
@@ -24,6 +24,8 @@ def test_records_are_the_sha256_of_the_values(small_store):
         == hashlib.sha256(part.tobytes()).digest()
     )
     before = small_store.fingerprint(plane.id)
+    monkeypatch.setattr(progress, "_RECORDS_AT_A_TIME", 1)
+    assert small_store.fingerprint(plane.id) == before and len(small_store.units) > 2
     write_units(small_store, plane, values, [unit])
     assert small_store.fingerprint(plane.id) == before
     small_store.progress.revoke(plane.id, unit)
