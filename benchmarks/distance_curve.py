@@ -6,7 +6,8 @@ by bins of the distance from a test pixel to the nearest training pixel.
 
 The first head is a pipeline of scikit-learn. Each column group is standardised, reduced to 40 principal components of the
 training pixels, and divided by the standard deviation of the first component. The classifier is
-``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")``. The second head is ``lda`` with its defaults.
+``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")``. The second head is ``lda`` with its defaults. On spectra alone, the
+pipeline is also fitted with other numbers of components.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from hsifeat.features.scene_set import SceneSet
 RESULT = RESULTS / "distance_curve.json"
 STORE = ROOT / "build" / "distance_curve" / "indian-pines-context.zarr"
 SPLIT, WINDOW_PX, DRAWS, COMPONENTS = "blocks:12+0:0.1", 5, 30, 40
+OTHER_COMPONENTS = (20, 30, 60)
 PROFILES = [f"profile-{size}" for size in (3, 5, 7, 9, 13, 17)]
 COLUMNS: dict[str, dict[str, Any]] = {
     "spectra": {"context": []},
@@ -52,6 +54,7 @@ def main() -> None:
     hsifeat.extract(indian_pines(), backbone="context", layers=["mean-25", *PROFILES], out=STORE)
     features = hsifeat.open_features(STORE)
     rows: dict[str, Any] = {}
+    by_components: dict[int, Any] = {}
     for name, columns in COLUMNS.items():
         table = PixelTable.from_store(features, sample=True, **columns)
         split = parse_split(SPLIT, table.label_maps)
@@ -65,18 +68,27 @@ def main() -> None:
             *(f"{key}: {pipeline['oa'][key]} (lda {lda['oa'][key]})" for key in pipeline["oa"]),
             flush=True,
         )
-    content = about_run(("scikit-learn", "scikit-image")) | {"split": SPLIT, "draws": options.draws, "columns": rows}
+        if name == "spectra":
+            for count in OTHER_COMPONENTS:
+                by_components[count] = summary([pipeline_accuracies(table, draw, count) for draw in draws])
+                print(f"{count} components of spectra: {by_components[count]['oa']}", flush=True)
+    content = about_run(("scikit-learn", "scikit-image")) | {
+        "split": SPLIT,
+        "draws": options.draws,
+        "columns": rows,
+        "spectra_by_components": by_components,
+    }
     RESULT.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def pipeline_accuracies(table: PixelTable, draw: SplitDraw) -> dict[str, float]:
+def pipeline_accuracies(table: PixelTable, draw: SplitDraw, components: int = COMPONENTS) -> dict[str, float]:
     """Fit the pipeline of scikit-learn on the training pixels of a draw, and return its accuracy on test pixels by bin."""
     train, test = (table[side[table.rows, table.cols]] for side in (draw.train, draw.test))
     families: dict[str, list[Any]] = {}
     for group in table.layout:
         families.setdefault(group.family if group.layer else str(group), []).append(group)
     columns = [table.layout.columns(*groups) for groups in families.values()]
-    fitted = [group_reduction().fit(train.X[:, one]) for one in columns]
+    fitted = [group_reduction(components).fit(train.X[:, one]) for one in columns]
     first = [steps.transform(train.X[:, one])[:, 0].std() for steps, one in zip(fitted, columns, strict=True)]
     x_train, x_test = (
         np.hstack([steps.transform(side.X[:, one]) / sd for steps, one, sd in zip(fitted, columns, first, strict=True)])
@@ -91,9 +103,9 @@ def pipeline_accuracies(table: PixelTable, draw: SplitDraw) -> dict[str, float]:
     return {"all": float(correct.mean()), **{one.bin.key: one.oa for one in bins}}
 
 
-def group_reduction() -> Pipeline:
-    """Return an unfitted pipeline that standardises and reduces one column group."""
-    return make_pipeline(StandardScaler(), PCA(COMPONENTS, svd_solver="full"))
+def group_reduction(components: int) -> Pipeline:
+    """Return an unfitted pipeline that standardises one column group and reduces it to `components` principal components."""
+    return make_pipeline(StandardScaler(), PCA(components, svd_solver="full"))
 
 
 def accuracies(evaluation: Evaluation) -> dict[str, float]:
