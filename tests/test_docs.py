@@ -1,6 +1,7 @@
 """The documentation agrees with the code: commands, options, names, files and numbers."""
 
 import ast
+import itertools
 import json
 import math
 import re
@@ -8,8 +9,10 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
+from scipy import stats
 
 import classifiers
 import hsifeat
@@ -256,3 +259,27 @@ def test_the_speed_of_extraction_is_that_of_the_benchmark():
     assert f"`torch.compile` with weights as constants is {100 * (1 / ways['torch.compile'] - 1):.0f} % slower" in text
     assert f"{100 * (1 / ways['OpenVINO'] - 1):.0f} % slower; the largest differences" in text
     assert f"and {start['layers, again']:.1f} s afterwards; `hsifeat info` takes {start['info']:.1f} s" in text
+
+
+@pytest.mark.parametrize(
+    ("page", "result"), [("backbones", "natural32"), ("pretrain", "scene_trained_mtmsd"), ("systems", "systems")]
+)
+def test_gains_of_networks_in_the_text_are_measured(page, result):
+    measured = json.loads((ROOT / "benchmarks" / "results" / f"{result}.json").read_text())
+    gains = set()
+    if result == "scene_trained_mtmsd":
+        for split in measured["oa"].values():
+            for columns in split.values():
+                scores = {name: 100 * np.array(one["each"]) for name, one in columns.items()}
+                for one, other in itertools.permutations(scores.values(), 2):
+                    interval = stats.ttest_rel(one, other).confidence_interval()
+                    gains.add((f"{(one - other).mean():.1f}", f"{interval.low:.1f}", f"{interval.high:.1f}"))
+    else:
+        pairs = measured["differences"].values()
+        for splits in pairs if result == "systems" else (one for scene in pairs for one in scene.values()):
+            gains |= {
+                tuple(f"{one:.1f}" for one in (gain["mean"], *gain["interval"])) for gain in splits.values() if gain
+            }
+    text = (ROOT / "docs" / "user" / f"{page}.md").read_text(encoding="utf-8")
+    said = set(re.findall(r"(-?\d+\.\d) \[(-?\d+\.\d), (-?\d+\.\d)\]", text))
+    assert len(said) >= 3 and said <= gains
