@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.forked_commands import SERVER, fork_workers
+from tests.helpers.short_pauses import shorten_pauses
 from tests.helpers.small import small_cube, small_labels
 
 
@@ -134,6 +135,7 @@ class Jobs:
     def __init__(self, config):
         from hsifeat.service.jobs.job_service import JobService
 
+        shorten_pauses()
         self.service = JobService(config)
 
     def submit(self, kind, options, owner="ann"):

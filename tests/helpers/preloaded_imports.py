@@ -1,13 +1,18 @@
 """Imports of the modules that commands and trainings need, for the server that forks such processes.
 
-Without them, each `hsifeat fit` would spend three seconds on the imports of scikit-learn, pandas and skops. No garbage is sought
-among the modules, so that the forked processes share their memory.
+Without them, each `hsifeat fit` would spend three seconds on the imports of scikit-learn, pandas and skops. The server also knows
+the layers and weights of the small network that most commands of tests use, and the plot of tiny trainings. No garbage is sought among the modules, so that the
+forked processes share their memory.
 """
 
 import gc
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.helpers.remembered import remember_entry_points, remember_taps, remember_weights
+from tests.helpers.short_pauses import shorten_pauses
+from tests.helpers.small import save_unet
 
 gc.disable()
 remember_entry_points()
@@ -18,6 +23,8 @@ import typer  # noqa: E402  # after the entry points
 
 from classifiers.state_file import import_skops  # noqa: E402
 from hsifeat.backbones.networks import NETWORKS, network_type  # noqa: E402
+from hsifeat.backbones.open_backbone import open_backbone  # noqa: E402
+from tests.helpers.tiny_training import remembered_plot  # noqa: E402
 
 for module in (
     "classifiers.comparison.compare",
@@ -49,7 +56,14 @@ for module in (
     import_module(module)
 import_skops()
 list(typer.main.get_command(import_module("hsifeat.commands.app").app).commands.values())
+shorten_pauses()
 for name in NETWORKS:
     network_type(name)
+with TemporaryDirectory() as folder:
+    save_unet(Path(folder), seed=7)  # as the fixture `backbone_folder`
+    backbone = open_backbone(folder)
+    assert backbone.taps
+    backbone.to("cpu")
+remembered_plot()
 gc.freeze()
 gc.enable()

@@ -4,30 +4,40 @@ import copy
 import hashlib
 import importlib.metadata
 import json
+import os
 import sys
 from functools import cache, cached_property
 from pathlib import Path
 
 
 def remember_entry_points():
-    """Make a process scan the installed packages again only after a folder of ``sys.path`` has changed.
+    """Make a process scan the installed packages again only after a folder of ``sys.path`` that has packages has changed.
 
     Call this function before any module imports `importlib.metadata.entry_points`.
     """
     plain = importlib.metadata.entry_points
 
     @cache
-    def scan(_folders, parameters):
-        return plain(**dict(parameters))
+    def scan(_folders):
+        return plain()
+
+    @cache
+    def select(folders, parameters):
+        return scan(folders).select(**dict(parameters))
+
+    @cache
+    def has_packages(folder, _changed):
+        return any(Path(folder).glob("*-info"))
 
     def changed(folder):
         try:
-            return Path(folder or ".").stat().st_mtime_ns
+            return Path(folder).stat().st_mtime_ns
         except OSError:
             return None
 
     def entry_points(**parameters):
-        return scan(tuple((folder, changed(folder)) for folder in sys.path), tuple(parameters.items()))
+        folders = [(folder, changed(folder)) for folder in map(os.path.abspath, sys.path)]
+        return select(tuple(folder for folder in folders if has_packages(*folder)), tuple(parameters.items()))
 
     importlib.metadata.entry_points = entry_points
 

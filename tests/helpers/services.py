@@ -12,11 +12,13 @@ from hsifeat.service.app import create_app
 from hsifeat.service.server import bind, server_options
 from hsifeat.service.tokens import TokenFile
 from tests.helpers.forked_commands import ForkedCommand
+from tests.helpers.short_pauses import shorten_pauses
 
 
 @contextmanager
 def running(config):
     """Run a service for a ``with`` block, and yield its app, address, port, server and thread."""
+    shorten_pauses()
     app = create_app(config)
     with bind(config) as listener:
         server = uvicorn.Server(server_options(config, app))

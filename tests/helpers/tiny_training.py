@@ -3,13 +3,15 @@
 import os
 import signal
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
+from hsifeat.pretraining import model_writer
 from hsifeat.pretraining.data import fit_scenes, prepare_scenes
 from hsifeat.pretraining.network_arguments import multistage_arguments, spectral_arguments, unet_arguments
 from hsifeat.pretraining.network_spec import NetworkSpec
 from hsifeat.pretraining.network_specs import NETWORK_SPECS
 from hsifeat.pretraining.timestep_sampling import TimestepSampling
+from hsifeat.pretraining.training_card import plot_losses
 from hsifeat.runtime.events import silent
 from hsifeat.scenes import Scene
 from tests.helpers.own_networks import BOUNDARIES
@@ -60,8 +62,15 @@ TINIES = {
 }
 
 
+@cache
+def remembered_plot():
+    """Return the picture of one training, because drawing it takes as long as a tiny training."""
+    return plot_losses([2.0, 1.0, 1.5, 0.5], {2: [1.0] * 10, 4: [0.5] * 10})
+
+
 def use_tiny(patch):
-    """Replace the network specifications of size small by tiny ones, until the monkeypatch ends."""
+    """Replace the network specifications of size small by tiny ones, and plots by a remembered one, until the monkeypatch ends."""
+    patch.setattr(model_writer, "plot_losses", lambda *_: remembered_plot())
     for name, count in {"_PATCHES": 200, "_DRAWS": 16, "_TRIPLES": 32}.items():
         patch.setattr(f"hsifeat.timesteps.rank.{name}", count)
     for name, spec in TINIES.items():
@@ -87,7 +96,6 @@ def train_and_die(out, network, options, moment, steps):
     import torch
 
     import hsifeat
-    from hsifeat.pretraining import model_writer
     from hsifeat.runtime.events import Advanced
 
     def die(*_, **__):

@@ -29,6 +29,7 @@ from hsifeat.pretraining.training import Trainer, count_parameters, make_schedul
 from hsifeat.runtime.events import Advanced
 from hsifeat.scenes import Scene
 from tests.helpers.small import small_cube
+from tests.helpers.tiny_training import remembered_plot
 
 TINY = replace(
     NETWORK_SPECS["natural32"]["small"],
@@ -47,6 +48,7 @@ def _tiny():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(NETWORK_SPECS["natural32"], "small", TINY)
         patch.setattr("hsifeat.pretraining.evaluation._SAMPLING_STEPS", 5)
+        patch.setattr("hsifeat.pretraining.model_writer.plot_losses", lambda *_: remembered_plot())
         yield
 
 

@@ -2,17 +2,20 @@
 
 import json
 import shutil
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
 from diffusers import DDPMPipeline, UNet2DModel
+from PIL import Image
 
 import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import BackboneError, HsifeatError, PretrainingError, StoreError
 from hsifeat.pretraining.config import resolve_training
 from hsifeat.pretraining.network_specs import NETWORK_SPECS
+from hsifeat.pretraining.training_card import plot_losses
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Advanced, Note
 from hsifeat.scenes import Scene
@@ -60,6 +63,17 @@ def test_the_folder_is_a_diffusers_pipeline_and_a_backbone(trained):
     assert "small" in card and "--steps 4" in card
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert not list(folder.rglob("*.bin"))
+
+
+@pytest.mark.parametrize(
+    ("losses", "held_out"),
+    [([0.5], {}), ([1.0] * 60, {60: [1.0] * 10}), ([1e4, 1e-3, 2.0, 0.7], {2: [3.0] * 10, 4: [2.0] * 10})],
+    ids=["one step", "constant", "any range"],
+)
+def test_the_plot_shows_any_losses(losses, held_out):
+    with Image.open(BytesIO(plot_losses(losses, held_out))) as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(10**6)}
+    assert ((0, 114, 178) in colours) and ((213, 94, 0) in colours) == bool(held_out)
 
 
 def test_progress_has_a_loss_for_every_step(trained):

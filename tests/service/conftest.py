@@ -23,7 +23,7 @@ def service(store_path, tmp_path_factory):
     tokens = {right: file.add(right, right, days=1) for right in ("read", "write", "admin")}
     config = ServiceConfig.from_options({
         "cache": str(folder / "stores"), "state": str(folder / "state"), "tokens": str(file.path), "port": 0, "body_mb": 1,
-        "body_seconds": 2, "header_seconds": 1, "stall_seconds": 1, "sample_pixels": 1000, "connections": 50,
+        "body_seconds": 1, "header_seconds": 1, "stall_seconds": 1, "sample_pixels": 1000, "connections": 50,
     })  # fmt: skip
     with running(config) as service:
         yield SimpleNamespace(

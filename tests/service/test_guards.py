@@ -125,7 +125,8 @@ def test_malformed_bodies(service, reader, body):
     assert response.status_code in {400, 422} and response.headers["content-type"] == JSON
 
 
-def test_slow_bodies_and_headers_end(service, reader):
+def test_slow_bodies_and_headers_end(service, reader, monkeypatch):
+    monkeypatch.setattr(service.server.config.http_protocol_class, "header_seconds", 0.2)
     headers = ["Content-Type: application/json", "Content-Length: 100"]
     answer = raw(service, request(service, f"/stores/{service.key}/sample", "POST", headers), b'{"rows"')
     assert status(answer) == 408
@@ -135,14 +136,15 @@ def test_slow_bodies_and_headers_end(service, reader):
     assert reader.get("/health").status_code == 200
 
 
-def test_a_client_that_takes_nothing_is_cut_off(service):
+def test_a_client_that_takes_nothing_is_cut_off(service, monkeypatch):
+    monkeypatch.setattr(service.server.config.http_protocol_class, "stall_seconds", 0.2)
     file = service.config.results_folder / "4444444444444444" / "large.npy"
     file.parent.mkdir(parents=True)
     with file.open("wb") as out:
         out.truncate(50_000_000)
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
         connection.sendall(request(service, "/jobs/4444444444444444/files/large.npy"))
-        time.sleep(3)
+        time.sleep(0.7)
         received = 0
         with contextlib.suppress(ConnectionResetError):
             while block := connection.recv(2**20):
