@@ -32,9 +32,9 @@ class Metric:
     description : str
         Explanation for the report.
     compute : callable
-        Function of a (K, K) integer confusion matrix, the number of pixels by true class (rows) and predicted class
-        (columns). For a metric of `METRICS` it returns a float. For a metric of `CLASS_METRICS` it returns a (K,) float64
-        array.
+        Function of one argument, the confusion matrix. The matrix is a (K, K) integer array of numbers of pixels: a row
+        for each true class, and a column for each predicted class. For a metric of `METRICS` the function returns a
+        float. For a metric of `CLASS_METRICS` it returns a (K,) float64 array.
     percent : bool
         Whether tables show the metric in percent. Otherwise they show a fraction with three decimals.
     """

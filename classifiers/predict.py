@@ -39,7 +39,8 @@ def predict_map(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them
-        The store of the scene, or the stores of the scene whose columns the model combines, in the order of the training.
+        The store of the scene. If the model combines the columns of several stores, these stores of the scene, in the
+        same order as in training.
     model : Model or Head
         A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
         prediction.
@@ -93,7 +94,8 @@ def predict_probabilities(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them
-        The store of the scene, or the stores of the scene whose columns the model combines, in the order of the training.
+        The store of the scene. If the model combines the columns of several stores, these stores of the scene, in the
+        same order as in training.
     model : Model or Head
         A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
         prediction.

@@ -1,4 +1,4 @@
-"""Layers for inference that are faster than the layers of diffusers that they replace."""
+"""Faster layers for inference, which replace layers of diffusers."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class NetworkBackbone(ABC):
 
     @property
     def probe_side(self) -> int:
-        """Side of the network's input in the forward pass that lists the layers, in cells.
+        """Side, in cells, of the network's input in the forward pass that lists the layers.
 
         The side must be a multiple of the stride of every layer.
         """

@@ -166,7 +166,7 @@ def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions,
     options : BackboneOptions
         All options. The plugin receives only the options for which its function has parameters.
     name : str
-        The source as the user typed it, for error messages.
+        Name of the backbone as the user typed it, such as ``untrained:model.pt``, for error messages.
 
     Raises
     ------
@@ -184,7 +184,9 @@ def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions,
 
 
 def accepted_options(function: Callable[..., Any], options: BackboneOptions, name: str) -> dict[str, Any]:
-    """Return the options for which a function has parameters, by name.
+    """Select the options that a function accepts.
+
+    An option is accepted if the function has a parameter of the same name, or takes any keyword arguments.
 
     Parameters
     ----------
@@ -193,7 +195,12 @@ def accepted_options(function: Callable[..., Any], options: BackboneOptions, nam
     options : BackboneOptions
         All options.
     name : str
-        The source as the user typed it, for error messages.
+        Name of the backbone as the user typed it, such as ``untrained:model.pt``, for error messages.
+
+    Returns
+    -------
+    dict of str to object
+        Value of each accepted option.
 
     Raises
     ------

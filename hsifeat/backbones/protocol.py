@@ -37,7 +37,7 @@ class FeatureSource(Protocol):
 
 
 class Backbone(FeatureSource, Protocol):
-    """A frozen denoiser that provides feature maps, with its noise schedule and its conditioning.
+    """A frozen denoiser with its noise schedule and its conditioning. It provides feature maps.
 
     `encode` turns an image into the denoiser's clean input ``x_0``. In pixel space, ``x_0`` is the image itself. In
     latent space, ``x_0`` is the latents of the image. The caller adds noise to ``x_0`` and runs the denoiser with

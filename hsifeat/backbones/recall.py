@@ -33,7 +33,7 @@ class RecalledBackbone:
     open : callable
         Opens the backbone.
     source : str
-        The source as the user typed it, which is used if the backbone has no attribute `source`.
+        Name of the backbone as the user typed it. It is used if the backbone has no attribute `source`.
 
     Raises
     ------

@@ -117,7 +117,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
 
 
 def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> torch.nn.Module:
-    """Build the diffusers network that a configuration describes, with random weights.
+    """Build a diffusers network from a configuration. Its weights are random.
 
     Parameters
     ----------

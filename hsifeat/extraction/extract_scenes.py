@@ -232,9 +232,10 @@ class _Scenes:
     def tasks(self) -> Iterator[UnitTask]:
         """Yield the units (blocks) of all waiting scenes.
 
-        A scene is opened after the last unit of the previous scene was yielded. If another process writes to its store, the
-        scene continues to wait, unless no other scene of this run is incomplete. Two runs with the same scenes in
-        different orders would otherwise wait for each other.
+        A scene is opened after the last unit of the previous scene was yielded. If another process writes to the store
+        of the scene while other scenes of this run are open, the scene stays in `waiting`. If no other scene is open,
+        this run waits for the other process. Therefore, two runs of the same scenes in different orders do not wait for
+        each other.
         """
         names, self.waiting = self.waiting, []
         for name in names:

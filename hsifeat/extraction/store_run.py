@@ -105,8 +105,8 @@ class StoreRun:
     def tasks(self, workers: int = 1) -> Iterator[UnitTask]:
         """Yield a task for each unit that lacks features.
 
-        If there are fewer units than `workers`, yield a task for each timestep of a unit, unless timesteps share forward
-        passes.
+        If there are fewer units than `workers`, and timesteps share no forward passes, yield a task for each timestep
+        of a unit.
         """
         if self._work is None or self._builder is None:
             return

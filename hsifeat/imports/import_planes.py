@@ -1,4 +1,4 @@
-"""Import features that another tool computed, with one function call."""
+"""Import, with one function call, features that another tool computed."""
 
 from __future__ import annotations
 

@@ -48,7 +48,10 @@ class PlacedFeatures(ABC):
 
     @property
     def spread_px(self) -> int:
-        """Number of pixels by which resampling enlarges the window of the scene on which a cell depends."""
+        """Number of pixels that resampling adds to the window of a cell.
+
+        The window is the part of the scene on which the features of the cell depend.
+        """
         return 0
 
     @property

@@ -34,7 +34,7 @@ class OtherVersionsError(HsifeatError):
 
 @cache
 def own_versions() -> dict[str, str]:
-    """Return the installed versions of Python and of the libraries that compute results, by name."""
+    """Return the name and the installed version of Python and of each library that computes results."""
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in _PACKAGES:
         try:

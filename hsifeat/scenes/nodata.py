@@ -118,8 +118,8 @@ def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
     Parameters
     ----------
     values : (..., bands) array of any real dtype
-        Values of a cube, or an array without a band axis, such as a label map. For the latter, `nodata` must be one tuple
-        of numbers.
+        Values of a cube, or an array without a band axis, such as a label map. For an array without a band axis,
+        `nodata` must be one tuple of numbers.
     nodata : NoData
         No-data values.
 

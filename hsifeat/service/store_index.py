@@ -1,4 +1,4 @@
-"""The stores that the service serves, by key, and their open features."""
+"""Index of the stores that the service serves, and their open features. The index finds a store by its key."""
 
 from __future__ import annotations
 

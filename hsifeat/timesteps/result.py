@@ -47,7 +47,8 @@ class TimestepRanking:
     patches : int
         Number of patches of the optimal denoiser.
     studied : dict of str to dict
-        Timesteps at the noise levels that classified best in a study, by kind of network; see `studied_timesteps`.
+        For each kind of network, the timesteps at the noise levels that classified best in a study; see
+        `studied_timesteps`.
     notes : tuple of str
         Limitations of this ranking, for example that angles are not measured between spectra.
     """

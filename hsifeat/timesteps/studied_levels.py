@@ -1,4 +1,4 @@
-"""Noise levels whose features classified best in the study ``benchmarks/natural32.py``, by kind of network."""
+"""Noise levels whose features classified best in the study ``benchmarks/natural32.py``, for each kind of network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STUDIED_SIGMAS = {
     "a diffusion model of natural images": (0.018, 0.171),
     "a network trained on the scene": (0.018, 0.74),
 }
-"""Smallest and largest of the best noise levels, by kind of network.
+"""Smallest and largest of the best noise levels, for each kind of network.
 
 At these noise levels, each network of the study reaches an overall accuracy within one point of its maximum on each scene. A
 noise level is the standard deviation of the noise relative to the image, ``sqrt((1 - abar_t) / abar_t)``.

@@ -40,7 +40,8 @@ def write_page(comparison: Comparison, path: Path, plots: ReportPlots | None = N
     path : Path
         File to write. The file is written atomically.
     plots : ReportPlots, optional
-        Plots of this comparison that are also written to files. [default: drawn for the page alone]
+        Plots of this comparison. A report passes the plots that it also writes to files, so that each plot is drawn
+        only once. [default: new plots of `comparison`]
 
     Raises
     ------

@@ -101,7 +101,8 @@ def read_classes(
 def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
     """Return the class names without the name of class 0, because 0 means unlabelled. Also return notes.
 
-    A note reports the dropped name if the map contains zeros, unless the name is a word for unlabelled such as ``Unclassified``.
+    If the map contains zeros, a note reports the dropped name. A name that means unlabelled, such as ``Unclassified``,
+    is dropped without a note.
 
     Parameters
     ----------

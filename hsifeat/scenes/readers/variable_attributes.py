@@ -105,7 +105,7 @@ def unordered_raster(
     variable_name : str
         Path of the variable.
     vectors : dict of str to FileVariable
-        Vectors of the file that may be wavelengths, bandwidths or bad-band flags, by path.
+        Vectors of the file, by path. They may be wavelengths, bandwidths or bad-band flags.
     name : str
         Name of the file, for notes.
     divisors : bool
