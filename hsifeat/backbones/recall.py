@@ -135,7 +135,15 @@ def recall_source(source: str | Path, **options: Any) -> FeatureSource:
     A backbone has a description only if its plugin lists its files. `keep_description` writes the description of the
     returned backbone.
     """
-    return open_source(source, **options, call=_recall_plugin)
+    return open_source(source, **options, call=partial(_recall_plugin, open_network=call_plugin))
+
+
+def recall_described(source: str | Path, **options: Any) -> FeatureSource | None:
+    """Like `recall_source`, but return None instead of opening a network that has no description."""
+    try:
+        return open_source(source, **options, call=partial(_recall_plugin, open_network=_refuse_to_open))
+    except _NoDescriptionError:
+        return None
 
 
 def keep_description(source: FeatureSource) -> None:
@@ -144,8 +152,21 @@ def keep_description(source: FeatureSource) -> None:
         source.keep_description()
 
 
+class _NoDescriptionError(Exception):
+    """A network has no description."""
+
+
+def _refuse_to_open(_plugin: BackbonePlugin, _argument: str, _options: BackboneOptions, name: str) -> FeatureSource:
+    raise _NoDescriptionError(name)
+
+
 def _recall_plugin(
-    plugin: BackbonePlugin, argument: str, options: BackboneOptions, name: str
+    plugin: BackbonePlugin,
+    argument: str,
+    options: BackboneOptions,
+    name: str,
+    *,
+    open_network: Callable[[BackbonePlugin, str, BackboneOptions, str], FeatureSource | Redirect],
 ) -> FeatureSource | Redirect:
     if plugin.files is None:
         return call_plugin(plugin, argument, options, name)
@@ -156,5 +177,5 @@ def _recall_plugin(
         plugin.files(argument),
     )
     return RecalledBackbone(
-        file, cast("Callable[[], Backbone]", partial(call_plugin, plugin, argument, options, name)), name
+        file, cast("Callable[[], Backbone]", partial(open_network, plugin, argument, options, name)), name
     )

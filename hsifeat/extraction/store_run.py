@@ -160,7 +160,7 @@ class StoreRun:
 
     def _begin(self, stack: ExitStack) -> None:
         job, listen = self.job, self._listen
-        if (complete := _complete_store(job)) is not None:
+        if (complete := complete_store(job)) is not None:
             # Nothing is written, so no lock is needed. The user may lack the right to write to the store.
             listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
             catalogue.add_entry(complete.key, complete.location)
@@ -212,8 +212,14 @@ class StoreRun:
         return builder
 
 
-def _complete_store(job: Job) -> Store | None:
-    """Return the store of a job if it has all planes, labels and checksums, else None."""
+def complete_store(job: Job) -> Store | None:
+    """Return the store of a job if it has all planes, labels and checksums, else None. Nothing is written.
+
+    Raises
+    ------
+    StoreError
+        If the location of the job has files of another kind, or a store that the job can't continue.
+    """
     store = job.find_store(writable=not job.location.read_only)
     if store is None or job.remaining(store).plan.steps or not (store.location.read_only or store.has_record_checksums):
         return None

@@ -54,7 +54,8 @@ class ResultFile(BaseModel):
 def submit_extraction(request: ExtractRequest, caller: Author, jobs: Jobs, response: Response) -> Submission:
     """Request the features of a scene.
 
-    Equal requests share one job. If a job has computed the features and they still exist, the response is this job.
+    Equal requests share one job. If a job or a command has computed the features and they still exist, the response is a
+    finished job.
     """
     return _submit(request, caller, jobs, response)
 

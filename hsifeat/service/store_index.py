@@ -42,6 +42,8 @@ class ServedStore:
         Key of the store, 64 hexadecimal digits.
     location : Location
         Path or address of the store.
+    scene_shape : tuple of int
+        Rows and columns of the scene.
     finished : dict
         For each shard that was found to be finished, maps the key of its progress record to the version of the record; see
         `version_of`.
@@ -49,6 +51,7 @@ class ServedStore:
 
     key: str
     location: Location
+    scene_shape: tuple[int, int] = field(compare=False)
     finished: dict[str, Version] = field(default_factory=dict, compare=False, repr=False)
 
     def version_of(self, file: str) -> Version | None:
@@ -92,7 +95,7 @@ class StoreIndex:
         self.cache = cache
         self._lock = threading.Lock()
         self._stores: dict[str, ServedStore] = {}
-        self._keys: dict[str, tuple[Version, str]] = {}
+        self._read: dict[str, tuple[Version, ServedStore | None]] = {}
         self._remote_versions: dict[str, tuple[float, Version]] = {}
         self._marked: dict[str, float] = {}
         self._scanned = float("-inf")
@@ -183,8 +186,8 @@ class StoreIndex:
                 return
             stores: dict[str, ServedStore] = {}
             for location in self._locations():
-                if key := self._key(location):
-                    stores.setdefault(key, ServedStore(key, location))
+                if (store := self._store(location)) is not None:
+                    stores.setdefault(store.key, store)
             self._stores, self._scanned = stores, time.monotonic()
 
     def _locations(self) -> Iterator[Location]:
@@ -198,19 +201,20 @@ class StoreIndex:
                 if not root.parent.name.startswith(".") and root.parent.resolve().parent == folder:
                     yield as_location(root.parent)
 
-    def _key(self, location: Location) -> str:
-        """Return the key in the manifest of a store, or an empty string if there is no intact store."""
+    def _store(self, location: Location) -> ServedStore | None:
+        """Read the manifest of a store; return None if there is no intact store."""
         version = self.version(location)
-        known = self._keys.get(location.identity)
+        known = self._read.get(location.identity)
         if known is not None and version and known[0] == version:
             return known[1]
+        store = None
         try:
-            key = Store.open(location).key
+            manifest = Store.open(location).manifest
+            store = ServedStore(manifest.key, location, (manifest.scene.rows, manifest.scene.cols))
         except DAMAGE_ERRORS as error:
             _log.warning("a store is not served: %s", error)
-            key = ""
-        self._keys[location.identity] = version, key
-        return key
+        self._read[location.identity] = version, store
+        return store
 
 
 def _local_version(location: Location) -> Version:

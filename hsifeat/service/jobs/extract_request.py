@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from hsifeat.base_config import option
 from hsifeat.context.backbone import ContextBackbone
-from hsifeat.errors import BackboneError, HsifeatError, SceneError, allowed_names
+from hsifeat.errors import BackboneError, HsifeatError, SceneError, StoreError, allowed_names
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.runtime.events import Listener
 from hsifeat.service.jobs.allowed_files import file_facts, resolve_below
@@ -18,7 +18,30 @@ from hsifeat.service.jobs.records import JobKind, JobRecord
 from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
 from hsifeat.service.jobs.scene_source import SceneSource
 
+if TYPE_CHECKING:
+    from hsifeat.extraction.job import Job
+    from hsifeat.store.store import Store
+
 _UNTRAINED = "untrained:"
+# Reading more values and fitting the projection takes longer than a client should wait; a job does both.
+_MAX_LOOKED_UP_VALUES = 10**8
+
+
+def _complete_store(context: JobContext, extraction: Job) -> Store | None:
+    """Return the store of the service, under any name, that has all features and label maps of an extraction, else None."""
+    from hsifeat.extraction.store_run import complete_store
+
+    context.stores.stores()  # searches for new stores
+    served = context.stores.known(extraction.recipe.key)
+    try:
+        return None if served is None else complete_store(replace(extraction, location=served.location))
+    except StoreError:  # The store is damaged, or has batches of another size.
+        return None
+
+
+def _result(store: Store, extraction: Job) -> dict[str, Any]:
+    planes = [str(plane.id) for plane in extraction.planes]
+    return {"store": store.key, "name": store.location.name, "planes": planes}
 
 
 def _without_files(options: ExtractionConfig) -> ExtractionConfig:
@@ -76,17 +99,41 @@ class ExtractRequest(JobRequest):
         # Filters run on the CPU, whatever device the service has for networks.
         device = "cpu" if config.backbone == ContextBackbone.name else context.settings.device
         extraction = prepare(scene, config, device=device, listen=listen)
+        if (complete := _complete_store(context, extraction)) is not None:
+            return _result(complete, extraction)
         if context.settings.cache:
             folder = context.settings.cache.rstrip("/")
             location = as_location(f"{folder}/{extraction.location.name}.zarr")
             extraction = replace(extraction, location=location)
         dask = context.settings.dask
-        store = run(extraction, executor=None if dask is None else f"dask:{dask}", listen=listen)
-        return {
-            "store": store.key,
-            "name": store.location.name,
-            "planes": [str(plane.id) for plane in extraction.planes],
-        }
+        return _result(run(extraction, executor=None if dask is None else f"dask:{dask}", listen=listen), extraction)
+
+    def find_result(self, context: JobContext) -> dict[str, Any] | None:
+        """Return the description of a store that a command or an earlier service completed; see `JobRequest.find_result`.
+
+        The scene is read if it has the size of a stored scene and is not too large. A network of hsifeat is never opened.
+        """
+        from hsifeat.backbones.recall import recall_described
+        from hsifeat.cache.catalogue import DAMAGE_ERRORS
+        from hsifeat.extraction.prepare import backbone_options, prepare
+
+        if self.scene.upload is not None:  # Only runners, which may crash, open the files of clients.
+            return None
+        try:
+            scene, config = self.scene.open(context), self._config(context)
+            is_large = scene.rows * scene.cols * scene.bands > _MAX_LOOKED_UP_VALUES
+            stored = {store.scene_shape for store in context.stores.stores()}
+            # Timesteps that are chosen automatically need forward passes.
+            if is_large or (scene.rows, scene.cols) not in stored or isinstance(config.timesteps, str):
+                return None
+            source = recall_described(**backbone_options(config))
+            if source is None:
+                return None
+            extraction = prepare(scene, config, device="cpu", source=source)
+            store = _complete_store(context, extraction)
+        except DAMAGE_ERRORS:  # The job reports the error.
+            return None
+        return None if store is None else _result(store, extraction)
 
     def is_still_valid(self, context: JobContext, job: JobRecord) -> bool:
         """Return whether the store of a finished job still has all planes of the job."""

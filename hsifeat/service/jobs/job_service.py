@@ -69,6 +69,7 @@ class JobService:
             owner=owner,
             priority=Priority(request.priority),
             still_valid=lambda job: request.is_still_valid(self.context, job),
+            find_result=lambda: request.find_result(self.context),
         )
 
     def latest(self, request: JobRequest) -> JobRecord | None:

@@ -7,6 +7,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from sqlite3 import Connection
+from threading import Lock
 from typing import Any, Literal
 
 from hsifeat.service.jobs.database import JobDatabase, add_event, select_jobs, set_state
@@ -78,6 +80,7 @@ class JobQueue:
         self._database = database
         self._queue_size = queue_size
         self._queue_size_each = queue_size_each
+        self._searching = Lock()
 
     def submit(
         self,
@@ -88,8 +91,11 @@ class JobQueue:
         owner: str,
         priority: Priority = Priority.NORMAL,
         still_valid: Callable[[JobRecord], bool] = lambda _: False,
+        find_result: Callable[[], dict[str, Any] | None] = lambda: None,
     ) -> Submission:
         """Return an unfinished or finished job with an equal request, or queue a new job.
+
+        If the result exists without such a job, a finished job with this result is recorded and returned.
 
         Parameters
         ----------
@@ -105,41 +111,21 @@ class JobQueue:
             Priority of the job. The priority of an equal unfinished job is raised to this priority.
         still_valid : callable
             Takes a finished job with this key, and returns whether the result of the job still exists.
+        find_result : callable
+            Returns the description of the result, as JSON values, if it exists without a job, else None.
 
         Raises
         ------
         QueueFullError
             If the queue is full, or if the person has too many queued jobs.
         """
-        done = self._database.jobs("key = ? AND state = 'done'", (key,), count=1)
-        answer = next((job for job in done if still_valid(job)), None)
-        with self._database.transaction() as connection:
-            condition = "key = ? AND state IN ('queued', 'running') AND NOT cancelling"
-            for job in select_jobs(connection, condition, (key,)):
-                connection.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", (job.id, owner))
-                connection.execute("UPDATE jobs SET priority = max(priority, ?) WHERE id = ?", (priority.rank, job.id))
-                return Submission(select_jobs(connection, "id = ?", (job.id,))[0], "joined")
-            if answer is not None:
-                return Submission(answer, "answered")
-            queued = connection.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
-            own = connection.execute(
-                "SELECT count(*) FROM jobs JOIN owners ON job = id WHERE state = 'queued' AND name = ?", (owner,)
-            ).fetchone()[0]
-            if queued >= self._queue_size or own >= self._queue_size_each:
-                whose, count = ("the queue", queued) if queued >= self._queue_size else (f"{owner}", own)
-                delay_s = self._retry_after_s(kind, queued)
-                raise QueueFullError(
-                    f"{whose} already has {count} queued jobs, the largest number allowed: try again in {delay_s} s, or cancel a job",
-                    delay_s,
-                )
-            job_id = secrets.token_hex(8)
-            connection.execute(
-                "INSERT INTO jobs (id, kind, key, request, priority, created) VALUES (?, ?, ?, ?, ?, ?)",
-                (job_id, kind, key, json.dumps(request), priority.rank, time.time()),
-            )
-            connection.execute("INSERT INTO owners VALUES (?, ?)", (job_id, owner))
-            add_event(connection, job_id, "state", {"state": JobState.QUEUED, "reason": ""})
-            return Submission(select_jobs(connection, "id = ?", (job_id,))[0], "queued")
+        known = self._known(key, owner, priority, still_valid)
+        if known is not None:
+            return known
+        # Of equal requests at the same time, one searches, and the others wait for its job.
+        with self._searching:
+            known = self._known(key, owner, priority, still_valid)
+            return known or self._add(_NewJob(kind, key, request, owner, priority), find_result())
 
     def job(self, job_id: str) -> JobRecord:
         """Return a job.
@@ -244,12 +230,82 @@ class JobQueue:
             ).fetchall()
         return [row["id"] for row in rows]
 
+    def _known(
+        self, key: str, owner: str, priority: Priority, still_valid: Callable[[JobRecord], bool]
+    ) -> Submission | None:
+        """Return the unfinished job with a key, else a finished one whose result exists, else None."""
+        done = self._database.jobs("key = ? AND state = 'done'", (key,), count=1)
+        answer = next((job for job in done if still_valid(job)), None)
+        with self._database.transaction() as connection:
+            joined = _join(connection, key, owner, priority)
+        return joined or (None if answer is None else Submission(answer, "answered"))
+
+    def _add(self, job: _NewJob, result: dict[str, Any] | None) -> Submission:
+        """Add a finished job if there is a result, else a queued job."""
+        with self._database.transaction() as connection:
+            joined = _join(connection, job.key, job.owner, job.priority)
+            if joined is not None:
+                return joined
+            if result is None:
+                self._check_room(connection, job)
+            job_id = job.insert(connection)
+            if result is None:
+                add_event(connection, job_id, "state", {"state": JobState.QUEUED, "reason": ""})
+            else:
+                set_state(connection, job_id, JobState.DONE, result=result)
+            added = select_jobs(connection, "id = ?", (job_id,))[0]
+            return Submission(added, "queued" if result is None else "answered")
+
+    def _check_room(self, connection: Connection, job: _NewJob) -> None:
+        """Raise `QueueFullError` if the queue has no room for a job."""
+        queued = connection.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
+        own = connection.execute(
+            "SELECT count(*) FROM jobs JOIN owners ON job = id WHERE state = 'queued' AND name = ?", (job.owner,)
+        ).fetchone()[0]
+        if queued >= self._queue_size or own >= self._queue_size_each:
+            whose, count = ("the queue", queued) if queued >= self._queue_size else (f"{job.owner}", own)
+            delay_s = self._retry_after_s(job.kind, queued)
+            raise QueueFullError(
+                f"{whose} already has {count} queued jobs, the largest number allowed: try again in {delay_s} s, or cancel a job",
+                delay_s,
+            )
+
     def _retry_after_s(self, kind: JobKind, queued: int) -> int:
         """Estimate the seconds until a queued job starts, from the durations of recent jobs of the same runner."""
         kinds = next(kinds for kinds in LANES.values() if kind in kinds)
         recent = self._database.jobs(
-            f"state = 'done' AND kind IN ({', '.join('?' * len(kinds))})", kinds, count=_RECENT_JOBS
+            f"state = 'done' AND attempts > 0 AND kind IN ({', '.join('?' * len(kinds))})", kinds, count=_RECENT_JOBS
         )
         durations_s = sorted(job.finished - job.started for job in recent) or [30.0]
         low, high = _RETRY_BOUNDS_S
         return int(min(max(durations_s[len(durations_s) // 2] * min(queued, 2), low), high))
+
+
+@dataclass(frozen=True)
+class _NewJob:
+    """A job to add to the database."""
+
+    kind: JobKind
+    key: str
+    request: dict[str, Any]
+    owner: str
+    priority: Priority
+
+    def insert(self, connection: Connection) -> str:
+        """Add the job in the state queued within a transaction, and return its identifier."""
+        job_id = secrets.token_hex(8)
+        connection.execute(
+            "INSERT INTO jobs (id, kind, key, request, priority, created) VALUES (?, ?, ?, ?, ?, ?)",
+            (job_id, self.kind, self.key, json.dumps(self.request), self.priority.rank, time.time()),
+        )
+        connection.execute("INSERT INTO owners VALUES (?, ?)", (job_id, self.owner))
+        return job_id
+
+
+def _join(connection: Connection, key: str, owner: str, priority: Priority) -> Submission | None:
+    """Add a person to the owners of the unfinished job with a key; return None if there is no such job."""
+    for job in select_jobs(connection, "key = ? AND state IN ('queued', 'running') AND NOT cancelling", (key,)):
+        connection.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", (job.id, owner))
+        connection.execute("UPDATE jobs SET priority = max(priority, ?) WHERE id = ?", (priority.rank, job.id))
+        return Submission(select_jobs(connection, "id = ?", (job.id,))[0], "joined")
+    return None

@@ -93,6 +93,13 @@ class JobRequest(BaseConfig):
             If the work can't be done.
         """
 
+    def find_result(self, context: JobContext) -> dict[str, Any] | None:  # noqa: ARG002  # only stores are made without jobs
+        """Return the description of a result that exists without a job, as `execute` would. Nothing is computed or written.
+
+        Return None if there is no such result, or if the search would take longer than a client waits.
+        """
+        return None
+
     def key(self, context: JobContext) -> str:
         """Return the key of the request. Requests with equal keys have equal results.
 

@@ -44,6 +44,22 @@ def test_fifty_equal_requests_at_once_make_one_job(database):
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
 
 
+def test_a_result_without_a_job_is_searched_once_and_recorded_even_if_the_queue_is_full(queue, lane):
+    submit(queue, "x"), submit(queue, "y")
+    searches = []
+
+    def find_result():
+        searches.append(1)
+        return {"store": "key"}
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: submit(queue, still_valid=bool, find_result=find_result), range(20)))
+    (job,) = {answer.job.id: answer.job for answer in answers}.values()
+    assert searches == [1] and {answer.outcome for answer in answers} == {"answered"}
+    assert (job.state, job.result, job.attempts) == (JobState.DONE, {"store": "key"}, 0)
+    assert lane.take().key == "x"
+
+
 def test_an_equal_request_joins_a_running_job_and_is_answered_by_a_finished_one(queue, lane):
     job = submit(queue).job
     assert lane.take().id == job.id

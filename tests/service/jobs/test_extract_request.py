@@ -1,0 +1,40 @@
+"""Extractions whose stores were made by commands: requests are answered at once, and no runner starts."""
+
+import json
+
+import pytest
+
+from hsifeat.service.jobs.records import JobKind
+from tests.helpers.job_runners import EXTRACTION
+
+
+def extract_by_command(cli, tmp_path, *options):
+    """Extract the scene of `EXTRACTION` into the folder of the service, under a name of its own, and return the store."""
+    scene, labels, store = (tmp_path / path for path in ("scenes/small.npy", "scenes/fields.npy", "stores/mine.zarr"))
+    cli("extract", scene, "--axes", "rows,cols,bands", "--labels", labels, *options, "--out", store)
+    return store
+
+
+def test_a_store_of_a_command_answers_at_once(jobs, cli, tmp_path, backbone_folder):
+    options = ("--timesteps", "0,300", "--layers", "up_blocks.2", "--tile", 32, "--halo", 8)
+    store = extract_by_command(cli, tmp_path, "--backbone", backbone_folder, *options)
+    key = json.loads((store / "zarr.json").read_text())["attributes"]["hsifeat"]["key"]
+    answers = [jobs.submit(JobKind.EXTRACT, EXTRACTION, owner) for owner in ("ann", "bob")]
+    assert {(answer.outcome, answer.job.state, answer.job.attempts) for answer in answers} == {("answered", "done", 0)}
+    planes = ["t0/up_blocks.2", "t300/up_blocks.2"]
+    assert [answer.job.result for answer in answers] == [{"store": key, "name": "mine", "planes": planes}] * 2
+    assert len({answer.job.id for answer in answers}) == 1
+    assert not jobs.service.supervisor.pids
+    more = {**EXTRACTION, "options": {**EXTRACTION["options"], "timesteps": [0, 400]}}
+    assert jobs.submit(JobKind.EXTRACT, more).outcome == "queued", "a plane is missing"
+    next((store / "progress").rglob("*/c/*")).unlink()
+    assert jobs.submit(JobKind.EXTRACT, EXTRACTION).outcome == "queued", "a block is missing"
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"), [({}, "answered"), ({"labels": []}, "answered"), ({"bad_bands": "0"}, "queued")]
+)
+def test_a_store_is_found_by_the_values_of_its_scene(jobs, cli, tmp_path, found, outcome):
+    extract_by_command(cli, tmp_path, "--backbone", "context", "--layers", "mean-5")
+    request = {"scene": {**EXTRACTION["scene"], **found}, "options": {"backbone": "context", "layers": ["mean-5"]}}
+    assert jobs.submit(JobKind.EXTRACT, request).outcome == outcome
