@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import zlib
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hsifeat.errors import SceneError
+from hsifeat.files import cache_folder
 
 _VERSION = 1
 # Maximum time to wait for the write lock, in seconds. A process holds the lock only while it writes one entry.
@@ -48,6 +50,18 @@ _ROWS = {
     "log": "SELECT * FROM log ORDER BY id",
     "requests": "SELECT * FROM requests ORDER BY id",
 }
+
+
+def labels_path() -> Path:
+    """Return the path of the label database of the user.
+
+    The database is in the folder for user data, because labels can't be computed again. If the
+    environment variable ``HSIFEAT_CACHE`` names a folder, the database is in this folder.
+    """
+    from platformdirs import user_data_path
+
+    folder = cache_folder() if os.environ.get("HSIFEAT_CACHE") else user_data_path("hsifeat")
+    return folder / "labels.sqlite"
 
 
 class LabelFile:

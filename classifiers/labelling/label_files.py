@@ -85,7 +85,8 @@ def import_labels(
 ) -> tuple[int, tuple[str, ...]]:
     """Add the labels of a file to a label set, as one edit that can be undone.
 
-    Classes are matched by name, and by number if the file has no names. Classes that the label set lacks are added.
+    Classes are matched by name, and by number if the file has no names. Classes that the label set lacks are added, until the
+    edit is undone.
     Labels of the file replace labels of the label set at the same pixels.
 
     Parameters
@@ -160,7 +161,8 @@ def _add_missing_classes(
         else:
             colour = labels.class_colours.get(number)
             free = number if number not in known.values() else None
-            numbers[number] = known[name] = database.add_class(set_id, person, name, colour=colour, number=free).number
+            added = database.add_class(set_id, person, name, colour=colour, number=free, imported=True)
+            numbers[number] = known[name] = added.number
     return numbers
 
 

@@ -5,38 +5,24 @@ When a method that changes labels returns, the change is on the disk.
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import astuple, fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.labelling.class_log import IMPORT, classes_of_undone_imports, encode_class, logged_classes
 from classifiers.labelling.edit_log import EditKind, LabelEdit, check_pixels
-from classifiers.labelling.label_file import LabelFile
+from classifiers.labelling.label_file import LabelFile, labels_path
 from classifiers.labelling.label_set import LabelClass, LabelSet, check_class, check_text, free_key
 from hsifeat.errors import SceneError
-from hsifeat.files import cache_folder
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
-
-
-def labels_path() -> Path:
-    """Return the path of the label database of the user.
-
-    The database is in the folder for user data, because labels can't be computed again. If the
-    environment variable ``HSIFEAT_CACHE`` names a folder, the database is in this folder.
-    """
-    from platformdirs import user_data_path
-
-    folder = cache_folder() if os.environ.get("HSIFEAT_CACHE") else user_data_path("hsifeat")
-    return folder / "labels.sqlite"
 
 
 class LabelDatabase:
@@ -148,10 +134,12 @@ class LabelDatabase:
         return [_label_set(row) for row in self._file.select(query, scene, person)]
 
     def classes(self, set_id: int) -> list[LabelClass]:
-        """Return the classes of a label set, in the order of their numbers."""
-        query = "SELECT classes FROM log WHERE set_id = ? AND action = 'class' ORDER BY id"
-        entries = [LabelClass(*json.loads(row["classes"])) for row in self._file.select(query, set_id)]
-        return sorted({entry.number: entry for entry in entries}.values(), key=lambda entry: entry.number)
+        """Return the classes of a label set, in the order of their numbers.
+
+        A class that an import added is left out after the import was undone, unless a label or a check answer has it.
+        """
+        unused = self._unused(set_id)
+        return [entry for entry in logged_classes(self._file, set_id) if entry.number not in unused]
 
     def add_class(
         self,
@@ -162,6 +150,7 @@ class LabelDatabase:
         colour: str | None = None,
         key: str | None = None,
         number: int | None = None,
+        imported: bool = False,
     ) -> LabelClass:
         """Add a class to a label set.
 
@@ -179,6 +168,8 @@ class LabelDatabase:
             Keyboard key, see `LabelClass`. [default: the first free digit]
         number : int, optional
             Class number. [default: one more than the highest number of a class in the set]
+        imported : bool
+            Whether the class belongs to the edit that follows in the same transaction, and disappears if that edit is undone.
 
         Raises
         ------
@@ -187,14 +178,17 @@ class LabelDatabase:
         """
         with self._file.transaction():
             self._editable(set_id, person)
-            others = self.classes(set_id)
+            others = self._others(set_id)
+            # A class of an undone import comes back under its number, which the import has if it is done again.
+            earlier = {other.name: other.number for other in others if other.number in self._unused(set_id)}
+            number = earlier.get(name.strip(), number)
             number = max((other.number for other in others), default=0) + 1 if number is None else number
-            if number in {other.number for other in others}:
+            if number in {other.number for other in others} - set(earlier.values()):
                 raise SceneError(f"class {number} exists already: leave out the number, or take another one")
             entry = LabelClass(
                 number, name, colour or default_colours([number])[number], free_key(others) if key is None else key
             )
-            return self._write_class(set_id, person, check_class(entry, others))
+            return self._write_class(set_id, person, check_class(entry, others), IMPORT if imported else None)
 
     def change_class(self, set_id: int, person: str, entry: LabelClass) -> LabelClass:
         """Change name, colour and key of a class.
@@ -216,15 +210,30 @@ class LabelDatabase:
         """
         with self._file.transaction():
             self._editable(set_id, person)
-            others = self.classes(set_id)
-            if entry.number not in {other.number for other in others}:
-                numbers = ", ".join(str(other.number) for other in others) or "none"
-                raise SceneError(f"there is no class {entry.number}; the set has {numbers}")
-            return self._write_class(set_id, person, check_class(entry, others))
+            numbers = [other.number for other in self.classes(set_id)]
+            if entry.number not in numbers:
+                raise SceneError(
+                    f"there is no class {entry.number}; the set has {', '.join(map(str, numbers)) or 'none'}"
+                )
+            return self._write_class(set_id, person, check_class(entry, self._others(set_id)), None)
 
-    def _write_class(self, set_id: int, person: str, entry: LabelClass) -> LabelClass:
-        self._append(set_id, person, "class", None, None, None, json.dumps(astuple(entry)).encode())
+    def _write_class(self, set_id: int, person: str, entry: LabelClass, kind: str | None) -> LabelClass:
+        self._append(set_id, person, "class", None, kind, None, encode_class(entry))
         return entry
+
+    def _unused(self, set_id: int) -> set[int]:
+        """Return the numbers of the classes of undone imports that no label and no check answer has."""
+        undone = classes_of_undone_imports(self._file, set_id)
+        if undone:
+            undone -= set(np.unique(self.class_map(set_id)[1]).tolist())
+            undone -= {number for edit in self.edits(set_id, "check") for number in edit.classes.tolist()}
+        return undone
+
+    def _others(self, set_id: int) -> list[LabelClass]:
+        """Return the classes whose names and keys a class can't take. Classes of undone imports keep their names only."""
+        unused = self._unused(set_id)
+        entries = logged_classes(self._file, set_id)
+        return [replace(entry, key="") if entry.number in unused else entry for entry in entries]
 
     # Edits ------------------------------------------------------------------------------------------------------------
 

@@ -43,7 +43,8 @@ async function change(path, body) {
   const [done, nothing] = SAYINGS[path] ?? [];
   if (done) say(answer.changed ? done : nothing);
   take(answer);
-  if (body instanceof FormData) window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
+  // An import adds classes, and takes them away when it is undone.
+  if (answer.classes.join() !== [...state.classes.keys()].sort((one, other) => one - other).join()) window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
   return refresh();
 }
 
@@ -222,6 +223,7 @@ function readClasses() {
   // A class that was just added is chosen; when the page opens, a tap must not label yet.
   if (editable && added.length) chooseClass(added[0], earlier.size || added.length === 1 ? undefined : "move");
   else if (state.classes.has(state.current)) chooseClass(state.current);
+  else state.current = null;
   paint();
 }
 

@@ -57,11 +57,12 @@ class EditRequest(BaseModel):
 
 
 class SetState(BaseModel):
-    """State of a label set."""
+    """State of a label set: its version, labelled pixels of each class, and the numbers of its classes."""
 
     version: int
     changed: bool
     counts: dict[int, int]
+    classes: list[int]
 
 
 @router.post("/edits")
@@ -176,7 +177,12 @@ def set_state(desk: Desk, *, changed: bool) -> SetState:
     """Return the state of a label set."""
     version, labels = desk.database.class_map(desk.labels.id)
     numbers, counts = np.unique(labels[labels > 0], return_counts=True)
-    return SetState(version=version, changed=changed, counts=dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+    return SetState(
+        version=version,
+        changed=changed,
+        counts=dict(zip(numbers.tolist(), counts.tolist(), strict=True)),
+        classes=[entry.number for entry in desk.database.classes(desk.labels.id)],
+    )
 
 
 def _class_list(request: Request, desk: Desk) -> HTMLResponse:

@@ -3,6 +3,7 @@
 import csv
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -94,8 +95,10 @@ def test_other_programs_read_exported_labels_and_an_import_gives_them_back(
     import_labels(database, labelled.id, "ada", path, labels)
     np.testing.assert_array_equal(database.class_map(labelled.id)[1], labels.classes)
     assert len(database.classes(labelled.id)) == 3
+    classes = database.classes(again.id)
     assert database.undo(again.id, "ada")
-    assert not database.class_map(again.id)[1].any()
+    assert not database.class_map(again.id)[1].any() and database.classes(again.id) == []
+    assert database.redo(again.id, "ada") and database.classes(again.id) == classes
     assert {path.suffix for path in tmp_path.glob("labels.*")} <= {suffix, ".xml"}
 
 
@@ -136,6 +139,35 @@ def test_a_file_without_names_is_matched_by_number(database, labelled, tmp_path)
     np.save(tmp_path / "plain.npy", np.pad(np.array([[2, 2**31 - 1]], np.int32), ((0, 29), (0, 38))))
     with pytest.raises(SceneError, match="2147483647"):
         import_labels(database, labelled.id, "ada", tmp_path / "plain.npy", labels)
+
+
+def test_an_undone_import_takes_its_unused_classes_along(database, labelled, tmp_path):
+    (tmp_path / "more.csv").write_text("row,col,class\n0,0,oak\n0,1,fern\n0,2,moss\n0,3,heath\n0,4,sedge\n")
+    import_labels(database, labelled.id, "ada", tmp_path / "more.csv", database.labels(labelled.id))
+    number = {entry.name: entry.number for entry in database.classes(labelled.id)}
+    # One class is in use by another person, one by a check answer, and one was renamed; all of them stay.
+    shared = database.open_set("scene", SHAPE, name="shared")
+    import_labels(database, shared.id, "ada", tmp_path / "more.csv", database.labels(labelled.id))
+    added = {entry.name: entry for entry in database.classes(shared.id)}
+    database.paint(shared.id, "bo", LabelEdit.of_class("pixel", np.array([7]), added["fern"].number))
+    database.paint(shared.id, "ada", LabelEdit.of_class("check", np.array([8]), added["moss"].number))
+    database.change_class(shared.id, "bo", replace(added["heath"], name="heather"))
+    assert database.undo(shared.id, "ada")
+    assert {entry.name for entry in database.classes(shared.id)} == {"fern", "moss", "heather"}
+    # A class that is added again has its number again, and another one gets a new number, so that the import can be done again.
+    assert database.undo(labelled.id, "ada")
+    assert "sedge" not in {entry.name for entry in database.classes(labelled.id)}
+    assert database.add_class(labelled.id, "ada", "sedge").number == number["sedge"]
+    assert database.add_class(labelled.id, "ada", "reed").number == max(number.values()) + 1
+    assert database.redo(labelled.id, "ada")
+    names = database.labels(labelled.id).class_names
+    assert [names[int(found)] for found in database.class_map(labelled.id)[1][0, :5]] == [
+        "oak",
+        "fern",
+        "moss",
+        "heath",
+        "sedge",
+    ]
 
 
 def test_impossible_files_are_refused(database, labelled, georeference, tmp_path):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from classifiers.labelling.edit_log import LabelEdit
+from classifiers.labelling.label_file import labels_path
 from classifiers.labelling.label_set import LabelClass
-from classifiers.labelling.labels_db import LabelDatabase, labels_path
+from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
 
 SHAPE = (6, 7)

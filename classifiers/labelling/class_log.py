@@ -1,0 +1,47 @@
+"""Classes of a label set in its log, and the classes that undone imports have added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import astuple
+from typing import Any
+
+from classifiers.labelling.label_file import LabelFile
+from classifiers.labelling.label_set import LabelClass
+
+# Kind of the entry of a class that an import added. The next edit of the set is the one of the import.
+IMPORT = "import"
+
+
+def encode_class(entry: LabelClass) -> bytes:
+    """Return the content of the entry of a class in the log."""
+    return json.dumps(astuple(entry)).encode()
+
+
+def logged_classes(file: LabelFile, set_id: int) -> list[LabelClass]:
+    """Return all classes in the log of a label set, in the order of their numbers, also those of undone imports."""
+    entries = {entry.number: entry for _, entry in _entries(file, set_id)}
+    return [entries[number] for number in sorted(entries)]
+
+
+def classes_of_undone_imports(file: LabelFile, set_id: int) -> set[int]:
+    """Return the numbers of the classes that nobody but an undone import has added or changed."""
+    imported: dict[int, int] = {}
+    for row, entry in _entries(file, set_id):
+        imported.pop(entry.number, None)
+        if row["kind"] == IMPORT:
+            imported[entry.number] = row["id"]
+    edit_of = "SELECT min(id) FROM log WHERE set_id = ? AND action = 'paint' AND id > ?"
+    edits = {number: file.select(edit_of, set_id, row_id)[0][0] for number, row_id in imported.items()}
+    # An import that is being made has no edit yet.
+    undone = {
+        edit for edit in set(edits.values()) - {None} if not file.select("SELECT 1 FROM active WHERE id = ?", edit)
+    }
+    return {number for number, edit in edits.items() if edit in undone}
+
+
+def _entries(file: LabelFile, set_id: int) -> Iterator[tuple[Any, LabelClass]]:
+    query = "SELECT id, kind, classes FROM log WHERE set_id = ? AND action = 'class' ORDER BY id"
+    for row in file.select(query, set_id):
+        yield row, LabelClass(*json.loads(row["classes"]))
