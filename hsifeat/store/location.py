@@ -343,11 +343,20 @@ class RemoteLocation:
     @contextmanager
     def error_context(self) -> Iterator[None]:
         """Return a context manager that turns errors of the network into a `StoreError`."""
-        from obstore.exceptions import BaseError
+        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
         try:
             yield
         except BaseError as error:
+            if self.read_only and isinstance(error, UnauthenticatedError):
+                raise StoreError(
+                    f"{self.url}: the service wants a valid token (status 401): {token_advice(self.url)}"
+                ) from error
+            if self.read_only and isinstance(error, PermissionDeniedError):
+                raise StoreError(
+                    f"{self.url}: the token or the signed address does not give the right to read it (status 403): ask the people who run the "
+                    "service for another one"
+                ) from error
             reason = str(error).strip().splitlines()[0][:300]
             advice = (
                 "address, credentials and endpoint come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "

@@ -52,7 +52,7 @@ class StoreFiles:
         if root is None or is_unfinished(root):
             if isinstance(location, LocalLocation) and location.path.is_file():
                 raise StoreError(f"{location} is a file, not a store: name the folder of a store")
-            raise StoreError(f"no store at {location}: hsifeat extract makes one")
+            raise StoreError(f"no store at {location}: {_search_advice(location)}")
         self.location, self.writable = location, writable
         self.checksums = checksum_file.read(location)
         self._saved = location.get(checksum_file.FILE) if writable else None
@@ -194,3 +194,13 @@ def holds_store(location: Location) -> bool:
     if foreign:
         raise StoreError(f"{location} is neither a store nor empty (it contains {foreign[0]}): name another place")
     return False
+
+
+def _search_advice(location: Location) -> str:
+    """Return advice on how to find a store, for the error message of an empty location."""
+    if isinstance(location, LocalLocation) or not location.read_only:
+        return "hsifeat extract makes one"
+    service, is_service, _ = str(location).rpartition("/stores/")
+    if is_service:
+        return f"{shell_command('cache', 'ls', '--service', service)} lists the stores of this service"
+    return "check the address, which ends with the folder of a store"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hsifeat.errors import HsifeatError
+from hsifeat import open_features
+from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.service.tokens import SingleToken, TokenEntry, TokenFile, digest_of_token
 from tests.service.conftest import client
 
@@ -95,6 +96,20 @@ def test_a_signed_address_gives_the_right_to_read_one_store_only(service, anyone
     longer = re.sub(r"/signed/\d+", "/signed/99999999999", grant)
     assert anyone.get(f"{longer}{path}/zarr.json").status_code == 403
     assert anyone.get(f"/signed/1-{'0' * 12}-{'0' * 64}{path}/zarr.json").status_code == 403
+
+
+def test_messages_of_refused_stores_say_what_to_do(service, reader, monkeypatch):
+    url = f"{service.url}/stores/{service.key}.zarr"
+    with pytest.raises(
+        StoreError, match=r"wants a valid token \(status 401\): set HSIFEAT_TOKEN, or write the token for"
+    ):
+        open_features(url)
+    signed = reader.post("/addresses", json={"path": f"/stores/{service.key}.zarr", "seconds": 60}).json()["url"]
+    with pytest.raises(StoreError, match=r"does not give the right to read it \(status 403\): ask the people"):
+        open_features(signed.replace(service.key, "0" * 64))
+    monkeypatch.setenv("HSIFEAT_TOKEN", service.tokens["read"])
+    with pytest.raises(StoreError, match=f"no store at .*: hsifeat cache ls --service {service.url} lists the stores"):
+        open_features(url.replace(service.key, "0" * 64))
 
 
 def test_an_address_ends(service, reader, anyone, monkeypatch):
