@@ -148,7 +148,13 @@ class Connection:
         -------
         RemoteJob
             The job. If the service already has the features, the job is complete at once.
+
+        Raises
+        ------
+        HsifeatError
+            If an option is wrong or has no effect, before anything is uploaded. If the service refuses the request.
         """
+        _check_options(options, preset, like)
         sources = [scene] if isinstance(scene, PathLike) else list(scene)
         request = {
             "scene": {**self._scene(sources, labels, listen), **(reading or {})},
@@ -244,6 +250,19 @@ class Connection:
             described["labels"] = [f"{Path(file).name}{colon}{variable}" for file, colon, variable in maps]
         upload = self.upload(list(dict.fromkeys(files)), listen=listen)
         return {"upload": upload, "files": [path.name for path in local], **described}
+
+
+def _check_options(options: dict[str, Any], preset: str | None, like: str | None) -> None:
+    """Raise `HsifeatError` for options that the service would refuse after the upload of the scene."""
+    from hsifeat.extraction.config import ExtractionConfig
+    from hsifeat.extraction.prepare import check_options
+    from hsifeat.extraction.resolve import resolve_config
+    from hsifeat.presets import preset_names
+
+    if like is None and preset in {None, *preset_names()}:
+        check_options(resolve_config(options, preset=preset))
+    else:  # Only the service knows the other options.
+        ExtractionConfig.from_options(options)
 
 
 def _with_header(path: Path) -> list[Path]:

@@ -46,15 +46,26 @@ def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) 
             sizes.append(file.tell())
         files.append({"name": path.name, "size_bytes": sizes[-1], "sha256": digest})
     state = transport.json("POST", "/uploads", json={"files": files})
-    listen(Started(_TASK, sum(sizes) / 1e6, "MB"))
+    unit, unit_bytes = _unit(sum(sizes))
+    listen(Started(_TASK, sum(sizes) / unit_bytes, unit))
     sent = 0
     for path, size in zip(paths, sizes, strict=True):
         for offset in _send(transport, state, path, size):
-            listen(Advanced(_TASK, (sent + offset) / 1e6))
+            listen(Advanced(_TASK, (sent + offset) / unit_bytes))
         sent += size
     _complete(transport, state)
     listen(Finished(_TASK))
     return str(state["id"])
+
+
+def _unit(size_bytes: int) -> tuple[str, float]:
+    """Return the largest unit in which a size has two digits, and its bytes. Progress is shown in whole numbers.
+
+    >>> _unit(2_400_000_000), _unit(31_168), _unit(700)
+    (('MB', 1000000.0), ('kB', 1000.0), ('bytes', 1.0))
+    """
+    units = ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0)
+    return next((unit for unit in units if size_bytes >= 10 * unit[1]), units[-1])
 
 
 def _send(transport: Transport, state: dict[str, Any], path: Path, size: int) -> Iterator[int]:

@@ -13,7 +13,7 @@ from hsifeat.context.backbone import ContextBackbone
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.job import Job, Prepared
-from hsifeat.extraction.prepare_context import prepare_context
+from hsifeat.extraction.prepare_context import context_layers, prepare_context
 from hsifeat.extraction.prepare_diffusion import prepare_diffusion
 from hsifeat.files import cache_folder
 from hsifeat.projection import Projection
@@ -121,6 +121,14 @@ def _backbone(config: ExtractionConfig) -> FeatureSource:
                 f"{error} ({config.inherited_from} has {values}: set other values, or name a backbone that fits)"
             ) from error
     return backbone
+
+
+def check_options(config: ExtractionConfig) -> None:
+    """Raise `HsifeatError` if an option has no effect, whatever the scene and the weights of the backbone."""
+    if config.backbone == ContextBackbone.name:
+        context_layers(config)
+    else:
+        config.check_conflicts()
 
 
 def backbone_options(config: ExtractionConfig) -> dict[str, Any]:

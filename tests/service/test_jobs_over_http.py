@@ -13,6 +13,7 @@ import pytest
 import hsifeat
 from hsifeat import extract
 from hsifeat.client.transport import ServiceError
+from hsifeat.errors import HsifeatError
 from hsifeat.scenes import Scene
 from hsifeat.service.tokens import TokenFile
 from hsifeat.service.workbench import plane_routes
@@ -184,6 +185,10 @@ def test_an_uploaded_scene_is_extracted(served, extracted, tmp_path):
     job = service.extract(tmp_path / "mine.npy", reading={"axes": "rows,cols,bands"}, **EXTRACTION["options"])
     assert job.wait().result["store"] != extracted.key
     assert np.array_equal(service.open(job.result["store"]).store.scene_array("cube")[:], cube[:40, :40])
+    uploads = list(served.config.uploads_folder.iterdir())
+    with pytest.raises(HsifeatError, match="no effect with --backbone context: --seed"):
+        service.extract(tmp_path / "mine.npy", backbone="context", seed=3)
+    assert list(served.config.uploads_folder.iterdir()) == uploads, "options are checked before the upload"
     (tmp_path / "vrt.tif").write_bytes(b"<VRTDataset><SourceFilename>/etc/passwd</SourceFilename></VRTDataset>")
     with pytest.raises(ServiceError, match="its content is not that of a .tif file"):
         service.upload([tmp_path / "vrt.tif"])

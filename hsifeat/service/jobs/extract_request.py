@@ -149,7 +149,7 @@ class ExtractRequest(JobRequest):
 
     def _config(self, context: JobContext) -> ExtractionConfig:
         """Return the validated options. Options that the client did not set come from the requested preset or store."""
-        from hsifeat.extraction.prepare_context import context_layers
+        from hsifeat.extraction.prepare import check_options
         from hsifeat.extraction.resolve import resolve_config
         from hsifeat.presets import preset_names
 
@@ -164,10 +164,7 @@ class ExtractRequest(JobRequest):
             explicit["backbone"] = f"{prefix}{path}"
         like = None if self.like is None else context.stores.find(self.like).location
         config = resolve_config(explicit, preset=self.preset, like=None if like is None else str(like))
-        if config.backbone == ContextBackbone.name:
-            context_layers(config)
-        else:
-            config.check_conflicts()
+        check_options(config)
         return config
 
     def _backbone_path(self, context: JobContext) -> Path | None:
