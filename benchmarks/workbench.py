@@ -2,13 +2,14 @@
 
 Run from the root of the repository:
 
-    .venv/bin/python benchmarks/workbench.py --scene indian-pines --clicks 40
-    .venv/bin/python benchmarks/workbench.py --scene indian-pines --tile-to 1000 --clicks 40
+    .venv/bin/python benchmarks/workbench.py --scene indian-pines --clicks 24
+    .venv/bin/python benchmarks/workbench.py --scene indian-pines --tile-to 1000 --clicks 24
 
-A service runs in this process, and the system's Chromium opens the workbench at 1280 x 860 pixels. A simulated person
-labels random pixels by the ground truth, one click after the other. The page measures each time from the mouse button to
-the painted map. With ``--tile-to N``, the scene is mirrored to N x N pixels. Results are added to
-``benchmarks/results/workbench.json``.
+A service runs in this process over stores of context features and of planes of `natural32`, and the system's Chromium opens the
+workbench at 1280 x 860 pixels. A simulated person chooses the inputs ``spectra+window+context+planes``, and labels random pixels by
+the ground truth, one click after the other. The page measures each time from the mouse button to the painted map. With
+``--tile-to N``, the scene is mirrored to N x N pixels; with ``--no-planes``, there is no store of planes, and the map takes the suited inputs.
+Results are added to ``benchmarks/results/workbench.json``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from hsifeat.service.app import create_app
 from hsifeat.service.config import ServiceConfig
 from hsifeat.service.server import address_of, bind, server_options
 
+INPUTS = "spectra+window+context+planes"
 OUT = Path(__file__).parent / "results" / "workbench.json"
 
 
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--tile-to", type=int, default=0, help="mirror the scene to a square of this many pixels")
     parser.add_argument("--clicks", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-planes", action="store_true", help="map from spectra, windows and context alone")
     parser.add_argument("--folder", type=Path, help="keep the stores here, to measure again without computing them")
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
@@ -51,35 +54,39 @@ def main() -> None:
         scene = mirrored(scene, arguments.tile_to)
     with TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        start = time.perf_counter()
-        out = folder / "stores" / f"{arguments.scene}-{scene.rows}.zarr"
-        features = open_features(extract(scene, backbone="context", out=out))
-        context_s = time.perf_counter() - start
+        seconds = {}
+        for backbone in ("context",) if arguments.no_planes else ("natural32", "context"):
+            start = time.process_time()
+            out = folder / "stores" / f"{arguments.scene}-{scene.rows}-{backbone}.zarr"
+            features = open_features(extract(scene, backbone=backbone, out=out))
+            seconds[f"{backbone}_cpu_s"] = round(time.process_time() - start, 1)
         config = ServiceConfig.from_options({"cache": f"{folder}/stores", "state": f"{temporary}/state", "port": 0})
         app, listener = create_app(config), bind(config)
         server = uvicorn.Server(server_options(config, app))
         threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
         address = address_of(app.state.service, listener.getsockname()[1])
-        columns_s, result = measure(
-            address, features.key, next(iter(scene.labels.values())), arguments.clicks, arguments.seed
-        )
+        truth, inputs = next(iter(scene.labels.values())), "" if arguments.no_planes else INPUTS
+        seconds["columns_s"], result = measure(address, features.key, truth, arguments.clicks, arguments.seed, inputs)
         server.should_exit = True
     shape = f"{scene.rows} x {scene.cols}"
     tiled = f" --tile-to {arguments.tile_to}" if arguments.tile_to else ""
+    without = " --no-planes" if arguments.no_planes else ""
+    options = f"--scene {arguments.scene}{tiled} --clicks {arguments.clicks}{without}"
     record = {
-        "command": f".venv/bin/python benchmarks/workbench.py --scene {arguments.scene}{tiled} --clicks {arguments.clicks}",
+        "command": f".venv/bin/python benchmarks/workbench.py {options}",
         "commit": subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip(),
         "scene": f"{arguments.scene}, {shape}",
         "cpus": os.cpu_count(),
         "load_before": round(load, 1),
-        **({} if arguments.folder else {"context_s": round(context_s, 1), "columns_s": round(columns_s, 1)}),
+        **({} if arguments.folder else seconds),
         **result,
     }
     print(json.dumps(record, indent=1))
     earlier = json.loads(OUT.read_text()) if OUT.exists() else []
-    OUT.write_text(json.dumps([*[one for one in earlier if one["scene"] != record["scene"]], record], indent=1) + "\n")
+    others = [one for one in earlier if (one["scene"], one.get("inputs")) != (record["scene"], record["inputs"])]
+    OUT.write_text(json.dumps([*others, record], indent=1) + "\n")
 
 
 def mirrored(scene: Scene, side: int) -> Scene:
@@ -95,8 +102,11 @@ def mirrored(scene: Scene, side: int) -> Scene:
     )
 
 
-def measure(address: str, key: str, truth: Labels, clicks: int, seed: int) -> tuple[float, dict[str, Any]]:
-    """Label random pixels in the browser; return the time until the page is ready in s, and times from a click to the map in ms."""
+def measure(address: str, key: str, truth: Labels, clicks: int, seed: int, inputs: str) -> tuple[float, dict[str, Any]]:
+    """Label random pixels in the browser; return the time until the page is ready in s, and times from a click to the map in ms.
+
+    `inputs` is the input set of the map; the suited one if it is empty.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -108,6 +118,8 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int) -> tu
         page.wait_for_selector("#workbench[data-drawn]")
         columns_s = time.perf_counter() - start
         page.click("#tour-leave")
+        page.evaluate("document.getElementById('inputs').closest('details').open = true")
+        page.select_option("#inputs", inputs)
         page.click("text=Take them")
         page.wait_for_selector(".class")
         place = screen_places(page)
@@ -122,11 +134,15 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int) -> tu
                 times.append(int(page.get_attribute("#workbench", "data-ms")))
                 parts.append([int(ms) for ms in page.get_attribute("#workbench", "data-parts").split(",")])
             page.wait_for_selector(f"#workbench[data-scored='{page.get_attribute('#workbench', 'data-drawn')}']")
+        used = inputs or page.locator("#inputs option").first.text_content().partition(": ")[2]
         browser.close()
-    low, middle, high = np.percentile(times, [5, 50, 95])
-    saved, mapped, painted = np.median(parts, axis=0).tolist()
-    return columns_s, {
-        "maps": len(times),
+    # The columns of the inputs are computed for the first map, and kept.
+    low, middle, high = np.percentile(times[1:], [5, 50, 95])
+    saved, mapped, painted = np.median(parts[1:], axis=0).tolist()
+    return round(columns_s, 1), {
+        "inputs": used,
+        "first_map_ms": times[0],
+        "maps": len(times) - 1,
         "p5_ms": round(low),
         "median_ms": round(middle),
         "p95_ms": round(high),

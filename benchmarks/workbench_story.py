@@ -1,0 +1,111 @@
+"""Tell the story of the tests of the workbench on whole scenes, in a real browser: Indian Pines and the Landsat GeoTIFF of North Carolina.
+
+Run from the root of the repository:
+
+    .venv/bin/python benchmarks/workbench_story.py
+
+A person labels both scenes while `hsifeat serve` is killed, exports maps and labels, and imports the labels again; see
+`tests/helpers/workbench_story.py`. Afterwards axe examines the workbench of both scenes at three widths. The results are written to
+``benchmarks/results/workbench_story.json``. The folder of the GeoTIFF is in ``HSIFEAT_TEST_DATA``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import rasterio
+from scoring import RESULTS, about_run
+from service_process import ServiceProcess
+
+from hsifeat import extract, open_features, open_scene
+from tests.helpers.browser import audit
+from tests.helpers.workbench_story import Visits, grid, label_two_scenes
+
+WIDTHS = (1280, 768, 390)
+GEOTIFF, LABELS = "landsat_multiband.tif", "landsat96_labelled_pixels.tif"
+
+
+def main() -> None:
+    """Tell the story, examine the pages, and write the results."""
+    from playwright.sync_api import sync_playwright
+
+    about = about_run(("hsifeat", "playwright", "rasterio"))
+    data = Path(os.environ["HSIFEAT_TEST_DATA"]) / "nc_landsat7"
+    with TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        folder = Path(temporary)
+        os.environ["HSIFEAT_CACHE"] = str(folder / "cache")
+        pines, landsat = stored(folder, "indian-pines"), stored(folder, data / GEOTIFF)
+        with rasterio.open(data / LABELS) as dataset:
+            landsat.truth = dataset.read(1).clip(0).astype(int)
+        landsat.file = data / GEOTIFF
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        visits, start, steps = Visits(browser), time.perf_counter(), []
+        with ServiceProcess(folder) as service:
+            for step in label_two_scenes(pines, landsat, service, visits, run_gdal, folder, clicks=5):
+                steps.append({"step": step, "after_s": round(time.perf_counter() - start, 1)})
+                print(steps[-1], flush=True)
+            overlay = [grid(run_gdal, file) for file in (folder / "landsat-map.tif", landsat.file)]
+            axe = [examine(visits, service, scene, width) for scene in (pines, landsat) for width in WIDTHS]
+        browser.close()
+    result = {
+        **about,
+        "scenes": {scene.name: list(scene.truth.shape) for scene in (pines, landsat)},
+        "steps": steps,
+        "gdal_lays_the_map_over_the_geotiff": overlay[0] == overlay[1],
+        "map": {"size": overlay[0][0], "geo_transform": overlay[0][1]},
+        "console_messages": visits.complaints,
+        "requests": len(visits.requests),
+        "requests_that_leave_the_service": visits.foreign_requests,
+        "axe": axe,
+    }
+    text = json.dumps(result, indent=1)
+    print(text)
+    (RESULTS / "workbench_story.json").write_text(f"{text}\n")
+
+
+def stored(folder: Path, source: str | Path) -> SimpleNamespace:
+    """Extract the context features of a scene, and return its name, its label map if it has one, and the key of the store."""
+    scene = open_scene(source)
+    features = open_features(extract(scene, backbone="context", out=folder / "stores" / f"{scene.name}.zarr"))
+    truth = next((labels.classes for labels in scene.labels.values()), None)
+    return SimpleNamespace(name=scene.name, truth=truth, key=features.key)
+
+
+def run_gdal(program: str, *arguments: object) -> str:
+    """Run a program of GDAL, and return its output."""
+    return subprocess.run([program, *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+
+
+def examine(visits: Visits, service: ServiceProcess, scene: SimpleNamespace, width: int) -> dict[str, Any]:
+    """Open the workbench at a width, and return what axe finds serious."""
+    page = visits(service, scene.key, width, bypass_csp=True, has_touch=width < 600)
+    page.wait_for_selector("#workbench[data-drawn]", timeout=60_000)
+    page.click("#tour-leave")
+    page.wait_for_selector("#score .figure")
+    passes, faults = audit(page)
+    overflow_px = page.evaluate("document.documentElement.scrollWidth") - width
+    page.context.close()
+    return {
+        "scene": scene.name,
+        "width": width,
+        "rules_passed": len(passes),
+        "serious": faults,
+        "overflow_px": overflow_px,
+    }
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings(action="ignore", category=rasterio.errors.NotGeoreferencedWarning):
+        main()
