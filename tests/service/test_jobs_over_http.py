@@ -205,8 +205,9 @@ def test_the_command_line_uploads_a_scene_and_lists_the_stores(served, extracted
     assert extracted.key in {store["key"] for store in stores}
 
 
-def test_the_scene_of_a_store_is_extracted_again(extracted, ann):
+def test_the_scene_of_a_store_is_extracted_again(served, extracted, ann, monkeypatch):
     """The scene in a store has the values and label maps of its file, so the same options give the same store."""
+    monkeypatch.setenv("HSIFEAT_CACHE", str(served.folder / "cache"))  # it has the description of the backbone
     answer = ann.post("/extractions", json={"scene": {"store": extracted.key[:12]}, "options": EXTRACTION["options"]})
     assert (answer.status_code, answer.json()["outcome"]) == (200, "answered"), "the store is found by its content"
     assert answer.json()["job"]["result"]["store"] == extracted.key
