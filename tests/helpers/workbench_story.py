@@ -285,7 +285,9 @@ def take_labels(page, file, truth, classes, clicks):
     rows = list(csv.DictReader(file.read_text().splitlines()))
     second = list(classes.values())[1]
     assert sum(line["class"] == second for line in rows) > clicks
-    clicked = {tuple(place) for number in classes if classes[number] != second for place in pixels_of(truth, number, clicks)}
+    clicked = {
+        tuple(place) for number in classes if classes[number] != second for place in pixels_of(truth, number, clicks)
+    }
     assert {(int(line["row"]), int(line["col"])) for line in rows if line["class"] != second} == clicked
 
 
