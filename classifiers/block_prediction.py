@@ -36,7 +36,7 @@ class PredictedBlock:
     window : Window
         Position of the block in the scene.
     pixels : tuple of two (n,) intp arrays
-        Rows and columns of the predicted pixels, relative to the corner of the block.
+        Rows and columns of the predicted pixels, relative to the upper left corner of the block.
     classes : (n,) array
         Predicted class of each pixel.
     probabilities : (n, C) float64 array or None

@@ -43,8 +43,8 @@ def make_layout(
     window : int, optional
         Include the mean spectrum over a window with this side in pixels.
     spectral_patch : int or sequence of int, optional
-        Include the spectra of a neighbourhood with this odd side in pixels, or of one neighbourhood for each side; see
-        `Features.spectral_patches`.
+        Side of a square neighbourhood in pixels, an odd number. The spectra of the neighbourhood are included. Several
+        sides include one neighbourhood each; see `Features.spectral_patches`.
     context, planes : sequence, optional
         Planes to include: `context` selects from context stores, and `planes` from all other stores; see `Features.select`.
         An empty sequence includes none. [default: all]
@@ -53,9 +53,10 @@ def make_layout(
         planes get no means. The means follow the columns of their plane, as a group of kind ``mean``. For a store of listed
         pixels (``--pixels``), the side must be the side of the stored windows, see `Features.window_px`.
     patch : int or sequence of int, optional
-        Include the values of each plane in a neighbourhood with this odd side in pixels, or in one neighbourhood for each side.
-        Context planes get no neighbourhoods. The ``side**2 * channels`` columns of each neighbourhood form a group of kind
-        ``patch``, which follows the plane and its mean.
+        Side of a square neighbourhood in pixels, an odd number. The values of each plane in the neighbourhood are
+        included. Several sides include one neighbourhood each. Context planes get no neighbourhoods. The
+        ``side**2 * channels`` columns of a neighbourhood form a group of kind ``patch``, which follows the plane and
+        its mean.
     position : bool
         Include row and column of the pixel, as the last two columns.
 

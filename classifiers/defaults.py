@@ -1,4 +1,7 @@
-"""Defaults of heads, smoothing and scores. The study in ``docs/user/results.md`` supports the first two."""
+"""Defaults of heads, smoothing and scores.
+
+The study in ``docs/user/results.md`` supports the defaults of heads and smoothing.
+"""
 
 DEFAULT_HEAD = "lda"
 

@@ -66,8 +66,8 @@ class Evaluation:
     tuning : Tuning or None
         Result of the parameter search on the training pixels; None without tuning.
     distances : tuple of BinAccuracy
-        Accuracy by distance of the test pixels to the nearest training pixel, without smoothing. Distance bins without
-        test pixels are missing. Test pixels in scenes without training pixels have no distance.
+        Accuracy without smoothing in each bin of the distance from a test pixel to the nearest training pixel. Bins
+        without test pixels are missing. Test pixels in scenes without training pixels have no distance.
     leak_free_pixels : int
         Number of test pixels whose features depend on no training pixel.
     leak_free_oa : float or None
@@ -160,7 +160,7 @@ class Evaluator:
         Seed of the disjoint split, the tuning folds and the head. If `params` contains `random_state`, the head uses
         this value instead.
     params : dict
-        Parameters of the head by name.
+        Maps names of the head's parameters to their values.
     tune : bool
         Whether each fit first searches parameters on its training pixels. Parameters in `params` are not searched.
     listen : callable

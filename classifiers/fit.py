@@ -67,7 +67,7 @@ def fit_model(
     seed : int
         Seed of the split and of the head.
     params : mapping, optional
-        Parameters of the head by name. [default: the defaults of the head]
+        Maps names of the head's parameters to their values. [default: the defaults of the head]
     reduction : {"scene", "train"}
         Pixels on which a `ReducingHead` fits the reduction of column groups. ``scene``: a sample of all pixels of the scene,
         including test pixels, without their labels. ``train``: the training pixels. Other heads ignore this option and

@@ -107,7 +107,7 @@ class InputSet:
 
     @property
     def sides(self) -> dict[str, int]:
-        """Side in pixels of the neighbourhoods, by the words ``patches`` and ``spectral-patches`` that are in the set."""
+        """Maps ``patches`` and ``spectral-patches``, if in the set, to the side of their neighbourhoods in pixels."""
         return {_name(word): _side(word) for word in self.words if _name(word) in _SIDED}
 
     @property
@@ -175,8 +175,8 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
 def suited_remark(head: str, features: Features, *, other_scenes: bool = False) -> str:
     """Return a remark on inputs that `suited_input` leaves out, or an empty string if it leaves out none.
 
-    Without a context store, the remark names the command that makes a context store. Otherwise, the remark names the input
-    set that adds context, or planes to context.
+    Without a context store, the remark names the command that makes a context store. With a context store, the remark
+    names the input set that adds what is left out: context, or planes.
 
     Parameters
     ----------

@@ -116,9 +116,10 @@ class Scores:
     Attributes
     ----------
     overall : dict of str to float
-        Value of each metric in `METRICS`, by key of the metric.
+        Maps the key of each metric in `METRICS` to its value.
     by_class : dict of str to dict of int to float
-        Values of each metric in `CLASS_METRICS`, by key of the metric, then by class number.
+        Maps the key of each metric in `CLASS_METRICS` to a dict, which maps each class number to the value of the
+        class.
     pixels : dict of int to int
         Number of test pixels of each scored class, in ascending order of classes.
     confusion : (C, C) int64 array

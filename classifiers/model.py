@@ -38,7 +38,7 @@ class Model:
     head : Head
         The fitted head, which has a layout.
     class_names, class_colours : dict
-        Names and ``#rrggbb`` colours of the classes in the label map, by class number.
+        Map each class number in the label map to the name of the class, and to its colour as ``#rrggbb``.
     recipe : dict
         Recipe (canonical extraction settings) of the training store.
     train_pixels : int
@@ -163,9 +163,10 @@ class Model:
         return () if self.card is None else self.card.keys[: len(feature_kinds(self.recipe))]
 
     def stored_planes(self, features: Features) -> dict[Features, list[PlaneId]]:
-        """Return the planes that the head needs from each single store, by their names in the store.
+        """Return the planes that the head needs from each single store.
 
-        If the head uses no plane of a store in the stack, the result has one plane of this store.
+        The names of the planes are those in the single store. If the head uses no plane of a store in the stack, the
+        result has one plane of this store.
 
         Parameters
         ----------

@@ -13,7 +13,7 @@ NO_SMOOTHING = "none"
 
 
 def registered_rules() -> dict[str, EntryPoint]:
-    """Return the entry points of all registered smoothing rules by name, sorted."""
+    """Map the names of all registered smoothing rules to their entry points. The names are sorted."""
     return registered_entries(GROUP)
 
 

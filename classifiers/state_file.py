@@ -64,7 +64,7 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
     Returns
     -------
     dict of str to object
-        The attributes by name.
+        The attributes. The keys are their names.
 
     Raises
     ------

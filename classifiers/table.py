@@ -51,7 +51,8 @@ class PixelTable:
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
-        All label maps of the scene, by name. The split ``official`` uses the maps ``train`` and ``test``.
+        All label maps of the scene. The keys are their names. The split ``official`` uses the maps ``train`` and
+        ``test``.
     sample : SceneSample or None
         Unlabelled pixels of the scenes; None if they were not read.
 
@@ -107,20 +108,22 @@ class PixelTable:
         background_class : int, optional
             Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
         context : sequence, optional
-            Planes of context stores to include, in any form that `planes` accepts. [default: all]
+            Planes to include from context stores, in any form that `planes` accepts. [default: all]
         planes : sequence, optional
-            Planes (timestep and layer) of other stores to include, see `Features.select`; an empty sequence includes none.
-            [default: all]
+            Planes (timestep and layer) to include from all other stores, see `Features.select`; an empty sequence
+            includes none. [default: all]
         spectra : bool
             Include the spectrum of each pixel.
         window : int, optional
             Include the mean spectrum over a window with this side in pixels.
         spectral_patch : int or sequence of int, optional
-            Include the spectra of a neighbourhood with this odd side in pixels, or of one neighbourhood for each side.
+            Side of a square neighbourhood in pixels, an odd number. The spectra of the neighbourhood are included.
+            Several sides include one neighbourhood each.
         means : int, optional
             Include the mean of each plane over a window with this side in pixels.
         patch : int or sequence of int, optional
-            Include the values of each plane in a neighbourhood with this odd side in pixels, or in one for each side.
+            Side of a square neighbourhood in pixels, an odd number. The values of each plane in the neighbourhood are
+            included. Several sides include one neighbourhood each.
         position : bool
             Include row and column of each pixel.
         sample : bool

@@ -29,7 +29,7 @@ class TuningCandidate:
     Attributes
     ----------
     params : dict
-        Parameters by name.
+        Maps names of parameters to their values.
     accuracy, deviation : float
         Mean and standard deviation of the overall accuracy over folds.
     gain, gain_deviation : float

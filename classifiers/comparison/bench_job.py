@@ -52,7 +52,7 @@ class BenchJob:
     splits : list of Split
         Splits under which all entries are scored.
     draws : dict of (str, int) to SplitDraw
-        Training and test pixels, by split and seed.
+        Training and test pixels for each split and seed.
     plan : EntryPlan
         The entries, each a head on an input, and the planned contrasts between them.
     smoothing : SmoothingRule or None
@@ -100,7 +100,8 @@ class BenchOutcome:
     sweep : SweepResult or None
         Scores of single planes.
     footprints : dict of str to frozenset of Footprint
-        Pixels that the features of an input depend on, by input and store (`BenchEntry.columns`).
+        Pixels that the features of each input depend on. The keys name an input and its store, as in
+        `BenchEntry.columns`.
     distances : tuple of EntryDistances
         Scores by distance to the nearest training pixel.
     assessment : Assessment

@@ -32,7 +32,7 @@ from hsifeat.scenes import Labels
 
 @dataclass(frozen=True)
 class BenchRunner:
-    """Runs entries (a head on an input) on stores of one or several scenes, and reuses recorded runs.
+    """Runs entries on stores of one or several scenes, and reuses recorded runs. An entry is a head on an input.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class BenchRunner:
     listen : callable
         Callback for progress events.
     params : mapping of str to mapping
-        Parameters of heads, by head and parameter name. All other parameters have their defaults.
+        Maps names of heads to dicts of their parameters. All other parameters have their defaults.
     rule : SmoothingRule or None
         Rule that smooths the class probabilities for a second score of every run.
     """
@@ -71,7 +71,7 @@ class BenchRunner:
         entries : sequence of BenchEntry
             Entries to run.
         draws : dict of (str, int) to SplitDraw
-            Training and test pixels, by split and seed.
+            Training and test pixels for each split and seed.
         maps : bool
             Whether to classify the whole scene in the runs of seed 0, and to score all runs a second time after smoothing with
             `rule`.
@@ -112,7 +112,7 @@ class BenchRunner:
         entries : sequence of BenchEntry
             Entries to run.
         draws : dict of (str, int) to SplitDraw
-            Training and test pixels, by split and seed. All keys have the same split.
+            Training and test pixels for each split and seed. All keys have the same split.
         limits : sequence of int
             Maximum numbers of training pixels per class. Each number yields one point of a learning curve.
         """

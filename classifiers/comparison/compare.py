@@ -96,8 +96,8 @@ def compare(
         Planes (one timestep and layer each) to use from all stores except context stores, in any form that
         `Features.select` accepts. [default: all]
     params : mapping of str to mapping, optional
-        Parameters of heads by head and parameter name, such as ``{"svm": {"C": 10}}``. All other parameters have their
-        defaults. The sweep always uses the defaults.
+        Maps names of heads to dicts of their parameters, such as ``{"svm": {"C": 10}}``. All other parameters have
+        their defaults. The sweep always uses the defaults.
     curve : sequence of int, optional
         Numbers of training pixels per class at which learning curves are measured, under the first disjoint split. If
         `splits` contains ``per-class:N``, there are also curves for training pixels that are drawn at random from each
@@ -111,8 +111,9 @@ def compare(
     sweep : bool
         Whether to score each plane of the first store separately, under the first disjoint split.
     jobs : int, optional
-        Number of worker processes. None uses as many as cores and memory allow. Results are bit-identical for any
-        number of processes. A script that uses several processes needs ``if __name__ == "__main__":``.
+        Number of worker processes. If None, as many processes run as the cores and the memory allow. Results are
+        bit-identical for any number of processes. A script that uses several processes needs ``if __name__ ==
+        "__main__":``.
     executor : Executor or str, optional
         Executor that runs the fits, for example on a cluster, or a text such as ``dask:local:2``. The workers must have
         access to the stores and to the folder `out`. [default: `jobs` processes on this machine]

@@ -97,7 +97,7 @@ def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOri
     entries : sequence of BenchEntry
         Entries to run.
     origins : mapping of str to StoreOrigin
-        Stores by name.
+        Origin of the planes of each store. The keys are names of stores.
 
     Returns
     -------

@@ -20,8 +20,8 @@ def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tu
 def fitting_heads(inputs: Sequence[str]) -> list[str]:
     """Return the registered heads that can learn from at least one of the inputs.
 
-    Tables of neighbourhoods are large. A head that needs neighbourhoods is therefore returned only if an input names them.
-    `SUITED` does not suffice.
+    Tables of neighbourhoods are large. A head that needs neighbourhoods is therefore returned only if one of the
+    inputs, other than `SUITED`, has neighbourhoods.
     """
     explicit = [name for name in inputs if name != SUITED]
     return [

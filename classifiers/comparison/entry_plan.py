@@ -27,7 +27,7 @@ class EntryPlan:
     heads, inputs : tuple of str
         Names of heads and of inputs.
     params : dict of str to dict
-        Parameters of heads, by head and parameter name.
+        Maps names of heads to dicts of their parameters.
     entries : list of BenchEntry
         Every head on every input that it can learn from.
     contrasts : tuple of Contrast

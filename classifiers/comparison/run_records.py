@@ -1,7 +1,7 @@
 """Recorded runs: files of finished runs, so that no run is repeated.
 
-The files are in the folder ``record`` of a report. The key ``K`` of a run is a digest of all its inputs, 32 hexadecimal digits.
-A run writes the following files, and ``runs/K.json`` last:
+The files are in the folder ``record`` of a report. The key ``K`` of a run, 32 hexadecimal digits, is a digest of all
+its inputs. A run writes these files, and ``runs/K.json`` after all others:
 
 - ``maps/K.npy``: the class of every pixel of the scene, for seed 0 only;
 - ``maps/K-confidence.npy``: the largest class probability scaled to 0..255, for seed 0 and heads that predict probabilities;
@@ -163,7 +163,7 @@ class RunRecords:
         return run
 
     def add(self, run: RunResult, predicted: NDArray[np.integer]) -> None:
-        """Record a finished run and the predicted class of each test pixel, (n,) integer."""
+        """Record a finished run. `predicted` is an (n,) integer array with the predicted class of each test pixel."""
         dtype = np.min_scalar_type(int(predicted.max(initial=0)))
         with self.sealed_write(self.predictions(run.key)) as part, part.open("wb") as file:
             np.save(file, predicted.astype(dtype), allow_pickle=False)
@@ -197,7 +197,7 @@ class RunRecords:
         return key
 
     def read_draw(self, key: str) -> dict[str, NDArray[np.integer]]:
-        """Return the arrays ``train``, ``test`` and ``truth`` of a recorded draw, each (n,) integer.
+        """Return the one-dimensional integer arrays ``train``, ``test`` and ``truth`` of a recorded draw.
 
         Raises
         ------
@@ -208,7 +208,7 @@ class RunRecords:
             return {name: arrays[name] for name in ("train", "test", "truth")}
 
     def read_predictions(self, key: str) -> NDArray[np.integer]:
-        """Return the predicted class of each test pixel of a run, (n,) integer.
+        """Return the predicted class of each test pixel of a run, as an (n,) integer array.
 
         Raises
         ------
@@ -301,7 +301,7 @@ class RunRecords:
 def recorded_maps(
     runs: Iterable[RunResult], run_records: RunRecords, *, confidence: bool = False
 ) -> dict[tuple[BenchEntry, str], NDArray[Any]]:
-    """Return the recorded maps of the runs with seed 0, by entry and split.
+    """Return the recorded maps of the runs with seed 0.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: S
     splits : sequence of Split
         Splits of the benchmark.
     draws : dict of (str, int) to SplitDraw
-        Training and test pixels, by split and seed.
+        Training and test pixels for each split and seed.
     labels : Labels
         Classes of the pixels.
     limits : sequence of int
@@ -183,11 +183,12 @@ def summarise_splits(
     Parameters
     ----------
     draws : dict of (str, int) to SplitDraw
-        Training and test pixels, by split and seed.
+        Training and test pixels for each split and seed.
     labels : Labels
         Classes of the pixels.
     footprints : mapping of str to frozenset of Footprint
-        Footprints (the pixels that a feature depends on), by `BenchEntry.columns`.
+        Footprints of each input. A footprint is the set of pixels that a feature depends on. The keys are
+        `BenchEntry.columns`.
     """
     summaries = []
     for text in dict.fromkeys(text for text, _ in draws):

@@ -33,9 +33,10 @@ class SharedTable:
     Attributes
     ----------
     folder : Path
-        Folder with ``X.npy`` (n, width) float32, ``y.npy`` (n,) integer and ``pixels.npy`` (n,) integer, the ascending flat
-        pixel indices. If there is a sample of unlabelled pixels, also ``unlabelled.npy`` (m, width) float32, and the index of
-        the scene of each pixel in ``scene.npy`` (n,) and ``unlabelled-scene.npy`` (m,) intp.
+        Folder with three arrays about n labelled pixels. ``X.npy`` (n, width) float32 holds the columns, ``y.npy`` (n,)
+        integer the classes, and ``pixels.npy`` (n,) integer the flat pixel indices, in ascending order. If there is a
+        sample of m unlabelled pixels, ``unlabelled.npy`` (m, width) float32 holds its columns. In this case,
+        ``scene.npy`` (n,) intp and ``unlabelled-scene.npy`` (m,) intp hold the index of the scene of each pixel.
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     grid_cols : int
@@ -90,7 +91,7 @@ class SharedTable:
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
-        """Estimate the peak memory, in bytes, of a fit to the largest training set of `draws`, with its prediction."""
+        """Estimate the peak memory, in bytes, of a fit to the largest training set of `draws` and a prediction."""
         sampled = SAMPLE_PIXELS if self.reduction == "scene" else 0
         return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum()) + sampled) for draw in draws))
 
@@ -113,11 +114,11 @@ class SharedTable:
         return self._columns("X", file_rows), np.asarray(self._load("y")[file_rows])
 
     def positions(self, pixels: NDArray[np.integer]) -> NDArray[np.intp]:
-        """Convert flat pixel indices to rows and columns, an (n, 2) integer array for `Head.fit`."""
+        """Convert flat pixel indices to an (n, 2) integer array of rows and columns for `Head.fit`."""
         return np.stack(np.divmod(np.asarray(pixels, np.intp), self.grid_cols), axis=1)
 
     def unlabelled(self, train: NDArray[np.integer]) -> NDArray[np.float32] | None:
-        """Return the selected columns of the unlabelled pixels of training scenes, an (m, width) float32 array for `Head.fit`.
+        """Return the selected columns of the unlabelled pixels of training scenes, for `Head.fit`.
 
         Parameters
         ----------

@@ -70,7 +70,7 @@ def sweep(
     planes : sequence, optional
         Planes to score, in any form that `Features.select` accepts. [default: all]
     jobs : int, optional
-        Number of worker processes; None uses as many as cores and memory allow.
+        Number of worker processes. If None, as many processes run as the cores and the memory allow.
     out : str or Path
         Folder for recorded fits, which are not repeated.
     listen : callable

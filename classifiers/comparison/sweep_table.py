@@ -104,7 +104,7 @@ def gain_text(gain: Estimate, seeds: int) -> str:
 
 
 def plane_values(scores: tuple[PlaneScore, ...]) -> dict[tuple[int | None, str], float]:
-    """Return the overall accuracy (OA) of planes in percent, by timestep and layer."""
+    """Map the timestep and layer of each plane to its overall accuracy (OA) in percent."""
     return {(score.t, score.layer): 100 * score.oa.mean for score in scores}
 
 

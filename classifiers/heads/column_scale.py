@@ -49,6 +49,6 @@ def whitening_gain(
 
 
 def varying_columns(deviation: NDArray[np.float64], dtype: np.dtype) -> NDArray[np.bool_]:
-    """Return a mask (k,) of the columns whose standard deviation `deviation` exceeds the rounding errors of `dtype`."""
+    """Return a (k,) mask of the columns whose standard deviation exceeds the rounding errors of `dtype`."""
     varying: NDArray[np.bool_] = deviation > ROUNDING_ERRORS * np.finfo(dtype).eps * deviation.max(initial=0.0)
     return varying

@@ -68,7 +68,7 @@ class FiLMClassifier(ReducingHead, TorchHead):
         Mix-up strength `a` of spectra and of the features, with ``lambda ~ Beta(a, a)`` (Zhang et al. 2018); 0 disables mix-up. The
         code of 2024 uses 0.2 or 0.25 for both. Mix-up costs accuracy if there are few labels.
     mixup_plane_share : float
-        Share w in the lambda that mixes the labels, ``w * lambda_planes + (1 - w) * lambda_spectra``.
+        Share w of the planes in the lambda of the labels, which is ``w * lambda_planes + (1 - w) * lambda_spectra``.
     focal_gamma : float
         Exponent of the focal loss (Lin et al. 2017, eq. 4); 0 is cross-entropy. The code of 2024 uses 1.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state

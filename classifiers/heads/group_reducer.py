@@ -133,7 +133,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Reduce and weight the column groups of the rows `X` (n, D).
+        """Reduce and weight the column groups of the (n, D) table `X`.
 
         Returns an (n, `n_features_out`) array in the dtype of `X`, with the groups side by side.
         """
@@ -230,9 +230,9 @@ def _fit_once(reducer: GroupReducer, rows: NDArray[np.floating]) -> GroupReducer
 def moments(
     X: NDArray[np.floating], weight: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean and the variance of each column, both (D,) float64.
+    """Return the mean and the variance of each column, two (D,) float64 arrays.
 
-    The rows are (n, D), with optional row weights (n,).
+    `X` is an (n, D) table. `weight` holds the weights of its n rows [default: equal weights].
     """
     if weight is None:
         return X.mean(axis=0, dtype=np.float64), X.var(axis=0, dtype=np.float64)

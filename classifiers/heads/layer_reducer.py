@@ -54,7 +54,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
     spectral_components : int or None
         Number of components of the spectra, of their window means and of their patches; None keeps the standardised bands.
     whiten : bool
-        Scale each component to unit variance, instead of a unit mean variance of the components of a layer.
+        Scale each component to unit variance. If false, the components of a layer have unit variance on average.
 
     Attributes
     ----------
@@ -64,7 +64,8 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         Offset that is subtracted from each column, and factor that multiplies the difference. The factor of a constant
         column is 0.
     axes_ : dict of str to (k, C) array or None
-        The k scaled axes of each layer with C channels, by `ColumnGroup.layer_key`; None if the layer is not reduced.
+        Maps the `ColumnGroup.layer_key` of a layer to its k scaled axes, or to None if the layer is not reduced. C is
+        the number of channels of the layer.
     """
 
     whiten = False  # in models that were saved before this parameter existed
@@ -83,7 +84,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         self.whiten = whiten
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn passes y to every step
-        """Fit the reducer to training rows `X` (n, D); labels are ignored.
+        """Fit the reducer to an (n, D) table `X` of training rows. `y` is ignored.
 
         Raises
         ------
@@ -108,7 +109,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Reduce rows `X` (n, D) to the columns that `layout_` describes, in the dtype of `X`."""
+        """Reduce the (n, D) table `X` to the columns that `layout_` describes, in the dtype of `X`."""
         check_is_fitted(self)
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         parts = []

@@ -27,7 +27,7 @@ class MixingHead:
 
     @property
     def mixing_weights_(self) -> dict[str, float]:
-        """Learned weight of each timestep and layer, by a name such as ``t50/up_blocks.1``."""
+        """Learned weight of each timestep and layer. The keys are names such as ``t50/up_blocks.1``."""
         return {str(group): share for group, share in self._shares()}
 
     def mixing_frame(self) -> pd.DataFrame:

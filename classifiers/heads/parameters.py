@@ -49,7 +49,7 @@ def check_params(head: str, cls: type, params: Mapping[str, Any]) -> None:
     cls : type
         Class of the head. A parameter without an annotation accepts any value.
     params : mapping
-        Values by parameter name.
+        Maps names of parameters to their values.
 
     Raises
     ------

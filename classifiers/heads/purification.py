@@ -42,8 +42,8 @@ class Purifier(SelectorMixin, BaseEstimator):
     Attributes
     ----------
     criterion_ : dict of str to (I,) float64 array
-        Criterion J of each of the I channels, by the kinds ``plane`` and ``mean``. Layers are in the order of the first
-        timestep.
+        Maps the kinds ``plane`` and ``mean`` to the criterion J of the I channels of this kind. Layers are in the order
+        of the first timestep.
     support_ : (D,) bool array
         Whether each column is selected.
     layout_ : Layout
@@ -136,7 +136,7 @@ def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.f
 
 
 def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
-    """Return the column indices of planes, or of their window means, by timestep.
+    """Return the column indices of planes, or of their window means, at each timestep.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def head_names() -> list[str]:
 
 
 def head_class(name: str) -> type[Head]:
-    """Return the class of a head by its name.
+    """Return the class of the head with the name `name`.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def describe_head(name: str) -> dict[str, Any]:
         - ``advice``: when to use the head.
         - ``probabilities``: whether the head predicts class probabilities.
         - ``weights``: whether the head accepts row weights.
-        - ``parameters``: default value of each parameter, by name.
+        - ``parameters``: dict that maps each parameter to its default value.
         - ``package``: name and version of the package that provides the head, see `head_distribution`.
 
     Raises

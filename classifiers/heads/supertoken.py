@@ -27,7 +27,7 @@ _BLOCK_ROWS = 256
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class SupertokenClassifier(TorchHead):
-    """DSTC: clustering into tokens guided by spectral derivatives, then a transformer over the tokens.
+    """DSTC: clustering of pixels into tokens, guided by spectral derivatives, then a transformer over the tokens.
 
     DSTC (ECCV 2024, arXiv 2407.07307) divides an image into windows, clusters the pixels of each window into tokens, and
     classifies the tokens with a vision transformer. A pixel has the class of its token. The label of a token is the

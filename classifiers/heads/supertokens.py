@@ -25,12 +25,12 @@ class Tokens:
 
     @property
     def centre(self) -> NDArray[np.intp]:
-        """Token of the pixel in the middle of each window, (n,) integers."""
+        """Token of the pixel in the middle of each window, an (n,) integer array."""
         return self.assignment[:, self.assignment.shape[1] // 2]
 
 
 def cell_numbers(side: int, grid: int) -> NDArray[np.intp]:
-    """Return the row and column, (side * side, 2) integers, of the grid cell of each pixel of a window.
+    """Return the grid cell of each pixel of a window, as a (side * side, 2) array of cell rows and columns.
 
     >>> cell_numbers(4, 2)[:, 1].tolist()
     [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1]
@@ -53,7 +53,7 @@ def cluster(features: NDArray[np.floating], guides: NDArray[np.floating], grid: 
     features : (n, P, d) float array
         Features ``v`` of the P pixels of square windows, ordered by row, then column.
     guides : (n, P, d) float array
-        Values ``g`` that are added to the features in distances only.
+        Values ``g`` that are added to the features, but only when distances are computed.
     grid : int
         Number of grid cells along each side.
     iterations : int

@@ -99,7 +99,7 @@ class SVMClassifier(ReducingHead, WeighingHead):
     random_state: Seed = 0
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the score of each class for rows `X` (n, D): (n, C) float64, or (n,) for two classes."""
+        """Return the class scores of the (n, D) table `X`, an (n, C) float64 array, or (n,) for two classes."""
         check_is_fitted(self)
         scores: NDArray[np.float64] = self.svc_.decision_function(self._kernel_features(self._checked(X)))
         return scores

@@ -33,7 +33,7 @@ class KeptArrays:
     folder: Path
 
     def get(self, make: Callable[[Path], None]) -> Arrays:
-        """Return the arrays by name as memory maps. Create them if they are missing or damaged.
+        """Return a dict of memory-mapped arrays. Create them if they are missing or damaged.
 
         Parameters
         ----------

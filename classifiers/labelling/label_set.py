@@ -98,8 +98,9 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
     Raises
     ------
     SceneError
-        If the number is out of range. If the name is invalid, see `check_text`, is a number, or belongs to another class. If the colour does
-        not have the form ``#rrggbb``. If the key is invalid or belongs to another class.
+        If the number is out of range. If the name is a number, belongs to another class, or is invalid (see
+        `check_text`). If the colour does not have the form ``#rrggbb``. If the key is invalid or belongs to another
+        class.
     """
     name = check_text(entry.name, "the name of a class")
     if _is_number(name):

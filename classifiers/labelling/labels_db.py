@@ -269,7 +269,7 @@ class LabelDatabase:
             return self._append(set_id, person, "paint", None, edit.kind, *edit.content)
 
     def undo(self, set_id: int, person: str, *, request: str | None = None) -> bool:
-        """Undo the latest edit of a person that is still in effect. Return False if there is no such edit.
+        """Undo a person's latest edit that is still in effect. Return False if there is no such edit.
 
         See `paint` for `request`.
         """
@@ -322,7 +322,7 @@ class LabelDatabase:
         return [int(row["id"]) for row in self._file.select(query, set_id)]
 
     def class_map_at(self, set_id: int, version: int) -> NDArray[np.uint16]:
-        """Return the class of each pixel at a version of a label set, (rows, cols) uint16.
+        """Return the class of each pixel at a version of a label set, as a (rows, cols) uint16 array.
 
         Edits that are undone by now are ignored, even if they were undone after `version`.
         """

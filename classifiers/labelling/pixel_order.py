@@ -38,7 +38,7 @@ def order_pixels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def pixel_levels(pixels: NDArray[np.int64], cols: int) -> NDArray[np.int8]:
-    """Return the index in `STEPS` of the coarsest grid that contains each pixel, (n,) int8.
+    """Return the index in `STEPS` of the coarsest grid that contains each pixel, as an (n,) int8 array.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def screen_step(shape: tuple[int, int], max_px: int) -> int:
 
 @dataclass(frozen=True)
 class GridView:
-    """Pixels of a coarse grid in a window and in a margin around it, which a smoothing rule needs.
+    """Pixels of a coarse grid in a window, and in a margin that a smoothing rule needs around the window.
 
     Attributes
     ----------

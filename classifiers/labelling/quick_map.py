@@ -58,7 +58,8 @@ class QuickMapper:
     head : str
         One of `quick_heads`.
     params : mapping, optional
-        Parameters of the head by name, apart from parameters of the reduction. [default: the defaults of the head]
+        Maps names of the head's parameters to their values. Parameters of the reduction keep their defaults. [default:
+        the defaults of the head]
     smooth : str
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`.
 
@@ -129,9 +130,10 @@ class QuickMapper:
         return head
 
     def fit_rows(self, rows: NDArray[np.integer], labels: NDArray[np.integer]) -> SklearnHead:
-        """Fit the head on some rows of the scene's columns; see `fit`.
+        """Fit the head on some rows of `SceneColumns.values`; see `fit`.
 
-        `rows` are row numbers, (n,) int. `labels` are the classes of these rows, (n,) int.
+        `rows` is an (n,) integer array of row numbers, and `labels` is an (n,) integer array of the classes of these
+        rows.
         """
         name, params = self._head_options
         classes = len(set(labels.tolist()))
@@ -174,18 +176,19 @@ class QuickMapper:
         return QuickMap(window, step, classes, np.asarray(p.max(axis=0) * mask, np.float32))
 
     def scene_probabilities(self, head: SklearnHead, step: int = 1) -> NDArray[np.float32]:
-        """Return the smoothed class probabilities of the scene, (C, rows, cols) float32; 0 at pixels without features.
+        """Return the smoothed class probabilities of the scene, as a (C, rows, cols) float32 array.
 
-        See `predict` for `head` and `step`.
+        The probabilities are 0 at pixels without features. See `predict` for `head` and `step`.
         """
         return self._smoothed(head, Window(0, 0, *self.columns.shape), step, lambda: None)[2]
 
     def probabilities(
         self, head: SklearnHead, rows: NDArray[np.integer], *, check: Callable[[], None] = lambda: None
     ) -> NDArray[np.float32]:
-        """Return the smoothed class probabilities of some rows of the scene's columns, (n, C) float32.
+        """Return the smoothed class probabilities of some rows of `SceneColumns.values`, as an (n, C) float32 array.
 
-        `head` is a result of `fit` or `fit_rows`. `rows` are row numbers, (n,) int. See `predict` for `check`.
+        `head` is a result of `fit` or `fit_rows`. `rows` is an (n,) integer array of row numbers. See `predict` for
+        `check`.
         """
         rows = np.asarray(rows)
         row, col = np.divmod(self.columns.pixels[rows], self.columns.shape[1])

@@ -72,14 +72,14 @@ class SceneColumns:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """Pixels that have features, (rows, cols) bool."""
+        """Mask of the pixels that have features, a (rows, cols) bool array."""
         mask = np.zeros(self.shape, np.bool_)
         mask.ravel()[self.pixels] = True
         return mask
 
     @cached_property
     def row_of_pixel(self) -> NDArray[np.int32]:
-        """Row in `values` of each pixel, (rows * cols,) int32, in the order of flat indices; -1 for pixels without columns."""
+        """Row number in `values` of each pixel, in the order of flat indices; -1 for pixels without features."""
         rows = np.full(self.shape[0] * self.shape[1], -1, np.int32)
         rows[self.pixels] = np.arange(len(self.pixels), dtype=np.int32)
         return rows

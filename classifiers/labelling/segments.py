@@ -47,7 +47,10 @@ class Segments:
 
     @cached_property
     def edges(self) -> NDArray[np.int64]:
-        """Pairs of superpixels that touch at an edge or a corner, (n, 2) int64. In each pair, the smaller number is first."""
+        """Pairs of superpixels that touch at an edge or a corner, an (n, 2) int64 array.
+
+        In each pair, the smaller number is first.
+        """
         pairs = []
         for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
             here = self.numbers[: len(self.numbers) - down, max(-right, 0) : self.numbers.shape[1] - max(right, 0)]
@@ -58,7 +61,7 @@ class Segments:
         return np.unique(touching, axis=0).astype(np.int64)
 
     def pixels_at(self, row: int, col: int) -> NDArray[np.int64]:
-        """Return all pixels of the superpixel at a row and column, as ascending flat indices, (n,) int64.
+        """Return the flat indices of all pixels of the superpixel at a row and column, in ascending order.
 
         Raises
         ------

@@ -31,8 +31,8 @@ class Suggestion:
     uncertainty : float
         1 minus the difference between the two highest class probabilities of the superpixel.
     share : float
-        Share of the pixels of the scene that resemble this superpixel more than any labelled or previously suggested
-        superpixel.
+        Part of the scene that resembles this superpixel more than any labelled or previously suggested superpixel, as a
+        share of the pixels of the scene.
     """
 
     row: int
@@ -56,11 +56,12 @@ class Suggestion:
 class Suggester:
     """Suggests superpixels to label.
 
-    The next suggestion is the superpixel that most reduces ``sum_i n_i * u_i * d_i``. Here i runs over superpixels, n_i is the
-    number of pixels, and u_i the uncertainty of the map. d_i is the squared distance in feature space to the nearest labelled
-    or suggested superpixel. The best suggestion therefore resembles many pixels that are uncertain and unlike the labelled
-    pixels. With ``u_i = 1``, the suggestions are the greedy solution of a k-medians problem (Cornuejols, Fisher and Nemhauser,
-    Manage. Sci. 1977). ``benchmarks/labelling.py`` compares this criterion with others.
+    The next suggestion is the superpixel that most reduces ``sum_i n_i * u_i * d_i``. Here i runs over superpixels, n_i
+    is the number of pixels, and u_i the uncertainty of the map. d_i is the squared distance in feature space to the
+    nearest labelled or suggested superpixel. The best suggestion therefore resembles many pixels that are uncertain and
+    unlike the labelled pixels. With ``u_i = 1``, the suggestions are the greedy solution of a k-medians problem
+    (Cornuejols, Fisher and Nemhauser, Manage. Sci. 1977). ``benchmarks/labelling.py`` compares this criterion with
+    other criteria.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ class Suggester:
         return candidates, _squared_distances(places[self._sample], places[candidates])
 
     def uncertainty(self, classes: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the uncertainty of each superpixel, (count,) float64 from 0 to 1; see `Suggestion`.
+        """Return the uncertainty of each superpixel, from 0 to 1, as a (count,) float64 array; see `Suggestion`.
 
         All values are 1 while there are too few labels for a map.
         """

@@ -52,7 +52,7 @@ class SceneGuide:
         return cls(scene.cube, features.valid, projection)
 
     def read(self, window: Window) -> NDArray[np.float64]:
-        """Return the guide in a window of the scene, (rows, cols, channels) float64.
+        """Return the guide in a window of the scene, as a (rows, cols, channels) float64 array.
 
         A pixel has bit-identical values in all windows that contain it.
         """

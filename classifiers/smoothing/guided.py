@@ -26,7 +26,8 @@ class GuidedSmoothing(SmoothingRule):
     Attributes
     ----------
     radius : int
-        Distance in pixels from the centre of a window to its sides, so a window has 2 `radius` + 1 pixels a side.
+        Distance in pixels from the centre of a window to its sides, so the side of a window is ``2 * radius + 1``
+        pixels.
     epsilon : float
         Ridge penalty. Contrasts with a variance well below this value are smoothed. The unit is the variance of the scene's
         first principal component.

@@ -26,7 +26,7 @@ class ProbabilityTile:
     guide : (rows, cols, K) float64 array or None
         Image that guides the smoothing, 0 at invalid pixels, see `SceneGuide`; None for rules without a guide.
     row, col : int
-        Position in the scene of the tile's upper left pixel.
+        Row and column, in the scene, of the upper left pixel of the tile.
     """
 
     probabilities: NDArray[np.float64]
@@ -37,7 +37,7 @@ class ProbabilityTile:
 
     @property
     def image(self) -> NDArray[np.float64]:
-        """Guide of the tile, (rows, cols, K) float64, for rules that use a guide."""
+        """Guide of the tile, a (rows, cols, K) float64 array. Only rules that use a guide may access it."""
         if self.guide is None:
             raise ValueError("this rule needs a guide")
         return self.guide
@@ -86,8 +86,8 @@ class SmoothingRule(ABC):
         Parameters
         ----------
         tile : ProbabilityTile
-            Class probabilities. The result of a pixel must be bit-identical for all tiles that contain the pixel and its
-            surroundings up to `reach_px`. Surroundings beyond the border of the scene do not matter.
+            Class probabilities. The result at a pixel must be bit-identical for all tiles that contain the pixel and
+            its surroundings up to `reach_px`. Surroundings beyond the border of the scene do not matter.
 
         Returns
         -------
@@ -117,6 +117,6 @@ class SmoothingRule(ABC):
 
 
 def normalise(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale non-negative values, (rows, cols, C) float64, to sum to 1 at each pixel; pixels with a sum of 0 stay 0."""
+    """Scale the C non-negative values of each pixel to a sum of 1. A pixel whose values are all 0 stays unchanged."""
     total = values.sum(axis=-1, keepdims=True)
     return np.asarray(np.divide(values, total, out=np.zeros_like(values), where=total > 0), np.float64)

@@ -9,7 +9,7 @@ from hsifeat.registration import load_subclass
 
 
 def smoothing_class(name: str) -> type[SmoothingRule]:
-    """Return the class of a smoothing rule by its name.
+    """Return the class of the smoothing rule with the name `name`.
 
     Raises
     ------

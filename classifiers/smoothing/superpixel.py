@@ -35,7 +35,7 @@ class SuperpixelSmoothing(SmoothingRule):
 
     @classmethod
     def parse(cls, argument: str) -> Self:
-        """Return the rule whose number of pixels per superpixel is the number in `argument`, such as ``100``."""
+        """Return the rule for `argument`, the number of pixels per superpixel, such as ``100``."""
         return cls(cls._whole(argument, 2, 1_000_000))
 
     @property

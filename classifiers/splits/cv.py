@@ -35,7 +35,7 @@ class SplitCV:
     labels : Labels
         Label map of the scene.
     rows, cols : (n,) intp arrays
-        Row and column in `labels` of the pixel of each table row.
+        Row and column, in `labels`, of the pixel of each table row.
     X : (n, width) float32 array
         Values of the table.
     n_splits : int

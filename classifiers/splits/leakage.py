@@ -7,7 +7,8 @@ The footprint of a feature is the set of scene pixels that the feature depends o
   Normalisation and attention mix all pixels of a tile. A feature at a pixel therefore depends on the whole tile whose
   core contains the pixel. At the scene's edge, it also depends on the pixels that were mirrored into the tile.
 - A plane that is coarser than the scene is interpolated, so a feature near the edge of a core depends on two tiles.
-- A context plane depends on the window of its layer. A context plane by reconstruction depends on the whole scene.
+- A context plane depends on the window of its layer. A context plane that is made by morphological reconstruction
+  depends on the whole scene.
 
 It does not count as leakage if a projection, a backbone or a reduction of columns is fitted to the whole scene without
 labels.

@@ -97,7 +97,7 @@ def merge_official_maps(maps: Mapping[str, Labels]) -> Labels | None:
     Parameters
     ----------
     maps : mapping of str to Labels
-        Label maps of the scene, by name.
+        Label maps of the scene. The keys are their names.
 
     Returns
     -------

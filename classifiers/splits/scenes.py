@@ -37,7 +37,7 @@ class ScenesSplit:
     text : str
         The split in the grammar of `parse_split`.
     roles : mapping of str to {"train", "test", "validate"}
-        Role of each scene, by the name of the scene or of one of its stores.
+        Role of each scene. The key is the name of the scene, or of one of its stores.
 
     Examples
     --------
@@ -108,7 +108,7 @@ class LeaveOneSceneOutSplit:
     text: ClassVar[str] = "scenes:leave-one-out"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Return the labelled pixels of the test scene, and of all other scenes as training pixels."""
+        """Return the labelled pixels of one scene as test pixels, and those of all other scenes as training pixels."""
         parts = _parts(labels, self.text)
         test = parts[seed % len(parts)]
         masks = {role: np.zeros(labels.classes.shape, np.bool_) for role in ROLES}

@@ -86,17 +86,17 @@ class SplitDraw:
 
     @property
     def train(self) -> NDArray[np.bool_]:
-        """Mask of training pixels, (rows, cols) bool. Each access creates a new array."""
+        """The (rows, cols) bool mask of training pixels. Each access creates a new array."""
         return self._mask(self.train_bits)
 
     @property
     def test(self) -> NDArray[np.bool_]:
-        """Mask of test pixels, (rows, cols) bool. Each access creates a new array."""
+        """The (rows, cols) bool mask of test pixels. Each access creates a new array."""
         return self._mask(self.test_bits)
 
     @property
     def validate(self) -> NDArray[np.bool_] | None:
-        """Mask of validation pixels, (rows, cols) bool, or None. Each access creates a new array."""
+        """The (rows, cols) bool mask of validation pixels, or None if there are none. Each access creates a new array."""
         return None if self.validate_bits is None else self._mask(self.validate_bits)
 
     def _mask(self, bits: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -124,7 +124,7 @@ class CheckpointBackbone(NetworkBackbone):
         )
 
     def labels(self, noisy: torch.Tensor) -> torch.Tensor | None:
-        """Return the class label of each image in `noisy`, (n,) int64, or None for a network without labels."""
+        """Return an (n,) int64 tensor with the class label of each image, or None for a network without labels."""
         import torch
 
         if self.class_label is None:

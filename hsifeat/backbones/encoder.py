@@ -38,9 +38,9 @@ class EncoderBackbone(ModuleBackbone):
     Parameters
     ----------
     module : torch.nn.Module
-        Takes images (n, channels, rows, cols) float32. Features are outputs of the shape (n, c, rows / stride, cols /
-        stride) or, with `patch`, tokens (n, prefix + patches, c) in row-major order. If an output is a tuple or a mapping,
-        its first tensor is read.
+        The encoder, which takes (n, channels, rows, cols) float32 images. Features are outputs of the shape (n, c, rows
+        / stride, cols / stride) or, with `patch`, tokens (n, prefix + patches, c) in row-major order. If an output is a
+        tuple or a mapping, its first tensor is read.
     channels : int
         Number of channels of the images.
     name : str

@@ -189,7 +189,7 @@ class NetworkBackbone(ABC):
         Returns
         -------
         dict of str to (n, channels, rows / stride, cols / stride) float32 tensor
-            Feature map of each layer, by name.
+            Maps each name in `layers` to the feature map of the layer.
 
         Raises
         ------

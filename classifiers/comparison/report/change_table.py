@@ -26,9 +26,9 @@ class ChangeTable:
         Changes of entries that are in both reports, each with the difference in overall accuracy (OA). The largest gain
         is first, and the largest loss is last.
     new : list of (str, str)
-        Entries with results in the new report only: name of the entry, and the splits of these results.
+        Entries with results that only the new report has: the name of the entry, and the splits of these results.
     missing : list of (str, str)
-        Entries with results in the baseline only: name of the entry, and the splits of these results.
+        Entries with results that only the baseline has: the name of the entry, and the splits of these results.
     method : str
         Sentences about the statistical tests of the changes.
     """

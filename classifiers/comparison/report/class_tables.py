@@ -23,7 +23,7 @@ _LARGEST_COUNT = 8
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Score of an entry for one class, averaged over `seeds` seeds.
+    """Score of an entry for one class, averaged over seeds. The field `seeds` is their number.
 
     Seeds without test pixels of the class are excluded.
     """
@@ -115,7 +115,7 @@ def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, lis
 
 
 def confusion_table(class_names: Mapping[int, str], summary: EntrySummary) -> ConfusionTable:
-    """Prepare for display the confusion matrix of an entry under a split."""
+    """Return the confusion matrix of an entry under a split, prepared for display."""
     names = tuple(class_names[number] for number in summary.classes)
     confusion = np.array(summary.confusion, dtype=np.int64)
     shares = figures.confusion_shares(confusion)

@@ -27,7 +27,7 @@ class DistanceTable:
     ranges : tuple of str
         Labels of the distance bins.
     pixels : tuple of float
-        Number of test pixels in each distance bin, mean over seeds.
+        Number of test pixels in each distance bin, averaged over seeds.
     rows : tuple of EntryDistances
         Scores by descending overall accuracy under the split.
     headline : str

@@ -53,8 +53,8 @@ class Line:
 class BandLine:
     """Score against distance, as a line with a band.
 
-    `x` holds distances in pixels. `mean` holds the score at each distance, and `bands` holds the ends of the 95 % interval
-    of the score, both as fractions of 1. The item of `bands` is None for a score without an interval.
+    `x` holds distances in pixels. `mean` holds the score at each distance, and `bands` holds the ends of the 95 %
+    interval of the score, both as fractions of 1. An item of `bands` is None if its score has no interval.
     """
 
     name: str
@@ -64,7 +64,7 @@ class BandLine:
 
 
 def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str) -> Plot:
-    """Draw a dot plot with whiskers in percent, with one line for each item of `rows`.
+    """Draw a dot plot with whiskers. Values are in percent, and each item of `rows` is a line of the plot.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def heat_map(values: Mapping[tuple[int | None, str], float], label: str, digits:
     Parameters
     ----------
     values : mapping of (int, str) to float
-        Value of each plane, by timestep and layer. Missing planes are empty cells.
+        Maps the timestep and layer of each plane to its value. Missing planes are empty cells.
     label : str
         Name and unit of the values.
     digits : int
@@ -131,7 +131,7 @@ def learning_curves(lines: Sequence[Line], label: str, pixels: Mapping[int, floa
     label : str
         Name and unit of the values.
     pixels : mapping of int to float, optional
-        Total number of training pixels, by the number of labels per class; written below the ticks of the axis.
+        Total number of training pixels for each number of labels per class. It is written below the ticks of the axis.
     """
     known = pixels or {}
     with new_figure(4.3, 3.2) as figure:
@@ -201,7 +201,7 @@ def panels(clusters: Mapping[tuple[int, str], NDArray[np.uint8]], colours: Mappi
     Parameters
     ----------
     clusters : mapping of (int, str) to (rows, cols) uint8 array
-        Cluster of each cell of a plane, by timestep and layer. Shapes may differ.
+        Maps the timestep and layer of each plane to the clusters of its cells. Shapes may differ.
     colours : mapping of int to str
         Colour of each cluster.
     """
@@ -267,7 +267,7 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str]) -> Pl
 
 
 def confusion_shares(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Convert a confusion matrix, (C, C) integer, to shares of the true class, (C, C) float64.
+    """Convert the pixel counts of a (C, C) confusion matrix to shares of the true class.
 
     Shares of a class without pixels are 0.
     """

@@ -62,7 +62,10 @@ def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side_px: 
 
 
 def split_map(roles: NDArray[np.uint8], side_px: int = MAX_PX) -> bytes:
-    """Draw a split map: a (rows, cols) uint8 array, as returned by `classifiers.splits.make_split_map`."""
+    """Draw a split map.
+
+    `roles` is a (rows, cols) uint8 array, as returned by `classifiers.splits.make_split_map`.
+    """
     return _paint(_subsample(roles, side_px), COLOURS)
 
 
@@ -154,7 +157,7 @@ def confusion_map(opacity: NDArray[np.float64]) -> bytes:
 
 
 def false_colour_map(image: NDArray[np.uint8], side_px: int = MAX_PX) -> bytes:
-    """Draw a false-colour image, (rows, cols, 3) uint8, as PNG if it is small and as JPEG otherwise."""
+    """Draw a (rows, cols, 3) uint8 false-colour image, as PNG if it is small, otherwise as JPEG."""
     from PIL import Image
 
     pixels = np.ascontiguousarray(_subsample(image, side_px))

@@ -48,7 +48,8 @@ class CurveTable:
     pixels : mapping of int to float
         Total number of training pixels of all classes, for each number in `limits`.
     rows : tuple of (str, tuple of CurvePoint or None)
-        Name and learning curve of each entry: a point, or None, for each number in `limits`.
+        Name of each entry, and its learning curve. The curve has an item for each number in `limits`: a point, or None
+        if the entry was not run with this number.
     """
 
     split: str
@@ -60,12 +61,12 @@ class CurveTable:
 
 
 def sweep_map(scores: tuple[PlaneScore, ...]) -> Plot:
-    """Draw the overall accuracy (OA) of each plane alone as a heat map."""
+    """Draw a heat map of the overall accuracy (OA) of each plane alone."""
     return figures.heat_map(plane_values(scores), "OA, %")
 
 
 def weight_map(weights: Sequence[PlaneWeight]) -> Plot:
-    """Draw the weights that a head learned for planes as a heat map."""
+    """Draw a heat map of the weights that a head learned for planes."""
     values = {(weight.t, weight.layer): weight.weight for weight in weights}
     return figures.heat_map(values, "weight", digits=3)
 
@@ -101,7 +102,7 @@ def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
 
 
 def curve_pixels(points: Sequence[CurvePoint]) -> dict[int, float]:
-    """Return the total number of training pixels, by the maximum number per class (`CurvePoint.per_class`)."""
+    """Map the maximum number of training pixels per class (`CurvePoint.per_class`) to the total number."""
     return {point.per_class: point.train_pixels for point in points}
 
 

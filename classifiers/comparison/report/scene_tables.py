@@ -22,7 +22,8 @@ class SceneTable:
     pixels : tuple of float
         Number of test pixels of each scene, mean over the seeds with test pixels in the scene.
     rows : tuple of (BenchEntry, tuple)
-        Entries in the order of the ranking, each with its scores in each scene, or None.
+        Entries in the order of the ranking. The tuple of an entry has its score in each scene, or None where it has no
+        score.
     """
 
     split: str

@@ -64,7 +64,7 @@ class SceneImage:
 class BenchImages:
     """Images of a benchmark.
 
-    The arrays are on the grid of the scene, or on a grid that contains all scenes, except the arrays in `panels`.
+    All arrays, except those in `panels`, are on the grid of the scene, or on a grid that contains all scenes.
 
     Attributes
     ----------
@@ -73,16 +73,17 @@ class BenchImages:
     false_colour : (rows, cols, 3) uint8 array
         The scene in false colour.
     splits : dict of str to (rows, cols) uint8 array
-        Role of each pixel with seed 0, by split: 0 = unlabelled, 1 = train, 2 = test, 3 = labelled but unused.
+        For each split, the role of each pixel with seed 0: 0 = unlabelled, 1 = train, 2 = test, 3 = labelled but
+        unused.
     maps : dict of (BenchEntry, str) to (rows, cols) integer array
-        Predicted class of each pixel with seed 0, by entry and split; may be memory-mapped.
+        For each entry and split, the predicted class of each pixel with seed 0. The array may be memory-mapped.
     confidence : dict of (BenchEntry, str) to (rows, cols) uint8 array
-        Largest class probability of each pixel with seed 0, scaled to 0..255, by entry and split; may be memory-mapped. Heads
-        without probabilities are missing.
+        For each entry and split, the largest class probability of each pixel with seed 0, scaled to 0..255. The array
+        may be memory-mapped. Entries whose heads have no probabilities are missing.
     panels : tuple of ClusterPanel
         K-means clusters of planes of the first scene.
     scenes : tuple of SceneImage
-        Place of each scene in the images; empty or one place if the images show a single scene.
+        Place of each scene in the images. If they show a single scene, the tuple has at most one item.
     """
 
     truth: NDArray[np.integer]

@@ -43,7 +43,7 @@ class EntryPair(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the entries differ significantly at the 5 % level, corrected for all pairs under the split."""
+        """Whether the entries differ significantly at the 5 % level, after a correction for all pairs of the split."""
         return is_significant(self.p_holm)
 
 

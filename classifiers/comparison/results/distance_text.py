@@ -119,7 +119,7 @@ def _in_parentheses(interval: str) -> str:
 
 
 def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
-    """List the overall accuracy of an entry by the distance to the nearest training pixel.
+    """List the overall accuracy of an entry for each range of distances to the nearest training pixel.
 
     The gain over spectra alone, if known, follows in parentheses.
     """

@@ -1,4 +1,4 @@
-"""Records of scores: of single runs, averaged over seeds, by number of labels, and by distance."""
+"""Records of scores: of single runs, averaged over seeds, in learning curves, and for ranges of distance."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ class DistanceScore(PixelScore):
 
 
 class EntryDistances(Record):
-    """Overall accuracy of an entry under one split, against the distance to the nearest training pixel."""
+    """Overall accuracy of an entry under one split, as a function of the distance to the nearest training pixel."""
 
     entry: BenchEntry
     split: str

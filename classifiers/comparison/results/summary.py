@@ -25,9 +25,9 @@ class ScoreIntervals:
     Attributes
     ----------
     overall : dict of str to (float, float)
-        Intervals of the metrics over all test pixels, by key of the metric.
+        Maps the key of a metric to its interval over all test pixels.
     by_class : dict of str to dict of int to (float, float)
-        Intervals of the metrics of each class, by key of the metric, then by class number.
+        Maps the key of a metric to a dict, which maps each class number to the interval of the class.
     """
 
     overall: dict[str, Bounds] = field(default_factory=dict)
@@ -45,7 +45,7 @@ def summarise(
     runs : iterable of RunResult
         Runs to average.
     intervals : mapping of (BenchEntry, str) to ScoreIntervals, optional
-        Intervals of the scores, by entry and split, where available.
+        Intervals of the scores for each entry and split, where available.
 
     Returns
     -------
@@ -125,9 +125,10 @@ def _scene_summaries(runs: list[RunResult]) -> tuple[SceneSummaryScore, ...]:
 
 
 def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first random and the first disjoint split among the splits for which `is_matched` is true.
+    """Return the first random and the first disjoint split. Splits for which `is_matched` is false are skipped.
 
-    In a benchmark, these splits have the same number of training pixels. The result is None if one of the two kinds is missing.
+    In a benchmark, the two splits have the same number of training pixels. The result is None if one of the two kinds
+    is missing.
 
     >>> gap_splits(["blocks:12+4:0.1", "per-class:5", "random:0.1"])
     ('random:0.1', 'blocks:12+4:0.1')

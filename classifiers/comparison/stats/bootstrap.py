@@ -59,9 +59,10 @@ def bootstrap(
     Parameters
     ----------
     statistic : callable
-        Function of n resamples. Its argument is a (regions, n) float64 array with the number of times that each resample
-        contains each region. It returns the statistic for each seed, a (..., seeds, n) float64 array. The statistic is NaN
-        if a seed has no pixel in the resampled regions. Resamples are passed in chunks to bound memory.
+        Function of n resamples. Its argument is a (regions, n) float64 array with the number of times that each
+        resample contains each region. The function returns the statistic of each seed, a (..., seeds, n) float64 array.
+        The statistic is NaN if a seed has no pixel in the resampled regions. Resamples are passed in chunks to bound
+        memory.
     seeds : int
         Number of seeds.
     regions : sequence of int
@@ -208,7 +209,7 @@ def _ratio(part: NDArray[np.floating], total: NDArray[np.number]) -> NDArray[np.
 
 
 def interval(values: NDArray[np.floating]) -> tuple[float, float]:
-    """Return the 95 % percentile interval of resampled values (n,) float64 [1]_.
+    """Return the 95 % percentile interval of an (n,) float64 array of resampled values [1]_.
 
     References
     ----------
@@ -221,9 +222,9 @@ def interval(values: NDArray[np.floating]) -> tuple[float, float]:
 def sign_p(differences: NDArray[np.floating]) -> float:
     """Return the two-sided p-value for the hypothesis of no difference.
 
-    `differences` has n resampled differences, (n,) float64. The p-value is twice the share of differences that are at
-    most 0, or twice the share of differences that are at least 0, whichever is smaller. 1 is added to the numerator and
-    the denominator of each share, so that the p-value is above 0 [1]_.
+    `differences` is an (n,) float64 array of resampled differences. The p-value is twice the share of differences that
+    are at most 0, or twice the share of differences that are at least 0, whichever is smaller. 1 is added to the
+    numerator and the denominator of each share, so that the p-value is above 0 [1]_.
 
     References
     ----------
@@ -258,7 +259,7 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 
 
 def holm(p: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Correct p-values (n,) float64 for multiple testing by Holm's step-down method [1]_.
+    """Correct an (n,) float64 array of p-values for multiple testing by Holm's step-down method [1]_.
 
     References
     ----------

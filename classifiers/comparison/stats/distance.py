@@ -57,9 +57,10 @@ def assess_distances(
     labels : Labels
         True classes.
     draws : dict of (str, int) to SplitDraw
-        Training and test pixels, by split and seed.
+        Training and test pixels for each split and seed.
     footprints : mapping of str to frozenset of Footprint
-        Footprints (the pixels that a feature depends on), by `BenchEntry.columns`.
+        Footprints of each input. A footprint is the set of pixels that a feature depends on. The keys are
+        `BenchEntry.columns`.
     ends_px : sequence of int
         Upper ends of the distance bins, see `distance_bins`.
     listen : callable

@@ -25,7 +25,7 @@ def score_by_scene(runs: Sequence[RunResult], run_records: RunRecords, labels: L
     labels : Labels
         True classes.
     draws : dict of (str, int) to SplitDraw
-        Training and test pixels, by split and seed.
+        Training and test pixels for each split and seed.
 
     Returns
     -------

@@ -48,7 +48,7 @@ class Assessment:
     verdicts : dict of str to str
         For each split, a sentence that states which entries differ significantly.
     intervals : dict of (BenchEntry, str) to ScoreIntervals
-        Intervals of the scores, by entry and split, where available.
+        Intervals of the scores for each entry and split, where available.
     gap_intervals : dict of BenchEntry to (float, float)
         95 % interval of the gap, where available. The gap is the overall accuracy under the first random split minus the
         overall accuracy under the first disjoint split.

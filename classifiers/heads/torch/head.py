@@ -99,7 +99,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         return None
 
     def uncertainty(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the disagreement of an ensemble's members on each row of `X` (n, D): (n,) float64, in nats.
+        """Return how much the members of an ensemble disagree on each row of `X`, as an (n,) float64 array in nats.
 
         The disagreement is the Jensen-Shannon divergence ``H(mean p) - mean H(p)``, for the entropy H and the class
         probabilities p of the members, as in ddpm-segmentation (Baranchuk et al., ICLR 2022, sec. 4). The divergence is

@@ -163,7 +163,7 @@ def train(
     training : TrainingOptions
         Training options.
     proportions : (n, C) float32 array, optional
-        Proportion of each class, the soft label of each row. [default: 1 for the class of the row]
+        Soft label of each row, which is the proportion of each class. [default: 1 for the class of the row]
     weight : (n,) array, optional
         Weight of each row. Only the ratio to the mean weight matters. [default: equal weights]
     seed : int

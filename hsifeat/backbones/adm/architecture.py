@@ -58,7 +58,7 @@ class Architecture:
         Parameters
         ----------
         shapes : mapping of str to tuple of int
-            Shape of each tensor, by name.
+            Maps the name of each tensor to its shape.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class Architecture:
         Parameters
         ----------
         heads : mapping of int to int
-            Number of attention heads of an attention layer, by the number of channels of the layer.
+            Maps the number of channels of an attention layer to the number of its attention heads.
 
         Returns
         -------

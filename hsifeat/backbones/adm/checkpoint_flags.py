@@ -66,7 +66,7 @@ class CheckpointFlags(BaseModel):
         return _T / self.timesteps if self.rescale_timesteps else 1.0
 
     def heads_by_channels(self, channels: Iterable[int]) -> dict[int, int]:
-        """Return the number of attention heads of an attention layer, by the number of channels of the layer.
+        """Map the number of channels of an attention layer to the number of its attention heads.
 
         Raises
         ------

@@ -32,7 +32,7 @@ _PARTS = {
 
 
 def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
-    """Return the tensors of a checkpoint by name, in their stored shape and dtype.
+    """Map the names of a checkpoint's tensors to the tensors, in their stored shape and dtype.
 
     On the device ``meta``, the tensors have no values, and no values are read from the file.
 
@@ -73,7 +73,7 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the tensor shapes that a checkpoint of `network` must have, by guided-diffusion's tensor names."""
+    """Map guided-diffusion's tensor names to the shapes that these tensors have in a checkpoint of `network`."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
@@ -102,21 +102,21 @@ def convert(
     Parameters
     ----------
     tensors : mapping of str to tensor
-        Tensors of the checkpoint, by guided-diffusion's names. Any shape and any floating-point dtype are allowed, if the
-        tensors pass `check_tensors`.
+        Tensors of the checkpoint. The keys are guided-diffusion's names. Any shape and any floating-point dtype are
+        allowed, if the tensors pass `check_tensors`.
     network : torch.nn.Module
         The diffusers network. It determines the names and shapes of the parameters.
     architecture : Architecture
         Architecture of the checkpoint and the network.
     heads : mapping of int to int
-        Number of attention heads of an attention layer, by the number of channels of the layer.
+        Maps the number of channels of an attention layer to the number of its attention heads.
     legacy : bool
         Whether the rows of ``qkv`` are in the legacy order.
 
     Returns
     -------
     dict of str to float32 tensor
-        The parameters, by diffusers' names.
+        The parameters. The keys are diffusers' names.
     """
     import torch
 

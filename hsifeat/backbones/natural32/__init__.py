@@ -25,7 +25,7 @@ def open_natural32(argument: str, *, untrained_seed: int | None = None) -> UNet2
     Raises
     ------
     BackboneError
-        The argument is not empty.
+        If the argument is not empty.
     """
     if argument:
         raise BackboneError(f"natural32 takes no argument; found {argument!r}: leave it out")

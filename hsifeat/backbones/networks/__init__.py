@@ -25,7 +25,10 @@ NETWORKS = {
 
 
 def network_type(class_name: str) -> type:
-    """Return a network class by name; raise `BackboneError` with similar names if the name is unknown."""
+    """Return the network class with the name `class_name`.
+
+    If the name is unknown, the message of the `BackboneError` lists similar names.
+    """
     if class_name not in NETWORKS:
         raise BackboneError(f"unknown network {class_name!r}; {suggest_names(class_name, NETWORKS)}")
     load_diffusers()
