@@ -177,7 +177,7 @@ class BaseConfig(BaseModel):
 
     @property
     def inherited_from(self) -> str:
-        """Description of the source of options that the user did not set, such as ``the preset dift``; empty for the defaults."""
+        """Where options that the user did not set come from, such as ``the preset dift``; empty for the defaults."""
         return self._inherited_from
 
     @classmethod
@@ -293,7 +293,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return the argument `name`, such as ``unit``, of the `option` call that declares a field."""
+    """Return an argument of the `option` call that declares a field. `name` names the argument, such as ``unit``."""
     extra: Any = field.json_schema_extra
     return str(extra["x-option"][name]) if isinstance(extra, dict) else ""
 

@@ -64,7 +64,7 @@ def temporary_path(path: Path, suffix: str) -> Path:
 
 
 def delete_leftovers_once(folder: Path) -> None:
-    """Call `delete_leftovers` for a folder that was not among the last ones, because a folder can have many files."""
+    """Call `delete_leftovers`, unless this process did so recently for the folder. A folder can have many files."""
     _sweep(os.getpid(), os.fspath(folder))
 
 
@@ -74,7 +74,7 @@ def _sweep(process: int, folder: str) -> None:  # noqa: ARG001  # a forked proce
 
 
 def delete_leftovers(folder: Path) -> None:
-    """Delete the temporary files and folders that killed processes of this machine left in a folder."""
+    """Delete temporary files and folders in `folder` whose processes on this machine no longer run."""
     for path in folder.glob(".*"):
         match = _TEMPORARY.fullmatch(path.name)
         if match and match["machine"] == _machine() and not _is_running(int(match["process"])):

@@ -30,7 +30,7 @@ class ConflictingEntryPoint(EntryPoint):
 
 
 def registered_entries(group: str) -> dict[str, EntryPoint]:
-    """Return the entry points of a group by name, in alphabetical order.
+    """Return a dict that maps names to the entry points of a group, in alphabetical order of the names.
 
     A name that several packages register is mapped to a `ConflictingEntryPoint`.
 

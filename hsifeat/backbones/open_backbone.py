@@ -39,14 +39,15 @@ def open_backbone(
     ----------
     source : str or Path
         One of the forms that ``hsifeat backbones`` lists: a folder, a file, ``owner/model@commit`` on a hub, or
-        ``NAME[:ARGUMENT]`` of a plugin. A name of a plugin is no folder of this name; write ``./NAME`` or a `Path` for the
-        folder. The prefix ``untrained:`` keeps the architecture and draws random weights.
+        ``NAME[:ARGUMENT]`` of a plugin. ``NAME`` always means the plugin; for a folder of the same name, write
+        ``./NAME`` or use a `Path`. The prefix ``untrained:`` keeps the architecture and draws random weights.
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     seed : int
         Seed of the random weights, for a source with the prefix ``untrained:``.
     any_label : bool
-        Use label 0 of a class-conditional model if `class_label` is None. The list of layers does not depend on the label.
+        Use label 0 of a class-conditional model if `class_label` is None. Any label serves to list the layers, which do
+        not depend on it.
     prompt : str, optional
         Text of a text-conditional model.
     upsample : int
@@ -60,7 +61,8 @@ def open_backbone(
     Raises
     ------
     BackboneError
-        If the source does not exist, or is a plugin and a model folder. If a file is damaged. If the architecture or an option is not supported.
+        If the source does not exist, or names both a plugin and a model folder. If a file is damaged. If the
+        architecture or an option is not supported.
 
     Examples
     --------

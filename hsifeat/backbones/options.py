@@ -26,7 +26,8 @@ class BackboneOptions:
     seed : int
         Value that `untrained_seed` gets if the source has the prefix ``untrained:``.
     any_label : bool
-        Use label 0 of a class-conditional model if `class_label` is None. The list of layers does not depend on the label.
+        Use label 0 of a class-conditional model if `class_label` is None. Any label serves to list the layers, which do
+        not depend on it.
     hub_model : str or None
         ``owner/model@commit`` if the source is a downloaded copy of that model.
     """

@@ -58,8 +58,8 @@ class BackbonePlugin:
     Attributes
     ----------
     open : callable
-        Function that opens a backbone. The arguments are the source, without a prefix ``NAME:``, and options by name. The
-        result is a `Backbone`, another `FeatureSource` or a `Redirect`.
+        Function that opens a backbone. The arguments are the source, without a prefix ``NAME:``, and options as keyword
+        arguments. The result is a `Backbone`, another `FeatureSource` or a `Redirect`.
     form : str
         Form of the sources that the plugin opens, such as ``FILE.pt``.
     description : str
@@ -72,10 +72,10 @@ class BackbonePlugin:
         Position of the plugin in the search for a plugin that matches a source. The first match opens the source. The
         plugins of hsifeat have positions from 5 to 90.
     files : callable or None
-        Function that returns all files and folders that determine the backbone of a source, without importing large
-        packages. The list includes paths that do not exist yet, if creating them would change the backbone. With this
-        function, hsifeat keeps the description of the backbone in the cache folder, and opens a finished store without
-        opening the network. None means that every use opens the backbone.
+        Function that returns all files and folders that determine the backbone of a source. It imports no large
+        packages. The list includes paths that do not exist yet, if creating them would change the backbone. If there is
+        such a function, hsifeat keeps the description of the backbone in the cache folder, and opens a finished store
+        without opening the network. None means that every use opens the backbone.
     """
 
     open: Callable[..., FeatureSource | Redirect]
@@ -88,10 +88,10 @@ class BackbonePlugin:
 
 
 def load_plugins() -> dict[str, BackbonePlugin]:
-    """Return all plugins by name, in the order in which `find_plugin` tries them.
+    """Return a dict that maps names to plugins, in the order in which `find_plugin` tries them.
 
     If a plugin of another package fails to load, its name stays in the dict. Such a plugin matches no source, and its
-    description gives the reason of the failure. Opening the plugin by name raises `BackboneError`.
+    description gives the reason of the failure. Opening such a plugin raises `BackboneError`.
     """
     plugins = {name: _load(entry) for name, entry in registered_entries(GROUP).items()}
     return dict(sorted(plugins.items(), key=lambda item: (item[1].order, item[0])))
@@ -124,7 +124,7 @@ def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
     Raises
     ------
     BackboneError
-        If a source that begins with an entry point's name is a model folder, too.
+        If `source` begins with an entry point's name, but is also a model folder.
     """
     name, _, argument = source.partition(":")
     entry = registered_entries(GROUP).get(name)

@@ -109,7 +109,7 @@ class Backbone(FeatureSource, Protocol):
         Returns
         -------
         dict of str to (n, layer channels, layer rows, layer cols) floating-point tensor
-            Feature map of each layer, by name.
+            Maps the name of each layer to its feature map.
         """
         ...
 

@@ -64,7 +64,7 @@ class RecalledBackbone:
         return self._backbone
 
     def keep_description(self) -> None:
-        """Write the description file if it is missing or out of date, and the backbone has been opened."""
+        """Write the description file if the backbone has been opened, and the file is missing or out of date."""
         if self._description is None and self._backbone is not None:
             self._file.write(BackboneDescription.of(self._backbone))
 
@@ -132,8 +132,8 @@ class RecalledBackbone:
 def recall_source(source: str | Path, **options: Any) -> FeatureSource:
     """Open a backbone or another source of features as `open_source` does, but from its description if one exists.
 
-    A backbone has a description only if its plugin lists its files. `keep_description` writes the description of the
-    returned backbone.
+    A backbone can have a description only if its plugin has a function `files`. `keep_description` writes the
+    description of the returned backbone.
     """
     return open_source(source, **options, call=partial(_recall_plugin, open_network=call_plugin))
 

@@ -13,7 +13,7 @@ _ADVICE = "copy the whole folder again, or repeat the training"
 
 
 def record_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the digest of each file by name, for the key ``files`` of a training record.
+    """Return a dict that maps each of `names` to the digest of that file, for the key ``files`` of a training record.
 
     Names are paths relative to `folder`.
     """

@@ -1,4 +1,4 @@
-"""List the layers of a network that output feature maps, and read several maps in one forward pass."""
+"""Find out which layers of a network output feature maps, and read several maps in one forward pass."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def tap(
     Returns
     -------
     dict of str to (n, channels, height, width) tensor
-        Feature map of each layer, by name, in the order of `layers`.
+        Maps the name of each layer to its feature map, in the order of `layers`.
 
     Raises
     ------

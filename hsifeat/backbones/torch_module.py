@@ -117,7 +117,7 @@ class ModuleBackbone(NetworkBackbone):
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the copy of the user's module with its weights, because hsifeat can't build the module."""
+        """Return the backbone's copy of the user's module, with its weights. hsifeat can't build the module itself."""
         return self.network
 
     def load(self) -> torch.nn.Module:

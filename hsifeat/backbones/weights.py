@@ -78,7 +78,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     Returns
     -------
     dict of str to tensor
-        The tensors by name, in their stored shape and dtype.
+        Maps names to tensors, which have their stored shape and dtype.
 
     Raises
     ------

@@ -49,7 +49,7 @@ def remove_store(location: Location) -> int:
 
 
 def delete_remains(folder: Path) -> None:
-    """Delete from `folder` the files that killed processes and deleted stores left behind.
+    """Delete the files in `folder` that were left by processes that were killed, or by stores that were deleted.
 
     Examples are partly deleted stores and lock files.
     """

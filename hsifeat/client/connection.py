@@ -26,8 +26,8 @@ def connect(url: str, token: str | None = None) -> Connection:
         Address of the service, such as ``https://gpu.example.org``.
     token : str, optional
         Token of the caller. By default, the token for `url` in the user's token file is used, or otherwise the environment
-        variable ``HSIFEAT_TOKEN``. The variable is used only if ``HSIFEAT_SERVICE`` is `url`, or if ``HSIFEAT_SERVICE`` is
-        not set and the service runs on this machine.
+        variable ``HSIFEAT_TOKEN``. ``HSIFEAT_TOKEN`` is used only if ``HSIFEAT_SERVICE`` is `url`, or if
+        ``HSIFEAT_SERVICE`` is not set and the service runs on this machine.
 
     Returns
     -------
@@ -88,7 +88,7 @@ class Connection:
             options["after"] = page["next"]
 
     def store_url(self, key: str) -> str:
-        """Return the address of a store, which ``hsifeat fit`` and `hsifeat.open_features` accept.
+        """Return the address of a store, for use with ``hsifeat fit`` and `hsifeat.open_features`.
 
         Parameters
         ----------

@@ -93,7 +93,7 @@ class RemoteJob:
         return self
 
     def cancel(self) -> RemoteJob:
-        """Withdraw the caller's request, and return the job. The job is cancelled unless others have requested it, too."""
+        """Withdraw the caller's request, and return the job. The job is cancelled if no one else has requested it."""
         self.state = self._transport.json("POST", f"/jobs/{self.id}/cancel")
         return self
 

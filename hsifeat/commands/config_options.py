@@ -58,7 +58,7 @@ def with_options(
 def set_parameters(
     wrapped: Callable[..., None], command: Callable[..., None], replaced: str, derived: Iterable[Parameter]
 ) -> None:
-    """Give `wrapped` the parameters of `command`, but the `derived` parameters in place of the parameter `replaced`.
+    """Give `wrapped` the parameters of `command`, with the parameters `derived` in place of the parameter `replaced`.
 
     Typer creates the options of a command from these parameters.
     """
@@ -105,7 +105,7 @@ def typer_option(config: type[BaseConfig], name: str) -> Parameter:
 
 
 def text_parser(config: type[BaseConfig], name: str) -> Callable[[str], Any]:
-    """Return a parser for the text of the option for the field `name`. The parser tries the types of the field in order."""
+    """Return a parser for texts of the option `name`. The parser tries the types of the field in order."""
     field = config.model_fields[name]
 
     def parse(text: str) -> Any:

@@ -14,7 +14,7 @@ _PAUSE_SECONDS = 1.0
 def catch_interrupts() -> None:
     """Raise `KeyboardInterrupt` at Ctrl-C, at most once a second.
 
-    Do nothing if interrupts are ignored since the start of the process.
+    Do nothing if the process has ignored interrupts since its start.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         return

@@ -1,4 +1,4 @@
-"""Write the options that messages of the library name as flags of the command line."""
+"""Replace Python names of options in messages of the library by flags of the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FLAGS = {"all_pixels": "--all", "baseline": "--compare"}
 
 
 def with_flags(message: str) -> str:
-    """Return a message with flags in place of the options that it names as in Python, between backticks.
+    """Return a message in which options between backticks, in Python's spelling, are replaced by command-line flags.
 
     >>> with_flags("leave out `bad_bands`, or set `noise='shared'` and `labels=FILE`")
     'leave out --bad-bands, or set --noise shared and --labels FILE'

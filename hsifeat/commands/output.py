@@ -1,7 +1,7 @@
-"""Wrappers of standard output and standard error whose errors never stop a command.
+"""Wrappers of standard output and standard error. Errors in writing to them never stop a command.
 
-A command must not fail after an hour of work because its output can't be written. `guard_output` replaces both streams by
-wrappers, through which commands, rich and typer then print.
+A command must not fail after an hour of work because its output can't be written. `guard_output` replaces both streams
+by wrappers, through which commands, rich and typer then print.
 """
 
 from __future__ import annotations

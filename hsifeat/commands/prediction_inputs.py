@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -> dict[str, Features]:
-    """Open stores and scenes, and return the features of each scene by its name.
+    """Open stores and scenes, and return a dict that maps the name of each scene to its features.
 
     Parameters
     ----------

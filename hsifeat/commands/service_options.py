@@ -35,7 +35,7 @@ def extract_on_service(
     service : str
         Address of the service.
     scenes : mapping of str to SceneArguments
-        The scenes by name. Local files are uploaded.
+        Maps the name of each scene to its arguments. Local files are uploaded.
     options : mapping
         Options of the extraction that the user set.
     preset : str, optional
@@ -46,7 +46,7 @@ def extract_on_service(
     Returns
     -------
     dict of str to str or Exception
-        The address of the store of each scene, or the error of the scene.
+        Maps the name of each scene to the address of its store, or to an error.
     """
     from hsifeat.client.connection import connect
     from hsifeat.commands import terminal

@@ -20,7 +20,7 @@ def serve_until_interrupt(
     lead : str
         Text to print before the address.
     page : str
-        Path of a page, for the address; empty for the list of stores.
+        Path of the page to which the address leads; empty for the list of stores.
     advice : str
         A line to print below the address.
     log : bool

@@ -1,4 +1,4 @@
-"""The backbone ``context``, which computes filters instead of a network and has no weights, noise or timesteps."""
+"""The backbone ``context``, which consists of filters. It has no network, weights, noise or timesteps."""
 
 from __future__ import annotations
 

@@ -64,7 +64,8 @@ class ContextLayer:
     def reach_px(self) -> int:
         """Largest distance, in rows or columns, from a pixel to the pixels that its features depend on.
 
-        For a layer by reconstruction, which can depend on the whole scene, it is the reach of the mean after the reconstruction.
+        A layer by reconstruction can depend on the whole scene. For such a layer, only the mean after the
+        reconstruction counts.
         """
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)

@@ -48,7 +48,7 @@ class ContextExtractor(Extractor):
     components : Projection
         Projection from the bands of the scene to the components that are filtered.
     layers : mapping of str to ContextLayer
-        Layers (one filter each) by name.
+        Maps names to layers. Each layer is one filter.
     """
 
     backbone: ContextBackbone

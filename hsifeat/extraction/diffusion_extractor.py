@@ -107,7 +107,7 @@ class DiffusionExtractor(Extractor):
         return default_batch(rows, cols, device=self.device)
 
     def with_batch(self, batch: int) -> Self:
-        """Return a copy of the extractor with `batch`, the batch size of an existing store."""
+        """Return a copy of the extractor that uses the batch size of an existing store."""
         return replace(self, tiles_per_batch=batch)
 
     def count_tiles(self, window: Window) -> int:

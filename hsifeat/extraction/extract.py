@@ -132,8 +132,8 @@ def extract(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     executor : Executor or str, optional
         Runs the units (blocks) of the scene, for example in several processes with `local_executor`, or on a cluster with
-        `dask_executor`. A text such as ``dask:local:2`` opens an executor for this call. [default: this process computes
-        them]
+        `dask_executor`. A text such as ``dask:local:2`` opens an executor for this call. [default: this process
+        computes the units]
     listen : callable
         Receives progress events.
 

@@ -148,7 +148,7 @@ def extract_opened(
     out : str or Path, optional
         Folder or URL that contains the stores. None selects the cache folder.
     shared_projection : bool
-        Use the projection that is fitted on the first scene for all scenes; see `extract_scenes`.
+        Fit the projection on the first scene, and use it for all scenes; see `extract_scenes`.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     executor : Executor or str, optional
@@ -309,7 +309,7 @@ class _Scenes:
 
 
 def with_projection_of(job: Job, config: ExtractionConfig) -> ExtractionConfig:
-    """Return the options with the fitted projection of a job.
+    """Return the options `config` with the fitted projection of a job.
 
     The projection includes the wavelengths of the job's scene, so that the bands of other scenes can be matched with them.
     """

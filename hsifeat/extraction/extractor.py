@@ -80,7 +80,7 @@ class Extractor(ABC):
         return {}
 
     def with_batch(self, batch: int) -> Self:  # noqa: ARG002  # filters have no batches
-        """Return a copy of the extractor with `batch`, the batch size of an existing store."""
+        """Return a copy of the extractor that uses the batch size of an existing store."""
         return self
 
     @abstractmethod

@@ -52,12 +52,13 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
 
 
 def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
-    """Check that the network computes each layer at one or more of the timesteps, and one or more layers at each timestep.
+    """Check that the network computes every layer at some timestep, and some layer at every timestep.
 
     Raises
     ------
     BackboneError
-        If a layer is computed at none of the timesteps, or if none of the layers is computed at a timestep.
+        If the network computes a layer at none of the timesteps. If there is a timestep at which it computes none of
+        the layers.
     """
     taps = list(taps)
     for tap in taps:

@@ -27,7 +27,7 @@ def resolve_config(
     Parameters
     ----------
     options : mapping of str to object
-        Values of the options in `ExtractionConfig` by name. An option that is None is unset.
+        Maps names of options in `ExtractionConfig` to values. An option that is None is unset.
     preset : str or Path, optional
         Name or ``.toml`` file of a preset.
     like : str, Path or Store, optional

@@ -106,7 +106,7 @@ class StoreRun:
         """Yield a task for each unit that lacks features.
 
         If there are fewer units than `workers`, and timesteps share no forward passes, yield a task for each timestep
-        of a unit.
+        of each unit.
         """
         if self._work is None or self._builder is None:
             return

@@ -74,7 +74,7 @@ class Features(StoreContents):
         return Features(self.store, tuple(bands) if self.bands is None else tuple(self.bands[band] for band in bands))
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
-        """Return the spectra of all pixels in a window of the scene, a (rows, cols, bands) float32 array."""
+        """Return the spectra of all pixels in a window of the scene as a (rows, cols, bands) float32 array."""
         values = self.store.read_scene(window)
         return values if self.bands is None else values[..., list(self.bands)]
 
@@ -118,10 +118,10 @@ class Features(StoreContents):
         return select_planes(self.name, complete, unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the `Features` of the store that holds a plane, and the plane with its name in that store.
+        """Return the `Features` of the store that holds a plane, and the plane as that store names it.
 
-        For a single store, the result is `self` and `plane`. In a stack of stores, a plane can have another name than in its
-        store; see `StackedFeatures`.
+        For a single store, the result is `self` and `plane`. In a stack of stores, a plane can have another name than
+        in its store; see `StackedFeatures`.
         """
         return self, plane
 

@@ -29,7 +29,7 @@ class PlaneReader(Protocol):
         ...
 
     def window_px(self, wanted_px: int) -> int:
-        """Return the side in pixels of the windows over which `sample` can average: `wanted_px`, or the only stored side."""
+        """Return the side in pixels of windows that `sample` can average: `wanted_px`, or the side of stored windows."""
         ...
 
     @property

@@ -89,5 +89,5 @@ class SceneFeatures(Features):
         return ()
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
-        """Return the spectra of all pixels in a window, a (rows, cols, bands) float32 array."""
+        """Return the spectra of all pixels in a window as a (rows, cols, bands) float32 array."""
         return as_float32(self._scene.cube[window.slices])

@@ -59,7 +59,7 @@ class SceneSet:
         )
 
     def with_matched_bands(self) -> SceneSet:
-        """Return the set with the bands of the first scene in all scenes, matched by wavelength.
+        """Return a set in which every scene has the bands of the first scene, matched by wavelength.
 
         Raises
         ------
@@ -73,8 +73,8 @@ class SceneSet:
 def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None) -> SceneSet:
     """Open stores of one or several scenes.
 
-    Stores of the same scene are combined. The stores of each scene are sorted so that stores at the same position of two scenes
-    have the same recipe. The first scene determines the order.
+    Stores of the same scene are combined. The stores of each scene are sorted like the stores of the first scene, so
+    that stores at the same position have the same recipe.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> No
 
 
 def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Features]:
-    """Sort the stores of a scene like those of the first scene, so that stores at the same position have the most similar recipes."""
+    """Return the stores `other` in the order in which their recipes are most similar to the recipes of `first`."""
     remaining = list(other)
     ordered: list[Features] = []
     for wanted in first:
@@ -148,7 +148,7 @@ def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Fe
 
 
 def with_bands_of(first: Features, other: Features) -> Features:
-    """Return the features of a scene with the bands of another scene, matched by wavelength; see `match_bands`."""
+    """Return `other` with the bands of `first`, matched by wavelength; see `match_bands`."""
     bands = match_bands(
         first.scene.wavelengths_nm,
         other.scene.wavelengths_nm,

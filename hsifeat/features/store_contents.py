@@ -105,13 +105,13 @@ class StoreContents:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Number of rows, columns and used bands of the scene; reads no array of the store."""
+        """Number of rows, columns and used bands of the scene. No array of the store is read."""
         facts = self.store.manifest.scene
         return facts.rows, facts.cols, facts.bands if self.bands is None else len(self.bands)
 
     @property
     def georeference(self) -> Georeference | None:
-        """Georeference of the scene, or None; reads no array of the store."""
+        """Georeference of the scene, or None. No array of the store is read."""
         return georeference_of(self.store)
 
     @property

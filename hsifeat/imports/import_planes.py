@@ -36,7 +36,7 @@ def import_planes(
     out: Location | str | Path | None = None,
     listen: Listener = silent,
 ) -> Store:
-    """Import features that another tool computed into a store, on the grid of a scene.
+    """Import features of another tool into a store, on the grid of a scene.
 
     The features of an encoder, such as TESSERA, AlphaEarth or DINO, become planes at timestep 0. Heads and reports use these
     planes like planes of a diffusion model. Pixels without features are invalid in the store.

@@ -107,7 +107,7 @@ def preset_options(source: str | Path, section: Literal["extract", "pretrain"]) 
     Returns
     -------
     dict of str to object
-        The options by name.
+        Maps the names of the options to their values.
 
     Raises
     ------

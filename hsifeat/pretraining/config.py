@@ -101,7 +101,7 @@ def resolve_training(preset: str | Path | None, **options: Any) -> PretrainingCo
     preset : str, Path or None
         Name of a published training, or a ``.toml`` file.
     **options
-        Options by name; None counts as unset.
+        Options of `PretrainingConfig`; None counts as unset.
 
     Returns
     -------

@@ -56,7 +56,7 @@ class TrainingData:
 
 
 def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
-    """Return scenes with the bands of the first scene, matched by wavelength.
+    """Return the scenes, each with the bands of the first scene. Bands are matched by wavelength.
 
     Raises
     ------
@@ -77,7 +77,8 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
     spec : NetworkSpec
         Specification with the kind of projection, the number of components and the side of the patches.
     components : int or None
-        Number of principal components, or of bands. None stands for ``spec.components``, or the number of bands if it is smaller.
+        Number of principal components, or of bands. None stands for ``spec.components``, or the number of bands if that
+        is smaller.
     listen : callable
         Receives notes on the scenes.
 

@@ -112,7 +112,7 @@ def _versions() -> dict[str, str]:
 
 
 def as_stored(network: Any, dtype: str) -> Any:
-    """Return a copy of a network on the CPU, with contiguous weights of dtype `dtype`, that can be saved as safetensors.
+    """Return a copy of a network that can be saved as safetensors, on the CPU and with weights of dtype `dtype`.
 
     Raises
     ------

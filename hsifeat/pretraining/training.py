@@ -77,8 +77,8 @@ class Trainer:
     losses : list of float
         Loss of every step.
     held_out : dict of int to list of float
-        Losses on held-out images, by number of completed steps. Each list has one mean squared error of the predicted
-        noise for each tenth of the timesteps.
+        Maps numbers of completed steps to the losses on held-out images at these steps. Each list has one mean squared
+        error of the predicted noise for each tenth of the timesteps.
     seconds : float
         Duration of the training. The caller updates it.
 

@@ -146,8 +146,8 @@ def plot_losses(losses: Sequence[float], held_out: Mapping[int, Sequence[float]]
     losses : sequence of float
         Value of the objective at each step.
     held_out : mapping of int to sequence of float
-        Losses on held-out data, by number of completed steps. Each sequence has one mean squared error of the predicted
-        noise for each tenth of the timesteps.
+        Maps numbers of completed steps to the losses on held-out data at these steps. Each sequence has one mean
+        squared error of the predicted noise for each tenth of the timesteps.
 
     Returns
     -------

@@ -30,9 +30,10 @@ def default_projection(
     image : SpectralImage
         Image to project.
     projection : str, Projection or None
-        A fitted projection, or a text form that `fit_projection` fits on the image. None selects the projection in
-        `projection_file`. If `projection_file` is None too, the form is ``rgb`` for three channels and ``pca:N`` for any
-        other number N of channels. Without a `projection_file`, ``pca`` and ``all`` have the default option ``:clip=2.5``.
+        A fitted projection, or the text form of a projection that is fitted on the image; see `fit_projection`. None
+        selects the projection in `projection_file`. If `projection_file` is None too, the form is ``rgb`` for three
+        channels and ``pca:N`` for any other number N of channels. Without a `projection_file`, ``pca`` and ``all`` have
+        the default option ``:clip=2.5``.
     backbone : str
         Name of the backbone, for error messages.
     channels : int

@@ -1,4 +1,4 @@
-"""Whether freed memory stays with the process: networks reuse it at once, and filters return it to the system."""
+"""Handling of freed memory: a process keeps it for the next forward pass of a network, or returns it to the system."""
 
 from __future__ import annotations
 

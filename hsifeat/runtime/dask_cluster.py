@@ -27,7 +27,7 @@ _FEW_MEASUREMENTS = {
 
 
 def check_address(address: str) -> str:
-    """Check the form of a cluster address and that Dask is installed, and return the address.
+    """Check that a cluster address is well formed, and that Dask is installed. Return the address.
 
     Raises
     ------

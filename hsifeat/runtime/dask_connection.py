@@ -80,7 +80,7 @@ class DaskConnection:
             raise
 
     def addresses(self) -> list[str]:
-        """Return the addresses of the workers, or of the workers with a GPU once such a worker has joined."""
+        """Return the addresses of all workers, or only of workers with a GPU once such a worker has joined."""
         workers = self.client.scheduler_info(n_workers=-1).get("workers", {})  # a closed client knows nothing
         gpus = [address for address, worker in workers.items() if worker["resources"].get("GPU")]
         if gpus:
@@ -154,7 +154,7 @@ class DaskConnection:
         CancelledError
             If the scheduler is lost.
         Exception
-            If the task failed: its error.
+            The error of the task, if the task failed.
         """
         try:
             return future.result()
@@ -172,7 +172,7 @@ class DaskConnection:
             raise error
 
     def reconnect(self) -> None:
-        """Wait until a lost scheduler can be reached again, and for its workers."""
+        """Wait until a lost scheduler can be reached again, and until a worker has joined it."""
         while True:
             self._listen(Note(f"the connection to the scheduler {self.scheduler} was lost: waiting for it"))
             with suppress(Exception):
@@ -184,7 +184,7 @@ class DaskConnection:
                 return
 
     def wait_for_workers(self) -> list[str]:
-        """Return the addresses of the workers as `addresses` does, after a wait for the first worker.
+        """Wait for the first worker, and return the result of `addresses`.
 
         Raises
         ------

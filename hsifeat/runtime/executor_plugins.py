@@ -40,7 +40,7 @@ class ExecutorPlugin:
 
 
 def executor_plugins() -> dict[str, ExecutorPlugin]:
-    """Return all plugins by name, sorted.
+    """Return a dict that maps names to plugins, sorted by name.
 
     If a plugin of another package fails to load, or if several packages register the same name, the description of the
     plugin states the reason. Opening such a plugin raises `HsifeatError`.

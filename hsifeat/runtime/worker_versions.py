@@ -14,7 +14,7 @@ _PACKAGES = ("hsifeat", "distributed", "numpy", "zarr", "numcodecs", "torch", "d
 
 
 class OtherVersionsError(HsifeatError):
-    """Raised when a worker has other versions of Python or libraries than the process that sends its tasks.
+    """Raised when a worker has other versions of Python or libraries than the process that sends the tasks.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class OtherVersionsError(HsifeatError):
 
 @cache
 def own_versions() -> dict[str, str]:
-    """Return the name and the installed version of Python and of each library that computes results."""
+    """Return a dict with the installed versions of Python and of each library that computes results."""
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in _PACKAGES:
         try:
@@ -50,7 +50,7 @@ def compare_versions(expected: Mapping[str, str], found: Mapping[str, str], work
     Parameters
     ----------
     expected, found : mapping of str to str
-        Versions of this process and of the worker, by package.
+        Versions in this process and in the worker. The keys are the names of the packages.
     worker : str
         Address of the worker.
     """

@@ -44,8 +44,8 @@ class PixelRMSNorm(nn.Module):
 class RMSNormUNet2DModel(UNet2DModel):
     """diffusers' ``UNet2DModel`` with `PixelRMSNorm` instead of group normalisation, and without attention.
 
-    The constructor has the parameters of ``UNet2DModel``. A feature depends only on pixels in its receptive field. If the
-    halo of the tiles covers the receptive field, tiles therefore give the same features as the whole image, up to rounding.
+    The constructor has the parameters of ``UNet2DModel``. A feature depends only on pixels in its receptive field.
+    Tiles whose halo covers the receptive field therefore give the same features as the whole image, up to rounding.
 
     Raises
     ------

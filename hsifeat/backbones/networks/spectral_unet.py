@@ -23,7 +23,7 @@ _RESAMPLING = {"kernel_size": (4, 5, 5), "stride": (2, 1, 1), "padding": (1, 2, 
 
 
 class SpectralUNet(ModelMixin, ConfigMixin):
-    """SpectralDiff's network. It predicts the noise in an image whose channels are an axis of its feature maps.
+    """SpectralDiff's network, which predicts the noise in an image. Its feature maps have a spectral axis.
 
     All feature maps have the height and width of the image. A map with C channels and B bands is read as a layer with C * B
     channels.
@@ -40,7 +40,7 @@ class SpectralUNet(ModelMixin, ConfigMixin):
     Raises
     ------
     BackboneError
-        If a size is less than 1, or there are fewer than two widths. If `time_channels` is odd.
+        If a number is less than 1. If `widths` has fewer than two numbers. If `time_channels` is odd.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -100,10 +100,10 @@ class SpectralUNet(ModelMixin, ConfigMixin):
 
 
 class SkipConnection(nn.Module):
-    """Concatenation of decoder maps with encoder maps. SpectralDiff classifies the concatenated maps."""
+    """Layer that concatenates decoder maps and encoder maps. SpectralDiff classifies the concatenated maps."""
 
     def forward(self, decoded: torch.Tensor, encoded: torch.Tensor) -> torch.Tensor:
-        """Return the concatenation (n, C1 + C2, bands, rows, cols) of float32 maps of C1 and C2 channels."""
+        """Concatenate float32 maps of C1 and C2 channels to maps of shape (n, C1 + C2, bands, rows, cols)."""
         return torch.cat([decoded, encoded], dim=1)
 
 

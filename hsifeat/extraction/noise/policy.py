@@ -1,4 +1,4 @@
-"""Base class of noise policies, functions that find registered policies, and the parser of ``--noise``.
+"""The base class of noise policies. Functions find registered policies and parse the value of ``--noise``.
 
 A noise policy is registered as an entry point of the group ``hsifeat.noise``. The name of the entry point is
 NAME in ``--noise NAME`` and ``--noise NAME:ARGUMENT``. The value of the entry point is a subclass of `NoisePolicy`.
