@@ -50,7 +50,7 @@ class PredictedBlock:
 
     @property
     def confidence(self) -> NDArray[np.float64] | None:
-        """Largest class probability of each pixel, (n,) float64; None if `probabilities` is None."""
+        """Largest class probability of each pixel, an (n,) float64 array; None if `probabilities` is None."""
         return None if self.probabilities is None else self.probabilities.max(axis=1)
 
 

@@ -160,7 +160,7 @@ class Scores:
 
     @property
     def recall(self) -> dict[int, float]:
-        """Recall of each class, by class number."""
+        """Maps each class number to the recall of the class."""
         return self.by_class["recall"]
 
 

@@ -20,7 +20,7 @@ _limited: dict[str, tuple[LibController, int]] = {}
 
 @contextmanager
 def one_library_thread(user_api: Literal["blas"] | None = None) -> Iterator[None]:
-    """Limit the loaded libraries to one thread, for a ``with`` block.
+    """Limit the loaded BLAS and OpenMP libraries to one thread, for a ``with`` block.
 
     This context manager differs from `threadpoolctl.threadpool_limits` in two ways. The search for libraries is repeated only
     after further imports, because it takes longer than a small fit. The blocks of several threads may overlap: BLAS libraries

@@ -37,7 +37,7 @@ class BenchRunner:
     Attributes
     ----------
     stores : dict of str to SceneSet
-        Stores of all scenes by name.
+        Stores to compare. The keys are the names from `open_alternatives`.
     tables : dict of str to SharedTable
         Labelled pixels of each store, with the columns of all entries.
     labels : Labels

@@ -31,7 +31,7 @@ def scene_summaries(scenes: SceneSet, labels: Labels) -> tuple[SceneSummary, ...
 
 
 def joint_summary(summaries: Sequence[SceneSummary]) -> SceneSummary:
-    """Summarise several scenes together: the sum of rows, the largest number of columns, and the bands of the first scene.
+    """Summarise several scenes as one: the sum of their rows, their largest number of columns, the bands of the first.
 
     The summary of a single scene is returned unchanged.
     """
@@ -128,7 +128,7 @@ def bench_provenance(config: BenchConfig, stores: Mapping[str, SceneSet], comman
     config : BenchConfig
         Options of the benchmark.
     stores : mapping of str to SceneSet
-        Stores of all scenes by name.
+        Stores to compare. The keys are the names from `open_alternatives`.
     command : str
         Command line that the report shows. If empty, the report shows a command that repeats the benchmark.
     out : Path

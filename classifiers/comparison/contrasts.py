@@ -36,7 +36,7 @@ class StoreOrigin:
     planes : frozenset of str
         Names of the planes that heads learn from.
     scene : str
-        Scene as an argument of ``hsifeat extract``.
+        Argument of ``hsifeat extract`` that names the scene.
     """
 
     path: str

@@ -67,7 +67,7 @@ def plan_entries(
     Parameters
     ----------
     stores : mapping of str to Features
-        Stores by name, see `classifiers.comparison.stores.open_alternatives`.
+        Stores to compare. The keys are the names from `classifiers.comparison.stores.open_alternatives`.
     heads, inputs, params, planes, splits
         Arguments of `compare`.
 

@@ -32,8 +32,9 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
     Returns
     -------
     dict of str to SceneSet
-        Alternatives by unique names. An alternative of a single scene is named after its diffusion-model store, or after its
-        context store if all stores are context stores. An alternative of several scenes is named after its backbone.
+        The alternatives. The keys are unique names. An alternative of a single scene is named after its diffusion-model
+        store, or after its context store if all stores are context stores. An alternative of several scenes is named
+        after its backbone.
 
     Raises
     ------

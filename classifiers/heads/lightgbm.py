@@ -18,7 +18,7 @@ from classifiers.heads.weighing import WeighingHead
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
-    """Gradient-boosted trees by LightGBM (Ke et al., NeurIPS 2017), deterministic.
+    """Deterministic gradient-boosted trees by LightGBM (Ke et al., NeurIPS 2017).
 
     The defaults suit a few hundred rows of many classes. The scale of a column does not affect trees. Their training
     time grows with the number of columns, and each split of a tree uses a single column rather than a combination of

@@ -46,7 +46,8 @@ def checked_text(text: str, columns: int, classes: int) -> str:
     Raises
     ------
     ValueError
-        If a field is missing, repeated or unexpected for numeric columns and several classes. If a number is out of bounds.
+        If a field is missing or repeated. If a field does not belong to a model of numeric columns and several classes.
+        If a number is out of bounds.
     """
     head, *blocks = text.partition("\nend of trees")[0].split("\nTree=")
     header = _header(head, columns, classes)

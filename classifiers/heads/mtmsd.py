@@ -25,9 +25,9 @@ class MTMSDClassifier(TorchHead):
     """MTMSD: channel purification, selective fusion of timesteps guided by window means, then a small classifier.
 
     This is the method of Zhou et al. (TGRS 2024, arXiv 2306.08964, sec. III). Purification selects the channels that
-    best discriminate classes and timesteps, the same at every timestep (see `Purifier`). `x_t` are the purified
-    channels of the planes at timestep t. `g_t` are the purified channels of the window means of these planes. The
-    fusion computes ``u = sum_t x_t``, ``z = W2 BN(ReLU(W1 u))``, ``h_t = V_t z``, ``a_t = G_t [h_t; g_t]``,
+    best discriminate classes and timesteps (see `Purifier`). The same channels are selected at every timestep. `x_t`
+    are the purified channels of the planes at timestep t. `g_t` are the purified channels of the window means of these
+    planes. The fusion computes ``u = sum_t x_t``, ``z = W2 BN(ReLU(W1 u))``, ``h_t = V_t z``, ``a_t = G_t [h_t; g_t]``,
     ``w = softmax(a)`` over t for each channel, and ``v = sum_t w_t x_t``. Without window means, ``z = W u`` and
     ``a_t = V_t z``. This is the unguided fusion of the paper. `W`, `W1`, `W2`, `V_t` and `G_t` are learned linear maps.
     `z` has half as many channels as `x_t`.

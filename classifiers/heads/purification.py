@@ -22,12 +22,13 @@ PURIFIED_KINDS: tuple[ColumnKind, ...] = ("plane", "mean")
 
 
 class Purifier(SelectorMixin, BaseEstimator):
-    """Select the plane channels that best discriminate classes and timesteps, the same channels at every timestep.
+    """Select the plane channels that best discriminate classes and timesteps.
 
-    This is the class- and timestep-oriented purification of MTMSD (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III).
-    The channels with the highest value of the function `criterion` are selected. Channels of all layers compete with
-    each other. Planes and their window means are purified separately. All columns of other kinds are kept. The
-    criterion compares values across timesteps, so the columns must not be scaled before purification.
+    The same channels are selected at every timestep. This is the class- and timestep-oriented purification of MTMSD
+    (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III). The channels with the highest value of the function
+    `criterion` are selected. Channels of all layers compete with each other. Planes and their window means are purified
+    separately. All columns of other kinds are kept. The criterion compares values across timesteps, so the columns must
+    not be scaled before purification.
 
     Parameters
     ----------

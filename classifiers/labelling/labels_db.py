@@ -136,7 +136,7 @@ class LabelDatabase:
     def classes(self, set_id: int) -> list[LabelClass]:
         """Return the classes of a label set, in the order of their numbers.
 
-        A class that an import added is left out after the import was undone, unless a label or a check answer has it.
+        If an import that added a class is undone, the class is left out. It stays if a label or a check answer has it.
         """
         unused = self._unused(set_id)
         return [entry for entry in logged_classes(self._file, set_id) if entry.number not in unused]
@@ -249,8 +249,8 @@ class LabelDatabase:
         edit : LabelEdit
             The pixels and their classes.
         request : str, optional
-            Name that the person gives to this edit. A client that received no answer repeats the call with the same name, which
-            does nothing if the first call succeeded.
+            Name that the person gives to this edit. A client that received no answer repeats the call with the same
+            name. The second call does nothing if the first call succeeded.
 
         Raises
         ------

@@ -22,9 +22,10 @@ def learning_curve(
     *,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, LabelScore]]:
-    """Score the map of a label set after all edits, and then after fewer and fewer of the first edits.
+    """Score the map after all edits of a label set, then after shorter and shorter beginnings of the edit log.
 
-    Each score uses only the labels after these edits, see `score_labels`. The held-out pixels therefore differ between scores.
+    Each score uses only the labels at the end of its part of the log, see `score_labels`. The held-out pixels therefore
+    differ between scores.
 
     Parameters
     ----------

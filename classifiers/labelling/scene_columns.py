@@ -54,7 +54,8 @@ class SceneColumns:
     values : (n, k) float32 array
         Output of the reducer for each pixel, mapped into memory.
     pixels : (n,) int64 array
-        Flat index ``row * cols + col`` of each row of `values`, in the order of `order_pixels`.
+        Flat index ``row * cols + col`` of the pixel in each row of `values`. The pixels are in the order of
+        `order_pixels`.
     guide : (rows, cols, channels) float32 array
         Image of the scene for smoothing and superpixels, see `SceneGuide`; 0 at invalid pixels.
     kept : KeptArrays

@@ -42,7 +42,7 @@ class Segments:
 
     @cached_property
     def sizes(self) -> NDArray[np.intp]:
-        """Number of pixels of each superpixel, (count + 1,) int. Entry 0 counts pixels without features."""
+        """Number of pixels of each superpixel, a (count + 1,) integer array. Entry 0 counts pixels without features."""
         return np.bincount(self.numbers.ravel(), minlength=self.count + 1)
 
     @cached_property

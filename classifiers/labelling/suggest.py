@@ -70,7 +70,7 @@ class Suggester:
     segments : Segments
         Superpixels of the scene.
     seed : int
-        Seed of the random sample of superpixels that is used if there are more than 4,000.
+        Seed of a random sample of superpixels. The sample is used if there are more than 4,000 superpixels.
 
     Examples
     --------

@@ -96,7 +96,7 @@ class SplitDraw:
 
     @property
     def validate(self) -> NDArray[np.bool_] | None:
-        """The (rows, cols) bool mask of validation pixels, or None if there are none. Each access creates a new array."""
+        """The (rows, cols) bool mask of validation pixels, or None. Each access creates a new array."""
         return None if self.validate_bits is None else self._mask(self.validate_bits)
 
     def _mask(self, bits: NDArray[np.uint8]) -> NDArray[np.bool_]:

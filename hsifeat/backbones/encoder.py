@@ -38,9 +38,9 @@ class EncoderBackbone(ModuleBackbone):
     Parameters
     ----------
     module : torch.nn.Module
-        The encoder, which takes (n, channels, rows, cols) float32 images. Features are outputs of the shape (n, c, rows
-        / stride, cols / stride) or, with `patch`, tokens (n, prefix + patches, c) in row-major order. If an output is a
-        tuple or a mapping, its first tensor is read.
+        The encoder, which takes (n, channels, rows, cols) float32 images. Features are outputs of the shape
+        ``(n, c, rows / stride, cols / stride)`` or, with `patch`, tokens (n, prefix + patches, c) in row-major order.
+        If an output is a tuple or a mapping, its first tensor is read.
     channels : int
         Number of channels of the images.
     name : str
@@ -59,8 +59,8 @@ class EncoderBackbone(ModuleBackbone):
         Plain JSON values that, together with the weights, identify what the module computes. [default: a digest of
         ``repr(module)``]
     side : int, optional
-        Side, in pixels of the module's input, of the image for the forward pass that lists the layers; a multiple of the
-        coarsest stride. [default: 8 patches, or 64]
+        Side of the image for the forward pass that lists the layers, in pixels of the module's input. The side is a
+        multiple of the coarsest stride. [default: 8 patches, or 64]
 
     Raises
     ------

@@ -120,9 +120,9 @@ class NetworkBackbone(ABC):
     def taps(self) -> list[Tap]:
         """All layers whose feature maps can be read, in the order of execution.
 
-        If the torch network has an attribute ``probe_side``, it overrides the property `probe_side`. A torch network that
-        runs different layers at different timesteps must have an attribute ``probe_timesteps``: the first timestep of each
-        interval within which the same layers run, in ascending order from 0.
+        If the torch network has an attribute ``probe_side``, it overrides the property `probe_side`. A torch network
+        that runs different layers in different intervals of timesteps must have an attribute ``probe_timesteps``. This
+        attribute lists the first timestep of each interval, in ascending order from 0.
         """
         import torch
 

@@ -29,7 +29,7 @@ class DistanceTable:
     pixels : tuple of float
         Number of test pixels in each distance bin, averaged over seeds.
     rows : tuple of EntryDistances
-        Scores by descending overall accuracy under the split.
+        Scores of the entries, in descending order of their overall accuracy under the split.
     headline : str
         Sentence about the best entry on test pixels without leakage. The sentence has no full stop.
     """

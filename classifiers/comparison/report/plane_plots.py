@@ -102,7 +102,7 @@ def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
 
 
 def curve_pixels(points: Sequence[CurvePoint]) -> dict[int, float]:
-    """Map the maximum number of training pixels per class (`CurvePoint.per_class`) to the total number."""
+    """Map each limit of training pixels per class (`CurvePoint.per_class`) to the total number of training pixels."""
     return {point.per_class: point.train_pixels for point in points}
 
 

@@ -41,7 +41,7 @@ class ReportRecord:
     inputs : str
         Digest of the inputs and of the recorded runs; empty while the files are being written.
     files : dict of str to str
-        Digest of each file of the report, by file name; empty for a file that is being written.
+        Maps the name of each file of the report to its digest. The digest of a file that is being written is empty.
     """
 
     inputs: str = ""

@@ -20,7 +20,7 @@ class SceneTable:
     scenes : tuple of str
         Names of the scenes that have test pixels.
     pixels : tuple of float
-        Number of test pixels of each scene, mean over the seeds with test pixels in the scene.
+        Number of test pixels of each scene, averaged over the seeds under which the scene has test pixels.
     rows : tuple of (BenchEntry, tuple)
         Entries in the order of the ranking. The tuple of an entry has its score in each scene, or None where it has no
         score.

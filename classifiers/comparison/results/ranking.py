@@ -83,7 +83,8 @@ class Ranking:
     splits : tuple of RankedSplit
         Disjoint splits, followed by user-defined splits and random splits.
     rows : tuple of RankedEntry
-        Entries by descending accuracy under the first split, followed by entries that were not run under this split.
+        Entries in descending order of their accuracy under the first split, followed by entries that were not run under
+        this split.
     class_names : dict of int to str
         Name of each class that has a name or a score.
     """

@@ -1,4 +1,4 @@
-"""Records of scores: of single runs, averaged over seeds, in learning curves, and for ranges of distance."""
+"""Records of scores: of single runs, of averages over seeds, of learning curves, and of ranges of distances."""
 
 from __future__ import annotations
 

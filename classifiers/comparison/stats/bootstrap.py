@@ -222,8 +222,8 @@ def interval(values: NDArray[np.floating]) -> tuple[float, float]:
 def sign_p(differences: NDArray[np.floating]) -> float:
     """Return the two-sided p-value for the hypothesis of no difference.
 
-    `differences` is an (n,) float64 array of resampled differences. The p-value is twice the share of differences that
-    are at most 0, or twice the share of differences that are at least 0, whichever is smaller. 1 is added to the
+    `differences` is an (n,) float64 array of resampled differences. The p-value is twice the smaller of two shares: the
+    share of differences that are at most 0, and the share of differences that are at least 0. 1 is added to the
     numerator and the denominator of each share, so that the p-value is above 0 [1]_.
 
     References

@@ -22,7 +22,7 @@ E = TypeVar("E", bound=Hashable)
 
 @dataclass(frozen=True)
 class PixelCounts(Generic[E]):
-    """Pixel counts of several entries on the same test pixels, by region and class.
+    """Pixel counts of several entries for each region and class. All entries have the same test pixels.
 
     Only regions and classes with test pixels are included. C is the number of these classes.
 

@@ -101,9 +101,9 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     def uncertainty(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return how much the members of an ensemble disagree on each row of `X`, as an (n,) float64 array in nats.
 
-        The disagreement is the Jensen-Shannon divergence ``H(mean p) - mean H(p)``, for the entropy H and the class
-        probabilities p of the members, as in ddpm-segmentation (Baranchuk et al., ICLR 2022, sec. 4). The divergence is
-        0 if all members agree, and at most the logarithm of the number of classes.
+        The disagreement is the Jensen-Shannon divergence ``H(mean p) - mean H(p)``, as in ddpm-segmentation (Baranchuk
+        et al., ICLR 2022, sec. 4). H is the entropy, and p are the class probabilities of the members. The divergence
+        is 0 if all members agree, and at most the logarithm of the number of classes.
 
         Raises
         ------
