@@ -144,11 +144,11 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 from classifiers import PixelTable, head_names, make_head
+from tests.helpers.heads import quick_params
 table = PixelTable.from_store(sys.argv[1])
-quick = {"epochs": 1, "members": 1, "n_estimators": 5}
 for name in head_names():
-    head = make_head(name, layout=table.layout)
-    head.set_params(**{key: value for key, value in quick.items() if key in head.get_params()})
+    head = make_head(name, layout=table.layout, **quick_params(name))
+    head.set_params(**{key: 1 for key in ("epochs", "members") if key in head.get_params()})
     head.fit(table.X[::20], table.y[::20])
     assert set(head.predict(table.X[:100])) <= set(table.y)
     print(name)
@@ -157,7 +157,7 @@ assert not [m for m in sys.modules if m.partition(".")[0] == "diffusers"]
 
 
 def test_every_head_fits_where_importing_the_model_raises(store_path):
-    process = python(HEADS, store_path)
+    process = python(HEADS, store_path, cwd=ROOT)
     assert process.returncode == 0, process.stderr
     assert {"film", "lightgbm", "mlp", "svm"} <= set(process.stdout.split())
 

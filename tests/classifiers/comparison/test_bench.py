@@ -207,9 +207,9 @@ def test_a_bench_that_is_stopped_again_and_again_goes_on_without_repeating_a_run
     """Killed in its first runs, interrupted by Ctrl-C in others, and killed in its sweep."""
     monkeypatch.chdir(tmp_path)
     options = {"heads": ["random-forest"], "splits": SPLITS, "seeds": 2, "inputs": ["planes"], "planes": ["t0/*"]}
-    options["params"] = {"random-forest": {"n_estimators": 50}}
+    options["params"] = {"random-forest": {"n_estimators": 20}}
     bench = ["bench", store_path, "--heads", "random-forest", "--splits", ",".join(SPLITS), "--seeds", 2, "--sweep"]
-    bench += ["--set", "random-forest.n_estimators=50", "--inputs", "planes", "--planes", "t0/*", "--jobs", 2]
+    bench += ["--set", "random-forest.n_estimators=20", "--inputs", "planes", "--planes", "t0/*", "--jobs", 2]
     before = {}
     # The four runs are done before the sweep begins.
     for sign, count in ((signal.SIGKILL, 1), (signal.SIGINT, 2), (signal.SIGKILL, 4 + 3)):
