@@ -1,8 +1,9 @@
 """Record or compare digests of planes, weights, maps and scores, to check that a change of the code changes no values.
 
 ``python benchmarks/golden.py --write`` computes the digests and records them in ``benchmarks/results/golden.json``. Without
-``--write``, the script compares new digests with the recorded digests, and lists new digests without a recorded digest. The
-last bits depend on the processor, so both runs must use the same machine.
+``--write``, the script compares new digests with the recorded digests, and lists new digests without a recorded digest. With
+``--weights``, it only trains, and leaves all other digests as they are. The last bits depend on the processor, so both runs must
+use the same machine.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def scores(file: Path) -> str:
     return hashlib.sha256(table[list(SCORES)].to_csv(index=False).encode()).hexdigest()[:16]
 
 
-def golden(folder: Path) -> dict[str, Any]:
-    """Compute all digests in an empty folder."""
+def golden(folder: Path, *, weights_only: bool) -> dict[str, Any]:
+    """Compute all digests, or those of the weights, in an empty folder."""
     from safetensors.numpy import load_file
 
     hsifeat(
@@ -86,6 +87,8 @@ def golden(folder: Path) -> dict[str, Any]:
             for file in weights
         }
     }
+    if weights_only:
+        return digests
     extractions = {
         "core.zarr": ("--timesteps", "0,100"),
         "hann.zarr": (
@@ -135,13 +138,16 @@ def main() -> None:
     """Compute all digests, and record them or compare them with the recorded digests."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="record the digests instead of comparing them")
-    write = parser.parse_args().write
+    parser.add_argument("--weights", action="store_true", help="compute the digests of the weights only")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        digests = golden(Path(folder))
-    if write:
-        RESULTS.write_text(json.dumps(digests, indent=1) + "\n")
+        digests = golden(Path(folder), weights_only=options.weights)
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if options.write:
+        RESULTS.write_text(json.dumps({**known, **digests} if options.weights else digests, indent=1) + "\n")
         return
-    recorded, computed = flatten(json.loads(RESULTS.read_text())), flatten(digests)
+    recorded = flatten({name: known[name] for name in known if name in digests or not options.weights})
+    computed = flatten(digests)
     differing = [name for name in recorded if recorded[name] != computed.get(name)]
     for name in differing:
         print(f"{name}: recorded {recorded[name]}, now {computed.get(name)}")
