@@ -130,7 +130,8 @@ class Connection:
         scene : str, Path or sequence of these
             Name of a public scene, local files, or files in a scene folder of the service. Local files are uploaded.
         labels : sequence of str or Path
-            Label maps as ``FILE`` or ``FILE:VARIABLE``. Label maps of local files must be local, too.
+            Label maps as ``FILE`` or ``FILE:VARIABLE``. If the scene is read from local files, the label maps must be
+            local files, too.
         reading : dict, optional
             Options for reading the scene, such as ``variable`` and ``axes``; see `hsifeat.open_scene`.
         preset : str, optional

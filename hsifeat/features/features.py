@@ -79,7 +79,7 @@ class Features(StoreContents):
         return values if self.bands is None else values[..., list(self.bands)]
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether the store has planes of context features, or planes of a diffusion model. Unfinished planes count.
+        """Return whether the store has planes of one kind: context features or a diffusion model. Unfinished planes count.
 
         Parameters
         ----------

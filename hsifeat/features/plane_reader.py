@@ -29,7 +29,7 @@ class PlaneReader(Protocol):
         ...
 
     def window_px(self, wanted_px: int) -> int:
-        """Return the side in pixels of windows that `sample` can average: `wanted_px`, or the side of stored windows."""
+        """Return the side in pixels of windows that `sample` can average: `wanted_px`, or the stored side."""
         ...
 
     @property

@@ -52,8 +52,8 @@ class Executor(Protocol):
         tasks : iterable
             The tasks.
         failed : callable, optional
-            Callback that receives each task that fails with a `HsifeatError`, and the error. The remaining tasks still run.
-            [default: the first error is raised]
+            Callback that receives each failed task and its `HsifeatError`. The remaining tasks still run. [default: the
+            first error is raised]
 
         Yields
         ------

@@ -1,4 +1,4 @@
-"""Choice of an executor, inline or in processes, by the cores and memory of this machine."""
+"""Choice between the inline executor and worker processes, by the cores and memory of this machine."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
     Raises
     ------
     SceneError
-        If the text does not consist of ``rows``, ``cols`` and ``bands``, or of ``bands`` and one of ``pixels`` and
-        ``pixels-by-row``, in any order.
+        If the text consists neither of ``rows``, ``cols`` and ``bands``, nor of ``bands`` and one axis of pixels. The
+        axes may have any order.
 
     Examples
     --------

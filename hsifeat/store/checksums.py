@@ -129,7 +129,7 @@ class ChecksumReader(WrapperStore[Any]):
     location : Location
         Location of the store, for error messages.
     checksums : dict of str to str
-        sha256 of each file by key.
+        Maps the key of each file to its sha256.
     """
 
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:

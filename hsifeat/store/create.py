@@ -36,7 +36,7 @@ class SceneArrays:
     valid : (rows, cols) bool array
         Mask of the valid pixels, stored as ``scene/valid``.
     projection : mapping of str to float32 array
-        Fitted arrays of the projection by name, stored below ``scene/projection/``.
+        Maps names to the fitted arrays of the projection, which are stored below ``scene/projection/``.
     pixels : tuple of two (n,) integer arrays, or None
         Rows and columns of the listed pixels, stored below ``pixels/``; None if planes cover the whole scene.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LabelMaps:
-    """The label maps of a store, by name.
+    """The label maps of a store.
 
     Parameters
     ----------

@@ -34,8 +34,8 @@ _SCHEMES = ("s3", "gs", "az", "memory", "http", "https")
 class Location(Protocol):
     """Interface of the locations of stores.
 
-    The key of a file is its path relative to the location, with ``/``. All methods with a parameter `key` raise a
-    `StoreError` if the key leads out of the location; see `hsifeat.store.confinement`.
+    The key of a file is its path relative to the location, with parts separated by ``/``. All methods with a parameter
+    `key` raise a `StoreError` if the key leads out of the location; see `hsifeat.store.confinement`.
     """
 
     read_only: bool

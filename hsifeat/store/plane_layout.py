@@ -317,7 +317,7 @@ class PixelListLayout:
         return f"{self.pixels} pixels, each the centre of a window of {self.window_px} px"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Return the shape of `plane` within `window`, a range of the pixel list."""
+        """Return the shape of `plane` within the range `window` of the pixel list."""
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride

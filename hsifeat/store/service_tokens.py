@@ -35,8 +35,8 @@ def find_token(url: str) -> str | None:
     The file whose path `token_file` returns has a JSON object that maps origins, such as ``https://gpu.example.org``, to
     tokens. If the file lacks the origin of `url`, the token is the value of ``HSIFEAT_TOKEN``. This token is for the service
     whose address is ``HSIFEAT_SERVICE``, or, if that variable is not set, for services on this machine. Plain http does not
-    encrypt tokens, so ``HSIFEAT_TOKEN`` is never sent over it to another machine. For such a service, the file must contain the
-    ``http://`` origin.
+    encrypt tokens, so ``HSIFEAT_TOKEN`` is never sent over it to another machine. To send a token to an ``http://``
+    address of another machine, add this origin to the file.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ class Store:
 
     @property
     def checksums(self) -> dict[str, str]:
-        """sha256 of each file by key, without shards and progress records; see `hsifeat.store.checksums`."""
+        """Maps keys of files to their sha256, without shards and progress records; see `hsifeat.store.checksums`."""
         return self.files.checksums
 
     @property
@@ -193,7 +193,7 @@ class Store:
         self.progress.drop_checksums([plane.id for plane in planes if not self.is_complete(plane.id)])
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Write one unit of a plane, rounded as the recipe says, then the progress record of the unit; see `Planes.write`."""
+        """Round the values of a unit as the recipe says. Write them, then their progress record; see `Planes.write`."""
         self._planes.write(plane, unit, keep_bits(values, self.manifest.recipe["precision"].get("mantissa_bits")))
 
     def recreate_plane(self, plane: PlaneSpec) -> None:
@@ -233,7 +233,7 @@ class Store:
     # Scene ------------------------------------------------------------------------------------------------------------
 
     def scene_array(self, name: str) -> zarr.Array[Any]:
-        """Return a Zarr array of the scene by name.
+        """Return the Zarr array `name` of the scene.
 
         Parameters
         ----------
@@ -276,14 +276,14 @@ class Store:
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask of the valid pixels of the scene, a (rows, cols) bool array."""
+        """Mask of the valid pixels of the scene, as a (rows, cols) bool array."""
         facts = self.manifest.scene
         shape = facts.rows, facts.cols
         return self.files.read("scene/valid", shape, empty_mask(*shape))
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-        """Rows and columns of the listed pixels in row-major order, two (n,) intp arrays.
+        """Rows and columns of the listed pixels in row-major order, as two (n,) intp arrays.
 
         None if planes cover the whole scene.
         """

@@ -37,7 +37,7 @@ class StoreFiles:
     group : zarr.Group
         The root group.
     checksums : dict of str to str
-        sha256 of each file by key, without shards and progress records; see `hsifeat.store.checksums`.
+        Maps keys of files to their sha256, without shards and progress records; see `hsifeat.store.checksums`.
 
     Raises
     ------

@@ -53,7 +53,7 @@ def plane_picture(features: Features, plane: PlaneSpec) -> bytes:
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """Encode an image, (rows, cols, 3 or 4) uint8, as PNG."""
+    """Encode a (rows, cols, 3 or 4) uint8 image as PNG."""
     from PIL import Image
 
     out = BytesIO()

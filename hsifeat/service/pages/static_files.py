@@ -19,7 +19,7 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 
 @cache
 def static_files() -> dict[str, bytes]:
-    """Return the content of the static files by path, such as ``vendor/htmx/htmx.min.js``."""
+    """Return a dict that maps paths, such as ``vendor/htmx/htmx.min.js``, to the content of the static files."""
     return {
         file.relative_to(FOLDER).as_posix(): file.read_bytes()
         for file in sorted(FOLDER.rglob("*"))

@@ -92,7 +92,8 @@ class MapResources:
     slots : threading.BoundedSemaphore
         Limits the number of maps that are computed at the same time.
     tools : SharedValues
-        `MapTools` by the keys of the stores, the head and the input set. The least recently used are dropped first.
+        `MapTools` for each combination of stores, head and input set. The least recently used `MapTools` are dropped
+        first.
     """
 
     slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_MAPS_AT_ONCE))

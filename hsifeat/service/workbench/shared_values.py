@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class SharedValues(Generic[Key, Value]):
-    """Values by key. Threads that need the same key wait for one computation; other keys are not blocked.
+    """Maps keys to values. Threads that need the same key wait for one computation; other keys are not blocked.
 
     Parameters
     ----------
