@@ -149,6 +149,10 @@ class Features(StoreContents):
         parameter `planes`.
         """
         digest = hashlib.sha256(str(self.recipe["scene"]).encode())
+        # A store from elsewhere may have another cube than its recipe states.
+        for key, checksum in sorted(self.store.checksums.items()):
+            if key.startswith(("scene/cube/", "scene/valid/")):
+                digest.update(f"{key} {checksum} ".encode())
         for plane in self.select(planes):
             owner, stored_plane = self.owner(plane)
             digest.update(f"{owner.key} {stored_plane.id} {plane.id} ".encode())

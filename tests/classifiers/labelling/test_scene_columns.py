@@ -1,7 +1,10 @@
 """Reduced columns of a scene: the same values as a head reads from the store, computed once, and checked."""
 
+import shutil
+
 import numpy as np
 import pytest
+import zarr
 
 import hsifeat
 from classifiers import PixelTable, make_head
@@ -10,6 +13,7 @@ from classifiers.labelling.pixel_order import STEPS
 from classifiers.labelling.scene_columns import open_scene_columns, quick_heads
 from hsifeat.errors import HsifeatError
 from hsifeat.scenes import Labels
+from tests.helpers.fuzz_subjects import reseal_store
 
 
 def every_pixel(features, **options):
@@ -95,3 +99,14 @@ def test_other_features_have_other_columns(context, store_path):
     assert plain.fingerprint([]) == context.fingerprint([])
     assert plain.fingerprint() != context.fingerprint()
     assert plain.fingerprint(["t0/mid_block"]) != plain.fingerprint(["t300/mid_block"])
+
+
+def test_a_store_with_another_cube_and_the_same_key_has_other_columns(store_path, tmp_path):
+    features = hsifeat.open_features(store_path)
+    shutil.copytree(store_path, tmp_path / "other.zarr")
+    zarr.open_array(tmp_path / "other.zarr" / "scene" / "cube")[:20] = 5
+    reseal_store(tmp_path / "other.zarr")
+    other = hsifeat.open_features(tmp_path / "other.zarr")
+    assert other.key == features.key and other.fingerprint([]) != features.fingerprint([])
+    changed, own = (open_scene_columns(one, inputs="spectra").values for one in (other, features))
+    assert changed.shape == own.shape and not np.array_equal(changed, own)
