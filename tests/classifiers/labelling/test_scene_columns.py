@@ -109,4 +109,4 @@ def test_a_store_with_another_cube_and_the_same_key_has_other_columns(store_path
     other = hsifeat.open_features(tmp_path / "other.zarr")
     assert other.key == features.key and other.fingerprint([]) != features.fingerprint([])
     changed, own = (open_scene_columns(one, inputs="spectra").values for one in (other, features))
-    assert changed.shape == own.shape and not np.array_equal(changed, own)
+    assert not np.array_equal(changed, own)  # another number of components, too
