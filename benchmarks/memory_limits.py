@@ -42,6 +42,7 @@ COMMANDS = {
     "export parquet": "export STORE --out OUT.parquet",
     "bench": "bench STORE --heads lda --inputs spectra --splits random:0.3 --seeds 1 --jobs 1 --out OUT",
     "verify": "cache verify STORE",
+    "ls": "cache ls",
 }  # fmt: skip
 _MEMORY = re.compile(r"memory ran out|memory is too small|memory are free", re.IGNORECASE)
 

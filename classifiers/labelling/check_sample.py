@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS
-from classifiers.labelling.quick_map import QuickMapper
+from classifiers.labelling.quick_map import QuickMapper, checked_labels
 from classifiers.labelling.scene_columns import SceneColumns
 from classifiers.labelling.score import LabelScore, wilson_interval
 from classifiers.metrics import score_predictions
@@ -110,6 +110,7 @@ def score_check(
     >>> score_check(QuickMapper(columns), labels, checks).interval is not None
     True
     """
+    classes, checks = (checked_labels(labels, mapper.columns.shape) for labels in (classes, checks))
     checks = np.where(mapper.columns.mask, checks, 0)
     pixels = np.flatnonzero(checks)
     if len(pixels) < MIN_REGIONS:

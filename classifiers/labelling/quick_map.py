@@ -22,6 +22,8 @@ from classifiers.smoothing.guided import GuidedSmoothing
 from hsifeat.errors import HeadError
 from hsifeat.types import Window
 
+_LARGEST_CLASS = 2**16 - 1
+
 
 @dataclass(frozen=True, eq=False)
 class QuickMap:
@@ -43,6 +45,29 @@ class QuickMap:
     step: int
     classes: NDArray[np.uint16]
     confidence: NDArray[np.float32]
+
+
+def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.integer]:
+    """Return a label map of a scene with `shape` (rows, cols).
+
+    Raises
+    ------
+    HeadError
+        If `classes` has another shape, or contains anything but whole numbers from 0 to 65535, the classes of a `QuickMap`.
+    """
+    classes = np.asarray(classes)
+    if classes.shape != shape or classes.dtype.kind not in "iu":
+        raise HeadError(
+            f"labels are whole numbers for the {shape[0]} x {shape[1]} pixels of the scene; found an array of {classes.dtype} and "
+            f"shape {classes.shape}"
+        )
+    lowest, highest = int(classes.min(initial=0)), int(classes.max(initial=0))
+    if lowest < 0 or highest > _LARGEST_CLASS:
+        raise HeadError(
+            f"classes have numbers from 1 to {_LARGEST_CLASS}, and 0 is unlabelled; found {lowest if lowest < 0 else highest}: "
+            "renumber the classes"
+        )
+    return classes
 
 
 class QuickMapper:
@@ -114,8 +139,10 @@ class QuickMapper:
         Raises
         ------
         HeadError
-            If fewer than two classes are labelled, or no class has two labelled pixels.
+            If fewer than two classes are labelled, or no class has two labelled pixels. If the labels have another shape than
+            the scene, or are no whole numbers from 0 to 65535.
         """
+        classes = checked_labels(classes, self.columns.shape)
         pixels = np.flatnonzero(classes)
         rows = self.columns.row_of_pixel[pixels]
         labels = classes.ravel()[pixels][rows >= 0]

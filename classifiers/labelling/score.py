@@ -13,7 +13,7 @@ from classifiers.comparison.results.base_records import LEVEL
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS
 from classifiers.defaults import DEFAULT_FOLDS
 from classifiers.labelling.label_folds import LabelFolds, parse_folds
-from classifiers.labelling.quick_map import QuickMapper
+from classifiers.labelling.quick_map import QuickMapper, checked_labels
 from classifiers.metrics import Scores, score_predictions
 from classifiers.splits import FILL_IN
 from hsifeat.errors import HeadError
@@ -138,7 +138,7 @@ def score_labels(
     True
     """
     rule = parse_folds(folds)
-    known = np.where(mapper.columns.mask, classes, 0)
+    known = np.where(mapper.columns.mask, checked_labels(classes, mapper.columns.shape), 0)
     at_rows, at_cols = np.nonzero(known)
     labels, regions = known[at_rows, at_cols], label_regions(known)[at_rows, at_cols]
     held_out = np.zeros(len(labels), np.bool_)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.labelling.pixel_order import screen_step
-from classifiers.labelling.quick_map import QuickMapper
+from classifiers.labelling.quick_map import QuickMapper, checked_labels
 from classifiers.labelling.segments import Segments
 from hsifeat.errors import HeadError
 
@@ -111,7 +111,13 @@ class Suggester:
         -------
         list of Suggestion
             The suggestions. There are fewer than `count` if too few superpixels are unlabelled.
+
+        Raises
+        ------
+        HeadError
+            If the labels have another shape than the scene, or are no whole numbers from 0 to 65535.
         """
+        classes = checked_labels(classes, self.mapper.columns.shape)
         mask, places, numbers = self.mapper.columns.mask, self.segments.places, self.segments.numbers
         among = mask if among is None else among & mask
         candidates, distances = self._candidates(among)

@@ -25,7 +25,7 @@ class SuperpixelSmoothing(SmoothingRule):
     Attributes
     ----------
     pixels : int
-        Mean number of pixels of a superpixel.
+        Mean number of pixels of a superpixel, 4 or more. Slic makes no regions that are smaller.
     """
 
     pixels: int
@@ -36,7 +36,7 @@ class SuperpixelSmoothing(SmoothingRule):
     @classmethod
     def parse(cls, argument: str) -> Self:
         """Return the rule for `argument`, the number of pixels per superpixel, such as ``100``."""
-        return cls(cls._whole(argument, 2, 1_000_000))
+        return cls(cls._whole(argument, 4, 1_000_000))
 
     @property
     def text(self) -> str:

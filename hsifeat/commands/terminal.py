@@ -51,10 +51,16 @@ def progress() -> Iterator[Listener]:
             speed = task.finished_speed or task.speed
             return Text(f"{speed:.3g} {task.fields['unit']}/s" if speed else "", style="cyan")
 
+    class CountColumn(MofNCompleteColumn):
+        def render(self, task: RichTask) -> Text:
+            if task.total is None or float(task.total).is_integer():
+                return super().render(task)
+            return Text(f"{task.completed:.2f}/{task.total:.2f}", style="progress.download")  # megabytes
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        CountColumn(),
         RateColumn(""),
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[detail]}", markup=False),

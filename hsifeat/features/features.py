@@ -143,12 +143,12 @@ class Features(StoreContents):
         return self._reader.covers_scene
 
     def fingerprint(self, planes: Sequence[PlaneLike] | None = None) -> str:
-        """Return a sha256 digest of the scene and of the values of `planes`, as hexadecimal digits.
+        """Return a sha256 digest of the stored scene, of its bands and of the values of `planes`, as hexadecimal digits.
 
         If two stores have equal fingerprints, their spectra and the values of these planes are equal. `select` describes the
         parameter `planes`.
         """
-        digest = hashlib.sha256(str(self.recipe["scene"]).encode())
+        digest = hashlib.sha256(repr((self.recipe["scene"], self.bands)).encode())
         # A store from elsewhere may have another cube than its recipe states.
         for key, checksum in sorted(self.store.checksums.items()):
             if key.startswith(("scene/cube/", "scene/valid/")):

@@ -31,7 +31,7 @@ FeatureSource = str | Path | Cube
 """A file, as ``FILE`` or ``FILE:VARIABLE``, or an array of shape (rows, cols, channels)."""
 
 _NAMED = re.compile(r"((?:t\d+/)?[A-Za-z0-9_.-]+)=(.+)", re.DOTALL)
-_NAME = re.compile(r"(?:t(\d{1,9})/)?([A-Za-z0-9_.-]+)")
+_NAME = re.compile(r"(?:t(\d{1,9})/)?([A-Za-z0-9_.-]{1,200})")
 _ALPHAEARTH_NODATA = -128.0
 
 
@@ -251,6 +251,6 @@ def _plane_id(name: str) -> PlaneId:
     match = _NAME.fullmatch(name)
     if match is None or name in {".", ".."}:
         raise HsifeatError(
-            f"{name[:80]!r} can't be the name of a plane: use letters, digits, '_', '.' and '-', as in NAME=FILE"
+            f"{name[:80]!r} can't be the name of a plane: use at most 200 letters, digits, '_', '.' and '-', as in NAME=FILE"
         )
     return PlaneId(int(match[1] or 0), match[2])

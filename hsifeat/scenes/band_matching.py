@@ -65,8 +65,8 @@ def match_bands(
         raise SceneError(
             f"{name} ({_describe(nm)}) has no band within {BAND_TOLERANCE_NM:g} nm of {np.count_nonzero(apart > BAND_TOLERANCE_NM)} of "
             f"the bands of {wanted_name} ({_describe(wanted_nm)}): the band of {wanted_name} at {wanted_nm[far]:.1f} nm is "
-            f"{apart[far]:.1f} nm from the nearest band of {name}, and the band of {name} at {nm[back.argmax()]:.1f} nm is "
-            f"{back.max():.1f} nm from the nearest band of {wanted_name}; take scenes of similar sensors, or leave out bands of "
+            f"{apart[far]:.2f} nm from the nearest band of {name}, and the band of {name} at {nm[back.argmax()]:.1f} nm is "
+            f"{back.max():.2f} nm from the nearest band of {wanted_name}; take scenes of similar sensors, or leave out bands of "
             f"{wanted_name} with `bad_bands`"
         )
     return None if np.array_equal(nearest, np.arange(bands)) else nearest

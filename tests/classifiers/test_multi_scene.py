@@ -55,7 +55,7 @@ def test_scenes_with_different_columns_or_classes_are_refused(
     hsifeat.extract(shifted, backbone=backbone_folder, **options, out=tmp_path / "shifted.zarr")
     refused = {
         r"the planes of shifted have another recipe than those of small: .*tiling": {},
-        r"shifted \(12 bands from 480 to 930 nm\) has no band within 5 nm of 12 of .*small at 450.0 nm is 30.0 nm": {
+        r"shifted \(12 bands from 480 to 930 nm\) has no band within 5 nm of 12 of .*small at 450.0 nm is 30.00 nm": {
             "planes": [],
         },
         r"no class of the labels 'fields' \(a, b, c, d\) has the name of a class": {

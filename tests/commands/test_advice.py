@@ -49,6 +49,7 @@ def advised(message):
 def test_a_damaged_store_is_whole_after_the_advised_command(store, store_path, file, cli):
     damage(store / file) if "/c/" in file else (store / file).unlink()
     message = cli("cache", "verify", store, status=1)
+    assert re.search(r"(\d+\.\d\d)/\1 ", message), "the megabytes of its progress"
     with pytest.raises(StoreError) as error:
         values(store)
     for text in (message, str(error.value)):

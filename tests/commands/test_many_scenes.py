@@ -157,7 +157,7 @@ def test_bands_are_matched_by_wavelength_in_fit_and_predict(tmp_path):
     expected = spectral.head.predict(other.cube[..., nearest].reshape(-1, BANDS)).reshape(24, 20)
     np.testing.assert_array_equal(hsifeat.predict_map(hsifeat.open_features(plain), spectral), expected)
     far = hsifeat.extract(scene_at("far", NM + 40), **recipe, out=tmp_path / "far.zarr")
-    with pytest.raises(hsifeat.SceneError, match=r"far .* has no band within 5 nm of 6 of .* is 40.0 nm from"):
+    with pytest.raises(hsifeat.SceneError, match=r"far .* has no band within 5 nm of 6 of .* is 40.00 nm from"):
         hsifeat.predict_map(hsifeat.open_features(far), spectral)
     with pytest.raises(hsifeat.SceneError, match="no band within 5 nm"):
         hsifeat.fit_model([first, far], "lda", inputs="spectra")

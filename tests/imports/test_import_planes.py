@@ -245,6 +245,7 @@ def test_a_model_of_imported_features_maps_another_scene_of_the_same_encoder(sce
     [
         ({}, {}, "no features: name one file or more"),
         ({"a/b": np.ones((75, 53, 2))}, {}, "can't be the name of a plane"),
+        ({"x" * 201: np.ones((75, 53, 2))}, {}, "can't be the name of a plane: use at most 200 letters"),
         ({"e": np.ones((75, 53))}, {}, "features are real numbers .*; found 75 x 53 values"),
         ({"e": np.ones((75, 53, 2), complex)}, {}, "features are real numbers"),
         ({"e": np.full((75, 53, 2), np.nan)}, {}, "no valid pixel of small has features"),

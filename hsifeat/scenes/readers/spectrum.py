@@ -20,6 +20,7 @@ UNITS_NM = {
 _UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
 # Wavelengths of reflected light lie between 100 nm and 100 um, which is between 1e-7 and 1e-4 m. The largest wavelength of a
 # list therefore reveals the unit, if it is one of the three.
+_SHORTEST_NM, _LONGEST_NM = 100.0, 1e5
 _RANGES = (("nanometers", 100.0, np.inf), ("micrometers", 0.1, 100.0), ("meters", 1e-7, 1e-4))
 
 Notes = tuple[str, ...]
@@ -85,6 +86,11 @@ def convert_to_nm(
     width_unit = width_unit.strip().lower()
     converted: list[Lengths] = []
     notes: list[str] = []
+    if not inferred and centres is not None and (plausible := _plausible_unit(centres, unit)) != unit:
+        notes.append(
+            f"{name}: its wavelengths up to {centres.max():g} can't be in {unit}; assumed {plausible} from their size"
+        )
+        unit, width_unit = plausible, plausible if width_unit == unit else width_unit
     for kind, values, own in (
         ("wavelengths", centres, unit),
         ("widths (fwhm)", widths, unit if width_unit in _UNKNOWN_UNITS else width_unit),
@@ -97,6 +103,14 @@ def convert_to_nm(
     if inferred and any(lengths is not None for lengths in converted):
         notes.append(f"{name}: its wavelengths have no unit; assumed {unit} from their size")
     return converted[0], converted[1], tuple(notes)
+
+
+def _plausible_unit(centres: NDArray[np.float64], unit: str) -> str:
+    """Return the unit of wavelengths; another one than `unit` if the wavelengths would be outside of 100 nm to 100 um."""
+    longest = centres.max(initial=0)
+    if unit not in UNITS_NM or _SHORTEST_NM <= longest * UNITS_NM[unit] <= _LONGEST_NM:
+        return unit
+    return next((name for name, low, high in _RANGES if low <= longest <= high), unit)
 
 
 def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:

@@ -5,7 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from classifiers import make_head, predict_map, predict_probabilities
+from classifiers import (
+    Suggester,
+    make_head,
+    open_segments,
+    predict_map,
+    predict_probabilities,
+    score_check,
+    score_labels,
+)
 from classifiers.columns import read_columns
 from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.quick_map import QuickMapper
@@ -128,6 +136,27 @@ def test_pixels_without_features_are_empty(columns, clicks):
         assert not found.classes[:, :5].any()
         assert found.classes[:, 5:].all()
         assert not found.confidence[:, :5].any()
+
+
+def test_labels_of_another_shape_or_range_are_refused(columns, clicks):
+    mapper, segments = QuickMapper(columns), open_segments(columns)
+    calls = (
+        mapper.fit,
+        lambda labels: score_labels(mapper, labels),
+        lambda labels: score_check(mapper, labels, clicks),
+        lambda labels: score_check(mapper, clicks, labels),
+        Suggester(mapper, segments).suggest,
+    )
+    wide = clicks.astype(np.int64)
+    for labels, message in (
+        (wide[:, :30], "for the 75 x 53 pixels of the scene; found an array of int64 and shape"),
+        (wide.astype(float), "found an array of float64"),
+        (wide * 65536, "from 1 to 65535, and 0 is unlabelled; found"),
+        (-wide, "0 is unlabelled; found -"),
+    ):
+        for call in calls:
+            with pytest.raises(HeadError, match=message):
+                call(labels)
 
 
 def test_too_few_labels_say_what_to_do(columns, clicks):

@@ -99,6 +99,7 @@ def test_other_features_have_other_columns(context, store_path):
     assert plain.fingerprint([]) == context.fingerprint([])
     assert plain.fingerprint() != context.fingerprint()
     assert plain.fingerprint(["t0/mid_block"]) != plain.fingerprint(["t300/mid_block"])
+    assert plain.fingerprint([]) != plain.with_bands([1, 0]).fingerprint([])
 
 
 def test_a_store_with_another_cube_and_the_same_key_has_other_columns(store_path, tmp_path):

@@ -147,6 +147,11 @@ def test_bad_arguments_are_refused_with_the_form(rule, argument):
     assert rule.form in str(refused.value)
 
 
+def test_superpixels_that_slic_can_not_make_are_refused():
+    with pytest.raises(HsifeatError, match="superpixel.* found '3'"):
+        parse_smoothing("superpixel:3")
+
+
 def test_unknown_rules_and_missing_arguments_are_refused():
     assert parse_smoothing(NO_SMOOTHING) is None
     with pytest.raises(HsifeatError, match=r"unknown smoothing 'median'; allowed: gaussian:SIGMA, .*, none"):

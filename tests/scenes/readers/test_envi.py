@@ -196,6 +196,20 @@ def test_of_several_data_files_the_one_of_the_right_size_is_read(tmp_path, cube)
         pytest.param(
             "Unknown", "{0.45, 0.55, 0.64, 2.3}", [450, 550, 640, 2300], "no unit; assumed micro", id="guess-um"
         ),
+        pytest.param(
+            "Nanometers",
+            "{0.45, 0.55, 0.64, 2.3}",
+            [450, 550, 640, 2300],
+            "up to 2.3 can't be in nanometers; assumed micro",
+            id="not-nm",
+        ),
+        pytest.param(
+            "um",
+            "{450, 550, 640, 900}",
+            [450, 550, 640, 900],
+            "up to 900 can't be in um; assumed nanometers",
+            id="not-um",
+        ),
         pytest.param(None, "{450, 550, 640, 900, }", [450, 550, 640, 900], "no unit; assumed nano", id="guess-nm"),
         pytest.param(
             None, "{4.5e-7, 5.5e-7, 6.4e-7, 2.3e-6}", [450, 550, 640, 2300], "no unit; assumed meters", id="guess-m"
