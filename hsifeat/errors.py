@@ -214,7 +214,7 @@ def error_summary(error: BaseException) -> str:
 
 
 def shell_command(*words: object) -> str:
-    """Return a command line of hsifeat for an error message, quoted for a shell.
+    """Return a command line of hsifeat to show in an error message. Words are quoted for a shell.
 
     >>> shell_command("cache", "verify", "my store.zarr", "--repair")
     "hsifeat cache verify 'my store.zarr' --repair"
@@ -223,7 +223,7 @@ def shell_command(*words: object) -> str:
 
 
 def suggest_names(name: str, allowed: Iterable[str], count: int = 3) -> str:
-    """Suggest allowed names that are similar to an unknown name, as a text for an error message.
+    """Return the part of an error message that suggests allowed names similar to an unknown name.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def suggest_names(name: str, allowed: Iterable[str], count: int = 3) -> str:
 
 
 def allowed_names(allowed: Iterable[str], count: int | None = None) -> str:
-    """List allowed names, as a text for an error message.
+    """Return the part of an error message that lists allowed names.
 
     Parameters
     ----------

@@ -141,7 +141,7 @@ _OWN_FOLDERS = {"zarr.copy.json": "a store", "model.json": "a model"}
 
 
 def check_output(path: Path, *, replaces: str = "") -> None:
-    """Check, before long work starts, that its result can be written to a file or folder.
+    """Check that the result of long work can be written to `path`, before the work starts.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def load_subclass(entry: EntryPoint, base: type[T], noun: str, error_class: type
     Raises
     ------
     HsifeatError
-        If the class can't be imported, or is not a subclass of `base`. The raised error is an `error_class`.
+        If the class can't be imported, or is not a subclass of `base`. The error has the class `error_class`.
 
     Examples
     --------

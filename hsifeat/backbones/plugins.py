@@ -2,7 +2,7 @@
 
 An entry point refers to one of two kinds of objects:
 
-- a `BackbonePlugin`, which can also recognise sources that do not begin with the entry point's name, such as folders;
+- a `BackbonePlugin`, which can also recognise sources, such as folders, that do not begin with the entry point's name;
 - a function ``open(argument, **options)``, which opens the sources ``NAME`` and ``NAME:ARGUMENT``. The function
   receives the fields of `BackboneOptions` for which it has parameters. It is an error to set an option for which the
   function has no parameter.

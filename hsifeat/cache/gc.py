@@ -49,7 +49,7 @@ def remove_store(location: Location) -> int:
 
 
 def delete_remains(folder: Path) -> None:
-    """Delete the files in `folder` that were left by processes that were killed, or by stores that were deleted.
+    """Delete the files that remained in `folder` when a process was killed or a store was deleted.
 
     Examples are partly deleted stores and lock files.
     """

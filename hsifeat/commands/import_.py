@@ -34,7 +34,7 @@ def import_(
         bool, typer.Option("--dry-run", help="Show how features are placed on the scene, and write nothing.")
     ] = False,
 ) -> None:
-    """Make a store from features that another tool computed, for use with all heads and reports.
+    """Make a store from features that another tool computed. All heads and reports can use the store.
 
     Features are .npy, GeoTIFF, NetCDF, Zarr or other rasters, with one cell per pixel or at any other resolution. They are
     aligned with the scene by CRS and transform, or by shape if they have no georeference. Pixels without features are

@@ -94,7 +94,7 @@ class ContextExtractor(Extractor):
         """Estimate the peak memory for computing a plan, in bytes.
 
         The estimate is the sum of two sizes: the arrays of one block with its margin, and the openings and closings by
-        reconstruction of the whole scene.
+        reconstruction for the whole scene.
         """
         layers = [self.layers[plane.id.layer] for step in plan.steps for plane in step.planes]
         unit_px = max((max(step.unit.window.rows, step.unit.window.cols) for step in plan.steps), default=0)

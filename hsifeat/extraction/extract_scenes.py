@@ -60,7 +60,7 @@ def extract_scenes(
     listen: Listener = silent,
     **options: Any,
 ) -> list[SceneOutcome]:
-    """Extract the features of many scenes with the same options, each into its own store.
+    """Extract the features of many scenes, each into its own store, with the same options.
 
     An error in one scene does not end the extraction of the remaining scenes. Units (blocks) of all scenes form one
     stream of tasks, so that workers begin the next scene before the current scene is complete.

@@ -24,9 +24,9 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
     job : Job
         Result of `prepare`.
     executor : Executor or str, optional
-        Runs the units (blocks) of the scene, for example in several processes or on a cluster; see `extract`. Each worker
-        opens the backbone, which must be set by its name or path, and writes to the store. [default: this process
-        computes the units]
+        Runs the units (blocks) of the scene, for example in several processes or on a cluster; see `extract`. Each
+        worker opens the backbone and writes to the store. The backbone must be set by its name or path. [default: this
+        process computes the units]
     listen : callable
         Receives progress events.
 

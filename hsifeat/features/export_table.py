@@ -1,4 +1,7 @@
-"""Table of features for export, with one row per pixel and one column per feature, read in blocks of bounded size."""
+"""Table of features for export, with one row per pixel and one column per feature.
+
+The table is read in blocks of bounded size.
+"""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Features(StoreContents):
         return values if self.bands is None else values[..., list(self.bands)]
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether the store has planes of one kind: context features or a diffusion model. Unfinished planes count.
+        """Return whether the store has planes of the kind that `context` selects. Unfinished planes count.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Features(StoreContents):
         return any(self.owner(plane)[0].is_context == context for plane in (*self.planes, *self.unfinished))
 
     def select(self, planes: Sequence[PlaneLike] | None = None, *, context: bool | None = None) -> list[PlaneSpec]:
-        """Return complete planes (one layer at one timestep each), selected by name.
+        """Return the complete planes (one layer at one timestep each) that match `planes`.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ PlaneLike = str | PlaneId | PlaneSpec
 def select_planes(
     name: str, complete: Sequence[PlaneSpec], unfinished: Sequence[PlaneSpec], patterns: Sequence[PlaneLike] | None
 ) -> list[PlaneSpec]:
-    """Return complete planes (one layer at one timestep each) of a store, selected by name.
+    """Return the complete planes (one layer at one timestep each) of a store that match `patterns`.
 
     Parameters
     ----------

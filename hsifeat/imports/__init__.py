@@ -1,1 +1,1 @@
-"""Import of features that another tool computed, as planes on the grid of a scene."""
+"""Import of features that another tool computed. They become planes on the grid of a scene."""

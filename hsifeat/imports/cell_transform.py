@@ -61,7 +61,7 @@ class CellTransform:
         return np.asarray(np.linalg.solve(self._sides, points - self._start[:, np.newaxis]))
 
     def cells_per_pixel(self, scene: PixelGrid) -> NDArray[np.float64]:
-        """Return the width and height of the pixel at the centre of a scene, in cells of the file, as (2,) float64 array.
+        """Return width and height of the pixel at the centre of a scene, in cells of the file, as a (2,) float64 array.
 
         Raises
         ------

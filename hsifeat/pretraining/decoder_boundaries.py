@@ -1,4 +1,4 @@
-"""Division of the timesteps among the decoders of a network, by the similarity of the optimal denoisers of a scene."""
+"""Division of the timesteps among the decoders of a network, by the predictions of the optimal denoiser of a scene."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation of a denoiser: its loss on held-out images by timestep, and a picture of images that it generates."""
+"""Evaluation of a denoiser: its loss on held-out images at all timesteps, and a picture of images that it generates."""
 
 from __future__ import annotations
 

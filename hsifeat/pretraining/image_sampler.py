@@ -22,7 +22,7 @@ _COLOUR_COVARIANCE = 0.25 * (0.1 * np.eye(3) + 0.9)
 
 @dataclass(frozen=True)
 class ImageSampler:
-    """Sampler of images, mirrored at random, with values from -1 to 1.
+    """Sampler of images. They are mirrored at random, and have values from -1 to 1.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class ImageSampler:
 
     @property
     def held_out(self) -> NDArray[np.float32]:
-        """Held-out images, an (n, 3, side, side) float32 array with values from -1 to 1."""
+        """Held-out images, as an (n, 3, side, side) float32 array with values from -1 to 1."""
         return _scale(self._read(np.sort(self._order[: self._held_out_count])))
 
     def draw(self, step: int, count: int) -> Batch:

@@ -1,4 +1,4 @@
-"""Executors by name: the entry points of the group ``hsifeat.executors`` in hsifeat and in other packages.
+"""Registered executors: the entry points of the group ``hsifeat.executors`` in hsifeat and in other packages.
 
 The name of an entry point, such as ``dask``, is also the name of an option of ``hsifeat extract``, ``predict`` and
 ``bench``. In Python, an executor is selected by a text such as ``dask:local:2``, which begins with the name.

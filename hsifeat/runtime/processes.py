@@ -1,7 +1,7 @@
 """The process executor, which runs tasks in parallel in processes on this machine.
 
-Worker processes exit when their parent process ends, even if the parent is killed: the operating system then closes a pipe
-from the parent, which each worker watches.
+Worker processes exit when their parent process ends, even if the parent is killed: the operating system then closes a
+pipe that each worker watches.
 """
 
 from __future__ import annotations

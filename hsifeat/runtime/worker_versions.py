@@ -1,4 +1,4 @@
-"""Versions of Python and of the libraries that compute results, which must be equal in all workers of a cluster."""
+"""Versions of Python and of the libraries that compute results. They must be equal in all workers of a cluster."""
 
 from __future__ import annotations
 

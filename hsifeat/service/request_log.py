@@ -29,7 +29,7 @@ _SECURITY_HEADERS = {
 class RequestLog:
     """ASGI middleware that logs and counts requests, and adds headers to responses.
 
-    The log contains no headers, queries or grants of signed addresses. See `hsifeat.service.json_log`.
+    The log contains no headers, no queries, and no grants of signed addresses. See `hsifeat.service.json_log`.
 
     Parameters
     ----------

@@ -89,8 +89,8 @@ async def append_part(
 ) -> UploadState:
     """Append a part to a file of an upload.
 
-    If the connection breaks, the bytes that have arrived are kept. An error 409 has the header ``Upload-Offset``, the position
-    at which the next part must begin.
+    If the connection breaks, the bytes that have arrived are kept. An error 409 has the header ``Upload-Offset``. It
+    gives the position at which the next part must begin.
     """
     limit = jobs.context.settings.upload_part_mb * MB
     upload = await run_in_threadpool(jobs.upload, upload_id, caller.name, admin=caller.may("admin"))

@@ -1,4 +1,4 @@
-"""Create a store without planes: write the scene, the manifest and, for features of listed pixels only, the pixel list."""
+"""Create a store without planes: write the scene and the manifest, and the list of pixels if there is one."""
 
 from __future__ import annotations
 

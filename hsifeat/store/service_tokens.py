@@ -57,7 +57,7 @@ def find_token(url: str) -> str | None:
 
 
 def token_advice(url: str) -> str:
-    """Return advice on how to set the token for the address of a service, for the end of an error message."""
+    """Return the end of an error message, which tells how to set the token for the address of a service."""
     origin = _origin(url)
     if origin is None:
         return "the address has a user name, a backslash or no host, and no token is sent to such an address"

@@ -26,8 +26,8 @@ class TimestepOrder:
     order : (n,) intp array
         Indices of the timesteps, starting with the index of the most useful timestep.
     coverage : (n,) float64 array
-        Element k is the mean coverage of the eligible timesteps by the first k + 1 timesteps of the order, at most 1; see
-        `order_timesteps`.
+        Element k is the mean coverage of the eligible timesteps, at most 1, if the first k + 1 timesteps of the order
+        are selected; see `order_timesteps`.
     eligible : (n,) bool array
         Whether the model's estimates at each timestep resemble the clean pixels; see `order_timesteps`.
     """
@@ -38,7 +38,7 @@ class TimestepOrder:
 
 
 def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | None = None) -> TimestepOrder:
-    """Order timesteps so that the first k timesteps represent all timesteps as well as possible, for each k.
+    """Order timesteps so that, for each k, the first k timesteps represent all timesteps as well as possible.
 
     A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible timesteps
     come first. They are selected one by one, and each selection maximises the mean coverage of all eligible timesteps. The
@@ -49,7 +49,7 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
     Parameters
     ----------
     similarity : (n, n) float64 array
-        Similarity between timesteps, in ascending order of the timesteps.
+        Similarity between timesteps. Rows and columns are in ascending order of the timesteps.
     angles : SpectralAngles, optional
         Spectral angles of a model's estimates. If None, all timesteps are eligible.
 

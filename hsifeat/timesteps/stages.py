@@ -107,7 +107,7 @@ def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[in
     Parameters
     ----------
     similarity : (n, n) float64 array
-        Similarity between timesteps, in ascending order of the timesteps.
+        Similarity between timesteps. Rows and columns are in ascending order of the timesteps.
     count : int
         Number of intervals.
 

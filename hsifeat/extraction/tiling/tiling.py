@@ -33,7 +33,7 @@ class PlaneBlock(Protocol):
         Parameters
         ----------
         tiles : sequence of n Window
-            Next tiles of the accumulated unit, in row-major order.
+            The next tiles of the unit, in row-major order.
         maps : (n, channels, cell rows, cell cols) float32 tensor
             Feature map of each tile.
         """
