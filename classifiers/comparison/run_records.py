@@ -197,7 +197,7 @@ class RunRecords:
         return key
 
     def read_draw(self, key: str) -> dict[str, NDArray[np.integer]]:
-        """Return the one-dimensional integer arrays ``train``, ``test`` and ``truth`` of a recorded draw.
+        """Return the (n,) integer arrays ``train``, ``test`` and ``truth`` of a recorded draw.
 
         Raises
         ------

@@ -279,7 +279,7 @@ class ProbabilisticHead(Head):
     """
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the (n, C) class probabilities of the (n, D) table `X`, in the order of `classes_`."""
+        """Return the (n, C) float64 class probabilities of the (n, D) table `X`, in the order of `classes_`."""
         check_is_fitted(self)
         return self._probabilities(self._checked(X))
 

@@ -30,7 +30,7 @@ class Tokens:
 
 
 def cell_numbers(side: int, grid: int) -> NDArray[np.intp]:
-    """Return the grid cell of each pixel of a window, as a (side * side, 2) array of cell rows and columns.
+    """Return the row and column of the grid cell of each pixel of a window, as a (side * side, 2) integer array.
 
     >>> cell_numbers(4, 2)[:, 1].tolist()
     [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1]

@@ -80,7 +80,7 @@ class SceneColumns:
 
     @cached_property
     def row_of_pixel(self) -> NDArray[np.int32]:
-        """Row number in `values` of each pixel, in the order of flat indices; -1 for pixels without features."""
+        """Row number in `values` of each pixel, as a (rows * cols,) int32 array; -1 for pixels without features."""
         rows = np.full(self.shape[0] * self.shape[1], -1, np.int32)
         rows[self.pixels] = np.arange(len(self.pixels), dtype=np.int32)
         return rows

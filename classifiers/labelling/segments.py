@@ -61,7 +61,7 @@ class Segments:
         return np.unique(touching, axis=0).astype(np.int64)
 
     def pixels_at(self, row: int, col: int) -> NDArray[np.int64]:
-        """Return the flat indices of all pixels of the superpixel at a row and column, in ascending order.
+        """Return all pixels of the superpixel at a row and column, as an (n,) int64 array of ascending flat indices.
 
         Raises
         ------

@@ -117,6 +117,9 @@ class SmoothingRule(ABC):
 
 
 def normalise(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale the C non-negative values of each pixel to a sum of 1. A pixel whose values are all 0 stays unchanged."""
+    """Scale the values of each pixel to a sum of 1. A pixel whose values are all 0 stays unchanged.
+
+    `values` is a (rows, cols, C) float64 array of non-negative values.
+    """
     total = values.sum(axis=-1, keepdims=True)
     return np.asarray(np.divide(values, total, out=np.zeros_like(values), where=total > 0), np.float64)
