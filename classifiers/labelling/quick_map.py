@@ -48,12 +48,15 @@ class QuickMap:
 
 
 def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.integer]:
-    """Return a label map of a scene with `shape` (rows, cols).
+    """Check a label map of a scene, and return it as a (rows, cols) integer array.
+
+    `shape` is the number of rows and columns of the scene.
 
     Raises
     ------
     HeadError
-        If `classes` has another shape, or contains anything but whole numbers from 0 to 65535, the classes of a `QuickMap`.
+        If `classes` has another shape. If it contains anything but whole numbers from 0 to 65535, which are the classes
+        that a `QuickMap` can hold.
     """
     classes = np.asarray(classes)
     if classes.shape != shape or classes.dtype.kind not in "iu":
