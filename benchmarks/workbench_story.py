@@ -25,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy as np
 import rasterio
 from scoring import RESULTS, about_run
 from service_process import ServiceProcess
@@ -48,7 +49,8 @@ def main() -> None:
         os.environ["HSIFEAT_CACHE"] = str(folder / "cache")
         pines, landsat = stored(folder, "indian-pines"), stored(folder, data / GEOTIFF)
         with rasterio.open(data / LABELS) as dataset:
-            landsat.truth = dataset.read(1).clip(0).astype(int)
+            # Outside of the scene there is nothing to click.
+            landsat.truth = np.where(landsat.valid, dataset.read(1).clip(0).astype(int), -1)
         landsat.file = data / GEOTIFF
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         visits, start, steps = Visits(browser), time.perf_counter(), []
@@ -76,11 +78,11 @@ def main() -> None:
 
 
 def stored(folder: Path, source: str | Path) -> SimpleNamespace:
-    """Extract the context features of a scene, and return its name, its label map if it has one, and the key of the store."""
+    """Extract the context features of a scene. Return its name, its valid pixels, its label map if it has one, and the key of the store."""
     scene = open_scene(source)
     features = open_features(extract(scene, backbone="context", out=folder / "stores" / f"{scene.name}.zarr"))
     truth = next((labels.classes for labels in scene.labels.values()), None)
-    return SimpleNamespace(name=scene.name, truth=truth, key=features.key)
+    return SimpleNamespace(name=scene.name, valid=scene.valid, truth=truth, key=features.key)
 
 
 def run_gdal(program: str, *arguments: object) -> str:
