@@ -27,12 +27,12 @@ class SpectralImage(Protocol):
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask of the valid pixels, (rows, cols) bool."""
+        """Mask of the valid pixels, as a (rows, cols) bool array."""
         ...
 
     @property
     def wavelengths_nm(self) -> NDArray[np.float64] | None:
-        """Centre wavelengths in nm, (bands,) float64, or None if unknown."""
+        """Centre wavelengths in nm, as a (bands,) float64 array; None if unknown."""
         ...
 
     @property
