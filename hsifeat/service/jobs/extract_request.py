@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _UNTRAINED = "untrained:"
 # Reading more values and fitting the projection takes longer than a client should wait; a job does both.
 _MAX_LOOKED_UP_VALUES = 10**8
+# Some readers load whole files into the memory of the service.
+_MAX_LOOKED_UP_BYTES = 4 * 10**8
 
 
 def _complete_store(context: JobContext, extraction: Job) -> Store | None:
@@ -120,6 +122,8 @@ class ExtractRequest(JobRequest):
         if self.scene.upload is not None:  # Only runners, which may crash, open the files of clients.
             return None
         try:
+            if self.scene.file_bytes(context) > _MAX_LOOKED_UP_BYTES:
+                return None
             scene, config = self.scene.open(context), self._config(context)
             is_large = scene.rows * scene.cols * scene.bands > _MAX_LOOKED_UP_VALUES
             stored = {store.scene_shape for store in context.stores.stores()}

@@ -79,6 +79,16 @@ class SceneSource(BaseConfig):
             )
         return scene
 
+    def file_bytes(self, context: JobContext) -> int:
+        """Return the total size in bytes of the files of the scene. Folders and public scenes count as 0.
+
+        Raises
+        ------
+        SceneError
+            If the scene does not exist.
+        """
+        return sum(Path(source).stat().st_size for source in self._sources(context)[0] if Path(source).is_file())
+
     def identity(self, context: JobContext) -> Any:
         """Return the source, the state of its files, and the options for reading, as JSON values.
 

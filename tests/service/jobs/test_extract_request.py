@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from hsifeat.service.jobs import extract_request
+from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.lane import Lane
 from hsifeat.service.jobs.records import LANES, JobKind
 from tests.helpers.job_runners import EXTRACTION
@@ -35,7 +37,12 @@ def test_a_store_of_a_command_answers_at_once(jobs, cli, tmp_path, backbone_fold
 @pytest.mark.parametrize(
     ("found", "outcome"), [({}, "answered"), ({"labels": None}, "answered"), ({"bad_bands": "0"}, "queued")]
 )
-def test_a_store_is_found_by_the_values_of_its_scene(jobs, cli, tmp_path, found, outcome):
+def test_a_store_is_found_by_the_values_of_its_scene(jobs, cli, tmp_path, monkeypatch, found, outcome):
     extract_by_command(cli, tmp_path, "--backbone", "context", "--layers", "mean-5")
     request = {"scene": {**EXTRACTION["scene"], **found}, "options": {"backbone": "context", "layers": ["mean-5"]}}
+    with monkeypatch.context() as patch:
+        patch.setattr(extract_request, "_MAX_LOOKED_UP_BYTES", 1000)
+        assert ExtractRequest.from_options(request).find_result(jobs.service.context) is None, (
+            "it takes too long to read"
+        )
     assert jobs.submit(JobKind.EXTRACT, request).outcome == outcome
