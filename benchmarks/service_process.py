@@ -57,7 +57,7 @@ class ServiceProcess:
 
     def runners(self) -> list[psutil.Process]:
         """Return the processes that run jobs."""
-        return [child for child in self.process.children() if "spawn_main" in " ".join(child.cmdline())]
+        return [child for child in self.process.children() if "spawn_main" in " ".join(_command(child))]
 
     def kill(self) -> None:
         """Kill uvicorn by SIGKILL; the runners notice that it has gone."""
@@ -77,6 +77,14 @@ class ServiceProcess:
             self.stop()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Return the command of a process, or nothing if it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # or a zombie
+        return []
 
 
 def wait_until(condition: Any, timeout_s: float = 300) -> Any:

@@ -1,4 +1,4 @@
-"""Write the tables of ``docs/user/systems.md`` from the results of ``systems.py``.
+"""Write the tables of ``docs/user/systems.md`` from the results of ``systems.py`` and ``systems_commands.py``.
 
 ``.venv/bin/python benchmarks/systems_page.py`` replaces what is between the marks of each table. A test compares the page with the
 output of this script.
@@ -18,9 +18,9 @@ RIVAL, SPECTRA, TWIN = "rival", "spectra", ", untrained twin"
 NAMES = {RIVAL: "classical rival, no network", SPECTRA: "spectra alone, no network"}
 
 
-def page(text: str, result: dict[str, Any]) -> str:
-    """Return the text of the page with the tables for the content of ``systems.json``."""
-    tables = {"scores": _scores(result), "differences": _differences(result)}
+def page(text: str, result: dict[str, Any], commands: dict[str, Any]) -> str:
+    """Return the text of the page with the tables for the contents of ``systems.json`` and ``systems_commands.json``."""
+    tables = {"commands": _commands(commands), "scores": _scores(result), "differences": _differences(result)}
     for name, lines in tables.items():
         mark = f"<!-- table: {name} -->"
         block = "\n".join([mark, "", *lines, "", "<!-- end -->"])
@@ -28,6 +28,23 @@ def page(text: str, result: dict[str, Any]) -> str:
         if count != 1:
             raise ValueError(f"{PAGE} has {count} tables named {name}")
     return text
+
+
+def _commands(result: dict[str, Any]) -> list[str]:
+    sections = result["sections"]
+    splits = [score["split"] for score in next(iter(sections.values()))["scores"]]
+    lines = [
+        "| system | training, CPU minutes | the other commands, CPU minutes |" + "".join(f" `{s}` |" for s in splits)
+    ]
+    lines.append("| --- | --- | --- |" + " --- |" * len(splits))
+    for name, section in sections.items():
+        minutes = {True: 0.0, False: 0.0}
+        for one in section["commands"]:
+            minutes[one["command"].startswith("hsifeat pretrain ")] += one["cpu_seconds"] / 60
+        oa = {score["split"]: f"{100 * score['oa']:.1f}" for score in section["scores"]}
+        training = f"{minutes[True]:.1f}" if minutes[True] else ""
+        lines.append(f"| {name} | {training} | {minutes[False]:.1f} | {' | '.join(oa.get(s, '') for s in splits)} |")
+    return lines
 
 
 def _scores(result: dict[str, Any]) -> list[str]:
@@ -69,8 +86,8 @@ def _gain(gain: dict[str, Any] | None) -> str:
 
 def main() -> None:
     """Write the tables."""
-    result = json.loads((RESULTS / "systems.json").read_text())
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), result), encoding="utf-8")
+    result, commands = (json.loads((RESULTS / name).read_text()) for name in ("systems.json", "systems_commands.json"))
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), result, commands), encoding="utf-8")
 
 
 if __name__ == "__main__":
