@@ -1,7 +1,7 @@
 """Write ``docs/user/results.md``, the page with the results of the study with few labels.
 
-``.venv/bin/python benchmarks/results_page.py`` writes the page from ``worth.json`` and ``transfer.json`` in ``benchmarks/results``. A test compares the
-page with the output of this script.
+``.venv/bin/python benchmarks/results_page.py`` writes the page from ``worth.json``, ``transfer.json`` and ``distance_curve.json`` in
+``benchmarks/results``. A test compares the page with the output of this script.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from scipy import stats
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "worth.json"
 TRANSFER = RESULT.with_name("transfer.json")
+DISTANCE = RESULT.with_name("distance_curve.json")
 PAGE = ROOT / "docs" / "user" / "results.md"
 TEMPLATE = Path(__file__).with_name("results_page.md")
 
@@ -30,8 +31,8 @@ PUBLISHED = (("SpectralFormer (Hong et al. 2022)", 81.8), ("FactoFormer (Mohamed
 Rows = dict[tuple[str, str, str], dict[str, Any]]
 
 
-def page(content: dict[str, Any], transfer: dict[str, Any]) -> str:
-    """Return the page for the contents of ``worth.json`` and ``transfer.json``."""
+def page(content: dict[str, Any], transfer: dict[str, Any], distance: dict[str, Any]) -> str:
+    """Return the page for the contents of ``worth.json``, ``transfer.json`` and ``distance_curve.json``."""
     rows: Rows = {(row["scene"], row["regime"], row["entry"]): row for row in content["summary"]}
     default = content["default"]
     tables = {
@@ -57,6 +58,17 @@ def page(content: dict[str, Any], transfer: dict[str, Any]) -> str:
         "transfer_differences": _transfer_differences(transfer),
         "transfer_sentence": _transfer_sentence(transfer),
         "transfer_run": f"    {transfer['command']}",
+        "distance": _distance({name: heads["lda"] for name, heads in distance["columns"].items()}, "`lda` on"),
+        "distance_components": _distance(
+            {
+                f"{count} components": row
+                for count, row in sorted(
+                    {**distance["spectra_by_components"], "40": distance["columns"]["spectra"]["pipeline"]}.items()
+                )
+            },
+            "spectra,",
+        ),
+        "distance_run": f"    {distance['command']}",
         "runs": "\n".join(f"    {run['command']}" for run in content["runs"]),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
@@ -212,6 +224,16 @@ def _differences(
     return _table(["gain of", *map(_title, columns)], lines)
 
 
+def _distance(rows: dict[str, dict[str, dict[str, float]]], prefix: str) -> str:
+    """Return a table of accuracies by distance to the nearest training pixel, mean ± standard error over draws."""
+    bins = next(iter(rows.values()))["oa"]
+    lines = [
+        [f"{prefix} {name}", *(f"{row['oa'][key]:.1f} ± {row['se'][key]:.1f}" for key in bins)]
+        for name, row in rows.items()
+    ]
+    return _table(["columns", *(key.replace("_", " ").replace("-", " to ") for key in bins)], lines)
+
+
 def _transfer(content: dict[str, Any]) -> str:
     """Return a table of accuracies on the half of a scene that has no labels in training."""
     scenes = content["scenes"]
@@ -258,5 +280,5 @@ def _title(column: tuple[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    contents = (json.loads(file.read_text(encoding="utf-8")) for file in (RESULT, TRANSFER))
+    contents = (json.loads(file.read_text(encoding="utf-8")) for file in (RESULT, TRANSFER, DISTANCE))
     PAGE.write_text(page(*contents), encoding="utf-8")

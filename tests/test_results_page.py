@@ -19,9 +19,9 @@ def results():
 
 def test_the_page_is_what_its_script_writes(results, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
-    from results_page import PAGE, page
+    from results_page import DISTANCE, PAGE, TRANSFER, page
 
-    written = page(results, json.loads((ROOT / "benchmarks" / "results" / "transfer.json").read_text()))
+    written = page(results, *(json.loads(file.read_text()) for file in (TRANSFER, DISTANCE)))
     assert PAGE.read_text(encoding="utf-8") == written and "@" not in written
 
 
