@@ -111,7 +111,7 @@ def repair(
     """
     while verification.damages or verification.unfinished:
         with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
-            damages = checks.recheck(location, verification.damages)
+            damages = checks.recheck(location, verification.damages, is_locked=True)
             store = Store.open(location, writable=True)
             unfinished = (
                 tuple(plane.id for plane in store.planes if not store.is_complete(plane.id)) if not damages else ()

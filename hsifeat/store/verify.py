@@ -105,14 +105,25 @@ def verify(location: Location, progress: Callable[[int, int], None] | None = Non
     return Verification(len(files), total_bytes, recheck(location, damages), tuple(unfinished))
 
 
-def recheck(location: Location, damages: Iterable[Damage]) -> tuple[Damage, ...]:
-    """Check the files in `damages` again, and return those that are still damaged."""
+def recheck(location: Location, damages: Iterable[Damage], *, is_locked: bool = False) -> tuple[Damage, ...]:
+    """Check the files in `damages` again, and return those that are still damaged.
+
+    Parameters
+    ----------
+    location : Location
+        Location of the store.
+    damages : iterable of Damage
+        Files that were damaged before.
+    is_locked : bool
+        Whether the caller holds the write lock. Otherwise, a difference between ``checksums.json`` and its copy is no damage while
+        another process writes to the store.
+    """
     before = tuple(damages)
     if not before:
         return ()
     store, files = Store.open(location), location.files()
     keys = {damage.key for damage in before}
-    now = [damage for _, damage in _check_files(store, files, keys) if damage is not None]
+    now = [damage for _, damage in _check_files(store, files, keys, is_locked=is_locked) if damage is not None]
     return tuple(damage for damage in (*now, *_extra_files(store, files)) if damage in before)
 
 
@@ -129,12 +140,12 @@ def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
 
 
 def _check_files(
-    store: Store, files: dict[str, int], keys: set[str] | None = None
+    store: Store, files: dict[str, int], keys: set[str] | None = None, *, is_locked: bool = False
 ) -> Iterator[tuple[str, Damage | None]]:
     """Check the files of a store. Yield the key of each checked file, and its damage, or None for an intact file.
 
     `files` maps the key of each file to its size in bytes. If `keys` is None, all files are checked. Otherwise only the
-    files in `keys` and the metadata are checked.
+    files in `keys` and the metadata are checked. `is_locked` states that this process holds the write lock.
     """
     location, broken = store.location, []
     for key in store.checksums:
@@ -144,7 +155,7 @@ def _check_files(
             damage = _file_damage(location, key, store.checksums[key])
             broken += [damage] if damage else []
             yield key, damage
-    yield from _check_copies(store)
+    yield from _check_copies(store, is_locked=is_locked)
     if timings.FILE in files:
         intact = timings.decode(location.get(timings.FILE)) is not None
         yield timings.FILE, None if intact else Damage("changed", timings.FILE)
@@ -169,7 +180,7 @@ def _records(store: Store, plane: PlaneId) -> bytes:
         return b""
 
 
-def _check_copies(store: Store) -> Iterator[tuple[str, Damage | None]]:
+def _check_copies(store: Store, *, is_locked: bool) -> Iterator[tuple[str, Damage | None]]:
     """Check ``checksums.json``, its copy and the copy of the manifest.
 
     Yields the key of each of these three files, and its damage, or None for an intact file.
@@ -178,8 +189,8 @@ def _check_copies(store: Store) -> Iterator[tuple[str, Damage | None]]:
     file, copy = checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]
     original = location.get(file)
     for key, content in ((file, original), (copy, location.get(copy))):
-        stale = checksum_file.decode(original) is not None and content != original and not is_being_written(location)
-        if stale or checksum_file.decode(content) is None:
+        is_stale = checksum_file.decode(original) is not None and content != original
+        if (is_stale and (is_locked or not is_being_written(location))) or checksum_file.decode(content) is None:
             yield key, Damage("missing" if content is None else "changed", key)
         else:
             yield key, None

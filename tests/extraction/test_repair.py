@@ -1,5 +1,6 @@
 """Repair: every damaged byte comes back, and nothing is changed where the backbone is missing or the scene is damaged."""
 
+import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -198,3 +199,18 @@ def test_a_store_that_readers_refuse_is_not_told_to_be_intact(store_path, tmp_pa
         _ = open_features(path).scene
     with pytest.raises(StoreError, match=f"all files have their checksums, but the store can't be used: .*{message}"):
         verify_store(as_location(path))
+
+
+def test_an_older_copy_of_the_checksums_is_replaced(store_path, tmp_path):
+    path = tmp_path / "s.zarr"
+    shutil.copytree(store_path, path)
+    before = (path / "checksums.copy.json").read_bytes()
+    older = json.loads(before)["files"]
+    older.pop("progress/t0000/mid_block/c")
+    files = json.dumps(older, sort_keys=True, indent=0)
+    content = {"files": older, "checksum": hashlib.sha256(files.encode()).hexdigest()}
+    (path / "checksums.copy.json").write_text(json.dumps(content, indent=0))
+    location = as_location(path)
+    found = verify(location)
+    assert [str(damage.key) for damage in found.damages] == ["checksums.copy.json"]
+    assert not repair(location, found).damages and (path / "checksums.copy.json").read_bytes() == before
