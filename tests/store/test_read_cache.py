@@ -47,7 +47,7 @@ def test_a_refused_token_is_an_error_although_the_cache_has_the_file(web_folder,
         monkeypatch.setenv("HSIFEAT_TOKEN", "secret")
         assert RemoteLocation(url).get("zarr.json")
         monkeypatch.setenv("HSIFEAT_TOKEN", "revoked")
-        with pytest.raises(StoreError, match="can't be reached or written"):
+        with pytest.raises(StoreError, match="the service wants a valid token"):
             RemoteLocation(url).get("zarr.json")
 
 
