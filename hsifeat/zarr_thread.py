@@ -8,7 +8,7 @@ from hsifeat.errors import raise_resource_error
 def start_zarr_thread() -> None:
     """Start the thread in which Zarr reads and writes files, unless it runs already.
 
-    Zarr itself keeps a thread whose start has failed, and waits for it for ever the next time.
+    If a start has failed, Zarr itself does not try again, and waits for the thread for ever.
 
     Raises
     ------

@@ -46,8 +46,8 @@ def open_backbone(
     seed : int
         Seed of the random weights, for a source with the prefix ``untrained:``.
     any_label : bool
-        Use label 0 of a class-conditional model if `class_label` is None. Any label serves to list the layers, which do
-        not depend on it.
+        Use label 0 of a class-conditional model if `class_label` is None. This is enough to list the layers, which are
+        the same for all labels.
     prompt : str, optional
         Text of a text-conditional model.
     upsample : int

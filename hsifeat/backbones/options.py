@@ -26,8 +26,8 @@ class BackboneOptions:
     seed : int
         Value that `untrained_seed` gets if the source has the prefix ``untrained:``.
     any_label : bool
-        Use label 0 of a class-conditional model if `class_label` is None. Any label serves to list the layers, which do
-        not depend on it.
+        Use label 0 of a class-conditional model if `class_label` is None. This is enough to list the layers, which are
+        the same for all labels.
     hub_model : str or None
         ``owner/model@commit`` if the source is a downloaded copy of that model.
     """

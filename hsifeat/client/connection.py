@@ -153,7 +153,8 @@ class Connection:
         Raises
         ------
         HsifeatError
-            If an option is wrong or has no effect, before anything is uploaded. If the service refuses the request.
+            If an option is wrong or has no effect; nothing is uploaded in this case. If the service refuses the
+            request.
         """
         _check_options(options, preset, like)
         sources = [scene] if isinstance(scene, PathLike) else list(scene)

@@ -36,8 +36,8 @@ class SharedValues(Generic[Key, Value]):
         key : hashable
             The key.
         compute : callable
-            Computes the value if there is none. An error is raised in all threads that wait for the value, and the next call
-            computes the value again.
+            Computes the value if there is none. If it raises an error, all threads that wait for the value raise the
+            error, and the next call computes the value again.
         """
         with self._lock:
             future = self._futures.get(key)
