@@ -29,15 +29,13 @@ class Cluster:
         Number of workers that may die with one task before the task fails.
     gpus : int
         Number of workers that have the resource ``GPU``.
-    heartbeat_s : float
-        Seconds between two heartbeats of a worker.
     """
 
-    def __init__(self, workers, patch=None, *arguments, allowed_failures=3, gpus=0, heartbeat_s=0.5):
+    def __init__(self, workers, patch=None, *arguments, allowed_failures=3, gpus=0):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-        self._starts = [(run_scheduler, self.address, allowed_failures, heartbeat_s)]
+        self._starts = [(run_scheduler, self.address, allowed_failures)]
         self._starts += [
             (run_worker, self.address, f"w{number}", number < gpus, patch, arguments) for number in range(workers)
         ]
@@ -87,12 +85,11 @@ class Cluster:
             process.wait()
 
 
-def run_scheduler(address, allowed_failures, heartbeat_s):
+def run_scheduler(address, allowed_failures):
     """Run a scheduler until the process is killed."""
     from dask import config
-    from distributed import Scheduler, scheduler
+    from distributed import Scheduler
 
-    scheduler.heartbeat_interval = lambda _: heartbeat_s
     config.set({"distributed.scheduler.allowed-failures": allowed_failures})
     host, port = address.removeprefix("tcp://").split(":")
     _serve(lambda: Scheduler(host=host, port=int(port), dashboard=False))
@@ -109,13 +106,17 @@ def run_worker(address, name, gpu=False, patch=None, arguments=()):
 
 
 def log_steps(log):
-    """Log each step that the worker computes, its heartbeats, and each unit that it has recorded, in the order of all workers."""
+    """Log each step that the worker computes, and each unit that it has recorded, in the order of all workers.
+
+    The first step is repeated until the worker has sent a heartbeat while the network ran, which is logged too.
+    """
     from distributed import Worker
 
     from hsifeat.extraction.diffusion_extractor import StepComputer
     from hsifeat.store.progress import ProgressRecords
 
     compute, record, beat = StepComputer.__call__, ProgressRecords.record, Worker.heartbeat
+    beats = []
 
     def append(*words):
         with Path(log).open("ab", buffering=0) as file:
@@ -123,20 +124,25 @@ def log_steps(log):
 
     def logged_step(self, step):
         append("computed", step.t, *step.unit.index)
-        append("begins", os.getpid())
+        sent = len(beats)
         result = compute(self, step)
-        append("ends", os.getpid())
+        if "heartbeat" not in Path(log).read_text():
+            for _ in range(5000):
+                if len(beats) > sent:
+                    append("heartbeat")
+                    break
+                compute(self, step)
         return result
 
-    async def logged_beat(self):
+    async def counted_beat(self):
         await beat(self)
-        append("beats", os.getpid())
+        beats.append(self.address)
 
     def logged_record(self, plane, unit, values, tags):
         record(self, plane, unit, values, tags)
         append("recorded", plane.t, *unit.index, plane.layer)
 
-    Worker.heartbeat = logged_beat
+    Worker.heartbeat = counted_beat
     StepComputer.__call__ = logged_step
     ProgressRecords.record = logged_record
 
