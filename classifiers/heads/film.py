@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead, moments
-from classifiers.heads.parameters import Components, Count, NotNegative, Share, Vote, Widths
+from classifiers.heads.parameters import Components, Members, NotNegative, Share, Vote, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.film_networks import ENCODERS, FUSIONS
 from classifiers.heads.torch.head import TorchHead
@@ -97,7 +97,7 @@ class FiLMClassifier(ReducingHead, TorchHead):
     plane_components: Components = 64
     whitening: Share = 0.5
     hidden: Widths | None = None
-    members: Count = 5
+    members: Members = 5
     vote: Vote = "mean"
     mixup_spectra: NotNegative = 0.0
     mixup_planes: NotNegative = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead
-from classifiers.heads.parameters import Components, Count, NotNegative, Vote, Widths
+from classifiers.heads.parameters import Components, Members, NotNegative, Vote, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, dense_layers
 
@@ -65,7 +65,7 @@ class MLPClassifier(ReducingHead, TorchHead):
     context_weight: NotNegative = 8.0
     plane_weight: NotNegative = 8.0
     hidden: Widths = (128, 32)
-    members: Count = 1
+    members: Members = 1
     vote: Vote = "mean"
 
     def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:  # noqa: ARG002

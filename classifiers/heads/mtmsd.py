@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
-from classifiers.heads.parameters import Count, NotNegative, Share, Vote, Widths
+from classifiers.heads.parameters import Count, Members, NotNegative, Share, Vote, Widths
 from classifiers.heads.purification import Purifier, timestep_columns
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, dense_layers
@@ -77,7 +77,7 @@ class MTMSDClassifier(TorchHead):
     channels: Count = 256
     balance: Share = 0.8
     hidden: Widths = (128, 32)
-    members: Count = 1
+    members: Members = 1
     vote: Vote = "mean"
     weight_decay: NotNegative = 1.0
 

@@ -20,7 +20,9 @@ from pydantic.fields import FieldInfo
 from hsifeat.errors import HeadError
 
 Whole = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+# Larger numbers are typing errors: such a fit would not end, or would not fit into memory.
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Members = Annotated[int, Field(ge=1, le=1000)]
 Leaves = Annotated[int, Field(ge=2)]
 BatchRows = Annotated[int, Field(ge=2)]
 Positive = Annotated[float, Field(gt=0)]
@@ -81,7 +83,7 @@ def describe_type(hint: Any) -> str:
     """Describe in words which values an annotation allows.
 
     >>> describe_type(Components), describe_type(Widths | None)
-    ('a whole number from 1, or none', 'a list such as 64,32 or 64, with each a whole number from 1, or none')
+    ('a whole number from 1 to 1000000, or none', 'a list such as 64,32 or 64, with each a whole number from 1 to 1000000, or none')
     >>> describe_type(Share | Literal["auto"])
     'a number from 0 to 1, or auto'
     """

@@ -27,6 +27,10 @@ def test_unknown_heads_parameters_and_values_are_refused():
         quick("mlp", class_weight={7: 1}).fit(*toy())
     with pytest.raises(HeadError, match="epochs of the head mlp is 0; allowed: a whole number from 1"):
         quick("mlp", epochs=0).fit(*toy())
+    with pytest.raises(
+        HeadError, match="members of the head mlp is 10000000000; allowed: a whole number from 1 to 1000;"
+    ):
+        make_head("mlp", members=10**10)
 
 
 def test_the_layout_is_no_parameter_of_a_user():
