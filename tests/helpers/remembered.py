@@ -26,8 +26,8 @@ def remember_entry_points():
         return scan(folders).select(**dict(parameters))
 
     @cache
-    def has_packages(folder, _changed):
-        return any(Path(folder).glob("*-info"))
+    def may_have_packages(folder, changed_at):
+        return changed_at is None or any(Path(folder).glob("*-info"))
 
     def changed(folder):
         try:
@@ -37,7 +37,7 @@ def remember_entry_points():
 
     def entry_points(**parameters):
         folders = [(folder, changed(folder)) for folder in map(os.path.abspath, sys.path)]
-        return select(tuple(folder for folder in folders if has_packages(*folder)), tuple(parameters.items()))
+        return select(tuple(folder for folder in folders if may_have_packages(*folder)), tuple(parameters.items()))
 
     importlib.metadata.entry_points = entry_points
 
