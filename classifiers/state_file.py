@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hsifeat.errors import HeadError, error_summary, raise_resource_error
+from hsifeat.scenes.readers.npy import read_array_header
 
 # Types of plain values that every head may hold.
 _PLAIN = {"dict", "list", "tuple", "str", "int", "float", "bool", "NoneType"}
@@ -118,8 +120,19 @@ def _foreign_types(content: bytes, allowed: frozenset[str]) -> list[str]:
         size = sum(member.file_size for member in archive.infolist())
         if size > _MAX_BYTES:
             raise ValueError(f"the file unpacks to {size / 2**30:.0f} GiB")
+        for member in archive.infolist():
+            if member.filename.endswith(".npy"):
+                _check_array(archive, member)
         schema = json.loads(archive.read(_SCHEMA))
     return sorted({name for name, node in _types(schema) if not _is_allowed(name, node, allowed)})
+
+
+def _check_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raise ValueError if an array is not as large as its header says. NumPy reserves memory for the size in the header."""
+    with archive.open(member) as file:
+        shape, dtype = read_array_header(file)
+    if math.prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"the array {member.filename} is shorter than its header says")
 
 
 def _types(schema: Any) -> Iterator[tuple[str, str]]:

@@ -65,6 +65,16 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
+def unescape_formula(text: str) -> str:
+    """Return the name that `escape_formula` has escaped; any other text is returned unchanged.
+
+    >>> unescape_formula("'=1+1"), unescape_formula("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    plain = text.removeprefix("'")
+    return plain if escape_formula(plain) == text else text
+
+
 @contextmanager
 def literal_figure_text(**settings: Any) -> Iterator[None]:
     """Within the ``with`` block, draw names in figures of matplotlib literally.

@@ -134,15 +134,13 @@ def import_labels(
     pixels = np.flatnonzero(labels.classes)
     found, index = np.unique(labels.classes.ravel()[pixels], return_inverse=True)
     with database.transaction():
-        numbers = _add_missing_classes(database, set_id, person, labels, is_csv=Path(source).suffix.lower() == ".csv")
+        numbers = _add_missing_classes(database, set_id, person, labels)
         values = np.array([numbers[number] for number in found.tolist()], np.uint16)
         edit = LabelEdit("import", pixels, values[index])
         return database.paint(set_id, person, edit, request=request), labels.notes
 
 
-def _add_missing_classes(
-    database: LabelDatabase, set_id: int, person: str, labels: Labels, *, is_csv: bool
-) -> dict[int, int]:
+def _add_missing_classes(database: LabelDatabase, set_id: int, person: str, labels: Labels) -> dict[int, int]:
     """Add the classes of a label map that a label set lacks. Map class numbers of the map to those of the set."""
     known = {entry.name: entry.number for entry in database.classes(set_id)}
     if len(labels.class_names) > MAX_IMPORTED_CLASSES:
@@ -151,8 +149,7 @@ def _add_missing_classes(
             "check that the classes are not identifiers of single pixels or polygons"
         )
     numbers: dict[int, int] = {}
-    for number, text in labels.class_names.items():
-        name = _without_escape(text) if is_csv else text
+    for number, name in labels.class_names.items():
         is_unnamed = name == f"class {number}"
         if name in known:
             numbers[number] = known[name]
@@ -174,12 +171,6 @@ def _write_csv(labels: Labels, path: Path) -> None:
         lines.writerow(("row", "col", "class"))
         for row, col in zip(rows.tolist(), cols.tolist(), strict=True):
             lines.writerow((row, col, names[int(labels.classes[row, col])]))
-
-
-def _without_escape(name: str) -> str:
-    """Return a class name without the quote that `escape_formula` puts before a name that looks like a formula."""
-    plain = name.removeprefix("'")
-    return plain if escape_formula(plain) == name else name
 
 
 def _write_polygons(labels: Labels, path: Path, suffix: str) -> None:

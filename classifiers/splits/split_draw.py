@@ -164,8 +164,8 @@ def make_draw(
     common = (train_classes & test_classes) - {0}
     if len(common) < 2:
         raise SplitError(
-            f"only {len(common)} of {len(labels.counts)} classes have pixels on both sides, at least two are needed: raise the "
-            "fraction, or use smaller blocks, a smaller buffer or other maps"
+            f"only {len(common)} of {len(labels.counts)} classes have pixels on both sides, at least two are needed: label more "
+            "pixels of each class, or use a split with other sizes (the fraction, pixels per class, blocks, buffer) or other maps"
         )
     inside = class_mask(labels, common)
     return SplitDraw.from_masks(train & inside, test & inside, tuple(sorted(set(labels.counts) - common)), notes)

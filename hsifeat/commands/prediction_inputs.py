@@ -43,7 +43,8 @@ def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -
     named: dict[str, Features] = {}
     for one in features:
         name = _file_word(one)
-        while name in named:
+        # Some file systems do not distinguish capital letters.
+        while name.casefold() in map(str.casefold, named):
             name += "-2"
         named[name] = one
     return named

@@ -235,7 +235,7 @@ def _check_significant(count: int, mean: NDArray[np.float64], covariance: NDArra
 def _check_any(image: SpectralImage, mask: NDArray[np.bool_], where: str) -> None:
     if not mask.any():
         raise ProjectionError(
-            f"{image.name} has no valid pixel{where}: each has nodata, NaN, infinity or nothing but zeros"
+            f"{image.name} has no valid pixel{where}: each has nodata, NaN, infinity, numbers beyond float32 (3.4e38) or nothing but zeros"
             f"{_empty_bands(image)}"
         )
 

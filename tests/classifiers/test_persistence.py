@@ -127,6 +127,18 @@ def test_foreign_content_with_a_matching_digest_is_refused(model, file, content)
         load_head(model)
 
 
+def test_an_array_that_states_terabytes_is_damage_and_no_lack_of_memory(model):
+    bomb, header = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)})
+    with zipfile.ZipFile(model / "state.skops") as old, zipfile.ZipFile(bomb, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, header.getvalue() if name.endswith(".npy") else old.read(name))
+    assert sum(name.endswith(".npy") for name in new.namelist()) > 0
+    rewrite(model, "state.skops", bomb.getvalue())
+    with pytest.raises(HeadError, match="state.skops can't be read .* shorter than its header says"):
+        load_head(model)
+
+
 class Evil:
     """What an attacker would have built: pickling or skops would call into it."""
 

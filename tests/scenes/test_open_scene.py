@@ -36,6 +36,13 @@ def test_indian_pines_agrees_with_another_copy_of_its_labels(data_folder):
     np.testing.assert_array_equal(open_scene("indian-pines").labels["ground-truth"].classes, other.classes)
 
 
+def test_a_scene_of_one_pixel(tmp_path):
+    np.savez(tmp_path / "pixel.npz", cube=np.arange(6.0).reshape(1, 1, 6) + 1)
+    np.savez(tmp_path / "both.npz", cube=np.ones((2, 3, 6)), wl=np.arange(6.0).reshape(1, 1, 6))
+    assert open_scene(tmp_path / "pixel.npz").cube.shape == (1, 1, 6)
+    assert open_scene(tmp_path / "both.npz").cube.shape == (2, 3, 6)
+
+
 def test_real_mat_file_with_several_arrays(data_folder):
     path = data_folder / "houston2018_subset" / "houston_dataset.mat"
     with pytest.raises(SceneError, match=r"2 arrays of 3 dimensions.*hyprImg 128 x 128 x 48.*`variable=NAME`"):

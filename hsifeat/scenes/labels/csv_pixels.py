@@ -11,6 +11,7 @@ from typing import TextIO
 import numpy as np
 
 from hsifeat.errors import SceneError, raise_resource_error
+from hsifeat.formatting import unescape_formula
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import encode_classes
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -49,6 +50,7 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     if not class_texts:
         raise SceneError(f"{path.name} has no labelled pixel: a CSV of labels has lines of row, col, class")
     values, class_names = encode_classes(class_texts, path.name)
+    class_names = {number: unescape_formula(name) for number, name in class_names.items()}
     rows, cols = np.array(pixels, dtype=np.intp).T
     classes = np.zeros((scene.rows, scene.cols), values.dtype)
     classes[rows, cols] = values

@@ -52,7 +52,10 @@ def choose_variable(
             raise SceneError(f"{path} has no variable {variable!r}; it holds {listing}")
         return variable, ()
     # MATLAB stores a vector as a two-dimensional array, which is not a label map.
-    candidates = [name for name, shape in shapes.items() if len(shape) == ndim and sorted(shape)[-2] > 1]
+    fitting = [name for name, shape in shapes.items() if len(shape) == ndim]
+    candidates = [name for name in fitting if sorted(shapes[name])[-2] > 1]
+    if ndim > 2 and not candidates:  # a scene of one pixel
+        candidates = fitting
     if len(candidates) != 1:
         count = "no array" if not candidates else f"{len(candidates)} arrays"
         flat = ndim == 3 and not candidates and any(len(s) == 2 and min(s) > 1 for s in shapes.values())

@@ -18,6 +18,7 @@ from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.labels.open_labels import open_labels
 
 SHAPE = (30, 40)
 
@@ -124,6 +125,9 @@ def test_every_name_that_a_set_accepts_comes_back_from_every_file(names, georefe
             again = database.open_set("scene", SHAPE, name=suffix, person="ada")
             import_labels(database, again.id, "ada", path, labels)
             assert as_names(database.labels(again.id)) == as_names(labels), suffix
+            assert suffix != ".csv" or as_names(open_labels(path, labels)) == as_names(labels), (
+                "as other commands read it"
+            )
 
 
 def as_names(labels):
