@@ -31,7 +31,7 @@ from tests.helpers.forked_commands import ForkedCommand
 from tests.helpers.fuzz_subjects import cache_at, make_store
 from tests.helpers.small import small_cube
 
-LIMIT_S = 60
+LIMIT_S = 300
 COMMANDS = {
     "extract": "extract CUBE --backbone context --layers mean-3,profile-5 --out OUT.zarr",
     "extract network": "extract CUBE --backbone BACKBONE --timesteps 0 --tile 32 --halo 8 --out OUT.zarr",

@@ -247,8 +247,20 @@ def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: the value of the environment variable ``HSIFEAT_CACHE``, or the platform's default."""
+    """Return the cache folder: the value of the environment variable ``HSIFEAT_CACHE``, or the platform's default.
+
+    Raises
+    ------
+    HsifeatError
+        If the variable is the address of a bucket or a web server.
+    """
     from platformdirs import user_cache_path
 
     moved = os.environ.get("HSIFEAT_CACHE")
-    return Path(moved) if moved else user_cache_path("hsifeat")
+    if moved and "://" in moved:
+        raise HsifeatError(
+            f"HSIFEAT_CACHE is {moved}, and the cache is a folder of this machine: set it to a folder, and write stores to an address "
+            "with `out`"
+        )
+    # Unlike Path.expanduser, this leaves the name of an unknown user as it is.
+    return Path(os.path.expanduser(moved)) if moved else user_cache_path("hsifeat")  # noqa: PTH111

@@ -291,4 +291,4 @@ def _entry_file(identity: str) -> Path:
 
 def _file_name(identity: str) -> str:
     # The file name depends on the location only, so a new store at an old location replaces the old entry.
-    return f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+    return f"{hashlib.sha256(identity.encode(errors='surrogateescape')).hexdigest()[:16]}.json"

@@ -218,4 +218,4 @@ def _lock_folder() -> Path:
 
 
 def _digest(location: Location) -> str:
-    return hashlib.sha256(location.identity.encode()).hexdigest()[:16]
+    return hashlib.sha256(location.identity.encode(errors="surrogateescape")).hexdigest()[:16]

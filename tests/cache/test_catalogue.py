@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from hsifeat import files
 from hsifeat.cache import catalogue
 from hsifeat.cache.gc import remove_store
-from hsifeat.errors import StoreError
+from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.files import cache_folder
 from hsifeat.store.location import as_location
 
@@ -130,3 +131,18 @@ def test_listing_deletes_the_temporary_file_of_a_killed_process(three, monkeypat
     files._sweep.cache_clear()
     assert len(catalogue.entries()) == 3
     assert not left.exists()
+
+
+def test_the_cache_is_a_folder_of_this_machine(monkeypatch):
+    monkeypatch.setenv("HSIFEAT_CACHE", "s3://bucket/cache")
+    with pytest.raises(HsifeatError, match="HSIFEAT_CACHE is s3://bucket/cache, and the cache is a folder"):
+        catalogue.entries()
+    monkeypatch.setenv("HSIFEAT_CACHE", "~/stores")
+    assert cache_folder() == Path.home() / "stores"
+
+
+def test_a_store_in_a_folder_whose_name_is_no_text(store_path, tmp_path):
+    path = shutil.copytree(store_path, tmp_path / os.fsdecode(b"\xff.zarr"))
+    catalogue.add_entry("ab" * 32, path)
+    assert [entry.path for entry in catalogue.entries()] == [str(path)]
+    assert catalogue.find_store("ab" * 4).identity == str(path)
