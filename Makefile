@@ -4,7 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Two workers, one thread each; a worker that is done takes tests from the other.
 # Python keeps compiled modules, which the many processes of the tests load again.
-TEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
+TEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -o tmp_path_retention_policy=failed
+# Tests write very many small files. In a file system in memory that has room for 4 GB and allows programs, they wait for no disk.
+ROOMY := $(shell grep " /dev/shm " /proc/mounts 2>/dev/null | grep -qv noexec \
+	&& test "$$(df -k /dev/shm | awk 'END {print $$4}')" -gt 4000000 && echo /dev/shm)
+FILES := $(or $(ROOMY),$(TMPDIR),/tmp)
 
 .PHONY: venv demo demo-pretrain test check docs clean
 .DEFAULT_GOAL := demo
@@ -40,7 +44,7 @@ demo-pretrain: $(READY)
 	$(BIN)/hsifeat bench demo/trained.zarr demo/untrained-mtmsd.zarr demo/context.zarr --heads lda,film --out demo/report-pretrain
 
 test: $(READY)
-	$(TEST) $(ARGS)
+	folder=$$(mktemp -d $(FILES)/hsifeat-XXXXXX) && chmod 755 "$$folder" && trap 'rm -rf "$$folder"' EXIT && TMPDIR=$$folder $(TEST) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead
 from classifiers.heads.lightgbm_text import checked_text
-from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Positive, Seed, Whole
+from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Seed, Whole
 from classifiers.heads.weighing import WeighingHead
 
 
@@ -65,7 +65,7 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     search_space: ClassVar[dict[str, list[Any]]] = {"num_leaves": [7, 15], "feature_fraction": [0.3, 0.6]}
 
     n_estimators: Count = 200
-    learning_rate: Positive = 0.1
+    learning_rate: Fraction = 0.1
     num_leaves: Leaves = 7
     min_child_samples: Whole = 3
     feature_fraction: Fraction = 0.3

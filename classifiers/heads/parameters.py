@@ -23,7 +23,7 @@ Whole = Annotated[int, Field(ge=0)]
 # Larger numbers are typing errors: such a fit would not end, or would not fit into memory.
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Members = Annotated[int, Field(ge=1, le=1000)]
-Leaves = Annotated[int, Field(ge=2)]
+Leaves = Annotated[int, Field(ge=2, le=131_072)]  # the largest number of LightGBM
 BatchRows = Annotated[int, Field(ge=2)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]

@@ -64,7 +64,7 @@ class FileSendingCycle(RequestResponseCycle):
                     break
             if not step:
                 block = await read_part(file, offset + sent, min(length, block_bytes))
-                if not block:
+                if not block or self.transport.is_closing():  # The client may leave while a part is read in a thread.
                     break
                 self.transport.write(block)
                 step = len(block)
