@@ -5,7 +5,7 @@ Run from the root of the repository:
     .venv/bin/python benchmarks/workbench_story.py
 
 A person labels both scenes while `hsifeat serve` is killed, exports maps and labels, and imports the labels again; see
-`tests/helpers/workbench_story.py`. Afterwards axe examines the workbench of both scenes at three widths. The results are written to
+`tests/helpers/workbench_story.py`. What the browser logs about requests to the killed service does not count. Afterwards axe examines the workbench of both scenes at three widths. The results are written to
 ``benchmarks/results/workbench_story.json``. The folder of the GeoTIFF is in ``HSIFEAT_TEST_DATA``.
 """
 

@@ -1,6 +1,7 @@
 """The figures of the page on labelling are those of its benchmark."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,14 @@ def test_the_pages_have_the_times_of_the_benchmark_of_the_workbench():
         )
         if record["inputs"] == "spectra+window+context":  # the suited ones
             assert f"{record['median_ms'] / 1000:.2f} s" in readme
+
+
+def test_the_story_of_the_workbench_was_told_on_whole_scenes():
+    story = json.loads((ROOT / "benchmarks" / "results" / "workbench_story.json").read_text())
+    assert story["scenes"] == {"indian-pines": [145, 145], "landsat_multiband": [443, 489]}
+    assert len(story["steps"]) == 13 and story["gdal_lays_the_map_over_the_geotiff"] is True
+    assert story["console_messages"] == story["requests_that_leave_the_service"] == []
+    assert {(one["scene"], one["width"]) for one in story["axe"]} == set(product(story["scenes"], (1280, 768, 390)))
+    assert all(one["serious"] == [] and one["overflow_px"] <= 0 and one["rules_passed"] > 20 for one in story["axe"])
+    page = (ROOT / "docs" / "user" / "workbench.md").read_text(encoding="utf-8")
+    assert f"`{story['command'].removeprefix('.venv/bin/python ')}`" in page
