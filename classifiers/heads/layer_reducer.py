@@ -43,7 +43,7 @@ class LayerReducer(TransformerMixin, BaseEstimator):
     """Standardise channels, and reduce each layer to principal components that all timesteps share.
 
     The principal axes are fitted to all timesteps and all pixels of patches together. A component therefore has the same
-    meaning at each timestep and pixel. The components of a layer have unit variance on average. Positions are dropped.
+    meaning at each timestep and pixel. Column groups of kind ``position`` are left out of the output.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ class LayerReducer(TransformerMixin, BaseEstimator):
     spectral_components : int or None
         Number of components of the spectra, of their window means and of their patches; None keeps the standardised bands.
     whiten : bool
-        Scale each component to unit variance. If false, the components of a layer have unit variance on average.
+        Scale each component to unit variance. If false, all components of a layer are divided by one number, so that the
+        mean of their variances is 1.
 
     Attributes
     ----------

@@ -59,7 +59,7 @@ class EncoderBackbone(ModuleBackbone):
         Plain JSON values that, together with the weights, identify what the module computes. [default: a digest of
         ``repr(module)``]
     side : int, optional
-        Side of the image for the forward pass that lists the layers, in pixels of the module's input. The side is a
+        Side of the image on which the module is run to find its layers, in pixels of the module's input. It must be a
         multiple of the coarsest stride. [default: 8 patches, or 64]
 
     Raises

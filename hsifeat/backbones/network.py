@@ -105,14 +105,15 @@ class NetworkBackbone(ABC):
 
     @property
     def probe_device(self) -> str:
-        """Device of the forward pass that lists the layers. On ``meta``, only shapes are computed."""
+        """Device on which `taps` runs the network to find its layers. On ``meta``, only shapes are computed."""
         return "meta"
 
     @property
     def probe_side(self) -> int:
-        """Side, in cells, of the network's input in the forward pass that lists the layers.
+        """Side of the square array of zeros on which `taps` runs the network to find its layers.
 
-        The side must be a multiple of the stride of every layer.
+        The side is in pixels, or in latent cells if the network works in latent space. It must be a multiple of the
+        stride of every layer.
         """
         return 64
 

@@ -66,8 +66,8 @@ class ModuleBackbone(NetworkBackbone):
         Plain JSON values that, together with the weights, identify what the module computes. Examples are layer sizes,
         and a fixed class label that `call` passes to the module. [default: a digest of ``repr(module)``]
     side : int
-        Side, in pixels, of the image for the forward pass that lists the layers. It must be a multiple of the coarsest
-        stride.
+        Side, in pixels, of the image on which the module is run to find its layers. It must be a multiple of the
+        coarsest stride.
 
     Raises
     ------
@@ -130,7 +130,7 @@ class ModuleBackbone(NetworkBackbone):
 
     @property
     def probe_device(self) -> str:
-        """Device of the forward pass that lists the layers.
+        """Device on which `taps` runs the module to find its layers.
 
         This is the device of the weights, because the weights can't be moved to ``meta``.
         """
@@ -139,7 +139,7 @@ class ModuleBackbone(NetworkBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side, in pixels, of the image for the forward pass that lists the layers."""
+        """Side, in pixels, of the image on which `taps` runs the module to find its layers."""
         return self._side
 
     @cached_property

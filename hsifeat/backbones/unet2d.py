@@ -120,7 +120,7 @@ class UNet2DBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side, in pixels, of the input image for the forward pass that lists the layers.
+        """Side, in pixels, of the image on which `taps` runs the network to find its layers.
 
         With this side, the feature map at the coarsest level of a U-Net has 8 x 8 cells. For networks without levels,
         the side is 64 pixels.

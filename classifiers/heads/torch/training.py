@@ -149,8 +149,8 @@ def train(
 ) -> TrainedNetwork:
     """Build and train a network.
 
-    The same seed gives the same bits on the same machine. The computation is in float32. Matrix products have the precision
-    of `matrix_dtype`. Progress events go to the listener that `training_listener` sets.
+    The same seed gives the same bits on the same machine. Numbers are float32, but on a GPU that supports bfloat16, matrix
+    products are computed in bfloat16. Progress events go to the listener that `training_listener` sets.
 
     Parameters
     ----------
@@ -337,7 +337,7 @@ def _finite(*tensors: torch.Tensor) -> bool:
 
 
 def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
-    """Return the float32 logits (b, C) of a batch. Matrix products have the precision of `matrix_dtype`."""
+    """Return the float32 logits (b, C) of a batch. The function `matrix_dtype` chooses the dtype of matrix products."""
     import torch
 
     device = inputs[0].device

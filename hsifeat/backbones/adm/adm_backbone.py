@@ -81,7 +81,7 @@ class ADMBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side, in pixels, of the input image for the forward pass that lists the layers.
+        """Side, in pixels, of the image on which `taps` runs the network to find its layers.
 
         With this side, the feature map at the coarsest level of the network has 8 x 8 cells.
         """

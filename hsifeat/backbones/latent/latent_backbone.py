@@ -127,7 +127,7 @@ class LatentBackbone(CheckpointBackbone):
 
     @property
     def probe_side(self) -> int:
-        """Side, in latent cells, of the input for the forward pass that lists the layers.
+        """Side, in latent cells, of the input on which `taps` runs the network to find its layers.
 
         With this side, the feature map at the coarsest level of the U-Net has 8 x 8 cells.
         """
