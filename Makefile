@@ -44,7 +44,7 @@ demo-pretrain: $(READY)
 	$(BIN)/hsifeat bench demo/trained.zarr demo/untrained-mtmsd.zarr demo/context.zarr --heads lda,film --out demo/report-pretrain
 
 test: $(READY)
-	folder=$$(mktemp -d $(FILES)/hsifeat-XXXXXX) && chmod 755 "$$folder" && trap 'rm -rf "$$folder"' EXIT && TMPDIR=$$folder $(TEST) $(ARGS)
+	folder=$$(mktemp -d $(FILES)/hsifeat-XXXXXX) && chmod 1777 "$$folder" && trap 'rm -rf "$$folder"' EXIT && TMPDIR=$$folder $(TEST) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .

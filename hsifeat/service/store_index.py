@@ -23,8 +23,9 @@ from hsifeat.store.locks import is_being_written
 from hsifeat.store.store import Store
 
 Version = tuple[int | str, ...]
-# Minimum time between two searches for new stores.
-_SCAN_SECONDS = 1.0
+# The pause after a search for new stores is this many times as long as the search, so that searches take a tenth of the time.
+_PAUSE_PER_SEARCH = 9
+# Minimum pause after a search in a bucket.
 _REMOTE_SCAN_SECONDS = 15.0
 _MAX_OPEN = 32
 _IDLE_SECONDS = 300.0
@@ -100,7 +101,8 @@ class StoreIndex:
         self._marked: dict[str, float] = {}
         self._scanned = float("-inf")
         self._opened: dict[str, _Opened] = {}
-        self._pause = _REMOTE_SCAN_SECONDS if cache and "://" in cache else _SCAN_SECONDS
+        self._least_pause = _REMOTE_SCAN_SECONDS if cache and "://" in cache else 0.0
+        self._pause = self._least_pause
 
     def stores(self) -> list[ServedStore]:
         """Return all stores, sorted by key."""
@@ -182,13 +184,15 @@ class StoreIndex:
 
     def _scan(self) -> None:
         with self._lock:
-            if time.monotonic() - self._scanned < self._pause:
+            start = time.monotonic()
+            if start - self._scanned < self._pause:
                 return
             stores: dict[str, ServedStore] = {}
             for location in self._locations():
                 if (store := self._store(location)) is not None:
                     stores.setdefault(store.key, store)
             self._stores, self._scanned = stores, time.monotonic()
+            self._pause = max(self._least_pause, _PAUSE_PER_SEARCH * (self._scanned - start))
 
     def _locations(self) -> Iterator[Location]:
         if self.cache is None:

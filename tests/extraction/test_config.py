@@ -108,7 +108,9 @@ def test_options_without_effect_are_refused_if_set_and_left_out_of_the_recipe_ot
         assert inherited.recipe_fields() == ExtractionConfig.from_options(options).recipe_fields()
         for name, value in conflicts.items():
             if name not in options:
-                with pytest.raises(HsifeatError, match=f"no effect with --(pixels|stitch whole): --{name}; leave out"):
+                with pytest.raises(
+                    HsifeatError, match=f"no effect with `(pixels|stitch='whole')`: `{name}`; leave out"
+                ):
                     ExtractionConfig.from_options({**options, name: value}).check_conflicts()
 
 

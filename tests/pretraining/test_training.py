@@ -153,7 +153,7 @@ def test_a_diverged_training_leaves_the_last_sound_model(tmp_path, monkeypatch):
         hsifeat.pretrain(tiny_scene(), out=out, steps=8)
     message = str(stopped.value)
     assert "\n" not in message and f"the model of step 5 is saved in {out}" in message
-    assert "at step 7" in message and "--learning-rate 0.0004" in message
+    assert "at step 7" in message and "`learning_rate=0.0004`" in message
     record = json.loads((out / "training.json").read_text())
     assert record["steps"] == 5 and "at step 7" in record["diverged"]
     assert "at step 7" in (out / "README.md").read_text()

@@ -203,7 +203,7 @@ def test_blank_pixels_are_noted_and_can_be_kept(tmp_path):
     assert (
         "1 pixels are 0 in all bands" in told
         and "1 pixels are the highest value" in told
-        and "--blank-pixels keep" in told
+        and "`blank_pixels='keep'`" in told
     )
     kept = open_scene(tmp_path / "x.npy", nodata=9, blank_pixels="keep")
     assert kept.valid.all() and not kept.validity_notes and kept.digest != scene.digest

@@ -186,7 +186,7 @@ def test_an_uploaded_scene_is_extracted(served, extracted, tmp_path):
     assert job.wait().result["store"] != extracted.key
     assert np.array_equal(service.open(job.result["store"]).store.scene_array("cube")[:], cube[:40, :40])
     uploads = list(served.config.uploads_folder.iterdir())
-    with pytest.raises(HsifeatError, match="no effect with --backbone context: --seed"):
+    with pytest.raises(HsifeatError, match="no effect with `backbone='context'`: `seed`"):
         service.extract(tmp_path / "mine.npy", backbone="context", seed=3)
     assert list(served.config.uploads_folder.iterdir()) == uploads, "options are checked before the upload"
     (tmp_path / "vrt.tif").write_bytes(b"<VRTDataset><SourceFilename>/etc/passwd</SourceFilename></VRTDataset>")

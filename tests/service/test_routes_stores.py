@@ -60,8 +60,7 @@ def test_links_out_of_the_folder_and_damaged_stores_are_not_served(store_path, t
     assert StoreIndex(str(tmp_path / "stores")).stores() == []
 
 
-def test_a_new_store_is_found_and_features_are_opened_once(store_path, tmp_path, monkeypatch):
-    monkeypatch.setattr("hsifeat.service.store_index._SCAN_SECONDS", 0)
+def test_a_new_store_is_found_soon_and_features_are_opened_once(store_path, tmp_path):
     (tmp_path / "stores").mkdir()
     index = StoreIndex(str(tmp_path / "stores"))
     assert index.stores() == []

@@ -43,6 +43,8 @@ FIGURES, MAPS = "figures", "maps"
 
 _CONFIDENCE_LEGEND = Legend((1,), ("largest probability",), ("#000000",))
 _BLOCK_PX = 1024
+# File names have up to five parts, and at most 255 bytes in all.
+_NAME_PART_BYTES = 40
 
 # Function that writes a file and returns notes for the user.
 FileWriter = Callable[[Path], Iterable[str]]
@@ -277,7 +279,8 @@ def _unique(name: str, names: Iterable[str]) -> str:
 
 
 def _safe(text: str) -> str:
-    return re.sub(r"[^\w.+-]", "_", text)
+    """Return a part of a file name. Of a long text, such as a split with a path, it is the end, which tells most."""
+    return re.sub(r"[^\w.+-]", "_", text).encode()[-_NAME_PART_BYTES:].decode(errors="ignore")
 
 
 def _is_report_file(name: str) -> bool:

@@ -233,7 +233,7 @@ def test_invalid_options(store_path, tmp_path, options, error, message):
         (["store_path", "other_recipe", "other_scene"],
          "second has 1 stores of diffusion models, and small has 2: give the same stores of each scene"),
         (["other_recipe", "other_scene"],
-         r"the planes of second have another recipe than those of other: .*tiling.*--shared-projection, or each with --like .*other"),
+         r"the planes of second have another recipe than those of other: .*tiling.*`shared_projection=True`, or each with `like=.*other"),
     ],
 )  # fmt: skip
 def test_scenes_with_different_stores_are_refused(request, tmp_path, names, message):

@@ -10,7 +10,7 @@ from hsifeat.commands.option_types import value_of
 from hsifeat.errors import HeadError
 from tests.helpers.heads import NAMES
 
-WIDTHS = "a list such as 64,32 or 64, with each a whole number from 1"
+WIDTHS = "a list such as 64,32 or 64, with each a whole number from 1 to 1000000"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,21 +53,21 @@ def test_lists_become_tuples():
         ("mlp", "hidden", 64, f"hidden of the head mlp is 64; allowed: {WIDTHS}; the default is hidden=128,32"),
         ("mlp", "hidden", (64, 0), f"hidden of the head mlp is (64, 0); allowed: {WIDTHS};"),
         ("film", "hidden", "wide", f"hidden of the head film is 'wide'; allowed: {WIDTHS}, or none; the default is hidden=none"),
-        ("mlp", "epochs", "ten", "epochs of the head mlp is 'ten'; allowed: a whole number from 1; the default is epochs=60"),
-        ("mlp", "epochs", 2.5, "epochs of the head mlp is 2.5; allowed: a whole number from 1;"),
-        ("mlp", "epochs", True, "epochs of the head mlp is True; allowed: a whole number from 1;"),
-        ("mlp", "epochs", 0, "epochs of the head mlp is 0; allowed: a whole number from 1;"),
+        ("mlp", "epochs", "ten", "epochs of the head mlp is 'ten'; allowed: a whole number from 1 to 1000000; the default is epochs=60"),
+        ("mlp", "epochs", 2.5, "epochs of the head mlp is 2.5; allowed: a whole number from 1 to 1000000;"),
+        ("mlp", "epochs", True, "epochs of the head mlp is True; allowed: a whole number from 1 to 1000000;"),
+        ("mlp", "epochs", 0, "epochs of the head mlp is 0; allowed: a whole number from 1 to 1000000;"),
         ("film", "batch_size", 1, "batch_size of the head film is 1; allowed: a whole number from 2; the default is batch_size="),
-        ("mlp", "patience", -1, "patience of the head mlp is -1; allowed: a whole number from 1; the default is patience="),
+        ("mlp", "patience", -1, "patience of the head mlp is -1; allowed: a whole number from 1 to 1000000; the default is patience="),
         ("mlp", "validation_fraction", 1, "validation_fraction of the head mlp is 1; allowed: a number from 0 below 1, or none; the default is"),
         ("mlp", "validation_fraction", float("nan"), "is nan; allowed: a number from 0 below 1, or none;"),
         ("mlp", "learning_rate", 0, "learning_rate of the head mlp is 0; allowed: a number above 0; the default is learning_rate=0.003"),
         ("svm", "C", float("nan"), "C of the head svm is nan; allowed: a number above 0; the default is C=10.0"),
-        ("svm", "plane_components", "all", "is 'all'; allowed: a whole number from 1, or none; the default is plane_components=50"),
+        ("svm", "plane_components", "all", "is 'all'; allowed: a whole number from 1 to 1000000, or none; the default is plane_components=50"),
         ("svm", "class_weight", "foo", "class_weight of the head svm is 'foo'; allowed: weights by label such as {"),
         ("svm", "random_state", -1, "is -1; allowed: a whole number from 0 below 4294967296, or RandomState, or none;"),
         ("lda", "shrinkage", 2, "shrinkage of the head lda is 2; allowed: a number from 0 to 1, or auto;"),
-        ("random-forest", "max_features", 1.5, "allowed: a whole number from 1, or a number above 0 to 1, or sqrt, or log2, or none;"),
+        ("random-forest", "max_features", 1.5, "allowed: a whole number from 1 to 1000000, or a number above 0 to 1, or sqrt, or log2, or none;"),
     ],
 )  # fmt: skip
 def test_values_that_are_not_allowed_are_refused(name, param, value, message):

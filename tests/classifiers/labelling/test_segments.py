@@ -64,5 +64,5 @@ def test_segments_are_kept_and_leave_out_pixels_without_features(columns, segmen
     numbers = open_segments(part).numbers
     assert not numbers[:, 7].any()
     assert not set(numbers[:, :7].ravel()) & set(numbers[:, 8:].ravel())
-    with pytest.raises(HsifeatError, match="whole numbers from 2"):
+    with pytest.raises(HsifeatError, match="whole numbers from 4 to 1000000"):
         open_segments(columns, 1)
