@@ -2,6 +2,7 @@
 
 import multiprocessing
 import multiprocessing.forkserver
+import os
 import signal
 import time
 from types import SimpleNamespace
@@ -29,9 +30,21 @@ def fork_runners(monkeypatch, target=None):
     # A process that came from the server would start another one.
     if multiprocessing.forkserver.get_inherited_fds() is not None:
         multiprocessing.forkserver._forkserver.ensure_running = lambda: None
-    monkeypatch.setattr(supervisor, "multiprocessing", SimpleNamespace(get_context=lambda _: SERVER))
+    context = SimpleNamespace(Pipe=SERVER.Pipe, Process=_process_with_environment)
+    monkeypatch.setattr(supervisor, "multiprocessing", SimpleNamespace(get_context=lambda _: context))
     if target is not None:
         monkeypatch.setattr(supervisor, "run_jobs", target)
+
+
+def _process_with_environment(target, args):
+    """Return a process with the environment of this process. The server may have been started with another one."""
+    return SERVER.Process(target=_with_environment, args=(dict(os.environ), target, args))
+
+
+def _with_environment(environment, function, arguments):
+    os.environ.clear()
+    os.environ.update(environment)
+    function(*arguments)
 
 
 def run_jobs_slowly(settings, lane, parent):
