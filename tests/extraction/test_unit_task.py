@@ -112,9 +112,11 @@ class Recorded(InThisProcess):
         self.tasks, self.before_tasks = [], before
 
     def run(self, function, tasks, *, failed=None):
-        self.tasks = list(tasks)
+        self.tasks, self.results = list(tasks), []
         self.before_tasks()
-        yield from super().run(function, self.tasks)
+        for result in super().run(function, self.tasks):
+            self.results.append(result)
+            yield result
 
 
 def test_a_task_that_runs_twice_computes_once_and_a_late_worker_may_not_write(
@@ -126,6 +128,7 @@ def test_a_task_that_runs_twice_computes_once_and_a_late_worker_may_not_write(
     results = []
     store = run(job, executor=twice)
     assert [result.steps for result in results] == [2, 2] and len(twice.tasks) == len(store.units)
+    assert [result.steps for _, result in twice.results] == [0, 0, *[2] * (len(store.units) - 2)]
     plane = store.planes[0].id
     values, record = store.plane(plane)[:], next((tmp_path / "s.zarr" / "progress").rglob("c/0/0/0"))
     assert not (tmp_path / "s.zarr" / "writer.token").exists()
