@@ -153,8 +153,10 @@ def test_the_capacity_of_clusters_is_that_of_the_benchmark():
     )
     assert f"1,000 workers are busy if a unit takes at least {math.ceil(milliseconds)} seconds" in text
     assert f"makes {sum(measured['requests'].values()):.0f} requests to the store for a unit" in text
-    assert f"a scene of {throughput['units']} units {throughput['speedup']:.2f} times as fast" in text
-    client, workers = (throughput["2_workers"][f"{name}_cpu_seconds"] for name in ("client", "worker"))
+    ddpm, light = throughput["ddpm"], throughput["natural32"]
+    assert f"{ddpm['speedup']:.2f} times as fast as one with the network of ddpm-cifar10" in text
+    client, workers = (light["2_workers"][f"{name}_cpu_seconds"] for name in ("client", "worker"))
+    assert f"and {light['speedup']:.2f} times as fast with `natural32`" in text
     assert f"take {client:.1f} of {client + workers:.1f} CPU seconds" in text
     assert f"Scheduling takes {100 * measured['overhead']['share']:.1f} % of the time" in text
     ratios = [f"{row['dask_s'] / row['one_process_s']:.1f}" for row in measured["lightgbm"]]
