@@ -5,6 +5,8 @@ The commands are imported when `main` runs, so that an interrupt during their im
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 import threading
@@ -26,6 +28,9 @@ def main() -> None:
     printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130. If the reader closes standard
     output, as in ``hsifeat cache ls | head -1``, work and exit status are not affected.
     """
+    atexit.register(
+        gc.freeze
+    )  # Otherwise, Python searches all modules for garbage when it exits: half a second with torch.
     try:
         catch_interrupts()
         stdout, _ = guard_output()

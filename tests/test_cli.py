@@ -170,6 +170,14 @@ def test_debug_shows_the_traceback(files):
     assert process.returncode == 1 and "Traceback" in process.stderr
 
 
+def test_the_modules_are_not_searched_for_garbage_at_the_end(files):
+    code = "import atexit, cli, gc, sys; sys.argv = ['hsifeat', 'info']\n"
+    code += "atexit.register(lambda: print(gc.get_freeze_count() > len(sys.modules)))\ncli.main()"
+    # Functions run at exit in reverse order: that of `main`, which is registered last, runs first.
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.endswith("True\n")
+
+
 def test_interrupted_is_130(files, backbone_folder):
     code = "import cli, sys; sys.argv = ['hsifeat', 'scenes']\nimport hsifeat.scenes.registry as r\n"
     code += "class Stop(dict):\n    def values(self): raise KeyboardInterrupt\nr.REGISTRY = Stop()\ncli.main()"

@@ -7,11 +7,15 @@ time.
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from importlib import metadata
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec, module_from_spec
 from threading import Lock, get_ident
 from types import ModuleType
@@ -33,8 +37,8 @@ def load_diffusers(*classes: str) -> None:
     *classes : str
         Further classes of diffusers to load.
     """
-    with _LOCK:
-        with _without_optional_modules():
+    with _LOCK, _without_collection():
+        with _without_optional_modules(), _without_metadata():
             import diffusers.models
 
             for name in _LARGE:
@@ -46,8 +50,28 @@ def load_diffusers(*classes: str) -> None:
 
 def load_transformers() -> None:
     """Load the classes of transformers that hsifeat uses. Call this function before importing from transformers."""
-    with _LOCK:
+    with _LOCK, _without_collection():
         from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401
+
+
+class _Distributions(Mapping[str, list[str]]):
+    """The result of ``packages_distributions``. The metadata of all installed packages are read when they are first needed.
+
+    Diffusers calls the function when it is imported, but needs the result only for a few optional packages.
+    """
+
+    @cached_property
+    def _names(self) -> Mapping[str, list[str]]:
+        return packages_distributions()
+
+    def __getitem__(self, package: str) -> list[str]:
+        return self._names[package]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class _DeferredPackage(ModuleType):
@@ -111,12 +135,38 @@ def without_compiler() -> Iterator[None]:
     _defer(_COMPILER, whole=True)
     sys.modules[_COMPILER].disable = disable  # type: ignore[attr-defined]
     try:
-        yield
+        with _without_collection():  # Operations on the meta device import SymPy.
+            yield
     finally:
         if isinstance(sys.modules[_COMPILER], _DeferredPackage):
             del sys.modules[_COMPILER]
         for function in functions:
             vars(function).pop("__dynamo_disable", None)  # Torch keeps the result of `disable` there.
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the garbage collector in a ``with`` block. Modules are never garbage, but searching them takes a sixth of an import."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            if not gc.get_freeze_count():  # Make all objects old, as a collection would, without searching them.
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()
+
+
+@contextmanager
+def _without_metadata() -> Iterator[None]:
+    """Make ``packages_distributions`` return `_Distributions` in a ``with`` block."""
+    metadata.packages_distributions = _Distributions  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        metadata.packages_distributions = packages_distributions
 
 
 @contextmanager

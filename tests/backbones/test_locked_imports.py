@@ -1,12 +1,20 @@
 """Packages whose `__init__` is deferred, and what stands in for the compiler of torch, against those that are loaded."""
 
+import gc
 import importlib
 import sys
+from importlib import metadata
 
 import pytest
 
 from hsifeat.backbones import locked_imports
-from hsifeat.backbones.locked_imports import _defer, load_diffusers, without_compiler
+from hsifeat.backbones.locked_imports import (
+    _defer,
+    _Distributions,
+    _without_collection,
+    load_diffusers,
+    without_compiler,
+)
 
 
 @pytest.fixture
@@ -70,3 +78,32 @@ def test_other_classes_of_diffusers_are_the_real_ones():
 
     assert UNet2DModel is ByPath and len(DDIMScheduler().betas) == 1000
     assert {"torch._dynamo", "transformers"} == locked_imports._OPTIONAL
+
+
+def test_metadata_of_packages_are_read_when_they_are_needed():
+    function = metadata.packages_distributions
+    load_diffusers()
+    assert metadata.packages_distributions is function
+    assert dict(_Distributions()) == function()
+
+
+@pytest.fixture
+def unfrozen():
+    """No object is frozen, as in a new process."""
+    is_frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    yield
+    if is_frozen:
+        gc.freeze()
+
+
+@pytest.mark.usefixtures("unfrozen")
+def test_the_garbage_collector_is_paused_during_imports():
+    with _without_collection():
+        assert not gc.isenabled()
+        module = [importlib]
+        with _without_collection():
+            pass
+        assert not gc.isenabled(), "a block within the block does not end the pause"
+    assert gc.isenabled() and not gc.get_freeze_count()
+    assert any(item is module for item in gc.get_objects(generation=2)), "what is imported counts as old"
