@@ -73,6 +73,18 @@ def test_a_fit_says_that_no_test_pixel_is_without_leakage(opened):
     assert none in evaluation.describe({})
 
 
+def test_a_fit_without_a_leak_free_pixel_has_the_accuracy_far_from_the_labels(opened):
+    features = opened["small"]
+    model = fit_model(features, "lda", inputs="planes", split="far:9+16:0.2", seed=3, smooth="none")
+    table = PixelTable.from_store(features, spectra=False)
+    draw = parse_split("far:9+16:0.2").draw(table.labels, 3)
+    far = draw.test & (distance_transform_edt(~draw.train) > 16)
+    oa = np.mean((model.head.predict(table.X) == table.y)[far[table.coordinates]])
+    assert model.evaluation.leak_free_oa is None
+    line = next(one for one in model.evaluation.describe({}) if "OA without leakage" in one)
+    assert line.endswith(f"; instead, {oa:.1%} of {far.sum()} test pixels over 16 px away from every training pixel")
+
+
 def test_a_map_of_zeros_and_ones_needs_a_background_class(opened, monkeypatch):
     features = opened["small"]
     binary = replace(features.labels("fields"), classes=(features.labels("fields").classes == 1).astype(np.uint8))

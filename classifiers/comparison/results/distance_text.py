@@ -73,8 +73,9 @@ def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
 def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test_pixels: float) -> str:
     """Describe the accuracy of the best entry of a split on the test pixels whose features depend on no training pixel.
 
-    If the best entry has no such pixels, the text states which pixels its features depend on. A second sentence then
-    describes the best entry that has such pixels, or recommends inputs for which such pixels exist.
+    If the best entry has no such pixels, the text states which pixels its features depend on. The text then describes
+    the best entry that has such pixels. If there is none, the text has the accuracy of the best entry on the farthest
+    test pixels, and recommends inputs that give a score without leakage.
 
     Parameters
     ----------
@@ -97,6 +98,13 @@ def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test
     for other in ranked:
         if other.leak_free.oa is not None:
             return f"{text}; {_leak_free_score(other, other.leak_free.oa, test_pixels)}"
+    farthest = best.bins[-1]
+    if farthest.oa is not None:
+        text += (
+            f"; it classifies {100 * farthest.oa.mean:.1f} % of the test pixels "
+            f"{range_label(farthest, results.scene.pixel_size_m)} away from every training pixel correctly"
+            f"{_in_parentheses(interval_text(farthest.oa))}"
+        )
     return f"{text}; {_WHOLE_SCENE if 'whole scene' in footprint else _SMALLER_FOOTPRINT}"
 
 
