@@ -1,7 +1,8 @@
 """Measure the HTTP service: many readers at once, latency of samples, memory, and MB/s of shards compared with nginx.
 
-The clients share the machine with the service, so the numbers are lower bounds. Shards are read from two stores: planes of
-`context`, whose shards are small, and planes of `natural32`. Usage: python benchmarks/serve.py [--quick]
+The clients share the machine with the service, so the numbers are lower bounds. Shards are read by curl, because a client in
+Python would slow down nginx more than the service. They come from two stores: planes of `context`, whose shards are small, and
+planes of `natural32`. Usage: python benchmarks/serve.py [--quick]
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import asyncio
 import json
 import random
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -29,7 +31,7 @@ from service_process import ServiceProcess
 
 # A sample has 500 pixels of one field, a square of 64 pixels, from two planes.
 READERS, PIXELS, FIELD_PX, PLANES = 200, 500, 64, 2
-TRANSFER_CLIENTS = 16
+TRANSFER_CLIENTS, TRANSFERS = 16, 20_000
 SIDE_PX, QUICK_SIDE_PX, BANDS = 512, 128, 32
 HOST = "127.0.0.1"
 
@@ -184,15 +186,6 @@ def sample_action(key: str, planes: list[str], side_px: int) -> Callable[[Connec
     return act
 
 
-def shard_action(prefix: str, shards: list[str]) -> Callable[[Connection], Awaitable[int]]:
-    """Return an action that reads a random shard."""
-
-    async def act(connection: Connection) -> int:
-        return await connection.send("GET", f"{prefix}{random.choice(shards)}")  # noqa: S311
-
-    return act
-
-
 def latency(tally: Tally) -> dict[str, Any]:
     """Return the number of requests and errors, the median and 99th percentile of the durations, and MB per request."""
     ms = np.percentile(np.asarray(tally.seconds) * 1000, [50, 99]) if tally.seconds else [np.nan, np.nan]
@@ -224,50 +217,71 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
         memory.start()
         tally = asyncio.run(drive(readers, port, token, seconds, sample))
         result["many_readers"] = {"readers": readers, "seconds": seconds, **latency(tally), **memory.stop()}
-        result["shards"] = {path.stem: compare_shards(folder, service, path, seconds / 6, turns) for path in paths}
+        count = 500 if quick else TRANSFERS
+        result["shards"] = {path.stem: compare_shards(folder, service, path, count, turns) for path in paths}
     return result
 
 
-def compare_shards(folder: Path, service: ServiceProcess, path: Path, seconds: float, turns: int) -> dict[str, Any]:
+def compare_shards(folder: Path, service: ServiceProcess, path: Path, count: int, turns: int) -> dict[str, Any]:
     """Read random shards of a store from the service and from nginx in turn, and return the medians of their rates."""
     from hsifeat.store.store import Store
 
     shards = [p.relative_to(path).as_posix() for p in sorted((path / "planes").glob("*/*/c/*/*/0"))]
     sizes = [(path / shard).stat().st_size for shard in shards]
-    served = shard_action(f"/stores/{Store.open(path).key}.zarr/", shards)
+    wanted = random.choices(shards, k=count)  # noqa: S311
     rates: dict[str, list[dict[str, float]]] = {"service": [], "nginx": []}
     for _ in range(turns):
-        rates["service"].append(transfer(service.port, service.process, service.token, served, seconds))
+        served = f"{service.url}/stores/{Store.open(path).key}.zarr"
+        rates["service"].append(transfer([f"{served}/{shard}" for shard in wanted], service.process, service.token))
         with running_nginx(folder) as (port, process):
-            rates["nginx"].append(transfer(port, process, "", shard_action(f"/{path.name}/", shards), seconds))
+            rates["nginx"].append(
+                transfer([f"http://{HOST}:{port}/{path.name}/{shard}" for shard in wanted], process, "")
+            )
         shutil.rmtree(folder / "nginx")
     result: dict[str, Any] = {
-        name: {fact: round(median(one[fact] for one in turns), 2) for fact in turns[0]} for name, turns in rates.items()
+        name: {fact: round(median(one[fact] for one in turns), 3) for fact in turns[0]} for name, turns in rates.items()
     }
     return {
         "share_of_nginx": round(result["service"]["mb_per_s"] / result["nginx"]["mb_per_s"], 2),
         **result,
         "shards": len(shards),
         "mean_shard_mb": round(sum(sizes) / len(sizes) / 1e6, 3),
-        "clients": TRANSFER_CLIENTS,
+        "client": f"curl, {TRANSFER_CLIENTS} connections",
         "turns": turns,
     }
 
 
-def transfer(
-    port: int, process: psutil.Process, token: str, act: Callable[[Connection], Awaitable[int]], seconds: float
-) -> dict[str, float]:
-    """Let some clients repeat an action, and return rates and the processor time that the server took."""
-    before = _cpu_seconds(process)
-    tally = asyncio.run(drive(TRANSFER_CLIENTS, port, token, seconds, act))
-    if tally.errors:
-        raise HttpError(tally.errors[0])
-    requests = len(tally.seconds)
+def transfer(urls: list[str], process: psutil.Process, token: str) -> dict[str, float]:
+    """Let curl read files, and return rates and the processor times of the server and of curl."""
+    options = f'header = "Authorization: Bearer {token}"\nfail\nwrite-out = "%{{size_download}}\\n"\n'
+    files = "".join(f'url = "{url}"\noutput = "/dev/null"\n' for url in urls)
+    command = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--parallel",
+        "--parallel-max",
+        str(TRANSFER_CLIENTS),
+        "--config",
+        "-",
+    ]
+    before, client_before, start = _cpu_seconds(process), _cpu_seconds_of_clients(), time.perf_counter()
+    done = subprocess.run(command, check=False, input=options + files, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise HttpError(done.stderr)
     return {
-        "mb_per_s": tally.size_bytes / 1e6 / seconds,
-        "requests_per_s": requests / seconds,
-        "server_ms_per_request": 1000 * (_cpu_seconds(process) - before) / requests,
+        "mb_per_s": sum(map(int, done.stdout.split())) / 1e6 / seconds,
+        "requests_per_s": len(urls) / seconds,
+        "server_ms_per_request": 1000 * (_cpu_seconds(process) - before) / len(urls),
+        "client_ms_per_request": 1000 * (_cpu_seconds_of_clients() - client_before) / len(urls),
     }
+
+
+def _cpu_seconds_of_clients() -> float:
+    """Return the processor time of all processes that this one has waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

@@ -57,12 +57,31 @@ LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = 
 
 
 class ServiceApp(FastAPI):
-    """A FastAPI application with a root path. Its OpenAPI description contains the schema of error responses."""
+    """A FastAPI application with a root path, a log, and a short way for stored files.
+
+    Its OpenAPI description contains the schema of error responses.
+
+    Parameters
+    ----------
+    service : Service
+        Objects that the routes share.
+    **options : object
+        Options of `FastAPI`.
+    """
+
+    def __init__(self, service: Service, **options: Any) -> None:
+        super().__init__(**options)
+        self.state.service = service
+        self._root_path = service.config.root_path
+        # The log comes before the middleware of FastAPI, and so contains the responses to all errors.
+        self._entry = RequestLog(
+            DirectFiles(super().__call__, service), service.metrics, secure=service.config.scheme == "https"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on. Proxies may keep the root path in the path of the request, or remove it."""
-        scope["root_path"] = self.state.service.config.root_path
-        await super().__call__(scope, receive, send)
+        """Answer a request. Proxies may keep the root path in the path of the request, or remove it."""
+        scope["root_path"] = self._root_path
+        await self._entry(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description of the service."""
@@ -96,7 +115,9 @@ def create_app(config: ServiceConfig) -> FastAPI:
     'hsifeat'
     """
     config.check()
+    service = Service.of_config(config)
     app = ServiceApp(
+        service,
         title="hsifeat",
         version=__version__,
         description="Features of frozen diffusion models for hyperspectral scenes, computed once and cached.",
@@ -108,16 +129,13 @@ def create_app(config: ServiceConfig) -> FastAPI:
         lifespan=_lifespan,
         responses=problem_responses(400, 401, 403, 408, 413, 421, 422, 431, 503),
     )
-    app.state.service = service = Service.of_config(config)
     add_problem_handlers(app)
     # The middleware that is added last sees a request first.
     larger_bodies = {"/uploads/": config.upload_part_mb * MB}
-    app.add_middleware(DirectFiles)
     app.add_middleware(BodyGuard, config.body_mb * MB, larger_bodies, config.body_seconds)
     app.add_middleware(Identification, service.tokens)
     app.add_middleware(SignedAddresses, service.signer, service.tokens)
     app.add_middleware(HeaderGuard, config.host_names)
-    app.add_middleware(RequestLog, service.metrics, secure=config.scheme == "https")
     for router in ROUTERS:
         app.include_router(router)
     return app

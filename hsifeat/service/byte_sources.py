@@ -111,13 +111,14 @@ def _open_without_links(path: str) -> int | None:
     """
     if sys.platform != "linux":
         return None
-    file = None
-    with suppress(OSError):
+    try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with suppress(OSError):
         if os.readlink(f"/proc/self/fd/{file}") == path:  # noqa: PTH115  # a Path takes longer
             return file
-    if file is not None:
-        os.close(file)
+    os.close(file)
     return None
 
 

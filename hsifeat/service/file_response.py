@@ -6,7 +6,6 @@ import asyncio
 from contextlib import closing
 from typing import Any
 
-from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -29,13 +28,13 @@ FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def file_response(request: Request, source: ByteSource, *, media_type: str, cache_control: str) -> Response:
+def file_response(scope: Scope, source: ByteSource, *, media_type: str, cache_control: str) -> Response:
     """Return the response to a GET or HEAD request for a file. The file is closed after the response.
 
     Parameters
     ----------
-    request : Request
-        The request, with its headers Range, If-Range and If-None-Match.
+    scope : dict
+        Scope of the request, with its headers Range, If-Range and If-None-Match.
     source : ByteSource
         The open file.
     media_type : str
@@ -48,12 +47,16 @@ def file_response(request: Request, source: ByteSource, *, media_type: str, cach
     ProblemError
         If the range lies outside of the file, or if the request has several ranges.
     """
-    headers = {"ETag": source.etag, "Cache-Control": cache_control, "Accept-Ranges": "bytes"}
-    if matches(header_value(request.scope, b"if-none-match"), source.etag):
+    headers = [
+        (b"etag", source.etag.encode()),
+        (b"cache-control", cache_control.encode()),
+        (b"accept-ranges", b"bytes"),
+    ]
+    if matches(header_value(scope, b"if-none-match"), source.etag):
         source.close()
-        return Response(status_code=304, headers=headers)
-    wanted = header_value(request.scope, b"range")
-    if (version := header_value(request.scope, b"if-range")) is not None and version != source.etag:
+        return _Headers(304, headers)
+    wanted = header_value(scope, b"range")
+    if (version := header_value(scope, b"if-range")) is not None and version != source.etag:
         wanted = None
     try:
         part = parse_range(wanted, source.size_bytes)
@@ -68,19 +71,26 @@ def file_response(request: Request, source: ByteSource, *, media_type: str, cach
     if part is None:
         part = range(source.size_bytes)
     else:
-        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{source.size_bytes}"
-    headers["Content-Length"] = str(len(part))
-    if request.method == "HEAD":
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, source.size_bytes)))
+    headers += (b"content-length", b"%d" % len(part)), (b"content-type", media_type.encode())
+    if scope["method"] == "HEAD":
         source.close()
-        return Response(status_code=status, headers=headers, media_type=media_type)
-    return _FilePart(source, part, status, headers, media_type)
+        return _Headers(status, headers)
+    return _FilePart(source, part, status, headers)
 
 
-class _FilePart(Response):
+class _Headers(Response):
+    """A response without a body. Its headers are complete: those of a `Response` take as long to make as all else does."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code, self.raw_headers, self.body, self.background = status, headers, b"", None
+
+
+class _FilePart(_Headers):
     """Sends a part of a file. A `StreamingResponse` would start several tasks for each part."""
 
-    def __init__(self, source: ByteSource, part: range, status: int, headers: dict[str, str], media_type: str) -> None:
-        super().__init__(None, status, headers, media_type)
+    def __init__(self, source: ByteSource, part: range, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(status, headers)
         self._source, self._part = source, part
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # of ASGI

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hsifeat.service.connections import MAX_HEADER_BYTES, SURPLUS
@@ -46,21 +47,34 @@ class HeaderGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the headers of a request, and pass the request on."""
-        if scope["type"] == "http":
-            if SURPLUS in scope["state"]:
-                detail = "too many connections are open; the option --connections allows more: try again"
-                await problem_response(503, detail, {**_CLOSE, "Retry-After": "5"})(scope, receive, send)
-                return
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
-                detail = f"the headers are larger than {MAX_HEADER_BYTES} bytes"
-                await problem_response(431, detail, _CLOSE)(scope, receive, send)
-                return
-            hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or _host_name(hosts[0]) not in self._names:
-                detail = "this service is not known under the name in the header Host; the option --hosts allows names"
-                await problem_response(421, detail)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        refusal = header_refusal(scope, self._names) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+
+def header_refusal(scope: Scope, names: Collection[str]) -> Response | None:
+    """Return the response that refuses a request because of its connection or its headers; None for an acceptable request.
+
+    Parameters
+    ----------
+    scope : dict
+        Scope of the request.
+    names : collection of str
+        Allowed names and addresses in the header Host, in lower case and without ports.
+    """
+    if SURPLUS in scope["state"]:
+        detail = "too many connections are open; the option --connections allows more: try again"
+        return problem_response(503, detail, {**_CLOSE, "Retry-After": "5"})
+    size_bytes, hosts = 0, []
+    for name, value in scope["headers"]:
+        size_bytes += len(name) + len(value)
+        if name == b"host":
+            hosts.append(value)
+    if size_bytes > MAX_HEADER_BYTES:
+        return problem_response(431, f"the headers are larger than {MAX_HEADER_BYTES} bytes", _CLOSE)
+    if len(hosts) != 1 or _host_name(hosts[0]) not in names:
+        detail = "this service is not known under the name in the header Host; the option --hosts allows names"
+        return problem_response(421, detail)
+    return None
 
 
 def _host_name(header: bytes) -> str:

@@ -49,7 +49,7 @@ class Identification:
         if scope["type"] == "http":
             state = scope.setdefault("state", {})
             try:
-                caller = state.get("caller") or self._caller(scope)
+                caller = state.get("caller") or caller_of(scope, self._tokens)
             except HsifeatError as error:
                 _log.error("no token can be checked: %s", error)  # a traceback would add nothing
                 detail = "the tokens can't be read; the log of the service has the reason"
@@ -62,15 +62,30 @@ class Identification:
                 return
         await self._app(scope, receive, send)
 
-    def _caller(self, scope: Scope) -> Caller | None:
-        header = header_value(scope, b"authorization")
-        if header is not None:
-            scheme, _, token = header.partition(" ")
-            return self._tokens.caller_of_token(token.strip()) if scheme.lower() == "bearer" else None
-        cookie = HTTPConnection(scope).cookies.get(COOKIE)
-        # Browsers also send cookies with the forms of other sites.
-        own = header_value(scope, b"sec-fetch-site") == "same-origin" or scope["method"] in _SAFE_METHODS
-        return self._tokens.caller_of_token(cookie) if cookie is not None and own else None
+
+def caller_of(scope: Scope, tokens: TokenSource) -> Caller | None:
+    """Return the caller whose token a request contains, in a header or a cookie; None for a request without a valid token.
+
+    Parameters
+    ----------
+    scope : dict
+        Scope of the request.
+    tokens : TokenSource
+        Valid tokens.
+
+    Raises
+    ------
+    HsifeatError
+        If the tokens can't be read.
+    """
+    header = header_value(scope, b"authorization")
+    if header is not None:
+        scheme, _, token = header.partition(" ")
+        return tokens.caller_of_token(token.strip()) if scheme.lower() == "bearer" else None
+    cookie = HTTPConnection(scope).cookies.get(COOKIE)
+    # Browsers also send cookies with the forms of other sites.
+    own = header_value(scope, b"sec-fetch-site") == "same-origin" or scope["method"] in _SAFE_METHODS
+    return tokens.caller_of_token(cookie) if cookie is not None and own else None
 
 
 def require(right: Right) -> Callable[..., Awaitable[Caller]]:

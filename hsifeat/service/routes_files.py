@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from hsifeat.service.byte_sources import ByteSource, LocalFile, MadeFile, ObjectFile
 from hsifeat.service.consolidated import consolidated_metadata
@@ -15,13 +18,15 @@ from hsifeat.service.problems import ProblemError, problem_responses
 from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
-from hsifeat.service.store_index import ServedStore
+from hsifeat.service.store_index import ServedStore, StoreIndex
 from hsifeat.store.keys import is_store_file, record_of_shard
 from hsifeat.store.location import RemoteLocation
 from hsifeat.store.plane_layout import DIGEST_BYTES
 
 router = APIRouter(tags=["stores"])
 _FULL_KEY_DIGITS = 64
+# Paths that clients send have up to 32 kB.
+_REMEMBERED_PATHS = 1024
 _TEMPORARY = (".part", ".partial")
 _RETRY = {"Retry-After": "2"}
 _RESPONSES: dict[int | str, dict[str, Any]] = {**FILE_RESPONSES, **problem_responses(404, 409, 416)}
@@ -42,7 +47,7 @@ async def read_consolidated(request: Request, caller: Reader, key: StoreKey, pat
     content = await anyio.to_thread.run_sync(make)
     if content is None:
         return await read_file(request, caller, key, path)
-    return file_response(request, MadeFile(content), media_type="application/json", cache_control=REVALIDATED)
+    return file_response(request.scope, MadeFile(content), media_type="application/json", cache_control=REVALIDATED)
 
 
 @router.head("/stores/{key}.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
@@ -53,18 +58,68 @@ async def read_file(request: Request, _caller: Reader, key: StoreKey, path: _Fil
     A finished shard never changes. The status is 503 for a shard that is being computed, and 404 for a missing shard.
     """
     store = await _find(request, key)
-    if not is_store_file(path) or path.endswith(_TEMPORARY):
+    file = _file_of(path)
+    if file is None:
         raise ProblemError(404, f"a store has no file {path:.200}: zarr.json is its root")
-    record = record_of_shard(path)
-    if record is not None and not await _is_finished(store, record):
+    if file.record is not None and not await _is_finished(store, file.record):
         raise await _missing(store, path)
     try:
         source = await _open(store, path)
     except FileNotFoundError:
         raise await _missing(store, path) from None
-    constant = (record is not None or path.startswith("scene/cube/c/")) and len(key) == _FULL_KEY_DIGITS
+    cache_control = file.cache_control if len(key) == _FULL_KEY_DIGITS else REVALIDATED
+    return file_response(request.scope, source, media_type=file.media_type, cache_control=cache_control)
+
+
+def finished_file(scope: Scope, stores: StoreIndex, key: str, path: str) -> Response | None:
+    """Return the response of `read_file` if it can be made without waiting; None for all other requests.
+
+    These are the requests for files of stores on this machine that the service has sent before.
+
+    Parameters
+    ----------
+    scope : dict
+        Scope of the request.
+    stores : StoreIndex
+        The stores that clients can read.
+    key : str
+        Full key of a store.
+    path : str
+        Path of a file in the store.
+    """
+    store, file = stores.known(key), _file_of(path)
+    if store is None or store.folder is None or file is None:
+        return None
+    if file.record is not None and not store.is_known_finished(file.record):
+        return None
+    try:
+        source = LocalFile(store.folder, path)
+    except FileNotFoundError:
+        return None
+    stores.mark_used(store)
+    try:
+        return file_response(scope, source, media_type=file.media_type, cache_control=file.cache_control)
+    except ProblemError:
+        return None
+
+
+@dataclass(frozen=True)
+class _File:
+    """What the path of a file in a store tells: the progress record of a shard, and two headers of responses."""
+
+    record: str | None
+    media_type: str
+    cache_control: str
+
+
+@lru_cache(_REMEMBERED_PATHS)
+def _file_of(path: str) -> _File | None:
+    if not is_store_file(path) or path.endswith(_TEMPORARY):
+        return None
+    record = record_of_shard(path)
     media_type = "application/json" if path.endswith(".json") else "application/octet-stream"
-    return file_response(request, source, media_type=media_type, cache_control=IMMUTABLE if constant else REVALIDATED)
+    is_constant = record is not None or path.startswith("scene/cube/c/")
+    return _File(record, media_type, IMMUTABLE if is_constant else REVALIDATED)
 
 
 async def _find(request: Request, key: str) -> ServedStore:
@@ -86,9 +141,9 @@ async def _open(store: ServedStore, key: str) -> ByteSource:
 
 async def _is_finished(store: ServedStore, record: str) -> bool:
     """Return whether a shard is finished. Its progress record, the file `record`, is written after the shard."""
-    version = store.version_of(record)
-    if version is not None and store.finished.get(record) == version:
+    if store.is_known_finished(record):
         return True
+    version = store.version_of(record)
     try:
         source = await _open(store, record)
     except FileNotFoundError:

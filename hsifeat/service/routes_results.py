@@ -47,6 +47,6 @@ async def read_result(
     except FileNotFoundError:
         raise ProblemError(404, f"the job has no file {path:.200}: GET /jobs/{job_id}/files lists its files") from None
     media_type = _MEDIA_TYPES.get(PurePosixPath(path).suffix.lower(), "application/octet-stream")
-    response = file_response(request, source, media_type=media_type, cache_control=REVALIDATED)
+    response = file_response(request.scope, source, media_type=media_type, cache_control=REVALIDATED)
     response.headers["Content-Security-Policy"] = _POLICY
     return response

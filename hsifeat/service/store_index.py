@@ -65,6 +65,11 @@ class ServedStore:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
 
+    def is_known_finished(self, record: str) -> bool:
+        """Return whether the shard of a progress record was found to be finished, and the record is the same as then."""
+        version = self.version_of(record)
+        return version is not None and self.finished.get(record) == version
+
     @cached_property
     def folder(self) -> Path | None:
         """Folder of the store, without links; None for a store in a bucket."""
