@@ -37,7 +37,7 @@ def main() -> int:
     counts, faults = {}, []
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch, cache_at(Path(name) / "own"):
         place = Path(name)
-        for subject in make_subjects(make_store(place), place, patch, HEADS):
+        for subject in make_subjects(make_store(place), place / "tiny", place, patch, HEADS):
             seeds = range(options.first, options.first + options.trials)
             tally = run_trials(subject, seeds, place / "trials" / subject.name)
             counts[subject.name] = {**tally.outcomes, "faults": len(tally.faults)}

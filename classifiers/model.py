@@ -17,7 +17,7 @@ from classifiers.persistence import load_head, save_head
 from classifiers.recipe_text import difference_text, feature_kinds, kinds_advice, kinds_text
 from classifiers.smoothing import parse_smoothing
 from classifiers.tune import Tuning
-from hsifeat.errors import HeadError
+from hsifeat.errors import HeadError, error_summary
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import single_stores
 from hsifeat.scenes.band_matching import match_bands
@@ -279,7 +279,7 @@ def load_model(folder: Path) -> Model:
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise HeadError(
-            f"{folder} holds no model that hsifeat fit wrote ({error}): it can't be used on a store; fit one anew"
+            f"{folder} holds no model that hsifeat fit wrote ({error_summary(error)}): it can't be used on a store; fit one anew"
         ) from error
 
 

@@ -204,11 +204,17 @@ def is_access_denied(error: BaseException) -> bool:
 def error_summary(error: BaseException) -> str:
     r"""Return the first line of an error message from another library.
 
-    If the first line ends with a colon, the second line is appended.
+    If the first line ends with a colon, the second line is appended. An error of pydantic is summarised as the first wrong
+    field and the reason.
 
     >>> error_summary(ValueError("errors in loading:\n  size mismatch for a.weight\n  size mismatch for b.weight"))
     'errors in loading: size mismatch for a.weight'
     """
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])
 

@@ -1,5 +1,6 @@
 """Seeded damages of everything that is kept on disk are found or harmless; `benchmarks/fuzz.py` runs many more."""
 
+import json
 import time
 from contextlib import suppress
 
@@ -10,19 +11,22 @@ from tests.helpers.fuzz_subjects import make_subjects
 
 # 500 trials in all, of a sequence that the program continues.
 TRIALS = 31
-FEWER = {"store verified": 10}  # `tests/store/test_verify.py` makes more.
+# `tests/store/test_verify.py` and `tests/extraction/test_repair.py` make more of these, which take longer.
+FEWER = {"store verified": 10, "store repaired": 10, "store sealed again and repaired": 10}
 NAMES = [
-    "store", "store verified", "store sealed again", "model lda", "model lightgbm", "model svm", "model lda sealed again",
+    "store", "store verified", "store sealed again", "store repaired", "store sealed again and repaired",
+    "model lda", "model lightgbm", "model svm", "model lda sealed again",
     "model lightgbm sealed again", "model svm sealed again", "recorded runs", "report", "backbone", "kept tables", "catalogue",
     "labels", "columns", "description",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def subjects(store_path, tmp_path_factory):
+def subjects(store_path, backbone_folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HSIFEAT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield {subject.name: subject for subject in make_subjects(store_path, tmp_path_factory.mktemp("fuzz"), patch)}
+        made = make_subjects(store_path, backbone_folder, tmp_path_factory.mktemp("fuzz"), patch)
+        yield {subject.name: subject for subject in made}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,3 +56,27 @@ def test_a_trial_without_an_end_is_a_fault_with_a_name(tmp_path):
     assert tally.faults and all(
         "no end within 0.1 s" in fault and fault.startswith("waiter ") for fault in tally.faults
     )
+
+
+def test_a_folder_that_leads_out_is_a_fault_of_what_follows_it(tmp_path):
+    """Links and paths in JSON reach the folder outside, or else no trial could show that nothing outside is touched."""
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / "x.txt").write_text("3")
+    (folder / "y.json").write_text('{"file": "x.txt", "known": {"x.txt": 3}}')
+
+    def follow(copy):
+        paths = [*copy.rglob("*")]
+        with suppress(Exception):
+            content = json.loads((copy / "b" / "y.json").read_bytes())
+            paths += [copy / name for name in (content.get("file"), *content.get("known", []))]
+        for path in paths:
+            if path.resolve().name in {"notes.txt", "new.txt"}:
+                with suppress(OSError):
+                    path.write_text("4")
+
+    tally = run_trials(Subject("follower", tmp_path / "a", follow), range(40), tmp_path / "place")
+    assert {fault.rpartition(": ")[2] for fault in tally.faults} == {"something outside was changed"}
+    assert {"link" in fault for fault in tally.faults} == {True, False}
+    kept = Subject("kept", tmp_path / "a", follow, is_handed_over=False)
+    assert run_trials(kept, range(40), tmp_path / "other").faults == []

@@ -64,7 +64,9 @@ def verify(location: Location, *, listen: Listener = silent) -> Verification:
 def _check_contents(location: Location) -> None:
     """Raise `StoreError` if readers refuse the metadata, the masks or the label maps of a store."""
     try:
-        _ = Features(Store.open(location)).scene
+        store = Store.open(location)
+        store.scene_array("cube")
+        _ = Features(store).scene
     except HsifeatError as error:
         raise_resource_error(error)
         raise StoreError(f"{location}: all files have their checksums, but the store can't be used: {error}") from error

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Maximum number of records, each a file, that are read at once. Zarr starts a task for each.
 _RECORDS_AT_A_TIME = 128
+# Largest accepted size of a record.
+_MAX_RECORD_BYTES = 2**20
 
 
 class ProgressRecords:
@@ -48,12 +50,7 @@ class ProgressRecords:
         done = np.zeros(self._layout.unit_grid, dtype=bool)
         if not self._files.has_array(f"progress/{plane.path}"):
             return done
-        records = self._files.array(f"progress/{plane.path}")
-        if records.ndim != 3 or records.shape[:2] != done.shape or not DIGEST_BYTES < records.shape[2] < 2**20:
-            raise StoreError(
-                f"{self._files.location}: the metadata of progress/{plane.path} are wrong: found the shape {records.shape}: extract the "
-                "scene to another place"
-            )
+        records = self._array(plane)
         try:
             with self._files.location.error_context():
                 done[:] = _read(records)[..., :DIGEST_BYTES].any(axis=2)
@@ -73,9 +70,23 @@ class ProgressRecords:
         """Return the recorded tags (CRC-32C sums) of a unit's shard; empty if the record is missing or damaged."""
         return split_tags((self._content(plane, unit) or b"")[DIGEST_BYTES:])
 
+    def _array(self, plane: PlaneId) -> zarr.Array[Any]:
+        """Return the (unit rows, unit cols, bytes) array of the records of a plane; raise `StoreError` for another shape."""
+        records = self._files.array(f"progress/{plane.path}")
+        if (
+            records.ndim != 3
+            or records.shape[:2] != self._layout.unit_grid
+            or not DIGEST_BYTES < records.shape[2] < _MAX_RECORD_BYTES
+        ):
+            raise StoreError(
+                f"{self._files.location}: the metadata of progress/{plane.path} are wrong: found the shape {records.shape}: extract the "
+                "scene to another place"
+            )
+        return records
+
     def _content(self, plane: PlaneId, unit: Unit) -> bytes | None:
         content = self._files.location.get(record_key(plane, unit))
-        size = self._files.array(f"progress/{plane.path}").shape[2]
+        size = self._array(plane).shape[2]
         return content if content is not None and len(content) == size and any(content[:DIGEST_BYTES]) else None
 
     def record(self, plane: PlaneId, unit: Unit, digest: bytes, tags: bytes) -> None:
@@ -111,7 +122,7 @@ class ProgressRecords:
     def records(self, plane: PlaneId) -> NDArray[np.uint8]:
         """Read the progress records of a plane as a (unit rows, unit cols, bytes) uint8 array."""
         with self._files.location.error_context():
-            return _read(self._files.array(f"progress/{plane.path}"))
+            return _read(self._array(plane))
 
     def write_checksums(self, planes: list[PlaneId]) -> None:
         """Add one checksum to ``checksums.json`` for each complete plane in `planes`.

@@ -2,11 +2,13 @@
 
 A damage is harmless if reading gives the same values as before, and found if reading raises a `HsifeatError` of one line.
 Everything else is a fault: another value, another exception, a trial without an end, or a change outside the damaged folder.
+A fifth of the damages of a folder that strangers hand over lead out of it: a path in a JSON file, or a link.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -62,6 +64,8 @@ class Subject:
         Pattern of the files that are damaged.
     reseal : callable or None
         Writes the checksums of a damaged copy again, as an attacker does. Values may then differ.
+    is_handed_over : bool
+        Whether the folder may come from a stranger. False for the parts of a user's own cache folder, which may be links.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Subject:
     use: Callable[[Path], Any]
     files: str = "**/*"
     reseal: Callable[[Path], None] | None = None
+    is_handed_over: bool = True
 
 
 @dataclass
@@ -91,7 +96,9 @@ def run_trials(subject: Subject, seeds: range, place: Path, limit_s: float = LIM
     shutil.rmtree(place / "inside")
     for seed in seeds:
         shutil.copytree(subject.folder, copy, symlinks=True)
-        kind = damage(copy, np.random.default_rng(seed), subject.files)
+        rng = np.random.default_rng(seed)
+        leads_out = subject.is_handed_over and seed % 5 == 4
+        kind = lead_out(copy, rng, subject.files, outside) if leads_out else damage(copy, rng, subject.files)
         if subject.reseal is not None:
             subject.reseal(copy)
         try:
@@ -109,19 +116,20 @@ def run_trials(subject: Subject, seeds: range, place: Path, limit_s: float = LIM
             tally.outcomes["harmless" if same else "other values"] += 1
             if not same and subject.reseal is None:
                 tally.faults.append(f"{subject.name} {seed} ({kind}): other values, and no error")
+        beside = {path.name for path in copy.parent.iterdir()} - {copy.name, f".{copy.name}.lock"}
         shutil.rmtree(place / "inside")
-        if [p.name for p in outside.iterdir()] != ["notes.txt"] or (outside / "notes.txt").read_text() != "keep":
+        if beside or {path.name: path.read_text() for path in outside.iterdir()} != {"notes.txt": "keep"}:
             tally.faults.append(f"{subject.name} {seed} ({kind}): something outside was changed")
+            shutil.rmtree(outside)
+            outside.mkdir()
+            (outside / "notes.txt").write_text("keep")
     return tally
 
 
 def damage(folder: Path, rng: np.random.Generator, pattern: str = "**/*") -> str:
     """Damage a folder at random, and return a description of the damage."""
     files = sorted(file for file in folder.glob(pattern) if file.is_file())
-    # Each folder and suffix is equally likely, because a store has a hundred shards and one manifest.
-    kinds = sorted({_kind(file) for file in files})
-    kind = kinds[rng.integers(len(kinds))]
-    file = rng.choice([file for file in files if _kind(file) == kind])
+    file = _random_file(files, rng)
     other = rng.choice(files)
     content = file.read_bytes()
     name = str(rng.choice(["flip", "flip", "digit", "truncate", "delete", "swap", "duplicate", "empty", "append"]))
@@ -147,6 +155,54 @@ def damage(folder: Path, rng: np.random.Generator, pattern: str = "**/*") -> str
     else:
         file.write_bytes(b"" if name == "empty" else content + content[: rng.integers(1, len(content) + 2)])
     return f"{name} {file.relative_to(folder)}, {other.relative_to(folder)}"
+
+
+def lead_out(folder: Path, rng: np.random.Generator, pattern: str, outside: Path) -> str:
+    """Replace a file or folder by a link to `outside`, or a text of a JSON file by a path to it, and return a description.
+
+    `outside` is a folder with the file ``notes.txt``.
+    """
+    files = sorted(file for file in folder.glob(pattern) if file.is_file())
+    texts = [path for path in files if path.suffix == ".json"]
+    target = outside / rng.choice(["notes.txt", "new.txt"])
+    if texts and rng.random() < 0.6:
+        file = _random_file(texts, rng)
+        relative = os.path.relpath(target, folder)
+        path = str(rng.choice([str(target), relative, f"../{relative}"]))
+        file.write_text(json.dumps(_with_text(json.loads(file.read_bytes()), rng, path)))
+        return f"{path} in {file.relative_to(folder)}"
+    file = _random_file(files, rng)
+    linked = rng.choice([file, *(parent for parent in file.parents if folder in parent.parents)])
+    if linked.is_dir():
+        shutil.rmtree(linked)
+        linked.symlink_to(outside)
+    else:
+        linked.unlink()
+        linked.symlink_to(target)
+    return f"link {linked.relative_to(folder)}"
+
+
+def _random_file(files: list[Path], rng: np.random.Generator) -> Path:
+    # Each folder and suffix is equally likely, because a store has a hundred shards and one manifest.
+    kinds = sorted({_kind(file) for file in files})
+    kind = kinds[rng.integers(len(kinds))]
+    return Path(rng.choice([file for file in files if _kind(file) == kind]))
+
+
+def _with_text(content: Any, rng: np.random.Generator, text: str) -> Any:
+    """Return JSON content in which a text or a key at random is replaced."""
+    places: list[tuple[Any, Any, bool]] = []
+    parts = [content]
+    while parts:
+        part = parts.pop()
+        entries = list(part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ())
+        parts += [value for _, value in entries]
+        places += [(part, key, False) for key, value in entries if isinstance(value, str)]
+        places += [(part, key, True) for key, _ in entries if isinstance(part, dict)]
+    if places:
+        part, key, is_key = places[rng.integers(len(places))]
+        part[text if is_key else key] = part.pop(key) if is_key else text
+    return content
 
 
 def equal(one: Any, two: Any) -> bool:

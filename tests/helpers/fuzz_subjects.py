@@ -41,8 +41,8 @@ def read_store(path):
 
 def verify_store(path):
     """Return a digest of all files of a store that verification finds intact."""
+    from hsifeat.extraction.repair import verify
     from hsifeat.store.location import as_location
-    from hsifeat.store.verify import verify
 
     if damages := verify(as_location(path)).damages:
         raise SealError(f"{len(damages)} damages")
@@ -50,18 +50,32 @@ def verify_store(path):
     return tree_digest(path)
 
 
+def repair_store(backbone):
+    """Return a function that repairs a store and reads everything from it."""
+
+    def repair(path):
+        from hsifeat.extraction import repair as repairs
+        from hsifeat.store.location import as_location
+
+        location = as_location(path)
+        repairs.repair(location, repairs.verify(location), backbone=backbone)
+        return read_store(path)
+
+    return repair
+
+
 def reseal_store(path):
     """Write the checksums of a store again, as someone does who knows of them."""
     from hsifeat.store import checksums
-    from hsifeat.store.location import as_location
 
-    location = as_location(path)
     with _ignored():
         known = json.loads((path / checksums.FILE).read_bytes())["files"]
         for key in known:
-            if (content := location.get(key)) is not None:
-                known[key] = checksums.checksum(content)
-        checksums.write(location, known)
+            if (path / key).is_file():
+                known[key] = checksums.checksum((path / key).read_bytes())
+        for file in (path / checksums.FILE, path / checksums.COPY_OF[checksums.FILE]):
+            if not file.is_symlink():
+                file.write_bytes(checksums.encode(known))
 
 
 def read_model(features):
@@ -88,7 +102,8 @@ def reseal_model(path):
         manifest = json.loads((path / "model.json").read_bytes())
         for name in manifest["files"]:
             manifest["files"][name] = hashlib.sha256((path / name).read_bytes()).hexdigest()
-        (path / "model.json").write_text(seal_json(manifest, "model.json"))
+        if not (path / "model.json").is_symlink():
+            (path / "model.json").write_text(seal_json(manifest, "model.json"))
 
 
 def read_records(path):
@@ -315,8 +330,8 @@ def make_models(store_path, folder, heads):
     return features
 
 
-def make_subjects(store_path, place: Path, patch, heads=("lda", "lightgbm", "svm")) -> list[Subject]:
-    """Make all subjects in a folder."""
+def make_subjects(store_path, backbone, place: Path, patch, heads=("lda", "lightgbm", "svm")) -> list[Subject]:
+    """Make all subjects in a folder. `backbone` has computed the store."""
     features = make_models(store_path, place / "models", heads)
     records = make_records(store_path, place / "bench")
     trained = make_trained(place / "trained", patch)
@@ -328,6 +343,8 @@ def make_subjects(store_path, place: Path, patch, heads=("lda", "lightgbm", "svm
         Subject("store", store_path, read_store),
         Subject("store verified", store_path, verify_store),
         Subject("store sealed again", store_path, read_store, reseal=reseal_store),
+        Subject("store repaired", store_path, repair_store(backbone)),
+        Subject("store sealed again and repaired", store_path, repair_store(backbone), reseal=reseal_store),
         *(Subject(f"model {model.name}", model, read_model(features)) for model in models),
         *(
             Subject(f"model {model.name} sealed again", model, read_model(features), reseal=reseal_model)
@@ -336,9 +353,15 @@ def make_subjects(store_path, place: Path, patch, heads=("lda", "lightgbm", "svm
         Subject("recorded runs", records / "record", read_records, "*/*"),
         Subject("report", records / "report", read_report),
         Subject("backbone", trained, read_trained),
-        Subject("labels", make_labels(place / "labels"), read_labels),
-        Subject("columns", make_columns(store_path, place / "columns"), read_columns(store_path), "samples/*/*/*"),
-        Subject("kept tables", kept, read_kept(store_path), "samples/**/*"),
-        Subject("description", described, read_description(trained), "backbones/*"),
-        Subject("catalogue", kept, read_catalogue, "catalogue/*"),
+        Subject("labels", make_labels(place / "labels"), read_labels, is_handed_over=False),
+        Subject(
+            "columns",
+            make_columns(store_path, place / "columns"),
+            read_columns(store_path),
+            "samples/*/*/*",
+            is_handed_over=False,
+        ),
+        Subject("kept tables", kept, read_kept(store_path), "samples/**/*", is_handed_over=False),
+        Subject("description", described, read_description(trained), "backbones/*", is_handed_over=False),
+        Subject("catalogue", kept, read_catalogue, "catalogue/*", is_handed_over=False),
     ]

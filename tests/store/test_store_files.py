@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from zarr.core import sync
 
-from hsifeat.errors import OutOfMemoryError, StoreError
+from hsifeat.errors import HsifeatError, OutOfMemoryError, StoreError
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.store_files import StoreFiles, holds_store
-from tests.helpers.fuzz_subjects import read_store, reseal_store
+from tests.helpers.fuzz_subjects import read_store, repair_store, reseal_store, verify_store
 from tests.helpers.small_stores import LAYOUTS, manifest_of
 
 
@@ -80,4 +80,19 @@ def test_hostile_metadata_with_a_right_checksum_are_one_error(store_path, tmp_pa
     reseal_store(path)
     with pytest.raises(StoreError) as refused:
         read_store(path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "use", [read_store, verify_store, repair_store("no-backbone")], ids=["read", "verify", "repair"]
+)
+@pytest.mark.parametrize(
+    "key", ["scene/cube", "progress/t0000/mid_block", "planes/t0000/mid_block", "scene/labels/fields"]
+)
+def test_metadata_of_another_array_with_a_right_checksum_are_one_error(store_path, tmp_path, key, use):
+    path = Path(shutil.copytree(store_path, tmp_path / "s.zarr"))
+    shutil.copy(path / "scene/projection/offset/zarr.json", path / key / "zarr.json")
+    reseal_store(path)
+    with pytest.raises(HsifeatError) as refused:
+        use(path)
     assert "\n" not in str(refused.value)

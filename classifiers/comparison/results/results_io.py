@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from classifiers.comparison.results.base_records import JsonOnly, Record
 from classifiers.comparison.results.bench_results import SCHEMA_VERSION, BenchResults
 from classifiers.comparison.results.scores import RunResult
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, error_summary
 from hsifeat.files import write_file
 from hsifeat.formatting import escape_formula, printable
 from hsifeat.seals import open_json, seal_json
@@ -109,9 +109,7 @@ def read_json(path: Path) -> BenchResults:
     try:
         return BenchResults.model_validate(document)
     except ValidationError as error:
-        wrong = error.errors()[0]
-        field = ".".join(map(str, wrong["loc"]))
-        raise HsifeatError(f"{path} is not a results.json of hsifeat bench: {field}: {wrong['msg']}") from error
+        raise HsifeatError(f"{path} is not a results.json of hsifeat bench: {error_summary(error)}") from error
 
 
 def schema_text() -> str:
