@@ -1,6 +1,6 @@
 """Measure what planes in fewer bits would save, and what they would cost in accuracy.
 
-``.venv/bin/python benchmarks/compact.py`` extracts planes of `natural32` and context features of two scenes. It writes their planes
+``.venv/bin/python benchmarks/compact.py`` extracts planes of `natural32` and context features of three scenes. It writes their planes
 again with the codecs of a store, as
 
 - ``float16``: as stored;
@@ -42,7 +42,7 @@ from hsifeat.types import PlaneId, Window
 
 RESULT = RESULTS / "compact.json"
 FOLDER = ROOT / "build" / "compact"
-STUDIED = ("indian-pines", "houston")
+STUDIED = ("indian-pines", "pavia-reduced", "houston")
 SPLITS = ("per-class:5", "per-class:20", "far:12+16:0.1")
 HEADS = ("lda", "mlp")
 # Input of each source of planes. The input has no spectra, which would hide the loss.
@@ -57,7 +57,6 @@ def main() -> None:
     """Parse the command line, and measure scenes, sources and variants."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--heads", default=",".join(HEADS))
     options = parser.parse_args()
     result: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {"bytes": {}, "oa": {}}
     for scene_name in STUDIED:
@@ -70,7 +69,7 @@ def main() -> None:
                 by_source = result["bytes"].setdefault(scene_name, {}).setdefault(source, {})
                 by_source[variant] = plane_bytes(hsifeat.open_features(original).store, variant)
                 table = table_of(original, source, variant)
-                for head in options.heads.split(","):
+                for head in HEADS:
                     for split in SPLITS:
                         name = f"{scene_name}, {source}, {head}, {split}"
                         known = result["oa"].setdefault(name, {}).setdefault(variant, [])
