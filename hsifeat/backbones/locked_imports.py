@@ -54,6 +54,25 @@ def load_transformers() -> None:
         from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401
 
 
+@contextmanager
+def silent_transformers() -> Iterator[None]:
+    """Suppress the progress bars and the loading reports of transformers.
+
+    The reports list faults of a model, for which hsifeat raises errors.
+    """
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
 class _Distributions(Mapping[str, list[str]]):
     """The result of ``packages_distributions``. The metadata of all installed packages are read when they are first needed.
 

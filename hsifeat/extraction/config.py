@@ -262,7 +262,13 @@ class ExtractionConfig(BaseConfig):
     ] = None
     upsample: Annotated[
         Whole | None,
-        option("Factor by which tiles are enlarged for a latent backbone.", metavar="N", default="8", ge=1, le=64),
+        option(
+            "Factor by which tiles are enlarged for a latent backbone or an image encoder.",
+            metavar="N",
+            default="8",
+            ge=1,
+            le=64,
+        ),
         InIdentity(),
     ] = None
     dtype: Annotated[

@@ -240,8 +240,8 @@ def test_identity_is_json_and_follows_content_alone(kind, backbone, folders, tmp
 
 def test_every_built_in_plugin_has_a_kind():
     own = {entry.name for entry in entry_points(group=GROUP) if entry.module.startswith("hsifeat.")}
-    # `context` is no denoiser, and `natural32` opens a folder of the package, as its own tests show.
-    assert own - {"context", "natural32"} <= {kind.plugin for kind in KINDS}
+    # `context` and encoders are no denoisers, and `natural32` opens a folder of the package, as their own tests show.
+    assert own - {"context", "encoder-folder", "natural32"} <= {kind.plugin for kind in KINDS}
 
 
 def test_a_changed_weight_changes_the_identity(kind, folders, tmp_path):

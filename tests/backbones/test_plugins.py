@@ -157,7 +157,17 @@ def test_the_built_in_kinds_are_entry_points_too():
     from importlib.metadata import entry_points
 
     own = {entry.name for entry in entry_points(group=GROUP) if entry.module.startswith("hsifeat.")}
-    assert own == {"adm", "context", "hub", "latent", "natural32", "unet2d-file", "unet2d-folder", "untrained"}
+    assert own == {
+        "adm",
+        "context",
+        "encoder-folder",
+        "hub",
+        "latent",
+        "natural32",
+        "unet2d-file",
+        "unet2d-folder",
+        "untrained",
+    }
     plugins = load_plugins()
     assert all(isinstance(entry.load(), BackbonePlugin) for entry in entry_points(group=GROUP) if entry.name in own)
     assert [plugins[name].order for name in plugins] == sorted(plugin.order for plugin in plugins.values())

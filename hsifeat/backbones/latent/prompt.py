@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hsifeat.backbones.diffusers_folder import drop_private_keys, read_json
-from hsifeat.backbones.locked_imports import load_transformers
+from hsifeat.backbones.locked_imports import load_transformers, silent_transformers
 from hsifeat.backbones.network import clone_weights, deterministic_inference
 from hsifeat.backbones.weights import digest_file, digest_tensors, load_pretrained
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
@@ -187,7 +185,7 @@ class EncodedPrompt:
         from transformers import CLIPTextModel
 
         _ = self._digest  # This reports a damaged file more clearly than transformers does.
-        with _silent_transformers():
+        with silent_transformers():
             network = load_pretrained(
                 CLIPTextModel, self._encoder, self._weights_file, self._weights_file.suffix, dtype=torch.float32
             )
@@ -244,22 +242,3 @@ class StoredPrompt:
                 f"metadata entry prompt; required are the shape (1, tokens, {self.width}) and the text as the entry prompt"
             )
         return text, embedding
-
-
-@contextmanager
-def _silent_transformers() -> Iterator[None]:
-    """Suppress the progress bars and the loading reports of transformers.
-
-    The reports list faults of a model. `load_pretrained` raises an error for each of these faults.
-    """
-    from transformers.utils import logging
-
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

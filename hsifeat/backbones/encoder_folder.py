@@ -1,0 +1,133 @@
+"""Backbones from folders of frozen image encoders, such as a vision transformer, as ``save_pretrained`` of transformers writes them."""
+
+from __future__ import annotations
+
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsifeat.backbones.diffusers_folder import drop_private_keys, read_json
+from hsifeat.backbones.encoder import EncoderBackbone, call_with_image
+from hsifeat.backbones.locked_imports import load_transformers, silent_transformers
+from hsifeat.backbones.options import UNTRAINED, UPSAMPLE
+from hsifeat.backbones.plugins import BackbonePlugin, existing_path
+from hsifeat.errors import BackboneError, error_summary, raise_resource_error
+
+if TYPE_CHECKING:
+    import torch
+
+_PREPROCESSOR = "preprocessor_config.json"
+# Settings of the encoder that do not affect its output.
+_METADATA = {"architectures", "dtype", "torch_dtype", "transformers_version", "id2label", "label2id"}
+
+
+def open_encoder_folder(source: str, *, upsample: int = UPSAMPLE, untrained_seed: int | None = None) -> EncoderBackbone:
+    """Open an image encoder with its own normalisation.
+
+    Parameters
+    ----------
+    source : str
+        Folder with ``config.json``, ``model.safetensors`` and ``preprocessor_config.json``, which has the mean and standard
+        deviation of each channel (``image_mean`` and ``image_std``).
+    upsample : int
+        Maximum factor by which tiles are enlarged. If the encoder has patches, the factor is the largest divisor of the side of
+        a patch.
+    untrained_seed : int, optional
+        Seed of random weights that replace the trained ones.
+
+    Raises
+    ------
+    BackboneError
+        If a file is missing or damaged, or does not describe an encoder of images.
+    """
+    folder = Path(source).absolute()
+    config = read_json(folder / "config.json")
+    mean, std = _read_normalisation(folder)
+    network = _load(folder, untrained_seed)
+    patch = getattr(network.config, "patch_size", None)
+    if patch is not None and not isinstance(patch, int):
+        raise BackboneError(f"{folder}: allowed are square patches; found patch_size {patch!r}")
+    if patch is not None:
+        upsample = max((n for n in range(1, upsample + 1) if patch % n == 0), default=upsample)
+    interpolates = "interpolate_pos_encoding" in signature(network.forward).parameters
+    settings = {name: value for name, value in drop_private_keys(config).items() if name not in _METADATA}
+    backbone = EncoderBackbone(
+        network,
+        getattr(network.config, "num_channels", 3),
+        name=folder.name if untrained_seed is None else f"{folder.name}-untrained",
+        mean=mean,
+        std=std,
+        patch=patch,
+        upsample=upsample,
+        call=_call_at_any_size if interpolates else call_with_image,
+        config=settings,
+    )
+    backbone.source = str(folder) if untrained_seed is None else f"{UNTRAINED}{folder}"
+    return backbone
+
+
+def _call_at_any_size(network: torch.nn.Module, image: torch.Tensor) -> object:
+    """Run an encoder whose position embeddings are interpolated to the size of the image."""
+    return network(image, interpolate_pos_encoding=True)
+
+
+def _read_normalisation(folder: Path) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel, on a scale from 0 to 1."""
+    file = folder / _PREPROCESSOR
+    if not file.exists():
+        raise BackboneError(
+            f"{folder} has no {_PREPROCESSOR}: the encoder needs image_mean and image_std, the mean and standard deviation of each "
+            "channel in its training images from 0 to 1"
+        )
+    settings = read_json(file)
+    values: list[Any] = [settings.get("image_mean"), settings.get("image_std")]
+    if not settings.get("do_rescale", True) or not settings.get("do_normalize", True) or None in values:
+        raise BackboneError(
+            f"{file}: allowed are images from 0 to 1 (do_rescale) that are normalised (do_normalize) by image_mean and image_std"
+        )
+    mean, std = ([value] if isinstance(value, int | float) else list(value) for value in values)
+    return mean, std
+
+
+def _load(folder: Path, untrained_seed: int | None) -> Any:
+    """Return the encoder in float32. A layer ``pooler`` without trained weights is left out."""
+    import torch
+
+    load_transformers()
+    from transformers import AutoConfig, AutoModel
+
+    try:
+        with silent_transformers(), torch.random.fork_rng(devices=[]):
+            if untrained_seed is not None:
+                torch.manual_seed(untrained_seed)
+                return AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True)).float()
+            network, loading = AutoModel.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
+    except Exception as error:  # transformers raises errors of many classes
+        raise_resource_error(error)
+        raise BackboneError(f"{folder} can't be opened by transformers: {error_summary(error)}") from error
+    missing = sorted(loading["missing_keys"])
+    if any(not name.startswith("pooler.") for name in missing):
+        raise BackboneError(f"{folder} lacks the weights {missing[0]}: copy the whole folder again")
+    if missing:
+        network.pooler = None
+    return network
+
+
+def _is_encoder(source: str) -> bool:
+    folder = existing_path(source)
+    if folder is None or not (folder / "config.json").is_file():
+        return False
+    config = read_json(folder / "config.json")
+    return "model_type" in config and "_class_name" not in config
+
+
+PLUGIN = BackbonePlugin(
+    open=open_encoder_folder,
+    form="FOLDER",
+    description="a frozen image encoder of transformers, such as DINOv2, which processes images without noise",
+    weights="save_pretrained of transformers",
+    matches=_is_encoder,
+    order=85,
+)

@@ -1,0 +1,118 @@
+"""Folders of image encoders, against the encoder as transformers runs it."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import interpolate
+
+from hsifeat import open_backbone
+from hsifeat.errors import BackboneError
+
+SEED = 3
+MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A vision transformer with patches of 6 px, for images of 48 px."""
+    from transformers import ViTConfig, ViTModel
+
+    path = tmp_path_factory.mktemp("encoders") / "vit"
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        ViTModel(ViTConfig(**sizes, image_size=48, patch_size=6)).save_pretrained(path)
+    (path / "preprocessor_config.json").write_text(json.dumps({"image_mean": MEAN, "image_std": STD}))
+    return path
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "vit")
+
+
+def output(backbone, images):
+    return backbone.forward_to(backbone.encode(images), 0, ["output"])["output"]
+
+
+def images():
+    return torch.rand(2, 3, 16, 12, generator=torch.Generator().manual_seed(2)) * 2 - 1
+
+
+@pytest.mark.parametrize(("upsample", "factor"), [(8, 6), (4, 3), (2, 2)])
+def test_it_computes_what_transformers_computes(folder, upsample, factor):
+    from transformers import ViTModel
+
+    backbone = open_backbone(folder, upsample=upsample)
+    assert (backbone.name, backbone.source, backbone.channels) == ("vit", str(folder), 3)
+    assert {tap.name: tap.stride for tap in backbone.taps}["output"] == 6 // factor
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    pixels = interpolate((images() + 1) / 2, scale_factor=factor, mode="bilinear")
+    with torch.no_grad():
+        tokens = ViTModel.from_pretrained(folder)(
+            (pixels - mean) / std, interpolate_pos_encoding=True
+        ).last_hidden_state
+    rows, cols = 16 * factor // 6, 12 * factor // 6
+    expected = tokens[:, 1:].transpose(1, 2).reshape(2, 8, rows, cols)
+    torch.testing.assert_close(output(backbone, images()), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_without_weights_is_left_out_if_it_is_the_pooler(copy):
+    expected = output(open_backbone(copy), images())
+    file = copy / "model.safetensors"
+    tensors = load_file(file)
+    without = {name: tensor for name, tensor in tensors.items() if not name.startswith("pooler.")}
+    assert len(without) < len(tensors)
+    save_file({**without, "classifier.weight": torch.zeros(2, 8)}, file, {"format": "pt"})
+    backbone = open_backbone(copy)
+    assert torch.equal(output(backbone, images()), expected)
+    assert backbone.identity() == open_backbone(copy).identity(), "no random weights are digested"
+    without.pop("layernorm.weight")
+    save_file(without, file, {"format": "pt"})
+    with pytest.raises(BackboneError, match=r"lacks the weights layernorm\.weight: copy the whole folder"):
+        open_backbone(copy)
+
+
+def test_random_weights_are_those_of_the_seed(folder):
+    backbones = [open_backbone(f"untrained:{folder}", seed=seed) for seed in (SEED, SEED, 0)]
+    assert (backbones[0].name, backbones[0].source) == ("vit-untrained", f"untrained:{folder}")
+    first, again, other = (backbone.identity()["weights"] for backbone in backbones)
+    # The weights in the folder are those that transformers draws with this seed.
+    assert first == again == open_backbone(folder).identity()["weights"] != other
+
+
+def test_the_key_follows_the_normalisation_and_the_enlargement(copy):
+    identities = [open_backbone(copy, upsample=upsample).identity() for upsample in (6, 8, 2)]
+    assert identities[0] == identities[1] != identities[2]
+    (copy / "preprocessor_config.json").write_text(json.dumps({"image_mean": MEAN, "image_std": MEAN}))
+    assert open_backbone(copy, upsample=6).identity() != identities[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"has no preprocessor_config\.json: the encoder needs image_mean and image_std"),
+        ({"image_mean": MEAN}, "normalised .* by image_mean and image_std"),
+        ({"image_mean": MEAN, "image_std": STD, "do_rescale": False}, "images from 0 to 1"),
+        ({"image_mean": [0.5], "image_std": [0.5]}, "for each of its 3 channels"),
+    ],
+)
+def test_an_unknown_normalisation_is_refused(copy, content, message):
+    (copy / "preprocessor_config.json").unlink()
+    if content is not None:
+        (copy / "preprocessor_config.json").write_text(json.dumps(content))
+    with pytest.raises(BackboneError, match=message):
+        open_backbone(copy)
+
+
+def test_damaged_folders_and_options_are_refused(copy):
+    with pytest.raises(BackboneError, match="divisor of the patch size 6; found 0"):
+        open_backbone(copy, upsample=0)
+    with pytest.raises(BackboneError, match="takes no class label"):
+        open_backbone(copy, class_label=1)
+    (copy / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(BackboneError, match="can't be opened by transformers"):
+        open_backbone(copy)
