@@ -1,4 +1,4 @@
-"""Measure the HTTP service: many readers at once, latency of samples, memory, and MB/s of shards compared with nginx.
+"""Measure the HTTP service: many readers at once, latency of samples, memory, equal requests, and MB/s of shards compared with nginx.
 
 The clients share the machine with the service, so the numbers are lower bounds. Shards are read by curl, because a client in
 Python would slow down nginx more than the service. They come from two stores: planes of `context`, whose shards are small, and
@@ -17,22 +17,26 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import httpx
 import numpy as np
 import psutil
 from scoring import RESULTS, about_run
-from service_process import ServiceProcess
+from service_process import ServiceProcess, wait_until
 
 # A sample has 500 pixels of one field, a square of 64 pixels, from two planes.
 READERS, PIXELS, FIELD_PX, PLANES = 200, 500, 64, 2
+EQUAL_REQUESTS = 50
 TRANSFER_CLIENTS, TRANSFERS = 16, 20_000
-SIDE_PX, QUICK_SIDE_PX, BANDS = 512, 128, 32
+SIDE_PX, QUICK_SIDE_PX, SMALL_SIDE_PX, BANDS = 512, 128, 64, 32
 HOST = "127.0.0.1"
 
 
@@ -208,7 +212,8 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
     store = Store.open(paths[0])
     planes = [str(plane.id) for plane in store.planes]
     result: dict[str, Any] = {"sampled_features": sum(plane.channels for plane in store.planes[-PLANES:])}
-    with ServiceProcess(folder) as service:
+    (folder / "scenes").mkdir()
+    with ServiceProcess(folder, "--scenes", str(folder / "scenes")) as service:
         port, token = service.port, service.token
         sample = sample_action(store.key, planes[-PLANES:], side_px)
         asyncio.run(drive(1, port, token, 2, sample))  # opens the store
@@ -217,9 +222,25 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
         memory.start()
         tally = asyncio.run(drive(readers, port, token, seconds, sample))
         result["many_readers"] = {"readers": readers, "seconds": seconds, **latency(tally), **memory.stop()}
+        result["equal_requests"] = request_equally(folder / "scenes", service)
         count = 500 if quick else TRANSFERS
         result["shards"] = {path.stem: compare_shards(folder, service, path, count, turns) for path in paths}
     return result
+
+
+def request_equally(scenes: Path, service: ServiceProcess) -> dict[str, Any]:
+    """Send equal extraction requests at once, wait for the job, and return the outcomes and the number of extractions."""
+    np.save(scenes / "scene.npy", np.random.default_rng(0).random((SMALL_SIDE_PX, SMALL_SIDE_PX, BANDS), np.float32))
+    request = {"scene": {"files": ["scene.npy"], "axes": "rows,cols,bands"}, "options": {"backbone": "natural32"}}
+    with (
+        httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {service.token}"}, timeout=60) as client,
+        ThreadPoolExecutor(EQUAL_REQUESTS) as pool,
+    ):
+        answers = [pool.submit(client.post, "/extractions", json=request) for _ in range(EQUAL_REQUESTS)]
+        outcomes = Counter(answer.result().raise_for_status().json()["outcome"] for answer in answers)
+        wait_until(lambda: all(job["state"] == "done" for job in client.get("/jobs").json()))
+        jobs = client.get("/jobs").json()
+    return {"requests": EQUAL_REQUESTS, "outcomes": outcomes, "extractions": sum(job["attempts"] for job in jobs)}
 
 
 def compare_shards(folder: Path, service: ServiceProcess, path: Path, count: int, turns: int) -> dict[str, Any]:
