@@ -29,12 +29,15 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+# Some monitors and load balancers ask with HEAD.
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health() -> Health:
     """Return `ok` while the process runs."""
     return Health()
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready")
 async def ready(request: Request) -> Health:
     """Return `ok` if the stores and the tokens can be read."""

@@ -243,6 +243,10 @@ def test_no_client_forges_a_line_of_the_log_or_leaves_a_secret_in_it(service, re
 
 def test_supervisors_and_metrics(service, anyone, reader):
     assert anyone.get("/health").json() == anyone.get("/ready").json() == {"status": "ok"}
+    assert [(head := anyone.head(path)).status_code for path in ("/health", "/ready")] == [
+        200,
+        200,
+    ] and not head.content
     text = reader.get("/metrics").text
     assert 'hsifeat_requests_total{method="GET",route="/health",status="200"}' in text
     reader.get("/never-seen-path")
