@@ -60,7 +60,7 @@ class EncoderBackbone(ModuleBackbone):
         ``repr(module)``]
     side : int, optional
         Side of the image on which the module is run to find its layers, in pixels of the module's input. It must be a
-        multiple of the coarsest stride. [default: 8 patches, or 64]
+        multiple of the coarsest stride, and at least twice as large. [default: 8 patches, or 64]
 
     Raises
     ------

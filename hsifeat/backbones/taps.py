@@ -113,7 +113,7 @@ def list_taps(
     forward : callable
         Function without arguments that runs the network once on an image of `side_px` x `side_px` pixels.
     side_px : int
-        Side of the image, in pixels.
+        Side of the image, in pixels. It must be larger than the coarsest stride.
     read : callable
         Function that returns the feature map in a module's output, or None.
 
@@ -130,8 +130,14 @@ def list_taps(
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
         def record(_module: Any, _inputs: Any, output: Any) -> None:
             features = read(output)
-            # A layer that works on patches outputs several maps of one image, and none of them covers the whole image.
-            if features is None or len(features) != 1 or features.shape[-1] != features.shape[-2]:
+            # A layer that works on patches outputs several maps of one image, and none of them covers the whole image. A layer
+            # that averages over the image, as in squeeze and excitation, outputs one cell for images of any size.
+            if (
+                features is None
+                or len(features) != 1
+                or features.shape[-1] != features.shape[-2]
+                or features.shape[-1] == 1
+            ):
                 return
             if side_px % features.shape[-1] == 0:
                 stride = side_px // features.shape[-1]

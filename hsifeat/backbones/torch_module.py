@@ -67,7 +67,7 @@ class ModuleBackbone(NetworkBackbone):
         and a fixed class label that `call` passes to the module. [default: a digest of ``repr(module)``]
     side : int
         Side, in pixels, of the image on which the module is run to find its layers. It must be a multiple of the
-        coarsest stride.
+        coarsest stride, and at least twice as large.
 
     Raises
     ------
@@ -156,7 +156,7 @@ class ModuleBackbone(NetworkBackbone):
         if not taps:
             raise BackboneError(
                 f"{self.name} has no layer that gives a map (n, channels, rows, cols) whose side divides {self._side}: set "
-                "side to a multiple of the coarsest stride"
+                "side to a multiple of the coarsest stride, at least twice as large"
             )
         return taps
 

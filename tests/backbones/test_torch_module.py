@@ -94,3 +94,21 @@ def test_extraction_refuses_a_plain_network(scene, tmp_path):
     ):
         extract(scene, backbone=Scaled(), out=tmp_path / "s.zarr")
     assert not (tmp_path / "s.zarr").exists()
+
+
+def test_averages_over_the_image_are_no_layers():
+    class Squeeze(torch.nn.Module):
+        """Squeeze and excitation: channels are weighted by their averages over the image."""
+
+        def __init__(self):
+            super().__init__()
+            self.maps = torch.nn.Conv2d(3, 4, 2, stride=2)
+            self.average = torch.nn.AdaptiveAvgPool2d(1)
+            self.excite = torch.nn.Conv2d(4, 4, 1)
+
+        def forward(self, noised, _timesteps):
+            maps = self.maps(noised)
+            return maps * self.excite(self.average(maps))
+
+    # They have the shape of a map of stride 64 in an image of 64 px, but of stride 32 in one of 32 px.
+    assert [(tap.name, tap.stride) for tap in denoiser(Squeeze()).taps] == [("maps", 2)]
