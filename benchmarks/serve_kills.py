@@ -1,6 +1,6 @@
 """Kill `hsifeat serve` many times during extractions, and check that every job ends and no store is damaged.
 
-    python benchmarks/serve_kills.py --kills 20
+    python benchmarks/serve_kills.py --kills 28
 
 Each round requests an extraction over HTTP, and kills the service, its runner or both by SIGKILL after the first features are written. A killed
 service is started again. Two rounds in a row request the same extraction, so that some extractions are interrupted several
@@ -92,7 +92,7 @@ def run_rounds(folder: Path, kills: int) -> dict[str, Any]:
 def main() -> None:
     """Run the rounds, print a line for each, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=28)
     parser.add_argument("--out", type=Path, default=RESULTS / "serve_kills.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -179,6 +179,16 @@ def test_the_capacity_of_the_service_is_that_of_the_benchmark():
         assert f"{size} | {speeds[0]}; nginx: {speeds[1]}" in page
 
 
+def test_the_kills_of_the_service_are_those_of_the_benchmark():
+    measured = json.loads((ROOT / "benchmarks" / "results" / "serve_kills.json").read_text())
+    page = " ".join((ROOT / "docs" / "user" / "jobs.md").read_text(encoding="utf-8").split())
+    hits = measured["kills_of_running_jobs"]
+    of_service, of_runner = (hits[place] + hits["service and runner"] for place in ("service", "runner"))
+    assert f"{sum(hits.values())} kills in the middle of an extraction, of which {of_service} hit the service" in page
+    assert f"and {of_runner} its process for jobs. All {measured['jobs']} jobs were done in the end" in page
+    assert set(measured["states"]) == {"done"} and not measured["faults"]
+
+
 def test_the_gains_in_the_documents_are_those_of_the_study_of_natural32():
     study = json.loads((ROOT / "benchmarks" / "results" / "natural32.json").read_text())["differences"]["indian-pines"]
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
