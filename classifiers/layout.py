@@ -69,7 +69,7 @@ class ColumnGroup:
 
     @property
     def input_kind(self) -> str:
-        """Kind by which heads state their inputs: `kind`, or ``spectral-patch`` for a patch of spectra."""
+        """Kind of column in the attributes `needs` and `wants` of heads: ``spectral-patch`` for a patch of spectra, else `kind`."""
         return "spectral-patch" if self.kind == "patch" and self.layer is None else self.kind
 
     @property

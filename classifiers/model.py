@@ -85,7 +85,13 @@ class Model:
 
     @property
     def layout(self) -> Layout:
-        """Columns that the head takes as input."""
+        """Columns that the head takes as input.
+
+        Raises
+        ------
+        HeadError
+            If the head was fitted without a layout.
+        """
         if self.head.layout is None:
             raise HeadError("the head of this model has no layout: fit it with fit_model")
         return self.head.layout

@@ -189,7 +189,15 @@ def write_private_file(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Convert file system errors in the ``with`` block, such as a full disk, to a `StoreError` that names `path`."""
+    """Convert file system errors in the ``with`` block to errors of hsifeat that name `path`.
+
+    Raises
+    ------
+    DiskFullError
+        If the disk is full.
+    StoreError
+        If the file or folder can't be used for another reason.
+    """
     try:
         yield
     except HsifeatError:

@@ -18,12 +18,14 @@ import pytest
 import classifiers
 import hsifeat
 from classifiers.heads.registry import head_class, head_names
+from hsifeat.errors import HsifeatError
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MODULES = [file for top in ("hsifeat", "classifiers") for file in sorted((ROOT / top).rglob("*.py"))]
 # Their examples are not run: training takes a minute.
 TOO_SLOW_EXAMPLES = {"dask_executor", "pretrain", "write_report"}
+ERRORS = {name for name, one in vars(hsifeat.errors).items() if isinstance(one, type) and issubclass(one, HsifeatError)}
 PUBLIC = [(package, name) for package in (hsifeat, classifiers) for name in package.__all__ if name != "__version__"]
 
 
@@ -210,6 +212,41 @@ def test_every_module_says_what_it_is():
     for file in MODULES:
         text = ast.get_docstring(parsed(file))
         assert text, f"{relative(file)} has no docstring"
+
+
+def test_public_functions_document_the_errors_that_they_raise():
+    """A docstring names the error or its base class, or refers to another docstring. Routes list their errors in OpenAPI."""
+    functions = [(file, one) for file in MODULES for one in public_functions(parsed(file)) if not is_command(file, one)]
+    missing = [
+        f"{relative(file)}:{function.lineno} {function.name} raises {name}"
+        for file, function in functions
+        for name in errors_raised(function)
+        if not re.search(rf"{name}|HsifeatError|[Ss]ee `", ast.get_docstring(function) or "")
+    ]
+    assert not missing, "\n".join(missing)
+
+
+def is_command(file, function):
+    """Return whether a function is a command of the command line, or a route of the service."""
+    routes = (one for one in function.decorator_list if ast.unparse(one).startswith("router."))
+    return relative(file).startswith("hsifeat/commands/") or any(routes)
+
+
+def public_functions(node):
+    """Yield the functions of a module, and the methods of its classes, whose names have no underscore in front."""
+    for child in node.body:
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from public_functions(child)
+        elif isinstance(child, ast.FunctionDef) and not child.name.startswith("_"):
+            yield child
+
+
+def errors_raised(function):
+    """Return the names of the errors of hsifeat that a function itself raises."""
+    calls = [
+        node.exc.func for node in ast.walk(function) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+    ]
+    return {call.id for call in calls if isinstance(call, ast.Name) and call.id in ERRORS}
 
 
 # Tests ----------------------------------------------------------------------------------------------------------------

@@ -164,6 +164,11 @@ class QuickMapper:
 
         `rows` is an (n,) integer array of row numbers, and `labels` is an (n,) integer array of the classes of these
         rows.
+
+        Raises
+        ------
+        HeadError
+            If the rows have fewer than two classes, or not more rows than classes.
         """
         name, params = self._head_options
         classes = len(set(labels.tolist()))

@@ -41,7 +41,13 @@ class GuidedSmoothing(SmoothingRule):
 
     @classmethod
     def parse(cls, argument: str) -> Self:
-        """Return the rule for `argument`, which is ``RADIUS`` or ``RADIUS,EPS``: a radius in pixels and a ridge penalty."""
+        """Return the rule for `argument`, which is ``RADIUS`` or ``RADIUS,EPS``: a radius in pixels and a ridge penalty.
+
+        Raises
+        ------
+        HsifeatError
+            If the argument has another form, or a number is out of range.
+        """
         radius, *epsilon = argument.split(",")
         if len(epsilon) > 1:
             raise HsifeatError(f"smoothing {cls.form} takes a radius and a penalty; found {argument!r}")

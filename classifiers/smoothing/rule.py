@@ -37,7 +37,13 @@ class ProbabilityTile:
 
     @property
     def image(self) -> NDArray[np.float64]:
-        """Guide of the tile, a (rows, cols, K) float64 array. Only rules that use a guide may access it."""
+        """Guide of the tile, a (rows, cols, K) float64 array. Only rules that use a guide may access it.
+
+        Raises
+        ------
+        ValueError
+            If the tile has no guide.
+        """
         if self.guide is None:
             raise ValueError("this rule needs a guide")
         return self.guide

@@ -76,7 +76,13 @@ class ScenesSplit:
         return cls(text, MappingProxyType(roles))
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # fixed
-        """Return the labelled pixels of the training, test and validation scenes."""
+        """Return the labelled pixels of the training, test and validation scenes.
+
+        Raises
+        ------
+        SplitError
+            If a named scene does not exist or has two roles. If the training or test scenes have no labelled pixels.
+        """
         masks = {role: np.zeros(labels.classes.shape, np.bool_) for role in ROLES}
         assigned: dict[ScenePart, Role] = {}
         for name, role in self.roles.items():
@@ -108,7 +114,13 @@ class LeaveOneSceneOutSplit:
     text: ClassVar[str] = "scenes:leave-one-out"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Return the labelled pixels of one scene as test pixels, and those of all other scenes as training pixels."""
+        """Return the labelled pixels of one scene as test pixels, and those of all other scenes as training pixels.
+
+        Raises
+        ------
+        SplitError
+            If the label map belongs to one scene only. If the training or test scenes have no labelled pixels.
+        """
         parts = _parts(labels, self.text)
         test = parts[seed % len(parts)]
         masks = {role: np.zeros(labels.classes.shape, np.bool_) for role in ROLES}

@@ -61,7 +61,13 @@ class CheckpointBackbone(NetworkBackbone):
         return digest_tensors(self.network.state_dict().items())
 
     def load(self) -> torch.nn.Module:
-        """Return the network with its trained weights, or with random weights if `untrained_seed` is set."""
+        """Return the network with its trained weights, or with random weights if `untrained_seed` is set.
+
+        Raises
+        ------
+        BackboneError
+            If the weights can't be read. If a network with random weights would have too many parameters.
+        """
         import torch
 
         if self._untrained_seed is None:

@@ -133,7 +133,13 @@ def non_default_settings(network_class: Any, settings: Mapping[str, Any]) -> dic
 
 
 def count_levels(settings: Mapping[str, Any], file: Path) -> int:
-    """Return the number of resolutions (levels) of the network with these settings. Error messages name `file`."""
+    """Return the number of resolutions (levels) of the network with these settings. Error messages name `file`.
+
+    Raises
+    ------
+    BackboneError
+        If the setting ``block_out_channels`` is not a list with an item for each level.
+    """
     channels = settings["block_out_channels"]
     if not isinstance(channels, list) or not channels:
         raise BackboneError(

@@ -171,7 +171,13 @@ def names_hub_model(source: str) -> bool:
 
 
 def open_hub_model(source: str, **_options: Any) -> Redirect:
-    """Download a model, if it is not on this machine, and return a `Redirect` to its folder."""
+    """Download a model, if it is not on this machine, and return a `Redirect` to its folder.
+
+    Raises
+    ------
+    BackboneError
+        If `source` is not the name of a model with its commit. If the model can't be downloaded.
+    """
     model = HubModel.parse(source)
     if model is None:
         raise BackboneError(f"{source!r} is not a model on a hub: the form is owner/model@commit")

@@ -144,7 +144,14 @@ class ModuleBackbone(NetworkBackbone):
 
     @cached_property
     def taps(self) -> list[Tap]:
-        """All layers whose feature maps can be read, in the order of execution."""
+        """All layers whose feature maps can be read, in the order of execution.
+
+        Raises
+        ------
+        BackboneError
+            If the network can't be run on an image of the stated channels and side. If no layer has a feature map whose side
+            divides the side of the image.
+        """
         try:
             taps = super().taps
         except Exception as error:  # the user's module may raise anything

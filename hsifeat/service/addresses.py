@@ -130,7 +130,15 @@ class SignedAddresses:
 
 
 def read_secret(path: Path) -> bytes:
-    """Return the secret in a file. If the file does not exist, create one that only its owner can access."""
+    """Return the secret in a file. If the file does not exist, create one that only its owner can access.
+
+    Raises
+    ------
+    StoreError
+        If the file can't be read or written.
+    HsifeatError
+        If the file does not have the length of a secret.
+    """
     from filelock import FileLock
 
     with disk_errors(path):

@@ -65,7 +65,13 @@ def server_options(config: ServiceConfig, app: object) -> uvicorn.Config:
 
 
 def bind(config: ServiceConfig) -> socket.socket:
-    """Return a socket that listens at the address of the service."""
+    """Return a socket that listens at the address of the service.
+
+    Raises
+    ------
+    HsifeatError
+        If the host is unknown, or the port is in use or not allowed.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -210,7 +210,13 @@ class RemoteLocation:
 
     @cached_property
     def objects(self) -> Any:
-        """Object store of the library obstore, opened at the address of this location."""
+        """Object store of the library obstore, opened at the address of this location.
+
+        Raises
+        ------
+        StoreError
+            If the address is invalid.
+        """
         from obstore.exceptions import BaseError
         from obstore.store import from_url
 
@@ -229,7 +235,13 @@ class RemoteLocation:
             raise StoreError(f"{self.url} can't be used: {error}") from error
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return the files of this location as a Zarr store, which is read-only unless `writable` is True."""
+        """Return the files of this location as a Zarr store, which is read-only unless `writable` is True.
+
+        Raises
+        ------
+        StoreError
+            If `writable` is True, but the location is a web address.
+        """
         from zarr.storage import ObjectStore
 
         if writable and self.read_only:

@@ -46,7 +46,14 @@ class ProgressRecords:
         self._files, self._layout = files, layout
 
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
-        """Return which units of a plane are finished, as a bool array with the shape of the grid of units."""
+        """Return which units of a plane are finished, as a bool array with the shape of the grid of units.
+
+        Raises
+        ------
+        StoreError
+            If the metadata of the records are damaged, or the location can't be reached. Units with a damaged record are not
+            finished.
+        """
         done = np.zeros(self._layout.unit_grid, dtype=bool)
         if not self._files.has_array(f"progress/{plane.path}"):
             return done

@@ -286,6 +286,11 @@ class Store:
         """Rows and columns of the listed pixels in row-major order, as two (n,) intp arrays.
 
         None if planes cover the whole scene.
+
+        Raises
+        ------
+        StoreError
+            If a listed pixel lies outside the scene.
         """
         if not isinstance(self.layout, PixelListLayout):
             return None

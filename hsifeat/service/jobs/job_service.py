@@ -56,7 +56,8 @@ class JobService:
         Raises
         ------
         HsifeatError
-            If an option is wrong. If a file, store, model or upload does not exist or is not allowed. If the queue is full.
+            If an option is wrong. If the person lacks the right to the priority. If a file, store, model or upload does not exist
+            or is not allowed. If the queue is full.
         """
         if request.priority == "high" and not admin:
             raise NotOwnerError("the priority high needs the right to administer: use normal or low")
@@ -114,7 +115,7 @@ class JobService:
         return upload
 
     def delete_old(self) -> None:
-        """Delete old jobs with their results, and uploads that nobody uses."""
+        """Delete jobs that are older than `JobSettings.job_days`, with their results, and expired uploads of no unfinished job."""
         settings = self.context.settings
         self.queue.delete_old(time.time() - settings.job_days * _DAY_S)
         for folder in settings.results_folder.glob("*"):

@@ -25,7 +25,7 @@ class QueueFullError(ProblemError):
     Attributes
     ----------
     retry_after_s : int
-        Estimated time in seconds until a job of the queue starts.
+        Estimated time in seconds until another job can be queued.
     """
 
     def __init__(self, message: str, retry_after_s: int) -> None:
