@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from classifiers.splits.blocks import BlocksSplit
@@ -15,14 +16,66 @@ from classifiers.splits.split_draw import Split, SplitKind, SplitQuestion
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
-GRAMMAR = f"random:F, per-class:N, blocks:PX+BUFFER:F, far:PX+DISTANCE:F, {SCENES_FORMS}, official or mask:TRAIN[,TEST]"
+_FRACTION = r"(\d+(?:\.\d+)?|\.\d+)"
+_PIXELS = r"([1-9]\d*)"
+_DISTANCE = r"(\d+)"
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Form of a split: the parameters after the colon, and the split that they give.
+
+    Attributes
+    ----------
+    parameters : str
+        Names of the parameters, such as ``PX+BUFFER:F``.
+    meaning : str
+        Meaning of the parameters, and an example.
+    pattern : str
+        Regular expression with a group for each parameter.
+    make : callable
+        Function that takes the text of the split and the groups, and returns the split.
+    """
+
+    parameters: str
+    meaning: str
+    pattern: str
+    make: Callable[..., Split]
+
+
 _FORMS = {
-    "random": "random:F with a fraction F between 0 and 1, such as random:0.3",
-    "per-class": "per-class:N with a number N of pixels from 1, such as per-class:20",
-    "blocks": "blocks:PX+BUFFER:F with whole numbers of pixels and a fraction F, such as blocks:12+4:0.1",
-    "far": "far:PX+DISTANCE:F with whole numbers of pixels and a fraction F, such as far:12+16:0.1",
-    "mask": "mask:TRAIN or mask:TRAIN,TEST with paths of label maps",
+    "random": _Form(
+        "F",
+        "with a fraction F between 0 and 1, such as random:0.3",
+        _FRACTION,
+        lambda text, fraction: RandomSplit(_parse_fraction(fraction, text)),
+    ),
+    "per-class": _Form(
+        "N",
+        "with a number N of pixels from 1, such as per-class:20",
+        _PIXELS,
+        lambda _, pixels: PerClassSplit(int(pixels)),
+    ),
+    "blocks": _Form(
+        "PX+BUFFER:F",
+        "with whole numbers of pixels and a fraction F, such as blocks:12+4:0.1",
+        rf"{_PIXELS}\+{_DISTANCE}:{_FRACTION}",
+        lambda text, px, buffer, fraction: BlocksSplit(int(px), int(buffer), _parse_fraction(fraction, text)),
+    ),
+    "far": _Form(
+        "PX+DISTANCE:F",
+        "with whole numbers of pixels and a fraction F, such as far:12+16:0.1",
+        rf"{_PIXELS}\+{_DISTANCE}:{_FRACTION}",
+        lambda text, px, distance, fraction: FarSplit(int(px), int(distance), _parse_fraction(fraction, text)),
+    ),
+    "mask": _Form(
+        "TRAIN[,TEST]",
+        "with one or two paths of label maps",
+        r"([^,]+)(?:,([^,]+))?",
+        lambda _, train, test: MaskSplit(train, test),
+    ),
 }
+GRAMMAR = ", ".join([*(f"{word}:{form.parameters}" for word, form in _FORMS.items()), SCENES_FORMS, OfficialSplit.text])
 _NO_MAPS: Mapping[str, Labels] = MappingProxyType({})
 
 
@@ -66,23 +119,17 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
     """
     if not isinstance(text, str):
         raise SplitError(f"a split is a text such as blocks:12+4:0.1; found {text!r}")
-    number = r"(\d+(?:\.\d+)?|\.\d+)"
-    if match := re.fullmatch(rf"random:{number}", text):
-        return RandomSplit(_parse_fraction(match[1], text))
-    if match := re.fullmatch(r"per-class:([1-9]\d*)", text):
-        return PerClassSplit(int(match[1]))
-    if match := re.fullmatch(rf"(blocks|far):([1-9]\d*)\+(\d+):{number}", text):
-        rule = BlocksSplit if match[1] == "blocks" else FarSplit
-        return rule(int(match[2]), int(match[3]), _parse_fraction(match[4], text))
-    if text.startswith("scenes:"):
-        return parse_scenes(text)
-    if match := re.fullmatch(r"mask:([^,]+)(?:,([^,]+))?", text):
-        return MaskSplit(match[1], match[2])
     if text == OfficialSplit.text:
         return OfficialSplit.from_maps(maps)
-    if form := _FORMS.get(text.partition(":")[0]):
-        raise SplitError(f"the split {text!r} does not have the form {form}")
-    raise SplitError(f"unknown split {text!r}; allowed: {GRAMMAR}")
+    if text.startswith("scenes:"):
+        return parse_scenes(text)
+    word, _, argument = text.partition(":")
+    if word not in _FORMS:
+        raise SplitError(f"unknown split {text!r}; allowed: {GRAMMAR}")
+    form = _FORMS[word]
+    if (match := re.fullmatch(form.pattern, argument)) is None:
+        raise SplitError(f"the split {text!r} does not have the form {word}:{form.parameters} {form.meaning}")
+    return form.make(text, *match.groups())
 
 
 def parse_split_kind(text: str) -> SplitKind:
