@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.helpers.browser import chromium, open_page, watched_pages  # noqa: F401  # fixtures
 from tests.helpers.command_line import cli  # noqa: F401  # a fixture
+from tests.helpers.remembered import remembered_plots  # noqa: F401  # a fixture
 
 # A shell that runs the tests in the background makes them ignore SIGINT. Subprocesses would inherit this setting.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

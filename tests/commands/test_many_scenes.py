@@ -56,6 +56,7 @@ def read(path):
         return file.read(1), file.crs, file.transform
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_eighteen_tiles_are_trained_validated_scored_and_mapped_by_three_commands(tiles, tmp_path, cli):
     stores, model = tmp_path / "stores", tmp_path / "model"
     scenes, roles = sorted(tiles.glob("tiles/*.tif")), tiles / "roles.csv"

@@ -50,6 +50,7 @@ def test_no_warning_of_a_library_reaches_the_user(cli, tmp_path, name):
         cli("extract", *given, "--nodata", "1e300", *options, "--out", tmp_path / "n.zarr")
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_the_largest_class_number_goes_through_every_command(cli, tmp_path, monkeypatch):
     largest = 2**31 - 1
     labels = small_labels(24, 20).astype(np.uint32)

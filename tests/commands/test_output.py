@@ -171,6 +171,7 @@ def check_tables(folder):
         assert not [one for one in scripts if one.startswith("alert")] and "<b>é" not in html
 
 
+@pytest.mark.usefixtures("remembered_plots")
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in FAILING])
 def test_a_closed_pipe_loses_nothing(command, name, tmp_path):
     reading, writing = os.pipe()

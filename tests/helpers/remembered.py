@@ -1,4 +1,4 @@
-"""Results that hundreds of tests need and that a process computes once: entry points, layers of U-Nets, loaded weights."""
+"""Results that hundreds of tests need and that a process computes once: entry points, layers of U-Nets, loaded weights, a plot."""
 
 import copy
 import hashlib
@@ -8,6 +8,8 @@ import os
 import sys
 from functools import cache, cached_property
 from pathlib import Path
+
+import pytest
 
 
 def remember_entry_points():
@@ -91,3 +93,25 @@ def remember_weights():
         return network
 
     WeightFiles.load = load
+
+
+@cache
+def _plot_of_reports():
+    from classifiers.comparison.report.plot import Plot, new_figure
+
+    with new_figure(2, 1) as figure:
+        figure.add_subplot().plot([1, 2])
+    return Plot(figure)
+
+
+def use_remembered_plot(patch):
+    """Replace all plots of reports by a remembered one until the monkeypatch ends: plots take most of the time of a report."""
+    from classifiers.comparison.report.report_plots import ReportPlots
+
+    patch.setattr(ReportPlots, "__getitem__", lambda *_: _plot_of_reports())
+
+
+@pytest.fixture
+def remembered_plots(monkeypatch):
+    """Use the remembered plot in reports of a test. Reports of fixtures of a module still have all plots."""
+    use_remembered_plot(monkeypatch)

@@ -84,6 +84,7 @@ def app(toy, monkeypatch):  # commands read the entry points when they are impor
     return import_module("hsifeat.commands.app").app
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_a_new_executor_is_an_option_of_every_command_that_runs_tasks(toy, app, store_path, model_folder):
     np.save("s.npy", small_cube(rows=24, cols=20))
     extract = ("extract", "s.npy", "--backbone", "context", "--layers", "mean-5", "--out", "a.zarr")

@@ -84,5 +84,4 @@ class Plot:
     def _content(self) -> Bbox:
         """The part of the figure that is drawn on, with a margin, in inches."""
         with literal_figure_text(**_RC):
-            self._figure.draw_without_rendering()
             return self._figure.get_tightbbox().padded(_MARGIN_IN)

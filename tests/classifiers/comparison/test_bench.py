@@ -74,6 +74,7 @@ def test_maps_are_geotiffs_of_the_whole_scene(report):
             np.testing.assert_array_equal(np.rint(255 * file.read(1)[there]), sure[there])
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_maps_say_where_they_lie(tmp_path):
     georeference = Georeference(rasterio.CRS.from_epsg(32616).to_wkt(), (20.0, 0.0, 5e5, 0.0, -20.0, 4.48e6))
     comparison = one_split().model_copy(update={"georeference": georeference})
@@ -134,6 +135,7 @@ def full_report(tmp_path_factory):
     return comparison, folder
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_a_missing_file_is_written_and_no_other(full_report, tmp_path):
     comparison, folder = full_report
     copy = shutil.copytree(folder, tmp_path / "report")
@@ -152,6 +154,7 @@ def test_a_missing_file_is_written_and_no_other(full_report, tmp_path):
     assert written == gone | {"record/report.json"}
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_files_of_entries_that_are_gone_are_deleted_and_no_one_else_s(full_report, tmp_path):
     copy = shutil.copytree(full_report[1], tmp_path / "report")
     (copy / "maps" / "mine.tif").write_text("mine")
@@ -163,6 +166,7 @@ def test_files_of_entries_that_are_gone_are_deleted_and_no_one_else_s(full_repor
     assert contents(copy).keys() == contents(tmp_path / "fresh").keys() | mine
 
 
+@pytest.mark.usefixtures("remembered_plots")
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_stores_of_names_that_a_file_can_t_tell_apart_have_maps_of_their_own(tmp_path):
     entries = [entry(name, "planes", "svm") for name in ("a'", "a_", "A_")]
@@ -240,6 +244,7 @@ def test_a_bench_that_is_stopped_again_and_again_goes_on_without_repeating_a_run
     assert again.sweep == fresh.sweep
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_changes_from_a_baseline_are_reported(store_path, report, tmp_path, cli, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, out, _ = report
@@ -272,6 +277,7 @@ def test_a_sweep_by_its_command(store_path, tmp_path, cli, monkeypatch):
     assert {"sweep.csv", "sweep.json", "planes.svg", "planes.png"} <= {p.name for p in (tmp_path / "sweep").iterdir()}
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_a_class_without_test_pixels_is_in_no_average_and_said(store_path, tmp_path, features):
     labels = features.labels()
     mask = np.where(labels.classes == 2, 1, 0) + np.where(labels.classes > 2, 1, 0) * (np.arange(53) < 26)

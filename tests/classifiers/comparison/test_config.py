@@ -4,10 +4,14 @@ import inspect
 import shlex
 from pathlib import Path
 
+import pytest
+
 from classifiers import compare, make_head
 from classifiers.comparison.config import BenchConfig, bench_command
 from classifiers.comparison.report.write import write_report
 from classifiers.comparison.results.results_io import read_json
+
+pytestmark = pytest.mark.usefixtures("remembered_plots")
 
 OPTIONS = {
     "heads": ["lda", "svm"],

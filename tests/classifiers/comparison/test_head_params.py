@@ -16,6 +16,8 @@ from classifiers.table import PixelTable
 from hsifeat.commands.bench import _head_params
 from hsifeat.errors import HsifeatError
 
+pytestmark = pytest.mark.usefixtures("remembered_plots")
+
 OPTIONS = {
     "heads": ["svm"],
     "splits": ["per-class:4", "blocks:9+1:0.3"],

@@ -11,6 +11,8 @@ from classifiers.fit import fit_model
 from hsifeat.errors import HsifeatError
 from hsifeat.features.open_features import open_features
 
+pytestmark = pytest.mark.usefixtures("remembered_plots")
+
 OPTIONS = {"heads": ["lda", "svm"], "inputs": ["spectra"], "splits": ["random:0.1", "blocks:9+1:0.3"], "seeds": 2}
 SPLIT, RULE = "random:0.1", "gaussian:1.5"
 

@@ -65,7 +65,7 @@ def exceptions(estimator) -> dict[str, str]:
 
 
 # Networks pass scikit-learn's checks of accuracy after 8 epochs. Tests that ask for no accuracy need fewer.
-FEW_EPOCHS, FEW, ONE_EPOCH = {"epochs": 8}, {"epochs": 3}, {"epochs": 1}
+ACCURATE, FEW, ONE_EPOCH = {"epochs": 8}, {"epochs": 3}, {"epochs": 1}
 # Parameters that change the algorithm of a head.
 VARIANTS = [
     quick("film", None, fusion="gated", members=1, epochs=8),
@@ -76,12 +76,10 @@ VARIANTS = [
 ]
 
 
-# What depends on the algorithm; the other checks are of code that a variant shares with its head.
+# What depends on the algorithm, and asks for accuracy or does not; the other checks are of code that a variant shares with its head.
+OF_ACCURACY = {"check_class_weight_classifiers", "check_classifiers_classes", "check_classifiers_train"}
 OF_FITS = {
-    "check_class_weight_classifiers",
-    "check_classifiers_classes",
     "check_classifiers_one_label",
-    "check_classifiers_train",
     "check_estimators_dtypes",
     "check_estimators_pickle",
     "check_fit2d_1feature",
@@ -121,11 +119,13 @@ for name in NAMES:
 OF_EACH_KIND = set(_KINDS.values())
 
 
-def cases(head, is_wanted):
-    """Yield the checks of a head whose names are wanted.
+def cases(head, is_wanted, epochs=None):
+    """Yield the checks of a head whose names are wanted, with so many epochs if it is a network.
 
     scikit-learn trains on rows of float64 and on read-only rows of float64 and of float32; here the last are enough.
     """
+    if epochs is not None and isinstance(head, TorchHead):
+        head = clone(head).set_params(**epochs)
     for case in estimator_checks_generator(
         head, expected_failed_checks=exceptions(head), mark="xfail", xfail_strict=True
     ):
@@ -136,12 +136,13 @@ def cases(head, is_wanted):
 
 
 def cases_of(name):
-    """Yield the checks of a registered head: those that need a fit that has learned something, and others, with one epoch."""
+    """Yield the checks of a registered head: those that ask for accuracy, those of fits, and others, with one epoch."""
     # An ensemble is tested by the variants.
-    few = FEW_EPOCHS | ({"members": 1} if name == "film" else {})
-    yield from cases(in_epochs(name, few, layout=None), OF_FITS.__contains__)
-    rest = OF_CLASSES.__contains__ if name not in OF_EACH_KIND else lambda check: check not in OF_FITS
-    yield from cases(in_epochs(name, ONE_EPOCH, layout=None), rest)
+    head = quick(name, None, **({"members": 1} if name == "film" else {}))
+    yield from cases(head, OF_ACCURACY.__contains__, ACCURATE)
+    yield from cases(head, OF_FITS.__contains__, FEW)
+    rest = OF_CLASSES.__contains__ if name not in OF_EACH_KIND else lambda check: check not in OF_ACCURACY | OF_FITS
+    yield from cases(quick(name, None), rest, ONE_EPOCH)
 
 
 def in_epochs(name, epochs, layout=LAYOUT, **params):
@@ -160,7 +161,8 @@ def case_id(value):
     ("estimator", "check"),
     [
         *chain.from_iterable(map(cases_of, NAMES)),
-        *chain.from_iterable(cases(variant, OF_FITS.__contains__) for variant in VARIANTS),
+        *chain.from_iterable(cases(variant, OF_ACCURACY.__contains__) for variant in VARIANTS),
+        *chain.from_iterable(cases(variant, OF_FITS.__contains__, FEW) for variant in VARIANTS),
     ],
     ids=case_id,
 )

@@ -21,6 +21,7 @@ from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, ent
 SHOWN = [SPLITS[1], SPLITS[0]]  # the split that tells comes first
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_numbers_equal_scikit_learn(tmp_path):
     comparison, pairs = build(seeds=3)
     parsed = Page(page(comparison, tmp_path))
@@ -51,6 +52,7 @@ def test_numbers_equal_scikit_learn(tmp_path):
             assert column == [f"{100 * m:.1f} ± {100 * s:.1f}" for m, s in zip(means, sds, strict=True)]
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_confusions_equal_scikit_learn(tmp_path):
     comparison, pairs = build()
     tables = Page(page(comparison, tmp_path)).tables[6:12]
@@ -63,6 +65,7 @@ def test_confusions_equal_scikit_learn(tmp_path):
             assert [cell[0] for cell in row[1:]] == [f"{share:.0f}" if share >= 0.5 else "" for share in expected]
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_summary_names_the_best_the_gap_and_what_to_believe(tmp_path):
     text = " ".join("".join(Page(page(build()[0], tmp_path)).words).split())
     assert "svm on spectra is best: OA" in text
@@ -125,6 +128,7 @@ def test_everything_that_is_known_is_told(tmp_path):
         assert values == [plane.layer, plane.t, plane.oa.mean, plane.gain.mean, plane.size_bytes, plane.seconds]
 
 
+@pytest.mark.usefixtures("remembered_plots")
 @pytest.mark.parametrize(
     ("split", "kind"),
     [
@@ -175,12 +179,14 @@ def test_page_of_a_degenerate_comparison(options, expected, tmp_path):
     assert len(text) < 1e6
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_one_seed_has_no_standard_deviation(tmp_path):
     words = "".join(Page(page(build(seeds=1, splits=SPLITS[1:])[0], tmp_path)).words)
     assert "with one seed, so without a standard deviation" in words and " ± " not in words
     assert " ± " in "".join(Page(page(build(splits=SPLITS[1:])[0], tmp_path)).words)
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_what_is_missing_is_said(tmp_path):
     comparison, _ = build()
     runs = [run for run in comparison.runs if (run.entry, run.split) != (ENTRIES[0], SPLITS[0])]
@@ -197,6 +203,7 @@ def test_a_comparison_without_results_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_a_map_of_ten_thousand_pixels_a_side_is_thinned_without_a_copy(tmp_path):
     comparison, _ = build(entries=ENTRIES[:1], splits=SPLITS[1:], seeds=1)
     (which,) = comparison.images.maps

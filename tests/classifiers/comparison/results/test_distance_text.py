@@ -11,6 +11,8 @@ from classifiers.comparison.results.summary_frame import summary_notes
 from classifiers.comparison.results.summary_text import split_remarks
 from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page
 
+pytestmark = pytest.mark.usefixtures("remembered_plots")
+
 
 @pytest.fixture(scope="module")
 def comparison():

@@ -12,6 +12,8 @@ from classifiers.comparison.results.summary_frame import to_html
 from classifiers.comparison.results.summary_text import gap_text, reduction_text, split_remarks
 from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page, with_runs
 
+pytestmark = pytest.mark.usefixtures("remembered_plots")
+
 
 def test_a_class_left_out_under_one_seed_is_averaged_over_the_others_and_said(tmp_path):
     comparison, pairs = build(seeds=3, left_out=(2,), left_out_under=(1,))

@@ -155,6 +155,7 @@ def test_ends_that_are_not_ascending_are_refused(ends):
         distance_bins(ends)
 
 
+@pytest.mark.usefixtures("remembered_plots")
 def test_a_scene_with_a_known_answer(backbone_folder, tmp_path, monkeypatch):
     """Spectra tell the class up to 9 px from the training pixels, and the other class beyond."""
     monkeypatch.chdir(tmp_path)
