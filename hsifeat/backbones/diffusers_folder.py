@@ -96,21 +96,21 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
         explicit, _, _ = network_class.extract_init_dict(dict(config))
         settings = drop_private_keys(_defaults(network_class) | explicit)
         json.dumps(settings, allow_nan=False)
-        _check_numbers(settings)
+        check_numbers(settings)
     except Exception as error:  # diffusers raises errors of many classes for settings of wrong types
         raise_resource_error(error)
         raise BackboneError(f"{file} does not describe a {network_class.__name__}: {error_summary(error)}") from error
     return settings
 
 
-def _check_numbers(settings: Mapping[str, Any]) -> None:
-    """Raise ValueError for a number outside of its range, so that building a network takes bounded time and memory."""
+def check_numbers(settings: Mapping[str, Any]) -> None:
+    """Raise ValueError for a number or list in `settings` outside of its range, so that building a network takes bounded time."""
     for name, setting in settings.items():
         values = [setting]
         while values:
             value = values.pop()
             if isinstance(value, dict):
-                _check_numbers(value)
+                check_numbers(value)
             elif isinstance(value, list):
                 if len(value) > _MAX_LEVELS:
                     raise ValueError(f"{name} is a list of {len(value)} values; allowed are {_MAX_LEVELS}")

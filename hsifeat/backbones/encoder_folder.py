@@ -6,7 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.backbones.diffusers_folder import drop_private_keys, read_json
+from hsifeat.backbones.diffusers_folder import check_numbers, drop_private_keys, read_json
 from hsifeat.backbones.encoder import EncoderBackbone, call_with_image
 from hsifeat.backbones.locked_imports import load_transformers, silent_transformers
 from hsifeat.backbones.options import UNTRAINED, UPSAMPLE
@@ -43,9 +43,13 @@ def open_encoder_folder(source: str, *, upsample: int = UPSAMPLE, untrained_seed
     folder = Path(source).absolute()
     config = read_json(folder / "config.json")
     mean, std = _read_normalisation(folder)
+    try:
+        check_numbers(config)
+    except ValueError as error:
+        raise BackboneError(f"{folder / 'config.json'} does not describe an encoder: {error}") from error
     network = _load(folder, untrained_seed)
     patch = getattr(network.config, "patch_size", None)
-    if patch is not None and not isinstance(patch, int):
+    if patch is not None and (not isinstance(patch, int) or patch < 1):
         raise BackboneError(f"{folder}: allowed are square patches; found patch_size {patch!r}")
     if patch is not None:
         upsample = max((n for n in range(1, upsample + 1) if patch % n == 0), default=upsample)

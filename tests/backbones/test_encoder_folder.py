@@ -108,6 +108,23 @@ def test_an_unknown_normalisation_is_refused(copy, content, message):
         open_backbone(copy)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("num_hidden_layers", 10**6, "num_hidden_layers is .*; allowed are numbers to 256"),
+        ("hidden_size", 16, "can't be opened by transformers"),
+        ("patch_size", [6, 4], "can't be opened by transformers"),
+        ("model_type", "no-such-type", "can't be opened by transformers"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused(copy, name, value, message):
+    file = copy / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+    with pytest.raises(BackboneError, match=message) as error:
+        open_backbone(copy)
+    assert "\n" not in str(error.value)
+
+
 def test_damaged_folders_and_options_are_refused(copy):
     with pytest.raises(BackboneError, match="divisor of the patch size 6; found 0"):
         open_backbone(copy, upsample=0)
