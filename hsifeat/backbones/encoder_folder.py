@@ -21,7 +21,15 @@ _PREPROCESSOR = "preprocessor_config.json"
 _METADATA = {"architectures", "dtype", "torch_dtype", "transformers_version", "id2label", "label2id"}
 
 
-def open_encoder_folder(source: str, *, upsample: int = UPSAMPLE, untrained_seed: int | None = None) -> EncoderBackbone:
+class FolderEncoder(EncoderBackbone):
+    """An image encoder from a folder."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that determines the layers' outputs. The factor `upsample` is an option, so ``--like`` looks for it."""
+        return {**super().identity(), "upsample": self.cell_px.denominator}
+
+
+def open_encoder_folder(source: str, *, upsample: int = UPSAMPLE, untrained_seed: int | None = None) -> FolderEncoder:
     """Open an image encoder with its own normalisation.
 
     Parameters
@@ -55,7 +63,7 @@ def open_encoder_folder(source: str, *, upsample: int = UPSAMPLE, untrained_seed
         upsample = max((n for n in range(1, upsample + 1) if patch % n == 0), default=upsample)
     interpolates = "interpolate_pos_encoding" in signature(network.forward).parameters
     settings = {name: value for name, value in drop_private_keys(config).items() if name not in _METADATA}
-    backbone = EncoderBackbone(
+    backbone = FolderEncoder(
         network,
         getattr(network.config, "num_channels", 3),
         name=folder.name if untrained_seed is None else f"{folder.name}-untrained",

@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 
+import hsifeat
 from hsifeat import open_backbone
 from hsifeat.errors import BackboneError
 
@@ -82,6 +84,15 @@ def test_random_weights_are_those_of_the_seed(folder):
     first, again, other = (backbone.identity()["weights"] for backbone in backbones)
     # The weights in the folder are those that transformers draws with this seed.
     assert first == again == open_backbone(folder).identity()["weights"] != other
+
+
+def test_an_extraction_like_another_one_enlarges_tiles_as_much(folder, tmp_path):
+    scene = hsifeat.Scene("photograph", np.random.default_rng(1).random((12, 18, 3), np.float32))
+    options = {"upsample": 3, "tile": 6, "halo": 0, "projection": "bands:0,1,2"}
+    first = hsifeat.extract(scene, backbone=folder, out=tmp_path / "a.zarr", **options)
+    again = hsifeat.extract(scene, like=tmp_path / "a.zarr", out=tmp_path / "b.zarr")
+    assert [plane.stride for plane in again.planes] == [2]
+    assert again.manifest.key == first.manifest.key
 
 
 def test_the_key_follows_the_normalisation_and_the_enlargement(copy):
