@@ -18,6 +18,9 @@ from hsifeat.service.problems import problem_response
 
 _CLOSE = {"Connection": "close"}
 _LENGTH_DIGITS = 18
+# A body above this size takes up to twenty times its size in memory when it is parsed, so few of them are read at once.
+_LARGE_BODY_BYTES = 2**16
+_LARGE_BODIES_AT_ONCE = 4
 
 
 def header_value(scope: Scope, name: bytes) -> str | None:
@@ -93,6 +96,9 @@ def _host_name(header: bytes) -> str:
 class BodyGuard:
     """Refuses request bodies that are too large or too slow, whatever the header Content-Length says.
 
+    To bound memory, at most four requests with bodies above 64 kB are answered at once, and others wait. Bodies with larger
+    maximum sizes do not count, because their routes do not keep them in memory.
+
     Parameters
     ----------
     app : ASGI application
@@ -102,11 +108,12 @@ class BodyGuard:
     larger : mapping of str to int
         Maps prefixes of paths to larger maximum sizes.
     seconds : float
-        Time within which the whole body must arrive.
+        Time within which the whole body must arrive. A request also waits for at most this time.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int], seconds: float) -> None:
         self._app, self._max_bytes, self._larger, self._seconds = app, max_bytes, larger, seconds
+        self._large_bodies = asyncio.Semaphore(_LARGE_BODIES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and check its body while the application reads it."""
@@ -119,6 +126,23 @@ class BodyGuard:
         if not declared.isdecimal() or len(declared) > _LENGTH_DIGITS or int(declared) > limit:
             await problem_response(413, too_large, _CLOSE)(scope, receive, send)
             return
+        is_chunked = header_value(scope, b"transfer-encoding") is not None
+        if limit != self._max_bytes or (int(declared) <= _LARGE_BODY_BYTES and not is_chunked):
+            await self._pass_on(scope, receive, send, limit, too_large)
+            return
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._large_bodies.acquire()
+        except TimeoutError:
+            detail = "too many large requests are in progress: try again, or send a smaller one"
+            await problem_response(503, detail, {**_CLOSE, "Retry-After": "10"})(scope, receive, send)
+            return
+        try:
+            await self._pass_on(scope, receive, send, limit, too_large)
+        finally:
+            self._large_bodies.release()
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, limit: int, too_large: str) -> None:
         end, received, complete = time.monotonic() + self._seconds, 0, False
 
         async def guarded_receive() -> Message:

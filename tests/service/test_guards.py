@@ -1,5 +1,6 @@
 """Attacks on paths, hosts, bodies, headers and logs."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -8,6 +9,7 @@ import time
 
 import pytest
 
+from hsifeat.service.guards import BodyGuard
 from hsifeat.service.json_log import JsonFormatter
 from tests.helpers.job_runners import wait_until
 
@@ -115,6 +117,39 @@ def test_large_bodies(service, reader):
     assert chunked.status_code == 413
     headers = ["Content-Type: application/json", "Content-Length: 9" + "9" * 30]
     assert status(raw(service, request(service, url, "POST", headers))) in {400, 413}
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "at_once"),
+    [
+        ([(b"content-length", b"65536")], "/fits", 12),
+        ([(b"content-length", b"65537")], "/fits", 4),
+        ([(b"transfer-encoding", b"chunked")], "/fits", 4),
+        ([(b"content-length", b"90000")], "/uploads/1", 12),
+    ],
+)
+def test_few_large_bodies_are_in_memory_at_once(headers, path, at_once):
+    running, most, statuses = 0, 0, []
+
+    async def app(*_):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    async def ask(seconds):
+        guard = BodyGuard(app, 100_000, {"/uploads/": 200_000}, seconds)
+        scope = {"type": "http", "path": path, "headers": headers}
+        await asyncio.gather(*(guard(scope, None, send) for _ in range(12)))
+
+    asyncio.run(ask(10))
+    assert most == at_once and not statuses
+    asyncio.run(ask(0.01))
+    assert [status for status in statuses if status] == [503] * (12 - at_once)
 
 
 @pytest.mark.parametrize(
