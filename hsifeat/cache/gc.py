@@ -13,7 +13,7 @@ from hsifeat.errors import StoreError
 from hsifeat.files import cache_folder, delete_leftovers
 from hsifeat.store.keys import is_store_file
 from hsifeat.store.location import Location, as_location
-from hsifeat.store.locks import delete_free_locks, exclusive_lock
+from hsifeat.store.locks import delete_free_locks, delete_free_marks, exclusive_lock
 from hsifeat.store.read_cache import samples_folder
 
 
@@ -49,12 +49,13 @@ def remove_store(location: Location) -> int:
 
 
 def delete_remains(folder: Path) -> None:
-    """Delete the files that remained in `folder` when a process was killed or a store was deleted.
+    """Delete the files that remained in `folder` when a process was killed or a store was deleted, and the marks of killed readers.
 
     Examples are partly deleted stores and lock files.
     """
     delete_leftovers(folder)
     delete_free_locks(folder)
+    delete_free_marks()
 
 
 def collect_garbage(

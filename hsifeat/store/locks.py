@@ -127,6 +127,14 @@ def exclusive_lock(location: Location) -> Iterator[None]:
             lock.release()
 
 
+def delete_free_marks() -> None:
+    """Delete the marks of readers whose processes were killed."""
+    with _cache_lock(_GATE):
+        for file in _lock_folder().glob("*.read-*.lock"):
+            if _is_free(_file_lock(file)):
+                file.unlink(missing_ok=True)
+
+
 def delete_free_locks(folder: Path) -> None:
     """Delete the lock files in `folder` that belong to deleted stores. Locks that a process holds are kept."""
     from filelock import Timeout

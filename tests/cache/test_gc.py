@@ -66,12 +66,15 @@ def test_the_remains_of_a_killed_deletion_are_deleted(three, monkeypatch):
         patch.setattr("os.getpid", lambda: 2**22 + 7)  # larger than any process number
         left = temporary_path(cache_folder() / "d.zarr", "removed")
     shutil.copytree(three[0], left)
+    mark = cache_folder() / "locks" / "0123456789abcdef.read-7-0.lock"
+    mark.parent.mkdir(exist_ok=True)
+    mark.touch()
     assert [e.name for e in catalogue.rebuild(())] == ["c", "b", "a", "mine"]
     assert str(left) not in {entry.path for entry in catalogue.entries()}
     collect_garbage(10**9, dry_run=True, on_remove=lambda _: None)
-    assert left.exists()
+    assert left.exists() and mark.exists()
     collect_garbage(10**9, on_remove=lambda _: None)
-    assert not left.exists() and names(cache_folder()) == ["a.zarr", "b.zarr", "c.zarr"]
+    assert not left.exists() and not mark.exists() and names(cache_folder()) == ["a.zarr", "b.zarr", "c.zarr"]
 
 
 def test_rm_deletes_a_store_and_its_entry(three, cli):

@@ -17,7 +17,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.open_features import open_features
 from hsifeat.files import cache_folder
 from hsifeat.store.location import as_location
-from hsifeat.store.locks import delete_free_locks, exclusive_lock, is_being_written, write_lock
+from hsifeat.store.locks import delete_free_locks, delete_free_marks, exclusive_lock, is_being_written, write_lock
 from tests.helpers.store_users import kill, process, read, read_after_a_child, write
 
 
@@ -89,6 +89,16 @@ def test_a_store_that_is_read_is_not_deleted_and_marks_end_with_their_process(st
     assert marks() == [mark], "a killed process removes nothing"
     with exclusive_lock(location):
         assert marks() == [], "its mark is removed by the next deletion"
+
+
+def test_marks_of_killed_readers_are_swept_and_those_of_others_stay(store):
+    with process(read, store) as killed, process(read, store) as running:
+        assert killed.hear() == running.hear() == "holds"
+        kill(killed)
+        assert len(marks()) == 2
+        delete_free_marks()
+        (mark,) = marks()
+        assert is_locked(mark) and is_in_use(store, "a process reads it")
 
 
 def test_a_reader_in_this_process_removes_its_mark_when_it_is_collected(store):
