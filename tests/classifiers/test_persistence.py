@@ -139,6 +139,22 @@ def test_an_array_that_states_terabytes_is_damage_and_no_lack_of_memory(model):
         load_head(model)
 
 
+@pytest.mark.parametrize("change", [{"file": "gone.npy"}, {"type": "json"}, {"content": 3}], ids=str)
+def test_a_state_that_skops_can_not_restore_is_one_error(model, change):
+    with zipfile.ZipFile(model / "state.skops") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(files["schema.json"])
+    for node in schema["content"].values():
+        node.update(change)
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as archive:
+        for name, content in (files | {"schema.json": json.dumps(schema)}).items():
+            archive.writestr(name, content)
+    rewrite(model, "state.skops", changed.getvalue())
+    with pytest.raises(HeadError, match="state.skops can't be restored: .*; fit the model again$"):
+        load_head(model)
+
+
 class Evil:
     """What an attacker would have built: pickling or skops would call into it."""
 
