@@ -50,7 +50,7 @@ _SCHEMA_LOCATION = re.compile(rb"""[sS]chemaLocation\s*=\s*["']([^"']*)["']""")
 _HEADER_BYTES = 2**16
 # GDAL never opens the text of these elements as a file.
 _FREE_TEXT = {"MDI", "SRS", "GCPProjection", "Description", "Category", "SourceProperties", "Expression"}
-_SOURCE_TAGS = {"SourceFilename", "SourceDataset"}
+_SOURCE_TAGS = {"SourceFilename", "SourceDataset", "DEMPath"}
 # Metadata items that GDAL opens as files: geolocation arrays of a warped VRT, and overviews.
 _SOURCE_ITEMS = {"X_DATASET", "Y_DATASET", "OVERVIEW_FILE"}
 _MAGIC = {

@@ -1,6 +1,7 @@
 """GDAL opens no code, no network and no file outside the folder of a scene; a local server counts requests."""
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -76,6 +77,22 @@ subClass="VRTWarpedRasterBand"/><GDALWarpOptions><WarpOperationOptions/><SourceD
 <DstInvGeoTransform>0,1,0,10,0,-1</DstInvGeoTransform></GenImgProjTransformer></Transformer>
 <BandList><BandMapping src="1" dst="1"/></BandList></GDALWarpOptions></VRTDataset>"""
 
+# Rational polynomials need a digital elevation model, which is an element of its own.
+_OFFSETS = {"LINE_OFF": 5, "SAMP_OFF": 3, "LAT_OFF": 50, "LONG_OFF": 9, "HEIGHT_OFF": 0}
+_SCALES = {"LINE_SCALE": 5, "SAMP_SCALE": 3, "LAT_SCALE": 1, "LONG_SCALE": 1, "HEIGHT_SCALE": 1}
+_COEFFICIENTS = {
+    f"{axis}_{part}_COEFF": " ".join("1" if at == one else "0" for at in range(20))
+    for axis, part, one in (("LINE", "NUM", 2), ("LINE", "DEN", 0), ("SAMP", "NUM", 1), ("SAMP", "DEN", 0))
+}
+_ITEMS = "".join(f'<MDI key="{key}">{value}</MDI>' for key, value in {**_OFFSETS, **_SCALES, **_COEFFICIENTS}.items())
+ELEVATION = re.sub(
+    "<SrcGeoLocTransformer>.*</SrcGeoLocTransformer>",
+    "<SrcRPCTransformer><RPCTransformer><Reversed>0</Reversed><HeightOffset>0</HeightOffset><HeightScale>1</HeightScale>"
+    f"<DEMPath>{{outside}}</DEMPath><Metadata>{_ITEMS}</Metadata></RPCTransformer></SrcRPCTransformer>",
+    GEOLOCATION,
+    flags=re.DOTALL,
+)
+
 
 def test_a_vrt_of_its_folder_is_read(tmp_path):
     write_tif(tmp_path / "scene" / "x.tif")
@@ -102,6 +119,8 @@ def test_a_vrt_of_its_folder_is_read(tmp_path):
         ),
         pytest.param(vrt("storage.tif"), id="hdf5"),
         pytest.param(GEOLOCATION, id="geolocation"),
+        pytest.param(ELEVATION, id="elevation"),
+        pytest.param(ELEVATION.replace("{outside}", "outside/x.tif"), id="elevation-in-the-working-folder"),
         pytest.param("<WCS_GDAL><ServiceURL>{url}/?</ServiceURL><CoverageName>x</CoverageName></WCS_GDAL>", id="wcs"),
     ],
 )  # fmt: skip
