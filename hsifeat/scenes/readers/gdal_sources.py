@@ -48,9 +48,9 @@ _SERVICES = re.compile(
 )
 _SCHEMA_LOCATION = re.compile(rb"""[sS]chemaLocation\s*=\s*["']([^"']*)["']""")
 _HEADER_BYTES = 2**16
-# GDAL never opens the text of these elements as a file.
-_FREE_TEXT = {"MDI", "SRS", "GCPProjection", "Description", "Category", "SourceProperties", "Expression"}
-_SOURCE_TAGS = {"SourceFilename", "SourceDataset", "DEMPath"}
+# Names of elements and attributes of a VRT, in lower case because GDAL ignores case. GDAL never opens the text of these as a file.
+_FREE_TEXT = {"mdi", "srs", "gcpprojection", "description", "category", "sourceproperties", "expression"}
+_SOURCE_TAGS = {"sourcefilename", "sourcedataset", "dempath"}
 # Metadata items that GDAL opens as files: geolocation arrays of a warped VRT, and overviews.
 _SOURCE_ITEMS = {"X_DATASET", "Y_DATASET", "OVERVIEW_FILE"}
 _MAGIC = {
@@ -101,18 +101,32 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
     except ET.ParseError as error:
         raise SceneError(f"{path} is no VRT: {error}") from error
     for element in root.iter():
-        text = (element.text or "").strip()
-        if element.tag == "PixelFunctionLanguage" and text.lower() == "python":
+        _check_element(path, element, depth)
+
+
+def _check_element(path: Path, element: ET.Element, depth: int) -> None:
+    """Check the text and the attributes of an element of the VRT `path`; see `check_raster_sources`."""
+    attributes = {_local_name(name): value for name, value in element.attrib.items()}
+    own_text = "".join([element.text or "", *(child.tail or "" for child in element)]).strip()
+    is_source_item = attributes.get("key", "").upper() in _SOURCE_ITEMS
+    is_relative = re.match(r"\s*\+?0*[1-9]", attributes.get("relativetovrt", "")) is not None
+    # GDAL reads an attribute like an element of the same name.
+    for name, text in ((_local_name(element.tag), own_text), *attributes.items()):
+        if name == "processingsteps" or (name == "pixelfunctionlanguage" and text.lower() == "python"):
             raise SceneError(
-                f"{path} runs Python code, which is never done for a scene: convert it with gdal_translate first"
+                f"{path} runs {'Python code' if text else 'processing steps'}, which is never done for a scene: convert it with "
+                "gdal_translate first"
             )
-        attributes = {name.lower(): value for name, value in element.attrib.items()}
-        if element.tag in _SOURCE_TAGS or (element.tag == "MDI" and attributes.get("key", "").upper() in _SOURCE_ITEMS):
-            relative = attributes.get("relativetovrt", "0") == "1"
-            source = check_inside(path, text, "a source of the VRT", relative_to=None if relative else Path.cwd())
+        if name in _SOURCE_TAGS or (name == "mdi" and is_source_item):
+            source = check_inside(path, text, "a source of the VRT", relative_to=None if is_relative else Path.cwd())
             check_raster_sources(source, depth + 1)
-        elif element.tag not in _FREE_TEXT and (text.startswith(("/", "\\")) or re.search(r"/vsi|://|\.\./", text)):
-            raise SceneError(f"{path} refers to {text} ({element.tag}), and only files in its own folder are read")
+        elif name not in _FREE_TEXT and (text.startswith(("/", "\\")) or re.search(r"/vsi|://|\.\./", text)):
+            raise SceneError(f"{path} refers to {text} ({name}), and only files in its own folder are read")
+
+
+def _local_name(name: str) -> str:
+    """Return the name of an element or attribute in lower case, without its namespace."""
+    return name.rpartition("}")[2].lower()
 
 
 def check_parts(path: Path, files: Iterable[str]) -> None:

@@ -93,6 +93,13 @@ ELEVATION = re.sub(
     flags=re.DOTALL,
 )
 
+ELEVATION_OF_ELSEWHERE = ELEVATION.replace("{outside}", "outside/x.tif")
+# GDAL adds what another raster holds.
+STEPS = """<VRTDataset subClass="VRTProcessedDataset"><Input><SourceFilename relativeToVRT="1">x.tif</SourceFilename></Input>
+<ProcessingSteps><Step name="a"><Algorithm>LocalScaleOffset</Algorithm><Argument name="gain_dataset_filename_1">outside/x.tif</Argument>
+<Argument name="gain_dataset_band_1">1</Argument><Argument name="offset_dataset_filename_1">outside/x.tif</Argument>
+<Argument name="offset_dataset_band_1">1</Argument></Step></ProcessingSteps></VRTDataset>"""
+
 
 def test_a_vrt_of_its_folder_is_read(tmp_path):
     write_tif(tmp_path / "scene" / "x.tif")
@@ -120,7 +127,15 @@ def test_a_vrt_of_its_folder_is_read(tmp_path):
         pytest.param(vrt("storage.tif"), id="hdf5"),
         pytest.param(GEOLOCATION, id="geolocation"),
         pytest.param(ELEVATION, id="elevation"),
-        pytest.param(ELEVATION.replace("{outside}", "outside/x.tif"), id="elevation-in-the-working-folder"),
+        pytest.param(ELEVATION_OF_ELSEWHERE, id="elevation-in-the-working-folder"),
+        pytest.param(ELEVATION_OF_ELSEWHERE.replace("DEMPath>", "demPATH>"), id="elevation-in-another-case"),
+        pytest.param(
+            ELEVATION_OF_ELSEWHERE.replace("<RPCTransformer>", "<RPCTransformer DEMPath='outside/x.tif'>").replace(
+                "<DEMPath>outside/x.tif</DEMPath>", ""
+            ),
+            id="elevation-in-an-attribute",
+        ),
+        pytest.param(STEPS, id="processing-steps"),
         pytest.param("<WCS_GDAL><ServiceURL>{url}/?</ServiceURL><CoverageName>x</CoverageName></WCS_GDAL>", id="wcs"),
     ],
 )  # fmt: skip
