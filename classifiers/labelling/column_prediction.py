@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.sklearn_head import SklearnHead
+from classifiers.threads import one_library_thread
+from hsifeat.runtime.resources import available_cores
 
-# Number of rows that are predicted between two calls of `check`.
-_CHUNK_ROWS = 2**16
+# Number of rows that a thread predicts between two calls of `check`.
+_CHUNK_ROWS = 2**14
 
 
 def predict_columns(
@@ -34,9 +37,15 @@ def predict_columns(
     """
     predict = _linear_prediction(head) or (lambda some: head.classifier_.predict_proba(some * head.gain_))
     p = np.empty((len(columns), len(head.classes_)), np.float32)
-    for start in range(0, len(columns), _CHUNK_ROWS):
+
+    def predict_chunk(start: int) -> None:
         check()
         p[start : start + _CHUNK_ROWS] = predict(columns[start : start + _CHUNK_ROWS])
+
+    # Threads of BLAS wait for each other. On busy cores this takes longer than a product of few columns.
+    with one_library_thread("blas"), ThreadPoolExecutor(available_cores()) as pool:
+        for _ in pool.map(predict_chunk, range(0, len(columns), _CHUNK_ROWS)):
+            pass
     return p
 
 

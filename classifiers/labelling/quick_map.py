@@ -19,6 +19,7 @@ from classifiers.labelling.pixel_order import GridView
 from classifiers.labelling.scene_columns import SceneColumns, quick_heads
 from classifiers.smoothing import ProbabilityTile, parse_smoothing
 from classifiers.smoothing.guided import GuidedSmoothing
+from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
 from hsifeat.types import Window
 
@@ -180,7 +181,20 @@ class QuickMapper:
             )
         head = make_head(name, self.columns.layout, **params)
         assert isinstance(head, SklearnHead)  # noqa: S101  # one of quick_heads
-        return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)
+        # For so few rows, several threads of BLAS wait for each other longer than one thread computes.
+        with one_library_thread("blas"):
+            return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)
+
+    def prepare(self, step: int = 1) -> None:
+        """Compute what all maps of the whole scene share, and read the columns, so that the first map takes no longer.
+
+        See `predict` for `step`.
+        """
+        columns = self.columns
+        if isinstance(self.rule, GuidedSmoothing):
+            grid = GridView.of_window(Window(0, 0, *columns.shape), columns.shape, step, self.rule.reach_px)
+            self._filter(grid, step, columns.mask[grid.slices], self.rule)
+        columns.values[: columns.row_counts[step]].max(initial=0)
 
     def predict(
         self,

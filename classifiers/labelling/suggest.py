@@ -46,7 +46,11 @@ class Suggestion:
 
         >>> Suggestion(3, 4, 1, 0.8, 0.05).describe()
         'The map is unsure here (80 %), and 5 % of the scene is more like this place than like any label.'
+        >>> Suggestion(3, 4, 1, 1.0, 1.0).describe()
+        'There is no map here yet, and much of the scene is like this place.'
         """
+        if self.uncertainty == 1:
+            return "There is no map here yet, and much of the scene is like this place."
         return (
             f"The map is unsure here ({100 * self.uncertainty:.0f} %), and {100 * self.share:.0f} % of the scene is more like this place "
             "than like any label."

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel
+from starlette.background import BackgroundTask
 
 from classifiers.defaults import DEFAULT_FOLDS, DEFAULT_HEAD, DEFAULT_SMOOTHING
 from hsifeat.errors import HsifeatError
@@ -59,19 +60,21 @@ def raster(
     check = workbench_of(request).tickets.take(f"map-{page}", number)
     version, labels = desk.database.class_map(desk.labels.id)
     shown = coarse_labels(labels, view.window, view.step)
-    classes, confidence, message = np.zeros_like(shown), np.zeros(shown.shape, np.uint8), ""
+    classes, confidence, message, later = np.zeros_like(shown), np.zeros(shown.shape, np.uint8), "", None
     mapper = desk.space.mapper(options)
     with desk.space.map_slots:
         check()
         try:
             head = mapper.fit(labels)
         except HsifeatError as error:
-            message = str(error)
+            message, later = str(error), BackgroundTask(mapper.prepare, view.step)  # the first map comes soon
         else:
             found = mapper.predict(head, window=view.window, step=view.step, check=check)
             classes, confidence = found.classes, np.round(255 * np.clip(found.confidence, 0, 1)).astype(np.uint8)
     facts = {"version": version, "ms": round(1000 * (time.perf_counter() - start)), "message": _header(message)}
-    return raster_response(view.window, view.step, [shown, classes, confidence], **facts)
+    response = raster_response(view.window, view.step, [shown, classes, confidence], **facts)
+    response.background = later
+    return response
 
 
 @router.get("/truth")

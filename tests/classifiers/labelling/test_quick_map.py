@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from classifiers import (
     Suggester,
@@ -15,6 +16,8 @@ from classifiers import (
     score_labels,
 )
 from classifiers.columns import read_columns
+from classifiers.heads.sklearn_head import SklearnHead
+from classifiers.labelling import column_prediction, quick_map
 from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.quick_map import QuickMapper
 from classifiers.scene_sample import SceneSample
@@ -60,6 +63,40 @@ def test_heads_on_reduced_columns_equal_heads_on_table_rows(context, columns, cl
     np.testing.assert_array_equal(quick.predict_proba(X), plain.predict_proba(X))
     found = predict_columns(quick, plain.reducer_.transform(sample))
     np.testing.assert_allclose(found, plain.predict_proba(sample), atol=1e-3)
+
+
+def test_columns_are_mapped_in_chunks_each_with_one_thread_of_blas(columns, clicks, monkeypatch):
+    """With more threads of BLAS than free cores, a click takes ten times the processor time, because they wait for each other."""
+
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    fits, chunks, fit_reduced = [], [], SklearnHead.fit_reduced
+
+    def fit(*arguments):
+        fits.append(threads())
+        return fit_reduced(*arguments)
+
+    monkeypatch.setattr(SklearnHead, "fit_reduced", fit)
+    monkeypatch.setattr(column_prediction, "_CHUNK_ROWS", 1000)
+    with threadpool_limits(2):
+        head = QuickMapper(columns).fit(clicks)
+        found = predict_columns(head, columns.values, lambda: chunks.append(threads()))
+    assert fits + chunks == [{1}] * 5
+    expected = head.classifier_.predict_proba(columns.values * head.gain_)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    with pytest.raises(ZeroDivisionError):
+        predict_columns(head, columns.values, lambda: 1 / 0)
+
+
+def test_a_prepared_mapper_makes_no_filter_for_the_first_map(columns, clicks, monkeypatch):
+    mapper, other = QuickMapper(columns), QuickMapper(columns)
+    expected = other.predict(other.fit(clicks), step=2)
+    mapper.prepare(2)
+    monkeypatch.setattr(quick_map, "GuidedFilter", None)
+    found = mapper.predict(mapper.fit(clicks), step=2)
+    np.testing.assert_array_equal(found.confidence, expected.confidence)
+    QuickMapper(columns, smooth="none").prepare()
 
 
 def test_reduced_columns_are_checked_as_table_rows_are(context, columns, clicks):

@@ -3,16 +3,19 @@
 import base64
 import io
 import re
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from tempfile import gettempdir
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from hsifeat import load_model, open_features, predict_map
+from hsifeat.service.workbench.map_tools import MapOptions
 from hsifeat.service.workbench.rasters import aligned_window, coarse_labels
 from hsifeat.types import Window
 from tests.helpers.labelled_scene import (
@@ -126,6 +129,17 @@ def test_without_two_classes_there_is_a_message_and_no_map(author, service):
     assert "two classes" in shown.message
     assert not shown.classes.any()
     assert (shown.labels == 1).sum() == 5
+
+
+def test_the_first_map_is_prepared_when_the_page_opens(author, service):
+    path, smooth = open_label_set(author, service.key, "no labels"), "guided:3,0.01"
+    assert read_raster(author, path, smooth=smooth, step=2).message
+    mapper = service.app.state.workbench.workspace(service.key).mapper(MapOptions(smooth=smooth))
+    for _ in range(200):  # after the answer
+        if mapper._filters:
+            break
+        time.sleep(0.01)
+    assert list(mapper._filters) == [2]
 
 
 def test_the_score_says_which_question_it_answers(author, base):
@@ -299,24 +313,43 @@ def test_the_labels_of_one_person_are_not_those_of_another(author, reader, base)
         assert reader.get(f"{base}/{path}").status_code == 404
 
 
-def test_two_people_edit_a_shared_set_at_once_and_nothing_is_lost(author, service):
-    import httpx
-
-    path = open_label_set(author, service.key, "both", shared=True)
-    author.post(f"{path}/classes", data={"name": "corn"})
-    other = {"Authorization": f"Bearer {service.tokens['admin']}"}
-    with httpx.Client(base_url=service.url, headers=other, timeout=60) as second, ThreadPoolExecutor(8) as pool:
-        jobs = [
-            pool.submit(edit, who, path, "pixel", 1, [[row, col]])
-            for row in range(12)
-            for col, who in ((2, author), (40, second))
-        ]
-        for job in jobs:
-            job.result()
-        assert second.post(f"{path}/undo").json()["changed"]
-    labels = read_raster(author, path).labels
-    assert labels[:12, 2].sum() == 12
-    assert labels[:12, 40].sum() == 11, "each person undoes their own"
+def test_two_writers_edit_own_sets_and_a_shared_set_at_once(author, service):
+    """Both label the same pixels at once, each in an own set of the same name and both in a shared set."""
+    headers = {"Authorization": f"Bearer {service.tokens['admin']}"}
+    with httpx.Client(base_url=service.url, headers=headers, timeout=60) as other:
+        people = (author, other)
+        own = [open_label_set(person, service.key, "mine") for person in people]
+        shared = open_label_set(author, service.key, "ours", shared=True)
+        assert open_label_set(other, service.key, "ours", shared=True) == shared
+        assert own[0] != own[1]
+        for person, path in zip(people, own, strict=True):
+            for name in ("corn", "wheat"):
+                person.post(f"{path}/classes", data={"name": name}).raise_for_status()
+        for person, name in zip(people, ("corn", "wheat"), strict=True):
+            person.post(f"{shared}/classes", data={"name": name}).raise_for_status()
+        pixels = [(row, col) for row in range(12) for col in (2, 40)]
+        with ThreadPoolExecutor(8) as pool:
+            jobs = [
+                pool.submit(edit, person, path, "pixel", at + 1, [[row, col + shift]])
+                for row, col in pixels
+                for at, person in enumerate(people)
+                for path, shift in ((own[at], 0), (shared, at))
+            ]
+            for job in jobs:
+                job.result()
+        expected = np.zeros(TRUTH.shape, int)
+        for at, (person, path) in enumerate(zip(people, own, strict=True)):
+            expected[tuple(zip(*pixels, strict=True))] = at + 1
+            np.testing.assert_array_equal(read_raster(person, path).labels, expected)
+            assert people[1 - at].get(f"{path}/raster").status_code == 404
+            assert people[1 - at].post(f"{path}/undo").status_code == 404
+        for shift in (0, 1):
+            expected[tuple(zip(*((row, col + shift) for row, col in pixels), strict=True))] = shift + 1
+        for person in people:
+            np.testing.assert_array_equal(read_raster(person, shared).labels, expected)
+        assert other.post(f"{shared}/undo").json()["changed"]
+        labels = read_raster(author, shared).labels
+    assert (np.count_nonzero(labels == 1), np.count_nonzero(labels == 2)) == (24, 23), "each person undoes their own"
 
 
 def test_a_stale_request_is_dropped(author, base):
