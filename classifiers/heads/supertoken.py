@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from classifiers.heads.base import ProbabilisticHead
+from classifiers.heads.column_scale import varying_columns
 from classifiers.heads.layer_reducer import LayerReducer
 from classifiers.heads.parameters import Components, Count, Positive, Share
 from classifiers.heads.supertokens import Tokens, class_proportions, cluster
@@ -125,7 +126,9 @@ class SupertokenClassifier(TorchHead):
         self.spread_ = np.divide(1.0, gain, out=np.zeros(bands), where=gain > 0)
         steps = self._derivatives(self._standard_spectra(X))
         deviation = steps.std(axis=(0, 1))
-        self.derivative_gain_ = np.divide(1.0, deviation, out=np.zeros(len(deviation)), where=deviation > 1e-12)
+        self.derivative_gain_ = np.divide(
+            1.0, deviation, out=np.zeros(len(deviation)), where=varying_columns(deviation, X.dtype)
+        )
         features = sum(group.channels for group in self.feature_reducer_.layout_)
         random = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
         # Random weights as in a convolution with the initial values of He et al. (ICCV 2015, eq. 10).

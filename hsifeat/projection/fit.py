@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from hsifeat.scenes.scene_blocks import blocks, sample_bands
 
 # Relative rounding error of a sum of a few hundred float32 numbers.
 _FLOAT32_ERROR = 1e-6
+# One pixel is noted if it has more than this share of the variance of a band, in a scene of enough pixels.
+_MOST = 0.5
+_ENOUGH_PIXELS = 100
 
 
 def fit_projection(spec: str, image: SpectralImage) -> Projection:
@@ -97,13 +101,14 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
             _check_count(largest, image)
     name = parsed.to_text(mask_digest)
     if parsed.kind == "pca":
-        mean, covariance = _moments([(image, fit_mask)])
-        _check_significant(parsed.numbers[0], mean, covariance, image.name)
-        return _clipped(_principal_components(name, parsed.numbers[0], mean, covariance), parsed)
+        moments = _moments([(image, fit_mask)])
+        _check_significant(parsed.numbers[0], moments, image.name)
+        return _clipped(_principal_components(name, parsed.numbers[0], moments, image.name), parsed)
     if parsed.kind == "all":
-        mean, covariance = _moments([(image, fit_mask)])
-        scale = 1 / np.sqrt(np.maximum(np.diag(covariance), 1e-12))
-        return _clipped(affine(name, np.diag(scale), -mean * scale), parsed)
+        moments = _moments([(image, fit_mask)])
+        scale = 1 / np.sqrt(np.where(moments.constant, np.inf, moments.variances))
+        fitted = affine(name, np.diag(scale), -moments.mean * scale)
+        return _clipped(replace(fitted, notes=moments.notes(image.name)), parsed)
     # With common percentiles, a band counts as constant only if all its values are equal.
     percentiles = (0.0, 100.0) if parsed.joint else parsed.percentiles
     if parsed.kind == "bands":
@@ -145,9 +150,10 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
     for image in images:
         _check_any(image, image.valid, "")
         _check_count(count, image)
-    mean, covariance = _moments([(image, image.valid) for image in images])
-    _check_significant(count, mean, covariance, ", ".join(image.name for image in images))
-    return _principal_components(f"pca:{count}", count, mean, covariance)
+    moments = _moments([(image, image.valid) for image in images])
+    names = ", ".join(image.name for image in images)
+    _check_significant(count, moments, names)
+    return _principal_components(f"pca:{count}", count, moments, names)
 
 
 def fit_band_ranges(count: int, images: Sequence[SpectralImage]) -> Projection:
@@ -210,25 +216,81 @@ def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
     'pca:1'
     """
     _check_any(image, image.valid, "")
-    mean, covariance = _moments([(image, image.valid)])
-    count = max(1, min(limit, _significant(mean, covariance)))
-    return _principal_components(f"pca:{count}", count, mean, covariance)
+    moments = _moments([(image, image.valid)])
+    count = max(1, min(limit, moments.significant))
+    return _principal_components(f"pca:{count}", count, moments, image.name)
 
 
-def _significant(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> int:
-    """Count the principal components whose variance exceeds the rounding error of float32 sums."""
-    variances, mean_square = np.linalg.eigvalsh(covariance), mean @ mean + np.trace(covariance)
-    # The rounding error of a component grows with the norm of the pixel, because a component is a sum of float32 products.
-    return int(np.count_nonzero(variances > (_FLOAT32_ERROR**2) * mean_square))
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """Moments of the pixels on which a projection is fitted.
+
+    Attributes
+    ----------
+    count : int
+        Number of pixels.
+    mean : (bands,) float64 array
+    covariance : (bands, bands) float64 array
+        Population covariance.
+    largest : (bands,) float64 array
+        Largest absolute deviation from the mean in each band.
+    """
+
+    count: int
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    largest: NDArray[np.float64]
+
+    @property
+    def variances(self) -> NDArray[np.float64]:
+        """Variance of each band."""
+        return np.diag(self.covariance)
+
+    @property
+    def constant(self) -> NDArray[np.bool_]:
+        """Whether the standard deviation of each band is within the rounding error of float32 numbers."""
+        return self.variances <= (_FLOAT32_ERROR**2) * (self.mean**2 + self.variances)
+
+    @cached_property
+    def rounding_variance(self) -> float:
+        """Largest variance of a component that rounding can explain.
+
+        The rounding error of a component grows with the norm of the pixel, because a component is a sum of float32 products.
+        """
+        return float(_FLOAT32_ERROR**2 * (self.mean @ self.mean + np.trace(self.covariance)))
+
+    @cached_property
+    def significant(self) -> int:
+        """Number of principal components whose variance exceeds the rounding error of float32 sums."""
+        return int(np.count_nonzero(np.linalg.eigvalsh(self.covariance) > self.rounding_variance))
+
+    def notes(self, names: str) -> tuple[str, ...]:
+        """Return notes on constant bands, and on bands in which one pixel has most of the variance."""
+        notes = []
+        if self.constant.any():
+            notes.append(
+                f"{names}: bands that are equal at all valid pixels, up to the rounding of float32: "
+                f"{format_bands(np.flatnonzero(self.constant).tolist())} of {len(self.mean)} (counted from 0); they carry no information"
+            )
+        alone = ~self.constant & (self.largest**2 > _MOST * self.count * self.variances)
+        if alone.any() and self.count >= _ENOUGH_PIXELS:
+            band = int(np.flatnonzero(alone)[0])
+            notes.append(
+                f"{names}: one pixel has most of the variance of the bands {format_bands(np.flatnonzero(alone).tolist())} (counted from "
+                f"0); in band {band}, it is {self.largest[band]:.3g} away from the mean of {self.mean[band]:.3g}: if this is a missing "
+                "value, declare it with `nodata`"
+            )
+        return tuple(notes)
 
 
-def _check_significant(count: int, mean: NDArray[np.float64], covariance: NDArray[np.float64], names: str) -> None:
-    significant = _significant(mean, covariance)
+def _check_significant(count: int, moments: _Moments, names: str) -> None:
+    significant = moments.significant
     if significant < count:
         advice = f"use at most pca:{significant}" if significant else "all valid pixels are equal, up to rounding"
+        reasons = "".join(f"; {note}" for note in moments.notes(names)) if significant else ""
         raise ProjectionError(
             f"{names}: pca:{count} can't be fitted, because the valid pixels have {significant} significant components: "
-            f"{advice}"
+            f"{advice}{reasons}"
         )
 
 
@@ -268,21 +330,19 @@ def _stretched(
     return scale_bands(name, spec, bands, image.bands, sample_bands(image.cube, bands, mask))
 
 
-def _principal_components(
-    name: str, count: int, mean: NDArray[np.float64], covariance: NDArray[np.float64]
-) -> Projection:
-    variances, vectors = np.linalg.eigh(covariance)
+def _principal_components(name: str, count: int, moments: _Moments, names: str) -> Projection:
+    variances, vectors = np.linalg.eigh(moments.covariance)
     order = np.argsort(variances)[::-1][:count]
     components = vectors[:, order]
     components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(count)])
-    weights = components / np.sqrt(np.maximum(variances[order], 1e-12))
-    return affine(name, weights, -mean @ weights)
+    # Only the first component can be insignificant, if all pixels are equal. Its channel is 0.
+    varies = variances[order] > moments.rounding_variance
+    weights = components / np.sqrt(np.where(varies, variances[order], np.inf))
+    return replace(affine(name, weights, -moments.mean @ weights), notes=moments.notes(names))
 
 
-def _moments(
-    images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean (bands,) and the population covariance (bands, bands) of the pixels that the masks select."""
+def _moments(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> _Moments:
+    """Return the moments of the pixels that the masks select."""
     bands = images[0][0].bands
     count, total = 0, np.zeros(bands)
     for pixels in _pixels(images):
@@ -290,12 +350,13 @@ def _moments(
         total += pixels.sum(axis=0)
         del pixels  # before the next block is read
     mean = total / count
-    scatter = np.zeros((bands, bands))
+    scatter, largest = np.zeros((bands, bands)), np.zeros(bands)
     for pixels in _pixels(images):
         np.subtract(pixels, mean, out=pixels)
         scatter += pixels.T @ pixels
+        largest = np.maximum(largest, np.maximum(pixels.max(axis=0), -pixels.min(axis=0)))
         del pixels
-    return mean, scatter / count
+    return _Moments(count, mean, scatter / count, largest)
 
 
 def _pixels(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> Iterator[NDArray[np.float64]]:

@@ -7,7 +7,7 @@ from sklearn.preprocessing import minmax_scale
 
 from hsifeat.errors import ProjectionError
 from hsifeat.projection import fit_projection
-from hsifeat.projection.fit import fit_band_ranges, fit_components
+from hsifeat.projection.fit import fit_band_ranges, fit_components, fit_leading_components
 from hsifeat.scenes import Scene
 
 
@@ -176,3 +176,38 @@ def test_constant_bands_that_are_named_are_refused():
     flat = fit_projection("rgb", striped(range(9)))
     assert not flat.weights.any() and not flat.offset.any() and "every band is constant" in " ".join(flat.notes)
     assert fit_projection("bands:3,5:stretch=joint", striped((3,))).channels == 2
+
+
+@pytest.mark.parametrize("spec", ["pca:3", "all", "pca:3:clip=2.5"])
+@pytest.mark.parametrize("unit", [1e-12, 1e-7, 1e6])
+def test_channels_do_not_depend_on_the_unit_of_the_scene(scene, spec, unit):
+    cube = scene.cube.astype(np.float64)
+    channels = fit_projection(spec, Scene("unit", cube * unit)).apply(cube * unit)
+    wanted = fit_projection(spec, Scene("plain", cube)).apply(cube)
+    np.testing.assert_allclose(channels, wanted, atol=2e-3)
+    if "clip" not in spec:
+        np.testing.assert_allclose(channels.reshape(-1, channels.shape[-1]).std(axis=0), 1, atol=1e-3)
+
+
+def test_constant_bands_are_noted_and_give_no_channel(scene):
+    cube = scene.cube.astype(np.float64)
+    cube[..., [2, 3, 7]] = 1e5, 0, -3
+    for spec in ("all", "pca:3"):
+        (note,) = fit_projection(spec, Scene("dull", cube)).notes
+        assert "dull: bands that are equal at all valid pixels, up to the rounding of float32: 2-3,7 of 12" in note
+    channels = fit_projection("all", Scene("dull", cube)).apply(cube)
+    assert not channels[..., [2, 3, 7]].any()
+    assert fit_projection("all", scene).notes == fit_projection("pca:3", scene).notes == ()
+    (note,) = fit_leading_components(60, Scene("far", 1e9 + scene.cube / scene.cube.max())).notes
+    assert "0-11 of 12" in note
+
+
+def test_one_pixel_with_most_of_the_variance_is_noted(scene):
+    cube = scene.cube.astype(np.float64)
+    cube[3, 4, 5] = 1e20
+    (note,) = fit_leading_components(60, Scene("wild", cube)).notes
+    assert (
+        "wild: one pixel has most of the variance of the bands 5 (counted from 0); in band 5, it is 1e+20 away" in note
+    )
+    with pytest.raises(ProjectionError, match="use at most pca:1; wild: one pixel has most of the variance"):
+        fit_projection("pca:3", Scene("wild", cube))
