@@ -99,7 +99,8 @@ class Projection:
         [2.5]
         """
         with np.errstate(over="ignore", invalid="ignore"):  # invalid pixels may hold values beyond float32
-            channels = spectra.astype(np.float32) @ self.weights + self.offset
+            # BLAS rounds differently for another order in memory: a scene and its copy in a store must give the same bits.
+            channels = np.ascontiguousarray(spectra, np.float32) @ self.weights + self.offset
         if self.clip:
             channels = np.clip(channels, -1, 1)
         if self.gamma != 1:

@@ -6,6 +6,7 @@ import pytest
 from hsifeat.errors import ProjectionError
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.image import ArrayImage
+from hsifeat.scenes import Scene
 
 
 def test_a_projection_survives_a_file_and_other_files_are_refused(tmp_path, scene):
@@ -32,3 +33,14 @@ def test_an_image_with_other_bands_is_refused(scene):
     image = ArrayImage("photograph", np.ones((4, 5, 3), np.uint8), np.ones((4, 5), bool))
     with pytest.raises(ProjectionError, match="pca:3 was fitted for 12 bands; photograph has 3"):
         fit_projection("pca:3", scene).check(image)
+
+
+def test_the_order_in_memory_does_not_change_a_bit():
+    cube = np.random.default_rng(0).integers(0, 9000, (33, 20, 200)).astype(np.uint16)
+    fitted = fit_projection("pca:3", Scene("rows", cube))
+    again = fit_projection("pca:3", Scene("columns", np.asfortranarray(cube)))
+    assert again.digest == fitted.digest
+    wanted = np.stack([fitted.apply(row) for row in cube])
+    for order in (cube, np.asfortranarray(cube), cube.transpose(2, 0, 1).copy().transpose(1, 2, 0)):
+        np.testing.assert_array_equal(fitted.apply(order), fitted.apply(cube))
+        np.testing.assert_allclose(fitted.apply(order), wanted, atol=1e-4)
