@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from hsifeat.errors import HsifeatError, StoreError, suggest_names
 from hsifeat.files import cache_folder, delete_leftovers_once, write_file
 from hsifeat.seals import open_json, seal_json
+from hsifeat.store.checksums import COPY_OF
 from hsifeat.store.location import LocalLocation, Location, as_location
 from hsifeat.store.store import Store
 
@@ -231,6 +232,12 @@ def _exists(path: Path) -> bool:
         raise StoreError(f"{path!s:.60}… can't be looked up: {error.strerror}: name an existing store") from error
 
 
+def _entries_named(text: str, known: list[CatalogueEntry]) -> list[CatalogueEntry]:
+    """Return the stores with a name, or if there are none, the stores whose key starts with the text."""
+    named = [entry for entry in known if entry.name == text]
+    return named or [entry for entry in known if len(text) >= _MIN_PREFIX and entry.key.startswith(text)]
+
+
 def find_store(source: str | Path | Location | None) -> Location:
     """Return the location of a store.
 
@@ -260,16 +267,17 @@ def find_store(source: str | Path | Location | None) -> Location:
         )
     if not isinstance(source, str | Path):
         return _checked_location(source)
-    if "://" in str(source) or _exists(Path(source)):
-        return as_location(source)
     text = str(source)
-    matches = [entry for entry in known if entry.name == text]
-    if not matches and len(text) >= _MIN_PREFIX:
-        matches = [entry for entry in known if entry.key.startswith(text)]
+    if "://" in text or any(_exists(Path(source) / name) for name in (*COPY_OF, *COPY_OF.values())):
+        return as_location(source)
+    # A folder that holds nothing of a store does not hide the store of this name or key.
+    matches = _entries_named(text, known)
     if len({entry.path for entry in matches}) > 1:
         paths = ", ".join(entry.path for entry in matches)
         digits = "more digits of the key, or " if len({entry.key for entry in matches}) > 1 else ""
         raise StoreError(f"{text!r} matches {len(matches)} stores: {paths}: give {digits}a path")
+    if not matches and _exists(Path(source)):
+        return as_location(source)
     if not matches:
         names = [entry.name for entry in known]
         advice = suggest_names(text, names) if names else "hsifeat extract creates one"

@@ -62,14 +62,19 @@ def verify(location: Location, *, listen: Listener = silent) -> Verification:
 
 
 def _check_contents(location: Location) -> None:
-    """Raise `StoreError` if readers refuse the metadata, the masks or the label maps of a store."""
+    """Raise `StoreError` if readers refuse the contents of a store, or if its scene is not the scene of its recipe."""
     try:
         store = Store.open(location)
         store.scene_array("cube")
-        _ = Features(store).scene
-    except HsifeatError as error:
+        digest = Features(store).scene.digest
+    except (HsifeatError, ValueError, RuntimeError) as error:
         raise_resource_error(error)
         raise StoreError(f"{location}: all files have their checksums, but the store can't be used: {error}") from error
+    if digest != store.manifest.recipe.get("scene"):
+        raise StoreError(
+            f"{location}: all files have their checksums, but the scene in the store is not the one that the planes were computed "
+            "from: extract the scene to another store with `out`"
+        )
 
 
 def repair(

@@ -155,15 +155,23 @@ class StoreRun:
         if not store.location.read_only:
             store.write_record_checksums()
         _add_labels(store, self.job.extractor.scene.labels)
-        catalogue.add_entry(store.key, store.location)
+        self._add_to_catalogue(store)
         return store
+
+    def _add_to_catalogue(self, store: Store, completed: float | None = None) -> None:
+        """Add the store to the catalogue. If the cache folder can't be written, send a note: the store itself is complete."""
+        try:
+            catalogue.add_entry(store.key, store.location, completed=completed)
+        except StoreError as error:
+            if completed is None:
+                self._listen(Note(f"the list of stores can't be updated, so name the store by its path: {error}"))
 
     def _begin(self, stack: ExitStack) -> None:
         job, listen = self.job, self._listen
         if (complete := complete_store(job)) is not None:
             # Nothing is written, so no lock is needed. The user may lack the right to write to the store.
             listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
-            catalogue.add_entry(complete.key, complete.location)
+            self._add_to_catalogue(complete)
             self._store, self.was_complete = complete, True
             return
         if isinstance(job.location, LocalLocation) and not job.location.path.exists():
@@ -187,7 +195,7 @@ class StoreRun:
         if backbone is None:
             work.extractor.source.to(work.extractor.device)
         store = store or create_store(work)
-        catalogue.add_entry(store.key, store.location, completed=0.0)
+        self._add_to_catalogue(store, completed=0.0)
         token = stack.enter_context(write_token(store.location, renew=shared)) if shared or backbone is not None else ""
         store.prepare_planes(work.plan.planes)
         self._store, self._work = store, work

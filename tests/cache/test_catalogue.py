@@ -41,6 +41,17 @@ def test_by_path_name_and_prefix(three):
         catalogue.find_store("paviaa")
 
 
+def test_a_folder_without_a_store_does_not_hide_a_store(three, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("pavia", "bbbb33", "empty"):
+        (tmp_path / name).mkdir()
+    assert catalogue.find_store("pavia").path == three[1]
+    assert catalogue.find_store("bbbb33").path == three[2]
+    assert catalogue.find_store("empty").path == tmp_path / "empty"  # whose reader says that it holds no store
+    (tmp_path / "pavia" / "zarr.copy.json").touch()  # a damaged store
+    assert catalogue.find_store("pavia").path == tmp_path / "pavia"
+
+
 def test_what_is_gone_is_forgotten(three):
     shutil.rmtree(three[2])
     assert catalogue.find_store(None).path == three[1]

@@ -6,6 +6,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import zarr
 
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.extraction.extract import extract
@@ -198,6 +199,15 @@ def test_a_store_that_readers_refuse_is_not_told_to_be_intact(store_path, tmp_pa
     with pytest.raises(HsifeatError, match=message):
         _ = open_features(path).scene
     with pytest.raises(StoreError, match=f"all files have their checksums, but the store can't be used: .*{message}"):
+        verify_store(as_location(path))
+
+
+def test_another_scene_under_right_checksums_is_found(store_path, tmp_path):
+    path = shutil.copytree(store_path, tmp_path / "s.zarr")
+    cube = zarr.open_array(path / "scene" / "cube")
+    cube[3, 4, 5] += 1
+    reseal_store(path)
+    with pytest.raises(StoreError, match="the scene in the store is not the one that the planes were computed from"):
         verify_store(as_location(path))
 
 

@@ -156,3 +156,19 @@ def test_nothing_to_do_needs_no_lock(store_path, scene, backbone_folder, monkeyp
     monkeypatch.setattr("hsifeat.extraction.store_run.write_lock", denied)
     extract(scene, backbone=backbone_folder, timesteps=[0, 300], tile=32, halo=8, out=store_path)
     assert {file: file.stat().st_mtime_ns for file in store_path.parent.rglob("*") if file.is_file()} == before
+
+
+def test_a_cache_folder_that_cannot_be_written_costs_only_the_entry_in_the_list(
+    scene, backbone_folder, store_path, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "file" / "cache"))
+    notes = []
+    options = {"backbone": backbone_folder, "timesteps": [0, 300], "tile": 32, "halo": 8, "out": tmp_path / "s.zarr"}
+    for _ in range(2):  # a new store, and a complete one
+        store = hsifeat.extract(scene, listen=notes.append, **options)
+        assert "the list of stores can't be updated, so name the store by its path" in str(notes)
+        notes.clear()
+    there = planes_of(Store.open(store_path))
+    for name, values in planes_of(store).items():
+        np.testing.assert_array_equal(values, there[name])
