@@ -12,6 +12,7 @@ import sys
 import threading
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from hsifeat.commands.interrupts import catch_interrupts, ignore_interrupts
@@ -121,8 +122,18 @@ def _end_without_reader(failure: threading.ExceptHookArgs) -> None:
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError):
+        if error.filename is None and _current_folder_is_gone():
+            return "the current folder was deleted: change to another folder"
         return f"{error.filename or 'a file'} can't be used: {error.strerror or error}"
     return str(error)
+
+
+def _current_folder_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:

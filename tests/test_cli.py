@@ -224,3 +224,10 @@ def test_memory_that_runs_out_in_a_thread_ends_the_command(store_path):
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("error: memory ran out: use fewer --jobs")
     assert "Traceback" not in ended.stderr
+
+
+def test_a_deleted_current_folder_is_said(hsifeat, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "the current folder was deleted: change to another folder" in hsifeat("fit", "x", "--out", "m", status=1)

@@ -213,7 +213,5 @@ def limit_training_pixels(draw: SplitDraw, labels: Labels, count: int, seed: int
         rank[members] = rng.permutation(len(members)) / len(members)
     train = np.zeros(draw.shape, np.bool_)
     train.flat[flat[np.argsort(rank, kind="stable")[: max(count, len(np.unique(classes)))]]] = True
-    note = (
-        f"{np.count_nonzero(train)} of {len(flat)} training pixels are kept with seed {seed}, to match the other splits"
-    )
+    note = f"{np.count_nonzero(train)} of {len(flat)} training pixels are kept, to match the other splits"
     return draw.with_train(train, note)

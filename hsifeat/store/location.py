@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hsifeat.errors import StoreError
+from hsifeat.errors import StoreError, error_summary
 from hsifeat.files import disk_errors, temporary_path, write_file
 from hsifeat.store.confinement import ConfinedFolder, check_key
 from hsifeat.store.service_tokens import find_token, token_advice
@@ -232,7 +232,7 @@ class RemoteLocation:
                 retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=10)},
             )
         except (BaseError, ValueError) as error:
-            raise StoreError(f"{self.url} can't be used: {error}") from error
+            raise StoreError(f"{self.url} can't be used: {error_summary(error)}") from error
 
     def zarr(self, *, writable: bool) -> ZarrStore:
         """Return the files of this location as a Zarr store, which is read-only unless `writable` is True.

@@ -43,6 +43,8 @@ def test_a_path_or_an_address_names_a_location(tmp_path):
 def test_wrong_addresses_and_writes_are_refused(tmp_path):
     with pytest.raises(StoreError, match="ftp://x/s.zarr: unknown scheme ftp://; use a local folder or one of s3://"):
         as_location("ftp://x/s.zarr")
+    with pytest.raises(StoreError, match=r"^s3:///x can't be used: [^\n{]*$"):
+        as_location("s3:///x").get("zarr.json")
     with pytest.raises(StoreError, match="is read-only: write to a folder or an object store"):
         as_location("https://host/s.zarr").zarr(writable=True)
     with pytest.raises(StoreError, match="a web address cannot be listed"):

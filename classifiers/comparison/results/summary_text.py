@@ -53,7 +53,7 @@ def split_remarks(results: BenchResults) -> list[str]:
         )
         if split in geometry:
             lines.append(f"  leakage: {leakage_text(geometry[split])}")
-            lines += [f"  {note}" for note in geometry[split].notes]
+            lines += [f"  with seed 0: {note}" for note in geometry[split].notes]
         lines += scenes.get(split, [])
         lines += [f"  {remark}" for remark in distance_remarks(results, split, summary.test_pixels)]
     return [*lines, *filter(None, (gap_text(results), reduction_text(results)))]

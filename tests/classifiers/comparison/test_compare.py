@@ -135,7 +135,7 @@ def test_leakage_of_each_split_is_reported(store_path, tmp_path, features):
     assert re.search(
         r"random:0\.3, fill in from \d+ labels: mean.*\n(?:.*\n)*?  leakage: .*, at least [\d.]+ px\n", said
     )
-    assert re.search(r"\n  \d+ of \d+ training pixels are kept with seed 0, to match the other splits", said)
+    assert re.search(r"\n  with seed 0: \d+ of \d+ training pixels are kept, to match the other splits", said)
     assert all(leakage_text(drawn) in said for drawn in comparison.splits)
     np.testing.assert_array_equal(comparison.images.splits[SPLITS[0]] == 0, table.labels.classes == 0)
 
