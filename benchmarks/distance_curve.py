@@ -7,7 +7,8 @@ by bins of the distance from a test pixel to the nearest training pixel.
 The first head is a pipeline of scikit-learn. Each column group is standardised, reduced to 40 principal components of the
 training pixels, and divided by the standard deviation of the first component. The classifier is
 ``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")``. The second head is ``lda`` with its defaults. On spectra alone, the
-pipeline is also fitted with other numbers of components.
+pipeline is also fitted with other numbers of components. Finally, ``hsifeat bench`` repeats the curve with ``lda`` and the numbers of
+components in `BENCH_PARAMS`. The result file has its commands.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from study_scenes import indian_pines
 
 import hsifeat
 from classifiers import PixelTable
+from classifiers.comparison.config import BenchConfig, bench_command
 from classifiers.distance_bins import bin_accuracies, distance_bins
 from classifiers.evaluate import Evaluation, Evaluator
 from classifiers.splits import SplitDraw, parse_split, training_distances
@@ -43,6 +46,13 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "spectra + 5 px means + 25 px means": {"context": ["t0/mean-25"], "window": WINDOW_PX},
     "spectra + 5 px means + profiles": {"context": [f"t0/{name}" for name in PROFILES], "window": WINDOW_PX},
 }
+BENCH_INPUTS = ("spectra", "spectra+window", "spectra+window+context")
+BENCH_PARAMS = {"lda": {"spectral_components": 20, "context_components": 20}}
+# Context layers of each store of ``hsifeat bench``, and the columns of the input sets.
+BENCHES = {
+    "mean-25": (["mean-25"], ["spectra", "spectra + 5 px means", "spectra + 5 px means + 25 px means"]),
+    "profiles": (PROFILES, ["spectra", "spectra + 5 px means", "spectra + 5 px means + profiles"]),
+}
 BINS = ("all", "0-4_px", "4-9_px", "9-16_px", "over_16_px")
 
 
@@ -50,7 +60,15 @@ def main() -> None:
     """Run the benchmark and write its result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=DRAWS)
+    parser.add_argument("--bench", action="store_true", help="run the commands of hsifeat bench only")
     options = parser.parse_args()
+    content = json.loads(RESULT.read_text()) if options.bench else run_heads(options.draws)
+    content["bench"] = bench_curves(options.draws)
+    RESULT.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def run_heads(draws_count: int) -> dict[str, Any]:
+    """Return the accuracies of both heads by distance."""
     hsifeat.extract(indian_pines(), backbone="context", layers=["mean-25", *PROFILES], out=STORE)
     features = hsifeat.open_features(STORE)
     rows: dict[str, Any] = {}
@@ -58,7 +76,7 @@ def main() -> None:
     for name, columns in COLUMNS.items():
         table = PixelTable.from_store(features, sample=True, **columns)
         split = parse_split(SPLIT, table.label_maps)
-        draws = [split.draw(table.labels, seed) for seed in range(options.draws)]
+        draws = [split.draw(table.labels, seed) for seed in range(draws_count)]
         evaluator = Evaluator(SceneSet([features]), table, "lda", 0, {})
         pipeline = summary([pipeline_accuracies(table, draw) for draw in draws])
         lda = summary([accuracies(evaluator.evaluate(split, draw)[1]) for draw in draws])
@@ -72,13 +90,39 @@ def main() -> None:
             for count in OTHER_COMPONENTS:
                 by_components[count] = summary([pipeline_accuracies(table, draw, count) for draw in draws])
                 print(f"{count} components of spectra: {by_components[count]['oa']}", flush=True)
-    content = about_run(("scikit-learn", "scikit-image")) | {
+    return about_run(("scikit-learn", "scikit-image")) | {
         "split": SPLIT,
-        "draws": options.draws,
+        "draws": draws_count,
         "columns": rows,
         "spectra_by_components": by_components,
     }
-    RESULT.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def bench_curves(draws: int) -> dict[str, Any]:
+    """Return the accuracies of ``hsifeat bench`` by distance, and its commands. Finished fits are not repeated."""
+    commands: list[str] = []
+    rows: dict[str, Any] = {}
+    for name, (layers, columns) in BENCHES.items():
+        store, report = STORE.with_name(f"{name}.zarr"), STORE.with_name(f"report-{name}")
+        hsifeat.extract(indian_pines(), backbone="context", layers=layers, out=store)
+        # With splits of one kind only, `compare` would add one of the other kind and thin the training pixels.
+        options = {"heads": ("lda",), "splits": (SPLIT, "per-class:5"), "seeds": draws, "inputs": BENCH_INPUTS}
+        config = BenchConfig(**options, reduction="train", params=BENCH_PARAMS, sweep=False)
+        comparison = hsifeat.compare(store, **dict(config), out=report)
+        commands += [
+            f"hsifeat extract indian-pines --backbone context --layers {','.join(layers)} --out {store.name}",
+            bench_command(config, [store.name], Path(report.name)),
+        ]
+        overall = {row.entry: row.oa for row in comparison.summary if row.split == SPLIT}
+        for one in comparison.distances:
+            if one.split == SPLIT:
+                scores = dict(zip(BINS, (overall[one.entry], *(score.oa for score in one.bins)), strict=True))
+                rows[columns[BENCH_INPUTS.index(one.entry.features)]] = {
+                    "oa": {key: round(100 * score.mean, 1) for key, score in scores.items()},
+                    "se": {key: round(100 * score.sd / draws**0.5, 2) for key, score in scores.items()},
+                    "interval": {key: [round(100 * end, 1) for end in score.interval] for key, score in scores.items()},
+                }
+    return {**about_run(("scikit-learn", "scikit-image")), "bench_commands": commands, "columns": rows}
 
 
 def pipeline_accuracies(table: PixelTable, draw: SplitDraw, components: int = COMPONENTS) -> dict[str, float]:
