@@ -185,4 +185,6 @@ class Layout:
                 raise ValueError(f"a column group has a number out of range: {group}")
             if group.get("kind") not in get_args(ColumnKind) or not isinstance(group.get("layer", ""), str):
                 raise ValueError(f"a column group has an unknown kind or layer: {group}")
+            if ("t" in group) != ("layer" in group) or (group["kind"] in {"plane", "context"} and "t" not in group):
+                raise ValueError(f"a column group lacks its plane: {group}")
         return cls(tuple(ColumnGroup(**g) for g in groups))

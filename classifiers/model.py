@@ -271,6 +271,7 @@ def load_model(folder: Path) -> Model:
         if head.layout is None:
             raise ValueError("the head has no layout")  # noqa: TRY301  # reported below, with other missing parts
         tuning, card = meta.get("tuning"), meta.get("card")
+        _check_training_recipe(meta["recipe"], head.layout)
         return Model(
             head=head,
             class_names={int(number): str(name) for number, name in meta["class_names"].items()},
@@ -293,6 +294,13 @@ def _plane_id(group: ColumnGroup) -> PlaneId:
     if group.t is None or group.layer is None:
         raise ValueError(f"{group} does not come from a plane")
     return PlaneId(group.t, group.layer)
+
+
+def _check_training_recipe(recipe: dict[str, Any], layout: Layout) -> None:
+    """Raise an error of any class if a recipe lacks what `Model.match_store` reads."""
+    feature_kinds(recipe)
+    if any(group.kind == "position" for group in layout):
+        recipe["scene"]
 
 
 def _checked_smoothing(text: str | None) -> str | None:

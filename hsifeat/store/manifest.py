@@ -99,7 +99,11 @@ class Manifest(BaseModel):
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"])) or "manifest"
             raise StoreError(f"{location} is not a feature store: {field}: {first['msg']}") from error
-        if key_of(manifest.recipe) != manifest.key:
+        try:
+            key = key_of(manifest.recipe)
+        except ValueError as error:  # NaN and infinity are no values of JSON, but Python reads them
+            raise StoreError(f"{location} is not a feature store: recipe: {error}") from error
+        if key != manifest.key:
             raise StoreError(
                 f"{location}: the recipe in the manifest does not match the key, so the manifest was edited: restore zarr.json "
                 "from a copy, or extract the scene again to another place"

@@ -65,6 +65,7 @@ class StoreFiles:
                 self.group = zarr.open_group(checked, mode=mode, zarr_format=3)  # type: ignore[arg-type]
             except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
                 raise StoreError(f"{location} is no Zarr group: hsifeat extract makes stores") from error
+            self.group.attrs.asdict()  # Zarr accepts attributes that are no object, and fails when they are read.
 
     def with_checksums(self, checksums: dict[str, str]) -> StoreFiles:
         """Return a `StoreFiles` of this store that shows only the files in `checksums`."""
@@ -85,6 +86,8 @@ class StoreFiles:
         if path not in self._arrays:
             with self.damage_errors(f"{path}/zarr.json"):
                 array = self.group.get(path)
+                if array is not None:
+                    array.attrs.asdict()  # as above
             if not isinstance(array, zarr.Array):
                 raise StoreError(
                     f"{self.location} has no {path}: {shell_command('cache', 'verify', self.location)} shows what is missing"

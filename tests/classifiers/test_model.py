@@ -177,3 +177,26 @@ def test_an_incomplete_plane_counts_as_missing(stores, model, opened, store_path
     progress[:] = 0
     with pytest.raises(HeadError, match=r"half lacks or holds only in part: t300/up_blocks\.2"):
         model.match_store(open_features(tmp_path / "half.zarr"))
+
+
+@pytest.mark.parametrize(
+    "recipe", [3, {"backbone": 3}, {"backbone": None}, {"stores": [3]}, {"stores": {"1": 3}}], ids=str
+)
+def test_a_forged_recipe_is_one_error(model, tmp_path, recipe):
+    forge(model, tmp_path / "model", lambda manifest: manifest["meta"].update(recipe=recipe))
+
+
+@pytest.mark.parametrize("name", ["t", "layer"])
+def test_columns_of_no_plane_are_one_error(model, tmp_path, name):
+    forge(model, tmp_path / "model", lambda manifest: manifest["layout"][-1].pop(name))
+
+
+def forge(model, folder, change):
+    """Save a model, change its manifest, seal it again, and check that it is refused in one line."""
+    model.save(folder)
+    manifest = json.loads((folder / "model.json").read_text())
+    change(manifest)
+    (folder / "model.json").write_text(seal_json(manifest, "model.json"))
+    with pytest.raises(HeadError) as refused:
+        load_model(folder)
+    assert "\n" not in str(refused.value)

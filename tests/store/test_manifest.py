@@ -1,6 +1,7 @@
 """Manifests: what is read back is what was written, and anything else is refused with the reason."""
 
 import json
+import math
 
 import pytest
 
@@ -34,6 +35,8 @@ def test_a_manifest_survives_json(layout):
         ({}, "is not a feature store: key"),
         ({**MANIFEST, "schema_version": SCHEMA_VERSION + 1}, "install a newer hsifeat"),
         ({**MANIFEST, "schema_version": 0}, "extract the scene again"),
+        ({**MANIFEST, "recipe": changed(("noise", "seed"), math.nan)}, "is not a feature store: recipe: "),
+        ({**MANIFEST, "recipe": changed(("noise", "seed"), math.inf)}, "is not a feature store: recipe: "),
         ({**MANIFEST, "recipe": changed(("noise", "seed"), 5)}, "the manifest was edited"),
         ({**MANIFEST, "batch": "many"}, "is not a feature store: batch"),
         ({**MANIFEST, "layout": {"kind": "hexagons"}}, "is not a feature store: layout"),

@@ -1,5 +1,6 @@
 """Files of a store: anything else at a location is refused, and a lost root is read from its copy."""
 
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -96,3 +97,20 @@ def test_metadata_of_another_array_with_a_right_checksum_are_one_error(store_pat
     with pytest.raises(HsifeatError) as refused:
         use(path)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("attributes", [2, [1], "x", None])
+@pytest.mark.parametrize("key", ["", "planes/t0000/mid_block", "scene/labels/fields", "progress/t0000/mid_block"])
+def test_attributes_that_are_no_object_are_one_error_or_none(store_path, tmp_path, key, attributes):
+    path = Path(shutil.copytree(store_path, tmp_path / "s.zarr"))
+    metadata = json.loads((path / key / "zarr.json").read_bytes())
+    (path / key / "zarr.json").write_text(json.dumps(metadata | {"attributes": attributes}))
+    shutil.copy(path / "zarr.json", path / "zarr.copy.json")
+    reseal_store(path)
+    for use in (read_store, verify_store):
+        try:
+            use(path)
+        except HsifeatError as error:
+            assert "\n" not in str(error)
+        else:
+            assert attributes is None or key.startswith("progress"), "which has no attributes"
