@@ -76,6 +76,15 @@ VARIANTS = [
 ]
 
 
+# Values of a parameter with which a head that is no network can't learn, and with which it can.
+BAD_THEN_GOOD = {
+    # Without a weight, spectra and their patches, which would separate the classes alone, count for nothing.
+    "lda": {"spectral_weight": [0.0], "plane_components": [1, 10]},
+    "lightgbm": {"min_child_samples": [1000, 3]},
+    "logistic": {"max_iter": [1, 300]},
+    "random-forest": {"min_samples_leaf": [1000, 1]},
+    "svm": {"gamma": [1e4, "scale"]},
+}
 # What depends on the algorithm, and asks for accuracy or does not; the other checks are of code that a variant shares with its head.
 OF_ACCURACY = {"check_class_weight_classifiers", "check_classifiers_classes", "check_classifiers_train"}
 OF_FITS = {
@@ -222,14 +231,7 @@ def test_grid_search_over_spatial_folds(name):
     X = X[np.argsort(y, kind="stable")].reshape(4, len(rows), -1)[classes - 1, np.arange(len(rows))]
     labels = Labels("fields", classes.reshape(24, 24), {c: str(c) for c in range(1, 5)})
     table = PixelTable(X, classes, rows, cols, np.zeros(len(rows), int), LAYOUT, labels, ("fields",))
-    bad_then_good = {
-        # Without a weight, spectra and their patches, which would separate the classes alone, count for nothing.
-        "lda": {"spectral_weight": [0.0], "plane_components": [1, 10]},
-        "lightgbm": {"min_child_samples": [1000, 3]},
-        "logistic": {"max_iter": [1, 300]},
-        "random-forest": {"min_samples_leaf": [1000, 1]},
-        "svm": {"gamma": [1e4, "scale"]},
-    }.get(name, {"learning_rate": [1e-9, 1e-2]})
+    bad_then_good = {"learning_rate": [1e-9, 1e-2]} if name in NETWORKS else BAD_THEN_GOOD[name]
     search = GridSearchCV(quick(name), bad_then_good, cv=table.cv("blocks:4+0:0.3", 2)).fit(table.X, table.y)
     assert search.best_params_ == {key: values[-1] for key, values in bad_then_good.items()}
     assert search.best_score_ > 0.9
