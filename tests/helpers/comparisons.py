@@ -278,6 +278,11 @@ def page(comparison, folder):
     return (folder / "report.html").read_text()
 
 
+def draw_counts(random, count, resamples):
+    """Draw as many units as there are for each resample, and return how often each is drawn, a (resamples, count) array."""
+    return np.array([np.bincount(units, minlength=count) for units in random.integers(count, size=(resamples, count))])
+
+
 class Page(HTMLParser):
     """Parser that checks that tags are balanced, and collects tags, ids, and tables as rows of (text, data-v)."""
 

@@ -20,6 +20,7 @@ from classifiers.comparison.stats.bootstrap import (
     sign_p,
     tally,
 )
+from tests.helpers.comparisons import draw_counts
 
 
 def test_tally_counts_right_pixels():
@@ -42,8 +43,8 @@ def slow_resample(right, pixels, resamples, seed):
     """Transcribe the pigeonhole bootstrap: list the drawn seeds and regions, and go through them one by one."""
     random = np.random.default_rng(seed)
     entries, seeds, regions = right.shape
-    of_regions = random.multinomial(regions, np.full(regions, 1 / regions), resamples)
-    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), resamples)
+    of_regions = draw_counts(random, regions, resamples)
+    of_seeds = draw_counts(random, seeds, resamples)
     found = np.empty((entries, resamples))
     for e in range(entries):
         for b in range(resamples):
@@ -88,8 +89,8 @@ def test_oa_aa_and_kappa_are_scikit_learns_of_the_pixels_of_drawn_regions():
     score = agreement([counted(region, entry, 3) for entry in assigned], counted(region, [truth] * seeds, 3), seeds)
     found = bootstrap(score, seeds, [regions], resamples=40, seed=5)
     random = np.random.default_rng(5)
-    of_regions = random.multinomial(regions, np.full(regions, 1 / regions), 40)
-    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), 40)
+    of_regions = draw_counts(random, regions, 40)
+    of_seeds = draw_counts(random, seeds, 40)
     metrics = (accuracy_score, balanced_accuracy_score, cohen_kappa_score)
     for b in range(40):
         # Each pixel as often as its region was drawn.
@@ -120,8 +121,8 @@ def test_each_set_of_regions_is_drawn_on_its_own_and_seeds_for_both():
     first, second = accuracy(right[0], pixels), accuracy(more_right[0], more_pixels)
     drawn = bootstrap(lambda of: first(of[:12]) - second(of[12:]), 3, [12, 30], resamples=50, seed=1)
     random = np.random.default_rng(1)
-    one, other = (random.multinomial(n, np.full(n, 1 / n), 50) for n in (12, 30))
-    of_seeds = random.multinomial(3, np.full(3, 1 / 3), 50)
+    one, other = (draw_counts(random, n, 50) for n in (12, 30))
+    of_seeds = draw_counts(random, 3, 50)
     for b in range(50):
         each = [
             right[0, s] @ one[b] / (pixels[s] @ one[b]) - more_right[0, s] @ other[b] / (more_pixels[s] @ other[b])
@@ -161,7 +162,7 @@ def test_a_seed_none_of_whose_regions_was_drawn_does_not_count():
 @pytest.mark.parametrize(("seed_sd", "region_sd", "regions"), [(0.01, 0.2, 40), (0.03, 0.1, 40), (0.02, 0.2, 15)])
 def test_intervals_hold_the_truth_about_as_often_as_they_say(seed_sd, region_sd, regions):
     random = np.random.default_rng(0)
-    pixels, inside, trials = np.full((5, regions), 100.0), 0, 200
+    pixels, inside, trials = np.full((5, regions), 100.0), 0, 1000
     for trial in range(trials):
         accuracy = 0.7 + random.normal(0, seed_sd, (5, 1)) + random.normal(0, region_sd, regions)
         accuracy = accuracy + random.normal(0, 0.05, (5, regions))

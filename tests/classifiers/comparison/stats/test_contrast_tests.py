@@ -12,7 +12,7 @@ from classifiers.comparison.stats.significance import assess_entries
 from classifiers.splits import parse_split
 from hsifeat.scenes import Labels
 from tests.classifiers.comparison.stats.test_significance import drawn_pixels, noisy, stepped_down
-from tests.helpers.comparisons import entry, scored_run
+from tests.helpers.comparisons import draw_counts, entry, scored_run
 from tests.helpers.small import small_labels
 
 SPLIT = "per-class:5"
@@ -59,8 +59,8 @@ def test_difference_interval_and_p_are_those_of_resampled_pixels_and_scikit_lear
     assigned = {(run.entry, run.seed): run_records.read_predictions(run.key) for run in runs}
     count = len(np.unique(np.concatenate([fields.flat[draw["test"]] for draw in draws])))
     random = np.random.default_rng(0)
-    of_fields = random.multinomial(count, np.full(count, 1 / count), 40)
-    of_seeds = random.multinomial(4, np.full(4, 1 / 4), 40)
+    of_fields = draw_counts(random, count, 40)
+    of_seeds = draw_counts(random, 4, 40)
     p = []
     for test, planned in zip(tests, PLANNED, strict=True):
         assert (test.contrast, test.split) == (planned, SPLIT)

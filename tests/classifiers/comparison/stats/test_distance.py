@@ -18,7 +18,7 @@ from classifiers.splits import Footprint, parse_split
 from hsifeat.cache import catalogue
 from hsifeat.errors import HeadError
 from hsifeat.scenes import Labels, Scene
-from tests.helpers.comparisons import entry, scored_run
+from tests.helpers.comparisons import draw_counts, entry, scored_run
 from tests.helpers.small import small_labels
 
 SPLITS, SEEDS = ("random:0.05", "blocks:9+0:0.2", "far:9+8:0.2"), 3
@@ -126,8 +126,8 @@ def test_intervals_are_those_of_resampled_regions(recorded):
     numbers = np.unique(np.concatenate([regions for _, _, regions, _ in seeds]))
     random, values = np.random.default_rng(0), []
     for start in range(0, 2000, 1000):
-        of_region = random.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), 1000)
-        of_seed = random.multinomial(SEEDS, np.full(SEEDS, 1 / SEEDS), 1000)
+        of_region = draw_counts(random, len(numbers), 1000)
+        of_seed = draw_counts(random, SEEDS, 1000)
         for weights, counts in zip(of_region[: 400 - start // 5], of_seed, strict=False):
             means = []
             for (distance, _, regions, right), rival in zip(seeds, rivals, strict=True):

@@ -12,7 +12,7 @@ from classifiers.comparison.stats import counts
 from classifiers.comparison.stats.significance import assess_entries
 from classifiers.splits import parse_split
 from hsifeat.scenes import Labels
-from tests.helpers.comparisons import entry, scored_run
+from tests.helpers.comparisons import draw_counts, entry, scored_run
 from tests.helpers.small import small_labels
 
 SPLIT = "random:0.2"
@@ -131,8 +131,8 @@ def test_intervals_are_those_of_resampled_pixels_and_scikit_learn(tmp_path, monk
         assigned = [run_records.read_predictions(r.key) for r in of_entry]
         count = len(np.unique(np.concatenate([fields.flat[draw["test"]] for draw in draws])))
         random = np.random.default_rng(0)
-        of_fields = random.multinomial(count, np.full(count, 1 / count), 30)
-        of_seeds = random.multinomial(3, np.full(3, 1 / 3), 30)
+        of_fields = draw_counts(random, count, 30)
+        of_seeds = draw_counts(random, 3, 30)
         found = []
         for weights, drawn in zip(of_fields, of_seeds, strict=True):
             pixels = drawn_pixels(fields, draws, weights)
