@@ -113,14 +113,14 @@ def write_scene(folder):
     np.save(folder / "fields.npy", small_labels())
 
 
-def wait_until(condition, timeout_s=300):
-    """Wait until a function returns a true value, and return this value."""
+def wait_until(condition, timeout_s=300, pause_s=0.02):
+    """Wait until a function returns a true value, and return this value. A function that sends requests needs a longer pause."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(pause_s)
     raise AssertionError("waited in vain")
 
 

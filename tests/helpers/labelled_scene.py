@@ -27,7 +27,7 @@ def prepare_scene(http, key):
         if "HX-Refresh" in (answer := http.get(f"/label/{key}/progress")).headers:
             return
         assert answer.status_code == 200
-        time.sleep(0.05)
+        time.sleep(0.1)
     raise AssertionError(answer.text)
 
 

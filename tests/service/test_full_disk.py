@@ -99,7 +99,9 @@ def test_jobs_and_results(served, disk):
 
     def ended(answer):
         job = answer.json()["job"]["id"]
-        return wait_until(lambda: (now := client.get(f"/jobs/{job}").json())["state"] in {"done", "failed"} and now)
+        return wait_until(
+            lambda: (now := client.get(f"/jobs/{job}").json())["state"] in {"done", "failed"} and now, pause_s=0.2
+        )
 
     hold, waits, written = (disk.path.parent / name for name in ("hold", "waits", "written"))
     hold.touch()

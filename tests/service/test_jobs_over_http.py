@@ -226,7 +226,7 @@ def test_planes_join_the_inputs_of_a_scene_that_is_being_labelled(served, extrac
     service.job(other.json()["job"]["id"]).wait()
     assert "Compute them in the background" in ann.get(f"{address}/planes").text, "these are other features"
     assert "being computed in the background" in ann.post(f"{address}/planes").text
-    wait_until(lambda: "are ready" in ann.get(f"{address}/planes").text)
+    wait_until(lambda: "are ready" in ann.get(f"{address}/planes").text, pause_s=0.2)
     job = next(job for job in ann.get("/jobs").json() if job["request"]["options"]["backbone"] == "tiny")
     store = served.folder / "stores" / f"{job['result']['name']}.zarr"
     store.rename(served.folder / "away")
