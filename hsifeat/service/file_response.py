@@ -80,7 +80,7 @@ def file_response(scope: Scope, source: ByteSource, *, media_type: str, cache_co
 
 
 class _Headers(Response):
-    """A response without a body. Its headers are complete: those of a `Response` take as long to make as all else does."""
+    """A response without a body. Its headers are already encoded, because `Response` takes long to encode them."""
 
     def __init__(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status_code, self.raw_headers, self.body, self.background = status, headers, b"", None

@@ -74,7 +74,7 @@ async def read_file(request: Request, _caller: Reader, key: StoreKey, path: _Fil
 def finished_file(scope: Scope, stores: StoreIndex, key: str, path: str) -> Response | None:
     """Return the response of `read_file` if it can be made without waiting; None for all other requests.
 
-    These are the requests for files of stores on this machine that the service has sent before.
+    Files in a bucket, shards whose progress record must be read first, and missing files need waiting.
 
     Parameters
     ----------
