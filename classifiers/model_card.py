@@ -179,7 +179,7 @@ class ModelCard(BaseModel):
         if self.reduction == "scene":
             of_scenes = "training scenes" if ", " in self.scene else "scene"
             origin += f", columns reduced on an unlabelled sample of the {of_scenes}"
-        smooth = f", scores smoothed by {self.smooth}" if self.smooth else ""
+        smooth = f", scores smoothed by {self.smooth}" if self.smooth and self.scores else ""
         return [
             f"{origin}, seed {self.seed}, by hsifeat {self.hsifeat}{smooth}",
             *(f"  {score.describe()}" for score in self.scores),

@@ -68,7 +68,7 @@ def select_scene_labels(
             one = one.with_background(background_class)
         maps.append(features.valid_labels(one))
     if not any(one.counts for one in maps):
-        raise StoreError(f"the labels {maps[0].name!r} have no labelled pixel: choose another label map")
+        raise StoreError(f"the labels {maps[0].name!r} have no labelled pixel with data: choose another label map")
     return maps
 
 

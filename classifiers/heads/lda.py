@@ -12,7 +12,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from classifiers.heads.column_scale import varying_columns
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
-from classifiers.heads.parameters import Components, NotNegative, Share
+from classifiers.heads.parameters import Components, Share, Weight
 from classifiers.heads.sklearn_head import SklearnHead
 from hsifeat.errors import HeadError
 
@@ -65,9 +65,9 @@ class LDAClassifier(SklearnHead):
     spectral_components: Components = 60
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
-    spectral_weight: NotNegative = 1.0
-    context_weight: NotNegative = 1.0
-    plane_weight: NotNegative = 1.0
+    spectral_weight: Weight = 1.0
+    context_weight: Weight = 1.0
+    plane_weight: Weight = 1.0
 
     def _fit_columns(
         self, columns: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from sklearn.linear_model import LogisticRegression
 
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
-from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Share
+from classifiers.heads.parameters import Components, Count, Positive, Share, Weight
 from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.heads.weighing import WeighingHead
 
@@ -55,9 +55,9 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     spectral_components: Components = None
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
-    spectral_weight: NotNegative = 1.0
-    context_weight: NotNegative = 1.0
-    plane_weight: NotNegative = 0.5
+    spectral_weight: Weight = 1.0
+    context_weight: Weight = 1.0
+    plane_weight: Weight = 0.5
     whitening: Share = 0.5
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead
-from classifiers.heads.parameters import Components, Members, NotNegative, Vote, Widths
+from classifiers.heads.parameters import Components, Members, Vote, Weight, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, dense_layers
 
@@ -61,9 +61,9 @@ class MLPClassifier(ReducingHead, TorchHead):
     spectral_components: Components = None
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 64
-    spectral_weight: NotNegative = 8.0
-    context_weight: NotNegative = 8.0
-    plane_weight: NotNegative = 8.0
+    spectral_weight: Weight = 8.0
+    context_weight: Weight = 8.0
+    plane_weight: Weight = 8.0
     hidden: Widths = (128, 32)
     members: Members = 1
     vote: Vote = "mean"

@@ -27,6 +27,7 @@ Leaves = Annotated[int, Field(ge=2, le=131_072)]  # the largest number of LightG
 BatchRows = Annotated[int, Field(ge=2)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]  # larger numbers overflow float32
 Fraction = Annotated[float, Field(gt=0, le=1)]
 HeldShare = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -34,7 +35,7 @@ Components = Count | None
 Widths = tuple[Count, ...]
 Vote = Literal["mean", "majority"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)] | np.random.RandomState | None
-ClassWeight = dict[Any, NotNegative] | Literal["balanced"] | None
+ClassWeight = dict[Any, Weight] | Literal["balanced"] | None
 
 _CONFIG = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False, strict=True)
 _TYPE_NAMES = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", NoneType: "none"}

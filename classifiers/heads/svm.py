@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead, moments
-from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Seed, Share, Whole
+from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Seed, Share, Weight, Whole
 from classifiers.heads.weighing import WeighingHead
 
 
@@ -90,9 +90,9 @@ class SVMClassifier(ReducingHead, WeighingHead):
     spectral_components: Components = 30
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
-    spectral_weight: NotNegative = 1.0
-    context_weight: NotNegative = 1.0
-    plane_weight: NotNegative = 0.5
+    spectral_weight: Weight = 1.0
+    context_weight: Weight = 1.0
+    plane_weight: Weight = 0.5
     whitening: Share = 0.5
     exact_rows: Whole = 20_000
     sampled_rows: Count = 500

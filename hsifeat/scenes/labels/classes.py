@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -98,6 +99,15 @@ def read_classes(
     return classes, tuple(notes)
 
 
+def composed(name: str) -> str:
+    r"""Return a class name with composed accents (Unicode NFC), so that names from macOS equal the same names from elsewhere.
+
+    >>> composed("for\u0065\u0302t") == "for\u00eat"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
 def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
     """Return the class names without the name of class 0, because 0 means unlabelled. Also return notes.
 
@@ -120,7 +130,7 @@ def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple
     >>> drop_zero({0: "Unclassified", 1: "wheat"}, np.array([[0, 1]], np.uint8), "gt")[1]
     ()
     """
-    others = {number: text for number, text in class_names.items() if number != 0}
+    others = {number: composed(text) for number, text in class_names.items() if number != 0}
     zero_name = class_names.get(0, "").strip()
     if re.sub(r"[\W_\d]", "", zero_name.lower()) in _UNLABELLED_NAMES or classes.all():
         return others, ()
@@ -170,7 +180,9 @@ def encode_classes(values: Sequence[object], name: str) -> tuple[Classes, dict[i
     >>> encode_classes(["07", 3.0, 0], "x")
     (array([7, 3, 0], dtype=uint8), {})
     """
-    texts, inverse = np.unique(np.array([str(value).strip() for value in values], dtype=str), return_inverse=True)
+    texts, inverse = np.unique(
+        np.array([composed(str(value).strip()) for value in values], dtype=str), return_inverse=True
+    )
     numbers = [_parse_number(str(text)) for text in texts]
     if None in numbers:
         # If any value is a name, a code such as 1E-2 is a name too.

@@ -7,7 +7,7 @@ import pytest
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import scene_blocks
-from hsifeat.scenes.labels.classes import encode_classes, read_classes
+from hsifeat.scenes.labels.classes import drop_zero, encode_classes, read_classes
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,9 @@ def test_codes_that_look_like_numbers_beside_names_are_names():
     assert encode_classes(["1.00E+02", 2.0], "x")[0].tolist() == [100, 2]
     with pytest.raises(SceneError, match="found both 007 and '2A'"):
         encode_classes(["007", "2A"], "x")
+
+
+def test_composed_and_decomposed_accents_are_one_name():
+    classes, names = encode_classes(["forêt", "fore\u0302t", "pré"], "x")
+    assert classes.tolist() == [1, 1, 2] and names == {1: "forêt", 2: "pré"}
+    assert drop_zero({1: "fore\u0302t"}, np.ones((1, 1), np.uint8), "x")[0] == {1: "forêt"}
