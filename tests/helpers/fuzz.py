@@ -2,7 +2,8 @@
 
 A damage is harmless if reading gives the same values as before, and found if reading raises a `HsifeatError` of one line.
 Everything else is a fault: another value, another exception, a trial without an end, or a change outside the damaged folder.
-A fifth of the damages of a folder that strangers hand over lead out of it: a path in a JSON file, or a link.
+A fifth of the damages of a folder that strangers hand over lead out of it: a path in a JSON file, or a link. Of the damages that are
+sealed again, two fifths are odd values in JSON files.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from hsifeat.errors import HsifeatError
 
 # A trial takes a second or two; machines may be shared.
 LIMIT_S = 60.0
+# What an attacker may write in the place of a value of a JSON file.
+ODD_VALUES = (
+    0, -1, 2, 3.5, 10**9, 2**31, 2**63, 10**30, 1e308, float("nan"), float("inf"), "", "x", "1", "9" * 400, None, [], [1], {}, {"a": 1}, True,
+)  # fmt: skip
 
 
 class EndlessTrialError(BaseException):
@@ -96,9 +101,7 @@ def run_trials(subject: Subject, seeds: range, place: Path, limit_s: float = LIM
     shutil.rmtree(place / "inside")
     for seed in seeds:
         shutil.copytree(subject.folder, copy, symlinks=True)
-        rng = np.random.default_rng(seed)
-        leads_out = subject.is_handed_over and seed % 5 == 4
-        kind = lead_out(copy, rng, subject.files, outside) if leads_out else damage(copy, rng, subject.files)
+        kind = _damage_of_seed(subject, copy, seed, outside)
         if subject.reseal is not None:
             subject.reseal(copy)
         try:
@@ -124,6 +127,15 @@ def run_trials(subject: Subject, seeds: range, place: Path, limit_s: float = LIM
             outside.mkdir()
             (outside / "notes.txt").write_text("keep")
     return tally
+
+
+def _damage_of_seed(subject: Subject, folder: Path, seed: int, outside: Path) -> str:
+    rng = np.random.default_rng(seed)
+    if subject.is_handed_over and seed % 5 == 4:
+        return lead_out(folder, rng, subject.files, outside)
+    if subject.reseal is not None and seed % 5 in (1, 2):
+        return forge(folder, rng, subject.files)
+    return damage(folder, rng, subject.files)
 
 
 def damage(folder: Path, rng: np.random.Generator, pattern: str = "**/*") -> str:
@@ -155,6 +167,17 @@ def damage(folder: Path, rng: np.random.Generator, pattern: str = "**/*") -> str
     else:
         file.write_bytes(b"" if name == "empty" else content + content[: rng.integers(1, len(content) + 2)])
     return f"{name} {file.relative_to(folder)}, {other.relative_to(folder)}"
+
+
+def forge(folder: Path, rng: np.random.Generator, pattern: str) -> str:
+    """Replace a value of a JSON file by an odd one, and return a description."""
+    file = _random_file(sorted(file for file in folder.glob(pattern) if file.suffix == ".json"), rng)
+    content, value = json.loads(file.read_bytes()), ODD_VALUES[rng.integers(len(ODD_VALUES))]
+    places = [(part, key) for part, key, _ in _entries(content)]
+    part, key = places[rng.integers(len(places))]
+    part[key] = value
+    file.write_text(json.dumps(content))
+    return f"{key} is {value!s:.20} in {file.relative_to(folder)}"
 
 
 def lead_out(folder: Path, rng: np.random.Generator, pattern: str, outside: Path) -> str:
@@ -191,18 +214,25 @@ def _random_file(files: list[Path], rng: np.random.Generator) -> Path:
 
 def _with_text(content: Any, rng: np.random.Generator, text: str) -> Any:
     """Return JSON content in which a text or a key at random is replaced."""
-    places: list[tuple[Any, Any, bool]] = []
-    parts = [content]
-    while parts:
-        part = parts.pop()
-        entries = list(part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ())
-        parts += [value for _, value in entries]
-        places += [(part, key, False) for key, value in entries if isinstance(value, str)]
-        places += [(part, key, True) for key, _ in entries if isinstance(part, dict)]
+    entries = _entries(content)
+    places = [(part, key, False) for part, key, value in entries if isinstance(value, str)]
+    places += [(part, key, True) for part, key, _ in entries if isinstance(part, dict)]
     if places:
         part, key, is_key = places[rng.integers(len(places))]
         part[text if is_key else key] = part.pop(key) if is_key else text
     return content
+
+
+def _entries(content: Any) -> list[tuple[Any, Any, Any]]:
+    """List the entries of all objects and lists of JSON content, as (object or list, key or index, value)."""
+    entries: list[tuple[Any, Any, Any]] = []
+    parts = [content]
+    while parts:
+        part = parts.pop()
+        own = list(part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ())
+        entries += [(part, key, value) for key, value in own]
+        parts += [value for _, value in own]
+    return entries
 
 
 def equal(one: Any, two: Any) -> bool:
