@@ -26,6 +26,8 @@ class Visits:
     ----------
     chromium
         The browser.
+    size_px : tuple of int
+        Width and height of the pages. Drawing takes less time on smaller pages.
 
     Attributes
     ----------
@@ -35,13 +37,15 @@ class Visits:
         Addresses that the pages requested.
     """
 
-    def __init__(self, chromium):
-        self._chromium, self._contexts = chromium, []
+    def __init__(self, chromium, size_px=(1280, 800)):
+        self._chromium, self._contexts, self._size_px = chromium, [], size_px
         self.complaints, self.requests = [], []
 
-    def __call__(self, service, key, width=1280, **options):
+    def __call__(self, service, key, width=None, **options):
         """Open a scene in the workbench of a service, as soon as the service listens."""
-        context = self._chromium.new_context(viewport={"width": width, "height": 800}, is_mobile=width < 600, **options)
+        width, height = width or self._size_px[0], self._size_px[1]
+        viewport = {"width": width, "height": height}
+        context = self._chromium.new_context(viewport=viewport, is_mobile=width < 600, **options)
         self._contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)

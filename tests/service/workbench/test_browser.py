@@ -52,7 +52,7 @@ def landsat(tmp_path, data_folder, gdal):
 @pytest.fixture
 def new_page(chromium):
     """Return a function that opens a page with a cookie of a person. Messages, errors and foreign requests fail the test."""
-    visits = Visits(chromium)
+    visits = Visits(chromium, size_px=(1024, 640))
     yield visits
     visits.close()
     assert not visits.complaints
