@@ -3,7 +3,9 @@
 ``.venv/bin/python benchmarks/worth.py`` extracts a `context` store of each scene, fits every entry under every regime for ten
 draws, and writes ``benchmarks/results/worth.json``. An entry is a head with inputs and options; a regime is a split.
 ``--planes natural32`` scores entries with planes of this network, on the scenes in `CHOICE_SCENES`. Finished fits are kept in
-the result file and are not repeated, so an interrupted study continues.
+the result file and are not repeated, so an interrupted study continues. ``code`` in the result file has a digest of the code
+of the head, the reduction and the smoothing of each entry. Fits of other code are repeated. With ``--recheck``, only the first
+`RECHECKED` draws of an entry are repeated, and its other draws are kept if these draws have the same accuracies as before.
 
 The entry `DEFAULT` has the defaults of ``hsifeat fit``. Its accuracy for the first draw of each regime must agree with
 `hsifeat.fit_model`. Fits use the labels of training pixels only. A sample of all pixels without labels is used for the
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from code_digest import head_digest
 from scipy.ndimage import maximum_filter
 from scoring import RESULTS, ROOT, about_run
 from study_scenes import SCENES
@@ -42,7 +45,7 @@ from hsifeat.features.stack import open_stack
 
 RESULT = RESULTS / "worth.json"
 STORES = ROOT / "build" / "worth"
-DRAWS = 10
+DRAWS, RECHECKED = 10, 2
 CONFIRMATION_SEEDS = range(40, 60)
 FEW_LABELS = ("per-class:5", "per-class:20")
 REGIMES = {
@@ -56,6 +59,8 @@ REGIMES = {
 MIN_CLASS_PIXELS = {("pavia-reduced", "per-class:20"): 30}
 # Defaults are chosen on these scenes and regimes, among entries without planes.
 CHOICE_SCENES, CHOICE_REGIMES = ("indian-pines", "houston", "pavia-reduced"), FEW_LABELS
+
+Draws = dict[str, float]  # overall accuracies in percent, by the seed of the draw
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,11 @@ class Entry:
         """Whether the class probabilities are smoothed."""
         return self.smooth != NO_SMOOTHING
 
+    @property
+    def code(self) -> str:
+        """Digest of the code of the head, the reduction and the smoothing."""
+        return head_digest(self.head, *(["classifiers.smoothing"] if self.is_smoothed else []))
+
     def counts(self, scene: str, regime: str) -> bool:
         """Return whether the entry is scored on a scene under a regime."""
         return (not self.scenes or scene in self.scenes) and (not self.regimes or regime in self.regimes)
@@ -133,7 +143,7 @@ def main() -> None:
     """Run the study and write its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", default=",".join(REGIMES))
-    parser.add_argument("--heads", default="", help="Comma-separated names. [default: all]")
+    parser.add_argument("--entries", default="", metavar="TEXT", help="Text in the names of entries. [default: all]")
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument(
         "--planes",
@@ -142,15 +152,14 @@ def main() -> None:
         help="Backbone of the entries with planes. [default: no such entries]",
     )
     parser.add_argument("--confirm", action="store_true", help="score the default on fresh draws")
+    parser.add_argument("--recheck", action="store_true", help="keep draws of other code if the first draws agree")
     options = parser.parse_args()
-    study = Study(options.draws, options.planes)
+    study = Study(options.draws, options.planes, recheck=options.recheck)
     if options.confirm:
         for _ in study.confirm([name for name in options.scenes.split(",") if name in CHOICE_SCENES]):
             study.write()
         return
-    heads = set(options.heads.split(",")) - {""}
-    entries = PLANE_ENTRIES if options.planes else ENTRIES
-    entries = tuple(one for one in entries if not heads or one.head in heads)
+    entries = tuple(one for one in (PLANE_ENTRIES if options.planes else ENTRIES) if options.entries in one.key)
     for scene in options.scenes.split(","):
         if not any(one.counts(scene, regime) for one in entries for regime in REGIMES[scene]):
             continue
@@ -168,13 +177,17 @@ class Study:
         Number of draws.
     backbone : str
         Backbone of the planes; empty for none.
+    recheck : bool
+        Keep the accuracies of other code if those of the first draws are the same.
     """
 
-    def __init__(self, draws: int, backbone: str = "") -> None:
-        self.draws, self.backbone = draws, backbone
+    def __init__(self, draws: int, backbone: str = "", *, recheck: bool = False) -> None:
+        self.draws, self.backbone, self.recheck = draws, backbone, recheck
         stored = json.loads(RESULT.read_text()) if RESULT.exists() else {}
         self.fits: dict[str, Any] = stored.get("fits", {})
-        self.confirmation: dict[str, dict[str, dict[str, float]]] = stored.get("confirmation", {})
+        self.code: dict[str, Any] = stored.get("code", {})
+        self.confirmation: dict[str, dict[str, Draws]] = stored.get("confirmation", {})
+        self.confirmation_code: dict[str, dict[str, str]] = stored.get("confirmation_code", {})
         self.runs: list[dict[str, Any]] = [
             run for run in stored.get("runs", []) if run["command"] != about_run(())["command"]
         ]
@@ -183,8 +196,10 @@ class Study:
         """Write the fits and their summaries to the result file."""
         keys = {one.key for one in ENTRIES}
         known = [*ENTRIES, *(one for one in PLANE_ENTRIES if one.key not in keys)]
+        about = about_run(("scikit-learn", "scikit-image", "torch"))
+        del about["commit"]  # the digests of the code say more
         content = {
-            "runs": [*self.runs, about_run(("scikit-learn", "scikit-image", "torch"))],
+            "runs": [*self.runs, about],
             "default": DEFAULT.key,
             "entries": [asdict(one) | {"key": one.key} for one in known],
             "summary": summarise(self.fits),
@@ -196,7 +211,9 @@ class Study:
                 }
             ),
             "confirmation": self.confirmation,
+            "confirmation_code": self.confirmation_code,
             "fits": self.fits,
+            "code": self.code,
         }
         part = RESULT.with_suffix(".part")
         part.write_text(json.dumps(content, indent=1) + "\n")
@@ -227,18 +244,22 @@ class Study:
             for regime in FEW_LABELS:
                 if (name, regime) in MIN_CLASS_PIXELS:
                     continue
-                scores = self.confirmation.setdefault(name, {}).setdefault(regime, {})
+                records, codes = (one.setdefault(name, {}) for one in (self.confirmation, self.confirmation_code))
+                scores, others = draws_of_code(records, codes, regime, DEFAULT.code)
                 for seed in CONFIRMATION_SEEDS:
                     if str(seed) not in scores:
                         evaluation = hsifeat.fit_model(features, split=regime, seed=seed).evaluation
                         scores[str(seed)] = round(100 * evaluation.scores.oa, 3)
+                        if self.recheck:
+                            keep_rechecked(scores, others)
                         yield
                 print(f"{name} {regime}, fresh draws: {np.mean(list(scores.values())):.1f} %", flush=True)
 
     def score_group(self, name: str, regime: str, group: list[Entry], features: Any, table: PixelTable) -> None:
         """Score entries that share their fits, for all draws without scores."""
         split = parse_split(regime, table.label_maps)
-        done = [self.fits.setdefault(name, {}).setdefault(regime, {}).setdefault(one.key, {}) for one in group]
+        records, codes = (one.setdefault(name, {}).setdefault(regime, {}) for one in (self.fits, self.code))
+        done, others = zip(*(draws_of_code(records, codes, one.key, one.code) for one in group), strict=True)
         for seed in range(1 if regime == "official" else self.draws):
             if all(str(seed) in scores for scores in done):
                 continue
@@ -255,6 +276,9 @@ class Study:
                 scores[str(seed)] = round(100 * oa, 3)
                 if entry == DEFAULT and seed == 0 and (name, regime) not in MIN_CLASS_PIXELS:
                     check_default(features, regime, oa)
+            if self.recheck:
+                for scores, old in zip(done, others, strict=True):
+                    keep_rechecked(scores, old)
         for entry, scores in zip(group, done, strict=True):
             print(f"{name} {regime} {entry.key}: {np.mean(list(scores.values())):.1f} %", flush=True)
 
@@ -266,6 +290,21 @@ class Study:
             hsifeat.extract(scene, backbone=source, out=path)
             stores.append(hsifeat.open_features(path))
         return open_stack(stores)
+
+
+def draws_of_code(records: dict[str, Draws], codes: dict[str, str], key: str, code: str) -> tuple[Draws, Draws]:
+    """Return the accuracies of `key` that `code` gave, to which new ones can be added, and those that other code gave."""
+    if codes.get(key) == code:
+        return records.setdefault(key, {}), {}
+    others = records.get(key, {})
+    codes[key], records[key] = code, {}
+    return records[key], others
+
+
+def keep_rechecked(scores: Draws, others: Draws) -> None:
+    """Add the accuracies of other code to `scores` if it has those of the first draws, and all are the same."""
+    if len(scores) == min(RECHECKED, len(others)) and scores.items() <= others.items():
+        scores.update(others)
 
 
 def probabilities_near(test: PixelTable, features: Any, head: Any, rules: list[str]) -> list[Any]:
