@@ -41,7 +41,8 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         Description of the columns. [default: a single group, treated like spectra]
     spectral_components, context_components, plane_components : int or None
         Number of principal components of each spectral group, of each context family, and of the planes. The number is
-        smaller if the rows have a lower rank. None keeps the standardised columns. Other groups are never reduced.
+        smaller if the rows have a lower rank, and never larger than half the number of distinct rows, see
+        `most_components`. None keeps the standardised columns. Other groups are never reduced.
     spectral_weight, context_weight, plane_weight : float
         Square root of the total variance of each spectral group, of each context family, and of the planes. Other groups
         have the spectral weight.
@@ -258,9 +259,9 @@ def principal_axes(
     Returns
     -------
     (k, D) array
-        Axes in the dtype of `X`. The number k of axes is the smaller of `components` and the rank of the centred rows,
-        but at least 1. Along further axes, the rows differ only by rounding errors, which a classifier would magnify.
-        The result is deterministic.
+        Axes in the dtype of `X`. The number k of axes is that of `most_components` for the rows with a positive weight, or the
+        rank of the centred rows if this is smaller, but at least 1. Along axes beyond the rank, the rows differ only by
+        rounding errors, which a classifier would magnify. The result is deterministic.
 
     Raises
     ------
@@ -273,7 +274,7 @@ def principal_axes(
     if weight is not None:
         centred *= np.sqrt(weight / weight.mean())[:, None].astype(X.dtype)
     side = min(X.shape)
-    count = min(components, side)
+    count = most_components(X if weight is None else X[weight > 0], min(components, side))
     # More threads hardly help at this size, and can be fifty times slower on a busy machine. The last bits of the result
     # would also depend on the number of threads.
     with one_library_thread("blas"):
@@ -284,3 +285,23 @@ def principal_axes(
     rank = int((spread > max(X.shape) * np.finfo(X.dtype).eps * spread[0]).sum())  # as np.linalg.matrix_rank
     signed: NDArray[np.floating] = svd_flip(left, axes, u_based_decision=False)[1][: max(1, min(count, rank))]
     return signed
+
+
+def most_components(X: NDArray[np.floating], components: int) -> int:
+    """Return `components`, or half the number of distinct rows of `X` if this is smaller, but at least 1.
+
+    The rows vary less along their own last axes than other rows do. If a head equalises the variances of the components, it
+    magnifies the other rows along these axes. Shrinking a covariance towards its diagonal does not help, because the
+    covariance of the rows is diagonal along their own axes. The error of linear discriminant analysis peaks where the number
+    of columns nears the number of rows (Raudys and Duin, Pattern Recognit. Lett. 1998).
+
+    >>> rows = np.arange(50.0).reshape(50, 1)
+    >>> most_components(rows, 60), most_components(np.repeat(rows, 3, axis=0), 60), most_components(rows, 10)
+    (25, 25, 10)
+    """
+    distinct: set[bytes] = set()
+    for row in X:
+        distinct.add(row.tobytes())
+        if len(distinct) >= 2 * components:
+            return components
+    return max(1, len(distinct) // 2)

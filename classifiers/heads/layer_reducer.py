@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.heads.base import check_width
+from classifiers.heads.group_reducer import most_components
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
@@ -54,8 +55,8 @@ class LayerReducer(TransformerMixin, BaseEstimator):
     spectral_components : int or None
         Number of components of the spectra, of their window means and of their patches; None keeps the standardised bands.
     whiten : bool
-        Scale each component to unit variance. If false, all components of a layer are divided by one number, so that the
-        mean of their variances is 1.
+        Scale each component to unit variance, and keep at most half as many as there are rows. If false, all components of a
+        layer are divided by one number, so that the mean of their variances is 1.
 
     Attributes
     ----------
@@ -104,8 +105,9 @@ class LayerReducer(TransformerMixin, BaseEstimator):
             if components is None:
                 self.axes_[name] = None
             else:
+                count = most_components(rows, components) if self.whiten else components
                 moments = [_second_moment(self._standard(rows, group), group.patch_pixels) for group in groups]
-                self.axes_[name] = _scaled_axes(np.mean(moments, axis=0), components, self.whiten).astype(rows.dtype)
+                self.axes_[name] = _scaled_axes(np.mean(moments, axis=0), count, self.whiten).astype(rows.dtype)
         self.layout_ = self._layout_out()
         return self
 

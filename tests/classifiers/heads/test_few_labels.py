@@ -32,8 +32,10 @@ TOLERANCE = 0.1
 # Networks and boosting with three rows per leaf are worse than a linear classifier with one or two rows per class; chance is
 # 0.17. Their pages advise to take lda with so few labels.
 FEW_ROWS_TOLERANCE = 0.25
-# spectraldiff whitens its components. With 12 rows, it would scale components of noise up to those of the classes.
-WHITENED_COMPONENTS = 8
+SPECTRA = Layout(LAYOUT.groups[:1])
+BANDS = SPECTRA.width
+AS_MANY_AS_BANDS = BANDS // CLASSES  # rows per class
+FAST = ["lda", "svm", "logistic"]
 
 
 def bands(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -59,10 +61,17 @@ def pipeline(name: str, rows: int):
     return make_pipeline(StandardScaler(), *steps)
 
 
+def cheap_head(name: str, layout: Layout):
+    cheap = {"epochs": 20, "n_estimators": 25, "members": 1}
+    return make_head(
+        name, layout, **{key: value for key, value in cheap.items() if key in make_head(name).get_params()}
+    )
+
+
 @pytest.mark.filterwarnings("ignore:Only one sample available")
 @pytest.mark.parametrize(
     ("name", "per_class"),
-    [*itertools.product(NAMES, [1, 2, 8]), *itertools.product(["lda", "svm", "logistic"], [50])],
+    [*itertools.product(NAMES, [1, 2, AS_MANY_AS_BANDS]), *itertools.product(FAST, [50])],
 )
 def test_few_labels(name, per_class):
     """Networks and trees fit 50 rows per class for seconds, and fail with fewer rows if at all."""
@@ -70,12 +79,7 @@ def test_few_labels(name, per_class):
     found, expected = [], []
     for seed in range(SEEDS):
         X, y = bands(per_class, seed)
-        cheap = {"epochs": 20, "n_estimators": 25, "members": 1}
-        if name == "spectraldiff":
-            cheap["components"] = WHITENED_COMPONENTS
-        head = make_head(
-            name, LAYOUT, **{key: value for key, value in cheap.items() if key in make_head(name).get_params()}
-        )
+        head = cheap_head(name, LAYOUT)
         if name == "lda" and per_class == 1:
             with pytest.raises(HeadError, match="needs more rows than classes"):
                 head.fit(X, y)
@@ -84,3 +88,23 @@ def test_few_labels(name, per_class):
         expected.append(pipeline(name, len(y)).fit(X.astype(np.float64), y).score(new, truth))
     tolerance = FEW_ROWS_TOLERANCE if per_class == 1 or (per_class == 2 and name in NETWORKS) else TOLERANCE
     assert np.mean(found) > np.mean(expected) - tolerance
+
+
+@pytest.mark.parametrize("reduction", ["train", "scene"])
+@pytest.mark.parametrize("per_class", [2, 5, AS_MANY_AS_BANDS - 1, AS_MANY_AS_BANDS, AS_MANY_AS_BANDS + 1, 50])
+@pytest.mark.parametrize("name", FAST)
+def test_rows_below_at_and_above_the_number_of_bands(name, per_class, reduction):
+    """Spectra alone are as good as their pipeline, and other columns beside them do no harm."""
+    new, truth = bands(TEST_ROWS // CLASSES, 99)
+    scene = bands(40, 98)[0] if reduction == "scene" else None
+    alone, beside, expected = [], [], []
+    for seed in range(SEEDS):
+        X, y = bands(per_class, seed)
+        for scores, layout in ((alone, SPECTRA), (beside, LAYOUT)):
+            unlabelled = None if scene is None else scene[:, : layout.width]
+            head = cheap_head(name, layout).fit(X[:, : layout.width], y, unlabelled=unlabelled)
+            scores.append(head.score(new[:, : layout.width], truth))
+        plain = pipeline(name, len(y)).fit(X[:, :BANDS].astype(np.float64), y)
+        expected.append(plain.score(new[:, :BANDS], truth))
+    assert np.mean(alone) > np.mean(expected) - TOLERANCE
+    assert np.mean(beside) > np.mean(alone) - TOLERANCE

@@ -75,14 +75,14 @@ def test_constant_columns_become_zero_and_no_group_becomes_nan():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", [2, 12, 60, 90])
-def test_components_are_limited_to_the_rank_of_the_centred_rows(rows, dtype):
+def test_components_are_limited_to_half_the_rows_and_to_the_rank(rows, dtype):
     rng = np.random.default_rng(1)
     X = (1000 + rng.normal(size=(rows, 92)) * rng.uniform(1, 50, 92)).astype(dtype)
     reduced = GroupReducer(LAYOUT, spectral_components=400, plane_components=400).fit_transform(X)
     standard = StandardScaler().fit_transform(X.astype(np.float64))
     ranks = [np.linalg.matrix_rank(standard[:, columns], tol=1e-6) for columns in (PLANES, np.r_[30:50])]
     assert ranks == [min(rows - 1, 70), min(rows - 1, 20)]
-    assert reduced.shape == (rows, sum(ranks) + 2)
+    assert reduced.shape == (rows, sum(min(rank, rows // 2) for rank in ranks) + 2)
     assert (reduced.std(axis=0) > 1e-4).all()  # no axis without variance is left
 
 
@@ -90,6 +90,14 @@ def test_components_are_limited_to_the_rank_of_the_centred_rows(rows, dtype):
 def test_components_are_limited_to_the_rank_of_the_columns(dtype):
     few = GroupReducer(LAYOUT, spectral_components=40, plane_components=40).fit(table(dtype=dtype))
     assert few.transform(table(3)).shape == (3, 10 + 10 + 2)  # the table has ten factors
+
+
+def test_rows_of_weight_zero_allow_no_components():
+    X = table(60)
+    reducer = GroupReducer(LAYOUT, spectral_components=40, plane_components=40)
+    weighed = reducer.fit(X, sample_weight=np.arange(60) < 8).transform(X)
+    np.testing.assert_allclose(weighed, reducer.fit(X[:8]).transform(X), atol=1e-9)
+    assert weighed.shape == (60, 4 + 4 + 2)
 
 
 def test_each_context_family_is_a_group():
