@@ -382,7 +382,7 @@ def compare_ways(usual: dict[str, Any], ours: dict[str, Any]) -> dict[str, float
 
 
 def compare_heads(ddpm: dict[str, Any]) -> dict[str, Any]:
-    """Compare fits from one store with an extraction for each fit, by the recorded fit times of every head in heads.json."""
+    """Compare fits from one store with an extraction for each fit, by the recorded processor seconds of the fits of every head in heads.json."""
     heads = json.loads((RESULTS / "heads.json").read_text())
     fits, seeds = [row["fit_seconds"] for row in heads["heads"]], heads["seeds"]
     fitting = seeds * sum(fits)

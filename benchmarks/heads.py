@@ -1,12 +1,13 @@
-"""Measure fitting time and overall accuracy of all heads on the same cached planes, under a random and a disjoint split.
+"""Measure processor seconds of fits and overall accuracy of all heads on the same cached planes, under a random and a disjoint split.
 
 Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/heads.py``. The script uses the demo's store, with five timesteps
 and four layers of Indian Pines, and writes ``benchmarks/results/heads.json``. Each head is fitted on its default input set,
-and on spectra alone if it does not need planes. Both splits have the same number of training pixels and five seeds. Each
-head is also fitted on all training pixels of the random split.
+and on spectra alone if it does not need planes. Heads whose neighbourhoods are wider than 3 px are left out: for all planes of
+the store they would not fit in memory. Columns are reduced on a sample of the scene, as in `hsifeat fit`. Both splits have the
+same number of training pixels and five seeds. Each head is also fitted on all training pixels of the random split.
 
-A full run that exceeds the time limits below exits with status 1 and writes no file. ``--quick`` uses one seed and writes no
-file.
+A full run that exceeds the limits of processor time below exits with status 1 and writes no file. ``--quick`` uses one seed and
+writes no file.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any
 from scoring import RESULTS, ROOT, about_run, draws_of, mean_sd, timed_accuracy
 
 SPLITS, SEEDS = ("random:0.1", "blocks:12+4:0.1"), 5
+WIDEST_PX = 3
 ALL = "random:0.1, all training pixels"
-# Time limits on two cores: the whole benchmark, and one fit of film.
+# Limits of processor seconds: the whole benchmark, and one fit of film.
 MAX_SECONDS, MAX_FILM_SECONDS = 600, 20
 
 
@@ -48,11 +50,11 @@ def check(content: dict[str, Any]) -> None:
     """Exit with an error if a full run exceeded a time limit."""
     film = max(row["fit_seconds"] for row in content["heads"] if row["head"] == "film")
     for name, seconds, limit in (
-        ("the benchmark", content["total_seconds"], MAX_SECONDS),
+        ("the benchmark", content["total_cpu_seconds"], MAX_SECONDS),
         ("a fit of film", film, MAX_FILM_SECONDS),
     ):
         if seconds > limit:
-            raise SystemExit(f"{name} took {seconds:.1f} s; the limit is {limit} s")
+            raise SystemExit(f"{name} took {seconds:.1f} s of processor time; the limit is {limit} s")
 
 
 def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
@@ -63,14 +65,17 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
     from classifiers.splits import parse_split
     from hsifeat import open_features
 
-    start = time.perf_counter()
+    start = time.process_time()
     features = open_features(store)
     rows = []
-    for head in heads or head_names():
+    for head in heads or [name for name in head_names() if head_class(name).patch_px <= WIDEST_PX]:
         spectral = [] if head_class(head).missing_kinds({"spectra"}) else [InputSet.parse("spectra")]
         for inputs in [suited_input(head, features), *spectral]:
             table = PixelTable.from_store(
-                features, **layout_options([inputs], features), planes=None if inputs.uses_planes else []
+                features,
+                **layout_options([inputs], features),
+                planes=None if inputs.uses_planes else [],
+                sample=True,
             )
             thinned = draws_of(SPLITS, table.labels, seeds)
             whole = {(ALL, seed): parse_split(SPLITS[0]).draw(table.labels, seed) for seed in range(seeds)}
@@ -89,10 +94,10 @@ def study(store: Path, heads: list[str], seeds: int) -> dict[str, Any]:
                 )
                 print(rows[-1], flush=True)
     return {
-        "what": "fit on the training pixels of a draw, overall accuracy in percent on its test pixels; medians of the fit's seconds",
+        "what": "fit on the training pixels of a draw, overall accuracy in percent on its test pixels; medians of the fit's processor seconds",
         "planes": [str(plane.id) for plane in features.planes],
         "seeds": seeds,
-        "total_seconds": round(time.perf_counter() - start, 1),
+        "total_cpu_seconds": round(time.process_time() - start, 1),
         "heads": rows,
     }
 
