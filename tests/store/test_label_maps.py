@@ -1,11 +1,16 @@
 """Label maps: added and replaced at any time; a half-replaced one is never listed."""
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import zarr
 
 from hsifeat.errors import StoreError
 from hsifeat.store.store import Store
+from tests.helpers.fuzz_subjects import reseal_store
 from tests.helpers.small_stores import COLS, ROWS
 
 
@@ -41,3 +46,16 @@ def test_a_name_that_would_damage_the_store_is_refused(small_store, tmp_path, na
     with pytest.raises(StoreError):
         small_store.add_labels(name, np.ones((ROWS, COLS), np.uint8), {})
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("texts", [["corn"], {"x": "corn"}, {"1": 3}, 3], ids=str)
+@pytest.mark.parametrize("attribute", ["class_names", "class_colours"])
+def test_texts_that_are_not_by_class_number_are_refused(store_path, tmp_path, attribute, texts):
+    path = Path(shutil.copytree(store_path, tmp_path / "s.zarr"))
+    file = path / "scene" / "labels" / "fields" / "zarr.json"
+    metadata = json.loads(file.read_bytes())
+    metadata["attributes"][attribute] = texts
+    file.write_text(json.dumps(metadata))
+    reseal_store(path)
+    with pytest.raises(StoreError, match=f"{attribute} of the label map fields must be texts by class number; found"):
+        Store.open(path).label_array("fields")
