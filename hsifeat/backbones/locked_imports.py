@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import Any
 
 _LOCK = Lock()
+# Names of the classes that are loaded.
+_LOADED: set[str] = set()
 # Packages whose `__init__` does nothing but import every network of diffusers.
 _LARGE = ("diffusers.models.autoencoders", "diffusers.models.transformers", "diffusers.models.unets")
 _COMPILER = "torch._dynamo"
@@ -37,21 +39,29 @@ def load_diffusers(*classes: str) -> None:
     *classes : str
         Further classes of diffusers to load.
     """
-    with _LOCK, _without_collection():
-        with _without_optional_modules(), _without_metadata():
-            import diffusers.models
+    with _LOCK:
+        missing = {"DDPMScheduler", "UNet2DModel", *classes} - _LOADED
+        if not missing:  # Callers ask often, and whether objects are frozen takes long to count.
+            return
+        with _without_collection():
+            with _without_optional_modules(), _without_metadata():
+                import diffusers.models
 
-            for name in _LARGE:
-                _defer(name)
-            from diffusers import DDPMScheduler, UNet2DModel  # noqa: F401
-        for name in classes:
-            getattr(diffusers, name)
+                for name in _LARGE:
+                    _defer(name)
+                from diffusers import DDPMScheduler, UNet2DModel  # noqa: F401
+            for name in missing:
+                getattr(diffusers, name)
+        _LOADED.update(missing)
 
 
 def load_transformers() -> None:
     """Load the classes of transformers that hsifeat uses. Call this function before importing from transformers."""
-    with _LOCK, _without_collection():
-        from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401
+    with _LOCK:
+        if "CLIPTextModel" not in _LOADED:
+            with _without_collection():
+                from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401
+            _LOADED.add("CLIPTextModel")
 
 
 @contextmanager
