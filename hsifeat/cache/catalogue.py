@@ -187,6 +187,8 @@ def _entry_files() -> list[Path]:
 def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
     """Add all stores in the cache folder and in `folders` to the catalogue, and return the catalogue.
 
+    If the cache folder can't be written, the stores found are returned nevertheless.
+
     Parameters
     ----------
     folders : iterable of Path
@@ -202,7 +204,7 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
     StoreError
         If one of `folders` does not exist.
     """
-    known = {entry.path for entry in entries()}
+    known, unsaved = {entry.path for entry in entries()}, []
     for folder in (cache_folder(), *folders):
         if not folder.is_dir() and folder != cache_folder():
             raise StoreError(f"no such folder: {folder}")
@@ -215,8 +217,11 @@ def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
                 completed = root.stat().st_mtime if _is_complete(store) else 0.0
             except DAMAGE_ERRORS:
                 continue
-            add_entry(store.key, root.parent, completed=completed)
-    return entries()
+            try:
+                add_entry(store.key, root.parent, completed=completed)
+            except StoreError:
+                unsaved.append(CatalogueEntry(store.key, as_location(root.parent).identity, completed, completed))
+    return sorted([*entries(), *unsaved], key=lambda entry: -entry.completed)
 
 
 def _checked_location(source: Location) -> Location:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -47,9 +48,16 @@ def store_bytes(location: Location, key: str) -> int:
     return sum(location.files().values()) + sum(file.stat().st_size for file in samples)
 
 
-def list_usage() -> list[StoreUsage]:
-    """Return the usage of all stores in the catalogue, starting with the store used last."""
-    return [_usage(entry) for entry in sorted(catalogue.entries(), key=lambda entry: -entry.used)]
+def list_usage(entries: Iterable[CatalogueEntry] | None = None) -> list[StoreUsage]:
+    """Return the usage of stores, starting with the store used last.
+
+    Parameters
+    ----------
+    entries : iterable of CatalogueEntry, optional
+        The stores. [default: all stores in the catalogue]
+    """
+    listed = catalogue.entries() if entries is None else entries
+    return [_usage(entry) for entry in sorted(listed, key=lambda entry: -entry.used)]
 
 
 def _usage(entry: CatalogueEntry) -> StoreUsage:

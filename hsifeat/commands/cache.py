@@ -47,8 +47,7 @@ def list_stores(
     from hsifeat.files import cache_folder
     from hsifeat.formatting import format_bytes
 
-    rebuild(folders or ())
-    stores = list_usage()
+    stores = list_usage(rebuild(folders or ()))
     terminal.show_rows(f"stores ({cache_folder()})", [_row(usage) for usage in stores], _COLUMNS, as_json)
     if not as_json:
         for usage in stores:

@@ -10,6 +10,7 @@ import pytest
 from hsifeat import files
 from hsifeat.cache import catalogue
 from hsifeat.cache.gc import remove_store
+from hsifeat.cache.usage import list_usage
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.files import cache_folder
 from hsifeat.store.location import as_location
@@ -98,6 +99,15 @@ def test_a_damaged_entry_is_mended_by_listing_the_folder(store_path, tmp_path):
     file.write_text("{")
     (entry,) = catalogue.rebuild([tmp_path / "stores"])
     assert catalogue.find_store(None).identity == entry.path == str((tmp_path / "stores" / "s.zarr").resolve())
+
+
+def test_stores_are_listed_although_the_cache_folder_cannot_be_written(store_path, tmp_path, monkeypatch):
+    store = shutil.copytree(store_path, tmp_path / "stores" / "s.zarr")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "file" / "cache"))
+    (usage,) = list_usage(catalogue.rebuild([tmp_path / "stores"]))
+    assert (usage.entry.path, usage.state) == (str(store.resolve()), "complete")
+    assert usage.entry.completed == (store / "zarr.json").stat().st_mtime
 
 
 def test_an_entry_of_an_early_version_without_a_seal_is_read(three):
