@@ -1,13 +1,17 @@
 """Planes: written and read unit by unit, whatever an interrupted writer left."""
 
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hsifeat.errors import StoreError
 from hsifeat.store.plane_layout import PlaneSpec
+from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
+from tests.helpers.fuzz_subjects import reseal_store
 from tests.helpers.small_stores import values_of, write_units
 
 
@@ -23,3 +27,17 @@ def test_a_torn_shard_is_written_again_and_not_merged(small_store, tmp_path):
     shutil.rmtree(tmp_path / "s.zarr/planes/t0007/mid/c")
     with pytest.raises(StoreError, match="is missing"):
         small_store.read(plane.id, Window(0, 0, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [*(("stride", value) for value in (0, -4, 2**40, "4", None, 4.5)), ("t", 7), ("layer", "../x")]
+)
+def test_attributes_of_a_stranger_s_plane_are_refused(store_path, tmp_path, name, value):
+    path = Path(shutil.copytree(store_path, tmp_path / "s.zarr"))
+    file = path / "planes" / "t0000" / "mid_block" / "zarr.json"
+    metadata = json.loads(file.read_bytes())
+    metadata["attributes"][name] = value
+    file.write_text(json.dumps(metadata))
+    reseal_store(path)
+    with pytest.raises(StoreError, match="the metadata of planes/t0000/mid_block are wrong"):
+        _ = Store.open(path).planes
