@@ -125,11 +125,17 @@ def test_what_fewer_bits_save_is_what_the_benchmark_measured():
     measured = json.loads((ROOT / "benchmarks" / "results" / "compact.json").read_text())
     page = " ".join((ROOT / "docs" / "user" / "cache.md").read_text(encoding="utf-8").split())
     saved = [one["bits-4"]["saved"] for one in measured["bytes"]["indian-pines"].values()]
-    changes = [
-        one["bits-4"]["mean"] for name, one in measured["differences"].items() if name.startswith("indian-pines")
-    ]
+    changes = {
+        head: [one for name, one in measured["differences"].items() if re.match(f"indian-pines, .*, {head},", name)]
+        for head in ("lda", "mlp")
+    }
+    lda, mlp = (max(abs(one["bits-4"]["mean"]) for one in changes[head]) for head in ("lda", "mlp"))
+    intervals = [one["bits-4"]["interval"] for by in changes.values() for one in by]
+    assert len(intervals) == 12 and all(low <= 0 <= high for low, high in intervals)
     assert f"{100 * min(saved):.0f} to {100 * max(saved):.0f} % of the bytes of planes" in page
-    assert f"over 10 draws changed by at most {max(map(abs, changes)):.2f} points" in page
+    assert f"over 10 draws changed by at most {lda:.2f} points for `lda` and {mlp:.2f} for `mlp`" in page
+    far = measured["differences"]["indian-pines, context, mlp, far:12+16:0.1"]["int8"]
+    assert f"context loses {-far['mean']:.2f} points far from the labels" in page
 
 
 def test_the_capacity_of_clusters_is_that_of_the_benchmark():
