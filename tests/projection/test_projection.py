@@ -44,3 +44,8 @@ def test_the_order_in_memory_does_not_change_a_bit():
     for order in (cube, np.asfortranarray(cube), cube.transpose(2, 0, 1).copy().transpose(1, 2, 0)):
         np.testing.assert_array_equal(fitted.apply(order), fitted.apply(cube))
         np.testing.assert_allclose(fitted.apply(order), wanted, atol=1e-4)
+
+
+def test_values_beyond_float32_are_projected_without_a_warning():
+    projection = Projection("bands:0", np.ones((1, 1), np.float32), np.zeros(1, np.float32), clip=True)
+    np.testing.assert_array_equal(projection.apply(np.array([[1e300], [-1e300], [0.5]])), [[1], [-1], [0.5]])
