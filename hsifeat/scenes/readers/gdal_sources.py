@@ -110,8 +110,11 @@ def _check_element(path: Path, element: ET.Element, depth: int) -> None:
     own_text = "".join([element.text or "", *(child.tail or "" for child in element)]).strip()
     is_source_item = attributes.get("key", "").upper() in _SOURCE_ITEMS
     is_relative = re.match(r"\s*\+?0*[1-9]", attributes.get("relativetovrt", "")) is not None
-    # GDAL reads an attribute like an element of the same name.
-    for name, text in ((_local_name(element.tag), own_text), *attributes.items()):
+    tag = _local_name(element.tag)
+    # GDAL reads an attribute like an element of the same name. Keys of metadata are free text, and other attributes may be links.
+    plain = {} if tag in _FREE_TEXT else attributes
+    plain = {key: value for key, value in plain.items() if key in _SOURCE_TAGS or "://" not in value}
+    for name, text in ((tag, own_text), *plain.items()):
         if name == "processingsteps" or (name == "pixelfunctionlanguage" and text.lower() == "python"):
             raise SceneError(
                 f"{path} runs {'Python code' if text else 'processing steps'}, which is never done for a scene: convert it with "

@@ -103,7 +103,8 @@ STEPS = """<VRTDataset subClass="VRTProcessedDataset"><Input><SourceFilename rel
 
 def test_a_vrt_of_its_folder_is_read(tmp_path):
     write_tif(tmp_path / "scene" / "x.tif")
-    (tmp_path / "scene" / "s.vrt").write_text(vrt("x.tif"))
+    metadata = '<Metadata><MDI key="/a/NC_GLOBAL#url">http://a/b</MDI></Metadata><Metadata domain="xml:X" format="xml"><a b="http://a"/></Metadata>'
+    (tmp_path / "scene" / "s.vrt").write_text(vrt("x.tif").replace("<GeoTransform>", f"{metadata}<GeoTransform>"))
     with rasterio.open(tmp_path / "scene" / "s.vrt") as file:
         np.testing.assert_array_equal(open_scene(tmp_path / "scene" / "s.vrt").cube[:][..., 0], file.read(1))
 
@@ -136,6 +137,9 @@ def test_a_vrt_of_its_folder_is_read(tmp_path):
             id="elevation-in-an-attribute",
         ),
         pytest.param(STEPS, id="processing-steps"),
+        pytest.param(
+            vrt("x.tif").replace("<SimpleSource>", "<SimpleSource SourceFilename='HDF5:\"outside/x.h5\"://cube'>"), id="attribute"
+        ),
         pytest.param("<WCS_GDAL><ServiceURL>{url}/?</ServiceURL><CoverageName>x</CoverageName></WCS_GDAL>", id="wcs"),
     ],
 )  # fmt: skip
