@@ -277,7 +277,7 @@ def make_cases(  # noqa: C901, PLR0915 - one closure for each check
         KillCase("rm", copied, lambda f: ["cache", "rm", f / "s.zarr"], whole_or_absent("s.zarr"), absent("s.zarr", ".s.zarr.lock"), (0, 1)),
         KillCase(
             "gc", in_cache, lambda _: ["cache", "gc", "--max-size", "1B"], whole_or_absent("cache/a.zarr", "cache/b.zarr"),
-            absent("cache/a.zarr", "cache/b.zarr"),
+            absent("cache/a.zarr", "cache/b.zarr", "cache/.a.zarr.lock", "cache/.b.zarr.lock"),
         ),
         KillCase("fit", with_model, lambda f: ["fit", f / "s.zarr", "--head", "lda", "--out", f / "model"], has_model, has_lda),
         KillCase("predict", with_map, lambda f: ["predict", f / "model", f / "s.zarr", "--out", f / "map.npy"], is_map, is_new_map),
