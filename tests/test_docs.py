@@ -179,6 +179,9 @@ def test_the_capacity_of_the_service_is_that_of_the_benchmark():
     assert f"p50 {many['p50_ms'] / 1000:.1f} s, p99 {many['p99_ms'] / 1000:.1f} s" in page
     assert f"from {many['start_mb']} to at most {many['peak_mb']} MB" in page
     assert f"p50 {one['p50_ms']:.0f} ms, p99 {one['p99_ms']:.0f} ms" in page
+    assert f"its load was {measured['load_at_start']:.1f} at the start" in page
+    equal = measured["equal_requests"]
+    assert f"{equal['extractions']} extraction; {equal['outcomes']['joined']} requests joined it" in page
     for store, of_store in shards.items():
         speeds = [f"{of_store[server]['mb_per_s']:.0f} MB/s" for server in ("service", "nginx")]
         size = f"shards of `{store}`, {1000 * of_store['mean_shard_mb']:.0f} kB on average"
