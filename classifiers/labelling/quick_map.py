@@ -125,6 +125,7 @@ class QuickMapper:
         self._lock = threading.Lock()
         self._fitted: tuple[bytes, SklearnHead] | None = None
         self._filters: dict[int, GuidedFilter] = {}
+        self._prepared: set[int] = set()
         make_head(head, columns.layout, **self._head_options[1])
 
     def fit(self, classes: NDArray[np.integer]) -> SklearnHead:
@@ -185,15 +186,19 @@ class QuickMapper:
         with one_library_thread("blas"):
             return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)
 
-    def prepare(self, step: int = 1) -> None:
+    def prepare(self, window: Window, step: int = 1) -> None:
         """Compute what all maps of the whole scene share, and read the columns, so that the first map takes no longer.
 
-        See `predict` for `step`.
+        A window that is smaller than the scene has nothing to prepare. See `predict` for `step`.
         """
-        columns = self.columns
-        if isinstance(self.rule, GuidedSmoothing):
-            grid = GridView.of_window(Window(0, 0, *columns.shape), columns.shape, step, self.rule.reach_px)
-            self._filter(grid, step, columns.mask[grid.slices], self.rule)
+        columns, rule = self.columns, self.rule
+        reach_px = rule.reach_px if isinstance(rule, GuidedSmoothing) else 0
+        grid = GridView.of_window(window, columns.shape, step, reach_px)
+        if not grid.is_whole or step in self._prepared:
+            return
+        self._prepared.add(step)
+        if isinstance(rule, GuidedSmoothing):
+            self._filter(grid, step, columns.mask[grid.slices], rule)
         columns.values[: columns.row_counts[step]].max(initial=0)
 
     def predict(

@@ -67,7 +67,7 @@ def raster(
         try:
             head = mapper.fit(labels)
         except HsifeatError as error:
-            message, later = str(error), BackgroundTask(mapper.prepare, view.step)  # the first map comes soon
+            message, later = str(error), BackgroundTask(mapper.prepare, view.window, view.step)
         else:
             found = mapper.predict(head, window=view.window, step=view.step, check=check)
             classes, confidence = found.classes, np.round(255 * np.clip(found.confidence, 0, 1)).astype(np.uint8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import OrderedDict
 from contextlib import suppress
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from classifiers.labelling.suggest import Suggester
 
 _MAX_WORKSPACES = 4
+_NICENESS = 10  # of the preparation of suggestions
 
 
 @dataclass
@@ -150,7 +153,10 @@ class Workspace:
         try:
             self._tools(MapOptions(), self.preparation.listen)
             self.preparation.finished = True
-            self.suggester(MapOptions())  # so that the first request for suggestions does not wait
+            # Suggestions are prepared, too, but the first maps come before them.
+            if sys.platform == "linux":  # elsewhere, this would be the priority of the process, not of the thread
+                os.nice(_NICENESS)
+            self.suggester(MapOptions())
         except HsifeatError as error:
             self.preparation.error = str(problem_of(error))
         except Exception as error:  # noqa: BLE001  # the page shows it; the thread has no other listener

@@ -92,11 +92,13 @@ def test_columns_are_mapped_in_chunks_each_with_one_thread_of_blas(columns, clic
 def test_a_prepared_mapper_makes_no_filter_for_the_first_map(columns, clicks, monkeypatch):
     mapper, other = QuickMapper(columns), QuickMapper(columns)
     expected = other.predict(other.fit(clicks), step=2)
-    mapper.prepare(2)
+    mapper.prepare(Window(0, 0, 30, 30), 2)
+    assert not mapper._filters, "a filter of the whole scene can be large"
+    mapper.prepare(Window(0, 0, 75, 53), 2)
     monkeypatch.setattr(quick_map, "GuidedFilter", None)
     found = mapper.predict(mapper.fit(clicks), step=2)
     np.testing.assert_array_equal(found.confidence, expected.confidence)
-    QuickMapper(columns, smooth="none").prepare()
+    QuickMapper(columns, smooth="none").prepare(Window(0, 0, 75, 53))
 
 
 def test_reduced_columns_are_checked_as_table_rows_are(context, columns, clicks):

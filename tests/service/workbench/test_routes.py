@@ -2,7 +2,10 @@
 
 import base64
 import io
+import os
 import re
+import sys
+import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +18,9 @@ import pytest
 from PIL import Image
 
 from hsifeat import load_model, open_features, predict_map
-from hsifeat.service.workbench.map_tools import MapOptions
+from hsifeat.service.workbench.map_tools import MapOptions, MapResources
 from hsifeat.service.workbench.rasters import aligned_window, coarse_labels
+from hsifeat.service.workbench.workspace import Workspace
 from hsifeat.types import Window
 from tests.helpers.labelled_scene import (
     TRUTH,
@@ -140,6 +144,24 @@ def test_the_first_map_is_prepared_when_the_page_opens(author, service):
             break
         time.sleep(0.01)
     assert list(mapper._filters) == [2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
+def test_maps_come_before_the_preparation_of_suggestions(service, monkeypatch):
+    """Segments of a large scene take seconds, in which a person makes the first clicks."""
+    found = []
+    monkeypatch.setattr(
+        Workspace, "suggester", lambda *_: found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    )
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    space = Workspace(open_features(service.path), MapResources())
+    for _ in range(500):
+        if found:
+            break
+        time.sleep(0.01)
+    assert space.preparation.finished and not space.preparation.error
+    assert found == [min(own + 10, 19)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
 
 
 def test_the_score_says_which_question_it_answers(author, base):
