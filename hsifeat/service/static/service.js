@@ -8,7 +8,7 @@ export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 export async function problemOf(response) {
   try {
     const { detail } = await response.json();
-    return detail[0].toUpperCase() + detail.slice(1);
+    return detail.replace(/^[a-z]+(?=[ ,:])/, ([first, ...rest]) => [first.toUpperCase(), ...rest].join(""));  // not the name of a file
   } catch {
     return `The service answered ${response.status}.`;
   }

@@ -40,11 +40,12 @@ async function change(path, body) {
     settle(clicked);
     return refresh();  // the service stopped the map before
   }
-  const [done, nothing] = SAYINGS[path] ?? [];
-  if (done) say(answer.changed ? done : nothing);
+  complain("");
   take(answer);
   // An import adds classes, and takes them away when it is undone.
-  if (answer.classes.join() !== [...state.classes.keys()].sort((one, other) => one - other).join()) window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
+  if (answer.classes.join() !== [...state.classes.keys()].sort((one, other) => one - other).join()) await window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
+  const [done, nothing] = SAYINGS[path] ?? [];
+  if (done) say(answer.changed ? done : nothing);
   return refresh();
 }
 
@@ -159,7 +160,8 @@ function point(place, { follow = false, zoom = null } = {}) {
   const parts = [`row ${row}, column ${col}`];
   if (value?.label) parts.push(`labelled ${name(value.label)}`);
   if (value?.mapped && !check.active) parts.push(`mapped as ${name(value.mapped)}, ${Math.round(100 * value.confidence)} % sure`);
-  say(parts.join("; "));
+  // A message stays until the next action, not until the mouse moves.
+  $("readout").textContent = parts.join("; ");
   showSpectrum();
 }
 
@@ -179,7 +181,9 @@ function closePolygon() {
   const corners = state.corners;
   state.corners = [];
   stage.showDraft([]);
-  if (corners.length >= 3) label(corners, "polygon");
+  if (corners.length < 3) return say("A polygon has three corners at least.");
+  say(`Polygon of ${corners.length} corners.`);
+  return label(corners, "polygon");
 }
 
 function click(place) {
@@ -234,7 +238,7 @@ async function suggest() {
     const response = await ask("suggestions", "suggestions", { ...options(), ...view });
     if (!response) return;
     Object.assign(state, { places: await response.json(), place: -1, asked });
-    stage.showPlaces(state.places, goTo);
+    stage.showPlaces(state.places, choosePlace);
   }
   if (!state.places.length) return say($("in-view").checked ? "Every segment in view has a label already." : "Every segment has a label already.");
   goTo((state.place + 1) % state.places.length);
@@ -249,9 +253,16 @@ function goTo(index) {
   bench.dataset.place = `${row},${col}`;
 }
 
+// The mark lies close to its place, where fingers hit it: a click on the mark of the place that is shown labels the place.
+function choosePlace(index) {
+  const { row, col } = state.places[index];
+  if (index === state.place && editable && !["move", "polygon"].includes(state.tool)) click([row + 0.5, col + 0.5]);
+  else goTo(index);
+}
+
 const check = new Check({
   stage, service, state, say, point, paint, done: refreshScore,
-  forgetPlaces: () => { state.asked = ""; stage.showPlaces([], goTo); },
+  forgetPlaces: () => { state.asked = ""; stage.showPlaces([], choosePlace); },
 });
 const startCheck = () => (check.active ? null : check.start(Number($("check-count").value)));
 
@@ -283,7 +294,7 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
 
 document.addEventListener("keydown", (event) => {
   const { key, target } = event;
-  if (target.matches("input:not([type=checkbox], [type=range]), select, textarea") || event.altKey || (check.active && target.closest("#check-bar") && ["Enter", " "].includes(key))) return;
+  if ((key !== "Escape" && target.matches("input:not([type=checkbox], [type=range]), select, textarea")) || event.altKey || (check.active && target.closest("#check-bar") && ["Enter", " "].includes(key))) return;
   if ((event.ctrlKey || event.metaKey) && key.toLowerCase() !== "z") return;
   if (check.active && !event.ctrlKey && !event.metaKey && check.key(key)) return event.preventDefault();
   const onStage = target === $("stage"), entry = [...state.classes].find(([, { key: own }]) => own === key);
@@ -299,7 +310,11 @@ document.addEventListener("keydown", (event) => {
   else if (key === "Escape") {
     state.corners = [];
     stage.showDraft([]);
-    for (const menu of document.querySelectorAll(".menu[open]")) menu.open = false;
+    if (!service.away) complain("");
+    for (const menu of document.querySelectorAll(".menu[open]")) {
+      if (menu.contains(target)) menu.querySelector("summary").focus();
+      menu.open = false;
+    }
     return;
   }
   else if (target.matches("[role=radio]") && key in ARROWS) {
@@ -313,11 +328,16 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-document.addEventListener("click", ({ target }) => {
-  const button = target.closest("button");
+document.addEventListener("click", (event) => {
+  const { target } = event, button = target.closest("button");
   if (button?.id === "join") change("checks/join");
   else if (button?.matches(".class")) { if (check.active) check.answer(Number(button.dataset.number)); else chooseClass(Number(button.dataset.number)); }
   else if (button?.dataset.tool) chooseTool(button.dataset.tool);
+  // A link to a map that can't be made would lead away from this page.
+  else if (bench.dataset.mapped !== "1" && target.closest("[data-download]")) {
+    event.preventDefault();
+    complain("There is no map yet: label two classes first.");
+  }
   for (const menu of document.querySelectorAll(".menu[open]")) if (!menu.contains(target)) menu.open = false;
 });
 const on = (id, type, action) => $(id)?.addEventListener(type, action);
@@ -339,7 +359,15 @@ for (const id of ["head", "inputs", "smooth"]) on(id, "change", () => {
 on("picture", "change", () => showColours());
 on("folds", "change", refreshScore);
 for (const id of ["truth", "errors"]) on(id, "change", async () => { await loadTruth(); paint(); if (id === "truth") refreshScore(); });
-on("import", "submit", (event) => { event.preventDefault(); change("import", new FormData(event.target)); });
+on("import", "submit", async (event) => {
+  event.preventDefault();
+  const before = state.version;
+  await change("import", new FormData(event.target));
+  if (state.version === before) return;
+  event.target.reset();
+  event.target.closest("details").querySelector("summary").focus();
+  event.target.closest("details").open = false;
+});
 
 document.body.addEventListener("htmx:afterSwap", ({ target }) => { if (target.id === "classes") readClasses(); });
 document.body.addEventListener("htmx:responseError", async ({ detail }) => {
