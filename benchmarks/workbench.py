@@ -7,9 +7,10 @@ Run from the root of the repository:
 
 A service runs in this process over stores of context features and of planes of `natural32`, and the system's Chromium opens the
 workbench at 1280 x 860 pixels. A simulated person chooses the inputs ``spectra+window+context+planes``, and labels random pixels by
-the ground truth, one click after the other. The page measures each time from the mouse button to the painted map. With
+the ground truth, one click after the other. The page measures each time from the mouse button to the painted map. Afterwards the map of
+the whole scene in full resolution is downloaded three times, as GeoTIFF. With
 ``--tile-to N``, the scene is mirrored to N x N pixels; with ``--no-planes``, there is no store of planes, and the map takes the suited inputs.
-Results are added to ``benchmarks/results/workbench.json``.
+Results are added to ``benchmarks/results/workbench.json``, to the table in ``docs/user/workbench.md`` and to the README.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,7 +37,12 @@ from hsifeat.service.config import ServiceConfig
 from hsifeat.service.server import address_of, bind, server_options
 
 INPUTS = "spectra+window+context+planes"
-OUT = Path(__file__).parent / "results" / "workbench.json"
+ROOT = Path(__file__).parents[1]
+OUT, PAGE, README = (
+    ROOT / "benchmarks" / "results" / "workbench.json",
+    ROOT / "docs" / "user" / "workbench.md",
+    ROOT / "README.md",
+)
 
 
 def main() -> None:
@@ -86,7 +93,34 @@ def main() -> None:
     print(json.dumps(record, indent=1))
     earlier = json.loads(OUT.read_text()) if OUT.exists() else []
     others = [one for one in earlier if (one["scene"], one.get("inputs")) != (record["scene"], record["inputs"])]
-    OUT.write_text(json.dumps([*others, record], indent=1) + "\n")
+    records = sorted([*others, record], key=lambda one: (len(one["inputs"]), one["scene"]))
+    OUT.write_text(json.dumps(records, indent=1) + "\n")
+    write_times(records)
+
+
+def write_times(records: list[dict[str, Any]]) -> None:
+    """Write the times into the table of the page on the workbench, and the medians of the suited inputs into the README."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("| scene, pixels |")) + 2
+    stop = next(at for at in range(start, len(lines)) if not lines[at])
+    lines[start:stop] = [table_row(record) for record in records]
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    small, large = (one["median_ms"] / 1000 for one in records if "planes" not in one["inputs"])
+    sentence = rf"\g<1>{small:.2f} s after a click (median; 145 x 145 pixels; {large:.2f} s"
+    pattern = r"(\nmap is on the screen )[\d.]+ s after a click \(median; 145 x 145 pixels; [\d.]+ s"
+    README.write_text(re.sub(pattern, sentence, README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def table_row(record: dict[str, Any]) -> str:
+    """Return the row of a record in the table of the page."""
+    command = record["command"].removeprefix(".venv/bin/python ")
+    cells = (
+        record["scene"].partition(", ")[2],
+        f"`{record['inputs']}`",
+        *(record.get(name, "-") for name in ("first_map_ms", "median_ms", "p95_ms", "maps", "full_resolution_s")),
+        f"`{command}`",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def mirrored(scene: Scene, side: int) -> Scene:
@@ -134,6 +168,9 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int, input
                 times.append(int(page.get_attribute("#workbench", "data-ms")))
                 parts.append([int(ms) for ms in page.get_attribute("#workbench", "data-parts").split(",")])
             page.wait_for_selector(f"#workbench[data-scored='{page.get_attribute('#workbench', 'data-drawn')}']")
+        full = [
+            seconds_of(lambda: page.request.get(f"{page.url.partition('/label')[0]}{map_path(page)}")) for _ in range(3)
+        ]
         used = inputs or page.locator("#inputs option").first.text_content().partition(": ")[2]
         browser.close()
     # The columns of the inputs are computed for the first map, and kept.
@@ -146,8 +183,22 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int, input
         "p5_ms": round(low),
         "median_ms": round(middle),
         "p95_ms": round(high),
+        "full_resolution_s": round(float(np.median(full)), 2),
         "median_of_parts_ms": {"label saved": saved, "map answered": mapped, "painted": painted},
     }
+
+
+def map_path(page: Any) -> str:
+    """Return the path of the map in full resolution, with the inputs that the page uses."""
+    return str(page.locator("#files a:text-is('Map, GeoTIFF')").get_attribute("href"))
+
+
+def seconds_of(request: Callable[[], Any]) -> float:
+    """Return the wall time of a request that succeeds, in s."""
+    start = time.perf_counter()
+    if not request().ok:
+        raise RuntimeError("the map in full resolution can't be downloaded")
+    return time.perf_counter() - start
 
 
 def screen_places(page: object):  # noqa: ANN201  # a function

@@ -56,10 +56,10 @@ def test_the_pages_have_the_times_of_the_benchmark_of_the_workbench():
     page = (ROOT / "docs" / "user" / "workbench.md").read_text(encoding="utf-8")
     for record in json.loads((ROOT / "benchmarks" / "results" / "workbench.json").read_text()):
         assert f"`{record['command'].removeprefix('.venv/bin/python ')}`" in page
-        assert (
-            f"| {record['scene'].partition(', ')[2]} | `{record['inputs']}` | {record['median_ms']} | {record['p95_ms']} | {record['maps']} |"
-            in page
-        )
+        cells = [record.get(name, "-") for name in ("first_map_ms", "median_ms", "p95_ms", "maps", "full_resolution_s")]
+        row = f"| {record['scene'].partition(', ')[2]} | `{record['inputs']}` | {' | '.join(map(str, cells))} |"
+        assert row in page
+        assert ("--no-planes" in record["command"]) == ("planes" not in record["inputs"])
         if record["inputs"] == "spectra+window+context":  # the suited ones
             assert f"{record['median_ms'] / 1000:.2f} s" in readme
 
