@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 # Increase the number when a change of the code changes the values for an unchanged recipe: of a network, or of any other source.
-NETWORK_ALGORITHM = 2
+NETWORK_ALGORITHM = 3
 ALGORITHM = 1
 
 
