@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from classifiers.blas_memory import hold_blas_memory
 from classifiers.heads.row_checks import checked_positions, checked_weights
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
@@ -171,6 +172,7 @@ class Head(ClassifierMixin, BaseEstimator):
         unlabelled: ArrayLike | None = None,
         positions: ArrayLike | None = None,
     ) -> Self:
+        hold_blas_memory()
         rows, labels = self._checked(X, y, reset=True)
         weight, places = None, checked_positions(positions, rows)
         if sample_weight is not None:
