@@ -186,6 +186,7 @@ class Mouse(Person):
         self.page.select_option(selector, value)  # the list that opens belongs to the system, where no test can click
 
     def point(self, row, col):
+        self._bring_into_view(row, col)
         x, y, _ = self.place(row, col)
         # Where pixels of the scene are as small as those of the screen, the first try may miss.
         for right, down in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1)):
@@ -198,6 +199,19 @@ class Mouse(Person):
         self.point(row, col)
         self.page.mouse.down()
         self.page.mouse.up()
+
+    def _bring_into_view(self, row, col):
+        """Zoom out until the stage shows a pixel: a suggestion may have zoomed in."""
+        stage = self.page.locator("#stage")
+        stage.scroll_into_view_if_needed()
+        box = stage.bounding_box()
+        for _ in range(12):
+            x, y, _ = self.place(row, col)
+            if box["x"] < x < box["x"] + box["width"] and box["y"] < y < box["y"] + box["height"]:
+                return
+            self.page.click(".leaflet-control-zoom-out")
+            self.page.wait_for_selector(".leaflet-zoom-anim", state="detached")
+        raise AssertionError(f"row {row}, column {col} does not come into view")
 
 
 class Keyboard(Person):
