@@ -6,6 +6,7 @@ Feature stores and backbones contain the fitted arrays, so that other scenes can
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,7 +121,8 @@ class Projection:
         from safetensors.numpy import save
 
         # save_file would first write a temporary file beside this file, and a killed process would leave it behind.
-        metadata = {"spec": self.spec, "clip": str(int(self.clip)), "gamma": repr(self.gamma)}
+        # The library writes the entries of the metadata in a random order, so one entry holds all: equal projections have equal bytes.
+        metadata = {"projection": json.dumps({"spec": self.spec, "clip": self.clip, "gamma": float(self.gamma)})}
         arrays: dict[str, NDArray[np.floating]] = {"weights": self.weights, "offset": self.offset}
         if self.wavelengths_nm is not None:
             arrays["wavelengths_nm"] = np.asarray(self.wavelengths_nm, np.float64)
@@ -137,10 +139,12 @@ class Projection:
         """
         try:
             with open_safetensors(path, "numpy") as file:
-                metadata = file.metadata() or {}
+                facts = json.loads((file.metadata() or {})["projection"])
                 weights, offset = file.get_tensor("weights"), file.get_tensor("offset")
                 nm = file.get_tensor("wavelengths_nm") if "wavelengths_nm" in file.keys() else None  # noqa: SIM118  # no dict
-                gamma = float(metadata.get("gamma", 1))
+                spec, clip, gamma = facts["spec"], facts["clip"], float(facts["gamma"])
+                if not isinstance(spec, str) or not isinstance(clip, bool):
+                    raise ValueError(f"spec {spec!r}, clip {clip!r}")  # noqa: TRY301, TRY004
                 if weights.ndim != 2 or offset.shape != weights.shape[1:] or not 0 < gamma < np.inf:
                     raise ValueError(f"weights of shape {weights.shape}, offset of shape {offset.shape}, gamma {gamma}")  # noqa: TRY301
                 if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in (weights, offset)):
@@ -149,7 +153,7 @@ class Projection:
                     nm.shape != weights.shape[:1] or nm.dtype != np.float64 or not np.isfinite(nm).all()
                 ):
                     raise ValueError(f"wavelengths of shape {nm.shape} for {len(weights)} bands")  # noqa: TRY301
-                return cls(metadata["spec"], weights, offset, metadata["clip"] == "1", gamma, wavelengths_nm=nm)
+                return cls(spec, weights, offset, clip, gamma, wavelengths_nm=nm)
         except Exception as error:  # damaged files raise errors of many classes
             raise_resource_error(error)
             raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error_summary(error)}") from error

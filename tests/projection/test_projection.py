@@ -16,6 +16,9 @@ def test_a_projection_survives_a_file_and_other_files_are_refused(tmp_path, scen
     assert again.digest == fitted.digest and again.spec == "pca:3"
     np.testing.assert_array_equal(again.apply(scene.cube), fitted.apply(scene.cube))
     content = (tmp_path / "p.safetensors").read_bytes()
+    for _ in range(20):
+        fitted.save(tmp_path / "same.safetensors")
+        assert (tmp_path / "same.safetensors").read_bytes() == content
     (tmp_path / "p.safetensors").write_bytes(content[:-9])
     with pytest.raises(ProjectionError, match="is not a projection"):
         Projection.load(tmp_path / "p.safetensors")
