@@ -67,7 +67,10 @@ def test_the_pages_have_the_times_of_the_benchmark_of_the_workbench():
 def test_the_story_of_the_workbench_was_told_on_whole_scenes():
     story = json.loads((ROOT / "benchmarks" / "results" / "workbench_story.json").read_text())
     assert story["scenes"] == {"indian-pines": [145, 145], "landsat_multiband": [443, 489]}
-    assert len(story["steps"]) == 13 and story["gdal_lays_the_map_over_the_geotiff"] is True
+    told = {(one["scene"], one["by"]) for one in story["stories"]}
+    assert told == set(product(story["scenes"], ("mouse", "keyboard", "touch"))) and story["clicks_per_class"] == 5
+    assert all(len(one["seconds_until"]) == 8 for one in story["stories"])
+    assert story["gdal_lays_the_maps_over_the_geotiff"] is True
     assert story["console_messages"] == story["requests_that_leave_the_service"] == []
     assert {(one["scene"], one["width"]) for one in story["axe"]} == set(product(story["scenes"], (1280, 768, 390)))
     assert all(one["serious"] == [] and one["overflow_px"] <= 0 and one["rules_passed"] > 20 for one in story["axe"])
