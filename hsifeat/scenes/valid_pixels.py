@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.files import empty_mask
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube
+
+# Pictures of up to three bands have black, grey and white pixels, so equal values in all their bands mean nothing.
+_PICTURE_BANDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,9 @@ class Validity:
         Number of pixels with a finite value beyond the range of float32. These pixels are also counted in `missing`.
     zero_is_nodata : bool
         Whether 0 is a no-data value of every band.
+    fills : dict of float to int
+        Values that may mean no data, and the number of valid pixels with this value in all bands: the lowest and the highest
+        value of the first band, if at least two pixels of a scene of four or more bands have it in all bands.
     """
 
     mask: NDArray[np.bool_]
@@ -41,6 +48,7 @@ class Validity:
     partly_zero: int
     too_large: int
     zero_is_nodata: bool
+    fills: dict[float, int]
 
     def notes(self, name: str, blank_pixels: str) -> tuple[str, ...]:
         """Return notes on pixels whose validity was assumed, because the file does not state it.
@@ -59,6 +67,12 @@ class Validity:
                 notes.append(
                     f"{name}: {count} pixels are {value} in all bands and count as invalid, although the file does not declare "
                     "that value as no data; `blank_pixels='keep'` makes them valid"
+                )
+        for fill, count in self.fills.items():
+            if blank_pixels == "drop":
+                notes.append(
+                    f"{name}: {count} pixels are {fill:.9g} in all bands and count as valid; if that means no data, "
+                    f"`nodata={fill:.9g}` makes them invalid"
                 )
         if self.too_large:
             notes.append(
@@ -109,6 +123,8 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     saturation = int(np.iinfo(dtype).max) if dtype.kind in "iu" else None
     mask = empty_mask(rows, cols)
     missing_count = zero_count = saturated_count = partly_zero_count = too_large_count = 0
+    flat: Counter[float] = Counter()
+    ends: set[float] = set()
     for block in blocks(rows, cols, bands):
         values = np.asarray(cube[block.slices])
         present = np.isfinite(values).all(axis=2) & ~is_nodata(values, nodata).any(axis=2)
@@ -128,9 +144,21 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
             mask[block.slices] = present & ~zero if zero_is_nodata else present
         else:
             mask[block.slices] = present & ~zero & ~saturated
+        valid, first = mask[block.slices], values[..., 0]
+        ends = _ends([*ends, *_ends(first[valid])])
+        spectra = values[valid & (first == values[..., -1])]
+        flat_values = spectra[(spectra == spectra[:, :1]).all(axis=1), 0]
+        flat.update({value: int(np.count_nonzero(flat_values == value)) for value in _ends(flat_values)})
+    fills = {value: flat[value] for value in sorted(ends) if flat[value] > 1 and bands > _PICTURE_BANDS}
     return Validity(
-        mask, missing_count, zero_count, saturated_count, partly_zero_count, too_large_count, zero_is_nodata
+        mask, missing_count, zero_count, saturated_count, partly_zero_count, too_large_count, zero_is_nodata, fills
     )
+
+
+def _ends(values: ArrayLike) -> set[float]:
+    """Return the lowest and the highest value; nothing if there are no values."""
+    values = np.asarray(values)
+    return {float(values.min()), float(values.max())} if values.size else set()
 
 
 def _fits_float32(values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -235,3 +235,17 @@ def test_extended_precision_is_refused():
 def test_numbers_are_parsed_without_a_loss():
     assert parse_nodata(["9007199254740993", b"-1", "x", np.nan, np.float32(0.5)])[:3] == (-1.0, 0.5, 9007199254740993)
     assert len(combine_bands([parse_nodata(["nan"])] * 3)) == 1
+
+
+def test_a_value_in_all_bands_of_several_pixels_is_named_unless_it_is_declared(tmp_path):
+    """A hole of -9999 that the file doesn't declare is mapped as a class: the note says how to declare it."""
+    cube = np.random.default_rng(0).normal(1000, 100, (9, 8, 5)).astype(np.int16)
+    cube[2:5, 1:7] = -9999
+    np.save(tmp_path / "x.npy", cube)
+    (note,) = open_scene(tmp_path / "x.npy").validity_notes
+    assert "18 pixels are -9999 in all bands" in note and "`nodata=-9999`" in note
+    declared = open_scene(tmp_path / "x.npy", nodata=-9999)
+    assert declared.validity_notes == () and np.array_equal(declared.valid, (cube != -9999).all(axis=2))
+    cube[2:5, 1:7, 4] = 7
+    np.save(tmp_path / "y.npy", cube)
+    assert open_scene(tmp_path / "y.npy").validity_notes == ()
