@@ -45,6 +45,19 @@ def test_the_study_has_the_default_of_today(results):
             assert len(results["fits"][scene][regime][default]) >= 10
 
 
+def test_the_choices_were_compared_with_the_defaults_of_today():
+    content = json.loads((ROOT / "benchmarks" / "results" / "choices.json").read_text())
+    default = content["default"]
+    assert (default["head"], default["smooth"], default["inputs"]) == (
+        DEFAULT_HEAD,
+        DEFAULT_SMOOTHING,
+        "spectra+window+context",
+    )
+    for by_regime in content["apart"].values():
+        for by_entry in by_regime.values():
+            assert all(len(draws) >= 10 for draws in by_entry.values())
+
+
 def test_the_remark_on_context_has_the_accuracies_of_the_study(results):
     oa = {
         row["entry"]: row["oa"]
