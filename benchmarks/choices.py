@@ -90,7 +90,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
 }
 DEFAULTS = {option: values[0] for option, values in VALUES.items()}
 # Heads for which the gain of the default smoothing is measured.
-SMOOTHED_HEADS = ("svm", "logistic", "random-forest", "film")
+SMOOTHED_HEADS = ("svm", "logistic")
 # Smaller input sets, and those with context also with the default smoothing.
 INPUT_SETS = [
     DEFAULTS | {"inputs": inputs, "smooth": rule}
