@@ -288,7 +288,7 @@ def principal_axes(
 
 
 def most_components(X: NDArray[np.floating], components: int) -> int:
-    """Return `components`, or half the number of distinct rows of `X` if this is smaller, but at least 1.
+    """Return `components`, or half the number of distinct rows of a (n, D) float array if this is smaller, but at least 1.
 
     The rows vary less along their own last axes than other rows do. If a head equalises the variances of the components, it
     magnifies the other rows along these axes. Shrinking a covariance towards its diagonal does not help, because the

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.labels.classes import composed
 
 # Every map format can store class numbers up to this one.
 MAX_CLASS = 2**16 - 1
@@ -72,7 +73,7 @@ class LabelSet:
 
 
 def check_text(text: str, subject: str) -> str:
-    """Check a name, and return it without surrounding spaces.
+    """Check a name, and return it with composed accents and without surrounding spaces.
 
     In error messages, `subject` says what the name is, such as ``the name of a class``.
 
@@ -86,7 +87,7 @@ def check_text(text: str, subject: str) -> str:
     >>> check_text(" oak ", "the name of a class")
     'oak'
     """
-    text = text.strip()
+    text = composed(text.strip())
     if not text or len(text) > _MAX_LETTERS or not text.isprintable():
         raise SceneError(f"{subject} has 1 to {_MAX_LETTERS} printable characters; found {text[:_MAX_LETTERS]!r}")
     return text

@@ -23,6 +23,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
+from hsifeat.scenes.labels.classes import composed
 
 
 class LabelDatabase:
@@ -181,7 +182,7 @@ class LabelDatabase:
             others = self._others(set_id)
             # A class of an undone import comes back under its number, which the import has if it is done again.
             earlier = {other.name: other.number for other in others if other.number in self._unused(set_id)}
-            number = earlier.get(name.strip(), number)
+            number = earlier.get(composed(name.strip()), number)
             number = max((other.number for other in others), default=0) + 1 if number is None else number
             if number in {other.number for other in others} - set(earlier.values()):
                 raise SceneError(f"class {number} exists already: leave out the number, or take another one")

@@ -129,6 +129,8 @@ def exclusive_lock(location: Location) -> Iterator[None]:
 
 def delete_free_marks() -> None:
     """Delete the marks of readers whose processes were killed."""
+    if not any(_lock_folder().glob("*.read-*.lock")):
+        return
     with _cache_lock(_GATE):
         for file in _lock_folder().glob("*.read-*.lock"):
             if _is_free(_file_lock(file)):

@@ -74,6 +74,7 @@ def test_only_finished_shards_may_be_kept_without_asking(service, reader):
 
 def test_a_missing_file_is_looked_up_once(service, reader, monkeypatch):
     looked_up = []
+    routes_files._file_of.cache_clear()
     is_file = routes_files.is_store_file
     monkeypatch.setattr(routes_files, "is_store_file", lambda path: looked_up.append(path) or is_file(path))
     answer = reader.get(f"/stores/{service.key}.zarr/planes/t0301/zarr.json")

@@ -130,6 +130,12 @@ def test_every_name_that_a_set_accepts_comes_back_from_every_file(names, georefe
             )
 
 
+def test_accents_in_two_spellings_are_one_name(database, labelled):
+    assert database.add_class(labelled.id, "ada", "for\u0065\u0302t").name == "for\u00eat"
+    with pytest.raises(SceneError, match="is named 'for\u00eat' already"):
+        database.add_class(labelled.id, "ada", "for\u00eat")
+
+
 def as_names(labels):
     return {at: labels.class_names[int(number)] for at, number in np.ndenumerate(labels.classes) if number}
 
