@@ -164,7 +164,7 @@ def _differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> Itera
         if name == "settings" and isinstance(old, dict):
             yield from _differences(old, new)
         else:
-            yield name.removesuffix("s"), _brief(old), _brief(new)
+            yield (name if name.endswith("ss") else name.removesuffix("s")), _brief(old), _brief(new)
 
 
 def _brief(value: Any) -> str:

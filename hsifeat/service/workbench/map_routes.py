@@ -106,9 +106,10 @@ def score(
         check()
         result = score_labels(mapper, labels, folds, check=check)
         checked = checked_score(desk, options, labels, check)
-        against = None
+        against, unnamed = None, list[str]()
         if truth:
             against = _accuracy(desk, options, labels, _truth(desk, truth), check)
+            unnamed = _unnamed_classes(desk, truth)
     rows = []
     if result.scores is not None:
         rows = [
@@ -124,6 +125,7 @@ def score(
         editable=desk.caller.may("write"),
         truth=truth,
         against=against,
+        unnamed=unnamed,
     )
 
 
@@ -177,6 +179,13 @@ def _truth(desk: Desk, name: str) -> NDArray[np.uint16]:
         table[number] = numbers.get(given.class_names[number], _TRUTH_OTHER)
     matched: NDArray[np.uint16] = table[given.classes]
     return matched
+
+
+def _unnamed_classes(desk: Desk, name: str) -> list[str]:
+    """Return the names of the classes of the label map `name` that no class of the label set has."""
+    given = desk.space.features.labels(name)
+    known = {entry.name for entry in desk.database.classes(desk.labels.id)}
+    return [given.class_names[number] for number in given.counts if given.class_names[number] not in known]
 
 
 def _accuracy(

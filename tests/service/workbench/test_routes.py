@@ -186,6 +186,9 @@ def test_the_truth_scores_pixels_without_labels(author, base):
     right = (shown.classes == TRUTH)[tested].sum()
     text = author.get(f"{path}/score", params={"truth": "fields"}).text
     assert f"<b>{right / tested.sum():.1%}</b> of {tested.sum():,} pixels" in text
+    assert "no class with the name" not in text
+    other = author.get(f"{base}/score", params={"truth": "fields"}).text
+    assert "<b>0.0%</b>" in other and "Your label set has no class with the name " in other
     truth = author.get(f"{path}/truth", params={"name": "fields"}).content
     np.testing.assert_array_equal(np.frombuffer(truth, "<u2").reshape(TRUTH.shape), TRUTH)
 
