@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,8 @@ def test_a_new_store_is_added_without_reading_the_others(three, monkeypatch):
     read = []
     plain = catalogue._read_entry
     monkeypatch.setattr(catalogue, "_read_entry", lambda file: read.append(file) or plain(file))
+    later = time.time() + 60  # The three may have been completed up to 2 ms from now, so that they keep their order.
+    monkeypatch.setattr("time.time", lambda: later)
     catalogue.add_entry("aaaa11" * 10, three[0])
     assert read == []
     assert catalogue.find_store(None).path == three[0]
