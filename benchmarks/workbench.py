@@ -168,9 +168,7 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int, input
                 times.append(int(page.get_attribute("#workbench", "data-ms")))
                 parts.append([int(ms) for ms in page.get_attribute("#workbench", "data-parts").split(",")])
             page.wait_for_selector(f"#workbench[data-scored='{page.get_attribute('#workbench', 'data-drawn')}']")
-        full = [
-            seconds_of(lambda: page.request.get(f"{page.url.partition('/label')[0]}{map_path(page)}")) for _ in range(3)
-        ]
+        full = [seconds_of(lambda: page.request.get(map_address(page))) for _ in range(3)]
         used = inputs or page.locator("#inputs option").first.text_content().partition(": ")[2]
         browser.close()
     # The columns of the inputs are computed for the first map, and kept.
@@ -188,9 +186,9 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int, input
     }
 
 
-def map_path(page: Any) -> str:
-    """Return the path of the map in full resolution, with the inputs that the page uses."""
-    return str(page.locator("#files a:text-is('Map, GeoTIFF')").get_attribute("href"))
+def map_address(page: Any) -> str:
+    """Return the address of the map in full resolution, with the inputs that the page uses."""
+    return str(page.locator("#files a:text-is('Map, GeoTIFF')").evaluate("link => link.href"))
 
 
 def seconds_of(request: Callable[[], Any]) -> float:
