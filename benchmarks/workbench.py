@@ -93,7 +93,9 @@ def main() -> None:
     print(json.dumps(record, indent=1))
     earlier = json.loads(OUT.read_text()) if OUT.exists() else []
     others = [one for one in earlier if (one["scene"], one.get("inputs")) != (record["scene"], record["inputs"])]
-    records = sorted([*others, record], key=lambda one: (len(one["inputs"]), one["scene"]))
+    records = sorted(
+        [*others, record], key=lambda one: (len(one["inputs"]), len(one["scene"]))
+    )  # 145 x 145 before 1000 x 1000
     OUT.write_text(json.dumps(records, indent=1) + "\n")
     write_times(records)
 
