@@ -29,9 +29,8 @@ def main() -> None:
     printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130. If the reader closes standard
     output, as in ``hsifeat cache ls | head -1``, work and exit status are not affected.
     """
-    atexit.register(
-        gc.freeze
-    )  # Otherwise, Python searches all modules for garbage when it exits: half a second with torch.
+    # Otherwise, Python searches all modules for garbage when it exits: half a second with torch.
+    atexit.register(gc.freeze)
     try:
         catch_interrupts()
         stdout, _ = guard_output()

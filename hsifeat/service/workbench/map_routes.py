@@ -15,6 +15,7 @@ from starlette.background import BackgroundTask
 
 from classifiers.defaults import DEFAULT_FOLDS, DEFAULT_HEAD, DEFAULT_SMOOTHING
 from hsifeat.errors import HsifeatError
+from hsifeat.scenes import Labels
 from hsifeat.service.pages.rendering import render
 from hsifeat.service.workbench.access import Desk, ReadableDesk, ShownView, View
 from hsifeat.service.workbench.check_routes import checked_score
@@ -80,7 +81,7 @@ def raster(
 @router.get("/truth")
 def truth(desk: ReadableDesk, view: ShownView, name: Annotated[str, Query(max_length=200)]) -> Response:
     """Return a label map of the scene as uint16 bytes, with the class numbers of the label set; 65535 for other classes."""
-    numbers = _truth(desk, name)
+    numbers = _truth(desk, desk.space.features.labels(name))
     return raster_response(view.window, view.step, [np.ascontiguousarray(numbers[_grid(view)])])
 
 
@@ -108,8 +109,11 @@ def score(
         checked = checked_score(desk, options, labels, check)
         against, unnamed = None, list[str]()
         if truth:
-            against = _accuracy(desk, options, labels, _truth(desk, truth), check)
-            unnamed = _unnamed_classes(desk, truth)
+            given = desk.space.features.labels(truth)
+            against = _accuracy(desk, options, labels, _truth(desk, given), check)
+            unnamed = [
+                given.class_names[number] for number in given.counts if given.class_names[number] not in names.values()
+            ]
     rows = []
     if result.scores is not None:
         rows = [
@@ -168,9 +172,8 @@ def suggestions(
     return [Place(row=one.row, col=one.col, reason=one.describe()) for one in found]
 
 
-def _truth(desk: Desk, name: str) -> NDArray[np.uint16]:
-    """Return the label map `name` with the class numbers of the label set. Classes are matched by name."""
-    given = desk.space.features.labels(name)
+def _truth(desk: Desk, given: Labels) -> NDArray[np.uint16]:
+    """Return a label map of the scene with the class numbers of the label set. Classes are matched by name."""
     numbers = {entry.name: entry.number for entry in desk.database.classes(desk.labels.id)}
     highest = int(given.classes.max(initial=0))
     table = np.full(highest + 1, _TRUTH_OTHER, np.uint16)
@@ -179,13 +182,6 @@ def _truth(desk: Desk, name: str) -> NDArray[np.uint16]:
         table[number] = numbers.get(given.class_names[number], _TRUTH_OTHER)
     matched: NDArray[np.uint16] = table[given.classes]
     return matched
-
-
-def _unnamed_classes(desk: Desk, name: str) -> list[str]:
-    """Return the names of the classes of the label map `name` that no class of the label set has."""
-    given = desk.space.features.labels(name)
-    known = {entry.name for entry in desk.database.classes(desk.labels.id)}
-    return [given.class_names[number] for number in given.counts if given.class_names[number] not in known]
 
 
 def _accuracy(
