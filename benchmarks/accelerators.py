@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from extraction import SUBJECTS, network_as_published, open_subject
+from extraction_subjects import SUBJECTS, network_as_published, open_subject
 from measuring import interleaved
 from scoring import RESULTS, about_run
 

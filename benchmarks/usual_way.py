@@ -1,16 +1,26 @@
-"""The usual way to extract features of a denoiser, as papers describe it: the reference of ``benchmarks/extraction.py``.
+"""The usual way to extract features of a denoiser, as papers describe it, and its comparison with hsifeat.
 
-One tile and one timestep at a time, the whole forward pass by torch and diffusers, every layer upsampled to the resolution
-of the scene, float32, and all features of the scene in memory.
+`benchmarks/extraction.py` runs the comparison. The usual way processes one tile and one timestep at a time. It runs the
+whole forward pass by torch and diffusers, and upsamples every layer to the resolution of the scene. All features of the
+scene are in memory, as float32.
 """
 
 from __future__ import annotations
 
+import json
+import time
+from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn.functional import interpolate
+from extraction_subjects import NARROW_ADM, SUBJECTS, open_subject, prepare, stored_bytes
+from measuring import Peak, ceiling, cpu_seconds, matrix_product
+from scoring import RESULTS
+
+WAYS_REPEATS = 3
+# The way of MTMSD is a forward pass for each labelled pixel and timestep. A sample of the pixels is scaled to all.
+LABELLED_PIXELS, SAMPLED_PIXELS, INDIAN_PINES_PX = 10_249, 4, 145
 
 
 def extract(
@@ -20,7 +30,10 @@ def extract(
 
     The sides of the image are multiples of `tile_px`.
     """
-    maps: dict[str, torch.Tensor] = {}
+    import torch
+    from torch.nn.functional import interpolate
+
+    maps: dict[str, Any] = {}
     hooks = [
         network.get_submodule(name).register_forward_hook(lambda _m, _i, output, name=name: maps.update({name: output}))
         for name in layers
@@ -44,3 +57,118 @@ def extract(
     for hook in hooks:
         hook.remove()
     return np.concatenate(lines, axis=1)
+
+
+def measure_ways(*, quick: bool) -> dict[str, dict[str, Any]]:
+    """Measure the usual way and ours in turn, with the layers of ddpm-segmentation, from the loaded model to the features."""
+    import hsifeat
+
+    subject = NARROW_ADM
+    side = 2 * subject.tile if quick else subject.side
+    backbone, network = open_subject("narrow-adm", subject)
+    jobs = [prepare(backbone, subject, side, noise="shared") for _ in range(WAYS_REPEATS + 1)]
+    layers = list(dict.fromkeys(plane.id.layer for plane in jobs[0].planes))
+    image = jobs[0].extractor.model_input.read(jobs[0].extractor.layout.extent)
+    usual = partial(extract, network, backbone.schedule, image, layers, subject.timesteps)
+    gflop = gflop_per_pass(network, backbone, layers, subject.tile)
+    usual(tile_px=side // 2)
+    hsifeat.run(jobs.pop())
+    runs: dict[str, list[tuple[float, float, int, int]]] = {"usual": [], "ours": []}
+    matrices = []
+    for job in jobs:
+        matrices.append(cpu_seconds(matrix_product))
+        with Peak() as peak:
+            start = time.process_time()
+            size = usual(tile_px=subject.tile).nbytes
+            seconds = time.process_time() - start
+        runs["usual"].append((seconds - peak.cpu_seconds, peak.mib, size, size))
+        with Peak() as peak:
+            start = time.process_time()
+            store = hsifeat.run(job)
+            seconds = time.process_time() - start
+        size = job.remaining(None).plan.missing_bytes
+        runs["ours"].append((seconds - peak.cpu_seconds, peak.mib, size, stored_bytes(store)))
+    return {
+        way: {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "layers": list(subject.layers),
+            "tiles": (side // subject.tile) ** 2,
+            "timesteps": len(subject.timesteps),
+            "gflop_per_pass": gflop[way],
+            "cpu_seconds": round(median(row[0] for row in rows), 2),
+            "all_cpu_seconds": [round(row[0], 2) for row in rows],
+            "ceiling_gflop_s": round(ceiling(matrices) / 1e9, 1),
+            "peak_mib_above_model": round(median(row[1] for row in rows), 1),
+            "feature_bytes": rows[0][2],
+            "stored_bytes": rows[0][3],
+        }
+        for way, rows in runs.items()
+    }
+
+
+def gflop_per_pass(network: Any, backbone: Any, layers: list[str], tile_px: int) -> dict[str, float]:
+    """Return the GFLOPs of a whole pass, as in the usual way, and of ours, which ends after the last layer."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from hsifeat.backbones.network import deterministic_inference
+    from hsifeat.backbones.taps import tap
+
+    noisy = torch.zeros(1, backbone.channels, tile_px, tile_px)
+    whole = partial(backbone.call, network, noisy, 50)
+    counts = {}
+    for way, run in (("usual", whole), ("ours", partial(tap, network, layers, whole, 50))):
+        with deterministic_inference("cpu"), FlopCounterMode(display=False) as counter:
+            run()
+        counts[way] = round(counter.get_total_flops() / 1e9, 2)
+    return counts
+
+
+def measure_windows(*, quick: bool) -> dict[str, Any]:
+    """Compare a forward pass for each labelled pixel and timestep with tiles over a scene of the size of Indian Pines."""
+    import hsifeat
+
+    subject = SUBJECTS["mtmsd"]
+    backbone, _ = open_subject("mtmsd", subject)
+    count = 2 if quick else SAMPLED_PIXELS
+    pixels = np.linspace(24, INDIAN_PINES_PX - 25, count).astype(int)
+    jobs = {
+        "windows": prepare(backbone, subject, INDIAN_PINES_PX, pixels=(pixels, pixels), halo=None, batch=1),
+        "tiles": prepare(backbone, subject, INDIAN_PINES_PX),
+    }
+    seconds = {name: cpu_seconds(partial(hsifeat.run, job)) for name, job in jobs.items()}
+    tiles = jobs["tiles"].extractor.count_tiles(jobs["tiles"].extractor.layout.extent)
+    return {
+        "what": f"{count} windows of {subject.tile} px, scaled to {LABELLED_PIXELS} pixels; {tiles} tiles of the same side",
+        "timesteps": len(subject.timesteps),
+        "cpu_seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "windows_over_tiles": round(seconds["windows"] * LABELLED_PIXELS / count / seconds["tiles"]),
+        "windows_over_tiles_in_flops": round(LABELLED_PIXELS / tiles),
+    }
+
+
+def compare_ways(usual: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
+    """Return ratios of the usual way to ours; that of the times is the median of the ratios of adjacent runs."""
+    pairs = zip(usual["all_cpu_seconds"], ours["all_cpu_seconds"], strict=True)
+    ratios = {
+        name: round(usual[name] / ours[name], 1)
+        for name in ("gflop_per_pass", "peak_mib_above_model", "feature_bytes", "stored_bytes")
+    }
+    return {"time": round(median(one / other for one, other in pairs), 2), **ratios}
+
+
+def compare_heads(ddpm: dict[str, Any]) -> dict[str, Any]:
+    """Compare fits from one store with an extraction for each fit, by the recorded processor seconds of the fits of every head in heads.json."""
+    heads = json.loads((RESULTS / "heads.json").read_text())
+    fits, seeds = [row["fit_seconds"] for row in heads["heads"]], heads["seeds"]
+    fitting = seeds * sum(fits)
+    extraction = ddpm["extract_seconds"]["cpu"]
+    count = seeds * len(fits)
+    return {
+        "what": f"{count} fits of heads.json; an extraction of {ddpm['passes']} passes of ddpm before each, or a finished store",
+        "fits": count,
+        "fit_seconds": round(fitting, 1),
+        "extract_seconds": extraction,
+        "anew_over_cache": round((count * extraction + fitting) / fitting, 1),
+        "anew_over_cache_with_its_extraction": round((count * extraction + fitting) / (extraction + fitting), 1),
+    }
