@@ -10,10 +10,8 @@ from hsifeat.cache import catalogue
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.stored_config import config_of
-from hsifeat.presets import preset_options
+from hsifeat.presets import DEFAULT_BACKBONE, preset_options
 from hsifeat.store.store import Store
-
-DEFAULT_BACKBONE = "natural32"
 
 
 def resolve_config(

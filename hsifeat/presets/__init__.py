@@ -16,6 +16,9 @@ from hsifeat.base_config import BaseConfig, Names
 from hsifeat.errors import HsifeatError, error_summary, raise_resource_error, suggest_names
 from hsifeat.files import open_regular
 
+DEFAULT_BACKBONE = "natural32"
+"""Backbone in the package. The preset of the same name has its options."""
+
 # Python's reader of TOML takes quadratic time for long dotted keys.
 _MAX_BYTES = 16_384
 

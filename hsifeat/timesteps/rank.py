@@ -16,6 +16,7 @@ from hsifeat.backbones.schedule import NoiseSchedule, schedule_from_config
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features
+from hsifeat.presets import DEFAULT_BACKBONE, preset_options
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.default import default_projection
 from hsifeat.projection.fit import fit_leading_components
@@ -85,7 +86,7 @@ def rank_timesteps(
     projection : str or Projection, optional
         A fitted projection, or a text that `fit_projection` accepts. By default, the projection that the backbone was
         trained with is used. If the backbone has none, it is ``rgb`` for three channels and ``pca:N`` for any other number
-        N of channels. Without a backbone, it is ``pca:10``.
+        N of channels. The backbone ``"natural32"`` has that of its preset. Without a backbone, it is ``pca:10``.
     patch : int, optional
         Side of the patches of the optimal denoiser in pixels. [default: the largest of 8, 4, 2 and 1 for which a patch has
         at most 16 values]
@@ -125,6 +126,7 @@ def rank_timesteps(
     """
     if isinstance(scene, str | Path):
         scene = open_scene(scene)
+    projection = projection or _preset_projection(backbone)
     if isinstance(backbone, str | Path):
         upsample = UPSAMPLE if upsample is None else upsample
         backbone = open_backbone(backbone, seed=seed, class_label=class_label, prompt=prompt, upsample=upsample)
@@ -224,6 +226,13 @@ def _noise_schedule(backbone: Backbone) -> NoiseSchedule:
     if not backbone.schedule.has_noise:
         raise HsifeatError(f"{backbone.name} is an encoder of clean images, whose only timestep is 0: name a denoiser")
     return backbone.schedule
+
+
+def _preset_projection(backbone: Backbone | str | Path | None) -> str | None:
+    """Return the projection in the preset of a backbone, as an extraction uses it; None if no preset has its name."""
+    if not isinstance(backbone, str) or backbone != DEFAULT_BACKBONE:
+        return None
+    return str(preset_options(DEFAULT_BACKBONE, "extract")["projection"])
 
 
 def _fit(scene: SpectralImage, backbone: Backbone | None, projection: str | Projection | None) -> Projection:

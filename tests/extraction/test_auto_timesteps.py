@@ -18,6 +18,13 @@ def _few(monkeypatch):
 
 
 @pytest.mark.usefixtures("_few")
+def test_the_backbone_of_the_package_is_ranked_on_the_projection_of_an_extraction(scene, tmp_path):
+    ranking = rank_timesteps(scene, backbone="natural32", timesteps=[50], budget=1)
+    extracted = prepare(scene, backbone="natural32", out=tmp_path / "a.zarr").recipe.projection.spec
+    assert ranking.projection == extracted == "pca:3:clip=2.5"
+
+
+@pytest.mark.usefixtures("_few")
 def test_auto_extracts_the_proposal(scene, backbone_folder, tmp_path):
     options = {"layers": ["mid_block"], "tile": 32, "halo": 8, "seed": 3, "projection": "pca:3"}
     proposed = rank_timesteps(scene, backbone=backbone_folder, budget=2, seed=3, projection="pca:3").proposal
