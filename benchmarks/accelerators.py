@@ -1,9 +1,10 @@
-"""Measure whether compilers of networks are faster on a CPU than hsifeat: ``torch.compile`` and OpenVINO.
+"""Measure whether compiled networks are faster on a CPU than hsifeat, for the compilers ``torch.compile`` and OpenVINO.
 
-Run ``.venv/bin/pip install openvino``, which hsifeat does not need, then ``.venv/bin/python benchmarks/accelerators.py``. The
-script writes ``benchmarks/results/accelerators.json`` in about five minutes. It runs the DDPM of ``benchmarks/extraction.py`` up to
-its last layer, with random weights, one thread and batches of four tiles. Times are processor seconds, medians of interleaved
-runs. Differences are those of the feature map from the one that diffusers computes in float64, over its standard deviation.
+Run ``.venv/bin/pip install openvino``, which hsifeat does not need, then ``.venv/bin/python benchmarks/accelerators.py``.
+The script writes ``benchmarks/results/accelerators.json`` in about five minutes. It runs the DDPM network of
+``benchmarks/extraction_subjects.py`` up to its last layer, with random weights, one thread and batches of four tiles. Times
+are processor seconds, medians of interleaved runs. Each feature map is compared with the map that diffusers computes in
+float64. The result has the largest difference, divided by the standard deviation of the map in float64.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class UpToLastLayer(torch.nn.Module):
 
 
 def main() -> None:
-    """Measure all ways, and write the result."""
+    """Measure diffusers, hsifeat and both compilers, and write the result."""
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     backbone, _ = open_subject("ddpm", SUBJECT)
@@ -67,12 +68,12 @@ def main() -> None:
 
 
 def difference(map_: torch.Tensor, exact: torch.Tensor) -> float:
-    """Return the largest difference of two maps, in standard deviations of the second."""
+    """Return the largest absolute difference between two maps, divided by the standard deviation of `exact`."""
     return float((map_ - exact).abs().max() / exact.std())
 
 
 def compiled_by_torch(noisy: torch.Tensor) -> Callable[[], Any]:
-    """Compile the network by the default compiler of torch, with its weights as constants, and run it once."""
+    """Compile the network with the default compiler of torch and constant weights, run it once, and return a function that runs it."""
     import torch._inductor.config as inductor
 
     inductor.freezing = True
@@ -82,7 +83,7 @@ def compiled_by_torch(noisy: torch.Tensor) -> Callable[[], Any]:
 
 
 def compiled_by_openvino(noisy: torch.Tensor) -> Callable[[], Any]:
-    """Compile the network by OpenVINO for one thread in float32, and run it once."""
+    """Compile the network with OpenVINO for one thread in float32, run it once, and return a function that runs it."""
     import openvino
 
     model = openvino.convert_model(UpToLastLayer(network_as_published(SUBJECT)), example_input=noisy)

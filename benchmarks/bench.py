@@ -1,8 +1,9 @@
 """Measure processor seconds of `hsifeat bench` with 8 heads, 2 splits and 5 seeds on the Indian Pines store of the demo.
 
-Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/bench.py``. The script writes ``benchmarks/results/bench.json``
-within 15 minutes on two free cores. It runs the command twice: with a warm cache but no recorded runs, and with all runs
-recorded. ``--twice`` repeats the benchmark in a new folder, and checks that the two results.csv differ only in durations.
+Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/bench.py``. The script writes
+``benchmarks/results/bench.json`` within 15 minutes on two free cores. It runs the command twice. The first run finds cached
+samples but no recorded runs. The second run finds all runs recorded. ``--twice`` repeats the benchmark in a new folder, and
+checks that the two results.csv differ only in durations.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Measure the cache: bytes on disk, codecs, reading of pixels and of whole planes, and the cost of writing.
 
-``.venv/bin/python benchmarks/cache.py [SECTION ...]`` writes ``benchmarks/results/cache.json``. If only some sections
-run, the script replaces only their results in the file. Alternatives run in turn within one process, and the median time
-of each is recorded. Times depend on the machine; only ratios of times can be compared between machines.
+``.venv/bin/python benchmarks/cache.py [SECTION ...]`` writes ``benchmarks/results/cache.json``. If only some sections run,
+the script replaces only their results in the file. The alternatives of a section run in turn within one process, and the
+median time of each alternative is recorded. Times depend on the machine; only ratios of times can be compared between
+machines.
 """
 
 from __future__ import annotations

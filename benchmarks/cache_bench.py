@@ -69,7 +69,7 @@ def interleaved(repetitions: int, ways: Mapping[str, Callable[[], object]]) -> d
 
 
 def medians(seconds: Mapping[str, list[float]], base: str) -> dict[str, dict[str, float]]:
-    """Return the median seconds of each alternative, and its median speed relative to the alternative `base`."""
+    """Return, for each alternative, the median seconds and the median speed relative to the alternative `base`."""
     return {
         name: {
             "seconds": digits(median(durations)),
@@ -85,7 +85,7 @@ def digits(value: float, count: int = 4) -> float:
 
 
 def about_cache_run() -> dict[str, Any]:
-    """Return the facts of `about_run`, with the memory of the machine and the threads of torch."""
+    """Return the result of `about_run`, with the memory of the machine and the number of threads of torch."""
     import psutil
     import torch
 
@@ -103,7 +103,7 @@ def file_bytes(*folders: Path) -> int:
 
 
 def fresh(folder: Path) -> Iterator[Path]:
-    """Yield an endless sequence of new paths in a folder; each step deletes the previous path."""
+    """Yield new paths in a folder without end. A step deletes the folder at the previous path."""
     last = None
     for number in count():
         if last is not None:
@@ -113,7 +113,7 @@ def fresh(folder: Path) -> Iterator[Path]:
 
 
 def smooth_cube(rows: int, cols: int, bands: int) -> NDArray[np.uint16]:
-    """Return a smooth random cube (rows, cols, bands) uint16: neighbouring pixels are similar, as in a scene."""
+    """Return a random (rows, cols, bands) uint16 cube in which neighbouring pixels are similar, as in a scene."""
     from scipy.ndimage import gaussian_filter
 
     noise = np.random.default_rng(0).normal(size=(rows, cols, bands))
@@ -169,7 +169,7 @@ def save_cifar(folder: Path, *, quick: bool = False) -> int:
 
 @contextmanager
 def pipeline(name: str) -> Iterator[None]:
-    """Use one of `PIPELINES` for the arrays that are opened inside the ``with`` block."""
+    """Select one of `PIPELINES` for all arrays that are opened inside the ``with`` block."""
     import zarr
 
     with zarr.config.set({"codec_pipeline.path": PIPELINES[name]}):

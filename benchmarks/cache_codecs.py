@@ -25,7 +25,7 @@ _KEPT_BITS = 7
 
 @dataclass(frozen=True)
 class Codec:
-    """An encoding of inner chunks, without the checksum that follows.
+    """Codecs that encode inner chunks, without the checksum that follows each chunk.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Block:
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Measure all codecs on planes of two networks: one trained on the scene, and one for natural images."""
+    """Measure all codecs on planes of two networks: a network that was trained on the scene, and a network for natural images."""
     sources = {
         "mtmsd small, trained on Indian Pines": _trained(bench),
         "ddpm-cifar10-32's network, random weights": _random(bench),

@@ -23,10 +23,10 @@ CHANNELS = (1024, 512, 512, 512, 256)
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Extract the layers of ddpm-segmentation from an image of 256 px, and compare file sizes and values.
+    """Extract the layers of ddpm-segmentation from an image of 256 x 256 pixels, and compare file sizes and values.
 
-    The reference values come from the same network with forward hooks, on an image with noise from the scheduler of
-    diffusers.
+    The reference values come from the same network, run by diffusers with forward hooks. The scheduler of diffusers adds
+    the noise.
     """
     import torch
 

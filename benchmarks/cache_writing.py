@@ -21,7 +21,7 @@ _DEFAULT, _HARDEST = (64, 16), (32, 0)
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Time pairs of extractions: one that writes, and one whose `Store.write` does nothing.
+    """Time pairs of extractions: an extraction that writes, and an extraction whose `Store.write` does nothing.
 
     The order within a pair is reversed after each repetition.
     """

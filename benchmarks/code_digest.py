@@ -1,4 +1,4 @@
-"""Digest of the code on which the accuracy of a head depends, so that a study repeats fits of other code."""
+"""Digest of the code on which the accuracy of a head depends. A study repeats its fits when the digest changes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def head_digest(head: str, *modules: str) -> str:
-    """Return a digest of the code of a head and of the sample of a scene, and of other modules of `classifiers`.
+    """Return a digest of the code of a head, of the code that samples a scene, and of other modules of `classifiers`.
 
-    The digest covers all modules of `classifiers` that these modules import, directly or indirectly. It does not cover the
-    modules that read stores, because stored features have keys of their own.
+    The digest also covers all modules of `classifiers` that these modules import, directly or indirectly. It does not cover
+    the modules that read stores, because stored features have keys of their own.
     """
     graph = grimp.build_graph("classifiers", cache_dir=None)
     roots = {head_class(head).__module__, "classifiers.scene_sample", *modules}
@@ -27,7 +27,7 @@ def head_digest(head: str, *modules: str) -> str:
 
 
 def code_digest(files: Iterable[Path]) -> str:
-    """Return a digest of Python files that does not depend on comments, docstrings and formatting."""
+    """Return a digest of Python files. The digest does not depend on comments, docstrings or formatting."""
     digest = hashlib.sha256()
     for file in files:
         tree = ast.parse(file.read_text(encoding="utf-8"))

@@ -1,15 +1,16 @@
-"""Measure what planes in fewer bits would save, and what they would cost in accuracy.
+"""Measure how many bytes planes with fewer bits would save, and how much accuracy they would cost.
 
-``.venv/bin/python benchmarks/compact.py`` extracts planes of `natural32` and context features of three scenes. It writes their planes
-again with the codecs of a store, as
+``.venv/bin/python benchmarks/compact.py`` extracts planes of `natural32` and context features of three scenes. The planes
+are written again in several variants, with the codecs of a store:
 
 - ``float16``: as stored;
 - ``int8``: whole numbers from -127 to 127, with a scale and an offset for each channel of a plane;
 - ``bits-N``: float16 of which N of 10 bits of the mantissa are kept (`numcodecs.BitRound`).
 
-Heads learn from each of them, from the same training pixels. Bytes, overall accuracies of each draw, and differences to ``float16``
-paired by draw with 95 % intervals of Student's t go to ``benchmarks/results/compact.json``. Finished fits are kept, so that an interrupted
-run continues. At most `TEST_PIXELS` test pixels of a draw are scored. All scores are without smoothing.
+Heads learn from each variant, with the same training pixels. ``benchmarks/results/compact.json`` has the bytes, the overall
+accuracy of each draw, and the differences from ``float16``. The differences are paired by draw and have 95 % intervals of
+Student's t. Finished fits are kept, so that an interrupted run continues. At most `TEST_PIXELS` test pixels of a draw are
+scored. All scores are without smoothing.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def main() -> None:
 
 
 def plane_bytes(store: Store, variant: str) -> dict[str, Any]:
-    """Write all planes with the codecs of the store, and return their bytes and the share that the variant saves."""
+    """Write all planes of a store in a variant, and return the bytes and the share that the variant saves compared with ``float16``."""
     written = {}
     for name in ("float16", variant):
         with tempfile.TemporaryDirectory() as folder:
@@ -93,14 +94,14 @@ def plane_bytes(store: Store, variant: str) -> dict[str, Any]:
 
 
 def encoded(values: NDArray[np.float16], variant: str) -> NDArray[Any]:
-    """Return the array that is written for a plane (rows, cols, channels)."""
+    """Return the array that is written for the (rows, cols, channels) values of a plane."""
     if variant == "int8":
         return to_int8(values)[0]
     return values if variant == "float16" else round_bits(values, int(variant.rpartition("-")[2]))
 
 
 def decoded(values: NDArray[np.float16], variant: str) -> NDArray[np.float32]:
-    """Return the values that a reader of the variant gets."""
+    """Return the values of a plane after encoding and decoding, as float32."""
     if variant == "int8":
         codes, scale, offset = to_int8(values)
         return codes * scale + offset
@@ -109,7 +110,7 @@ def decoded(values: NDArray[np.float16], variant: str) -> NDArray[np.float32]:
 
 @contextmanager
 def reading(variant: str) -> Iterator[None]:
-    """Let stores return the values of a variant."""
+    """Make all stores return the values of a variant, for a ``with`` block."""
 
     def read(store: Store, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
         return decoded(np.asarray(store.plane(plane)[:]), variant)[cells.slices]
@@ -119,7 +120,7 @@ def reading(variant: str) -> Iterator[None]:
 
 
 def to_int8(values: NDArray[np.float16]) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32]]:
-    """Return codes from -127 to 127 of planes (rows, cols, channels), with the scale and the offset of each channel."""
+    """Return the (rows, cols, channels) values of a plane as numbers from -127 to 127, and the scale and the offset of each channel."""
     low, high = (reduce(values, axis=(0, 1)).astype(np.float32) for reduce in (np.min, np.max))
     offset, scale = (low + high) / 2, np.maximum(high - low, 1e-6) / 254
     return np.rint((values.astype(np.float32) - offset) / scale).astype(np.int8), scale, offset
@@ -132,7 +133,11 @@ def round_bits(values: NDArray[np.float16], kept: int) -> NDArray[np.float16]:
 
 
 def table_of(path: Path, source: str, variant: str) -> PixelTable:
-    """Return the columns of the labelled pixels. Each variant has its own cache, because samples are kept by the key of a store."""
+    """Return the table of the labelled pixels, with the values of a variant.
+
+    Each variant has its own cache folder, because cached samples are found by the key of the store, which all variants
+    share.
+    """
     os.environ["HSIFEAT_CACHE"] = str(path.with_name(f"{path.stem}-{variant}.cache"))
     with reading(variant):
         table = PixelTable.from_store(hsifeat.open_features(path), sample=True)
@@ -152,7 +157,7 @@ def accuracy(table: PixelTable, name: str, split: str, seed: int) -> float:
 
 
 def save(result: dict[str, Any]) -> None:
-    """Write the results with means, paired differences, and whether a variant is worth having."""
+    """Write the results with means and paired differences, and state for each variant whether it is worth having."""
     summary = {
         name: {one: mean_sd(values) for one, values in by.items() if len(values) > 1}
         for name, by in result["oa"].items()

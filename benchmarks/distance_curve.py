@@ -1,14 +1,14 @@
 """Measure the accuracy of spectra, window means and morphological profiles against the distance to the training pixels.
 
-``.venv/bin/python benchmarks/distance_curve.py`` extracts a `context` store of Indian Pines, fits two heads for 30 draws
-of whole blocks (``blocks:12+0:0.1``, no buffer), and writes ``benchmarks/results/distance_curve.json``. The accuracy is reported
-by bins of the distance from a test pixel to the nearest training pixel.
+``.venv/bin/python benchmarks/distance_curve.py`` extracts a `context` store of Indian Pines, fits two heads for 30 draws of
+whole blocks (``blocks:12+0:0.1``, no buffer), and writes ``benchmarks/results/distance_curve.json``. The accuracy is
+reported by bins of the distance from a test pixel to the nearest training pixel.
 
 The first head is a pipeline of scikit-learn. Each column group is standardised, reduced to 40 principal components of the
 training pixels, and divided by the standard deviation of the first component. The classifier is
-``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")``. The second head is ``lda`` with its defaults. On spectra alone, the
-pipeline is also fitted with other numbers of components. Finally, ``hsifeat bench`` repeats the curve with ``lda`` and the numbers of
-components in `BENCH_PARAMS`. The result file has its commands.
+``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")``. The second head is ``lda`` with its defaults. On spectra
+alone, the pipeline is also fitted with other numbers of components. Finally, ``hsifeat bench`` measures the same curve with
+``lda`` and the numbers of components in `BENCH_PARAMS`. The result file contains the commands.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def bench_curves(draws: int) -> dict[str, Any]:
 
 
 def pipeline_accuracies(table: PixelTable, draw: SplitDraw, components: int = COMPONENTS) -> dict[str, float]:
-    """Fit the pipeline of scikit-learn on the training pixels of a draw, and return its accuracy on test pixels by bin."""
+    """Fit the pipeline of scikit-learn on the training pixels of a draw, and return the accuracy on test pixels in each distance bin."""
     train, test = (table[side[table.rows, table.cols]] for side in (draw.train, draw.test))
     families: dict[str, list[Any]] = {}
     for group in table.layout:

@@ -1,9 +1,10 @@
 """Compare planes from tiles with planes from one pass over the scene, for networks with per-pixel norm and with group norm.
 
-``.venv/bin/python benchmarks/exact_tiles.py`` pads a part of Indian Pines by reflection, and cuts it into tiles with cores of
-64 px. The halo is that of the preset ``natural32-rms``, and covers the receptive field. The script writes the largest
-difference between the two planes to ``benchmarks/results/exact_tiles.json``, in standard deviations of the plane. Two networks
-have random weights, and the faster layers of an extraction. The third network is ``natural32``, with group norm and the weights in the package.
+``.venv/bin/python benchmarks/exact_tiles.py`` pads a part of Indian Pines by reflection, and cuts it into tiles with cores
+of 64 px. The halo is that of the preset ``natural32-rms``, and covers the receptive field. The script writes the largest
+difference between the two planes to ``benchmarks/results/exact_tiles.json``, in standard deviations of the plane. Two of
+the three networks have random weights. The third network is ``natural32``, with group norm and the weights in the package.
+All networks have the faster layers of an extraction.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LAYERS, HALO_PX, T = PRESET["layers"], PRESET["halo"], PRESET["timesteps"][0]
 
 
 def main() -> None:
-    """Measure the differences and write them."""
+    """Measure the differences, and write the result."""
     scene = hsifeat.open_scene("indian-pines")
     projected = hsifeat.fit_projection(PRESET["projection"], scene).apply(
         scene.cube[40 : 40 + CORE_PX, 8 : 8 + TILES * CORE_PX]
@@ -63,7 +64,10 @@ def main() -> None:
 
 
 def largest_differences(network: torch.nn.Module, image: torch.Tensor) -> dict[str, float]:
-    """Return by layer the largest difference between the cores of tiles and one pass over an image (rows, cols, 3)."""
+    """Return the largest difference of each layer between the cores of tiles and one pass over the whole image.
+
+    `image` is a (rows, cols, 3) tensor with a margin of `HALO_PX`. Differences are in standard deviations of the plane.
+    """
     batch = image.permute(2, 0, 1)[None].contiguous()
     whole = planes(network, batch)
     differences = dict.fromkeys(LAYERS, 0.0)
@@ -79,7 +83,7 @@ def largest_differences(network: torch.nn.Module, image: torch.Tensor) -> dict[s
 
 
 def planes(network: torch.nn.Module, batch: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return the outputs of the layers for a batch of one image."""
+    """Return the outputs of `LAYERS` for a batch with one image."""
     outputs: dict[str, torch.Tensor] = {}
 
     def keep(name: str) -> Any:

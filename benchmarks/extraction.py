@@ -1,12 +1,15 @@
 """Measure the speed, memory and size of extraction against the limits of the machine and against the usual way.
 
-``.venv/bin/python benchmarks/extraction.py`` writes ``benchmarks/results/extraction.json`` in about ten minutes and prints a
-summary. ``--quick`` measures smaller scenes and writes nothing. Every part runs in its own process with one thread, and
-compares only times of that process: processor seconds (user and system), medians of interleaved runs. The time of an
-extraction is that of a second one in the process, without imports. ``extract_wall_over_bare`` divides its wall time by the
-seconds of the bare forward passes; it means something only if both cores were free. Weights are random.
-Floating-point operations (FLOPs) are those of the convolutions and matrix products of the network as published, up to the
-last layer. Winograd's convolutions do the same with fewer multiplications, so they can exceed the ceiling of matrix products.
+``.venv/bin/python benchmarks/extraction.py`` writes ``benchmarks/results/extraction.json`` in about ten minutes and prints
+a summary. ``--quick`` measures smaller scenes and writes nothing. Every part runs in a separate process with one thread,
+and compares only times of this process. Times are processor seconds (user and system), medians of interleaved runs. An
+extraction with a network is the second extraction of its process, so that its time does not include imports.
+``extract_wall_over_bare`` is the wall time of the extraction divided by the processor seconds of the bare forward passes.
+This ratio has a meaning only if both cores were free. Weights are random, except those of `natural32`.
+
+The number of floating-point operations (FLOPs) counts the convolutions and matrix products of the published network, up to
+the last layer. Winograd's convolutions need fewer multiplications for the same result, so they can exceed the ceiling,
+which is the speed of matrix products.
 """
 
 from __future__ import annotations
@@ -79,7 +82,7 @@ def in_process(part: str, *, quick: bool) -> dict[str, Any]:
 
 
 def measure_network(name: str, *, quick: bool) -> dict[str, Any]:
-    """Measure the ceilings, the bare forward passes, and a whole extraction with its stages."""
+    """Measure the ceilings of the machine, the bare forward passes of a network, and a whole extraction with its stages."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 

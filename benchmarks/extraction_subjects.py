@@ -14,7 +14,7 @@ BANDS, REPEATS = 100, 3
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to measure: constructor arguments of ``UNet2DModel``, layers, tiles, sides of scenes in pixels, timesteps."""
+    """A network to measure: its layers, timesteps and constructor arguments, and the sides of the tiles and scenes in pixels."""
 
     layers: tuple[str, ...]
     tile: int
@@ -28,7 +28,10 @@ class Subject:
 def unet(
     widths: tuple[int, ...], attention: tuple[int, ...], *, blocks: int, head: int | None, **more: Any
 ) -> dict[str, Any]:
-    """Return constructor arguments of ``UNet2DModel``; `attention` has the levels with attention, where 0 is the finest."""
+    """Return constructor arguments of the class ``UNet2DModel``.
+
+    `attention` has the indices of the levels with attention; level 0 is the finest.
+    """
     kinds = ["AttnDownBlock2D" if level in attention else "DownBlock2D" for level in range(len(widths))]
     return {
         "in_channels": 3,
@@ -84,7 +87,7 @@ def network_as_published(subject: Subject) -> Any:
 
 
 def open_subject(name: str, subject: Subject) -> tuple[Any, Any]:
-    """Open a backbone; return it and its network as diffusers runs it."""
+    """Return a subject as a backbone, and its network as diffusers runs it."""
     import torch
 
     import hsifeat
@@ -101,7 +104,7 @@ def open_subject(name: str, subject: Subject) -> tuple[Any, Any]:
 
 
 def prepare(backbone: Any, subject: Subject, side: int, **options: Any) -> Any:
-    """Prepare the extraction of a scene of random spectra to a temporary store."""
+    """Prepare the extraction of a square scene of random spectra into a temporary store. `side` is the side of the scene in pixels."""
     import hsifeat
     from hsifeat.backbones.unet2d import output_blocks
 
@@ -124,5 +127,5 @@ def prepare(backbone: Any, subject: Subject, side: int, **options: Any) -> Any:
 
 
 def stored_bytes(store: Any) -> int:
-    """Return the bytes of the planes of a store on the disk."""
+    """Return the size in bytes of all files of the planes of a store."""
     return sum(file.stat().st_size for file in (Path(str(store.location)) / "planes").rglob("*") if file.is_file())

@@ -78,7 +78,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def run(*command: str | Path, **options: Any) -> str:
-    """Run a command and return its standard output. If the command fails, exit with its output."""
+    """Run a command, and return its standard output. If the command fails, exit with the output of the command as message."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, command))}:\n{done.stdout}{done.stderr}")

@@ -1,9 +1,9 @@
-"""Damage files of every kind at random, and count the damages that are detected, harmless or faults.
+"""Damage files of every kind at random, and count how many damages are detected, harmless or faults.
 
     python benchmarks/fuzz.py --trials 500 --out benchmarks/results/fuzz.json
 
-`tests/test_fuzz.py` runs the first trials of the same sequence. A fault is a wrong value without an error, an exception other
-than `HsifeatError`, or a change outside the damaged folder. The exit status is 1 if there are faults.
+`tests/test_fuzz.py` runs the first trials of the same sequence. A fault is a wrong value without an error, an exception
+other than `HsifeatError`, or a change outside the damaged folder. The exit status is 1 if there are faults.
 """
 
 from __future__ import annotations

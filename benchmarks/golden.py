@@ -1,9 +1,9 @@
 """Record or compare digests of planes, weights, maps and scores, to check that a change of the code changes no values.
 
 ``python benchmarks/golden.py --write`` computes the digests and records them in ``benchmarks/results/golden.json``. Without
-``--write``, the script compares new digests with the recorded digests, and lists new digests without a recorded digest. With
-``--weights``, it only trains, and leaves all other digests as they are. The last bits depend on the processor, so both runs must
-use the same machine.
+``--write``, the script compares new digests with the recorded digests, and lists new digests that have no recorded digest.
+``--weights`` restricts the script to the digest of the trained weights; all other digests stay unchanged. The last bits of
+values depend on the processor, so both runs must use the same machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def digest(array: np.ndarray[Any, Any]) -> str:
 
 
 def hsifeat(*arguments: str, cwd: Path) -> None:
-    """Run a hsifeat command with one thread and a cache folder within `cwd`."""
+    """Run a hsifeat command in the folder `cwd`, with one thread and a cache folder below `cwd`."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HSIFEAT_CACHE": str(cwd / "cache")}
     print("hsifeat", *arguments, file=sys.stderr, flush=True)
     program = Path(sys.executable).with_name("hsifeat")
@@ -44,7 +44,7 @@ def hsifeat(*arguments: str, cwd: Path) -> None:
 
 
 def planes(store: Path) -> dict[str, str]:
-    """Return the digests of all planes of a store, by path of the plane."""
+    """Return a dict that maps the path of each plane of a store to the digest of the plane."""
     import zarr
 
     group = zarr.open_group(store, mode="r")["planes"]
@@ -64,7 +64,7 @@ def scores(file: Path) -> str:
 
 
 def golden(folder: Path, *, weights_only: bool) -> dict[str, Any]:
-    """Compute all digests, or those of the weights, in an empty folder."""
+    """Compute all digests in an empty folder, or only the digests of the weights."""
     from safetensors.numpy import load_file
 
     hsifeat(

@@ -1,13 +1,12 @@
-"""Measure processor seconds of fits and overall accuracy of all heads on the same cached planes, under a random and a disjoint split.
+"""Measure processor seconds of fits and overall accuracy of all heads on the same planes, under a random and a disjoint split.
 
-Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/heads.py``. The script uses the demo's store, with five timesteps
-and four layers of Indian Pines, and writes ``benchmarks/results/heads.json``. Each head is fitted on its default input set,
-and on spectra alone if it does not need planes. Heads whose neighbourhoods are wider than 3 px are left out: for all planes of
-the store they would not fit in memory. Columns are reduced on a sample of the scene, as in `hsifeat fit`. Both splits have the
-same number of training pixels and five seeds. Each head is also fitted on all training pixels of the random split.
-
-A full run that exceeds the limits of processor time below exits with status 1 and writes no file. ``--quick`` uses one seed and
-writes no file.
+Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/heads.py``. The script uses the demo's store, with five
+timesteps and four layers of Indian Pines, and writes ``benchmarks/results/heads.json``. Each head is fitted on its default
+input set, and on spectra alone if it does not need planes. Heads whose neighbourhoods are wider than 3 px are left out,
+because the table of all planes of the store would not fit in memory. Columns are reduced on a sample of the scene, as in
+`hsifeat fit`. Both splits have the same number of training pixels and five seeds. Each head is also fitted on all training
+pixels of the random split. A full run fails with exit status 1 and writes no file if it exceeds a limit of processor time.
+``--quick`` uses one seed and writes no file.
 """
 
 from __future__ import annotations

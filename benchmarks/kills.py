@@ -2,10 +2,10 @@
 
     python benchmarks/kills.py --rounds 60 --forced 20 --out benchmarks/results/kills.json
 
-``--rounds`` is the number of kills of each command. The first ``--forced`` kills come just before a rename or deletion, spread
-over all renames and deletions of the command. After each kill the command runs again. A fault is a lost or incomplete result, a
-leftover file, or a second run that fails. The exit status is 1 if there are faults. The counts are written after each round,
-and a later run continues them.
+``--rounds`` is the number of kills of each command. The first ``--forced`` kills come just before a rename or deletion,
+spread over all renames and deletions of the command. After each kill, the command runs again. A fault is a lost or
+incomplete result, a leftover file, or a second run that fails. The exit status is 1 if there are faults. The counts are
+written after each round. A later run continues the counts of an earlier run.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Measure how much suggestions raise the accuracy of a labelled scene, and how fast maps follow clicks.
 
-``.venv/bin/python benchmarks/labelling.py`` extracts a `context` store of Indian Pines. A simulated person labels 80 pixels by
-the ground truth, in ten runs with each of three strategies, which are called sides: suggested pixels, random pixels, and pixels
-of random superpixels. The first ten pixels of a run are random and the same for all sides, because the classes are unknown at
-the start. All sides have the same head, columns and smoothing. Only pixels with ground truth can be labelled. The accuracy is
-measured on all other pixels with ground truth. Results are in ``benchmarks/results/labelling.json``.
+``.venv/bin/python benchmarks/labelling.py`` extracts a `context` store of Indian Pines. A simulated person labels 80 pixels
+by the ground truth, in ten runs with each of three strategies: suggested pixels, random pixels, and pixels of random
+superpixels. The code calls a strategy a side. The first ten pixels of a run are random and the same for all sides, because
+the classes are unknown at the start. All sides have the same head, columns and smoothing. Only pixels with ground truth can
+be labelled. The accuracy is measured on all other pixels with ground truth. Results are in
+``benchmarks/results/labelling.json``.
 
 ``--study`` compares criteria of suggestions on Houston 2018 and on Indian Pines, with other seeds than the reported runs.
 ``--times`` measures the time from a click to the map, on Indian Pines and on a scene of 1,000 x 1,000 pixels that repeats the
@@ -52,10 +53,10 @@ SIDES = ("suggestion", "random", "segment")
 
 
 class Coverage(Suggester):
-    """Criterion that prefers frequent pixels unlike the labelled pixels, and ignores the uncertainty of the map."""
+    """Criterion that prefers pixels that resemble many pixels but no labelled pixel. It ignores the uncertainty of the map."""
 
     def gains(self, candidates: Any, distances: Any, nearest: Any, uncertainty: Any) -> NDArray[np.float64]:
-        """Return the gains for equal uncertainties."""
+        """Return the gains of `Suggester.gains` with equal uncertainties."""
         return super().gains(candidates, distances, nearest, np.ones_like(uncertainty))
 
 
@@ -68,10 +69,10 @@ class Margin(Suggester):
 
 
 class UncertainAndUnlike(Suggester):
-    """Criterion that prefers uncertain pixels unlike the labelled pixels, and ignores how frequent they are."""
+    """Criterion that prefers uncertain pixels unlike the labelled pixels. It ignores how many pixels resemble a pixel."""
 
     def gains(self, candidates: Any, distances: Any, nearest: Any, uncertainty: Any) -> NDArray[np.float64]:  # noqa: ARG002
-        """Return the uncertainty times the distance to the labels."""
+        """Return the uncertainty times the distance to the nearest labelled or suggested superpixel."""
         return np.asarray(uncertainty[candidates] * np.sqrt(nearest[candidates]))
 
 
@@ -99,7 +100,7 @@ class Person:
         self.suggesters = {name: cls(self.mapper, self.segments) for name, cls in CRITERIA.items()}
 
     def label(self, side: str, run: int) -> tuple[list[float], LabelScore]:
-        """Label a scene, and return the accuracy in percent after each batch of clicks and the score of all labels."""
+        """Label a scene. Return the accuracy in percent after each batch of clicks, and the cross-validated score of all labels."""
         known = np.flatnonzero(self.truth)
         clicks = np.random.default_rng([run, 0]).choice(known, FIRST, replace=False)
         rng = np.random.default_rng([run, 1])
@@ -136,7 +137,7 @@ class Person:
 
 
 def simulate(scene: str, sides: tuple[str, ...], runs: range) -> dict[str, Any]:
-    """Simulate runs on a scene, and return curves, means, scores and paired differences of the sides."""
+    """Simulate runs on a scene, and return curves, means, scores and paired differences of the strategies `sides`."""
     person = Person(scene)
     curves: dict[str, list[list[float]]] = {side: [] for side in sides}
     scores: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
@@ -161,7 +162,7 @@ def simulate(scene: str, sides: tuple[str, ...], runs: range) -> dict[str, Any]:
 
 
 def describe_score(score: LabelScore) -> dict[str, Any]:
-    """Return the cross-validated accuracy of labels and its interval, in percent."""
+    """Return the cross-validated accuracy of labels and the interval of this accuracy, in percent."""
     if score.scores is None or score.interval is None:
         return {"oa": None}
     return {"oa": round(100 * score.scores.oa, 2), "interval": [round(100 * bound, 2) for bound in score.interval]}
@@ -179,7 +180,11 @@ def judge_scores(scores: list[dict[str, Any]], curves: list[list[float]]) -> dic
 
 
 def difference(curves: list[list[float]], others: list[list[float]]) -> dict[str, Any]:
-    """Return the mean paired difference at the end of the curves with its 95 % interval, and the mean over all points."""
+    """Return the mean paired difference between two sets of curves.
+
+    The result has the mean difference at the end of the curves with its 95 % interval, and the mean difference over all
+    points.
+    """
     differences = np.array(curves) - np.array(others)
     last = differences[:, -1]
     margin = float(stats.t.ppf(0.975, len(last) - 1) * stats.sem(last))
@@ -206,7 +211,7 @@ def measure_times(folder: Path) -> dict[str, Any]:
 
 
 def click_times(columns: SceneColumns, segments: Segments, truth: NDArray[np.integer], folder: Path) -> dict[str, Any]:
-    """Return the shortest time of each step after a click, with five labels per class and a few more.
+    """Return the shortest time of each step after a click, with five labels per class and a few more labels.
 
     On a busy machine, compare the processor seconds rather than the seconds.
     """
@@ -262,7 +267,7 @@ def clock() -> NDArray[np.float64]:
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, NDArray[np.float64]]:
-    """Return the result of a function, and its duration and processor time in seconds."""
+    """Call a function, and return its result, its duration in seconds, and its processor time in seconds."""
     start = clock()
     return function(), clock() - start
 

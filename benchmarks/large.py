@@ -1,11 +1,12 @@
 """Measure time, memory and disk space of `hsifeat extract` and `hsifeat bench` on a scene of 10,000 x 10,000 pixels.
 
 ``.venv/bin/python benchmarks/large.py`` writes ``benchmarks/results/large.json`` in about half an hour. It first writes a
-GeoTIFF of 8 bands (1.6 GB) with 400 labelled fields of 6 classes to a temporary folder below ``--folder``, which needs about
-12 GB. The network is small and has random weights, because the benchmark measures everything except the network.
+GeoTIFF of 8 bands (1.6 GB) with 400 labelled fields of 6 classes to a temporary folder below ``--folder``. This folder
+needs about 12 GB of free space. The network is small and has random weights, because the benchmark measures everything
+except the network.
 
-Memory is the anonymous memory (RssAnon in /proc/PID/status) of a command and its workers together, read every 0.2 s; the
-result is the maximum. ``--side 1000`` is a quick run.
+The measured memory is the anonymous memory (RssAnon in /proc/PID/status) of a command and its workers together. It is read
+every 0.2 s, and the result has the maximum. ``--side 1000`` is a quick run.
 """
 
 from __future__ import annotations

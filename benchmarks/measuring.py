@@ -1,4 +1,4 @@
-"""Processor seconds, peak memory and time by stage of an extraction in this process."""
+"""Processor seconds, peak memory, and processor seconds of each stage of an extraction in this process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cpu_seconds(function: Callable[[], object]) -> float:
 
 
 def interleaved(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Return the processor seconds of functions that run in turn, after one run of each that is not timed."""
+    """Run functions in turn, and return the processor seconds of each run by function. A first run of each function is not measured."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()
@@ -35,7 +35,7 @@ def interleaved(functions: dict[str, Callable[[], object]], repeats: int) -> dic
 
 
 def matrix_product() -> object:
-    """Multiply two 2048 x 2048 float32 matrices: the ceiling of a network's speed."""
+    """Multiply two 2048 x 2048 float32 matrices. The speed of this product is the ceiling of the speed of a network."""
     import torch
 
     matrix = torch.ones(2048, 2048)
@@ -48,12 +48,12 @@ def ceiling(seconds: list[float]) -> float:
 
 
 class Peak:
-    """Context manager that records the peak of the anonymous memory of this process above that at its start.
+    """Context manager that records the growth of the anonymous memory of this process, from the start of the block to the peak.
 
     Attributes
     ----------
     mib : float
-        The difference in MiB, after the ``with`` block.
+        Growth in MiB, available after the ``with`` block.
     cpu_seconds : float
         Processor seconds that the recording itself took.
     """
@@ -86,7 +86,10 @@ def anonymous_mib() -> float:
 
 @contextmanager
 def stages() -> Iterator[dict[str, float]]:
-    """Record the processor seconds of the stages of an extraction, by stage; a stage excludes the stages that it calls."""
+    """Record the processor seconds of each stage of an extraction, for a ``with`` block.
+
+    The time of a stage does not include the time of the stages that it calls.
+    """
     from hsifeat.backbones.network import NetworkBackbone
     from hsifeat.extraction import diffusion_extractor
     from hsifeat.extraction.model_input import ModelInput

@@ -2,7 +2,7 @@
 
 ``.venv/bin/python benchmarks/memory.py`` writes ``benchmarks/results/memory.json`` in about an hour. It first writes two
 ENVI files of 50 bands, with 512 x 512 and 4096 x 4096 pixels (1.7 GB), to a temporary folder below ``--folder``. Each task
-runs in a separate process. A thread of the process reads its anonymous memory (RssAnon in /proc/self/status) every 10 ms.
+runs in a separate process. A thread reads the anonymous memory of this process (RssAnon in /proc/self/status) every 10 ms.
 Memory-mapped files do not count, because the operating system can release them. ``--large 1024`` is a quick run. ``--only
 context`` measures one task, and keeps the other measurements in the result file.
 """
@@ -149,7 +149,7 @@ def mixture(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 
 
 def run(verb: str, folder: Path) -> dict[str, float]:
-    """Run one task on one scene in a separate process, and return its peak memory and duration."""
+    """Run one task on one scene in a separate process, and return the peak memory and the duration."""
     print(f"{verb} {folder.name} …", file=sys.stderr, flush=True)
     output = subprocess.run(
         [sys.executable, __file__, "--verb", verb, "--folder", str(folder)],

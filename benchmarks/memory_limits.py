@@ -1,10 +1,10 @@
-"""Run commands with too little memory, and count those that succeed, that say so in one line, and that fail otherwise.
+"""Run commands with too little memory, and count how many succeed, report the lack of memory, or fail in another way.
 
     python benchmarks/memory_limits.py --limits 12 --out benchmarks/results/memory_limits.json
 
-Each command runs in a forked process whose address space may grow by a number of MiB (``RLIMIT_AS``), from almost nothing to
-more than enough. A fault is a traceback, another error than that memory ran out, a death by a signal, a run without an end, or a
-damaged store or model afterwards. The exit status is 1 if there are faults.
+Each command runs in a forked process whose address space may grow by a number of MiB (``RLIMIT_AS``). The limits range from
+almost nothing to more than enough. A fault is a traceback, an error message about anything but memory, a death by a signal,
+a run without an end, or a damaged store or model afterwards. The exit status is 1 if there are faults.
 """
 
 from __future__ import annotations
@@ -49,25 +49,28 @@ _MEMORY = re.compile(r"memory ran out|memory is too small|memory are free", re.I
 
 @dataclass(frozen=True)
 class LimitMemory:
-    """A patch that lets the address space of the process grow by a number of MiB.
+    """A patch that limits the growth of the address space of the process.
 
     Attributes
     ----------
     growth_mib : int
-        Number of MiB.
+        Maximum growth in MiB.
     """
 
     growth_mib: int
 
     def __call__(self) -> None:
-        """Set the limit."""
+        """Set the limit for this process."""
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + self.growth_mib * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def run_once(words: list[str], growth_mib: int) -> tuple[str, str]:
-    """Run a command with a limit, and return ``done``, ``said`` or ``fault``, and a description of a fault."""
+    """Run a command with a limit, and return the outcome and the description of a fault.
+
+    The outcome is ``done``, ``said`` (the command reported a lack of memory) or ``fault``.
+    """
     command = ForkedCommand(*words, patch=LimitMemory(growth_mib))
     command.process.join(LIMIT_S)
     if command.poll() is None:

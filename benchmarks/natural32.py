@@ -1,34 +1,36 @@
 """Compare the accuracy of planes of `natural32` with the untrained twin, context features and other networks.
 
-``.venv/bin/python benchmarks/natural32.py`` runs on Indian Pines, on reduced Pavia University, and on the Houston 2018 subset:
-once on its bands, and once on its companion image of 0.25 m. It compares
+``.venv/bin/python benchmarks/natural32.py`` runs on Indian Pines, on reduced Pavia University, and on the Houston 2018
+subset. The Houston subset is studied twice: on its bands, and on its companion image of 0.25 m. The script compares
 
 - ``natural32`` and its untrained twin;
 - ``context``, the classical filters of the package, which are also applied to the companion image;
 - ``ffdnet``, a published denoiser of photographs (code in ``docs/user/backbones.md``, weights in the test data);
 - ``mtmsd``, a network that is trained on the bands of the scene for 110 steps;
-- candidates of ``natural32_candidates.py``, named on the command line, such as ``overhead uniform``. A candidate is first trained, unless this is
-  done; its planes are added to spectra and window means only.
+- candidates of ``natural32_candidates.py``, named on the command line, such as ``overhead uniform``. A candidate is trained
+  first, unless its model exists. The planes of a candidate are added to spectra and window means only.
 
 Linear discriminant analysis with shrinkage learns from several sets of columns, under two kinds of splits:
 
 - few labels: 5 and 20 training pixels per class, scattered over the scene;
-- distance: a tenth of the labelled pixels, in whole blocks of 12 px, are training pixels. The accuracy is given by the distance
-  from a test pixel to the nearest training pixel.
+- distance: a tenth of the labelled pixels, in whole blocks of 12 px, are training pixels. The accuracy is given by the
+  distance from a test pixel to the nearest training pixel.
 
-There are 30 draws of each kind. On a small scene, few test pixels of a draw are far from the training pixels; blocks are therefore drawn until 30 draws
-have at least 20 test pixels in every interval of distances, at most 120 times.
+There are 30 draws of each kind. On a small scene, few test pixels of a draw are far from the training pixels. Blocks are
+therefore drawn until every interval of distances has at least 20 test pixels in 30 draws, but at most 120 times.
 
-Each group of columns is reduced to principal components over all pixels of the scene, without labels. With ``--levels`` or ``--layers``, the
-script instead measures the accuracy of the planes of each network at several noise levels, or of several layers of ``natural32``, in 10 draws
-that differ from those above.
+Each group of columns is reduced to principal components over all pixels of the scene, without labels. With ``--levels`` or
+``--layers``, the script instead measures the accuracy of the planes of each network at several noise levels, or of several
+layers of ``natural32``. These measurements have 10 draws, which differ from the draws above.
 
-The results of each scene and set of columns are written to ``benchmarks/results/natural32.json`` as soon as they are computed.
-The same command continues an interrupted run. Models and stores are kept in ``build/natural32`` and reused. Differences are
-paired by draw. Their 95 % intervals (Student's t) reflect the draw of training pixels, but not the choice of scenes.
+The results of each scene and set of columns are written to ``benchmarks/results/natural32.json`` as soon as they are
+computed. The same command continues an interrupted run. Models and stores are kept in ``build/natural32`` and reused.
+Differences are paired by draw. Their 95 % intervals (Student's t) reflect the draw of training pixels, but not the choice
+of scenes.
 
-A candidate is better than ``natural32`` if its gain, averaged over the scenes and the companion image with 5 labels per class and over 16 px from the labels, is
-significant at 5 % divided by the number of candidates. The rule was set before the candidates were scored.
+The gain of a candidate over ``natural32`` is averaged over the scenes and the companion image, with 5 labels per class and
+over 16 px from the labels. A candidate is better than ``natural32`` if this gain is significant at 5 % divided by the
+number of candidates. This rule was set before the candidates were scored.
 """
 
 from __future__ import annotations
@@ -129,7 +131,7 @@ def save(content: dict[str, Any]) -> None:
 
 
 class Study:
-    """Scores of sets of columns on one scene. New scores are added to the dict `scores`, by name of the set."""
+    """Scores of sets of columns on one scene. New scores are added to the dict `scores`, whose keys are the names of the sets."""
 
     def __init__(self, name: str, scores: Scores, draws: int, first_seed: int = 0) -> None:
         self.name, self.scores = name, scores
@@ -221,7 +223,7 @@ class Study:
         return hsifeat.open_backbone(f"untrained:{source}" if twin else source)
 
     def _train_mtmsd(self) -> Path:
-        """Train ``mtmsd`` on the scene unless this is done, and return the folder of the model."""
+        """Train ``mtmsd`` on the scene, unless its model exists, and return the folder of the model."""
         import hsifeat
 
         out = FOLDER / f"{self.name}-mtmsd"
@@ -290,7 +292,11 @@ def read_all(store: Path, layers: list[str]) -> NDArray[np.float32]:
 
 
 def paired_differences(scores: Scores) -> dict[str, dict[str, Any]]:
-    """Return the gains of planes in points, over their untrained twin, the columns without planes, and other networks."""
+    """Return the gains of sets of columns with planes over several rivals, in percentage points and paired by draw.
+
+    The rivals are the same set with planes of the untrained twin, the set without planes, and sets with planes of other
+    networks.
+    """
     gains: dict[str, dict[str, Any]] = {}
     for name, by_regime in scores.items():
         base, _, label = name.rpartition("+")
@@ -309,7 +315,7 @@ def paired_differences(scores: Scores) -> dict[str, dict[str, Any]]:
 
 
 def compare_candidates(scores: dict[str, Scores]) -> dict[str, Any]:
-    """Return the gain of each candidate over natural32, averaged over the scenes with few labels and far from the labels."""
+    """Return the gain of each candidate over natural32, averaged over all scenes in two tests: few labels, and far from the labels."""
     shipped, level = f"{WINDOW}+natural32", 1 - 0.05 / len(CANDIDATES)
     gains = {}
     for name in CANDIDATES:

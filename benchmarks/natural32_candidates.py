@@ -1,8 +1,8 @@
 """Train the candidates that `natural32.py` compares with the shipped network.
 
-``.venv/bin/python benchmarks/natural32_candidates.py NAME…`` trains the named candidates, or all, for 350 steps each, like the shipped
-network but for the difference that ``CANDIDATES`` names. Models are kept in ``build/natural32/candidates``. The same command continues an
-interrupted training.
+``.venv/bin/python benchmarks/natural32_candidates.py NAME…`` trains the named candidates, or all candidates, for 350 steps
+each. A candidate is trained like the shipped network, except for the difference that ``CANDIDATES`` states. Models are kept
+in ``build/natural32/candidates``. The same command continues an interrupted training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CIFAR, OVERHEAD = DATA / "cifar10" / "CIFAR-10-images.tar.gz", DATA / "overhead_
 
 @dataclass(frozen=True)
 class Candidate:
-    """Training of a network of the size "small": its images, normalisation and noise levels."""
+    """Settings of a candidate: training images, normalisation and distribution of noise levels. The size of the network is "small"."""
 
     images: tuple[Path, ...] = (CIFAR,)
     norm: str = "group"
@@ -41,7 +41,7 @@ def is_trained(folder: Path) -> bool:
 
 
 def train_candidate(name: str) -> Path:
-    """Train a candidate unless this is done, and return the folder of the model."""
+    """Train a candidate, unless its model exists, and return the folder of the model."""
     import hsifeat
     from hsifeat.pretraining.network_specs import NETWORK_SPECS, find_spec
     from hsifeat.pretraining.timestep_sampling import TimestepSampling

@@ -1,8 +1,13 @@
 """Write the model card of `natural32`, with the figures of the study.
 
-``.venv/bin/python benchmarks/natural32_card.py`` writes ``hsifeat/backbones/natural32/README.md`` from ``natural32_card.md`` and
-``benchmarks/results/natural32.json``. In the template, ``@scene; test; A - B@`` stands for the gain of one set of columns over another, such as
-``@indian-pines; far; natural32 - window@``, ``@range; 5,20; A - B@`` for the smallest and largest mean gain over all scenes, and ``@table@``, ``@candidates@``, ``@layers@`` and ``@draws@`` stand for tables and numbers of draws.
+``.venv/bin/python benchmarks/natural32_card.py`` writes ``hsifeat/backbones/natural32/README.md`` from
+``natural32_card.md`` and ``benchmarks/results/natural32.json``. The template ``natural32_card.md`` contains placeholders:
+
+- ``@scene; test; A - B@``, such as ``@indian-pines; far; natural32 - window@``: the gain of a set of columns A over a set
+  B;
+- ``@range; 5,20; A - B@``: the smallest and largest mean gain over all scenes;
+- ``@table@``, ``@candidates@`` and ``@layers@``: tables;
+- ``@draws@``: numbers of draws.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Write the image of the model card of `natural32`: pictures that it never saw, with noise, and denoised in one step.
+"""Write the image of the model card of `natural32`: unseen pictures with noise, and the same pictures denoised in one step.
 
-``.venv/bin/python benchmarks/natural32_samples.py`` writes ``hsifeat/backbones/natural32/samples.png``. The photographs are those of scikit-image
-(astronaut: NASA, public domain; coffee and cat: CC0), reduced to 64 px. The last row has the first three principal components of Indian
-Pines, as an extraction reads them. The numbers are peak signal-to-noise ratios in dB.
+``.venv/bin/python benchmarks/natural32_samples.py`` writes ``hsifeat/backbones/natural32/samples.png``. The photographs are
+those of scikit-image (astronaut: NASA, public domain; coffee and cat: CC0), reduced to 64 px. The network was not trained
+on these pictures. The last row has the first three principal components of Indian Pines, as an extraction reads them. The
+numbers are peak signal-to-noise ratios in dB.
 """
 
 from __future__ import annotations

@@ -1,19 +1,20 @@
 """Measure how the Dask executor scales: two workers against one, overhead per task, client memory, and requests to the store.
 
 ``.venv/bin/python benchmarks/scale.py PART…`` measures the named parts, by default all parts, and writes the results to
-``benchmarks/results/scale.json``. ``throughput``, ``overhead`` and ``lightgbm`` need two free cores. All other parts measure
-processor time or count requests. ``--small`` runs fewer tasks.
+``benchmarks/results/scale.json``. ``throughput``, ``overhead`` and ``lightgbm`` need two free cores. All other parts
+measure processor time or count requests. ``--small`` runs fewer tasks.
 
-- ``throughput``: extraction of a scene by one worker and by two workers of one thread each, with the processor time of this process
-  (client and scheduler) and of the workers. With ``ddpm``, the network of ddpm-cifar10 with random weights, almost all time is
-  arithmetic; ``natural32`` is the smallest network, for which the copy of the scene to the store counts;
+- ``throughput``: extraction of a scene by one worker and by two workers, with one thread each. The processor time of this
+  process (client and scheduler) and of the workers is measured. The network of ddpm-cifar10, with random weights, spends
+  almost all time on arithmetic. ``natural32`` is the smallest network, so the time for copying the scene to the store
+  matters;
 - ``overhead``: tasks that compute for one second, so that all other time is spent on scheduling;
 - ``tiny``: 10,000 tasks that compute nothing, and the memory growth of this process, which is both client and scheduler;
 - ``lightgbm``: LightGBM in one process with two threads, and its Dask estimator with two workers, on the same table;
 - ``requests``: requests of a worker to the store, for a unit with one plane;
 - ``capacity``: processor time and bytes of an extraction with the default options, per million pixels;
-- ``simulation``: the load of a scheduler and of a store with 1,000 workers, in a discrete-event simulation with the results of
-  ``tiny`` and ``requests``.
+- ``simulation``: the load of a scheduler and of a store with 1,000 workers, in a discrete-event simulation with the results
+  of ``tiny`` and ``requests``.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def measure_throughput(small: bool, _: dict[str, Any]) -> dict[str, Any]:
-    """Extract a scene with one worker and with two workers, and return the durations, processor times and the speedup."""
+    """Extract a scene with one worker and with two workers. Return the durations, the processor times and the speedup."""
     with tempfile.TemporaryDirectory(prefix="hsifeat-scale-") as folder:
         save_cifar(Path(folder) / "ddpm", quick=small)
         backbones = {"ddpm": str(Path(folder) / "ddpm"), "natural32": "natural32"}
@@ -75,7 +76,7 @@ def measure_throughput(small: bool, _: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure_speedup(folder: Path, units: int, **options: Any) -> dict[str, Any]:
-    """Extract a scene of some units with one worker and with two workers."""
+    """Extract a scene of `units` units with one worker and with two workers. Return the durations, the processor times and the speedup."""
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory(dir=folder) as stores:
         tiny = Scene("tiny", random.random((16, 16, 24), np.float32))
@@ -90,9 +91,10 @@ def measure_speedup(folder: Path, units: int, **options: Any) -> dict[str, Any]:
 def measure_extraction(
     scene: Scene, unit_px: int, folder: Path, workers: int, options: dict[str, Any]
 ) -> dict[str, float]:
-    """Return the seconds of an extraction, without the time in which workers load the backbone, and processor seconds.
+    """Return the duration and the processor seconds of an extraction.
 
-    The first task of each worker is not measured.
+    Each worker first computes a task that is not measured, so that the time in which workers load the backbone does not
+    count.
     """
     with dask_executor(f"local:{workers}") as executor:
         warm = Scene("warm", np.asarray(scene.cube)[:, : unit_px * workers])
@@ -117,7 +119,10 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 
 def count_requests(_: bool, __: dict[str, Any]) -> dict[str, float]:
-    """Count the requests of a worker per unit: a fourth of the difference between scenes of five units and of one unit."""
+    """Return the number of requests to the store per unit of a worker, by kind of request.
+
+    The number is a fourth of the difference between a scene of five units and a scene of one unit.
+    """
     from zarr.storage import LocalStore
 
     from hsifeat.store.location import LocalLocation
@@ -153,7 +158,7 @@ def count_requests(_: bool, __: dict[str, Any]) -> dict[str, float]:
 
 
 def busy(seconds: float) -> float:
-    """Compute for some seconds of processor time."""
+    """Compute until this thread has used `seconds` of processor time, and return `seconds`."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         sum(range(1000))
@@ -183,7 +188,7 @@ def measure_overhead(small: bool, _: dict[str, Any]) -> dict[str, float]:
 
 
 def timed_busy(seconds: float) -> float:
-    """Compute for some seconds of processor time, and return the wall time."""
+    """Compute until this thread has used `seconds` of processor time, and return the wall time in seconds."""
     start = time.perf_counter()
     busy(seconds)
     return time.perf_counter() - start
@@ -215,7 +220,7 @@ def measure_lightgbm(small: bool, _: dict[str, Any]) -> list[dict[str, float]]:
 
 
 def fit_lightgbm(rows: int, *, columns: int = 100) -> dict[str, float]:
-    """Fit LightGBM on a table with eight classes, in one process and by its Dask estimator, and return the seconds."""
+    """Fit LightGBM on a table with eight classes, in one process and with its Dask estimator, and return both durations in seconds."""
     from dask import array
     from distributed import Client, LocalCluster
     from lightgbm import DaskLGBMClassifier, LGBMClassifier
@@ -282,7 +287,8 @@ def simulate(
     """Simulate workers that request units from one scheduler, and return the loads of scheduler, workers and store.
 
     The time of a unit varies by a fifth around `unit_s` seconds. The scheduler serves one task at a time, in `scheduler_s`
-    seconds. Each worker keeps one task in reserve. The start is not counted: workers receive their first tasks at once.
+    seconds. Each worker keeps one task in reserve. The first tasks of the workers are not counted, because all workers
+    receive them at once.
     """
     random = np.random.default_rng(seed)
     start_units, units = 4 * workers, 60 * workers

@@ -1,15 +1,16 @@
 """Compare networks that were trained on Indian Pines for 1, 5 and 20 minutes with the untrained network.
 
 ``.venv/bin/python benchmarks/scene_trained.py NETWORK`` trains ``mtmsd`` or ``diffcrn`` of size small on one CPU core. The
-trainings of 5 and 20 minutes continue the previous training. One minute means the number of steps that an idle core computes
-in a minute. On a shared machine, measure this number with ``--probe`` at a quiet time, and pass it as ``--steps-per-minute``.
+trainings of 5 and 20 minutes continue the previous training. One minute means the number of steps that an idle core
+computes in a minute. On a shared machine, measure this number with ``--probe`` at a quiet time, and pass it as
+``--steps-per-minute``.
 
-The script extracts features with each model and with the untrained network. It then fits heads under a random and a disjoint
-split with equal numbers of training pixels, five draws each. It writes mean and standard deviation of the overall accuracy,
-and differences paired by draw, to ``benchmarks/results/scene_trained_NETWORK.json``.
+The script extracts features with each model and with the untrained network. It then fits heads under a random and a
+disjoint split with equal numbers of training pixels, five draws each. It writes mean and standard deviation of the overall
+accuracy, and differences paired by draw, to ``benchmarks/results/scene_trained_NETWORK.json``.
 
-``--pixels`` compares windows around labelled pixels with dense planes of the last model, in cost and accuracy. ``--quick``
-checks in seconds that everything runs, and writes no file.
+``--pixels`` compares two kinds of features of the last model in cost and accuracy: windows around labelled pixels, and
+dense planes. ``--quick`` checks in seconds that everything runs, and writes no file.
 """
 
 from __future__ import annotations
@@ -178,7 +179,10 @@ class Study:
         return {"bytes": sum(p.stat().st_size for p in location.rglob("*") if p.is_file())}
 
     def score(self, name: str, table: Any, *, spectra: bool) -> None:
-        """Score every head on planes, with and without spectra. If `spectra`, also score spectra with and without means."""
+        """Score every head on planes, with and without spectra.
+
+        If `spectra` is True, also score every head on spectra alone, with and without window means.
+        """
         inputs = {f"planes {name}": "planes", f"spectra+planes {name}": "spectra+planes"}
         if spectra:
             inputs |= {"spectra": "spectra", "spectra+window": "spectra+window"}

@@ -18,7 +18,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def about_run(packages: tuple[str, ...]) -> dict[str, Any]:
-    """Return command, date, commit, machine and package versions of a run. A changed ``hsifeat`` is marked by ``+``."""
+    """Return command, date, commit, machine and package versions of a run. The commit ends in ``+`` if files of ``hsifeat`` have changed since."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
@@ -53,9 +53,10 @@ def accuracy(table: Any, head: str, features: str, draw: Any, seed: int) -> floa
 
 
 def timed_accuracy(table: Any, head: str, draw: Any, seed: int) -> tuple[float, float]:
-    """Fit a head on the training pixels of a draw, and return the accuracy on the test pixels and the processor seconds of the fit.
+    """Fit a head on the training pixels of a draw. Return the accuracy on the test pixels, and the processor seconds of the fit.
 
-    The reduction of columns is fitted to the sample of the table, or to the training pixels if it has none.
+    The reduction of columns is fitted to the unlabelled sample of the table. If the table has no sample, the reduction is
+    fitted to the training pixels.
     """
     from classifiers import make_head
 
@@ -82,7 +83,7 @@ class PrintingListener:
         self._last = time.monotonic()
 
     def __call__(self, event: Any) -> None:
-        """Print a note; print progress if the last progress was printed more than ten seconds ago."""
+        """Print an event: every note, and progress at most every ten seconds."""
         from hsifeat.runtime.events import Advanced, Note
 
         if isinstance(event, Note):

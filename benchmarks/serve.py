@@ -1,8 +1,10 @@
-"""Measure the HTTP service: many readers at once, latency of samples, memory, equal requests, and MB/s of shards compared with nginx.
+"""Measure the HTTP service: many simultaneous readers, latency of samples, memory, equal requests, and the transfer rate of shards.
 
-The clients share the machine with the service, so the numbers are lower bounds. Shards are read by curl, because a client in
-Python would slow down nginx more than the service. They come from two stores: planes of `context`, whose shards are small, and
-planes of `natural32`. Usage: python benchmarks/serve.py [--quick]
+The transfer rate of the service is compared with that of nginx. The clients share the machine with the service, so the
+numbers are lower bounds. Shards are read by curl, because a client in Python would slow down nginx more than the service.
+The shards come from two stores: planes of `context`, whose shards are small, and planes of `natural32`.
+
+    python benchmarks/serve.py [--quick]
 """
 
 from __future__ import annotations
@@ -45,14 +47,14 @@ class HttpError(RuntimeError):
 
 
 class Connection:
-    """HTTP/1.1 connection that is kept open for many requests, with little overhead in the client."""
+    """HTTP/1.1 connection that stays open for many requests. It costs little time in the client."""
 
     def __init__(self, port: int, token: str) -> None:
         self._port, self._token = port, token
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, method: str, path: str, body: bytes = b"") -> int:
-        """Send a request, read the answer, and return the number of bytes in its body."""
+        """Send a request, read the response, and return the number of bytes in the body of the response."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(HOST, self._port, limit=2**22)
         reader, writer = self._streams
@@ -101,7 +103,7 @@ class Tally:
 async def drive(
     clients: int, port: int, token: str, duration: float, act: Callable[[Connection], Awaitable[int]]
 ) -> Tally:
-    """Repeat an action for `duration` seconds in several concurrent clients, each with its own connection."""
+    """Repeat an action for `duration` seconds in several concurrent clients. Each client has its own connection."""
     tally, end = Tally(), time.perf_counter() + duration
 
     async def client() -> None:
@@ -122,7 +124,7 @@ async def drive(
 
 
 def make_store(folder: Path, backbone: str, side_px: int) -> Path:
-    """Extract features of a synthetic scene."""
+    """Extract features of a synthetic square scene, and return the path of the store."""
     import hsifeat
 
     rng = np.random.default_rng(0)
@@ -136,7 +138,7 @@ def make_store(folder: Path, backbone: str, side_px: int) -> Path:
 
 @contextmanager
 def running_nginx(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
-    """Run nginx with its usual settings over the folder of the stores, and yield its port and process."""
+    """Run nginx with its usual settings over the folder of the stores, and yield the port and the process of nginx."""
     port = 18081
     (folder / "nginx").mkdir()
     (folder / "nginx.conf").write_text(
@@ -179,7 +181,7 @@ class PeakMemory(threading.Thread):
 
 
 def sample_action(key: str, planes: list[str], side_px: int) -> Callable[[Connection], Awaitable[int]]:
-    """Return an action that samples pixels of a random field from some planes."""
+    """Return an action for `drive` that requests the values of some planes at random pixels of a random field."""
 
     async def act(connection: Connection) -> int:
         corner = [random.randrange(side_px - FIELD_PX) for _ in range(2)]  # noqa: S311
@@ -191,7 +193,7 @@ def sample_action(key: str, planes: list[str], side_px: int) -> Callable[[Connec
 
 
 def latency(tally: Tally) -> dict[str, Any]:
-    """Return the number of requests and errors, the median and 99th percentile of the durations, and MB per request."""
+    """Return the numbers of requests and errors, the median and 99th percentile of the durations in ms, and MB per request."""
     ms = np.percentile(np.asarray(tally.seconds) * 1000, [50, 99]) if tally.seconds else [np.nan, np.nan]
     return {
         "requests": len(tally.seconds),
@@ -229,7 +231,7 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
 
 
 def request_equally(scenes: Path, service: ServiceProcess) -> dict[str, Any]:
-    """Send equal extraction requests at once, wait for the job, and return the outcomes and the number of extractions."""
+    """Send equal extraction requests at once, and wait for the job. Return the outcomes and the number of extractions that were run."""
     np.save(scenes / "scene.npy", np.random.default_rng(0).random((SMALL_SIDE_PX, SMALL_SIDE_PX, BANDS), np.float32))
     request = {"scene": {"files": ["scene.npy"], "axes": "rows,cols,bands"}, "options": {"backbone": "natural32"}}
     with (
@@ -244,7 +246,7 @@ def request_equally(scenes: Path, service: ServiceProcess) -> dict[str, Any]:
 
 
 def compare_shards(folder: Path, service: ServiceProcess, path: Path, count: int, turns: int) -> dict[str, Any]:
-    """Read random shards of a store from the service and from nginx in turn, and return the medians of their rates."""
+    """Read random shards of a store from the service and from nginx in turn, and return the median transfer rates of both."""
     from hsifeat.store.store import Store
 
     shards = [p.relative_to(path).as_posix() for p in sorted((path / "planes").glob("*/*/c/*/*/0"))]
@@ -273,7 +275,7 @@ def compare_shards(folder: Path, service: ServiceProcess, path: Path, count: int
 
 
 def transfer(urls: list[str], process: psutil.Process, token: str) -> dict[str, float]:
-    """Let curl read files, and return rates and the processor times of the server and of curl."""
+    """Read files with curl. Return the transfer rate, the request rate, and the processor times of the server and of curl per request."""
     options = f'header = "Authorization: Bearer {token}"\nfail\nwrite-out = "%{{size_download}}\\n"\n'
     files = "".join(f'url = "{url}"\noutput = "/dev/null"\n' for url in urls)
     command = [

@@ -2,9 +2,10 @@
 
     python benchmarks/serve_kills.py --kills 28
 
-Each round requests an extraction over HTTP, and kills the service, its runner or both by SIGKILL after the first features are written. A killed
-service is started again. Two rounds in a row request the same extraction, so that some extractions are interrupted several
-times. At the end, all jobs must be done or have failed with a reason, and all stores must pass verification.
+Each round requests an extraction over HTTP. After the first features are written, it kills the service, its runner or both
+with SIGKILL. A killed service is started again. Two rounds in a row request the same extraction, so that some extractions
+are interrupted several times. At the end, all jobs must be done or have failed with a reason, and all stores must pass
+verification.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def run_rounds(folder: Path, kills: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the rounds, print a line for each, and write the result."""
+    """Run the rounds, print a line for each round, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=28)
     parser.add_argument("--out", type=Path, default=RESULTS / "serve_kills.json")

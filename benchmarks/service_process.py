@@ -14,7 +14,7 @@ PROGRAM = Path(sys.executable).with_name("hsifeat")
 
 
 class ServiceProcess:
-    """`hsifeat serve` over a folder, on the same port at each start.
+    """A process of `hsifeat serve` over a folder. It has the same port at each start.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ class ServiceProcess:
         return [child for child in self.process.children() if "spawn_main" in " ".join(_command(child))]
 
     def kill(self) -> None:
-        """Kill uvicorn by SIGKILL; the runners notice that it has gone."""
+        """Kill uvicorn with SIGKILL. The runners then end by themselves."""
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """End the process as systemd does."""
+        """End the process with SIGTERM, as systemd does."""
         self._process.terminate()
         self._process.wait(60)
 
@@ -88,7 +88,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def wait_until(condition: Any, timeout_s: float = 300) -> Any:
-    """Wait until a function returns a true value, and return it."""
+    """Wait until `condition` returns a true value, and return this value."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         if value := condition():

@@ -1,9 +1,10 @@
-"""CPU seconds of commands that have little or nothing to compute: the median of three runs of each.
+"""Measure the CPU seconds of commands that have little or nothing to compute: the median of three runs of each command.
 
-``.venv/bin/python benchmarks/startup.py`` computes the stores and the report of ``make demo`` in a temporary folder, and writes
-``benchmarks/results/startup.json`` in about five minutes. ``import torch`` is the time of Python and PyTorch alone. The seconds are user and system time of the process and its children, because wall time depends on other programs.
-``label`` is measured until it prints its address. ``layers, first time`` has an empty cache folder and lists the layers of a folder with
-a plain ``UNet2DModel``.
+``.venv/bin/python benchmarks/startup.py`` computes the stores and the report of ``make demo`` in a temporary folder, and
+writes ``benchmarks/results/startup.json`` in about five minutes. The seconds are user and system time of the process and
+its children, because wall time depends on other programs. ``import torch`` is the time of Python and PyTorch alone.
+``label`` is measured until it prints its address. ``layers, first time`` has an empty cache folder, and lists the layers of
+a model folder with a plain ``UNet2DModel``.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def commands(folder: Path) -> dict[str, Callable[[], float]]:
-    """Return a function for each command that runs it once, and returns its CPU seconds."""
+    """Return a dict of functions by name of the command. Each function runs the command once, and returns its CPU seconds."""
     model = folder / "model"
     for part in ("unet", "scheduler"):
         shutil.copytree(ROOT / "hsifeat" / "backbones" / "natural32" / part, model / part)
@@ -82,12 +83,12 @@ def commands(folder: Path) -> dict[str, Callable[[], float]]:
 
 
 def run(*arguments: str, cache: str = "") -> float:
-    """Run a command of hsifeat, in another cache folder if one is given, and return its CPU seconds."""
+    """Run a command of hsifeat, and return its CPU seconds. `cache` is the cache folder; if empty, the cache folder of this process is used."""
     return cpu_seconds([str(PROGRAM), *arguments], cache)
 
 
 def cpu_seconds(command: list[str], cache: str = "") -> float:
-    """Run a program, and return its CPU seconds. Exit with the message of the program if it fails."""
+    """Run a program, and return its CPU seconds. If the program fails, exit with its message."""
     before = children_seconds()
     environment = os.environ | ({"HSIFEAT_CACHE": cache} if cache else {})
     process = subprocess.run(command, check=False, capture_output=True, env=environment, text=True)

@@ -10,13 +10,20 @@ from scipy import stats
 
 
 def reduce_group(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Standardise channels (rows, cols, d), and reduce them to principal components, the first of unit variance."""
+    """Standardise channels, and reduce them to `count` principal components.
+
+    `values` is a (rows, cols, d) array. The result is a (rows, cols, count) float32 array whose first component has unit
+    variance.
+    """
     columns = values.reshape(-1, values.shape[2])
     return reduce_columns(((columns - columns.mean(0)) / (columns.std(0) + 1e-9)).reshape(values.shape), count)
 
 
 def reduce_columns(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Return the first principal components of channels (rows, cols, d), divided by the deviation of the first one."""
+    """Return the first `count` principal components of channels, divided by the standard deviation of the first component.
+
+    `values` is a (rows, cols, d) array, and the result is a (rows, cols, count) float32 array.
+    """
     columns = values.reshape(-1, values.shape[2])
     centred = columns.astype(np.float64) - columns.mean(0)
     variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
@@ -25,7 +32,7 @@ def reduce_columns(values: NDArray[np.float32], count: int) -> NDArray[np.float3
 
 
 def gain(values: list[float | None], others: list[float | None]) -> dict[str, Any] | None:
-    """Return the mean of paired differences, its 95 % interval, and the number of draws with a gain."""
+    """Return the mean of paired differences in percentage points, its 95 % interval, and the number of draws with a gain."""
     points = _differences(values, others)
     return _summary(points, 0.95) if len(points) >= 3 else None
 
@@ -33,7 +40,8 @@ def gain(values: list[float | None], others: list[float | None]) -> dict[str, An
 def pooled_gain(pairs: list[tuple[list[float | None], list[float | None]]], draws: int, level: float) -> dict[str, Any]:
     """Return the gain averaged over several tests, with an interval over the draws.
 
-    The first `draws` differences of each test are averaged draw by draw, so that tests with common draws count as dependent.
+    The first `draws` differences of each test are averaged draw by draw. The interval therefore takes into account that
+    tests share their draws.
     """
     return _summary(np.mean([_differences(*pair)[:draws] for pair in pairs], axis=0), level)
 
@@ -54,7 +62,7 @@ def _summary(points: NDArray[np.float64], level: float) -> dict[str, Any]:
 
 
 def table(content: dict[str, Any]) -> str:
-    """Return the mean accuracy of every scene and set of columns as text."""
+    """Return, as text, the mean accuracy of every set of columns on every scene."""
     lines = []
     for scene, scores in content.get("scores", {}).items():
         for name, by_regime in scores.items():

@@ -1,4 +1,4 @@
-"""Draws of training pixels of `natural32.py`, and the accuracy of discriminant analysis by distance from the training pixels."""
+"""Draws of training pixels for `natural32.py`, and the accuracy of discriminant analysis by distance to the training pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ MIN_BIN_PIXELS, MAX_BLOCK_DRAWS = 20, 120
 
 
 class StudyDraws:
-    """A number of draws of each regime. Blocks are drawn until every bin has pixels in so many draws, up to `MAX_BLOCK_DRAWS`."""
+    """Draws of training pixels for each regime.
+
+    `draws` is the number of draws. Blocks are drawn until each distance bin has `MIN_BIN_PIXELS` test pixels in this number
+    of draws, but at most `MAX_BLOCK_DRAWS` times.
+    """
 
     def __init__(self, labels: Any, draws: int, first_seed: int = 0) -> None:
         from classifiers.splits import parse_split
@@ -49,7 +53,11 @@ class StudyDraws:
         self.bins.append({text: (distances > low) & (distances <= high) for text, (low, high) in BINS_PX.items()})
 
     def score(self, columns: NDArray[np.float32]) -> dict[str, list[float | None]]:
-        """Return the accuracies of columns (rows, cols, d) by regime, and by regime and bin; None for too few pixels."""
+        """Return the accuracy of each draw by regime, and for blocks also by distance bin.
+
+        `columns` is a (rows, cols, d) array. The accuracy in a bin is None if fewer than `MIN_BIN_PIXELS` test pixels are
+        in the bin.
+        """
         scores: dict[str, list[float | None]] = {}
         for regime, draws in self.draws.items():
             for number, draw in enumerate(draws):

@@ -20,7 +20,7 @@ def indian_pines() -> Scene:
 
 
 def official_indian_pines() -> Scene:
-    """Open Indian Pines with the train and test maps of the official split, which SpectralFormer and its successors use."""
+    """Open Indian Pines with the train and test maps of the official split. SpectralFormer and its successors use this split."""
     folder = DATA / "indian_pines_official_split"
     files = {"train": "Hong_IndianTR123_temp123.tif", "test": "Hong_IndianTE123_temp123.tif"}
     maps = [Labels(name, open_labels(folder / file).classes) for name, file in files.items()]

@@ -1,18 +1,20 @@
-"""Score the systems of the literature on Indian Pines, in the sizes for two CPU cores, beside untrained twins and a classical rival.
+"""Score the systems of the literature on Indian Pines, in sizes for two CPU cores, with their untrained twins and a classical rival.
 
-``.venv/bin/python benchmarks/systems.py`` trains the networks, extracts their planes and those of their untrained twins, fits
-each head on each draw of two splits, and writes overall accuracies to ``benchmarks/results/systems.json``. The split
-``per-class:20`` asks how well scattered labels fill in the scene, and ``blocks:12+4:0.1`` how well labels carry over to ground
-more than 4 px away from them. All scores are without smoothing. Finished models, stores and scores are kept, so an
-interrupted run continues.
-``--only NAME`` does one system, and ``--draws N`` adds draws. Networks are trained like those of ``docs/user/systems.md`` for
-two CPU cores, but for 120 or 200 steps, and at most `TEST_PIXELS` test pixels of each draw are scored.
+``.venv/bin/python benchmarks/systems.py`` trains the networks, and extracts their planes and those of their untrained
+twins. It fits each head on each draw of two splits, and writes overall accuracies to ``benchmarks/results/systems.json``.
+The split ``per-class:20`` tests how well scattered labels fill in the scene. The split ``blocks:12+4:0.1`` tests how well
+labels carry over to ground more than 4 px away from the labels. All scores are without smoothing. Finished models, stores
+and scores are kept, so an interrupted run continues.
 
-Differences to the twin, to the rival and to ``lda`` on spectra are paired by draw. Their 95 % intervals (Student's t) reflect
-the draw of training pixels, but not the choice of the scene or the initial weights of a network.
+``--only NAME`` scores one system, and ``--draws N`` sets the number of draws. Networks are trained as in
+``docs/user/systems.md`` for two CPU cores, but for 120 or 200 steps. At most `TEST_PIXELS` test pixels of each draw are
+scored.
 
-The published weights of GeoDiffNet, GeoDiffNet-F and Diffusion Hyperfeatures are not in this package. Their heads are scored on
-planes of `natural32` instead.
+Differences from the twin, from the rival and from ``lda`` on spectra are paired by draw. Their 95 % intervals (Student's t)
+reflect the draw of training pixels, but not the choice of the scene or the initial weights of a network.
+
+The published weights of GeoDiffNet, GeoDiffNet-F and Diffusion Hyperfeatures are not in this package. Their heads are
+scored on planes of `natural32` instead.
 """
 
 from __future__ import annotations
@@ -47,8 +49,8 @@ TEST_PIXELS = 2000
 class System:
     """A head, its inputs, and the network whose planes it learns from.
 
-    `pretrain` has options of `hsifeat.pretrain`, or is None for a network that is not trained here. `extract` has options of
-    `hsifeat.extract`, or is None for spectra alone.
+    `pretrain` has options of `hsifeat.pretrain`; None for a network that this script does not train. `extract` has options
+    of `hsifeat.extract`; None for spectra alone.
     """
 
     head: str
@@ -137,7 +139,7 @@ def score(entry: str, system: System, folder: Path, draws: int, *, untrained: bo
 
 
 def make_table(system: System, folder: Path, *, untrained: bool) -> tuple[PixelTable, dict[str, Any]]:
-    """Train and extract what is missing, and return the table of labelled pixels and facts about its source."""
+    """Train the network and extract its planes, unless they exist. Return the table of labelled pixels, and facts about its source."""
     facts: dict[str, Any] = {"head": system.head, "inputs": system.inputs, "network": system.network}
     backbone = system.network or "context"
     if system.pretrain is not None:
@@ -172,7 +174,7 @@ def read_result() -> dict[str, Any]:
 
 
 def update(change: Any) -> None:
-    """Change the result file, with the run's metadata, the means of the scores, and paired differences."""
+    """Apply `change` to the content of the result file, and write the file with new metadata, mean scores and paired differences."""
     result = read_result()
     change(result)
     scores = {entry: result["scores"][entry] for entry in _entries() if entry in result["scores"]}

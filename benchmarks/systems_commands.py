@@ -1,10 +1,10 @@
-"""Run the commands of ``docs/user/systems.md`` as the page gives them, and record their processor time and scores.
+"""Run the commands of ``docs/user/systems.md`` as the page states them, and record their processor times and scores.
 
-``.venv/bin/python benchmarks/systems_commands.py`` takes the first block of commands of each section in `SECTIONS`, runs it in an
-empty folder below ``build/systems_commands``, and writes ``benchmarks/results/systems_commands.json``. These are the commands for
-two CPU cores, from nothing to a score and a map. ``--only SECTION`` runs one section. A section whose commands failed has the
-error and no scores.
-The other sections of the page need published weights, which are not in this package.
+``.venv/bin/python benchmarks/systems_commands.py`` takes the first block of commands of each section in `SECTIONS`, and
+runs it in an empty folder below ``build/systems_commands``. The results are written to
+``benchmarks/results/systems_commands.json``. These commands are for two CPU cores: they train a network, fit a head, and
+end with a score and a map. ``--only SECTION`` runs one section. If a command of a section fails, the section has the error
+and no scores. The other sections of the page need published weights, which are not in this package.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write the tables of ``docs/user/systems.md`` from the results of ``systems.py`` and ``systems_commands.py``.
 
-``.venv/bin/python benchmarks/systems_page.py`` replaces what is between the marks of each table. A test compares the page with the
-output of this script.
+``.venv/bin/python benchmarks/systems_page.py`` replaces the text between the comments ``<!-- table: NAME -->`` and ``<!--
+end -->``. A test compares the page with the output of this script.
 """
 
 from __future__ import annotations

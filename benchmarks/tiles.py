@@ -1,8 +1,9 @@
-"""Measure cost and accuracy of tile sizes, halos and stitching methods, with the demo's network on Indian Pines.
+"""Measure the cost and accuracy of tile sizes, halos and stitching methods, with the demo's network on Indian Pines.
 
-Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/tiles.py``. The script writes ``benchmarks/results/tiles.json``.
-It compares each tiling with one forward pass over the whole scene, which has no seams: the relative difference of the planes,
-the number of computed pixels per scene pixel, and the accuracy of a head under a random and a disjoint split.
+Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/tiles.py``. The script writes
+``benchmarks/results/tiles.json``. It compares each tiling with one forward pass over the whole scene, which has no seams.
+The measures are the relative difference of the planes, the number of computed pixels per scene pixel, and the accuracy of a
+head under a random and a disjoint split.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Measure how well features carry over from one half of a scene to the other half, which has no labels in training.
-
-The stores of both halves have one recipe with one projection, fitted on the first half. In each draw, a head learns from 20 labels of
-each class in one half, and is tested on all labelled pixels of the classes that both halves have in the other half; then the halves
-change places. The accuracy of a draw is the mean of both directions. Columns are reduced on pixels of the training half. Overall
-accuracies of each draw, means, and differences paired by draw with 95 % intervals of Student's t go to
-``benchmarks/results/transfer.json``:
+"""Measure how well features carry over from one half of a scene to the other half, which has no training labels.
 
     .venv/bin/python benchmarks/transfer.py
+
+The stores of both halves have one recipe with one projection, fitted on the first half. In each draw, a head learns from 20
+labels of each class in one half. It is tested in the other half, on all labelled pixels of the classes that both halves
+have. Then the halves change places, and the accuracy of the draw is the mean of both directions. Columns are reduced on
+pixels of the training half. ``benchmarks/results/transfer.json`` has the overall accuracies of each draw, their means, and
+differences paired by draw with 95 % intervals of Student's t.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ DIFFERENCES = (
 
 
 def halves(scene: hsifeat.Scene) -> list[hsifeat.Scene]:
-    """Return the two halves of a scene along its longer side, or of a square along the side that divides fewer classes."""
+    """Cut a scene into two halves, and return them. The cut is along the axis that leaves more classes in both halves."""
 
     def half(number: int, axis: int) -> hsifeat.Scene:
         middle = (scene.rows, scene.cols)[axis] // 2
@@ -80,7 +80,7 @@ def halves(scene: hsifeat.Scene) -> list[hsifeat.Scene]:
 
 
 def tables(pair: list[hsifeat.Scene], folder: Path, listen: PrintingListener) -> dict[str, Any]:
-    """Extract the stores of both halves, and return their joint table for each backbone of `ENTRIES`."""
+    """Extract the stores of both halves, and return the joint table of both halves for each backbone of `ENTRIES`."""
     backbones = {"context": {}, "natural32": {}, "untrained:natural32": {"preset": "natural32"}}
     stores: dict[str, list[Any]] = {}
     for backbone, options in backbones.items():
@@ -120,7 +120,7 @@ def accuracies(by_backbone: dict[str, Any], draws: int) -> dict[str, list[float]
 
 
 def difference(first: list[float], second: list[float]) -> dict[str, float]:
-    """Return the mean of differences paired by draw, in points, and its 95 % interval of Student's t."""
+    """Return the mean of differences paired by draw, in percentage points, and its 95 % interval of Student's t."""
     gains = 100 * (np.array(first) - np.array(second))
     half = stats.t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / len(gains) ** 0.5
     mean = gains.mean()

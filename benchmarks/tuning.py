@@ -1,4 +1,4 @@
-"""Compare the accuracy of heads with default and with tuned parameters, for three splits and five seeds.
+"""Compare the accuracy of heads with default parameters and with tuned parameters, for three splits and five seeds.
 
 Run ``make demo-pretrain`` first, then ``.venv/bin/python benchmarks/tuning.py``. The script uses the demo's store and writes
 ``benchmarks/results/tuning.json``. Heads are tuned on the training pixels, and columns are reduced on a sample of the scene, like
@@ -84,7 +84,7 @@ def study(store: Path, seeds: int) -> dict[str, Any]:
 
 
 def oa(values: Any) -> dict[str, float]:
-    """Return the mean of accuracies in percent, and their standard deviation if there are several."""
+    """Return the mean of accuracies in percent, and also the standard deviation if there are several accuracies."""
     return mean_sd(values) if len(values) > 1 else {"mean": round(100 * float(values[0]), 2)}
 
 

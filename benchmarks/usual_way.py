@@ -1,7 +1,7 @@
-"""The usual way to extract features of a denoiser, as papers describe it, and its comparison with hsifeat.
+"""The usual way to extract features of a denoiser, as papers describe it, and comparisons of the usual way with hsifeat.
 
-`benchmarks/extraction.py` runs the comparison. The usual way processes one tile and one timestep at a time. It runs the
-whole forward pass by torch and diffusers, and upsamples every layer to the resolution of the scene. All features of the
+``benchmarks/extraction.py`` runs the comparisons. The usual way processes one tile and one timestep at a time. It runs the
+whole forward pass with torch and diffusers, and upsamples every layer to the resolution of the scene. All features of the
 scene are in memory, as float32.
 """
 
@@ -26,9 +26,9 @@ LABELLED_PIXELS, SAMPLED_PIXELS, INDIAN_PINES_PX = 10_249, 4, 145
 def extract(
     network: Any, schedule: Any, image: np.ndarray, layers: list[str], timesteps: list[int], tile_px: int
 ) -> np.ndarray:
-    """Return the features of an image (channels, rows, cols), a (features, rows, cols) float32 array.
+    """Return the features of a (channels, rows, cols) image, as a (features, rows, cols) float32 array.
 
-    The sides of the image are multiples of `tile_px`.
+    The height and width of the image are multiples of `tile_px`.
     """
     import torch
     from torch.nn.functional import interpolate
@@ -60,7 +60,10 @@ def extract(
 
 
 def measure_ways(*, quick: bool) -> dict[str, dict[str, Any]]:
-    """Measure the usual way and ours in turn, with the layers of ddpm-segmentation, from the loaded model to the features."""
+    """Measure the usual way and hsifeat in turn, for the layers of ddpm-segmentation.
+
+    Loading the model is not measured.
+    """
     import hsifeat
 
     subject = NARROW_ADM
@@ -107,7 +110,7 @@ def measure_ways(*, quick: bool) -> dict[str, dict[str, Any]]:
 
 
 def gflop_per_pass(network: Any, backbone: Any, layers: list[str], tile_px: int) -> dict[str, float]:
-    """Return the GFLOPs of a whole pass, as in the usual way, and of ours, which ends after the last layer."""
+    """Return the GFLOPs of a whole forward pass (the usual way), and of a pass that ends after the last layer (hsifeat)."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -125,7 +128,10 @@ def gflop_per_pass(network: Any, backbone: Any, layers: list[str], tile_px: int)
 
 
 def measure_windows(*, quick: bool) -> dict[str, Any]:
-    """Compare a forward pass for each labelled pixel and timestep with tiles over a scene of the size of Indian Pines."""
+    """Compare the cost of a forward pass for each labelled pixel with the cost of tiles that cover the scene, at the same timesteps.
+
+    The scene has the size of Indian Pines. The cost of a few labelled pixels is scaled to all labelled pixels.
+    """
     import hsifeat
 
     subject = SUBJECTS["mtmsd"]
@@ -148,7 +154,10 @@ def measure_windows(*, quick: bool) -> dict[str, Any]:
 
 
 def compare_ways(usual: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
-    """Return ratios of the usual way to ours; that of the times is the median of the ratios of adjacent runs."""
+    """Return the cost of the usual way divided by the cost of hsifeat, for times, memory and sizes.
+
+    The ratio of times is the median of the ratios of adjacent runs.
+    """
     pairs = zip(usual["all_cpu_seconds"], ours["all_cpu_seconds"], strict=True)
     ratios = {
         name: round(usual[name] / ours[name], 1)
@@ -158,7 +167,10 @@ def compare_ways(usual: dict[str, Any], ours: dict[str, Any]) -> dict[str, float
 
 
 def compare_heads(ddpm: dict[str, Any]) -> dict[str, Any]:
-    """Compare fits from one store with an extraction for each fit, by the recorded processor seconds of the fits of every head in heads.json."""
+    """Compare the fits of all heads from one store with the same fits, each after an extraction of its own.
+
+    The processor seconds of the fits are read from ``benchmarks/results/heads.json``.
+    """
     heads = json.loads((RESULTS / "heads.json").read_text())
     fits, seeds = [row["fit_seconds"] for row in heads["heads"]], heads["seeds"]
     fitting = seeds * sum(fits)

@@ -5,12 +5,14 @@ Run from the root of the repository:
     .venv/bin/python benchmarks/workbench.py --scene indian-pines --clicks 24
     .venv/bin/python benchmarks/workbench.py --scene indian-pines --tile-to 1000 --clicks 24
 
-A service runs in this process over stores of context features and of planes of `natural32`, and the system's Chromium opens the
-workbench at 1280 x 860 pixels. A simulated person chooses the inputs ``spectra+window+context+planes``, and labels random pixels by
-the ground truth, one click after the other. The page measures each time from the mouse button to the painted map. Afterwards the map of
-the whole scene in full resolution is downloaded three times, as GeoTIFF. With
-``--tile-to N``, the scene is mirrored to N x N pixels; with ``--no-planes``, there is no store of planes, and the map takes the suited inputs.
-Results are added to ``benchmarks/results/workbench.json``, to the table in ``docs/user/workbench.md`` and to the README.
+A service runs in this process over stores of context features and of planes of `natural32`. The system's Chromium opens the
+workbench at 1280 x 860 pixels. A simulated person chooses the inputs ``spectra+window+context+planes``, and labels random
+pixels by the ground truth, one click after the other. The page measures each time from the mouse button to the painted map.
+Afterwards, the map of the whole scene in full resolution is downloaded three times, as GeoTIFF.
+
+``--tile-to N`` mirrors the scene to N x N pixels. With ``--no-planes``, there is no store of planes, and the map has the
+inputs that suit its head. Results are added to ``benchmarks/results/workbench.json``, to the table in
+``docs/user/workbench.md`` and to the README.
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ def main() -> None:
 
 
 def write_times(records: list[dict[str, Any]]) -> None:
-    """Write the times into the table of the page on the workbench, and the medians of the suited inputs into the README."""
+    """Write the times into the table of the page on the workbench, and the median times without planes into the README."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     start = next(at for at, line in enumerate(lines) if line.startswith("| scene, pixels |")) + 2
     stop = next(at for at in range(start, len(lines)) if not lines[at])
@@ -114,7 +116,7 @@ def write_times(records: list[dict[str, Any]]) -> None:
 
 
 def table_row(record: dict[str, Any]) -> str:
-    """Return the row of a record in the table of the page."""
+    """Return a record as a row of the table on the page."""
     command = record["command"].removeprefix(".venv/bin/python ")
     cells = (
         record["scene"].partition(", ")[2],
@@ -139,9 +141,10 @@ def mirrored(scene: Scene, side: int) -> Scene:
 
 
 def measure(address: str, key: str, truth: Labels, clicks: int, seed: int, inputs: str) -> tuple[float, dict[str, Any]]:
-    """Label random pixels in the browser; return the time until the page is ready in s, and times from a click to the map in ms.
+    """Label random pixels in the browser, and measure times.
 
-    `inputs` is the input set of the map; the suited one if it is empty.
+    The result is the time in seconds until the page is ready, and the times in ms from a click to the map. `inputs` is the
+    input set of the map; if empty, the input set that suits the head.
     """
     from playwright.sync_api import sync_playwright
 
@@ -189,12 +192,12 @@ def measure(address: str, key: str, truth: Labels, clicks: int, seed: int, input
 
 
 def map_address(page: Any) -> str:
-    """Return the address of the map in full resolution, with the inputs that the page uses."""
+    """Return the address of the map in full resolution, with the inputs that are selected on the page."""
     return str(page.locator("#files a:text-is('Map, GeoTIFF')").evaluate("link => link.href"))
 
 
 def seconds_of(request: Callable[[], Any]) -> float:
-    """Return the wall time of a request that succeeds, in s."""
+    """Send a request that must succeed, and return its wall time in seconds."""
     start = time.perf_counter()
     if not request().ok:
         raise RuntimeError("the map in full resolution can't be downloaded")
@@ -204,7 +207,7 @@ def seconds_of(request: Callable[[], Any]) -> float:
 def screen_places(page: object):  # noqa: ANN201  # a function
     """Return a function that maps the row and column of a pixel to a position (x, y) on the screen.
 
-    The mapping is computed from two positions, at which the page displays the row and column under the mouse.
+    The mapping is computed from two mouse positions. The page displays the row and column under the mouse.
     """
     box = page.locator("#stage").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

@@ -1,11 +1,12 @@
-"""Take the pictures of the workbench in the documentation, in a real browser.
+"""Take the pictures of the workbench for the documentation, in a real browser.
 
 Run from the root of the repository, and look at the pictures before you commit them:
 
     .venv/bin/python benchmarks/workbench_pictures.py
 
-A service runs in this process over a store of context features of Indian Pines. A person labels three pixels of each class by
-the ground truth, then what is suggested, and answers 60 check places. The pictures are written to ``docs/user/img``.
+A service runs in this process over a store of context features of Indian Pines. A simulated person labels three pixels of
+each class by the ground truth, then labels suggested pixels, and answers 60 check places. The pictures are written to
+``docs/user/img``.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def label(address: str, key: str, labels: Labels) -> None:
 
 
 def take_pictures(address: str) -> None:
-    """Open the workbench at several widths, and save what a person sees."""
+    """Open the workbench at several widths, and save a picture of the visible part of each page."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -120,7 +121,7 @@ def take_pictures(address: str) -> None:
 
 
 def save(page: Any, name: str) -> None:
-    """Save the visible part of a page, when nothing moves any more."""
+    """Save a picture of the visible part of a page, one second later, so that no animation runs."""
     page.wait_for_timeout(1000)
     Image.open(io.BytesIO(page.screenshot())).save(OUT / f"{name}.webp", quality=80, method=6)
     print(name)

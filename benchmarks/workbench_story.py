@@ -1,13 +1,12 @@
-"""Tell the story of the tests of the workbench on whole scenes, in a real browser: Indian Pines and the Landsat GeoTIFF of North Carolina.
-
-Run from the root of the repository:
+"""Run the scenario of the workbench tests on two whole scenes in a real browser: Indian Pines, and the Landsat scene of North Carolina.
 
     .venv/bin/python benchmarks/workbench_story.py
 
-Three people label each scene while `hsifeat serve` is killed, export maps and labels, and import the labels again: one by mouse, one
-by the keyboard alone, and one by touch at the width of a phone; see `tests/helpers/workbench_story.py`. What the browser logs about
-requests to the killed service does not count. Afterwards axe examines the workbench of both scenes at three widths. The results
-are written to ``benchmarks/results/workbench_story.json``. The folder of the GeoTIFF is in ``HSIFEAT_TEST_DATA``.
+Three simulated people label each scene while `hsifeat serve` is killed. They export maps and labels, and import the labels
+again. One person uses the mouse, one only the keyboard, and one touches the screen of a phone; see
+`tests/helpers/workbench_story.py`. Messages of the browser about requests to the killed service are ignored. Afterwards,
+axe checks the accessibility of the workbench for both scenes at three widths. The results are written to
+``benchmarks/results/workbench_story.json``. The folder of the Landsat GeoTIFF is in ``HSIFEAT_TEST_DATA``.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ GEOTIFF, LABELS = "landsat_multiband.tif", "landsat96_labelled_pixels.tif"
 
 
 def main() -> None:
-    """Tell the story, examine the pages, and write the results."""
+    """Run the scenario, check the accessibility of the pages, and write the results."""
     from playwright.sync_api import sync_playwright
 
     about = about_run(("hsifeat", "playwright", "rasterio"))
@@ -89,7 +88,7 @@ def main() -> None:
 
 
 def stored(folder: Path, source: str | Path, classes: dict[int, str]) -> SimpleNamespace:
-    """Extract the context features of a scene. Return its name, valid pixels, label map, classes, and the key of the store."""
+    """Extract the context features of a scene. Return its name, valid pixels, label map and classes, and the key of its store."""
     scene = open_scene(source)
     features = open_features(extract(scene, backbone="context", out=folder / "stores" / f"{scene.name}.zarr"))
     truth = next((labels.classes for labels in scene.labels.values()), None)
@@ -104,7 +103,7 @@ def run_gdal(program: str, *arguments: object) -> str:
 
 
 def examine(visits: Visits, service: ServiceProcess, scene: SimpleNamespace, width: int) -> dict[str, Any]:
-    """Open the workbench at a width, and return what axe finds serious."""
+    """Open the workbench at a width in pixels, and return the serious violations that axe finds."""
     address = f"{service.url}/login?token={service.token}&next=/label/{scene.key}"
     page = visits(address, width, bypass_csp=True, has_touch=width < 600)
     page.wait_for_selector("#workbench[data-drawn]", timeout=60_000)
