@@ -1,7 +1,7 @@
 """Reference implementation of the ADM U-Net with plain torch functions (Dhariwal and Nichol 2021, section 3).
 
-It shares no code with hsifeat. Each block is a list of steps, from which the shapes of the tensors and the forward pass
-are derived.
+The implementation shares no code with hsifeat. Each block is a list of steps. The shapes of the tensors and the forward
+pass are derived from these steps.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 
 @dataclass(frozen=True)
 class Plan:
-    """Architecture of a network, as the flags of the scripts of guided-diffusion describe it."""
+    """Architecture of a network, with the names of the flags of guided-diffusion."""
 
     model_channels: int = 32
     mult: tuple = (1, 2, 2)
@@ -115,7 +115,7 @@ class Plan:
         }
 
     def draw(self, seed=0):
-        """Draw random tensors for the network, scaled so that activations neither vanish nor explode."""
+        """Return random tensors for the network, by name. They are scaled so that activations neither vanish nor explode."""
         generator = torch.Generator().manual_seed(seed)
         tensors = {}
         for name, shape in self.shapes().items():

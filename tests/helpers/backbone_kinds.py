@@ -1,4 +1,4 @@
-"""One small backbone with random weights of each kind, for the conformance tests. Add new kinds to the list at the end."""
+"""A small backbone of each kind, with random weights, for the conformance tests. Add new kinds to the list at the end."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Kind:
 
 
 def save_single_file(folder):
-    """Write a U-Net as one weights file with an arbitrary name, next to the configurations of network and schedule."""
+    """Write a U-Net as a single weights file with an arbitrary name, beside the configuration files of network and schedule."""
     save_unet(folder / "parts")
     folder.joinpath("config.json").write_text((folder / "parts/unet/config.json").read_text())
     folder.joinpath("scheduler_config.json").write_text((folder / "parts/scheduler/scheduler_config.json").read_text())
@@ -76,7 +76,7 @@ def install_lab(site):
 
 
 def save_denoiser(folder):
-    """Write weights of the documented network; the package of the network need not be installed."""
+    """Write weights of the network of the documentation. The package of the network need not be installed."""
     import torch
 
     namespace: dict[str, Any] = {}
@@ -106,7 +106,7 @@ def nudge(file):
 
 
 def class_conditional(folder):
-    """Write a U-Net of one channel that takes one of five labels and predicts v."""
+    """Write a U-Net with one input channel and five class labels, which predicts velocities (``v_prediction``)."""
     save_unet(folder, channels=1, num_class_embeds=5)
     file = folder / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "prediction_type": "v_prediction"}))

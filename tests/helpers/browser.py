@@ -14,7 +14,7 @@ AXE = Path(importlib.util.find_spec("axe_core_python").origin).with_name("axe.mi
 
 @pytest.fixture(scope="session")
 def chromium():
-    """Start Chromium once per session; without it the test is skipped, or fails if HSIFEAT_REQUIRE contains it."""
+    """Start Chromium once per session. Without Chromium, the test is skipped, or fails if HSIFEAT_REQUIRE contains ``chromium``."""
     program = shutil.which("chromium")
     if program is None:
         required = "chromium" in os.environ.get("HSIFEAT_REQUIRE", "").split(",")
@@ -29,7 +29,10 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def watched_pages(chromium):
-    """Pages by width and options, kept for the next test, because a new one costs most of what a test does, and what they log."""
+    """Return a function that opens a page or returns an earlier page with the same options, and lists of messages and requests.
+
+    Pages are kept for later tests, because opening a page takes most of the time of a test.
+    """
     pages, complaints, requests = {}, [], []
 
     def watched_page(phone, options):
@@ -47,7 +50,7 @@ def watched_pages(chromium):
 
 @pytest.fixture
 def open_page(watched_pages):
-    """Return a function that opens a file as a Playwright page. A test can have one page of each width and options.
+    """Return a function that opens a file as a Playwright page. Calls with the same options share one page.
 
     The test fails if a page logs a message, raises an error or sends a network request.
     """
@@ -69,7 +72,10 @@ def open_page(watched_pages):
 
 
 def audit(page, selector="html"):
-    """Return the axe rules that a part of a page passes, and its serious violations, with all details opened."""
+    """Check the accessibility of a part of a page with axe, after opening all elements ``details``.
+
+    Return the rules that the part passes, and descriptions of its serious and critical violations.
+    """
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
     page.evaluate(AXE.read_text())
     results = page.evaluate("part => axe.run(part, {resultTypes: ['violations'], iframes: false})", selector)

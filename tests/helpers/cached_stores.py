@@ -1,4 +1,4 @@
-"""Stores in a cache folder, and what their files hold."""
+"""Copies of stores in a cache folder, and digests of their files."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ def on_disk(folder):
 
 
 def snapshot(folder):
-    """Return the digest and the time of the last change of each file."""
+    """Return the digest and the modification time of each file."""
     return {
         p.relative_to(folder): (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns)
         for p in folder.rglob("*")

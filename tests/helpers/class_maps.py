@@ -1,4 +1,4 @@
-"""Small classification maps for tests of their writers."""
+"""Small classification maps, for tests of the writers of maps."""
 
 import numpy as np
 import rasterio

@@ -9,7 +9,7 @@ import pytest
 
 
 def run_main(*arguments):
-    """Run a command, restore what it changed in this process, and return its exit status."""
+    """Run a command, restore the state of this process that the command changed, and return the exit status."""
     from cli import main
 
     handler, before = signal.getsignal(signal.SIGINT), (sys.argv, sys.stdout, sys.stderr)
@@ -28,9 +28,10 @@ def run_main(*arguments):
 
 @pytest.fixture
 def cli(monkeypatch, capsys):
-    """Return a function that runs a command and returns its output, or its error message if the command must fail.
+    """Return a function that runs a command. It returns the output, or the error message if the command must fail.
 
-    The attributes ``printed`` and ``messages`` of the function are what the last command wrote to standard output and error.
+    The attributes ``printed`` and ``messages`` of the function contain the standard output and the standard error of the
+    last command.
     """
 
     def run(*arguments, status=0):

@@ -47,7 +47,7 @@ def _scores(truth, predicted, *dtypes):
 
 
 def scored_run(who, split, seed, truth, predicted, **facts):
-    """Return the result of a run with these true and predicted classes of the test pixels."""
+    """Return the `RunResult` for the true and predicted classes of the test pixels."""
     scores = _scores(truth.tobytes(), predicted.tobytes(), truth.dtype, predicted.dtype)
     defaults = {"train_pixels": 1, "left_out": (), "fit_seconds": 0.1, "predict_seconds": 0.1}
     return RunResult(
@@ -86,9 +86,10 @@ def build(
     scene="A scene",
     shape=(40, 50),
 ):
-    """Return a simulated comparison, and the true and predicted classes of each run, by (entry, split, seed).
+    """Return a simulated comparison, and a dict of the true and predicted classes of each run.
 
-    Runs with the seeds `left_out_under` omit the classes `left_out`; for None, all runs omit them.
+    The keys of the dict are (entry, split, seed). Runs with the seeds `left_out_under` leave out the classes `left_out`. If
+    `left_out_under` is None, all runs leave them out.
     """
     rng = np.random.default_rng(7)
     blocks = rng.integers(0, classes + 1, (-(-shape[0] // 5), -(-shape[1] // 5)))
@@ -224,7 +225,7 @@ def add_all(comparison):
 
 
 def entry_distances(who, split, index):
-    """Return simulated scores by distance: OA falls by distance, and entries but the first have gains over spectra."""
+    """Return simulated scores by distance. The accuracy falls with the distance. Entries other than the first have gains over spectra."""
 
     def facts(at, pixels):
         oa = Estimate(mean=0.8 - 0.02 * at - 0.01 * index, sd=0.02, low=0.75 - 0.02 * at, high=0.82 - 0.02 * at)
@@ -244,7 +245,7 @@ def entry_distances(who, split, index):
 
 
 def add_changes(comparison):
-    """Add changes of all kinds to a comparison: another store, each test, unchanged, new and missing scores."""
+    """Add changes of all kinds to a comparison: a renamed store, each kind of test, and unchanged, new and missing scores."""
     first, split = comparison.summary[0].entry, comparison.summary[0].split
     last = comparison.summary[-1].entry
 
@@ -279,12 +280,15 @@ def page(comparison, folder):
 
 
 def draw_counts(random, count, resamples):
-    """Draw as many units as there are for each resample, and return how often each is drawn, a (resamples, count) array."""
+    """Draw `count` of `count` units with replacement, for each resample.
+
+    Return the number of times that each unit is drawn, as a (resamples, count) array.
+    """
     return np.array([np.bincount(units, minlength=count) for units in random.integers(count, size=(resamples, count))])
 
 
 class Page(HTMLParser):
-    """Parser that checks that tags are balanced, and collects tags, ids, and tables as rows of (text, data-v)."""
+    """Parser that checks that tags are balanced. It collects the tags, the words, and the tables as rows of (text, value of ``data-v``)."""
 
     def __init__(self, text):
         super().__init__()

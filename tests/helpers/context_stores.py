@@ -1,4 +1,4 @@
-"""A context store made by hand: window means and a profile of a scene, computed by scipy."""
+"""A context store that is computed without hsifeat: window means and a profile of a scene, by SciPy."""
 
 import numpy as np
 from scipy.ndimage import grey_opening, uniform_filter
@@ -15,7 +15,7 @@ SIZES = {"mean-5": 5, "mean-9": 9, "profile-3": 3, "profile-5": 5}
 
 
 def context_layers(cube):
-    """Return the layers (rows, cols, channels) float32 of a context store by name."""
+    """Return a dict that maps the names of context layers to (rows, cols, channels) float32 arrays."""
     bands = cube.astype(np.float32)
     return {
         name: uniform_filter(bands, (size, size, 0), mode="nearest")

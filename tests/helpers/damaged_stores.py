@@ -6,7 +6,7 @@ from hsifeat.store.verify import verify
 
 
 def guarded_files(path):
-    """List all files that a checksum or digest protects, which are all files except the timings."""
+    """List all files that a checksum or digest protects. These are all files except the timings."""
     return sorted(p for p in path.rglob("*") if p.is_file() and p.name != "timings.json")
 
 
@@ -17,7 +17,7 @@ def flip(file, at=-1, bits=1):
 
 
 def damages(path):
-    """Return the damages that `verify` reports, as (kind, key); a damaged manifest may raise."""
+    """Return the damages that `verify` reports, as (kind, key). If the manifest is damaged, `verify` may raise an error."""
     try:
         return [(d.kind, d.key) for d in verify(as_location(path)).damages]
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""A Dask cluster of real processes that start within milliseconds, and that a supervisor starts again when they end."""
+"""A Dask cluster of real processes, which start within milliseconds. A supervisor restarts each process that ends."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests.helpers.forked_commands import ForkedFunction
 
 
 class Cluster:
-    """A scheduler and workers, each in its own process. A process that was killed is started again, as a cluster does.
+    """A scheduler and workers, each in a separate process. A killed process is started again, as on a real cluster.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Cluster:
         self._kill(0)
 
     def kill_worker(self, number=0):
-        """Kill a worker that runs; wait until it does."""
+        """Kill a worker. If the worker is just being restarted, wait until it runs."""
         self._kill(1 + number)
 
     def _kill(self, index):
@@ -96,7 +96,7 @@ def run_scheduler(address, allowed_failures):
 
 
 def run_worker(address, name, gpu=False, patch=None, arguments=()):
-    """Run a worker until the process is killed or the scheduler is gone."""
+    """Run a worker until the process is killed or the scheduler ends."""
     from distributed import Worker
 
     if patch is not None:
@@ -106,9 +106,9 @@ def run_worker(address, name, gpu=False, patch=None, arguments=()):
 
 
 def log_steps(log):
-    """Log each step that the worker computes, and each unit that it has recorded, in the order of all workers.
+    """Log each computed step and each recorded unit of all workers to one file, in chronological order.
 
-    The first step is repeated until the worker has sent a heartbeat while the network ran, which is logged too.
+    The first step is repeated until the worker has sent a heartbeat during a step. The heartbeat is logged, too.
     """
     from distributed import Worker
 
@@ -148,9 +148,10 @@ def log_steps(log):
 
 
 def die_with_results(folder, *names):
-    """Kill the worker with its first result of each function, given as ``MODULE:NAME``, before the result is sent.
+    """Make the worker kill itself after the first result of each function `names`, before the result is sent.
 
-    A file in `folder` with the name of the function prevents that the next worker dies too.
+    A name has the form ``MODULE:NAME``. Only one worker dies for each function: it creates a file with the name of the
+    function in `folder`, and workers that find this file stay alive.
     """
     for module, name in (full.split(":") for full in names):
         _die_with_result(import_module(module), name, Path(folder, name))
@@ -177,14 +178,14 @@ def pause():
 
 
 def have_other_versions():
-    """Let each library of the worker have the version 9.9."""
+    """Make the worker report the version 9.9 of each library."""
     from hsifeat.runtime import worker_versions
 
     worker_versions.version = lambda _: "9.9"
 
 
 def lack_hsifeat():
-    """Prevent imports of a module, as if hsifeat were not installed."""
+    """Make imports of the module `hsifeat.runtime.worker_versions` fail, as if hsifeat were not installed."""
     sys.modules["hsifeat.runtime.worker_versions"] = None
 
 

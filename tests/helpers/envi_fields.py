@@ -6,7 +6,7 @@ NM = [450.5, 550.0, 640.25, 2300.0, 900.0]
 
 
 def open_with_fields(gdal, folder, *options, **fields):
-    """Write an ENVI file by GDAL, add fields to its header, and open the file as a scene."""
+    """Write an ENVI file with GDAL, add fields to the header, and open the file as a scene."""
     gdal("gdal_translate", "-q", "-of", "ENVI", *options, folder / "x.tif", folder / "x.img")
     header = folder / "x.hdr"
     extra = "".join(f"{name.replace('_', ' ')} = {value}\n" for name, value in fields.items())

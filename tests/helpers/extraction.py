@@ -1,4 +1,4 @@
-"""Preparation of extractions from keyword arguments, like `hsifeat.extract` but without running them."""
+"""Preparation of extractions from keyword arguments, as by `hsifeat.extract`. The extractions are not run."""
 
 from hsifeat.extraction.prepare import prepare as prepare_config
 from hsifeat.extraction.resolve import resolve_config
@@ -12,5 +12,5 @@ def prepare(scene, *, preset=None, like=None, out=None, device="auto", listen=si
 
 
 def plan(job):
-    """Return the plan of the work that remains for a job."""
+    """Return the plan of the remaining work of a job."""
     return job.remaining(job.find_store()).plan

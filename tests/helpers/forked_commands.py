@@ -1,6 +1,6 @@
-"""Commands in separate processes that start within milliseconds, because a server imports all modules and forks.
+"""Commands in separate processes that start within milliseconds, because they are forked from a server.
 
-The processes can be killed and interrupted, and share only files with the test.
+The server has imported all modules before. The processes can be killed and interrupted, and share only files with the test.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ _ADDRESS = "HSIFEAT_TEST_FORK_SERVER"
 
 
 def share_server():
-    """Start the server for all workers of pytest-xdist, which inherit its address: its imports take several seconds."""
+    """Start the server, and put its address into the environment. All workers of pytest-xdist then use this server."""
     multiprocessing.forkserver.ensure_running()
     os.environ[_ADDRESS] = multiprocessing.forkserver._forkserver._forkserver_address
 
@@ -37,7 +37,7 @@ if _ADDRESS in os.environ:
 
 
 class ForkedFunction:
-    """A module-level function that runs in a separate process and writes its output to files.
+    """A call of a module-level function in a separate process. The output of the process is written to files.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class ForkedFunction:
         os.kill(self.process.pid, number)
 
     def wait(self):
-        """Wait for the process to end, and return ``returncode``, ``stdout`` and ``stderr``."""
+        """Wait for the process to end, and return an object with the attributes ``returncode``, ``stdout`` and ``stderr``."""
         self.process.join()
         texts = {name: (self._output / name).read_text() for name in ("stdout", "stderr")}
         return SimpleNamespace(returncode=self.process.exitcode, **texts)
@@ -95,12 +95,12 @@ def run_forked(*arguments, status=0, **options):
 
 
 def fork_workers(patch=setattr):
-    """Make process executors fork their workers from the server, too; tests/runtime has those of a new interpreter.
+    """Make process executors fork their workers from the server. In ``tests/runtime``, workers are new interpreters instead.
 
     Parameters
     ----------
     patch : callable
-        What sets an attribute: that of `pytest.MonkeyPatch` in the test's own process.
+        Function that sets an attribute. In the process of a test, pass the method `setattr` of `pytest.MonkeyPatch`.
     """
     from hsifeat.runtime import processes
 

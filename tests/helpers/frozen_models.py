@@ -1,7 +1,7 @@
 """Saved models of all heads in the repository, to test that later versions of hsifeat can open them.
 
-``python -m tests.helpers.frozen_models`` adds models of new heads to ``tests/classifiers/models``, and keeps the models that
-are there. When the version of the model format changes, delete the folder before. Each model takes a few kilobytes.
+``python -m tests.helpers.frozen_models`` adds models of new heads to ``tests/classifiers/models``. Models that exist are
+not changed. When the version of the model format changes, delete the folder first. Each model takes a few kilobytes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def fit_small(name: str) -> Head:
 
 
 def write_frozen_models() -> None:
-    """Write a model of each head that has none yet, and its predictions for a few rows."""
+    """Write a model of each head without a model, and the predictions of this model for a few rows."""
     FOLDER.mkdir(exist_ok=True)
     rows = np.random.default_rng(1).normal(1, 1.5, size=(6, LAYOUT.width)).astype(np.float32)
     predictions = json.loads(PREDICTIONS.read_text())["predictions"] if PREDICTIONS.exists() else {}

@@ -1,9 +1,12 @@
-"""Seeded damages of folders, and trials that a damage is found or harmless.
+"""Random damages of folders with fixed seeds, and trials that check whether each damage is found or harmless.
 
-A damage is harmless if reading gives the same values as before, and found if reading raises a `HsifeatError` of one line.
-Everything else is a fault: another value, another exception, a trial without an end, or a change outside the damaged folder.
-A fifth of the damages of a folder that strangers hand over lead out of it: a path in a JSON file, or a link. Of the damages that are
-sealed again, two fifths are odd values in JSON files.
+A damage is harmless if reading gives the same values as before. A damage is found if reading raises a `HsifeatError` with a
+message of one line. Every other outcome is a fault: another value, another exception, a trial without an end, or a change
+outside the damaged folder.
+
+Some folders may come from a stranger. A fifth of the damages of these folders refer to files outside the folder, by a path
+in a JSON file or by a link. After some damages, the checksums are written again. Two fifths of these damages replace a
+value of a JSON file by an odd value.
 """
 
 from __future__ import annotations
@@ -34,12 +37,15 @@ ODD_VALUES = (
 
 
 class EndlessTrialError(BaseException):
-    """A trial ran past its time limit. No handler of hsifeat catches it, because it is no `Exception`."""
+    """A trial ran past its time limit. The class is not an `Exception`, so that no handler of hsifeat catches it."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `EndlessTrialError` in the main thread if the ``with`` block takes longer, and again until the block ends."""
+    """Raise `EndlessTrialError` in the main thread if the ``with`` block takes longer than `seconds`.
+
+    If the block still runs after the error, the error is raised again every second.
+    """
 
     def end(_number: int, _frame: object) -> None:
         raise EndlessTrialError(f"no end within {seconds:g} s")
@@ -55,7 +61,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Subject:
-    """A folder to damage, and what reads it.
+    """A folder to damage, and the function that reads it.
 
     Attributes
     ----------
@@ -68,7 +74,7 @@ class Subject:
     files : str
         Pattern of the files that are damaged.
     reseal : callable or None
-        Writes the checksums of a damaged copy again, as an attacker does. Values may then differ.
+        Writes the checksums of a damaged copy again, as an attacker does. Different values are then allowed.
     is_handed_over : bool
         Whether the folder may come from a stranger. False for the parts of a user's own cache folder, which may be links.
     """
@@ -83,14 +89,14 @@ class Subject:
 
 @dataclass
 class Tally:
-    """Outcomes of the trials of one subject, and the faults."""
+    """Number of trials of a subject by outcome, and descriptions of the faults."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
 def run_trials(subject: Subject, seeds: range, place: Path, limit_s: float = LIMIT_S) -> Tally:
-    """Damage a copy of a subject once for each seed, and use it for at most `limit_s` seconds."""
+    """For each seed, damage a copy of a subject, and read the copy for at most `limit_s` seconds. Return the outcomes."""
     tally = Tally()
     outside = place / "outside"
     outside.mkdir(parents=True)
@@ -139,7 +145,7 @@ def _damage_of_seed(subject: Subject, folder: Path, seed: int, outside: Path) ->
 
 
 def damage(folder: Path, rng: np.random.Generator, pattern: str = "**/*") -> str:
-    """Damage a folder at random, and return a description of the damage."""
+    """Damage a file of a folder at random, and return a description of the damage."""
     files = sorted(file for file in folder.glob(pattern) if file.is_file())
     file = _random_file(files, rng)
     other = rng.choice(files)
@@ -170,7 +176,7 @@ def damage(folder: Path, rng: np.random.Generator, pattern: str = "**/*") -> str
 
 
 def forge(folder: Path, rng: np.random.Generator, pattern: str) -> str:
-    """Replace a value of a JSON file by an odd one, and return a description."""
+    """Replace a value of a JSON file by one of `ODD_VALUES`, and return a description."""
     file = _random_file(sorted(file for file in folder.glob(pattern) if file.suffix == ".json"), rng)
     content, value = json.loads(file.read_bytes()), ODD_VALUES[rng.integers(len(ODD_VALUES))]
     places = [(part, key) for part, key, _ in _entries(content)]
@@ -181,9 +187,10 @@ def forge(folder: Path, rng: np.random.Generator, pattern: str) -> str:
 
 
 def lead_out(folder: Path, rng: np.random.Generator, pattern: str, outside: Path) -> str:
-    """Replace a file or folder by a link to `outside`, or a text of a JSON file by a path to it, and return a description.
+    """Make a folder refer to files outside the folder, and return a description.
 
-    `outside` is a folder with the file ``notes.txt``.
+    Either a file or folder is replaced by a link to `outside`, or a text in a JSON file is replaced by a path into
+    `outside`. `outside` is a folder with the file ``notes.txt``.
     """
     files = sorted(file for file in folder.glob(pattern) if file.is_file())
     texts = [path for path in files if path.suffix == ".json"]

@@ -1,4 +1,4 @@
-"""What the fuzz damages: a store, a model, recorded runs, a trained backbone, kept tables, descriptions and the catalogue."""
+"""Subjects of the fuzz tests: a store, a model, recorded runs, a trained backbone, cached tables, descriptions and the catalogue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEPT = PLANES[::3]
 
 
 def read_store(path):
-    """Read everything that users read from a store."""
+    """Return all values that users can read from a store."""
     import hsifeat
 
     features = hsifeat.open_features(path)
@@ -40,7 +40,7 @@ def read_store(path):
 
 
 def verify_store(path):
-    """Return a digest of all files of a store that verification finds intact."""
+    """Verify a store, and return a digest of all its files."""
     from hsifeat.extraction.repair import verify
     from hsifeat.store.location import as_location
 
@@ -51,7 +51,7 @@ def verify_store(path):
 
 
 def repair_store(backbone):
-    """Return a function that repairs a store and reads everything from it."""
+    """Return a function that repairs a store and returns all values of the store."""
 
     def repair(path):
         from hsifeat.extraction import repair as repairs
@@ -65,7 +65,7 @@ def repair_store(backbone):
 
 
 def reseal_store(path):
-    """Write the checksums of a store again, as someone does who knows of them."""
+    """Write the checksums of a store again, as an attacker would."""
     from hsifeat.store import checksums
 
     with _ignored():
@@ -97,7 +97,7 @@ def read_model(features):
 
 
 def reseal_model(path):
-    """Write the digests and the seal of a model again."""
+    """Write the digests and the seal of a model again, as an attacker would."""
     with _ignored():
         manifest = json.loads((path / "model.json").read_bytes())
         for name in manifest["files"]:
@@ -107,7 +107,7 @@ def reseal_model(path):
 
 
 def read_records(path):
-    """Read all recorded runs. A damaged run is repeated, which counts as found."""
+    """Read all recorded runs. Raise `SealError` if a run is missing or damaged, because a benchmark would repeat the run."""
     from classifiers.comparison.run_records import RunRecords
 
     records, runs = RunRecords(path), []
@@ -174,7 +174,7 @@ def read_trained(path):
 
 
 def make_kept(store_path, folder):
-    """Keep tables of samples in a cache folder, with the catalogue entries of two stores."""
+    """Write cached samples and the catalogue entries of two stores to a cache folder."""
     from hsifeat.cache import catalogue
 
     for name in ("one", "two"):
@@ -202,7 +202,7 @@ def read_description(model):
 
 
 def read_kept(store_path):
-    """Return a function that samples a store through the kept tables of a cache folder."""
+    """Return a function that samples a store with the cached samples of a cache folder."""
 
     def read(path):
         import hsifeat
@@ -246,7 +246,7 @@ def read_labels(path):
 
 
 def make_columns(store_path, folder):
-    """Keep the reduced columns and the superpixels of a scene in a cache folder."""
+    """Write the reduced columns and the superpixels of a scene to a cache folder."""
     read_columns(store_path)(folder)
     return folder
 
@@ -272,7 +272,7 @@ def read_columns(store_path):
 
 
 def read_catalogue(path):
-    """Find the store completed last, and stores by name and key."""
+    """Find the store that was completed last, and find stores by name and by key."""
     from hsifeat.cache import catalogue
 
     with cache_at(path):
@@ -281,7 +281,7 @@ def read_catalogue(path):
 
 @contextmanager
 def cache_at(folder):
-    """Use a cache folder."""
+    """Use a folder as the cache folder, for a ``with`` block."""
     before = os.environ.get("HSIFEAT_CACHE")
     os.environ["HSIFEAT_CACHE"] = str(folder)
     try:
@@ -301,7 +301,7 @@ def _ignored():
 
 
 def make_store(place):
-    """Extract the small store of the tests without their fixtures."""
+    """Extract the same small store as the fixtures of the tests, without using the fixtures."""
     import hsifeat
     from hsifeat.scenes import Labels, Scene
     from tests.helpers.small import save_unet, small_cube, small_labels
@@ -331,7 +331,7 @@ def make_models(store_path, folder, heads):
 
 
 def make_subjects(store_path, backbone, place: Path, patch, heads=("lda", "lightgbm", "svm")) -> list[Subject]:
-    """Make all subjects in a folder. `backbone` has computed the store."""
+    """Make all subjects in a folder. `backbone` is the backbone that computed the store."""
     features = make_models(store_path, place / "models", heads)
     records = make_records(store_path, place / "bench")
     trained = make_trained(place / "trained", patch)

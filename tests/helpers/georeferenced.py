@@ -10,7 +10,7 @@ from hsifeat.scenes.readers import Raster
 
 
 def blank_scene(rows, cols, transform=None, crs="EPSG:32617"):
-    """Return a scene of ones with two bands, georeferenced if `transform` is not None."""
+    """Return a scene with two bands whose values are all 1. The scene has a georeference if `transform` is not None."""
     cube = np.ones((rows, cols, 2), np.uint8)
     if transform is None:
         return Scene("x", cube)

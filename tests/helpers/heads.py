@@ -63,5 +63,5 @@ def toy(
 
 
 def scores(head: Any, X: np.ndarray) -> np.ndarray:
-    """Return the probabilities of a fitted head, or its scores."""
+    """Return the class probabilities of a fitted head, or the class scores if the head has no probabilities."""
     return np.asarray(head.predict_proba(X) if hasattr(head, "predict_proba") else head.decision_function(X))

@@ -21,9 +21,9 @@ def fork_runners(monkeypatch, target=None):
     Parameters
     ----------
     monkeypatch
-        The fixture.
+        The pytest fixture of this name.
     target : callable, optional
-        Function of a module to run instead of `run_jobs`, such as `run_jobs_slowly`.
+        Module-level function that runners execute instead of `run_jobs`, such as `run_jobs_slowly`.
     """
     from hsifeat.service.jobs import supervisor
 
@@ -63,9 +63,10 @@ def run_jobs_slowly(settings, lane, parent):
 
 
 def run_jobs_that_can_be_held(settings, lane, parent):
-    """Run jobs that wait before they write features while the file ``hold`` exists, two folders above the state of the service.
+    """Run jobs whose extractions wait before each write while the file ``hold`` exists.
 
-    The file ``waits`` says that a job waits, and ``written`` that it has written, or failed to.
+    The file is two folders above the state folder of the service. In the same folder, the file ``waits`` is created when a
+    job begins to wait, and ``written`` when a write has ended or failed.
     """
     from hsifeat.service.jobs.runner import run_jobs
     from hsifeat.store.store import Store
@@ -86,7 +87,10 @@ def run_jobs_that_can_be_held(settings, lane, parent):
 
 
 def run_jobs_with_forked_workers(settings, lane, parent):
-    """Run jobs whose workers on Dask clusters of this machine fork from the server. An extraction without workers fails."""
+    """Run jobs whose local Dask workers fork from the server.
+
+    An extraction that does not use Dask workers raises an error.
+    """
     from dask import config
 
     from hsifeat.extraction.store_run import StoreRun
@@ -102,7 +106,7 @@ def run_jobs_with_forked_workers(settings, lane, parent):
 
 
 def fork_runners_and_workers():
-    """Patch a command ``hsifeat serve``: its runners, and their Dask workers, fork from the server."""
+    """Make the runners of this service, and the Dask workers of the runners, fork from the server. This is a patch for ``hsifeat serve``."""
     fork_runners(SimpleNamespace(setattr=setattr), run_jobs_with_forked_workers)
 
 
@@ -114,7 +118,7 @@ def write_scene(folder):
 
 
 def wait_until(condition, timeout_s=300, pause_s=0.02):
-    """Wait until a function returns a true value, and return this value. A function that sends requests needs a longer pause."""
+    """Wait until `condition` returns a true value, and return this value. If `condition` sends requests, use a longer pause."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         value = condition()
@@ -143,7 +147,7 @@ def job_config(folder, backbones, **options):
 
 
 class Jobs:
-    """A `JobService` with shorter calls."""
+    """A `JobService`, with methods that need fewer arguments in tests."""
 
     def __init__(self, config):
         from hsifeat.service.jobs.job_service import JobService
@@ -160,18 +164,18 @@ class Jobs:
         return self.service.queue.job(job.id)
 
     def ended(self, job):
-        """Wait until a job has ended, and return it."""
+        """Wait until a job has ended, and return the job."""
         return wait_until(lambda: (now := self.state(job)).state.is_final and now)
 
     def advanced(self, job, done=0):
-        """Wait until a job runs and has done more than an amount of work, and return it."""
+        """Wait until a job runs and has completed more than `done` units of work, and return the job."""
         return wait_until(
             lambda: (now := self.state(job)).state == "running" and now.progress and now.progress.done > done and now
         )
 
 
 def serve_jobs(config):
-    """Run a service of jobs, with slow runners, until the process is killed."""
+    """Run a job service with slow runners until the process is killed."""
     with pytest.MonkeyPatch.context() as patch:
         fork_runners(patch, run_jobs_slowly)
         Jobs(config).service.supervisor.start()

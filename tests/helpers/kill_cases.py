@@ -1,4 +1,4 @@
-"""Commands that are killed at a random moment or between two renames, and what must hold afterwards."""
+"""Commands that are killed at a random moment or between two renames, and checks of the files that remain."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _STEPS = ("rename", "replace", "unlink", "remove", "rmdir")
 
 @dataclass(frozen=True)
 class KillAtStep:
-    """A patch that counts changes of the directory tree, and kills the process just before one of them.
+    """A patch that counts renames and deletions of files and folders, and kills the process just before one of these steps.
 
     Attributes
     ----------
     number : int or None
-        Number of the step, from 0; None only counts.
+        Number of the step before which the process is killed, from 0. None counts the steps without a kill.
     report : str
-        File in which the number of steps so far is kept.
+        File to which the number of steps so far is written.
     tiny : bool
-        Replace the networks of `hsifeat pretrain` by tiny ones.
+        Whether to replace the networks of `hsifeat pretrain` by tiny networks.
     """
 
     number: int | None
@@ -68,20 +68,20 @@ class KillAtStep:
 
 @dataclass(frozen=True)
 class KillCase:
-    """A command, and the checks of what it leaves.
+    """A command, and checks of the files that it leaves.
 
     Attributes
     ----------
     name : str
         Name of the command.
     prepare : callable
-        Creates the input below a folder.
+        Creates the input of the command below a folder.
     arguments : callable
-        Returns the arguments of the command for that folder.
+        Takes this folder, and returns the arguments of the command.
     intact : callable
-        Returns the faults right after a kill.
+        Takes this folder right after a kill, and returns the faults.
     complete : callable
-        Returns the faults after the command ran once more.
+        Takes this folder after the command ran once more, and returns the faults.
     statuses : tuple of int
         Allowed exit statuses of the second run.
     """
@@ -100,7 +100,7 @@ class KillCase:
 
 
 def count_steps(case: KillCase, place: Path) -> tuple[int, float]:
-    """Run a command once without a kill, and return the number of its steps and its time in seconds."""
+    """Run a command once without a kill. Return the number of steps, and the duration in seconds."""
     with _prepared(case, place) as folder:
         report, started = place / "steps", time.monotonic()
         ended = ForkedCommand(*case.arguments(folder), patch=KillAtStep(None, str(report), case.tiny)).wait()
@@ -112,7 +112,7 @@ def count_steps(case: KillCase, place: Path) -> tuple[int, float]:
 
 
 def run_round(case: KillCase, place: Path, *, step: int | None = None, after_s: float = 0.0) -> tuple[bool, list[str]]:
-    """Kill a command before a step or after a time, run it again, and return whether it was killed, and the faults."""
+    """Kill a command before a step or after a time, and run the command again. Return whether it was killed, and the faults."""
     with _prepared(case, place) as folder:
         command = ForkedCommand(*case.arguments(folder), patch=KillAtStep(step, tiny=case.tiny))
         if step is None:
@@ -131,7 +131,7 @@ def run_round(case: KillCase, place: Path, *, step: int | None = None, after_s: 
 
 
 def leftovers(folder: Path) -> list[str]:
-    """List hidden and temporary files that no finished command leaves."""
+    """List the hidden and temporary files in a folder. A finished command leaves no such files."""
     names = (path.relative_to(folder) for path in folder.rglob("*") if _LEFTOVER.fullmatch(path.name))
     return [f"left over: {name}" for name in names]
 
@@ -163,7 +163,7 @@ def make_cases(  # noqa: C901, PLR0915 - one closure for each check
     store : Path
         A complete small store.
     backbone : Path
-        The backbone that computed it.
+        The backbone that computed the store.
     place : Path
         Folder for reference results.
     """

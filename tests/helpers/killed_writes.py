@@ -12,9 +12,9 @@ class KilledWrite:
     Attributes
     ----------
     where : str
-        Folder of the shards or records to interrupt, or name of a metadata file.
+        Folder of the shards or progress records whose writing is interrupted, or name of a metadata file.
     number : int
-        Number of such files that are written completely before the interrupted one.
+        Number of these files that are written completely before a write is interrupted.
     """
 
     where: str

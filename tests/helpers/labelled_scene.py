@@ -1,4 +1,4 @@
-"""Fixtures of the workbench: a label set of the small scene in the service of the session, and clicks on it."""
+"""Fixtures and functions for tests of the workbench: a label set of the small scene, and edits of this label set."""
 
 import time
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ TRUTH = small_labels()
 
 
 def inner_pixels(number, count, seed=0):
-    """Return rows and columns of pixels inside the fields of a class, at least 2 pixels from their border."""
+    """Return rows and columns of random pixels of a class that are at least 2 pixels away from the border of their field."""
     from scipy.ndimage import binary_erosion
 
     places = np.argwhere(binary_erosion(number == TRUTH, iterations=2))
@@ -32,7 +32,7 @@ def prepare_scene(http, key):
 
 
 def open_label_set(http, key, name="labels", *, shared=False):
-    """Open a label set, and return its path."""
+    """Open a label set of a scene, and return the path of the label set on the service."""
     form = {"name": name, **({"shared": "true"} if shared else {})}
     answer = http.post(f"/label/{key}/sets", data=form)
     assert answer.status_code == 303, answer.text
@@ -41,7 +41,7 @@ def open_label_set(http, key, name="labels", *, shared=False):
 
 
 def add_labels(http, base, classes=(1, 2, 3, 4), count=5):
-    """Add classes and label pixels of each."""
+    """Add classes, and label `count` pixels of each class."""
     for number in classes:
         assert http.post(f"{base}/classes", data={"name": f"field {number}"}).status_code == 200
         for row, col in inner_pixels(number, count).tolist():
@@ -49,14 +49,14 @@ def add_labels(http, base, classes=(1, 2, 3, 4), count=5):
 
 
 def edit(http, base, kind, number, points):
-    """Send an edit, and return the answer."""
+    """Send an edit to the service, and return the response as JSON values."""
     answer = http.post(f"{base}/edits", json={"kind": kind, "number": number, "points": points})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def read_raster(http, base, **query):
-    """Return labels, classes and confidence of a part of the scene, and where it is."""
+    """Return the labels, classes and confidence of a part of the scene, and the position of this part."""
     answer = http.get(f"{base}/raster", params=query)
     assert answer.status_code == 200, answer.text
     place = {name: int(answer.headers[f"X-{name}"]) for name in ("row", "col", "rows", "cols", "step", "version")}
@@ -73,7 +73,7 @@ def read_raster(http, base, **query):
 
 @pytest.fixture
 def author(service):
-    """An HTTP client with the right to write, with the columns of the scene ready."""
+    """An HTTP client with the right to write. The columns of the scene are already computed."""
     headers = {"Authorization": f"Bearer {service.tokens['write']}"}
     with httpx.Client(base_url=service.url, headers=headers, timeout=60) as http:
         prepare_scene(http, service.key)

@@ -1,4 +1,4 @@
-"""Inputs and damages of small Stable Diffusion folders, for tests of latent backbones."""
+"""Inputs for small Stable Diffusion models, and functions that damage their folders, for tests of latent backbones."""
 
 import json
 import shutil
@@ -11,12 +11,12 @@ TEXT_WEIGHTS = ("text_encoder", "model.safetensors")
 
 
 def images(count=2, side=16):
-    """Return random images (count, 3, side, side) with values from -1 to 1."""
+    """Return a (count, 3, side, side) tensor of random images with values from -1 to 1."""
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
 def latents(count=2, side=16):
-    """Return random latents (count, 4, side, side)."""
+    """Return a (count, 4, side, side) tensor of random latents."""
     return torch.randn(count, 4, side, side, generator=torch.Generator().manual_seed(2))
 
 

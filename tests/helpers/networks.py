@@ -1,4 +1,4 @@
-"""Reference implementations of network layers in NumPy float64, for one row, with the weights of a fitted head."""
+"""Reference implementations of network layers in NumPy with float64. They process a single row with the weights of a fitted head."""
 
 from __future__ import annotations
 

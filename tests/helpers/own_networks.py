@@ -1,4 +1,4 @@
-"""Small networks of two shapes of this package: a spectral axis, and a decoder for each interval of timesteps."""
+"""Small networks of two classes of this package: `SpectralUNet` and `MultistageUNet`."""
 
 import torch
 from diffusers import DDPMScheduler
@@ -17,7 +17,7 @@ SCHEDULES = {"SpectralUNet": {"beta_schedule": "linear", "num_train_timesteps": 
 
 
 def make(name):
-    """Return a network with fixed weights and, where it normalises by batches, statistics of its own."""
+    """Return a network with fixed random weights. Batch normalisations, if any, have the statistics of a random batch."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
         network = network_type(name)(**ARGUMENTS[name])

@@ -1,8 +1,8 @@
-"""Imports of the modules that commands and trainings need, for the server that forks such processes.
+"""Imports for the server from which the processes of commands and trainings are forked.
 
-Without them, each `hsifeat fit` would spend three seconds on the imports of scikit-learn, pandas and skops. The server also knows
-the layers and weights of the small network that most commands of tests use, and the plot of tiny trainings. No garbage is sought among the modules, so that the
-forked processes share their memory.
+Without these imports, each `hsifeat fit` would spend three seconds on importing scikit-learn, pandas and skops. The server
+also has in memory the layers and weights of the small network that most commands of tests use, and the plot of tiny
+trainings. All objects are excluded from garbage collection, so that the forked processes share their memory.
 """
 
 import gc

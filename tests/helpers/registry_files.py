@@ -1,4 +1,4 @@
-"""Small files in the format of the public scenes, written by SciPy."""
+"""Small files in the formats of the public scenes, written with SciPy."""
 
 import types
 
@@ -13,7 +13,7 @@ DOWNLOADED = [name for name in REGISTRY if name != "indian-pines"]
 
 
 def write_scene_files(monkeypatch, name, rows=12, cols=9, bands=5):
-    """Reduce the size of a registry scene, write its files, and return cube, ground truth and split."""
+    """Write files of a smaller version of a registry scene. Return the cube, the ground truth and the split."""
     description = REGISTRY[name]
     nm = tuple(np.linspace(*description.range_nm, bands)) if description.wavelengths_nm else ()
     left_out = len(description.cube.dropped_bands)

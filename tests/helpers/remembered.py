@@ -1,4 +1,4 @@
-"""Results that hundreds of tests need and that a process computes once: entry points, layers of U-Nets, loaded weights, a plot."""
+"""Results that hundreds of tests need and each process computes once: entry points, layers of U-Nets, loaded weights, and a plot."""
 
 import copy
 import hashlib
@@ -13,9 +13,10 @@ import pytest
 
 
 def remember_entry_points():
-    """Make a process scan the installed packages again only after a folder of ``sys.path`` that has packages has changed.
+    """Make `importlib.metadata.entry_points` cache its results.
 
-    Call this function before any module imports `importlib.metadata.entry_points`.
+    The installed packages are scanned again only if a folder of ``sys.path`` that contains packages has changed. Call this
+    function before any module imports `importlib.metadata.entry_points`.
     """
     plain = importlib.metadata.entry_points
 
@@ -45,7 +46,7 @@ def remember_entry_points():
 
 
 def remember_taps():
-    """Make a process list the layers of a network of this package once for each description of its architecture."""
+    """Make backbones cache their lists of layers. Backbones with the same architecture share one list."""
     from hsifeat.backbones.adm.adm_backbone import ADMBackbone
     from hsifeat.backbones.latent.latent_backbone import LatentBackbone
     from hsifeat.backbones.network import NetworkBackbone
@@ -78,7 +79,7 @@ def remember_taps():
 
 
 def remember_weights():
-    """Make a process load the same weights into the same network once, and copy the network afterwards."""
+    """Make the loading of weights cache the networks. Loading the same weights again returns a copy of the cached network."""
     from hsifeat.backbones.weight_files import WeightFiles
 
     plain, networks = WeightFiles.load, {}
@@ -105,7 +106,10 @@ def _plot_of_reports():
 
 
 def use_remembered_plot(patch):
-    """Replace all plots of reports by a remembered one until the monkeypatch ends: plots take most of the time of a report."""
+    """Replace all plots of reports by one cached plot, until the monkeypatch ends.
+
+    Drawing plots takes most of the time of writing a report.
+    """
     from classifiers.comparison.report.report_plots import ReportPlots
 
     patch.setattr(ReportPlots, "__getitem__", lambda *_: _plot_of_reports())
@@ -113,5 +117,5 @@ def use_remembered_plot(patch):
 
 @pytest.fixture
 def remembered_plots(monkeypatch):
-    """Use the remembered plot in reports of a test. Reports of fixtures of a module still have all plots."""
+    """Use one cached plot in all reports that a test writes. Reports that fixtures write have all plots."""
     use_remembered_plot(monkeypatch)

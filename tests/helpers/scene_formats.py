@@ -1,4 +1,4 @@
-"""Functions that write an array in each format that hsifeat can read, with other libraries."""
+"""Functions that write an array with other libraries, in each format that hsifeat can read."""
 
 import gzip
 
@@ -20,7 +20,7 @@ def mat5(path, array, name="img"):
 
 
 def mat73(path, array, name="img"):
-    """Write a MATLAB 7.3 file like MATLAB: with a user block, reversed axes, and the class as an attribute."""
+    """Write a MATLAB 7.3 file as MATLAB does: with a user block, reversed axes, and the MATLAB class as an attribute."""
     with h5py.File(path, "w", userblock_size=512) as file:
         file.create_dataset(name, data=array.T, chunks=True, compression="gzip")
         file[name].attrs["MATLAB_class"] = np.bytes_({"int16": "int16", "uint8": "uint8"}[str(array.dtype)])

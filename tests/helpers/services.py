@@ -1,4 +1,4 @@
-"""A service that runs in a thread of the test, and one in a process of its own."""
+"""A service that runs in a thread of the test, and a service that runs in a separate process."""
 
 import signal
 import socket
@@ -17,7 +17,7 @@ from tests.helpers.short_pauses import shorten_pauses
 
 @contextmanager
 def running(config):
-    """Run a service for a ``with`` block, and yield its app, address, port, server and thread."""
+    """Run a service for a ``with`` block. Yield an object with the app, address, port, options, server and thread of the service."""
     shorten_pauses()
     app = create_app(config)
     with bind(config) as listener:
@@ -34,7 +34,7 @@ def running(config):
 
 
 class KillableService:
-    """A service in a process of its own, which can be killed and started again at the same address."""
+    """A service in a separate process. It can be killed, and started again at the same address."""
 
     def __init__(self, folder, stores):
         tokens = TokenFile(folder / "tokens.json")

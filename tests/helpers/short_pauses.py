@@ -1,10 +1,10 @@
-"""Shorter pauses between two looks of the service, its supervisor and its runners at the jobs, which tests wait for."""
+"""Shorter pauses with which the service, its supervisor and its runners poll the jobs, so that tests wait less."""
 
 PAUSE_S = 0.03
 
 
 def shorten_pauses():
-    """Let this process look at jobs thirty times a second."""
+    """Make this process poll the jobs about thirty times a second."""
     from hsifeat.service import routes_jobs
     from hsifeat.service.jobs import runner, supervisor
 

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def small_cube(rows=75, cols=53, bands=12, seed=0):
-    """Return a smooth random cube (rows, cols, bands) uint16: neighbouring pixels and bands are similar, as in a scene."""
+    """Return a random (rows, cols, bands) uint16 cube in which neighbouring pixels and bands are similar, as in a scene."""
     from scipy.ndimage import gaussian_filter
 
     noise = np.random.default_rng(seed).normal(size=(rows, cols, bands))
@@ -12,14 +12,14 @@ def small_cube(rows=75, cols=53, bands=12, seed=0):
 
 
 def small_labels(rows=75, cols=53, classes=4, field=9):
-    """Return a label map (rows, cols) uint8 of square single-class fields with unlabelled lanes between them."""
+    """Return a (rows, cols) uint8 label map of square fields. Each field has one class, and unlabelled lanes separate the fields."""
     row, col = np.indices((rows, cols))
     number = (row // field * 7 + col // field * 3) % classes + 1
     return np.where((row % field < field - 2) & (col % field < field - 2), number, 0).astype(np.uint8)
 
 
 def save_unet(folder, *, channels=3, seed=0, **options):
-    """Write a small U-Net with random weights in the layout of a diffusers pipeline; return the network."""
+    """Write a small U-Net with random weights in the layout of a diffusers pipeline, and return the network."""
     import torch
     from diffusers import DDPMScheduler, UNet2DModel
 
@@ -45,7 +45,7 @@ def save_unet(folder, *, channels=3, seed=0, **options):
 
 
 def save_latent(folder, *, seed=0, unet=None, vae=None, scheduler=None):
-    """Write a small Stable Diffusion pipeline with random weights in the layout of diffusers; return the pipeline."""
+    """Write a small Stable Diffusion pipeline with random weights in the layout of diffusers, and return the pipeline."""
     import json
     from pathlib import Path
     from tempfile import TemporaryDirectory

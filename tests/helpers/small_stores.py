@@ -1,4 +1,4 @@
-"""A small store that needs no model: a scene of integers, and planes of random values."""
+"""A small store that is written without a model. It has a scene of integers, and planes of random values."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Checks for the training and test pixels of any split."""
+"""Checks of the training and test pixels that a split draws."""
 
 from __future__ import annotations
 

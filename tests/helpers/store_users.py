@@ -8,12 +8,13 @@ from tests.helpers.forked_commands import SERVER
 
 
 class StoreUser:
-    """A process that says a word after each step, and waits for a word before the next one.
+    """A process that uses a store in steps. After each step, it sends a word to the test, and waits until the test calls `go_on`.
 
     Parameters
     ----------
     function : callable
-        Module-level function of the path of the store, a function that says a word, and a function that waits for one.
+        Module-level function that the process runs. Its arguments are the path of the store, a function that sends a word, and a
+        function that waits for `go_on`.
     path : Path
         The store.
     """
@@ -27,14 +28,14 @@ class StoreUser:
             end.close()
 
     def hear(self):
-        """Return the next word, or an empty string if the process ended without one."""
+        """Wait for the next word of the process, and return it. Return an empty string if the process has ended."""
         try:
             return self.said.recv()
         except EOFError:
             return ""
 
     def go_on(self):
-        """Let the process take its next step."""
+        """Allow the process to begin its next step."""
         self._told.send("go on")
 
     def wait(self):
@@ -43,13 +44,13 @@ class StoreUser:
         return self._process.exitcode
 
     def kill(self):
-        """Kill the process if it still runs."""
+        """Kill the process if it still runs, and return its exit status."""
         self._process.kill()
         return self.wait()
 
 
 def write(path, say, wait):
-    """Hold the lock for writing."""
+    """Hold the write lock of a store until `wait` returns."""
     from hsifeat.store.location import as_location
     from hsifeat.store.locks import write_lock
 
@@ -59,7 +60,7 @@ def write(path, say, wait):
 
 
 def read(path, say, wait):
-    """Hold the features of a store open."""
+    """Keep the features of a store open until `wait` returns."""
     import hsifeat
 
     features = hsifeat.open_features(path)
@@ -69,7 +70,7 @@ def read(path, say, wait):
 
 
 def read_after_a_child(path, say, wait):
-    """Hold the features of a store open, while a forked child drops its copy."""
+    """Keep the features of a store open until `wait` returns. Before, a forked child process deletes its copy of the features."""
     import hsifeat
 
     features = hsifeat.open_features(path)
@@ -91,7 +92,7 @@ def _use(environment, function, path, say, wait):
 
 @contextmanager
 def process(function, path):
-    """Start a user of a store, and kill it at the end."""
+    """Start a `StoreUser` for a ``with`` block, and kill the process at the end."""
     user = StoreUser(function, path)
     try:
         yield user
@@ -100,5 +101,5 @@ def process(function, path):
 
 
 def kill(user):
-    """Kill a user that still runs."""
+    """Kill a `StoreUser` whose process still runs."""
     assert user.kill() == -signal.SIGKILL

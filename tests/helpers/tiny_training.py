@@ -1,4 +1,4 @@
-"""Network specifications that train within a second, and a training process that kills itself at a certain step."""
+"""Network specifications that train within a second, and a training that kills its own process at a certain moment."""
 
 import os
 import signal
@@ -64,12 +64,15 @@ TINIES = {
 
 @cache
 def remembered_plot():
-    """Return the picture of one training, because drawing it takes as long as a tiny training."""
+    """Return a plot of losses, which is drawn once. Drawing it takes as long as a tiny training."""
     return plot_losses([2.0, 1.0, 1.5, 0.5], {2: [1.0] * 10, 4: [0.5] * 10})
 
 
 def use_tiny(patch):
-    """Replace the network specifications of size small by tiny ones, and plots by a remembered one, until the monkeypatch ends."""
+    """Replace the network specifications of size small by tiny specifications, until the monkeypatch ends.
+
+    All plots of losses are replaced by one cached plot.
+    """
     patch.setattr(model_writer, "plot_losses", lambda *_: remembered_plot())
     for name, count in {"_PATCHES": 200, "_DRAWS": 16, "_TRIPLES": 32}.items():
         patch.setattr(f"hsifeat.timesteps.rank.{name}", count)
@@ -88,9 +91,10 @@ def prepare_tiny(spec):
 
 
 def train_and_die(out, network, options, moment, steps):
-    """Train, put each step into the queue `steps`, and kill the process at a moment.
+    """Train a network, put the number of each step into the queue `steps`, and kill the process at a moment.
 
-    The moment is ``step 5``, ``save 2`` (half of the second checkpoint is written) or ``model``.
+    The moment is ``step N`` (after step N), ``save N`` (when half of checkpoint N is written) or ``model`` (while the model
+    is written).
     """
     import pytest
     import torch

@@ -1,4 +1,4 @@
-"""Files that the operating system denies to the process, also if the superuser runs the tests."""
+"""Files that this process is not allowed to read, even if the superuser runs the tests."""
 
 import os
 from contextlib import contextmanager
@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def unreadable(*paths):
-    """Take away the permission to read files.
+    """Take away the permission to read files, for a ``with`` block.
 
-    The superuser may read every file, and becomes another user meanwhile. Libraries must be imported before, because the other
-    user may not read them.
+    The superuser may read every file, so a process of the superuser runs the block as another user. Import libraries before
+    the block, because the other user may not be allowed to read them.
     """
     modes = [path.stat().st_mode for path in paths]
     for path in paths:

@@ -1,4 +1,4 @@
-"""A web server of a folder, as a store behind any web server is read."""
+"""A web server for a folder, for tests that read a store from a web address."""
 
 import functools
 import http.server
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class RangeHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files and ranges of them, as any web server but Python's does, and lists nothing."""
+    """Serves files and byte ranges of files, which Python's own web server does not support. Folders are not listed."""
 
     def log_message(self, *_):
         pass
@@ -48,7 +48,7 @@ class TokenHandler(RangeHandler):
 
 @contextmanager
 def serve_folder(folder, handler=RangeHandler):
-    """Serve a folder within a block, and yield the address."""
+    """Serve a folder for a ``with`` block, and yield the address of the server."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder)) as web:
         threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True).start()
         try:

@@ -1,6 +1,6 @@
-"""People who use the workbench in a browser: one by mouse, one by the keyboard alone, and one by touch on a phone.
+"""Simulated people who use the workbench in a browser: with a mouse, with the keyboard alone, and by touch on a phone.
 
-All of them can do the same things, so that each of them can tell the story of `workbench_story`.
+All of them have the same methods, so that each person can run the scenario of `workbench_story`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ _FINGER_PX = 4
 
 
 class Visits:
-    """Pages with the cookie of a person.
+    """Opens pages of the workbench, and records their messages and requests.
 
     Parameters
     ----------
     chromium
         The browser.
     size_px : tuple of int
-        Width and height of pages without a width of their own. Drawing takes less time on smaller pages.
+        Default width and height of a page. Drawing takes less time on smaller pages.
 
     Attributes
     ----------
     complaints : list of str
-        Messages and errors of the pages. What the browser logs about requests to a service while it is killed does not count.
+        Messages and errors of the pages, without messages of the browser about requests to a killed service.
     requests : list of str
         Addresses that the pages requested.
     """
@@ -36,7 +36,7 @@ class Visits:
         self.complaints, self.requests = [], []
 
     def __call__(self, address, width=None, **options):
-        """Open an address of a service, as soon as the service listens."""
+        """Open an address of a service in a new page, as soon as the service accepts connections."""
         width, height = (width, 800) if width else self._size_px
         viewport = {"width": width, "height": height}
         context = self._chromium.new_context(viewport=viewport, is_mobile=width < 600, **options)
@@ -60,7 +60,10 @@ class Visits:
 
     @contextmanager
     def killed(self, service):
-        """Kill a service, and start it again when the block ends. The browser may log requests until the page has seen that it is back."""
+        """Kill a service, and start the service again when the ``with`` block ends.
+
+        Until `back` is called, messages of the browser about failed requests are ignored.
+        """
         self._is_away = True
         service.kill()
         try:
@@ -69,12 +72,12 @@ class Visits:
             service.start()
 
     def back(self):
-        """Count all messages again: the page has seen that the service is back."""
+        """Record all messages again. Call this method when the page has noticed that the service runs again."""
         self._is_away = False
 
     @property
     def foreign_requests(self):
-        """Addresses of requests that left the service."""
+        """Addresses of requests to any server other than the service."""
         return [url for url in self.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
 
     def close(self):
@@ -84,7 +87,10 @@ class Visits:
 
 
 class Person:
-    """A person in front of a page of the workbench. Subclasses say how the person presses, writes, chooses and points."""
+    """A person who uses a page of the workbench.
+
+    Subclasses implement how the person presses buttons, writes text, chooses from lists and points at pixels.
+    """
 
     name: ClassVar[str]
     screen: ClassVar[dict[str, object]]
@@ -98,7 +104,7 @@ class Person:
         return self.page.get_attribute("#workbench", "data-drawn")
 
     def until_drawn(self, action, *arguments):
-        """Do something that changes the labels, and wait for the next map."""
+        """Call a method that changes the labels, and wait until the next map is drawn."""
         before = self.drawn
         action(*arguments)
         self.page.wait_for_selector(f"#workbench:not([data-drawn='{before}'])")
@@ -113,12 +119,15 @@ class Person:
 
     @property
     def pixel_shown(self):
-        """Row and column of the pixel that the page names; None if it says something else."""
+        """Row and column of the pixel that the page describes; None if the page shows another text."""
         found = re.match(r"row (\d+), column (\d+)", self.page.text_content("#readout"))
         return found and (int(found[1]), int(found[2]))
 
     def place(self, row, col):
-        """Return where a pixel is on the screen, and its width there. The labels of both scenes cover the whole scene."""
+        """Return the position of the centre of a pixel on the screen, and the width of the pixel on the screen, in screen pixels.
+
+        The position is computed from the image of the labels, which covers the whole scene.
+        """
         left, top, scale = self.page.evaluate(
             """() => {
                 const { x, y, width } = document.querySelector("#stage canvas.smooth").getBoundingClientRect();
@@ -146,19 +155,19 @@ class Person:
         chooser.value.set_files(file)
 
     def choose_class(self, number):
-        """Choose the class that clicks label."""
+        """Choose the class that later clicks assign to pixels."""
         self.press(f".class[data-number='{number}']")
 
     def answer(self, number):
-        """Name the class of a check place; 0 for none."""
+        """Answer a check place with a class number; 0 skips the place."""
         self.press(f"#check-classes [data-number='{number}']" if number else "[data-check=skip]")
 
     def point(self, row, col):
-        """Let the page say what is at a pixel."""
+        """Point at a pixel, so that the page describes the pixel."""
         raise NotImplementedError
 
     def label(self, row, col):
-        """Label a pixel with the chosen class."""
+        """Label a pixel with the class from `choose_class`."""
         raise NotImplementedError
 
     def download(self, selector, file):
@@ -171,7 +180,7 @@ class Person:
 
 
 class Mouse(Person):
-    """A person with a mouse, who writes on the keyboard."""
+    """A person who uses the mouse, and the keyboard only to write text."""
 
     name, screen = "mouse", {}
 
@@ -215,7 +224,7 @@ class Mouse(Person):
 
 
 class Keyboard(Person):
-    """A person without mouse and touch: shortcuts, the Tab key, arrows and Enter."""
+    """A person who uses only the keyboard: shortcuts, the Tab key, arrow keys and Enter."""
 
     name, screen = "keyboard", {}
     shortcuts: ClassVar[dict[str, str]] = {
@@ -231,12 +240,12 @@ class Keyboard(Person):
             self.page.keyboard.press("Enter")
 
     def press_key(self, key):
-        """Press a key that the page knows. Keys in fields are letters."""
+        """Move the focus to the map, and press a key that is a shortcut there. In a text field, the key would type a letter."""
         self.reach("#stage")
         self.page.keyboard.press(key)
 
     def reach(self, selector):
-        """Move the focus to an element by the Tab key."""
+        """Move the focus to an element with the Tab key."""
         target = self.page.locator(selector).element_handle()
         for _ in range(200):
             way = target.evaluate(
@@ -282,7 +291,7 @@ class Keyboard(Person):
 
 
 class Touch(Person):
-    """A person with a phone. Fingers tap, drag and pinch."""
+    """A person who uses a phone by tapping, dragging and pinching."""
 
     name, screen = "touch", {"width": 390, "has_touch": True}
 

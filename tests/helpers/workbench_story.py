@@ -1,6 +1,7 @@
-"""The story of a person who labels a scene in the workbench while the service is killed, exports map and labels, and imports the labels.
+"""Scenario of a person who labels a scene in the workbench, exports map and labels, and imports the labels again.
 
-Tests tell it on parts of two scenes, `benchmarks/workbench_story.py` on the whole scenes, by mouse, by the keyboard and by touch.
+The service is killed several times meanwhile. Tests run the scenario on parts of two scenes, with a mouse, with the
+keyboard alone and by touch. `benchmarks/workbench_story.py` runs the scenario on the whole scenes.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ LANDSAT_CLASSES = {1: "town", 5: "forest", 7: "water", 0: "bare"}
 
 
 def label_scene(kind, scene, service, visits, gdal, folder, clicks):
-    """Tell the story, and yield what the person has done after each part of it.
+    """Run the scenario, and yield a description of each completed part.
 
-    `kind` is one of `workbench_people.PEOPLE`. `scene` has the attributes ``key``, of a store of the scene, ``truth``, its
-    label map, and ``classes``, the names of four of its numbers; ``file`` is the GeoTIFF of the scene, or None. The person
-    clicks `clicks` pixels of each class.
+    `kind` is one of `workbench_people.PEOPLE`. `scene` has these attributes: ``key``, the key of a store of the scene;
+    ``truth``, the label map; ``classes``, a dict that maps four numbers of the label map to names; ``file``, the GeoTIFF of
+    the scene or None. The person clicks `clicks` pixels of each class.
     """
     page = visits(f"{service.url}/login?token={service.token}&next=/label/{scene.key}", **kind.screen)
     person, labelled = kind(page), {}
@@ -51,7 +52,7 @@ def label_scene(kind, scene, service, visits, gdal, folder, clicks):
 
 
 def take_tour(person):
-    """Walk the tour to its end. It does not come back."""
+    """Go through all steps of the tour, and check that the tour ends."""
     for _ in range(20):
         if not person.page.is_visible("#tour"):
             return
@@ -60,7 +61,7 @@ def take_tour(person):
 
 
 def open_set(person, name):
-    """Open a new label set by the menu of label sets."""
+    """Open a new label set with the menu of label sets."""
     page = person.page
     person.press(".title .menu >> nth=0 >> summary")
     person.write(".sheet input[name=name]", name)
@@ -70,19 +71,19 @@ def open_set(person, name):
 
 
 def pixels_of(truth, number, count):
-    """Return pixels inside the fields of a class, the same ones each time."""
+    """Return random pixels inside the fields of a class. Calls with equal arguments return the same pixels."""
     places = np.argwhere(binary_erosion(truth == number, iterations=1))
     return [tuple(place) for place in np.random.default_rng(number).choice(places, count, replace=False).tolist()]
 
 
 def counts_of(labelled, scene):
-    """Return how many pixels of each class are labelled."""
+    """Return a dict that maps the name of each class to its number of labelled pixels."""
     names = list(labelled.values())
     return {name: names.count(name) for name in scene.classes.values()}
 
 
 def label_four_classes(person, scene, clicks, labelled):
-    """Add the classes, label `clicks` pixels of each, and look at map, score and spectrum."""
+    """Add the classes, label `clicks` pixels of each class, and check the map, the score and the spectrum."""
     page = person.page
     for number, (true_number, name) in enumerate(scene.classes.items(), 1):
         person.write(".add input[name=name]", name)
@@ -102,7 +103,7 @@ def label_four_classes(person, scene, clicks, labelled):
 
 
 def take_suggestion(person, scene, labelled):
-    """Go to a suggestion, label it with the second class, undo and redo."""
+    """Go to a suggested pixel, label the pixel with the second class, undo the edit, and redo the edit."""
     page, name = person.page, list(scene.classes.values())[1]
     person.press("#suggest")
     page.wait_for_selector("#workbench[data-place]")
@@ -120,7 +121,7 @@ def take_suggestion(person, scene, labelled):
 
 
 def check_map(person, scene):
-    """Name random places until ten are named. The map is hidden meanwhile."""
+    """Name the classes of random places until ten places have a class. Check that the map is hidden meanwhile."""
     page, named = person.page, 0
     numbers = {true_number: number for number, true_number in enumerate(scene.classes, 1)}
     person.press("#check")
@@ -140,7 +141,10 @@ def check_map(person, scene):
 
 
 def lose_service(person, scene, service, visits, labelled):
-    """Label while the service is killed: the label waits, and is saved when the service is back. So does a map."""
+    """Label a pixel while the service is killed, and check that the label is saved when the service runs again.
+
+    Then request a map while the service is killed, and check that the map appears when the service runs again.
+    """
     page, number = person.page, list(scene.classes)[1]
     pixel = next(pixel for pixel in pixels_of(scene.truth, number, 20) if pixel not in labelled)
     person.choose_class(2)
@@ -173,7 +177,10 @@ def come_back(person, service, visits):
 
 
 def check_exported_map(file, scene, gdal):
-    """The map has no class where there is no data, where the truth is -1. GDAL lays it exactly over the scene."""
+    """Check that an exported map has no class where `scene.truth` is -1, and a class at all other pixels.
+
+    If the scene has a file, also check with GDAL that map and scene have the same georeference.
+    """
     with rasterio.open(file) as dataset:
         classes = dataset.read(1)
     assert classes.max() <= 4
@@ -183,7 +190,10 @@ def check_exported_map(file, scene, gdal):
 
 
 def bring_labels_back(person, folder, labelled):
-    """Export the labels, import them into another set, and export them again: each pixel has the class that it was given."""
+    """Export the labels, import the labels into another label set, and export the labels again.
+
+    Check that each pixel has the class that the person assigned to it.
+    """
     page = person.page
     person.download("a[href$='labels.csv']", folder / "labels.csv")
     assert read_labels(folder / "labels.csv") == labelled
@@ -202,13 +212,13 @@ def bring_labels_back(person, folder, labelled):
 
 
 def read_labels(file):
-    """Return the class name of each labelled pixel (row, column) of a CSV file."""
+    """Read a CSV file of labels, and return a dict that maps (row, column) to the class name."""
     return {
         (int(line["row"]), int(line["col"])): line["class"] for line in csv.DictReader(file.read_text().splitlines())
     }
 
 
 def grid(gdal, file):
-    """Return size, position and reference system of a file as GDAL reads them."""
+    """Return the size, transform, coordinate reference system and corners of a file, as ``gdalinfo`` reports them."""
     facts = json.loads(gdal("gdalinfo", "-json", file))
     return facts["size"], facts["geoTransform"], facts["coordinateSystem"]["wkt"], facts["cornerCoordinates"]
