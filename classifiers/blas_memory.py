@@ -1,7 +1,7 @@
 """Memory that linear algebra libraries need, checked in a process with a limit of its address space.
 
-OpenBLAS allocates a work buffer for its first large product, and keeps it. If the buffer is refused, OpenBLAS tries again
-without end.
+OpenBLAS allocates a work buffer for its first large product, and keeps the buffer. If the system refuses the buffer,
+OpenBLAS tries again in an endless loop.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _held: set[str] = set()
 def hold_blas_memory() -> None:
     """Make the linear algebra libraries of NumPy and SciPy allocate their buffers, if the address space is limited.
 
-    The libraries keep the buffers, so that later products in the same thread can't wait without end for memory. Without a limit
-    (``ulimit -v``), the function does nothing.
+    The libraries keep the buffers, so later products in the same thread need no new buffers and can't wait for memory.
+    Without a limit (``ulimit -v``), the function does nothing.
 
     Raises
     ------

@@ -80,7 +80,7 @@ class Evaluation:
     scenes : tuple of SceneScore
         Accuracy in each scene that has test pixels, after smoothing if `smoothing` is not None; empty for a single scene.
     validation : Scores or None
-        Accuracy on the validation scenes without smoothing; None if the split has none.
+        Accuracy on the validation scenes without smoothing; None if the split has no validation scenes.
     """
 
     split: str

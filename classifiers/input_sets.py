@@ -49,8 +49,8 @@ class InputSet:
     - ``spectral-patches``: the spectra of the 3x3 pixels around the pixel;
     - ``context``: the planes of context stores;
     - ``planes``: the planes of all other stores;
-    - ``means``: the means of the same planes over the 48x48 pixels around the pixel;
-    - ``patches``: the values of the same planes at the 3x3 pixels around the pixel.
+    - ``means``: the means over 48x48 pixels around the pixel, of the planes that ``planes`` adds;
+    - ``patches``: the values at the 3x3 pixels around the pixel, of the planes that ``planes`` adds.
 
     A colon and an odd number set another side of neighbourhoods, such as ``patches:13``.
 
@@ -173,10 +173,10 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
 
 
 def suited_remark(head: str, features: Features, *, other_scenes: bool = False) -> str:
-    """Return a remark on inputs that `suited_input` leaves out, or an empty string if it leaves out none.
+    """Return a remark on inputs that `suited_input` leaves out. The remark is empty if no input is left out.
 
-    Without a context store, the remark names the command that makes a context store. With a context store, the remark
-    names the input set that adds what is left out: context, or planes.
+    Without a context store, the remark names the command that makes a context store. With a context store, the remark names
+    the input set that adds the missing context or planes.
 
     Parameters
     ----------

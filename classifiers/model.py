@@ -171,8 +171,8 @@ class Model:
     def stored_planes(self, features: Features) -> dict[Features, list[PlaneId]]:
         """Return the planes that the head needs from each single store.
 
-        The names of the planes are those in the single store. If the head uses no plane of a store in the stack, the
-        result has one plane of this store.
+        The planes have their names in the single store. If the head uses no plane of a store, the result has the first
+        plane of this store, so that it has an item for each store.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ class ScoreEntry(BaseModel):
     scenes : tuple of SceneScore
         Scores in each test scene; empty if all stores are of one scene.
     validation_oa : float or None
-        Overall accuracy on the validation scenes without smoothing; None if the split has none.
+        Overall accuracy on the validation scenes without smoothing; None if the split has no validation scenes.
     """
 
     model_config = ConfigDict(frozen=True)

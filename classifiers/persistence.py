@@ -49,7 +49,7 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     head : Head
         A fitted head of a registered class.
     folder : str or Path
-        Folder to write. An existing model is replaced once the new one is complete.
+        Folder to write. An existing model is replaced when the new model is complete.
     meta : dict
         Further JSON values to save with the head. [default: none]
 

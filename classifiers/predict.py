@@ -181,9 +181,9 @@ def write_scene_map(
     Raises
     ------
     HsifeatError
-        If the stores lack columns that the model was trained on, or are of several scenes. If probabilities are requested
-        and the head has none. If the smoothing rule is unknown. If the smoothing does not fit in memory. If the file can't be written. The
-        checks come before the prediction.
+        If the stores lack columns that the model was trained on, or are of several scenes. If probabilities are requested,
+        but the head has no probabilities. If the smoothing rule is unknown. If the smoothing does not fit in memory. If the
+        file can't be written. The checks come before the prediction.
 
     Examples
     --------

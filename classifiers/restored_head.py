@@ -14,7 +14,7 @@ _PROBE_ROWS = 2
 
 
 def check_restored(head: Head) -> None:
-    """Check the fitted attributes of a head, and predict two rows of zeros with it.
+    """Check the fitted attributes of a head, and check that the head predicts two rows of zeros.
 
     A head from a damaged or hostile file is therefore refused before it is used.
 

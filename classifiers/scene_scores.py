@@ -28,7 +28,7 @@ class SceneScore(BaseModel):
 
 
 def describe_scenes(scores: Sequence[SceneScore]) -> str:
-    """List the overall accuracy of each scene. Of more than eight scenes, only the worst and the best are named.
+    """List the overall accuracy of each scene. If there are more than eight scenes, only the worst scene and the best scene are named.
 
     >>> scores = [SceneScore(scene=f"s{n}", test_pixels=9, scores={"oa": n / 10}) for n in range(9)]
     >>> describe_scenes(scores[1:3])

@@ -96,8 +96,8 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
 def import_skops() -> Any:
     """Import ``skops.io`` without its default list of trusted types.
 
-    To make this list, skops imports all modules of scikit-learn, and thereby PyTorch. This takes longer than saving or loading
-    a model. hsifeat does not need the list, because it names all types that it trusts.
+    To make this list, skops imports all modules of scikit-learn, which import PyTorch. These imports take longer than
+    saving or loading a model. hsifeat does not need the list, because it names all types that it trusts.
     """
     import sklearn.utils
 

@@ -73,7 +73,7 @@ def _restore() -> None:
 
 
 def _release_control(library: LibController) -> None:
-    """Allow any thread to set the number of threads of OpenBLAS. threadpoolctl ignores all threads but the first one."""
+    """Allow any thread to set the number of threads of OpenBLAS. threadpoolctl ignores all threads except the first thread."""
     if (clear := getattr(library, "clear_controlling_thread", None)) is not None:
         clear(force=True)
 

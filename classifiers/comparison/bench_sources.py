@@ -31,7 +31,7 @@ def scene_summaries(scenes: SceneSet, labels: Labels) -> tuple[SceneSummary, ...
 
 
 def joint_summary(summaries: Sequence[SceneSummary]) -> SceneSummary:
-    """Summarise several scenes as one: the sum of their rows, their largest number of columns, the bands of the first.
+    """Summarise several scenes as if they were one scene, with all rows, the largest number of columns, and the bands of the first scene.
 
     The summary of a single scene is returned unchanged.
     """

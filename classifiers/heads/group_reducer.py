@@ -288,16 +288,16 @@ def principal_axes(
 
 
 def most_components(X: NDArray[np.floating], components: int) -> int:
-    """Return `components`, or half the number of distinct rows of a (n, D) float array if this is smaller, but at least 1.
+    """Return `components`, or half the number of distinct rows of an (n, D) float array if this is smaller, but at least 1.
 
-    The rows vary less along their own last axes than other rows do. If a head equalises the variances of the components, it
-    magnifies the other rows along these axes. Shrinking a covariance towards its diagonal does not help, because the
-    covariance of the rows is diagonal along their own axes. The error of linear discriminant analysis peaks where the number
-    of columns nears the number of rows (Raudys and Duin, Pattern Recognit. Lett. 1998).
+    Along the last principal axes of the training rows, the training rows vary less than other rows. A head that equalises
+    the variances of the components magnifies other rows along these axes. Shrinking the covariance towards its diagonal
+    does not help, because the covariance of the components of the training rows is already diagonal. The error of linear
+    discriminant analysis peaks where the number of columns nears the number of rows (Raudys and Duin, Pattern Recognit.
+    Lett. 1998).
 
-    >>> rows = np.arange(50.0).reshape(50, 1)
-    >>> most_components(rows, 60), most_components(np.repeat(rows, 3, axis=0), 60), most_components(rows, 10)
-    (25, 25, 10)
+    >>> rows = np.arange(50.0).reshape(50, 1) >>> most_components(rows, 60), most_components(np.repeat(rows, 3, axis=0),
+    60), most_components(rows, 10) (25, 25, 10)
     """
     distinct: set[bytes] = set()
     for row in X:

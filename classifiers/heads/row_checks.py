@@ -23,7 +23,7 @@ def checked_positions(positions: ArrayLike | None, rows: NDArray[np.floating]) -
 
 
 def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return weights of table rows as an (n,) float64 array; raise `HeadError` if one is negative or not finite."""
+    """Return weights of table rows as an (n,) float64 array; raise `HeadError` if a weight is negative or not finite."""
     try:
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
     except ValueError as error:

@@ -20,13 +20,13 @@ def encode_class(entry: LabelClass) -> bytes:
 
 
 def logged_classes(file: LabelFile, set_id: int) -> list[LabelClass]:
-    """Return all classes in the log of a label set, in the order of their numbers, also those of undone imports."""
+    """Return all classes in the log of a label set, in the order of their numbers. Classes of undone imports are included."""
     entries = {entry.number: entry for _, entry in _entries(file, set_id)}
     return [entries[number] for number in sorted(entries)]
 
 
 def classes_of_undone_imports(file: LabelFile, set_id: int) -> set[int]:
-    """Return the numbers of the classes that nobody but an undone import has added or changed."""
+    """Return the numbers of the classes whose last change in the log belongs to an import that is undone."""
     imported: dict[int, int] = {}
     for row, entry in _entries(file, set_id):
         imported.pop(entry.number, None)

@@ -162,7 +162,7 @@ class LabelFile:
         return number
 
     def is_repeated(self, set_id: int, person: str, request: str | None) -> bool:
-        """Return whether a person made a request before, and record it. Recording needs a `transaction`.
+        """Return whether a person has made a request before. A new request is recorded, which needs a `transaction`.
 
         Parameters
         ----------

@@ -137,7 +137,7 @@ class LabelDatabase:
     def classes(self, set_id: int) -> list[LabelClass]:
         """Return the classes of a label set, in the order of their numbers.
 
-        If an import that added a class is undone, the class is left out. It stays if a label or a check answer has it.
+        A class that an undone import added is left out, unless a label or a check answer has the class.
         """
         unused = self._unused(set_id)
         return [entry for entry in logged_classes(self._file, set_id) if entry.number not in unused]

@@ -187,9 +187,9 @@ class QuickMapper:
             return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)
 
     def prepare(self, window: Window, step: int = 1) -> None:
-        """Compute what all maps of the whole scene share, and read the columns, so that the first map takes no longer.
+        """Compute values that all maps of the whole scene share, and read the columns, so that the first map is as fast as later maps.
 
-        A window that is smaller than the scene has nothing to prepare. See `predict` for `step`.
+        Nothing is computed for a window that is smaller than the scene. See `predict` for `step`.
         """
         columns, rule = self.columns, self.rule
         reach_px = rule.reach_px if isinstance(rule, GuidedSmoothing) else 0

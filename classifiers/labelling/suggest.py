@@ -1,4 +1,4 @@
-"""Suggestions of superpixels to label next: uncertain, similar to a large part of the scene, and unlike the labelled ones."""
+"""Suggestions of superpixels to label next. They are uncertain, similar to a large part of the scene, and unlike labelled superpixels."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Suggestion:
 class Suggester:
     """Suggests superpixels to label.
 
-    The next suggestion is the superpixel that most reduces ``sum_i n_i * u_i * d_i``. Here i runs over superpixels, n_i
-    is the number of pixels, and u_i the uncertainty of the map. d_i is the squared distance in feature space to the
-    nearest labelled or suggested superpixel. The best suggestion therefore resembles many pixels that are uncertain and
-    unlike the labelled pixels. With ``u_i = 1``, the suggestions are the greedy solution of a k-medians problem
-    (Cornuejols, Fisher and Nemhauser, Manage. Sci. 1977). ``benchmarks/labelling.py`` compares this criterion with
-    other criteria.
+    The next suggestion is the superpixel that most reduces ``sum_i n_i * u_i * d_i``. The sum runs over all superpixels i.
+    n_i is the number of pixels of superpixel i, and u_i is the uncertainty of the map in this superpixel. d_i is the
+    squared distance in feature space to the nearest labelled or suggested superpixel. The best suggestion therefore
+    resembles many pixels that are uncertain and unlike the labelled pixels. With ``u_i = 1``, the suggestions are the
+    greedy solution of a k-medians problem (Cornuejols, Fisher and Nemhauser, Manage. Sci. 1977).
+    ``benchmarks/labelling.py`` compares this criterion with other criteria.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ _HINT = "pass the pixel of each row: groups=table.pixels, in cross_val_score par
 
 @dataclass(frozen=True, eq=False)
 class SplitCV:
-    """Cross-validation splitter for the rows of a pixel table; `PixelTable.cv` returns one.
+    """Cross-validation splitter for the rows of a pixel table, returned by `PixelTable.cv`.
 
     Draw number k of training and test pixels has the seed ``seed + k``, with k from 0. In nested cross-validation, the
     splitter receives a subset of the table's rows, and divides only the pixels of these rows. It identifies the pixels

@@ -254,7 +254,8 @@ def _imported_footprint(window_px: int | None, stride: int, window: int) -> Foot
 def describe_footprints(footprints: Iterable[Footprint]) -> str:
     """Describe the union of footprints in words, for reports.
 
-    Of several windows, only the largest is named. If a footprint is the whole scene, no other footprint is named.
+    If there are several windows, only the largest window is named. If a footprint is the whole scene, no other footprint is
+    named.
 
     Examples
     --------

@@ -41,8 +41,8 @@ class SplitDraw:
     notes : tuple of str
         Remarks for the user.
     validate_bits : (ceil(rows * cols / 8),) uint8 array or None
-        Mask of validation pixels, packed in the same way; None if the split has none. Validation pixels are neither training
-        nor test pixels.
+        Mask of validation pixels, packed in the same way; None if the split has no validation pixels. Validation pixels are
+        neither training nor test pixels.
     """
 
     shape: tuple[int, int]

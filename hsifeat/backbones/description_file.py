@@ -89,9 +89,10 @@ class DescriptionFile:
         return None
 
     def write(self, description: BackboneDescription) -> None:
-        """Write a description, unless a file of the model has just changed.
+        """Write a description, unless a file of the model has changed.
 
-        Nothing is written if the cache folder is not writable or the disk is full.
+        Nothing is written if a file has changed since this object was created, or if a large file has changed within the
+        last seconds. Nothing is written either if the cache folder is not writable or the disk is full.
         """
         if _changed_recently(self.files) or _state(self.files) != self.state:
             return

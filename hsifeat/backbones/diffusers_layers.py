@@ -44,7 +44,7 @@ class InPlaceResnetBlock2D(ResnetBlock2D):  # type: ignore[misc]  # diffusers ha
 
 
 class ContiguousAttnProcessor(AttnProcessor2_0):  # type: ignore[misc]
-    """Self-attention over the cells of a feature map, with matrix products of contiguous operands."""
+    """Self-attention over the cells of a feature map. The matrices that it multiplies are contiguous in memory, which is faster."""
 
     @staticmethod
     def suits(layer: torch.nn.Module) -> bool:

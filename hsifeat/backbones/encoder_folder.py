@@ -1,4 +1,4 @@
-"""Backbones from folders of frozen image encoders, such as a vision transformer, as ``save_pretrained`` of transformers writes them."""
+"""Backbones from folders with a frozen image encoder, such as a vision transformer, in the layout of the library transformers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class FolderEncoder(EncoderBackbone):
     """An image encoder from a folder."""
 
     def identity(self) -> dict[str, Any]:
-        """Return everything that determines the layers' outputs. The factor `upsample` is an option, so ``--like`` looks for it."""
+        """Return everything that determines the layers' outputs, as plain JSON values.
+
+        The values include the factor `upsample`, from which ``--like`` restores this option.
+        """
         return {**super().identity(), "upsample": self.cell_px.denominator}
 
 

@@ -11,9 +11,9 @@ _NETWORKS = {"UNet2DModel", "UNet2DConditionModel"}
 
 
 def speed_up(network: torch.nn.Module) -> None:
-    """Replace layers of a U-Net of diffusers by faster ones, with the same names, parameters and feature maps.
+    """Replace layers of a U-Net of diffusers by faster layers with the same names, parameters and feature maps.
 
-    Convolution kernels get the memory format ``channels_last``, and so do all feature maps. Wide 3 x 3 convolutions become
+    Convolution kernels and feature maps get the memory format ``channels_last``. Wide 3 x 3 convolutions become
     `WinogradConv2d`. Residual blocks work in place, and attention layers multiply contiguous matrices.
     ``benchmarks/extraction.py`` measures the gain.
 

@@ -1,7 +1,7 @@
 """Imports of diffusers and transformers, under a lock and without slow parts of diffusers that hsifeat does not use.
 
-The lazy modules of both libraries fail if two threads load them at once. By default, importing one U-Net imports all
-networks of diffusers, and also transformers, SciPy and the compiler of torch. Loading the U-Net alone takes a sixth of the
+The lazy modules of both libraries fail if two threads load them at once. By default, importing a single U-Net imports all
+networks of diffusers, and also transformers, SciPy and the compiler of torch. Loading the U-Net alone takes a sixth of this
 time.
 """
 
@@ -148,9 +148,9 @@ class _Refusal(MetaPathFinder, Loader):
 def without_compiler() -> Iterator[None]:
     """Keep torch from loading its compiler in a ``with`` block.
 
-    The FLOP counter of torch, and operations on the ``meta`` device, load the compiler only to exclude functions from
-    compilation with ``torch._dynamo.disable``. If another attribute of ``torch._dynamo`` is needed, the compiler is loaded
-    nevertheless.
+    The FLOP counter of torch and operations on the ``meta`` device load the compiler only to call
+    ``torch._dynamo.disable``, which excludes functions from compilation. The block replaces this function. If another
+    attribute of ``torch._dynamo`` is needed, the compiler is loaded.
     """
     if _COMPILER in sys.modules:
         yield

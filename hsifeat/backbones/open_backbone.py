@@ -51,7 +51,7 @@ def open_backbone(
     prompt : str, optional
         Text of a text-conditional model.
     upsample : int
-        Factor by which a latent model or an image encoder of transformers enlarges images before encoding them.
+        Factor by which a latent model or an image encoder of transformers enlarges images before the encoding.
 
     Returns
     -------

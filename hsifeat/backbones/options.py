@@ -22,7 +22,7 @@ class BackboneOptions:
     prompt : str or None
         Text of a text-conditional model.
     upsample : int
-        Factor by which a latent model or an image encoder of transformers enlarges images before encoding them.
+        Factor by which a latent model or an image encoder of transformers enlarges images before the encoding.
     seed : int
         Value that `untrained_seed` gets if the source has the prefix ``untrained:``.
     any_label : bool

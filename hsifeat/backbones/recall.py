@@ -130,16 +130,16 @@ class RecalledBackbone:
 
 
 def recall_source(source: str | Path, **options: Any) -> FeatureSource:
-    """Open a backbone or another source of features as `open_source` does, but from its description if one exists.
+    """Open a backbone or another source of features like `open_source`, but from its description file if possible.
 
-    A backbone can have a description only if its plugin has a function `files`. `keep_description` writes the
+    A backbone can have a description file only if its plugin has a function `files`. `keep_description` writes the
     description of the returned backbone.
     """
     return open_source(source, **options, call=partial(_recall_plugin, open_network=call_plugin))
 
 
 def recall_described(source: str | Path, **options: Any) -> FeatureSource | None:
-    """Like `recall_source`, but return None instead of opening a network that has no description."""
+    """Open a source of features like `recall_source`. If this needs a network without a description file, return None instead."""
     try:
         return open_source(source, **options, call=partial(_recall_plugin, open_network=_refuse_to_open))
     except _NoDescriptionError:

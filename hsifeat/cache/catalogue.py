@@ -135,12 +135,12 @@ def remove_entry(location: Location) -> None:
 
 
 def forget_if_gone(location: Location) -> bool:
-    """Remove a store in a bucket or at a web address from the catalogue if none of its files exists any more.
+    """Remove a store in a bucket or at a web address from the catalogue if none of its files exists.
 
     Returns
     -------
     bool
-        Whether the store is gone.
+        Whether the store was removed from the catalogue.
     """
     is_gone = (
         not isinstance(location, LocalLocation)
@@ -187,7 +187,7 @@ def _entry_files() -> list[Path]:
 def rebuild(folders: Iterable[Path]) -> list[CatalogueEntry]:
     """Add all stores in the cache folder and in `folders` to the catalogue, and return the catalogue.
 
-    If the cache folder can't be written, the stores found are returned nevertheless.
+    The stores are returned even if the cache folder can't be written.
 
     Parameters
     ----------

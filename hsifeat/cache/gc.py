@@ -49,9 +49,9 @@ def remove_store(location: Location) -> int:
 
 
 def delete_remains(folder: Path) -> None:
-    """Delete the files that remained in `folder` when a process was killed or a store was deleted, and the marks of killed readers.
+    """Delete the files in `folder` that killed processes and deleted stores left, such as partly deleted stores and lock files.
 
-    Examples are partly deleted stores and lock files.
+    The marks of readers whose processes were killed are deleted, too; see `hsifeat.store.locks`.
     """
     delete_leftovers(folder)
     delete_free_locks(folder)

@@ -40,7 +40,7 @@ def delete_orphans(keys: set[str]) -> int:
 def cached_samples(
     key: str, facts: tuple[bytes | str, ...], shape: tuple[int, int], read: Callable[[], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """Return samples from the cache. If the cache lacks them, read them from the store and add them to the cache.
+    """Return samples from the cache. Samples that the cache lacks are read from the store and added to the cache.
 
     Parameters
     ----------

@@ -142,7 +142,7 @@ def _read(text: str, kind: Any) -> Any:
 
 
 def evaluated_annotation(annotation: Any, command: Callable[..., None]) -> Any:
-    """Return the annotation of a parameter of `command`. An annotation that is a text is evaluated.
+    """Return the annotation of a parameter of `command`. If the annotation is a string, the string is evaluated.
 
     Returns ``object`` if the annotation contains a name that `command` imports for type checkers only.
     """

@@ -11,18 +11,17 @@ if TYPE_CHECKING:
 
 
 def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], listen: Listener) -> list[Features]:
-    """Open stores. If an input set needs context features, add a context store for each scene without one.
+    """Open stores. If an input set needs context features, add a context store for each scene that has no context store.
 
-    A context store is made with ``--backbone context``. If `stores` contains a context store of a scene, no other one is
-    added for this scene. A context store that does not exist yet is computed. The context stores of several scenes have the
-    same components.
+    A context store is made with ``--backbone context``. A context store that does not exist yet is computed. All added
+    context stores have the projection of the first context store, so that one head can learn from several scenes.
 
     Parameters
     ----------
     stores : sequence of str, optional
         Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
     inputs : sequence of str
-        Names of input sets. The input set ``suited`` uses a context store only if `stores` contains one.
+        Names of input sets. The input set ``suited`` does not cause the addition of context stores.
     listen : callable
         Callback for progress events.
 

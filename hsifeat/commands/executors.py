@@ -17,8 +17,8 @@ def with_executor(command: Callable[..., None]) -> Callable[..., None]:
     """Add one option for each registered executor to a command.
 
     The parameter ``executor`` of the decorated command receives the selected executor as a text for `open_executor`, such
-    as ``dask:local:2``, or None. In ``--help``, the options appear at the position of this parameter. Other decorators that
-    derive options must stand above this one.
+    as ``dask:local:2``, or None. In ``--help``, the options appear at the position of this parameter. If a command has
+    other decorators that derive options, they must stand above `with_executor`.
     """
     derived = {
         name: Parameter(

@@ -67,7 +67,7 @@ def label(
 
 
 def open_for_labelling(source: str, companion: str | None, listen: Listener) -> Features:
-    """Open the features of a store or scene for labelling. If the scene has no context store, extract one.
+    """Open the features of a store or scene for labelling. If the scene has no context store, extract a context store.
 
     Parameters
     ----------

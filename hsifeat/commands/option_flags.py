@@ -12,12 +12,13 @@ _FLAGS = {"all_pixels": "--all", "baseline": "--compare"}
 
 
 def with_flags(message: str) -> str:
-    """Return a message in which options between backticks, in Python's spelling, are replaced by command-line flags.
+    """Return a message of the library with command-line flags instead of Python names of options.
 
-    >>> with_flags("leave out `bad_bands`, or set `noise='shared'` and `labels=FILE`")
-    'leave out --bad-bands, or set --noise shared and --labels FILE'
-    >>> with_flags("use `shared_projection=True`, `sweep=False` or `executor='dask:local:2'`")
-    'use --shared-projection, --no-sweep or --dask local:2'
+    The message must enclose each option in backticks.
+
+    >>> with_flags("leave out `bad_bands`, or set `noise='shared'` and `labels=FILE`") 'leave out --bad-bands, or set
+    --noise shared and --labels FILE' >>> with_flags("use `shared_projection=True`, `sweep=False` or
+    `executor='dask:local:2'`") 'use --shared-projection, --no-sweep or --dask local:2'
     """
     return _OPTION.sub(lambda match: _flag(match[1], match[2]), message)
 

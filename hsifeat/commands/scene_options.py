@@ -112,7 +112,7 @@ class SceneArguments:
         return [file for path in self.paths for file in _listed_files(path)]
 
     def separate(self) -> dict[str, SceneArguments]:
-        """Map the name of each scene to its arguments. Each path is a scene of its own.
+        """Map the name of each scene to its arguments. Each path is a separate scene.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class SceneArguments:
         return scenes
 
     def each(self) -> list[SceneArguments]:
-        """Return the arguments of each scene. Each path is a scene of its own.
+        """Return the arguments of each scene. Each path is a separate scene.
 
         Raises
         ------

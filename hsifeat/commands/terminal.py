@@ -95,12 +95,12 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a note on standard error. Options that it names become flags."""
+    """Print a note on standard error, with command-line flags instead of Python names of options."""
     _console(stderr=True).print(_text(with_flags(text)), soft_wrap=True, style="dim")
 
 
 def complain(message: str) -> None:
-    """Print an error message on standard error. Options that it names become flags."""
+    """Print an error message on standard error, with command-line flags instead of Python names of options."""
     from rich.text import Text
 
     _console(stderr=True).print(Text("error: ", style="bold red") + _text(with_flags(message)), soft_wrap=True)

@@ -52,13 +52,12 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
 
 
 def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
-    """Check that the network computes every layer at some timestep, and some layer at every timestep.
+    """Check that the network computes each layer at one timestep or more, and one layer or more at each timestep.
 
     Raises
     ------
     BackboneError
-        If the network computes a layer at none of the timesteps. If there is a timestep at which it computes none of
-        the layers.
+        If the network computes a layer at none of the timesteps. If the network computes none of the layers at a timestep.
     """
     taps = list(taps)
     for tap in taps:

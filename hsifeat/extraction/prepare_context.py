@@ -76,7 +76,7 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
     Raises
     ------
     HsifeatError
-        If an option has no effect or contradicts another one. If a timestep is not 0, or a layer is unknown.
+        If an option has no effect or contradicts another option. If a timestep is not 0, or a layer is unknown.
     """
     config.refuse(type(config).model_fields.keys() - _USED, because=f"`backbone={ContextBackbone.name!r}`")
     config.check_conflicts()

@@ -95,8 +95,8 @@ class Features(StoreContents):
         Parameters
         ----------
         planes : sequence of str, PlaneId or PlaneSpec, optional
-            Names such as ``t50/up_blocks.2`` or ``*/mid_block``, with ``*`` and ``?`` as wildcards; a single name may stand
-            alone. None selects all planes.
+            Names such as ``t50/up_blocks.2`` or ``*/mid_block``, with ``*`` and ``?`` as wildcards. A single name can be
+            passed without a list. None selects all planes.
         context : bool, optional
             True selects only planes of context stores, which are made with ``--backbone context``. False selects only planes
             of stores of diffusion models. [default: both]
@@ -118,10 +118,10 @@ class Features(StoreContents):
         return select_planes(self.name, complete, unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the `Features` of the store that holds a plane, and the plane as that store names it.
+        """Return the `Features` of the store that holds a plane, and the plane with its name in this store.
 
-        For a single store, the result is `self` and `plane`. In a stack of stores, a plane can have another name than
-        in its store; see `StackedFeatures`.
+        For a single store, the result is `self` and `plane`. In a stack of stores, the name of a plane can differ from its
+        name in the store; see `StackedFeatures`.
         """
         return self, plane
 

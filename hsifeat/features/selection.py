@@ -24,8 +24,8 @@ def select_planes(
     complete, unfinished : sequences of PlaneSpec
         Complete planes of the store, and planes whose extraction was interrupted.
     patterns : sequence of str, PlaneId or PlaneSpec, or None
-        Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards; a single name may stand alone. None selects all
-        planes.
+        Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards. A single name can be passed without a list.
+        None selects all planes.
 
     Returns
     -------

@@ -148,7 +148,7 @@ class StackedFeatures(Features):
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the `Features` of the store that holds a plane, and the plane as that store names it."""
+        """Return the `Features` of the store that holds a plane, and the plane with its name in this store."""
         return self._owners[plane.id]
 
     def _find_owners(self) -> dict[PlaneId, tuple[Features, PlaneSpec]]:

@@ -136,7 +136,8 @@ class StoreContents:
         Raises
         ------
         StoreError
-            If the scene has no label map of this name. If `name` is None, and the scene has no label map or several.
+            If the scene has no label map of this name. If `name` is None, and the scene has no label map or several label
+            maps.
         """
         maps = self.scene.labels
         if name is None and len(maps) == 1:

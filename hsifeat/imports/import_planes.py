@@ -55,8 +55,8 @@ def import_planes(
         Side of a cell of the features, in pixels of the scene. Features on another grid are resampled to this cell size.
         [default: computed from the grids of the features and the scene]
     window : int, optional
-        Side in scene pixels of the window from which the encoder computes the features of a cell. Reports compute the leakage
-        from it. [default: unknown, which counts as the whole scene]
+        Side in scene pixels of the window from which the encoder computes the features of a cell. Reports compute the
+        leakage from this side. [default: unknown, which counts as the whole scene]
     grid : str or Path, optional
         Raster with the CRS and transform of feature files that have none.
     dequantise : str or Path, optional

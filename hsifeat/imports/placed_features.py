@@ -20,7 +20,8 @@ _KEPT_BLOCKS = 4
 class PlacedFeatures(ABC):
     """Features of one file on the grid of a scene.
 
-    Features are placed in blocks of `BLOCK_CELLS` cells a side, so that values do not depend on the windows that are read.
+    Features are placed in blocks of `BLOCK_CELLS` x `BLOCK_CELLS` cells, so that values do not depend on the windows that
+    are read.
 
     Parameters
     ----------

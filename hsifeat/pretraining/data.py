@@ -111,7 +111,7 @@ def prepare_scenes(
     Parameters
     ----------
     scenes : sequence of Scene
-        One scene or several.
+        One or more scenes.
     projection : Projection
         Projection from the bands of the scenes to the channels of the network.
     spec : NetworkSpec

@@ -29,7 +29,7 @@ class ImageSampler:
     images : sequence of (n, side, side, 3) uint8 arrays
         The images of each source, in memory or memory-mapped from a file. All images are equally likely.
     max_held_out : int
-        Maximum number of held-out images. Below this maximum, one image in fifty is held out, and at least one.
+        Maximum number of held-out images. Below this maximum, one image in fifty is held out, and at least one image.
     timesteps : TimestepSampling
         Distribution of the timesteps.
     seed : int

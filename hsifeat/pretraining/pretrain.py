@@ -86,8 +86,8 @@ def pretrain(
         Total optimizer steps, including those of earlier calls. [default: depends on the network]
     minutes : float, optional
         Maximum duration of this call, in minutes. The call ends earlier when `steps` is reached. Repeating the call
-        continues an interrupted training. If `steps` is set, it also continues a training with steps left. [default: no
-        limit]
+        continues an interrupted training. If `steps` is set, repeating the call also continues a training that has not
+        reached `steps`. [default: no limit]
     components : int, optional
         Number of channels that the network receives: principal components, or evenly spaced bands for ``spectraldiff``.
         [default: depends on the network]

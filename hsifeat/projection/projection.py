@@ -36,7 +36,7 @@ class Projection:
     gamma : float
         Exponent of the clipped channels, applied after mapping [-1, 1] to [0, 1]. Values below 1 brighten dark pixels.
     notes : tuple of str
-        Notes on what was assumed while fitting.
+        Notes on assumptions made while fitting.
     wavelengths_nm : (bands,) float64 array or None
         Centre wavelengths of the input bands in nm, if known. An extraction selects the bands of a scene at these wavelengths.
 

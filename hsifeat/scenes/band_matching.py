@@ -43,7 +43,7 @@ def match_bands(
     ------
     SceneError
         If a band of the reference scene is more than `BAND_TOLERANCE_NM` from every band of the other scene. If the scenes
-        have different numbers of bands, and the wavelengths of one of them are unknown.
+        have different numbers of bands, and the wavelengths of a scene are unknown.
 
     Examples
     --------

@@ -64,7 +64,7 @@ class Labels:
     class_colours : dict of int to str
         Colour of each class in the map, as ``#rrggbb``. A class without a colour gets a default colour.
     notes : tuple of str
-        Messages on what was assumed, resampled or dropped while the map was read.
+        Messages on assumptions made while reading, and on resampled or dropped labels.
     georeference : Georeference or None
         Position of the grid, or None if unknown.
     parts : tuple of ScenePart

@@ -58,7 +58,7 @@ class Scene(CubeShape):
     licence, citation : str
         Licence and citation, as stated by the provider of the scene.
     notes : tuple of str
-        Messages on what was assumed or dropped while the scene was read.
+        Messages on assumptions made while reading, and on dropped data.
 
     Raises
     ------

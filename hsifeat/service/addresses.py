@@ -130,7 +130,7 @@ class SignedAddresses:
 
 
 def read_secret(path: Path) -> bytes:
-    """Return the secret in a file. If the file does not exist, create one that only its owner can access.
+    """Return the secret in a file. If the file does not exist, create it with a new secret. Only the owner of the file can access it.
 
     Raises
     ------

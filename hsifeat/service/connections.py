@@ -140,7 +140,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """Close an idle connection now, and any other after its response. An idle client need not confirm the end of TLS."""
+        """Close an idle connection now, and any other connection after its response. An idle client need not confirm the end of TLS."""
         super().shutdown()
         if not self._is_answering and not self.transport.get_write_buffer_size():
             self.transport.abort()

@@ -25,9 +25,9 @@ _ADDRESS = re.compile(
 class DirectFiles:
     """ASGI middleware that sends finished files of stores on this machine, and passes every other request to `app`.
 
-    It answers only requests that `app` would answer with the same file. It applies the same functions that check the headers,
-    the signed address and the token of a request there. All other requests, such as those that are refused, those with a body,
-    and those for missing files, are left to `app`.
+    Responses are the same as from `app`. Headers, signed addresses and tokens are checked by the same functions as in
+    `app`. All other requests are passed to `app`, for example requests that must be refused, requests with a body, and
+    requests for missing files.
 
     Parameters
     ----------

@@ -34,8 +34,8 @@ def header_value(scope: Scope, name: bytes) -> str | None:
 class HeaderGuard:
     """Refuses a request if there are too many connections, its headers are too large, or its Host header is not allowed.
 
-    The check of the Host header prevents DNS rebinding: a page of another site would reach the service under the host name of
-    that site.
+    The check of the Host header prevents DNS rebinding, an attack in which a page of another site sends requests to the
+    service under the host name of this site.
 
     Parameters
     ----------
@@ -94,10 +94,10 @@ def _host_name(header: bytes) -> str:
 
 
 class BodyGuard:
-    """Refuses request bodies that are too large or too slow, whatever the header Content-Length says.
+    """Refuses request bodies that are too large or arrive too slowly. A wrong header Content-Length has no effect on this check.
 
-    To bound memory, at most four requests with bodies above 64 kB are answered at once, and others wait. Bodies with larger
-    maximum sizes do not count, because their routes do not keep them in memory.
+    To bound memory, at most four requests with bodies above 64 kB are answered at once, and further requests wait. Requests
+    with a larger maximum size do not count, because their routes do not keep bodies in memory.
 
     Parameters
     ----------

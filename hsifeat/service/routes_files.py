@@ -72,9 +72,9 @@ async def read_file(request: Request, _caller: Reader, key: StoreKey, path: _Fil
 
 
 def finished_file(scope: Scope, stores: StoreIndex, key: str, path: str) -> Response | None:
-    """Return the response of `read_file` if it can be made without waiting; None for all other requests.
+    """Return the response of `read_file` if no slow check is necessary; None for all other requests.
 
-    Files in a bucket, shards whose progress record must be read first, and missing files need waiting.
+    The result is None for a file in a bucket, a missing file, and a shard that is not known to be finished.
 
     Parameters
     ----------

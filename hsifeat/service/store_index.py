@@ -46,7 +46,7 @@ class ServedStore:
     scene_shape : tuple of int
         Rows and columns of the scene.
     finished : dict
-        For each shard that was found to be finished, maps the key of its progress record to the version of the record; see
+        Finished shards that are known. Maps the key of the progress record of each shard to the version of this record; see
         `version_of`.
     """
 
@@ -66,7 +66,7 @@ class ServedStore:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def is_known_finished(self, record: str) -> bool:
-        """Return whether the shard of a progress record was found to be finished, and the record is the same as then."""
+        """Return whether the shard of a progress record is known to be finished. If the record has changed since, return False."""
         version = self.version_of(record)
         return version is not None and self.finished.get(record) == version
 

@@ -104,10 +104,10 @@ class Planes:
             self._files.forget_array(path)
 
     def recreate(self, plane: PlaneSpec) -> None:
-        """Delete the values of a plane, and write its array metadata anew.
+        """Delete the values of a plane, and write the metadata of the array again.
 
-        The plane remains listed in the store during the call. If the process is killed meanwhile, `verify` reports that the
-        metadata of the plane have changed.
+        The plane remains listed in the store during the call. If the process is killed during the call, `verify` reports
+        that the metadata of the plane have changed.
         """
         with self._files.location.error_context():
             self._files.checksums.pop(f"progress/{plane.id.path}{checksum_file.RECORDS}", None)

@@ -1,4 +1,4 @@
-"""Progress records. Each is a file that marks a unit (block) of a plane as finished, and holds a sha256 of its values.
+"""Progress records: files that mark a unit (block) of a plane as finished, and contain the sha256 of the values of the unit.
 
 An extraction writes the record of a unit after the values of the unit. A unit without a record, or with a damaged
 record, counts as missing, and the next extraction computes the unit again.

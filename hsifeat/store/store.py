@@ -193,11 +193,11 @@ class Store:
         self.progress.drop_checksums([plane.id for plane in planes if not self.is_complete(plane.id)])
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Round the values of a unit as the recipe says. Write them, then their progress record; see `Planes.write`."""
+        """Round the values of a unit as the recipe says, write the values, and write the progress record; see `Planes.write`."""
         self._planes.write(plane, unit, keep_bits(values, self.manifest.recipe["precision"].get("mantissa_bits")))
 
     def recreate_plane(self, plane: PlaneSpec) -> None:
-        """Delete the values of a plane and write its array metadata anew, so that the next extraction computes the plane."""
+        """Delete the values of a plane, and write its metadata again, so that the next extraction computes the plane."""
         self._planes.recreate(plane)
 
     def restore_plane(self, plane: PlaneSpec) -> bool:

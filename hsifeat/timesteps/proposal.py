@@ -43,8 +43,9 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
     A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible timesteps
     come first. They are selected one by one, and each selection maximises the mean coverage of all eligible timesteps. The
     coverage of a timestep is its similarity to the most similar selected timestep, rounded to two decimals. If several
-    timesteps give the same mean coverage, the lowest one is selected. Timesteps that are not eligible follow, in ascending
-    order of their spectral angles. A larger budget (number of proposed timesteps) only adds timesteps to the proposal.
+    timesteps give the same mean coverage, the lowest timestep is selected. Timesteps that are not eligible follow, in
+    ascending order of their spectral angles. A larger budget (number of proposed timesteps) only adds timesteps to the
+    proposal.
 
     Parameters
     ----------

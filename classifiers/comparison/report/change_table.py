@@ -40,7 +40,7 @@ class ChangeTable:
 
 
 def change_table(changes: Sequence[EntryChange]) -> ChangeTable | None:
-    """Sort changes for display, or return None if there are none."""
+    """Sort changes for display. Return None if there are no changes."""
     if not changes:
         return None
     rows = [

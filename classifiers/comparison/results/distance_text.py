@@ -36,7 +36,7 @@ def question_text(split: str, labels: str) -> str:
 
 
 def verdict_text(results: BenchResults, split: str) -> str:
-    """Describe what a split tests, and which entries differ significantly under it.
+    """Describe what a split tests, and which entries differ significantly under this split.
 
     The text has no full stop. It is empty if `BenchResults.verdicts` lacks the split.
     """

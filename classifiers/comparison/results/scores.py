@@ -1,4 +1,4 @@
-"""Records of scores: of single runs, of averages over seeds, of learning curves, and of ranges of distances."""
+"""Records of the scores of single runs, of averages over seeds, of learning curves, and of ranges of distances."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class MixUp:
             raise HeadError(f"the mix-up shares of the inputs are {self.shares}; give numbers from 0 to 1")
 
     def draw(self) -> list[float]:
-        """Draw the lambda of each input, using torch's global random state."""
+        """Draw the lambda of each input from torch's global random generator."""
         import torch
 
         return [float(torch.distributions.Beta(a, a).sample()) if a else 1.0 for a in self.strengths]

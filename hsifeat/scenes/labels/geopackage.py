@@ -48,7 +48,7 @@ def without_log(path: Path) -> Iterator[Path]:
 
 
 def _copy(path: Path, copy: Path) -> None:
-    """Copy a file and its log. If one of them changes meanwhile, copy both again."""
+    """Copy a file and its log. If one of the two files changes during the copy, copy both files again."""
     files = [(path, copy), (path.with_name(f"{path.name}-wal"), copy.with_name(f"{copy.name}-wal"))]
     for _ in range(_TRIES):
         before = [_state(file) for file, _ in files]

@@ -41,7 +41,7 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     -------
     Labels
         The label map. Its name is the variable, layer or column in `source`, or otherwise the name of the file. A layer
-        takes precedence over a column. The notes state what was assumed, resampled or dropped.
+        takes precedence over a column. The notes state assumptions, and resampled or dropped labels.
 
     Raises
     ------

@@ -61,7 +61,7 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
         len(file.attrs)
 
         def locate(group: str, dim: str) -> str:
-            """Return the path of the dimension `dim` in the nearest of `group` and its parents that defines it."""
+            """Return the path of the dimension `dim`. Search `group` first, then its parents, for a group that defines the dimension."""
             paths = (join(enclosing, dim) for enclosing in enclosing_groups(group))
             return next((p for p in paths if p in file and _is_dimension(file[p])), join(group, dim))
 

@@ -1,8 +1,8 @@
 """GDAL drivers by suffix, and checks of the files that a VRT refers to.
 
-GDAL chooses a driver by the content of a file, not by the suffix. A file named ``.tif`` or ``.geojson`` may thus be a VRT
-that runs Python code or opens any path. It may also be a service description that makes GDAL send network requests. Raster
-readers therefore name the allowed drivers. Vector readers check the content before GDAL opens the file.
+GDAL chooses a driver by the content of a file, not by the suffix. A file named ``.tif`` or ``.geojson`` may therefore be a
+VRT that runs Python code or opens any path. It may also be a service description that makes GDAL send network requests.
+Raster readers therefore name the allowed drivers. Vector readers check the content before GDAL opens the file.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def raster_drivers(path: Path) -> list[str]:
 
 
 def check_raster_sources(path: Path, depth: int = 0) -> None:
-    """Check that a VRT refers only to plain raster files in its folder, and other rasters to no data set.
+    """Check that a VRT refers only to plain raster files in its folder, and that any other raster refers to no data set.
 
     A file that a VRT refers to must not describe other data sets or a web service.
 

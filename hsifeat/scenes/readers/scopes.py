@@ -68,8 +68,8 @@ def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple
     """Return the candidates that lie in the group nearest to the variable `name`.
 
     The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
-    the candidates in all other groups are returned. A candidate is excluded if a group that does not contain the variable
-    contains both the candidate and another cube.
+    the candidates in all other groups are returned. Among these, a candidate is excluded if it probably describes another
+    cube. This is the case if a group contains both the candidate and another cube, but not the variable.
 
     Parameters
     ----------

@@ -113,7 +113,8 @@ class ExtractRequest(JobRequest):
     def find_result(self, context: JobContext) -> dict[str, Any] | None:
         """Return the description of a store that a command or an earlier service completed; see `JobRequest.find_result`.
 
-        The scene is read if it has the size of a stored scene and is not too large. A network of hsifeat is never opened.
+        The scene is read if it has the size of a stored scene and is not too large. The backbone is read from its
+        description file, so that no network is opened.
         """
         from hsifeat.backbones.recall import recall_described
         from hsifeat.cache.catalogue import DAMAGE_ERRORS

@@ -77,7 +77,7 @@ def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
 
 @router.post("/join")
 def join_labels(desk: EditableDesk) -> SetState:
-    """Turn the answers into labels, as one edit that can be undone. From then on, they train the map and no longer check it."""
+    """Turn the answers into labels, as one edit that can be undone. The labels then train the map, and the answers no longer check it."""
     joined = join_answers(desk.database, desk.labels.id, desk.caller.name)
     return set_state(desk, changed=joined > 0)
 
@@ -85,7 +85,7 @@ def join_labels(desk: EditableDesk) -> SetState:
 def checked_score(
     desk: Desk, options: MapOptions, labels: NDArray[np.uint16], check: Callable[[], None] = lambda: None
 ) -> tuple[LabelScore, CheckAnswers] | None:
-    """Return the score at random pixels and the answers there; None if nobody has answered yet, or if there is no map.
+    """Return the score at random pixels, and the answers at these pixels; None if nobody has answered yet, or if there is no map.
 
     Parameters
     ----------

@@ -58,7 +58,8 @@ class Tickets:
         number : int
             Number of the request.
         *followed : str
-            Other groups. Their later requests make this request stale. This request does not make their requests stale.
+            Other groups. A later request of such a group makes this request stale. This request makes no request of such a
+            group stale.
 
         Returns
         -------
