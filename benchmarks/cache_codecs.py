@@ -85,7 +85,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def codecs() -> dict[str, Codec]:
-    """Return the codecs that are compared, by name."""
+    """Return a dict that maps names to the codecs that are compared."""
     from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
     from zarr.codecs.numcodecs import BitRound, PCodec
 

@@ -78,7 +78,7 @@ def card(content: dict[str, Any]) -> str:
 
 
 def _value(content: dict[str, Any], scene: str, test: str, what: str) -> str:
-    """Return a mean accuracy, or a gain with its interval, as text; a dash if the study has none on this scene."""
+    """Return a mean accuracy, or a gain with its interval, as text. Return a dash if the study lacks the value for this scene."""
     scores, regime = content["scores"][scene], TESTS[test][1]
     sets = [_columns_name(label) for label in what.split(" - ")]
     if any(name not in scores for name in sets):

@@ -2,8 +2,8 @@
 
 ``.venv/bin/python benchmarks/natural32_samples.py`` writes ``hsifeat/backbones/natural32/samples.png``. The photographs are
 those of scikit-image (astronaut: NASA, public domain; coffee and cat: CC0), reduced to 64 px. The network was not trained
-on these pictures. The last row has the first three principal components of Indian Pines, as an extraction reads them. The
-numbers are peak signal-to-noise ratios in dB.
+on these pictures. The last row has the first three principal components of a part of Indian Pines, computed as in an
+extraction. The numbers are peak signal-to-noise ratios in dB.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def photographs() -> list[NDArray[np.float32]]:
 
 
 def components() -> NDArray[np.float32]:
-    """Return the first three principal components of the middle of Indian Pines, as an extraction projects them."""
+    """Return the first three principal components of a part of Indian Pines, computed as in an extraction."""
     scene = hsifeat.open_scene("indian-pines")
     channels = ProjectedScene(scene.cube, fit_projection("pca:3", scene), scene.valid)
     return np.asarray(channels[40 : 40 + SIDE_PX, 40 : 40 + SIDE_PX], np.float32)

@@ -199,7 +199,7 @@ class Study:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return the mean and standard deviation over draws and the accuracy of each draw, by split, head and input."""
+        """Return the mean and standard deviation over draws, and the accuracy of each draw, for each split, head and input."""
         return {
             split: {
                 head: {

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def commands(folder: Path) -> dict[str, Callable[[], float]]:
-    """Return a dict of functions by name of the command. Each function runs the command once, and returns its CPU seconds."""
+    """Return a dict that maps the name of each command to a function. The function runs the command once, and returns its CPU seconds."""
     model = folder / "model"
     for part in ("unet", "scheduler"):
         shutil.copytree(ROOT / "hsifeat" / "backbones" / "natural32" / part, model / part)

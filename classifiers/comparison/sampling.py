@@ -32,7 +32,7 @@ Draws = dict[tuple[str, int], SplitDraw]
 
 
 def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
-    """Add a disjoint split if there is none, or a random split if there is none.
+    """Add a disjoint split if `splits` has no disjoint split, or a random split if `splits` has no random split.
 
     User-defined splits (``fixed``) count as neither random nor disjoint. If all splits are user-defined, nothing is
     added.

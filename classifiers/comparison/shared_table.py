@@ -33,10 +33,14 @@ class SharedTable:
     Attributes
     ----------
     folder : Path
-        Folder with three arrays about n labelled pixels. ``X.npy`` (n, width) float32 holds the columns, ``y.npy`` (n,)
-        integer the classes, and ``pixels.npy`` (n,) integer the flat pixel indices, in ascending order. If there is a
-        sample of m unlabelled pixels, ``unlabelled.npy`` (m, width) float32 holds its columns. In this case,
-        ``scene.npy`` (n,) intp and ``unlabelled-scene.npy`` (m,) intp hold the index of the scene of each pixel.
+        Folder with one file for each array:
+
+        - ``X.npy`` (n, width) float32: columns of n labelled pixels;
+        - ``y.npy`` (n,) integer: classes of these pixels;
+        - ``pixels.npy`` (n,) integer: flat indices of these pixels, in ascending order;
+        - ``unlabelled.npy`` (m, width) float32: columns of m unlabelled pixels, if there is such a sample;
+        - ``scene.npy`` (n,) intp and ``unlabelled-scene.npy`` (m,) intp: index of the scene of each pixel. These files exist
+          only if there is a sample.
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     grid_cols : int

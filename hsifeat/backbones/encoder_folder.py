@@ -44,7 +44,7 @@ def open_encoder_folder(source: str, *, upsample: int = UPSAMPLE, untrained_seed
         Maximum factor by which tiles are enlarged. If the encoder has patches, the factor is the largest divisor of the side of
         a patch.
     untrained_seed : int, optional
-        Seed of random weights that replace the trained ones.
+        Seed of random weights that replace the trained weights.
 
     Raises
     ------

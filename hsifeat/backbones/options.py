@@ -18,7 +18,7 @@ class BackboneOptions:
     class_label : int, ``"mean"`` or None
         Class label for all forward passes of a class-conditional model.
     untrained_seed : int or None
-        Seed of random weights that replace the trained ones. None keeps the trained weights.
+        Seed of random weights that replace the trained weights. None keeps the trained weights.
     prompt : str or None
         Text of a text-conditional model.
     upsample : int

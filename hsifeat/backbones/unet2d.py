@@ -50,7 +50,7 @@ class UNet2DBackbone(CheckpointBackbone):
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     untrained_seed : int, optional
-        Seed of random weights that replace the trained ones.
+        Seed of random weights that replace the trained weights.
     any_label : bool
         Use label 0 of a class-conditional model if `class_label` is None.
     hub_model : str, optional

@@ -238,7 +238,7 @@ def _exists(path: Path) -> bool:
 
 
 def _entries_named(text: str, known: list[CatalogueEntry]) -> list[CatalogueEntry]:
-    """Return the stores with a name, or if there are none, the stores whose key starts with the text."""
+    """Return the stores whose name is the text. If no store has this name, return the stores whose key starts with the text."""
     named = [entry for entry in known if entry.name == text]
     return named or [entry for entry in known if len(text) >= _MIN_PREFIX and entry.key.startswith(text)]
 

@@ -58,7 +58,7 @@ def import_planes(
         Side in scene pixels of the window from which the encoder computes the features of a cell. Reports compute the
         leakage from this side. [default: unknown, which counts as the whole scene]
     grid : str or Path, optional
-        Raster with the CRS and transform of feature files that have none.
+        Raster whose CRS and transform are used for feature files without georeference.
     dequantise : str or Path, optional
         Restores values that are stored as integers: ``"alphaearth"``, or a file of factors, one per cell or per value.
         [default: ``X_scales.npy`` beside an integer ``X.npy``, else None]

@@ -168,7 +168,7 @@ class AveragedFeatures(PlacedFeatures):
 
 
 def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill each cell without a value with the mean of its neighbours that have a value, or with 0 if there are none.
+    """Fill each cell without a value with the mean of its neighbours that have a value. If no neighbour has a value, fill with 0.
 
     A plane that is coarser than the scene is interpolated between cells. The cells around a cell with a value therefore need
     values as well.

@@ -76,7 +76,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._expect_headers()
 
     def data_received(self, data: bytes) -> None:
-        """Receive bytes of a request."""
+        """Parse received bytes of a request, and check the size of the headers."""
         self._held_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -89,7 +89,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._expect_headers()
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Begin a new request, when its first byte has arrived."""
         if len(self.pipeline) >= _MAX_WAITING_REQUESTS:
             raise ValueError("too many requests before the first answer")
         self._in_headers = True
@@ -98,24 +98,24 @@ class GuardedProtocol(HttpToolsProtocol):
             self.scope["extensions"] = {file_sending.ZERO_COPY: {}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header. Headers after the body are dropped, because nothing checks them."""
+        """Add a header to the request. Headers after the body (trailers) are dropped, because they would not be checked."""
         if self._in_headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin the response."""
+        """Start the application, which sends the response."""
         self._in_headers, self._held_bytes = False, 0
         super().on_headers_complete()
         # The class of the cycle can't be set in uvicorn. The response begins later, in a task.
         self.cycle.__class__ = file_sending.FileSendingCycle
 
     def on_body(self, body: bytes) -> None:
-        """Take bytes of the body."""
+        """Add received bytes to the body of the request."""
         self._held_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End the request."""
+        """Note that the body of the request is complete."""
         self._held_bytes = 0
         super().on_message_complete()
 

@@ -196,7 +196,7 @@ class ChecksumReader(WrapperStore[Any]):
             raise self._damage_error(key, "is truncated or belongs to another unit" if len(content) else "is empty")
 
     def _keep_tags(self, record: str, content: Buffer | None) -> bytes:
-        """Keep and return the joined tags of a progress record; a record that does not exist has none."""
+        """Keep and return the joined tags of a progress record. The tags of a record that does not exist are empty."""
         tags = b"" if content is None else content.to_bytes()[DIGEST_BYTES:]
         if tags:
             self._tags[record] = tags

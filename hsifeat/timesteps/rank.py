@@ -85,8 +85,9 @@ def rank_timesteps(
         Training timesteps to compare. [default: the timesteps of the store; without a store, 40 evenly spaced timesteps from 0]
     projection : str or Projection, optional
         A fitted projection, or a text that `fit_projection` accepts. By default, the projection that the backbone was
-        trained with is used. If the backbone has none, it is ``rgb`` for three channels and ``pca:N`` for any other number
-        N of channels. The backbone ``"natural32"`` has that of its preset. Without a backbone, it is ``pca:10``.
+        trained with is used. If the backbone has no projection, the default is ``rgb`` for three channels and ``pca:N`` for
+        any other number N of channels. The backbone ``"natural32"`` has the projection of its preset. Without a backbone,
+        the default is ``pca:10``.
     patch : int, optional
         Side of the patches of the optimal denoiser in pixels. [default: the largest of 8, 4, 2 and 1 for which a patch has
         at most 16 values]

@@ -71,7 +71,7 @@ class Plan:
         return blocks
 
     def shapes(self):
-        """Return the shapes of all tensors by name."""
+        """Return a dict that maps the names of all tensors to their shapes."""
         time = 4 * self.model_channels
         last = int(self.mult[0] * self.model_channels)
         shapes = {
@@ -115,7 +115,7 @@ class Plan:
         }
 
     def draw(self, seed=0):
-        """Return random tensors for the network, by name. They are scaled so that activations neither vanish nor explode."""
+        """Return a dict of random tensors for the network. They are scaled so that activations neither vanish nor explode."""
         generator = torch.Generator().manual_seed(seed)
         tensors = {}
         for name, shape in self.shapes().items():

@@ -73,9 +73,9 @@ def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
 def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test_pixels: float) -> str:
     """Describe the accuracy of the best entry of a split on the test pixels whose features depend on no training pixel.
 
-    If the best entry has no such pixels, the text states which pixels its features depend on. The text then describes
-    the best entry that has such pixels. If there is none, the text has the accuracy of the best entry on the farthest
-    test pixels, and recommends inputs that give a score without leakage.
+    If the best entry has no such pixels, the text states which pixels its features depend on. The text then describes the
+    best entry that has such pixels. If no entry has such pixels, the text has the accuracy of the best entry on the
+    farthest test pixels, and recommends inputs that give a score without leakage.
 
     Parameters
     ----------

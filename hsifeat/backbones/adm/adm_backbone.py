@@ -37,7 +37,7 @@ class ADMBackbone(CheckpointBackbone):
     class_label : int or str, optional
         Label of a class-conditional network, or ``"mean"`` for the mean of all label embeddings.
     untrained_seed : int, optional
-        Seed of random weights that replace the trained ones. The random weights are initialised as in diffusers.
+        Seed of random weights that replace the trained weights. The random weights are initialised as in diffusers.
     any_label : bool
         Use label 0 of a class-conditional network if `class_label` is None.
 

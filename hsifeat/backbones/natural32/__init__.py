@@ -20,7 +20,7 @@ def open_natural32(argument: str, *, untrained_seed: int | None = None) -> UNet2
     argument : str
         Text after ``natural32:``, which must be empty.
     untrained_seed : int, optional
-        Seed of random weights that replace the trained ones.
+        Seed of random weights that replace the trained weights.
 
     Raises
     ------

@@ -113,7 +113,7 @@ def _is_dimension(dataset: Any) -> bool:
 
 
 def _open_with_xarray(path: Path, locate: Callable[[str, str], str], **options: Any) -> dict[str, FileVariable]:
-    """Return the variables of all groups of a file, by path. Their values are as stored: neither scaled nor masked.
+    """Return a dict that maps paths to the variables of all groups of a file. Their values are as stored: neither scaled nor masked.
 
     `locate` takes the group of a variable and the name of a dimension, and returns the path of the dimension.
     """

@@ -52,8 +52,8 @@ def check_header(path: Path) -> None:
     Raises
     ------
     SceneError
-        If the file is a translated ERS header, a compressed PDS label, an ISIS3 label of a GeoTIFF, or a PCIDSK file with
-        channels in other files. If the label of an ERS, PDS or ISIS3 file is longer than 1 MiB.
+        If the file is an ERS, PDS or ISIS3 header of a raster in another format. If the file is a PCIDSK file with channels
+        in other files. If the label of an ERS, PDS or ISIS3 file is longer than 1 MiB.
     """
     with open_regular(path) as file:
         content = file.read(_LABEL_BYTES)

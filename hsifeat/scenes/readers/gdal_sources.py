@@ -70,7 +70,7 @@ def raster_drivers(path: Path) -> list[str]:
 
 
 def check_raster_sources(path: Path, depth: int = 0) -> None:
-    """Check that a VRT refers only to plain raster files in its folder, and that any other raster refers to no data set.
+    """Check that a VRT refers only to plain raster files in its folder, and that any other raster refers to no other data set.
 
     A file that a VRT refers to must not describe other data sets or a web service.
 

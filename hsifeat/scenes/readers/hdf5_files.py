@@ -47,7 +47,7 @@ class Hdf5Array(ArrayView):
 
 
 def find_datasets(file: Any) -> dict[str, Any]:
-    """Return the non-empty numeric datasets of an open file by path, including datasets reached through external links.
+    """Return a dict that maps paths to the non-empty numeric datasets of an open file, including datasets behind external links.
 
     Groups that MATLAB creates for the contents of cells and objects are skipped.
     """

@@ -54,7 +54,7 @@ def is_feature_store(folder: Path) -> bool:
 
 
 def find_arrays(root: Path, within: str) -> dict[str, Any]:
-    """Return the arrays of a Zarr folder by path.
+    """Return a dict that maps paths to the arrays of a Zarr folder.
 
     Each array is opened with the metadata in its own folder, because consolidated metadata may be out of date.
 
@@ -89,7 +89,7 @@ def find_arrays(root: Path, within: str) -> dict[str, Any]:
 
 
 def read_variables(path: Path, arrays: Mapping[str, Any]) -> dict[str, FileVariable]:
-    """Return the arrays of a Zarr folder by path, with their dimensions and attributes.
+    """Return a dict that maps paths to the arrays of a Zarr folder, with their dimensions and attributes.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from hsifeat.scenes.registry.models import PublicScene
 
 
 def read_descriptions() -> dict[str, PublicScene]:
-    """Read the descriptions of all public scenes, by scene name.
+    """Return a dict that maps the names of all public scenes to their descriptions.
 
     Scenes that need no download come first.
     """

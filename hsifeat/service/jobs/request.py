@@ -94,9 +94,10 @@ class JobRequest(BaseConfig):
         """
 
     def find_result(self, context: JobContext) -> dict[str, Any] | None:  # noqa: ARG002  # only stores are made without jobs
-        """Return the description of a result that exists without a job, as `execute` would. Nothing is computed or written.
+        """Return the description of a result that exists although no job computed it. Nothing is computed or written.
 
-        Return None if there is no such result, or if the search would take longer than a client waits.
+        The description has the form that `execute` returns. Return None if there is no such result, or if the search would
+        take longer than a client waits.
         """
         return None
 

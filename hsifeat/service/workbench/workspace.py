@@ -184,7 +184,7 @@ class Workbench:
         self._lock = threading.Lock()
 
     def workspace(self, key: str) -> Workspace:
-        """Return the workspace that `open` returned last for a store. If there is none, call `open`."""
+        """Return the workspace that `open` returned last for a store. If `open` was not called for the store, call it."""
         found = self._of_key.get(key)
         return self.open(key) if found is None else found
 
@@ -222,7 +222,7 @@ class Workbench:
             return found
 
     def _companions(self, features: Features) -> list[Features]:
-        """Return the first complete store of the scene that has context features if `features` has none, or the reverse.
+        """Return the first complete store of the scene with the kind of features that `features` lacks: context or diffusion features.
 
         Return an empty list if there is no such store.
         """
