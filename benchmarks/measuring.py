@@ -24,7 +24,7 @@ def cpu_seconds(function: Callable[[], object]) -> float:
 
 
 def interleaved(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Run functions in turn, and return the processor seconds of each run by function. A first run of each function is not measured."""
+    """Run functions in turn, and return the processor seconds of the runs of each function. A first run of each function is not measured."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()

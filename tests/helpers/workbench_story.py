@@ -1,7 +1,7 @@
 """Scenario of a person who labels a scene in the workbench, exports map and labels, and imports the labels again.
 
-The service is killed several times meanwhile. Tests run the scenario on parts of two scenes, with a mouse, with the
-keyboard alone and by touch. `benchmarks/workbench_story.py` runs the scenario on the whole scenes.
+The service is killed several times during the scenario. Tests run the scenario on parts of two scenes, with a mouse, with
+the keyboard alone and by touch. `benchmarks/workbench_story.py` runs the scenario on the whole scenes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbered requests of pages. The work for a request is dropped when a later request of the same page replaces it."""
+"""Numbering of the requests of a page. The work for a request is dropped when a later request of the page replaces this request."""
 
 from __future__ import annotations
 
