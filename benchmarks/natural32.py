@@ -262,7 +262,9 @@ class Study:
         # Context planes are principal components of unit variance, so they are not standardised again.
         context = [reduce_columns(read_all(store, names), GROUP_COMPONENTS) for names in CONTEXT_GROUPS]
         if self.sees_companion:
-            image = hsifeat.Scene(f"{self.name}-image", np.asarray(self.scene.companion, np.float32))
+            # As in an extraction of the companion image, black pixels are data.
+            values = np.asarray(self.scene.companion, np.float32)
+            image = hsifeat.Scene(f"{self.name}-image", values, blank_pixels="keep")
             store = FOLDER / f"{self.name}-image-context.zarr"
             hsifeat.extract(image, backbone="context", layers=COMPANION_FILTERS, out=store, listen=PrintingListener())
             k = self.scene.companion_factor

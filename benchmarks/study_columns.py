@@ -52,11 +52,12 @@ def _differences(values: list[float | None], others: list[float | None]) -> NDAr
 
 
 def _summary(points: NDArray[np.float64], level: float) -> dict[str, Any]:
+    # With more decimals than documents show, rounding twice changes no figure.
     margin = float(stats.t.ppf((1 + level) / 2, len(points) - 1) * stats.sem(points))
     mean = float(points.mean())
     return {
-        "mean": round(mean, 2),
-        "interval": [round(mean - margin, 2), round(mean + margin, 2)],
+        "mean": round(mean, 5),
+        "interval": [round(mean - margin, 5), round(mean + margin, 5)],
         "better": f"{int((points > 0).sum())} of {len(points)}",
     }
 

@@ -4,7 +4,9 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.input_sets import WORTH_OF_CONTEXT
@@ -35,6 +37,18 @@ def test_the_card_of_natural32_is_what_its_script_writes(monkeypatch):
     for scores in content["scores"].values():
         for values in scores.values():
             assert all(sum(one is not None for one in by_draw) >= 30 for by_draw in values.values())
+
+
+def test_the_card_of_natural32_has_the_gains_over_the_twin():
+    content = json.loads((ROOT / "benchmarks" / "results" / "natural32.json").read_text())
+    card = (ROOT / "hsifeat" / "backbones" / "natural32" / "README.md").read_text(encoding="utf-8")
+    for scores in content["scores"].values():
+        pair = [scores[f"spectra+window+natural32{twin}"] for twin in ("", " untrained")]
+        for regime in ("per-class:5", "per-class:20", "blocks:12+0:0.1", "blocks:12+0:0.1, over 16 px"):
+            planes, twin = (100 * np.array([one for one in by[regime] if one is not None]) for by in pair)
+            interval = stats.ttest_rel(planes, twin).confidence_interval()
+            gain = f"{(planes - twin).mean():+.1f} [{interval.low:.1f}, {interval.high:.1f}]"
+            assert f" | {gain} | " in card
 
 
 def test_the_study_has_the_default_of_today(results):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from hsifeat import Scene
 
 ROOT = Path(__file__).parents[1]
 PLAIN = "def double(x):\n    return 2 * x\n"
@@ -67,3 +70,19 @@ def test_draws_are_kept_if_the_first_ones_are_the_same(scores, others, kept):
 
     keep_rechecked(scores, others)
     assert scores == kept
+
+
+def test_black_pixels_of_a_companion_image_are_data(monkeypatch, tmp_path):
+    """As in an extraction of the image. Otherwise, context has no values there, and no head can be fitted."""
+    import natural32
+
+    random = np.random.default_rng(0)
+    companion = random.integers(1, 255, (32, 32, 3)).astype(np.uint8)
+    companion[:8, :8] = 0
+    monkeypatch.setattr(natural32, "FOLDER", tmp_path)
+    study = object.__new__(natural32.Study)
+    study.name, study.sees_companion = "small", True
+    study.scene = Scene("small", random.random((16, 16, 4), np.float32), companion=companion)
+    context = study._groups[natural32.CONTEXT]
+    assert len(context) == 2 + len(natural32.CONTEXT_GROUPS) + 1
+    assert all(np.isfinite(columns).all() for columns in context)
