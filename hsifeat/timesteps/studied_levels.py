@@ -10,6 +10,7 @@ from hsifeat.backbones.schedule import NoiseSchedule
 
 STUDIED_SIGMAS = {
     "a diffusion model of natural images": (0.018, 0.171),
+    "a denoiser of photographs that is no diffusion model": (0.342, 0.599),
     "a network trained on the scene": (0.018, 0.74),
 }
 """Smallest and largest of the best noise levels, for each kind of network.

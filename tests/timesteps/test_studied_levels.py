@@ -10,7 +10,11 @@ from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.timesteps.studied_levels import STUDIED_SIGMAS, studied_timesteps
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "natural32.json"
-NETWORKS = {"a diffusion model of natural images": ["natural32"], "a network trained on the scene": ["mtmsd"]}
+NETWORKS = {
+    "a diffusion model of natural images": ["natural32"],
+    "a denoiser of photographs that is no diffusion model": ["ffdnet"],
+    "a network trained on the scene": ["mtmsd"],
+}
 
 
 @pytest.mark.parametrize("kind", STUDIED_SIGMAS)
