@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from hsifeat.commands.interrupts import catch_interrupts
 from tests.helpers.forked_commands import ForkedCommand
 from tests.helpers.small import small_cube
 from tests.helpers.tiny_training import use_tiny
@@ -43,6 +44,21 @@ def test_an_interrupt_before_and_after_the_work(code, status):
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == status, ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_second_interrupt_leaves_the_cleanup_alone():
+    before, steps = signal.signal(signal.SIGINT, signal.default_int_handler), []
+    try:
+        catch_interrupts()
+        with pytest.raises(KeyboardInterrupt):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                signal.raise_signal(signal.SIGINT)
+                steps.append("cleaned up")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert steps == ["cleaned up"]
 
 
 def press_often():

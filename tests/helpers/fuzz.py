@@ -4,9 +4,9 @@ A damage is harmless if reading gives the same values as before. A damage is fou
 message of one line. Every other outcome is a fault: another value, another exception, a trial without an end, or a change
 outside the damaged folder.
 
-Some folders may come from a stranger. A fifth of the damages of these folders refer to files outside the folder, by a path
-in a JSON file or by a link. After some damages, the checksums are written again. Two fifths of these damages replace a
-value of a JSON file by an odd value.
+A fifth of the damages exchange two intact files that are alike. Some folders may come from a stranger. A fifth of the
+damages of these folders refer to files outside the folder, by a path in a JSON file or by a link. After some damages, the
+checksums are written again. Two fifths of these damages replace a value of a JSON file by an odd value.
 """
 
 from __future__ import annotations
@@ -141,13 +141,15 @@ def _damage_of_seed(subject: Subject, folder: Path, seed: int, outside: Path) ->
         return lead_out(folder, rng, subject.files, outside)
     if subject.reseal is not None and seed % 5 in (1, 2):
         return forge(folder, rng, subject.files)
+    if seed % 5 == 3 and (exchanged := exchange(folder, rng, subject.files)):
+        return exchanged
     return damage(folder, rng, subject.files)
 
 
 def damage(folder: Path, rng: np.random.Generator, pattern: str = "**/*") -> str:
     """Damage a file of a folder at random, and return a description of the damage."""
     files = sorted(file for file in folder.glob(pattern) if file.is_file())
-    file = _random_file(files, rng)
+    file = _random_file(files, rng, folder)
     other = rng.choice(files)
     content = file.read_bytes()
     name = str(rng.choice(["flip", "flip", "digit", "truncate", "delete", "swap", "duplicate", "empty", "append"]))
@@ -175,9 +177,30 @@ def damage(folder: Path, rng: np.random.Generator, pattern: str = "**/*") -> str
     return f"{name} {file.relative_to(folder)}, {other.relative_to(folder)}"
 
 
+def exchange(folder: Path, rng: np.random.Generator, pattern: str) -> str:
+    """Exchange two files that are alike, or overwrite one by the other, and return a description; empty if no two are alike.
+
+    Both files are intact, so that only a checksum that includes their names or places tells them apart. Examples are the shards of a
+    layer at two timesteps. JSON files are exchanged only in folders without other files.
+    """
+    files = sorted(file for file in folder.glob(pattern) if file.is_file())
+    alike = {file: [other for other in files if _are_alike(file, other, folder)] for file in files}
+    choices = [file for file in files if alike[file]]
+    if not choices:
+        return ""
+    file = _random_file([file for file in choices if file.suffix != ".json"] or choices, rng, folder)
+    other = Path(rng.choice(alike[file]))
+    content, kept = other.read_bytes(), file.read_bytes()
+    file.write_bytes(content)
+    name = str(rng.choice(["exchange", "overwrite"]))
+    if name == "exchange":
+        other.write_bytes(kept)
+    return f"{name} {file.relative_to(folder)}, {other.relative_to(folder)}"
+
+
 def forge(folder: Path, rng: np.random.Generator, pattern: str) -> str:
     """Replace a value of a JSON file by one of `ODD_VALUES`, and return a description."""
-    file = _random_file(sorted(file for file in folder.glob(pattern) if file.suffix == ".json"), rng)
+    file = _random_file(sorted(file for file in folder.glob(pattern) if file.suffix == ".json"), rng, folder)
     content, value = json.loads(file.read_bytes()), ODD_VALUES[rng.integers(len(ODD_VALUES))]
     places = [(part, key) for part, key, _ in _entries(content)]
     part, key = places[rng.integers(len(places))]
@@ -196,12 +219,12 @@ def lead_out(folder: Path, rng: np.random.Generator, pattern: str, outside: Path
     texts = [path for path in files if path.suffix == ".json"]
     target = outside / rng.choice(["notes.txt", "new.txt"])
     if texts and rng.random() < 0.6:
-        file = _random_file(texts, rng)
+        file = _random_file(texts, rng, folder)
         relative = os.path.relpath(target, folder)
         path = str(rng.choice([str(target), relative, f"../{relative}"]))
         file.write_text(json.dumps(_with_text(json.loads(file.read_bytes()), rng, path)))
         return f"{path} in {file.relative_to(folder)}"
-    file = _random_file(files, rng)
+    file = _random_file(files, rng, folder)
     linked = rng.choice([file, *(parent for parent in file.parents if folder in parent.parents)])
     if linked.is_dir():
         shutil.rmtree(linked)
@@ -212,11 +235,17 @@ def lead_out(folder: Path, rng: np.random.Generator, pattern: str, outside: Path
     return f"link {linked.relative_to(folder)}"
 
 
-def _random_file(files: list[Path], rng: np.random.Generator) -> Path:
-    # Each folder and suffix is equally likely, because a store has a hundred shards and one manifest.
-    kinds = sorted({_kind(file) for file in files})
+def _random_file(files: list[Path], rng: np.random.Generator, folder: Path) -> Path:
+    # Each kind is equally likely, because a store has a hundred shards and one manifest.
+    kinds = sorted({_kind(file, folder) for file in files})
     kind = kinds[rng.integers(len(kinds))]
-    return Path(rng.choice([file for file in files if _kind(file) == kind]))
+    return Path(rng.choice([file for file in files if _kind(file, folder) == kind]))
+
+
+def _are_alike(one: Path, two: Path, folder: Path) -> bool:
+    """Return whether two files are of one kind, and differ in size by less than a tenth."""
+    sizes = one.stat().st_size, two.stat().st_size
+    return one != two and _kind(one, folder) == _kind(two, folder) and min(sizes) > 0.9 * max(sizes)
 
 
 def _with_text(content: Any, rng: np.random.Generator, text: str) -> Any:
@@ -266,6 +295,6 @@ def tree_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _kind(file: Path) -> str:
-    """Return the folder and the suffix of a file, without numbers."""
-    return f"{''.join(c for c in file.parent.name if not c.isdigit())}/{file.suffix or 'shard'}"
+def _kind(file: Path, folder: Path) -> str:
+    """Return the kind of a file: its topmost folder below `folder`, and its suffix."""
+    return f"{[*file.relative_to(folder).parts[:-1], ''][0]}/{file.suffix or 'shard'}"

@@ -6,6 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+import safetensors
 import torch
 from diffusers import DDPMPipeline, UNet2DModel
 from PIL import Image
@@ -115,12 +116,25 @@ def test_training_leaves_the_global_seed_alone(tmp_path):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_a_full_disk_is_one_message_and_the_same_command_goes_on(tmp_path, monkeypatch):
-    plain = torch.save
-    monkeypatch.setattr(torch, "save", lambda state, _: plain(state, "/dev/full"))
-    with pytest.raises(StoreError, match="the disk of .* is full; finished work is kept"):
+def _save_on_a_full_disk(*_, **__):
+    raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+_save = torch.save
+
+
+@pytest.mark.parametrize(
+    ("saver", "failing"),
+    [("torch.save", lambda state, _: _save(state, "/dev/full")), ("safetensors.torch.save_file", _save_on_a_full_disk)],
+    ids=["checkpoint", "weights"],
+)
+def test_a_full_disk_is_one_message_and_the_same_command_goes_on(tmp_path, monkeypatch, saver, failing):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(StoreError, match=r"the disk of .* is full; finished work is kept"),
+    ):
+        patch.setattr(saver, failing)
         hsifeat.pretrain(tiny_scene(), network="mtmsd", out=tmp_path / "m", steps=2)
-    monkeypatch.setattr(torch, "save", plain)
     hsifeat.pretrain(tiny_scene(), network="mtmsd", out=tmp_path / "m", steps=2)
     assert open_backbone(tmp_path / "m").identity()
 

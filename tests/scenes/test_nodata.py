@@ -95,6 +95,19 @@ def test_labels_agree_with_the_masks_of_gdal(tmp_path, declared, dtype, values):
     np.testing.assert_array_equal(open_labels(path).classes, np.where(mask, bands[0], 0))
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(-1, "uint8"), (256, "uint8"), (-9999, "uint16"), (65536, "int16"), (-32769, "int16"), (2**32, "int32")],
+)
+def test_an_integer_that_the_dtype_lacks_equals_no_value(tmp_path, value, dtype):
+    """A cast would wrap these values: -1 becomes 255 in uint8."""
+    limits = np.iinfo(dtype)
+    numbers = [*range(max(limits.min, -40000), min(limits.max, 70000) + 1), limits.min, limits.max]
+    np.save(tmp_path / "x.npy", np.array(numbers, dtype)[None, :, None])
+    scene = open_scene(tmp_path / "x.npy", nodata=value, blank_pixels="keep")
+    assert scene.valid.ravel().tolist() == [number != value for number in numbers]
+
+
 CUBE = np.array([[[-9999, 1, 2], [3, 4, 5]], [[6, 7, -9999], [8, 9, 10]]])
 WHERE = (CUBE == -9999).any(axis=2)
 
