@@ -1,11 +1,14 @@
 """Seeded damages of everything that is kept on disk are found or harmless; `benchmarks/fuzz.py` runs many more."""
 
+import hashlib
 import json
+import re
 import time
 from contextlib import suppress
 
 import pytest
 
+from hsifeat.seals import SealError
 from tests.helpers.fuzz import Subject, run_trials
 from tests.helpers.fuzz_subjects import make_subjects
 
@@ -55,6 +58,29 @@ def test_a_trial_without_an_end_is_a_fault_with_a_name(tmp_path):
     tally = run_trials(Subject("waiter", tmp_path / "a", wait_if_damaged), range(4), tmp_path / "b", limit_s=0.1)
     assert tally.faults and all(
         "no end within 0.1 s" in fault and fault.startswith("waiter ") for fault in tally.faults
+    )
+
+
+def test_a_checksum_without_a_name_misses_exchanged_files(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for name in ("x", "y"):
+        content = name.encode() * 99
+        (folder / f"{name}.bin").write_bytes(hashlib.sha256(content).digest() + content)
+
+    def read(copy):
+        try:
+            values = [(copy / f"{name}.bin").read_bytes() for name in ("x", "y")]
+        except OSError as error:
+            raise SealError("missing") from error
+        if any(hashlib.sha256(value[32:]).digest() != value[:32] for value in values):
+            raise SealError("damaged")
+        return values
+
+    faults = run_trials(Subject("reader", folder, read), range(40), tmp_path / "place").faults
+    assert {re.search(r"\((\w+)", fault)[1] for fault in faults} >= {"exchange", "overwrite"}
+    assert all(
+        re.search(r"\((exchange|overwrite|swap|duplicate) .*other values, and no error", fault) for fault in faults
     )
 
 
