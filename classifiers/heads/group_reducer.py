@@ -296,8 +296,9 @@ def most_components(X: NDArray[np.floating], components: int) -> int:
     discriminant analysis peaks where the number of columns nears the number of rows (Raudys and Duin, Pattern Recognit.
     Lett. 1998).
 
-    >>> rows = np.arange(50.0).reshape(50, 1) >>> most_components(rows, 60), most_components(np.repeat(rows, 3, axis=0),
-    60), most_components(rows, 10) (25, 25, 10)
+    >>> rows = np.arange(50.0).reshape(50, 1)
+    >>> most_components(rows, 60), most_components(np.repeat(rows, 3, axis=0), 60), most_components(rows, 10)
+    (25, 25, 10)
     """
     distinct: set[bytes] = set()
     for row in X:

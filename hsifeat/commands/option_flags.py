@@ -16,9 +16,10 @@ def with_flags(message: str) -> str:
 
     The message must enclose each option in backticks.
 
-    >>> with_flags("leave out `bad_bands`, or set `noise='shared'` and `labels=FILE`") 'leave out --bad-bands, or set
-    --noise shared and --labels FILE' >>> with_flags("use `shared_projection=True`, `sweep=False` or
-    `executor='dask:local:2'`") 'use --shared-projection, --no-sweep or --dask local:2'
+    >>> with_flags("leave out `bad_bands`, or set `noise='shared'` and `labels=FILE`")
+    'leave out --bad-bands, or set --noise shared and --labels FILE'
+    >>> with_flags("use `shared_projection=True`, `sweep=False` or `executor='dask:local:2'`")
+    'use --shared-projection, --no-sweep or --dask local:2'
     """
     return _OPTION.sub(lambda match: _flag(match[1], match[2]), message)
 
