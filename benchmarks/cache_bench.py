@@ -103,7 +103,7 @@ def file_bytes(*folders: Path) -> int:
 
 
 def fresh(folder: Path) -> Iterator[Path]:
-    """Yield new paths in a folder without end. A step deletes the folder at the previous path."""
+    """Yield an endless sequence of new paths in a folder. Before each new path, the folder at the previous path is deleted."""
     last = None
     for number in count():
         if last is not None:

@@ -37,7 +37,7 @@ class ByteSource(Protocol):
 
     @property
     def descriptor(self) -> int | None:
-        """Descriptor of the file in this machine's file system; None for other files."""
+        """File descriptor, if the file is in the file system of this machine; otherwise None."""
         ...
 
     def blocks(self, part: range) -> AsyncIterator[bytes | bytearray]:
