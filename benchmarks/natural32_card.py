@@ -155,7 +155,7 @@ def _layers(content: dict[str, Any]) -> str:
 
 
 def _draws(content: dict[str, Any]) -> str:
-    """Name the scenes with more draws of blocks than 30."""
+    """Return a phrase that names the scenes with more than 30 draws of blocks, and their numbers of draws."""
     blocks = {SCENES[scene]: draws[TESTS["blocks"][1]] for scene, draws in content["draws"].items()}
     return " and ".join(f"{count} on {title}" for title, count in blocks.items() if count > 30)
 

@@ -302,7 +302,7 @@ def transfer(urls: list[str], process: psutil.Process, token: str) -> dict[str, 
 
 
 def _cpu_seconds_of_clients() -> float:
-    """Return the processor time of all processes that this one has waited for."""
+    """Return the processor time of all child processes that have ended and that the benchmark has waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -47,7 +47,7 @@ def pooled_gain(pairs: list[tuple[list[float | None], list[float | None]]], draw
 
 
 def _differences(values: list[float | None], others: list[float | None]) -> NDArray[np.float64]:
-    """Return differences in points, of the draws in which both have a value."""
+    """Return the differences in points over the draws for which both lists have a value."""
     return np.array([100 * (a - b) for a, b in zip(values, others, strict=True) if a is not None and b is not None])
 
 

@@ -292,7 +292,7 @@ def _takes_context(head: str) -> bool:
 def _word(kind: str) -> str:
     """Return the word in `WORDS` for an input kind, such as ``patches`` for ``patch``.
 
-    A kind without a word is returned unchanged. A kind of several words, ``mean``, is that of planes.
+    A kind without a word is returned unchanged. ``mean`` has two words; the word for planes is returned.
     """
     words = {input_kind: word for word, input_kind in _INPUT_KINDS.items()}
     return words.get(kind, kind)

@@ -297,7 +297,7 @@ def _plane_id(group: ColumnGroup) -> PlaneId:
 
 
 def _check_training_recipe(recipe: dict[str, Any], layout: Layout) -> None:
-    """Raise an error of any class if a recipe lacks what `Model.match_store` reads."""
+    """Raise an error of any class if `Model.match_store` can't read a recipe because an entry is missing or invalid."""
     feature_kinds(recipe)
     if any(group.kind == "position" for group in layout):
         recipe["scene"]

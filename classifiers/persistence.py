@@ -166,7 +166,7 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
 
 
 def _foreign_attributes(fitted: dict[str, Any]) -> list[str]:
-    """Return the names that can't be those of fitted attributes, which end in an underscore, and begin with none."""
+    """Return the names that can't be names of fitted attributes: these end in an underscore, and do not begin with an underscore."""
     return [name for name in fitted if name.startswith("_") or not name.endswith("_")]
 
 

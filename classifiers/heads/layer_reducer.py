@@ -177,9 +177,10 @@ def _second_moment(columns: NDArray[np.floating], count: int) -> NDArray[np.floa
 
 
 def _scaled_axes(moment: NDArray[np.float64], components: int, whiten: bool) -> NDArray[np.float64]:
-    """Return the principal axes (k, C) of a second moment (C, C), scaled to unit variance on average, or each if `whiten`.
+    """Return scaled principal axes (k, C) of a second moment (C, C).
 
-    Axes along which the training rows do not vary are dropped, because other rows could vary along them.
+    With `whiten`, each axis is scaled to unit variance. Otherwise all axes are scaled by one factor, to a mean variance of 1. Axes
+    along which the training rows do not vary are dropped, because other rows could vary along them.
     """
     if components < 1:
         raise HeadError(f"a layer can't be reduced to {components} components; give 1 or more, or None to keep all")

@@ -233,12 +233,12 @@ def token_network(
 
 
 def _patch_groups(layout: Layout) -> tuple[ColumnGroup, list[ColumnGroup]]:
-    """Return the spectral patch of a layout and its patches of planes, or else its spectra and planes, of one pixel.
+    """Return the groups of the spectral input and of the planes: patches if the layout has a spectral patch, else single pixels.
 
     Raises
     ------
     HeadError
-        If the layout has neither. If patches have several sides.
+        If the layout has no spectral input, or more than one. If patches have several sides.
     """
     spectra = [group for group in layout if group.input_kind == "spectral-patch"]
     kind = "patch" if spectra else "plane"

@@ -223,7 +223,7 @@ class LabelDatabase:
         return entry
 
     def _unused(self, set_id: int) -> set[int]:
-        """Return the numbers of the classes of undone imports that no label and no check answer has."""
+        """Return the numbers of classes that came with undone imports, and that neither a label nor a check answer has."""
         undone = classes_of_undone_imports(self._file, set_id)
         if undone:
             undone -= set(np.unique(self.class_map(set_id)[1]).tolist())
@@ -231,7 +231,7 @@ class LabelDatabase:
         return undone
 
     def _others(self, set_id: int) -> list[LabelClass]:
-        """Return the classes whose names and keys a class can't take. Classes of undone imports keep their names only."""
+        """Return the classes whose names and keys a new class can't take. Unused classes of undone imports reserve only their names."""
         unused = self._unused(set_id)
         entries = logged_classes(self._file, set_id)
         return [replace(entry, key="") if entry.number in unused else entry for entry in entries]

@@ -110,7 +110,7 @@ def prepare_diffusion(
 
 
 def _without_noise(config: ExtractionConfig, backbone: Backbone) -> ExtractionConfig:
-    """Return the options of an encoder, which sees clean images."""
+    """Return the options for an encoder. Its images get no noise, and options that need noise are refused."""
     if "noise" in config.model_fields_set and config.noise != NoNoise.name:
         raise HsifeatError(
             f"{backbone.name} is an encoder of clean images; found the noise {config.noise}: leave out `noise`"

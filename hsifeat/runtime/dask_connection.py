@@ -244,7 +244,13 @@ class DaskConnection:
                 time.sleep(0.5)
 
     def _check_versions(self) -> None:
-        """Wait for a worker. Raise an error if one lacks hsifeat, or has other versions of Python or the libraries than this process."""
+        """Wait for a worker, then compare the versions on all workers with the versions in this process.
+
+        Raises
+        ------
+        HsifeatError
+            If a worker can't run hsifeat, or has other versions of Python or of the libraries.
+        """
         while True:
             try:
                 self.wait_for_workers()

@@ -213,7 +213,7 @@ class DaskExecutor:
 
 
 class _Stream(Generic[Task]):
-    """The tasks of a call of `DaskExecutor.run`: those that wait, and those that were submitted."""
+    """The waiting and the submitted tasks of a call of `DaskExecutor.run`."""
 
     def __init__(self, connection: DaskConnection, function: Callable[[Task], Any], tasks: Iterable[Task]) -> None:
         self._connection, self._function = connection, function
@@ -239,7 +239,7 @@ class _Stream(Generic[Task]):
         return future, self._pending.pop(future)
 
     def put_back(self, *tasks: Task) -> None:
-        """Let tasks be submitted again, before all others."""
+        """Queue tasks again, before all waiting tasks."""
         self._queue = chain(tasks, self._queue)
 
     def start_again(self, task: Task) -> None:

@@ -153,7 +153,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def _sends_files(self) -> bool:
-        """Whether the system sends files. With TLS, Python encrypts them."""
+        """Whether the operating system copies files to the connection. It can't with TLS, because Python encrypts the responses."""
         return file_sending.IS_SUPPORTED and self.scheme == "http"
 
     @property

@@ -95,7 +95,7 @@ class RequestLog:
 
 
 def _log_request(fields: dict[str, Any]) -> None:
-    """Log a request. `Logger.info` would take several times as long, to look up facts that no line contains."""
+    """Log a request. This takes a fraction of the time of `Logger.info`, which looks up facts that no line contains."""
     if _log.isEnabledFor(logging.INFO):
         record = logging.LogRecord.__new__(logging.LogRecord)
         now = time.time()

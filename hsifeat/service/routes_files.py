@@ -105,7 +105,7 @@ def finished_file(scope: Scope, stores: StoreIndex, key: str, path: str) -> Resp
 
 @dataclass(frozen=True)
 class _File:
-    """What the path of a file in a store tells: the progress record of a shard, and two headers of responses."""
+    """The name of the progress record of a file in a store, if the file is a shard, and the values of two response headers."""
 
     record: str | None
     media_type: str

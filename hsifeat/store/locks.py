@@ -183,7 +183,7 @@ def _lock_store(location: Location, *, shared: bool) -> int | None:
 
 
 def _unlock_store(folder: int | None) -> None:
-    """Release the lock that `_lock_store` took. Forked processes lose the lock too."""
+    """Release the lock that `_lock_store` took. Processes forked from this process lose the lock too."""
     if folder is not None and folder != _IN_USE:
         import fcntl
 

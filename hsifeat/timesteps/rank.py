@@ -230,7 +230,7 @@ def _noise_schedule(backbone: Backbone) -> NoiseSchedule:
 
 
 def _preset_projection(backbone: Backbone | str | Path | None) -> str | None:
-    """Return the projection in the preset of a backbone, as an extraction uses it; None if no preset has its name."""
+    """Return the projection in the preset of the default backbone, which an extraction would use; None for another backbone."""
     if not isinstance(backbone, str) or backbone != DEFAULT_BACKBONE:
         return None
     return str(preset_options(DEFAULT_BACKBONE, "extract")["projection"])

@@ -42,7 +42,7 @@ VOID = {"meta", "link", "img", "br", "input", "wbr"}
 
 @cache
 def _scores(truth, predicted, *dtypes):
-    """Score predictions once: tests build the same runs again and again."""
+    """Score predictions, and cache the scores, because tests build the same runs many times."""
     return score_predictions(*(np.frombuffer(*pair) for pair in zip((truth, predicted), dtypes, strict=True)))
 
 

@@ -249,7 +249,7 @@ def _are_alike(one: Path, two: Path, folder: Path) -> bool:
 
 
 def _with_text(content: Any, rng: np.random.Generator, text: str) -> Any:
-    """Return JSON content in which a text or a key at random is replaced."""
+    """Return JSON content in which a random text or a random key is replaced by `text`."""
     entries = _entries(content)
     places = [(part, key, False) for part, key, value in entries if isinstance(value, str)]
     places += [(part, key, True) for part, key, _ in entries if isinstance(part, dict)]

@@ -295,7 +295,7 @@ def cache_at(folder):
 
 @contextmanager
 def _ignored():
-    """Leave a file as it is that is too damaged to be sealed again."""
+    """Ignore errors while a file is sealed again. A file that is too damaged stays unsealed."""
     with suppress(ValueError, OSError, KeyError, TypeError, AttributeError, RecursionError, HsifeatError):
         yield
 

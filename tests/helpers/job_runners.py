@@ -37,7 +37,7 @@ def fork_runners(monkeypatch, target=None):
 
 
 def _process_with_environment(target, args):
-    """Return a process with the environment of this process. The server may have been started with another one."""
+    """Return a process with the environment of this process. The environment of the server may differ."""
     return SERVER.Process(target=_with_environment, args=(dict(os.environ), target, args))
 
 

@@ -210,7 +210,7 @@ class Mouse(Person):
         self.page.mouse.up()
 
     def _bring_into_view(self, row, col):
-        """Zoom out until the stage shows a pixel: a suggestion may have zoomed in."""
+        """Zoom out until the stage shows a pixel, because a suggestion may have zoomed in."""
         stage = self.page.locator("#stage")
         stage.scroll_into_view_if_needed()
         box = stage.bounding_box()
@@ -342,7 +342,7 @@ class Touch(Person):
         self._move([(x - near, y), (x + near, y)], [(x - reach, y), (x + reach, y)])
 
     def _move(self, start, end, steps=4):
-        """Put fingers on the screen, move them, and lift them. Wait until the scene rests."""
+        """Put fingers on the screen, move them, and lift them. Wait until the scene no longer moves."""
 
         def send(kind, points):
             touches = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]

@@ -279,7 +279,7 @@ def _unique(name: str, names: Iterable[str]) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return a part of a file name. Of a long text, such as a split with a path, it is the end, which tells most."""
+    """Return a text as a part of a file name. Only the end of a long text is kept, because paths differ most at the end."""
     return re.sub(r"[^\w.+-]", "_", text).encode()[-_NAME_PART_BYTES:].decode(errors="ignore")
 
 

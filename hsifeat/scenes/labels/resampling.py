@@ -98,7 +98,10 @@ def align_to_grid(
 def _flip_as_scene(
     classes: Classes, georeference: Georeference, target: Georeference, scene_name: str, name: str
 ) -> tuple[Classes, Georeference]:
-    """Return the label raster with rows and columns in the directions of the scene's, and its georeference."""
+    """Flip a label raster until its rows and columns run in the same directions as the rows and columns of the scene.
+
+    Returns the flipped raster and its georeference.
+    """
     steps = np.linalg.solve(affine_parts(georeference, name)[0], affine_parts(target, scene_name)[0])
     for axis, step in enumerate((steps[1, 1], steps[0, 0])):
         if step < 0:

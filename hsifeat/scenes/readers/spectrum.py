@@ -106,7 +106,7 @@ def convert_to_nm(
 
 
 def _plausible_unit(centres: NDArray[np.float64], unit: str) -> str:
-    """Return the unit of wavelengths; another one than `unit` if the wavelengths would be outside of 100 nm to 100 um."""
+    """Return `unit` if the wavelengths are between 100 nm and 100 um in it, else a unit in which they are plausible."""
     longest = centres.max(initial=0)
     if unit not in UNITS_NM or _SHORTEST_NM <= longest * UNITS_NM[unit] <= _LONGEST_NM:
         return unit

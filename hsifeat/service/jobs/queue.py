@@ -233,7 +233,7 @@ class JobQueue:
     def _known(
         self, key: str, owner: str, priority: Priority, still_valid: Callable[[JobRecord], bool]
     ) -> Submission | None:
-        """Return the unfinished job with a key, else a finished one whose result exists, else None."""
+        """Return the unfinished job with a key, else a finished job with the key whose result still exists, else None."""
         done = self._database.jobs("key = ? AND state = 'done'", (key,), count=1)
         answer = next((job for job in done if still_valid(job)), None)
         with self._database.transaction() as connection:
