@@ -14,12 +14,12 @@ from tests.helpers.fuzz_subjects import make_subjects
 
 # 500 trials in all, of a sequence that the program continues.
 TRIALS = 31
-# `tests/store/test_verify.py` and `tests/extraction/test_repair.py` make more of these, which take longer.
-FEWER = {"store repaired": 10, "store sealed again and repaired": 10}
+# These trials take longer. `tests/extraction/test_repair.py` makes more repairs.
+FEWER = {"store repaired": 10, "store sealed again and repaired": 10, "checkpoint": 15}
 NAMES = [
     "store", "store verified", "store sealed again", "store repaired", "store sealed again and repaired",
     "model lda", "model lightgbm", "model svm", "model lda sealed again",
-    "model lightgbm sealed again", "model svm sealed again", "recorded runs", "report", "backbone", "kept tables", "catalogue",
+    "model lightgbm sealed again", "model svm sealed again", "recorded runs", "report", "backbone", "checkpoint", "kept tables", "catalogue",
     "labels", "columns", "description",
 ]  # fmt: skip
 

@@ -79,15 +79,18 @@ def reseal_store(path):
 
 
 def read_model(features):
-    """Return a function that reads a model and classifies the scene of `features`."""
+    """Return a function that reads a model and predicts the classes, and the probabilities if there are any, of `features`."""
 
     def read(path):
+        from classifiers.heads.base import ProbabilisticHead
         from classifiers.model import load_model
-        from classifiers.predict import predict_map
+        from classifiers.predict import predict_map, predict_probabilities
 
         model = load_model(path)
+        blocks = predict_probabilities(features, model) if isinstance(model.head, ProbabilisticHead) else ()
         return [
             predict_map(features, model),
+            [probabilities for _, probabilities in blocks],
             model.class_names,
             model.class_colours,
             model.card.model_dump(mode="json"),
@@ -353,6 +356,7 @@ def make_subjects(store_path, backbone, place: Path, patch, heads=("lda", "light
         Subject("recorded runs", records / "record", read_records, "*/*"),
         Subject("report", records / "report", read_report),
         Subject("backbone", trained, read_trained),
+        Subject("checkpoint", trained, read_trained, "checkpoint.pt"),
         Subject("labels", make_labels(place / "labels"), read_labels, is_handed_over=False),
         Subject(
             "columns",
