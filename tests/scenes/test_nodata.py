@@ -168,6 +168,17 @@ def test_formats_and_dtypes(tmp_path, kind, dtype):
         assert -9999.0 in distinct_values(scene.nodata)
 
 
+def test_large_integers_of_zarr_are_compared_exactly(tmp_path):
+    values = [2**53 + 1, 2**53, 1]
+    zarr.open_group(tmp_path / "x.zarr", mode="w").create_array(
+        "img",
+        data=np.array(values)[None, :, None],
+        dimension_names=("y", "x", "band"),
+        attributes={"_FillValue": 2**53 + 1},
+    )
+    assert open_scene(tmp_path / "x.zarr").valid.ravel().tolist() == [value != 2**53 + 1 for value in values]
+
+
 @pytest.mark.parametrize("classic", [True, False])
 def test_unsigned_values_stored_as_signed(tmp_path, classic):
     cube = np.array([[[200, 255], [5, 6]], [[255, 255], [7, 8]]], np.uint8)
