@@ -83,7 +83,10 @@ assert not heavy, heavy
 
 
 def test_finished_stores_models_and_info_import_no_torch(scene, store_path, backbone_folder, model_folder, tmp_path):
-    """The description of the backbone is in the cache folder. Neither does a public scene import the package that has it."""
+    """The description of the backbone is in the cache folder, so torch is not needed.
+
+    Opening a public scene does not import the package that contains the scene.
+    """
     import torch
 
     from hsifeat.backbones.device import auto_device_name
@@ -196,7 +199,7 @@ def test_every_head_can_be_imported_from_the_package():
 
 @pytest.mark.parametrize(("package", "name"), PUBLIC, ids=[f"{p.__name__}.{name}" for p, name in PUBLIC])
 def test_every_public_name_is_documented(package, name):
-    """It has an example that runs, or names what has one."""
+    """The docstring has an example that runs, or refers to a name with such an example."""
     document = getattr(package, name).__doc__
     assert document, f"{package.__name__}.{name} has no docstring"
     examples = [line for line in document.splitlines() if ">>> " in line and "import" not in line]

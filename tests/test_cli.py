@@ -216,7 +216,7 @@ def end_reading_thread():
 
 
 def test_memory_that_runs_out_in_a_thread_ends_the_command(store_path):
-    """Zarr would wait for its thread for ever."""
+    """Without this, Zarr would wait for its thread forever."""
     command = ForkedCommand("cache", "verify", store_path, patch=end_reading_thread)
     command.process.join(30)
     command.process.kill()

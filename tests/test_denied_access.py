@@ -93,7 +93,7 @@ def folder(store_path, backbone_folder, model_folder):
 @pytest.mark.parametrize("how", ["pipe", "device"])
 @pytest.mark.parametrize(("kind", "file"), DENIED, ids=lambda value: value)
 def test_a_file_without_an_end_is_not_read(folder, monkeypatch, kind, file, how):
-    """A pipe that nobody writes to blocks for ever, and a device can be read for ever."""
+    """A pipe into which nobody writes blocks forever, and a device can be read forever."""
     monkeypatch.setenv("HSIFEAT_CACHE", str(folder / "cache"))
     path, kept = folder / file, folder / "kept"
     path.rename(kept)

@@ -228,7 +228,7 @@ def members(cls):
 
 
 def variables():
-    """Return the class of what examples call by these names."""
+    """Return the classes of variables that occur in examples, by the names of the variables."""
     from classifiers.comparison.results.comparison import Comparison
     from classifiers.model import Model
     from hsifeat.timesteps.result import TimestepRanking

@@ -45,7 +45,7 @@ def test_a_pickled_error_keeps_what_it_can_of_its_cause(monkeypatch):
 
 
 def test_an_extension_that_could_not_allocate_its_error_ran_out_of_memory():
-    """What torch raised in `benchmarks/memory_limits.py`."""
+    """torch raised this error in `benchmarks/memory_limits.py`."""
     error = SystemError("<function Module._call_impl at 0x7f40ea126520> returned NULL without setting an exception")
     with pytest.raises(OutOfMemoryError, match="memory ran out"):
         raise_resource_error(error)

@@ -85,7 +85,7 @@ def test_a_checksum_without_a_name_misses_exchanged_files(tmp_path):
 
 
 def test_a_folder_that_leads_out_is_a_fault_of_what_follows_it(tmp_path):
-    """Links and paths in JSON reach the folder outside, or else no trial could show that nothing outside is touched."""
+    """A trial detects that files outside of the folder change, because damaged links and paths in JSON lead to these files."""
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     (folder / "x.txt").write_text("3")

@@ -20,7 +20,7 @@ T = 37
 
 
 def save(folder, plan, tensors=None, *, name="adm.pt", facts=None, **options):
-    """Write a checkpoint and what its tensors leave open."""
+    """Write a checkpoint, and a file with the facts that its tensors do not determine."""
     file = folder / name
     torch.save(plan.draw() if tensors is None else tensors, file, **options)
     heads = {"heads": plan.heads} if plan.heads else {"head_channels": plan.head_channels}

@@ -89,7 +89,10 @@ def noisy_for(backbone, count=1):
 
 
 def watch(network, run):
-    """Run, and return the result, the beginnings and ends of modules in their order, and the feature maps by module."""
+    """Call `run`, and observe the modules of a network.
+
+    Returns the result, the starts and ends of the modules in their order, and the feature maps by module.
+    """
     events, maps = [], {}
 
     def begin(name):

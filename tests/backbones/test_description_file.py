@@ -39,7 +39,7 @@ def model(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _settled(monkeypatch):
-    """Digest files of at most 5 bytes, and take every older change for settled."""
+    """Digest only files of at most 5 bytes, and treat all changes as old enough to be complete."""
     monkeypatch.setattr(description_file, "_MAX_DIGESTED_BYTES", 5)
     monkeypatch.setattr(description_file, "_SETTLED_S", -1)
 

@@ -26,7 +26,7 @@ WRITTEN = [
 
 
 def written(folder, location, part, changed):
-    """Copy a model, with another configuration of one part; give its folder."""
+    """Copy a model, change the configuration of a part, and return the folder."""
     shutil.copytree(folder, location)
     file = location / part / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))

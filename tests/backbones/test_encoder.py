@@ -14,7 +14,7 @@ MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
 
 class Tokens(nn.Module):
-    """A vision transformer of one block: a token of the class, one register, then the patches."""
+    """A vision transformer with one block. Its tokens are a class token, a register, and the patches."""
 
     def __init__(self, patch=4, width=12):
         super().__init__()
@@ -43,7 +43,7 @@ def photograph():
 
 
 def channels_of(scene):
-    """What a projection that changes nothing gives: the bands as channels."""
+    """Return a projection that copies the three bands to the channels."""
     return hsifeat.Projection("as is", np.eye(3, dtype=np.float32), np.zeros(3, np.float32), clip=False)
 
 

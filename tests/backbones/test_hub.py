@@ -45,7 +45,7 @@ def test_model_opens_from_the_clients_cache_and_is_the_folder_it_copies(backbone
 
 @pytest.fixture
 def remote_hub(tmp_path, monkeypatch):
-    """A folder that stands for a repository, of which the client gets what its patterns name; and what it got."""
+    """A folder in place of a repository. The client copies files that match its patterns to a second folder."""
     import huggingface_hub
 
     remote, here = tmp_path / "remote", tmp_path / "here"

@@ -17,7 +17,7 @@ from hsifeat.backbones.winograd import WinogradConv2d, transform_kernels, winogr
     [(2, 3, 5, 16, 16, True), (1, 4, 2, 2, 6, False), (3, 8, 8, 34, 4, True), (1, 700, 2, 34, 34, True)],
 )
 def test_winograd_is_a_convolution(count, inputs, outputs, rows, cols, bias):
-    """The last case has more values than a chunk, and its rows are not a multiple of those of a chunk."""
+    """The last case has more values than a chunk, and its number of rows is not a multiple of the rows of a chunk."""
     random = torch.Generator().manual_seed(0)
     maps = torch.randn(count, inputs, rows, cols, generator=random)
     kernels = torch.randn(outputs, inputs, 3, 3, generator=random)
@@ -37,7 +37,7 @@ def test_only_wide_convolutions_of_known_form_are_replaced():
 
 
 def test_other_networks_do_not_change():
-    """They may contain views that need the usual order in memory."""
+    """Other networks may contain views that need the usual order of values in memory."""
     network = nn.Sequential(nn.Conv2d(256, 256, 3, padding=1))
     speed_up(network)
     assert type(network[0]) is nn.Conv2d and network(torch.zeros(1, 256, 16, 16)).is_contiguous()

@@ -12,7 +12,7 @@ def denoiser(module, **options):
 
 
 class Scaled(torch.nn.Module):
-    """A plain tensor among its attributes, a scalar timestep, and an output in a dict-like tuple."""
+    """A module with a plain tensor as an attribute, a scalar timestep, and a tuple as output."""
 
     def __init__(self, side=1):
         super().__init__()

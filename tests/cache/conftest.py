@@ -8,6 +8,6 @@ from tests.helpers.cached_stores import make
 
 @pytest.fixture
 def three(store_path):
-    """Three stores in the cache folder, a used least recently, and one at a place of a user's own, used before all."""
+    """Three stores in the cache folder, from the least to the most recently used. An older store lies outside of the folder."""
     make(store_path, cache_folder().parent / "mine.zarr", 1e9)
     return [make(store_path, cache_folder() / f"{name}.zarr", 1e9 + 100 * i) for i, name in enumerate("abc", 1)]

@@ -28,7 +28,7 @@ def report(store_path, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def stores(scene, store_path, backbone_folder, tmp_path_factory):
-    """Stores beside the small one: another recipe, fewer planes, another scene, pixels that are listed."""
+    """Stores that differ from the small store: in the recipe, in the number of planes, in the scene, and by a list of pixels."""
     folder = tmp_path_factory.mktemp("stores")
     tiny = {"backbone": backbone_folder, "timesteps": [0]}
     other = Scene("other", scene.cube[:40, :40] + 1, scene.wavelengths_nm, {})
@@ -51,7 +51,7 @@ def opened(stores, store_path):
 
 @pytest.fixture(scope="session")
 def other_recipe(scene, backbone_folder, tmp_path_factory):
-    """A store of the small scene by another tiling."""
+    """A store of the small scene with different tiles."""
     location = tmp_path_factory.mktemp("other") / "other.zarr"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue, "add_entry", lambda *_, **__: None)
@@ -62,7 +62,7 @@ def other_recipe(scene, backbone_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def other_scene(store_path, tmp_path_factory):
-    """A store of another scene by the same recipe, whose classes have other numbers."""
+    """A store of another scene with the same recipe. The classes of the scene have other numbers."""
     location = tmp_path_factory.mktemp("scene") / "second.zarr"
     labels = Labels("fields", small_labels(40, 30, 3), {1: "woods", 2: "soil", 3: "corn"})
     second = Scene("second", small_cube(40, 30, seed=5), np.linspace(450, 900, 12), {"fields": labels})

@@ -63,7 +63,7 @@ class SlowStart:
         """Check nothing."""
 
     def run(self, function, tasks, *, failed=None):
-        """Run all tasks before the first one; `most` is the number of results that were held back."""
+        """Run the first task last. `most` is the number of results that were held back."""
         self.runs += 1
         queue = iter(tasks)
         first, results = next(queue), 0
@@ -75,7 +75,7 @@ class SlowStart:
 
 
 class InOrder(SlowStart):
-    """An executor whose tasks end in their order."""
+    """An executor whose tasks end in their original order."""
 
     def run(self, function, tasks, *, failed=None):
         """Run the tasks one after the other."""

@@ -30,7 +30,7 @@ def model(store_path):
 
 
 def with_layout(model, group):
-    """The model with a head whose only columns are one group."""
+    """The model with a head whose columns are a single group."""
     head = copy.copy(model.head)
     head.layout = Layout.from_json([group])
     return replace(model, head=head)

@@ -28,7 +28,7 @@ TRANSFORM = (28.5, 0.0, 630000.25, 0.0, -28.5, 228500.75)
 
 @pytest.fixture(scope="module")
 def location(tmp_path_factory, backbone_folder):
-    """A store of a scene that knows where it lies, with a masked corner; beside it the scene as rasterio writes it."""
+    """A store of a georeferenced scene with a masked corner. The folder also contains the scene as a GeoTIFF of rasterio."""
     from hsifeat.cache import catalogue
     from hsifeat.extraction.run import run
     from tests.helpers.extraction import prepare
@@ -159,7 +159,7 @@ def with_every_column(location, planes):
 
 @pytest.fixture(scope="module")
 def everything(location):
-    """A head that learned from all kinds of columns, and what it says of the whole scene, read at once."""
+    """A head fitted on all kinds of columns, and its predictions for the whole scene, which was read at once."""
     features, table = with_every_column(location, ["t300/mid_block", "t300/up_blocks.2"])
     head = make_head("lda", table.layout).fit(table.X, table.y)
     at = np.nonzero(features.valid)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def store(store_path, tmp_path):
-    """A copy of a store in a folder whose name means something to a shell."""
+    """A copy of a store in a folder whose name has special characters of a shell."""
     return shutil.copytree(store_path, tmp_path / "Bob's store; $HOME & (more).zarr")
 
 
@@ -129,7 +129,10 @@ OTHER_TEXTS = [
 
 
 def test_options_that_texts_name_exist():
-    """Options of texts exist. Messages of the library name them as in Python (`halo=8`), except in lines that begin with hsifeat."""
+    """All options in texts exist.
+
+    Messages of the library write options as in Python (`halo=8`). Only lines that begin with hsifeat have command-line options.
+    """
     named, unspelled = set(), set()
     for file in (path for package in ("hsifeat", "classifiers") for path in (ROOT / package).rglob("*.py")):
         spells_flags = {"commands", "service"} & {*file.parts} or file.as_posix().endswith(tuple(OTHER_TEXTS))

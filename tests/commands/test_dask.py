@@ -18,7 +18,7 @@ KILLS = {
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """A folder with a file for each function with whose first result the worker was killed."""
+    """A folder with one file for each function whose worker was killed once, at its first result."""
     return tmp_path_factory.mktemp("killed")
 
 

@@ -13,7 +13,7 @@ from hsifeat.store.store import Store
 
 @pytest.fixture
 def served(monkeypatch):
-    """What the command serves and opens, in place of a browser and of a server that ends with Ctrl-C."""
+    """Replaces the browser, and a server that ends with Ctrl-C. Records what the command serves and opens."""
     seen = {"opened": []}
 
     def run_server(config, *, on_start):

@@ -71,7 +71,7 @@ def out(tmp_path_factory):
 
 @pytest.fixture
 def command(hostile, backbone_folder, out, tmp_path, monkeypatch):
-    """Return a function that runs a command with certain streams, and returns its exit status and the file it must write."""
+    """Return a function that runs a command with given output streams. It returns the exit status and the expected file."""
     use_tiny(monkeypatch)
     catalogue.add_entry(Store.open(hostile.store).key, hostile.store, completed=0)
     paths = {"STORE": hostile.store, "MODEL": hostile.model, "CUBE": hostile.cube, "TRUTH": hostile.truth}

@@ -12,7 +12,7 @@ from tests.helpers.extraction import plan, prepare
 
 @pytest.fixture
 def _few(monkeypatch):
-    """Compare few timesteps on one tile: what is tested is what becomes of them."""
+    """Compare only a few timesteps on one tile, because the tests do not depend on the ranking itself."""
     for name, value in {"_COMPARED": 8, "_TILES": 1, "_DRAWS": 64}.items():
         monkeypatch.setattr(f"hsifeat.timesteps.rank.{name}", value)
 

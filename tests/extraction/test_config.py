@@ -137,7 +137,7 @@ def test_command_and_function_take_every_option():
 
 
 def test_an_option_is_written_once():
-    """`padding` stands in the config and in the signature of `extract`; everywhere else it is used."""
+    """Only the config and the signature of `extract` declare `padding`."""
     lines = subprocess.run(
         ["git", "grep", "-nw", "padding", "--", "hsifeat/*.py"], capture_output=True, text=True
     ).stdout

@@ -20,7 +20,7 @@ def planes_of(store):
 
 
 def plainly(scene, folder, t, layer, stride, tile, halo):
-    """The oracle: one tile after the other, nothing of ours but the projection and the noise field."""
+    """Compute a plane one tile after the other. Of hsifeat, only the projection and the noise field are used."""
     network = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False).eval()
     scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
     taken = {}
@@ -64,7 +64,10 @@ def forwards(monkeypatch):
 
 
 def test_masked_areas_cost_no_forward_and_hold_zeros(scene, backbone_folder, tmp_path, forwards):
-    """Cores of 16 px: 20 of them; of the upper left one on no pixel is valid in 2 x 2, in another but one is."""
+    """Of the 20 cores of 16 px, the four upper left cores are masked. One of these four has a single valid pixel.
+
+    Three forward passes are left out at each timestep.
+    """
     cube = scene.cube.copy()
     cube[:32, :32] = 0
     cube[20, 20] = scene.cube[20, 20]

@@ -22,7 +22,7 @@ OPTIONS = {"backbone": "context", "layers": ["mean-5", "deviation-7"]}
 
 
 def folder_of_scenes(folder):
-    """Write ten scenes, one of them broken; one other has a store, and one may not be read."""
+    """Write ten scenes. The fourth file is damaged, and the sixth scene already has a store."""
     paths = [folder / f"s{number}.npy" for number in range(10)]
     for number, path in enumerate(paths):
         np.save(path, small_cube(rows=24, cols=20, seed=number))
@@ -32,7 +32,7 @@ def folder_of_scenes(folder):
 
 
 def forbid(path, monkeypatch):
-    """Let the reader of a file fail as for a user without permission; root may read everything."""
+    """Make reading a file fail with a denied permission. The tests may run as root, who can read all files."""
     plain = npy.read_npy
 
     def read(file, *arguments, **options):

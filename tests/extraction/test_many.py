@@ -89,7 +89,7 @@ def test_ctrl_c_keeps_what_is_finished(backbone_folder, tmp_path, cli):
 
 
 def steps_computed(monkeypatch):
-    """Count whole steps; each of these has one forward of all 20 tiles."""
+    """Return a list of the timesteps of all forward passes. Each pass computes all 20 tiles."""
     computed = []
     plain = UNet2DBackbone.forward_to
 
@@ -105,7 +105,7 @@ TIMESTEPS = [0, 100, 200, 300, 400, 500]
 
 
 def test_the_model_waits_for_a_slow_disk(scene, backbone_folder, tmp_path, monkeypatch):
-    """Each t is one step here; while the first is being written, one more waits, and one is held by the model."""
+    """While the first step is written, a second step waits in the queue, and the model holds a third step."""
     computed = steps_computed(monkeypatch)
     blocked, let_go = threading.Event(), threading.Event()
     plain = Store.write

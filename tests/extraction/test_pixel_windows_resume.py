@@ -84,7 +84,7 @@ def test_a_kill_inside_a_write(command, backbone_folder, undisturbed, tmp_path, 
 
 
 def test_a_kill_while_the_list_is_written(command, backbone_folder, undisturbed, tmp_path):
-    """There is no store then, and the next run makes it."""
+    """After the kill, no store exists, and the next run creates it."""
     path = tmp_path / "torn.zarr"
     run_forked(*command(path), patch=KilledWrite("cols", 0), status=-signal.SIGKILL)
     assert Store.find(path) is None

@@ -60,7 +60,7 @@ def test_only_missing_units_are_planned():
     [("field", 3, [3, 3, 3]), ("none", 1, [1, 1, 1]), ("inversion:10", 1, [1, 3, 4])],
 )
 def test_passes_of_a_step_are_those_of_the_noise_policy(noise, draws, passes):
-    """An inversion in steps of 100 goes on from the timestep before: 2 predictions to 200, 3 more to 500."""
+    """An inversion in steps of 100 continues from the previous timestep: 2 predictions to 200, and 3 more to 500."""
     plan = plan_of(noise, draws=draws)
     assert [step.passes for step in plan.steps[:3]] == passes
     assert plan.passes == plan.total_passes == 24 * sum(passes)

@@ -143,7 +143,7 @@ def test_a_damaged_label_map_is_written_anew_by_its_extraction(store_path, scene
 
 
 class Killed(BaseException):
-    """The end of a process: nothing below the test catches it."""
+    """Stands for the end of the process. Only the test catches this exception."""
 
 
 @pytest.mark.parametrize("point", ["after-restore", "in-write", "after-write", "before-seal", "in-recreate"])

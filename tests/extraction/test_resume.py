@@ -65,7 +65,7 @@ def forwards(monkeypatch):
 
 
 def kill_after(units, arguments, path):
-    """Kill a command from outside once so many units are recorded."""
+    """Kill a command from another process as soon as `units` units are recorded."""
     run = ForkedCommand(*arguments)
     while done_units(path) < units:
         assert run.poll() is None, run.wait().stderr
@@ -133,7 +133,10 @@ def test_a_kill_inside_a_write(scene_file, backbone_folder, undisturbed, tmp_pat
     [("zarr.json", 0), ("zarr.json", 12), ("checksums.json", 3)],
 )
 def test_a_kill_while_metadata_are_written(scene_file, backbone_folder, undisturbed, tmp_path, where, number):
-    """In the manifest, in arrays' metadata, in the checksums: another run gives the same store, and verify finds no damage."""
+    """The command is killed while it writes the manifest, the metadata of arrays, or the checksums.
+
+    The next run gives the same store, and `verify` finds no damage.
+    """
     path = tmp_path / "torn.zarr"
     run_forked(*command(scene_file, backbone_folder, path), patch=KilledWrite(where, number), status=-signal.SIGKILL)
     check(resume(scene_file, backbone_folder, path), undisturbed)
@@ -141,7 +144,7 @@ def test_a_kill_while_metadata_are_written(scene_file, backbone_folder, undistur
 
 
 def test_two_at_once_do_the_work_once(scene_file, backbone_folder, undisturbed, tmp_path):
-    """Both end well, what is there is right, and between them they computed each tile once."""
+    """Both commands succeed, all values are right, and each tile is computed once."""
     path = tmp_path / "both.zarr"
     runs = [ForkedCommand(*command(scene_file, backbone_folder, path)) for _ in range(2)]
     ended = [run.wait() for run in runs]

@@ -15,13 +15,13 @@ from tests.helpers.small import save_unet, small_cube
 
 @pytest.fixture(scope="module")
 def other():
-    """Another place, brighter, of another shape, so that a projection fitted on it would differ."""
+    """A scene of another place, with higher values and another shape. A projection fitted on it would differ."""
     return Scene("other", small_cube(rows=40, cols=61, seed=5) * 2, np.linspace(450, 900, 12), {})
 
 
 @pytest.fixture(scope="module")
 def first(scene, backbone_folder, tmp_path_factory):
-    """A store in which nothing is as usual."""
+    """A store for which no option has its default value."""
     return hsifeat.extract(
         scene, backbone=backbone_folder, timesteps=[10, 250], layers=["mid_block", "up_blocks.1"], projection="pca:3",
         tile=48, halo=8, seed=3, dtype="float32", batch=5, out=tmp_path_factory.mktemp("like") / "first.zarr",
@@ -37,7 +37,7 @@ def names(store):
 
 
 def projection(store):
-    """The arrays as another reader of Zarr finds them."""
+    """The arrays of the projection, as another reader of Zarr reads them."""
     import zarr
 
     group = zarr.open_group(str(store.location), mode="r")

@@ -17,7 +17,7 @@ BLOCKS = {plane: np.zeros((8, 8, 2), np.float32) for plane in PLANES}
 
 
 class RecordingStore:
-    """Records calls; `gate` holds writing up, `failing` names the write that raises."""
+    """Records calls. While `gate` is not set, writing waits. `failing` is the number of the write that raises an error."""
 
     def __init__(self, failing=None):
         self.calls, self.gate, self.failing = [], Event(), failing

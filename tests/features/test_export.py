@@ -28,7 +28,7 @@ PLANES = ["t0/up_blocks.2", "t300/mid_block"]
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder that nothing else writes to."""
+    """A folder into which nothing else writes."""
     (tmp_path / "out").mkdir()
     return tmp_path / "out"
 
@@ -40,7 +40,7 @@ def raw(store_path):
 
 @pytest.fixture
 def wanted(raw, features):
-    """What a table of PLANES holds at the labelled pixels: the first 8 columns need no interpolation at all."""
+    """The expected table for PLANES at the labelled pixels. The first plane needs no interpolation."""
     classes = raw["scene/labels/fields"][:]
     rows, cols = np.nonzero(classes)
     fine = raw["planes/t0000/up_blocks.2"][:].astype(np.float32)[rows, cols]
@@ -167,7 +167,7 @@ def test_no_read_is_larger_than_a_block(features, tmp_path, monkeypatch, every):
 
 
 def test_blocks_end_with_units_where_they_can(features):
-    """So that a shard is read once: 10 pixels in each row, and a block may hold a few more than a unit's rows have."""
+    """A shard is then read only once. Each row has 10 pixels, and a block has room for slightly more pixels than a unit."""
     side = features.store.layout.unit_px
     counts = np.full(200, 10).cumsum()
     ends = np.append([0], counts[side - 1 :: side])

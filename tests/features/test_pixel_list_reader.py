@@ -175,7 +175,7 @@ def test_a_map_holds_the_listed_pixels(path, listed, tmp_path):
 
 @pytest.mark.parametrize("padding", ["reflect", "zero"])
 def test_leakage_counts_what_windows_contain(scene, backbone_folder, tmp_path, padding):
-    """Two pixels change places: just the windows that hold one of them, mirrored or not, change."""
+    """Two pixels are exchanged. Only features of windows that contain one of the pixels, or its mirror image, change."""
     places = [(3, 40), (70, 9)]
     cube = scene.cube.copy()
     cube[places[0]], cube[places[1]] = scene.cube[places[1]], scene.cube[places[0]]
@@ -208,7 +208,7 @@ def test_the_cache_shows_the_list(path, listed):
 
 
 def contents(folder):
-    """All files of a store but the timings, which say what repair took as well."""
+    """All files of a store except the timings, which also include the time of a repair."""
     return {
         p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "timings.json"
     }

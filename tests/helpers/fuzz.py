@@ -243,7 +243,7 @@ def _random_file(files: list[Path], rng: np.random.Generator, folder: Path) -> P
 
 
 def _are_alike(one: Path, two: Path, folder: Path) -> bool:
-    """Return whether two files are of one kind, and differ in size by less than a tenth."""
+    """Return whether two files are of the same kind, and their sizes differ by less than a tenth."""
     sizes = one.stat().st_size, two.stat().st_size
     return one != two and _kind(one, folder) == _kind(two, folder) and min(sizes) > 0.9 * max(sizes)
 

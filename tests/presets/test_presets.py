@@ -141,7 +141,7 @@ def test_an_unknown_name_is_told():
 
 @pytest.fixture
 def adm64(tmp_path, monkeypatch):
-    """A small checkpoint with ADM-64's levels under its name, in the current folder: what the preset looks for."""
+    """A small checkpoint in the current folder, with the levels of ADM-64 and the file name for which the preset looks."""
     torch.save(
         Plan(
             model_channels=32,
@@ -182,7 +182,7 @@ def test_what_a_preset_asks_for_is_said_to_be_the_presets(scene, backbone_folder
 
 
 def test_a_preset_of_windows_is_read(tmp_path):
-    """Its Notepad writes a byte order mark and ends lines with CRLF."""
+    """The Notepad of Windows writes a byte order mark, and ends lines with CRLF."""
     text = 'title = "a"\r\nsource = "b"\r\n[extract]\r\ntimesteps = [3]\r\n'
     (tmp_path / "p.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert preset_options(tmp_path / "p.toml", "extract") == {"timesteps": [3]}

@@ -25,7 +25,7 @@ def folder(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def archive(folder):
-    """The same in a compressed archive, in another order."""
+    """The images of `folder` in a compressed archive, in a different order."""
     file = folder.parent / "natural.tar.gz"
     with tarfile.open(file, "w:gz") as tar:
         for path in sorted(folder.rglob("*.png"), key=lambda p: p.name[::-1]):

@@ -39,7 +39,7 @@ def test_unusable_files_are_left_out_and_named(pictures, tmp_path):
 
 
 def test_other_shapes_and_modes(tmp_path):
-    """The middle square; gray and palettes become three channels, transparency goes."""
+    """Gray images get three channels, transparency is dropped, and larger squares are reduced."""
     location = tmp_path / "images"
     location.mkdir()
     wide = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
@@ -54,7 +54,7 @@ def test_other_shapes_and_modes(tmp_path):
 
 
 def test_large_images_become_tiles_at_halved_sizes(tmp_path):
-    """The middle square in four tiles, and reduced by plain means in one."""
+    """The middle square gives four tiles, and a fifth tile of half the resolution."""
     location = tmp_path / "images"
     location.mkdir()
     wide = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)

@@ -101,7 +101,7 @@ def test_steps_equal_those_of_a_plain_loop(pictures):
 
 
 def test_held_out_loss_is_that_of_each_band(pictures):
-    """A network that says 0 has the mean square of the noise as loss; one that tells t by its answer shows the bands."""
+    """A network that predicts a tenth of t has a loss of 1 + t² / 100, which differs between the bands."""
 
     class Tells(torch.nn.Module):
         def __init__(self):

@@ -87,7 +87,7 @@ def test_held_out_blocks_lie_in_valid_parts():
 
 
 def numbered(rows, cols, start=0):
-    """A scene whose only band numbers the pixels, and that the network sees as it is."""
+    """A scene with one band, whose values number the pixels."""
     cube = (start + np.arange(rows * cols, dtype=np.float32)).reshape(rows, cols, 1) + 1
     return Scene(f"numbers from {start}", cube)
 
@@ -151,7 +151,7 @@ def test_timesteps_of_a_batch_lie_in_one_interval_and_over_batches_anywhere():
 
 
 class Counted(ArrayView):
-    """A cube of a file that counts what is read of it, and how much at once."""
+    """A lazy cube that records the number of values of each read."""
 
     def __init__(self, cube):
         super().__init__(cube.shape, cube.dtype)
@@ -163,7 +163,10 @@ class Counted(ArrayView):
 
 
 def test_a_scene_in_a_file_is_read_block_by_block_and_unpacked_once(monkeypatch):
-    """Whatever is done: mask, digest, PCA, and then patches, which are no further reads."""
+    """Mask, digest, projection and patches are computed from small blocks.
+
+    Drawing patches reads nothing after the scene was read once for them.
+    """
     monkeypatch.setattr("hsifeat.scenes.scene_blocks.VALUES_AT_A_TIME", 10_000)
     cube = Counted(small_cube(rows=200))
     scene = Scene("file", cube)

@@ -85,7 +85,7 @@ def test_killed_from_outside_at_any_moment(spawn, undisturbed, tmp_path):
 
 
 def test_minutes_killed_and_resumed(spawn, undisturbed, tmp_path):
-    """Time decides how many steps there are, and nothing else."""
+    """The time limit determines the number of steps, and nothing else."""
     killed = {"minutes": 10.0}
     assert spawn(tmp_path / "n", options=killed, moment="save 5") == -signal.SIGKILL
     assert spawn(tmp_path / "n", options={"minutes": 1e-9}) == 0

@@ -84,7 +84,10 @@ def test_a_step_trains_the_decoder_of_its_interval_alone():
 
 
 def test_each_evaluation_batch_lies_in_one_interval():
-    """A network that says which decoder it takes: the fraction of a band's timesteps beyond a boundary tells the loss."""
+    """The prediction of the network is ten times the number of its decoder.
+
+    The loss of a band shows how many timesteps of the band belong to each interval.
+    """
 
     class Tells(torch.nn.Module):
         def __init__(self):
@@ -104,7 +107,7 @@ def test_each_evaluation_batch_lies_in_one_interval():
 
 
 def exploding(name="mtmsd", at=6, factor=1e4):
-    """A trainer whose weights are blown up after a step."""
+    """Train, and multiply all weights by a large factor after a step."""
     trainer = make_trainer(name)
     for progress in trainer.train(at + 5):
         if progress.step == at:

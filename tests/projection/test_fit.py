@@ -100,7 +100,7 @@ def test_a_scene_without_valid_pixels_is_refused():
 
 
 def test_joint_stretch_of_the_extremes_with_gamma(holed):
-    """GeoDiffNet's picture: one minimum and one maximum for all bands, then gamma 0.4."""
+    """The image of GeoDiffNet has one minimum and one maximum for all bands, and a gamma of 0.4."""
     fitted = fit_projection("bands:7,2,0:stretch=joint:percentiles=0-100:gamma=0.4", holed)
     pixels = holed.cube[holed.valid][:, [7, 2, 0]].astype(np.float64)
     unit = (pixels - pixels.min()) / (pixels.max() - pixels.min())
@@ -136,7 +136,7 @@ def test_a_clip_maps_standard_deviations_to_one(scene, spec):
 
 
 def striped(constant, nm=None):
-    """A scene of 9 bands, some of which hold one number, or one number but for a few pixels."""
+    """A scene of 9 bands. The bands in `constant` have one value, except that odd bands differ at one pixel."""
     cube = np.random.default_rng(0).random((20, 20, 9)) + 1
     for band in constant:
         cube[..., band] = 7

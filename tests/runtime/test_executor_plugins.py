@@ -52,7 +52,7 @@ PLUGIN = ExecutorPlugin(open_toy, "Run in a toy of this colour.", "COLOUR")
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
-    """The module of an executor of another package, which is installed in a folder of its own beside a broken one."""
+    """The module of an executor of another package. The package also registers an executor that can't be imported."""
     facts = tmp_path / "site" / "toy_executor-1.0.dist-info"
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-executor\nVersion: 1.0\n")

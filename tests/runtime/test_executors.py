@@ -39,14 +39,14 @@ def append(log, *words):
 
 
 def log_and_die_once(log, number):
-    """Log a task. Kill the process that takes the task 2 for the first time."""
+    """Log a task. The first process that takes the task 2 is killed."""
     append(log, "run", number)
     if number == 2 and Path(log).read_text().count("run 2") == 1:
         die()
 
 
 def kill_once(mark, pid):
-    """Log the process of the task, the first of which kills another process."""
+    """Log the id of this process. The first call also kills the process `pid`."""
     append(mark, os.getpid())
     if len(Path(mark).read_text().split()) == 1:
         os.kill(pid, signal.SIGKILL)
@@ -66,7 +66,7 @@ def workers_of_cluster(address, count):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two Dask workers and a scheduler, which gives up a task with the first worker that dies of it."""
+    """A Dask scheduler and two workers. The scheduler gives up a task if a worker that runs it dies."""
     with Cluster(2, allowed_failures=0) as opened:
         with workers_of_cluster(opened.address, 2):
             pass  # Both have joined.
@@ -188,7 +188,7 @@ def test_a_worker_that_is_killed_costs_no_result(name, tmp_path):
 
 
 def test_a_scheduler_that_is_killed_is_waited_for(tmp_path):
-    """Both while workers are checked, and while a task is prepared: then, the client may have given up."""
+    """The scheduler is killed while workers are checked, and while a task is prepared. The client is then closed, too."""
     notes = []
     with Cluster(1) as cluster, dask_executor(cluster.address, listen=notes.append) as executor:
         executor.check_workers(partial(kill_once, tmp_path / "pids"), cluster.scheduler_pid)

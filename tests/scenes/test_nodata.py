@@ -46,7 +46,7 @@ TABLE = [
 
 
 def vrt(path, declared, dtype, values):
-    """A row of pixels whose bands declare no-data values as text, by way of a VRT."""
+    """Write a VRT with one row of pixels, whose bands declare their no-data values as text."""
     row = np.asarray(values, dtype)[None]
     with rasterio.open(
         path.with_name("part.tif"), "w", driver="GTiff", width=row.shape[1], height=1, count=len(declared), dtype=dtype
@@ -65,7 +65,7 @@ def vrt(path, declared, dtype, values):
 
 
 def gdal_mask(name):
-    """Return the pixels that are no missing data in any band, and the values of the bands."""
+    """Return a mask of the pixels that are valid in all bands, and the values of the bands."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         file = rasterio.open(name)
@@ -262,7 +262,7 @@ def test_numbers_are_parsed_without_a_loss():
 
 
 def test_a_value_in_all_bands_of_several_pixels_is_named_unless_it_is_declared(tmp_path):
-    """A hole of -9999 that the file doesn't declare is mapped as a class: the note says how to declare it."""
+    """Undeclared pixels of -9999 would be mapped as a class, so a note states how to declare the value."""
     cube = np.random.default_rng(0).normal(1000, 100, (9, 8, 5)).astype(np.int16)
     cube[2:5, 1:7] = -9999
     np.save(tmp_path / "x.npy", cube)

@@ -15,7 +15,7 @@ from hsifeat.scenes.scene_blocks import VALUES_AT_A_TIME, blocks, count_values, 
 
 
 class Spy:
-    """A cube on disk, as far as anyone can tell, that remembers the largest block asked for."""
+    """A lazy cube that records the size of the largest block that was read."""
 
     def __init__(self, cube):
         self.cube, self.shape, self.dtype, self.most = cube, cube.shape, cube.dtype, 0

@@ -42,7 +42,10 @@ LONG = {
 
 @pytest.fixture
 def answers(service, reader, monkeypatch):
-    """Return a function that sends a request to both ways and returns the answers, and whether the short way answered."""
+    """Return a function that sends a request through both ways.
+
+    The function returns both answers, and whether the short way has answered.
+    """
     path = f"/stores/{service.key}.zarr"
     signed = reader.post("/addresses", json={"path": path}).json()["url"].removeprefix(service.url)
     names = {
@@ -71,7 +74,7 @@ def answers(service, reader, monkeypatch):
 
 
 def parts(answer):
-    """Return the status line, the headers without those that each answer has for itself, and the body."""
+    """Return the status line, the headers except the date and the request id, and the body."""
     head, _, body = answer.partition(b"\r\n\r\n")
     status, *headers = head.lower().split(b"\r\n")
     return status, sorted(h for h in headers if not h.startswith((b"date:", b"x-request-id:"))), body

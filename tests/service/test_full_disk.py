@@ -27,7 +27,7 @@ class Disk:
         self.path, self._filler = path, path / "filler"
 
     def fill(self):
-        """Write until nothing fits any more."""
+        """Write until the disk is full."""
         with self._filler.open("ab", buffering=0) as file:
             for size in (2**20, 2**12, 1):
                 try:
@@ -37,7 +37,7 @@ class Disk:
                     pass
 
     def free(self):
-        """Make room again."""
+        """Delete the file that fills the disk."""
         self._filler.unlink(missing_ok=True)
 
 
@@ -69,7 +69,7 @@ def served(disk, backbone_folder, monkeypatch):
 
 
 def is_full(response):
-    """Return whether an answer says that the disk is full, or that nothing can be recorded and so nothing is done."""
+    """Return whether the answer states that the disk is full, or that the audit log can't be written."""
     assert response.headers["content-type"] == "application/problem+json"
     detail = response.json()["detail"]
     return (response.status_code == 507 and "full" in detail) or (

@@ -40,7 +40,7 @@ sys.stdin.read()
 
 
 def die_after_the_third_shard():
-    """Die once it is written and its record is not."""
+    """End the process after the third shard is written, and before its progress record is written."""
     record, remaining = ProgressRecords.record, [2]
 
     def dying(self, *arguments):

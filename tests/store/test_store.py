@@ -16,7 +16,7 @@ from tests.helpers.small_stores import COLS, LAYOUTS, PIXELS, ROWS, manifest_of,
 
 
 def test_a_store_is_written_through_one_opening(small_store, arrays, tmp_path):
-    """Planes, progress and label maps are known at once to the store that wrote them, and to any later reader."""
+    """The store that writes planes, progress and label maps lists them at once. A store that is opened later lists them too."""
     coarse, fine = (PlaneSpec(PlaneId(50, f"layer.{s}"), s, 3, "float16") for s in (4, 1))
     values = {plane: values_of(small_store, plane) for plane in (coarse, fine)}
     for plane in (fine, coarse, fine):

@@ -40,7 +40,7 @@ def test_what_is_added_sums_up(tmp_path_factory, runs):
 
 
 def test_without_timings_the_file_is_neither_read_nor_written(tmp_path):
-    """A worker adds none, and may not write back what it read before the main process added some."""
+    """A worker adds no timings. It must not overwrite timings that the main process has added."""
     location = as_location(tmp_path)
     location.get = location.put = pytest.fail
     timings.add(location, ())

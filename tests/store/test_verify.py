@@ -31,7 +31,10 @@ def test_an_intact_store_has_no_damage(copy):
 
 
 def test_a_flipped_byte_is_found_in_every_file(copy):
-    """A random byte of each file: of all files of a kind at once, since each is reported by its name."""
+    """A random byte of each file is flipped.
+
+    All files of the same kind are damaged at once, because each file is reported by its name.
+    """
     random = np.random.default_rng(0)
     kinds = {"shards": [], "records": [], "scene": [], "metadata": []}
     alone = []

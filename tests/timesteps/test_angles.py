@@ -103,7 +103,7 @@ def test_all_parameterisations_give_the_same_angles(scene):
     ("spec", "space"), [("pca:2", "bands"), ("all", "bands"), ("rgb", "channels"), ("bands:0,2:gamma=0.5", "channels")]
 )
 def test_a_perfect_estimate_has_no_angle(scene, spec, space):
-    """What a projection drops is not held against the model."""
+    """The angle does not include the part of the spectra that the projection drops."""
     projection, tiles = tiles_of(scene, spec, count=1)
     image = torch.from_numpy(tiles[0].image[None])
     result = measure_angles(Rule(lambda *_: image, "sample"), projection, tiles, TIMESTEPS)

@@ -44,7 +44,7 @@ def test_each_row_may_have_its_own_timestep(denoiser):
 
 
 def test_underflowing_exponents_do_no_harm():
-    """Of two far patches and next to no noise, the plain sums are 0 / 0; the limit is the nearer patch."""
+    """With two distant patches and almost no noise, the plain sums are 0 / 0. The limit is the nearer patch."""
     denoiser = OptimalDenoiser(np.array([[0.0] * 4, [100.0] * 4]), np.array([1 - 1e-7, 0.5]))
     x = denoiser.noise(np.zeros((1, 4)), np.full((1, 4), 0.5), 0)
     np.testing.assert_allclose(denoiser.predict(x, 0), 0.5, rtol=1e-9)

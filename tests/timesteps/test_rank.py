@@ -86,7 +86,7 @@ def test_a_scene_with_other_bands_is_refused(scene, backbone_folder, store_path,
 
 @pytest.fixture
 def _few(monkeypatch):
-    """Compare few timesteps on one tile: what is tested is what becomes of them."""
+    """Compare only a few timesteps on one tile, because the tests do not depend on the ranking itself."""
     for name, value in {"_COMPARED": 8, "_TILES": 1, "_DRAWS": 64}.items():
         monkeypatch.setattr(f"hsifeat.timesteps.rank.{name}", value)
 

@@ -118,7 +118,7 @@ def test_tables_are_those_of_the_comparison(report):
 
 
 def one_split():
-    """Return a comparison with all parts and as few figures as can be."""
+    """Return a comparison with all parts and as few figures as possible."""
     return add_all(build(entries=ENTRIES[:2], splits=["random:0.1"], seeds=1)[0])
 
 
@@ -190,13 +190,13 @@ def log_worker(receiver):
 
 
 def log_workers():
-    """Make workers leave their numbers in the working directory."""
+    """Make each worker write a file to the working directory. The name of the file contains the process id."""
     fork_workers()
     processes._start_worker = log_worker
 
 
 def working(folder):
-    """Tell whether a worker of the command in a folder is still there."""
+    """Return whether a worker of the command in a folder still runs."""
     for file in folder.glob("worker-*"):
         try:
             state = Path(f"/proc/{file.name.partition('-')[2]}/stat").read_text().rpartition(")")[2].split()[0]

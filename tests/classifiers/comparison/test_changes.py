@@ -29,7 +29,7 @@ SVM, FILM = entry("", "spectra", "svm"), entry("ip", "planes", "film")
 
 
 def recorded(folder, wrong, *, seeds=4, labels=LABELS, split=SPLIT, draws_from=0, salt=0):
-    """Record runs of entries that have a share of the pixels wrong: {entry: share}. Return them and the run store."""
+    """Record runs of entries. `wrong` maps each entry to the share of wrong pixels. Return the runs and their records."""
     run_records, runs = RunRecords(folder / "record"), []
     for seed in range(seeds):
         draw = parse_split(split).draw(labels, seed + draws_from)
@@ -147,7 +147,7 @@ def test_a_missing_entry_keeps_the_name_of_its_store(tmp_path):
 
 
 def damage(name):
-    """Make the predictions of the baseline something that must not be used."""
+    """Return a function that damages the file with the predictions of the baseline, in the way that `name` states."""
 
     def missing(file):
         file.unlink()
@@ -292,7 +292,7 @@ def packed(**arrays):
 
 
 def lying(pixels):
-    """An archive whose array says that it has so many values and has one."""
+    """Return an archive with arrays whose headers state `pixels` values, although the arrays hold one value."""
     data, header = io.BytesIO(), io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (pixels,)})
     with zipfile.ZipFile(data, "w") as archive:

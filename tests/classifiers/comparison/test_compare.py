@@ -244,7 +244,10 @@ def test_scenes_with_different_stores_are_refused(request, tmp_path, names, mess
 
 
 def test_each_of_several_stores_gives_the_same_results_alone(store_path, other_recipe, tmp_path):
-    """Two recipes, and stores of equal names: every entry is what its store alone gives, and a head fitted by hand."""
+    """The stores have different recipes and the same name.
+
+    Each entry has the result of a comparison of its store alone, and of a head that is fitted by hand.
+    """
     places = [store_path, shutil.copytree(other_recipe, tmp_path / "small.zarr")]
     options = {"heads": ["lda", "lightgbm"], "splits": SPLITS, "seeds": 1, "inputs": ["spectra", "planes"]}
     options |= {"planes": ["t0/mid_block"], "params": {"lightgbm": CHEAP["lightgbm"]}}

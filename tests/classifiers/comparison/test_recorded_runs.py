@@ -106,7 +106,7 @@ def test_a_head_without_probabilities_needs_no_confidence_map(store_path, tmp_pa
 
 
 def test_run_key_covers_the_version_of_an_external_head(monkeypatch):
-    """The oracle of ours is the key that the second format of the record gave."""
+    """The expected key of a built-in head is computed by the rules of the second record format."""
     facts = {"store": "s", "layout": Layout(()).to_json(), "head": {"name": "lda"}, "draw": "d", "seed": 0, "format": 2}
     metrics = ["aa", "f1", "kappa", "oa", "recall"]
     text = json.dumps({**facts, "versions": versions(), "metrics": metrics}, sort_keys=True)

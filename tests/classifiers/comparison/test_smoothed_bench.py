@@ -39,7 +39,7 @@ def test_every_run_is_scored_after_smoothing_too(smoothed, store_path):
 
 
 def test_the_score_is_that_of_fit(smoothed, store_path):
-    """Fitting under the same split and seed gives the same difference, up to the match of training sizes in a benchmark."""
+    """The scores are equal only approximately, because a benchmark matches the numbers of training pixels of its splits."""
     options = OPTIONS | {"splits": ["per-class:5", "blocks:9+1:0.3"], "heads": ["lda"], "seeds": 1}
     found = compare(store_path, **options, sweep=False, smooth=RULE, out=smoothed[1])
     run = next(run for run in found.runs if run.split == "per-class:5")

@@ -196,7 +196,7 @@ def test_other_classes_of_test_pixels_change_no_choice(store_path, features, tmp
 
 @pytest.fixture
 def fits(monkeypatch):
-    """The keys of the fits that are done."""
+    """List of the keys of executed fits."""
     done = []
     plain = plane_fits.measure_accuracy
     monkeypatch.setattr(plane_fits, "measure_accuracy", lambda task: done.append(task.key) or plain(task))

@@ -221,9 +221,10 @@ def test_clones_pipelines_and_cross_validation(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in NETWORKS or name in ("film", "mlp")])
 def test_grid_search_over_spatial_folds(name):
-    """The search takes what learns over what can't, by folds that keep blocks of pixels apart.
+    """Of two values of a parameter, the search selects the value with which the head learns.
 
-    Of the networks, which share what a search needs, one takes the layout into account and one does not.
+    The folds keep blocks of pixels apart. Because all networks share the code for a search, two networks are enough: one uses the
+    layout, and the other does not.
     """
     rows, cols = (at.ravel() for at in np.mgrid[:24, :24])
     classes = 1 + (rows // 4 + cols // 4) % 4
@@ -259,7 +260,7 @@ def test_a_row_of_weight_zero_counts_as_absent(name):
 
 @pytest.mark.parametrize("name", WEIGHING)
 def test_heavy_rows_outweigh_light_ones(name):
-    """Every row is there under two labels, of which one weighs more."""
+    """Each row occurs with two labels. The label with the higher weight is predicted."""
     X, y = toy(120)
     twice, labels = np.r_[X, X], np.r_[y, (y + 1) % 4]
     for heavy in (0, 1):

@@ -74,7 +74,7 @@ def cheap_head(name: str, layout: Layout):
     [*itertools.product(NAMES, [1, 2, AS_MANY_AS_BANDS]), *itertools.product(FAST, [50])],
 )
 def test_few_labels(name, per_class):
-    """Networks and trees fit 50 rows per class for seconds, and fail with fewer rows if at all."""
+    """Networks and trees are not fitted with 50 rows per class. This would take seconds, and errors show with fewer rows too."""
     new, truth = bands(TEST_ROWS // CLASSES, 99)
     found, expected = [], []
     for seed in range(SEEDS):

@@ -16,7 +16,7 @@ from tests.helpers.heads import LAYOUT, toy
 
 
 def test_probabilities_are_those_of_gaussians_with_a_shrunk_pooled_covariance():
-    """Few rows beside the columns, where the shrinkage decides; one group of columns needs no reducing."""
+    """With few rows for the number of columns, the shrinkage has a large effect. A single group of columns is not reduced."""
     X, y = toy(90, apart=0.3)
     new, _ = toy(50, seed=1, apart=0.3)
     layout = Layout((ColumnGroup("spectra", 0, LAYOUT.width),))

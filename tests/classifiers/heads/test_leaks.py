@@ -48,7 +48,7 @@ def fitted(head) -> str:
 
 
 def permuted(table: PixelTable, seed: int) -> PixelTable:
-    """Return a table whose labels, all of them, are dealt out anew."""
+    """Return a table in which all labels are permuted."""
     y = np.random.default_rng(seed).permutation(table.y)
     classes = np.zeros_like(table.labels.classes)
     classes[table.coordinates] = y
@@ -57,7 +57,7 @@ def permuted(table: PixelTable, seed: int) -> PixelTable:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_evaluation_learns_nothing_from_permuted_labels(name, features, table):
-    """Some 2,370 test rows, so that 0.05 is four standard errors of a kappa without skill."""
+    """With about 2,370 test rows, 0.05 is four standard errors of the kappa of random predictions."""
     has = head_class(name)().get_params()
     params = {key: value for key, value in BY_HEART.items() if key in has}
     rule = parse_split("per-class:25")

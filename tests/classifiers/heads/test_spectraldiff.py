@@ -28,7 +28,10 @@ def test_the_published_size():
 
 
 def test_the_encoder_equals_that_of_torch():
-    """With heads as wide as their share of the tokens, the encoder is torch's, without biases of queries, keys and values."""
+    """With the usual width of attention heads, the encoder equals the encoder of torch.
+
+    The biases of queries, keys and values are 0, because the encoder has none.
+    """
     torch.manual_seed(0)
     ours = transformer_encoder(12, depth=1, heads=3, head_width=4, mlp_width=7, dropout=0.0)
     theirs = torch.nn.TransformerEncoderLayer(12, 3, 7, 0.0, "gelu", batch_first=True, norm_first=True)

@@ -18,7 +18,7 @@ def context(store_path, tmp_path_factory) -> Features:
 
 @pytest.fixture(scope="session")
 def columns(context, tmp_path_factory):
-    """The columns of the small scene, kept in a folder of their own."""
+    """The columns of the small scene, in a cache folder that no other fixture uses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HSIFEAT_CACHE", str(tmp_path_factory.mktemp("columns")))
         return open_scene_columns(context)
@@ -33,5 +33,5 @@ def clicks(context):
 
 @pytest.fixture(scope="session")
 def stack(context, store_path):
-    """The context store and the store of the small scene together."""
+    """Features of the context store and of the store of planes together."""
     return open_stack([context, open_features(store_path)])

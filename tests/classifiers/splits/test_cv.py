@@ -43,7 +43,7 @@ def test_splitting_a_training_side_stays_within_it(store_path, rule):
 
 
 class Recorder(KNeighborsClassifier):
-    """Keeps which rows it was ever fitted on and asked for, by the first column: the number of the pixel."""
+    """Records the numbers of the pixels with which it was fitted or asked to predict. The first column holds the numbers."""
 
     seen = []  # noqa: RUF012  # clones share it
 

@@ -144,7 +144,7 @@ def test_pixels_of_a_map_without_a_class_are_counted_in_a_note(fields, official)
 
 @pytest.fixture(scope="module")
 def official_store(backbone_folder, scene, tmp_path_factory):
-    """A store whose scene has a train and a test map alone, as many public ones."""
+    """A store whose scene has only a train map and a test map, as many public scenes do."""
     import hsifeat
 
     classes = scene.labels["fields"].classes

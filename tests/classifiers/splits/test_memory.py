@@ -35,7 +35,7 @@ def blocks_over_whole_maps(classes, block_px, buffer_px, fraction, seed):
 
 
 def one_try(classes, numbers, block_px, buffer_px, fraction, random):
-    """Return train, test, the classes left out, and how many classes lie in a single block."""
+    """Return the training and test pixels, the classes left out, and the number of classes that lie in a single block."""
     rows, cols = classes.shape
     across = -(-cols // block_px)
     blocks = (np.arange(rows) // block_px)[:, None] * across + np.arange(cols) // block_px

@@ -35,7 +35,7 @@ class LinearBackbone:
 
 
 def policy_of(name, seed=0, draws=1):
-    """The policy with the argument that its ``form`` asks for, if any, as the number 10."""
+    """Return the policy with this name. If its ``form`` has an argument, the argument is 10."""
     form = load_policy(noise_policies()[name]).form
     return parse_noise(f"{name}:10" if ":" in form else name, SCHEDULE, seed=seed, draws=draws)
 
@@ -49,7 +49,10 @@ def clean_tiles(count=9):
 
 
 def noised(policy, t, *, order=None, batch=BATCH, warm_up=()):
-    """All tiles at `t` by one policy, (draws, n, channels, rows, cols), in the order of `CELLS`."""
+    """Return all tiles at `t` with the noise of a policy, as (draws, n, channels, rows, cols).
+
+    The tiles have the order of `CELLS`.
+    """
     order = list(range(len(CELLS))) if order is None else order
     tiles = policy.noised_tiles(
         CleanUnit(LinearBackbone(), clean_tiles()[order], [CELLS[i] for i in order], device="cpu", batch=batch)
@@ -164,7 +167,7 @@ def test_a_probe_is_one_pass(name):
 
 
 def test_tiles_that_overlap_agree_only_where_noise_is_bound_to_positions(name):
-    """An aligned policy gives two tiles the same noise where they overlap; so its cells may not lie between others."""
+    """An aligned policy gives two tiles the same noise where they overlap."""
     policy = policy_of(name)
     if not policy.aligned:
         return

@@ -18,7 +18,7 @@ def test_noise_is_what_torch_draws_after_manual_seed(extract_plane, reference, d
 
 
 def test_all_tiles_of_a_constant_scene_are_the_same(backbone_folder, tmp_path, monkeypatch):
-    """With the field they are not."""
+    """With the policy ``field``, the tiles of a constant scene differ."""
     flat = Scene("flat", np.full((64, 48, 12), 7, np.uint16) + np.arange(12, dtype=np.uint16))
     inputs = []
     forward_to = UNet2DBackbone.forward_to

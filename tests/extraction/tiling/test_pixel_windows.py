@@ -174,7 +174,7 @@ def test_only_missing_planes_are_computed(scene, backbone_folder, tmp_path, forw
 
 
 def test_the_key_follows_the_list_of_pixels(scene, backbone_folder, tmp_path):
-    """However the pixels are named."""
+    """The key depends on the pixels, and not on the way they are given."""
 
     def key(pixels):
         job = prepare(scene, backbone=backbone_folder, tile=16, pixels=pixels, out=tmp_path / "none.zarr")

@@ -43,7 +43,10 @@ def tap(network, scheduler, clean, noise):
 
 
 def blended(scene, folder, network, window, starts, tile, mode):
-    """Every tile of a grid, one after the other, over an image padded by a tile on all sides."""
+    """Compute the weighted mean of all tiles of a grid, one tile after the other.
+
+    The image is padded by the side of a tile on all sides.
+    """
     scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
     channels = fit_projection("rgb", scene).apply(scene.cube)
     beyond = {"reflect": {"mode": "reflect"}, "zero": {"constant_values": -1}}[mode]
@@ -76,7 +79,7 @@ def test_blends_equal_weighted_means_of_tiles(scene, backbone_folder, network, t
 
 
 def test_published_windows(scene, backbone_folder, network, tmp_path):
-    """As GeoDiffNet cuts: zeros above and left, windows overlap by half, the mean where it votes."""
+    """GeoDiffNet pads with zeros above and left of the scene, and takes the mean of windows that overlap by half."""
     # 75 x 53 px become 80 x 64; at stride 2 windows begin an even number of pixels before the scene.
     origin = (75 - 80 + 1, 53 - 64 + 1)
     store = hsifeat.extract(

@@ -25,7 +25,10 @@ PATCHES = arrays.arrays(np.uint8, (4, 5), elements=st.integers(0, 3))
 
 
 def of_one_class(cells, factor, row=0, col=0, rows=None, cols=None):
-    """The rule, pixel by pixel: the class of all its cells, which must all be there; and how many are mixed."""
+    """Apply the rule pixel by pixel. Return the classes and the number of mixed pixels.
+
+    A pixel gets a class if all its cells exist and have this class.
+    """
     rows, cols = rows or cells.shape[0] // factor, cols or cells.shape[1] // factor
     classes, mixed = np.zeros((rows, cols), int), 0
     for r in range(rows):
@@ -102,7 +105,10 @@ def test_aligned_cells_with_any_offset(transform, factor, row, col, shape, seed)
 
 
 def nearest(cells, source, crs, scene_transform, scene_crs, rows, cols):
-    """What rasterio makes of it, and which centres are so clear of the cells' edges that its approximation is right."""
+    """Return the classes that rasterio resamples, and a mask of the pixels to compare.
+
+    The mask leaves out pixels whose centres are close to an edge of a cell, because rasterio approximates the transform.
+    """
     x, y = scene_transform @ tuple(np.meshgrid(np.arange(cols) + 0.5, np.arange(rows) + 0.5))
     col, row = ~source @ pyproj.Transformer.from_crs(scene_crs, crs, always_xy=True).transform(x, y)
     clear = np.all([np.abs(location - np.round(location)) > 0.13 for location in (row, col)], axis=0)

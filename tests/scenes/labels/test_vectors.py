@@ -297,7 +297,7 @@ def latitudes(transform, crs, rows, cols):
 
 
 def test_a_continental_box_covers_the_scene(tmp_path):
-    """Its corners alone, reprojected, would leave the scene outside."""
+    """If only the corners of the box were reprojected, the scene would lie outside of the box."""
     shapes = [shapely.box(-30, 30, 60, 72), shapely.box(-30, 10, 60, 12)]
     path = saved(tmp_path / "x.gpkg", {"class": [3, 4]}, shapes, "EPSG:4326")
     labels = open_labels(path, blank_scene(20, 30, NORTH_UP, "EPSG:32633"))
@@ -362,7 +362,7 @@ def test_warnings_of_gdal_become_notes_without_a_path(tmp_path):
 
 @pytest.mark.parametrize("kept", [("", "-wal", "-shm"), ("", "-wal"), ("",)], ids=["whole", "log", "file"])
 def test_changes_in_the_log_of_a_geopackage_are_read_and_stay_there(tmp_path, kept):
-    """SQLite, in another process's stead, has changed a file in WAL mode and not closed it."""
+    """A process has changed the file in WAL mode, and has not closed the file."""
     saved(tmp_path / "x.gpkg", {"crop": ["rye"]}, [box(0, 0, 2, 2)], SPATIAL_INDEX="NO")
     folder = tmp_path / "folder"
     folder.mkdir()

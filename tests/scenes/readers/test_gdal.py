@@ -51,7 +51,7 @@ def test_geotiff_wavelengths_in_tags_of_bands(tif_folder, key, units):
 
 
 def test_geotiff_tif_folder_of_envi_by_gdal(gdal, tif_folder):
-    """GDAL hands wavelengths on as tags of bands."""
+    """GDAL passes wavelengths on as tags of bands."""
     open_with_fields(gdal, tif_folder, wavelength_units="Micrometers", wavelength=envi_list(nm / 1000 for nm in NM))
     gdal("gdal_translate", "-q", tif_folder / "x.img", tif_folder / "y.tif")
     np.testing.assert_allclose(open_scene(tif_folder / "y.tif").wavelengths_nm, NM)

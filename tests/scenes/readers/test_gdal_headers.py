@@ -62,7 +62,7 @@ def write_pcidsk(path, interleaving):
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """A folder for a scene, and one outside. Both have the same bytes."""
+    """A folder for a scene, and a folder outside of it. Both contain a file with the same bytes."""
     for name in ("scene", "outside"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "raw.bin").write_bytes(VALUES.tobytes())

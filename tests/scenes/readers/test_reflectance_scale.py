@@ -15,7 +15,7 @@ CUBE = np.random.default_rng(0).integers(0, 9000, (3, 4, 2)).astype(np.int16)
 
 
 def written(folder, kind, factors, offsets):
-    """A scene whose bands have these factors and offsets; GDAL reads them back from the formats that it knows."""
+    """Write a scene whose bands have these factors and offsets, in a format."""
     match kind:
         case "tif":
             path = folder / "x.tif"

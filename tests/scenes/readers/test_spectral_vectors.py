@@ -61,7 +61,7 @@ def test_ambiguous_or_invalid_vectors_are_not_used(tmp_path, suffix, vectors, no
 
 
 def test_vectors_beside_cubes_with_bands_first(tmp_path):
-    """The bands are known only once the axes are; MATLAB lays them the other way round on disk."""
+    """The number of bands is known only if the axes are known. In MATLAB files, the order of the axes is reversed."""
     path = written(tmp_path / "x.npz", CUBE.transpose(2, 0, 1), wavelength=NM)
     np.testing.assert_array_equal(open_scene(path, axes="bands,rows,cols").wavelengths_nm, NM)
     with h5py.File(tmp_path / "x.mat", "w") as file:

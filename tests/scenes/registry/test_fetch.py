@@ -23,7 +23,7 @@ def sha256(content):
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder; ``cut/`` promises the whole and sends half; counts what is asked for."""
+    """Serves a folder, and records requested paths. Below ``cut/``, the header announces a whole file, but only half is sent."""
 
     def do_GET(self):
         self.server.asked.append(self.path)

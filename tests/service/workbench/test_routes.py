@@ -273,7 +273,7 @@ def test_the_labels_of_one_person_are_not_those_of_another(author, reader, base)
 
 
 def test_two_writers_edit_own_sets_and_a_shared_set_at_once(author, service):
-    """Both label the same pixels at once, each in an own set of the same name and both in a shared set."""
+    """Two people label the same pixels at once. Each has a label set with the same name, and both edit a shared set."""
     headers = {"Authorization": f"Bearer {service.tokens['admin']}"}
     with httpx.Client(base_url=service.url, headers=headers, timeout=60) as other:
         people = (author, other)

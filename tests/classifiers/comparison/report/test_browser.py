@@ -18,7 +18,7 @@ TABLES = "[...document.querySelectorAll('.classes caption')].filter(c => c.check
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Pages: with every part, with fewer entries and classes, with many classes, and with results alone."""
+    """Pages with all parts, with many classes, with few classes and entries, and without optional parts."""
     folder = tmp_path_factory.mktemp("pages")
     comparisons = {"full": add_changes(add_all(build()[0])), "plain": build()[0]}
     comparisons["many"] = add_changes(add_all(build(classes=40)[0]))
@@ -131,7 +131,7 @@ def test_a_class_is_shown_alone_by_mouse_and_keyboard(open_page, files):
     buttons = "[...document.querySelectorAll('.legend button')]"
 
     def shown(who, number):
-        """Tell whether all pixels of a class (None: of every class) are opaque in both maps, and the others faded."""
+        """Return whether only the pixels of a class are opaque in both maps. None stands for all classes."""
         both = images.truth, images.maps[who, SPLITS[1]]
         expected = [np.select([classes == 0, classes == (number or classes)], [0, 255], 31) for classes in both]
         end = time.monotonic() + 20

@@ -67,7 +67,10 @@ def test_splits_that_leave_out_other_classes_are_said_to_differ():
 
 
 def with_gaps(*points, interval=None):
-    """Return a comparison whose entries have so many points more on the random split; the first is best on the other."""
+    """Return a comparison whose entries score `points` more on the random split than on the other split.
+
+    The first entry is the best entry on the other split.
+    """
     comparison, _ = build(entries=ENTRIES[: len(points)])
     oa = {(entry, SPLITS[1]): 0.6 - 0.1 * at for at, entry in enumerate(ENTRIES)}
     oa |= {(e, SPLITS[0]): oa[e, SPLITS[1]] + p / 100 for e, p in zip(ENTRIES, points, strict=False)}

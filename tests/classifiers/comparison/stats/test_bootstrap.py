@@ -75,7 +75,7 @@ def simulated_pixels(seeds=3, regions=15, classes=3):
 
 
 def counted(region, classes, count):
-    """Count pixels by seed and class (rows) and by region, as a sparse array; classes from `count` on are left away."""
+    """Count pixels by seed and class (rows) and by region, as a sparse array. Classes from `count` on are not counted."""
     table = np.zeros((len(classes), count, region.max() + 1))
     for row, of_seed in zip(table, classes, strict=True):
         known = of_seed < count

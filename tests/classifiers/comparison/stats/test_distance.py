@@ -33,7 +33,7 @@ ENDS = ((0, 4), (4, 9), (9, np.inf))
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """Runs with random predictions, their records and draws, and what was found."""
+    """Runs with random predictions, their records and draws, and the result of `assess_distances`."""
     labels = Labels("fields", small_labels())
     run_records, runs, draws = RunRecords(tmp_path_factory.mktemp("record")), [], {}
     for split, seed in itertools.product(SPLITS, range(SEEDS)):

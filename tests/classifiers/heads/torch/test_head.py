@@ -56,7 +56,7 @@ def test_a_loss_that_is_not_finite_is_reported_at_once(monkeypatch, where, valid
 
 
 def test_a_weight_that_is_not_finite_is_reported_at_once(monkeypatch):
-    """One that no loss shows any more: it is set after the last step of the third epoch of three steps."""
+    """A weight becomes NaN after the last of the three steps of the third epoch, so no loss of this epoch shows the NaN."""
     step, done = torch.optim.AdamW.step, []
 
     def spoil(self, *args, **kwargs):
@@ -73,7 +73,10 @@ def test_a_weight_that_is_not_finite_is_reported_at_once(monkeypatch):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_reduced_precision_in_training_never_reaches_predictions(name, monkeypatch):
-    """As on a GPU: bfloat16 products in training, probabilities in float64. Few rows: a CPU is slow at it."""
+    """As on a GPU, products in training are computed in bfloat16, and probabilities in float64.
+
+    There are few rows, because bfloat16 is slow on a CPU.
+    """
     monkeypatch.setattr(torch_training, "matrix_dtype", lambda _: torch.bfloat16)
     X, y = toy(12)
     narrow = {"hidden": (4,)} if "hidden" in quick(name).get_params() else {}
@@ -151,7 +154,10 @@ def test_invalid_network_parameters_are_refused(name):
 @NEEDS_CUDA
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_gpu_predicts_what_a_cpu_does(name, monkeypatch):
-    """The same weights give the same probabilities; a fit in mixed precision learns as well; batches may come or stay."""
+    """The same weights give the same probabilities, and a fit in mixed precision is as good as a fit on a CPU.
+
+    The weights do not depend on whether the rows stay in the memory of the GPU.
+    """
     X, y = toy(320)
     new, truth = toy(400, seed=1)
     heads = []

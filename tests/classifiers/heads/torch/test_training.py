@@ -53,7 +53,7 @@ def test_the_validation_part_is_stratified():
 
 
 def test_small_tables_have_validation_rows_only_on_request():
-    """A tenth of 100 rows a class is just enough, of 99 too little."""
+    """By default, validation rows need at least 100 rows per class."""
     for rows, usual in ((100, 30), (99, 0)):
         codes = np.repeat([0, 1, 2], rows)
         assert len(split_validation(codes, None, seed=0)[1]) == usual
@@ -63,7 +63,7 @@ def test_small_tables_have_validation_rows_only_on_request():
 
 
 def test_early_stopping_stops_and_keeps_the_best_epoch():
-    """Labels are noise, so the validation loss soon rises; the kept weights give the lowest one reported."""
+    """Labels are noise, so the validation loss soon rises. The kept weights have the lowest reported loss."""
     rng = np.random.default_rng(0)
     X, codes = rng.normal(size=(200, 30)).astype(np.float32), rng.integers(0, 2, 200)
     weight = rng.uniform(0.5, 2, 200)
@@ -121,7 +121,7 @@ def test_large_tables_stay_in_memory_and_small_ones_move_to_the_device():
 
 
 class Counting(torch.nn.Linear):
-    """A network that keeps how many rows it is asked for when it does not learn."""
+    """Records the number of rows of each forward pass outside of training."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
