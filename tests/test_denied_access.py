@@ -1,4 +1,4 @@
-"""Files that a user may not read are told as such, and never as damaged, missing or of another format."""
+"""Messages about files that a user may not read state this, and do not call the files damaged, missing or of another format."""
 
 import os
 import re

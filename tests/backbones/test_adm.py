@@ -39,7 +39,7 @@ def images(n=2, side=16, channels=3):
 
 
 def compare(backbone, plan, tensors, label_row=None, network_t=T):
-    """Every output block and the prediction against the oracle."""
+    """Compare all output blocks and the prediction with the independent forward pass."""
     output, blocks = plan.forward(tensors, images(channels=plan.channels), network_t, label_row)
     layers = {alias: name for name, alias in backbone.aliases(backbone.network).items()}
     assert list(layers) == [f"output_blocks.{i}" for i in range(len(blocks))]

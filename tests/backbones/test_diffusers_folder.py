@@ -1,4 +1,4 @@
-"""Configurations of diffusers folders: the same network has one identity, another network another, a broken one none."""
+"""Configurations of diffusers folders. Equal networks have one identity, others differ, and damaged configurations have none."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def written(folder, location, part, changed):
 
 
 def built(folder, part):
-    """The oracle: what diffusers itself notes as the settings of the network that it built."""
+    """Return the settings that diffusers records for the network that it built."""
     config = json.loads((folder / part / "config.json").read_text())
     network = getattr(diffusers, config["_class_name"]).from_config(config)
     assert network.conv_norm_out.eps == network.config.get("norm_eps", 1e-6)

@@ -17,7 +17,7 @@ from tests.helpers.small import save_unet
 
 
 def plain_forward(network, images, t, layers):
-    """The oracle: the whole forward with the network's own hooks and nothing of ours."""
+    """Run the whole network with hooks of PyTorch, and without code of hsifeat."""
     taken = {}
     hooks = [
         network.get_submodule(name).register_forward_hook(

@@ -1,4 +1,4 @@
-"""The catalogue: the store completed last, by name, by key prefix, and nothing that is gone."""
+"""The catalogue finds the store completed last, and stores by name and key prefix. It does not list deleted stores."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Deletion of stores: what goes and what stays, against the list of files on disk."""
+"""Deletion of stores: deleted and kept files, against the list of files on disk."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Kept tables equal what the store holds, are never stale, and a damaged one is read anew."""
+"""Cached tables equal the values in the store and are never outdated. A damaged table is read from the store."""
 
 import shutil
 

@@ -96,7 +96,7 @@ ABSURD = [
 
 
 def test_a_store_with_absurd_facts_hides_no_other(three, cli):
-    """The checksums fit, as those of an attacker do."""
+    """The checksums are right, because an attacker can compute them."""
     for file, path, value in ABSURD:
         changed = {three[1] / name: (three[1] / name).read_bytes() for name in SEALED}
         changed[three[1] / file] = (three[1] / file).read_bytes()

@@ -1,4 +1,4 @@
-"""Planes against the plain way: pad, noise by diffusers, run whole forwards, cut, paste. And what a run refuses."""
+"""Planes against whole forward passes on padded images with noise of diffusers, and extractions that are refused."""
 
 import numpy as np
 import pytest

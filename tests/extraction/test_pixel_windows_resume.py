@@ -1,4 +1,4 @@
-"""A killed run over a list of pixels: nothing torn counts as there, and in the end every bit is the undisturbed run's."""
+"""A killed run over a list of pixels: partly written files do not count, and all values equal those of an undisturbed run."""
 
 import signal
 

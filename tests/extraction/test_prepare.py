@@ -1,4 +1,4 @@
-"""Preparing: nothing is written, the same arguments give the same job, and wrong ones are told."""
+"""Preparing an extraction writes nothing, is reproducible, and refuses wrong arguments."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A killed run: started again it computes only what is missing, and every value equals the undisturbed one's."""
+"""A killed run that is started again computes only missing values, and all values equal those of an undisturbed run."""
 
 import signal
 import time
@@ -31,7 +31,7 @@ def values(store):
 
 
 def done_units(path):
-    """Count progress records as they lie on disk, without our own code."""
+    """Count progress records on disk, without code of hsifeat."""
     return sum(1 for _ in Path(path).glob("progress/t*/*/c/*/*/*"))
 
 

@@ -1,4 +1,4 @@
-"""Running a job: what exists is kept, labels are added, events add up, and errors leave a store that can be resumed."""
+"""Running a job keeps existing planes, adds labels, and sends consistent events. After an error, the store can be resumed."""
 
 import errno
 import hashlib

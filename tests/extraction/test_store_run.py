@@ -1,4 +1,4 @@
-"""The run of one store: what workers find there, what they may write, and what is left when they fail."""
+"""The run of one store: what workers read and write, and the store after an error."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Another scene, seen as the first one was: everything but the scene is taken from a store."""
+"""Options of a store are applied to another scene."""
 
 import shutil
 

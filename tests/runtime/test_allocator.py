@@ -1,4 +1,4 @@
-"""Freed memory stays with the process or goes back: counted by page faults and resident pages of the operating system."""
+"""Freed memory is kept by the process or returned, measured by page faults and resident pages."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""Bands that hold nothing: which they are is said, and a list leaves them out."""
+"""Bands without values are named in a note, and a list of bands can leave them out."""
 
 from __future__ import annotations
 

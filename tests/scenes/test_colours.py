@@ -16,7 +16,7 @@ EYES = {
 
 
 def lab(colour, eyes):
-    """CIE L*a*b* under D65 of an sRGB colour as some eyes see it."""
+    """Return the CIE L*a*b* coordinates under D65 of an sRGB colour, as seen with normal or deficient colour vision."""
     srgb = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(np.array(EYES[eyes]) @ linear, 0, 1)

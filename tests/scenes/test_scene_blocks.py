@@ -1,4 +1,4 @@
-"""Walks in blocks: every pixel once, in order, never more than the bound; results are those of the whole."""
+"""Iteration in blocks covers all pixels once and in order, with bounded blocks. Results equal those of the whole scene."""
 
 import hashlib
 

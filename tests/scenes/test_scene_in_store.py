@@ -1,4 +1,4 @@
-"""`STORE/scene` is the scene that the store was made from."""
+"""`STORE/scene` is the scene from which the store was extracted."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The description of the service is true: schemathesis sends what it allows and what it forbids."""
+"""The description of the service is true: schemathesis sends allowed and forbidden requests."""
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings

@@ -26,7 +26,7 @@ def marks():
 
 
 def is_locked(file):
-    """Ask the operating system, without our own code."""
+    """Ask the operating system whether a file is locked, without code of hsifeat."""
     with file.open("a") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -178,7 +178,7 @@ def test_a_reader_with_another_cache_folder_prevents_the_deletion(store, tmp_pat
 
 
 def is_locked_folder(folder):
-    """Ask the operating system whether a folder is locked, without our own code."""
+    """Ask the operating system whether a folder is locked, without code of hsifeat."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)

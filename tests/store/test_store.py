@@ -1,4 +1,4 @@
-"""A store opened once knows all that is written through it; raw Zarr is the oracle."""
+"""An open store knows everything that is written through it. The arrays are compared with those that Zarr reads."""
 
 from dataclasses import replace
 

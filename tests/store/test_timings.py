@@ -1,4 +1,4 @@
-"""Timings: sums by timestep and device, for people; what is damaged of them costs nothing else."""
+"""Timings are summed by timestep and device. Damaged timings have no other effect."""
 
 import shutil
 import time

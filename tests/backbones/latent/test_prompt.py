@@ -1,4 +1,4 @@
-"""Prompts of latent models: text encoders, files with one embedding, and damaged or unsuitable ones."""
+"""Prompts of latent models: text encoders, files with one embedding, and damaged or unsuitable files."""
 
 import json
 import shutil

@@ -26,7 +26,7 @@ def noised():
 
 
 def raw(network, noised, t, layer):
-    """The oracle: a layer's output by PyTorch's own hook and nothing of ours."""
+    """Return the output of a layer with a hook of PyTorch, and without code of hsifeat."""
     taken = []
     hook = network.get_submodule(layer).register_forward_hook(lambda _m, _i, out: taken.append(out.clone()))
     with torch.no_grad():

@@ -34,7 +34,7 @@ class Plane:
 
 
 def fields(rows, cols, classes, channels, seed):
-    """Return a map of square fields, and a plane in which each class has a mean of its own."""
+    """Return a map of square fields, and a plane in which each class has a different mean."""
     rng = np.random.default_rng(seed)
     row, col = np.indices((rows, cols))
     truth = (row // 10 * 7 + col // 10 * 3) % classes

@@ -1,4 +1,4 @@
-"""A benchmark that is refused leaves no folder, and one with finished runs keeps them."""
+"""A refused benchmark leaves no folder, but a folder with finished runs is kept."""
 
 import pytest
 

@@ -78,7 +78,7 @@ def test_fused_features_lie_between_the_timesteps():
 
 
 def test_the_fusion_selects_the_timestep_indicated_by_the_surroundings():
-    """Which timestep tells the class changes from row to row, and only the window means say which."""
+    """The timestep that separates the classes differs between rows. Only the window means indicate this timestep."""
     rng = np.random.default_rng(0)
     layout = Layout(
         tuple(ColumnGroup("plane", 2 * i, 2 * i + 2, 100 * i, "up") for i in range(2))

@@ -1,4 +1,4 @@
-"""The figures of the page on labelling are those of its benchmark."""
+"""The page on labelling has the same numbers as its benchmark."""
 
 import json
 from itertools import product

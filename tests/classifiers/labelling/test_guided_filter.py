@@ -1,4 +1,4 @@
-"""The repeated guided filter has the values of the smoothing rule."""
+"""The repeated guided filter returns the same values as the smoothing rule."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pixels of brush marks and polygons: those of loops and of shapely."""
+"""Pixels of brush marks and polygons, against loops and shapely."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Grids of pixels: those of slices and loops."""
+"""Grids of pixels, against slices and loops."""
 
 import numpy as np
 from hypothesis import given

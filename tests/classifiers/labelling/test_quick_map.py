@@ -1,4 +1,4 @@
-"""Quick maps: the same as fit and predict, in parts and on coarse grids."""
+"""Quick maps, in parts and on coarse grids, against fitting and predicting."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Reduced columns of a scene: the same values as a head reads from the store, computed once, and checked."""
+"""Reduced columns of a scene: equal to the columns that a head reads from the store, computed once, and checked."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Scores of labels: those of a loop with scikit-learn, intervals of scipy, and no score from too few labels."""
+"""Scores of labels, against a loop with scikit-learn and intervals of SciPy. Too few labels give no score."""
 
 import numpy as np
 import pytest

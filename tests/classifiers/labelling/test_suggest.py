@@ -1,4 +1,4 @@
-"""Suggestions: the best by brute force, apart from each other and from labels, and from clear structures the obvious ones."""
+"""Suggestions equal a search by brute force, are apart from each other and from labels, and cover all parts of simple scenes."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Draws, leakage and keys, made block by block, against the same written out over whole maps."""
+"""Draws, leakage and keys, computed block by block, against computations on whole maps."""
 
 import hashlib
 import tracemalloc

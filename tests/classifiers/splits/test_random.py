@@ -1,4 +1,4 @@
-"""Random splits: the right number of pixels of each class."""
+"""Random splits have the right number of pixels of each class."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Lists of pixels: every way to name the same pixels gives the same list, and wrong ones are refused."""
+"""Lists of pixels: equal lists for all ways to give the same pixels, and refusals."""
 
 import hashlib
 

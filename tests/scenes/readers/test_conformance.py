@@ -1,6 +1,6 @@
-"""Every reader behaves alike: it slices as NumPy does, reads label maps, lists candidates, and tells what it guesses.
+"""All readers behave alike: they slice as NumPy does, read label maps, list candidates, and note their guesses.
 
-Files are written by other programs: scipy, h5py, rasterio, netCDF4, xarray, zarr, spectral.
+The files are written by other programs: scipy, h5py, rasterio, netCDF4, xarray, zarr, spectral.
 """
 
 import pickle

@@ -1,4 +1,4 @@
-"""The workbench in a real browser: people label by mouse, keyboard and touch, lose the service, come back, and take the map along."""
+"""The workbench in a real browser: labelling by mouse, keyboard and touch, a lost service, and downloads of the map."""
 
 from __future__ import annotations
 

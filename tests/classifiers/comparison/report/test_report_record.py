@@ -1,4 +1,4 @@
-"""A finished report is read instead of made again, unless what it was written from or one of its files has changed."""
+"""A finished report is read from disk, unless its inputs or one of its files have changed."""
 
 import json
 import shutil

@@ -63,7 +63,7 @@ def test_the_bootstrap_is_that_of_a_slow_transcription():
 
 
 def simulated_pixels(seeds=3, regions=15, classes=3):
-    """Return the region of each pixel, and under each seed its true class and what two entries give it."""
+    """Return the regions of the pixels, and for each seed the true classes and the predictions of two entries."""
     random = np.random.default_rng(2)
     of_region = random.integers(0, classes, regions)
     region = np.repeat(np.arange(regions), random.integers(1, 9, regions))

@@ -20,7 +20,7 @@ A, B, C = (entry("", "spectra", head) for head in ("film", "svm", "lda"))
 
 
 def recorded(folder, predict, *, seeds=3, labels=None, splits=(SPLIT,)):
-    """Record predictions that `predict(entry, truth, random)` makes; return what `assess_entries` takes."""
+    """Record the predictions that `predict(entry, truth, random)` returns. Return the arguments of `assess_entries`."""
     labels = labels or Labels("fields", small_labels(), {1: "corn", 2: "wheat", 3: "woods", 4: "grass"})
     run_records, runs = RunRecords(folder), []
     for split, seed in itertools.product(splits, range(seeds)):
@@ -40,7 +40,7 @@ def noisy(truth, random, share):
 
 
 def alike_and_worse(who, truth, random):
-    """Film and svm agree in all; lda is worse everywhere."""
+    """Film and svm have the same predictions, and lda has worse predictions in all fields."""
     if who == C:
         return noisy(truth, random, 0.6)
     return noisy(truth, np.random.default_rng(len(truth)), 0.1)
