@@ -135,21 +135,27 @@ def test_few_large_bodies_are_in_memory_at_once(headers, path, at_once):
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.05)
+        await leave.wait()
         running -= 1
 
     async def send(message):
         statuses.append(message.get("status"))
 
-    async def ask(seconds):
+    async def ask(seconds, refused):
         guard = BodyGuard(app, 100_000, {"/uploads/": 200_000}, seconds)
         scope = {"type": "http", "path": path, "headers": headers}
-        await asyncio.gather(*(guard(scope, None, send) for _ in range(12)))
+        requests = asyncio.gather(*(guard(scope, None, send) for _ in range(12)))
+        while running < at_once or statuses.count(503) < refused:
+            await asyncio.sleep(0.001)
+        leave.set()
+        await requests
 
-    asyncio.run(ask(10))
+    leave = asyncio.Event()
+    asyncio.run(ask(10, 0))
     assert most == at_once and not statuses
-    asyncio.run(ask(0.01))
-    assert [status for status in statuses if status] == [503] * (12 - at_once)
+    leave = asyncio.Event()
+    asyncio.run(ask(0.01, 12 - at_once))
+    assert statuses.count(503) == 12 - at_once and most == at_once
 
 
 @pytest.mark.parametrize(
