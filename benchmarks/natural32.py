@@ -4,7 +4,8 @@
 subset. The Houston subset is studied twice: on its bands, and on its companion image of 0.25 m. The script compares
 
 - ``natural32`` and its untrained twin;
-- ``context``, the classical filters of the package, which are also applied to the companion image;
+- ``context``, the classical filters of the package with the layers `CONTEXT_LAYERS`, which is also applied to the companion
+  image;
 - ``ffdnet``, a published denoiser of photographs (code in ``docs/user/backbones.md``, weights in the test data);
 - ``mtmsd``, a network that is trained on the bands of the scene for 110 steps;
 - candidates of ``natural32_candidates.py``, named on the command line, such as ``overhead uniform``. A candidate is trained
@@ -51,7 +52,7 @@ from scipy import ndimage
 from scoring import RESULTS, ROOT, PrintingListener, about_run
 from study_columns import gain, pooled_gain, reduce_columns, reduce_group, table
 from study_draws import FAR, REGIMES, StudyDraws
-from study_scenes import DATA, SCENES
+from study_scenes import CONTEXT_LAYERS, DATA, SCENES
 
 RESULT = RESULTS / "natural32.json"
 FOLDER = ROOT / "build" / "natural32"
@@ -258,7 +259,7 @@ class Study:
             [reduce_group(values, GROUP_COMPONENTS) for values in (cube, window)],
             FOLDER / f"{self.name}-context.zarr",
         )
-        hsifeat.extract(self.scene, backbone="context", out=store, listen=PrintingListener())
+        hsifeat.extract(self.scene, backbone="context", layers=CONTEXT_LAYERS, out=store, listen=PrintingListener())
         # Context planes are principal components of unit variance, so they are not standardised again.
         context = [reduce_columns(read_all(store, names), GROUP_COMPONENTS) for names in CONTEXT_GROUPS]
         if self.sees_companion:

@@ -1,4 +1,4 @@
-"""Scenes of the studies `worth.py` and `natural32.py`: Indian Pines, and the data sets in the folder of test data."""
+"""Scenes of the studies `worth.py` and `natural32.py`: Indian Pines, and the data sets in the folder of test data. Layers of context."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from hsifeat import Labels, Scene, open_labels, open_scene
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("HSIFEAT_TEST_DATA", ROOT.parent / "shared" / "data"))
+# Layers of the context stores of the studies natural32, transfer and systems. They are named, so that other default layers
+# of the backbone change neither these stores nor scores that are added later.
+_PROFILE_SIZES_PX = (3, 5, 7, 9, 13, 17)
+CONTEXT_LAYERS = (
+    *(f"mean-{side}" for side in (5, 25, 45)),
+    *(f"profile-{side}" for side in _PROFILE_SIZES_PX),
+    *(f"reconstruction-{side}" for side in _PROFILE_SIZES_PX),
+    *(f"reconstruction-{side}-mean-9" for side in _PROFILE_SIZES_PX),
+)
 
 
 def indian_pines() -> Scene:
