@@ -165,8 +165,8 @@ class Evaluator:
     head : str
         Name of the head.
     seed : int
-        Seed of the disjoint split, the tuning folds and the head. If `params` contains `random_state`, the head uses
-        this value instead.
+        Seed of the head, of the tuning folds, and of the split in `evaluate_disjoint`. If `params` contains
+        `random_state`, the head uses this value instead.
     params : dict
         Maps names of the head's parameters to their values.
     tune : bool

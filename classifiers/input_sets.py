@@ -52,12 +52,13 @@ class InputSet:
     - ``means``: the means over 48x48 pixels around the pixel, of the planes that ``planes`` adds;
     - ``patches``: the values at the 3x3 pixels around the pixel, of the planes that ``planes`` adds.
 
-    A colon and an odd number set another side of neighbourhoods, such as ``patches:13``.
+    A colon and an odd number after ``patches`` or ``spectral-patches`` set another side: ``patches:13`` stands for 13x13
+    pixels.
 
     Attributes
     ----------
     words : frozenset of str
-        Keys of `WORDS`. A word for neighbourhoods of a side other than 3 ends in a colon and the side.
+        Keys of `WORDS`. A colon and the side follow ``patches`` and ``spectral-patches``, unless the side is 3.
 
     Examples
     --------

@@ -176,9 +176,10 @@ def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) 
 def summarise_splits(
     draws: Draws, labels: Labels, footprints: Mapping[str, frozenset[Footprint]]
 ) -> tuple[SplitSummary, ...]:
-    """Measure the leakage of every split, and the distance from its test pixels to its training pixels.
+    """Measure the leakage of every split, and the distances from its test pixels to the nearest training pixels.
 
-    Leakage is the share of test pixels whose features depend on a training pixel. Both are averaged over seeds.
+    Leakage is the share of test pixels whose features depend on a training pixel. Leakage and median distance are
+    averaged over seeds. The minimum distance is the smallest distance over all seeds.
 
     Parameters
     ----------

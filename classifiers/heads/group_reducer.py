@@ -259,9 +259,9 @@ def principal_axes(
     Returns
     -------
     (k, D) array
-        Axes in the dtype of `X`. The number k of axes is that of `most_components` for the rows with a positive weight, or the
-        rank of the centred rows if this is smaller, but at least 1. Along axes beyond the rank, the rows differ only by
-        rounding errors, which a classifier would magnify. The result is deterministic.
+        Axes in the dtype of `X`. The number k of axes is the smaller of two numbers, but at least 1: the result of
+        `most_components` for the rows with a positive weight, and the rank of the centred rows. Along axes beyond the
+        rank, the rows differ only by rounding errors, which a classifier would magnify. The result is deterministic.
 
     Raises
     ------

@@ -24,8 +24,8 @@ def learning_curve(
 ) -> Iterator[tuple[int, LabelScore]]:
     """Score the map after all edits of a label set, then after shorter and shorter beginnings of the edit log.
 
-    Each score uses only the labels at the end of its part of the log, see `score_labels`. The held-out pixels therefore
-    differ between scores.
+    Each score uses all labels that exist after the edits of its part of the log, and no later labels; see `score_labels`.
+    The held-out pixels therefore differ between scores.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
 
 
 def check_numbers(settings: Mapping[str, Any]) -> None:
-    """Raise ValueError if a number in `settings` is out of range or a list is too long. Building the network then takes bounded time."""
+    """Raise ValueError if a number in `settings` is out of range, or a list is too long. This bounds the time to build the network."""
     for name, setting in settings.items():
         values = [setting]
         while values:

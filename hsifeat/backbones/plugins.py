@@ -155,7 +155,7 @@ def existing_path(source: str) -> Path | None:
 
 
 def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions, name: str) -> FeatureSource | Redirect:
-    """Open a source with a plugin, and return the resulting backbone or redirect.
+    """Call the function of a plugin, and return the backbone that it opens, or a `Redirect` to another source.
 
     Parameters
     ----------

@@ -58,9 +58,18 @@ def with_options(
 def set_parameters(
     wrapped: Callable[..., None], command: Callable[..., None], replaced: str, derived: Iterable[Parameter]
 ) -> None:
-    """Give `wrapped` the parameters of `command`, with the parameters `derived` in place of the parameter `replaced`.
+    """Set the signature of a function, from which Typer creates command-line options.
 
-    Typer creates the options of a command from these parameters.
+    Parameters
+    ----------
+    wrapped : callable
+        Function whose signature is set.
+    command : callable
+        Function whose parameters `wrapped` gets, except `replaced`.
+    replaced : str
+        Name of the parameter of `command` that is left out.
+    derived : iterable of inspect.Parameter
+        Parameters that `wrapped` gets at the position of `replaced`.
     """
     parameters: list[Parameter] = []
     for parameter in signature(command).parameters.values():

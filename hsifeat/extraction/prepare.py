@@ -124,7 +124,7 @@ def _backbone(config: ExtractionConfig) -> FeatureSource:
 
 
 def check_options(config: ExtractionConfig) -> None:
-    """Raise `HsifeatError` if an option has no effect for any scene and any weights of the backbone."""
+    """Raise `HsifeatError` if an option can't have an effect. Neither the scene nor the backbone is opened for this check."""
     if config.backbone == ContextBackbone.name:
         context_layers(config)
     else:

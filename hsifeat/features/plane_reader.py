@@ -29,7 +29,11 @@ class PlaneReader(Protocol):
         ...
 
     def window_px(self, wanted_px: int) -> int:
-        """Return the side in pixels of windows that `sample` can average: `wanted_px`, or the stored side."""
+        """Return the side in pixels of the windows over which `sample` can average planes.
+
+        If planes cover the scene, the side is `wanted_px`. If the store has features of listed pixels only, the side is
+        that of the windows whose means it holds.
+        """
         ...
 
     @property

@@ -49,9 +49,9 @@ class PlacedFeatures(ABC):
 
     @property
     def spread_px(self) -> int:
-        """Number of pixels that resampling adds to the window of a cell.
+        """Number of pixels by which resampling lengthens each side of the window of a cell.
 
-        The window is the part of the scene on which the features of the cell depend.
+        The window is the square part of the scene on which the features of the cell depend.
         """
         return 0
 

@@ -12,9 +12,9 @@ from hsifeat.timesteps.rank import rank_timesteps
 def choose_boundaries(
     scene: Scene, projection: Projection, spec: NetworkSpec, seed: int, listen: Listener
 ) -> tuple[int, ...]:
-    """Return the first timesteps of the second and all further decoders of a network.
+    """Divide the timesteps into one interval per decoder of a network, and return where each interval after the first begins.
 
-    The intervals of the decoders maximise the similarity of the optimal denoiser's predictions within each interval (Zhang
+    The first interval begins at timestep 0. The intervals maximise the similarity of the optimal denoiser's predictions within each interval (Zhang
     et al., CVPR 2024, eq. 5; see `rank_timesteps`). The optimal denoiser uses the cosine schedule with T = 1000.
 
     Parameters

@@ -114,7 +114,7 @@ def multistage_arguments(
     encoder_width, decoder_widths, multipliers, blocks, head_channels, norm_groups, attention
         See `hsifeat.backbones.networks.multistage_unet.MultistageUNet`.
     boundaries : sequence of int
-        First timesteps of the second and all further decoders. [default: the boundaries of Zhang et al. (2024) for CIFAR-10]
+        First timestep of each decoder except the first decoder. [default: the boundaries of Zhang et al. (2024) for CIFAR-10]
 
     Returns
     -------

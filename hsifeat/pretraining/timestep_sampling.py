@@ -22,7 +22,7 @@ class TimestepSampling:
     Attributes
     ----------
     boundaries : tuple of int
-        First timesteps of the second and all further intervals. Without boundaries, the timestep of each patch is drawn
+        First timestep of each interval except the first interval. Without boundaries, the timestep of each patch is drawn
         independently. With boundaries, all timesteps of a batch are in one interval. The probability of an interval is
         proportional to its length.
     sigmas : (float, float) or None

@@ -64,8 +64,9 @@ def open_scene(
     rows, cols : int, optional
         Height and width of the scene in pixels. At least one of them is required if one axis holds all pixels.
     bad_bands : str
-        ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. A list such as ``103-108,149`` drops the
-        marked bands, and then these bands of the remaining bands, counted from 0.
+        ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. With a list such as ``103-108,149``, the
+        marked bands are dropped first. The numbers in the list count the remaining bands from 0; these bands are dropped
+        too.
     nodata : float, optional
         No-data value, in addition to the no-data values that the file declares.
     blank_pixels : {"drop", "keep"}

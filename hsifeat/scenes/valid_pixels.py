@@ -37,8 +37,9 @@ class Validity:
     zero_is_nodata : bool
         Whether 0 is a no-data value of every band.
     fills : dict of float to int
-        Values that may mean no data, and the number of valid pixels with this value in all bands: the lowest and the highest
-        value of the first band, if at least two pixels of a scene of four or more bands have it in all bands.
+        Values that may mean no data, and the number of valid pixels that have the value in all bands. Only the lowest and
+        the highest value of the first band are examined. A value is included if at least two valid pixels have it in all
+        bands. The dict is empty for scenes of fewer than four bands, such as pictures.
     """
 
     mask: NDArray[np.bool_]

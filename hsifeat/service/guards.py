@@ -96,8 +96,8 @@ def _host_name(header: bytes) -> str:
 class BodyGuard:
     """Refuses request bodies that are too large or arrive too slowly. A wrong header Content-Length has no effect on this check.
 
-    To bound memory, at most four requests with bodies above 64 kB are answered at once, and further requests wait. Requests
-    with a larger maximum size do not count, because their routes do not keep bodies in memory.
+    To bound memory, at most four requests with bodies above 64 kB are answered at once, and further such requests wait.
+    Requests to paths in `larger` never wait, because their routes do not keep bodies in memory.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class BodyGuard:
     larger : mapping of str to int
         Maps prefixes of paths to larger maximum sizes.
     seconds : float
-        Time within which the whole body must arrive. A request also waits for at most this time.
+        Time within which the whole body must arrive. A request that waits is refused after the same time.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int], seconds: float) -> None:

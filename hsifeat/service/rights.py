@@ -29,9 +29,10 @@ _log = logging.getLogger("hsifeat.service")
 
 
 class Identification:
-    """ASGI middleware that identifies the caller of a request, for `require`.
+    """ASGI middleware that identifies the caller of a request by the token in the request.
 
-    A request without a caller is refused before its body is read, unless the method is GET, HEAD or OPTIONS.
+    A request without a valid token is refused before its body is read. Only GET, HEAD and OPTIONS requests are passed on
+    without a token. The dependency `require` of a route then refuses them, if the route needs a right.
 
     Parameters
     ----------

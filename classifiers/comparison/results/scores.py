@@ -136,9 +136,10 @@ class CurvePoint(Record):
 
 
 class SplitSummary(Record):
-    """Leakage and distances between training and test pixels of a split, averaged over seeds.
+    """Leakage of a split, and distances from its test pixels to the nearest training pixels.
 
-    Leakage is the share of test pixels whose features depend on a training pixel.
+    Leakage is the share of test pixels whose features depend on a training pixel. Leakage and median distance are
+    averaged over seeds. The minimum distance is the smallest distance over all seeds.
     """
 
     split: str

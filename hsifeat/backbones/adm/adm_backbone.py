@@ -122,7 +122,7 @@ class ADMBackbone(CheckpointBackbone):
         return digest_file(self._file)
 
     def load_trained(self) -> torch.nn.Module:
-        """Return the network with its trained weights. The tensors get the names and the row order of diffusers."""
+        """Return the network with its trained weights, which `convert` turns into parameters of a diffusers network."""
         network = self._build_meta()
         tensors = read_checkpoint(self._file, "cpu")
         legacy = self._flags.attention_order == "legacy"

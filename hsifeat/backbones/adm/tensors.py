@@ -1,4 +1,4 @@
-"""Conversion of guided-diffusion checkpoints to the tensor names and the row order of diffusers."""
+"""Conversion of guided-diffusion checkpoints to the tensor names of diffusers, and to separate queries, keys and values."""
 
 from __future__ import annotations
 

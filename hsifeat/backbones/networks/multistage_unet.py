@@ -39,7 +39,7 @@ class MultistageUNet(ModelMixin, ConfigMixin):
         Number of channels of the finest level of each decoder, from the lowest noise to the highest; 192, 128 and 16 in the
         paper.
     boundaries : sequence of int
-        First timesteps of the second and all further decoders, in ascending order.
+        First timestep of each decoder except the first decoder, in ascending order.
     multipliers : sequence of int
         Factors by which encoder and decoder widths are multiplied at each level, from the finest level to the coarsest.
     blocks : int

@@ -142,7 +142,7 @@ class CentreMeanBlock:
         self._filled = end
 
     def finish(self) -> NDArray[np.generic]:
-        """Return the values as a (pixels, 2, channels) array of the plane's dtype."""
+        """Return values and means as a (pixels, 2, channels) array of the plane's dtype."""
         return self._values
 
 

@@ -115,7 +115,10 @@ class JobService:
         return upload
 
     def delete_old(self) -> None:
-        """Delete jobs that are older than `JobSettings.job_days`, with their results, and expired uploads of no unfinished job."""
+        """Delete jobs that are older than `JobSettings.job_days`, with their results, and delete expired uploads.
+
+        Uploads that unfinished jobs need are not deleted.
+        """
         settings = self.context.settings
         self.queue.delete_old(time.time() - settings.job_days * _DAY_S)
         for folder in settings.results_folder.glob("*"):

@@ -85,7 +85,7 @@ class MapTools:
 
 @dataclass(frozen=True)
 class MapResources:
-    """Memory and slots that all scenes of a service share.
+    """Limits that all scenes of a service share: on columns in memory, and on maps that are computed at the same time.
 
     Attributes
     ----------

@@ -42,7 +42,7 @@ class Tickets:
     """Latest request number of each group of requests.
 
     Each open page numbers its requests. A request becomes stale when its page sends a later request of the same group, or of
-    a group that the request follows.
+    one of the groups `followed`; see `take`.
     """
 
     _latest: dict[str, tuple[int, float]] = field(default_factory=dict)

@@ -71,7 +71,7 @@ class Workspace:
     features : Features
         Features of the stores of the scene.
     resources : MapResources
-        Memory and slots, which all scenes share.
+        Limits that all scenes share: on columns in memory, and on maps that are computed at the same time.
 
     Attributes
     ----------
