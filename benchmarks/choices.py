@@ -1,19 +1,25 @@
-"""Choose default options on one half of the labelled pixels of each scene, and score them on the other half.
+"""Choose the defaults of ``hsifeat fit`` on one half of the labelled pixels of each scene, and score them on the other half.
 
 ``.venv/bin/python benchmarks/choices.py`` writes ``benchmarks/results/choices.json``. Blocks of `BLOCK_PX` pixels divide the
 labelled pixels of each scene into pixels for choosing and pixels kept apart. The division balances the classes and uses no
 accuracy.
 
-First, each option in `VALUES` is varied around the default, one option at a time. Candidates are trained and tested on the
-pixels for choosing alone. A choice has the value of each option with the best mean accuracy over scenes and regimes. One choice
-uses all scenes in `CHOICE_SCENES`. For each scene, another choice uses the other scenes only.
+Candidates are trained and tested on the pixels for choosing alone. In the first round, each option in `VALUES` is varied around the
+baseline, one option at a time. A choice has the value of each option with the best mean accuracy over scenes and regimes, and for
+the number of spectral components also over the input sets in `COMPONENT_INPUTS`, because a head has one default for all inputs. One
+choice uses all scenes in `CHOICE_SCENES`. For each scene, another choice uses the other scenes only.
 
-Then the default, the choices and smaller input sets are tested on the pixels kept apart. Their training pixels are drawn from all
+The second round refines the choice of all scenes, because options interact. It compares all combinations of the values of the
+baseline and of the choice, for the options in `JOINT`, and then all smoothing rules with the best combination. The defaults of
+``hsifeat fit`` must be those of the refined choice.
+
+Then the baseline, the choices and single input sets are tested on the pixels kept apart. Their training pixels are drawn from all
 labelled pixels, as by ``hsifeat fit --split per-class:5``. Finished fits are kept in the result file and are not repeated.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -27,7 +33,6 @@ from scoring import RESULTS, ROOT, about_run
 from study_scenes import SCENES
 from worth import (
     CHOICE_SCENES,
-    DEFAULT,
     FEW_LABELS,
     INPUTS,
     MIN_CLASS_PIXELS,
@@ -37,24 +42,25 @@ from worth import (
 )
 
 import hsifeat
-from classifiers import LDAClassifier, PixelTable, make_head
+from classifiers import PixelTable, make_head
 from classifiers.evaluate import Evaluator
-from classifiers.input_sets import InputSet, layout_options
+from classifiers.input_sets import InputSet, layout_options, suited_input
 from classifiers.smoothing import NO_SMOOTHING
 from classifiers.splits import SplitDraw, parse_split
+from hsifeat.context.layer_names import DEFAULT_LAYERS
 from hsifeat.features.scene_set import SceneSet
 
 RESULT, STORES = RESULTS / "choices.json", ROOT / "build" / "choices"
 SCENE_NAMES = (*CHOICE_SCENES, "landsat")
 BLOCK_PX, DIVISIONS = 12, 2000
-SEEDS, APART_SEEDS = range(10), range(100, 110)
+SEEDS, JOINT_SEEDS, APART_SEEDS = range(10), range(20), range(100, 110)
 
-_LDA = {name: option.default for name, option in signature(LDAClassifier).parameters.items()}
 PARAMS = ("spectral_components", "context_components", "shrinkage")
 PROFILES = {"plain": "profile-{}", "rebuilt": "reconstruction-{}", "averaged": "reconstruction-{}-mean-9"}
-# Candidates of each option, the default first. Sizes of windows and profiles are sides in pixels.
+_FULL = "spectra+window+context"
+# Candidates of each option, the baseline first. Sizes of windows and profiles are sides in pixels.
 VALUES: dict[str, tuple[Any, ...]] = {
-    "inputs": (DEFAULT.inputs, *(one for one in INPUTS if one != DEFAULT.inputs), "window+context"),
+    "inputs": (_FULL, *(one for one in INPUTS if one != _FULL), "window+context"),
     "means": ("5 25 45", "", "25", "5 25", "25 45", "5 11 25", "5 15 25 35 45", "5 25 45 65"),
     "deviations": ("", "5", "25", "5 25"),
     "profiles": (
@@ -68,13 +74,13 @@ VALUES: dict[str, tuple[Any, ...]] = {
         "plain rebuilt",
     ),
     "profile_sizes": ("3 5 7 9 13 17", "3 7 13", "5 9 17", "3 5 7 9 13 17 25 33"),
-    "spectral_components": (_LDA["spectral_components"], 10, 20, 40, None),
-    "context_components": (_LDA["context_components"], 20, 40, None),
-    "shrinkage": (_LDA["shrinkage"], 0.02, 0.1, 0.3),
-    "reduction": (DEFAULT.reduction, "train"),
-    "head": (DEFAULT.head, "random-forest", "svm", "logistic"),
+    "spectral_components": (60, 10, 20, 40, 100, None),
+    "context_components": (60, 20, 40, None),
+    "shrinkage": ("auto", 0.02, 0.1, 0.3),
+    "reduction": ("scene", "train"),
+    "head": ("lda", "random-forest", "svm", "logistic"),
     "smooth": (
-        DEFAULT.smooth,
+        "guided:4,0.001",
         NO_SMOOTHING,
         "gaussian:1",
         "gaussian:2",
@@ -88,39 +94,53 @@ VALUES: dict[str, tuple[Any, ...]] = {
         "mrf:1",
     ),
 }
-DEFAULTS = {option: values[0] for option, values in VALUES.items()}
-# Heads for which the gain of the default smoothing is measured.
+BASELINE = {option: values[0] for option, values in VALUES.items()}
+COMPONENT_INPUTS = ("spectra", "window", "spectra+window", _FULL)
+# Options whose values are combined in the second round.
+JOINT = ("inputs", "means", "deviations", "profiles", "profile_sizes", "context_components")
+# Heads for which the gain of the chosen smoothing is measured, besides the chosen head.
 SMOOTHED_HEADS = ("svm", "logistic")
-# Smaller input sets, and those with context also with the default smoothing.
-INPUT_SETS = [
-    DEFAULTS | {"inputs": inputs, "smooth": rule}
-    for inputs in VALUES["inputs"][1:]
-    for rule in (NO_SMOOTHING, DEFAULT.smooth)
-    if rule == NO_SMOOTHING or "context" in inputs
-]
-
 Options = dict[str, Any]
 # Names in the result file of the smoothing rules, the options of the fit, and the smoothing rules.
 Candidate = tuple[list[str], Options, list[str]]
 Scores = dict[str, dict[str, dict[str, dict[str, float]]]]
 
-_PLAIN = DEFAULTS | {"smooth": NO_SMOOTHING}
+_PLAIN = BASELINE | {"smooth": NO_SMOOTHING}
+
+
+def changed(option: str, value: Any) -> list[Options]:
+    """Return the sets of options by which a value of an option is judged."""
+    if option == "spectral_components":
+        return [_PLAIN | {option: value, "inputs": inputs} for inputs in COMPONENT_INPUTS]
+    return [_PLAIN | {option: value}]
+
+
+def other_inputs(options: Options) -> list[Options]:
+    """Return a set of options with each other input set: without smoothing, and with context also with smoothing."""
+    return [
+        options | {"inputs": inputs, "smooth": rule}
+        for inputs in VALUES["inputs"]
+        if inputs != options["inputs"]
+        for rule in (NO_SMOOTHING, options["smooth"])
+        if rule == NO_SMOOTHING or "context" in inputs
+    ]
+
+
+def plain_key(options: Options) -> str:
+    """Return the name in the result file of options without smoothing."""
+    found = [f"{name}={value}" for name, value in options.items() if name != "smooth" and value != BASELINE[name]]
+    return "; ".join(found) or f"smooth={NO_SMOOTHING}"
+
+
 # Candidates of all options but the smoothing are not smoothed.
 CANDIDATES: list[Candidate] = [
-    ([f"{option}={value}"], _PLAIN | {option: value}, [NO_SMOOTHING])
+    ([plain_key(options)], options, [NO_SMOOTHING])
     for option, values in VALUES.items()
-    for value in values[1:]
     if option != "smooth"
+    for value in values[1:]
+    for options in changed(option, value)
 ]
 CANDIDATES.append(([f"smooth={rule}" for rule in VALUES["smooth"]], _PLAIN, list(VALUES["smooth"])))
-SMOOTHED: list[Candidate] = [
-    (
-        [f"head={head}; smooth={rule}" for rule in (NO_SMOOTHING, DEFAULT.smooth)],
-        _PLAIN | {"head": head},
-        [NO_SMOOTHING, DEFAULT.smooth],
-    )
-    for head in SMOOTHED_HEADS
-]
 
 
 def main() -> None:
@@ -133,27 +153,82 @@ def main() -> None:
         for _ in studies[name].score_choosing(candidates.setdefault(name, {}), CANDIDATES):
             save(content)
     content["gains"] = {option: pooled_gains(candidates, option) for option in VALUES}
-    choices = {"all scenes": choose(candidates, CHOICE_SCENES)}
+    choices = {"first round": choose(candidates, CHOICE_SCENES)}
     for name in CHOICE_SCENES:
         choices[name] = choose(candidates, [one for one in CHOICE_SCENES if one != name])
-    content |= {"default": DEFAULTS, "choices": choices, "entries": {}, "division": {}}
+    joint = content.setdefault("joint", {})
+    combined = combinations(choices["first round"])
+    for combination in combined:
+        score_everywhere(content, joint, studies, combination, [NO_SMOOTHING])
+    best = max(combined, key=lambda options: mean_accuracy(joint, options | {"smooth": NO_SMOOTHING}))
+    score_everywhere(content, joint, studies, best, list(VALUES["smooth"]))
+    rules = [best | {"smooth": rule} for rule in VALUES["smooth"]]
+    choices["all scenes"] = max(rules, key=lambda options: mean_accuracy(joint, options))
+    content["joint_gains"] = joint_gains(joint, choices["all scenes"], combined)
+    check_defaults(choices["all scenes"], studies[CHOICE_SCENES[0]].features)
+    content |= {"baseline": BASELINE, "choices": choices, "entries": {}, "division": {}}
     for name in SCENE_NAMES:
         study = studies.get(name) or SceneStudy(name)
         content["division"][name] = study.division()
         entries = {
-            "default": DEFAULTS,
+            "baseline": BASELINE,
             "choice of all scenes": choices["all scenes"],
             "choice of other scenes": choices.get(name, choices["all scenes"]),
         }
+        others = [*other_inputs(BASELINE), *other_inputs(choices["all scenes"])]
         content["entries"][name] = {title: key(options) for title, options in entries.items()}
-        content["entries"][name]["smaller input sets"] = [key(options) for options in INPUT_SETS]
-        for _ in study.score_apart(apart.setdefault(name, {}), [*entries.values(), *INPUT_SETS]):
+        content["entries"][name]["other input sets"] = [key(options) for options in others]
+        for _ in study.score_apart(apart.setdefault(name, {}), [*entries.values(), *others]):
             save(content)
-    for name in CHOICE_SCENES:
-        for _ in studies[name].score_choosing(candidates[name], SMOOTHED):
-            save(content)
-    content["smoothing_gains"] = {head: smoothing_gains(candidates, head) for head in (DEFAULT.head, *SMOOTHED_HEADS)}
+    chosen, gains = choices["all scenes"], {}
+    for head in (chosen["head"], *SMOOTHED_HEADS):
+        options = chosen | {"head": head}
+        score_everywhere(content, joint, studies, options, [NO_SMOOTHING, chosen["smooth"]])
+        gains[head] = smoothing_gains(joint, options)
+    content["smoothing_gains"] = gains
     save(content)
+
+
+def combinations(choice: Options) -> list[Options]:
+    """Return all combinations of the values of the baseline and of a choice for the options in `JOINT`.
+
+    Other options have the values of the choice.
+    """
+    values = [dict.fromkeys((BASELINE[option], choice[option])) for option in JOINT]
+    return [choice | dict(zip(JOINT, combination, strict=True)) for combination in itertools.product(*values)]
+
+
+def score_everywhere(
+    content: dict[str, Any], scores: Scores, studies: dict[str, SceneStudy], options: Options, rules: list[str]
+) -> None:
+    """Score options with smoothing rules on the pixels for choosing of all scenes, and save the result."""
+    candidate = ([key(options | {"smooth": rule}) for rule in rules], options, rules)
+    for name, study in studies.items():
+        for _ in study.score_choosing(scores.setdefault(name, {}), [candidate], JOINT_SEEDS):
+            save(content)
+
+
+def mean_accuracy(scores: Scores, options: Options) -> float:
+    """Return the mean accuracy of options over scenes and regimes in the second round."""
+    return float(np.mean(joint_draws(scores, options)))
+
+
+def joint_draws(scores: Scores, options: Options) -> NDArray[np.float64]:
+    """Return the accuracy of options by draw, averaged over scenes and regimes, in the second round."""
+    found = [list(scores[scene][regime][key(options)].values()) for scene in CHOICE_SCENES for regime in FEW_LABELS]
+    return np.mean(found, axis=0)
+
+
+def joint_gains(scores: Scores, choice: Options, combined: list[Options]) -> dict[str, dict[str, float]]:
+    """Return the gain of the refined choice over each other combination, and over its other smoothing rules, with its interval."""
+    plain = choice | {"smooth": NO_SMOOTHING}
+    pairs = [(plain, options | {"smooth": NO_SMOOTHING}) for options in combined]
+    pairs += [(choice, choice | {"smooth": rule}) for rule in VALUES["smooth"]]
+    return {
+        key(other): estimate(joint_draws(scores, one) - joint_draws(scores, other))
+        for one, other in pairs
+        if one != other
+    }
 
 
 def save(content: dict[str, Any]) -> None:
@@ -192,14 +267,16 @@ class SceneStudy:
             for half, mask in halves.items()
         }
 
-    def score_choosing(self, scores: dict[str, Any], candidates: list[Candidate]) -> Iterator[None]:
+    def score_choosing(
+        self, scores: dict[str, Any], candidates: list[Candidate], seeds: Iterable[int] = SEEDS
+    ) -> Iterator[None]:
         """Score candidates on the pixels for choosing, and yield after each fit of all draws."""
         for regime in FEW_LABELS:
             table = without_small_classes(self.table, MIN_CLASS_PIXELS.get((self.name, regime), 0))
             classes = np.where(self.apart, 0, table.labels.classes)
             table = replace(table[~self.apart[table.rows, table.cols]], labels=replace(table.labels, classes=classes))
             split = parse_split(regime)
-            draws = {seed: split.draw(table.labels, seed) for seed in SEEDS}
+            draws = {seed: split.draw(table.labels, seed) for seed in seeds}
             for candidate in candidates:
                 yield from self._score(scores.setdefault(regime, {}), *candidate, table, draws)
 
@@ -277,7 +354,7 @@ def divide(classes: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 def _layers(option: str) -> set[str]:
     """Return the context layers of all values of an option."""
-    return {name for value in VALUES[option] for name in context_layers(DEFAULTS | {option: value})}
+    return {name for value in VALUES[option] for name in context_layers(BASELINE | {option: value})}
 
 
 def context_layers(options: Options) -> list[str]:
@@ -289,6 +366,20 @@ def context_layers(options: Options) -> list[str]:
     ]
 
 
+def check_defaults(choice: Options, features: hsifeat.Features) -> None:
+    """Exit with an error if the defaults of the package are not those of a choice."""
+    fit = {name: option.default for name, option in signature(hsifeat.fit_model).parameters.items()}
+    defaults = {
+        "layers": [layer.name for layer in DEFAULT_LAYERS],
+        "inputs": str(suited_input(fit["head"], features)),
+        **{name: make_head(fit["head"]).get_params()[name] for name in PARAMS},
+        **{name: fit[name] for name in ("reduction", "head", "smooth")},
+    }
+    chosen = {"layers": context_layers(choice), **{name: choice[name] for name in defaults if name != "layers"}}
+    if chosen != defaults:
+        raise SystemExit(f"the defaults are {defaults}, but the choice of all scenes is {chosen}: change the defaults")
+
+
 def select_columns(table: PixelTable, options: Options) -> PixelTable:
     """Return the table with the columns of a set of options, and with the sample of the scene if the reduction uses it."""
     inputs, layers = InputSet.parse(options["inputs"]), set(context_layers(options))
@@ -297,15 +388,18 @@ def select_columns(table: PixelTable, options: Options) -> PixelTable:
 
 
 def head_params(options: Options) -> Options:
-    """Return the parameters of the head that differ from the defaults and that the head has."""
+    """Return the parameters of the head among the options that the head has.
+
+    Only the default head has the baseline's values of these parameters. Other heads keep their own defaults.
+    """
     known = make_head(options["head"]).get_params()
-    return {name: options[name] for name in PARAMS if name in known and options[name] != DEFAULTS[name]}
+    kept = options["head"] == BASELINE["head"]
+    return {name: options[name] for name in PARAMS if name in known and (kept or options[name] != BASELINE[name])}
 
 
 def key(options: Options) -> str:
-    """Return the options that differ from the defaults as text."""
-    changed = [f"{name}={value}" for name, value in options.items() if value != DEFAULTS[name]]
-    return "; ".join(changed) or "default"
+    """Return the options that differ from the baseline as text."""
+    return "; ".join(f"{name}={value}" for name, value in options.items() if value != BASELINE[name]) or "baseline"
 
 
 def choose(candidates: Scores, scenes: Iterable[str]) -> Options:
@@ -321,19 +415,19 @@ def choose(candidates: Scores, scenes: Iterable[str]) -> Options:
 
 
 def _draws(scores: dict[str, dict[str, float]], option: str, value: Any) -> NDArray[np.float64]:
-    """Return the accuracy of a candidate by draw. Candidates of all options but the smoothing are not smoothed."""
-    is_default = option != "smooth" and value == DEFAULTS[option]
-    return np.array(list(scores[f"smooth={NO_SMOOTHING}" if is_default else f"{option}={value}"].values()))
+    """Return the accuracy of a value of an option by draw."""
+    keys = [f"smooth={value}"] if option == "smooth" else map(plain_key, changed(option, value))
+    return np.mean([list(scores[one].values()) for one in keys], axis=0)
 
 
 def pooled_gains(candidates: Scores, option: str) -> dict[str, dict[str, float]]:
-    """Return the gain of each value of an option over the default, averaged over scenes and regimes, with its 95 % interval."""
+    """Return the gain of each value of an option over the baseline, averaged over scenes and regimes, with its 95 % interval."""
     gains = {}
     for value in VALUES[option][1:]:
         points = np.mean(
             [
                 _draws(candidates[scene][regime], option, value)
-                - _draws(candidates[scene][regime], option, DEFAULTS[option])
+                - _draws(candidates[scene][regime], option, BASELINE[option])
                 for scene in CHOICE_SCENES
                 for regime in FEW_LABELS
             ],
@@ -343,16 +437,13 @@ def pooled_gains(candidates: Scores, option: str) -> dict[str, dict[str, float]]
     return gains
 
 
-def smoothing_gains(candidates: Scores, head: str) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the gain of the default smoothing for a head, by scene and regime."""
+def smoothing_gains(scores: Scores, options: Options) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the gain of the smoothing of a set of options in the second round, by scene and regime."""
     gains: dict[str, dict[str, dict[str, float]]] = {}
     for scene in CHOICE_SCENES:
         for regime in FEW_LABELS:
-            scores = candidates[scene][regime]
-            prefix = "" if head == DEFAULT.head else f"head={head}; "
-            smooth, plain = (f"{prefix}smooth={rule}" for rule in (DEFAULT.smooth, NO_SMOOTHING))
-            points = np.subtract(*(list(scores[name].values()) for name in (smooth, plain)))
-            gains.setdefault(scene, {})[regime] = estimate(points)
+            pair = (scores[scene][regime][key(one)] for one in (options, options | {"smooth": NO_SMOOTHING}))
+            gains.setdefault(scene, {})[regime] = estimate(np.subtract(*(list(draws.values()) for draws in pair)))
     return gains
 
 

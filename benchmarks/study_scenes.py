@@ -12,8 +12,8 @@ from hsifeat import Labels, Scene, open_labels, open_scene
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("HSIFEAT_TEST_DATA", ROOT.parent / "shared" / "data"))
-# Layers of the context stores of the studies natural32, transfer and systems. They are named, so that other default layers
-# of the backbone change neither these stores nor scores that are added later.
+# Layers of the context stores of the study natural32. They are named, so that other default layers of the backbone change
+# neither these stores nor scores that are added later.
 _PROFILE_SIZES_PX = (3, 5, 7, 9, 13, 17)
 CONTEXT_LAYERS = (
     *(f"mean-{side}" for side in (5, 25, 45)),

@@ -13,8 +13,8 @@ scored.
 Differences from the twin, from the rival and from ``lda`` on spectra are paired by draw. Their 95 % intervals (Student's t)
 reflect the draw of training pixels, but not the choice of the scene or the initial weights of a network.
 
-The rival learns from context with the layers `CONTEXT_LAYERS`. The published weights of GeoDiffNet, GeoDiffNet-F and Diffusion Hyperfeatures are not in this package. Their heads are
-scored on planes of `natural32` instead.
+The published weights of GeoDiffNet, GeoDiffNet-F and Diffusion Hyperfeatures are not in this package. Their heads are scored
+on planes of `natural32` instead.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 from scoring import RESULTS, ROOT, PrintingListener, about_run, mean_sd
 from study_columns import gain
-from study_scenes import CONTEXT_LAYERS
 
 import hsifeat
 from classifiers import PixelTable, make_head
@@ -154,8 +153,6 @@ def make_table(system: System, folder: Path, *, untrained: bool) -> tuple[PixelT
         backbone = f"untrained:{backbone}"
     store = folder / f"{system.network or 'context'}{'-untrained' if untrained else ''}.zarr"
     extract = {"backbone": backbone} | (system.extract or {})
-    if backbone == "context":
-        extract["layers"] = CONTEXT_LAYERS
     start = time.process_time()
     hsifeat.extract(SCENE, out=store, listen=PrintingListener(), **extract)
     features = hsifeat.open_features(store)

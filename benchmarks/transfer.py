@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/transfer.py
 
-The stores of both halves have one recipe with one projection, fitted on the first half. Context has the layers `CONTEXT_LAYERS`. In each draw, a head learns from 20
+The stores of both halves have one recipe with one projection, fitted on the first half. In each draw, a head learns from 20
 labels of each class in one half. It is tested in the other half, on all labelled pixels of the classes that both halves
 have. Then the halves change places, and the accuracy of the draw is the mean of both directions. Columns are reduced on
 pixels of the training half. ``benchmarks/results/transfer.json`` has the overall accuracies of each draw, their means, and
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 from scoring import RESULTS, PrintingListener, about_run, mean_sd
-from study_scenes import CONTEXT_LAYERS, indian_pines, reduced_pavia
+from study_scenes import indian_pines, reduced_pavia
 
 import hsifeat
 from classifiers import PixelTable, make_head, parse_split
@@ -81,7 +81,7 @@ def halves(scene: hsifeat.Scene) -> list[hsifeat.Scene]:
 
 def tables(pair: list[hsifeat.Scene], folder: Path, listen: PrintingListener) -> dict[str, Any]:
     """Extract the stores of both halves, and return the joint table of both halves for each backbone of `ENTRIES`."""
-    backbones = {"context": {"layers": CONTEXT_LAYERS}, "natural32": {}, "untrained:natural32": {"preset": "natural32"}}
+    backbones = {"context": {}, "natural32": {}, "untrained:natural32": {"preset": "natural32"}}
     stores: dict[str, list[Any]] = {}
     for backbone, options in backbones.items():
         outcomes = hsifeat.extract_scenes(

@@ -4,7 +4,7 @@
 draws, and writes ``benchmarks/results/worth.json``. An entry is a head with inputs and options; a regime is a split.
 ``--planes natural32`` scores entries with planes of this network, on the scenes in `CHOICE_SCENES`. Finished fits are kept in
 the result file and are not repeated, so an interrupted study continues. ``code`` in the result file has a digest of the code
-of the head, the reduction and the smoothing of each entry. Fits of other code are repeated. With ``--recheck``, only the first
+of the head, the reduction and the smoothing of each entry, and of its planes. Fits of other code are repeated. With ``--recheck``, only the first
 `RECHECKED` draws of an entry are repeated, and its other draws are kept if these draws have the same accuracies as before.
 
 The entry `DEFAULT` has the defaults of ``hsifeat fit``. Its accuracy for the first draw of each regime must agree with
@@ -40,6 +40,7 @@ from classifiers.evaluate import Evaluator
 from classifiers.input_sets import InputSet, layout_options
 from classifiers.smoothing import NO_SMOOTHING, SceneGuide, parse_smoothing, smooth_blocks
 from classifiers.splits import parse_split
+from hsifeat import Features
 from hsifeat.features.scene_set import SceneSet
 from hsifeat.features.stack import open_stack
 
@@ -104,10 +105,13 @@ class Entry:
         """Whether the class probabilities are smoothed."""
         return self.smooth != NO_SMOOTHING
 
-    @property
-    def code(self) -> str:
-        """Digest of the code of the head, the reduction and the smoothing."""
-        return head_digest(self.head, *(["classifiers.smoothing"] if self.is_smoothed else []))
+    def code(self, features: Features) -> str:
+        """Return a digest of the code of the head, the reduction and the smoothing, and of the stored planes of the inputs."""
+        digest = head_digest(self.head, *(["classifiers.smoothing"] if self.is_smoothed else []))
+        inputs = InputSet.parse(self.inputs)
+        kinds = [context for context, used in ((True, inputs.uses_context), (False, inputs.uses_planes)) if used]
+        planes = [plane for context in kinds for plane in features.select(context=context)]
+        return f"{digest}-{features.fingerprint(planes)[:8]}" if planes else digest
 
     def counts(self, scene: str, regime: str) -> bool:
         """Return whether the entry is scored on a scene under a regime."""
@@ -118,7 +122,7 @@ BEST = "spectra+window+context"
 INPUTS = ("spectra", "window", "context", "spectra+window", "spectra+context", BEST)
 _OPTIONS = {name: option.default for name, option in signature(hsifeat.fit_model).parameters.items()}
 DEFAULT = Entry(_OPTIONS["head"], BEST, {}, _OPTIONS["reduction"], _OPTIONS["smooth"])
-RULES = ("gaussian:1", "gaussian:2", "guided:2,0.001", "superpixel:20", "mrf:1")
+RULES = ("gaussian:1", "gaussian:2", "guided:4,0.001", "superpixel:20", "mrf:1")
 COMPONENTS = ("spectral_components", "context_components")
 ENTRIES = (
     DEFAULT,
@@ -245,7 +249,7 @@ class Study:
                 if (name, regime) in MIN_CLASS_PIXELS:
                     continue
                 records, codes = (one.setdefault(name, {}) for one in (self.confirmation, self.confirmation_code))
-                scores, others = draws_of_code(records, codes, regime, DEFAULT.code)
+                scores, others = draws_of_code(records, codes, regime, DEFAULT.code(features))
                 for seed in CONFIRMATION_SEEDS:
                     if str(seed) not in scores:
                         evaluation = hsifeat.fit_model(features, split=regime, seed=seed).evaluation
@@ -255,11 +259,11 @@ class Study:
                         yield
                 print(f"{name} {regime}, fresh draws: {np.mean(list(scores.values())):.1f} %", flush=True)
 
-    def score_group(self, name: str, regime: str, group: list[Entry], features: Any, table: PixelTable) -> None:
+    def score_group(self, name: str, regime: str, group: list[Entry], features: Features, table: PixelTable) -> None:
         """Score entries that share their fits, for all draws without scores."""
         split = parse_split(regime, table.label_maps)
         records, codes = (one.setdefault(name, {}).setdefault(regime, {}) for one in (self.fits, self.code))
-        done, others = zip(*(draws_of_code(records, codes, one.key, one.code) for one in group), strict=True)
+        done, others = zip(*(draws_of_code(records, codes, one.key, one.code(features)) for one in group), strict=True)
         for seed in range(1 if regime == "official" else self.draws):
             if all(str(seed) in scores for scores in done):
                 continue
@@ -282,7 +286,7 @@ class Study:
         for entry, scores in zip(group, done, strict=True):
             print(f"{name} {regime} {entry.key}: {np.mean(list(scores.values())):.1f} %", flush=True)
 
-    def open_stores(self, name: str) -> Any:
+    def open_stores(self, name: str) -> Features:
         """Extract the context store of a scene and, if a backbone is named, its store. Return the features of all stores."""
         scene, stores = SCENES[name](), []
         for source in filter(None, ("context", self.backbone)):

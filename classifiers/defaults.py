@@ -6,7 +6,7 @@ The study in ``docs/user/results.md`` supports the defaults of heads and smoothi
 DEFAULT_HEAD = "lda"
 
 # With few labels, this rule raised the accuracy on scenes with large fields, and hardly lowered it on all other scenes.
-DEFAULT_SMOOTHING = "guided:4,0.001"
+DEFAULT_SMOOTHING = "guided:2,0.001"
 
 # How labels are held out for the score of a map while it is labelled.
 DEFAULT_FOLDS = "regions"

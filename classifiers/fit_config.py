@@ -23,7 +23,7 @@ class FitConfig(BaseConfig):
     Examples
     --------
     >>> FitConfig(head="film", split="blocks:12+4:0.1").smooth
-    'guided:4,0.001'
+    'guided:2,0.001'
     """
 
     head: Annotated[str, option("Name of a head (classifier) that `hsifeat heads` lists.", metavar="HEAD")] = (

@@ -2,14 +2,17 @@
 
 import json
 import sys
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from classifiers import fit_model, make_head
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.input_sets import WORTH_OF_CONTEXT
+from hsifeat.context.layer_names import parse_layers
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,14 +62,20 @@ def test_the_study_has_the_default_of_today(results):
             assert len(results["fits"][scene][regime][default]) >= 10
 
 
-def test_the_choices_were_compared_with_the_defaults_of_today():
+def test_the_defaults_are_the_choice_of_the_study():
     content = json.loads((ROOT / "benchmarks" / "results" / "choices.json").read_text())
-    default = content["default"]
-    assert (default["head"], default["smooth"], default["inputs"]) == (
-        DEFAULT_HEAD,
-        DEFAULT_SMOOTHING,
-        "spectra+window+context",
-    )
+    choice, fit = content["choices"]["all scenes"], signature(fit_model).parameters
+    assert {name: choice[name] for name in ("head", "reduction", "smooth")} == {
+        name: fit[name].default for name in ("head", "reduction", "smooth")
+    }
+    names = ("spectral_components", "context_components", "shrinkage")
+    params = make_head(choice["head"]).get_params()
+    assert {name: choice[name] for name in names} == {name: params[name] for name in names}
+    assert choice["inputs"] == "spectra+window+context" and not choice["deviations"]
+    forms = {"plain": "profile-{}", "rebuilt": "reconstruction-{}", "averaged": "reconstruction-{}-mean-9"}
+    profiles = [forms[kind].format(px) for kind in choice["profiles"].split() for px in choice["profile_sizes"].split()]
+    means = [f"mean-{px}" for px in choice["means"].split()]
+    assert [layer.name for layer in parse_layers(None)] == [*means, *profiles]
     for by_regime in content["apart"].values():
         for by_entry in by_regime.values():
             assert all(len(draws) >= 10 for draws in by_entry.values())

@@ -58,11 +58,11 @@ class LDAClassifier(SklearnHead):
     advice = "the first choice with few labels, and a baseline that needs no tuning"
     search_space: ClassVar[dict[str, list[Any]]] = {
         "shrinkage": ["auto", 0.1, 0.5],
-        "spectral_components": [60, None, 20],
+        "spectral_components": [100, None, 20],
     }
 
     shrinkage: Share | Literal["auto"] = "auto"
-    spectral_components: Components = 60
+    spectral_components: Components = 100
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
     spectral_weight: Weight = 1.0

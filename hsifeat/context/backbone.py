@@ -23,7 +23,7 @@ class ContextBackbone:
     --------
     >>> backbone = ContextBackbone()
     >>> [tap.name for tap in backbone.taps][:4]
-    ['mean-5', 'mean-25', 'mean-45', 'profile-3']
+    ['mean-25', 'mean-45', 'profile-3', 'profile-5']
     """
 
     name = source = "context"
@@ -34,7 +34,7 @@ class ContextBackbone:
 
         The numbers of channels apply to a scene with `MAX_COMPONENTS` components.
         """
-        layers = [*DEFAULT_LAYERS, *(ContextLayer("deviation", size) for size in (5, 25, 45))]
+        layers = [*DEFAULT_LAYERS, ContextLayer("mean", 5), *(ContextLayer("deviation", size) for size in (5, 25, 45))]
         return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]
 
     def identity(self) -> dict[str, Any]:

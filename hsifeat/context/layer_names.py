@@ -16,7 +16,7 @@ MAX_SIZE_PX = 255
 
 FORMS = "mean-K, deviation-K, profile-K, reconstruction-K, profile-K-mean-M or reconstruction-K-mean-M"
 _NAME = re.compile(r"(mean|deviation|profile|reconstruction)-([1-9]\d{0,3})(?:-mean-([1-9]\d{0,3}))?")
-_PROFILE_SIZES_PX = (3, 5, 7, 9, 13, 17)
+_PROFILE_SIZES_PX = (3, 5, 7, 9, 13, 17, 25, 33)
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ class ContextLayer:
 
 
 DEFAULT_LAYERS = (
-    *(ContextLayer("mean", size) for size in (5, 25, 45)),
+    *(ContextLayer("mean", size) for size in (25, 45)),
     *(ContextLayer("profile", size) for size in _PROFILE_SIZES_PX),
     *(ContextLayer("reconstruction", size) for size in _PROFILE_SIZES_PX),
     *(ContextLayer("reconstruction", size, 9) for size in _PROFILE_SIZES_PX),
 )
-"""Layers that are extracted by default."""
+"""Layers that are extracted by default, chosen in ``benchmarks/choices.py``."""
 
 
 def parse_layer(name: str) -> ContextLayer:

@@ -65,7 +65,7 @@ def test_the_model_card_records_provenance_and_scores(features, tmp_path):
 
 def test_a_tuning_outcome_is_described_and_saved(features, tmp_path):
     model = fit_model(features, "lda", inputs="spectra+planes", split=SPLIT, tune=True, params={"shrinkage": 0.3})
-    assert [c.params for c in model.tuning.candidates] == [{"spectral_components": k} for k in (60, None, 20)]
+    assert [c.params for c in model.tuning.candidates] == [{"spectral_components": k} for k in (100, None, 20)]
     choice = model.tuning.choice.params["spectral_components"]
     assert model.head.shrinkage == 0.3 and model.head.spectral_components == choice
     said = "\n".join(model.describe())

@@ -36,6 +36,6 @@ def test_options_without_effect_are_refused(scene, tmp_path, options, message):
 
 def test_reconstruction_of_a_scene_that_is_too_large_is_refused(scene, tmp_path, monkeypatch):
     monkeypatch.setattr(context_extractor, "RECONSTRUCTION_LIMIT_BYTES", 100_000)
-    with pytest.raises(HsifeatError, match=r"leave them out with `layers='mean-5,mean-25.*profile-17'`$"):
+    with pytest.raises(HsifeatError, match=r"leave them out with `layers='mean-25,mean-45.*profile-33'`$"):
         prepare(scene, backbone="context", out=tmp_path / "s.zarr")
     prepare(scene, backbone="context", layers=["mean-5"], out=tmp_path / "s.zarr")

@@ -135,26 +135,28 @@ def test_few_large_bodies_are_in_memory_at_once(headers, path, at_once):
         nonlocal running, most
         running += 1
         most = max(most, running)
+        leave_if_complete()
         await leave.wait()
         running -= 1
 
     async def send(message):
         statuses.append(message.get("status"))
+        leave_if_complete()
 
-    async def ask(seconds, refused):
+    def leave_if_complete():
+        if running == at_once and statuses.count(503) == refused:
+            leave.set()
+
+    async def ask(seconds):
         guard = BodyGuard(app, 100_000, {"/uploads/": 200_000}, seconds)
         scope = {"type": "http", "path": path, "headers": headers}
-        requests = asyncio.gather(*(guard(scope, None, send) for _ in range(12)))
-        while running < at_once or statuses.count(503) < refused:
-            await asyncio.sleep(0.001)
-        leave.set()
-        await requests
+        await asyncio.gather(*(guard(scope, None, send) for _ in range(12)))
 
-    leave = asyncio.Event()
-    asyncio.run(ask(10, 0))
+    leave, refused = asyncio.Event(), 0
+    asyncio.run(ask(10))
     assert most == at_once and not statuses
-    leave = asyncio.Event()
-    asyncio.run(ask(0.01, 12 - at_once))
+    leave, refused = asyncio.Event(), 12 - at_once
+    asyncio.run(ask(0.01))
     assert statuses.count(503) == 12 - at_once and most == at_once
 
 
