@@ -40,7 +40,7 @@ from classifiers.labelling.scene_columns import SceneColumns, open_scene_columns
 from classifiers.labelling.score import LabelScore, score_labels
 from classifiers.labelling.segments import Segments, open_segments, segment_places
 from classifiers.labelling.suggest import Suggester
-from classifiers.table import select_labels
+from classifiers.multi_scene import select_labels
 from hsifeat.errors import HeadError
 
 RESULT = RESULTS / "labelling.json"

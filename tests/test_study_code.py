@@ -1,7 +1,9 @@
-"""A study repeats the fits of other code, unless their first draws are the same."""
+"""Benchmarks import what exists. A study repeats the fits of other code, unless their first draws are the same."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import sys
 from pathlib import Path
 
@@ -86,3 +88,13 @@ def test_black_pixels_of_a_companion_image_are_data(monkeypatch, tmp_path):
     context = study._groups[natural32.CONTEXT]
     assert len(context) == 2 + len(natural32.CONTEXT_GROUPS) + 1
     assert all(np.isfinite(columns).all() for columns in context)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
+def test_names_that_a_benchmark_imports_exist(file):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in {"hsifeat", "classifiers"}:
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
