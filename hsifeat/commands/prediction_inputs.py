@@ -73,7 +73,7 @@ def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
     from hsifeat.scenes import open_scene
 
     scene = _with_bands(model, open_scene(source))
-    for note in scene.notes:
+    for note in (*scene.notes, *scene.validity_notes):
         listen(Note(note))
     if not model.layout.stored:
         return SceneFeatures(scene)

@@ -94,7 +94,7 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
         If a scene has no valid pixels, or if the number of components exceeds the rank of the pixels.
     """
     for scene in scenes:
-        for note in scene.notes:
+        for note in (*scene.notes, *scene.validity_notes):
             listen(Note(note))
         _check_scene(scene, spec.patch_px)
     bands = scenes[0].bands

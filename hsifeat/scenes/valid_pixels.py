@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hsifeat.files import empty_mask
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
+from hsifeat.scenes.repeated_spectra import RepeatedSpectra, RepeatedSpectrum
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube
-
-# Pictures of up to three bands have black, grey and white pixels, so equal values in all their bands mean nothing.
-_PICTURE_BANDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +33,8 @@ class Validity:
         Number of pixels with a finite value beyond the range of float32. These pixels are also counted in `missing`.
     zero_is_nodata : bool
         Whether 0 is a no-data value of every band.
-    fills : dict of float to int
-        Values that may mean no data, and the number of valid pixels that have the value in all bands. Only the lowest and
-        the highest value of the first band are examined. A value is included if at least two valid pixels have it in all
-        bands. The dict is empty for scenes of fewer than four bands, such as pictures.
+    repeated : tuple of RepeatedSpectrum
+        Spectra that several valid pixels share exactly, and that may mean no data; see `RepeatedSpectra.unusual`.
     """
 
     mask: NDArray[np.bool_]
@@ -49,7 +44,7 @@ class Validity:
     partly_zero: int
     too_large: int
     zero_is_nodata: bool
-    fills: dict[float, int]
+    repeated: tuple[RepeatedSpectrum, ...]
 
     def notes(self, name: str, blank_pixels: str) -> tuple[str, ...]:
         """Return notes on pixels whose validity was assumed, because the file does not state it.
@@ -69,12 +64,8 @@ class Validity:
                     f"{name}: {count} pixels are {value} in all bands and count as invalid, although the file does not declare "
                     "that value as no data; `blank_pixels='keep'` makes them valid"
                 )
-        for fill, count in self.fills.items():
-            if blank_pixels == "drop":
-                notes.append(
-                    f"{name}: {count} pixels are {fill:.9g} in all bands and count as valid; if that means no data, "
-                    f"`nodata={fill:.9g}` makes them invalid"
-                )
+        if blank_pixels == "drop":
+            notes += [f"{name}: {spectrum.note}" for spectrum in self.repeated]
         if self.too_large:
             notes.append(
                 f"{name}: {self.too_large} pixels hold values beyond the range of float32 and count as invalid"
@@ -124,8 +115,7 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     saturation = int(np.iinfo(dtype).max) if dtype.kind in "iu" else None
     mask = empty_mask(rows, cols)
     missing_count = zero_count = saturated_count = partly_zero_count = too_large_count = 0
-    flat: Counter[float] = Counter()
-    ends: set[float] = set()
+    spectra = RepeatedSpectra(bands)
     for block in blocks(rows, cols, bands):
         values = np.asarray(cube[block.slices])
         present = np.isfinite(values).all(axis=2) & ~is_nodata(values, nodata).any(axis=2)
@@ -145,21 +135,12 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
             mask[block.slices] = present & ~zero if zero_is_nodata else present
         else:
             mask[block.slices] = present & ~zero & ~saturated
-        valid, first = mask[block.slices], values[..., 0]
-        ends = _ends([*ends, *_ends(first[valid])])
-        spectra = values[valid & (first == values[..., -1])]
-        flat_values = spectra[(spectra == spectra[:, :1]).all(axis=1), 0]
-        flat.update({value: int(np.count_nonzero(flat_values == value)) for value in _ends(flat_values)})
-    fills = {value: flat[value] for value in sorted(ends) if flat[value] > 1 and bands > _PICTURE_BANDS}
+        valid_rows, valid_cols = np.nonzero(mask[block.slices])
+        spectra.add(values[mask[block.slices]], (block.row + valid_rows) * cols + block.col + valid_cols)
+    repeated = tuple(spectra.unusual(cube))
     return Validity(
-        mask, missing_count, zero_count, saturated_count, partly_zero_count, too_large_count, zero_is_nodata, fills
+        mask, missing_count, zero_count, saturated_count, partly_zero_count, too_large_count, zero_is_nodata, repeated
     )
-
-
-def _ends(values: ArrayLike) -> set[float]:
-    """Return the lowest and the highest value; nothing if there are no values."""
-    values = np.asarray(values)
-    return {float(values.min()), float(values.max())} if values.size else set()
 
 
 def _fits_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
