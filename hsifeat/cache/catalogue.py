@@ -243,6 +243,11 @@ def _entries_named(text: str, known: list[CatalogueEntry]) -> list[CatalogueEntr
     return named or [entry for entry in known if len(text) >= _MIN_PREFIX and entry.key.startswith(text)]
 
 
+def stores_with_key(key: str) -> list[Location]:
+    """Return the locations of the stores with a key, starting with the store completed last. All have the same recipe."""
+    return [entry.location for entry in entries() if entry.key == key]
+
+
 def find_store(source: str | Path | Location | None) -> Location:
     """Return the location of a store.
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hsifeat.features.features import Features
     from hsifeat.runtime.events import Listener
     from hsifeat.scenes import Scene
+    from hsifeat.types import PlaneId
 
 
 def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -> dict[str, Features]:
@@ -64,7 +65,6 @@ def _is_scene(source: str) -> bool:
 
 
 def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
-    from hsifeat.errors import HeadError, HsifeatError, shell_command
     from hsifeat.extraction.extract import extract
     from hsifeat.features.open_features import open_features
     from hsifeat.features.scene_features import SceneFeatures
@@ -77,23 +77,42 @@ def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
         listen(Note(note))
     if not model.layout.stored:
         return SceneFeatures(scene)
-    keys = model.training_keys
-    try:
-        stores = [open_features(key) for key in keys]
-    except HsifeatError as error:
-        commands = " and ".join(
-            shell_command("extract", source, "--like", f"STORE{n}") for n in range(1, len(keys) + 1)
-        )
-        raise HeadError(
-            f"{source} has no planes, and a training store of the model is not on this machine ({error}): run {commands} with the "
-            f"paths of the training stores (keys {', '.join(key[:12] for key in keys)}), and predict on the new stores"
-        ) from error
     added = []
-    for store, planes in model.stored_planes(open_stack(stores)).items():
+    for store, planes in _training_planes(model, source).items():
         listen(Note(f"extracting {len(planes)} planes of {scene.name} as in {store.name}"))
         timesteps, layers = sorted({plane.t for plane in planes}), list(dict.fromkeys(plane.layer for plane in planes))
         added.append(open_features(extract(scene, like=store.store, timesteps=timesteps, layers=layers, listen=listen)))
     return open_stack(added)
+
+
+def _training_planes(model: Model, source: str) -> dict[Features, list[PlaneId]]:
+    """Return the training stores of a model on this machine, with the planes that the model needs from each.
+
+    Stores with the same key have the same recipe, so any of them that can be read and has the planes will do.
+    """
+    from itertools import product
+
+    from hsifeat.cache.catalogue import stores_with_key
+    from hsifeat.errors import HeadError, HsifeatError, shell_command
+    from hsifeat.features.open_features import open_features
+    from hsifeat.features.stack import open_stack
+
+    keys = model.training_keys
+    reasons = [f"no store has the key {key[:12]}" for key in keys if not stores_with_key(key)]
+    for locations in product(*map(stores_with_key, keys)) if keys else ():
+        try:
+            return model.stored_planes(open_stack([open_features(location) for location in locations]))
+        except HsifeatError as error:
+            reasons.append(str(error))
+    commands = " and ".join(
+        shell_command("extract", source, "--like", f"STORE{n}") for n in range(1, max(len(keys), 1) + 1)
+    )
+    named = f" (keys {', '.join(key[:12] for key in keys)})" if keys else ""
+    raise HeadError(
+        f"{source} has no planes, and the training stores of the model can't be read on this machine "
+        f"({reasons[0] if reasons else 'the model does not record their keys'}): run {commands} with the paths of the training "
+        f"stores{named}, and predict on the new stores"
+    )
 
 
 def _with_bands(model: Model, scene: Scene) -> Scene:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -190,3 +191,24 @@ def test_fit_extracts_the_context_that_a_scene_lacks_with_the_same_components(tm
         "bare has 0 label maps" in message
         and "leave the stores of bare out, and map it with hsifeat predict" in message
     )
+
+
+def test_any_store_with_the_key_of_the_training_store_serves_a_new_scene(tmp_path, cli):
+    """Of three stores with one key, the last lacks planes and the one before is damaged."""
+    for name in ("cube", "other"):
+        np.save(tmp_path / f"{name}.npy", small_cube(24, 20)[:, :: 1 if name == "cube" else -1])
+    np.save(tmp_path / "fields.npy", small_labels(24, 20))
+    extract = ["extract", tmp_path / "cube.npy", "--labels", tmp_path / "fields.npy", "--backbone", "context"]
+    stores = [tmp_path / f"{name}.zarr" for name in ("whole", "damaged", "part")]
+    for store, layers in zip(stores, ("mean-3,mean-5", "mean-3,mean-5", "mean-3"), strict=True):
+        cli(*extract, "--layers", layers, "--out", store)
+    assert len({hsifeat.open_features(store).key for store in stores}) == 1
+    (stores[1] / "planes/t0000/mean-5/zarr.json").unlink()
+    cli("fit", stores[0], "--head", "lda", "--inputs", "context", "--smooth", "none", "--out", tmp_path / "model")
+    cli("predict", tmp_path / "model", tmp_path / "other.npy", "--out", tmp_path / "other_map.npy")
+    cli("predict", tmp_path / "model", stores[0], "--out", tmp_path / "map.npy")
+    # The other scene is the mirror image, and so is its map.
+    np.testing.assert_array_equal(np.load(tmp_path / "other_map.npy"), np.load(tmp_path / "map.npy")[:, ::-1])
+    shutil.rmtree(stores[0])
+    message = cli("predict", tmp_path / "model", tmp_path / "other.npy", "--out", tmp_path / "none.npy", status=1)
+    assert "the training stores of the model can't be read on this machine" in message
