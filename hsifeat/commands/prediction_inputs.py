@@ -52,16 +52,21 @@ def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -
 
 
 def _is_scene(source: str) -> bool:
-    """Return whether a source is a scene: the name of a public scene, or an existing file or folder other than a store."""
+    """Return whether a source is a scene: the name of a public scene, or an existing file or folder other than a store.
+
+    The scene in a store, ``STORE/scene``, and other Zarr folders are scenes; a damaged store is none.
+    """
     from hsifeat.cache.catalogue import find_store
     from hsifeat.errors import StoreError
     from hsifeat.scenes.registry.public_scenes import REGISTRY
+    from hsifeat.store.create import is_other_zarr
     from hsifeat.store.store import Store
 
     try:
         return Store.find(find_store(source)) is None
     except StoreError:
-        return source in REGISTRY or (Path(source).exists() and not Path(source, "zarr.json").exists())
+        root = Path(source, "zarr.json")
+        return source in REGISTRY or (Path(source).exists() and (not root.exists() or is_other_zarr(root.read_bytes())))
 
 
 def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:

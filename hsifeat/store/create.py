@@ -87,6 +87,15 @@ def is_unfinished(root: bytes) -> bool:
         return False
 
 
+def is_other_zarr(root: bytes) -> bool:
+    """Return whether ``zarr.json`` is intact, and belongs to a Zarr group or array other than a store."""
+    try:
+        metadata = json.loads(root)
+        return metadata["node_type"] == "array" or "hsifeat" not in metadata["attributes"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
+
+
 def _root_metadata(attributes: dict[str, Any]) -> bytes:
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.group import GroupMetadata

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import HsifeatError, StoreError, error_summary, raise_resource_error, shell_command
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
-from hsifeat.store.create import is_unfinished
+from hsifeat.store.create import is_other_zarr, is_unfinished
 from hsifeat.store.keys import is_store_file
 from hsifeat.store.location import LocalLocation, Location
 from hsifeat.zarr_thread import start_zarr_thread
@@ -54,7 +54,12 @@ class StoreFiles:
                 raise StoreError(f"{location} is a file, not a store: name the folder of a store")
             raise StoreError(f"no store at {location}: {_search_advice(location)}")
         self.location, self.writable = location, writable
-        self.checksums = checksum_file.read(location)
+        try:
+            self.checksums = checksum_file.read(location)
+        except StoreError as error:
+            if is_other_zarr(root):
+                raise StoreError(_other_zarr_message(location)) from error
+            raise
         self._saved = location.get(checksum_file.FILE) if writable else None
         self._arrays: dict[str, zarr.Array[Any]] = {}
         files = location.zarr(writable=writable), location, self.checksums
@@ -207,3 +212,12 @@ def _search_advice(location: Location) -> str:
     if is_service:
         return f"{shell_command('cache', 'ls', '--service', service)} lists the stores of this service"
     return "check the address, which ends with the folder of a store"
+
+
+def _other_zarr_message(location: Location) -> str:
+    """Return the error message for a Zarr group or array that is no store, such as the scene in a store."""
+    parents = location.path.parents if isinstance(location, LocalLocation) else ()
+    store = next((folder for folder in parents if (folder / checksum_file.FILE).is_file()), None)
+    if store is not None:
+        return f"{location} is a part of the store {store}: name the store"
+    return f"{location} is a Zarr group or array, but no store: hsifeat extract makes stores"

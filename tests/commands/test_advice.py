@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+import zarr
 from scipy.io import savemat
 
 import hsifeat
@@ -175,3 +176,16 @@ def _texts(module):
 def _options(command):
     own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     return own.union(*(_options(sub) for sub in getattr(command, "commands", {}).values()))
+
+
+def test_a_part_of_a_store_is_told_from_a_damaged_store(store_path, tmp_path, cli):
+    """Every group and array in a store is a Zarr node of its own, but only the whole can be verified."""
+    parts = [file.parent for file in store_path.rglob("zarr.json") if file.parent != store_path]
+    assert {"scene", "mid_block"} <= {part.name for part in parts}
+    for part in (*parts, store_path / "scene"):
+        assert f"{part} is a part of the store {store_path}: name the store" in cli("cache", "verify", part, status=1)
+    zarr.create_group(tmp_path / "other.zarr")
+    assert "other.zarr is a Zarr group or array, but no store" in cli(
+        "cache", "verify", tmp_path / "other.zarr", status=1
+    )
+    cli("cache", "verify", store_path)

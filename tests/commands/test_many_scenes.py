@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
+import zarr
 
 import hsifeat
 from classifiers import load_model
@@ -212,3 +213,22 @@ def test_any_store_with_the_key_of_the_training_store_serves_a_new_scene(tmp_pat
     shutil.rmtree(stores[0])
     message = cli("predict", tmp_path / "model", tmp_path / "other.npy", "--out", tmp_path / "none.npy", status=1)
     assert "the training stores of the model can't be read on this machine" in message
+
+
+def test_a_scene_in_a_store_and_one_in_zarr_are_predicted_like_the_file(tmp_path, cli):
+    """A Zarr folder other than a store is a scene; the map of the file is the oracle."""
+    np.save(tmp_path / "cube.npy", small_cube(24, 20))
+    np.save(tmp_path / "fields.npy", small_labels(24, 20))
+    array = zarr.create_array(tmp_path / "cube.zarr", name="reflectance", data=small_cube(24, 20))
+    assert array.metadata.zarr_format == 3
+    store, model = tmp_path / "s.zarr", tmp_path / "model"
+    given = [tmp_path / "cube.npy", "--labels", tmp_path / "fields.npy"]
+    cli("extract", *given, "--backbone", "context", "--layers", "mean-3", "--out", store)
+    cli("fit", store, "--head", "lda", "--inputs", "spectra", "--smooth", "none", "--out", model)
+    maps = []
+    for number, source in enumerate((given[0], store / "scene", tmp_path / "cube.zarr")):
+        cli("predict", model, source, "--out", tmp_path / f"{number}.npy")
+        maps.append(np.load(tmp_path / f"{number}.npy"))
+    assert len(np.unique(maps[0])) > 1
+    np.testing.assert_array_equal(maps[1], maps[0])
+    np.testing.assert_array_equal(maps[2], maps[0])
