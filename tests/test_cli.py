@@ -135,7 +135,7 @@ def test_every_verb_has_help_with_an_example(hsifeat, verb):
         pytest.param(["fit", "--head", "film"], 1, "no complete store on this machine", id="no-store"),
         pytest.param(["fit", "STORE", "--head", "flim"], 1, "no head is named 'flim'; nearest: film", id="head"),
         pytest.param(["fit", "STORE", "--head", "svm", "--set", "CC=1"], 1, "has no parameter 'CC'", id="parameter"),
-        pytest.param(["fit", "STORE", "--head", "svm", "--set", "C=-1"], 1, "C of the head svm is -1; allowed: a number above 0; the default is C=10.0", id="parameter-value"),
+        pytest.param(["fit", "STORE", "--head", "svm", "--set", "C=-1"], 1, "C of the head svm is -1; allowed: a number from 1e-09 to 1000000000; the default is C=10.0", id="parameter-value"),
         pytest.param(["fit", "STORE", "--head", "mlp", "--set", "epochs=ten"], 1, "epochs of the head mlp is 'ten'; allowed: a whole number", id="parameter-kind"),
         pytest.param(["fit", "STORE", "--head", "film", "--inputs", "spectra"], 1, "the head film needs context or planes, which the input spectra lacks", id="inputs"),
         pytest.param(["fit", "STORE", "--head", "svm", "--planes", ","], 2, "--planes takes PLANE,PLANE; found ','", id="no-planes"),

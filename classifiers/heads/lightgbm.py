@@ -12,7 +12,8 @@ from sklearn.utils import check_random_state
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead
 from classifiers.heads.lightgbm_text import checked_text
-from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Seed, Whole
+from classifiers.heads.parameters import Components, Fraction, Leaves, Rounds, Seed, Threads, Whole
+from classifiers.heads.row_checks import check_leaf_rows
 from classifiers.heads.weighing import WeighingHead
 
 
@@ -43,7 +44,7 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     spectral_components, context_components, plane_components : int or None
         See `GroupReducer`.
     n_jobs : int
-        Number of threads. 0 uses all cores, which is faster if there are at least a few thousand rows.
+        Number of threads. 0 and -1 use all cores, which is faster if there are at least a few thousand rows.
     random_state : int, RandomState or None
         Seed; None draws a new seed for each fit.
 
@@ -64,7 +65,7 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     advice = "many labels, where thresholds on single bands matter"
     search_space: ClassVar[dict[str, list[Any]]] = {"num_leaves": [7, 15], "feature_fraction": [0.3, 0.6]}
 
-    n_estimators: Count = 200
+    n_estimators: Rounds = 200
     learning_rate: Fraction = 0.1
     num_leaves: Leaves = 7
     min_child_samples: Whole = 3
@@ -72,12 +73,13 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     spectral_components: Components = None
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
-    n_jobs: int = 1
+    n_jobs: Threads = 1
     random_state: Seed = 0
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
         import lightgbm
 
+        check_leaf_rows("min_child_samples", self.min_child_samples, len(codes))
         params = {
             "objective": "multiclass",
             "num_class": len(self.classes_),

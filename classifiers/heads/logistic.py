@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from sklearn.linear_model import LogisticRegression
 
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
-from classifiers.heads.parameters import Components, Count, Positive, Share, Weight
+from classifiers.heads.parameters import Components, Positive, Rounds, Share, Weight
 from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.heads.weighing import WeighingHead
 
@@ -51,7 +51,7 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     search_space: ClassVar[dict[str, list[Any]]] = {"C": [100.0, 10.0, 1.0], "whitening": [0.5, 0.0]}
 
     C: Positive = 100.0
-    max_iter: Count = 300
+    max_iter: Rounds = 300
     spectral_components: Components = None
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50

@@ -19,16 +19,19 @@ from pydantic.fields import FieldInfo
 
 from hsifeat.errors import HeadError
 
-Whole = Annotated[int, Field(ge=0)]
-# Larger numbers are typing errors: such a fit would not end, or would not fit into memory.
+# Numbers beyond these bounds are typing errors: such a fit would not end, would not fit into memory, or would learn nothing.
+Whole = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Rounds = Annotated[int, Field(ge=1, le=100_000)]
+Depth = Annotated[int, Field(ge=1, le=100)]
+Threads = Annotated[int, Field(ge=-1, le=1024)]
 Members = Annotated[int, Field(ge=1, le=1000)]
 Leaves = Annotated[int, Field(ge=2, le=131_072)]  # the largest number of LightGBM
-BatchRows = Annotated[int, Field(ge=2)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+BatchRows = Annotated[int, Field(ge=2, le=1_000_000)]
+Positive = Annotated[float, Field(ge=1e-9, le=1_000_000_000)]
+NotNegative = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Weight = Annotated[float, Field(ge=0, le=1_000_000)]  # larger numbers overflow float32
-Fraction = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(ge=1e-6, le=1)]
 HeldShare = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Components = Count | None

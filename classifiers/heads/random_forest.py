@@ -11,7 +11,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
-from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Seed
+from classifiers.heads.parameters import Components, Count, Fraction, Leaves, Rounds, Seed, Threads
+from classifiers.heads.row_checks import check_leaf_rows
 from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.heads.weighing import WeighingHead
 
@@ -46,7 +47,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
     class_weight : dict, "balanced" or None
         See `WeighingHead`.
     n_jobs : int
-        Number of threads; -1 uses all cores.
+        Number of threads; 0 and -1 use all cores.
     random_state : int, RandomState or None
         Seed; None draws a new seed for each fit.
 
@@ -64,15 +65,21 @@ class ForestClassifier(SklearnHead, WeighingHead):
     persisted_types = SklearnHead.persisted_types | _TYPES
     search_space: ClassVar[dict[str, list[Any]]] = {"max_features": ["sqrt", 0.3], "min_samples_leaf": [1, 3]}
 
-    n_estimators: Count = 200
+    n_estimators: Rounds = 200
     max_leaf_nodes: Leaves | None = 512
     min_samples_leaf: Count = 1
     max_features: Count | Fraction | Literal["sqrt", "log2"] | None = "sqrt"
     spectral_components: Components = 30
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
-    n_jobs: int = 1
+    n_jobs: Threads = 1
     random_state: Seed = 0
+
+    def _fit_columns(
+        self, columns: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None
+    ) -> None:
+        check_leaf_rows("min_samples_leaf", self.min_samples_leaf, len(codes))
+        super()._fit_columns(columns, codes, weight)
 
     def _classifier(self) -> Any:
         return RandomForestClassifier(
@@ -80,7 +87,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
             max_leaf_nodes=self.max_leaf_nodes,
             min_samples_leaf=self.min_samples_leaf,
             max_features=self.max_features,
-            n_jobs=self.n_jobs,
+            n_jobs=self.n_jobs or -1,
             random_state=self.random_state,
         )
 

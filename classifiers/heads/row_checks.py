@@ -29,3 +29,11 @@ def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDA
     except ValueError as error:
         raise HeadError(f"sample_weight can't be used: {error}") from error
     return np.asarray(weight, dtype=np.float64)
+
+
+def check_leaf_rows(name: str, smallest: int, rows: int) -> None:
+    """Raise `HeadError` if trees with at least `smallest` rows in each leaf, the parameter `name`, can't divide `rows` rows."""
+    if 2 * smallest > rows:
+        raise HeadError(
+            f"{name} is {smallest}, but no tree can divide {rows} training rows into such leaves: give at most {rows // 2}"
+        )

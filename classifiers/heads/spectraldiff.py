@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
-from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Share
+from classifiers.heads.parameters import Components, Count, Depth, NotNegative, Positive, Rounds, Share
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead
 from classifiers.heads.torch.transformer import encoder_of
@@ -74,13 +74,13 @@ class SpectralDiffClassifier(TorchHead):
     search_space: ClassVar[dict[str, list[Any]]] = {"components": [64, 32], "learning_rate": [1e-3, 3e-4]}
 
     components: Components = 64
-    depth: Count = 2
+    depth: Depth = 2
     width: Count = 64
     heads: Count = 4
     head_width: Count = 16
     mlp_width: Count = 8
     dropout: Share = 0.0
-    epochs: Count = 30
+    epochs: Rounds = 30
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 0.0
 

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.column_scale import varying_columns
 from classifiers.heads.layer_reducer import LayerReducer
-from classifiers.heads.parameters import Components, Count, Positive, Share
+from classifiers.heads.parameters import Components, Count, Depth, Positive, Rounds, Share
 from classifiers.heads.supertokens import Tokens, class_proportions, cluster
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead
@@ -96,8 +96,8 @@ class SupertokenClassifier(TorchHead):
 
     components: Components = 32
     grid: Count = 3
-    iterations: Count = 2
-    depth: Count = 2
+    iterations: Rounds = 2
+    depth: Depth = 2
     width: Count = 64
     heads: Count = 4
     head_width: Count = 16

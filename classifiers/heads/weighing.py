@@ -76,6 +76,10 @@ class WeighingHead(Head):
                 f"class_weight {self.class_weight!r} can't be used: {error}; allowed: None, 'balanced', "
                 f"or a weight for each of the labels {self.classes_.tolist()}"
             ) from error
+        if np.count_nonzero(weights) < 2:
+            raise HeadError(
+                f"class_weight {self.class_weight!r} leaves fewer than two classes: give at least two a weight above 0"
+            )
         return np.asarray(weights, dtype=np.float64)
 
     def _row_weights(self, codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:

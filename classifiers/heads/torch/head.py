@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.parameters import BatchRows, Count, HeldShare, NotNegative, Positive, Seed, check_params
+from classifiers.heads.parameters import BatchRows, HeldShare, NotNegative, Positive, Rounds, Seed, check_params
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.training import TrainingOptions, Weights, choose_device, emit_training_event, infer, train
 from classifiers.heads.weighing import WeighingHead
@@ -65,11 +65,11 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     members = 1
     vote = "mean"
 
-    epochs: Count = 60
+    epochs: Rounds = 60
     batch_size: BatchRows = 64
     learning_rate: Positive = 3e-3
     weight_decay: NotNegative = 1e-4
-    patience: Count = 20
+    patience: Rounds = 20
     validation_fraction: HeldShare | None = None
     device: str = "auto"
     random_state: Seed = 0

@@ -282,7 +282,10 @@ def _run(
             validation_loss = _validation_loss(network, rows, validation, training.focal_gamma)
             epoch_loss += validation_loss
         if not _finite(epoch_loss, *network.state_dict().values()):
-            raise HeadError(f"training diverged in epoch {epoch}: lower learning_rate ({training.learning_rate:g})")
+            raise HeadError(
+                f"training diverged in epoch {epoch}: lower learning_rate ({training.learning_rate:g}) or weight_decay "
+                f"({training.weight_decay:g})"
+            )
         if len(validation):
             detail = f"validation loss {validation_loss:.3f}"
             if validation_loss < lowest:
