@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead, moments
-from classifiers.heads.parameters import Components, Members, NotNegative, Share, Vote, Widths
+from classifiers.heads.parameters import Components, Members, NotNegative, Share, Strength, Vote, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.film_networks import ENCODERS, FUSIONS
 from classifiers.heads.torch.head import TorchHead
@@ -99,8 +99,8 @@ class FiLMClassifier(ReducingHead, TorchHead):
     hidden: Widths | None = None
     members: Members = 5
     vote: Vote = "mean"
-    mixup_spectra: NotNegative = 0.0
-    mixup_planes: NotNegative = 0.0
+    mixup_spectra: Strength = 0.0
+    mixup_planes: Strength = 0.0
     mixup_plane_share: Share = 0.5
     focal_gamma: NotNegative = 0.0
     weight_decay: NotNegative = 1.0

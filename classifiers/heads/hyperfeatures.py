@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
 from classifiers.heads.mixing import MixingHead
-from classifiers.heads.parameters import Components, Count, Widths
+from classifiers.heads.parameters import Components, Units, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, check_widths, dense_layers
 from classifiers.layout import ColumnGroup, Layout
@@ -78,8 +78,8 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
 
     components: Components = 32
     spectral_components: Components = None
-    bottleneck: Count = 32
-    channels: Count = 64
+    bottleneck: Units = 32
+    channels: Units = 64
     hidden: Widths = (128, 32)
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - unsupervised

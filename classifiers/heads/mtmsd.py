@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
-from classifiers.heads.parameters import Count, Members, NotNegative, Share, Vote, Widths
+from classifiers.heads.parameters import Members, NotNegative, Share, Units, Vote, Widths
 from classifiers.heads.purification import Purifier, timestep_columns
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, dense_layers
@@ -74,7 +74,7 @@ class MTMSDClassifier(TorchHead):
     ignores = frozenset({"context", "spectral-patch"})
     search_space: ClassVar[dict[str, list[Any]]] = {"channels": [256, 128], "learning_rate": [3e-3, 1e-3]}
 
-    channels: Count = 256
+    channels: Units = 256
     balance: Share = 0.8
     hidden: Widths = (128, 32)
     members: Members = 1

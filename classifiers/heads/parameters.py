@@ -23,6 +23,7 @@ from hsifeat.errors import HeadError
 Whole = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rounds = Annotated[int, Field(ge=1, le=100_000)]
+Units = Annotated[int, Field(ge=1, le=65_536)]
 Depth = Annotated[int, Field(ge=1, le=100)]
 Threads = Annotated[int, Field(ge=-1, le=1024)]
 Members = Annotated[int, Field(ge=1, le=1000)]
@@ -32,10 +33,11 @@ Positive = Annotated[float, Field(ge=1e-9, le=1_000_000_000)]
 NotNegative = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Weight = Annotated[float, Field(ge=0, le=1_000_000)]  # larger numbers overflow float32
 Fraction = Annotated[float, Field(ge=1e-6, le=1)]
+Strength = Literal[0] | Annotated[float, Field(ge=1e-3, le=1000)]  # of a Dirichlet distribution, in float32
 HeldShare = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Components = Count | None
-Widths = tuple[Count, ...]
+Widths = tuple[Units, ...]
 Vote = Literal["mean", "majority"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)] | np.random.RandomState | None
 ClassWeight = dict[Any, Weight] | Literal["balanced"] | None
@@ -87,7 +89,7 @@ def describe_type(hint: Any) -> str:
     """Describe in words which values an annotation allows.
 
     >>> describe_type(Components), describe_type(Widths | None)
-    ('a whole number from 1 to 1000000, or none', 'a list such as 64,32 or 64, with each a whole number from 1 to 1000000, or none')
+    ('a whole number from 1 to 1000000, or none', 'a list such as 64,32 or 64, with each a whole number from 1 to 65536, or none')
     >>> describe_type(Share | Literal["auto"])
     'a number from 0 to 1, or auto'
     """

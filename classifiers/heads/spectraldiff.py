@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
-from classifiers.heads.parameters import Components, Count, Depth, NotNegative, Positive, Rounds, Share
+from classifiers.heads.parameters import Components, Depth, NotNegative, Positive, Rounds, Share, Units
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead
 from classifiers.heads.torch.transformer import encoder_of
@@ -75,10 +75,10 @@ class SpectralDiffClassifier(TorchHead):
 
     components: Components = 64
     depth: Depth = 2
-    width: Count = 64
-    heads: Count = 4
-    head_width: Count = 16
-    mlp_width: Count = 8
+    width: Units = 64
+    heads: Units = 4
+    head_width: Units = 16
+    mlp_width: Units = 8
     dropout: Share = 0.0
     epochs: Rounds = 30
     learning_rate: Positive = 1e-3

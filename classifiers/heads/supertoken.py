@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.column_scale import varying_columns
 from classifiers.heads.layer_reducer import LayerReducer
-from classifiers.heads.parameters import Components, Count, Depth, Positive, Rounds, Share
+from classifiers.heads.parameters import Components, Count, Depth, Positive, Rounds, Share, Units
 from classifiers.heads.supertokens import Tokens, class_proportions, cluster
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead
@@ -98,10 +98,10 @@ class SupertokenClassifier(TorchHead):
     grid: Count = 3
     iterations: Rounds = 2
     depth: Depth = 2
-    width: Count = 64
-    heads: Count = 4
-    head_width: Count = 16
-    mlp_width: Count = 128
+    width: Units = 64
+    heads: Units = 4
+    head_width: Units = 16
+    mlp_width: Units = 128
     dropout: Share = 0.1
     learning_rate: Positive = 1e-3
 

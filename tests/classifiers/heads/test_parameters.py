@@ -12,7 +12,7 @@ from hsifeat.commands.option_types import value_of
 from hsifeat.errors import HeadError
 from tests.helpers.heads import NAMES, quick, toy
 
-WIDTHS = "a list such as 64,32 or 64, with each a whole number from 1 to 1000000"
+WIDTHS = "a list such as 64,32 or 64, with each a whole number from 1 to 65536"
 
 
 @pytest.mark.parametrize("name", NAMES)
