@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, error_summary
 
 if TYPE_CHECKING:
     from distributed.security import Security
@@ -48,7 +48,11 @@ def check_address(address: str) -> str:
     try:
         import distributed  # noqa: F401
     except ImportError as error:
-        raise HsifeatError("Dask's scheduler is not installed: pip install 'hsifeat[dask]'") from error
+        if isinstance(error, ModuleNotFoundError) and error.name == "distributed":
+            raise HsifeatError("Dask's scheduler is not installed: pip install 'hsifeat[dask]'") from error
+        raise HsifeatError(
+            f"Dask's scheduler can't be imported: {error_summary(error)}; pip install --force-reinstall 'hsifeat[dask]' may mend it"
+        ) from error
     return address
 
 
