@@ -170,7 +170,7 @@ class StoreRun:
         job, listen = self.job, self._listen
         if (complete := complete_store(job)) is not None:
             # Nothing is written, so no lock is needed. The user may lack the right to write to the store.
-            listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
+            listen(Note(f"{job.location}: all {len(job.planes)} planes exist, nothing to compute"))
             self._add_to_catalogue(complete)
             self._store, self.was_complete = complete, True
             return
@@ -184,7 +184,7 @@ class StoreRun:
         store = job.find_store(writable=not job.location.read_only)
         work = job.remaining(store)
         if store is not None and not work.plan.steps:
-            listen(Note(f"all {len(job.planes)} planes exist: nothing to compute"))
+            listen(Note(f"{job.location}: all {len(job.planes)} planes exist, nothing to compute"))
             self._store = store
             return
         work.check_disk()

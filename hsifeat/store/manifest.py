@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError, model_validator
 
-from hsifeat.errors import StoreError
+from hsifeat.errors import StoreError, error_summary
 from hsifeat.scene_facts import SceneFacts
 from hsifeat.store.plane_layout import MAX_UNITS, PixelListLayout, SceneLayout
 from hsifeat.store.recipe import fault_of, key_of
@@ -96,9 +96,7 @@ class Manifest(BaseModel):
         try:
             manifest = cls.model_validate(attribute)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "manifest"
-            raise StoreError(f"{location} is not a feature store: {field}: {first['msg']}") from error
+            raise StoreError(f"{location} is not a feature store: {error_summary(error)}") from error
         try:
             key = key_of(manifest.recipe)
         except ValueError as error:  # NaN and infinity are no values of JSON, but Python reads them

@@ -16,7 +16,7 @@ from hsifeat.features.open_features import open_features
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
-from tests.helpers.damaged_stores import flip, guarded_files
+from tests.helpers.damaged_stores import edit_attributes, flip, guarded_files
 from tests.helpers.fuzz_subjects import reseal_store
 
 
@@ -191,10 +191,7 @@ def test_a_killed_repair_is_resumed(store_path, backbone_folder, tmp_path, monke
 )
 def test_a_store_that_readers_refuse_is_not_told_to_be_intact(store_path, tmp_path, key, change, message):
     path = shutil.copytree(store_path, tmp_path / "s.zarr")
-    file = path / key / "zarr.json"
-    content = json.loads(file.read_text())
-    content["attributes"] |= change
-    file.write_text(json.dumps(content))
+    edit_attributes(path / key / "zarr.json", **change)
     reseal_store(path)
     with pytest.raises(HsifeatError, match=message):
         _ = open_features(path).scene

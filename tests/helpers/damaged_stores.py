@@ -1,5 +1,7 @@
 """Functions that damage files of a store, and list the damages that `verify` reports."""
 
+import json
+
 from hsifeat.errors import StoreError
 from hsifeat.store.location import as_location
 from hsifeat.store.verify import verify
@@ -14,6 +16,13 @@ def flip(file, at=-1, bits=1):
     content = bytearray(file.read_bytes())
     content[at] ^= bits
     file.write_bytes(content)
+
+
+def edit_attributes(file, **attributes):
+    """Set attributes in the ``zarr.json`` of an array or group."""
+    metadata = json.loads(file.read_bytes())
+    metadata["attributes"] |= attributes
+    file.write_text(json.dumps(metadata))
 
 
 def damages(path):

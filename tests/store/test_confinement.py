@@ -19,6 +19,7 @@ from hsifeat.store.confinement import ConfinedFolder, check_key
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
+from tests.helpers.damaged_stores import edit_attributes
 
 
 @pytest.fixture
@@ -80,9 +81,7 @@ def test_keys_in_the_checksums_do_not_leave_the_store(copy, key):
 @pytest.mark.parametrize("layer", ["../../../victim", "up_blocks.2", "..", "a/b", 3])
 def test_a_layer_in_the_attributes_names_no_path(copy, layer):
     file = copy / "planes/t0000/mid_block/zarr.json"
-    metadata = json.loads(file.read_bytes())
-    metadata["attributes"]["layer"] = layer
-    file.write_text(json.dumps(metadata))
+    edit_attributes(file, layer=layer)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     seal(copy, lambda files: files.update({"planes/t0000/mid_block/zarr.json": digest}))
     before = outside(copy)

@@ -1,6 +1,5 @@
 """Label maps: added and replaced at any time; a half-replaced one is never listed."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import zarr
 
 from hsifeat.errors import StoreError
 from hsifeat.store.store import Store
+from tests.helpers.damaged_stores import edit_attributes
 from tests.helpers.fuzz_subjects import reseal_store
 from tests.helpers.small_stores import COLS, ROWS
 
@@ -53,9 +53,7 @@ def test_a_name_that_would_damage_the_store_is_refused(small_store, tmp_path, na
 def test_texts_that_are_not_by_class_number_are_refused(store_path, tmp_path, attribute, texts):
     path = Path(shutil.copytree(store_path, tmp_path / "s.zarr"))
     file = path / "scene" / "labels" / "fields" / "zarr.json"
-    metadata = json.loads(file.read_bytes())
-    metadata["attributes"][attribute] = texts
-    file.write_text(json.dumps(metadata))
+    edit_attributes(file, **{attribute: texts})
     reseal_store(path)
     with pytest.raises(StoreError, match=f"{attribute} of the label map fields must be texts by class number; found"):
         Store.open(path).label_array("fields")

@@ -1,6 +1,5 @@
 """Planes: written and read unit by unit, whatever an interrupted writer left."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
+from tests.helpers.damaged_stores import edit_attributes
 from tests.helpers.fuzz_subjects import reseal_store
 from tests.helpers.small_stores import values_of, write_units
 
@@ -35,9 +35,7 @@ def test_a_torn_shard_is_written_again_and_not_merged(small_store, tmp_path):
 def test_attributes_of_a_stranger_s_plane_are_refused(store_path, tmp_path, name, value):
     path = Path(shutil.copytree(store_path, tmp_path / "s.zarr"))
     file = path / "planes" / "t0000" / "mid_block" / "zarr.json"
-    metadata = json.loads(file.read_bytes())
-    metadata["attributes"][name] = value
-    file.write_text(json.dumps(metadata))
+    edit_attributes(file, **{name: value})
     reseal_store(path)
     with pytest.raises(StoreError, match="the metadata of planes/t0000/mid_block are wrong"):
         _ = Store.open(path).planes

@@ -181,7 +181,7 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
         options = {"backbone": backbone_folder, "tile": 32, "halo": 8, "out": url}
         notes = []
         assert hsifeat.extract(scene, timesteps=[0, 300], **options, listen=notes.append).key == here.key
-        assert notes == [Note("all 8 planes exist: nothing to compute")]
+        assert notes == [Note(f"{url}: all 8 planes exist, nothing to compute")]
         with pytest.raises(StoreError, match="is read-only"):
             hsifeat.extract(scene, timesteps=[7], **options)
         more = scene.with_labels(Labels("more", np.eye(75, 53, dtype=np.uint8), {1: "line"}))
