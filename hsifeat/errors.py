@@ -98,7 +98,7 @@ class StoreError(HsifeatError, RuntimeError):
 
 
 class DiskFullError(StoreError):
-    """Raised when the disk is full, or too small for the remaining work. Finished work is kept.
+    """Raised when the disk is full, or too small for the remaining work.
 
     See Also
     --------

@@ -205,12 +205,19 @@ def disk_errors(path: Path) -> Iterator[None]:
     except Exception as error:  # safetensors and torch do not raise an OSError when the disk is full
         raise_resource_error(error)
         if is_disk_full(error):
-            raise DiskFullError(
-                f"the disk of {path} is full; finished work is kept: free some space and run the command again"
-            ) from error
+            raise DiskFullError(f"the disk of {path} is full: free some space and run the command again") from error
         if isinstance(error, OSError):
             raise StoreError(f"{path} can't be used: {error.strerror or error}") from error
         raise
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Add to an error of a full disk that finished work is kept, for work that a second run continues."""
+    try:
+        yield
+    except DiskFullError as error:
+        raise DiskFullError(f"{error}; finished work is kept") from error
 
 
 def is_disk_full(error: BaseException) -> bool:

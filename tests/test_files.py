@@ -80,7 +80,7 @@ def save_safetensors(_):
 )
 def test_a_full_disk_is_told_as_such_by_every_library(write):
     with (
-        pytest.raises(StoreError, match="the disk of /x is full; finished work is kept: free some space"),
+        pytest.raises(StoreError, match="the disk of /x is full: free some space and run the command again$"),
         disk_errors(Path("/x")),
         Path("/dev/full").open("r+b", buffering=0) as full,
     ):

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from classifiers.comparison.run_records import RunRecords
 from hsifeat.errors import HsifeatError
-from hsifeat.files import check_output, disk_errors
+from hsifeat.files import check_output, disk_errors, resumable
 
 RECORD = "record"
 _LOCK = ".lock"
@@ -43,7 +43,7 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
         # Delete temporary files of a benchmark that was killed.
         for path in [*folder.glob("tables-*"), *folder.glob("*/.*.part")]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        with TemporaryDirectory(prefix="tables-", dir=folder) as tables, disk_errors(folder):
+        with TemporaryDirectory(prefix="tables-", dir=folder) as tables, resumable(), disk_errors(folder):
             yield RunRecords(folder), Path(tables)
     finally:
         if folder in new_folders and {path.name for path in folder.iterdir()} <= {_LOCK}:

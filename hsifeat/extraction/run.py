@@ -5,6 +5,7 @@ from __future__ import annotations
 from hsifeat.extraction.job import Job
 from hsifeat.extraction.store_run import StoreRun
 from hsifeat.extraction.unit_task import compute_unit
+from hsifeat.files import resumable
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.executor_plugins import open_executor
@@ -52,7 +53,7 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
     >>> store = hsifeat.run(hsifeat.prepare(scene, config, out="small.zarr"))
     """
     show_scene_notes(job, listen)
-    with open_executor(executor, listen) as opened:
+    with resumable(), open_executor(executor, listen) as opened:
         # Tasks of an inline executor would open the scene and the backbone again.
         pool = None if isinstance(opened, InlineExecutor) else opened
         with StoreRun(job, listen, executor=pool) as store_run:

@@ -13,7 +13,7 @@ from hsifeat.backbones.recorded_files import RecordedFiles
 from hsifeat.backbones.weights import digest_file
 from hsifeat.base_config import flag_of
 from hsifeat.errors import PretrainingError
-from hsifeat.files import disk_errors
+from hsifeat.files import disk_errors, resumable
 from hsifeat.pretraining.config import PretrainingConfig, resolve_training
 from hsifeat.pretraining.data import TrainingData, fit_scenes, match_scenes, prepare_images, prepare_scenes
 from hsifeat.pretraining.decoder_boundaries import choose_boundaries
@@ -183,10 +183,11 @@ def pretrain(
     }
     if budget.steps is None or trainer.step < budget.steps:
         try:
-            train(trainer, training_data, spec, budget, model, listen)
+            with resumable():
+                train(trainer, training_data, spec, budget, model, listen)
         except DivergedError as diverged:
             raise _save_sound_model(diverged, trainer, model, training_data.projection, description, spec) from diverged
-    with disk_errors(folder):
+    with resumable(), disk_errors(folder):
         write_model(model, trainer, training_data.projection, description, spec)
     return folder
 

@@ -51,7 +51,7 @@ def check_address(address: str) -> str:
         if isinstance(error, ModuleNotFoundError) and error.name == "distributed":
             raise HsifeatError("Dask's scheduler is not installed: pip install 'hsifeat[dask]'") from error
         raise HsifeatError(
-            f"Dask's scheduler can't be imported: {error_summary(error)}; pip install --force-reinstall 'hsifeat[dask]' may mend it"
+            f"Dask's scheduler can't be imported: {error_summary(error)}: install distributed again"
         ) from error
     return address
 

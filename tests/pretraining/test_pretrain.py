@@ -131,7 +131,7 @@ _save = torch.save
 def test_a_full_disk_is_one_message_and_the_same_command_goes_on(tmp_path, monkeypatch, saver, failing):
     with (
         monkeypatch.context() as patch,
-        pytest.raises(StoreError, match=r"the disk of .* is full; finished work is kept"),
+        pytest.raises(StoreError, match=r"the disk of .* is full: .*; finished work is kept$"),
     ):
         patch.setattr(saver, failing)
         hsifeat.pretrain(tiny_scene(), network="mtmsd", out=tmp_path / "m", steps=2)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import subprocess
 from types import SimpleNamespace
 
 import httpx
@@ -16,43 +15,16 @@ from hsifeat.service.uploads import folder as folder_module
 from hsifeat.store.location import as_location
 from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config, run_jobs_that_can_be_held, wait_until
 from tests.helpers.services import running
+from tests.helpers.small_disk import small_disk
 
 SIZE_MB = 24
 
 
-class Disk:
-    """A file system in memory that can be filled."""
-
-    def __init__(self, path):
-        self.path, self._filler = path, path / "filler"
-
-    def fill(self):
-        """Write until the disk is full."""
-        with self._filler.open("ab", buffering=0) as file:
-            for size in (2**20, 2**12, 1):
-                try:
-                    while True:
-                        file.write(bytes(size))
-                except OSError:
-                    pass
-
-    def free(self):
-        """Delete the file that fills the disk."""
-        self._filler.unlink(missing_ok=True)
-
-
 @pytest.fixture
 def disk(tmp_path):
-    """A small file system; the test is skipped where this user may not mount one."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "hsifeat-test", path], capture_output=True
-    )
-    if mount.returncode:
-        pytest.skip("this user may not mount a file system")
-    yield Disk(path)
-    subprocess.run(["umount", "--lazy", path], check=True)
+    """A small file system."""
+    with small_disk(tmp_path / "disk", SIZE_MB) as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -7,6 +7,9 @@ complete file is then moved to the output path.
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -155,7 +158,11 @@ def _write(
                 plain, complete, driver="COG", COMPRESS="DEFLATE", BLOCKSIZE=_TILE_PX, BIGTIFF="IF_SAFER", **options
             )
         except (RasterioError, rasterio._err.CPLE_BaseError) as error:  # noqa: SLF001  # the class has no public name
-            raise SceneError(f"{path} can't be written ({error}): check the free space on the disk") from error
+            # GDAL does not say that a disk is full.
+            map_bytes = profile["count"] * profile["height"] * profile["width"] * np.dtype(profile["dtype"]).itemsize
+            if shutil.disk_usage(folder).free < map_bytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise SceneError(f"{path} can't be written: {error}") from error
         # The auxiliary file of an earlier map must not describe the new map.
         aux_file.unlink(missing_ok=True)
         if names is not None:
