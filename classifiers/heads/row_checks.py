@@ -8,6 +8,8 @@ from sklearn.utils.validation import _check_sample_weight
 
 from hsifeat.errors import HeadError
 
+_FEW_ROWS = 10
+
 
 def checked_positions(positions: ArrayLike | None, rows: NDArray[np.floating]) -> NDArray[np.int64] | None:
     """Return positions of table rows as an (n, 2) int64 array; raise `HeadError` if they have another shape or dtype."""
@@ -32,8 +34,11 @@ def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDA
 
 
 def check_leaf_rows(name: str, smallest: int, rows: int) -> None:
-    """Raise `HeadError` if trees with at least `smallest` rows in each leaf, the parameter `name`, can't divide `rows` rows."""
-    if 2 * smallest > rows:
+    """Raise `HeadError` if trees with at least `smallest` rows in each leaf, the parameter `name`, can't divide `rows` rows.
+
+    Leaves of a few rows, such as those of the defaults, are allowed for any number of rows.
+    """
+    if smallest > max(rows // 2, _FEW_ROWS):
         raise HeadError(
             f"{name} is {smallest}, but no tree can divide {rows} training rows into such leaves: give at most {rows // 2}"
         )

@@ -80,9 +80,9 @@ VARIANTS = [
 BAD_THEN_GOOD = {
     # Without a weight, spectra and their patches, which would separate the classes alone, count for nothing.
     "lda": {"spectral_weight": [0.0], "plane_components": [1, 10]},
-    "lightgbm": {"min_child_samples": [1000, 3]},
+    "lightgbm": {"min_child_samples": [80, 3]},
     "logistic": {"max_iter": [1, 300]},
-    "random-forest": {"min_samples_leaf": [1000, 1]},
+    "random-forest": {"min_samples_leaf": [80, 1]},
     "svm": {"gamma": [1e4, "scale"]},
 }
 # What depends on the algorithm, and asks for accuracy or does not; the other checks are of code that a variant shares with its head.
