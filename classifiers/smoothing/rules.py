@@ -33,7 +33,7 @@ def parse_smoothing(text: str) -> SmoothingRule | None:
         - ``gaussian:SIGMA``: Gaussian mean with a standard deviation of SIGMA pixels;
         - ``guided:RADIUS[,EPS]``: guided filter of the scene's principal components, over windows of RADIUS pixels around
           each pixel;
-        - ``superpixel:PIXELS``: mean over superpixels of about PIXELS pixels;
+        - ``superpixel:PIXELS``: mean over superpixels that start as cells of about PIXELS pixels;
         - ``mrf:BETA``: Potts field with the weight BETA for each pair of equal neighbours;
         - ``none``: no smoothing.
 

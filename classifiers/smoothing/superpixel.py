@@ -1,4 +1,4 @@
-"""The smoothing rule ``superpixel:PIXELS``: means of class probabilities over superpixels of about PIXELS pixels."""
+"""The smoothing rule ``superpixel:PIXELS``: means of class probabilities over superpixels that start as cells of PIXELS pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class SuperpixelSmoothing(SmoothingRule):
     Attributes
     ----------
     pixels : int
-        Mean number of pixels of a superpixel, 4 or more. Slic makes no regions that are smaller.
+        Number of pixels of the square cells from which SLIC starts, 4 or more; the scene has about ``rows * cols / pixels`` of
+        them. SLIC joins pieces of less than half a cell with a neighbour, so a noisy scene has fewer and larger superpixels.
     """
 
     pixels: int

@@ -89,6 +89,22 @@ def test_superpixels_are_those_of_scikit_image_and_take_their_mean():
             )
 
 
+def test_the_number_of_a_superpixel_rule_is_the_size_of_the_cells_from_which_slic_starts():
+    """A smooth image keeps one superpixel for each cell; pieces of a noisy one are joined, as scikit-image does by itself."""
+    rows, cols = np.mgrid[:60, :45] / 10
+    noise = np.random.default_rng(0).normal(size=(60, 45, 3))
+    for guide, fewest, most in (
+        (np.stack([np.sin(cols), np.cos(rows), np.sin(rows + cols)], axis=-1), 0.8, 1.3),
+        (noise, 0.0, 0.5),
+    ):
+        segments = parse_smoothing("superpixel:20").segment(guide, np.ones((60, 45), bool))
+        sizes = np.bincount(segments.ravel())[1:]
+        expected = slic(guide, n_segments=60 * 45 // 20, compactness=0.1, convert2lab=False, channel_axis=-1)
+        assert len(sizes) == len(np.unique(expected))
+        assert fewest < len(sizes) / (60 * 45 / 20) < most
+        assert sizes.min() >= 10
+
+
 def test_no_superpixel_bridges_invalid_pixels():
     tile = tile_of((30, 34), share=0.6, channels=3)
     segments = parse_smoothing("superpixel:25").segment(tile.guide, tile.valid)
