@@ -95,6 +95,21 @@ def test_links_out_of_a_zarr_folder_are_refused(folders, key):
         read_file(folders[0] / "s.zarr", 3)
 
 
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_links_beside_a_zarr_array_give_no_wavelengths(folders, is_linked):
+    """The wavelengths of an array may lie in a group above the array, but not outside of the outermost group."""
+    group = zarr.open_group(folders[0] / "s.zarr", mode="w")
+    group.create_array("cube", data=VALUES, dimension_names=("y", "x", "band"))
+    place = folders[1] / "w.zarr" if is_linked else folders[0] / "s.zarr" / "wavelength"
+    vector = zarr.create_array(place, data=np.linspace(450.0, 900.0, 7), dimension_names=("band",))
+    vector.attrs["units"] = "nm"
+    if is_linked:
+        (folders[0] / "s.zarr" / "wavelength").symlink_to(place)
+    scene = open_scene(folders[0] / "s.zarr" / "cube")
+    np.testing.assert_array_equal(scene.cube[:], VALUES)
+    assert (scene.wavelengths_nm is None) == is_linked
+
+
 def test_a_linked_data_file_of_an_envi_header_is_refused(folders):
     folder, outside = folders
     cube = np.ascontiguousarray(VALUES)
