@@ -159,6 +159,19 @@ def test_other_sources_are_refused(tmp_path, server, name, content, monkeypatch)
     assert requests == [] and not (tmp_path / "made").exists()
 
 
+def test_a_part_of_a_raster_outside_of_its_folder_is_refused(tmp_path):
+    write_tif(tmp_path / "scene" / "s.tif")
+    sidecar, outside = tmp_path / "scene" / "s.tif.aux.xml", tmp_path / "elsewhere.xml"
+    sidecar.write_text(
+        '<PAMDataset><PAMRasterBand band="1"><Description>red</Description></PAMRasterBand></PAMDataset>'
+    )
+    assert open_scene(tmp_path / "scene" / "s.tif").cube.shape == (10, 6, 1)
+    sidecar.rename(outside)
+    sidecar.symlink_to(outside)
+    with pytest.raises(SceneError, match=r"refers to .* \(a part of the raster\), and only files in its own folder"):
+        open_scene(tmp_path / "scene" / "s.tif")
+
+
 @pytest.mark.parametrize("place", ["tags", "sidecar"])
 def test_overviews_of_a_raster_are_not_fetched(tmp_path, server, place):
     url, requests = server
