@@ -73,7 +73,7 @@ def test_a_store_in_a_bucket_that_another_machine_deleted_is_forgotten(three):
     assert [entry.name for entry in catalogue.entries()] == ["salinas", "pavia", "pines"]
 
 
-@pytest.mark.parametrize("damage", ["torn", "digit", "exchanged"])
+@pytest.mark.parametrize("damage", ["torn", "digit", "exchanged", "exchanged without a seal"])
 def test_a_damaged_entry_is_said_and_never_used(three, damage):
     files = {json.loads(file.read_text())["path"]: file for file in (cache_folder() / "catalogue").glob("*.json")}
     first, last = files[str(three[0])], files[str(three[2])]
@@ -83,8 +83,10 @@ def test_a_damaged_entry_is_said_and_never_used(three, damage):
     elif damage == "digit":
         completed = json.loads(text)["completed"]
         last.write_text(text.replace(repr(completed), repr(completed - 1000)))
-    else:
+    elif damage == "exchanged":
         last.write_text(first.read_text())
+    else:
+        last.write_text(json.dumps({k: v for k, v in json.loads(first.read_text()).items() if k != "seal"}))
     assert {entry.path for entry in catalogue.entries()} == {str(path) for path in three[:2]}
     with pytest.raises(StoreError, match=rf"{last.name} is damaged, so it is unknown .* hsifeat cache ls FOLDER"):
         catalogue.find_store(None)
