@@ -42,7 +42,7 @@ from classifiers.metrics import CLASS_METRICS, METRICS
 from classifiers.reduction import SAMPLE_PIXELS, Reduction
 from classifiers.splits import SplitDraw
 from hsifeat.errors import HeadError, StoreError, raise_resource_error
-from hsifeat.files import atomic_write, write_file
+from hsifeat.files import atomic_write, open_regular, write_file
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Labels
 from hsifeat.scenes.scene_blocks import blocks
@@ -262,7 +262,8 @@ class RunRecords:
         """Yield the content of a sealed ``.npy`` or ``.npz`` file, and raise `StoreError` if it is missing or damaged."""
         try:
             self._check(file, _ADVICE)
-            yield np.load(file, allow_pickle=False)
+            with open_regular(file) as source:  # NumPy leaves a damaged file open
+                yield np.load(source, allow_pickle=False)
         except SealError as error:
             raise StoreError(str(error)) from error
         except (OSError, ValueError, EOFError, LookupError, BadZipFile) as error:

@@ -182,6 +182,19 @@ def test_a_closed_pipe_loses_nothing(command, name, tmp_path):
     assert file.exists()
 
 
+@pytest.mark.usefixtures("remembered_plots")
+@pytest.mark.parametrize("name", ["show", "timesteps", "fit", "predict", "export", "sweep"])
+def test_results_are_saved_before_they_are_shown(command, name, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    for shown in ("say", "show_table"):
+        monkeypatch.setattr(f"hsifeat.commands.terminal.{shown}", interrupted)
+    with (tmp_path / "stdout").open("w") as stdout, (tmp_path / "stderr").open("w") as stderr:
+        status, file = command(name, stdout, stderr)
+    assert status == 130 and file.exists()
+
+
 def test_closed_output_and_errors_lose_nothing(command):
     pipes = [os.pipe(), os.pipe()]
     for reading, _ in pipes:

@@ -1,7 +1,11 @@
 """Projections in files, and the check against an image."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from hsifeat.errors import ProjectionError
 from hsifeat.projection import Projection, fit_projection
@@ -22,6 +26,55 @@ def test_a_projection_survives_a_file_and_other_files_are_refused(tmp_path, scen
     (tmp_path / "p.safetensors").write_bytes(content[:-9])
     with pytest.raises(ProjectionError, match="is not a projection"):
         Projection.load(tmp_path / "p.safetensors")
+
+
+ARRAYS = {"weights": np.ones((4, 3), np.float32), "offset": np.zeros(3, np.float32)}
+FACTS = {"spec": "pca:3", "clip": True, "gamma": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "facts"),
+    [
+        ({"weights": np.full((4, 3), np.nan, np.float32)}, {}),
+        ({"offset": np.full(3, np.inf, np.float32)}, {}),
+        ({"weights": np.ones((4, 3))}, {}),
+        ({"weights": np.ones(4, np.float32)}, {}),
+        ({"offset": np.zeros(2, np.float32)}, {}),
+        ({"wavelengths_nm": np.linspace(400, 900, 5)}, {}),
+        ({"wavelengths_nm": np.full(4, np.nan)}, {}),
+        ({}, {"gamma": float("nan")}),
+        ({}, {"gamma": -1.0}),
+        ({}, {"gamma": "1e400"}),
+        ({}, {"clip": 1}),
+        ({}, {"spec": ["pca:3"]}),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_a_forged_projection_is_refused(tmp_path, arrays, facts):
+    def write(arrays, facts):
+        metadata = {} if facts is None else {"projection": json.dumps(facts)}
+        save_file({**ARRAYS, **arrays}, tmp_path / "p.safetensors", metadata)
+
+    write({}, FACTS)
+    np.testing.assert_array_equal(Projection.load(tmp_path / "p.safetensors").weights, ARRAYS["weights"])
+    write(arrays, facts if facts is None else {**FACTS, **facts})
+    with pytest.raises(ProjectionError, match="is not a projection that hsifeat wrote") as error:
+        Projection.load(tmp_path / "p.safetensors")
+    assert "\n" not in str(error.value)
+
+
+def test_projections_that_give_other_values_have_other_digests():
+    one = Projection("pca:3", ARRAYS["weights"], ARRAYS["offset"], clip=True)
+    others = [
+        replace(one, weights=one.weights * 0.5),
+        replace(one, offset=one.offset - 1),
+        replace(one, clip=False),
+        replace(one, gamma=0.5),
+    ]
+    spectra = np.repeat([[0.1], [0.4]], 4, axis=1)
+    assert len({str(other.apply(spectra)) for other in (one, *others)}) == 5
+    assert len({other.digest for other in (one, *others)}) == 5
 
 
 def test_a_gamma_survives_a_file(tmp_path, scene):

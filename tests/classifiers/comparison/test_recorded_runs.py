@@ -1,20 +1,23 @@
 """Recorded runs: reuse, resumption after an interruption, and keys."""
 
 import hashlib
+import io
 import json
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from classifiers import compare
 from classifiers.comparison import bench_runs, run_records
-from classifiers.comparison.run_records import run_key, versions
+from classifiers.comparison.run_records import RunRecords, run_key, versions
 from classifiers.heads import registry
 from classifiers.layout import Layout
 from classifiers.metrics import Metric
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.runtime.events import Note
+from hsifeat.seals import seal_file
 
 SPLITS = ("random:0.3", "blocks:9+1:0.3")
 
@@ -150,3 +153,28 @@ def test_unknown_planes_are_reported_before_anything_runs(store_path, tmp_path, 
     with pytest.raises(HsifeatError, match="nope"):
         compare(store_path, planes=["nope"], out=tmp_path / "report", **options)
     assert fits == [] and not (tmp_path / "report").exists()
+
+
+def _npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+PIXELS = {"train": np.arange(3), "test": np.arange(3), "truth": np.ones(3, int)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", _npz(**PIXELS)[:200], _npz(train=np.arange(3)), _npz(**{**PIXELS, "truth": np.array([{}])})],
+    ids=["empty", "text", "truncated", "incomplete", "objects"],
+)
+def test_a_sealed_draw_that_can_not_be_read_is_one_error(tmp_path, content):
+    records = RunRecords(tmp_path)
+    file = records.draw("k")
+    file.parent.mkdir()
+    file.write_bytes(content)
+    seal_file(file, "draws/k.npz")
+    with pytest.raises(StoreError, match=r"k\.npz can't be read .*: delete the file, and repeat the command") as error:
+        records.read_draw("k")
+    assert "\n" not in str(error.value)
