@@ -49,7 +49,6 @@ FACTS = {"spec": "pca:3", "clip": True, "gamma": 1.0}
         ({}, {"spec": ["pca:3"]}),
         ({}, None),
     ],
-    ids=str,
 )
 def test_a_forged_projection_is_refused(tmp_path, arrays, facts):
     def write(arrays, facts):
