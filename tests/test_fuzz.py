@@ -15,7 +15,7 @@ from tests.helpers.fuzz_subjects import make_subjects
 # 500 trials in all, of a sequence that the program continues.
 TRIALS = 31
 # These trials take longer. `tests/extraction/test_repair.py` makes more repairs.
-FEWER = {"store repaired": 10, "store sealed again and repaired": 10, "checkpoint": 15}
+FEWER = {"store repaired": 10, "store sealed again and repaired": 10}
 NAMES = [
     "store", "store verified", "store sealed again", "store repaired", "store sealed again and repaired",
     "model lda", "model lightgbm", "model svm", "model lda sealed again",
