@@ -20,6 +20,13 @@ from hsifeat.scenes.readers.raster import Raster
 from tests.helpers.label_files import NORTH_UP
 
 
+@pytest.mark.parametrize("number", [2**31, 2**32 + 1, 2**63 - 1, -1])
+def test_a_class_number_that_files_of_maps_can_not_store_is_refused(number):
+    with pytest.raises(SceneError, match="allowed are numbers up to 2147483647|integers from 0 up"):
+        Labels("truth", np.array([[0, number]]))
+    assert Labels("truth", np.array([[0, 2**31 - 1]])).counts == {2**31 - 1: 1}
+
+
 @pytest.mark.parametrize("place", ["memory", "file", "full disk"])
 def test_valid_mask_and_digest(place, monkeypatch, tmp_path):
     def fail(*_):
