@@ -1,6 +1,5 @@
 """Files that hsifeat writes: their modes follow the umask, and a denied permission is said."""
 
-import errno
 import os
 from pathlib import Path
 
@@ -131,20 +130,3 @@ def test_a_kill_while_the_mode_of_a_file_is_set_leaves_nothing_behind(tmp_path, 
     files._sweep.cache_clear()
     files.write_file(tmp_path / "file", "x")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
-
-
-@pytest.mark.parametrize("is_full", [False, True])
-def test_a_large_mask_is_in_memory_if_the_disk_is_full(tmp_path, monkeypatch, is_full):
-    """A process is killed when it writes to a memory map for which the disk has no room."""
-
-    def fallocate(_number, _offset, size_bytes):
-        reserved.append(size_bytes)
-        if is_full:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    reserved = []
-    monkeypatch.setattr(files, "_MAX_MASK_BYTES", 100)
-    monkeypatch.setattr("os.posix_fallocate", fallocate)
-    mask = files.empty_mask(20, 30)
-    assert reserved == [600]
-    assert isinstance(mask.base, np.memmap) != is_full
