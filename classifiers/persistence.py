@@ -56,7 +56,7 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     Raises
     ------
     HeadError
-        If the head is not fitted or not registered. If it has an attribute that is neither a parameter nor ends in an
+        If the head is not fitted or not registered. If it has an attribute that is not a parameter and does not end in an
         underscore. If `meta` or a parameter can't be written as JSON. If `folder` exists and is not a model.
 
     Examples

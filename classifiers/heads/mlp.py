@@ -33,8 +33,8 @@ class MLPClassifier(ReducingHead, TorchHead):
     spectral_components, context_components, plane_components : int or None
         See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float
-        See `GroupReducer`. The default of 8 gives a total variance of 64, so each of 64 columns has unit variance on
-        average. Unit variance suits networks.
+        See `GroupReducer`. The default of 8 gives a total variance of 64. If a group is reduced to 64 columns, they have
+        unit variance on average, which suits networks.
     hidden : tuple of int
         Widths of the hidden layers.
     members : int

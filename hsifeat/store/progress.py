@@ -145,7 +145,7 @@ class ProgressRecords:
             self._files.save_checksums()
 
     def drop_checksums(self, planes: list[PlaneId]) -> None:
-        """Remove the checksums over the progress records of planes from ``checksums.json``."""
+        """Remove from ``checksums.json`` the checksums that cover the progress records of `planes`."""
         keys = [_records_key(plane) for plane in planes if _records_key(plane) in self._files.checksums]
         if keys:
             for key in keys:

@@ -26,9 +26,11 @@ class ChangeTable:
         Changes of entries that are in both reports, each with the difference in overall accuracy (OA). The largest gain
         is first, and the largest loss is last.
     new : list of (str, str)
-        Entries with results that only the new report has: the name of the entry, and the splits of these results.
+        Name of each entry that has results in the new report only, and the splits of these results. The baseline may have
+        results of the entry under other splits.
     missing : list of (str, str)
-        Entries with results that only the baseline has: the name of the entry, and the splits of these results.
+        Name of each entry that has results in the baseline only, and the splits of these results. The new report may have
+        results of the entry under other splits.
     method : str
         Sentences about the statistical tests of the changes.
     """

@@ -51,7 +51,7 @@ def assess_distances(
     Parameters
     ----------
     runs : sequence of RunResult
-        Runs of all entries with `draws`.
+        Runs of all entries, which were trained and tested on the pixels in `draws`.
     run_records : RunRecords
         Recorded predictions of the runs.
     labels : Labels

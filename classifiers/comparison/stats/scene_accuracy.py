@@ -19,7 +19,7 @@ def score_by_scene(runs: Sequence[RunResult], run_records: RunRecords, labels: L
     Parameters
     ----------
     runs : sequence of RunResult
-        Runs of all entries with `draws`.
+        Runs of all entries, which were trained and tested on the pixels in `draws`.
     run_records : RunRecords
         Recorded predictions of the runs.
     labels : Labels
