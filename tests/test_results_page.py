@@ -13,6 +13,8 @@ from classifiers import fit_model, make_head
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.input_sets import WORTH_OF_CONTEXT
 from hsifeat.context.layer_names import parse_layers
+from hsifeat.extraction.context_extractor import RECONSTRUCTION_LIMIT_BYTES
+from tests.helpers.extraction import prepare
 
 ROOT = Path(__file__).parents[1]
 
@@ -81,6 +83,58 @@ def test_the_defaults_are_the_choice_of_the_study():
             assert all(len(draws) >= 10 for draws in by_entry.values())
 
 
+def test_accuracies_on_the_page_and_in_the_readme_are_rounded_once(results):
+    lines = (ROOT / "docs" / "user" / "results.md").read_text(encoding="utf-8").splitlines()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    cells = {}
+    for scene in ("indian-pines", "houston", "pavia-reduced", "landsat"):
+        for regime in ("per-class:5", "per-class:20"):
+            for inputs in ("spectra", "context", "spectra+window", "spectra+window+context"):
+                cells[scene, regime, inputs] = _of_draws(
+                    results["fits"][scene][regime][f"lda {inputs} reduction=scene smooth=none"]
+                )
+            cells[scene, regime, "default"] = _of_draws(results["fits"][scene][regime][results["default"]])
+            row = [cells[scene, regime, inputs] for inputs in ("spectra", "default")]
+            assert f" | {regime.removeprefix('per-class:')} | {' | '.join(row)} |" in readme
+    scenes = ("indian-pines", "houston", "pavia-reduced")
+    columns = [*((one, "per-class:5") for one in scenes), *((one, "per-class:20") for one in scenes)]
+    columns += [("landsat", "per-class:5"), ("landsat", "per-class:20")]
+    for inputs in ("spectra", "context", "spectra+window", "spectra+window+context"):
+        assert f"| `lda` on {inputs} | {' | '.join(cells[*column, inputs] for column in columns)} |" in lines
+    for scene, name in (("indian-pines", "Indian Pines"), ("houston", "Houston")):
+        for regime in ("per-class:5", "per-class:20"):
+            fresh = _of_draws(results["confirmation"][scene][regime])
+            assert f"| {name}, {regime.removeprefix('per-class:')} | {fresh} |" in lines
+
+
+def test_the_page_on_heads_has_the_worth_of_a_reduction_on_the_scene(results):
+    gains = []
+    for scene in ("indian-pines", "pavia-reduced", "houston"):
+        entries = results["fits"][scene]["per-class:5"]
+        names = (f"lda spectra+window+context reduction={one} smooth=none" for one in ("scene", "train"))
+        scene_wide, train = (np.array(list(entries[name].values())) for name in names)
+        gains.append(f"{(scene_wide - train).mean():+.1f}")
+    page = (ROOT / "docs" / "user" / "fit.md").read_text(encoding="utf-8")
+    assert "{} points on Indian Pines, {} on reduced Pavia and {} on Houston".format(*gains) in page
+
+
+def test_the_page_on_heads_has_the_default_components():
+    params = make_head(DEFAULT_HEAD).get_params()
+    page = (ROOT / "docs" / "user" / "fit.md").read_text(encoding="utf-8")
+    context, spectral = params["context_components"], params["spectral_components"]
+    assert (
+        f"families have {context} by default, and the spectra and the window means of `{DEFAULT_HEAD}` {spectral}"
+        in page
+    )
+
+
+def test_the_page_on_backbones_has_the_largest_scene_for_reconstruction(scene, tmp_path):
+    needed = prepare(scene, backbone="context", out=tmp_path / "s.zarr").extractor.reconstruction_bytes()
+    millions = RECONSTRUCTION_LIMIT_BYTES / (needed / (scene.rows * scene.cols)) / 1e6
+    page = (ROOT / "docs" / "user" / "backbones.md").read_text(encoding="utf-8")
+    assert f"(about {millions:.0f} million pixels by default)" in page
+
+
 def test_the_remark_on_context_has_the_accuracies_of_the_study(results):
     oa = {
         row["entry"]: row["oa"]
@@ -115,6 +169,11 @@ def test_the_memory_of_context_is_the_measured_one():
     small, large = (runs[f"{side} x {side}"]["context"]["peak_mib"] for side in (512, 4096))
     page = (ROOT / "docs" / "user" / "backbones.md").read_text(encoding="utf-8")
     assert f"({large:.0f} MiB for 4,096 x 4,096 pixels of 50 bands, {small:.0f} MiB for 512 x 512;" in page
+
+
+def _of_draws(draws):
+    values = list(draws.values())
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
 
 
 def _spread(value):
