@@ -107,6 +107,19 @@ def test_accuracies_on_the_page_and_in_the_readme_are_rounded_once(results):
             assert f"| {name}, {regime.removeprefix('per-class:')} | {fresh} |" in lines
 
 
+def test_what_the_page_says_of_context_and_heads_follows_from_the_draws(results):
+    heads = ("svm", "logistic", "random-forest", "lightgbm", "mlp", "film")
+    for scene in ("indian-pines", "houston", "pavia-reduced"):
+        means = {name: np.mean(list(draws.values())) for name, draws in results["fits"][scene]["per-class:5"].items()}
+        full, window, context = (
+            means[f"lda {one} reduction=scene smooth=none"]
+            for one in ("spectra+window+context", "spectra+window", "context")
+        )
+        others = [means[f"{head} spectra+window+context reduction=scene smooth=none"] for head in heads]
+        assert full - window > max(others) - full
+        assert (full > context) == (scene != "houston")
+
+
 def test_the_page_on_heads_has_the_worth_of_a_reduction_on_the_scene(results):
     gains = []
     for scene in ("indian-pines", "pavia-reduced", "houston"):
