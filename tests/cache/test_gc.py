@@ -69,18 +69,26 @@ def test_the_remains_of_a_killed_deletion_are_deleted(three, monkeypatch):
     mark = cache_folder() / "locks" / "0123456789abcdef.read-7-0.lock"
     mark.parent.mkdir(exist_ok=True)
     mark.touch()
+    lock = cache_folder() / ".gone.zarr.lock"
+    lock.touch()
     assert [e.name for e in catalogue.rebuild(())] == ["c", "b", "a", "mine"]
     assert str(left) not in {entry.path for entry in catalogue.entries()}
     collect_garbage(10**9, dry_run=True, on_remove=lambda _: None)
-    assert left.exists() and mark.exists()
+    assert left.exists() and mark.exists() and lock.exists()
     collect_garbage(10**9, on_remove=lambda _: None)
-    assert not left.exists() and not mark.exists() and names(cache_folder()) == ["a.zarr", "b.zarr", "c.zarr"]
+    assert (
+        not left.exists()
+        and not mark.exists()
+        and not lock.exists()
+        and names(cache_folder()) == ["a.zarr", "b.zarr", "c.zarr"]
+    )
 
 
 def test_rm_deletes_a_store_and_its_entry(three, cli):
     freed = on_disk(three[2])
     assert cli("cache", "rm", "c") == f"deleted {three[2]}: {naturalsize(freed)}\n"
     assert not three[2].exists() and len(catalogue.entries()) == 3
+    assert not three[2].with_name(".c.zarr.lock").exists()
     assert "no store at or named 'c'" in cli("cache", "rm", "c", status=1)
     assert sorted(p.name for p in cache_folder().iterdir() if p.suffix != ".lock") == [
         "a.zarr",

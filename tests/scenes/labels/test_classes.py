@@ -77,6 +77,9 @@ def test_codes_that_look_like_numbers_beside_names_are_names():
     assert classes.tolist() == [1, 2, 1] and names == {1: "1E2", 2: "2A"}
     assert encode_classes(["1E2", "3E1"], "x")[1] == {1: "1E2", 2: "3E1"}
     assert encode_classes(["1.00E+02", 2.0], "x")[0].tolist() == [100, 2]
+    assert encode_classes(["NaN", "inf"], "x")[1] == {1: "NaN", 2: "inf"}
+    with pytest.raises(SceneError, match="found both 1 and 'NaN'"):
+        encode_classes(["NaN", 1], "x")
     with pytest.raises(SceneError, match="found both 007 and '2A'"):
         encode_classes(["007", "2A"], "x")
 
