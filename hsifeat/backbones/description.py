@@ -55,7 +55,8 @@ class BackboneDescription(BaseModel):
             taps=backbone.taps,
             alphas_cumprod=backbone.schedule.alphas_cumprod.tolist(),
             prediction=backbone.schedule.prediction,
-            projection_file=backbone.projection_file,
+            # One description serves all working directories, so it holds no relative path.
+            projection_file=backbone.projection_file and backbone.projection_file.absolute(),
             outputs=backbone.identity(),
         )
 

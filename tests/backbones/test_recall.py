@@ -8,6 +8,7 @@ from hsifeat.backbones import recall
 from hsifeat.backbones.recall import keep_description, recall_source
 from hsifeat.errors import BackboneError, RecipeMismatchError
 from hsifeat.extraction.run import run
+from hsifeat.projection import fit_projection
 from tests.helpers.backbone_kinds import nudge
 from tests.helpers.extraction import prepare
 
@@ -68,6 +69,18 @@ def test_weights_that_change_between_preparing_and_running_are_an_error(scene, m
         run(job)
     assert not (tmp_path / "s.zarr").exists()
     run(prepare(scene, backbone=model, out=tmp_path / "s.zarr", **OPTIONS))
+
+
+def test_a_description_serves_relative_and_absolute_paths_from_any_folder(scene, model, tmp_path, monkeypatch):
+    fit_projection("pca:3", scene).save(model / "projection.safetensors")
+    monkeypatch.chdir(model.parent)
+    first = run(prepare(scene, backbone=model.name, out=tmp_path / "relative.zarr", **OPTIONS))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    second = run(prepare(scene, backbone=model, out=tmp_path / "absolute.zarr", **OPTIONS))
+    assert first.key == second.key
+    (plane,) = first.planes
+    assert (first.plane(plane.id)[:] == second.plane(plane.id)[:]).all()
 
 
 def test_a_description_does_not_hide_wrong_options(model):
