@@ -195,3 +195,17 @@ def test_a_missing_grid_mapping_is_noted(tmp_path):
     assert "no grid mapping 'crs' in the group of b/reflectance" in " ".join(
         open_scene(tmp_path / "x.nc", variable="b/reflectance").notes
     )
+
+
+def test_bad_bands_of_groups_that_share_a_dimension(tmp_path):
+    """The dimension of the bands is in the root group; netCDF's scope of names says that the flags are those of the own group."""
+    with netCDF4.Dataset(tmp_path / "x.nc", "w") as file:
+        for name, size in (("y", 3), ("x", 4), ("band", 5)):
+            file.createDimension(name, size)
+        for group, bad in (("a", 1), ("b", 3)):
+            inner = file.createGroup(group)
+            inner.createVariable("cube", "f4", ("y", "x", "band"))[:] = np.arange(1, 6)
+            inner.createVariable("good_wavelengths", "i1", ("band",))[:] = np.arange(5) != bad
+    for group, bad in (("a", 1), ("b", 3)):
+        scene = open_scene(tmp_path / "x.nc", variable=f"{group}/cube")
+        assert scene.cube[0, 0].tolist() == np.delete(np.arange(1, 6), bad).tolist()
