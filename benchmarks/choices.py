@@ -13,7 +13,7 @@ The second round refines the choice of all scenes, because options interact. It 
 baseline and of the choice, for the options in `JOINT`, and then all smoothing rules with the best combination. The defaults of
 ``hsifeat fit`` must be those of the refined choice.
 
-Then the baseline, the choices and single input sets are tested on the pixels kept apart. Their training pixels are drawn from all
+Then the baseline, the choices of both rounds and other input sets are tested on the pixels kept apart. Their training pixels are drawn from all
 labelled pixels, as by ``hsifeat fit --split per-class:5``. Finished fits are kept in the result file and are not repeated.
 """
 
@@ -173,7 +173,8 @@ def main() -> None:
         entries = {
             "baseline": BASELINE,
             "choice of all scenes": choices["all scenes"],
-            "choice of other scenes": choices.get(name, choices["all scenes"]),
+            "choice of other scenes": choices.get(name, choices["first round"]),
+            "first round": choices["first round"],
         }
         others = [*other_inputs(BASELINE), *other_inputs(choices["all scenes"])]
         content["entries"][name] = {title: key(options) for title, options in entries.items()}

@@ -78,6 +78,9 @@ def test_the_defaults_are_the_choice_of_the_study():
     profiles = [forms[kind].format(px) for kind in choice["profiles"].split() for px in choice["profile_sizes"].split()]
     means = [f"mean-{px}" for px in choice["means"].split()]
     assert [layer.name for layer in parse_layers(None)] == [*means, *profiles]
+    # Landsat takes no part in any choice, so the choice of its other scenes is that of all three scenes.
+    entries = content["entries"]["landsat"]
+    assert entries["choice of other scenes"] == entries["first round"] != entries["choice of all scenes"]
     for by_regime in content["apart"].values():
         for by_entry in by_regime.values():
             assert all(len(draws) >= 10 for draws in by_entry.values())
