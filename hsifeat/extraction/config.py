@@ -158,7 +158,7 @@ class ExtractionConfig(BaseConfig):
         option(
             "Names or aliases of layers, see `hsifeat layers`.",
             metavar="LAYER,…",
-            default="the middle block and all decoder blocks, or the default filters of context",
+            default="the middle block and all decoder blocks that run at the timesteps, or the default filters of context",
         ),
     ] = None
     projection: Annotated[

@@ -51,6 +51,35 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     return strides
 
 
+def computed_taps(taps: Sequence[Tap], timesteps: Sequence[int]) -> tuple[list[Tap], str]:
+    """Omit the layers that the network computes at none of the timesteps.
+
+    Parameters
+    ----------
+    taps : sequence of Tap
+        Layers that the user did not name.
+    timesteps : sequence of int
+        Timesteps of the extraction.
+
+    Returns
+    -------
+    taps : list of Tap
+        Layers that the network computes at one of the timesteps or more. All layers, if there is no such layer.
+    note : str
+        Names the omitted layers and their timesteps; empty if no layer is omitted.
+    """
+    computed = [tap for tap in taps if any(map(tap.runs_at, timesteps))]
+    omitted = [tap for tap in taps if tap not in computed]
+    if not computed or not omitted:
+        return list(taps), ""
+    intervals = ", ".join(f"{tap.name} ({_interval_text(tap)})" for tap in omitted)
+    found = ", ".join(map(str, timesteps))
+    return computed, (
+        f"{len(omitted)} of {len(taps)} layers are left out, because the network computes them at other timesteps than {found}: "
+        f"{intervals}"
+    )
+
+
 def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
     """Check that the network computes each layer at one timestep or more, and one layer or more at each timestep.
 
@@ -62,10 +91,9 @@ def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
     taps = list(taps)
     for tap in taps:
         if not any(map(tap.runs_at, timesteps)):
-            own = " and ".join(f"{first} to {stop - 1}" for first, stop in tap.intervals)
             found = ", ".join(map(str, timesteps))
             raise BackboneError(
-                f"the network computes the layer {tap.name} at the timesteps {own} only; found {found}: extract this layer at "
+                f"the network computes the layer {tap.name} at the timesteps {_interval_text(tap)} only; found {found}: extract this layer at "
                 "another timestep, or leave it out"
             )
     for t in timesteps:
@@ -75,6 +103,10 @@ def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
                 f"the network computes none of the layers {names} at timestep {t}: name a layer that it computes there, or leave "
                 "the timestep out (hsifeat layers BACKBONE lists the timesteps of the layers)"
             )
+
+
+def _interval_text(tap: Tap) -> str:
+    return " and ".join(f"{first} to {stop - 1}" for first, stop in tap.intervals)
 
 
 def has_standard_names(taps: Sequence[Tap]) -> bool:

@@ -12,7 +12,7 @@ from hsifeat.extraction.auto_timesteps import choose_timesteps
 from hsifeat.extraction.config import DEFAULT_TIMESTEPS, ExtractionConfig
 from hsifeat.extraction.diffusion_extractor import DiffusionExtractor
 from hsifeat.extraction.job import Prepared
-from hsifeat.extraction.layers import check_computed, has_standard_names, plane_strides
+from hsifeat.extraction.layers import check_computed, computed_taps, has_standard_names, plane_strides
 from hsifeat.extraction.model_input import make_model_input
 from hsifeat.extraction.noise.none import NoNoise
 from hsifeat.extraction.noise.policy import parse_noise
@@ -74,6 +74,11 @@ def prepare_diffusion(
     if config.origin == (-config.halo, -config.halo):  # The default origin has the same recipe if it is set explicitly.
         config = config.with_values(origin=None)
     strides = plane_strides(backbone, config.layers, model_input.factor)
+    if config.layers is None or "layers" not in config.model_fields_set:
+        computed, note = computed_taps(list(strides), timesteps)
+        strides = {tap: strides[tap] for tap in computed}
+        if note:
+            listen(Note(note))
     if config.layers is None and not has_standard_names(backbone.taps):
         names = ", ".join(tap.name for tap in strides)
         listen(Note(f"{len(strides)} of {len(backbone.taps)} layers by default: {names}; `layers` selects others"))
