@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.features import xarray_view
+from hsifeat.features.cf_grid import cell_centres, grid_mapping, grid_mapping_name
 from hsifeat.features.neighbourhoods import PixelCoordinates, read_neighbourhoods, window_means
+from hsifeat.features.stored_scene import georeference_of
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 from hsifeat.types import Window
@@ -97,13 +99,16 @@ class ScenePlaneReader:
         return xarray_view.to_dask(self._store.plane(plane.id))
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:
-        """Return the coordinates of cell centres along each spatial axis of the planes, in scene pixels."""
+        """Return the coordinates of cell centres along each spatial axis of the planes, and the grid mappings of the planes."""
+        georeference = georeference_of(self._store)
         coordinates = {}
         for plane in planes:
             array = self._store.plane(plane.id)
             metadata: Any = array.metadata
             for axis, cells in zip(metadata.dimension_names[:2], array.shape, strict=False):
-                coordinates[axis] = xarray_view.cell_centres(axis, cells, plane.stride)
+                coordinates[axis] = cell_centres(axis, cells, plane.stride, georeference)
+            if georeference is not None:
+                coordinates[grid_mapping_name(plane.stride)] = grid_mapping(georeference, plane.stride)
         return coordinates
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsifeat.errors import HsifeatError, StoreError, raise_resource_error, shell_command
+from hsifeat.features.cf_grid import cell_centres, grid_mapping, grid_mapping_name
+from hsifeat.features.stored_scene import georeference_of
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
@@ -79,17 +81,23 @@ def to_xarray(
           the store has features of listed pixels only, the axes are (pixel, part, channel_up_blocks.2). Part 0 has the
           value at the pixel, and part 1 has the mean over a window.
 
-        Coordinates of spatial axes are the centres of cells in scene pixels. The coordinates of the axis ``pixel`` are the
-        ``row`` and ``col`` of each listed pixel. If the wavelengths of the scene are known, they are coordinates of the axis
-        ``band``, in nm. Names and attributes follow the CF conventions, so that `xarray.Dataset.to_netcdf` can write the
-        dataset.
+        Coordinates of spatial axes are the centres of cells, in units of the CRS. They are in scene pixels if the scene
+        has no georeference, or if its grid is rotated. With a georeference, ``spatial_ref`` is the grid mapping of the
+        scene, and ``spatial_ref_s4`` is the grid mapping of planes with stride 4. Their attributes have the CRS as WKT and
+        GDAL's ``GeoTransform``. The coordinates of the axis ``pixel`` are the ``row`` and ``col`` of each listed pixel. If
+        the wavelengths of the scene are known, they are coordinates of the axis ``band``, in nm. Names and attributes follow
+        the CF conventions, so that `xarray.Dataset.to_netcdf` can write the dataset.
     """
     import xarray
 
-    scene = store.manifest.scene
+    scene, georeference = store.manifest.scene, georeference_of(store)
     spectra = store.scene_array("cube")
     variables = {"spectra": _variable(spectra, ("y", "x", "band"), {"long_name": "values of the scene, as delivered"})}
-    coordinates = {"y": cell_centres("y", scene.rows, 1), "x": cell_centres("x", scene.cols, 1)}
+    coordinates = {
+        axis: cell_centres(axis, cells, 1, georeference) for axis, cells in (("y", scene.rows), ("x", scene.cols))
+    }
+    if georeference is not None:
+        coordinates["spatial_ref"] = grid_mapping(georeference, 1)
     if scene.wavelengths_nm is not None:
         attributes = {
             "standard_name": "radiation_wavelength",
@@ -105,7 +113,13 @@ def to_xarray(
         metadata: Any = array.metadata
         dims = metadata.dimension_names
         variables[_free_name(f"t{plane.id.t}_{plane.id.layer}", variables)] = _plane(array, dims, plane)
-    return xarray.Dataset(variables, coordinates | dict(plane_coordinates), _attributes(store.manifest))
+    coordinates |= plane_coordinates
+    for variable in variables.values():
+        # A plane of listed pixels has no grid, and therefore no grid mapping.
+        mapping = grid_mapping_name(variable.attrs.get("stride", 1))
+        if mapping in coordinates and str(variable.dims[0]).startswith("y"):
+            variable.attrs["grid_mapping"] = mapping
+    return xarray.Dataset(variables, coordinates, _attributes(store.manifest))
 
 
 def _variable(array: zarr.Array[Any], dims: tuple[str, ...], attributes: dict[str, Any]) -> xarray.Variable:
@@ -125,32 +139,6 @@ def _plane(array: zarr.Array[Any], dims: tuple[str, ...], plane: PlaneSpec) -> x
     # NetCDF has no float16; float32 represents all float16 values exactly.
     variable.encoding["dtype"] = "float32"
     return variable
-
-
-def cell_centres(name: str, cells: int, stride: int) -> xarray.Variable:
-    """Return the coordinates of cell centres along an axis, in scene pixels.
-
-    Coordinate 0 is the centre of the first pixel.
-
-    Parameters
-    ----------
-    name : str
-        Name of the axis, which starts with ``y`` or ``x``.
-    cells : int
-        Number of cells along the axis.
-    stride : int
-        Side of a cell in scene pixels.
-    """
-    import xarray
-
-    axis = name[0]
-    attributes = {
-        "long_name": f"{'row' if axis == 'y' else 'column'} of the cell's centre, in scene pixels",
-        "units": "1",
-        "axis": axis.upper(),
-        "stride": stride,
-    }
-    return xarray.Variable(name, (np.arange(cells) + 0.5) * stride - 0.5, attributes)
 
 
 def _valid(array: zarr.Array[Any]) -> xarray.Variable:

@@ -54,6 +54,11 @@ class Georeference:
         return replace(self, transform=(a, -b, c, d, -e, f) if axis == 0 else (-a, b, c, -d, e, f))
 
     @property
+    def is_rotated(self) -> bool:
+        """Whether rows and columns of the grid are not parallel to the axes of the CRS."""
+        return (self.transform[1], self.transform[3]) != (0, 0)
+
+    @property
     def crs_name(self) -> str:
         """Name of the CRS, with its authority code if known; ``unknown`` if the CRS is None."""
         from pyproj import CRS

@@ -13,6 +13,8 @@ import zarr
 from hsifeat import open_features
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
+from hsifeat.features.interpolation import ScenePlaneReader
+from hsifeat.features.xarray_view import to_xarray
 from hsifeat.store.create import SceneArrays
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
@@ -200,3 +202,47 @@ print(float(open_features(sys.argv[1]).to_xarray().t0_mid_block.mean()))
 """
     ended = subprocess.run([sys.executable, "-c", code, store_path], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("transform", "crs"),
+    [
+        pytest.param((30.0, 0.0, 5e5, 0.0, -30.0, 4e6), "EPSG:32632", id="UTM"),
+        pytest.param((0.1, 0.0, 10.0, 0.0, -0.1, 50.0), "EPSG:4326", id="degrees"),
+        pytest.param((30.0, 0.0, 5e5, 0.0, 30.0, 4e6), "EPSG:3035", id="south at the top"),
+        pytest.param((30.0, 5.0, 5e5, -5.0, -30.0, 4e6), "ESRI:102003", id="rotated, two standard parallels"),
+        pytest.param((2.0, 0.0, 5e5, 0.0, -2.0, 4e6), None, id="unknown CRS"),
+    ],
+)
+def test_gdal_finds_the_position_of_the_scene_and_of_planes(features, scene, tmp_path, transform, crs):
+    """Oracle: GDAL's reader of NetCDF."""
+    from rasterio import CRS, Affine
+    from rasterio import open as open_raster
+
+    wkt = None if crs is None else CRS.from_user_input(crs).to_wkt()
+    facts = features.store.manifest.scene.model_copy(update={"crs": wkt, "transform": transform})
+    manifest = features.store.manifest.model_copy(update={"scene": facts})
+    store = Store.create(tmp_path / "s.zarr", manifest, SceneArrays(scene.cube, scene.valid, {}))
+    layers = {"mid_block": 4, "up_blocks.1": 2, "up_blocks.2": 1}
+    planes = [PlaneSpec(PlaneId(5, layer), stride, 16, "float16") for layer, stride in layers.items()]
+    for plane in planes:
+        store.add_plane(plane)
+    view = to_xarray(store, planes, ScenePlaneReader(store).coordinates(planes))
+    view = view.assign(spectra=view.spectra.transpose("band", "y", "x"), valid=view.valid.astype("uint8"))
+    for name in ("t5_mid_block", "t5_up_blocks_1", "t5_up_blocks_2"):
+        view[name] = view[name].isel({view[name].dims[2]: 0})
+    view.to_netcdf(tmp_path / "s.nc", engine="h5netcdf")
+    strides = {"spectra": 1, "valid": 1, "t5_mid_block": 4, "t5_up_blocks_1": 2, "t5_up_blocks_2": 1}
+    for name, stride in strides.items():
+        with open_raster(f"NETCDF:{tmp_path / 's.nc'}:{name}") as file:
+            assert file.crs == (crs and CRS.from_user_input(crs))
+            found = file.transform
+            if transform[4] > 0 and found.e < 0:  # GDAL orders the rows of some files from north to south
+                found = found @ Affine(1, 0, 0, 0, -1, file.height)
+            for corner in ((0, 0), (file.width, file.height)):
+                expected = Affine(*transform) @ (corner[0] * stride, corner[1] * stride)
+                np.testing.assert_allclose(found @ corner, expected, rtol=0, atol=1e-6 * abs(transform[0]))
+    if not transform[1]:
+        coarse = view.t5_mid_block
+        x, y = Affine(*transform) @ (4 * 2.5, 4 * 3.5)
+        assert float(coarse.x_s4[2]) == pytest.approx(x) and float(coarse.y_s4[3]) == pytest.approx(y)

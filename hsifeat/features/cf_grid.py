@@ -1,0 +1,93 @@
+"""Coordinates and grid mappings of the grids of a store according to the CF conventions, also as GDAL reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hsifeat.scenes import Georeference
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def cell_centres(name: str, cells: int, stride: int, georeference: Georeference | None) -> xarray.Variable:
+    """Return the coordinates of cell centres along an axis.
+
+    The coordinates are map coordinates. Without a georeference, or if the grid is rotated, they are in scene pixels. The
+    centre of the first pixel then has the coordinate 0.
+
+    Parameters
+    ----------
+    name : str
+        Name of the axis, which starts with ``y`` or ``x``.
+    cells : int
+        Number of cells along the axis.
+    stride : int
+        Side of a cell in scene pixels.
+    georeference : Georeference or None
+        Georeference of the scene.
+    """
+    import xarray
+
+    axis = name[0]
+    edges_px = (np.arange(cells) + 0.5) * stride
+    if georeference is None or georeference.is_rotated:
+        attributes = {
+            "long_name": f"{'row' if axis == 'y' else 'column'} of the cell's centre, in scene pixels",
+            "units": "1",
+            "axis": axis.upper(),
+            "stride": stride,
+        }
+        return xarray.Variable(name, edges_px - 0.5, attributes)
+    a, _, c, _, e, f = georeference.transform
+    step, origin = (e, f) if axis == "y" else (a, c)
+    attributes = {"long_name": f"{axis} of the cell's centre, in units of the CRS", **_axis(georeference, axis.upper())}
+    return xarray.Variable(name, origin + step * edges_px, {**attributes, "stride": stride})
+
+
+def grid_mapping_name(stride: int) -> str:
+    """Return the name of the grid mapping of planes with a stride.
+
+    >>> grid_mapping_name(1), grid_mapping_name(4)
+    ('spatial_ref', 'spatial_ref_s4')
+    """
+    return "spatial_ref" if stride == 1 else f"spatial_ref_s{stride}"
+
+
+def grid_mapping(georeference: Georeference, stride: int) -> xarray.Variable:
+    """Return the grid mapping of a grid: a scalar whose attributes describe the CRS and the transform.
+
+    The CRS is described by the attributes of the CF conventions, section 5.6, and as WKT in ``crs_wkt`` and
+    ``spatial_ref``. The transform is in GDAL's attribute ``GeoTransform``.
+
+    Parameters
+    ----------
+    georeference : Georeference
+        Georeference of the scene.
+    stride : int
+        Side of a cell in scene pixels.
+    """
+    import xarray
+    from pyproj import CRS
+
+    attributes: dict[str, Any] = {}
+    if georeference.crs is not None:
+        # NetCDF has no lists, such as the two standard parallels of a conic projection.
+        described = CRS(georeference.crs).to_cf()
+        attributes = {key: np.asarray(value) if isinstance(value, list) else value for key, value in described.items()}
+        attributes |= {"crs_wkt": georeference.crs, "spatial_ref": georeference.crs}
+    a, b, c, d, e, f = georeference.transform
+    cell = (c, a * stride, b * stride, f, d * stride, e * stride)
+    return xarray.Variable(
+        (), np.int32(0), {**attributes, "GeoTransform": " ".join(repr(float(part)) for part in cell)}
+    )
+
+
+def _axis(georeference: Georeference, axis: str) -> dict[str, Any]:
+    """Return the CF attributes of the axis ``X`` or ``Y`` of a CRS, such as its standard name and units."""
+    from pyproj import CRS
+
+    axes = [] if georeference.crs is None else CRS(georeference.crs).cs_to_cf()
+    return next((dict(one) for one in axes if one.get("axis") == axis), {"axis": axis})
