@@ -71,19 +71,19 @@ def whole_number(value: object) -> int:
 
 
 def names(value: object) -> tuple[str, ...]:
-    """Validate one name, or a non-empty iterable of names, and return a tuple."""
+    """Validate one name, or a non-empty iterable of names, and return a tuple without duplicates."""
     values = (value,) if isinstance(value, str) else _items(value)
     if not values or not all(isinstance(name, str) for name in values):
         raise expected_error("one name or more")
-    return values
+    return tuple(dict.fromkeys(values))
 
 
 def whole_numbers(value: object) -> tuple[int, ...]:
-    """Validate a non-empty iterable of whole numbers, such as a NumPy array, and return a tuple of ints."""
+    """Validate a non-empty iterable of whole numbers, such as a NumPy array, and return a tuple of ints without duplicates."""
     numbers = () if isinstance(value, str | bytes) else tuple(_as_int64(number) for number in _items(value))
     if not numbers or None in numbers:
         raise expected_error("one whole number or more")
-    return tuple(number for number in numbers if number is not None)
+    return tuple(dict.fromkeys(number for number in numbers if number is not None))
 
 
 def pair(value: object) -> tuple[int, int]:

@@ -66,6 +66,14 @@ def test_numbers_of_any_type_become_plain_values():
     assert config.model_fields_set == {*kinds, "program"}
 
 
+def test_repeated_values_of_a_list_count_once():
+    """Oracle: NumPy's first positions of distinct values."""
+    for numbers in ([5, 5, 3], [2], [1, 9, 1, 9]):
+        first = np.sort(np.unique(numbers, return_index=True)[1])
+        assert Oven(degrees=99, minutes=numbers).minutes == tuple(np.array(numbers)[first])
+    assert Oven(degrees=99, dishes=["pie", "bread", "pie"]).dishes == ("pie", "bread")
+
+
 def test_merging_keeps_what_was_set_explicitly_apart():
     base = Oven.from_options({"degrees": 99, "fan": True})
     merged = Oven.merged(base, {"fan": False, "tray": None}, inherited_from="the preset pie")

@@ -145,6 +145,7 @@ def compare(
     >>> sorted(comparison.frame.split.unique())
     ['blocks:12+4:0.1', 'random:0.1']
     """
+    distances = tuple(dict.fromkeys(distances))
     _check_numbers(seeds, curve, distances)
     earlier = None if baseline is None else Baseline.read(Path(baseline))
     fitted_on = check_reduction(reduction)
