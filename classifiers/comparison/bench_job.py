@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from classifiers.comparison.baseline import Baseline
@@ -15,6 +16,7 @@ from classifiers.comparison.entry_plan import EntryPlan
 from classifiers.comparison.results.differences import EntryChange
 from classifiers.comparison.results.plane_scores import SweepResult
 from classifiers.comparison.results.scores import CurvePoint, EntryDistances, RunResult
+from classifiers.comparison.row_counts import check_row_counts, find_row_shortages
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.sampling import Draws, curve_draws, reference_split
 from classifiers.comparison.shared_table import SharedTable
@@ -27,9 +29,10 @@ from classifiers.input_sets import InputSet, layout_options
 from classifiers.smoothing import SmoothingRule
 from classifiers.splits import Footprint, Split
 from classifiers.table import PixelTable
+from hsifeat.errors import SplitError
 from hsifeat.features.features import PlaneLike
 from hsifeat.features.scene_set import SceneSet
-from hsifeat.runtime.events import Listener
+from hsifeat.runtime.events import Listener, Note
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.executor_plugins import open_executor
 from hsifeat.runtime.local import local_executor
@@ -144,8 +147,10 @@ def run_bench(
     Raises
     ------
     HsifeatError
-        If a head can't be fitted. If another benchmark is running in the same folder.
+        If a head can't be fitted; if a split has too few training pixels for a head, before the first fit. If another
+        benchmark is running in the same folder.
     """
+    check_row_counts(job.plan.heads, job.plan.params, job.draws, job.labels)
     # An absolute path, because a worker of an executor may have another working folder.
     with open_executor(executor, listen) as opened, open_workdir(out.absolute()) as (run_records, folder):
         tables = _write_tables(job, folder)
@@ -208,19 +213,33 @@ def _sweep(
     executor: Executor,
     listen: Listener,
 ) -> SweepResult | None:
-    """Score the planes of the first store separately, or return None if no sweep is requested or no entry uses planes."""
+    """Score the planes of the first store separately.
+
+    The result is None if no sweep is requested, if no entry uses planes, or if there are too few training pixels. If the
+    training pixels can't be divided into folds, no planes are selected.
+    """
     if not job.config.sweep or not any(one.uses_planes or one.uses_context for one in job.input_sets):
         return None
     name, scenes = next(iter(job.stores.items()))
     reference = job.reference
-    return sweep_planes(
+    draws = {(split, seed): draw for (split, seed), draw in job.draws.items() if split == reference}
+    if shortages := find_row_shortages([SWEEP_HEAD], {}, draws, job.labels):
+        listen(Note(f"planes are not scored separately: {shortages[SWEEP_HEAD]}"))
+        return None
+    score_planes = partial(
+        sweep_planes,
         scenes,
         tables[name],
         job.labels,
-        {seed: draw for (split, seed), draw in job.draws.items() if split == reference},
+        {seed: draw for (_, seed), draw in draws.items()},
         run_records,
         SWEEP_HEAD,
         reference,
         executor=executor,
         listen=listen,
     )
+    try:
+        return score_planes()
+    except SplitError as error:  # before the first fit
+        listen(Note(f"the best planes are not selected: {error.__cause__}"))
+        return score_planes(best=0)

@@ -13,6 +13,7 @@ import numpy as np
 
 from classifiers.comparison.results.base_records import BenchEntry, Estimate
 from classifiers.comparison.results.scores import CurvePoint, RunResult
+from classifiers.comparison.row_counts import find_row_shortages
 from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.sampling import Draws, limit_per_class
 from classifiers.comparison.shared_table import SharedTable
@@ -114,16 +115,22 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels for each split and seed. All keys have the same split.
         limits : sequence of int
-            Maximum numbers of training pixels per class. Each number yields one point of a learning curve.
+            Maximum numbers of training pixels per class. Each number yields one point of a learning curve. A number is left
+            out with a note if a smaller number already includes all training pixels. For a head, a number is left out with a
+            note if the head needs more training pixels.
         """
         points = []
-        for per_class in limits:
+        for per_class in self._distinct_limits(draws, limits):
             limited = {
                 (split, seed): limit_per_class(draw, self.labels, per_class, seed)
                 for (split, seed), draw in draws.items()
             }
-            runs = self.run_all(entries, limited, maps=False)
-            for entry in entries:
+            shortages = find_row_shortages([entry.head for entry in entries], self.params, limited, self.labels)
+            for reason in shortages.values():
+                self.listen(Note(f"no point of the learning curve at {per_class} per class: {reason}"))
+            fitting = [entry for entry in entries if entry.head not in shortages]
+            runs = self.run_all(fitting, limited, maps=False) if fitting else []
+            for entry in fitting:
                 entry_runs = [run for run in runs if run.entry == entry]
                 points.append(
                     CurvePoint(
@@ -136,6 +143,21 @@ class BenchRunner:
                     )
                 )
         return tuple(points)
+
+    def _distinct_limits(self, draws: Draws, limits: Sequence[int]) -> list[int]:
+        """Return the limits without those for which a smaller limit already includes all training pixels."""
+        largest = max(int(np.bincount(self.labels.classes[draw.train]).max()) for draw in draws.values())
+        sufficient = [limit for limit in limits if limit >= largest]
+        repeated = [limit for limit in sufficient if limit > min(sufficient)]
+        if repeated:
+            split = next(iter(draws))[0]
+            self.listen(
+                Note(
+                    f"no point of the learning curve at {', '.join(map(str, repeated))} per class: a class has at most {largest} "
+                    f"training pixels under {split}, and {min(sufficient)} per class already includes them all"
+                )
+            )
+        return [limit for limit in limits if limit not in repeated]
 
     def footprints(self, entries: Sequence[BenchEntry]) -> dict[str, frozenset[Footprint]]:
         """Return the footprints of the columns that the entries learn from.

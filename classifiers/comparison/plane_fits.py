@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from classifiers.comparison.row_counts import check_row_counts
 from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stores import origin_of
@@ -16,7 +17,7 @@ from classifiers.comparison.tasks import AccuracyTask, measure_accuracy
 from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import head_class, make_head
 from classifiers.splits import SplitDraw, parse_split
-from hsifeat.errors import SplitError
+from hsifeat.errors import HeadError, SplitError
 from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 from hsifeat.runtime.executor import Executor
@@ -149,8 +150,10 @@ class PlaneFitter:
         labels = replace(self.labels, classes=np.where(draw.train, self.labels.classes, 0))
         split = parse_split(FOLDS)
         try:
-            return [split.draw(labels, seed + k) for k in range(FOLD_COUNT)]
-        except SplitError as error:
+            folds = {(FOLDS, fold): split.draw(labels, seed + fold) for fold in range(FOLD_COUNT)}
+            check_row_counts([self.head], {}, folds, self.labels)
+            return list(folds.values())
+        except (HeadError, SplitError) as error:
             raise SplitError(
                 f"the training pixels can't be divided into folds by {FOLDS} ({error}): skip the selection of planes with "
                 "`best=0`, or use a split with more training pixels"

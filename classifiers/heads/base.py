@@ -111,6 +111,17 @@ class Head(ClassifierMixin, BaseEstimator):
             missing.append(" or ".join(sorted(cls.needs_one)))
         return missing
 
+    def check_rows(self, rows: int, classes: int) -> None:
+        """Raise `HeadError` if the head can't be fitted to so few training rows. By default, it can.
+
+        Parameters
+        ----------
+        rows : int
+            Number of training rows.
+        classes : int
+            Number of classes of the training rows.
+        """
+
     def fit(
         self,
         X: ArrayLike,

@@ -69,14 +69,18 @@ class LDAClassifier(SklearnHead):
     context_weight: Weight = 1.0
     plane_weight: Weight = 1.0
 
+    def check_rows(self, rows: int, classes: int) -> None:
+        """Raise `HeadError` if no class has two rows, because the covariance within classes is then unknown."""
+        if rows <= classes:
+            raise HeadError(
+                f"a covariance within classes needs more rows than classes; found {rows} rows of {classes} classes: give a "
+                "class two rows"
+            )
+
     def _fit_columns(
         self, columns: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None
     ) -> None:
-        if len(codes) <= len(self.classes_):
-            raise HeadError(
-                f"a covariance within classes needs more rows than classes; found {len(codes)} rows of "
-                f"{len(self.classes_)} classes: give a class two rows"
-            )
+        self.check_rows(len(codes), len(self.classes_))
         super()._fit_columns(columns, codes, weight)
 
     def _column_gain(

@@ -76,10 +76,14 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     n_jobs: Threads = 1
     random_state: Seed = 0
 
+    def check_rows(self, rows: int, classes: int) -> None:  # noqa: ARG002  # leaves hold rows of any class
+        """Raise `HeadError` if no tree can divide the training rows into leaves of `min_child_samples` rows."""
+        check_leaf_rows("min_child_samples", self.min_child_samples, rows)
+
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
         import lightgbm
 
-        check_leaf_rows("min_child_samples", self.min_child_samples, len(codes))
+        self.check_rows(len(codes), len(self.classes_))
         params = {
             "objective": "multiclass",
             "num_class": len(self.classes_),

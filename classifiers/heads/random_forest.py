@@ -75,10 +75,14 @@ class ForestClassifier(SklearnHead, WeighingHead):
     n_jobs: Threads = 1
     random_state: Seed = 0
 
+    def check_rows(self, rows: int, classes: int) -> None:  # noqa: ARG002  # leaves hold rows of any class
+        """Raise `HeadError` if no tree can divide the training rows into leaves of `min_samples_leaf` rows."""
+        check_leaf_rows("min_samples_leaf", self.min_samples_leaf, rows)
+
     def _fit_columns(
         self, columns: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None
     ) -> None:
-        check_leaf_rows("min_samples_leaf", self.min_samples_leaf, len(codes))
+        self.check_rows(len(codes), len(self.classes_))
         super()._fit_columns(columns, codes, weight)
 
     def _classifier(self) -> Any:

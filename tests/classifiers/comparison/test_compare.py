@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score, recall_score
 
 from classifiers import compare, make_head
@@ -18,6 +19,7 @@ from classifiers.input_sets import InputSet
 from classifiers.splits import layout_footprints, limit_training_pixels, measure_leakage, parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, SplitError, StoreError
+from hsifeat.runtime.events import Note
 from tests.helpers.comparisons import entry
 from tests.helpers.forked_commands import fork_workers
 
@@ -158,6 +160,63 @@ def test_learning_curves_are_over_nested_training_pixels_of_the_disjoint_split(s
         assert point.train_pixels == np.mean([np.minimum(counts, point.per_class).sum() for counts in given])
     assert (five.train | two.train == five.train).all() and (draw.train | five.train == draw.train).all()
     assert (two.test == draw.test).all()
+
+
+def test_points_of_a_learning_curve_are_distinct_and_those_without_enough_pixels_are_left_out(
+    store_path, tmp_path, fits
+):
+    """Oracle: scikit-learn's LDA can't be fitted to one row per class."""
+    splits, notes = (SPLITS[1], "per-class:3"), []
+    comparison = compare(
+        store_path, heads=["lda", "lda", "svm"], splits=splits, seeds=1, inputs=["spectra", "spectra"],
+        curve=[5, 1, 5, 9_000, 10_000], distances=[4, 4, 9], out=tmp_path, sweep=False, listen=notes.append,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="number of samples must be more than the number of classes"):
+        LinearDiscriminantAnalysis().fit(np.eye(4), np.arange(4))
+    said = [note.message for note in notes if isinstance(note, Note) and "learning curve" in note.message]
+    for split in (SPLITS[1], "per-class:10000"):
+        points = {
+            who: [c.per_class for c in comparison.curves if (c.split, c.entry.head) == (split, who)]
+            for who in ("lda", "svm")
+        }
+        assert points == {"lda": [5, 9_000], "svm": [5, 1, 9_000]}
+        assert sum(f"at 1 per class: lda can't be fitted under {split}: a covariance" in one for one in said) == 1
+        assert sum("at 10000 per class: a class has at most" in one and split in one for one in said) == 1
+    assert len(said) == 4 and len(fits) == len(set(fits))
+    written = json.loads(comparison.model_dump_json())["provenance"]["config"]
+    assert (written["heads"], written["inputs"], written["curve"]) == (
+        ["lda", "svm"],
+        ["spectra"],
+        [5, 1, 9_000, 10_000],
+    )
+
+
+def test_a_split_with_too_few_pixels_for_a_head_is_refused_before_the_first_fit(store_path, tmp_path, fits):
+    options = {"splits": ["per-class:1", SPLITS[1]], "seeds": 1, "inputs": ["planes"], "planes": ["t0/mid_block"]}
+    with pytest.raises(
+        HeadError,
+        match="lda can't be fitted under per-class:1: .*found 4 rows of 4 classes: give a class two rows, choose",
+    ):
+        compare(store_path, heads=["svm", "lda"], **options, out=tmp_path, sweep=False)
+    options["params"] = {"random-forest": {"min_samples_leaf": 2000}}
+    with pytest.raises(HeadError, match="random-forest can't be fitted under blocks.*min_samples_leaf is 2000"):
+        compare(store_path, heads=["random-forest"], **options | {"splits": SPLITS[1:]}, out=tmp_path, sweep=False)
+    assert fits == []
+
+
+@pytest.mark.parametrize(("pixels", "swept"), [(1, False), (2, True)])
+def test_a_report_is_complete_without_enough_pixels_for_a_sweep(store_path, tmp_path, pixels, swept):
+    fixed, notes = tmp_path / "split.npy", []
+    classes = PixelTable.from_store(store_path, planes=[]).labels.classes
+    train = np.zeros(classes.shape, np.uint8)
+    train.flat[np.concatenate([np.flatnonzero(classes == number)[:pixels] for number in range(1, 5)])] = 1
+    np.save(fixed, train)
+    options = {"seeds": 1, "inputs": ["planes"], "planes": ["t0/mid_block"], "out": tmp_path / "out"}
+    comparison = compare(store_path, heads=["svm"], splits=[f"mask:{fixed}"], **options, listen=notes.append)
+    assert comparison.runs and (comparison.sweep is not None) == swept
+    assert not swept or (len(comparison.sweep.planes) == 1 and comparison.sweep.selection == ())
+    message = "the best planes are not selected: " if swept else "planes are not scored separately: lda can't"
+    assert any(message in getattr(note, "message", "") for note in notes)
 
 
 def test_learned_plane_weights_are_reported(store_path, tmp_path):

@@ -1,0 +1,55 @@
+"""Check before the first fit that the training pixels of draws suffice for heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from classifiers.comparison.sampling import Draws
+from classifiers.heads.registry import make_head
+from hsifeat.errors import HeadError
+from hsifeat.scenes import Labels
+
+
+def find_row_shortages(
+    heads: Iterable[str], params: Mapping[str, Mapping[str, Any]], draws: Draws, labels: Labels
+) -> dict[str, str]:
+    """Find the heads that can't be fitted to the training pixels of one of the draws.
+
+    Parameters
+    ----------
+    heads : iterable of str
+        Names of heads.
+    params : mapping of str to mapping
+        Maps names of heads to dicts of their parameters. All other parameters have their defaults.
+    draws : dict of (str, int) to SplitDraw
+        Training and test pixels for each split and seed.
+    labels : Labels
+        Classes of the pixels.
+
+    Returns
+    -------
+    dict of str to str
+        Maps the name of each such head to the reason, which names the split.
+    """
+    trained = [(split, labels.classes[draw.train]) for (split, _), draw in draws.items()]
+    counts = dict.fromkeys((split, len(classes), len(np.unique(classes))) for split, classes in trained)
+    shortages: dict[str, str] = {}
+    for name in dict.fromkeys(heads):
+        head = make_head(name, **params.get(name, {}))
+        for split, rows, classes in counts:
+            try:
+                head.check_rows(rows, classes)
+            except HeadError as error:
+                shortages.setdefault(name, f"{name} can't be fitted under {split}: {error}")
+    return shortages
+
+
+def check_row_counts(
+    heads: Iterable[str], params: Mapping[str, Mapping[str, Any]], draws: Draws, labels: Labels
+) -> None:
+    """Raise `HeadError` if a head can't be fitted to the training pixels of one of the draws."""
+    for reason in find_row_shortages(heads, params, draws, labels).values():
+        raise HeadError(f"{reason}, choose a split with more training pixels, or leave out this head")
