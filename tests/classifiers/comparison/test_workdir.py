@@ -39,3 +39,12 @@ def test_finished_work_stays(tmp_path):
         (tmp_path / "out" / "record" / "runs").mkdir()
         raise ValueError("interrupted")
     assert (tmp_path / "out" / "record" / "runs").is_dir()
+
+
+def test_what_a_killed_benchmark_left_is_deleted(tmp_path):
+    left = [tmp_path / "record" / "tables-abc" / "x.npy", tmp_path / "record" / "runs" / ".k.json.1.part"]
+    for file in left:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    with open_workdir(tmp_path):
+        assert not left[0].parent.exists() and not left[1].exists()
