@@ -131,6 +131,15 @@ def list_some(names: Iterable[str], limit: int = 4) -> str:
     return ", ".join(shown) if more <= 0 else f"{', '.join(shown[:limit])} and {more} more"
 
 
+def format_count(count: int, noun: str) -> str:
+    """Format a number of things.
+
+    >>> format_count(1, "band"), format_count(3, "band")
+    ('1 band', '3 bands')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def format_bytes(count: float) -> str:
     """Format a size in bytes with decimal units.
 

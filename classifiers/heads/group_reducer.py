@@ -109,7 +109,8 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         Raises
         ------
         HeadError
-            If `X` has more or fewer columns than the layout. If a number of components is not positive.
+            If `X` has more or fewer columns than the layout. If a number of components is not positive. If a column varies by
+            less than numbers of the dtype of `X` can be scaled.
         """
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32])
         check_width(self.layout, rows.shape[1])
@@ -121,6 +122,12 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         # The deviation of a constant column is a few rounding errors of its value, not zero.
         varies = deviation > 10 * np.finfo(rows.dtype).eps * np.abs(mean)
         gain = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
+        # The weights of groups multiply the gain by up to 1e6.
+        if gain.max(initial=0.0) > np.finfo(rows.dtype).max / 1e6:
+            raise HeadError(
+                f"a column has a standard deviation of {deviation[varies].min():.3g}, which is too small for {rows.dtype} numbers: "
+                "multiply the values of the scene, so that they are near 1"
+            )
         standard = (rows - mean.astype(rows.dtype)) * gain.astype(rows.dtype)
         self.columns_, self.bases_ = [], []
         for columns, components, weight in self._groups(rows.shape[1]):

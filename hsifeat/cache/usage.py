@@ -9,6 +9,7 @@ from typing import Any
 from hsifeat.cache import catalogue
 from hsifeat.cache.catalogue import DAMAGE_ERRORS, CatalogueEntry
 from hsifeat.errors import HsifeatError
+from hsifeat.formatting import format_count
 from hsifeat.store.location import Location
 from hsifeat.store.locks import is_being_written
 from hsifeat.store.read_cache import samples_folder
@@ -84,7 +85,7 @@ def store_details(location: Location) -> dict[str, Any]:
         "location": str(location),
         "key": store.key,
         "schema_version": store.manifest.schema_version,
-        "scene": f"{scene.name}, {scene.rows} x {scene.cols} pixels, {scene.bands} bands",
+        "scene": f"{scene.name}, {scene.rows} x {scene.cols} pixels, {format_count(scene.bands, 'band')}",
         "labels": ", ".join(store.labels),
         "planes_over": store.layout.describe(),
         "size_MB": None if size is None else round(size / 1e6, 3),

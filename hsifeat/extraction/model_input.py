@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.config import Padding
+from hsifeat.formatting import format_count
 from hsifeat.projection import ProjectedScene, Projection, fit_projection
 from hsifeat.projection.default import default_projection
 from hsifeat.projection.image import ArrayImage, SpectralImage
@@ -195,7 +196,9 @@ def _first_bands(image: SpectralImage, backbone: Backbone) -> Projection:
     """
     count = backbone.channels
     if image.bands < count:
-        raise HsifeatError(f"{image.name} has {image.bands} bands, but {backbone.name} takes {count} channels")
+        raise HsifeatError(
+            f"{image.name} has {format_count(image.bands, 'band')}, but {backbone.name} takes {format_count(count, 'channel')}"
+        )
     bands = ",".join(map(str, range(count)))
     if np.dtype(image.cube.dtype) != np.uint8:
         return fit_projection(f"bands:{bands}", image)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError
+from hsifeat.formatting import format_count
 from hsifeat.projection.image import SpectralImage
 from hsifeat.projection.projection import Projection
 from hsifeat.projection.rgb import check_bands, choose_rgb_bands
@@ -184,7 +185,9 @@ def fit_band_ranges(count: int, images: Sequence[SpectralImage]) -> Projection:
     for image in images:
         _check_any(image, image.valid, "")
         if count > image.bands:
-            raise ProjectionError(f"{image.name} has {image.bands} bands, fewer than the {count} bands of the network")
+            raise ProjectionError(
+                f"{image.name} has {format_count(image.bands, 'band')}, fewer than the {count} bands of the network"
+            )
     bands = tuple(int(band) for band in np.linspace(0, images[0].bands - 1, count).round())
     samples = np.concatenate([sample_bands(image.cube, bands, image.valid) for image in images])
     spec = ProjectionSpec("bands", bands, percentiles=(0.0, 100.0))
@@ -305,7 +308,7 @@ def _check_any(image: SpectralImage, mask: NDArray[np.bool_], where: str) -> Non
 def _check_count(count: int, image: SpectralImage) -> None:
     if count > image.bands:
         raise ProjectionError(
-            f"pca:{count}: {image.name} has {image.bands} bands, which allow at most {image.bands} components"
+            f"pca:{count}: {image.name} has {format_count(image.bands, 'band')} and so at most {format_count(image.bands, 'component')}"
         )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError, error_summary, raise_resource_error
 from hsifeat.files import open_safetensors
+from hsifeat.formatting import format_count
 from hsifeat.projection.image import SpectralImage
 
 
@@ -112,7 +113,7 @@ class Projection:
         """Raise `ProjectionError` if an image and the projection have different numbers of bands."""
         if image.bands != self.bands:
             raise ProjectionError(
-                f"the projection {self.spec} was fitted for {self.bands} bands; {image.name} has {image.bands}: "
+                f"the projection {self.spec} was fitted for {format_count(self.bands, 'band')}; {image.name} has {image.bands}: "
                 "choose another projection with `projection`"
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.errors import ProjectionError
 from hsifeat.projection.projection import Projection
 from hsifeat.projection.rgb import is_constant
 from hsifeat.projection.spec import ProjectionSpec
@@ -56,8 +57,18 @@ def affine(
         Whether values are clipped to the range -1 to 1.
     gamma : float
         Exponent of the gamma correction; 1 for none.
+
+    Raises
+    ------
+    ProjectionError
+        If a weight or the offset is beyond the range of float32.
     """
     # The last bits of float64 results depend on the linear algebra library. Rounding to float32 removes this dependence from
     # cache keys.
-    linear, constant = (np.ascontiguousarray(values, np.float32) for values in (weights, offset))
+    with np.errstate(over="ignore"):
+        linear, constant = (np.ascontiguousarray(values, np.float32) for values in (weights, offset))
+    if not (np.isfinite(linear).all() and np.isfinite(constant).all()):
+        raise ProjectionError(
+            f"{spec}: the values of the scene vary by too little for numbers of float32: multiply them, so that they are near 1"
+        )
     return Projection(spec, linear, constant, clip, gamma)

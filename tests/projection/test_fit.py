@@ -211,3 +211,14 @@ def test_one_pixel_with_most_of_the_variance_is_noted(scene):
     )
     with pytest.raises(ProjectionError, match="use at most pca:1; wild: one pixel has most of the variance"):
         fit_projection("pca:3", Scene("wild", cube))
+
+
+@pytest.mark.parametrize("spec", ["pca:2", "all"])
+def test_values_that_float32_can_not_scale_are_refused(spec):
+    """Weights of 1e39 would be infinite in float32."""
+    cube = np.random.default_rng(0).normal(10, 1, (6, 7, 4))
+    assert np.isfinite(fit_projection(spec, Scene("x", cube * 1e-30)).weights).all()
+    with pytest.raises(ProjectionError, match="vary by too little for numbers of float32: multiply them"):
+        fit_projection(spec, Scene("x", cube * 1e-39))
+    with pytest.raises(ProjectionError, match=r"x has 1 band and so at most 1 component"):
+        fit_projection("pca:2", Scene("x", cube[..., :1]))

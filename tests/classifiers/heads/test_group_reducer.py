@@ -157,3 +157,13 @@ def test_fits_on_one_sample_share_its_reduction():
     others = [fitted(unlabelled=changed), fitted(unlabelled=sample.astype(np.float32)), fitted(spectral_components=3)]
     assert all(other is not first for other in others)
     np.testing.assert_array_equal(first.transform(X), GroupReducer(**first.get_params()).fit(sample).transform(X))
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e-44])
+def test_columns_that_float32_can_not_scale_are_refused(scale):
+    """Subnormal values would become infinite in float32; the same rows in float64 are scaled like those near 1."""
+    rows = np.random.default_rng(0).normal(10, 1, (60, 8))
+    with pytest.raises(HeadError, match="too small for float32 numbers: multiply the values of the scene"):
+        GroupReducer().fit((rows * scale).astype(np.float32))
+    expected = GroupReducer().fit_transform(rows)
+    np.testing.assert_allclose(GroupReducer().fit_transform(rows * scale), expected, rtol=1e-6, atol=1e-9)
