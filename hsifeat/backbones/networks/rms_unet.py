@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import wraps
 from typing import Any
 
@@ -64,3 +65,17 @@ class RMSNormUNet2DModel(UNet2DModel):
             for name, child in module.named_children():
                 if isinstance(child, nn.GroupNorm):
                     setattr(module, name, PixelRMSNorm(child.num_channels, child.eps))
+
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor | float, *args: Any, **kwargs: Any) -> Any:
+        """Run the network like ``UNet2DModel.forward``. A single timestep is embedded once for all images.
+
+        Matrix products with several equal rows are rounded differently from those with one row. If each image had a row,
+        the rounding of all features would depend on the number of tiles in a batch.
+        """
+        is_single = not torch.is_tensor(timestep) or timestep.ndim == 0
+        with self.time_embedding.register_forward_pre_hook(_first_row) if is_single else nullcontext():
+            return super().forward(sample, timestep, *args, **kwargs)
+
+
+def _first_row(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return (inputs[0][:1], *inputs[1:])
