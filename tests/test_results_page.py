@@ -173,6 +173,12 @@ def test_the_tables_of_fit_have_the_accuracies_of_their_files():
     for one in tuning:
         start = f"| {one['split']} | `{one['head']}` | {_spread(one['defaults'])} | {_spread(one['tuned'])} |"
         assert any(line.startswith(start) for line in lines), start
+    gains = {
+        (one["split"], one["head"]): float(_spread(one["tuned"])[:4]) - float(_spread(one["defaults"])[:4])
+        for one in tuning
+    }
+    assert f"tuning gains up to {max(gains.values()):.1f} points." in "\n".join(lines)
+    assert not any(gain for (split, _), gain in gains.items() if split == "blocks:12+4:0.3")
     splits = dict.fromkeys(one["split"] for one in heads)
     for head, inputs in dict.fromkeys((one["head"], one["input"]) for one in heads):
         row = {one["split"]: one["oa"] for one in heads if (one["head"], one["input"]) == (head, inputs)}
