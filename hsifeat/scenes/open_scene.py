@@ -216,7 +216,7 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
         width of the scene. If the georeferences of the image and the scene do not match.
     """
     path, variable = split_variable(source)
-    raster = read_raster(path, 3, variable)
+    raster = _drop_bad_bands(read_raster(path, 3, variable), path.name)
     with_companion = replace(
         scene, companion=raster.array, companion_nodata=raster.nodata, notes=(*scene.notes, *raster.notes)
     )

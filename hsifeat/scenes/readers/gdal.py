@@ -150,7 +150,14 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> 
     nodata = gdal_metadata.read_nodata(dataset)
     if differing := describe_bands(nodata):
         notes += (f"{name}: its bands have different no-data values: {differing}",)
-    if any(flag.name in {"per_dataset", "alpha"} for flags in dataset.mask_flag_enums for flag in flags):
+    alpha = [band for band, colour in enumerate(dataset.colorinterp) if colour.name == "alpha"]
+    if alpha and ndim == 3 and dataset.count > len(alpha):
+        bad_bands = tuple(sorted({*bad_bands, *alpha}))
+        numbers = ", ".join(str(band + 1) for band in alpha)
+        notes += (
+            f"{name}: band {numbers} is an alpha band (transparency) and counts as bad; `bad_bands='keep'` keeps it",
+        )
+    if alpha or any(flag.name in {"per_dataset", "alpha"} for flags in dataset.mask_flag_enums for flag in flags):
         remedy = "gdal_edit.py -a_nodata (labels) or `nodata` (a scene)" if ndim == 2 else "`nodata`"
         notes += (f"{name}: has a mask or an alpha band, which is ignored; declare the no-data value with {remedy}",)
     return Raster(

@@ -13,6 +13,7 @@ import pytest
 import rasterio
 from PIL import Image
 from rasterio.control import GroundControlPoint
+from rasterio.enums import ColorInterp
 
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
@@ -128,7 +129,25 @@ def test_missing_georeference_and_ground_control_points(tmp_path):
 
 def test_an_ignored_alpha_band_is_noted(tmp_path):
     Image.fromarray(np.zeros((3, 4, 4), np.uint8)).save(tmp_path / "x.png")
-    assert "has a mask or an alpha band, which is ignored" in open_scene(tmp_path / "x.png").notes[0]
+    assert any("has a mask or an alpha band, which is ignored" in note for note in open_scene(tmp_path / "x.png").notes)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "vrt"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_an_alpha_band_is_no_band_of_the_spectrum(tmp_path, suffix, dtype):
+    """``gdalwarp -dstalpha`` writes such files; masks of GDAL say nothing of the alpha band of five bands of 16 bits."""
+    values = np.random.default_rng(0).integers(1, 200, (6, 8, 9)).astype(dtype)
+    values[5] = np.where(np.arange(9) < 6, 255, 0)
+    tif(tmp_path / "a.tif", values.transpose(1, 2, 0))
+    with rasterio.open(tmp_path / "a.tif", "r+") as file:
+        file.colorinterp = [*[ColorInterp.undefined] * 5, ColorInterp.alpha]
+    if suffix == "vrt":
+        subprocess.run(["gdal_translate", "-q", "-of", "VRT", "a.tif", "a.vrt"], cwd=tmp_path, check=True)
+    scene = open_scene(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(scene.cube[:], values[:5].transpose(1, 2, 0))
+    assert any("band 6 is an alpha band (transparency) and counts as bad" in note for note in scene.notes)
+    assert any("alpha band, which is ignored; declare the no-data value" in note for note in scene.notes)
+    assert open_scene(tmp_path / f"a.{suffix}", bad_bands="keep").bands == 6
 
 
 def test_complex_values_are_refused(tmp_path):
