@@ -213,7 +213,13 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Add to an error of a full disk that finished work is kept, for work that a second run continues."""
+    """Add to an error of a full disk that finished work is kept, for work that a second run continues.
+
+    Raises
+    ------
+    DiskFullError
+        If the disk becomes full inside the context.
+    """
     try:
         yield
     except DiskFullError as error:

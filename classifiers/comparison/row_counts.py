@@ -50,6 +50,17 @@ def find_row_shortages(
 def check_row_counts(
     heads: Iterable[str], params: Mapping[str, Mapping[str, Any]], draws: Draws, labels: Labels
 ) -> None:
-    """Raise `HeadError` if a head can't be fitted to the training pixels of one of the draws."""
+    """Check that each head can be fitted to the training pixels of all draws.
+
+    Parameters
+    ----------
+    heads, params, draws, labels
+        See `find_row_shortages`.
+
+    Raises
+    ------
+    HeadError
+        If a head needs more training pixels than one of the draws has.
+    """
     for reason in find_row_shortages(heads, params, draws, labels).values():
         raise HeadError(f"{reason}, choose a split with more training pixels, or leave out this head")

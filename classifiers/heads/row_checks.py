@@ -34,9 +34,21 @@ def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDA
 
 
 def check_leaf_rows(name: str, smallest: int, rows: int) -> None:
-    """Raise `HeadError` if trees with at least `smallest` rows in each leaf, the parameter `name`, can't divide `rows` rows.
+    """Check that trees can divide the training rows into leaves. Leaves of a few rows are always allowed.
 
-    Leaves of a few rows, such as those of the defaults, are allowed for any number of rows.
+    Parameters
+    ----------
+    name : str
+        Name of the parameter with the smallest number of rows of a leaf, for the message.
+    smallest : int
+        Value of this parameter.
+    rows : int
+        Number of training rows.
+
+    Raises
+    ------
+    HeadError
+        If `smallest` is more than half of the rows.
     """
     if smallest > max(rows // 2, _FEW_ROWS):
         raise HeadError(

@@ -41,7 +41,17 @@ class RepeatedSpectrum:
 
     @classmethod
     def of(cls, spectrum: NDArray[Any], pixels: int, end: np.ufunc | None = None) -> RepeatedSpectrum:
-        """Describe a spectrum; `end` is `numpy.minimum` or `numpy.maximum` if it is the lowest or highest in all bands."""
+        """Describe a spectrum.
+
+        Parameters
+        ----------
+        spectrum : (bands,) array
+            The spectrum, in any numeric dtype.
+        pixels : int
+            Number of pixels with the spectrum.
+        end : numpy.ufunc or None
+            `numpy.minimum` if the spectrum is the lowest in all bands, `numpy.maximum` if it is the highest; otherwise None.
+        """
         fill = None if end is None else end.reduce(spectrum).item()
         return cls(pixels, spectrum.min().item(), spectrum.max().item(), fill)
 

@@ -128,7 +128,7 @@ def test_images_that_do_not_fit_are_refused(spectra, backbone_folder):
     options = {"backbone": backbone_folder, "tile": 32, "halo": 8, **OPTIONS}
     with pytest.raises(HsifeatError, match="has no companion image: name one with `companion=FILE`"):
         prepare(Scene("alone", spectra), **options)
-    with pytest.raises(HsifeatError, match="has 1 bands, but tiny takes 3 channels"):
+    with pytest.raises(HsifeatError, match="has 1 band, but tiny takes 3 channels"):
         prepare(Scene("grey", spectra, companion=photograph(2)[..., :1]), **options)
     odd = Scene("odd", spectra, companion=photograph(3))
     with pytest.raises(

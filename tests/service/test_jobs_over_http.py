@@ -117,9 +117,8 @@ def test_rights_and_errors_of_jobs(served, extracted, ann):
 @pytest.mark.parametrize(
     ("path", "body", "told"),
     [
-        ("/fits", {"stores": ["ab" * 32] * 1000}, "body.stores: at most 200 different stores"),
         ("/fits", {"stores": [f"{n:064x}" for n in range(201)]}, "body.stores: at most 200 different stores"),
-        ("/predictions", {"model": "0" * 16, "stores": ["ab" * 32] * 1000}, "body.stores: at most 200"),
+        ("/predictions", {"model": "0" * 16, "stores": [f"{n:064x}" for n in range(201)]}, "body.stores: at most 200"),
         ("/benches", {"stores": ["ab" * 32], "options": {"seeds": 10**20}}, "body.options.seeds: "),
         ("/benches", {"stores": ["ab" * 32], "options": {"seeds": 1001}}, "body.options.seeds: "),
         ("/extractions", {**EXTRACTION, "options": {"draws": 10**30}}, "body.options.draws: "),

@@ -71,6 +71,15 @@ class RMSNormUNet2DModel(UNet2DModel):
 
         Matrix products with several equal rows are rounded differently from those with one row. If each image had a row,
         the rounding of all features would depend on the number of tiles in a batch.
+
+        Parameters
+        ----------
+        sample : (n, channels, rows, cols) float tensor
+            Noised images.
+        timestep : (n,) tensor, scalar tensor, float or int
+            Timestep of each image, or of all images.
+        *args, **kwargs
+            Further arguments of ``UNet2DModel.forward``.
         """
         is_single = not torch.is_tensor(timestep) or timestep.ndim == 0
         with self.time_embedding.register_forward_pre_hook(_first_row) if is_single else nullcontext():

@@ -26,8 +26,8 @@ MODEL, MAP, REPORT = "model", "map.tif", "report"
 _MAX_STORES = 200
 
 
-def _few_and_distinct(stores: tuple[str, ...]) -> tuple[str, ...]:
-    if len(stores) > _MAX_STORES or len(set(stores)) < len(stores):
+def _check_count(stores: tuple[str, ...]) -> tuple[str, ...]:
+    if len(stores) > _MAX_STORES:
         raise expected_error(f"at most {_MAX_STORES} different stores")
     return stores
 
@@ -37,7 +37,7 @@ class StoresRequest(JobRequest):
 
     stores: Annotated[
         Names,
-        AfterValidator(_few_and_distinct),
+        AfterValidator(_check_count),
         option("Keys of at most 200 stores, or at least the first 8 digits of each key."),
     ]
 

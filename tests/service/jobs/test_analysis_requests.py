@@ -14,7 +14,6 @@ KEY = "ab" * 32
 @pytest.mark.parametrize(
     ("kind", "body", "field"),
     [
-        (FitRequest, {"stores": [KEY] * 2}, "stores"),
         (FitRequest, {"stores": [f"{n:064x}" for n in range(201)]}, "stores"),
         (BenchRequest, {"stores": [KEY], "options": {"seeds": 10**20}}, "seeds"),
         (BenchRequest, {"stores": [KEY], "options": {"seeds": 1001}}, "seeds"),

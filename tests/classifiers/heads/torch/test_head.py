@@ -40,7 +40,9 @@ def linear_dtypes() -> Iterator[dict[bool, set[torch.dtype]]]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_divergence_is_reported(name):
-    with pytest.raises(HeadError, match=r"^training diverged in epoch \d+: lower learning_rate \(1e\+06\)$"):
+    with pytest.raises(
+        HeadError, match=r"^training diverged in epoch \d+: lower learning_rate \(1e\+06\) or weight_decay \(\S+\)$"
+    ):
         quick(name, learning_rate=1e6).fit(*toy())
 
 

@@ -274,7 +274,7 @@ def test_invalid_ensemble_parameters_are_refused():
         quick("mlp", members=0).fit(X, y)
     with pytest.raises(HeadError, match="vote of the head mlp is 'mode'; allowed: mean, or majority"):
         quick("mlp", vote="mode").fit(X, y)
-    with pytest.raises(HeadError, match=r"mixup_planes of the head film is -0\.1; allowed: a number from 0"):
+    with pytest.raises(HeadError, match=r"mixup_planes of the head film is -0\.1; allowed: 0, or a number from 0\.001"):
         quick("film", mixup_planes=-0.1).fit(X, y)
     with pytest.raises(HeadError, match="mixup_plane_share of the head film is 2; allowed: a number from 0 to 1"):
         quick("film", mixup_planes=0.1, mixup_plane_share=2).fit(X, y)
