@@ -157,7 +157,7 @@ def read_spectrum(
     bad_bands, bad_band_notes = spectrum.find_bad_bands(collect(band_tags, "bbl") or envi.get("bbl"), bands, name)
     for wavelengths, fwhm, units in (
         (collect(band_tags, "wavelength", "wavelengths", "center_wavelength", "central_wavelength"),
-         collect(band_tags, "fwhm"), unit(band_tags[0], file_tags, envi)),
+         collect(band_tags, "fwhm"), [unit(tags, file_tags, envi) for tags in band_tags]),
         (collect(imagery, "central_wavelength_um"), collect(imagery, "fwhm_um"), "um"),
         (collect(band_tags, "central_wavelength_um"), collect(band_tags, "fwhm_um"), "um"),
         (envi.get("wavelength"), envi.get("fwhm"), unit(envi, file_tags)),

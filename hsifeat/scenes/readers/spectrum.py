@@ -48,7 +48,7 @@ def parse_numbers(values: Iterable[Any]) -> NDArray[np.float64]:
 def convert_to_nm(
     wavelengths: Sequence[Any] | None,
     fwhm: Sequence[Any] | None,
-    unit: str,
+    unit: str | Sequence[str],
     bands: int,
     name: str,
     width_unit: str = "",
@@ -59,8 +59,8 @@ def convert_to_nm(
     ----------
     wavelengths, fwhm : sequence of str or float, or None
         Values as listed in the file.
-    unit : str
-        Unit of the wavelengths. An empty or ``unknown`` unit is inferred from the largest wavelength.
+    unit : str or sequence of str
+        Unit of the wavelengths, or one unit per band. Without a known unit, the unit is inferred from the largest wavelength.
     bands : int
         Number of bands.
     name : str
@@ -75,9 +75,16 @@ def convert_to_nm(
     notes : tuple of str
         Notes on ignored lists and on an inferred unit.
     """
-    unit = unit.strip().lower()
     centres = None if wavelengths is None else parse_numbers(wavelengths)
     widths = None if fwhm is None else parse_numbers(fwhm)
+    if isinstance(unit, str):
+        unit = unit.strip().lower()
+    else:
+        unit, factors = _common_unit(unit)
+        centres, widths = (
+            values * factors if values is not None and len(values) == len(factors) else values
+            for values in (centres, widths)
+        )
     inferred = unit in _UNKNOWN_UNITS
     if inferred:
         # Bandwidths do not reveal the unit: typical values are 0.01 in micrometres and 10 in nanometres, both below 100.
@@ -96,6 +103,8 @@ def convert_to_nm(
         ("widths (fwhm)", widths, unit if width_unit in _UNKNOWN_UNITS else width_unit),
     ):
         problem = "" if values is None else _problem(values, own, bands)
+        if not problem and values is centres and values is not None and _spans_units(values * UNITS_NM[own]):
+            problem = f"from {values.min():g} to {values.max():g} can't all be in {own}"
         if problem:
             notes.append(f"{name}: its {kind} {problem}; they are ignored")
         # Rounding to a millionth of a nanometre converts 0.55 um to 550 nm instead of 550.0000000000001 nm.
@@ -105,12 +114,33 @@ def convert_to_nm(
     return converted[0], converted[1], tuple(notes)
 
 
+def _common_unit(units: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
+    """Return a unit for all bands, and the factor that converts each band to it.
+
+    Bands without a unit have the unit of the other bands if these agree. If bands have different units and one of them is
+    unknown, the common unit is a list of the units, which is not a known unit.
+    """
+    names = [unit.strip().lower() for unit in units]
+    known = list(dict.fromkeys(name for name in names if name not in _UNKNOWN_UNITS))
+    if len({UNITS_NM.get(name, name) for name in known}) <= 1:
+        return known[0] if known else "", np.ones(len(names))
+    if all(name in UNITS_NM for name in names):
+        return "nm", np.array([UNITS_NM[name] for name in names])
+    texts = ("no unit" if name in _UNKNOWN_UNITS else name for name in names)
+    return ", ".join(dict.fromkeys(texts)), np.ones(len(names))
+
+
 def _plausible_unit(centres: NDArray[np.float64], unit: str) -> str:
     """Return `unit` if the wavelengths are between 100 nm and 100 um in it, else a unit in which they are plausible."""
     longest = centres.max(initial=0)
     if unit not in UNITS_NM or _SHORTEST_NM <= longest * UNITS_NM[unit] <= _LONGEST_NM:
         return unit
     return next((name for name, low, high in _RANGES if low <= longest <= high), unit)
+
+
+def _spans_units(nm: NDArray[np.float64]) -> bool:
+    """Return whether some wavelengths are plausible and others are too short, as in a list of several units."""
+    return bool(nm.min() < _SHORTEST_NM <= nm.max())
 
 
 def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:

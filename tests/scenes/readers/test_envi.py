@@ -47,6 +47,11 @@ def test_envi_spectrum(gdal, tif_folder, unit, factor):
         pytest.param({"bbl": "{0, 0, 0, 0, 0}"}, "marks all of its bands as bad; all are kept", id="bbl of zeros"),
         pytest.param({"data_ignore_value": "abc"}, "'abc' is not a number and is ignored", id="ignore value"),
         pytest.param({"map_info": "{UTM, 1}", "coordinate_system_string": ""}, "gives no position", id="map info"),
+        pytest.param(
+            {"wavelength": "{450, 550, 650, 0.86, 2.2}", "wavelength_units": "nm"},
+            "wavelengths from 0.86 to 650 can't all be in nm; they are ignored",
+            id="wavelengths in two units",
+        ),
         pytest.param({"fwhm": "{1, 2}", "wavelength_units": "nm"}, r"widths \(fwhm\) are 2 for 5 bands", id="fwhm"),
         pytest.param(
             {"reflectance_scale_factor": "none"}, "'none' is not a positive number and is ignored", id="scale"

@@ -51,6 +51,28 @@ def test_geotiff_wavelengths_in_tags_of_bands(tif_folder, key, units):
     assert (scene.fwhm_nm is None) or scene.fwhm_nm.tolist() == [10] * 5
 
 
+@pytest.mark.parametrize(
+    ("units", "note"),
+    [
+        pytest.param(["nm", "nm", "nm", "um", "Micrometers"], None, id="two units"),
+        pytest.param(["Nanometers", "", "nm", "", "nm"], "from 0.86 to 661 can't all be in nanometers", id="gaps"),
+        pytest.param(["nm", "nm", "nm", "um", ""], "are in nm, um, no unit, which is not a known unit", id="no unit"),
+        pytest.param(["nm", "nm", "nm", "um", "parsec"], "are in nm, um, parsec, which is not a known", id="unknown"),
+    ],
+)
+def test_each_band_of_a_geotiff_has_its_own_unit(tif_folder, units, note):
+    """A stack of two instruments: three bands in nm and two in micrometres."""
+    nm = [450, 550, 661, 860, 2200]
+    with rasterio.open(tif_folder / "x.tif", "r+") as file:
+        for band, (value, unit) in enumerate(zip([450, 550, 661, 0.86, 2.2], units, strict=True), start=1):
+            file.update_tags(band, wavelength=str(value), **({"wavelength_units": unit} if unit else {}))
+    scene = open_scene(tif_folder / "x.tif")
+    if note is None:
+        assert scene.wavelengths_nm.tolist() == nm and not scene.notes
+    else:
+        assert scene.wavelengths_nm is None and [note in text for text in scene.notes] == [True]
+
+
 def test_geotiff_tif_folder_of_envi_by_gdal(gdal, tif_folder):
     """GDAL passes wavelengths on as tags of bands."""
     open_with_fields(gdal, tif_folder, wavelength_units="Micrometers", wavelength=envi_list(nm / 1000 for nm in NM))
