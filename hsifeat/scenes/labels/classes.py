@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import list_some
 from hsifeat.scenes.label_map import LARGEST_CLASS
 from hsifeat.scenes.nodata import NETCDF_FILLS, is_nodata
-from hsifeat.scenes.scene_blocks import blocks
+from hsifeat.scenes.scene_blocks import blocks, count_values
 from hsifeat.types import Cube
 
 Classes = NDArray[np.unsignedinteger]
@@ -97,6 +98,35 @@ def read_classes(
             )
         )
     return classes, tuple(notes)
+
+
+def note_lost_classes(
+    before: NDArray[np.integer], after: NDArray[np.integer], class_names: dict[int, str], name: str
+) -> tuple[str, ...]:
+    """Return a note if classes of a file label no pixel of the scene.
+
+    Parameters
+    ----------
+    before : (rows, cols) integer array
+        Classes in the file.
+    after : (rows, cols) integer array
+        Class of each pixel of the scene.
+    class_names : dict of int to str
+        Names of classes; other classes are listed by number.
+    name : str
+        Name of the file, for the note.
+
+    Examples
+    --------
+    >>> note_lost_classes(np.array([[1, 2]]), np.array([[1, 0]]), {2: "corn"}, "gt")
+    ('gt: 1 of 2 classes labels no pixel of the scene: corn',)
+    """
+    classes = count_values(before).keys() - {0}
+    if not (lost := sorted(classes - count_values(after).keys())):
+        return ()
+    verb = "labels" if len(lost) == 1 else "label"
+    listed = list_some((class_names.get(number, str(number)) for number in lost), 8)
+    return (f"{name}: {len(lost)} of {len(classes)} classes {verb} no pixel of the scene: {listed}",)
 
 
 def composed(name: str) -> str:

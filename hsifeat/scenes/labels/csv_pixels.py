@@ -13,7 +13,7 @@ import numpy as np
 from hsifeat.errors import SceneError, raise_resource_error
 from hsifeat.formatting import unescape_formula
 from hsifeat.scenes.label_map import Labels, safe_label_name
-from hsifeat.scenes.labels.classes import encode_classes
+from hsifeat.scenes.labels.classes import encode_classes, note_lost_classes
 from hsifeat.scenes.pixel_grid import PixelGrid
 
 _COLUMNS = ("row", "col", "class")
@@ -60,6 +60,7 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     notes: tuple[str, ...] = (
         (f"{path.name}: {count} pixels are listed with different classes and became 0",) if count else ()
     )
+    notes += note_lost_classes(values[None], classes, class_names, path.name)
     if missing:
         notes += (f"{path.name}: {missing} pixels have the class NaN and stay unlabelled",)
     return Labels(safe_label_name(path.stem), classes, class_names, notes=notes)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.label_map import Labels, safe_label_name
-from hsifeat.scenes.labels.classes import drop_zero, read_classes
+from hsifeat.scenes.labels.classes import drop_zero, note_lost_classes, read_classes
 from hsifeat.scenes.labels.csv_pixels import read_pixel_csv
 from hsifeat.scenes.labels.resampling import align_to_grid
 from hsifeat.scenes.labels.vectors import read_vectors, split_vector_source
@@ -92,8 +92,11 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
     class_names, zero_notes = drop_zero(raster.class_names, classes, path.name)
     notes = (*raster.notes, *class_notes, *zero_notes)
     if scene is not None:
-        classes, grid_notes = align_to_grid(classes, raster.georeference, scene, path.name)
+        aligned, grid_notes = align_to_grid(classes, raster.georeference, scene, path.name)
         notes += grid_notes
+        if aligned is not classes:
+            notes += note_lost_classes(classes, aligned, class_names, path.name)
+        classes = aligned
     # The name of a variable in an HDF5 file may be a path.
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
     return Labels(safe_label_name(name), classes, class_names, raster.class_colours, notes)

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError, raise_resource_error
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
-from hsifeat.scenes.labels.classes import Classes, encode_classes
+from hsifeat.scenes.labels.classes import Classes, encode_classes, note_lost_classes
 from hsifeat.scenes.labels.geopackage import without_log
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers.gdal_sources import check_vector_file, vector_options
+from hsifeat.scenes.scene_blocks import count_values
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
+    from shapely.geometry.base import BaseGeometry
 
 _SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml")
 # Features are clipped to the scene and a margin before reprojection. This is the margin relative to the extent of the scene.
@@ -111,7 +113,8 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
         notes += (f"{path.name}: reprojected from {features.crs.name} to the scene's {target.crs_name}",)
         features = _reproject(features, target, scene)
     classes, raster_notes = _rasterise(features, values, target, scene, path.name)
-    return Labels(name, classes, class_names, notes=(*notes, *drop_notes, *raster_notes))
+    lost_notes = note_lost_classes(values[None], classes, class_names, path.name)
+    return Labels(name, classes, class_names, notes=(*notes, *drop_notes, *raster_notes, *lost_notes))
 
 
 def _read_features(path: Path, selection: str) -> tuple[GeoDataFrame, str, str, tuple[str, ...]]:
@@ -277,4 +280,42 @@ def _rasterise(
             f"{name}: no feature with a class above 0 holds the centre of a pixel of the scene {scene.name}: check the CRS, the "
             "class column and the pixel size"
         )
+    if empty := _count_empty(features.geometry[inside].to_numpy(), target, scene):
+        verb = "holds" if empty == 1 else "hold"
+        notes += (
+            (
+                f"{name}: {empty} of {np.count_nonzero(inside)} features on the scene {verb} no centre of a pixel and label nothing "
+                "(polygons smaller than a pixel, or features on the edge of the scene)"
+            ),
+        )
     return classes, notes
+
+
+def _count_empty(shapes: NDArray[np.object_], target: Georeference, scene: PixelGrid) -> int:
+    """Count the features that label no pixel even without the other features."""
+    from rasterio import Affine
+    from rasterio.features import rasterize
+
+    transform = Affine(*target.transform)
+    # A feature that is visible when all are drawn on each other labels a pixel. Only the others are drawn one by one.
+    numbers = range(1, len(shapes) + 1)
+    drawn = rasterize(zip(shapes, numbers, strict=True), (scene.rows, scene.cols), transform=transform, dtype=np.int32)
+    hidden = np.delete(shapes, [number - 1 for number in count_values(drawn) if number])
+    return sum(not _labels_pixel(shape, target, scene) for shape in hidden)
+
+
+def _labels_pixel(shape: BaseGeometry, target: Georeference, scene: PixelGrid) -> bool:
+    """Return whether a feature labels a pixel of the scene. Only the part of the scene around the feature is drawn."""
+    from rasterio import Affine
+    from rasterio.features import rasterize
+
+    transform, corners = Affine(*target.transform), _corners(target, scene)
+    west, south, east, north = np.clip(shape.bounds, np.tile(corners.min(axis=0), 2), np.tile(corners.max(axis=0), 2))
+    pixels = np.array([~transform @ corner for corner in ((west, south), (west, north), (east, south), (east, north))])
+    # A margin of one pixel absorbs rounding.
+    left, top = np.maximum(np.floor(pixels.min(axis=0)).astype(int) - 1, 0)
+    right, bottom = np.minimum(np.ceil(pixels.max(axis=0)).astype(int) + 1, (scene.cols, scene.rows))
+    if left >= right or top >= bottom:
+        return False
+    part = transform @ Affine.translation(left, top)
+    return bool(rasterize([shape], (bottom - top, right - left), transform=part, dtype=np.uint8).any())

@@ -52,8 +52,12 @@ def test_conflicting_classes_become_unlabelled(tmp_path_factory, lines):
     labels = open_labels(path, blank_scene(3, 4))
     np.testing.assert_array_equal(labels.classes, expected)
     clashes = sum(1 for numbers in result.values() if numbers)
+    classes = {number for _, _, number in lines}
+    lost = [str(number) for number in sorted(classes - set(expected.flat))]
+    shown = ", ".join(lost) if len(lost) <= 8 else f"{', '.join(lost[:8])} and {len(lost) - 8} more"
     assert labels.notes == (
-        (f"points.csv: {clashes} pixels are listed with different classes and became 0",) * bool(clashes)
+        *((f"points.csv: {clashes} pixels are listed with different classes and became 0",) * bool(clashes)),
+        *((f"points.csv: {len(lost)} of {len(classes)} classes label no pixel of the scene: {shown}",) * bool(lost)),
     )
 
 

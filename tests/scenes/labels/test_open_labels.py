@@ -89,6 +89,17 @@ def test_nearly_aligned_finer_cells_are_aggregated(tmp_path, size, east):
     )
 
 
+@pytest.mark.parametrize("offset", [0, 1], ids=["aggregated", "resampled"])
+def test_a_class_of_a_raster_without_a_pixel_is_named(tmp_path, offset):
+    cells = np.ones((8, 8), np.uint8)
+    cells[2, 2], cells[:, 4:] = 7, 3
+    write_label_tif(tmp_path / "gt.tif", cells, Affine(5, 0, 500_000 - offset, 0, -5, 4_000_000 + offset))
+    labels = open_labels(tmp_path / "gt.tif", blank_scene(4, 4, NORTH_UP))
+    kept = cells[1::2, 1::2] if offset else np.where(cells[::2, ::2] == 7, 0, cells[::2, ::2])
+    np.testing.assert_array_equal(labels.classes, kept)
+    assert labels.notes[-1] == "gt.tif: 1 of 3 classes labels no pixel of the scene: 7"
+
+
 def test_misaligned_cells_are_resampled(tmp_path):
     write_label_tif(tmp_path / "gt.tif", np.ones((8, 8), np.uint8), Affine(5, 0, 500_000.5, 0, -5, 4_000_000))
     assert "resampled by nearest" in open_labels(tmp_path / "gt.tif", blank_scene(4, 4, NORTH_UP)).notes[0]

@@ -72,7 +72,9 @@ def test_houston_has_4185_pixels_with_unanimous_cells(data_folder):
     expected, mixed = of_one_class(loadmat(path)["clasLabs"], 4)
     np.testing.assert_array_equal(result.classes, expected)
     assert result.name == "clasLabs"
-    assert f"4185 of 16384 pixels keep a class, {mixed} with mixed cells became 0" in result.notes[-1]
+    assert f"4185 of 16384 pixels keep a class, {mixed} with mixed cells became 0" in result.notes[-2]
+    assert set(np.unique(loadmat(path)["clasLabs"])) - set(np.unique(expected)) == {8}
+    assert result.notes[-1] == "houston_dataset.mat: 1 of 12 classes labels no pixel of the scene: 8"
     assert scene.with_labels(result).notes == result.notes
 
 

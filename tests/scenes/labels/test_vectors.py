@@ -127,6 +127,10 @@ def test_polygons_label_the_pixels_whose_centres_they_contain(tmp_path_factory, 
                        if polygon.distance(box(0, 0, 9, 7, transform)) < 1e-2)  # fmt: skip
         told = f"{outside} of {len(shapes)} features lie outside the scene" in notes
         assert touching or told == (outside > 0)
+        empty = sum(not held.any() for held in holds) - outside
+        assert touching or (f"{empty} of {len(shapes) - outside} features on the scene hold" in notes) == (empty > 0)
+        lost = len(set(classes) - {0} - set(expected.flat))
+        assert (f"{lost} of {len(set(classes) - {0})} classes label" in notes) == (lost > 0)
         assert ("reprojected from WGS 84 to the scene's" in notes) == (crs == "EPSG:4326")
 
 
@@ -150,6 +154,28 @@ def test_points_label_the_pixels_that_contain_them(tmp_path, transform, crs):
     np.testing.assert_array_equal(labels.classes, expected)
     clashes = sum(len(held) > 1 for held in result.values())
     assert clashes and f"{clashes} pixels hold features of different classes" in labels.notes[-1]
+
+
+def test_features_without_a_pixel_are_counted_and_their_classes_named(tmp_path):
+    """The rule is that of GDAL: a pixel centre lies in a polygon, and a point not on the right or lower edge."""
+    at = [NORTH_UP @ place for place in ((7, 2.5), (3.5, 6), (2.5, 3.5), (2.2, 3.2), (2.6, 3.4))]
+    shapes = {
+        "big": box(0, 0, 3, 2), "hidden": box(1, 0, 2, 1), "over": box(1, 0, 2, 1),
+        "tiny": box(4.6, 4.6, 4.9, 4.9), "right": shapely.Point(at[0]), "lower": shapely.Point(at[1]),
+        "a": shapely.Point(at[2]), "b": shapely.Point(at[3]), "c": shapely.Point(at[4]),
+    }  # fmt: skip
+    names = ["p" if name in "abc" else name for name in shapes]
+    path = saved(tmp_path / "f.geojson", {"c": names}, list(shapes.values()))
+    labels = open_labels(path, blank_scene(6, 7, NORTH_UP))
+    alone = {
+        name: rasterio.features.rasterize([shape], (6, 7), transform=NORTH_UP).any() for name, shape in shapes.items()
+    }
+    empty = [name for name, drawn in alone.items() if not drawn]
+    assert empty == ["tiny", "right", "lower"] and set(labels.class_names.values()) == {"big", "p"}
+    assert "f.geojson: 3 of 9 features on the scene hold no centre of a pixel and label nothing" in labels.notes[1]
+    assert labels.notes[2] == (
+        "f.geojson: 5 of 7 classes label no pixel of the scene: hidden, lower, over, right, tiny"
+    )
 
 
 def test_a_file_written_by_ogr2ogr(tmp_path, gdal):
@@ -220,7 +246,10 @@ def test_class_numbers_do_not_depend_on_the_scene(tmp_path):
     path = saved(tmp_path / "f.gpkg", {"class": ["wheat", "corn"]}, TWO)
     lower = open_labels(path, blank_scene(2, 7, NORTH_UP))
     assert lower.class_names == {2: "wheat"}, "corn is 1, though none of it lies here"
-    assert lower.notes == ("f.gpkg: 1 of 2 features lie outside the scene",)
+    assert lower.notes == (
+        "f.gpkg: 1 of 2 features lie outside the scene",
+        "f.gpkg: 1 of 2 classes labels no pixel of the scene: corn",
+    )
 
 
 @pytest.mark.parametrize(
@@ -302,7 +331,10 @@ def test_a_continental_box_covers_the_scene(tmp_path):
     path = saved(tmp_path / "x.gpkg", {"class": [3, 4]}, shapes, "EPSG:4326")
     labels = open_labels(path, blank_scene(20, 30, NORTH_UP, "EPSG:32633"))
     assert (labels.classes == 3).all()
-    assert labels.notes[-1] == "x.gpkg: 1 of 2 features lie outside the scene"
+    assert labels.notes[-2:] == (
+        "x.gpkg: 1 of 2 features lie outside the scene",
+        "x.gpkg: 1 of 2 classes labels no pixel of the scene: 4",
+    )
 
 
 @pytest.mark.parametrize("shape", ["box", "bow-tie"])
