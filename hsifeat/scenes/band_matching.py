@@ -22,6 +22,9 @@ def match_bands(
 ) -> NDArray[np.intp] | None:
     """Find, for each band of a reference scene, the band of another scene with the nearest centre wavelength.
 
+    Bands with equal wavelengths, as where two detectors overlap, are paired in their order, or in reverse order if the
+    order of the other bands is reversed. `ambiguous_wavelengths` lists the wavelengths where neither order applies.
+
     Parameters
     ----------
     wanted_nm : (wanted_bands,) float64 array or None
@@ -58,8 +61,10 @@ def match_bands(
             f"{name} has {bands} bands and {wanted_name} has {wanted_bands}, and the wavelengths of {unknown} are unknown, so that "
             "their bands can't be matched: open both scenes with wavelengths, or leave out bands with `bad_bands`"
         )
+    if np.array_equal(wanted_nm, nm):
+        return None
     distances = np.abs(np.subtract.outer(wanted_nm, nm))
-    nearest, apart = distances.argmin(axis=1), distances.min(axis=1)
+    apart = distances.min(axis=1)
     if apart.max() > BAND_TOLERANCE_NM:
         far, back = int(apart.argmax()), distances.min(axis=0)
         raise SceneError(
@@ -69,7 +74,57 @@ def match_bands(
             f"{back.max():.2f} nm from the nearest band of {wanted_name}; take scenes of similar sensors, or leave out bands of "
             f"{wanted_name} with `bad_bands`"
         )
+    nearest = _pair_equal_bands(wanted_nm, nm)[0]
     return None if np.array_equal(nearest, np.arange(bands)) else nearest
+
+
+def ambiguous_wavelengths(wanted_nm: NDArray[np.float64] | None, nm: NDArray[np.float64] | None) -> tuple[float, ...]:
+    """List the wavelengths of the bands that `match_bands` can't tell apart.
+
+    Parameters
+    ----------
+    wanted_nm, nm : (bands,) float64 array or None
+        Centre wavelengths of the reference scene and of the other scene in nm.
+
+    Returns
+    -------
+    tuple of float
+        Wavelengths, in nm, at which several bands of the other scene are equally near, or several bands of the reference
+        scene are equal, and neither their number nor the order of the other bands tells which bands correspond.
+
+    Examples
+    --------
+    >>> ambiguous_wavelengths(np.array([500.0, 600.0, 600.0]), np.array([500.0, 600.0]))
+    (600.0,)
+    >>> ambiguous_wavelengths(np.array([500.0, 600.0, 600.0, 700.0]), np.array([700.0, 600.0, 600.0, 500.0]))
+    ()
+    """
+    if wanted_nm is None or nm is None or np.array_equal(wanted_nm, nm):
+        return ()
+    return _pair_equal_bands(wanted_nm, nm)[1]
+
+
+def _pair_equal_bands(
+    wanted_nm: NDArray[np.float64], nm: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], tuple[float, ...]]:
+    """Return the nearest band for each wanted band, with equal bands in order, and the wavelengths that stay ambiguous."""
+    nearest = np.abs(np.subtract.outer(wanted_nm, nm)).argmin(axis=1)
+    centres = nm[nearest]
+    # Wanted bands and bands of the other scene that share a wavelength, where at least one side has equal bands.
+    groups = [(np.flatnonzero(centres == centre), np.flatnonzero(nm == centre)) for centre in np.unique(centres)]
+    groups = [
+        (wanted, equal) for wanted, equal in groups if len(equal) > 1 or len(np.unique(wanted_nm[wanted])) < len(wanted)
+    ]
+    grouped = [band for wanted, _ in groups for band in wanted]
+    steps = np.diff(np.delete(nearest, grouped))
+    forward, backward = bool(steps.size and (steps >= 0).all()), bool(steps.size and (steps <= 0).all())
+    ambiguous = []
+    for wanted, equal in groups:
+        if len(wanted) == len(equal):
+            nearest[wanted] = equal[::-1] if backward and not forward else equal
+        if len(wanted) != len(equal) or not (forward or backward):
+            ambiguous.append(float(centres[wanted[0]]))
+    return nearest, tuple(ambiguous)
 
 
 def _describe(nm: NDArray[np.float64]) -> str:

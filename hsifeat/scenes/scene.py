@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import list_some
 from hsifeat.scenes.array_views import BandSubset
-from hsifeat.scenes.band_matching import match_bands
+from hsifeat.scenes.band_matching import ambiguous_wavelengths, match_bands
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
@@ -230,6 +231,11 @@ class Scene(CubeShape):
         name : str
             Name of the other scene, for messages.
 
+        Returns
+        -------
+        Scene
+            Its notes name the wavelengths of bands that can't be told apart.
+
         Raises
         ------
         SceneError
@@ -238,9 +244,17 @@ class Scene(CubeShape):
         matched = match_bands(
             wavelengths_nm, self.wavelengths_nm, self.bands, wanted_bands=bands, name=self.name, wanted_name=name
         )
+        scene = self
+        if ambiguous := ambiguous_wavelengths(wavelengths_nm, self.wavelengths_nm):
+            listed = list_some(f"{nm:g}" for nm in ambiguous)
+            note = (
+                f"{self.name}: bands with equal wavelengths ({listed} nm) can't be told apart, so they may be paired wrongly with "
+                f"the bands of {name}; leave them out with `bad_bands` if they differ"
+            )
+            scene = replace(self, notes=(*self.notes, note))
         if matched is None:
-            return self
-        return self.with_bands(
+            return scene
+        return scene.with_bands(
             matched.tolist(), f"{bands} of {self.bands} bands are taken, at the wavelengths of {name}"
         )
 

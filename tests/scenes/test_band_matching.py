@@ -1,0 +1,52 @@
+"""Bands of two scenes, matched by wavelength: scenes with bands in another order, and equal wavelengths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hsifeat.scenes import Scene
+from hsifeat.scenes.band_matching import match_bands
+
+# Two detectors that overlap at 650 nm.
+NM = np.array([450.0, 550, 650, 650, 750])
+CUBE = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+
+
+def scene(order):
+    return Scene("other", CUBE[..., order], wavelengths_nm=NM[order])
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]], ids=["same", "reversed"])
+def test_bands_with_equal_wavelengths_keep_their_order(order):
+    matched = scene(order).matched_to(NM, 5, "first")
+    np.testing.assert_array_equal(np.asarray(matched.cube), CUBE)
+    assert not any("told apart" in note for note in matched.notes)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_equal_bands_keep_their_order_in_a_scene_with_more_bands(direction):
+    wider, cube = np.array([400, *NM, 900]), np.pad(CUBE, ((0, 0), (0, 0), (1, 1)))
+    other = Scene("other", cube[..., ::direction], wavelengths_nm=wider[::direction])
+    np.testing.assert_array_equal(np.asarray(other.matched_to(NM, 5, "first").cube), CUBE)
+    assert match_bands(wider, wider, 7, wanted_bands=7, name="a", wanted_name="b") is None
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param([1, 0, 3, 2, 4], id="shuffled"),
+        pytest.param([0, 1, 2, 4], id="one of the two"),
+        pytest.param([0, 1, 2, 2, 3, 4], id="three for two"),
+    ],
+)
+def test_a_note_names_bands_that_cannot_be_told_apart(order):
+    matched = scene(order).matched_to(NM, 5, "first")
+    assert matched.wavelengths_nm.tolist() == NM.tolist()
+    (note,) = [note for note in matched.notes if "told apart" in note]
+    assert "bands with equal wavelengths (650 nm)" in note and "the bands of first" in note
+
+
+def test_the_reference_may_have_one_of_several_equal_bands():
+    matched = scene([0, 1, 2, 3, 4]).matched_to(NM[[0, 1, 2, 4]], 4, "first")
+    assert matched.bands == 4 and any("(650 nm) can't be told apart" in note for note in matched.notes)
