@@ -63,6 +63,7 @@ def make_layout(
     Returns
     -------
     Layout
+        The chosen columns, in groups.
 
     Raises
     ------
@@ -130,6 +131,7 @@ def read_columns(
     Returns
     -------
     (n, width) float32 array
+        Values of the columns of `layout`, one row per pixel.
 
     Raises
     ------

@@ -178,6 +178,7 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     Returns
     -------
     Scores
+        Overall scores, scores of each class, and the confusion matrix.
 
     Examples
     --------

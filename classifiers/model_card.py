@@ -157,6 +157,7 @@ class ModelCard(BaseModel):
         Returns
         -------
         ModelCard
+            The card, with the version of hsifeat that made it.
         """
         return cls(
             store=scenes.name,

@@ -100,6 +100,7 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
     Returns
     -------
     Labels
+        The label map, on the grid of the scene.
 
     Raises
     ------

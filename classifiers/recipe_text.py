@@ -41,14 +41,17 @@ def kinds_advice(kinds: Sequence[str]) -> str:
 
 
 def difference_text(differences: Sequence[tuple[str, Any, Any]], first: str, second: str) -> str:
-    """List the fields in which two recipes differ. If many fields differ, name only the parts of the recipe.
+    """List the fields in which two recipes differ.
+
+    If many fields differ, their values are left out, and several fields of one part of the recipe are summarised by the name
+    of the part.
 
     Parameters
     ----------
     differences : sequence of tuple
-        Fields with both values, from `Features.differences`.
+        Name of each differing field, and its value in both recipes, from `Features.differences`.
     first, second : str
-        Words after the first and the second value, such as ``here`` and ``in training``.
+        Words that follow the values of the first and of the second recipe, such as ``here`` and ``in training``.
 
     Examples
     --------

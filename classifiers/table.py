@@ -132,6 +132,7 @@ class PixelTable:
         Returns
         -------
         PixelTable
+            The table, with one row per labelled pixel.
 
         Raises
         ------

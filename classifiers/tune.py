@@ -139,6 +139,7 @@ def tune_head(
     Returns
     -------
     Tuning
+        Scores of all combinations, and the selected combination.
 
     Raises
     ------

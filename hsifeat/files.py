@@ -213,7 +213,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Add to an error of a full disk that finished work is kept, for work that a second run continues.
+    """Add "finished work is kept" to the message of a `DiskFullError`. For work that a second run can continue.
 
     Raises
     ------

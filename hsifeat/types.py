@@ -109,6 +109,13 @@ def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
     side_px : int
         Side of a window in pixels.
 
+    Yields
+    ------
+    Window
+        The next window. Together, the windows cover each pixel once.
+
+    Examples
+    --------
     >>> [w.cols for w in windows(2, 5, 2)]
     [2, 2, 1]
     """

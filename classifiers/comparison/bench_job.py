@@ -143,6 +143,7 @@ def run_bench(
     Returns
     -------
     BenchOutcome
+        Scores of all entries, and the statistics of the scores.
 
     Raises
     ------

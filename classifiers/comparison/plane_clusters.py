@@ -85,7 +85,7 @@ def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
     Returns
     -------
     (rows, cols) uint8 array
-        Renumbered clusters; 0 is unchanged.
+        Renumbered clusters. Cells without data remain 0.
 
     Examples
     --------

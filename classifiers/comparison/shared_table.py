@@ -132,7 +132,7 @@ class SharedTable:
         Returns
         -------
         (m, width) float32 array or None
-            None if `reduction` is ``train``.
+            Values of the columns at m unlabelled pixels. None if `reduction` is ``train``.
         """
         if self.reduction == "train":
             return None

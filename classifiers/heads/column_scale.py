@@ -31,7 +31,7 @@ def whitening_gain(
     Returns
     -------
     (k,) float64 array
-        Factor of each column; 0 for a column without variance.
+        Factor by which each column is multiplied; 0 for a column without variance.
 
     Examples
     --------

@@ -44,7 +44,7 @@ class LDAClassifier(SklearnHead):
     Attributes
     ----------
     shrinkage_ : float
-        Shrinkage of the covariance.
+        Shrinkage of the covariance matrix, from 0 to 1.
 
     Examples
     --------

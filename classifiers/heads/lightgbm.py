@@ -32,13 +32,13 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     n_estimators : int
         Number of boosting rounds; each grows one tree per class.
     learning_rate : float
-        Shrinkage of each tree.
+        Factor by which the output of each tree is multiplied.
     num_leaves : int
         Largest number of leaves of a tree.
     min_child_samples : int
         Smallest number of rows in a leaf. The default is small, because classes may have few rows.
     feature_fraction : float
-        Share of the columns that each tree may split on.
+        Fraction of the columns that each tree may split on, above 0 and at most 1.
     class_weight : dict, "balanced" or None
         See `WeighingHead`.
     spectral_components, context_components, plane_components : int or None

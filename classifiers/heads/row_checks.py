@@ -34,21 +34,23 @@ def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDA
 
 
 def check_leaf_rows(name: str, smallest: int, rows: int) -> None:
-    """Check that trees can divide the training rows into leaves. Leaves of a few rows are always allowed.
+    """Check that a tree can divide the training rows into leaves of the required size.
+
+    Required sizes of at most ten rows, such as the defaults of heads, are allowed for any number of training rows.
 
     Parameters
     ----------
     name : str
-        Name of the parameter with the smallest number of rows of a leaf, for the message.
+        Parameter of the head that sets the size, for the error message.
     smallest : int
-        Value of this parameter.
+        Smallest number of rows in a leaf.
     rows : int
         Number of training rows.
 
     Raises
     ------
     HeadError
-        If `smallest` is more than half of the rows.
+        If leaves must have more than ten rows, and two such leaves need more rows than there are.
     """
     if smallest > max(rows // 2, _FEW_ROWS):
         raise HeadError(

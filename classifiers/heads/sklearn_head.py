@@ -26,7 +26,7 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
     Attributes
     ----------
     gain_ : (k,) float64 array
-        Factor of each reduced column.
+        Factor by which each reduced column is multiplied.
     classifier_ : scikit-learn classifier
         Classifier that is fitted to the reduced and scaled columns. The classes of this classifier are the codes ``0 … C-1``.
     """

@@ -15,9 +15,9 @@ class Tokens:
     Attributes
     ----------
     values : (n, K, d) float64 array
-        Features of the K tokens.
+        Features of the K tokens, which are weighted means of the features of pixels.
     assignment : (n, P) intp array
-        Token of each pixel.
+        Index of the token of each pixel, from 0 to K - 1.
     """
 
     values: NDArray[np.float64]
@@ -105,7 +105,7 @@ def class_proportions(
     positions : (n, 2) int64 array
         Row and column of each training pixel.
     codes : (n,) int64 array
-        Class code of each training pixel.
+        Class of each training pixel, from 0 to C - 1.
     classes : int
         Number C of classes.
 

@@ -59,7 +59,7 @@ class SVMClassifier(ReducingHead, WeighingHead):
     Attributes
     ----------
     gain_ : (k,) float64 array
-        Factor of each reduced column.
+        Factor by which each reduced column is multiplied.
     kernel_map_ : Nystroem or None
         Feature map of the approximated kernel; None if the kernel is exact.
     svc_ : SVC or LinearSVC

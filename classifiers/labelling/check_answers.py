@@ -120,7 +120,7 @@ def join_answers(database: LabelDatabase, set_id: int, person: str) -> int:
     database : LabelDatabase
         Database of the label set.
     set_id : int
-        Identifier of the label set.
+        Number of the label set.
     person : str
         Name of the person to whom the edit belongs.
     """

@@ -20,13 +20,13 @@ class GuidedFilter:
     Parameters
     ----------
     guide : (rows, cols, K) float array
-        Image that guides the smoothing; 0 at invalid pixels.
+        Image of K channels that guides the smoothing; 0 at invalid pixels.
     valid : (rows, cols) bool array
         Valid pixels.
     radius : int
         Distance in pixels from the centre of a window to its sides.
     epsilon : float
-        Ridge penalty.
+        Ridge penalty, which is added to the variance of each channel of the guide in each window.
     """
 
     def __init__(self, guide: NDArray[np.floating], valid: NDArray[np.bool_], radius: int, epsilon: float) -> None:
@@ -56,6 +56,7 @@ class GuidedFilter:
         Returns
         -------
         (C, rows, cols) float32 array
+            Filtered probabilities; 0 at invalid pixels.
         """
 
         def smooth_class(values: NDArray[np.float32]) -> NDArray[np.float32]:

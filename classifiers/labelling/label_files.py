@@ -44,7 +44,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Notes, such as a missing CRS.
+        Remarks on what the file lacks, such as a CRS.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def import_labels(
     Returns
     -------
     version : int
-        Version of the label set.
+        Version of the label set after the import.
     notes : tuple of str
         Remarks on assumed, resampled or dropped data.
 

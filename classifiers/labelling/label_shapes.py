@@ -21,7 +21,7 @@ def brush_pixels(
     Parameters
     ----------
     rows, cols : sequence of int
-        Centre of each mark.
+        Row and column of the centre of each mark.
     shape : tuple of int
         Rows and columns of the scene.
     side_px : int

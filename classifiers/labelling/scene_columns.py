@@ -46,11 +46,11 @@ class SceneColumns:
     shape : tuple of int
         Rows and columns of the scene.
     inputs : str
-        Input set.
+        Input set that the columns belong to, see `InputSet`.
     layout : Layout
-        Columns before the reduction.
+        Description of the columns before the reduction.
     reducer : GroupReducer
-        Fitted reducer.
+        Fitted reducer of the columns.
     values : (n, k) float32 array
         Output of the reducer for each pixel, mapped into memory.
     pixels : (n,) int64 array
@@ -59,7 +59,7 @@ class SceneColumns:
     guide : (rows, cols, channels) float32 array
         Image of the scene for smoothing and superpixels, see `SceneGuide`; 0 at invalid pixels.
     kept : KeptArrays
-        Folder of the arrays.
+        Folder in the cache that keeps the arrays.
     """
 
     shape: tuple[int, int]
@@ -130,6 +130,7 @@ def open_scene_columns(
     Returns
     -------
     SceneColumns
+        Reduced columns of all pixels that have features.
 
     Raises
     ------

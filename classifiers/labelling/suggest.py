@@ -27,7 +27,7 @@ class Suggestion:
     row, col : int
         Pixel to click: the most typical pixel of the superpixel.
     segment : int
-        Number of the superpixel.
+        Number of the superpixel, from 1, as in `Segments.numbers`.
     uncertainty : float
         1 minus the difference between the two highest class probabilities of the superpixel.
     share : float
@@ -164,7 +164,7 @@ class Suggester:
         nearest : (count,) float array
             Squared distance of each superpixel to the nearest labelled or suggested superpixel.
         uncertainty : (count,) float64 array
-            Uncertainty of each superpixel.
+            Uncertainty of each superpixel, from 0 to 1; see `Suggestion`.
 
         Returns
         -------

@@ -95,6 +95,7 @@ def parse_scene_smoothing(text: str | None, shape: tuple[int, int], classes: int
     Returns
     -------
     SmoothingRule or None
+        The rule; None for no smoothing.
 
     Raises
     ------

@@ -92,6 +92,7 @@ class SplitCV:
         Yields
         ------
         train, test : (k,) intp arrays
+            Indices of the training rows and of the test rows, each in ascending order. The two lengths k differ.
 
         Raises
         ------

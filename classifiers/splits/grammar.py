@@ -106,6 +106,7 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
     Returns
     -------
     Split
+        The split, which draws training and test pixels with its method `draw`.
 
     Raises
     ------

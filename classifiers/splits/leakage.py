@@ -290,6 +290,7 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint], scenes: Se
     Returns
     -------
     Leakage
+        The share, and the distances from test pixels to training pixels.
 
     Examples
     --------

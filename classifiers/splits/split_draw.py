@@ -74,6 +74,7 @@ class SplitDraw:
         Returns
         -------
         SplitDraw
+            The draw, on the grid of the masks.
         """
         return cls((train.shape[0], train.shape[1]), np.packbits(train), np.packbits(test), left_out, notes)
 
@@ -154,6 +155,7 @@ def make_draw(
     Returns
     -------
     SplitDraw
+        The draw, without the pixels of classes that are left out.
 
     Raises
     ------

@@ -33,6 +33,7 @@ def make_split_map(draw: SplitDraw, labels: Labels) -> NDArray[np.uint8]:
     Returns
     -------
     (rows, cols) uint8 array
+        Role of each pixel, 0 to 3, on the grid of the label map.
     """
     roles = np.where(labels.classes != 0, DROPPED, UNLABELLED).astype(np.uint8)
     roles[draw.train], roles[draw.test] = TRAIN, TEST

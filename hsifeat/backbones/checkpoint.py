@@ -94,7 +94,7 @@ class CheckpointBackbone(NetworkBackbone):
         Parameters
         ----------
         label : int, str or None
-            The label that the user chose.
+            Class number or ``"mean"``, as the user chose; None if the user chose no label.
         count : int or None
             Number of labels of the model; None for a model without labels.
         any_label : bool

@@ -25,7 +25,7 @@ class BackboneDescription(BaseModel):
     alphas_cumprod : list of float
         Noise schedule of the backbone: cumulative products of its alphas, exact float32 values.
     prediction : str
-        Quantity that the denoiser predicts.
+        Quantity that the denoiser predicts; see `NoiseSchedule`.
     outputs : dict
         Result of the backbone's method `identity`.
     """

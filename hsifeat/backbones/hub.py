@@ -40,9 +40,9 @@ class HubModel:
     Attributes
     ----------
     name : str
-        ``owner/model``.
+        Name of the model on the hub, as ``owner/model``.
     commit : str
-        40 hexadecimal digits.
+        Git commit of the model, as 40 hexadecimal digits.
     """
 
     name: str

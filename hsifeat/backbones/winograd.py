@@ -68,7 +68,7 @@ def winograd(maps: torch.Tensor, kernels: torch.Tensor, bias: torch.Tensor | Non
     kernels : (16, inputs, outputs) float32 tensor
         Result of `transform_kernels`.
     bias : (outputs,) float32 tensor or None
-        Added to each output cell.
+        Constant that is added to each output map; None adds nothing.
 
     Returns
     -------

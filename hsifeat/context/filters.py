@@ -31,6 +31,7 @@ def window_means(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px
     Returns
     -------
     (rows, cols, components) float64 array
+        Mean of each component around each pixel; 0 at invalid pixels.
 
     Examples
     --------
@@ -61,6 +62,7 @@ def window_deviations(values: NDArray[np.floating], valid: NDArray[np.bool_], si
     Returns
     -------
     (rows, cols, components) float64 array
+        Standard deviation (with divisor n) of each component around each pixel; 0 at invalid pixels.
 
     Examples
     --------

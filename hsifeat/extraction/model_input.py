@@ -63,6 +63,7 @@ class ModelInput:
         Returns
         -------
         (channels, factor * tile rows, factor * tile cols) float32 array
+            Channels of the tile. Pixels beyond the edge of the scene are padded; see `ModelInput`.
         """
         tile = Window(*(self.factor * n for n in (tile.row, tile.col, tile.rows, tile.cols)))
         rows, cols = int(self.cube.shape[0]), int(self.cube.shape[1])
@@ -152,6 +153,7 @@ def make_model_input(
     Returns
     -------
     ModelInput
+        The input image, which is read tile by tile.
 
     Raises
     ------

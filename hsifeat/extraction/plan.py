@@ -123,6 +123,7 @@ def make_plan(
     Returns
     -------
     Plan
+        The steps; none if all planes are complete.
     """
     timesteps = sorted({plane.id.t for plane in planes})
     complete = {plane.id: done(plane.id) for plane in planes} if done else {}
@@ -152,6 +153,7 @@ def unit_steps(unit: Unit, missing: Sequence[PlaneSpec], passes: Callable[[int, 
     Yields
     ------
     Step
+        Step that computes all missing planes of one timestep.
     """
     previous = None
     for t in sorted({plane.id.t for plane in missing}):

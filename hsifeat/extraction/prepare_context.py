@@ -38,6 +38,7 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
     Returns
     -------
     Prepared
+        Requested planes and recipe of the extraction.
 
     Raises
     ------

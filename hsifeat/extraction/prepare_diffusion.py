@@ -47,6 +47,7 @@ def prepare_diffusion(
     Returns
     -------
     Prepared
+        Requested planes and recipe of the extraction.
 
     Raises
     ------

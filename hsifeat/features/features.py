@@ -321,6 +321,7 @@ class Features(StoreContents):
         Returns
         -------
         (n, size, size, bands) float32 array
+            Spectrum of each pixel of each neighbourhood.
 
         Raises
         ------

@@ -107,6 +107,7 @@ def read_pixels(pixels: PixelCoordinates, read: ReadWindow, channels: int) -> ND
     Returns
     -------
     (n, channels) float32 array
+        Values at the n pixels, in the order of `pixels`.
     """
     values = np.empty((len(pixels.rows), channels), np.float32)
     for members, block in pixels.by_block(BLOCK_PX):
@@ -135,6 +136,7 @@ def window_means(
     Returns
     -------
     (n, channels) float32 array
+        Mean of each channel around each pixel; 0 if the window has no valid pixel.
 
     Raises
     ------
@@ -184,6 +186,7 @@ def read_neighbourhoods(
     Returns
     -------
     (n, side_px, side_px, channels) float32 array
+        Values of each neighbourhood, in the order of `pixels`.
 
     Raises
     ------

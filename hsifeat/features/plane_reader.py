@@ -56,6 +56,7 @@ class PlaneReader(Protocol):
         Returns
         -------
         (n, channels) float32 array
+            Values or window means at the n pixels, in the order of `pixels`.
 
         Raises
         ------
@@ -79,6 +80,7 @@ class PlaneReader(Protocol):
         Returns
         -------
         (n, side_px, side_px, channels) float32 array
+            Values of each neighbourhood, in the order of `pixels`.
 
         Raises
         ------
@@ -93,6 +95,7 @@ class PlaneReader(Protocol):
         Returns
         -------
         (rows, cols, channels) float32 array
+            Values at the pixels of the window.
         """
         ...
 

@@ -69,9 +69,9 @@ class TableView(ArrayView):
     table : (n, D) array-like
         The table.
     index : (rows, cols) int64 array
-        Row of each pixel in the table, or -1.
+        Row of the table for each pixel; -1 for a pixel without a row.
     first, channels : int
-        First column and number of columns.
+        Index of the first column of the view, and number of its columns.
     """
 
     def __init__(self, table: Any, index: NDArray[np.int64], first: int, channels: int) -> None:

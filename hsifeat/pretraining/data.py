@@ -85,6 +85,7 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
     Returns
     -------
     Projection
+        The fitted projection.
 
     Raises
     ------
@@ -124,6 +125,7 @@ def prepare_scenes(
     Returns
     -------
     TrainingData
+        Sampler of the patches, and held-out patches.
 
     Raises
     ------
@@ -180,6 +182,7 @@ def prepare_images(
     Returns
     -------
     TrainingData
+        Sampler of the images, and held-out images.
 
     Raises
     ------

@@ -93,7 +93,7 @@ def draw_samples(network: Any, scheduler: DDPMScheduler, count: int) -> bytes:
     Returns
     -------
     bytes
-        The PNG file.
+        Content of the PNG file.
     """
     import torch
     from PIL import Image

@@ -152,7 +152,7 @@ def plot_losses(losses: Sequence[float], held_out: Mapping[int, Sequence[float]]
     Returns
     -------
     bytes
-        The PNG file.
+        Content of the PNG file.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter

@@ -44,6 +44,7 @@ def default_projection(
     Returns
     -------
     Projection
+        The fitted projection, with `channels` channels.
 
     Raises
     ------

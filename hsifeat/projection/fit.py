@@ -61,6 +61,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Returns
     -------
     Projection
+        The fitted projection, which maps bands to channels.
 
     Raises
     ------
@@ -141,6 +142,7 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
     Returns
     -------
     Projection
+        The fitted projection, with `count` channels.
 
     Raises
     ------
@@ -207,6 +209,7 @@ def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
     Returns
     -------
     Projection
+        The fitted projection, with N channels.
 
     Raises
     ------

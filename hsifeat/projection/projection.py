@@ -93,6 +93,7 @@ class Projection:
         Returns
         -------
         (..., channels) float32 array
+            Channels of each spectrum.
 
         Examples
         --------

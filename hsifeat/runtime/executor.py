@@ -58,6 +58,7 @@ class Executor(Protocol):
         Yields
         ------
         tuple of task and result
+            A task, and what `function` returned for it.
 
         Raises
         ------

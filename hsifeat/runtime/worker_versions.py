@@ -19,7 +19,7 @@ class OtherVersionsError(HsifeatError):
     Parameters
     ----------
     message : str
-        The differences.
+        Text that lists the different versions.
     worker : str
         Address of the worker.
     """

@@ -126,6 +126,7 @@ def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
     Returns
     -------
     (..., bands) bool array
+        Mask in the shape of `values`.
 
     Examples
     --------

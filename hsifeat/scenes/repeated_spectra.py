@@ -26,12 +26,12 @@ class RepeatedSpectrum:
     Attributes
     ----------
     pixels : int
-        Number of pixels.
+        Number of valid pixels with this spectrum.
     lowest, highest : int or float
         Lowest and highest value of the spectrum.
     fill : int, float or None
-        The lowest or highest value of the scene, if the spectrum has it and all its values are the lowest or all are the highest
-        of their bands; otherwise None. As a no-data value, this value makes the pixels invalid.
+        Lowest value of the spectrum, if each of its values is the lowest of its band in the scene; highest value of the
+        spectrum, if each is the highest of its band; otherwise None. As a no-data value, `fill` makes the pixels invalid.
     """
 
     pixels: int
@@ -46,11 +46,12 @@ class RepeatedSpectrum:
         Parameters
         ----------
         spectrum : (bands,) array
-            The spectrum, in any numeric dtype.
+            Values of the spectrum, of any real dtype.
         pixels : int
-            Number of pixels with the spectrum.
-        end : numpy.ufunc or None
-            `numpy.minimum` if the spectrum is the lowest in all bands, `numpy.maximum` if it is the highest; otherwise None.
+            Number of valid pixels with this spectrum.
+        end : numpy.minimum, numpy.maximum or None
+            ``numpy.minimum`` if every value is the lowest of its band in the scene, ``numpy.maximum`` if every value is the
+            highest of its band, and None for any other spectrum.
         """
         fill = None if end is None else end.reduce(spectrum).item()
         return cls(pixels, spectrum.min().item(), spectrum.max().item(), fill)

@@ -24,9 +24,9 @@ def blocks(rows: int, cols: int, depth: int = 1) -> Iterator[Window]:
     Parameters
     ----------
     rows, cols : int
-        Shape of the scene.
+        Shape of the scene in pixels.
     depth : int
-        Values per pixel, usually the number of bands.
+        Number of values per pixel, usually the number of bands.
 
     Yields
     ------

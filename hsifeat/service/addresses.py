@@ -98,7 +98,7 @@ class SignedAddresses:
     app : ASGI application
         Application that answers the path without ``/signed/GRANT``.
     signer : AddressSigner
-        Checks grants.
+        Signer that checks the grants in addresses.
     tokens : TokenSource
         Valid tokens.
     """

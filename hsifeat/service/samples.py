@@ -150,7 +150,7 @@ def prepare_sample(features: Features, wanted: SampleRequest, *, max_pixels: int
     wanted : SampleRequest
         The requested pixels and planes. A label map may select the pixels.
     max_pixels, max_bytes : int
-        Maximum size of the sample.
+        Maximum number of pixels, and maximum number of bytes of their values.
 
     Returns
     -------

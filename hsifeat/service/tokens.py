@@ -39,7 +39,7 @@ class Caller:
     right : str
         ``read``, ``write`` or ``admin``. Each right includes the rights before it.
     token_id : str
-        First digits of the sha256 of the token.
+        First 12 hexadecimal digits of the sha256 of the token.
     """
 
     name: str

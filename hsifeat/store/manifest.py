@@ -24,7 +24,7 @@ class Manifest(BaseModel):
     schema_version : int
         Version of the store's format.
     key : str
-        sha256 of `recipe`.
+        sha256 of `recipe`, as 64 hexadecimal digits.
     recipe : dict
         Settings that determine the values of all planes, in canonical form; see `hsifeat.store.recipe`.
     layout : SceneLayout or PixelListLayout

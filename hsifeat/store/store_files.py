@@ -116,6 +116,7 @@ class StoreFiles:
         Returns
         -------
         array of shape `shape`
+            The values: `into`, if it is set.
 
         Raises
         ------

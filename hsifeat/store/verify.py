@@ -85,6 +85,7 @@ def verify(location: Location, progress: Callable[[int, int], None] | None = Non
     Returns
     -------
     Verification
+        Number and size of the files, and the damaged files.
 
     Raises
     ------

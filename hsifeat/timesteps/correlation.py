@@ -53,7 +53,7 @@ class PlaneSimilarity:
     timesteps : tuple of n ints
         Timesteps in ascending order.
     similarity : (n, n) float64 array
-        Linear CKA between each pair of timesteps.
+        Linear CKA between each pair of timesteps, from 0 to 1.
     """
 
     layer: str
@@ -80,6 +80,7 @@ def correlate_planes(
     Returns
     -------
     PlaneSimilarity
+        Linear CKA between the complete timesteps of the layer.
 
     Raises
     ------

@@ -136,6 +136,7 @@ class OptimalDenoiser:
         Returns
         -------
         (n, D) float64 array
+            Noised patches ``x_t``.
         """
         image_scale, noise_scale = self.scales(t)
         return image_scale * clean + noise_scale * noise
@@ -192,6 +193,7 @@ def similarity_map(
     Returns
     -------
     DenoiserSimilarity
+        Similarity between each pair of timesteps, from 0 to 1.
     """
     clean, noise = denoiser.draw(draws, seed)
     agree, entropy = np.zeros((len(timesteps), len(timesteps))), np.zeros(len(timesteps))

@@ -57,6 +57,7 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
     Returns
     -------
     TimestepOrder
+        The order, and the mean coverage after each selection.
 
     Notes
     -----

@@ -109,6 +109,7 @@ def rank_timesteps(
     Returns
     -------
     TimestepRanking
+        The order of the timesteps, and the proposed timesteps.
 
     Raises
     ------

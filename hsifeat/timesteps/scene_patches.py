@@ -52,6 +52,7 @@ def sample_patches(
     Returns
     -------
     (n, patch_px * patch_px * channels) float64 array
+        Channels of each patch: row by row, pixel by pixel.
 
     Raises
     ------
@@ -127,6 +128,7 @@ def sample_tiles(image: SpectralImage, projection: Projection, side_px: int, cou
     Returns
     -------
     list of TileSample
+        At most `count` tiles, before and after the projection.
 
     Raises
     ------

@@ -203,7 +203,7 @@ def panels(clusters: Mapping[tuple[int, str], NDArray[np.uint8]], colours: Mappi
     clusters : mapping of (int, str) to (rows, cols) uint8 array
         Maps the timestep and layer of each plane to the clusters of its cells. Shapes may differ.
     colours : mapping of int to str
-        Colour of each cluster.
+        Colour of each cluster, in any form that matplotlib accepts. The keys are numbers of clusters, from 1.
     """
     from matplotlib.colors import ListedColormap
 

@@ -144,7 +144,7 @@ def confidence_colours() -> list[str]:
 
 
 def confusion_map(opacity: NDArray[np.float64]) -> bytes:
-    """Draw a confusion matrix with one pixel per cell. Correct cells are blue, and wrong cells are vermillion.
+    """Draw a confusion matrix with one pixel per cell. Cells on the diagonal are blue, and all other cells are vermillion.
 
     `opacity` is a (C, C) float64 array of opacities, 0 to 1.
     """

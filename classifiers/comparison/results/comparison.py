@@ -50,7 +50,7 @@ class SceneImage:
     name : str
         Name of the scene.
     place : Window
-        Pixels of the scene in the images.
+        Window of the images that shows the scene.
     georeference : Georeference or None
         Coordinate reference system and transform of the scene, or None if unknown.
     """

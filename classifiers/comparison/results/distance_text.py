@@ -24,7 +24,7 @@ def question_text(split: str, labels: str) -> str:
     split : str
         The split, in the grammar of `parse_split`.
     labels : str
-        Number of training pixels, see `pixel_range`.
+        Number of training pixels, or the range of this number over seeds; see `pixel_range`.
 
     Examples
     --------

@@ -205,9 +205,9 @@ def interval_text(low: float, high: float, number: str = "+.1f") -> str:
     Parameters
     ----------
     low, high : float
-        Bounds of the interval, as shares.
+        Bounds of the interval, as fractions of 1.
     number : str
-        Format of the bounds.
+        Format of each bound, such as ``.1f``. ``+`` adds the sign.
 
     Examples
     --------

@@ -131,13 +131,13 @@ class ResampledCounts:
     Attributes
     ----------
     pixels : (seeds, C, n) float64 array
-        Test pixels of each class, for each seed and resample.
+        Number of test pixels of each class, for each seed and resample.
     assigned : (seeds, C, n) float64 array
-        Test pixels that are assigned to each class.
+        Number of test pixels that are assigned to each class.
     correct : (seeds, C, n) float64 array
-        Test pixels of each class that are classified correctly.
+        Number of test pixels of each class that are classified correctly.
     total : (seeds, n) float64 array
-        Test pixels of all classes.
+        Number of test pixels of all classes.
     class_count : (seeds, n) int64 array
         Number of classes that have test pixels.
     """

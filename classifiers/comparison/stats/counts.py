@@ -33,9 +33,9 @@ class PixelCounts(Generic[E]):
     seeds : tuple of int
         Seeds that were run.
     correct : (entries, seeds, regions) float64 array
-        Number of correctly classified test pixels.
+        Number of correctly classified test pixels of each region.
     pixels : (seeds, regions) float64 array
-        Number of test pixels.
+        Number of test pixels of each region.
     classes : (regions,) integer array
         Class of each region.
     assigned : list of (seeds * C, regions) sparse arrays

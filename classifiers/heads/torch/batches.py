@@ -28,7 +28,7 @@ def split_validation(
     Parameters
     ----------
     codes : (n,) int64 array
-        Class codes.
+        Class of each training row, from 0.
     fraction : float or None
         Share of the rows of each class that are validation rows; the number of rows is rounded down. None selects a
         tenth if this gives at least 10 validation rows per class on average, and otherwise no rows.
@@ -38,7 +38,7 @@ def split_validation(
     Returns
     -------
     training, validation : (k,) intp arrays
-        Row indices, ascending.
+        Indices of the rows, ascending. The two lengths k differ.
 
     Raises
     ------

@@ -24,7 +24,7 @@ def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...
     encoder : {"mlp", "conv"}
         Spectral encoder, a key of `ENCODERS`.
     bands, channels : int
-        Widths of the spectrum and of the diffusion features.
+        Number of bands of `s`, and number of diffusion features in `f`.
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     classes : int
@@ -68,7 +68,7 @@ def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ..
     encoder : {"mlp", "conv"}
         Spectral encoder, a key of `ENCODERS`.
     bands, channels : int
-        Widths of the spectrum and of the diffusion features.
+        Number of bands of the spectrum, and number of diffusion features.
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     classes : int

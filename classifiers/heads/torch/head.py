@@ -193,6 +193,7 @@ def jensen_shannon(votes: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns
     -------
     (n,) float64 array
+        Divergence of each row: 0 if all networks agree, and at most the natural logarithm of the number of networks.
     """
     divergence: NDArray[np.float64] = entr(votes.mean(axis=0)).sum(axis=-1) - entr(votes).sum(axis=-1).mean(axis=0)
     return divergence.clip(min=0.0)

@@ -65,7 +65,7 @@ def mix(inputs: Sequence[torch.Tensor], partner: torch.Tensor, lambdas: Sequence
     partner : (b,) int64 tensor
         Index of the row with which each row is mixed.
     lambdas : sequence of float
-        Lambda of each input.
+        Mixing weight lambda of each input, from 0 to 1.
 
     Returns
     -------
@@ -92,6 +92,7 @@ def row_losses(logits: torch.Tensor, target: torch.Tensor, focal_gamma: float = 
     Returns
     -------
     (b,) float32 tensor
+        Loss of each row, at least 0.
     """
     from torch.nn import functional
 

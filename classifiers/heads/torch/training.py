@@ -157,7 +157,7 @@ def train(
     build : callable
         Function that builds the network. ``forward(*inputs)`` of the network returns logits (b, C).
     inputs : tuple of (n, …) arrays
-        Inputs of the network.
+        Arguments of ``forward`` for all n rows.
     codes : (n,) int64 array
         Class codes in ``0 … C-1``.
     training : TrainingOptions
@@ -174,6 +174,7 @@ def train(
     Returns
     -------
     TrainedNetwork
+        Weights of the trained network, and the number of epochs.
 
     Raises
     ------
@@ -217,17 +218,18 @@ def infer(
     build : callable
         Function that builds the network, as for `train`.
     weights : dict of str to array
-        State of the trained network.
+        Weights of the trained network. The keys are the names in its ``state_dict``.
     inputs : callable
         Function that returns the inputs of the network for a slice of the rows. Slices bound the memory.
     rows : int
-        Number of rows.
+        Number of rows to predict.
     device : torch.device
         Device to predict on.
 
     Returns
     -------
     (n, C) float64 array
+        Probability of each of the C classes for each of the n = `rows` rows. The probabilities of a row sum to 1.
     """
     import torch
 

@@ -201,7 +201,7 @@ class StoredPrompt:
     Attributes
     ----------
     file : Path
-        ``prompt.safetensors``.
+        Path of ``prompt.safetensors``.
     text : str or None
         The prompt that the user chose. It must equal the text in the file. None accepts any text in the file.
     width : int

@@ -74,12 +74,17 @@ class RMSNormUNet2DModel(UNet2DModel):
 
         Parameters
         ----------
-        sample : (n, channels, rows, cols) float tensor
-            Noised images.
-        timestep : (n,) tensor, scalar tensor, float or int
-            Timestep of each image, or of all images.
+        sample : (n, channels, rows, cols) float32 tensor
+            Noised images ``x_t``.
+        timestep : tensor, int or float
+            One training timestep for all images, or an (n,) tensor with one timestep per image.
         *args, **kwargs
             Further arguments of ``UNet2DModel.forward``.
+
+        Returns
+        -------
+        object
+            Output of ``UNet2DModel.forward``, which contains the predicted noise as a tensor of the shape of `sample`.
         """
         is_single = not torch.is_tensor(timestep) or timestep.ndim == 0
         with self.time_embedding.register_forward_pre_hook(_first_row) if is_single else nullcontext():

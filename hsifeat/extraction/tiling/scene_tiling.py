@@ -169,6 +169,7 @@ def tile_scene(
     Returns
     -------
     SceneTiling
+        The tiling, which lists the tiles of any part of the scene.
 
     Raises
     ------

@@ -99,6 +99,7 @@ def blend_weights(cells: int, blend: Blend) -> NDArray[np.float32]:
     Returns
     -------
     (cells,) float32 array
+        Weight of each cell, above 0 and at most 1.
 
     Examples
     --------

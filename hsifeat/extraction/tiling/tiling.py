@@ -172,6 +172,7 @@ def make_tiling(
     Returns
     -------
     Tiling
+        A `SceneTiling`, or `PixelWindows` if `pixels` is set.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Temporary files of unpacked data, which are deleted together with the arrays that map them."""
+"""Temporary files of unpacked data. A file is deleted once the array that is memory-mapped from it is no longer used."""
 
 from __future__ import annotations
 

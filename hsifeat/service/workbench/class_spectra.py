@@ -23,7 +23,7 @@ class ClassSpectrum:
     number : int
         Class number.
     mean, deviation : (bands,) float32 arrays
-        Mean and standard deviation of each band.
+        Mean and standard deviation of each band, as stored values of the scene.
     """
 
     number: int
@@ -53,7 +53,7 @@ class ClassSpectra:
         set_id, version : int
             Number of the label set, and version of this set.
         labels : (rows, cols) integer array
-            Class of each pixel.
+            Class of each pixel; 0 is unlabelled.
         """
         with self._lock:
             kept = self._kept.get(set_id)

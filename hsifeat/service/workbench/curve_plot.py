@@ -20,7 +20,7 @@ class ScorePoint:
     accuracy : float
         Overall accuracy, from 0 to 1.
     interval : tuple of float
-        Bounds of the 95 % interval of the accuracy.
+        Lower and upper bound of the 95 % interval of the accuracy, from 0 to 1.
     """
 
     labels: int
@@ -37,9 +37,9 @@ class CurvePlot:
     line, area : str
         Paths of the accuracy and of its 95 % interval, in the syntax of SVG.
     points : tuple of (float, float)
-        Position of each score in the drawing.
+        Horizontal and vertical position of each score, in the units of the drawing.
     x_ticks, y_ticks : tuple of (float, str)
-        Positions and texts of the ticks.
+        Positions of the ticks, in the units of the drawing, and texts of the ticks.
     text : str
         Accuracy at the first and at the last point, in words.
     """

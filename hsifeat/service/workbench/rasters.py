@@ -79,7 +79,7 @@ def raster_response(window: Window, step: int, layers: list[NDArray[np.generic]]
     step : int
         Distance in scene pixels between neighbouring values.
     layers : list of (rows, cols) arrays
-        ``uint16`` and ``uint8`` arrays.
+        Arrays of dtype ``uint16`` or ``uint8``, in the order of their bytes in the response.
     **facts
         Further header fields: ``version=3`` becomes ``X-Version: 3``.
     """

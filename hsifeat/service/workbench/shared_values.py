@@ -34,7 +34,7 @@ class SharedValues(Generic[Key, Value]):
         Parameters
         ----------
         key : hashable
-            The key.
+            Key of the value in the cache.
         compute : callable
             Computes the value if there is none. If it raises an error, all threads that wait for the value raise the
             error, and the next call computes the value again.

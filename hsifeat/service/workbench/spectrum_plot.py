@@ -27,7 +27,7 @@ class Curve:
     name, colour : str
         Name and colour of the class.
     line, area : str
-        Paths in the syntax of SVG.
+        Paths of the mean and of the area around it, in the syntax of SVG.
     """
 
     name: str
@@ -47,7 +47,7 @@ class SpectrumPlot:
     curves : tuple of Curve
         Mean and standard deviation of each class.
     x_ticks, y_ticks : tuple of (float, str)
-        Positions and texts of the ticks.
+        Positions of the ticks, in the units of the drawing, and texts of the ticks.
     axis : str
         Label of the horizontal axis.
     """

@@ -56,7 +56,7 @@ class Tickets:
         group : str
             Name of the group: kind of the request and identifier of the page.
         number : int
-            Number of the request.
+            Number of the request on its page. Later requests have higher numbers.
         *followed : str
             Other groups. A later request of such a group makes this request stale. This request makes no request of such a
             group stale.
