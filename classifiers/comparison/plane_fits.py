@@ -16,6 +16,7 @@ from classifiers.comparison.stores import origin_of
 from classifiers.comparison.tasks import AccuracyTask, measure_accuracy
 from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import head_class, make_head
+from classifiers.reduction import Reduction
 from classifiers.splits import SplitDraw, parse_split
 from hsifeat.errors import HeadError, SplitError
 from hsifeat.features.scene_set import SceneSet
@@ -131,11 +132,15 @@ class PlaneFitter:
         self.listen(Finished(name))
         return {fit: accuracies[task] for fit, task in tasks.items()}
 
+    @property
+    def reduction(self) -> Reduction:
+        """Pixels to which the head fits its reduction; ``train`` if the head does not reduce columns."""
+        return self.table.reduction if issubclass(head_class(self.head), ReducingHead) else "train"
+
     def _task(self, fit: PlaneFit) -> AccuracyTask:
         spectra = not fit.planes or "spectra" in head_class(self.head).needs
         table = self.table.only(fit.planes, spectra=spectra)
-        if not issubclass(head_class(self.head), ReducingHead):
-            table = replace(table, reduction="train")
+        table = replace(table, reduction=self.reduction)
         origin = origin_of(self.scenes, table.groups)
         key = run_key(origin, table.layout, self._head, fit.draw, fit.seed, table.reduction)
         return AccuracyTask(key, fit.draw, self.head, fit.seed, table, self.run_records)

@@ -22,6 +22,7 @@ from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.workdir import open_workdir
 from classifiers.heads.registry import head_class
 from classifiers.multi_scene import select_labels
+from classifiers.reduction import DEFAULT_REDUCTION
 from classifiers.splits import SplitDraw, parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, StoreError
@@ -51,6 +52,8 @@ def sweep(
     listen: Listener = silent,
 ) -> SweepResult:
     """Measure the accuracy of each plane of a store, and of the best planes together.
+
+    A `ReducingHead` fits its reduction to a sample of all pixels of the scene, as in `fit` and `compare` by default.
 
     Parameters
     ----------
@@ -95,7 +98,9 @@ def sweep(
     rule = parse_split(split, features.scene.labels)
     if not features.select(planes):
         raise StoreError(f"no plane of {features.name} to sweep: select planes with `planes`")
-    table = PixelTable.from_store(features, labels=select_labels(features, labels), planes=planes)
+    table = PixelTable.from_store(
+        features, labels=select_labels(features, labels), planes=planes, sample=DEFAULT_REDUCTION == "scene"
+    )
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
     with open_workdir(Path(out)) as (run_records, folder):
         shared = SharedTable.write(table, folder / "0")
@@ -197,6 +202,7 @@ def sweep_planes(
         seeds=len(draws),
         store=features.name,
         baseline=None if baseline is None else Estimate.from_values(baseline),
+        reduction=fitter.reduction,
     )
 
 

@@ -44,6 +44,14 @@ def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["oa"])
 
 
+def reduction_remarks(sweep: SweepResult) -> list[str]:
+    """Return a sentence about the pixels to which principal components are fitted, if they are known."""
+    if sweep.reduction is None:
+        return []
+    pixels = "a sample of all pixels, test pixels included, without their labels"
+    return [f"principal components are fitted to {pixels if sweep.reduction == 'scene' else 'training pixels'}"]
+
+
 def weak_gain_remarks(sweep: SweepResult) -> list[str]:
     """Return a sentence about each selected plane whose mean gain is at most the standard deviation of the gain."""
     remarks = []

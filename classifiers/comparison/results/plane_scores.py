@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from classifiers.comparison.results.base_records import BenchEntry, Estimate, Record
+from classifiers.reduction import Reduction
 from hsifeat.types import PlaneId
 
 
@@ -67,4 +68,9 @@ class SweepResult(Record):
     store: str = Field("", description="name of the store")
     baseline: Estimate | None = Field(
         None, description="OA of the head on spectra alone; null if the head needs planes"
+    )
+    reduction: Reduction | None = Field(
+        None,
+        description="pixels to which the head fits its reduction of columns: a sample of all pixels of the scene without their "
+        "labels (scene), or the training pixels (train); null in files of older versions",
     )

@@ -9,6 +9,7 @@ import pytest
 
 from classifiers import make_head
 from classifiers.comparison import plane_fits
+from classifiers.comparison.compare import compare
 from classifiers.comparison.plane_fits import FOLD_COUNT, FOLDS, PlaneFitter
 from classifiers.comparison.report.write import write_sweep
 from classifiers.comparison.results.base_records import Estimate
@@ -16,7 +17,7 @@ from classifiers.comparison.results.plane_scores import PlaneScore, SweepResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.sweep import sweep
-from classifiers.comparison.sweep_table import noise_level_remarks, weak_gain_remarks
+from classifiers.comparison.sweep_table import noise_level_remarks, reduction_remarks, weak_gain_remarks
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -38,23 +39,43 @@ def swept(store_path, tmp_path_factory):
 
 def lda(table, train, test):
     fitted = make_head("lda", layout=table.layout).fit(
-        table.X[train[table.coordinates]], table.y[train[table.coordinates]]
+        table.X[train[table.coordinates]], table.y[train[table.coordinates]], unlabelled=table.unlabelled
     )
     return float(np.mean(fitted.predict(table.X[test[table.coordinates]]) == table.y[test[table.coordinates]]))
 
 
 def spectra_alone(store_path):
     """Return the OA on spectra alone under seeds 0 and 1."""
-    table = PixelTable.from_store(store_path, planes=[])
+    table = PixelTable.from_store(store_path, planes=[], sample=True)
     draws = [parse_split(SPLIT).draw(table.labels, seed) for seed in (0, 1)]
     return [lda(table, draw.train, draw.test) for draw in draws]
+
+
+def test_the_numbers_agree_with_a_benchmark(swept, store_path, tmp_path):
+    """The reduction is the default of `compare`, and the result says so."""
+    found, _ = swept
+    assert found.reduction == "scene"
+    assert "principal components are fitted to a sample of all pixels" in reduction_remarks(found)[0]
+    for reduction in ("scene", "train"):
+        options = {
+            "heads": ["lda"],
+            "inputs": ["spectra", "planes"],
+            "planes": ["t0/mid_block"],
+            "splits": [SPLIT],
+            "seeds": 2,
+        }
+        results = compare(store_path, **options, reduction=reduction, out=tmp_path / reduction)
+        spectra = next(
+            one for one in results.summary if one.entry.features == "spectra" and one.split == results.sweep.split
+        )
+        assert results.sweep.baseline.mean == pytest.approx(spectra.oa.mean) and results.sweep.reduction == reduction
 
 
 def test_every_plane_alone_is_a_head_fitted_on_it(swept, store_path, features):
     found, _ = swept
     assert [(s.t, s.layer) for s in found.planes] == [(p.id.t, p.id.layer) for p in features.select(PLANES)]
     for plane, s in zip(features.select(PLANES), found.planes, strict=True):
-        table = PixelTable.from_store(store_path, spectra=False, planes=[plane])
+        table = PixelTable.from_store(store_path, spectra=False, planes=[plane], sample=True)
         draws = [parse_split(SPLIT).draw(table.labels, seed) for seed in (0, 1)]
         oa = [lda(table, draw.train, draw.test) for draw in draws]
         assert (s.oa.mean, s.oa.sd) == pytest.approx((np.mean(oa), np.std(oa, ddof=1)))
@@ -69,19 +90,19 @@ def test_the_first_choice_is_the_best_plane_over_folds_of_the_training_pixels(sw
     for seed, (first, second) in enumerate(found.selections):
         means = {}
         for plane in features.select(PLANES):
-            table = PixelTable.from_store(store_path, spectra=False, planes=[plane])
+            table = PixelTable.from_store(store_path, spectra=False, planes=[plane], sample=True)
             draw = parse_split(SPLIT).draw(table.labels, seed)
             train = table[draw.train[table.coordinates]]
             folds = train.cv(FOLDS, FOLD_COUNT, seed=seed).split(train.X, train.y, train.pixels)
             means[str(plane.id)] = np.mean(
                 [
-                    np.mean(make_head("lda", layout=train.layout).fit(train.X[a], train.y[a]).predict(train.X[b]) == train.y[b])
+                    np.mean(make_head("lda", layout=train.layout).fit(train.X[a], train.y[a], unlabelled=train.unlabelled).predict(train.X[b]) == train.y[b])
                     for a, b in folds
                 ]
             )  # fmt: skip
         assert means[first] == max(means.values())
         assert second != first
-        table = PixelTable.from_store(store_path, spectra=False, planes=[first, second])
+        table = PixelTable.from_store(store_path, spectra=False, planes=[first, second], sample=True)
         draw = parse_split(SPLIT).draw(table.labels, seed)
         means[seed] = lda(table, draw.train, draw.test)
     assert tuple(s.plane for s in found.selection) == found.selections[0]
@@ -97,7 +118,7 @@ def test_chosen_planes_are_scored_on_test_pixels_with_all_before_them_and_gain_o
             planes = sorted(
                 selection[:location], key=lambda name: [f"t{s.t}/{s.layer}" for s in found.planes].index(name)
             )
-            table = PixelTable.from_store(store_path, spectra=False, planes=planes)
+            table = PixelTable.from_store(store_path, spectra=False, planes=planes, sample=True)
             draw = parse_split(SPLIT).draw(table.labels, seed)
             oa.append(lda(table, draw.train, draw.test))
         assert (step.oa.mean, step.oa.sd) == pytest.approx((np.mean(oa), np.std(oa, ddof=1)))
@@ -247,10 +268,11 @@ def test_a_head_that_needs_spectra_gets_them_and_one_that_needs_planes_has_nothi
     found = sweep(store_path, head="film", split=split, best=0, seeds=1, planes=["t0/mid_block"], out=tmp_path)
     assert (len(found.planes), found.selection) == (1, ())
     assert found.baseline is found.planes[0].gain is None
-    table = PixelTable.from_store(store_path, planes=["t0/mid_block"])
+    table = PixelTable.from_store(store_path, planes=["t0/mid_block"], sample=True)
     draw = parse_split(split).draw(table.labels, 0)
     train, test = table[draw.train[table.coordinates]], table[draw.test[table.coordinates]]
-    film = make_head("film", layout=table.layout, random_state=0).fit(train.X, train.y)
+    film = make_head("film", layout=table.layout, random_state=0)
+    film.fit(train.X, train.y, unlabelled=train.unlabelled)
     assert found.planes[0].oa.mean == pytest.approx(np.mean(film.predict(test.X) == test.y))
 
 
