@@ -179,6 +179,9 @@ def test_the_tables_of_fit_have_the_accuracies_of_their_files():
     }
     assert f"tuning gains up to {max(gains.values()):.1f} points." in "\n".join(lines)
     assert not any(gain for (split, _), gain in gains.items() if split == "blocks:12+4:0.3")
+    chosen = next(one["chosen"] for one in tuning if (one["head"], one["split"]) == ("lda", "random:0.1"))
+    count = sum(params["spectral_components"] is None for params in chosen)
+    assert f"tuning chose all bands in {count} of {len(chosen)} draws" in "\n".join(lines)
     splits = dict.fromkeys(one["split"] for one in heads)
     for head, inputs in dict.fromkeys((one["head"], one["input"]) for one in heads):
         row = {one["split"]: one["oa"] for one in heads if (one["head"], one["input"]) == (head, inputs)}
