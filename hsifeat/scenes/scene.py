@@ -234,7 +234,8 @@ class Scene(CubeShape):
         Returns
         -------
         Scene
-            Its notes name the wavelengths of bands that can't be told apart.
+            The scene with `bands` bands, in the order of the other scene. Notes name the wavelengths of bands that can't be
+            told apart.
 
         Raises
         ------

@@ -59,7 +59,7 @@ class InversionNoise(NoisePolicy):
         return tuple(i * (self.schedule.timesteps // self.count) for i in range(self.count))
 
     def candidates(self) -> tuple[int, ...]:
-        """Return the timesteps of the inversion."""
+        """Return the timesteps of the inversion steps; no other timesteps are supported."""
         return self.steps
 
     def passes(self, t: int, previous: int | None = None) -> int:
