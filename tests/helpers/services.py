@@ -6,6 +6,7 @@ import threading
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import anyio._backends._asyncio  # noqa: F401  # pytest rewrites it, and Python 3.11 can't parse in two threads at once
 import uvicorn
 
 from hsifeat.service.app import create_app
