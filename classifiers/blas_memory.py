@@ -23,8 +23,8 @@ _held: set[str] = set()
 def hold_blas_memory() -> None:
     """Make the linear algebra libraries of NumPy and SciPy allocate their buffers, if the address space is limited.
 
-    The libraries keep the buffers, so later products in the same thread need no new buffers and can't wait for memory.
-    Without a limit (``ulimit -v``), the function does nothing.
+    The libraries keep the buffers, so later matrix products in the same thread need no new ones. Without memory for a new
+    buffer, a matrix product would never end. Without a limit (``ulimit -v``), the function does nothing.
 
     Raises
     ------

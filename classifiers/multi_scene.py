@@ -1,4 +1,4 @@
-"""Label maps of one or several scenes on one grid, and a check that the planes of several scenes are comparable."""
+"""The label maps of several scenes as one array, and a check that the planes of several scenes are comparable."""
 
 from __future__ import annotations
 

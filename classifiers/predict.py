@@ -39,8 +39,8 @@ def predict_map(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them
-        The store of the scene. If the model combines the columns of several stores, these stores of the scene, in the
-        same order as in training.
+        The store of the scene. If the model was trained on several stores of one scene, give as many stores of the scene to
+        map, in the same order.
     model : Model or Head
         A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
         prediction.
@@ -58,7 +58,7 @@ def predict_map(
     Returns
     -------
     (rows, cols) integer array
-        Class numbers in the smallest integer dtype that holds them. Pixels that are invalid or have no planes are 0.
+        Class numbers in the smallest integer dtype that holds them. Pixels are 0 if they are invalid, or if the store has planes of listed pixels only and lacks them.
 
     Raises
     ------
@@ -94,8 +94,8 @@ def predict_probabilities(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them
-        The store of the scene. If the model combines the columns of several stores, these stores of the scene, in the
-        same order as in training.
+        The store of the scene. If the model was trained on several stores of one scene, give as many stores of the scene to
+        map, in the same order.
     model : Model or Head
         A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
         prediction.

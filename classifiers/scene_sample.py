@@ -1,4 +1,4 @@
-"""Unlabelled pixels of training scenes, for fitting the reduction of column groups."""
+"""Unlabelled pixels of training scenes, to which the principal components of each group of columns are fitted."""
 
 from __future__ import annotations
 

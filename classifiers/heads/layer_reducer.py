@@ -31,7 +31,7 @@ def require_planes(planes: Sized, layout: Layout, head: str) -> None:
     planes : collection
         Column groups of planes that the head can use.
     layout : Layout
-        All columns of the table. The message names them.
+        All columns of the feature table that the head is given. The message names them.
     head : str
         Name of the head that needs planes.
     """

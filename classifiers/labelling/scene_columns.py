@@ -80,7 +80,10 @@ class SceneColumns:
 
     @cached_property
     def row_of_pixel(self) -> NDArray[np.int32]:
-        """Row number in `values` of each pixel, as a (rows * cols,) int32 array; -1 for pixels without features."""
+        """For each pixel of the scene, its index along the first axis of `values`, or -1 if the pixel has no features.
+
+        A (rows * cols,) int32 array in row-major order.
+        """
         rows = np.full(self.shape[0] * self.shape[1], -1, np.int32)
         rows[self.pixels] = np.arange(len(self.pixels), dtype=np.int32)
         return rows

@@ -21,7 +21,7 @@ def choose_timesteps(
     count : int
         Number of timesteps.
     model_input : ModelInput
-        Input image of the backbone, with its projection.
+        The image that the backbone receives, and the projection of spectral bands to its channels.
     backbone : Backbone
         The diffusion model.
     noise : NoisePolicy

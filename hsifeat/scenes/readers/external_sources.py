@@ -17,7 +17,7 @@ _MAX_DEPTH = 8
 
 
 def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | None = None) -> Path:
-    """Check that a referenced file exists and lies in the folder of `path`, and return the path of the referenced file.
+    """Check that a referenced file exists and lies in the parent folder of `path`, and return the path of the referenced file.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | N
     kind : str
         Description of the reference, for messages.
     relative_to : Path, optional
-        Base folder of relative references. [default: the folder of `path`]
+        Base folder of relative references. [default: the parent folder of `path`]
 
     Raises
     ------
     SceneError
-        If the reference leads out of the folder of `path`, directly or through a link. If the referenced file is
+        If the reference leads out of the parent folder of `path`, directly or through a link. If the referenced file is
         missing.
     """
     folder = Path(os.path.realpath(path)).parent

@@ -1,4 +1,4 @@
-"""Digests of stores, for the keys of requests."""
+"""Digests of stores. They enter the key of a request, by which equal requests share one job."""
 
 from __future__ import annotations
 
