@@ -103,12 +103,12 @@ class PixelTable:
         store : SceneSet, str, Path, Features or a sequence of them, optional
             Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
         labels : str or Labels, optional
-            Name of a label map in the stores, or a label map. The label map of several scenes has all scenes on one grid, like
-            `PixelTable.labels`. [default: see `classifiers.multi_scene.select_labels`]
+            Name of a label map in the stores, or a label map. For several scenes, a label map must hold the rows of all scenes one
+            below the other, like `PixelTable.labels`. [default: see `classifiers.multi_scene.select_labels`]
         background_class : int, optional
             Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
         context : sequence, optional
-            Planes to include from context stores, in any form that `planes` accepts. [default: all]
+            Planes to include from stores of the backbone ``context``, in any form that `planes` accepts. [default: all]
         planes : sequence, optional
             Planes (timestep and layer) to include from all other stores, see `Features.select`; an empty sequence
             includes none. [default: all]
@@ -127,7 +127,8 @@ class PixelTable:
         position : bool
             Include row and column of each pixel.
         sample : bool
-            Also draw at most 5,000 pixels of each scene without their labels, and read their columns; see `unlabelled`.
+            Also read the features of at most 5,000 pixels of each scene, drawn from all valid pixels. Their labels are not used;
+            see `unlabelled`.
 
         Returns
         -------

@@ -51,7 +51,8 @@ def write_model(
         Identity and options of the training. They are written to the training record, together with the results and the
         versions of packages.
     spec : NetworkSpec
-        Specification of the network, with its noise schedule and the number of generated images in the model card.
+        Specification of the network. It has the noise schedule, and for networks of images the number of samples that the model
+        card shows.
 
     Raises
     ------

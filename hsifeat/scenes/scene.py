@@ -235,7 +235,7 @@ class Scene(CubeShape):
         -------
         Scene
             The scene with `bands` bands, in the order of the other scene. Notes name the wavelengths of bands that can't be
-            told apart.
+            told apart, and a scene whose wavelengths are unknown, if only one of the scenes has wavelengths.
 
         Raises
         ------
@@ -246,6 +246,10 @@ class Scene(CubeShape):
             wavelengths_nm, self.wavelengths_nm, self.bands, wanted_bands=bands, name=self.name, wanted_name=name
         )
         scene = self
+        if (wavelengths_nm is None) != (self.wavelengths_nm is None):
+            unknown = name if wavelengths_nm is None else self.name
+            note = f"{self.name}: its bands are taken in their order, because the wavelengths of {unknown} are unknown"
+            return replace(self, notes=(*self.notes, note))
         if ambiguous := ambiguous_wavelengths(wavelengths_nm, self.wavelengths_nm):
             listed = list_some(f"{nm:g}" for nm in ambiguous)
             note = (

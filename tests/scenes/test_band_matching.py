@@ -50,3 +50,14 @@ def test_a_note_names_bands_that_cannot_be_told_apart(order):
 def test_the_reference_may_have_one_of_several_equal_bands():
     matched = scene([0, 1, 2, 3, 4]).matched_to(NM[[0, 1, 2, 4]], 4, "first")
     assert matched.bands == 4 and any("(650 nm) can't be told apart" in note for note in matched.notes)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "unknown"), [(None, NM, "other"), (NM, None, "first"), (None, None, None), (NM, NM, None)]
+)
+def test_a_note_says_that_bands_are_matched_by_their_order(own, other, unknown):
+    matched = Scene("other", CUBE, wavelengths_nm=own).matched_to(other, 5, "first")
+    np.testing.assert_array_equal(np.asarray(matched.cube), CUBE)
+    notes = [note for note in matched.notes if "in their order" in note]
+    assert len(notes) == (unknown is not None)
+    assert not unknown or f"because the wavelengths of {unknown} are unknown" in notes[0]

@@ -103,7 +103,7 @@ def read_classes(
 def note_lost_classes(
     before: NDArray[np.integer], after: NDArray[np.integer], class_names: dict[int, str], name: str
 ) -> tuple[str, ...]:
-    """Return a note if classes of a file label no pixel of the scene.
+    """Return a note on classes of a file that no pixel of the scene has.
 
     Parameters
     ----------

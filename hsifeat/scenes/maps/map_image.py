@@ -26,8 +26,8 @@ _MIN_LINES, _MAX_LETTERS = 20, 40
 def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) -> tuple[str, ...]:
     """Write a classification map as PNG.
 
-    Each pixel of a small map is drawn as a square of n x n image pixels, where n is the largest number for which the longer
-    side of the drawn map has at most `MIN_PX` image pixels.
+    A map with fewer than `MIN_PX` rows and columns is enlarged: each pixel is drawn as a square. The squares are as large as
+    they can be while the longer side of the image is at most `MIN_PX`.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) ->
     Returns
     -------
     tuple of str
-        A note if only every n-th row and column is drawn, because the map has more than `MAX_PX` rows or columns.
+        A note if rows and columns are left out of the image, because the map has more than `MAX_PX` rows or columns.
     """
     step = -(-max(classes.shape) // MAX_PX)
     drawn = classes[step // 2 :: step, step // 2 :: step]
