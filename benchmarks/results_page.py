@@ -7,11 +7,13 @@ this script.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results_choices import apart_sentence, apart_table, choices_table, second_round_sentence, smoothing_table
+from results_tables import CHOICE, FEW, SCENES, gain_text, table, title
 from scipy import stats
 
 ROOT = Path(__file__).parents[1]
@@ -19,10 +21,6 @@ RESULTS = ROOT / "benchmarks" / "results"
 FILES = [RESULTS / f"{name}.json" for name in ("worth", "transfer", "distance_curve", "natural32", "choices")]
 PAGE = ROOT / "docs" / "user" / "results.md"
 TEMPLATE = Path(__file__).with_name("results_page.md")
-
-SCENES = {"indian-pines": "Indian Pines", "houston": "Houston", "pavia-reduced": "Pavia", "landsat": "Landsat"}
-FEW = ("per-class:5", "per-class:20")
-CHOICE = [(scene, regime) for regime in FEW for scene in ("indian-pines", "houston", "pavia-reduced")]
 BEST = "spectra+window+context"
 # Overall accuracies from the papers; the split is the official one of Indian Pines.
 PUBLISHED = (("SpectralFormer (Hong et al. 2022)", 81.8), ("FactoFormer (Mohamed et al. 2024)", 91.3))
@@ -33,7 +31,6 @@ TRIAL = {
     "spectra + 5 px means + 25 px means": (56.4, 87.9, 67.7, 52.6, 38.3),
     "spectra + 5 px means + profiles": (55.3, 86.9, 65.1, 50.4, 38.7),
 }
-
 Rows = dict[tuple[str, str, str], dict[str, Any]]
 
 
@@ -60,12 +57,12 @@ def page(
                 one["inputs"] == BEST and one["head"] == "lda" and not one["params"] and one["reduction"] == "scene"
             ),
         ),
-        "choices": _choices(choices),
-        "choices_apart": _choices_apart(choices),
-        "choices_joint_sentence": _choices_joint_sentence(choices),
-        "choices_sentence": _choices_sentence(choices),
+        "choices": choices_table(choices),
+        "choices_apart": apart_table(choices),
+        "choices_joint_sentence": second_round_sentence(choices),
+        "choices_sentence": apart_sentence(choices),
         "spectral_components": str(choices["choices"]["all scenes"]["spectral_components"]),
-        "choices_smoothing": _choices_smoothing(choices),
+        "choices_smoothing": smoothing_table(choices),
         "choices_run": f"    {choices['command']}",
         "published": _published(rows, default),
         "far": _far(rows, content),
@@ -94,8 +91,8 @@ def page(
         "runs": "\n".join(f"    {run['command']}" for run in content["runs"]),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
-    for name, table in sorted(tables.items(), key=lambda item: -len(item[0])):
-        text = text.replace(f"@{name}@", table)
+    for name, part in sorted(tables.items(), key=lambda item: -len(item[0])):
+        text = text.replace(f"@{name}@", part)
     return text
 
 
@@ -131,10 +128,6 @@ def _cell(rows: Rows, scene: str, regime: str, key: str) -> str:
     return f"{row['oa']:.1f}" if row["draws"] == 1 else f"{row['oa']:.1f} ± {row['sd']:.1f}"
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
-
-
 def _name(entry: dict[str, Any]) -> str:
     """Return the head, the inputs and the non-default options of an entry as text."""
     params = entry["params"]
@@ -153,119 +146,13 @@ def _entries(rows: Rows, content: dict[str, Any], select: Any, columns: Sequence
         for key, one in chosen.items()
         if any((scene, regime, key) in rows for scene, regime in columns)
     ]
-    return _table(["entry", *map(_title, columns)], lines)
+    return table(["entry", *map(title, columns)], lines)
 
 
 def _default(rows: Rows, key: str) -> str:
-    return _table(
+    return table(
         ["scene", "5 per class", "20 per class"],
         [[name, *(_cell(rows, scene, regime, key) for regime in FEW)] for scene, name in SCENES.items()],
-    )
-
-
-def _choices(content: dict[str, Any]) -> str:
-    """Return a table of the options that were varied: baseline, best other value and its gain, choices of both rounds."""
-    lines = []
-    for option, gains in content["gains"].items():
-        best = max(gains, key=lambda value: gains[value]["mean"])
-        cells = [content["baseline"][option], best, _gain(gains[best])]
-        cells += [content["choices"][name][option] for name in ("first round", "all scenes")]
-        lines.append([option.replace("_", " "), str(len(gains) + 1), *(_value(cell) for cell in cells)])
-    head = ["option", "values", "baseline", "best other value", "its gain over the baseline", "first round", "default"]
-    return _table(head, lines)
-
-
-def _value(value: Any) -> str:
-    return {"": "none", "None": "all", None: "all"}.get(value, str(value))
-
-
-def _choices_joint_sentence(content: dict[str, Any]) -> str:
-    """State what the second round compares, and what its choice gains over the baseline and the choice of the first round."""
-    gains, draws = content["joint_gains"], len(next(iter(content["joint"]["houston"]["per-class:5"].values())))
-    first = content["choices"]["first round"]
-    layers = ("inputs", "means", "deviations", "profiles", "profile_sizes", "context_components")
-    kept = {name: content["baseline"][name] for name in layers}
-    over = {
-        name: _gain(gains[_choice_key(content, first | values)]) for name, values in (("first", {}), ("kept", kept))
-    }
-    return (
-        f"Options interact, so a second round compares all combinations of the values of the baseline and of the first round, with {draws} draws, and then the smoothing "
-        f"rules with the best combination. That combination and rule are the defaults. Without smoothing, the combination gains {over['first']} points over the values of the first "
-        f"round together, and {over['kept']} over the baseline's inputs, layers and components of context."
-    )
-
-
-def _choice_key(content: dict[str, Any], options: dict[str, Any]) -> str:
-    """Return the name of options without smoothing in the second round."""
-    options = options | {"smooth": "none"}
-    return "; ".join(f"{name}={value}" for name, value in options.items() if value != content["baseline"][name])
-
-
-def _choices_apart(content: dict[str, Any]) -> str:
-    """Return a table with the accuracies on the pixels kept apart of the default, of the other choices and of the best other inputs."""
-    lines = []
-    for scene, regime, rows, other in _apart(content):
-        named = [content["entries"][scene][name] for name in _APART]
-        cells = [f"{rows[entry]['oa']:.1f} ± {rows[entry]['se']:.1f}" for entry in (*named, other)]
-        inputs = dict(part.split("=", 1) for part in other.split("; ")).get("inputs", content["baseline"]["inputs"])
-        lines.append([_title((scene, regime)), *cells[:-1], f"{cells[-1]} ({inputs})"])
-    return _table(
-        [
-            "scene, labels per class",
-            "default",
-            "first round",
-            "choice of the other scenes",
-            "baseline",
-            "best of the other inputs",
-        ],
-        lines,
-    )
-
-
-_APART = ("choice of all scenes", "first round", "choice of other scenes", "baseline")
-
-
-def _apart(content: dict[str, Any]) -> Iterable[tuple[str, str, dict[str, Any], str]]:
-    """Return scene, regime, accuracies on the pixels kept apart by entry, and the best entry with other inputs."""
-    for regime in FEW:
-        for scene in SCENES:
-            rows = {one["entry"]: one for one in content["summary"] if (one["scene"], one["regime"]) == (scene, regime)}
-            yield (
-                scene,
-                regime,
-                rows,
-                max(content["entries"][scene]["other input sets"], key=lambda entry: rows[entry]["oa"]),
-            )
-
-
-def _choices_smoothing(content: dict[str, Any]) -> str:
-    """Return a table with the gain of the default smoothing by head."""
-    gains = content["smoothing_gains"]
-    return _table(
-        ["gain of the default smoothing", *map(_title, CHOICE)],
-        [
-            [f"`{head}`", *(_gain(by_scene[scene][regime]) for scene, regime in CHOICE)]
-            for head, by_scene in gains.items()
-        ],
-    )
-
-
-def _choices_sentence(content: dict[str, Any]) -> str:
-    """Compare the default with the best other inputs on the pixels kept apart, and state its accuracy on Indian Pines."""
-    pairs = {
-        (scene, regime): (rows[content["entries"][scene][_APART[0]]], rows[other])
-        for scene, regime, rows, other in _apart(content)
-    }
-    near = sum(default["oa"] >= other["oa"] - other["se"] for default, other in pairs.values())
-    found = [
-        rows[content["entries"][scene][name]]["oa"]
-        for name in _APART[:2]
-        for scene, _, rows, _ in _apart(content)
-        if scene == "indian-pines"
-    ]
-    return (
-        f"The default is at most one standard error below the best of the other inputs in {near} of {len(pairs)} rows. On Indian Pines, it has {found[0]:.1f} % from 5 and "
-        f"{found[1]:.1f} % from 20 labels per class. The choice of the first round has {found[2]:.1f} % and {found[3]:.1f} %."
     )
 
 
@@ -284,7 +171,7 @@ def _far_planes(content: dict[str, Any]) -> str:
         lines.append(
             [name, *(f"{one['mean']:+.1f} [{one['interval'][0]:.1f}, {one['interval'][1]:.1f}]" for one in found)]
         )
-    return _table(["gain of", *(SCENES[scene] for scene, _ in CHOICE[:3])], lines)
+    return table(["gain of", *(SCENES[scene] for scene, _ in CHOICE[:3])], lines)
 
 
 def _distance_bench(rows: dict[str, dict[str, Any]]) -> str:
@@ -297,7 +184,7 @@ def _distance_bench(rows: dict[str, dict[str, Any]]) -> str:
             low, high = row["interval"][key]
             cells.append(f"{row['oa'][key]:.1f} [{low:.0f}, {high:.0f}]; {trial}")
         lines.append([name, *cells])
-    return _table(["columns", *map(_bin_title, bins)], lines)
+    return table(["columns", *map(_bin_title, bins)], lines)
 
 
 def _distance_bench_sentence(rows: dict[str, dict[str, Any]]) -> str:
@@ -320,14 +207,14 @@ def _bin_title(key: str) -> str:
 
 
 def _confirmation(rows: Sequence[dict[str, Any]]) -> str:
-    cells = [[_title((row["scene"], row["regime"])), f"{row['oa']:.1f} ± {row['sd']:.1f}"] for row in rows]
-    return _table(["scene, labels per class", "OA on fresh draws"], cells)
+    cells = [[title((row["scene"], row["regime"])), f"{row['oa']:.1f} ± {row['sd']:.1f}"] for row in rows]
+    return table(["scene, labels per class", "OA on fresh draws"], cells)
 
 
 def _published(rows: Rows, key: str) -> str:
     ours = _cell(rows, "indian-pines-official", "official", key)
     lines = [["hsifeat, default", ours], *([name, f"{oa:.1f}"] for name, oa in PUBLISHED)]
-    return _table(["method", "OA on the official split of Indian Pines"], lines)
+    return table(["method", "OA on the official split of Indian Pines"], lines)
 
 
 def _far(rows: Rows, content: dict[str, Any]) -> str:
@@ -372,7 +259,7 @@ def _differences(
             half = stats.t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / len(gains) ** 0.5
             cells.append(f"{gains.mean():+.1f} [{gains.mean() - half:.1f}, {gains.mean() + half:.1f}]")
         lines.append([name, *cells])
-    return _table(["gain of", *map(_title, columns)], lines)
+    return table(["gain of", *map(title, columns)], lines)
 
 
 def _distance(rows: dict[str, dict[str, dict[str, float]]], prefix: str) -> str:
@@ -382,7 +269,7 @@ def _distance(rows: dict[str, dict[str, dict[str, float]]], prefix: str) -> str:
         [f"{prefix} {name}", *(f"{row['oa'][key]:.1f} ± {row['se'][key]:.1f}" for key in bins)]
         for name, row in rows.items()
     ]
-    return _table(["columns", *map(_bin_title, bins)], lines)
+    return table(["columns", *map(_bin_title, bins)], lines)
 
 
 def _transfer(content: dict[str, Any]) -> str:
@@ -393,7 +280,7 @@ def _transfer(content: dict[str, Any]) -> str:
         cells = [f"{one['summary'][entry]['mean']:.1f} ± {one['summary'][entry]['sd']:.1f}" for one in scenes.values()]
         lines.append([f"`lda` on {entry}", *cells])
     heads = [f"{SCENES[name]}, {one['common_classes']} classes" for name, one in scenes.items()]
-    return _table(["entry", *heads], lines)
+    return table(["entry", *heads], lines)
 
 
 def _transfer_differences(content: dict[str, Any]) -> str:
@@ -401,16 +288,16 @@ def _transfer_differences(content: dict[str, Any]) -> str:
     scenes = content["scenes"]
     lines = []
     for index, one in enumerate(next(iter(scenes.values()))["differences"]):
-        cells = [_gain(scene["differences"][index]) for scene in scenes.values()]
+        cells = [gain_text(scene["differences"][index]) for scene in scenes.values()]
         lines.append([f"{one['entry']} over {one['rival']}", *cells])
-    return _table(["gain of", *(SCENES[name] for name in scenes)], lines)
+    return table(["gain of", *(SCENES[name] for name in scenes)], lines)
 
 
 def _transfer_sentence(content: dict[str, Any]) -> str:
     """State what context, and planes of natural32, change against spectra and window means, which are the rival, on each scene."""
     context, planes, twins = [], [], []
     for name, scene in content["scenes"].items():
-        found = {(one["entry"], one["rival"]): _gain(one) for one in scene["differences"]}
+        found = {(one["entry"], one["rival"]): gain_text(one) for one in scene["differences"]}
         context.append(f"{found[BEST, 'spectra+window']} points on {SCENES[name]}")
         planes.append(f"{found['spectra+window+natural32', 'spectra+window']} on {SCENES[name]}")
         twins.append(found["spectra+window+natural32", "spectra+window+untrained"])
@@ -418,16 +305,6 @@ def _transfer_sentence(content: dict[str, Any]) -> str:
         f"From {content['per_class']} labels per class in one half, context changes the accuracy in the other half against spectra and window means by "
         f"{' and '.join(context)}, and planes of natural32 by {' and '.join(planes)}; against the same network untrained, they gain {' and '.join(twins)}."
     )
-
-
-def _gain(difference: dict[str, Any]) -> str:
-    return f"{difference['mean']:+.1f} [{difference['low']:.1f}, {difference['high']:.1f}]"
-
-
-def _title(column: tuple[str, str]) -> str:
-    """Return the heading of a column, such as ``Pavia, 5``."""
-    scene, regime = column
-    return f"{SCENES[scene]}, {regime.removeprefix('per-class:') if regime in FEW else f'`{regime}`'}"
 
 
 if __name__ == "__main__":
