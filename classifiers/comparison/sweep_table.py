@@ -49,7 +49,7 @@ def reduction_remarks(sweep: SweepResult) -> list[str]:
     if sweep.reduction is None:
         return []
     pixels = "a sample of all pixels, test pixels included, without their labels"
-    return [f"principal components are fitted to {pixels if sweep.reduction == 'scene' else 'training pixels'}"]
+    return [f"Principal components are fitted to {pixels if sweep.reduction == 'scene' else 'training pixels'}"]
 
 
 def weak_gain_remarks(sweep: SweepResult) -> list[str]:

@@ -55,7 +55,7 @@ def test_the_numbers_agree_with_a_benchmark(swept, store_path, tmp_path):
     """The reduction is the default of `compare`, and the result says so."""
     found, _ = swept
     assert found.reduction == "scene"
-    assert "principal components are fitted to a sample of all pixels" in reduction_remarks(found)[0]
+    assert "Principal components are fitted to a sample of all pixels" in reduction_remarks(found)[0]
     for reduction in ("scene", "train"):
         options = {
             "heads": ["lda"],
