@@ -32,6 +32,7 @@ from code_digest import head_digest
 from scipy.ndimage import maximum_filter
 from scoring import RESULTS, ROOT, about_run
 from study_scenes import SCENES
+from worth_summary import cross_choice, summarise
 
 import hsifeat
 from classifiers import PixelTable
@@ -207,7 +208,7 @@ class Study:
             "default": DEFAULT.key,
             "entries": [asdict(one) | {"key": one.key} for one in known],
             "summary": summarise(self.fits),
-            "defaults_from_other_scenes": cross_choice(self.fits),
+            "defaults_from_other_scenes": cross_choice(self.fits, CHOICE_SCENES, CHOICE_REGIMES),
             "confirmation_summary": summarise(
                 {
                     name: {regime: {DEFAULT.key: draws} for regime, draws in found.items()}
@@ -348,59 +349,6 @@ def without_small_classes(table: PixelTable, least: int) -> PixelTable:
     print("left out:", ", ".join(f"{table.labels.class_names[c]} ({table.labels.counts[c]} px)" for c in small))
     classes = np.where(np.isin(table.labels.classes, small), 0, table.labels.classes)
     return replace(table[~np.isin(table.y, small)], labels=replace(table.labels, classes=classes))
-
-
-def summarise(fits: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return mean, standard deviation and standard error of each entry, in points of overall accuracy."""
-    rows = []
-    for scene, regimes in fits.items():
-        for regime, entries in regimes.items():
-            for key, draws in entries.items():
-                values = np.array(list(draws.values()))
-                sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-                rows.append(
-                    {
-                        "scene": scene,
-                        "regime": regime,
-                        "entry": key,
-                        "draws": len(values),
-                        # With more decimals than documents show, rounding twice changes no figure.
-                        "oa": round(float(values.mean()), 5),
-                        "sd": round(sd, 5),
-                        "se": round(sd / len(values) ** 0.5, 5),
-                    }
-                )
-    return rows
-
-
-def cross_choice(fits: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return for each scene the best entry on average over the other scenes and the best entry of the scene, with accuracies."""
-    means: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for row in summarise(fits):
-        if row["scene"] in CHOICE_SCENES and row["regime"] in CHOICE_REGIMES and "planes" not in row["entry"]:
-            means[row["scene"], row["regime"]][row["entry"]] = row["oa"]
-    choices = []
-    for scene in CHOICE_SCENES:
-        others = [values for (other, _), values in means.items() if other != scene]
-        own = [values for (other, _), values in means.items() if other == scene]
-        shared = set.intersection(*(set(values) for values in others + own)) if others and own else set()
-        if not shared:
-            continue
-        chosen = max(sorted(shared), key=lambda key: sum(values[key] for values in others))
-        for (other, regime), values in means.items():
-            if other == scene:
-                best = max(sorted(values), key=lambda key, values=values: values[key])
-                choices.append(
-                    {
-                        "scene": scene,
-                        "regime": regime,
-                        "entry": chosen,
-                        "oa": values[chosen],
-                        "best_entry": best,
-                        "best_oa": values[best],
-                    }
-                )
-    return choices
 
 
 if __name__ == "__main__":

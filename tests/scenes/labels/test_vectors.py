@@ -18,24 +18,9 @@ from rasterio import Affine
 from hsifeat.errors import SceneError
 from hsifeat.scenes import open_labels
 from tests.helpers.georeferenced import blank_scene, read_first_band
+from tests.helpers.vector_files import CRS, NORTH_UP, box, saved
 
-NORTH_UP = Affine(10, 0, 500_000, 0, -10, 4_000_000)
 ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
-CRS = "EPSG:32617"
-
-
-def box(left, top, right, bottom, transform=NORTH_UP):
-    """A polygon from one corner to the other, in columns and rows."""
-    return shapely.Polygon(
-        [transform @ corner for corner in ((left, top), (right, top), (right, bottom), (left, bottom))]
-    )
-
-
-def saved(path, columns, geometry, crs=CRS, **options):
-    geopandas.GeoDataFrame(columns, geometry=geometry, crs=crs).to_file(path, **options)
-    return path
-
-
 TWO = [box(0, 0, 3, 2), box(1, 3, 6, 5)]
 FIELDS = np.zeros((6, 7), int)
 FIELDS[0:2, 0:3], FIELDS[3:5, 1:6] = 2, 1
@@ -390,21 +375,3 @@ def test_warnings_of_gdal_become_notes_without_a_path(tmp_path):
     labels = open_labels(tmp_path / "x.gpkg", blank_scene(4, 4, NORTH_UP))
     assert labels.class_names == {1: "a"} and any(note.startswith("x.gpkg: ") for note in labels.notes)
     assert str(tmp_path) not in " ".join(labels.notes)
-
-
-@pytest.mark.parametrize("kept", [("", "-wal", "-shm"), ("", "-wal"), ("",)], ids=["whole", "log", "file"])
-def test_changes_in_the_log_of_a_geopackage_are_read_and_stay_there(tmp_path, kept):
-    """A process has changed the file in WAL mode, and has not closed the file."""
-    saved(tmp_path / "x.gpkg", {"crop": ["rye"]}, [box(0, 0, 2, 2)], SPATIAL_INDEX="NO")
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    with closing(sqlite3.connect(tmp_path / "x.gpkg")) as database:
-        database.execute("pragma journal_mode = wal")
-        database.execute("update x set crop = 'oat'")
-        database.commit()
-        for suffix in kept:
-            (folder / f"x.gpkg{suffix}").write_bytes((tmp_path / f"x.gpkg{suffix}").read_bytes())
-    before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    labels = open_labels(folder / "x.gpkg", blank_scene(4, 4, NORTH_UP))
-    assert labels.class_names == {1: "oat" if "-wal" in kept else "rye"} and labels.notes == ()
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
