@@ -44,6 +44,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scoring import RESULTS, about_run
 from worth import CHOICE_SCENES, FEW_LABELS
+from worth_summary import summarise
 
 import hsifeat
 from classifiers import make_head
@@ -243,22 +244,6 @@ def estimate(points: NDArray[np.float64]) -> dict[str, float]:
     mean = float(points.mean())
     # With more decimals than documents show, rounding twice changes no figure.
     return {"mean": round(mean, 5), "low": round(mean - margin, 5), "high": round(mean + margin, 5)}
-
-
-def summarise(apart: Scores) -> list[dict[str, Any]]:
-    """Return mean and standard error over draws of the accuracy of each entry on the pixels kept apart, in percent."""
-    return [
-        {
-            "scene": scene,
-            "regime": regime,
-            "entry": entry,
-            "oa": round(float(np.mean(list(draws.values()))), 5),
-            "se": round(float(stats.sem(list(draws.values()))), 5),
-        }
-        for scene, regimes in apart.items()
-        for regime, entries in regimes.items()
-        for entry, draws in entries.items()
-    ]
 
 
 if __name__ == "__main__":
