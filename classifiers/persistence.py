@@ -33,8 +33,7 @@ from hsifeat.files import check_output, delete_leftovers, disk_errors, read_regu
 from hsifeat.seals import SealError, open_json, seal_json
 
 FORMAT = "hsifeat-model"
-# The manifest has a seal since version 2.
-FORMAT_VERSION, READABLE_VERSIONS = 2, (1, 2)
+FORMAT_VERSION = 1
 MANIFEST, STATE, WEIGHTS, BOOSTER = "model.json", "state.skops", "weights.safetensors", "booster.txt"
 LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
 
@@ -208,16 +207,14 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise HeadError(f"{folder} is not a model: it has no {MANIFEST}; name a folder that hsifeat fit wrote")
     try:
-        manifest = open_json(path, MANIFEST, advice=advice, required=False)
+        manifest = open_json(path, MANIFEST, advice=advice)
         if manifest.get("format") != FORMAT:
             raise HeadError(f"{path} does not belong to a model of hsifeat; name a folder that hsifeat fit wrote")
-        if manifest.get("version") not in READABLE_VERSIONS:
+        if manifest.get("version") != FORMAT_VERSION:
             raise HeadError(
-                f"{path} is of format version {manifest.get('version')}; this hsifeat reads the versions "
-                f"{' and '.join(map(str, READABLE_VERSIONS))}: use the release that wrote it or fit again"
+                f"{path} is of format version {manifest.get('version')}; this hsifeat reads version {FORMAT_VERSION}: use the "
+                "release that wrote it or fit again"
             )
-        if manifest["version"] != 1:
-            open_json(path, MANIFEST, advice=advice)
     except SealError as error:
         raise HeadError(str(error)) from error
     return manifest

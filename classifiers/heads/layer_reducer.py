@@ -70,8 +70,6 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         the number of channels of the layer.
     """
 
-    whiten = False  # in models that were saved before this parameter existed
-
     def __init__(
         self,
         layout: Layout | None = None,

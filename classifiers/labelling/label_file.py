@@ -38,8 +38,6 @@ CREATE TABLE requests (
 ) STRICT;
 CREATE UNIQUE INDEX one_request ON requests (set_id, name);
 """
-# Early files of version 1 lack the last statements.
-_LATER_STATEMENTS = 2
 _INSERT = {
     "label_sets": "INSERT INTO label_sets VALUES (?, ?, ?, ?, ?, ?, ?)",
     "log": "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -117,9 +115,6 @@ class LabelFile:
                     f"{self.path} is not a label database of this version of hsifeat: move the file away, or use the version that "
                     "wrote it"
                 )
-            elif not self.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchone():
-                for statement in _statements()[-_LATER_STATEMENTS:]:
-                    self.execute(statement)
 
     def _check_rows(self) -> None:
         """Raise `SceneError` if tables or rows are damaged or missing."""

@@ -171,8 +171,8 @@ def entries() -> list[CatalogueEntry]:
 def _read_entry(file: Path) -> CatalogueEntry | None:
     """Return the entry in a file of the catalogue, or None if the file is damaged."""
     try:
-        # The modification time of the file is the time of the last use. Early versions wrote no seal.
-        entry = CatalogueEntry(**open_json(file, file.name, required=False), used=file.stat().st_mtime)
+        # The modification time of the file is the time of the last use.
+        entry = CatalogueEntry(**open_json(file, file.name), used=file.stat().st_mtime)
         # The file name is a digest of the location, so an entry can't be edited to name another folder.
         intact = entry.location.identity == entry.path and _file_name(entry.path) == file.name
     except (OSError, ValueError, TypeError, StoreError):

@@ -170,7 +170,7 @@ class StoreRun:
         job, listen = self.job, self._listen
         if (complete := complete_store(job)) is not None:
             # Nothing is written, so no lock is needed. The user may lack the right to write to the store.
-            listen(Note(f"{job.location}: all {len(job.planes)} planes exist, nothing to compute"))
+            listen(_nothing_to_do(job))
             self._add_to_catalogue(complete)
             self._store, self.was_complete = complete, True
             return
@@ -184,7 +184,7 @@ class StoreRun:
         store = job.find_store(writable=not job.location.read_only)
         work = job.remaining(store)
         if store is not None and not work.plan.steps:
-            listen(Note(f"{job.location}: all {len(job.planes)} planes exist, nothing to compute"))
+            listen(_nothing_to_do(job))
             self._store = store
             return
         work.check_disk()
@@ -218,6 +218,12 @@ class StoreRun:
         if self._check:
             executor.check_workers(load_backbone, builder)
         return builder
+
+
+def _nothing_to_do(job: Job) -> Note:
+    planes = len(job.planes)
+    existing = "the plane exists" if planes == 1 else f"all {planes} planes exist"
+    return Note(f"{job.location}: {existing}, nothing to compute")
 
 
 def complete_store(job: Job) -> Store | None:

@@ -12,13 +12,12 @@ from hsifeat.types import PlaneId
 PLANE = re.compile(r"planes/(t\d{4,9}/[\w.\-]+)/zarr\.json")
 PROGRESS = re.compile(r"progress/t\d{4,9}/[\w.\-]+/(zarr\.json|c/.+)")
 LABELS = re.compile(r"scene/labels/([^/]+)/zarr\.json")
-# All keys that hsifeat can write, including temporary files of interrupted writes. Stores of early versions also have groups
-# of progress records.
+# All keys that hsifeat can write, including temporary files of interrupted writes.
 _ARRAY = r"(zarr\.json|c(/\d{1,9}){1,3})"
 _PLANE = r"(planes|progress)/t\d{4,9}/[\w.\-]+"
 _STORE_FILE = re.compile(
     r"(zarr|checksums)(\.copy)?\.json|timings\.json|writer\.token"
-    r"|(scene(/projection|/labels)?|pixels|(planes|progress)(/t\d{4,9})?)/zarr\.json"
+    r"|(scene(/projection|/labels)?|pixels|planes(/t\d{4,9})?)/zarr\.json"
     rf"|(scene/(cube|valid|projection/\w+|labels/[^/]+)|pixels/(rows|cols)|{_PLANE})/{_ARRAY}"
     r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|checksums|timings|writer|\d+)\.[\w.\-]+\.part(ial)?"
 )

@@ -73,7 +73,7 @@ def test_a_store_in_a_bucket_that_another_machine_deleted_is_forgotten(three):
     assert [entry.name for entry in catalogue.entries()] == ["salinas", "pavia", "pines"]
 
 
-@pytest.mark.parametrize("damage", ["torn", "digit", "exchanged", "exchanged without a seal"])
+@pytest.mark.parametrize("damage", ["torn", "digit", "exchanged", "without a seal"])
 def test_a_damaged_entry_is_said_and_never_used(three, damage):
     files = {json.loads(file.read_text())["path"]: file for file in (cache_folder() / "catalogue").glob("*.json")}
     first, last = files[str(three[0])], files[str(three[2])]
@@ -86,7 +86,7 @@ def test_a_damaged_entry_is_said_and_never_used(three, damage):
     elif damage == "exchanged":
         last.write_text(first.read_text())
     else:
-        last.write_text(json.dumps({k: v for k, v in json.loads(first.read_text()).items() if k != "seal"}))
+        last.write_text(json.dumps({k: v for k, v in json.loads(text).items() if k != "seal"}))
     assert {entry.path for entry in catalogue.entries()} == {str(path) for path in three[:2]}
     with pytest.raises(StoreError, match=rf"{last.name} is damaged, so it is unknown .* hsifeat cache ls FOLDER"):
         catalogue.find_store(None)
@@ -111,12 +111,6 @@ def test_stores_are_listed_although_the_cache_folder_cannot_be_written(store_pat
     (usage,) = list_usage(catalogue.rebuild([tmp_path / "stores"]))
     assert (usage.entry.path, usage.state) == (str(store.resolve()), "complete")
     assert usage.entry.completed == (store / "zarr.json").stat().st_mtime
-
-
-def test_an_entry_of_an_early_version_without_a_seal_is_read(three):
-    for file in (cache_folder() / "catalogue").glob("*.json"):
-        file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "seal"}))
-    assert len(catalogue.entries()) == 3
 
 
 def test_the_last_completed_does_not_depend_on_a_clock_that_was_set_back(three, monkeypatch):

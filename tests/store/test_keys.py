@@ -2,7 +2,7 @@
 
 import pytest
 
-from hsifeat.store.keys import is_checksum_key, is_store_file, plane_of, record_key, shard_key
+from hsifeat.store.keys import is_store_file, plane_of, record_key, shard_key
 from hsifeat.store.plane_layout import Unit
 from hsifeat.types import PlaneId, Window
 
@@ -33,8 +33,3 @@ def test_temporary_files_of_interrupted_writes_are_recognised(key):
 )
 def test_other_files_are_foreign(key):
     assert not is_store_file(key)
-
-
-@pytest.mark.parametrize("key", ["progress/zarr.json", "progress/t0050/zarr.json"])
-def test_groups_of_records_in_the_first_stores_are_recognised(key):
-    assert is_store_file(key) and is_checksum_key(key)

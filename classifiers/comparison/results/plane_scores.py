@@ -72,5 +72,5 @@ class SweepResult(Record):
     reduction: Reduction | None = Field(
         None,
         description="pixels to which the head fits its reduction of columns: a sample of all pixels of the scene without their "
-        "labels (scene), or the training pixels (train); null in files of older versions",
+        "labels (scene), or the training pixels (train)",
     )

@@ -217,23 +217,6 @@ def test_a_repeated_request_changes_nothing(database):
     assert database.class_map(set_id)[1].ravel()[6] == 1
 
 
-def test_an_early_file_without_requests_is_used_on(tmp_path, database):
-    set_id = open_shared(database)
-    database.paint(set_id, "ada", pixel(3, 1))
-    database_version = database.version(set_id)
-    database.close()
-    path = tmp_path / "labels.sqlite"
-    with sqlite3.connect(path) as plain:
-        plain.execute("DROP TABLE requests")
-        plain.execute("DELETE FROM sqlite_sequence WHERE name = 'requests'")
-    plain.close()
-    for _ in range(2):  # it is completed once
-        with LabelDatabase(path) as again:
-            assert again.class_map(set_id)[1].ravel()[3] == 1
-            again.paint(set_id, "ada", pixel(4, 1), request="page 1")
-            assert again.version(set_id) == database_version + 1
-
-
 def test_damage_and_foreign_files_are_reported(tmp_path, database):
     set_id = open_shared(database)
     database.paint(set_id, "ada", pixel(3, 1))
