@@ -177,7 +177,7 @@ class BaseConfig(BaseModel):
 
     @property
     def inherited_from(self) -> str:
-        """Where options that the user did not set come from, such as ``the preset dift``; empty for the defaults."""
+        """Source of the options that the user did not set, such as ``the preset dift``; empty if they have their defaults."""
         return self._inherited_from
 
     @classmethod
@@ -215,9 +215,8 @@ class BaseConfig(BaseModel):
     def merged(cls, base: Self, options: Mapping[str, Any], *, inherited_from: str = "") -> Self:
         """Validate options, and take all other options from the config `base`.
 
-        The ``model_fields_set`` of the result contains only the options that the user set, not the options from `base`. A
-        conflict between two options that the user set is an error, but a conflict with an option from `base` is resolved
-        silently. Callers use ``model_fields_set`` to distinguish the two cases.
+        The ``model_fields_set`` of the result contains only the options in `options`, not the options from `base`. This
+        method does not check whether options conflict with each other.
 
         Parameters
         ----------

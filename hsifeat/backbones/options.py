@@ -20,11 +20,11 @@ class BackboneOptions:
     untrained_seed : int or None
         Seed of random weights that replace the trained weights. None keeps the trained weights.
     prompt : str or None
-        Text of a text-conditional model.
+        Text prompt for a text-conditional model.
     upsample : int
-        Factor by which a latent model or an image encoder of transformers enlarges images before the encoding.
+        Factor by which images are enlarged before the encoding, for a latent model or an image encoder.
     seed : int
-        Value that `untrained_seed` gets if the source has the prefix ``untrained:``.
+        Seed of the random weights of a source ``untrained:SOURCE``.
     any_label : bool
         Use label 0 of a class-conditional model if `class_label` is None. This is enough to list the layers, which are
         the same for all labels.

@@ -1,8 +1,8 @@
 """Backbone plugins: the entry points of the group ``hsifeat.backbones`` in hsifeat and in other packages.
 
-An entry point refers to one of two kinds of objects:
+A source is a text that names a backbone. An entry point refers to one of two kinds of objects:
 
-- a `BackbonePlugin`, which can also recognise sources, such as folders, that do not begin with the entry point's name;
+- a `BackbonePlugin`, which can also recognise sources without the entry point's name, such as the paths of folders;
 - a function ``open(argument, **options)``, which opens the sources ``NAME`` and ``NAME:ARGUMENT``. The function
   receives the fields of `BackboneOptions` for which it has parameters. It is an error to set an option for which the
   function has no parameter.
@@ -58,8 +58,8 @@ class BackbonePlugin:
     Attributes
     ----------
     open : callable
-        Function that opens a backbone. The arguments are the source, without a prefix ``NAME:``, and options as keyword
-        arguments. The result is a `Backbone`, another `FeatureSource` or a `Redirect`.
+        Function that opens a backbone. The first argument is the source, without a prefix ``NAME:``. Options are
+        keyword arguments. The result is a `Backbone`, another `FeatureSource` or a `Redirect`.
     form : str
         Form of the sources that the plugin opens, such as ``FILE.pt``.
     description : str
@@ -73,9 +73,9 @@ class BackbonePlugin:
         plugins of hsifeat have positions from 5 to 90.
     files : callable or None
         Function that returns all files and folders that determine the backbone of a source. It imports no large
-        packages. The list includes paths that do not exist yet, if creating them would change the backbone. If there is
-        such a function, hsifeat keeps the description of the backbone in the cache folder, and opens a finished store
-        without opening the network. None means that every use opens the backbone.
+        packages. The list includes missing paths whose creation would change the backbone. If `files` is set, hsifeat
+        keeps the description of the backbone in the cache folder, and opens a finished store without opening the
+        network. None means that every use opens the backbone.
     """
 
     open: Callable[..., FeatureSource | Redirect]
@@ -116,10 +116,10 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
 
 
 def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
-    """Return the plugin that opens `source`, and the argument for the plugin; None if no plugin matches.
+    """Return the plugin that opens `source`, and the first argument of its function `open`; None if no plugin matches.
 
-    For a source that begins with an entry point's name, only this entry point is imported. For any other source, all entry
-    points are imported, because each plugin decides which sources it recognises.
+    If `source` begins with an entry point's name, only this entry point is imported, and the argument is the part of
+    `source` after ``NAME:``. Otherwise, all entry points are imported, and the argument is `source`.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions,
     plugin : BackbonePlugin
         The plugin, from `find_plugin`.
     argument : str
-        The argument of the plugin's function, from `find_plugin`.
+        The first argument of the plugin's function `open`, from `find_plugin`.
     options : BackboneOptions
         All options. The plugin receives only the options for which its function has parameters.
     name : str

@@ -28,16 +28,16 @@ class FeatureSource(Protocol):
         ...
 
     def identity(self) -> dict[str, Any]:
-        """Return everything that determines the layers' outputs, as plain JSON values, without building the network."""
+        """Return everything that determines the layers' outputs, as plain JSON values. The network is not built."""
         ...
 
     def to(self, device: str) -> None:
-        """Select the device on which the features are computed. A network is moved there, and loaded first if necessary."""
+        """Select the device on which the features are computed. A network is loaded if necessary, and moved there."""
         ...
 
 
 class Backbone(FeatureSource, Protocol):
-    """A frozen denoiser with its noise schedule and its conditioning. It provides feature maps.
+    """A frozen denoiser that provides feature maps. It has a noise schedule, and a fixed condition if it is a conditional model.
 
     `encode` turns an image into the denoiser's clean input ``x_0``. In pixel space, ``x_0`` is the image itself. In
     latent space, ``x_0`` is the latents of the image. The caller adds noise to ``x_0`` and runs the denoiser with

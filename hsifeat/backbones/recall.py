@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class RecalledBackbone:
-    """A backbone with a description file. If the file is up to date, the network is opened on first use.
+    """A backbone with a description file. If this file is up to date, the network is opened only when it has to run.
 
     Parameters
     ----------
     file : DescriptionFile
         The description file.
     open : callable
-        Opens the backbone.
+        Function without arguments that opens the backbone.
     source : str
         Name of the backbone as the user typed it. It is used if the backbone has no attribute `source`.
 
@@ -64,7 +64,7 @@ class RecalledBackbone:
         return self._backbone
 
     def keep_description(self) -> None:
-        """Write the description file if the backbone has been opened, and the file is missing or out of date."""
+        """Write the description file if it was missing or out of date when this object was created."""
         if self._description is None and self._backbone is not None:
             self._file.write(BackboneDescription.of(self._backbone))
 
@@ -130,16 +130,16 @@ class RecalledBackbone:
 
 
 def recall_source(source: str | Path, **options: Any) -> FeatureSource:
-    """Open a backbone or another source of features like `open_source`, but from its description file if possible.
+    """Open a backbone or another source of features. If its description file is up to date, the network is not opened yet.
 
-    A backbone can have a description file only if its plugin has a function `files`. `keep_description` writes the
-    description of the returned backbone.
+    The arguments are the same as in `open_source`. Only backbones whose plugin has a function `files` have description
+    files. To write the description file of the returned backbone, call `keep_description`.
     """
     return open_source(source, **options, call=partial(_recall_plugin, open_network=call_plugin))
 
 
 def recall_described(source: str | Path, **options: Any) -> FeatureSource | None:
-    """Open a source of features like `recall_source`. If this needs a network without a description file, return None instead."""
+    """Open a source of features without opening a network; None if the backbone has no up-to-date description file."""
     try:
         return open_source(source, **options, call=partial(_recall_plugin, open_network=_refuse_to_open))
     except _NoDescriptionError:
@@ -147,7 +147,7 @@ def recall_described(source: str | Path, **options: Any) -> FeatureSource | None
 
 
 def keep_description(source: FeatureSource) -> None:
-    """Write the description of a backbone that `recall_source` returned. Do nothing for other sources of features."""
+    """Write the description file of a backbone from `recall_source`. Do nothing for other sources of features."""
     if isinstance(source, RecalledBackbone):
         source.keep_description()
 

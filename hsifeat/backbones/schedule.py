@@ -83,7 +83,7 @@ class NoiseSchedule:
 
     @classmethod
     def clean(cls) -> Self:
-        """Return the schedule of an encoder. It has one timestep, at which images receive no noise."""
+        """Return the schedule of an image encoder: one timestep, at which images receive no noise."""
         return cls(np.ones(1, np.float32), "sample")
 
     @property

@@ -160,7 +160,7 @@ def list_taps(
 
 
 def is_block(name: str) -> bool:
-    """Return whether a layer is a block or a direct member of a block.
+    """Return whether a layer is a block of the network, or a direct part of a block, such as a ResNet.
 
     >>> is_block("up_blocks.2.resnets.1"), is_block("up_blocks.2.resnets.1.conv1")
     (True, False)

@@ -67,7 +67,7 @@ class ModuleBackbone(NetworkBackbone):
         and a fixed class label that `call` passes to the module. [default: a digest of ``repr(module)``]
     side : int
         Side, in pixels, of the image on which the module is run to find its layers. It must be a multiple of the
-        coarsest stride, and at least twice as large.
+        coarsest stride, and at least twice the coarsest stride.
 
     Raises
     ------
@@ -117,7 +117,7 @@ class ModuleBackbone(NetworkBackbone):
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the backbone's copy of the user's module, with its weights. hsifeat can't build the module itself."""
+        """Return the backbone's copy of the user's module, with the trained weights."""
         return self.network
 
     def load(self) -> torch.nn.Module:
@@ -132,7 +132,7 @@ class ModuleBackbone(NetworkBackbone):
     def probe_device(self) -> str:
         """Device on which `taps` runs the module to find its layers.
 
-        This is the device of the weights, because the weights can't be moved to ``meta``.
+        This is the device of the weights.
         """
         tensors = self.network.state_dict().values()
         return next((str(tensor.device) for tensor in tensors), "cpu")

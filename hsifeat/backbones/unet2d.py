@@ -163,10 +163,7 @@ class UNet2DBackbone(CheckpointBackbone):
         return weights
 
     def load_trained(self) -> torch.nn.Module:
-        """Return the network with its trained weights.
-
-        If a weight file has the earliest format of diffusers, diffusers renames the layers.
-        """
+        """Return the network with its trained weights."""
         return self._weights.load(self._type, self._config_file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
@@ -190,8 +187,8 @@ def output_blocks(network: Any) -> dict[str, str]:
     """Map the diffusers name of each decoder layer of a U-Net to its guided-diffusion name.
 
     A guided-diffusion name is ``output_blocks.i``, where i increases from the coarsest level to the finest. In
-    guided-diffusion, the last block of a level includes the upsampler. It therefore corresponds to the output of a whole
-    level ``up_blocks.b`` of diffusers. The finest level has no upsampler.
+    guided-diffusion, the last block of each level except the finest includes the upsampler. The diffusers name of such
+    a block is the name of the whole level, ``up_blocks.b``.
     """
     aliases = {}
     number = 0

@@ -26,7 +26,7 @@ _VARIANT = re.compile(
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """The weights of one network.
+    """The weight files of one network.
 
     Attributes
     ----------
@@ -41,13 +41,13 @@ class WeightFiles:
 
     @classmethod
     def find(cls, folder: Path) -> Self:
-        """Find the weights in a folder as diffusers does: a single file, shards, or otherwise the only variant, such as ``fp16``.
+        """Find the weights in a folder under their standard names, or else the only variant, such as ``fp16``.
 
         Raises
         ------
         BackboneError
-            If the folder has no weights. If the folder has several variants, but no weights without a variant. If a shard
-            is missing.
+            If the folder has no weights. If the folder has several variants, and no weights under the standard names.
+            If a shard is missing.
         """
         for suffix in _SUFFIXES:
             for file in (folder / f"{_BASE}{suffix}", folder / f"{_BASE}{suffix}.index.json"):

@@ -83,7 +83,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     Raises
     ------
     BackboneError
-        If the file is truncated. If it contains anything other than named, dense, real tensors.
+        If the file is truncated. If the file contains anything other than named, dense, real tensors.
     """
     import torch
 

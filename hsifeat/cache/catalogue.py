@@ -135,7 +135,7 @@ def remove_entry(location: Location) -> None:
 
 
 def forget_if_gone(location: Location) -> bool:
-    """Remove a store in a bucket or at a web address from the catalogue if none of its files exists.
+    """Remove a remote store from the catalogue if none of its files exists. A remote store is in a bucket or at a web address.
 
     Returns
     -------
@@ -244,7 +244,7 @@ def _entries_named(text: str, known: list[CatalogueEntry]) -> list[CatalogueEntr
 
 
 def stores_with_key(key: str) -> list[Location]:
-    """Return the locations of the stores with a key, starting with the store completed last. All have the same recipe."""
+    """Return the locations of all stores with this key, starting with the store completed last."""
     return [entry.location for entry in entries() if entry.key == key]
 
 
@@ -259,8 +259,8 @@ def find_store(source: str | Path | Location | None) -> Location:
     Raises
     ------
     StoreError
-        If no store matches `source`, or several stores match. If `source` is None and the last store is unknown: no store is
-        complete, a file of the catalogue is damaged, or the bucket of the store can't be reached.
+        If no store matches `source`, or several stores match. If `source` is None, and no store is complete, a file of
+        the catalogue is damaged, or the bucket of the last store can't be reached.
     """
     known = entries()
     if source is None:

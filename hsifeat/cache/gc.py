@@ -49,9 +49,10 @@ def remove_store(location: Location) -> int:
 
 
 def delete_remains(folder: Path) -> None:
-    """Delete the files in `folder` that killed processes and deleted stores left, such as partly deleted stores and lock files.
+    """Delete files in `folder` that are no longer needed, such as partly deleted stores and the lock files of deleted stores.
 
-    The marks of readers whose processes were killed are deleted, too; see `hsifeat.store.locks`.
+    A process that reads a store marks the store by a file (see `hsifeat.store.locks`). The marks of processes that no
+    longer run are deleted, too.
     """
     delete_leftovers(folder)
     delete_free_locks(folder)

@@ -1,9 +1,10 @@
 """Sample cache: files with the values of planes at labelled pixels.
 
-Reading such a file takes milliseconds. A plane is the feature map of one timestep and one layer. The name of a file is a
-digest of everything that determines its content: the values of the plane, the pixels, and the window over which values
-are averaged. A file is therefore never out of date. A checksum of its name and values detects damaged and swapped files.
-The files are in the cache folder of this machine, and are deleted together with their store.
+Reading such a file takes milliseconds. A plane is the feature map of one timestep and one layer. The name of a file is
+a digest of everything that determines its content: the values of the plane, the pixels, and the window over which
+values are averaged. A file is therefore never out of date. Each file has a checksum of its name and values, which
+detects damaged and swapped files. The files are in the cache folder of this machine, and are deleted together with
+their store.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def delete_orphans(keys: set[str]) -> int:
 def cached_samples(
     key: str, facts: tuple[bytes | str, ...], shape: tuple[int, int], read: Callable[[], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """Return samples from the cache. Samples that the cache lacks are read from the store and added to the cache.
+    """Return the samples of a store from the cache. If the cache lacks them, read them from the store, and add them to the cache.
 
     Parameters
     ----------

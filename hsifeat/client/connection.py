@@ -25,9 +25,9 @@ def connect(url: str, token: str | None = None) -> Connection:
     url : str
         Address of the service, such as ``https://gpu.example.org``.
     token : str, optional
-        Token of the caller. By default, the token for `url` in the user's token file is used, or otherwise the environment
-        variable ``HSIFEAT_TOKEN``. ``HSIFEAT_TOKEN`` is used only if ``HSIFEAT_SERVICE`` is `url`, or if
-        ``HSIFEAT_SERVICE`` is not set and the service runs on this machine.
+        Token of the caller. [default: the token for `url` in the user's token file, else the environment variable
+        ``HSIFEAT_TOKEN``] ``HSIFEAT_TOKEN`` is for the service at the address ``HSIFEAT_SERVICE``. If
+        ``HSIFEAT_SERVICE`` is not set, ``HSIFEAT_TOKEN`` is for services on this machine.
 
     Returns
     -------
@@ -221,7 +221,7 @@ class Connection:
         return RemoteJob(self._transport, self._transport.json("GET", f"/jobs/{job_id}"))
 
     def jobs(self, **filters: Any) -> list[RemoteJob]:
-        """List jobs, latest first. The filters are ``state``, ``kind``, ``owner``, ``before`` and ``count``."""
+        """List jobs, latest first. The filters are those of ``GET /jobs``: ``state``, ``kind``, ``owner``, ``before`` and ``count``."""
         return [RemoteJob(self._transport, state) for state in self._transport.json("GET", "/jobs", params=filters)]
 
     def upload(self, paths: Sequence[PathLike], *, listen: Listener = silent) -> str:

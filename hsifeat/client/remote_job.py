@@ -63,8 +63,8 @@ class RemoteJob:
         Parameters
         ----------
         listen : callable
-            Callback for the progress events of the job. Events that the service sends while the connection is broken are
-            received later.
+            Callback for the progress events of the job. If the connection breaks, the missed events follow after the
+            next connection.
 
         Raises
         ------

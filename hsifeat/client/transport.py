@@ -89,7 +89,7 @@ class Transport:
     url : str
         Address of the service.
     token : str, optional
-        Token of the caller. [default: see `hsifeat.store.service_tokens.find_token`]
+        Token of the caller. [default: the token that `hsifeat.connect` uses]
 
     Raises
     ------

@@ -74,7 +74,7 @@ def open_for_labelling(source: str, companion: str | None, listen: Listener) -> 
     source : str
         A store, or a scene that `hsifeat.open_scene` accepts.
     companion : str or None
-        Companion image. None selects the companion image of the scene, if it has one.
+        Path of the companion image. None selects the companion image of the scene, if the scene has one.
     listen : callable
         Callback for progress events.
 

@@ -39,7 +39,7 @@ class GuardedStream:
 
     @property
     def lost(self) -> OSError | None:
-        """Error that ended the output, or None. A pipe that its reader closed, as ``head`` does, is not an error."""
+        """Error that ended the output, or None. A closed pipe does not count as an error."""
         return None if self.error is None or self.error.errno in (errno.EPIPE, errno.ESHUTDOWN) else self.error
 
     def write(self, text: str) -> int:

@@ -148,7 +148,7 @@ class SceneArguments:
         return [SceneArguments([path], self.options) for path in self.paths]
 
     def open(self) -> Scene:
-        """Open the scene. ``{scene}`` in a path of a label map or companion image is the file name without suffix."""
+        """Open the scene. In the paths of label maps and companion image, ``{scene}`` stands for the scene's file name without suffix."""
         from hsifeat.scenes import open_labels, open_scene
         from hsifeat.scenes.label_map import safe_label_name
 

@@ -16,8 +16,8 @@ _VARIANCE_ERROR = 1e-12
 def window_means(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int) -> NDArray[np.float64]:
     """Return the mean of the valid pixels in the window around each pixel.
 
-    Each window is summed separately, and in the same order at all pixels. If the window of a pixel lies in a crop of the
-    image, the crop therefore gives bitwise the same mean as the image.
+    Each window is summed separately, and in the same order at all pixels. A pixel therefore has bitwise the same mean
+    in every crop of the image that contains the pixel's window.
 
     Parameters
     ----------

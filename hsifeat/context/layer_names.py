@@ -64,8 +64,8 @@ class ContextLayer:
     def reach_px(self) -> int:
         """Largest distance, in rows or columns, from a pixel to the pixels that its features depend on.
 
-        A layer by reconstruction can depend on the whole scene. For such a layer, only the mean after the
-        reconstruction counts.
+        For a layer by reconstruction, this is the reach of the window mean alone, because a reconstruction can depend
+        on the whole scene.
         """
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)

@@ -21,7 +21,7 @@ def choose_timesteps(
     count : int
         Number of timesteps.
     model_input : ModelInput
-        The image that the backbone receives, and the projection of spectral bands to its channels.
+        The input image of the backbone, and the projection from spectral bands to the channels of this image.
     backbone : Backbone
         The diffusion model.
     noise : NoisePolicy

@@ -124,8 +124,8 @@ def _projection(value: Any) -> Any:
 class ExtractionConfig(BaseConfig):
     """Extraction options that determine the stored values. `hsifeat.extract` describes each option.
 
-    ``model_fields_set`` has the names of the options that were set explicitly. An option may have no effect in combination with
-    other options. Such an option is an error if it was set explicitly, and is ignored otherwise.
+    ``model_fields_set`` has the names of the options that were set explicitly. Some options have no effect in
+    combination with certain other options. Such an option is an error if the user set it, and is ignored otherwise.
 
     Examples
     --------

@@ -75,7 +75,7 @@ class DiffusionExtractor(Extractor):
 
     @cached_property
     def device(self) -> str:
-        """Device of the network. It is determined on first access, since resolving ``auto`` imports torch."""
+        """Device of the network."""
         return pick_device(self.requested_device)
 
     @property
@@ -118,7 +118,7 @@ class DiffusionExtractor(Extractor):
         return self.tiling.count_tiles(window, self.scene.valid)
 
     def passes(self, t: int, previous: int | None) -> int:
-        """Return the number of forward passes per tile at timestep `t`; `previous` is the timestep computed before `t`."""
+        """Return the number of forward passes per tile at timestep `t`; `previous` is the last timestep computed for these tiles."""
         return self.noise.passes(t, previous)
 
     def step_computer(self) -> StepComputer:
@@ -145,7 +145,7 @@ class DiffusionExtractor(Extractor):
         ]
 
     def seconds_per_pass(self, plan: Plan) -> float:
-        """Measure the run time of a forward pass per tile.
+        """Measure the run time of one forward pass, in seconds per tile of a batch.
 
         One batch of the first step that has tiles is run twice, and the second run is timed.
 

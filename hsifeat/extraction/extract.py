@@ -58,9 +58,9 @@ def extract(
     Features of one layer at one timestep form a plane of the store. Planes that are already complete in an existing store
     are not computed again.
 
-    If `preset` or `like` is set, options that are None are taken from the preset or store. Otherwise, options that are None
-    are taken from the preset ``natural32`` if the backbone is ``"natural32"``, and have the defaults below for all other
-    backbones.
+    If `preset` or `like` is set, options that are None are taken from this preset or store. If neither is set, the
+    backbone ``"natural32"`` takes them from the preset ``natural32``. With any other backbone, they have the defaults
+    below.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def extract(
         A diffusion model, or a path or name that `open_backbone` accepts. ``"context"`` computes context features, which
         need no model. [default: ``"natural32"``, which is in the package]
     timesteps : sequence of int or str, optional
-        Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes. [default: 0, 50, 100, 200, 400
-        of 1000 training timesteps, scaled by `NoiseSchedule.scale` for another number of training timesteps; 0 for
+        Training timesteps, or ``"auto:N"`` for the N timesteps that `rank_timesteps` proposes. [default: 0, 50, 100,
+        200 and 400 for a model with 1000 training timesteps, scaled by `NoiseSchedule.scale` for other models; 0 for
         ``"context"``]
     layers : sequence of str or str, optional
         Names or aliases of layers of the backbone. [default: the middle block and all decoder blocks that run at

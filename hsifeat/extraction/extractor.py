@@ -88,7 +88,7 @@ class Extractor(ABC):
         """Return the number of tiles to compute for the window of a unit (one shard of each plane)."""
 
     def passes(self, t: int, previous: int | None) -> int:  # noqa: ARG002  # some noise policies need more
-        """Return the number of passes per tile at timestep `t`; `previous` is the timestep computed before `t`."""
+        """Return the number of passes per tile at timestep `t`; `previous` is the last timestep computed for these tiles."""
         return 1
 
     @abstractmethod

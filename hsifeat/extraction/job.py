@@ -42,7 +42,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Job(Prepared):
-    """A prepared extraction, which `run` executes. It has the attributes of `Prepared` and a location.
+    """A prepared extraction with the location of its store. `run` executes it.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class RemainingWork:
 
     @property
     def needed_bytes(self) -> int:
-        """Upper bound of the bytes to write, including the scene if the store is new."""
+        """Upper bound of the number of bytes to write. For a new store, this includes the scene."""
         scene = self.extractor.scene
         pixel = scene.bands * np.dtype(scene.cube.dtype).itemsize + 1
         return self.plan.missing_bytes + (scene.rows * scene.cols * pixel if self.is_new else 0)

@@ -64,9 +64,10 @@ def computed_taps(taps: Sequence[Tap], timesteps: Sequence[int]) -> tuple[list[T
     Returns
     -------
     taps : list of Tap
-        Layers that the network computes at one of the timesteps or more. All layers, if there is no such layer.
+        Layers that the network computes at one of the timesteps or more. If there is no such layer, all layers.
     note : str
-        Names the omitted layers and their timesteps; empty if no layer is omitted.
+        Text that lists each omitted layer, and the timesteps at which the network computes this layer; empty if no
+        layer is omitted.
     """
     computed = [tap for tap in taps if any(map(tap.runs_at, timesteps))]
     omitted = [tap for tap in taps if tap not in computed]
@@ -81,7 +82,7 @@ def computed_taps(taps: Sequence[Tap], timesteps: Sequence[int]) -> tuple[list[T
 
 
 def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
-    """Check that the network computes each layer at one timestep or more, and one layer or more at each timestep.
+    """Check that no requested layer and no requested timestep is without features.
 
     Raises
     ------

@@ -42,7 +42,7 @@ def verify(location: Location, *, listen: Listener = silent) -> Verification:
     Raises
     ------
     StoreError
-        If no file is damaged, but the store can't be used, because its writer did not follow the format.
+        If no file is damaged, but the store does not follow the store format and can't be used.
     """
     started = False
 

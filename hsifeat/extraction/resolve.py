@@ -19,8 +19,9 @@ def resolve_config(
 ) -> ExtractionConfig:
     """Validate extraction options, and fill in unset options from a preset, a store or the defaults.
 
-    The default of the option ``backbone`` is `DEFAULT_BACKBONE`, which is part of the package. With this backbone, unset
-    options come from the preset of the same name if neither `preset` nor `like` is set.
+    The default of the option ``backbone`` is `DEFAULT_BACKBONE`, which is part of the package. If neither `preset` nor
+    `like` is set, unset options come from the preset ``natural32`` for this backbone, and have their defaults for all
+    other backbones.
 
     Parameters
     ----------

@@ -26,15 +26,15 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
         Result of `prepare`.
     executor : Executor or str, optional
         Runs the units (blocks) of the scene, for example in several processes or on a cluster; see `extract`. Each
-        worker opens the backbone and writes to the store. The backbone must be set by its name or path. [default: this
-        process computes the units]
+        worker opens the backbone by its name or path, and writes to the store. [default: this process computes the
+        units]
     listen : callable
         Receives progress events.
 
     Returns
     -------
     Store
-        The store, in which all requested planes are complete. It is open for writing unless its location is read-only.
+        The store, in which all requested planes are complete. If its location is writable, it is open for writing.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
 
 
 def show_scene_notes(job: Job, listen: Listener) -> None:
-    """Send `listen` the notes on the scene and the projection of an extraction."""
+    """Send the notes on the scene and the projection of an extraction to `listen`."""
     scene, projection = job.extractor.scene, job.extractor.projection
     for note in (*scene.notes, *scene.validity_notes, *(() if projection is None else projection.notes)):
         listen(Note(note))

@@ -25,7 +25,7 @@ from hsifeat.store.write_token import wait_for_expiry, write_token
 
 
 class StoreInUseError(StoreError):
-    """Another process writes to a store, and the run does not wait for it."""
+    """Raised when another process writes to the store, and the run does not wait for the end of that process."""
 
 
 class StoreRun:
@@ -105,8 +105,8 @@ class StoreRun:
     def tasks(self, workers: int = 1) -> Iterator[UnitTask]:
         """Yield a task for each unit that lacks features.
 
-        If there are fewer units than `workers`, and timesteps share no forward passes, yield a task for each timestep
-        of each unit.
+        If there are fewer units than `workers`, each timestep of a unit is a separate task. With noise by DDIM
+        inversion, whose timesteps share forward passes, a unit always stays one task.
         """
         if self._work is None or self._builder is None:
             return
@@ -227,7 +227,7 @@ def _nothing_to_do(job: Job) -> Note:
 
 
 def complete_store(job: Job) -> Store | None:
-    """Return the store of a job if it has all planes, labels and checksums, else None. Nothing is written.
+    """Return the store of a job, or None if planes, label maps or checksums are missing. Nothing is written.
 
     Raises
     ------

@@ -70,8 +70,8 @@ class BackboneBuilder:
 class StoreBuilder:
     """Arguments with which a worker opens the store of an extraction.
 
-    A worker reads the scene, the fitted projection and the options from the store. If a worker uses the same device and number
-    of threads as the process that started the extraction, it computes the same bits.
+    A worker reads the scene, the fitted projection and the options from the store. With the same device and number of
+    threads, a worker computes the same bits as the process that started the extraction.
 
     Attributes
     ----------
@@ -125,8 +125,8 @@ class UnitTask:
     unit : tuple of 2 ints
         Index of the unit in the grid of units.
     timesteps : tuple of int
-        Timesteps to compute. Another worker may compute other timesteps of the unit at the same time, because they are stored
-        in other shards.
+        Timesteps to compute. Another worker may compute other timesteps of the unit at the same time: each timestep has
+        its own shards.
     """
 
     store: StoreBuilder

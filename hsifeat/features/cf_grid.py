@@ -1,4 +1,4 @@
-"""Coordinates and grid mappings of the grids of a store according to the CF conventions, also as GDAL reads them."""
+"""Coordinates and grid mappings of planes, according to the CF conventions and in the attributes that GDAL reads."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def cell_centres(name: str, cells: int, stride: int, georeference: Georeference | None) -> xarray.Variable:
     """Return the coordinates of cell centres along an axis.
 
-    The coordinates are map coordinates. Without a georeference, or if the grid is rotated, they are in scene pixels. The
-    centre of the first pixel then has the coordinate 0.
+    If the scene has a georeference and is not rotated, these are map coordinates. Otherwise, they are in scene pixels,
+    and the centre of the first pixel has the coordinate 0.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def cell_centres(name: str, cells: int, stride: int, georeference: Georeference 
 
 
 def grid_mapping_name(stride: int) -> str:
-    """Return the name of the grid mapping of planes with a stride.
+    """Return the name of the grid mapping of planes whose cells have this side in scene pixels.
 
     >>> grid_mapping_name(1), grid_mapping_name(4)
     ('spatial_ref', 'spatial_ref_s4')
@@ -59,8 +59,8 @@ def grid_mapping_name(stride: int) -> str:
 def grid_mapping(georeference: Georeference, stride: int) -> xarray.Variable:
     """Return the grid mapping of a grid: a scalar whose attributes describe the CRS and the transform.
 
-    The CRS is described by the attributes of the CF conventions, section 5.6, and as WKT in ``crs_wkt`` and
-    ``spatial_ref``. The transform is in GDAL's attribute ``GeoTransform``.
+    The attributes of the CF conventions, section 5.6, describe the CRS. The attributes ``crs_wkt`` and ``spatial_ref``
+    have the CRS as WKT. The transform is in GDAL's attribute ``GeoTransform``.
 
     Parameters
     ----------

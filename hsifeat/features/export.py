@@ -33,8 +33,8 @@ def export_features(
     - ``.npy``: an (n, D) float32 array for n pixels and D features. Two more files are written: ``.pixels.csv`` has the
       row, column and class of each pixel, and ``.columns.json`` has the names of the features.
     - ``.parquet``: the columns row, col, class and class_name, and one column per feature.
-    - ``.mat``: the variables X (features), y (classes), rows, cols, columns (names of the features), class_numbers and
-      classes (names of the class numbers). The table is built in memory and must be smaller than 2 GiB.
+    - ``.mat``: the variables X (features), y (classes), rows, cols, columns (names of the features), class_numbers, and
+      classes (the name of each class number). The table is built in memory and must be smaller than 2 GiB.
 
     The ``.npy`` and ``.parquet`` formats are written in blocks, so that memory does not grow with the scene.
 

@@ -281,8 +281,8 @@ class Features(StoreContents):
     ) -> NDArray[np.float32]:
         """Read the features in the square neighbourhood of each pixel.
 
-        The scene is padded by reflection, as by ``numpy.pad(mode="reflect")``. Neighbours without data get the features of the
-        centre pixel, and neighbourhoods of pixels without data are NaN.
+        The scene is padded by reflection, as by ``numpy.pad(mode="reflect")``. Neighbours without data get the features
+        of the centre pixel. If the centre pixel has no data, its whole neighbourhood is NaN.
 
         Parameters
         ----------

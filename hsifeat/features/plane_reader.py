@@ -32,7 +32,7 @@ class PlaneReader(Protocol):
         """Return the side in pixels of the windows over which `sample` can average planes.
 
         If planes cover the scene, the side is `wanted_px`. If the store has features of listed pixels only, the side is
-        that of the windows whose means it holds.
+        that of the stored window means.
         """
         ...
 

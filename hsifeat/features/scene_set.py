@@ -73,8 +73,8 @@ class SceneSet:
 def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None) -> SceneSet:
     """Open stores of one or several scenes.
 
-    Stores of the same scene are combined. The stores of each scene are sorted like the stores of the first scene, so
-    that stores at the same position have the same recipe.
+    Stores of the same scene are combined. The stores of the first scene keep their order. The stores of every other
+    scene are sorted, so that stores at the same position have the same recipe.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> No
 
 
 def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Features]:
-    """Return the stores `other` in the order in which their recipes are most similar to the recipes of `first`."""
+    """Sort the stores `other` by recipe: each position gets the store whose recipe is most similar to the recipe at this position in `first`."""
     remaining = list(other)
     ordered: list[Features] = []
     for wanted in first:

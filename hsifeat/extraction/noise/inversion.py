@@ -65,7 +65,8 @@ class InversionNoise(NoisePolicy):
     def passes(self, t: int, previous: int | None = None) -> int:
         """Return the number of passes per tile at a timestep. See `NoisePolicy.passes`.
 
-        Each inversion step between the timesteps `previous` and `t` needs one pass. One more pass reads the features.
+        Each inversion step from timestep `previous` to timestep `t` needs one pass. One more pass computes the
+        features.
         """
         return self.steps.index(t) - (0 if previous is None else self.steps.index(previous)) + 1
 
@@ -76,7 +77,7 @@ class InversionNoise(NoisePolicy):
         t: int,
         layers: Sequence[str],  # noqa: ARG002
     ) -> torch.Tensor:
-        """Return a prediction of the network, because most passes of an inversion are predictions. See `NoisePolicy.probe`."""
+        """Return a prediction of the network, the typical forward pass of an inversion. See `NoisePolicy.probe`."""
         return backbone.predict(noised, t)
 
     def noised_tiles(self, unit: CleanUnit) -> _InvertedTiles:

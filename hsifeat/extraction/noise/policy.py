@@ -1,4 +1,4 @@
-"""The base class of noise policies. Functions find registered policies and parse the value of ``--noise``.
+"""Base class of noise policies, and functions that find registered policies and parse the value of ``--noise``.
 
 A noise policy is registered as an entry point of the group ``hsifeat.noise``. The name of the entry point is
 NAME in ``--noise NAME`` and ``--noise NAME:ARGUMENT``. The value of the entry point is a subclass of `NoisePolicy`.

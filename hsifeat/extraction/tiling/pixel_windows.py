@@ -74,7 +74,7 @@ class PixelWindows:
         backbone: Backbone,
         factor: int,
     ) -> None:
-        """Check that windows consist of whole denoiser cells, and that the noise policy accepts unaligned windows.
+        """Check that windows consist of whole denoiser cells, and that the noise policy accepts windows that start within a cell.
 
         See `Tiling.check`.
         """
@@ -88,7 +88,7 @@ class PixelWindows:
             )
 
     def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:  # noqa: ARG002  # listed pixels are valid
-        """Return False, since listed pixels are valid. See `Tiling.skips_tiles`."""
+        """Return False: every window has a valid pixel at its centre. See `Tiling.skips_tiles`."""
         return False
 
 

@@ -78,8 +78,8 @@ class Tiling(Protocol):
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
         """Return the tiles that have to be computed for a unit (one shard of each plane), in row-major order.
 
-        A tile has to be computed if the part of its features that is kept contains a valid pixel. If only cores are kept, this
-        part is the core of the tile.
+        A tile has to be computed if the part that is kept contains a valid pixel. This part is the core of the tile, or
+        the whole tile if tiles are averaged.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class Tiling(Protocol):
     def skips_tiles(self, valid: NDArray[np.bool_]) -> bool:
         """Return whether some tiles have no valid pixel and are therefore not computed.
 
-        Cells that are covered only by such tiles are 0.
+        Cells that only these tiles cover are 0.
 
         Parameters
         ----------
