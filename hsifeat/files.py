@@ -64,7 +64,7 @@ def temporary_path(path: Path, suffix: str) -> Path:
 
 
 def delete_leftovers_once(folder: Path) -> None:
-    """Call `delete_leftovers`, unless this process did so recently for the folder. A folder can have many files."""
+    """Call `delete_leftovers` if this process has not recently called it for the folder. Listing large folders is slow."""
     _sweep(os.getpid(), os.fspath(folder))
 
 
@@ -148,12 +148,13 @@ def check_output(path: Path, *, replaces: str = "") -> None:
     path : Path
         The file or folder.
     replaces : str
-        ``model.json`` if the result may replace a model at `path`; empty if it may not.
+        ``model.json`` if the result may replace a model at `path`; otherwise empty.
 
     Raises
     ------
     StoreError
-        If `path` is a store or a model, or lies in one. If the parent of `path` is not a folder, or is not writable.
+        If `path` is a store, or a model that may not be replaced. If `path` lies in a store or a model. If the parent of
+        `path` is not a folder, or is not writable.
     """
     path = path.absolute()
     for folder in (path, *path.parents):
@@ -213,7 +214,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Add "finished work is kept" to the message of a `DiskFullError`. For work that a second run can continue.
+    """Add "finished work is kept" to the message of a `DiskFullError`. Use this for work that a second run can continue.
 
     Raises
     ------
@@ -227,7 +228,7 @@ def resumable() -> Iterator[None]:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error of any library means that a disk or a quota is full."""
+    """Return whether an error, of Python or a library, means that a disk or a quota is full."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(_DISK_FULL.search(str(error)))
 
 

@@ -51,12 +51,12 @@ def _escape_character(match: re.Match[str]) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """Escape a name for a CSV file. Spreadsheets run a cell as a formula if it starts with certain characters.
+    """Escape a name for a CSV file if a spreadsheet would run the name as a formula.
 
-    The check skips leading spaces and invisible characters, and includes full-width forms; see
-    https://owasp.org/www-community/attacks/CSV_Injection.
+    Spreadsheets run a cell as a formula if it starts with certain characters or their full-width forms. Spaces and invisible
+    characters before such a character are ignored. See https://owasp.org/www-community/attacks/CSV_Injection.
 
-    A name that looks like an escaped name is also escaped, so that different names stay different.
+    Names that look escaped are also escaped, so that different names stay different.
 
     >>> escape_formula("=1+1"), escape_formula("ip"), escape_formula("'=1+1")
     ("'=1+1", 'ip', "''=1+1")
@@ -66,7 +66,7 @@ def escape_formula(text: str) -> str:
 
 
 def unescape_formula(text: str) -> str:
-    """Return the name that `escape_formula` has escaped; any other text is returned unchanged.
+    """Return the name that `escape_formula` has escaped. Other text is returned unchanged.
 
     >>> unescape_formula("'=1+1"), unescape_formula("'quoted'")
     ('=1+1', "'quoted'")
@@ -96,7 +96,8 @@ def literal_figure_text(**settings: Any) -> Iterator[None]:
 def template_environment(package: str) -> Environment:
     """Return a jinja environment for the page templates of a package.
 
-    The environment escapes every value for HTML, shows control characters as escapes, and refuses undefined names.
+    The environment escapes every value for HTML, shows control characters as escapes, and raises an error for undefined
+    names.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ def template_environment(package: str) -> Environment:
 
 
 def list_some(names: Iterable[str], limit: int = 4) -> str:
-    """List names, separated by commas. Names beyond `limit` are only counted.
+    """List up to `limit` names, separated by commas. The other names are only counted.
 
     >>> list_some("abc"), list_some("abcdef", 2)
     ('a, b, c', 'a, b and 4 more')
@@ -132,7 +133,7 @@ def list_some(names: Iterable[str], limit: int = 4) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """Format a number of things.
+    """Format a number and its noun, in the singular or the plural.
 
     >>> format_count(1, "band"), format_count(3, "band")
     ('1 band', '3 bands')
@@ -152,7 +153,7 @@ def format_bytes(count: float) -> str:
 
 
 def parse_bytes(text: str) -> int:
-    """Convert a size such as ``200GB``, ``500 MB`` or ``1.5TiB`` to a number of bytes. Only 0 needs no unit.
+    """Convert a size such as ``200GB``, ``500 MB`` or ``1.5TiB`` to a number of bytes. All sizes but 0 need a unit.
 
     Raises
     ------

@@ -62,7 +62,7 @@ class StackSource:
 
     @classmethod
     def of_features(cls, features: Features) -> StackSource:
-        """Return the source of open features.
+        """Return the locations and bands of open features.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class StackSource:
         return cls(tuple(store.store.location.identity for store in single), features.bands)
 
     def open(self) -> Features:
-        """Open the stores; see `open_stack`."""
+        """Open the features of the stores. See `open_stack`."""
         features = open_stack(self.stores)
         return features if self.bands is None else features.with_bands(self.bands)
 
@@ -86,10 +86,10 @@ class StackedFeatures(Features):
     """Combined features of several stores of one scene.
 
     There are two kinds of stores: context stores (made with ``--backbone context``) and stores of diffusion models. Context
-    stores come last in a stack. If a stack has several stores of one kind, they are numbered from 1, and the name of each plane
-    contains the number of its store, as in ``t50/2:up_blocks.1``. The planes of the only store of a kind keep their names. A
-    model that was fitted on a stack can be applied to a stack of another scene if the stores of each kind have the same order.
-    The scene and its label maps are read from the first store of the stack.
+    stores come last in a stack. Several stores of one kind are numbered from 1. The names of their planes then contain the
+    number of the store, as in ``t50/2:up_blocks.1``. If there is only one store of a kind, its planes keep their names. A
+    model that was fitted on a stack can be applied to a stack of another scene. Both stacks must list the stores of each
+    kind in the same order. The scene and its label maps are read from the first store of the stack.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class StackedFeatures(Features):
         self._owners = self._find_owners()
 
     def with_bands(self, bands: Sequence[int]) -> StackedFeatures:
-        """Return the same stack with a selection of bands; see `Features.with_bands`."""
+        """Return this stack with a selection of bands. See `Features.with_bands`."""
         return StackedFeatures([store.with_bands(bands) for store in self.stores])
 
     @property
@@ -148,7 +148,7 @@ class StackedFeatures(Features):
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the `Features` of the store that holds a plane, and the plane with its name in this store."""
+        """Return the `Features` of the store that holds a plane, and the plane under its name in that store."""
         return self._owners[plane.id]
 
     def _find_owners(self) -> dict[PlaneId, tuple[Features, PlaneSpec]]:
@@ -197,13 +197,13 @@ class StackedPlaneReader:
 
     @property
     def covers_scene(self) -> bool:
-        """Whether the planes of all stores cover the scene. Context stores count only if there are no other stores."""
+        """Whether all stores have features of the whole scene. Context stores count only if there are no other stores."""
         return all(store.covers_scene for store in self._main)
 
     def window_px(self, wanted_px: int) -> int:
         """Return the side in pixels of the windows over which the planes of all stores can be averaged.
 
-        If the stores have no common side, return `wanted_px`. Context stores count only if there are no other stores.
+        If the sides of the stores differ, return `wanted_px`. Context stores count only if there are no other stores.
         """
         sides = {store.window_px(wanted_px) for store in self._main}
         return sides.pop() if len(sides) == 1 else wanted_px

@@ -136,8 +136,7 @@ class StoreContents:
         Raises
         ------
         StoreError
-            If the scene has no label map of this name. If `name` is None, and the scene has no label map or several label
-            maps.
+            If the scene has no label map of this name. If `name` is None and the scene does not have exactly one label map.
         """
         maps = self.scene.labels
         if name is None and len(maps) == 1:

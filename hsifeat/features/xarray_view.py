@@ -81,12 +81,12 @@ def to_xarray(
           the store has features of listed pixels only, the axes are (pixel, part, channel_up_blocks.2). Part 0 has the
           value at the pixel, and part 1 has the mean over a window.
 
-        Coordinates of spatial axes are the centres of cells, in units of the CRS. They are in scene pixels if the scene
-        has no georeference, or if its grid is rotated. With a georeference, ``spatial_ref`` is the grid mapping of the
-        scene, and ``spatial_ref_s4`` is the grid mapping of planes with stride 4. Their attributes have the CRS as WKT and
-        GDAL's ``GeoTransform``. The coordinates of the axis ``pixel`` are the ``row`` and ``col`` of each listed pixel. If
-        the wavelengths of the scene are known, they are coordinates of the axis ``band``, in nm. Names and attributes follow
-        the CF conventions, so that `xarray.Dataset.to_netcdf` can write the dataset.
+        Coordinates of spatial axes are the centres of cells, in units of the CRS. If the scene has no georeference or a
+        rotated grid, these coordinates are in pixels of the scene. With a georeference, ``spatial_ref`` is the grid mapping
+        of the scene, and ``spatial_ref_s4`` is the grid mapping of planes with stride 4. The attributes of grid mappings are
+        the CRS as WKT and GDAL's ``GeoTransform``. The coordinates of the axis ``pixel`` are the ``row`` and ``col`` of each
+        listed pixel. If the wavelengths of the scene are known, they are coordinates of the axis ``band``, in nm. Names and
+        attributes follow the CF conventions, so that `xarray.Dataset.to_netcdf` can write the dataset.
     """
     import xarray
 

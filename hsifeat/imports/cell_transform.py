@@ -25,7 +25,7 @@ class CellTransform:
     Raises
     ------
     SceneError
-        If the scene has no georeference. If the pixels of scene or file have no area.
+        If the scene has no georeference. If the pixels of the scene or of the file have no area.
     """
 
     def __init__(self, source: Georeference, scene: PixelGrid, name: str) -> None:

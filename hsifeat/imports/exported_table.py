@@ -32,8 +32,8 @@ def read_exported_table(path: Path, scene: PixelGrid) -> list[FeatureMap]:
     Raises
     ------
     SceneError
-        If the files of the table are damaged, do not belong together, or have a pixel outside of the scene. If the table has
-        no column of a plane.
+        If the files of the table are damaged, do not belong together, or have a pixel outside of the scene. If no column of
+        the table belongs to a plane.
     """
     table = read_raster(path, 2).array
     names = _column_names(path)

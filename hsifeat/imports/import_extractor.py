@@ -37,11 +37,11 @@ class ImportedSource:
     source: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """Return the kind of the source. The section ``imported`` of the recipe identifies the values of the features."""
+        """Return the kind of the source. The features are identified by the section ``imported`` of the recipe instead."""
         return {"kind": "imported"}
 
     def to(self, device: str) -> None:
-        """Check the device. Features are copied and resampled on the CPU.
+        """Check that the device is the CPU, on which features are copied and resampled.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class ImportExtractor(Extractor):
         return 1
 
     def step_computer(self) -> Callable[[Step], StepResult]:
-        """Return a function that reads the features of a step."""
+        """Return a function that reads the features of a step (one unit at one timestep)."""
         return self._read
 
     def describe(self, plan: Plan) -> list[str]:
@@ -112,7 +112,7 @@ class ImportExtractor(Extractor):
         return lines
 
     def peak_bytes(self) -> int:
-        """Estimate the peak memory in bytes: units of all planes as float32, and blocks of the widest plane."""
+        """Estimate the peak memory of an import in bytes."""
         units = sum(4 * one.features.channels * (self.unit_px // one.stride + 2) ** 2 for one in self.planes.values())
         block = max(4 * one.features.channels * one.block_cells for one in self.planes.values())
         return 2 * units + 6 * block

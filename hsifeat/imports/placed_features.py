@@ -49,15 +49,15 @@ class PlacedFeatures(ABC):
 
     @property
     def spread_px(self) -> int:
-        """Number of pixels by which resampling lengthens each side of the window of a cell.
+        """Number of pixels that resampling adds to the side of the window of a cell.
 
-        The window is the square part of the scene on which the features of the cell depend.
+        The window of a cell is the square part of the scene on which the features of the cell depend.
         """
         return 0
 
     @property
     def block_cells(self) -> int:
-        """Maximum number of cells of the file that are read for a block."""
+        """Maximum number of cells of the file that are read for one block of the plane."""
         return BLOCK_CELLS**2
 
     def blocks(self) -> list[Window]:
@@ -152,7 +152,7 @@ class AveragedFeatures(PlacedFeatures):
 
     @property
     def block_cells(self) -> int:
-        """Maximum number of cells of the file that are read for a block."""
+        """Maximum number of cells of the file that are read for one block of the plane."""
         return (BLOCK_CELLS * self._factor) ** 2
 
     def _place(self, window: Window) -> NDArray[np.float32]:

@@ -64,7 +64,7 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     Raises
     ------
     SceneError
-        If the features or the scene have no georeference, and the shape of the features fits no stride or several strides. If
+        If the features or the scene have no georeference, and the shape of the features does not fit exactly one stride. If
         the grids differ, and the CRS of one grid is missing.
     """
     source, target = features.georeference, scene.georeference
@@ -134,7 +134,7 @@ def _place_by_shape(features: FeatureMap, scene: PixelGrid, stride: int | None) 
 
 
 def fitting_strides(shape: tuple[int, int], scene: PixelGrid) -> list[tuple[int, int]]:
-    """List the ratios of cell size to pixel size for which the features would cover the same area as the scene.
+    """List the ratios of cell size to pixel size at which features of shape (rows, cols) cover exactly the scene.
 
     Returns
     -------

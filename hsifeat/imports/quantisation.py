@@ -32,7 +32,7 @@ def alphaearth(stored: NDArray[np.generic], window: Window) -> NDArray[np.float3
 
 @dataclass(frozen=True, eq=False)
 class ScaleFactors:
-    """Factors by which quantised values are multiplied, as TESSERA stores them.
+    """Factors by which quantised values are multiplied. TESSERA stores such factors with its features.
 
     Attributes
     ----------

@@ -19,10 +19,10 @@ _MAX_POINTS = 16
 class ResampledFeatures(PlacedFeatures):
     """Features of another grid, interpolated bilinearly at the centre of each cell of the plane.
 
-    The coordinates of every point are transformed with pyproj, since `rasterio.warp.reproject` transforms only some points, and
-    interpolates the coordinates of all others. If cells of the file are smaller than cells of the plane, the values at k x k
-    points in each cell of the plane are averaged. As in GDAL, cells without a value have no weight, and a point inside such a
-    cell has no value.
+    The coordinates of every point are transformed with pyproj. `rasterio.warp.reproject` would transform only some points,
+    and interpolate the coordinates of the others. If cells of the file are smaller than cells of the plane, the values at k
+    x k points in each cell of the plane are averaged. Cells without a value have no weight, and a point inside such a cell
+    has no value. GDAL has the same rule.
 
     Parameters
     ----------
@@ -56,15 +56,15 @@ class ResampledFeatures(PlacedFeatures):
 
     @property
     def spread_px(self) -> int:
-        """Number of pixels by which resampling lengthens each side of the window of a cell.
+        """Number of pixels that resampling adds to the side of the window of a cell.
 
-        The window is the square part of the scene on which the features of the cell depend.
+        The window of a cell is the square part of the scene on which the features of the cell depend.
         """
         return 2 * int(np.ceil(1 / self._cells_per_pixel.min())) + self.stride
 
     @property
     def block_cells(self) -> int:
-        """Maximum number of cells of the file that are read for a block."""
+        """Maximum number of cells of the file that are read for one block of the plane."""
         return int(np.prod(BLOCK_CELLS * self.stride * self._cells_per_pixel + 2))
 
     def _place(self, window: Window) -> NDArray[np.float32]:

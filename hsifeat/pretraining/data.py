@@ -77,8 +77,8 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
     spec : NetworkSpec
         Specification with the kind of projection, the number of components and the side of the patches.
     components : int or None
-        Number of principal components, or of bands. None stands for ``spec.components``, or the number of bands if that
-        is smaller.
+        Number of principal components or of selected bands. None stands for ``spec.components``, but at most for the number
+        of bands.
     listen : callable
         Receives notes on the scenes.
 

@@ -14,8 +14,9 @@ def choose_boundaries(
 ) -> tuple[int, ...]:
     """Divide the timesteps into one interval per decoder of a network, and return where each interval after the first begins.
 
-    The first interval begins at timestep 0. The intervals maximise the similarity of the optimal denoiser's predictions within each interval (Zhang
-    et al., CVPR 2024, eq. 5; see `rank_timesteps`). The optimal denoiser uses the cosine schedule with T = 1000.
+    The first interval begins at timestep 0. The intervals maximise the similarity of the optimal denoiser's predictions
+    within each interval (Zhang et al., CVPR 2024, eq. 5; see `rank_timesteps`). The optimal denoiser is the one with the
+    smallest expected error for patches of the scene. It uses the cosine schedule with T = 1000.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ class ModelFolder:
         Raises
         ------
         PretrainingError
-            If a file is damaged. If the format of the model in the folder is not `FORMAT`, or its identity differs from
+            If a file is damaged. If the model in the folder has another format than `FORMAT`, or another identity than
             `identity`.
         """
         settings = self.path / _SETTINGS

@@ -51,8 +51,8 @@ def write_model(
         Identity and options of the training. They are written to the training record, together with the results and the
         versions of packages.
     spec : NetworkSpec
-        Specification of the network. It has the noise schedule, and for networks of images the number of samples that the model
-        card shows.
+        Specification of the network. It has the noise schedule. For networks of images, it also has the number of samples in
+        the model card.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _versions() -> dict[str, str]:
 
 
 def as_stored(network: Any, dtype: str) -> Any:
-    """Return a copy of a network that can be saved as safetensors, on the CPU and with weights of dtype `dtype`.
+    """Return a copy of a network on the CPU, with weights of dtype `dtype`, that can be saved as safetensors.
 
     Raises
     ------

@@ -53,10 +53,10 @@ def unet_arguments(
 
 
 def without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
-    """Return the constructor arguments of a U-Net, changed so that it has no attention layers.
+    """Return the constructor arguments of a U-Net without attention layers.
 
-    An attention layer makes each feature depend on the whole image. The function `arguments` returns the unchanged
-    arguments for a number of channels.
+    Through an attention layer, each feature depends on the whole image. The function `arguments` takes the number of
+    channels and returns the constructor arguments of the U-Net with attention.
     """
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])
@@ -89,7 +89,7 @@ def diffcrn_arguments(channels: int, *, width: int, heads: int, groups: int) -> 
 
 
 def spectral_arguments(channels: int, *, widths: tuple[int, ...]) -> dict[str, Any]:
-    """Return the constructor arguments of a `SpectralUNet` with `channels` bands and `widths` channels at its levels."""
+    """Return the constructor arguments of a `SpectralUNet` for `channels` bands. Its levels have `widths` channels."""
     return {"in_channels": channels, "widths": list(widths)}
 
 

@@ -31,7 +31,8 @@ class ImageOptions:
     max_held_out : int
         Maximum number of held-out images; see `hsifeat.pretraining.image_sampler.ImageSampler`.
     sample_count : int
-        Number of generated images in the model card; 0 for a network that is not trained on high noise levels.
+        Number of generated images in the model card. 0 for a network that can't generate images, because it is not trained
+        on high noise levels.
     crops_px : tuple of int
         Sides of the patches; see `hsifeat.pretraining.image_sampler.ImageSampler`.
     mixes_channels : bool

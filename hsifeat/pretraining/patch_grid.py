@@ -57,7 +57,7 @@ class PatchGrid:
         return row, int(np.flatnonzero(self._is_position(Window(row, 0, 1, self._cols)))[number - before])
 
     def count_lost(self, block: Window) -> int:
-        """Return the number of training patches that overlap `block`, and would be lost if it were held out."""
+        """Return the number of training patches that overlap `block`. If the block is held out, these patches are lost."""
         return int(np.count_nonzero(self._is_position(self._touching(block))))
 
     @property
@@ -97,9 +97,9 @@ def choose_held_out_blocks(
 ) -> tuple[Window, ...]:
     """Choose square blocks of a scene to hold out for evaluation.
 
-    Blocks are drawn with a fixed seed. A block is accepted under three conditions: at least half of its pixels are valid,
-    it overlaps no accepted block, and all accepted blocks together overlap at most a tenth of all patches. In a small
-    scene, only blocks in corners and at edges meet the last condition. In a very small scene, no block does.
+    Blocks are drawn with a fixed seed. A block is accepted if at least half of its pixels are valid, and it overlaps no
+    accepted block. All accepted blocks together may overlap at most a tenth of all patches. Blocks at edges and in corners
+    overlap fewer patches, so that a small scene has only such blocks. A very small scene has no block.
 
     Parameters
     ----------

@@ -59,9 +59,9 @@ class PatchSampler:
         return Batch(clean, random.standard_normal(clean.shape, dtype=np.float32), t)
 
     def read_held_out(self) -> NDArray[np.float32] | None:
-        """Return each held-out block in its 8 symmetries, as an (8 * blocks, channels, side, side) float32 array.
+        """Return each held-out block in 8 mirrored and rotated versions.
 
-        Return None if no block is held out.
+        The result is an (8 * blocks, channels, side, side) float32 array, or None if no block is held out.
         """
         blocks = [
             (scene, block) for scene, grid in zip(self.scenes, self.grids, strict=True) for block in grid.held_out

@@ -34,7 +34,7 @@ class TrainingBudget:
     minutes: float | None
 
     def is_used_up(self, record: Mapping[str, Any]) -> bool:
-        """Return whether a finished training, given its training record, has already reached the limits."""
+        """Return whether a finished training, described by its training record, has already reached the limits."""
         if record.get("diverged"):
             return False
         return bool(record["steps"] >= self.steps if self.steps else record.get("minutes") == self.minutes)

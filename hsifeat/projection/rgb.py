@@ -40,7 +40,7 @@ def choose_rgb_bands(
     bands : tuple of 3 int
         Indices of the bands for red, green and blue.
     notes : tuple of str
-        Notes on a guess, on bands far from 640, 550 and 460 nm, and on constant bands.
+        Notes on guessed bands, on bands far from 640, 550 and 460 nm, and on constant bands.
     """
     nm, preferred = image.wavelengths_nm, rgb_bands(image.bands, image.wavelengths_nm)
     constant = set(_constant_bands(image, preferred, mask, percentiles))

@@ -80,7 +80,7 @@ class DaskConnection:
             raise
 
     def addresses(self) -> list[str]:
-        """Return the addresses of all workers, or only of workers with a GPU once such a worker has joined."""
+        """Return the addresses of all workers. Once a worker with a GPU has joined, only workers with a GPU are listed."""
         workers = self.client.scheduler_info(n_workers=-1).get("workers", {})  # a closed client knows nothing
         gpus = [address for address, worker in workers.items() if worker["resources"].get("GPU")]
         if gpus:
@@ -164,7 +164,7 @@ class DaskConnection:
             raise CancelledError(str(error)) from error
 
     def refuse(self, error: OtherVersionsError) -> None:
-        """Exclude a worker with different versions from further tasks. If no other worker is connected, raise `error`."""
+        """Exclude the worker that `error` names from further tasks. If no other worker is connected, raise `error`."""
         if error.worker not in self._refused:
             self._refused.add(error.worker)
             self._listen(Note(f"{error}; it gets no tasks while others are connected"))

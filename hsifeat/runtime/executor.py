@@ -63,9 +63,9 @@ class Executor(Protocol):
         Raises
         ------
         Exception
-            The error of the first task that fails, unless `failed` receives it.
+            The error of the first task that fails. If `failed` is set, only errors other than `HsifeatError` are raised.
         HsifeatError
-            If the executor loses its workers, or the connection to them, and can't replace them.
+            If the executor permanently loses its workers or the connection to them.
         """
         ...
 

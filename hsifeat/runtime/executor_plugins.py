@@ -43,7 +43,7 @@ def executor_plugins() -> dict[str, ExecutorPlugin]:
     """Return a dict that maps names to plugins, sorted by name.
 
     If a plugin of another package fails to load, or if several packages register the same name, the description of the
-    plugin states the reason. Opening such a plugin raises `HsifeatError`.
+    plugin states this fault. Opening such a plugin raises `HsifeatError`.
 
     Examples
     --------

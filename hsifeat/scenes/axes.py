@@ -21,8 +21,8 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
     Raises
     ------
     SceneError
-        If the text consists neither of ``rows``, ``cols`` and ``bands``, nor of ``bands`` and one axis of pixels. The
-        axes may have any order.
+        If the text does not list, in any order, either ``rows``, ``cols`` and ``bands``, or ``bands`` and one axis of
+        pixels.
 
     Examples
     --------

@@ -22,8 +22,9 @@ def match_bands(
 ) -> NDArray[np.intp] | None:
     """Find, for each band of a reference scene, the band of another scene with the nearest centre wavelength.
 
-    Bands with equal wavelengths, as where two detectors overlap, are paired in their order, or in reverse order if the
-    order of the other bands is reversed. `ambiguous_wavelengths` lists the wavelengths where neither order applies.
+    Several bands of a scene can have equal wavelengths, for example where two detectors overlap. Such bands are paired in
+    the order in which the scenes list them. If the two scenes list their other bands in opposite orders, one scene's list is
+    reversed first. `ambiguous_wavelengths` returns the wavelengths at which neither order applies.
 
     Parameters
     ----------
@@ -89,8 +90,9 @@ def ambiguous_wavelengths(wanted_nm: NDArray[np.float64] | None, nm: NDArray[np.
     Returns
     -------
     tuple of float
-        Wavelengths, in nm, at which several bands of the other scene are equally near, or several bands of the reference
-        scene are equal, and neither their number nor the order of the other bands tells which bands correspond.
+        Wavelengths in nm at which a scene has several bands, and it is unclear which bands of the scenes correspond. This is
+        unclear if the scenes have different numbers of bands at the wavelength. It is also unclear if the scenes list their
+        other bands neither in the same order nor in opposite orders.
 
     Examples
     --------

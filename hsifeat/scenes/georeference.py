@@ -21,7 +21,7 @@ class Georeference:
         Coordinate reference system as WKT; None if only the transform is known.
     transform : tuple of 6 floats
         ``(a, b, c, d, e, f)``: the upper left corner of a pixel has the map coordinates ``x = a * col + b * row + c`` and
-        ``y = d * col + e * row + f``, in units of the CRS. `b` and `d` are 0 unless the grid is rotated.
+        ``y = d * col + e * row + f``, in units of the CRS. If the grid is not rotated, `b` and `d` are 0.
 
     Examples
     --------

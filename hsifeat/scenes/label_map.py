@@ -123,7 +123,7 @@ class Labels:
 
     @property
     def windows(self) -> tuple[Window, ...]:
-        """Pixels of each scene: the windows of `parts`, or the whole map if it belongs to one scene."""
+        """Window of each scene in the map: the windows of `parts`. If `parts` is empty, the only window is the whole map."""
         return tuple(part.window for part in self.parts) or (Window(0, 0, *self.classes.shape),)
 
     @property

@@ -112,8 +112,8 @@ def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
     """Return the mask of the elements that equal a no-data value.
 
     The comparison uses the dtype of `values`, as in GDAL. Floating-point numbers are equal if their relative difference is
-    below 5e-7, because no-data values are often rounded. A no-data value that an integer dtype can't represent equals no
-    element.
+    below 5e-7, because no-data values are often rounded. If the dtype is an integer type that can't represent a no-data
+    value, no element equals this value.
 
     Parameters
     ----------

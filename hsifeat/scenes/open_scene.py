@@ -65,7 +65,7 @@ def open_scene(
         Height and width of the scene in pixels. At least one of them is required if one axis holds all pixels.
     bad_bands : str
         ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. With a list such as ``103-108,149``, the
-        marked bands are dropped first. The numbers in the list count the remaining bands from 0; these bands are dropped
+        marked bands are dropped first. The remaining bands are then counted from 0, and the bands in the list are dropped
         too.
     nodata : float, optional
         No-data value, in addition to the no-data values that the file declares.

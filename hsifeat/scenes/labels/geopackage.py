@@ -22,7 +22,9 @@ _JOURNAL, _WAL = slice(18, 20), b"\2\2"
 
 @contextmanager
 def without_log(path: Path) -> Iterator[Path]:
-    """Yield a file that holds all changes of a vector file: a temporary copy of a GeoPackage in WAL mode, or `path` itself.
+    """Yield the path of a vector file that includes the changes in its log.
+
+    For a GeoPackage with a log, this is the path of a temporary copy. For any other file, it is `path`.
 
     Raises
     ------

@@ -49,8 +49,8 @@ def align_to_grid(
     classes : (cell rows, cell cols) unsigned integer array
         Class of each cell; 0 is unlabelled.
     georeference : Georeference or None
-        Position of the label raster. If the label raster or the scene lacks a georeference, both are assumed to have the
-        same extent.
+        Position of the label raster. If the label raster or the scene lacks a georeference, the raster is assumed to cover
+        exactly the scene.
     scene : PixelGrid
         The scene.
     name : str

@@ -68,8 +68,8 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     Returns
     -------
     Labels
-        The label map. Its name is the selected layer, the selected column if no layer is selected, or otherwise the name of
-        the file.
+        The label map. It is named after the selected layer. If no layer is selected, it is named after the selected column,
+        or otherwise after the file.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Writers of maps as cloud-optimised GeoTIFF with a palette or named bands.
 
-GDAL's driver for cloud-optimised GeoTIFF can only copy an existing raster. Blocks are therefore first written to a
-plain tiled GeoTIFF, which is then copied. Both files are created in a temporary folder beside the output path. The
-complete file is then moved to the output path.
+GDAL's driver for cloud-optimised GeoTIFF can only copy an existing raster. Blocks are therefore first written to a plain
+tiled GeoTIFF, which is then copied. Both files are created in a temporary folder beside the output path. At the end, the
+copy is moved to the output path.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def write_map_geotiff(
 ) -> None:
     """Write a classification map with a palette and nodata 0.
 
-    Class names are written to an auxiliary file with the additional suffix ``.aux.xml``, which GDAL and QGIS read. They are
-    also written as metadata of the band, so that the names survive if the auxiliary file is lost.
+    Class names are written to an auxiliary file with the additional suffix ``.aux.xml``, which GDAL and QGIS read. The names
+    are also written as metadata of the band, in case the auxiliary file is lost.
 
     Parameters
     ----------

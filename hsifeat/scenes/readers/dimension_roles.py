@@ -28,7 +28,7 @@ def is_coordinate(name: str, variable: FileVariable) -> bool:
 
 
 def squeeze_axes(variable: FileVariable, ndim: int) -> tuple[int, ...]:
-    """Return the axis indices of a variable without surplus axes of length 1, such as a time axis.
+    """Leave out surplus axes of length 1, such as a time axis, and return the indices of the other axes.
 
     Parameters
     ----------

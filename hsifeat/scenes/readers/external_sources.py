@@ -17,14 +17,14 @@ _MAX_DEPTH = 8
 
 
 def check_inside(path: Path, reference: str, kind: str, *, relative_to: Path | None = None) -> Path:
-    """Check that a referenced file exists and lies in the parent folder of `path`, and return the path of the referenced file.
+    """Return the path of a referenced file, after checking that the file exists and lies in the parent folder of `path`.
 
     Parameters
     ----------
     path : Path
         The file or folder with the reference.
     reference : str
-        Name of the other file, as stored.
+        Name of the referenced file, as stored.
     kind : str
         Description of the reference, for messages.
     relative_to : Path, optional

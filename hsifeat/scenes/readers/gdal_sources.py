@@ -70,9 +70,10 @@ def raster_drivers(path: Path) -> list[str]:
 
 
 def check_raster_sources(path: Path, depth: int = 0) -> None:
-    """Check that a VRT refers only to plain raster files in its folder, and that any other raster refers to no other data set.
+    """Check the data sets that a raster refers to.
 
-    A file that a VRT refers to must not describe other data sets or a web service.
+    A VRT may refer only to plain raster files and other VRTs in its folder. Any other raster must not refer to other data
+    sets. A plain raster file that a VRT refers to must also not describe a web service.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reader of MATLAB files, which uses SciPy up to version 7 and h5py for version 7.3 (HDF5)."""
+"""Reader of MATLAB files. It uses SciPy for versions up to 7, and h5py for version 7.3 (HDF5)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_COMPRESSION = 1032
 def read_mat(path: Path, ndim: int, variable: str | None) -> Raster:
     """Read a numeric variable of a MATLAB file.
 
-    Files of version 7.3 are read lazily. In older files, which allow at most 2 GB per variable, the whole variable is read.
+    A variable of a file of version 7.3 is read lazily. A variable of an older file has at most 2 GB and is read at once.
 
     Parameters
     ----------

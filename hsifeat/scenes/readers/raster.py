@@ -43,8 +43,7 @@ class FileVariable:
     def values(self) -> list[float]:
         """Return all values as a flat list of floats, unpacked with CF's ``scale_factor`` and ``add_offset``.
 
-        All values are NaN if one of these two attributes is not a number, or if the array does not contain real
-        numbers.
+        If one of these two attributes is not a number, or the array does not contain real numbers, all values are NaN.
         """
         stored = np.ravel(np.asarray(self.array))
         if stored.dtype.kind not in "biuf":
@@ -73,8 +72,8 @@ class Raster:
     array : array-like
         Values, read lazily if the format allows it.
     ordered : bool
-        True if the format defines the axis order; `array` is then (rows, cols, bands) or (rows, cols). False if the axes
-        may have any order, as in MATLAB and NumPy files.
+        Whether the format defines the axis order. If True, `array` is (rows, cols, bands) or (rows, cols). If False, the
+        axes may have any order, as in MATLAB and NumPy files.
     variable : str
         Name of the variable within the file, or an empty string.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
@@ -94,7 +93,7 @@ class Raster:
     class_colours : dict of int to str
         Class colours of a label map as ``#rrggbb``.
     spectral_vectors : dict of str to FileVariable
-        Vectors in the file that may be wavelengths, bandwidths or bad-band flags, if `ordered` is False. `attach_spectrum`
+        If `ordered` is False, vectors in the file that may be wavelengths, bandwidths or bad-band flags. `attach_spectrum`
         uses these vectors when the axis order is known.
     notes : tuple of str
         Notes on assumptions made while reading.

@@ -119,9 +119,9 @@ def locate_dimension(dim: str, size: int, group: str, arrays: Mapping[str, tuple
     Returns
     -------
     str
-        Path of the dimension. The dimension belongs to the nearest group, among `group` and its parents, that contains
-        coordinates of this dimension. Without such coordinates, it belongs to the topmost of these groups that contains an
-        array with a dimension of this name and length.
+        Path of the dimension. `group` and then each parent group are searched for coordinates of the dimension. The
+        dimension belongs to the first group that has them. If no group has them, the dimension belongs to the topmost of
+        these groups that contains an array with a dimension of this name and length.
     """
     enclosing = list(enclosing_groups(group))
     for candidate in enclosing:

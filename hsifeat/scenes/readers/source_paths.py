@@ -31,7 +31,7 @@ def path_exists(path: Path) -> bool:
 
 
 def check_exists(path: Path) -> None:
-    """Raise `SceneError` unless `path` is a file or folder on this machine."""
+    """Raise `SceneError` if `path` is not a file or folder on this machine."""
     if is_url(path):
         raise SceneError(f"{path} is a URL, and scenes are read from local files: download it and give the local path")
     if not path_exists(path):

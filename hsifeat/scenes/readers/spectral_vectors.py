@@ -72,9 +72,8 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
     Returns
     -------
     Raster
-        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. An attribute is set only if the file has exactly one vector
-        of this kind with one value per band. If several groups have such vectors, only vectors in the nearest group count;
-        see `nearest`.
+        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. An attribute is set if exactly one vector of its kind has
+        one value per band. If several groups have such vectors, only vectors in the nearest group count; see `nearest`.
     """
     bands = int(raster.array.shape[2])
     candidates = {key: vector for key, vector in raster.spectral_vectors.items() if max(vector.array.shape) == bands}

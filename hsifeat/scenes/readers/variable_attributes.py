@@ -29,8 +29,8 @@ def read_attributes(
     Parameters
     ----------
     variable_name : str
-        Path of the variable. Metadata come from the group of the variable, the parents of this group, or a group
-        without another cube.
+        Path of the variable. Metadata are searched in the group of the variable, then in the parents of this group, then in
+        groups without another cube.
     dims : sequence of str
         Dimensions of the variable by path, in the order rows, columns, bands. A label map has only rows and columns.
     variables : mapping of str to FileVariable

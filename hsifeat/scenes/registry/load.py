@@ -28,7 +28,7 @@ from hsifeat.types import Cube
 def load_public_scene(public: PublicScene) -> Scene:
     """Load a public scene with its label maps and companion image.
 
-    The label maps ``train`` and ``test`` are the official split, if the scene has an official split.
+    If the scene has an official split, the label maps ``train`` and ``test`` contain it.
 
     Raises
     ------
