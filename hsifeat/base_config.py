@@ -58,7 +58,7 @@ def option(
 
 
 def expected_error(words: str) -> PydanticCustomError:
-    """Create the error that a validator raises; `words` describe the allowed values."""
+    """Create the error that a validator raises for a wrong value; `words` describe the allowed values."""
     return PydanticCustomError("expected", "{words}", {"words": words})
 
 

@@ -98,7 +98,7 @@ class StoreError(HsifeatError, RuntimeError):
 
 
 class DiskFullError(StoreError):
-    """Raised when the disk is full, or too small for the remaining work.
+    """Raised when the disk is full, or has too little free space for the remaining work.
 
     See Also
     --------

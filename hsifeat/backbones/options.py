@@ -16,7 +16,8 @@ class BackboneOptions:
     Attributes
     ----------
     class_label : int, ``"mean"`` or None
-        Class label for all forward passes of a class-conditional model.
+        Class label of a class-conditional model, for all forward passes. ``"mean"`` uses the mean of all label
+        embeddings.
     untrained_seed : int or None
         Seed of random weights that replace the trained weights. None keeps the trained weights.
     prompt : str or None

@@ -53,7 +53,7 @@ def _matches_nothing(source: str) -> bool:  # noqa: ARG001  # a plugin that is o
 
 @dataclass(frozen=True)
 class BackbonePlugin:
-    """A kind of backbone: the function that opens it, a test for its sources, and its entry in ``hsifeat backbones``.
+    """A kind of backbone: the function that opens it, a test for its sources, and its row in the table of ``hsifeat backbones``.
 
     Attributes
     ----------
@@ -72,10 +72,10 @@ class BackbonePlugin:
         Position of the plugin in the search for a plugin that matches a source. The first match opens the source. The
         plugins of hsifeat have positions from 5 to 90.
     files : callable or None
-        Function that returns all files and folders that determine the backbone of a source. It imports no large
-        packages. The list includes missing paths whose creation would change the backbone. If `files` is set, hsifeat
-        keeps the description of the backbone in the cache folder, and opens a finished store without opening the
-        network. None means that every use opens the backbone.
+        Function that returns all files and folders that determine the backbone of a source. The function imports no
+        large packages. The list includes missing paths whose creation would change the backbone. If `files` is set,
+        hsifeat keeps the description of the backbone in the cache folder, and opens a finished store without opening
+        the network. None means that every use opens the backbone.
     """
 
     open: Callable[..., FeatureSource | Redirect]
@@ -124,7 +124,7 @@ def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
     Raises
     ------
     BackboneError
-        If `source` begins with an entry point's name, but is also a model folder.
+        If `source` begins with an entry point's name, and is also the path of a model folder.
     """
     name, _, argument = source.partition(":")
     entry = registered_entries(GROUP).get(name)

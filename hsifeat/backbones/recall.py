@@ -1,4 +1,7 @@
-"""Opening of backbones from descriptions in the cache folder. The network is opened only when it has to run."""
+"""Opening of backbones from description files in the cache folder. The network is opened only when it has to run.
+
+A description has the layers, channels, noise schedule and identity of a backbone.
+"""
 
 from __future__ import annotations
 

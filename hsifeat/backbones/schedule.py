@@ -32,8 +32,7 @@ class NoiseSchedule:
     Attributes
     ----------
     alphas_cumprod : (T,) float32 array
-        Cumulative products ``abar_t`` by training timestep t, non-increasing and within [0, 1]. Even at t = 0, images receive
-        a little noise.
+        Cumulative products ``abar_t`` by training timestep t, non-increasing and within [0, 1].
     prediction : str
         Quantity that the model was trained to predict: ``epsilon``, ``sample`` or ``v_prediction``.
 

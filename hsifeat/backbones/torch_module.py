@@ -51,7 +51,7 @@ class ModuleBackbone(NetworkBackbone):
     Parameters
     ----------
     module : torch.nn.Module
-        Takes images (n, channels, rows, cols) float32. Returns a prediction with the same rows and columns, and with at
+        Takes images (n, channels, rows, cols) float32. Returns a prediction with equally many rows and columns, and at
         least as many channels. Features can be read from all layers whose output has the shape (n, c, rows / stride,
         cols / stride).
     schedule : NoiseSchedule

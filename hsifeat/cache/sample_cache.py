@@ -1,8 +1,8 @@
 """Sample cache: files with the values of planes at labelled pixels.
 
-Reading such a file takes milliseconds. A plane is the feature map of one timestep and one layer. The name of a file is
-a digest of everything that determines its content: the values of the plane, the pixels, and the window over which
-values are averaged. A file is therefore never out of date. Each file has a checksum of its name and values, which
+A plane is the feature map of one timestep and one layer. Reading a file of the cache takes milliseconds. The name of a
+file is a digest of everything that determines its content: the values of the plane, the pixels, and the window over
+which values are averaged. A file is therefore never out of date. Each file has a checksum of its name and values, which
 detects damaged and swapped files. The files are in the cache folder of this machine, and are deleted together with
 their store.
 """

@@ -221,7 +221,11 @@ class Connection:
         return RemoteJob(self._transport, self._transport.json("GET", f"/jobs/{job_id}"))
 
     def jobs(self, **filters: Any) -> list[RemoteJob]:
-        """List jobs, latest first. The filters are those of ``GET /jobs``: ``state``, ``kind``, ``owner``, ``before`` and ``count``."""
+        """List jobs, latest first. The filters are ``state``, ``kind``, ``owner``, ``before`` and ``count``.
+
+        ``before`` is the identifier of a job, and selects older jobs. ``count`` is the maximum number of jobs, 50 by
+        default.
+        """
         return [RemoteJob(self._transport, state) for state in self._transport.json("GET", "/jobs", params=filters)]
 
     def upload(self, paths: Sequence[PathLike], *, listen: Listener = silent) -> str:

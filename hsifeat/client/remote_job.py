@@ -114,7 +114,8 @@ class RemoteJob:
         Raises
         ------
         HsifeatError
-            If the job has no result to download. If the folder exists. If the result is not a zip file, but `path` has no suffix.
+            If the job has no result to download. If the new folder already exists. If the result is not a zip file, but
+            `path` has no suffix.
         """
         path = Path(path)
         if path.suffix:

@@ -58,7 +58,7 @@ def with_options(
 def set_parameters(
     wrapped: Callable[..., None], command: Callable[..., None], replaced: str, derived: Iterable[Parameter]
 ) -> None:
-    """Set the signature of a function, from which Typer creates command-line options.
+    """Set the signature of a function. Typer creates command-line options from this signature.
 
     Parameters
     ----------
@@ -151,9 +151,9 @@ def _read(text: str, kind: Any) -> Any:
 
 
 def evaluated_annotation(annotation: Any, command: Callable[..., None]) -> Any:
-    """Return the annotation of a parameter of `command`. If the annotation is a string, the string is evaluated.
+    """Return the type annotation of a parameter of `command`. If the annotation is a string, the string is evaluated.
 
-    Returns ``object`` if the annotation contains a name that `command` imports for type checkers only.
+    If the string contains a name that the module of `command` imports for type checkers only, the result is ``object``.
     """
     try:
         return eval(annotation, command.__globals__) if isinstance(annotation, str) else annotation  # noqa: S307  # our own source

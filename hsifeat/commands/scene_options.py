@@ -222,7 +222,7 @@ def _listed_files(path: str) -> list[str]:
 
 
 def with_scene(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the scene argument and the scene options to a command, and pass the open scene as ``scene``."""
+    """Add the scene argument and the scene options to a command. Its parameter ``scene`` receives the open scene."""
 
     @wraps(command)
     def wrapped(scene: SceneArguments, **arguments: Any) -> None:
@@ -232,7 +232,7 @@ def with_scene(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_scene_arguments(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the scene argument and the scene options to a command, and pass `SceneArguments` as ``scene``."""
+    """Add the scene argument and the scene options to a command. Its parameter ``scene`` receives `SceneArguments`."""
 
     @wraps(command)
     def wrapped(**arguments: Any) -> None:

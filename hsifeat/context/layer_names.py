@@ -57,7 +57,7 @@ class ContextLayer:
 
     @property
     def is_reconstruction(self) -> bool:
-        """Whether the layer is computed by reconstruction. A value can then depend on the whole scene."""
+        """Whether the layer is computed by reconstruction. Each value of such a layer can depend on the whole scene."""
         return self.family == "reconstruction"
 
     @property

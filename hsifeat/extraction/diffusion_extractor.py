@@ -266,7 +266,7 @@ class DiffusionExtractor(Extractor):
 
 
 def default_batch(rows_px: int, cols_px: int, *, device: str) -> int:
-    """Return the maximum number of tiles per forward pass of a new store.
+    """Return the batch size for a new store: the maximum number of tiles per forward pass.
 
     On a CPU, batches of large tiles are smaller, because the feature maps of more tiles would not fit into the CPU's caches.
 

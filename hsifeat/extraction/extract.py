@@ -129,7 +129,7 @@ def extract(
         Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone
         and the key of the store]
     device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
     executor : Executor or str, optional
         Runs the units (blocks) of the scene, for example in several processes with `local_executor`, or on a cluster with
         `dask_executor`. A text such as ``dask:local:2`` opens an executor for this call. [default: this process

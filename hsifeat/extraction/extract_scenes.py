@@ -80,7 +80,7 @@ def extract_scenes(
         wavelength. Heads can then learn from all stores together. If the first scene fails, all scenes fail. [default: the
         projection is fitted on each scene]
     device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
     executor : Executor or str, optional
         Runs the units (blocks) of the scenes; see `extract`.
     listen : callable

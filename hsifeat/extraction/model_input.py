@@ -144,7 +144,8 @@ def make_model_input(
         The diffusion model. The projection must give as many channels as the model has input channels.
     projection : str, Projection or None
         A fitted projection, or a text that `fit_projection` accepts. None selects the projection that
-        `default_projection` returns. For a companion image, None and ``"rgb"`` select the first bands.
+        `default_projection` returns. For a companion image, None and ``"rgb"`` select the first N bands, where N is the
+        number of channels of the model.
     companion : bool
         Whether to use the companion image of the scene instead of the bands of the scene.
     padding : {"reflect", "zero"}

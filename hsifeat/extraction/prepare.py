@@ -43,7 +43,7 @@ def prepare(
         Path or URL of the store. [default: a folder in the cache, named after the scene, the backbone
         and the key of the store]
     device : str
-        ``auto``, ``cpu`` or ``cuda``.
+        ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
     source : FeatureSource, optional
         The backbone that `config` names, if it is already open. [default: the backbone is opened]
     listen : callable

@@ -232,7 +232,7 @@ def complete_store(job: Job) -> Store | None:
     Raises
     ------
     StoreError
-        If the location of the job has files of another kind, or a store that the job can't continue.
+        If the location of the job holds something other than a store, or a store with another recipe or batch size.
     """
     store = job.find_store(writable=not job.location.read_only)
     if store is None or job.remaining(store).plan.steps or not (store.location.read_only or store.has_record_checksums):

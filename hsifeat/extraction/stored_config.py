@@ -25,7 +25,7 @@ class StoredPixels:
     scene_digest : str
         Digest of the stored scene.
     store : str
-        Location of the store for error messages.
+        Location of the store, for error messages.
     """
 
     rows: NDArray[np.intp]

@@ -76,7 +76,7 @@ class StoreBuilder:
     Attributes
     ----------
     location : str
-        Path or URL of the store, in which the planes must exist.
+        Path or URL of the store, whose planes must already have been created.
     backbone : BackboneBuilder
         Arguments with which a worker opens the backbone.
     timesteps : tuple of int

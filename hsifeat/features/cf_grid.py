@@ -48,7 +48,7 @@ def cell_centres(name: str, cells: int, stride: int, georeference: Georeference 
 
 
 def grid_mapping_name(stride: int) -> str:
-    """Return the name of the grid mapping of planes whose cells have this side in scene pixels.
+    """Return the name of the grid mapping of planes with cells of `stride` x `stride` scene pixels.
 
     >>> grid_mapping_name(1), grid_mapping_name(4)
     ('spatial_ref', 'spatial_ref_s4')
@@ -57,7 +57,7 @@ def grid_mapping_name(stride: int) -> str:
 
 
 def grid_mapping(georeference: Georeference, stride: int) -> xarray.Variable:
-    """Return the grid mapping of a grid: a scalar whose attributes describe the CRS and the transform.
+    """Return a grid mapping: a scalar variable whose attributes describe the CRS and the transform.
 
     The attributes of the CF conventions, section 5.6, describe the CRS. The attributes ``crs_wkt`` and ``spatial_ref``
     have the CRS as WKT. The transform is in GDAL's attribute ``GeoTransform``.

@@ -57,7 +57,7 @@ class Features(StoreContents):
     def with_bands(self, bands: Sequence[int]) -> Features:
         """Return the features of the same store with a selection of bands.
 
-        Spectra then have the selected bands, in the order of `bands`. Planes are not affected. Use
+        The spectra of the result have the selected bands, in the order of `bands`. Planes are not affected. Use
         `hsifeat.scenes.band_matching.match_bands` to select the bands that correspond to the bands of another scene.
 
         Parameters

@@ -223,7 +223,7 @@ def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     Yields
     ------
     (k,) intp array
-        Indices of the elements with the same value. The groups are in ascending order of these values.
+        Indices of all elements with one value. The groups are in ascending order of their values.
     """
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))

@@ -136,7 +136,7 @@ def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> No
 
 
 def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Features]:
-    """Sort the stores `other` by recipe: each position gets the store whose recipe is most similar to the recipe at this position in `first`."""
+    """Sort the stores `other` so that recipes at the same position in `first` and in the result are as similar as possible."""
     remaining = list(other)
     ordered: list[Features] = []
     for wanted in first:
