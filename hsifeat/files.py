@@ -74,7 +74,7 @@ def _sweep(process: int, folder: str) -> None:  # noqa: ARG001  # a forked proce
 
 
 def delete_leftovers(folder: Path) -> None:
-    """Delete temporary files and folders in `folder` whose processes on this machine no longer run."""
+    """Delete the temporary files and folders that ended processes of this machine have left in `folder`."""
     for path in folder.glob(".*"):
         match = _TEMPORARY.fullmatch(path.name)
         if match and match["machine"] == _machine() and not _is_running(int(match["process"])):
@@ -245,9 +245,9 @@ def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
 def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:
     """Return a (rows, cols) bool array with undefined values.
 
-    A mask of more than 2**21 pixels is mapped from a temporary file, so that the operating system can free its memory at
-    any time. The file has no name and disappears with the array. If the file can't be written, for example because the disk
-    is full, the mask is in memory.
+    A mask of more than 2**21 pixels is mapped from a temporary file. The operating system can then free the memory of the
+    mask at any time. The file has no name and disappears with the array. If the file can't be written, for example because
+    the disk is full, the mask is an ordinary array.
 
     >>> empty_mask(2, 3).shape
     (2, 3)
@@ -274,7 +274,7 @@ def cache_folder() -> Path:
     Raises
     ------
     HsifeatError
-        If the variable is the address of a bucket or a web server.
+        If the value of the variable is the address of a bucket or a web server.
     """
     from platformdirs import user_cache_path
 

@@ -24,8 +24,8 @@ def select_planes(
     complete, unfinished : sequences of PlaneSpec
         Complete planes of the store, and planes whose extraction was interrupted.
     patterns : sequence of str, PlaneId or PlaneSpec, or None
-        Names such as ``t50/up_blocks.2``, with ``*`` and ``?`` as wildcards. A single name can be passed without a list.
-        None selects all planes.
+        Names of planes such as ``t50/up_blocks.2``, in which ``*`` and ``?`` are wildcards. A single name can be passed
+        without a list. None selects all planes.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def select_planes(
     Raises
     ------
     StoreError
-        If a name matches no complete plane, or if `patterns` is None and a plane is unfinished.
+        If an item of `patterns` matches no complete plane. If `patterns` is None and a plane is unfinished.
     """
     if patterns is None:
         if unfinished:

@@ -47,12 +47,12 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
 
 @dataclass(frozen=True)
 class StackSource:
-    """Locations from which a worker opens the stores of a scene.
+    """Locations of the stores of a scene, and a selection of bands, from which a worker opens the features.
 
     Attributes
     ----------
     stores : tuple of str
-        Locations of the stores, whose columns are combined.
+        Locations of the stores whose features are combined.
     bands : tuple of int or None
         Indices of the bands to use, see `Features.with_bands`; None for all.
     """
@@ -85,11 +85,11 @@ class StackSource:
 class StackedFeatures(Features):
     """Combined features of several stores of one scene.
 
-    There are two kinds of stores: context stores (made with ``--backbone context``) and stores of diffusion models. Context
-    stores come last in a stack. Several stores of one kind are numbered from 1. The names of their planes then contain the
-    number of the store, as in ``t50/2:up_blocks.1``. If there is only one store of a kind, its planes keep their names. A
-    model that was fitted on a stack can be applied to a stack of another scene. Both stacks must list the stores of each
-    kind in the same order. The scene and its label maps are read from the first store of the stack.
+    There are two kinds of stores: context stores (made with ``--backbone context``) and all other stores. Context stores
+    come last in a stack. Several stores of one kind are numbered from 1. The names of their planes then contain the number
+    of the store, as in ``t50/2:up_blocks.1``. If there is only one store of a kind, its planes keep their names. A model
+    that was fitted on a stack can be applied to a stack of another scene. Both stacks must list the stores of each kind in
+    the same order. The scene and its label maps are read from the first store of the stack.
 
     Parameters
     ----------
@@ -99,8 +99,7 @@ class StackedFeatures(Features):
     Raises
     ------
     StoreError
-        If the stores hold different scenes, or if a context store and a store of a diffusion model have a plane of the same
-        name.
+        If the stores hold different scenes, or if a context store and another store have a plane of the same name.
     """
 
     def __init__(self, stores: Sequence[Features]) -> None:
@@ -197,13 +196,15 @@ class StackedPlaneReader:
 
     @property
     def covers_scene(self) -> bool:
-        """Whether all stores have features of the whole scene. Context stores count only if there are no other stores."""
+        """Whether all stores have features of the whole scene. If there are other stores, context stores are ignored."""
         return all(store.covers_scene for store in self._main)
 
     def window_px(self, wanted_px: int) -> int:
         """Return the side in pixels of the windows over which the planes of all stores can be averaged.
 
-        If the sides of the stores differ, return `wanted_px`. Context stores count only if there are no other stores.
+        A store with features of the whole scene supports the side `wanted_px`. A store with features at a list of pixels
+        supports only the side of its stored windows. If the sides of the stores differ, return `wanted_px`. If there are
+        other stores, context stores are ignored.
         """
         sides = {store.window_px(wanted_px) for store in self._main}
         return sides.pop() if len(sides) == 1 else wanted_px

@@ -22,7 +22,7 @@ from hsifeat.store.timings import Timing, total_seconds
 
 
 class StoreContents:
-    """Scene, planes and extraction of a store, without the values of planes; the base class of `Features`.
+    """Base class of `Features`: scene, planes and extraction of a store. It reads no values of planes.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ class StoreContents:
     def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """Compare the recipe of this store with the recipe of another store.
 
-        The scene, its listed pixels and the digest of imported features are ignored. Stores of two scenes therefore have no
-        differences if they were extracted with the same options.
+        The scene, a list of extracted pixels and the digest of imported features are ignored. Stores of two scenes therefore
+        have no differences if they were extracted with the same options.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class StoreContents:
         return maps[name]
 
     def valid_labels(self, labels: Labels) -> Labels:
-        """Return a label map in which invalid pixels of the scene are unlabelled.
+        """Return `labels` with the invalid pixels of the scene unlabelled.
 
         Raises
         ------

@@ -77,9 +77,9 @@ def to_xarray(
         - ``spectra`` (y, x, band): the values in the scene's file, without scaling;
         - ``valid`` (y, x): bool mask of the valid pixels;
         - ``labels_<name>`` (y, x): class numbers of each label map;
-        - one variable per plane in its stored dtype, such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2). If
-          the store has features of listed pixels only, the axes are (pixel, part, channel_up_blocks.2). Part 0 has the
-          value at the pixel, and part 1 has the mean over a window.
+        - one variable per plane in its stored dtype, such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2). If the
+          store has features at a list of pixels only, the axes are (pixel, part, channel_up_blocks.2). Part 0 has the value
+          at the pixel, and part 1 has the mean over a window around the pixel.
 
         Coordinates of spatial axes are the centres of cells, in units of the CRS. If the scene has no georeference or a
         rotated grid, these coordinates are in pixels of the scene. With a georeference, ``spatial_ref`` is the grid mapping

@@ -22,12 +22,12 @@ _COLUMN = re.compile(r"(.+)\[(\d+)\]")
 
 
 def is_exported_table(path: Path) -> bool:
-    """Return whether a ``.npy`` file is an exported table, which has a file of columns and a file of pixels beside it."""
+    """Return whether a ``.npy`` file is an exported table, with a file of columns and a file of pixels beside it."""
     return path.suffix.lower() == ".npy" and _columns_file(path).is_file() and _pixels_file(path).is_file()
 
 
 def read_exported_table(path: Path, scene: PixelGrid) -> list[FeatureMap]:
-    """Read the planes of an exported table as maps of the scene. Pixels that are not in the table have no value.
+    """Read the planes of an exported table as features on the grid of the scene. Pixels outside the table have no value.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def read_exported_table(path: Path, scene: PixelGrid) -> list[FeatureMap]:
 
 
 class TableView(ArrayView):
-    """A (rows, cols, channels) float32 view of some columns of a table; NaN at pixels without a row.
+    """Adjacent columns of a table as a (rows, cols, channels) float32 view. Pixels without a row are NaN.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ class FeatureMap:
     dequantiser : Dequantiser, optional
         Restores quantised values. [default: values are used as stored]
     scale : float
-        Number by which values are divided after they are read and dequantised.
+        Divisor of the values, applied after dequantisation.
     notes : tuple of str
         Assumptions that were made when the file was opened, as messages.
     """

@@ -55,12 +55,12 @@ def import_planes(
         Side of a cell of the features, in pixels of the scene. Features on another grid are resampled to this cell size.
         [default: computed from the grids of the features and the scene]
     window : int, optional
-        Side in scene pixels of the window from which the encoder computes the features of a cell. Reports compute the
-        leakage from this side. [default: unknown, which counts as the whole scene]
+        Side in scene pixels of the window from which the encoder computes the features of a cell. Reports use this side to
+        compute the leakage between training and test pixels. [default: unknown, which counts as the whole scene]
     grid : str or Path, optional
         Raster whose CRS and transform are used for feature files without georeference.
     dequantise : str or Path, optional
-        Restores values that are stored as integers: ``"alphaearth"``, or a file of factors, one per cell or per value.
+        How to restore values that are stored as integers: ``"alphaearth"``, or a file with one factor per cell or per value.
         [default: ``X_scales.npy`` beside an integer ``X.npy``, else None]
     feature_axes : str, optional
         Order of the axes of feature files whose format defines none, such as ``"bands,rows,cols"``. [default: the order that

@@ -20,8 +20,8 @@ _KEPT_BLOCKS = 4
 class PlacedFeatures(ABC):
     """Features of one file on the grid of a scene.
 
-    Features are placed in blocks of `BLOCK_CELLS` x `BLOCK_CELLS` cells, so that values do not depend on the windows that
-    are read.
+    Features are always placed in the same blocks of `BLOCK_CELLS` x `BLOCK_CELLS` cells. The values of a cell therefore do
+    not depend on the window that is read.
 
     Parameters
     ----------

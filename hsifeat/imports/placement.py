@@ -59,7 +59,7 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
         - Cells of the file that are squares of whole pixels are copied.
         - If each pixel contains k x k cells, these cells are averaged.
         - Cells of any other grid or CRS are resampled bilinearly. The default stride is then the largest power of two that
-          is not larger than a cell of the file.
+          does not exceed the side of a cell of the file.
 
     Raises
     ------

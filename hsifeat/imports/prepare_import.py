@@ -47,7 +47,7 @@ def prepare_import(scene: Scene, maps: Iterable[FeatureMap], config: ImportConfi
     Returns
     -------
     Prepared
-        The prepared import. Only pixels that have all features are valid in its scene.
+        The prepared import. In its scene, only pixels that have all features are valid.
 
     Raises
     ------

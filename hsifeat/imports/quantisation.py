@@ -16,7 +16,7 @@ class Dequantiser(Protocol):
     """Interface of functions that restore quantised values."""
 
     def __call__(self, stored: NDArray[np.generic], window: Window) -> NDArray[np.float32]:
-        """Restore the (rows, cols, channels) values `stored` of a window of a feature file."""
+        """Restore the stored values of a window of a feature file, an array of shape (rows, cols, channels)."""
         ...
 
 
@@ -43,7 +43,7 @@ class ScaleFactors:
     factors: Cube
 
     def __call__(self, stored: NDArray[np.generic], window: Window) -> NDArray[np.float32]:
-        """Return the values of a window, times their factors."""
+        """Multiply the stored values of a window by their factors."""
         factors = np.asarray(self.factors[window.slices], np.float32)
         return np.asarray(np.asarray(stored, np.float32) * (factors[..., np.newaxis] if factors.ndim == 2 else factors))
 

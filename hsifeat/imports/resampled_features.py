@@ -19,10 +19,11 @@ _MAX_POINTS = 16
 class ResampledFeatures(PlacedFeatures):
     """Features of another grid, interpolated bilinearly at the centre of each cell of the plane.
 
+    If cells of the file are smaller than cells of the plane, the values at k x k points in each cell of the plane are
+    averaged. As in GDAL, cells without a value have no weight. A point inside such a cell has no value.
+
     The coordinates of every point are transformed with pyproj. `rasterio.warp.reproject` would transform only some points,
-    and interpolate the coordinates of the others. If cells of the file are smaller than cells of the plane, the values at k
-    x k points in each cell of the plane are averaged. Cells without a value have no weight, and a point inside such a cell
-    has no value. GDAL has the same rule.
+    and interpolate the coordinates of the others.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class TrainingData:
 
 
 def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
-    """Return the scenes, each with the bands of the first scene. Bands are matched by wavelength.
+    """Select in each scene the bands that correspond to the bands of the first scene, by their wavelengths.
 
     Raises
     ------
@@ -77,8 +77,8 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
     spec : NetworkSpec
         Specification with the kind of projection, the number of components and the side of the patches.
     components : int or None
-        Number of principal components or of selected bands. None stands for ``spec.components``, but at most for the number
-        of bands.
+        Number of principal components or of selected bands. None selects ``spec.components``, but at most the number of
+        bands.
     listen : callable
         Receives notes on the scenes.
 

@@ -12,11 +12,12 @@ from hsifeat.timesteps.rank import rank_timesteps
 def choose_boundaries(
     scene: Scene, projection: Projection, spec: NetworkSpec, seed: int, listen: Listener
 ) -> tuple[int, ...]:
-    """Divide the timesteps into one interval per decoder of a network, and return where each interval after the first begins.
+    """Divide the timesteps into one interval per decoder of a network.
 
-    The first interval begins at timestep 0. The intervals maximise the similarity of the optimal denoiser's predictions
-    within each interval (Zhang et al., CVPR 2024, eq. 5; see `rank_timesteps`). The optimal denoiser is the one with the
-    smallest expected error for patches of the scene. It uses the cosine schedule with T = 1000.
+    Return the first timestep of each interval except the first interval, which begins at timestep 0. The intervals maximise
+    the similarity of the optimal denoiser's predictions within each interval (Zhang et al., CVPR 2024, eq. 5; see
+    `rank_timesteps`). The optimal denoiser is the one with the smallest expected error for patches of the scene. It uses the
+    cosine schedule with T = 1000.
 
     Parameters
     ----------

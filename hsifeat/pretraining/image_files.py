@@ -86,8 +86,8 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
     Parameters
     ----------
     source : str or Path
-        A folder, searched recursively, or a tar archive, plain or compressed. Images are ordered by name, so that a folder
-        and an archive of this folder give the same array.
+        A folder, which is searched recursively, or a plain or compressed tar archive. Images are ordered by name, so that a
+        folder and an archive of this folder give the same array.
     side_px : int
         Side of the returned images (tiles), in pixels. The central square of each image is resized to k x k tiles, and cut
         into these tiles. This is done for several k. The first k is the number of tiles that fit along the side of the

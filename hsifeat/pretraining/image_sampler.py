@@ -22,7 +22,7 @@ _COLOUR_COVARIANCE = 0.25 * (0.1 * np.eye(3) + 0.9)
 
 @dataclass(frozen=True)
 class ImageSampler:
-    """Sampler of images. They are mirrored at random, and have values from -1 to 1.
+    """Sampler of randomly mirrored images, with values from -1 to 1.
 
     Attributes
     ----------
@@ -35,7 +35,8 @@ class ImageSampler:
     seed : int
         Seed of all random numbers.
     crops_px : tuple of int
-        Possible sides of the patches, in pixels. Each batch has one side, drawn at random. If empty, patches are whole images.
+        Possible sides of the patches, in pixels. For each batch, one side is drawn at random. If empty, patches are whole
+        images.
     mixes_channels : bool
         Whether the channels of half of the images are replaced by random mixtures of the colours. Such mixtures resemble
         the principal components of scenes, which are mixtures of bands.

@@ -112,7 +112,7 @@ def multistage_arguments(
     channels : int
         Number of channels of the image.
     encoder_width, decoder_widths, multipliers, blocks, head_channels, norm_groups, attention
-        See `hsifeat.backbones.networks.multistage_unet.MultistageUNet`.
+        Arguments of the same names of `hsifeat.backbones.networks.multistage_unet.MultistageUNet`.
     boundaries : sequence of int
         First timestep of each decoder except the first decoder. [default: the boundaries of Zhang et al. (2024) for CIFAR-10]
 

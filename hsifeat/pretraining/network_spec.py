@@ -34,7 +34,7 @@ class ImageOptions:
         Number of generated images in the model card. 0 for a network that can't generate images, because it is not trained
         on high noise levels.
     crops_px : tuple of int
-        Sides of the patches; see `hsifeat.pretraining.image_sampler.ImageSampler`.
+        Possible sides of the patches, in pixels; see `hsifeat.pretraining.image_sampler.ImageSampler`.
     mixes_channels : bool
         Whether the channels of half of the images are mixtures of the colours.
     """
@@ -67,7 +67,7 @@ class NetworkSpec:
     ema_decay : float
         Decay of the exponential moving average of the weights. The average is saved at the end.
     steps : int
-        Number of optimizer steps, if the user sets neither steps nor minutes.
+        Default number of optimizer steps. It applies if the user sets neither `steps` nor `minutes`.
     evaluation_steps : int
         Number of optimizer steps between two evaluations on held-out data.
     objective : str

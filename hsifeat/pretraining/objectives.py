@@ -102,10 +102,10 @@ class LogAbsoluteContrastive(Objective):
     """DiffCRN's loss (Zhu & Xu 2025, arXiv 2502.19699): logarithmic absolute error of the noise plus a contrastive term.
 
     The loss is ``mean log(1 + |eps - eps_theta|) + weight * InfoNCE``, for the noise ``eps``, the predicted noise
-    ``eps_theta`` and the contrastive term ``InfoNCE``. The formulas of the paper were not available: both terms, the
-    weight, the temperature and the projection to `projected_channels` are our design. Two views of each patch are made by
-    adding noise. The second view uses the noise and the timestep of the next patch in the batch, so that the two views
-    share nothing but the clean patch. The network predicts the noise of both views.
+    ``eps_theta`` and the contrastive term ``InfoNCE``. The formulas of the paper were not available: both terms, the weight,
+    the temperature and the projection to `projected_channels` are our design. The contrastive term compares two noised views
+    of each patch. The first view has the noise and the timestep of the patch. The second view has those of the next patch in
+    the batch, so that the two views share only the clean patch. The network predicts the noise of both views.
 
     Parameters
     ----------

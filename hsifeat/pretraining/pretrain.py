@@ -61,21 +61,22 @@ def pretrain(
 ) -> Path:
     """Train a denoiser without labels, on patches of scenes or on natural images.
 
-    The bands of scenes are projected to the channels of the network, by PCA or by a selection of bands. An option that is
-    None takes its value from the preset, or otherwise from the defaults of `hsifeat.pretraining.config.PretrainingConfig`.
+    The bands of scenes are projected to the channels of the network, by PCA or by a selection of bands. If an option is
+    None, its value comes from the preset. If the preset lacks the option, the default of
+    `hsifeat.pretraining.config.PretrainingConfig` applies.
 
     Parameters
     ----------
     data : Scene, str or Path, or a sequence of these
-        Scenes with the same bands, or paths or names that `hsifeat.open_scene` accepts. For ``natural32``, folders or tar
-        archives of images.
+        Scenes with the same bands, or paths or names that `hsifeat.open_scene` accepts. For the network ``natural32``,
+        folders or tar archives of images.
     out : str or Path
         Folder of the model. If the folder contains an interrupted training run, the run is continued. A complete model is
-        trained further if `steps` is larger than its number of steps. If `steps` is None, it is trained further if
+        trained further if `steps` exceeds the steps of the model. If `steps` is None, a complete model is trained further if
         `minutes` differs from the previous call.
     network : str, optional
-        ``mtmsd``, ``diffcrn``, ``spectraldiff`` or ``multistage``, trained on scenes, or ``natural32``, trained on images.
-        [default: mtmsd]
+        ``mtmsd``, ``diffcrn``, ``spectraldiff`` or ``multistage`` for scenes; ``natural32`` for natural images. [default:
+        mtmsd]
     size : {"small", "paper"}, optional
         ``small`` trains in minutes on two CPU cores; ``paper`` is the published size. [default: small]
     norm : {"group", "pixel-rms"}, optional
@@ -85,9 +86,9 @@ def pretrain(
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: depends on the network]
     minutes : float, optional
-        Maximum duration of this call, in minutes. The call ends earlier when `steps` is reached. Repeating the call
-        continues an interrupted training. If `steps` is set, repeating the call also continues a training that has not
-        reached `steps`. [default: no limit]
+        Maximum duration of this call, in minutes. The call ends earlier when `steps` is reached. If a training was
+        interrupted, a repeated call continues it. If `steps` is set and not yet reached, a repeated call also continues the
+        training. [default: no limit]
     components : int, optional
         Number of channels that the network receives: principal components, or evenly spaced bands for ``spectraldiff``.
         [default: depends on the network]

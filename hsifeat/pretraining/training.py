@@ -39,7 +39,7 @@ class TrainingProgress:
     step : int
         Number of completed optimizer steps.
     loss : float
-        Mean loss of the steps since the last report.
+        Mean loss of the steps since the previous `TrainingProgress`.
     learning_rate : float
         Learning rate of the last step.
     """

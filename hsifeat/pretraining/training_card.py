@@ -139,7 +139,7 @@ clean images; a network that predicts 0 gets 1.
 
 
 def plot_losses(losses: Sequence[float], held_out: Mapping[int, Sequence[float]]) -> bytes:
-    """Return a PNG with a plot of the loss of every step, the running mean, and the mean losses on held-out data.
+    """Return a PNG that plots the loss of every step, its running mean, and the mean losses on held-out data.
 
     Parameters
     ----------

@@ -172,7 +172,8 @@ def fit_band_ranges(count: int, images: Sequence[SpectralImage]) -> Projection:
     Returns
     -------
     Projection
-        The smallest and the largest value of a band are mapped to -1 and 1, and a constant band to 0.
+        The fitted projection. It maps the smallest and the largest value of each band to -1 and 1. It maps a constant band
+        to 0.
 
     Raises
     ------
@@ -204,7 +205,8 @@ def fit_leading_components(limit: int, image: SpectralImage) -> Projection:
     limit : int
         Maximum number of components.
     image : SpectralImage
-        The image. If it has fewer significant components than `limit`, N is their number; see `fit_components`.
+        The image. If the image has fewer significant components than `limit`, N is the number of significant components; see
+        `fit_components`.
 
     Returns
     -------

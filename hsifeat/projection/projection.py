@@ -60,7 +60,7 @@ class Projection:
 
     @property
     def black(self) -> float:
-        """Value that pads each channel: -1 (darkest) for ``rgb`` and ``bands``, 0 (mean) for ``pca`` and ``all``."""
+        """Value of padded pixels: -1 (darkest) for ``rgb`` and ``bands``, 0 (mean) for ``pca`` and ``all``."""
         return -1.0 if self.clip and not self.spec.startswith(("pca:", "all")) else 0.0
 
     @property

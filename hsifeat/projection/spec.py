@@ -36,8 +36,8 @@ class ProjectionSpec:
     gamma : float
         Exponent that is applied to channels after they are mapped to [0, 1].
     clip : float or None
-        Number of standard deviations that is mapped to 1, for the forms ``pca`` and ``all``. Channels are then clipped to
-        [-1, 1]. Infinity means no clipping. None means that the text states no clip.
+        For the forms ``pca`` and ``all``, the number of standard deviations that is mapped to 1. Channels are then clipped
+        to [-1, 1]. Infinity means no clipping. None means that the text lacks the option ``clip``.
     mask : str or None
         File of a label map whose labelled pixels are used for fitting.
     """
@@ -61,7 +61,7 @@ class ProjectionSpec:
         Parameters
         ----------
         mask_digest : str
-            Digest of the mask's pixels. In the text, it replaces the file name of the mask.
+            Digest of the mask's pixels. The text contains the digest instead of the file name of the mask.
         """
         low, high = self.percentiles
         parts = [

@@ -19,7 +19,7 @@ def scale_bands(
     Parameters
     ----------
     name : str
-        Text of the projection, which becomes `Projection.spec`.
+        Text form of the projection, which becomes `Projection.spec`.
     spec : ProjectionSpec
         Percentiles, gamma, and whether all bands share their percentiles.
     bands : tuple of int

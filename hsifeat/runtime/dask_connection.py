@@ -113,7 +113,7 @@ class DaskConnection:
         Raises
         ------
         CancelledError
-            If the scheduler is lost.
+            If the connection to the scheduler is lost.
         """
         from distributed.client import ClosedClientError
 
@@ -138,7 +138,7 @@ class DaskConnection:
         return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
 
     def next_result(self, completed: as_completed) -> Future[Any]:
-        """Wait for the next finished future, and report workers that are paused in the meantime."""
+        """Wait for the next finished future in `completed`. Send notes on workers that are paused in the meantime."""
         pause_s = _SHORTEST_PAUSE_S
         while not completed.has_ready():
             self._count_workers()
@@ -152,7 +152,7 @@ class DaskConnection:
         Raises
         ------
         CancelledError
-            If the scheduler is lost.
+            If the connection to the scheduler is lost.
         Exception
             The error of the task, if the task failed.
         """
@@ -191,7 +191,7 @@ class DaskConnection:
         HsifeatError
             If no worker joins the scheduler in time.
         CancelledError
-            If the scheduler is lost.
+            If the connection to the scheduler is lost.
         """
         deadline, limit = time.monotonic() + self._worker_timeout_s, f"{self._worker_timeout_s:g} s"
         told = False

@@ -21,16 +21,17 @@ _PROCESS_BYTES = 600_000_000
 def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = silent) -> Iterator[Executor]:
     """Open an executor on this machine for a ``with`` block.
 
-    Worker processes stop at the end of the block. After an error or Ctrl-C, they stop at once.
+    At the end of the block, worker processes finish their tasks and stop. After an error or Ctrl-C, they stop at once.
 
     Parameters
     ----------
     workers : int or None
-        Number of tasks that run in parallel. 1 starts no process. None uses as many workers as cores and memory allow.
+        Number of tasks that run in parallel. With 1, tasks run in this process. With None, there are as many workers as
+        cores and memory allow.
     task_bytes : int
         Maximum memory of a task, in bytes.
     listen : callable
-        Receives a note on the number of workers if it is above 1, or if the memory may be too small for a single worker.
+        Receives a note if there are several workers, or if the memory may be too small for a single worker.
 
     Yields
     ------

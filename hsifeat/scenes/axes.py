@@ -62,7 +62,7 @@ def order_axes(
     array : array-like of shape (rows, cols, bands)
         The array itself or a view of it.
     notes : tuple of str
-        A note that states the axis order, if it was guessed.
+        If the axis order was guessed, a note that states the order.
 
     Raises
     ------

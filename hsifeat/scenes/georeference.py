@@ -47,7 +47,7 @@ class Georeference:
         return replace(self, transform=(a / factor, b / factor, c, d / factor, e / factor, f))
 
     def flip(self, shape: tuple[int, ...], axis: int) -> Self:
-        """Return the georeference of a grid whose rows (axis 0) or columns (axis 1) are in reverse order."""
+        """Return the georeference of this grid with its rows (axis 0) or columns (axis 1) in reverse order."""
         a, b, c, d, e, f = self.transform
         x, y = ((b, e), (a, d))[axis]
         c, f = c + shape[axis] * x, f + shape[axis] * y
@@ -55,7 +55,7 @@ class Georeference:
 
     @property
     def is_rotated(self) -> bool:
-        """Whether rows and columns of the grid are not parallel to the axes of the CRS."""
+        """Whether rows and columns of the grid are rotated against the axes of the CRS."""
         return (self.transform[1], self.transform[3]) != (0, 0)
 
     @property

@@ -20,10 +20,11 @@ LARGEST_CLASS = 2**31 - 1
 
 
 def safe_label_name(text: str) -> str:
-    """Convert a text to a valid name of a label map, which is also the name of the map's Zarr array in a store.
+    """Convert a text to a valid name of a label map.
 
-    Slashes and control characters become hyphens. Leading dots and leading double underscores are removed. The reserved
-    name ``zarr.json`` is changed, and an empty name becomes ``labels``.
+    The map's Zarr array in a store has this name. Slashes and control characters become hyphens. Leading dots and leading
+    double underscores are removed. The reserved name ``zarr.json`` becomes ``zarr-json``, and an empty name becomes
+    ``labels``.
 
     >>> safe_label_name(".gt/v2"), safe_label_name("zarr.json"), safe_label_name("..")
     ('gt-v2', 'zarr-json', 'labels')
@@ -40,7 +41,8 @@ class ScenePart:
     Attributes
     ----------
     names : tuple of str
-        Names that select the scene. Reports use the first name; further names are, for example, the names of its stores.
+        Names by which the scene can be selected. Reports use the first name. Further names are, for example, the names of
+        the scene's stores.
     window : Window
         Rows and columns of the scene in the label map.
     """
@@ -68,8 +70,8 @@ class Labels:
     georeference : Georeference or None
         Position of the grid, or None if unknown.
     parts : tuple of ScenePart
-        The scenes of the map, if several scenes are stacked vertically on its grid; otherwise empty. Distances between
-        pixels of different scenes have no meaning.
+        The scenes of a map of several scenes, which are stacked vertically on the grid of the map. Empty for a map of one
+        scene. Distances between pixels of different scenes have no meaning.
 
     Raises
     ------

@@ -62,7 +62,7 @@ def open_scene(
         its name is ``pixels`` for pixels in column order, or ``pixels-by-row`` for pixels in row order. By default, the order
         is guessed, and a note states the guess.
     rows, cols : int, optional
-        Height and width of the scene in pixels. At least one of them is required if one axis holds all pixels.
+        Height and width of the scene in pixels. If one axis holds all pixels, at least one of the two numbers is required.
     bad_bands : str
         ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. With a list such as ``103-108,149``, the
         marked bands are dropped first. The remaining bands are then counted from 0, and the bands in the list are dropped

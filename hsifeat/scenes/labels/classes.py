@@ -49,8 +49,8 @@ def read_classes(
         Class numbers, in the smallest dtype that can represent all of them.
     notes : tuple of str
         A note on the number of no-data pixels. A note if the map contains zeros, although the file declares no-data values
-        other than 0. A note if the highest class is the largest value of the dtype of `array`, which may be an undeclared
-        no-data value.
+        other than 0. A note if the highest class is the largest value of the dtype of `array`, since this value may be an
+        undeclared no-data value.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def read_classes(
 def note_lost_classes(
     before: NDArray[np.integer], after: NDArray[np.integer], class_names: dict[int, str], name: str
 ) -> tuple[str, ...]:
-    """Return a note on classes of a file that no pixel of the scene has.
+    """Return a note on the classes in a file that no pixel of the scene has.
 
     Parameters
     ----------

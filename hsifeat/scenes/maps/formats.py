@@ -154,7 +154,7 @@ def write_probabilities(
 ) -> tuple[str, ...]:
     """Write class probabilities block by block.
 
-    Memory use does not grow with the scene, except for ``.mat`` files.
+    A ``.mat`` file needs memory for all probabilities. For other formats, memory use does not grow with the scene.
 
     Parameters
     ----------

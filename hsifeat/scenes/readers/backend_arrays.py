@@ -88,7 +88,7 @@ def _opposite_sign(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 @contextmanager
 def ignore_library_warnings() -> Iterator[None]:
-    """Suppress warnings in a ``with`` block, such as zarr's warnings about experimental codecs. Users can't act on them."""
+    """Within the ``with`` block, suppress warnings that users can't act on, such as those on experimental codecs of zarr."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

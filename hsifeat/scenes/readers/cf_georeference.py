@@ -30,7 +30,7 @@ def read_cf_georeference(
     variable_name : str
         Path of the variable. The grid mapping is looked up in the group of the variable and the parents of this group.
     dims : sequence of str
-        Dimensions of the variable by path, starting with rows and columns.
+        Paths of the dimensions of the variable, starting with rows and columns.
     variables : mapping of str to FileVariable
         All variables of the file, by path.
     name : str

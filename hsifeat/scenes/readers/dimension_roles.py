@@ -35,7 +35,7 @@ def squeeze_axes(variable: FileVariable, ndim: int) -> tuple[int, ...]:
     variable : FileVariable
         A variable of `ndim` or more dimensions.
     ndim : int
-        Number of axes to keep. More axes are kept if too few axes have length 1.
+        Number of axes to keep. If too few axes have length 1, more axes are kept.
     """
     axes = list(range(len(variable.array.shape)))
     # Axes that are not named like rows, columns or bands are removed first.

@@ -35,7 +35,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     ndim : int
         3 for a cube; 2 for a single-band label map.
     variable : str or None
-        Must be None, because an ENVI raster has no name.
+        Must be None, because an ENVI file has a single array without a name.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Check that the values of a file come only from the folder of the file.
 
-HDF5 files, VRTs and Zarr folders can refer to other files. A malicious file could therefore present any file of the
-machine, or a network address, as a scene. The readers therefore refuse references that lead out of the folder. The readers
-also refuse references to missing files, because the libraries would silently return fill values.
+HDF5 files, VRTs and Zarr folders can refer to other files. A malicious file could therefore present any file of the machine,
+or a network address, as a scene. The readers therefore refuse references that lead out of the folder of the file. They also
+refuse references to missing files, because the libraries would silently return fill values.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def left_out_format(path: Path) -> str | None:
 
 
 def check_header(path: Path) -> None:
-    """Check that the values of a raster are in the file itself, or in files that GDAL lists.
+    """Check that the values of a raster are in the file itself, or in files that GDAL lists as parts of the raster.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
 
 
 def read_nodata(dataset: Any) -> NoData:
-    """Read the no-data values of a dataset. They differ between bands in some files.
+    """Read the no-data values of a dataset. In some files, these values differ between bands.
 
     For 64-bit integers, the values are read from GDAL's description of the dataset, because rasterio rounds them to float64.
     """

@@ -32,7 +32,7 @@ def read_attributes(
         Path of the variable. Metadata are searched in the group of the variable, then in the parents of this group, then in
         groups without another cube.
     dims : sequence of str
-        Dimensions of the variable by path, in the order rows, columns, bands. A label map has only rows and columns.
+        Paths of the dimensions of the variable, in the order rows, columns, bands. A label map has only rows and columns.
     variables : mapping of str to FileVariable
         All variables of the file by path, including coordinates and the grid mapping.
     name : str
