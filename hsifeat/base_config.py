@@ -177,7 +177,7 @@ class BaseConfig(BaseModel):
 
     @property
     def inherited_from(self) -> str:
-        """Source of the options that the user did not set, such as ``the preset dift``; empty if they have their defaults."""
+        """Source of the options that the user did not set, such as ``the preset dift``; empty if these options have their defaults."""
         return self._inherited_from
 
     @classmethod

@@ -148,7 +148,7 @@ class OutOfMemoryError(HsifeatError, MemoryError):
 def raise_resource_error(error: BaseException) -> None:
     """Raise an `HsifeatError` if an error of another library is due to a lack of memory, threads or permissions.
 
-    Exception handlers that report damaged files call this function first, because these errors do not indicate damage.
+    Exception handlers that report damaged files call this function first: a lack of resources does not mean damage.
 
     Raises
     ------

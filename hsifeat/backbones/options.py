@@ -11,7 +11,7 @@ UPSAMPLE = 8
 
 @dataclass(frozen=True)
 class BackboneOptions:
-    """Options for opening a backbone. Together with the source, they determine which backbone is opened.
+    """Options for opening a backbone. The source (name or path of a backbone) and these options determine which backbone is opened.
 
     Attributes
     ----------
@@ -27,8 +27,8 @@ class BackboneOptions:
     seed : int
         Seed of the random weights of a source ``untrained:SOURCE``.
     any_label : bool
-        Use label 0 of a class-conditional model if `class_label` is None. This is enough to list the layers, which are
-        the same for all labels.
+        Use label 0 of a class-conditional model if `class_label` is None, for example to list the layers. All labels
+        have the same layers.
     hub_model : str or None
         ``owner/model@commit`` if the source is a downloaded copy of that model.
     """

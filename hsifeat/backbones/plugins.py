@@ -4,8 +4,7 @@ A source is a text that names a backbone. An entry point refers to one of two ki
 
 - a `BackbonePlugin`, which can also recognise sources without the entry point's name, such as the paths of folders;
 - a function ``open(argument, **options)``, which opens the sources ``NAME`` and ``NAME:ARGUMENT``. The function
-  receives the fields of `BackboneOptions` for which it has parameters. It is an error to set an option for which the
-  function has no parameter.
+  receives the fields of `BackboneOptions` for which it has parameters. Setting any other option is an error.
 """
 
 from __future__ import annotations
@@ -118,8 +117,8 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
 def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
     """Return the plugin that opens `source`, and the first argument of its function `open`; None if no plugin matches.
 
-    If `source` begins with an entry point's name, only this entry point is imported, and the argument is the part of
-    `source` after ``NAME:``. Otherwise, all entry points are imported, and the argument is `source`.
+    If `source` begins with an entry point's name, only this entry point is imported. The argument is then the part of
+    `source` after ``NAME:``. Otherwise, all entry points are imported, and the argument is `source` itself.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class FeatureSource(Protocol):
 
 
 class Backbone(FeatureSource, Protocol):
-    """A frozen denoiser that provides feature maps. It has a noise schedule, and a fixed condition if it is a conditional model.
+    """A frozen denoiser that provides feature maps. It has a noise schedule and, if conditional, a fixed class label or prompt.
 
     `encode` turns an image into the denoiser's clean input ``x_0``. In pixel space, ``x_0`` is the image itself. In
     latent space, ``x_0`` is the latents of the image. The caller adds noise to ``x_0`` and runs the denoiser with

@@ -36,7 +36,7 @@ class RecalledBackbone:
     open : callable
         Function without arguments that opens the backbone.
     source : str
-        Name of the backbone as the user typed it. It is used if the backbone has no attribute `source`.
+        Name of the backbone as the user typed it, for backbones without an attribute `source`.
 
     Raises
     ------

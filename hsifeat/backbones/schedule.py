@@ -160,9 +160,9 @@ class NoiseSchedule:
         Notes
         -----
         The estimates satisfy ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4), where
-        ``abar_t`` is element t of `alphas_cumprod`. Depending on `prediction`, the model predicts ``eps`` (`epsilon`),
-        ``x_0`` (`sample`) or ``v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0`` (`v_prediction`, Salimans & Ho 2022,
-        appendix D).
+        ``abar_t`` is element t of `alphas_cumprod`. If `prediction` is ``epsilon``, the model predicts ``eps``. If it
+        is ``sample``, the model predicts ``x_0``. If it is ``v_prediction``, the model predicts ``v = sqrt(abar_t) eps
+        - sqrt(1 - abar_t) x_0`` (Salimans & Ho 2022, appendix D).
         """
         import torch
 
@@ -183,7 +183,7 @@ def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     Raises
     ------
     BackboneError
-        If the scheduler is not of the DDPM family. If its settings are inconsistent.
+        If the scheduler is not of the DDPM family. If the settings of the scheduler are inconsistent.
     """
     load_diffusers()
     from diffusers import DDPMScheduler

@@ -40,7 +40,7 @@ def digest_file(path: Path) -> str:
 def digest_files(paths: Iterable[Path]) -> str:
     """Return the digest of the tensors of several files.
 
-    It equals the digest of a single file with all of these tensors.
+    A single file with all of these tensors has the same digest.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
 
 
 def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> torch.nn.Module:
-    """Build a diffusers network from a configuration. Its weights are random.
+    """Build a diffusers network with random weights from a configuration.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def build_network(network_class: Any, config: Mapping[str, Any], file: Path) -> 
 
 
 def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: str, **options: Any) -> torch.nn.Module:
-    """Load a network of diffusers or transformers. Its weight file must contain exactly the tensors of the network.
+    """Load a network of diffusers or transformers. The weight file must contain exactly the tensors of the network.
 
     Parameters
     ----------

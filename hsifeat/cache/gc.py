@@ -23,7 +23,8 @@ def remove_store(location: Location) -> int:
     Raises
     ------
     StoreError
-        If the store does not exist, is in use or is read-only. If its folder contains files that hsifeat did not write.
+        If the store does not exist, is in use or is read-only. If the folder of the store contains files that hsifeat
+        did not write.
     """
     if location.read_only:
         raise StoreError(f"{location} is read-only")

@@ -26,7 +26,7 @@ class StoreUsage:
     entry : CatalogueEntry
         Entry of the store in the catalogue.
     size_bytes : int
-        Size of the store's files and of its cached samples.
+        Total size of the store's files and of its cached samples.
     planes, unfinished : int
         Number of complete planes, and of unfinished planes.
     state : str
@@ -44,7 +44,7 @@ class StoreUsage:
 
 
 def store_bytes(location: Location, key: str) -> int:
-    """Return the size in bytes of a store's files and of its cached samples."""
+    """Return the total size in bytes of a store's files and of its cached samples."""
     samples = samples_folder(key).glob("*") if key else ()
     return sum(location.files().values()) + sum(file.stat().st_size for file in samples)
 

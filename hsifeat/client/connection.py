@@ -189,7 +189,7 @@ class Connection:
         Parameters
         ----------
         model : RemoteJob or str
-            The job that fitted the model, or its identifier.
+            The job that fitted the model, or the identifier of this job.
         stores : sequence of str
             Keys of the stores of the scene.
         priority : {"low", "normal", "high"}

@@ -17,9 +17,9 @@ def with_executor(command: Callable[..., None]) -> Callable[..., None]:
     """Add one option for each registered executor to a command.
 
     The parameter ``executor`` of the decorated command receives the selected executor as a text for `open_executor`,
-    such as ``dask:local:2``. If the user selects no executor, it receives None. In ``--help``, the options appear at
-    the position of this parameter. If a command has other decorators that derive options, they must stand above
-    `with_executor`.
+    such as ``dask:local:2``. If the user selects no executor, the parameter receives None. In ``--help``, the options
+    appear at the position of this parameter. If a command has other decorators that derive options, these decorators
+    must stand above `with_executor`.
     """
     derived = {
         name: Parameter(

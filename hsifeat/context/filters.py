@@ -94,7 +94,7 @@ def profile(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int
     Returns
     -------
     (rows, cols, 2 * components) float array
-        For each component its opening, then its closing, in the dtype of `values`.
+        Opening and closing of the first component, then of the second component, and so on, in the dtype of `values`.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def reconstruction_profile(
     Returns
     -------
     (rows, cols, 2 * components) float array
-        For each component its opening, then its closing, in the dtype of `values`.
+        Opening and closing of the first component, then of the second component, and so on, in the dtype of `values`.
 
     Examples
     --------

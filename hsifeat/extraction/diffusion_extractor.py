@@ -55,9 +55,9 @@ class DiffusionExtractor(Extractor):
     noise : NoisePolicy
         Noise policy for the tiles.
     tiles_per_batch : int or None
-        Maximum number of tiles per forward pass; None for `default_batch`. A batch has tiles of one unit at one timestep, in
-        row-major order. The values of a plane therefore do not depend on which other planes are requested, or on interruptions
-        of the run.
+        Maximum number of tiles per forward pass; None for `default_batch`. A batch has tiles of one unit at one
+        timestep, in row-major order. The values of a plane therefore do not depend on the other requested planes, or on
+        interruptions of the run.
     requested_device : str
         Device of the network, or ``auto``.
     pooled : mapping of str to int
@@ -169,9 +169,9 @@ class DiffusionExtractor(Extractor):
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the peak memory of a run in bytes, without the model's weights.
 
-        The estimate is the sum of three parts: the feature maps of a batch, the input tiles and noise of a unit (one shard of
-        each plane), and the features of steps that are being computed or wait to be written. Feature maps of backbones from
-        other packages are not included, because their size is unknown.
+        The estimate includes the feature maps of a batch, the tiles and noise of a unit (one shard of each plane), and
+        features that are not written yet. For a backbone of another package, the size of the feature maps is unknown
+        and not included.
         """
         if not plan.steps:
             return 0

@@ -58,9 +58,9 @@ def extract(
     Features of one layer at one timestep form a plane of the store. Planes that are already complete in an existing store
     are not computed again.
 
-    If `preset` or `like` is set, options that are None are taken from this preset or store. If neither is set, the
-    backbone ``"natural32"`` takes them from the preset ``natural32``. With any other backbone, they have the defaults
-    below.
+    If `preset` or `like` is set, options that are None are taken from this preset or store. If neither is set, these
+    options come from the preset ``natural32`` for the backbone ``"natural32"``, and have the defaults below for any
+    other backbone.
 
     Parameters
     ----------
@@ -87,17 +87,17 @@ def extract(
         Width of the margin around the core of each tile, in scene pixels. Neighbouring tiles overlap by twice this width.
         [default: 16]
     stitch : {"core", "mean", "hann", "whole"}, optional
-        How feature maps of tiles are combined: ``"core"`` keeps the core of each tile, ``"mean"`` and ``"hann"`` average
-        overlapping tiles with equal or Hann weights, and ``"whole"`` processes the scene as a single tile.
+        How feature maps of tiles are combined. ``"core"`` keeps the core of each tile. ``"mean"`` and ``"hann"``
+        average overlapping tiles with equal or Hann weights. ``"whole"`` processes the scene as a single tile.
         [default: ``"core"``]
     padding : {"reflect", "zero"}, optional
         Padding of the scene beyond its edge, by reflection or by zeros. [default: ``"reflect"``]
     origin : tuple of 2 ints, optional
         Row and column of the upper left corner of the first tile. [default: one halo above and left of the scene]
     pixels : str, Labels, tuple of two arrays or (n, 2) integer array, optional
-        Pixels at which to extract features, instead of the whole scene. The model processes a window of side `tile` around
-        each pixel, and the store gets the features at the pixel and their mean over the window. A label map, or the name of
-        a label map in the scene, selects all pixels that the map labels. Arrays give rows and columns.
+        Pixels at which to extract features, instead of the whole scene. The model processes a window of side `tile`
+        around each pixel. The store gets the features at the pixel, and their mean over the window. A label map, or the
+        name of a label map in the scene, selects all pixels that the map labels. Arrays give rows and columns.
     noise : str, optional
         Noise policy: ``"field"`` (one noise field over the scene), ``"shared"`` (the same noise for all tiles), ``"none"``
         or ``"inversion:N"`` (N steps of DDIM inversion). [default: ``"field"``]

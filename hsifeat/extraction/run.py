@@ -34,13 +34,13 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
     Returns
     -------
     Store
-        The store, in which all requested planes are complete. If its location is writable, it is open for writing.
+        The store, in which all requested planes are complete. At a writable location, the store is open for writing.
 
     Raises
     ------
     StoreError
-        If the recipe or batch size of the store differs from that of the job. If the disk has too little free space. If a
-        read-only store lacks requested planes or label maps.
+        If the store and the job differ in recipe or batch size. If the disk has too little free space. If a read-only
+        store lacks requested planes or label maps.
     HsifeatError
         If an executor is used with a backbone object or a companion image.
 

@@ -52,8 +52,8 @@ class BackboneBuilder:
         Raises
         ------
         HsifeatError
-            If the backbone was given as an object instead of a name or path, or if the model input is a companion image. A
-            worker can't open either of these.
+            If the backbone is an object instead of a name or path. If the model input is a companion image. A worker
+            can open neither.
         """
         if not isinstance(job.config.backbone, str | Path):
             raise HsifeatError("an executor opens the backbone in each of its workers: name it by a path or a name")

@@ -120,8 +120,8 @@ class Features(StoreContents):
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
         """Return the `Features` of the store that holds a plane, and the plane with its name in this store.
 
-        For a single store, the result is `self` and `plane`. In a stack of stores, the name of a plane can differ from its
-        name in the store; see `StackedFeatures`.
+        For a single store, the result is `self` and `plane`. In a stack of stores, a plane can have a different name
+        than in its store; see `StackedFeatures`.
         """
         return self, plane
 
@@ -143,7 +143,7 @@ class Features(StoreContents):
         return self._reader.covers_scene
 
     def fingerprint(self, planes: Sequence[PlaneLike] | None = None) -> str:
-        """Return a sha256 digest of the stored scene, of its bands and of the values of `planes`, as hexadecimal digits.
+        """Return a sha256 digest of the stored scene, the selected bands and the values of `planes`, as hexadecimal digits.
 
         If two stores have equal fingerprints, their spectra and the values of these planes are equal. `select` describes the
         parameter `planes`.
@@ -193,9 +193,10 @@ class Features(StoreContents):
         planes : sequence, optional
             Planes to read; see `select`.
         pool : int, optional
-            Side in pixels of a window around each pixel. Features are averaged over the valid pixels of the window, which is
-            clipped to the scene. If the store has features of listed pixels only, `pool` must be the side of the stored
-            windows, and features are averaged over the whole window, padding included. None reads the features at the pixel.
+            Side in pixels of a window around each pixel. Features are averaged over the valid pixels of the window,
+            which is clipped to the scene. None reads the features at the pixel. If the store has features of listed
+            pixels only, `pool` must be the side of the stored windows. The stored means are over the whole window,
+            padding included.
         keep : bool
             Store the result in the sample cache, so that a repeated call takes milliseconds.
 

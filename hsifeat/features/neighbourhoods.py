@@ -1,7 +1,7 @@
 """Read values at pixels, means over windows around pixels, and neighbourhoods of pixels.
 
-All functions group the pixels by square blocks of the scene and read one block at a time, so that memory does not grow
-with the scene.
+All functions group the pixels by square blocks of the scene, and read one block at a time. Memory does not grow with
+the scene.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ _ADVICE = "extract the scene without `pixels` for all of it"
 class PixelListReader:
     """Reader of planes of a store that holds features of listed pixels only.
 
-    The features of each listed pixel were computed in a separate window around the pixel. The store holds their values at
-    the pixel, and their means over the window.
+    The features of each listed pixel were computed in a separate window around the pixel. The store holds the features
+    at the pixel, and the means of the features over the window.
 
     Parameters
     ----------

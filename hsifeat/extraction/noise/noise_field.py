@@ -1,7 +1,7 @@
 """Gaussian noise as a function of position, channel, seed and draw.
 
-A value of the field does not depend on the tiling, the batch, the device, the order of computation, the timestep or the
-number of channels. The field continues beyond the scene, so that padding gets noise as well.
+A value of the field depends on nothing else: not on the tiling, the batch, the device, the timestep or the number of
+channels. The field continues beyond the scene, so that padding gets noise as well.
 """
 
 from __future__ import annotations

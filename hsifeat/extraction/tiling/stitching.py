@@ -93,8 +93,9 @@ def blend_weights(cells: int, blend: Blend) -> NDArray[np.float32]:
     cells : int
         Number of cells n along the axis.
     blend : {"mean", "hann"}
-        ``mean`` weights all cells by 1. ``hann`` samples a Hann window at cell centres, ``w_i = sin^2(pi (i + 1/2) /
-        n)``. All weights are positive, so a cell that only one tile covers keeps its value in the weighted mean.
+        ``mean`` weights all cells by 1. ``hann`` samples a Hann window at cell centres,
+        ``w_i = sin^2(pi (i + 1/2) / n)``. All weights are positive, so a cell that only one tile covers keeps its value
+        in the weighted mean.
 
     Returns
     -------
