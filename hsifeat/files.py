@@ -58,7 +58,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def temporary_path(path: Path, suffix: str) -> Path:
     """Return a hidden path next to `path` that no other thread, process or machine uses.
 
-    The name contains the machine and the process, so that `delete_leftovers` recognises the files of killed processes.
+    The name contains the machine and the process, so that `delete_leftovers` recognises the files of killed processes. The
+    name ends with a dot and `suffix`.
     """
     return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{uuid4().hex[:8]}.{suffix}")
 

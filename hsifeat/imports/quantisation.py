@@ -49,7 +49,7 @@ class ScaleFactors:
 
 
 def scale_factors(factors: Cube, shape: tuple[int, ...], name: str, feature_name: str) -> ScaleFactors:
-    """Check the shape of factors, and return a function that applies them.
+    """Check the shape of factors, and return a function that multiplies values by the factors.
 
     Parameters
     ----------

@@ -66,7 +66,8 @@ def open_preset(source: str | Path) -> Preset:
     Raises
     ------
     HsifeatError
-        If the preset does not exist or is not TOML. If it lacks a required entry, or has an unknown or invalid entry.
+        If the preset does not exist or is not TOML. If the preset lacks a required entry, or has an unknown or invalid
+        entry.
 
     Examples
     --------

@@ -99,7 +99,7 @@ def resolve_training(preset: str | Path | None, **options: Any) -> PretrainingCo
     Parameters
     ----------
     preset : str, Path or None
-        Name of a published training, or a ``.toml`` file.
+        Name of a published training, or a ``.toml`` file; None for no preset.
     **options
         Options of `PretrainingConfig`; None counts as unset.
 

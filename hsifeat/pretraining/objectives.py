@@ -104,8 +104,9 @@ class LogAbsoluteContrastive(Objective):
     The loss is ``mean log(1 + |eps - eps_theta|) + weight * InfoNCE``, for the noise ``eps``, the predicted noise
     ``eps_theta`` and the contrastive term ``InfoNCE``. The formulas of the paper were not available: both terms, the weight,
     the temperature and the projection to `projected_channels` are our design. The contrastive term compares two noised views
-    of each patch. The first view has the noise and the timestep of the patch. The second view has those of the next patch in
-    the batch, so that the two views share only the clean patch. The network predicts the noise of both views.
+    of each patch. The first view has the noise and the timestep of the patch. The second view has the noise and the timestep
+    of the next patch in the batch, so that the two views share only the clean patch. The network predicts the noise of both
+    views.
 
     Parameters
     ----------

@@ -22,8 +22,8 @@ _MAX_LOST_SHARE, _MAX_TRIALS = 0.1, 4096
 class PatchGrid:
     """Numbered positions of square patches of a scene. Patches have a valid centre, and overlap no held-out block.
 
-    A position is the upper left corner of a patch. Positions are numbered in row-major order. `locate` computes them from
-    the mask of valid pixels, because a list of all positions of a large scene would need much memory.
+    A position is the upper left corner of a patch. Positions are numbered in row-major order. `locate` computes positions
+    from the mask of valid pixels, because a list of all positions of a large scene would need much memory.
 
     Attributes
     ----------

@@ -27,9 +27,9 @@ class TimestepSampling:
         proportional to its length.
     sigmas : (float, float) or None
         If set, the noise levels ``sigma = sqrt((1 - abar) / abar)`` have a log-normal distribution (Karras et al. 2022,
-        table 1); ``abar`` is the cumulative product of ``1 - beta``. The two values of `sigmas` are the levels one
-        standard deviation below and above the median. `sigmas` is for the cosine schedule with T = 1000, and can't be combined
-        with `boundaries`.
+        table 1); ``abar`` is the cumulative product of ``1 - beta``. The two values of `sigmas` are the noise levels one
+        standard deviation of ``log(sigma)`` below and above the median. `sigmas` is for the cosine schedule with T = 1000,
+        and can't be combined with `boundaries`.
     count : int
         Number T of timesteps, from 0 to T - 1.
     """
@@ -39,7 +39,7 @@ class TimestepSampling:
     count: int = TIMESTEPS
 
     def draw(self, random: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """Draw the timesteps of a batch of `count` patches, as a (count,) int64 array."""
+        """Draw the timesteps of a batch of `count` patches with the generator `random`, as a (count,) int64 array."""
         import numpy as np
 
         if self.sigmas is not None:

@@ -126,5 +126,5 @@ def _constant_bands(
 
 
 def is_constant(low: float, high: float) -> bool:
-    """Return whether two percentiles of a band differ by no more than the rounding error of float32."""
+    """Return whether two percentiles `low` and `high` of a band differ by at most the rounding error of float32."""
     return bool(high - low <= _RELATIVE_RANGE * max(abs(low), abs(high)))

@@ -48,7 +48,7 @@ def affine(
     Parameters
     ----------
     spec : str
-        Text of the projection.
+        Text form of the projection.
     weights : (bands, channels) float64 array
         Weight of each band in each channel.
     offset : (channels,) float64 array

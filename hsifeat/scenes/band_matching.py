@@ -24,7 +24,7 @@ def match_bands(
 
     Several bands of a scene can have equal wavelengths, for example where two detectors overlap. Such bands are paired in
     the order in which the scenes list them. If the two scenes list their other bands in opposite orders, one scene's list is
-    reversed first. `ambiguous_wavelengths` returns the wavelengths at which neither order applies.
+    reversed first. `ambiguous_wavelengths` returns the wavelengths at which the pairs are uncertain.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def ambiguous_wavelengths(wanted_nm: NDArray[np.float64] | None, nm: NDArray[np.
     Returns
     -------
     tuple of float
-        Wavelengths in nm at which a scene has several bands, and it is unclear which bands of the scenes correspond. This is
-        unclear if the scenes have different numbers of bands at the wavelength. It is also unclear if the scenes list their
-        other bands neither in the same order nor in opposite orders.
+        Wavelengths in nm at which a scene has several bands that can't be paired with certainty. Pairs are uncertain if the
+        scenes have different numbers of bands at this wavelength. Pairs are also uncertain if the orders of the other bands
+        differ between the scenes by more than a reversal.
 
     Examples
     --------

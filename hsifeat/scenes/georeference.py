@@ -47,7 +47,10 @@ class Georeference:
         return replace(self, transform=(a / factor, b / factor, c, d / factor, e / factor, f))
 
     def flip(self, shape: tuple[int, ...], axis: int) -> Self:
-        """Return the georeference of this grid with its rows (axis 0) or columns (axis 1) in reverse order."""
+        """Return the georeference of this grid with its rows (axis 0) or columns (axis 1) in reverse order.
+
+        `shape` starts with the numbers of rows and columns.
+        """
         a, b, c, d, e, f = self.transform
         x, y = ((b, e), (a, d))[axis]
         c, f = c + shape[axis] * x, f + shape[axis] * y

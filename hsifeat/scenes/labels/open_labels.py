@@ -53,11 +53,11 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
 
     Notes
     -----
-    A raster on the grid of the scene is used unchanged. In a raster with k x k cells per scene pixel, a pixel gets the
-    class that all its cells share, or 0 if its cells have different classes. Any other raster is resampled by nearest
-    neighbour, and reprojected if its CRS differs from the CRS of the scene. A polygon labels the pixels whose centres
-    lie inside the polygon. A point labels the pixel that contains the point. If features of different classes label the
-    same pixel, the pixel becomes 0.
+    A raster on the grid of the scene is used unchanged. A raster may have k x k cells per scene pixel. If all cells of a
+    pixel share one class, the pixel gets this class, otherwise 0. Any other raster is resampled by nearest neighbour, and
+    reprojected if its CRS differs from the CRS of the scene. A polygon labels the pixels whose centres lie inside the
+    polygon. A point labels the pixel that contains the point. If features of different classes label the same pixel, the
+    pixel becomes 0.
 
     Examples
     --------

@@ -11,8 +11,8 @@ from hsifeat.scenes.scene_blocks import count_values
 def label_regions(classes: NDArray[np.integer]) -> NDArray[np.int32]:
     """Label the 8-connected regions of equal class in a label map.
 
-    Pixels belong to one region when they have the same class and touch at an edge or a corner. Regions are numbered
-    class by class in ascending order of the class number, and within a class in row-major order of their first pixel.
+    Pixels belong to one region when they have the same class and touch at an edge or a corner. Regions are numbered in
+    ascending order of their class numbers. Regions of one class are numbered in row-major order of their first pixels.
 
     Parameters
     ----------

@@ -40,8 +40,8 @@ def find_reflectance_scale(
 ) -> tuple[float, tuple[str, ...]]:
     """Return the stored value that corresponds to a reflectance of 1, given the factors and offsets of the bands.
 
-    The scale is derived from the factor if four conditions hold. All bands have the same factor. The factor is positive,
-    and at most 1 unless `divisors` is True. All offsets are 0. `description` and `unit` state no quantity other than
+    The scale is derived from the factor under these conditions. All bands have the same positive factor. If `divisors` is
+    False, this factor is at most 1. All offsets are 0. If `description` or `unit` states a quantity, this quantity is
     reflectance. The stored values themselves are never changed.
 
     Parameters
