@@ -162,6 +162,7 @@ class BaseConfig(BaseModel):
         frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=()
     )
     _inherited_from: str = PrivateAttr("")
+    _inherited_fields: frozenset[str] = PrivateAttr(frozenset())
 
     if not TYPE_CHECKING:  # type checkers know the fields as parameters
 
@@ -179,6 +180,11 @@ class BaseConfig(BaseModel):
     def inherited_from(self) -> str:
         """Source of the options that the user did not set, such as ``the preset dift``; empty if these options have their defaults."""
         return self._inherited_from
+
+    @property
+    def inherited_fields(self) -> frozenset[str]:
+        """Names of the options that the preset or store in `inherited_from` sets, also of those that the user overrides."""
+        return self._inherited_fields
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], *, source: str = "") -> Self:
@@ -233,12 +239,14 @@ class BaseConfig(BaseModel):
         }
         config = cast("Self", cls.model_construct(_fields_set=set(explicit.model_fields_set), **values))
         config._inherited_from = inherited_from  # noqa: SLF001  # of this class
+        config._inherited_fields = frozenset(base.model_fields_set)  # noqa: SLF001
         return config
 
     def with_values(self, **values: Any) -> Self:
         """Return a copy with new values of some options; ``model_fields_set`` does not change."""
         copy = cast("Self", self.model_construct(_fields_set=set(self.model_fields_set), **{**dict(self), **values}))
         copy._inherited_from = self._inherited_from  # noqa: SLF001  # of this class
+        copy._inherited_fields = self._inherited_fields  # noqa: SLF001
         return copy
 
     @classmethod

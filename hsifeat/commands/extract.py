@@ -105,7 +105,7 @@ def extract(
     scenes = scene.separate()
     many = len(scenes) > 1
     with terminal.progress() as listen:
-        config = resolve_config(options, preset=preset, like=like)
+        config = resolve_config(options, preset=preset, like=like, listen=listen)
         jobs: list[Job] = []
         for name, one in scenes.items() if dry_run or not many else ():
             path = store_path(out, name) if many else out

@@ -293,18 +293,20 @@ class ExtractionConfig(BaseConfig):
         option("Maximum number of tiles per forward pass.", metavar="N or auto", default=f"auto: the batch of an existing store, else {DEFAULT_BATCH}, or fewer (at least 4) for large tiles on a CPU"),
     ] = "auto"  # fmt: skip
 
-    def unused_options(self) -> frozenset[str]:
-        """Return the names of the options that have no effect in combination with other options."""
-        bits = frozenset({"mantissa_bits"} if self.dtype == "float32" else ())
+    def unused_options(self) -> dict[str, str]:
+        """Map the name of each option without effect to the option that makes it ineffective, such as ``stitch='whole'``."""
+        unused = {"mantissa_bits": "`dtype='float32'`"} if self.dtype == "float32" else {}
         if self.pixels is not None:
-            return bits | {"halo", "stitch", "origin"}
-        return bits | {"tile", "halo", "origin"} if self.stitch == "whole" else bits
+            return unused | dict.fromkeys(("halo", "stitch", "origin"), "`pixels`")
+        if self.stitch == "whole":
+            return unused | dict.fromkeys(("tile", "halo", "origin"), "`stitch='whole'`")
+        return unused
 
     def check_conflicts(self) -> None:
         """Raise `HsifeatError` if an explicitly set option has no effect in combination with other options."""
-        bits = self.unused_options() & {"mantissa_bits"}
-        self.refuse(bits, because="`dtype='float32'`")
-        self.refuse(self.unused_options() - bits, because="`pixels`" if self.pixels is not None else "`stitch='whole'`")
+        unused = self.unused_options()
+        for because in dict.fromkeys(unused.values()):
+            self.refuse([name for name in unused if unused[name] == because], because=because)
 
     def refuse(self, names: Collection[str], *, because: str) -> None:
         """Raise `HsifeatError` if an option in `names` was set explicitly.

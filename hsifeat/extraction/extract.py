@@ -157,6 +157,6 @@ def extract(
     """
     arguments: dict[str, Any] = dict(locals())
     options = {name: arguments[name] for name in ExtractionConfig.model_fields}
-    config = resolve_config(options, preset=preset, like=like)
+    config = resolve_config(options, preset=preset, like=like, listen=listen)
     job = prepare(scene, config, out=out, device=device, listen=listen)
     return run(job, executor=executor, listen=listen)

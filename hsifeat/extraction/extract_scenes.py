@@ -115,7 +115,7 @@ def extract_scenes(
                 f"two scenes have the name {name!r}, and their stores too: extract them in separate calls"
             )
         openers[name] = _opener(scene)
-    config = resolve_config(options, preset=preset, like=like)
+    config = resolve_config(options, preset=preset, like=like, listen=listen)
     return extract_opened(
         openers,
         config,

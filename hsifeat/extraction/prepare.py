@@ -13,7 +13,7 @@ from hsifeat.context.backbone import ContextBackbone
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.job import Job, Prepared
-from hsifeat.extraction.prepare_context import context_layers, prepare_context
+from hsifeat.extraction.prepare_context import context_layers, prepare_context, unused_with_context
 from hsifeat.extraction.prepare_diffusion import prepare_diffusion
 from hsifeat.files import cache_folder
 from hsifeat.projection import Projection
@@ -129,6 +129,11 @@ def check_options(config: ExtractionConfig) -> None:
         context_layers(config)
     else:
         config.check_conflicts()
+
+
+def unused_options(config: ExtractionConfig) -> dict[str, str]:
+    """Map the name of each option without effect to the option that makes it ineffective, such as ``stitch='whole'``."""
+    return unused_with_context(config) if config.backbone == ContextBackbone.name else config.unused_options()
 
 
 def backbone_options(config: ExtractionConfig) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from hsifeat.types import PlaneId
 TIMESTEP = 0
 # Options that filters use; all other options have no effect.
 _USED = {"backbone", "timesteps", "layers", "projection", "dtype", "mantissa_bits"}
+_BECAUSE = f"`backbone={ContextBackbone.name!r}`"
 
 
 def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionConfig, *, device: str) -> Prepared:
@@ -79,7 +80,7 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
     HsifeatError
         If an option has no effect or contradicts another option. If a timestep is not 0, or a layer is unknown.
     """
-    config.refuse(type(config).model_fields.keys() - _USED, because=f"`backbone={ContextBackbone.name!r}`")
+    config.refuse(type(config).model_fields.keys() - _USED, because=_BECAUSE)
     config.check_conflicts()
     if "timesteps" in config.model_fields_set and set(config.timesteps) != {TIMESTEP}:
         found = config.timesteps if isinstance(config.timesteps, str) else ", ".join(map(str, config.timesteps))
@@ -93,6 +94,21 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
         if "layers" in config.model_fields_set or not config.inherited_from:
             raise
         return parse_layers(None)  # The preset or store has layers of a network.
+
+
+def unused_with_context(config: ExtractionConfig) -> dict[str, str]:
+    """Map the name of each option that has no effect on context features to the option that makes it ineffective.
+
+    Timesteps and layers of a network also have no effect.
+    """
+    names = type(config).model_fields.keys() - _USED
+    if set(config.timesteps) != {TIMESTEP}:
+        names |= {"timesteps"}
+    try:
+        parse_layers(config.layers)
+    except BackboneError:
+        names |= {"layers"}
+    return config.unused_options() | dict.fromkeys(names, _BECAUSE)
 
 
 def _projection(projection: str | Projection | None, scene: Scene) -> Projection:

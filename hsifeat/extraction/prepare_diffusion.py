@@ -56,7 +56,7 @@ def prepare_diffusion(
     """
     config.check_conflicts()
     if not backbone.schedule.has_noise:
-        config = _without_noise(config, backbone)
+        config = _without_noise(config, backbone, listen)
     pixels = _pixels(config, scene)
     model_input = make_model_input(
         scene, backbone, config.projection, companion=config.companion, padding=config.padding
@@ -115,8 +115,11 @@ def prepare_diffusion(
     return Prepared(config, extractor, planes, recipe)
 
 
-def _without_noise(config: ExtractionConfig, backbone: Backbone) -> ExtractionConfig:
-    """Return the options for an encoder. Its images get no noise, and options that need noise are refused."""
+def _without_noise(config: ExtractionConfig, backbone: Backbone, listen: Listener) -> ExtractionConfig:
+    """Return the options for an encoder. Its images get no noise.
+
+    Options that need noise are refused, except options of a preset or store for whose backbone the user sets an encoder.
+    """
     if "noise" in config.model_fields_set and config.noise != NoNoise.name:
         raise HsifeatError(
             f"{backbone.name} is an encoder of clean images; found the noise {config.noise}: leave out `noise`"
@@ -125,7 +128,13 @@ def _without_noise(config: ExtractionConfig, backbone: Backbone) -> ExtractionCo
         raise HsifeatError(
             f"{backbone.name} is an encoder of clean images, whose only timestep is 0: leave out `timesteps`"
         )
-    config.refuse({"draws"}, because=f"the encoder {backbone.name}")
+    because = f"the encoder {backbone.name}"
+    config.refuse({"draws"}, because=because)
+    needless = {"noise": config.noise != NoNoise.name, "draws": config.draws != 1}
+    if names := [f"`{name}`" for name, unused in needless.items() if unused and name in config.inherited_fields]:
+        if "backbone" not in config.model_fields_set:
+            raise HsifeatError(f"{config.inherited_from}: no effect with {because}: {', '.join(names)}")
+        listen(Note(f"no effect with {because}: {', '.join(names)} of {config.inherited_from}"))
     return config.with_values(noise=NoNoise.name, draws=1)
 
 

@@ -8,6 +8,8 @@ from torch import nn
 import hsifeat
 from hsifeat import EncoderBackbone
 from hsifeat.errors import BackboneError, HsifeatError
+from hsifeat.extraction.config import ExtractionConfig
+from hsifeat.extraction.prepare import prepare
 from hsifeat.scenes import Scene
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -116,6 +118,19 @@ def test_the_identity_covers_weights_and_preprocessing_and_further_training_chan
     assert first.identity() == before
     with torch.no_grad():
         assert not torch.equal(first.network(torch.zeros(1, 3, 8, 8)), module(torch.zeros(1, 3, 8, 8))["hidden"])
+
+
+def test_noise_of_a_preset_without_effect_on_an_encoder_is_noted_or_refused(photograph):
+    encoder, preset = EncoderBackbone(seeded(dense), 3, name="dense"), {"noise": "shared", "draws": 8}
+    said = "no effect with the encoder dense: `noise`, `draws`"
+    base = ExtractionConfig.from_options({**preset, "projection": channels_of(photograph), "timesteps": [0]})
+    events = []
+    overridden = ExtractionConfig.merged(base, {"backbone": encoder}, inherited_from="the preset p")
+    job = prepare(photograph, overridden, listen=events.append)
+    assert job.recipe.noise["policy"] == "none" and events[0].message == f"{said} of the preset p"
+    own = ExtractionConfig.merged(base.with_values(backbone=encoder), {}, inherited_from="the preset p")
+    with pytest.raises(HsifeatError, match=f"^the preset p: {said}"):
+        prepare(photograph, own)
 
 
 def test_what_does_not_suit_an_encoder_is_refused(photograph, tmp_path):

@@ -12,7 +12,7 @@ from hsifeat.base_config import option
 from hsifeat.context.backbone import ContextBackbone
 from hsifeat.errors import BackboneError, HsifeatError, SceneError, StoreError, allowed_names
 from hsifeat.extraction.config import ExtractionConfig
-from hsifeat.runtime.events import Listener
+from hsifeat.runtime.events import Listener, silent
 from hsifeat.service.jobs.allowed_files import file_facts, resolve_below
 from hsifeat.service.jobs.records import JobKind, JobRecord
 from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
@@ -94,7 +94,7 @@ class ExtractRequest(JobRequest):
         from hsifeat.extraction.run import run
         from hsifeat.store.location import as_location
 
-        scene, config = self.scene.open(context), self._config(context)
+        scene, config = self.scene.open(context), self._config(context, listen)
         if isinstance(config.pixels, str) and config.pixels not in scene.labels:
             names = ", ".join(scene.labels) or "none"
             raise SceneError(f"pixels: {scene.name} has no label map {config.pixels!r}; its label maps: {names}")
@@ -152,7 +152,7 @@ class ExtractRequest(JobRequest):
             return False
         return complete.issuperset(job.result["planes"])
 
-    def _config(self, context: JobContext) -> ExtractionConfig:
+    def _config(self, context: JobContext, listen: Listener = silent) -> ExtractionConfig:
         """Return the validated options. Options that the client did not set come from the requested preset or store."""
         from hsifeat.extraction.prepare import check_options
         from hsifeat.extraction.resolve import resolve_config
@@ -168,7 +168,7 @@ class ExtractRequest(JobRequest):
             prefix = _UNTRAINED if str(explicit["backbone"]).startswith(_UNTRAINED) else ""
             explicit["backbone"] = f"{prefix}{path}"
         like = None if self.like is None else context.stores.find(self.like).location
-        config = resolve_config(explicit, preset=self.preset, like=None if like is None else str(like))
+        config = resolve_config(explicit, preset=self.preset, like=None if like is None else str(like), listen=listen)
         check_options(config)
         return config
 
