@@ -110,7 +110,7 @@ def fit_model(
     for one in scenes.scenes:
         check_input(input_set, head, one)
     if input_set.uses_spectra:
-        scenes = scenes.with_matched_bands()
+        scenes = scenes.with_matched_bands(listen)
     truth = join_label_maps(select_scene_labels(scenes, labels, background_class), scenes.aliases)
     check_classes(truth, f"give it a number with `background_class={max(truth.counts) + 1}`")
     rule = (

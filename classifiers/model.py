@@ -19,8 +19,8 @@ from classifiers.smoothing import parse_smoothing
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError, error_summary
 from hsifeat.features.features import Features
-from hsifeat.features.scene_set import single_stores
-from hsifeat.scenes.band_matching import match_bands
+from hsifeat.features.scene_set import match_features, single_stores
+from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes.maps import Legend
 from hsifeat.types import PlaneId
 
@@ -135,11 +135,18 @@ class Model:
         }
         save_head(self.head, folder, meta=meta)
 
-    def match_store(self, features: Features) -> Features:
+    def match_store(self, features: Features, listen: Listener = silent) -> Features:
         """Check that a store holds the columns that the head was trained on, and select the bands of the training scene.
 
         The store may belong to another scene, unless the head was trained on pixel positions. If the head was trained on
         spectra, the bands of the store are matched with those of the training scene by wavelength.
+
+        Parameters
+        ----------
+        features : Features
+            Features of a scene.
+        listen : callable
+            Receives notes on the bands that may be paired wrongly.
 
         Returns
         -------
@@ -152,7 +159,9 @@ class Model:
             If the store lacks a band of the training scene, or has another recipe. If the store lacks planes, window means or
             neighbourhoods. If the head was trained on pixel positions of another scene. The message names the difference.
         """
-        features = self._match_bands(features)
+        if self.bands is not None:
+            nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)
+            features = match_features(features, nm, self.bands, "the training scene", listen)
         if self.layout.stored:
             self._check_recipe(features)
             self._check_planes(features)
@@ -190,19 +199,6 @@ class Model:
         """Number of bands that the head was trained on; None if its columns include no spectra."""
         spectral = [group.channels for group in self.layout if group.layer is None and group.kind != "position"]
         return spectral[0] if spectral else None
-
-    def _match_bands(self, features: Features) -> Features:
-        if self.bands is None:
-            return features
-        bands = match_bands(
-            None if self.wavelengths_nm is None else np.array(self.wavelengths_nm),
-            features.scene.wavelengths_nm,
-            features.shape[2],
-            wanted_bands=self.bands,
-            name=features.name,
-            wanted_name="the training scene",
-        )
-        return features if bands is None else features.with_bands(bands.tolist())
 
     def _check_recipe(self, features: Features) -> None:
         trained, kinds = feature_kinds(self.recipe), feature_kinds(features.recipe)

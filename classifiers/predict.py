@@ -73,7 +73,7 @@ def predict_map(
     >>> predict_map(features, hsifeat.load_model("model")).shape
     (75, 53)
     """
-    features, head = _matched(stores, model)
+    features, head = _matched(stores, model, listen)
     rule = smoothing_rule(model, smooth)
     with open_executor(executor, listen) as opened:
         workers = _workers(features, model, opened)
@@ -130,7 +130,7 @@ def predict_probabilities(
     ...     print(window, probabilities.shape)
     Window(row=0, col=0, rows=75, cols=53) (75, 53, 4)
     """
-    features, head = _matched(stores, model)
+    features, head = _matched(stores, model, listen)
     if not isinstance(head, ProbabilisticHead):
         capable = ", ".join(name for name in head_names() if issubclass(head_class(name), ProbabilisticHead))
         raise HeadError(
@@ -192,17 +192,18 @@ def write_scene_map(
     >>> notes = write_scene_map(features, hsifeat.load_model("model"), Path("map.npy"))
     """
     check_map_path(out, probabilities=probabilities)
-    features = model.match_store(open_stack(stores))
+    stack = open_stack(stores)
+    features = model.match_store(stack)
     rows, cols, _ = features.shape
     if rule := smoothing_rule(model, smooth):
         check_memory(rule, (rows, cols), len(model.head.classes_))
     check_map_fits(out, (rows, cols), model.legend, probabilities=probabilities)
     with open_executor(executor, listen) as opened:
         if probabilities:
-            blocks = predict_probabilities(features, model, smooth=smooth, executor=opened, listen=listen)
+            blocks = predict_probabilities(stack, model, smooth=smooth, executor=opened, listen=listen)
             notes = write_probabilities(out, blocks, (rows, cols), model.legend, features.georeference)
         else:
-            classes = predict_map(features, model, smooth=smooth, executor=opened, listen=listen)
+            classes = predict_map(stack, model, smooth=smooth, executor=opened, listen=listen)
             notes = write_map(out, classes, model.legend, features.georeference)
     mapped = int(np.count_nonzero(readable_pixels(features, model.layout)))
     if mapped < np.count_nonzero(features.valid):
@@ -225,9 +226,9 @@ def smoothing_rule(model: Model | Head, smooth: str | None = None) -> SmoothingR
     return None if smooth is None else parse_smoothing(smooth)
 
 
-def _matched(stores: StoreLike | Sequence[StoreLike], model: Model | Head) -> tuple[Features, Head]:
+def _matched(stores: StoreLike | Sequence[StoreLike], model: Model | Head, listen: Listener) -> tuple[Features, Head]:
     features = open_stack(stores)
-    return (features, model) if isinstance(model, Head) else (model.match_store(features), model.head)
+    return (features, model) if isinstance(model, Head) else (model.match_store(features, listen), model.head)
 
 
 def _workers(features: Features, model: Model | Head, executor: Executor | None) -> BlockWorkers | None:

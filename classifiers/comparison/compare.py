@@ -157,7 +157,9 @@ def compare(
     summaries = store_summaries(alternatives, planes)  # reports unknown planes before anything runs
     plan = plan_entries({name: one.first for name, one in alternatives.items()}, heads, inputs, params, planes, splits)
     if any(one.uses_spectra for one in plan.input_sets) or sweep:
-        alternatives = {name: one.with_matched_bands() for name, one in alternatives.items()}
+        # All alternatives have the same scenes, so one set of notes is enough.
+        heard = {name: silent if index else listen for index, name in enumerate(alternatives)}
+        alternatives = {name: one.with_matched_bands(heard[name]) for name, one in alternatives.items()}
         scenes = next(iter(alternatives.values()))
     for line in (*(f"planned contrast: {contrast}" for contrast in plan.contrasts), *map(str, plan.missing_contrasts)):
         listen(Note(line))

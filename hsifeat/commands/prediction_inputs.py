@@ -126,7 +126,9 @@ def _with_bands(model: Model, scene: Scene) -> Scene:
     if model.bands is None:
         return scene
     nm = None if model.wavelengths_nm is None else np.array(model.wavelengths_nm)
-    return scene.matched_to(nm, model.bands, "the training scene")
+    matched = scene.matched_to(nm, model.bands, "the training scene")
+    # If the wavelengths of one scene are unknown, the prediction itself sends the note.
+    return scene if (nm is None) != (scene.wavelengths_nm is None) else matched
 
 
 def _file_word(features: Features) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import StackedFeatures, StoreLike, open_stack
 from hsifeat.formatting import list_some
-from hsifeat.scenes.band_matching import match_bands
+from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.scenes.band_matching import match_bands, matching_notes
 
 
 class SceneSet:
@@ -58,8 +62,13 @@ class SceneSet:
             for name, features in zip(self.scene_names, self.scenes, strict=True)
         )
 
-    def with_matched_bands(self) -> SceneSet:
+    def with_matched_bands(self, listen: Listener = silent) -> SceneSet:
         """Return a set in which every scene has the bands of the first scene, matched by wavelength.
+
+        Parameters
+        ----------
+        listen : callable
+            Receives notes on the bands that may be paired wrongly.
 
         Raises
         ------
@@ -67,7 +76,7 @@ class SceneSet:
             If a band of the first scene has no counterpart in another scene, see
             `hsifeat.scenes.band_matching.match_bands`.
         """
-        return SceneSet([self.first, *(with_bands_of(self.first, other) for other in self.scenes[1:])])
+        return SceneSet([self.first, *(with_bands_of(self.first, other, listen) for other in self.scenes[1:])])
 
 
 def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None) -> SceneSet:
@@ -147,14 +156,38 @@ def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Fe
     return ordered
 
 
-def with_bands_of(first: Features, other: Features) -> Features:
-    """Return `other` with the bands of `first`, matched by wavelength; see `match_bands`."""
-    bands = match_bands(
-        first.scene.wavelengths_nm,
-        other.scene.wavelengths_nm,
-        other.shape[2],
-        wanted_bands=first.shape[2],
-        name=other.name,
-        wanted_name=first.name,
+def with_bands_of(first: Features, other: Features, listen: Listener = silent) -> Features:
+    """Return `other` with the bands of `first`, matched by wavelength; see `match_features`."""
+    return match_features(other, first.scene.wavelengths_nm, first.shape[2], first.name, listen)
+
+
+def match_features(
+    features: Features, wavelengths_nm: NDArray[np.float64] | None, bands: int, name: str, listen: Listener = silent
+) -> Features:
+    """Return features with the bands of a reference scene, matched by wavelength; see `match_bands`.
+
+    Parameters
+    ----------
+    features : Features
+        Features of another scene.
+    wavelengths_nm : (bands,) float64 array or None
+        Centre wavelengths of the reference scene in nm; None if unknown.
+    bands : int
+        Number of bands of the reference scene.
+    name : str
+        Name of the reference scene, for messages.
+    listen : callable
+        Receives notes on the bands that may be paired wrongly.
+
+    Raises
+    ------
+    SceneError
+        If a band of the reference scene has no counterpart. If wavelengths are missing and the numbers of bands differ.
+    """
+    nm = features.scene.wavelengths_nm
+    matched = match_bands(
+        wavelengths_nm, nm, features.shape[2], wanted_bands=bands, name=features.name, wanted_name=name
     )
-    return other if bands is None else other.with_bands(bands.tolist())
+    for note in matching_notes(wavelengths_nm, nm, name=features.name, wanted_name=name):
+        listen(Note(note))
+    return features if matched is None else features.with_bands(matched.tolist())

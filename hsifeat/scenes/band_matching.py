@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import list_some
 
 BAND_TOLERANCE_NM = 5.0
 """Largest distance, in nm, between the centre wavelengths of two bands that are taken as the same band."""
+
+_MAX_LISTED = 4
 
 
 def match_bands(
@@ -24,7 +27,7 @@ def match_bands(
 
     Several bands of a scene can have equal wavelengths, for example where two detectors overlap. Such bands are paired in
     the order in which the scenes list them. If the two scenes list their other bands in opposite orders, one scene's list is
-    reversed first. `ambiguous_wavelengths` returns the wavelengths at which the pairs are uncertain.
+    reversed first. `matching_notes` names the wavelengths at which the pairs are uncertain.
 
     Parameters
     ----------
@@ -79,31 +82,54 @@ def match_bands(
     return None if np.array_equal(nearest, np.arange(bands)) else nearest
 
 
-def ambiguous_wavelengths(wanted_nm: NDArray[np.float64] | None, nm: NDArray[np.float64] | None) -> tuple[float, ...]:
-    """List the wavelengths of the bands that `match_bands` can't tell apart.
+def matching_notes(
+    wanted_nm: NDArray[np.float64] | None, nm: NDArray[np.float64] | None, *, name: str, wanted_name: str
+) -> tuple[str, ...]:
+    """Return notes on the bands that `match_bands` may pair wrongly.
+
+    The notes name three cases:
+
+    - The wavelengths of only one scene are known, so that the bands are taken in their order.
+    - Bands with equal wavelengths can't be told apart, because neither their number nor the order of the other bands tells which
+      bands correspond.
+    - A band of the other scene is the nearest band of several bands of the reference scene.
 
     Parameters
     ----------
     wanted_nm, nm : (bands,) float64 array or None
-        Centre wavelengths of the reference scene and of the other scene in nm.
-
-    Returns
-    -------
-    tuple of float
-        Wavelengths in nm at which a scene has several bands that can't be paired with certainty. Pairs are uncertain if the
-        scenes have different numbers of bands at this wavelength. Pairs are also uncertain if the orders of the other bands
-        differ between the scenes by more than a reversal.
+        Centre wavelengths of the reference scene and of the other scene in nm; None if unknown.
+    name, wanted_name : str
+        Names of the other scene and of the reference scene.
 
     Examples
     --------
-    >>> ambiguous_wavelengths(np.array([500.0, 600.0, 600.0]), np.array([500.0, 600.0]))
-    (600.0,)
-    >>> ambiguous_wavelengths(np.array([500.0, 600.0, 600.0, 700.0]), np.array([700.0, 600.0, 600.0, 500.0]))
-    ()
+    >>> matching_notes(np.array([500.0, 500.1]), np.array([501.0, 600.0]), name="a", wanted_name="b")
+    ('a: one band is the nearest to several bands of b, whose values are therefore equal: 501 nm for 500, 500.1 nm',)
     """
-    if wanted_nm is None or nm is None or np.array_equal(wanted_nm, nm):
+    if wanted_nm is None or nm is None:
+        if wanted_nm is None and nm is None:
+            return ()
+        unknown = wanted_name if wanted_nm is None else name
+        return (f"{name}: its bands are taken in their order, because the wavelengths of {unknown} are unknown",)
+    if np.array_equal(wanted_nm, nm):
         return ()
-    return _pair_equal_bands(wanted_nm, nm)[1]
+    nearest, ambiguous = _pair_equal_bands(wanted_nm, nm)
+    notes = []
+    if ambiguous:
+        listed = list_some(f"{centre:g}" for centre in ambiguous)
+        notes.append(
+            f"{name}: bands with equal wavelengths ({listed} nm) can't be told apart, so they may be paired wrongly with the bands of "
+            f"{wanted_name}; leave them out with `bad_bands` if they differ"
+        )
+    bands, counts = np.unique(nearest[~np.isin(nm[nearest], ambiguous)], return_counts=True)
+    if len(shared := bands[counts > 1]):
+        pairs = (f"{nm[band]:g} nm for {_list_nm(wanted_nm[nearest == band])} nm" for band in shared)
+        which = "one band is" if len(shared) == 1 else f"{len(shared)} bands are each"
+        notes.append(
+            f"{name}: {which} the nearest to several bands of {wanted_name}, whose values are therefore equal: "
+            f"{'; '.join(list(pairs)[:_MAX_LISTED])}{' …' if len(shared) > _MAX_LISTED else ''}"
+        )
+    return tuple(notes)
 
 
 def _pair_equal_bands(
@@ -131,3 +157,7 @@ def _pair_equal_bands(
 
 def _describe(nm: NDArray[np.float64]) -> str:
     return f"{len(nm)} bands from {nm.min():.0f} to {nm.max():.0f} nm"
+
+
+def _list_nm(nm: NDArray[np.float64]) -> str:
+    return list_some(f"{centre:g}" for centre in nm)

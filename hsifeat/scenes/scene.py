@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.formatting import list_some
 from hsifeat.scenes.array_views import BandSubset
-from hsifeat.scenes.band_matching import ambiguous_wavelengths, match_bands
+from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
@@ -234,8 +233,8 @@ class Scene(CubeShape):
         Returns
         -------
         Scene
-            The scene with `bands` bands, in the order of the other scene. Notes name the wavelengths of bands that can't be
-            told apart, and a scene whose wavelengths are unknown, if only one of the scenes has wavelengths.
+            The scene with `bands` bands, in the order of the other scene. Its notes name the bands that may be paired wrongly,
+            see `hsifeat.scenes.band_matching.matching_notes`.
 
         Raises
         ------
@@ -245,22 +244,13 @@ class Scene(CubeShape):
         matched = match_bands(
             wavelengths_nm, self.wavelengths_nm, self.bands, wanted_bands=bands, name=self.name, wanted_name=name
         )
-        scene = self
-        if (wavelengths_nm is None) != (self.wavelengths_nm is None):
-            unknown = name if wavelengths_nm is None else self.name
-            note = f"{self.name}: its bands are taken in their order, because the wavelengths of {unknown} are unknown"
-            return replace(self, notes=(*self.notes, note))
-        if ambiguous := ambiguous_wavelengths(wavelengths_nm, self.wavelengths_nm):
-            listed = list_some(f"{nm:g}" for nm in ambiguous)
-            note = (
-                f"{self.name}: bands with equal wavelengths ({listed} nm) can't be told apart, so they may be paired wrongly with "
-                f"the bands of {name}; leave them out with `bad_bands` if they differ"
-            )
-            scene = replace(self, notes=(*self.notes, note))
+        notes = matching_notes(wavelengths_nm, self.wavelengths_nm, name=self.name, wanted_name=name)
+        scene = replace(self, notes=(*self.notes, *notes)) if notes else self
         if matched is None:
             return scene
+        taken = len(np.unique(matched))
         return scene.with_bands(
-            matched.tolist(), f"{bands} of {self.bands} bands are taken, at the wavelengths of {name}"
+            matched.tolist(), f"{taken} of {self.bands} bands are taken, at the wavelengths of {name}"
         )
 
     def with_labels(self, labels: Labels) -> Scene:

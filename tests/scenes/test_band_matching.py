@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,22 @@ def test_a_note_says_that_bands_are_matched_by_their_order(own, other, unknown):
     notes = [note for note in matched.notes if "in their order" in note]
     assert len(notes) == (unknown is not None)
     assert not unknown or f"because the wavelengths of {unknown} are unknown" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "pairs"),
+    [
+        ([500.0, 500.1, 600], [499.0, 601], "one band is .*: 499 nm for 500, 500.1 nm$"),
+        ([500.0, 504, 600, 603, 606], [502.0, 604], "2 bands are each .*: 502 nm for 500, 504 nm; 604 nm for 600, 603, 606 nm$"),
+        ([500.0, 500.1, 600], [500.0, 500.1, 601], None),
+    ],
+)  # fmt: skip
+def test_a_note_names_bands_that_are_taken_for_several_bands(wanted, found, pairs):
+    cube = np.arange(4 * len(found), dtype=np.float32).reshape(2, 2, -1)
+    matched = Scene("other", cube, wavelengths_nm=np.array(found)).matched_to(np.array(wanted), len(wanted), "first")
+    nearest = [min(range(len(found)), key=lambda band: abs(found[band] - nm)) for nm in wanted]
+    np.testing.assert_array_equal(np.asarray(matched.cube), cube[..., nearest])
+    said = [note for note in matched.notes if "the nearest to several bands of first" in note]
+    assert len(said) == (pairs is not None)
+    if pairs:
+        assert re.search(pairs, said[0]), said

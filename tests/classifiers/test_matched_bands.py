@@ -1,0 +1,55 @@
+"""Bands of stores and models, matched by wavelength: several scenes and predictions get the notes that scenes get."""
+
+import numpy as np
+import pytest
+
+from classifiers.heads.registry import make_head
+from classifiers.layout import Layout
+from classifiers.model import Model
+from classifiers.predict import predict_map, write_scene_map
+from hsifeat.features.scene_features import SceneFeatures
+from hsifeat.features.scene_set import SceneSet
+from hsifeat.runtime.events import Note
+from hsifeat.scenes import Scene
+
+# Two detectors that overlap at 650 nm, and two near bands.
+NM = (450.0, 550, 553, 650, 650, 750)
+
+
+def spectra_of(name, nm):
+    values = np.random.default_rng(0).random((3, 4, len(NM if nm is None else nm)), np.float32)
+    return SceneFeatures(Scene(name, values, wavelengths_nm=None if nm is None else np.array(nm)))
+
+
+@pytest.fixture(scope="module")
+def model():
+    X = np.random.default_rng(1).random((40, 6), np.float32)
+    head = make_head("lda", Layout.from_json([{"kind": "spectra", "start": 0, "stop": 6}])).fit(X, 1 + (X[:, 0] > 0.5))
+    return Model(head, {1: "low", 2: "high"}, {}, {}, 40, wavelengths_nm=NM)
+
+
+@pytest.mark.parametrize(
+    ("nm", "part"),
+    [
+        ((450.0, 550, 553, 650, 750), "other: bands with equal wavelengths (650 nm) can't be told apart"),
+        ((450.0, 550, 553, 650, 650, 650, 750), "other: bands with equal wavelengths (650 nm) can't be told apart"),
+        (None, "other: its bands are taken in their order, because the wavelengths of other are unknown"),
+        ((450.0, 551, 650, 650, 750), "other: one band is the nearest to several bands"),
+        ((451.0, 551, 554, 651, 651, 751), None),
+        (NM, None),
+    ],
+)
+def test_stores_get_the_notes_of_scenes(model, nm, part, tmp_path):
+    other = spectra_of("other", nm)
+    runs = {
+        "several scenes": lambda listen: SceneSet([spectra_of("x", NM), other]).with_matched_bands(listen),
+        "match_store": lambda listen: model.match_store(other, listen),
+        "predict_map": lambda listen: predict_map(other, model, listen=listen),
+        "write_scene_map": lambda listen: write_scene_map(other, model, tmp_path / "m.npy", listen=listen),
+    }
+    for run, call in runs.items():
+        events = []
+        call(events.append)
+        said = [event.message for event in events if isinstance(event, Note)]
+        assert len(said) == (part is not None), (run, said)
+        assert part is None or part in said[0], (run, said)
