@@ -13,9 +13,9 @@ _ADVICE = "copy the whole folder again, or repeat the training"
 
 
 def record_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return a dict that maps each of `names` to the digest of that file, for the key ``files`` of a training record.
+    """Return the digests of files, for the key ``files`` of a training record.
 
-    Names are paths relative to `folder`.
+    The result maps each of `names` to the digest of the file. Names are paths relative to `folder`.
     """
     return {name: file_digest(folder / name, name) for name in names}
 

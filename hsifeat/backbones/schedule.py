@@ -160,9 +160,9 @@ class NoiseSchedule:
         Notes
         -----
         The estimates satisfy ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps`` (Ho et al. 2020, eq. 4), where
-        ``abar_t`` is element t of `alphas_cumprod`. If `prediction` is ``epsilon``, the model predicts ``eps``. If it
-        is ``sample``, the model predicts ``x_0``. If it is ``v_prediction``, the model predicts ``v = sqrt(abar_t) eps
-        - sqrt(1 - abar_t) x_0`` (Salimans & Ho 2022, appendix D).
+        ``abar_t`` is element t of `alphas_cumprod`. With the prediction ``epsilon``, the model predicts ``eps``. With
+        ``sample``, the model predicts ``x_0``. With ``v_prediction``, the model predicts
+        ``v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0`` (Salimans & Ho 2022, appendix D).
         """
         import torch
 

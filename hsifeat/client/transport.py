@@ -68,7 +68,8 @@ class Retries:
         error : ServiceError
             Reason for the failure of the last attempt.
         also : collection of int
-            HTTP statuses after which another attempt can succeed, in addition to the statuses of a service that restarts.
+            Further HTTP statuses after which another attempt can succeed. The statuses of a restarting service are
+            included.
 
         Raises
         ------

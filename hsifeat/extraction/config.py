@@ -338,9 +338,9 @@ class ExtractionConfig(BaseConfig):
 
 
 def options_in_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the extraction options in a recipe, except options that were None or had no effect.
+    """Return the extraction options in a recipe. This is the inverse of `ExtractionConfig.recipe_fields`.
 
-    This function is the inverse of `ExtractionConfig.recipe_fields`.
+    Options that were None or had no effect are left out.
     """
     values = {name: _field(recipe, mark.path(name)) for name, mark in _marks(InRecipe)}
     values |= {name: _field(recipe["backbone"], mark.path(name)) for name, mark in _marks(InIdentity)}

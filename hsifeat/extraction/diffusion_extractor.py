@@ -145,14 +145,14 @@ class DiffusionExtractor(Extractor):
         ]
 
     def seconds_per_pass(self, plan: Plan) -> float:
-        """Measure the run time of one forward pass, in seconds per tile of a batch.
+        """Measure the run time of a forward pass. A batch of n tiles counts as n passes.
 
         One batch of the first step that has tiles is run twice, and the second run is timed.
 
         Returns
         -------
         float
-            Seconds per tile; 0 if no step of the plan has tiles.
+            Seconds per forward pass of one tile; 0 if no step of the plan has tiles.
         """
         step = next((step for step in plan.steps if plan.unit_tiles[step.unit]), None)
         if step is None:

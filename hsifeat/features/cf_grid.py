@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def cell_centres(name: str, cells: int, stride: int, georeference: Georeference | None) -> xarray.Variable:
     """Return the coordinates of cell centres along an axis.
 
-    If the scene has a georeference and is not rotated, these are map coordinates. Otherwise, they are in scene pixels,
-    and the centre of the first pixel has the coordinate 0.
+    If the scene has a georeference and is not rotated, these are map coordinates. Otherwise, these are positions in
+    scene pixels, where the centre of the first pixel is 0.
 
     Parameters
     ----------
