@@ -87,9 +87,9 @@ class StackedFeatures(Features):
 
     There are two kinds of stores: context stores (made with ``--backbone context``) and all other stores. Context stores
     come last in a stack. Several stores of one kind are numbered from 1. The names of their planes then contain the number
-    of the store, as in ``t50/2:up_blocks.1``. If there is only one store of a kind, its planes keep their names. A model
-    that was fitted on a stack can be applied to a stack of another scene. Both stacks must list the stores of each kind in
-    the same order. The scene and its label maps are read from the first store of the stack.
+    of the store, as in ``t50/2:up_blocks.1``. If there is only one store of a kind, its planes keep their names. A head that
+    was fitted on a stack can be applied to a stack of another scene. Both stacks must list the stores of each kind in the
+    same order. The scene and its label maps are read from the first store of the stack.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ class CellTransform:
         Parameters
         ----------
         pixels : (2, n) float64 array
-            Columns and rows in the scene. The corners of pixels are whole numbers.
+            Columns and rows in the scene. The corners of pixels have whole numbers as coordinates.
 
         Returns
         -------

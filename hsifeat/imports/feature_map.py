@@ -58,7 +58,7 @@ class FeatureMap:
         return int(self.array.shape[2])
 
     def read(self, window: Window) -> NDArray[np.float32]:
-        """Read the features of a window of cells, which may reach beyond the file.
+        """Read the features of a window of cells. The window may reach beyond the file.
 
         Returns
         -------

@@ -88,7 +88,7 @@ class ImportExtractor(Extractor):
 
     @property
     def layout(self) -> SceneLayout:
-        """Layout of a new store."""
+        """Layout of a new store: shape of the scene, and side of a unit."""
         return SceneLayout(self.scene.rows, self.scene.cols, self.unit_px)
 
     @property

@@ -134,7 +134,9 @@ def _place_by_shape(features: FeatureMap, scene: PixelGrid, stride: int | None) 
 
 
 def fitting_strides(shape: tuple[int, int], scene: PixelGrid) -> list[tuple[int, int]]:
-    """List the ratios of cell size to pixel size at which features of shape (rows, cols) cover exactly the scene.
+    """List the ratios of cell size to pixel size at which features of shape (rows, cols) fit the scene.
+
+    The cells at the right and lower edges may reach beyond the scene.
 
     Returns
     -------

@@ -113,7 +113,7 @@ def _versions() -> dict[str, str]:
 
 
 def as_stored(network: Any, dtype: str) -> Any:
-    """Return a copy of a network on the CPU, with weights of dtype `dtype`, that can be saved as safetensors.
+    """Return a copy of a network for safetensors: on the CPU, with weights of dtype `dtype`.
 
     Raises
     ------

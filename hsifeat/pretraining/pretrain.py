@@ -62,7 +62,7 @@ def pretrain(
     """Train a denoiser without labels, on patches of scenes or on natural images.
 
     The bands of scenes are projected to the channels of the network, by PCA or by a selection of bands. If an option is
-    None, its value comes from the preset. If the preset lacks the option, the default of
+    None, its value comes from the preset. If no preset sets the option, the default of
     `hsifeat.pretraining.config.PretrainingConfig` applies.
 
     Parameters

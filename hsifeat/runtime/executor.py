@@ -63,7 +63,7 @@ class Executor(Protocol):
         Raises
         ------
         Exception
-            The error of the first task that fails. If `failed` is set, only errors other than `HsifeatError` are raised.
+            The error of the first task that fails. If `failed` is set, it receives a `HsifeatError` of a task instead.
         HsifeatError
             If the executor permanently loses its workers or the connection to them.
         """

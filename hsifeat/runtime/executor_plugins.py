@@ -26,7 +26,7 @@ class ExecutorPlugin:
     Attributes
     ----------
     open : callable
-        Function ``open(argument, listen)``, which returns a context manager that yields an `Executor`. The argument is the
+        Function ``open(argument, listen)``, which returns a context manager that yields an `Executor`. `argument` is the
         value of the option. The function raises `HsifeatError` if the value is invalid.
     description : str
         Help text of the option.

@@ -29,8 +29,8 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
 
         - A (rows, cols) raster in any format that `open_scene` reads, as ``FILE``, or as ``FILE:VARIABLE`` if the file has
           several variables. Values are whole numbers, and 0 is unlabelled. Declared no-data values become 0.
-        - Polygons or points (``.gpkg``, ``.geojson``, ``.shp``, ``.fgb``, ``.kml``, ``.gml``) as ``FILE``, ``FILE:COLUMN`` or
-          ``FILE:LAYER:COLUMN``. The column contains the class of each feature as a number or a name.
+        - Polygons or points (``.gpkg``, ``.geojson``, ``.shp``, ``.fgb``, ``.kml``, ``.gml``) as ``FILE``, ``FILE:COLUMN``
+          or ``FILE:LAYER:COLUMN``. The column contains the class of each polygon or point as a number or a name.
         - A ``.csv`` file with the columns row and col (both counted from 0) and class (a number or a name).
 
         Class names of vector and CSV files are numbered from 1 in alphabetical order over the whole file.
@@ -56,8 +56,8 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     A raster on the grid of the scene is used unchanged. A raster may have k x k cells per scene pixel. If all cells of a
     pixel share one class, the pixel gets this class, otherwise 0. Any other raster is resampled by nearest neighbour, and
     reprojected if its CRS differs from the CRS of the scene. A polygon labels the pixels whose centres lie inside the
-    polygon. A point labels the pixel that contains the point. If features of different classes label the same pixel, the
-    pixel becomes 0.
+    polygon. A point labels the pixel that contains the point. If polygons or points of different classes label the same
+    pixel, the pixel becomes 0.
 
     Examples
     --------

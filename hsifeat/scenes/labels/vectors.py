@@ -53,7 +53,7 @@ def split_vector_source(source: str | Path) -> tuple[Path | None, str]:
 
 
 def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
-    """Rasterise the features of a vector file onto the grid of a scene.
+    """Rasterise the polygons and points of a vector file onto the grid of a scene.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
         If the file does not exist or is damaged. If the file or the scene has no CRS. If the layer or column in `selection`
         does not exist. If `selection` states no layer or column, and the file does not have exactly one candidate. If a
         geometry is neither a polygon nor a point. If class numbers and class names are mixed. If a class number is
-        fractional, negative or above 2**31 - 1. If no labelled feature lies on the scene.
+        fractional, negative or above 2**31 - 1. If no labelled polygon or point lies on the scene.
     """
     target = scene.georeference
     if not path.is_file():

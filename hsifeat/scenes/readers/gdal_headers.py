@@ -53,7 +53,7 @@ def check_header(path: Path) -> None:
     ------
     SceneError
         If the file is an ERS, PDS or ISIS3 header of a raster in another format. If the file is a PCIDSK file with channels
-        in other files. If the label of an ERS, PDS or ISIS3 file is longer than 1 MiB.
+        in other files. If the header of an ERS, PDS or ISIS3 file is longer than 1 MiB.
     """
     with open_regular(path) as file:
         content = file.read(_LABEL_BYTES)
