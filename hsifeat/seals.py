@@ -1,8 +1,8 @@
 """Seals, which are checksums that detect damaged files and swapped files.
 
-A seal is the sha256 of the name and the content of a file. The name is included to detect swapped files. The seal of a JSON
-object is its key ``seal``. The seal of any other file is a line after the content. Readers of ``.npy``, ``.npz`` and torch
-files ignore this line.
+A seal is the sha256 of the name and the content of a file. The name is included to detect swapped files. A JSON object has
+its seal under the key ``seal``. Any other file has its seal in a line after the content. Readers of ``.npy``, ``.npz`` and
+torch files ignore this line.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def seal_file(path: Path, name: str) -> None:
     Parameters
     ----------
     path : Path
-        The file, often under a temporary name.
+        The file. Its current name may be temporary.
     name : str
-        Name that the seal includes. Files that could be swapped by mistake must have different names.
+        Name in the digest. Files that could be swapped by mistake must have different names.
     """
     with path.open("r+b") as file:
         digest = _digest(file, name, None)
@@ -47,7 +47,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     Parameters
     ----------
     path : Path
-        A file that `seal_file` sealed.
+        File whose last line is a seal.
     name : str
         Name that the seal covers.
     advice : str
@@ -56,7 +56,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     Raises
     ------
     SealError
-        If the file is missing or can't be read. If it has no seal, or its seal does not match.
+        If the file is missing or can't be read. If it has no seal. If the seal does not match `name` and the content.
     StoreError
         If the operating system denies access to the file.
 
@@ -86,7 +86,7 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
 
 
 def has_seal(path: Path) -> bool:
-    """Return whether a file ends with a seal, without checking the seal. Return False for a missing file."""
+    """Return whether a file exists and ends with a seal. Whether the seal matches is not checked."""
     try:
         with open_regular(path) as file:
             file.seek(max(path.stat().st_size - _LENGTH, 0))
@@ -96,7 +96,7 @@ def has_seal(path: Path) -> bool:
 
 
 def file_digest(path: Path, name: str) -> str:
-    """Return the hexadecimal sha256 of the name and the content of a file, as used in sealed lists of files."""
+    """Return the hexadecimal sha256 of the name and the content of a file."""
     with open_regular(path) as file:
         return _digest(file, name, None)
 
@@ -124,7 +124,7 @@ def open_json(path: Path, name: str, *, advice: str = "", required: bool = True)
     Parameters
     ----------
     path : Path
-        File whose text `seal_json` returned.
+        File with the text that `seal_json` returned.
     name : str
         Name that the seal covers.
     advice : str

@@ -1,4 +1,4 @@
-"""Small types that several packages share: windows, plane names, layers of a backbone, cubes."""
+"""Small types that several packages use: windows, names of planes, layers of a backbone, and cubes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MANTISSA_BITS = 10
 
 
 def as_int(value: object) -> int | None:
-    """Convert an integer of any type, such as NumPy's, to int; return None for other values and for booleans.
+    """Convert an integer of Python or NumPy to int. Return None for booleans and all other values.
 
     >>> as_int(3), as_int(3.0), as_int(True)
     (3, None, None)
@@ -32,7 +32,7 @@ def as_int(value: object) -> int | None:
 
 
 def as_float32(values: Any) -> NDArray[np.float32]:
-    """Convert an array to float32. Values beyond the range of float32, which occur only in invalid pixels, become infinite.
+    """Convert an array to float32. Values beyond the range of float32 become infinite.
 
     >>> as_float32([1e300, -0.5]).tolist()
     [inf, -0.5]
@@ -44,7 +44,7 @@ def as_float32(values: Any) -> NDArray[np.float32]:
 
 
 class Cube(Protocol):
-    """Interface of arrays of shape ``(rows, cols, bands)``, in memory or on disk, that support NumPy slicing."""
+    """Interface of a (rows, cols, bands) array in memory or on disk that is sliced like a NumPy array."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ class Cube(Protocol):
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of pixels: first row, first column, height and width.
+    """A rectangle of pixels, given by its first row, first column, height and width.
 
     The first row and the first column may be negative.
 
@@ -80,7 +80,7 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Row slice and column slice of the window."""
+        """The slice of rows and the slice of columns of the window."""
         return slice(self.row, self.row + self.rows), slice(self.col, self.col + self.cols)
 
     def clip(self, rows: int, cols: int) -> Window:
@@ -92,7 +92,7 @@ class Window:
     def coarsen(self, stride: int) -> Window:
         """Return the window of all cells that overlap this window.
 
-        A cell has `stride` x `stride` pixels. The rows, columns, height and width of the returned window are in cells.
+        A cell has `stride` x `stride` pixels. All numbers of the returned window are in cells.
         """
         top, left = self.row // stride, self.col // stride
         bottom, right = -(-(self.row + self.rows) // stride), -(-(self.col + self.cols) // stride)
@@ -100,7 +100,7 @@ class Window:
 
 
 def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
-    """Divide a scene into square windows, in row-major order; windows at the lower and right edge may be smaller.
+    """Divide a scene into square windows, in row-major order. Windows at the lower and right edges may be smaller.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
     Yields
     ------
     Window
-        The next window. Together, the windows cover each pixel once.
+        A window. Together, the windows cover each pixel once.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
 
 @dataclass(frozen=True, order=True)
 class PlaneId:
-    """Name of a plane, which is the feature map of one training timestep `t` and one layer of a backbone.
+    """Name of a plane: the training timestep `t` and the layer of the backbone.
 
     >>> str(PlaneId(50, "up_blocks.2"))
     't50/up_blocks.2'
@@ -152,7 +152,7 @@ class PlaneId:
         Raises
         ------
         StoreError
-            If `text` has another form.
+            If `text` does not have this form.
         """
         match = re.fullmatch(r"t(\d+)/([\w.\-]+)", text.strip())
         if match is None:
@@ -162,24 +162,25 @@ class PlaneId:
 
 @dataclass(frozen=True)
 class Tap:
-    """A layer of a backbone whose output can be extracted.
+    """A layer of a backbone whose output can be stored as features.
 
     Attributes
     ----------
     name : str
-        Dotted module name.
+        Name of the module in the network, with dots.
     alias : str
-        Name of the layer in the papers, such as ``output_blocks.10``, or an empty string.
+        Name of the layer in papers, such as ``output_blocks.10``. An empty string if papers use no other name.
     channels : int
         Number of channels of the output.
     stride : int
-        Side of an output cell in pixels of the model input. If the input is a companion image, these are not scene pixels.
+        Side of a cell of the output, in pixels of the input of the model. If the input is a companion image, its pixels are
+        smaller than the pixels of the scene.
     share : float or None
-        Share of the multiplications of a full forward pass that are needed to compute the output, from 0 to 1. None for
-        filters, which have no forward pass.
+        Cost of computing the output, as a share of the multiplications in a full forward pass, from 0 to 1. None for
+        context filters, which have no forward pass.
     intervals : tuple of (int, int)
-        Intervals of timesteps at which the network computes the layer: first timestep, and timestep after the last. Empty if
-        the network computes the layer at all timesteps.
+        Intervals of timesteps at which the network computes the layer. An interval is its first timestep and the timestep
+        after its last one. Empty if the network computes the layer at all timesteps.
     """
 
     name: str

@@ -6,9 +6,9 @@ from hsifeat.errors import raise_resource_error
 
 
 def start_zarr_thread() -> None:
-    """Start the thread in which Zarr reads and writes files, unless it runs already.
+    """Start the thread in which Zarr reads and writes files. If the thread already runs, do nothing.
 
-    If a start has failed, Zarr itself does not try again, and waits for the thread for ever.
+    Call this function before Zarr starts the thread. If a start by Zarr fails, Zarr waits for the thread for ever.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Search for a spectrum that many pixels of a scene share exactly, such as an undeclared fill value."""
+"""Search for spectra that many pixels of a scene have in common, such as an undeclared no-data value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PIXELS_AT_A_TIME = 2**18
 
 @dataclass(frozen=True)
 class RepeatedSpectrum:
-    """A spectrum that several valid pixels share exactly.
+    """A spectrum that several valid pixels have, with exactly equal values in every band.
 
     Attributes
     ----------
@@ -30,8 +30,9 @@ class RepeatedSpectrum:
     lowest, highest : int or float
         Lowest and highest value of the spectrum.
     fill : int, float or None
-        Lowest value of the spectrum, if each of its values is the lowest of its band in the scene; highest value of the
-        spectrum, if each is the highest of its band; otherwise None. As a no-data value, `fill` makes the pixels invalid.
+        No-data value that would make these pixels invalid, or None. If the spectrum has the lowest value of the scene in
+        every band, `fill` equals `lowest`. If it has the highest value in every band, `fill` equals `highest`. Otherwise,
+        it is None.
     """
 
     pixels: int
@@ -50,15 +51,15 @@ class RepeatedSpectrum:
         pixels : int
             Number of valid pixels with this spectrum.
         end : numpy.minimum, numpy.maximum or None
-            ``numpy.minimum`` if every value is the lowest of its band in the scene, ``numpy.maximum`` if every value is the
-            highest of its band, and None for any other spectrum.
+            ``numpy.minimum`` if the spectrum has the lowest value of the scene in every band. ``numpy.maximum`` if it has
+            the highest value in every band. None for any other spectrum.
         """
         fill = None if end is None else end.reduce(spectrum).item()
         return cls(pixels, spectrum.min().item(), spectrum.max().item(), fill)
 
     @property
     def note(self) -> str:
-        """Note on the pixels."""
+        """Sentence for the user on the pixels with this spectrum."""
         equal = f"are {self.lowest:.9g} in all bands"
         if self.lowest != self.highest:
             equal = f"have exactly the same spectrum, with values from {self.lowest:.9g} to {self.highest:.9g},"
@@ -68,14 +69,15 @@ class RepeatedSpectrum:
 
 
 class RepeatedSpectra:
-    """Counter of the equal spectra of a scene, which are added block by block.
+    """Counter of spectra that occur more than once in a scene.
 
-    Counts are exact for up to 2**18 pixels. In larger scenes, only the most frequent spectra are kept after each 2**18 pixels.
+    Spectra are added block by block. Counts are exact for up to 2**18 pixels. After each further 2**18 pixels, only the
+    2**17 most frequent spectra are kept.
 
     Parameters
     ----------
     bands : int
-        Number of bands. Nothing is counted if there are at most three.
+        Number of bands. If there are at most three, nothing is counted.
 
     Examples
     --------
@@ -96,7 +98,7 @@ class RepeatedSpectra:
         self._ends = (_End(np.minimum), _End(np.maximum))
 
     def add(self, spectra: NDArray[Any], pixels: NDArray[np.int64]) -> None:
-        """Count the spectra of further pixels.
+        """Count the spectra of more pixels.
 
         Parameters
         ----------
@@ -126,16 +128,17 @@ class RepeatedSpectra:
         self._counted = sums[frequent], counts[frequent], pixels[first][frequent]
 
     def unusual(self, cube: Any) -> list[RepeatedSpectrum]:
-        """Return the repeated spectra that may mean no data.
+        """Return the repeated spectra that may mean no data, at most three.
 
-        These are the spectrum that is the lowest of the scene in all bands, and the one that is the highest, if at least two
-        pixels have it, and the most frequent other spectrum, if at least four pixels have it and its repetitions are at least
-        ten times those of the tenth most frequent spectrum.
+        - The spectrum with the lowest value of the scene in every band, if at least two pixels have it.
+        - The spectrum with the highest value of the scene in every band, if at least two pixels have it.
+        - The most frequent other spectrum, if at least four pixels have it. Its number of repetitions, which is its number
+          of pixels minus 1, must also be at least ten times that of the tenth most frequent spectrum.
 
         Parameters
         ----------
         cube : array-like of shape (rows, cols, bands)
-            The scene.
+            The cube whose spectra were added.
         """
         self._count()
         lowest, highest = self._ends

@@ -33,37 +33,39 @@ class Scene(CubeShape):
     name : str
         Name shown to users. It does not affect cache keys.
     cube : array-like of shape (rows, cols, bands)
-        Values as stored, in memory or on disk, of any real dtype; indexed like a NumPy array.
+        Values as stored in the file, of any real dtype. The array may lie in memory or on disk.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
-        Centre wavelengths and full widths at half maximum in nm. The wavelengths may be in any order.
+        Centre wavelength and full width at half maximum of each band in nm; None if unknown. The wavelengths need not
+        ascend.
     labels : dict of str to Labels
         Label maps on the scene's grid, by name.
     band_names : tuple of str
         Band names, or an empty tuple.
     nodata : tuple of float, or tuple of one tuple of float per band
-        No-data values, in addition to NaN and infinities; see `hsifeat.scenes.nodata`.
+        No-data values of all bands, or one tuple of no-data values for each band. NaN and infinities always count as no
+        data.
     blank_pixels : {"drop", "keep"}
-        Whether blank pixels are invalid (``drop``) or valid (``keep``); see `valid_pixels`. A pixel is blank if all its
-        bands are 0, or if all its bands have the largest value of an integer dtype.
+        Whether blank pixels are invalid (``drop``) or valid (``keep``). A pixel is blank if all its bands are 0. In a cube
+        of integers, a pixel is also blank if all its bands have the largest value of the dtype.
     scale : float
-        Stored value that corresponds to a reflectance of 1. The values of `cube` are not divided by it.
+        Value in `cube` that means a reflectance of 1.
     georeference : Georeference or None
-        Position of the grid.
+        CRS and transform of the grid; None if unknown.
     companion : array-like of shape (k * rows, k * cols, channels) or None
-        A co-registered image with k x k pixels per pixel of the scene, such as an aerial photograph.
+        A co-registered image, such as an aerial photograph, with k x k pixels per pixel of the scene.
     companion_nodata : tuple of float, or tuple of one tuple of float per band
-        No-data values of the companion image.
+        No-data values of the companion image, in the form of `nodata`.
     mask : (rows, cols) bool array or None
         Mask of the valid pixels; None to derive the mask from the values with `valid_pixels`.
     licence, citation : str
         Licence and citation, as stated by the provider of the scene.
     notes : tuple of str
-        Messages on assumptions made while reading, and on dropped data.
+        Messages to the user on assumptions that the reader made, and on data that it dropped.
 
     Raises
     ------
     SceneError
-        If the cube is not three-dimensional, or does not contain real numbers of at most 64 bits. If the shape or
+        If the cube does not have three dimensions. If its values are not real numbers of at most 64 bits. If the shape or
         length of another attribute does not match the cube.
 
     Examples
@@ -136,8 +138,8 @@ class Scene(CubeShape):
     def companion_factor(self) -> int:
         """Number of pixels of the companion image along each side of a scene pixel.
 
-        0 if the scene has no companion image, or if the height and width of the image are not the same multiple of the
-        height and width of the scene.
+        0 if the scene has no companion image. Also 0 if the shape of the image is not (k * rows, k * cols, channels) for an
+        integer k.
         """
         if self.companion is None or len(self.companion.shape) != 3:
             return 0
@@ -153,7 +155,7 @@ class Scene(CubeShape):
 
     @property
     def validity_notes(self) -> tuple[str, ...]:
-        """Notes on pixels whose validity was assumed. The first access may read the values of the scene."""
+        """Messages on pixels that were assumed to be valid or invalid. The first access may read the whole cube."""
         return () if self.mask is not None else self._validity.notes(self.name, self.blank_pixels)
 
     @cached_property
@@ -162,7 +164,7 @@ class Scene(CubeShape):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 hex digest of shape, dtype, values and valid pixels, independent of file name and format."""
+        """SHA-256 hex digest of shape, dtype, values and valid pixels. File name and format do not affect it."""
         dtype = np.dtype(self.cube.dtype).newbyteorder("<")
         digest = hashlib.sha256(f"{self.rows},{self.cols},{self.bands},{dtype.str};".encode())
         for block in blocks(self.rows, self.cols, self.bands):
@@ -173,7 +175,7 @@ class Scene(CubeShape):
     def empty_bands(self) -> tuple[int, ...]:
         """Return the indices of the bands in which no pixel has a value.
 
-        NaN, infinities and no-data values other than 0 do not count as values.
+        NaN, infinities and no-data values do not count as values, but 0 always does.
         """
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):
@@ -185,7 +187,7 @@ class Scene(CubeShape):
         return tuple(np.flatnonzero(~has_data).tolist())
 
     def without_bands(self, bands: Sequence[int]) -> Scene:
-        """Return the scene without the bands at the given indices.
+        """Return the scene without the bands at the given indices, which count from 0.
 
         Raises
         ------
@@ -204,9 +206,9 @@ class Scene(CubeShape):
         Parameters
         ----------
         bands : sequence of int
-            Indices of the bands, from 0.
+            Indices of the bands, which count from 0.
         note : str
-            Reason of the selection, which is added to the notes of the scene.
+            Reason for the selection, which is added to the notes of the scene; an empty string adds no note.
         """
         return replace(
             self,
@@ -219,7 +221,7 @@ class Scene(CubeShape):
         )
 
     def matched_to(self, wavelengths_nm: NDArray[np.float64] | None, bands: int, name: str) -> Scene:
-        """Return the scene with the bands of another scene, matched by wavelength; see `match_bands`.
+        """Return this scene with one band for each band of another scene, matched by wavelength with `match_bands`.
 
         Parameters
         ----------
@@ -233,13 +235,13 @@ class Scene(CubeShape):
         Returns
         -------
         Scene
-            The scene with `bands` bands, in the order of the other scene. Its notes name the bands that may be paired wrongly,
-            see `hsifeat.scenes.band_matching.matching_notes`.
+            This scene with `bands` bands, in the order of the other scene. Its notes name the bands that may be matched wrongly.
 
         Raises
         ------
         SceneError
-            If a band of the other scene has no counterpart. If wavelengths are missing and the numbers of bands differ.
+            If no band of this scene matches a band of the other scene. If a scene has no wavelengths and the scenes differ
+            in the number of bands.
         """
         matched = match_bands(
             wavelengths_nm, self.wavelengths_nm, self.bands, wanted_bands=bands, name=self.name, wanted_name=name

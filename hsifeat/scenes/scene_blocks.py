@@ -1,4 +1,4 @@
-"""Blocks of a scene, and block-wise counting and sampling in bounded memory."""
+"""Division of a scene into blocks, and functions that count or sample values block by block to save memory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def blocks(rows: int, cols: int, depth: int = 1) -> Iterator[Window]:
     rows, cols : int
         Shape of the scene in pixels.
     depth : int
-        Number of values per pixel, usually the number of bands.
+        Number of values per pixel, such as the number of bands.
 
     Yields
     ------
     Window
-        A block of whole rows, or a part of a row if a whole row has too many values. Blocks are in row-major order.
+        A block of whole rows. If one row has too many values, a block is a part of a row. Blocks are in row-major order.
 
     Examples
     --------
@@ -66,14 +66,14 @@ def count_values(values: NDArray[np.integer]) -> dict[int, int]:
 def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> NDArray[Any]:
     """Read selected bands of a block of a cube.
 
-    A Zarr array is read in one call, because its chunks contain all bands. Other arrays are read band by band.
+    A Zarr array, whose chunks contain all bands, is read in one call. Other arrays are read band by band.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
         The cube.
     rows, cols : slice
-        Rows and columns of the block.
+        Ranges of rows and columns of the block.
     bands : sequence of int
         Indices of the selected bands.
 
@@ -105,8 +105,8 @@ def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> 
     Returns
     -------
     (n, len(bands)) float64 array
-        Values of the n sampled pixels. The sample consists of the valid pixels that lie on a regular grid. If no pixel of
-        this grid is valid, the sample consists of every k-th valid pixel in row-major order.
+        Values of the n sampled pixels, in row-major order. They are the valid pixels in every k-th row and column. If there
+        are no such pixels, every m-th valid pixel is sampled.
     """
     rows, cols, _ = cube.shape
     step = int(np.ceil(np.sqrt(rows * cols / _SAMPLE_PIXELS)))

@@ -56,7 +56,7 @@ def open_scene_in_store(path: Path) -> Scene:
 
 
 def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labels: dict[str, Labels]) -> Scene:
-    """Build the scene in a store from its metadata and arrays.
+    """Build a `Scene` from the metadata and arrays that a store has of it.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labe
     cube : Cube
         Spectra, (rows, cols, bands).
     valid : (rows, cols) bool array
-        Valid pixels.
+        Mask of the valid pixels.
     labels : dict of str to Labels
         Label maps by name.
 
@@ -94,12 +94,12 @@ def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labe
 
 
 def georeference_of_facts(facts: SceneFacts) -> Georeference | None:
-    """Return the georeference of the scene in a store; None if the scene has no georeference.
+    """Return the georeference in the metadata of the scene of a store; None if the scene has no georeference.
 
     Raises
     ------
     SceneError
-        If the CRS in the manifest is not WKT, or the transform has no finite inverse.
+        If the CRS is not WKT. If the transform has no finite inverse.
     """
     if facts.transform is None:
         return None

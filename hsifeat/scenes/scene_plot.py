@@ -35,13 +35,13 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     scene : Scene
         The scene.
     out : Path or None
-        Path from the user; None for ``NAME.png`` in the current folder, where NAME is the name of the scene.
+        Path that the user asked for. None for ``NAME.png`` in the current folder, where NAME is the name of the scene.
 
     Raises
     ------
     SceneError
-        If the suffix is not ``.png``. If the folder is missing. If `out` is None, and the default path is an existing
-        file that hsifeat did not write.
+        If the suffix is not ``.png``. If the folder does not exist. If `out` is None, and a file ``NAME.png`` exists that
+        hsifeat did not write.
     """
     path = Path(f"{scene.name.replace('/', '-')}.png") if out is None else out
     if path.suffix.lower() != ".png":
@@ -57,7 +57,7 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
 def write_scene_plot(scene: Scene, path: Path) -> None:
     """Write the picture of a scene as PNG.
 
-    Only every n-th row and column is drawn if the scene has more than `MAX_PX` rows or columns.
+    If the scene has more than `MAX_PX` rows or columns, only every n-th row and column is drawn.
     """
     from matplotlib.figure import Figure
 

@@ -1,7 +1,7 @@
-"""Temporary copies of cubes whose chunks do not suit block-wise reading.
+"""Temporary copies of cubes whose chunks are slow to read in blocks of rows.
 
-A pass over a scene reads blocks of whole rows. A chunk that spans many blocks would be unpacked once per block. It is
-faster to unpack every chunk once, into a temporary file.
+A scene is read in blocks of whole rows. A chunk with rows of many blocks is decompressed again for each block. It is faster
+to decompress every chunk once, into a temporary file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TemporaryCopy(ArrayView):
     Parameters
     ----------
     source : ArrayView of shape (rows, cols, bands)
-        The cube, which is copied chunk by chunk.
+        The cube to copy.
     """
 
     def __init__(self, source: ArrayView) -> None:
@@ -88,16 +88,17 @@ def rechunk_for_blocks(array: Cube, name: str) -> tuple[Cube, tuple[str, ...]]:
     Parameters
     ----------
     array : array-like of shape (rows, cols, bands)
-        The cube. If it has an attribute ``chunks``, reading any value of a chunk unpacks the whole chunk.
+        The cube. If the array has an attribute ``chunks``, reading any value of a chunk decompresses the whole chunk.
     name : str
-        Name of the file, for notes.
+        Name of the file in notes.
 
     Returns
     -------
     array : array-like of shape (rows, cols, bands)
-        The cube itself, or a `TemporaryCopy` if a pass over the scene would unpack each chunk more than four times.
+        A `TemporaryCopy` if reading all blocks of rows would decompress each chunk more than four times, and the disk has
+        room for the copy. Otherwise `array` itself.
     notes : tuple of str
-        A note that the cube is copied, or that the disk has no room for a copy.
+        A note that the cube is copied, or that the disk has no room for a copy; otherwise empty.
     """
     chunks = getattr(array, "chunks", None)
     if not isinstance(array, ArrayView) or chunks is None or min(array.shape) < 1:

@@ -24,17 +24,17 @@ class Validity:
     mask : (rows, cols) bool array
         Whether each pixel is valid.
     missing, zero, saturated : int
-        Number of pixels by reason. ``missing``: at least one band is NaN, infinite, beyond the range of float32, or a
-        no-data value. ``zero``: all bands are 0. ``saturated``: all bands have the largest value of an integer dtype. A
-        pixel counts only for the first reason that applies.
+        Number of pixels by kind. A pixel is ``missing`` if at least one band is NaN, infinite, beyond the range of float32,
+        or a no-data value. Other pixels are ``zero`` if all bands are 0, and ``saturated`` if all bands have the largest
+        value of an integer dtype.
     partly_zero : int
-        Number of valid pixels with 0 in some bands, although 0 is a no-data value of every band.
+        Number of pixels with 0 in some bands only, if 0 is a no-data value of every band. They count as valid.
     too_large : int
         Number of pixels with a finite value beyond the range of float32. These pixels are also counted in `missing`.
     zero_is_nodata : bool
         Whether 0 is a no-data value of every band.
     repeated : tuple of RepeatedSpectrum
-        Spectra that several valid pixels share exactly, and that may mean no data; see `RepeatedSpectra.unusual`.
+        Spectra that several valid pixels have, and that may mean no data.
     """
 
     mask: NDArray[np.bool_]
@@ -47,14 +47,14 @@ class Validity:
     repeated: tuple[RepeatedSpectrum, ...]
 
     def notes(self, name: str, blank_pixels: str) -> tuple[str, ...]:
-        """Return notes on pixels whose validity was assumed, because the file does not state it.
+        """Return messages on pixels that were assumed to be valid or invalid.
 
         Parameters
         ----------
         name : str
             Name of the scene.
         blank_pixels : {"drop", "keep"}
-            Treatment of blank pixels; see `valid_pixels`.
+            Value of `blank_pixels` in the call of `valid_pixels`.
         """
         notes = []
         blank = {"0": 0 if self.zero_is_nodata else self.zero, "the highest value of the dtype": self.saturated}
@@ -79,16 +79,19 @@ class Validity:
 
 
 def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop") -> Validity:
-    """Return the mask of the valid pixels of a cube, and the number of invalid pixels by reason.
+    """Find the valid pixels of a cube, and count the invalid pixels by reason.
 
     A pixel is invalid in each of these cases:
 
     - at least one band is NaN, infinite, beyond the range of float32, or equal to a value of `nodata` (see
       `hsifeat.scenes.nodata.is_nodata`)
-    - the pixel is blank and `blank_pixels` is ``drop``. A pixel is blank if all its bands are 0, or if all its bands have
-      the largest value of an integer dtype (saturation).
+    - the pixel is blank, and `blank_pixels` is ``drop``
 
-    If 0 is a no-data value of every band, a 0 in only some bands does not make a pixel invalid, because dark pixels can be 0.
+    A pixel is blank if all its bands are 0. In a cube of integers, a pixel is also blank if all its bands have the largest
+    value of the dtype (saturation).
+
+    There is one exception. If 0 is a no-data value of every band, a pixel with 0 in some bands only is valid, because dark
+    pixels can have the value 0.
 
     Parameters
     ----------
@@ -97,8 +100,8 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     nodata : NoData
         No-data values.
     blank_pixels : {"drop", "keep"}
-        ``drop``: blank pixels are invalid. ``keep``: blank pixels are valid. If 0 is a no-data value of every band,
-        pixels with 0 in all bands are still invalid.
+        ``drop``: blank pixels are invalid. ``keep``: blank pixels are valid. If 0 is a no-data value of every band, pixels
+        with 0 in all bands are invalid in both cases.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""HTTP service for a cache of stores: reading, sampling, jobs and web pages. A token grants rights to its holder."""
+"""HTTP service for the stores of a cache. It offers reading, sampling, jobs and web pages to the holders of tokens."""

@@ -1,8 +1,8 @@
-"""Signed addresses, for clients that can't send headers. They grant the right to read below one path for a limited time.
+"""Signed addresses, with which a client without a token can read below one path for a limited time.
 
-A signed address is ``/signed/GRANT/PATH``. The grant contains its expiry time, the identifier of the issuer's token, and a
-signature. The signature is an HMAC-SHA256 of expiry time, identifier and the part of the path that `SIGNABLE` matches. The
-grant is valid until it expires, or until the issuer's token expires or is revoked.
+A signed address is ``/signed/GRANT/PATH``. GRANT contains an expiry time, the identifier of the issuer's token, and a
+signature. The signature is an HMAC-SHA256 of the expiry time, the identifier, and the part of PATH that `SIGNABLE` matches.
+The address stops working at its expiry time. It also stops working if the issuer's token expires or is revoked.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class AddressSigner:
     Parameters
     ----------
     secret : bytes
-        Secret of the service.
+        Secret of the service, which is the key of the signatures.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -49,7 +49,8 @@ class AddressSigner:
         Parameters
         ----------
         path : str
-            Path that `SIGNABLE` matches, such as ``/stores/KEY.zarr``. The holder of the address can read below this path.
+            Path such as ``/stores/KEY.zarr``, which `SIGNABLE` must match. The holder of the address can read below this
+            path.
         caller : Caller
             Issuer of the address.
         seconds : int
@@ -60,7 +61,7 @@ class AddressSigner:
         return f"{PREFIX}{expires}-{caller.token_id}-{signature}{path}", expires
 
     def check(self, grant: str, path: str, tokens: TokenSource) -> Caller | None:
-        """Check a grant for a path, and return its issuer.
+        """Check a signed address, and return the caller who issued it.
 
         Parameters
         ----------
@@ -74,7 +75,8 @@ class AddressSigner:
         Returns
         -------
         Caller or None
-            The issuer, with the right to read only. None if the grant is not valid for the path.
+            The issuer, with only the right to read. None if the address has expired, or its signature is wrong, or the
+            issuer's token is not valid.
         """
         match = _GRANT.fullmatch(grant)
         if match is None or SIGNABLE.match(path) is None:
@@ -91,14 +93,17 @@ class AddressSigner:
 
 
 class SignedAddresses:
-    """ASGI middleware that checks signed addresses. It removes ``/signed/GRANT`` from the path, and sets the caller.
+    """ASGI middleware that answers requests to signed addresses as requests of their issuers.
+
+    It checks the address, removes ``/signed/GRANT`` from the path, and sets the issuer as the caller. It refuses invalid
+    addresses.
 
     Parameters
     ----------
     app : ASGI application
         Application that answers the path without ``/signed/GRANT``.
     signer : AddressSigner
-        Signer that checks the grants in addresses.
+        Object that checks the addresses.
     tokens : TokenSource
         Valid tokens.
     """
@@ -130,14 +135,14 @@ class SignedAddresses:
 
 
 def read_secret(path: Path) -> bytes:
-    """Return the secret in a file. If the file does not exist, create it with a new secret. Only the owner of the file can access it.
+    """Return the secret in a file. If the file does not exist, create it with a new secret, for access by its owner only.
 
     Raises
     ------
     StoreError
         If the file can't be read or written.
     HsifeatError
-        If the file does not have the length of a secret.
+        If the size of the file differs from the size of a secret.
     """
     from filelock import FileLock
 

@@ -1,4 +1,4 @@
-"""The web application, which combines routes, error handlers and middleware."""
+"""The web application of the service: routes, error handlers and middleware."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = 
 
 
 class ServiceApp(FastAPI):
-    """A FastAPI application with a root path, a log, and faster responses for stored files (see `DirectFiles`).
+    """A FastAPI application with a root path and a log, in which `DirectFiles` sends stored files.
 
-    Its OpenAPI description contains the schema of error responses.
+    The OpenAPI description of the application contains the schema of error responses.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class ServiceApp(FastAPI):
         await self._entry(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI description of the service."""
+        """Return the OpenAPI description of the service, as a dict."""
         description = super().openapi()
         description["components"]["schemas"].setdefault("ProblemDetails", ProblemDetails.model_json_schema())
         return description

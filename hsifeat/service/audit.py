@@ -1,4 +1,7 @@
-"""Audit log: one line of JSON for each request that may change something, written before the request runs."""
+"""Audit log of the service.
+
+The log has one line of JSON for each request that may change something. The line is written before the request runs.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class AuditLog:
     Parameters
     ----------
     path : Path
-        File to append to. A new file can be accessed by its owner only.
+        File to which lines are appended. If the file does not exist, it is created for access by its owner only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +48,7 @@ class AuditLog:
         Raises
         ------
         ProblemError
-            If the log can't be written. The caller must then refuse the request.
+            If the log can't be written. The request must then be refused.
         """
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

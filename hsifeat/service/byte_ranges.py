@@ -1,4 +1,4 @@
-"""Parsing of the headers Range and If-None-Match (RFC 9110). A request can have a single range only."""
+"""Parsing of the HTTP headers Range and If-None-Match (RFC 9110). Requests for several ranges are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ class UnsatisfiableRangeError(ValueError):
 
 
 def parse_range(header: str | None, size_bytes: int) -> range | None:
-    """Return the range of bytes that a Range header requests, or None for the whole file.
+    """Return the range of bytes that a Range header requests.
+
+    None means the whole file: the header is missing, or its unit is not bytes.
 
     Parameters
     ----------

@@ -22,7 +22,9 @@ _BLOCK_BYTES = 2**19
 
 
 class ByteSource(Protocol):
-    """Interface of an open file. All blocks come from the same version of the file.
+    """Interface of an open file of a store.
+
+    If the file is replaced while it is open, the bytes of the old file are read.
 
     Attributes
     ----------
@@ -37,7 +39,7 @@ class ByteSource(Protocol):
 
     @property
     def descriptor(self) -> int | None:
-        """File descriptor, if the file is in the file system of this machine; otherwise None."""
+        """File descriptor of a file on this machine; None for any other file."""
         ...
 
     def blocks(self, part: range) -> AsyncIterator[bytes | bytearray]:
@@ -59,15 +61,15 @@ class LocalFile:
     Parameters
     ----------
     folder : Path
-        Folder of the file. A link that leads out of this folder is treated as a missing file. Files are opened faster if the
-        path of the folder contains no links.
+        Folder that contains the file, directly or in a subfolder. A link that leads out of this folder is treated as a
+        missing file. If the path of the folder contains no links, files are opened faster.
     key : str
         Path of the file, relative to the folder.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file below the folder.
+        If the folder does not contain this file.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -123,7 +125,7 @@ def _open_without_links(path: str) -> int | None:
 
 
 class MadeFile:
-    """A small generated document with the interface of an open file.
+    """A small document in memory, with the interface of an open file.
 
     Parameters
     ----------
@@ -154,7 +156,7 @@ class ObjectFile:
     Parameters
     ----------
     objects : obstore.store.ObjectStore
-        Access to the bucket, below the prefix of the store.
+        Access to the objects of the bucket whose keys begin with the prefix of the store.
     key : str
         Path of the file, relative to the prefix of the store.
     meta : dict
@@ -174,7 +176,7 @@ class ObjectFile:
         Raises
         ------
         FileNotFoundError
-            If there is no such file.
+            If the bucket does not contain this file.
         """
         import obstore
 

@@ -1,4 +1,4 @@
-"""Options of the HTTP service. The options of `hsifeat serve` derive from `ServiceConfig`."""
+"""Options of the HTTP service, from which the options of `hsifeat serve` are generated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Limits on connections: their number, the size of headers, and deadlines for sending headers and for receiving responses."""
+"""Limits on the connections of clients.
+
+The number of connections and the size of headers are limited. A client must send headers and receive responses in time.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,19 @@ SURPLUS = "surplus_connection"
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 on one connection, which is closed if the client sends headers or receives a response too slowly.
+    """HTTP/1.1 on one connection. If the client sends headers or receives a response too slowly, the connection is closed.
 
     Attributes
     ----------
     max_connections : int
-        Maximum number of served connections. Requests on further connections have `SURPLUS` in their state, so that
-        `HeaderGuard` refuses them.
+        Maximum number of connections whose requests are answered. Requests on further connections have the key `SURPLUS` in
+        their state. `HeaderGuard` refuses requests with this key.
     header_seconds : float
-        Seconds within which a client must send all headers. The time starts with the connection, or with the first byte of a
-        later request.
+        Time in seconds within which a client must send all headers of a request. For the first request on a connection, the
+        time starts when the client connects. For later requests, it starts with the first byte of the request.
     stall_seconds : float
-        Seconds within which a client must receive all buffered bytes. At most some hundred kilobytes are buffered.
+        Time in seconds within which a client must receive the bytes that wait in the buffer of the connection. The buffer
+        has at most some hundred kilobytes.
     """
 
     max_connections = 512
@@ -45,16 +49,16 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @classmethod
     def with_limits(cls, *, max_connections: int, header_seconds: float, stall_seconds: float) -> type[GuardedProtocol]:
-        """Return a subclass with these limits.
+        """Return a subclass of `GuardedProtocol` whose attributes are these limits.
 
         Parameters
         ----------
         max_connections : int
-            Maximum number of served connections. Requests on further connections are answered with 503.
+            Maximum number of connections. Requests on further connections are answered with status 503.
         header_seconds : float
-            Time in seconds within which the headers of a request must arrive.
+            Time in seconds within which a client must send all headers of a request.
         stall_seconds : float
-            Time in seconds within which a client must receive all buffered bytes.
+            Time in seconds within which a client must receive the bytes that wait in the buffer of the connection.
         """
         limits = {
             "max_connections": max_connections,
@@ -64,7 +68,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return type("GuardedProtocol", (cls,), limits)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection, or close it if far too many connections are open."""
+        """Accept a connection. If far too many connections are open, close it at once."""
         super().connection_made(transport)
         if self._sends_files:  # Writing resumes when the buffer is empty, so that the system can send files again.
             transport.set_write_buffer_limits(high=_BUFFER_BYTES, low=0)
@@ -98,12 +102,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self.scope["extensions"] = {file_sending.ZERO_COPY: {}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header to the request. Headers after the body (trailers) are dropped, because they would not be checked."""
+        """Add a header to the request. A header after the body (a trailer) is dropped."""
         if self._in_headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start the application, which sends the response."""
+        """Start the application for the request. The application sends the response."""
         self._in_headers, self._held_bytes = False, 0
         super().on_headers_complete()
         # The class of the cycle can't be set in uvicorn. The response begins later, in a task.
@@ -115,12 +119,12 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that the body of the request is complete."""
+        """Record that the body of the request is complete."""
         self._held_bytes = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request on the connection."""
+        """Prepare for the next request on the connection."""
         self._stop_expecting_headers()
         super().on_response_complete()
 
@@ -129,7 +133,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(400, msg)
 
     def pause_writing(self) -> None:
-        """Pause until the client has received the buffered bytes. Abort the connection after `stall_seconds`."""
+        """Stop sending while the buffer of the connection is full. After `stall_seconds`, abort the connection."""
         super().pause_writing()
         if self._stall_timer is None:
             self._stall_timer = self.loop.call_later(self.stall_seconds, self.transport.abort)
@@ -140,7 +144,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """Close an idle connection now, and any other connection after its response. An idle client need not confirm the end of TLS."""
+        """Close an idle connection at once, and any other connection after its response."""
         super().shutdown()
         if not self._is_answering and not self.transport.get_write_buffer_size():
             self.transport.abort()

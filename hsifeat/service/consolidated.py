@@ -1,7 +1,8 @@
-"""Consolidated metadata: the metadata of all arrays of a group in one document, in the format of zarr-python 3.
+"""Consolidated metadata of Zarr groups, in the format of zarr-python 3.
 
-Clients such as xarray can't list files over HTTP, and find the arrays of a group by this document. Stores do not contain the
-document, because each new plane would change it.
+Consolidated metadata is one document with the metadata of all arrays of a group. Clients such as xarray can't list files
+over HTTP; they find the arrays of a group in this document. The service generates the document, because each new plane of a
+store changes it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _NAME = "zarr.json"
 
 
 def consolidated_metadata(features: Features, key: str) -> bytes | None:
-    """Return the metadata of a Zarr group in a store, together with the metadata of all arrays and groups below it.
+    """Return the metadata of a Zarr group in a store, with the metadata of all arrays and groups below this group.
 
     Progress records and unfinished planes are left out.
 
@@ -24,7 +25,7 @@ def consolidated_metadata(features: Features, key: str) -> bytes | None:
     features : Features
         Features of the store.
     key : str
-        Key of the metadata of the group, such as ``planes/t0050/zarr.json``.
+        Path of the group's metadata in the store, such as ``planes/t0050/zarr.json``.
 
     Returns
     -------

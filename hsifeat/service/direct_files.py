@@ -1,4 +1,4 @@
-"""Stored files without the stack of FastAPI, which takes several times as long as sending a file."""
+"""Fast responses to requests for files of stores, without FastAPI."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _ADDRESS = re.compile(
 
 
 class DirectFiles:
-    """ASGI middleware that sends finished files of stores on this machine, and passes every other request to `app`.
+    """ASGI middleware that answers requests for finished files of stores on this machine.
 
-    Responses are the same as from `app`. Headers, signed addresses and tokens are checked by the same functions as in
-    `app`. All other requests are passed to `app`, for example requests that must be refused, requests with a body, and
+    Headers, signed addresses and tokens are checked by the functions that `app` uses, and a response equals the response of
+    `app`. All other requests are passed to `app`. Examples are requests that must be refused, requests with a body, and
     requests for missing files.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Responses that stream a file or a range of its bytes. Conditional requests (RFC 9110) are supported."""
+"""Responses that send a file or a range of its bytes in blocks. Conditional requests (RFC 9110) are supported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def file_response(scope: Scope, source: ByteSource, *, media_type: str, cache_co
     Parameters
     ----------
     scope : dict
-        Scope of the request, with its headers Range, If-Range and If-None-Match.
+        ASGI scope of the request. The headers Range, If-Range and If-None-Match are used.
     source : ByteSource
         The open file.
     media_type : str
@@ -45,7 +45,7 @@ def file_response(scope: Scope, source: ByteSource, *, media_type: str, cache_co
     Raises
     ------
     ProblemError
-        If the range lies outside of the file, or if the request has several ranges.
+        If the range lies outside of the file. If the request has several ranges.
     """
     headers = [
         (b"etag", source.etag.encode()),

@@ -1,4 +1,4 @@
-"""The ASGI extension ``http.response.zerocopysend`` for uvicorn: Linux sends a file without copying it into Python.
+"""The ASGI extension ``http.response.zerocopysend`` for uvicorn. Linux sends a file, and Python does not copy its bytes.
 
 https://asgi.readthedocs.io/en/latest/extensions.html#zero-copy-send describes the extension.
 """
@@ -27,14 +27,14 @@ _WAITING_BYTES = 2**14
 
 
 class FileSendingCycle(RequestResponseCycle):
-    """A request and its response, which can contain parts of files.
+    """A request and its response. The response can contain parts of files.
 
-    A message of type `ZERO_COPY` has the keys ``file``, a file descriptor; ``offset`` and ``count``, in bytes; and
-    ``more_body``. The size of the response must be known.
+    The application sends a part of a file by a message of type `ZERO_COPY`. The keys of the message are ``file`` (a file
+    descriptor), ``offset`` and ``count`` (in bytes), and ``more_body``. The response must have a header Content-Length.
     """
 
     async def send(self, message: Any) -> None:
-        """Send a message of the application."""
+        """Send the part of the response that a message of the application contains."""
         if message["type"] == ZERO_COPY:
             sent = await self._send_part(message["file"], message["offset"], message["count"])
             if sent < message["count"]:  # The client has gone, or the file was truncated.
@@ -84,19 +84,19 @@ def _is_in_memory(file: int, offset: int, length: int) -> bool:
 
 
 async def read_part(file: int, offset: int, length: int) -> bytes | bytearray:
-    """Read bytes of a file: at once if they are in memory, else in a thread.
+    """Read bytes of a file. Bytes in memory are read at once, and bytes on a disk in a thread.
 
     Parameters
     ----------
     file : int
         Descriptor of the file.
     offset, length : int
-        Position of the first byte, and number of bytes.
+        Position of the first byte in the file, and number of bytes.
 
     Returns
     -------
     bytes or bytearray
-        The bytes; fewer at the end of the file.
+        The bytes. There are fewer than `length` at the end of the file.
     """
     if _NO_WAIT is not None:
         buffer = bytearray(length)

@@ -1,6 +1,6 @@
 """ASGI middleware that refuses requests before a route sees them.
 
-It refuses surplus connections, unknown hosts, large headers, and large or slow bodies.
+Reasons are too many connections, an unknown host name, large headers, and a large or slow body.
 """
 
 from __future__ import annotations
@@ -32,17 +32,20 @@ def header_value(scope: Scope, name: bytes) -> str | None:
 
 
 class HeaderGuard:
-    """Refuses a request if there are too many connections, its headers are too large, or its Host header is not allowed.
+    """ASGI middleware that refuses requests because of their connection or headers.
 
-    The check of the Host header prevents DNS rebinding, an attack in which a page of another site sends requests to the
-    service under the host name of this site.
+    A request is refused if too many connections are open, if its headers are too large, or if its Host header is not
+    allowed.
+
+    The check of the Host header prevents DNS rebinding. In this attack, a page of another site sends requests to the
+    service. Their Host header has the name of that site.
 
     Parameters
     ----------
     app : ASGI application
         The application to guard.
     names : tuple of str
-        Allowed names and addresses, in lower case and without ports.
+        Allowed names and addresses in the Host header, in lower case and without ports.
     """
 
     def __init__(self, app: ASGIApp, names: tuple[str, ...]) -> None:
@@ -55,12 +58,12 @@ class HeaderGuard:
 
 
 def header_refusal(scope: Scope, names: Collection[str]) -> Response | None:
-    """Return the response that refuses a request because of its connection or its headers; None for an acceptable request.
+    """Check the connection and the headers of a request, and return the response that refuses it; None if both are allowed.
 
     Parameters
     ----------
     scope : dict
-        Scope of the request.
+        ASGI scope of the request.
     names : collection of str
         Allowed names and addresses in the header Host, in lower case and without ports.
     """
@@ -94,21 +97,22 @@ def _host_name(header: bytes) -> str:
 
 
 class BodyGuard:
-    """Refuses request bodies that are too large or arrive too slowly. A wrong header Content-Length has no effect on this check.
+    """ASGI middleware that refuses request bodies that are too large or arrive too slowly.
 
-    To bound memory, at most four requests with bodies above 64 kB are answered at once, and further such requests wait.
-    Requests to paths in `larger` never wait, because their routes do not keep bodies in memory.
+    The received bytes are counted, so a wrong header Content-Length has no effect. To save memory, at most four requests
+    with bodies above 64 kB are answered at once. Other requests with bodies above 64 kB wait. Requests to paths in `larger`
+    never wait, because their routes do not keep bodies in memory.
 
     Parameters
     ----------
     app : ASGI application
         The application to guard.
     max_bytes : int
-        Maximum size of a body.
+        Maximum size of a body in bytes.
     larger : mapping of str to int
-        Maps prefixes of paths to larger maximum sizes.
+        Maximum size in bytes by prefix of the path, for paths whose bodies may be larger than `max_bytes`.
     seconds : float
-        Time within which the whole body must arrive. A request that waits is refused after the same time.
+        Time in seconds within which the whole body must arrive. A request that waits longer than this time is refused.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int], seconds: float) -> None:

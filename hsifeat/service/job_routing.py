@@ -1,4 +1,4 @@
-"""The running `JobService`, as a dependency of the routes of jobs and uploads."""
+"""Start and end of the `JobService`, and the dependency by which routes use it."""
 
 from __future__ import annotations
 

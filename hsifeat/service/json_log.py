@@ -1,4 +1,4 @@
-"""Logs of the service as lines of JSON. JSON escapes control characters, so a record is always one line."""
+"""Logs of the service. Each log record is one line of JSON."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _LOGGERS = {"hsifeat": logging.INFO, "uvicorn": logging.WARNING}
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a log record as one line of JSON. The items of the record's dict ``fields`` are added to the JSON object."""
+    """Formats a log record as one line of JSON. The items of a dict ``fields`` of the record are added."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
+        """Return the line for a log record."""
         line: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),

@@ -1,4 +1,4 @@
-"""Errors as ``application/problem+json`` (RFC 9457)."""
+"""Responses to errors, in the format ``application/problem+json`` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger("hsifeat.service")
 
 
 class ProblemError(HsifeatError):
-    """An error with an HTTP status.
+    """An error that the service answers with a given HTTP status.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class ProblemError(HsifeatError):
 
 
 def problem_of(error: HsifeatError) -> ProblemError:
-    """Return the HTTP status, the message and the headers with which the service answers an error."""
+    """Return the HTTP status, the message and the headers of the response to an error."""
     if isinstance(error, ProblemError):
         return error
     status = next((status for error_type, status in _STATUSES.items() if isinstance(error, error_type)), 422)
@@ -51,7 +51,7 @@ def problem_of(error: HsifeatError) -> ProblemError:
 
 
 def public_text(message: str) -> str:
-    """Return a message without the folders of absolute paths. Clients must not see where the service keeps files.
+    """Shorten every absolute path in a message to the file name, so that clients do not see where the service keeps files.
 
     >>> public_text("/srv/scenes/fields.npy has 2 axes; see https://example.org/formats/npy")
     'fields.npy has 2 axes; see https://example.org/formats/npy'
@@ -83,7 +83,7 @@ def problem_response(
     headers : mapping of str to str, optional
         Further header fields.
     errors : list of dict, optional
-        One entry for each invalid field of the request.
+        One dict for each invalid field of the request.
 
     Returns
     -------
@@ -95,13 +95,13 @@ def problem_response(
 
 
 def response_of(error: HsifeatError) -> JSONResponse:
-    """Return the response with which the service answers an error."""
+    """Return the response to an error."""
     problem = problem_of(error)
     return problem_response(problem.status, str(problem), problem.headers)
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the error responses of a route, for the parameter ``responses`` of a router."""
+    """Return descriptions of error responses, for the parameter ``responses`` of a router."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}

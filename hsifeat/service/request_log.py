@@ -34,16 +34,16 @@ _SECURITY_HEADERS = {
 class RequestLog:
     """ASGI middleware that logs and counts requests, and adds headers to responses.
 
-    The log contains no headers, no queries, and no grants of signed addresses. See `hsifeat.service.json_log`.
+    The log contains no headers, no query strings, and no signatures of signed addresses.
 
     Parameters
     ----------
     app : ASGI application
-        The application that answers.
+        The application that answers the requests.
     metrics : Metrics
-        Counts the requests.
+        Metrics in which the requests are counted.
     secure : bool
-        Whether responses tell browsers to use TLS only for this host (HSTS).
+        Whether responses have the header Strict-Transport-Security, which tells browsers to use only TLS for this host.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, secure: bool) -> None:

@@ -9,12 +9,12 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Metrics:
-    """Metrics of one service. Requests are counted by route and not by path, to keep the number of metrics small.
+    """Metrics of one service. Requests are counted by route, such as ``/stores/{key}``, not by path.
 
     Attributes
     ----------
     registry : prometheus_client.CollectorRegistry
-        All metrics. Other parts of the service may add metrics.
+        All metrics of the service.
     in_progress : prometheus_client.Gauge
         Number of requests in progress.
     """
@@ -43,7 +43,7 @@ class Metrics:
         Parameters
         ----------
         route : str
-            Path of the route, with the names of its parameters.
+            Path of the route with the names of its parameters, such as ``/stores/{key}``.
         method : str
             HTTP method.
         status : int
@@ -51,7 +51,7 @@ class Metrics:
         seconds : float
             Time from the request to the end of the response.
         size_bytes : int
-            Bytes in the body of the response.
+            Size of the body of the response in bytes.
         """
         requests, sizes, durations = self._counters(route, method if method in _METHODS else "other", status)
         requests.inc()

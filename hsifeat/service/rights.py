@@ -1,4 +1,4 @@
-"""Rights of callers: the identification of callers, and the dependency `require`, which states the right that a route needs."""
+"""Identification of callers, and the dependency `require`, by which a route states the right that callers need."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _log = logging.getLogger("hsifeat.service")
 class Identification:
     """ASGI middleware that identifies the caller of a request by the token in the request.
 
-    A request without a valid token is refused before its body is read. Only GET, HEAD and OPTIONS requests are passed on
-    without a token. The dependency `require` of a route then refuses them, if the route needs a right.
+    GET, HEAD and OPTIONS requests without a valid token are passed on. If their route needs a right, `require` refuses
+    them. Other requests without a valid token are refused before their body is read.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Identification:
 
 
 def caller_of(scope: Scope, tokens: TokenSource) -> Caller | None:
-    """Return the caller whose token a request contains, in a header or a cookie; None for a request without a valid token.
+    """Return the caller whose token is in a header or a cookie of a request; None if the request has no valid token.
 
     Parameters
     ----------
@@ -90,20 +90,20 @@ def caller_of(scope: Scope, tokens: TokenSource) -> Caller | None:
 
 
 def require(right: Right) -> Callable[..., Awaitable[Caller]]:
-    """Return a dependency that refuses callers without a right, and passes the caller to the route.
+    """Return a FastAPI dependency that refuses callers without a right.
 
-    Requests that need the right ``write`` or ``admin`` are recorded in the audit log before they run. Refused requests are
-    recorded as well.
+    The route receives the `Caller` as the value of the dependency. If the right is ``write`` or ``admin``, the request is
+    recorded in the audit log before the route runs, even if the caller is refused.
 
     Parameters
     ----------
     right : str
-        ``read``, ``write`` or ``admin``.
+        The right that callers need: ``read``, ``write`` or ``admin``.
 
     Returns
     -------
     callable
-        Dependency of FastAPI.
+        The dependency, an argument of ``fastapi.Depends``.
 
     Examples
     --------

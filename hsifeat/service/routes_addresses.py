@@ -1,4 +1,4 @@
-"""Routes that sign addresses, and that sign in browsers."""
+"""Routes that issue signed addresses, and the route that signs in a browser."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class AddressRequest(BaseModel):
 
 
 class SignedAddress(BaseModel):
-    """An address that needs no token."""
+    """A signed address and its expiry time. Requests to the address need no token."""
 
     url: Annotated[str, Field(description="Address. The path of a file below it can be appended.")]
     expires: Annotated[int, Field(description="Expiry time in seconds since 1970.")]
@@ -43,10 +43,10 @@ class SignedAddress(BaseModel):
 
 @router.post("/addresses", responses=problem_responses(413))
 async def sign_address(request: Request, caller: Reader, wanted: AddressRequest) -> SignedAddress:
-    """Sign an address for clients that can't send headers, such as GDAL. The address grants the right to read only.
+    """Return an address that works without a token, for clients that can't send headers, such as GDAL.
 
-    The address is `/signed/GRANT` followed by the path. The address is valid until it expires, or until the token of the caller
-    expires or is revoked.
+    The address is `/signed/GRANT` followed by the path, and can only be used to read. It stops working when it expires, or
+    when the token of the caller expires or is revoked.
     """
     service = service_of(request)
     if SIGNABLE.match(wanted.path) is None:

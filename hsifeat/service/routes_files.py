@@ -36,7 +36,7 @@ _FilePath = Annotated[str, Path(description="Path of a file in the store, such a
 @router.head("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 @router.get("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 async def read_consolidated(request: Request, caller: Reader, key: StoreKey, path: _FilePath) -> Response:
-    """Read a file of a store. The metadata of a group contains the metadata of all its arrays, so xarray finds the arrays."""
+    """Read a file with metadata of a store. The metadata of a group contains the metadata of all arrays in the group."""
     if path != "zarr.json" and not path.endswith("/zarr.json"):
         return await read_file(request, caller, key, path)
     store, index = await _find(request, key), service_of(request).stores
@@ -55,7 +55,7 @@ async def read_consolidated(request: Request, caller: Reader, key: StoreKey, pat
 async def read_file(request: Request, _caller: Reader, key: StoreKey, path: _FilePath) -> Response:
     """Read a file of a store, or a range of its bytes.
 
-    A finished shard never changes. The status is 503 for a shard that is being computed, and 404 for a missing shard.
+    If a shard is not finished, the status is 503 while a process of this machine writes to the store, and 404 otherwise.
     """
     store = await _find(request, key)
     file = _file_of(path)
@@ -72,9 +72,9 @@ async def read_file(request: Request, _caller: Reader, key: StoreKey, path: _Fil
 
 
 def finished_file(scope: Scope, stores: StoreIndex, key: str, path: str) -> Response | None:
-    """Return the response of `read_file` if no slow check is necessary; None for all other requests.
+    """Return the response of `read_file` if this needs no slow check; None if a slow check is needed.
 
-    The result is None for a file in a bucket, a missing file, and a shard that is not known to be finished.
+    A slow check is needed for a file in a bucket, a missing file, and a shard that is not known to be finished.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def finished_file(scope: Scope, stores: StoreIndex, key: str, path: str) -> Resp
     stores : StoreIndex
         The stores that clients can read.
     key : str
-        Full key of a store.
+        Key of a store, 64 hexadecimal digits.
     path : str
         Path of a file in the store.
     """

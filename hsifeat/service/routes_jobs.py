@@ -54,8 +54,7 @@ class ResultFile(BaseModel):
 def submit_extraction(request: ExtractRequest, caller: Author, jobs: Jobs, response: Response) -> Submission:
     """Request the features of a scene.
 
-    Equal requests share one job. If a job or a command has computed the features and they still exist, the response is a
-    finished job.
+    If the features already exist, the response is a finished job. Equal requests share one unfinished job.
     """
     return _submit(request, caller, jobs, response)
 
@@ -110,9 +109,10 @@ def show_job(job_id: JobId, _caller: Reader, jobs: Jobs) -> JobRecord:
 
 @router.post("/jobs/{job_id}/cancel", responses=problem_responses(404))
 def cancel_job(job_id: JobId, caller: Author, jobs: Jobs) -> JobRecord:
-    """Withdraw the caller's request. The job is cancelled if nobody else waits for it, or if the caller is an administrator.
+    """Withdraw the caller's request for a job. If nobody else waits for the job, it is cancelled.
 
-    Finished work is kept, and a later equal request continues from it.
+    An administrator always cancels the job. Finished parts of the work are kept, and a later equal request continues from
+    them.
     """
     return jobs.queue.cancel(job_id, caller.name, anyone=caller.may("admin"))
 

@@ -29,7 +29,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 async def sample_slot(request: Request) -> AsyncIterator[None]:
-    """Wait for a free slot for a sample, and hold the slot until the response is sent."""
+    """Wait until few enough samples are in progress, and count the request as one of them until its response is sent."""
     async with service_of(request).sample_slots:
         yield
 
@@ -43,8 +43,9 @@ async def sample_slot(request: Request) -> AsyncIterator[None]:
 async def sample_store(request: Request, _caller: Reader, key: StoreKey, wanted: SampleRequest) -> StreamingResponse:
     """Read the features of pixels.
 
-    The response is an Arrow stream. Its columns are `row` and `col`, `class` for the pixels of a label map, `spectrum` if
-    requested, and one column for each plane. The value of a plane is a list of float32 with one number for each channel.
+    The response is an Arrow stream with the columns `row` and `col`, and one column for each plane. The value of a plane is
+    a list of float32, one number for each channel. If a label map selects the pixels, there is a column `class`. If spectra
+    are requested, there is a column `spectrum`.
     """
     service = service_of(request)
     config, limiter = service.config, service.sampling

@@ -28,7 +28,7 @@ _BINARY: dict[str, Any] = {
 
 
 class UploadRequest(BaseModel):
-    """Files to upload. A scene in ENVI format has two files, and label maps may accompany a scene."""
+    """Files to upload: the files of a scene, and possibly of its label maps. A scene in ENVI format has two files."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,7 +36,7 @@ class UploadRequest(BaseModel):
 
 
 class UploadedFile(FileManifest):
-    """A file of an upload, and the number of bytes that have arrived."""
+    """A file of an upload, and the number of its bytes that the service has received."""
 
     offset: int
 
@@ -61,7 +61,7 @@ def _state(upload: Upload, jobs: Jobs) -> UploadState:
 
 @router.post("/uploads", status_code=201, responses=problem_responses(413, 507))
 def create_upload(request: UploadRequest, caller: Author, jobs: Jobs) -> UploadState:
-    """Create an upload. The files are then sent in parts, and checked at completion."""
+    """Create an upload, before its files are sent in parts."""
     return _state(jobs.context.uploads.create(request.files, caller.name), jobs)
 
 
@@ -74,7 +74,7 @@ def list_uploads(caller: Author, jobs: Jobs) -> list[UploadState]:
 
 @router.get("/uploads/{upload_id}", responses=problem_responses(404))
 def show_upload(upload_id: UploadId, caller: Author, jobs: Jobs) -> UploadState:
-    """Return the state of an upload. The next part of a file must begin at the `offset` of the file in this state."""
+    """Return the state of an upload. The next part of each file must begin at the `offset` of this file."""
     return _state(jobs.upload(upload_id, caller.name, admin=caller.may("admin")), jobs)
 
 
@@ -89,8 +89,8 @@ async def append_part(
 ) -> UploadState:
     """Append a part to a file of an upload.
 
-    If the connection breaks, the bytes that have arrived are kept. An error 409 has the header ``Upload-Offset``. It
-    gives the position at which the next part must begin.
+    If the connection breaks, the received bytes are kept. If the part begins at a wrong position, the status is 409, and
+    the header ``Upload-Offset`` gives the position at which the next part must begin.
     """
     limit = jobs.context.settings.upload_part_mb * MB
     upload = await run_in_threadpool(jobs.upload, upload_id, caller.name, admin=caller.may("admin"))
@@ -106,7 +106,7 @@ async def append_part(
 
 @router.post("/uploads/{upload_id}/complete", responses=problem_responses(404, 409))
 def complete_upload(upload_id: UploadId, caller: Author, jobs: Jobs) -> UploadState:
-    """Check the digests and contents of all files. After that, extractions can use the upload."""
+    """Check the digests and contents of all files. If all files are good, extractions can use the upload."""
     return _state(jobs.upload(upload_id, caller.name, admin=caller.may("admin")).complete(), jobs)
 
 

@@ -1,4 +1,4 @@
-"""Samples: the features of selected pixels of a store as an Arrow stream. Blocks of bounded size are read and sent."""
+"""Samples: the features of selected pixels of a store, sent as an Arrow stream in small blocks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Pixel = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class SampleRequest(BaseModel):
-    """Pixels and columns to read."""
+    """Request for a sample: the pixels and columns to read."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -54,7 +54,7 @@ class SampleRequest(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Pixels and columns of a sample, before any feature is read.
+    """The pixels and columns of a sample. The features are not read until they are sent.
 
     Attributes
     ----------
@@ -63,13 +63,13 @@ class Sample:
     rows, cols : (n,) intp arrays
         Row and column of each pixel.
     classes : (n,) int32 array or None
-        Class of each pixel in the label map that selects the pixels; None if rows and columns select the pixels.
+        If a label map selects the pixels, the class number of each pixel; otherwise None.
     planes : list of PlaneSpec
         Planes to read.
     spectra : bool
-        Whether to read spectra.
+        Whether to read the spectra of the pixels.
     pool : int or None
-        Side in pixels of the windows to average over.
+        Side in pixels of a square window around each pixel, over which features are averaged. None for no average.
     metadata : dict of str to str
         Metadata of the Arrow schema.
     """
@@ -85,7 +85,7 @@ class Sample:
 
     @property
     def pixel_bytes(self) -> int:
-        """Size of the values of one pixel in bytes."""
+        """Size in bytes of all values of one pixel."""
         bands = self.features.shape[2] if self.spectra else 0
         return 12 + 4 * (bands + sum(plane.channels for plane in self.planes))
 
@@ -141,7 +141,7 @@ class Sample:
 
 
 def prepare_sample(features: Features, wanted: SampleRequest, *, max_pixels: int, max_bytes: int) -> Sample:
-    """Find the pixels and columns of a sample. Label maps are read, but no features.
+    """Find the pixels and columns of a sample. No features are read.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def prepare_sample(features: Features, wanted: SampleRequest, *, max_pixels: int
     wanted : SampleRequest
         The requested pixels and planes. A label map may select the pixels.
     max_pixels, max_bytes : int
-        Maximum number of pixels, and maximum number of bytes of their values.
+        Maximum number of pixels of the sample, and maximum size of all values in bytes.
 
     Returns
     -------

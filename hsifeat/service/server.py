@@ -26,12 +26,12 @@ def run_server(config: ServiceConfig, *, on_start: Callable[[str], None]) -> Non
     config : ServiceConfig
         Options of the service.
     on_start : callable
-        Called with the address of the service as soon as clients can connect.
+        Function that is called with the address of the service as soon as clients can connect.
 
     Raises
     ------
     HsifeatError
-        If the port can't be used, if options contradict each other, or if a file or folder does not exist.
+        If the port can't be used. If options contradict each other. If a file or folder does not exist.
     """
     app = create_app(config)
     with bind(config) as listener:
@@ -70,7 +70,7 @@ def bind(config: ServiceConfig) -> socket.socket:
     Raises
     ------
     HsifeatError
-        If the host is unknown, or the port is in use or not allowed.
+        If the host is unknown. If the port is in use or not allowed.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -94,7 +94,7 @@ def bind(config: ServiceConfig) -> socket.socket:
 def address_of(service: Service, port: int) -> str:
     """Return the address at which a browser opens the service.
 
-    The address contains the token if the service has a `SingleToken`.
+    If the service has a `SingleToken`, the address contains the token.
     """
     config = service.config
     host = config.host if config.is_loopback or not config.hosts else config.hosts[0]

@@ -23,7 +23,7 @@ _SAMPLES_AT_ONCE = 64
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """Objects that the routes of a service share; see `service_of`.
+    """Objects that the routes of a service share. A route gets them from `service_of`.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Service:
     stores : StoreIndex
         The stores that clients can read.
     summaries : Summaries
-        Entries of the list of stores.
+        Cache of the descriptions in the list of stores.
     signer : AddressSigner
         Signs addresses for clients that can't send headers.
     audit : AuditLog
@@ -42,9 +42,9 @@ class Service:
     metrics : Metrics
         Counters of requests.
     sampling : anyio.CapacityLimiter
-        Limits the number of threads that read samples.
+        Limit on the number of threads that read samples.
     sample_slots : anyio.Semaphore
-        Limits the number of samples in progress, to bound memory.
+        Limit on the number of samples in progress, which saves memory.
     """
 
     config: ServiceConfig
@@ -75,5 +75,5 @@ class Service:
 
 
 def service_of(request: Request) -> Service:
-    """Return the service that a request was sent to."""
+    """Return the shared objects of the service that a request was sent to."""
     return cast("Service", request.app.state.service)

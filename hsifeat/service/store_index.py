@@ -1,4 +1,4 @@
-"""Index of the stores that the service serves, and their open features. The index finds a store by its key."""
+"""Index of the stores that clients can read, by their keys."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class ServedStore:
     scene_shape : tuple of int
         Rows and columns of the scene.
     finished : dict
-        Finished shards that are known. Maps the key of the progress record of each shard to the version of this record; see
-        `version_of`.
+        Shards that are known to be finished. The keys are the paths of their progress records in the store. The values are
+        the results of `version_of` for these records.
     """
 
     key: str
@@ -66,13 +66,13 @@ class ServedStore:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def is_known_finished(self, record: str) -> bool:
-        """Return whether the shard of a progress record is known to be finished. If the record has changed since, return False."""
+        """Return whether the shard with this progress record is known to be finished, and the record has not changed."""
         version = self.version_of(record)
         return version is not None and self.finished.get(record) == version
 
     @cached_property
     def folder(self) -> Path | None:
-        """Folder of the store, without links; None for a store in a bucket."""
+        """Folder of the store, with links resolved; None for a store in a bucket."""
         return self.location.path.resolve() if isinstance(self.location, LocalLocation) else None
 
     @property
@@ -115,7 +115,7 @@ class StoreIndex:
         return sorted(self._stores.values(), key=lambda store: store.key)
 
     def known(self, key: str) -> ServedStore | None:
-        """Return the store whose full key is `key`, or None if no search has found the store yet. No file is read."""
+        """Return the store with the key `key` from memory, without a search; None if no search has found such a store."""
         return self._stores.get(key)
 
     def find(self, prefix: str) -> ServedStore:
@@ -124,7 +124,7 @@ class StoreIndex:
         Raises
         ------
         ProblemError
-            If no store, or more than one store, has such a key.
+            If no key starts with `prefix`. If the keys of several stores do.
         """
         found = self._matches(prefix)
         if not found:
@@ -137,7 +137,7 @@ class StoreIndex:
         return found[0]
 
     def features(self, store: ServedStore) -> Features:
-        """Return the features of a store. Requests share open features until the store changes."""
+        """Return the open `Features` of a store. All requests share one object until the store changes."""
         version = self.version(store.location)
         with self._lock:
             self._close_idle()
@@ -154,9 +154,10 @@ class StoreIndex:
         return features
 
     def version(self, location: Location) -> Version:
-        """Return values that change when planes or label maps of a store change; empty for a store without checksums.
+        """Return values that change when planes or label maps of a store change.
 
-        For a store in a bucket, the values may be 15 seconds old.
+        The result is empty for a store without checksums. For a store in a bucket, a change may appear up to 15 seconds
+        later.
         """
         if not isinstance(location, RemoteLocation):
             return _local_version(location)

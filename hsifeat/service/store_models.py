@@ -22,7 +22,7 @@ _log = logging.getLogger("hsifeat.service")
 
 
 class PlaneInfo(BaseModel):
-    """A plane: the feature map of one layer at one timestep."""
+    """A plane of a store: the features of one timestep and layer."""
 
     plane: Annotated[str, Field(description="Name, such as t50/up_blocks.2.")]
     path: Annotated[str, Field(description="Path of the array in the store, such as planes/t0050/up_blocks.2.")]
@@ -46,7 +46,7 @@ class ClassInfo(BaseModel):
 
 
 class LabelMapInfo(BaseModel):
-    """A label map of the scene of a store."""
+    """A label map in a store."""
 
     name: str
     classes: list[ClassInfo]
@@ -97,7 +97,7 @@ class StoreDetails(StoreEntry):
 
 
 class Summaries:
-    """Cache of the entries of the list of stores. Entries of complete stores are kept until the stores change.
+    """Cache of the entries in the list of stores. The entry of a complete store is kept until the store changes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Tokens of the callers of the service: their names, rights and expiry. Only sha256 digests of tokens are kept."""
+"""Tokens of the callers of the service, with names, rights and expiry times. Only the sha256 of a token is stored."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _ID_DIGITS = 12
 
 @dataclass(frozen=True)
 class Caller:
-    """Sender of a request, and the right of the sender.
+    """Sender of a request, identified by a token, and the right of the sender.
 
     Attributes
     ----------
     name : str
         Name of the token.
     right : str
-        ``read``, ``write`` or ``admin``. Each right includes the rights before it.
+        ``read``, ``write`` or ``admin``. ``write`` includes ``read``, and ``admin`` includes both.
     token_id : str
         First 12 hexadecimal digits of the sha256 of the token.
     """
@@ -47,7 +47,7 @@ class Caller:
     token_id: str
 
     def may(self, right: Right) -> bool:
-        """Return whether the caller has `right`, or a right that includes it."""
+        """Return whether the caller has `right`, or a right that includes `right`."""
         return RIGHTS.index(self.right) >= RIGHTS.index(right)
 
 
@@ -64,7 +64,7 @@ class TokenSource(Protocol):
 
 
 class TokenEntry(BaseModel):
-    """A token in a token file."""
+    """Entry of a token in a token file. The entry does not contain the token itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,7 +76,7 @@ class TokenEntry(BaseModel):
 
     @property
     def id(self) -> str:
-        """First digits of the sha256 of the token. They identify the token in lists and logs."""
+        """First 12 hexadecimal digits of the sha256 of the token. They identify the token in lists and logs."""
         return self.sha256[:_ID_DIGITS]
 
     @property
@@ -114,17 +114,17 @@ class SingleToken:
         return self._caller if hmac.compare_digest(digest_of_token(token), digest_of_token(self.token)) else None
 
     def caller_of_id(self, token_id: str) -> Caller | None:
-        """Return the caller with all rights if the token of the service has the identifier `token_id`, else None."""
+        """Return the caller with all rights if `token_id` is the identifier of the token of the service, else None."""
         return self._caller if token_id == self._caller.token_id else None
 
 
 class TokenFile:
-    """Tokens in a JSON file. A change of the file takes effect at the next request.
+    """The tokens in a JSON file. If the file changes, the change takes effect at the next request.
 
     Parameters
     ----------
     path : Path
-        The file, which need not exist yet.
+        The JSON file. A missing file is treated as a file without tokens.
     """
 
     def __init__(self, path: Path) -> None:
@@ -138,7 +138,7 @@ class TokenFile:
         Raises
         ------
         HsifeatError
-            If the file is damaged, or if other users may write to it.
+            If the file is damaged. If other users of the machine may write to the file.
         """
         try:
             status = os.stat(self.path)  # noqa: PTH116  # faster than a Path, and needed for each request
@@ -172,7 +172,7 @@ class TokenFile:
         return next((entry.caller for entry in self.entries() if entry.id == token_id and entry.is_valid), None)
 
     def add(self, name: str, right: Right, *, days: int | None) -> str:
-        """Add a random token, and return the token. The file keeps only the sha256 of the token.
+        """Create a random token, and return it. Only the sha256 of the token is added to the file.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class TokenFile:
         right : str
             ``read``, ``write`` or ``admin``.
         days : int, optional
-            Lifetime in days. None adds a token that does not expire.
+            Lifetime of the token in days; None for a token that does not expire.
 
         Raises
         ------
@@ -233,5 +233,5 @@ def new_token() -> str:
 
 
 def digest_of_token(token: str) -> str:
-    """Return the sha256 of a token as 64 hexadecimal digits. A random token needs no salt."""
+    """Return the sha256 of a token as 64 hexadecimal digits."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,1 +1,1 @@
-"""Feature stores: layout, metadata, reading and writing, checksums, verification and locks."""
+"""Feature stores: their layout and metadata, and how they are read, written, checked and locked."""

@@ -1,4 +1,4 @@
-"""Rounding of float16 values to fewer bits of the mantissa, so that stored planes compress better."""
+"""Rounding of float16 values to fewer bits of the mantissa, so that planes need less space after compression."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hsifeat.types import MANTISSA_BITS
 
 
 def keep_bits(values: NDArray[np.generic], bits: int | None) -> NDArray[np.generic]:
-    """Round the mantissa of float16 values to `bits` bits (to nearest, ties to even); None keeps all bits.
+    """Round float16 values to `bits` bits of the mantissa, to nearest with ties to even. If `bits` is None, do not round.
 
-    A value that would round to infinity is rounded towards zero instead.
+    If rounding would give infinity, the value is rounded towards zero.
 
     >>> keep_bits(np.array([1.06, -3.3, 65504], np.float16), 4).tolist()
     [1.0625, -3.25, 63488.0]

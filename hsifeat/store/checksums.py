@@ -1,12 +1,10 @@
 """Checksums of the files of a store.
 
-The file ``checksums.json`` holds the sha256 of every file except shards and progress records. A shard contains
-its own CRC-32C sums, and a progress record contains the sha256 of the values of one shard. The checksum of a file is
-computed before the file is written.
+The file ``checksums.json`` has the sha256 of every file except shards and progress records. A shard contains its own
+CRC-32C sums. A progress record contains the sha256 of the values of one shard.
 
-``checksums.json`` also lists the contents of the store. A reader can therefore open a store on a plain web server, which
-cannot list files. A single flipped byte in ``checksums.json`` or in the manifest would make the whole store unreadable.
-The store therefore keeps a copy of each of the two files.
+A plain web server cannot list files. Readers of a store on such a server find the files in ``checksums.json``. Without
+``checksums.json`` and the manifest, a store is not readable. Therefore, a store has a copy of each of these two files.
 """
 
 from __future__ import annotations
@@ -40,8 +38,8 @@ RECORDS = "/c"
 def has_checksum(key: str) -> bool:
     """Return whether ``checksums.json`` lists a file.
 
-    ``checksums.json`` does not list itself, its copy, the copy of the manifest, the timings, the write token, shards or progress
-    records. It lists all other files.
+    It lists all files of a store except itself, its copy, the copy of the manifest, the timings, the write token, shards
+    and progress records.
 
     >>> has_checksum("planes/t0050/mid_block/zarr.json"), has_checksum("planes/t0050/mid_block/c/0/1/0")
     (True, False)
@@ -57,9 +55,9 @@ def checksum(content: bytes) -> str:
 
 
 def encode(checksums: dict[str, str]) -> bytes:
-    """Encode checksums as the content of ``checksums.json``.
+    """Return the content of ``checksums.json`` for the given checksums.
 
-    The content ends with the field ``checksum``, the sha256 of the list of all checksums.
+    The last field, ``checksum``, is the sha256 of the list of all checksums.
     """
     files = json.dumps(checksums, sort_keys=True, indent=0)
     document = {"files": dict(sorted(checksums.items())), "checksum": checksum(files.encode())}
@@ -67,9 +65,9 @@ def encode(checksums: dict[str, str]) -> bytes:
 
 
 def decode(content: bytes | None) -> dict[str, str] | None:
-    """Parse the content of ``checksums.json``.
+    """Return the checksums in the content of ``checksums.json``.
 
-    Return None if the content is None or damaged, or lists a file that a store cannot have, such as ``../notes.txt``.
+    Return None if the content is None, is damaged, or lists a file that a store cannot have, such as ``../notes.txt``.
     """
     try:
         checksums: dict[str, str] = json.loads(content or b"")["files"]
@@ -87,7 +85,7 @@ def write(location: Location, checksums: dict[str, str]) -> bytes:
 
 
 def read(location: Location) -> dict[str, str]:
-    """Read the checksums of a store from ``checksums.json``, or from its copy if the file is damaged.
+    """Read the checksums of a store from ``checksums.json``. If this file is damaged, read its copy.
 
     Raises
     ------
@@ -116,11 +114,11 @@ def _fault(content: bytes) -> str:
 
 
 class ChecksumReader(WrapperStore[Any]):
-    """A Zarr store that raises an error if a file is changed or missing.
+    """A Zarr store for reading that raises an error if a file is changed or missing.
 
-    A file that is read as a whole is compared with its checksum. Zarr reads only parts of a shard, and checks the CRC-32C
-    of each inner chunk. Zarr treats a missing shard as empty. This class raises an error for a missing shard if the plane
-    is complete or the shard has a progress record.
+    A file that is read as a whole is compared with its checksum. Shards are read in parts, for which Zarr checks CRC-32C
+    sums. Zarr treats a missing shard as empty. This class raises an error if the missing shard has a progress record or
+    belongs to a complete plane.
 
     Parameters
     ----------
@@ -129,7 +127,7 @@ class ChecksumReader(WrapperStore[Any]):
     location : Location
         Location of the store, for error messages.
     checksums : dict of str to str
-        Maps the key of each file to its sha256.
+        The sha256 of each file by its key.
     """
 
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
@@ -150,8 +148,8 @@ class ChecksumReader(WrapperStore[Any]):
         Raises
         ------
         StoreError
-            If a whole file does not match its checksum. If a shard is truncated or belongs to another unit. If a file
-            that ``checksums.json`` lists is missing.
+            If a file that is read as a whole does not match its checksum. If a shard is truncated or belongs to another
+            unit. If a file in ``checksums.json`` is missing.
         """
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):
@@ -231,7 +229,7 @@ def _matches(content: Buffer | None, expected: str | None, *, whole: bool) -> bo
 
 
 class ChecksumWriter(ChecksumReader):
-    """A writable `ChecksumReader` that records the checksum of each file when it writes the file."""
+    """A `ChecksumReader` that can also write. It records the checksum of each file that it writes."""
 
     async def set(self, key: str, value: Buffer, *arguments: Any) -> None:
         """Write a file and record its checksum."""
@@ -240,10 +238,10 @@ class ChecksumWriter(ChecksumReader):
             self.checksums[key] = checksum(value.to_bytes())
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        """Write a file unless it exists and has a checksum.
+        """Write a file. If the file exists and has a checksum, do nothing.
 
-        A file without a checksum comes from a killed process, and is overwritten. The metadata of groups that contain progress
-        records are not written. Readers that walk the tree of groups therefore skip the records.
+        A file without a checksum was written by a process that was killed; it is overwritten. The metadata of groups with
+        progress records is not written, because Zarr readers should not find these groups.
         """
         if key.startswith("progress/") and PROGRESS.fullmatch(key) is None:
             return

@@ -1,4 +1,4 @@
-"""A Zarr store whose keys are confined to the files of a feature store; see `hsifeat.store.confinement`."""
+"""A Zarr store that refuses keys and links which lead out of a feature store."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 class ConfinedStore(WrapperStore[Any]):
     """A Zarr store that reads, writes and deletes only files inside a feature store.
 
-    Methods raise a `StoreError` if a key or a link leads out of the feature store.
+    All methods raise a `StoreError` if a key or a link leads out of the feature store.
 
     Parameters
     ----------
     store : zarr.abc.store.Store
         The Zarr store to read from and to write to.
     folder : ConfinedFolder or None
-        Folder of a local feature store. None for an object store or a web address, which have no symbolic links.
+        Folder of a feature store on this machine. None for a feature store in a bucket or at a web address, where there are
+        no symbolic links.
     """
 
     def __init__(self, store: ZarrStore, folder: ConfinedFolder | None) -> None:
@@ -58,7 +59,7 @@ class ConfinedStore(WrapperStore[Any]):
         await super().set(key, value, *arguments)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        """Write a file of the store, unless it exists."""
+        """Write a file of the store. If the file exists, do nothing."""
         self._check(key)
         await super().set_if_not_exists(key, value)
 

@@ -1,8 +1,7 @@
-"""Confinement of file access to the folder of a store.
+"""Checks that keep all file access inside the folder of a store.
 
-The names of files come from the store itself: from its checksums, attributes and folders. A store may come from a
-stranger, so every name is checked before a file is read, written or deleted. A key must be a relative path without
-``..``, and links must not lead out of the store.
+The names of files are read from the store, which a stranger may have made. Therefore, every name is checked before a file
+is read, written or deleted. A key must be a relative path without ``..``. Links must not lead out of the store.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def check_key(key: str) -> str:
 
 
 class ConfinedFolder:
-    """Local folder of a store. Keys and links that lead out of the folder raise an error.
+    """Folder of a store on this machine. A key or a link that leads out of the folder raises an error.
 
     Parameters
     ----------
@@ -58,8 +57,7 @@ class ConfinedFolder:
         Raises
         ------
         StoreError
-            If `key` is not the key of a file inside the store. If a link leads out of the store. If the file is a
-            device or a pipe.
+            If `check_key` refuses `key`. If a link leads out of the store. If the file is a device or a pipe.
         """
         path = self.entry(key)
         try:
@@ -74,13 +72,12 @@ class ConfinedFolder:
         return path
 
     def entry(self, key: str) -> Path:
-        """Return the path of a file or a link that is to be replaced or deleted. A link is not followed.
+        """Return the path of a file in order to replace or delete it. A link at this path is not followed.
 
         Raises
         ------
         StoreError
-            If `key` is not the key of a file inside the store, or if a folder in `key` is a link that leads out of the
-            store.
+            If `check_key` refuses `key`. If a folder in `key` is a link that leads out of the store.
         """
         path, folder = self.root / check_key(key), key.rpartition("/")[0]
         # The folders of a store do not change while it is open, so the last ones are not resolved again. Each shard has its
@@ -96,7 +93,7 @@ class ConfinedFolder:
     def files(self) -> Iterator[tuple[str, int]]:
         """Yield the key and the size in bytes of each file.
 
-        Links and pipes are included. Linked folders are not searched, and pipes are not opened.
+        Links and pipes are included. Folders behind links are not searched, and pipes are not opened.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Create a store without planes: write the scene and the manifest, and the list of pixels if there is one."""
+"""Creation of a store without planes: its scene, its manifest, and possibly a list of pixels."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _UNFINISHED = "hsifeat_unfinished"
 
 @dataclass(frozen=True)
 class SceneArrays:
-    """Arrays that describe the scene of a store.
+    """Arrays of a scene, as they are written to a store.
 
     Attributes
     ----------
     cube : array-like of shape (rows, cols, bands)
-        Values of the scene, which are copied one shard at a time to ``scene/cube``.
+        Values of the scene, stored as ``scene/cube``. They are copied one shard at a time.
     valid : (rows, cols) bool array
         Mask of the valid pixels, stored as ``scene/valid``.
     projection : mapping of str to float32 array
-        Maps names to the fitted arrays of the projection, which are stored below ``scene/projection/``.
+        Fitted arrays of the projection by name, stored below ``scene/projection/``.
     pixels : tuple of two (n,) integer arrays, or None
-        Rows and columns of the listed pixels, stored below ``pixels/``; None if planes cover the whole scene.
+        Rows and columns of the pixels with features, stored below ``pixels/``. None if the whole scene has features.
     """
 
     cube: Cube
@@ -48,14 +48,14 @@ class SceneArrays:
 
 
 def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> None:
-    """Write a store without planes.
+    """Write the scene and the manifest of a new store. Planes are added later.
 
-    The manifest is written last. If the process is killed before that, the location does not count as a store.
+    The manifest is written last. A location without a manifest is not a store, for example after the process was killed.
 
     Parameters
     ----------
     location : Location
-        An empty location, or a location with the files of an interrupted creation. These files are deleted.
+        An empty location, or the location of an unfinished store, whose files are deleted.
     manifest : Manifest
         Metadata of the store.
     scene : SceneArrays
@@ -80,7 +80,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
 
 
 def is_unfinished(root: bytes) -> bool:
-    """Return whether the creation of a store was interrupted. `root` is the content of the store's ``zarr.json``."""
+    """Return whether the creation of a store was interrupted. `root` is the content of its file ``zarr.json``."""
     try:
         return _UNFINISHED in json.loads(root).get("attributes", {})
     except (ValueError, AttributeError, TypeError, RecursionError):
@@ -88,7 +88,7 @@ def is_unfinished(root: bytes) -> bool:
 
 
 def is_other_zarr(root: bytes) -> bool:
-    """Return whether ``zarr.json`` is intact, and belongs to a Zarr group or array other than a store."""
+    """Return whether a file ``zarr.json`` is intact and belongs to a Zarr group or array that is not a store."""
     try:
         metadata = json.loads(root)
         return metadata["node_type"] == "array" or "hsifeat" not in metadata["attributes"]

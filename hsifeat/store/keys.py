@@ -1,4 +1,4 @@
-"""Keys of the files of a store: paths relative to the store's location."""
+"""Keys of the files of a store. A key is a path relative to the location of the store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RECORDS = re.compile(_PLANE + r"/c")
 
 
 def shard_key(plane: PlaneId, unit: Unit) -> str:
-    """Return the key of the shard that stores a unit (one block) of a plane."""
+    """Return the key of the shard with the values of a unit (one block) of a plane."""
     return f"planes/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
 
 
@@ -40,7 +40,7 @@ def record_key(plane: PlaneId, unit: Unit) -> str:
 
 
 def plane_of(key: str) -> PlaneId | None:
-    """Return the plane that a file belongs to, or None for files outside all planes.
+    """Return the plane to which the file with the key `key` belongs; None if it belongs to no plane.
 
     >>> plane_of("progress/t0050/mid_block/c/0/1/0")
     PlaneId(t=50, layer='mid_block')
@@ -61,7 +61,7 @@ def record_of_shard(key: str) -> str | None:
 
 
 def is_store_file(key: str) -> bool:
-    """Return whether `key` is the key of a file that hsifeat writes to a store.
+    """Return whether a store of hsifeat can have a file with the key `key`.
 
     >>> is_store_file("planes/t0050/mid_block/c/0/1/0"), is_store_file("scene/photo.jpg"), is_store_file(".git/config")
     (True, False, False)
@@ -75,7 +75,8 @@ def is_store_file(key: str) -> bool:
 def is_checksum_key(key: object) -> bool:
     """Return whether ``checksums.json`` can contain `key`.
 
-    Allowed are the keys of a store's files, and one key per plane for the checksum over all progress records of the plane.
+    It can contain the keys of the files of a store. For each plane, it can also contain one key for all progress records of
+    the plane.
 
     >>> is_checksum_key("progress/t0050/mid_block/c"), is_checksum_key("../.bashrc"), is_checksum_key("scene/photo.jpg")
     (True, False, False)

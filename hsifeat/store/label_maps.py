@@ -1,4 +1,4 @@
-"""Label maps of a store. No plane depends on a label map, so label maps can be added and replaced at any time."""
+"""Label maps of a store. They can be added and replaced at any time, because planes do not depend on them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class LabelMaps:
     def array(self, name: str) -> zarr.Array[Any]:
         """Return a label map as a Zarr array of shape (rows, cols) and an integer dtype.
 
-        The attributes ``class_names`` and ``class_colours`` of the array map class numbers to texts.
+        The attributes ``class_names`` and ``class_colours`` of the array give the name and the colour of each class number.
 
         Raises
         ------
         StoreError
-            If the label map does not exist. If its shape differs from that of the scene, its dtype is not an integer,
-            or its attributes are damaged.
+            If the label map does not exist. If its shape is not the shape of the scene. If its dtype is not an integer. If
+            its attributes are damaged.
         """
         array = self._files.array(f"scene/labels/{name}")
         if array.shape != self._shape or array.dtype.kind not in "iu":
@@ -76,7 +76,7 @@ class LabelMaps:
             return np.asarray(array[:])
 
     def add(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
-        """Add or replace a label map.
+        """Add a label map, or replace the label map with this name.
 
         Parameters
         ----------
@@ -85,7 +85,8 @@ class LabelMaps:
         classes : (rows, cols) integer array
             Class number of each pixel; 0 means unlabelled.
         attributes : dict of str to JSON value
-            ``class_names`` and ``class_colours``, which map class numbers to texts.
+            Attributes of the array: ``class_names`` and ``class_colours`` give the name and the colour of each class
+            number.
 
         Raises
         ------

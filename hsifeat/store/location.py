@@ -1,7 +1,7 @@
 """Locations of stores: a local folder, a prefix in an object store (``s3://``, ``gs://``, ``az://``), or a web address.
 
-A location lists, reads and writes whole files by key. It also opens the Zarr store that reads and writes arrays. The
-library obstore accesses object stores, and takes credentials and endpoint from the usual environment variables.
+A location lists, reads and writes whole files by their keys. For arrays, it gives a Zarr store. Object stores are accessed
+by the library obstore, which reads credentials and endpoint from the usual environment variables.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _SCHEMES = ("s3", "gs", "az", "memory", "http", "https")
 class Location(Protocol):
     """Interface of the locations of stores.
 
-    The key of a file is its path relative to the location, with parts separated by ``/``. All methods with a parameter
-    `key` raise a `StoreError` if the key leads out of the location; see `hsifeat.store.confinement`.
+    The key of a file is its path relative to the location, with the separator ``/``. If a key leads out of the location,
+    all methods with a parameter `key` raise a `StoreError`.
     """
 
     read_only: bool
@@ -47,7 +47,7 @@ class Location(Protocol):
 
     @property
     def identity(self) -> str:
-        """Resolved path or address, for comparisons of locations."""
+        """Absolute path without links, or address. Equal locations have equal identities."""
         ...
 
     def __str__(self) -> str: ...
@@ -81,7 +81,7 @@ class Location(Protocol):
         ...
 
     def error_context(self) -> AbstractContextManager[None]:
-        """Return a context manager that turns errors of the disk or the network into a `StoreError`."""
+        """Return a context manager that raises a `StoreError` for every error of the disk or the network."""
         ...
 
 
@@ -107,7 +107,7 @@ def as_location(source: str | Path | Location) -> Location:
 
 
 class LocalLocation:
-    """A location in a local folder."""
+    """A location that is a folder on this machine."""
 
     read_only = False
 
@@ -123,7 +123,7 @@ class LocalLocation:
 
     @property
     def identity(self) -> str:
-        """Resolved path of the folder, for comparisons of locations."""
+        """Absolute path of the folder without links. Equal locations have equal identities."""
         return str(self.path.resolve())
 
     def __str__(self) -> str:
@@ -166,7 +166,8 @@ class LocalLocation:
     def clear(self) -> None:
         """Delete the folder.
 
-        The folder is renamed before the deletion, so that an interruption leaves no damaged store under the old name.
+        The folder is renamed before its files are deleted. An interrupted deletion therefore leaves no damaged store under
+        the old name.
         """
         path = self.path.resolve()
         doomed = temporary_path(path, "removed")
@@ -175,19 +176,20 @@ class LocalLocation:
             shutil.rmtree(doomed)
 
     def error_context(self) -> AbstractContextManager[None]:
-        """Return a context manager that turns errors of the disk into a `StoreError`."""
+        """Return a context manager that raises a `StoreError` for every error of the disk."""
         return disk_errors(self.path)
 
 
 class RemoteLocation:
-    """A location at a prefix in an object store, or at a web address. A web address is read-only.
+    """A location in an object store, or at a web address. A web address can only be read.
 
     Parameters
     ----------
     url : str
         Address of the store.
     token : str, optional
-        Token for a web address. [default: the token that `hsifeat.store.service_tokens.find_token` returns]
+        Token that is sent to a web address. If None, the token that `hsifeat.store.service_tokens.find_token` finds is
+        sent.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -202,7 +204,7 @@ class RemoteLocation:
 
     @property
     def identity(self) -> str:
-        """Address of the store, for comparisons of locations."""
+        """Address of the store. Equal locations have equal identities."""
         return self.url
 
     def __str__(self) -> str:
@@ -210,7 +212,7 @@ class RemoteLocation:
 
     @cached_property
     def objects(self) -> Any:
-        """Object store of the library obstore, opened at the address of this location.
+        """Object store of the library obstore for the address of this location.
 
         Raises
         ------
@@ -240,7 +242,7 @@ class RemoteLocation:
         Raises
         ------
         StoreError
-            If `writable` is True, but the location is a web address.
+            If `writable` is True and the location is a web address.
         """
         from zarr.storage import ObjectStore
 
@@ -267,7 +269,7 @@ class RemoteLocation:
         Raises
         ------
         StoreError
-            If the location is a web address, because its files can't be listed.
+            If the location is a web address. Its files can't be listed.
         """
         import obstore
 
@@ -279,7 +281,7 @@ class RemoteLocation:
             return {item["path"]: item["size"] for batch in obstore.list(self.objects) for item in batch}
 
     def children(self) -> list[RemoteLocation]:
-        """Return the locations one level below this location, like the subfolders of a folder."""
+        """Return the locations one level below this location, which correspond to the subfolders of a folder."""
         import obstore
 
         with self.error_context():
@@ -317,7 +319,7 @@ class RemoteLocation:
             return cached.value
 
     def stamp(self, key: str) -> tuple[str, ...] | None:
-        """Return values that change whenever a file is written, or None if the file does not exist."""
+        """Return values that change whenever the file is written; None if the file does not exist."""
         import obstore
 
         with self.error_context():
@@ -347,14 +349,15 @@ class RemoteLocation:
     def clear(self) -> None:
         """Delete all files.
 
-        The root metadata are deleted first, so that the remains of an interrupted deletion do not count as a store.
+        The metadata of the root group is deleted first. After an interrupted deletion, the remaining files are therefore
+        not a store.
         """
         for key in sorted(self.files(), key=lambda key: key != "zarr.json"):
             self.delete(key)
 
     @contextmanager
     def error_context(self) -> Iterator[None]:
-        """Return a context manager that turns errors of the network into a `StoreError`."""
+        """Return a context manager that raises a `StoreError` for every error of the network."""
         from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
         try:

@@ -1,9 +1,12 @@
 """Locks on a store: one writer at a time, any number of readers, and no deletion of a store in use.
 
-The operating system releases the locks of a killed process. The write lock of a local store is a file next to the store's
-folder, so all users who can create files there share the lock. The write lock of an object store is a file in the user's cache
-folder. A reader marks the store with a lock file in the cache folder, and holds a shared lock on the folder of a local store.
-Processes that use another cache folder see only the shared lock.
+The operating system releases the locks of a process that ends or is killed.
+
+The write lock of a local store is a lock on a file next to the store's folder. The write lock of an object store is a lock
+on a file in the cache folder, so processes with another cache folder do not see it.
+
+A reader marks a store by a locked file in the cache folder. If the store is local, the reader also holds a shared lock on
+the folder of the store, which processes with another cache folder see.
 """
 
 from __future__ import annotations
@@ -37,9 +40,9 @@ def write_lock(location: Location, on_wait: Callable[[], None]) -> Iterator[None
     Parameters
     ----------
     location : Location
-        Location of the store, which need not exist yet.
+        Location of the store. The store need not exist.
     on_wait : callable
-        Called once, before waiting, if another process holds the lock.
+        Function without arguments. If another process holds the lock, it is called once before waiting.
 
     Raises
     ------
@@ -74,9 +77,9 @@ def is_being_written(location: Location) -> bool:
 
 
 def mark_reader(location: Location) -> Callable[[], None]:
-    """Mark a store as in use by a reader, and return a function that removes the mark.
+    """Mark a store as being read, and return a function that removes the mark.
 
-    A marked store cannot be deleted. When the process ends, its marks are released.
+    Other processes can't delete a marked store. The marks of a process end with the process.
     """
     owner = os.getpid()
     with _cache_lock(_GATE):
@@ -96,7 +99,7 @@ def mark_reader(location: Location) -> Callable[[], None]:
 
 @contextmanager
 def exclusive_lock(location: Location) -> Iterator[None]:
-    """Hold all locks of a store for a ``with`` block, so that the store can be deleted.
+    """Hold the locks against readers and writers of a store for a ``with`` block, in order to delete the store.
 
     Raises
     ------
@@ -128,7 +131,7 @@ def exclusive_lock(location: Location) -> Iterator[None]:
 
 
 def delete_free_marks() -> None:
-    """Delete the marks of readers whose processes were killed."""
+    """Delete the files that mark stores as being read, if their processes no longer run."""
     if not any(_lock_folder().glob("*.read-*.lock")):
         return
     with _cache_lock(_GATE):
@@ -138,7 +141,7 @@ def delete_free_marks() -> None:
 
 
 def delete_free_locks(folder: Path) -> None:
-    """Delete the lock files in `folder` that belong to deleted stores. Locks that a process holds are kept."""
+    """Delete the files of write locks of deleted stores in `folder`. Files that a process has locked are kept."""
     from filelock import Timeout
 
     for file in folder.glob(".*.zarr.lock"):

@@ -1,4 +1,4 @@
-"""Manifest: the metadata of a store, kept in the attribute ``hsifeat`` of the root group."""
+"""Manifest: the metadata of a store. It is the attribute ``hsifeat`` of the root group."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Manifest(BaseModel):
     key : str
         sha256 of `recipe`, as 64 hexadecimal digits.
     recipe : dict
-        Settings that determine the values of all planes, in canonical form; see `hsifeat.store.recipe`.
+        Settings of the extraction that determine the values of all planes, in the form of `hsifeat.store.recipe`.
     layout : SceneLayout or PixelListLayout
         Shape of the planes and their division into units.
     batch : int
-        Maximum number of tiles per forward pass. The last bits of the values depend on the batch size, so later
-        extractions use the same batch size.
+        Maximum number of tiles per forward pass. Later extractions into the store use this batch size, because the last
+        bits of the values depend on it.
     scene : SceneFacts
         Name, shape, wavelengths and licence of the scene.
     provenance : dict
-        Versions, backbone name, device and time of creation. For information only; never compared.
+        Versions, name of the backbone, device, and time of creation. This information is never compared.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,7 +72,7 @@ class Manifest(BaseModel):
 
     @classmethod
     def parse(cls, attribute: object, location: object) -> Manifest:
-        """Return the manifest in the attribute ``hsifeat`` of a root group.
+        """Parse the attribute ``hsifeat`` of the root group of a store, and return the manifest.
 
         Parameters
         ----------
@@ -84,8 +84,8 @@ class Manifest(BaseModel):
         Raises
         ------
         StoreError
-            If the attribute is not a manifest of format `SCHEMA_VERSION`, if the recipe of the manifest does not match its
-            key, or if a field of the recipe has a wrong type.
+            If the attribute is not a manifest with the schema version `SCHEMA_VERSION`. If `key` is not the sha256 of the
+            recipe. If a field of the recipe has a wrong type.
         """
         version = attribute.get("schema_version") if isinstance(attribute, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:

@@ -1,11 +1,11 @@
 """Layout of a store: the shapes of planes, units, shards and chunks, and the Zarr codecs.
 
-A plane is the feature map of one timestep and one layer. It either covers the whole scene (`SceneLayout`) or lists some
-pixels of the scene (`PixelListLayout`). Both classes implement the interface `PlaneLayout`. A unit is one block of the
-scene, or one run of the pixel list; every plane stores each unit as one shard.
+A plane has the features of one timestep and one layer. The planes of a store either cover the whole scene (`SceneLayout`),
+or have features of a list of pixels (`PixelListLayout`). Both classes implement the interface `PlaneLayout`. A unit is a
+block of the scene, or consecutive pixels of the list. Every plane stores each unit as one shard.
 
-This module defines the default sizes. The manifest of a store records the sizes with which the store was created, so a
-changed default affects new stores only.
+This module defines the default sizes. The manifest of a store has the sizes of this store. If a default changes, existing
+stores do not change.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ DIGEST_BYTES = 32
 def codec() -> list[Any]:
     """Return the Zarr codecs of all arrays except progress records.
 
-    Bit-shuffled zstd at level 1 is fast enough for the output of a GPU, and compresses float16 features nearly as well as
-    higher levels. The last codec appends a CRC-32C to every inner chunk, so that reading a damaged chunk raises an error.
+    The values are compressed by bit-shuffling and zstd at level 1. This is fast enough for the output of a GPU. Higher
+    levels hardly reduce the size of float16 features. The last codec appends a CRC-32C to every inner chunk. If a chunk is
+    damaged, reading it raises an error.
     """
     from zarr.codecs import BloscCodec, Crc32cCodec
 
@@ -72,7 +73,7 @@ def codec() -> list[Any]:
 
 
 def small_array_options(shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return the chunks and codecs of a mask, a label map, a fitted projection or a pixel list."""
+    """Return the chunks and codecs for a small array: a mask, a label map, a fitted projection or a list of pixels."""
     side = int(CHUNK_VALUES ** (1 / len(shape)))
     return {"chunks": tuple(min(side, max(size, 1)) for size in shape), "compressors": codec()}
 
@@ -96,7 +97,7 @@ def plane_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
 
 
 def progress_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
-    """Return the shape and chunks of the Zarr array that holds the progress records of `plane`.
+    """Return the shape and chunks of the Zarr array with the progress records of `plane`.
 
     Each record is one uncompressed file.
     """
@@ -107,7 +108,7 @@ def progress_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
 def record_bytes(layout: PlaneLayout, plane: PlaneSpec) -> int:
     """Return the size of a progress record in bytes.
 
-    A record has the sha256 of the values of a unit, then the tags (CRC-32C sums) of the shard that stores the unit.
+    A record has the sha256 of the values of a unit, and then the CRC-32C sums (tags) of the shard of this unit.
     """
     return DIGEST_BYTES + TAG_BYTES * (1 + inner_chunks(layout, plane))
 
@@ -124,7 +125,7 @@ def _inner_side(shard: int, chunk: int) -> int:
 
 @dataclass(frozen=True)
 class PlaneSpec:
-    """Metadata of a plane: name, stride in scene pixels, number of channels and stored dtype."""
+    """Metadata of a plane: timestep and layer, stride in scene pixels, number of channels, and dtype in the store."""
 
     id: PlaneId
     stride: int
@@ -132,18 +133,18 @@ class PlaneSpec:
     dtype: str
 
     def cells(self, rows: int, cols: int) -> tuple[int, int, int]:
-        """Return the shape of the plane over a scene of `rows` x `cols` pixels."""
+        """Return the shape of the plane for a scene of `rows` x `cols` pixels."""
         return -(-rows // self.stride), -(-cols // self.stride), self.channels
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A block of the scene, or a run of the pixel list, that each plane stores as one shard.
+    """A block of the scene, or consecutive pixels of the pixel list. Each plane stores a unit as one shard.
 
     Attributes
     ----------
     index : tuple of int
-        Row and column in the grid of units.
+        Row and column of the unit in the grid of units.
     window : Window
         Pixels of the scene, or range of the pixel list.
     """
@@ -153,7 +154,7 @@ class Unit:
 
 
 class PlaneLayout(Protocol):
-    """Interface of layouts: the shape of the planes of a store, and their division into units."""
+    """Interface of layouts, which give the shapes of the planes of a store and divide planes into units."""
 
     @property
     def extent(self) -> Window:
@@ -196,21 +197,23 @@ class PlaneLayout(Protocol):
         ...
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
-        """Return the names of the three axes of a plane. Planes with the same axis name share this axis."""
+        """Return the names of the three axes of a plane. Axes of several planes with equal names have equal coordinates."""
         ...
 
 
 @dataclass(frozen=True)
 class SceneLayout:
-    """Layout of planes that cover the whole scene: arrays of shape (ceil(rows / stride), ceil(cols / stride), channels).
+    """Layout of planes that cover the whole scene.
+
+    A plane has the shape (ceil(rows / stride), ceil(cols / stride), channels).
 
     Attributes
     ----------
     rows, cols : int
         Shape of the scene in pixels.
     unit_px : int
-        Side of a unit in pixels, a multiple of every stride. Units at the lower and right edge of the scene can be
-        smaller.
+        Side of a unit in pixels of the scene, a multiple of every stride. Units at the lower and right edges of the scene
+        can be smaller.
     """
 
     rows: int
@@ -236,7 +239,7 @@ class SceneLayout:
 
     @property
     def cube_shard_px(self) -> int:
-        """Side in pixels of the shards of the scene's cube, equal to `unit_px`."""
+        """Side in pixels of the shards of the scene's cube, which equals `unit_px`."""
         return self.unit_px
 
     def describe(self) -> str:
@@ -248,7 +251,7 @@ class SceneLayout:
         return plane.cells(window.rows, window.cols)
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:
-        """Return the row slice and the column slice that select `unit` in a plane with the stride `stride`."""
+        """Return the slices of rows and columns that select `unit` in a plane with the stride `stride`."""
         return unit.window.coarsen(stride).slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
@@ -268,19 +271,19 @@ class SceneLayout:
 
 @dataclass(frozen=True)
 class PixelListLayout:
-    """Layout of planes for a list of pixels: arrays of shape (pixels, 2, channels).
+    """Layout of planes with features of a list of pixels. A plane has the shape (pixels, 2, channels).
 
-    The second axis holds the value at each pixel and the mean over the window around the pixel. A unit is a run of
-    consecutive pixels of the list. The window of a unit counts positions in the list.
+    The second axis has the value at a pixel, and the mean over the window around the pixel. A unit is a number of
+    consecutive pixels of the list. The rows of its `window` are positions in the list.
 
     Attributes
     ----------
     pixels : int
-        Length of the pixel list.
+        Number of pixels in the list.
     window_px : int
-        Side of the window around each pixel, in pixels.
+        Side of the window around each pixel, in pixels of the scene.
     unit_pixels : int
-        Number of pixels in a unit; the last unit may have fewer.
+        Number of pixels in a unit. The last unit may have fewer.
     """
 
     pixels: int
@@ -290,7 +293,7 @@ class PixelListLayout:
 
     @property
     def extent(self) -> Window:
-        """Window of the whole list, with one row per pixel, one column for values and one column for means."""
+        """Window of the whole list. It has one row for each pixel, one column for values, and one column for means."""
         return Window(0, 0, self.pixels, 2)
 
     @property
@@ -304,7 +307,7 @@ class PixelListLayout:
 
     @property
     def unit_grid(self) -> tuple[int, int]:
-        """Shape of the grid of units, which has one column."""
+        """Shape of the grid of units. The grid has one column."""
         return -(-self.pixels // self.unit_pixels), 1
 
     @property
@@ -321,17 +324,17 @@ class PixelListLayout:
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride
-        """Return two slices: the range of the pixel list in `unit`, and a slice that selects both values and means."""
+        """Return the slices that select `unit`: its positions in the pixel list, and a slice over values and means."""
         return unit.window.slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
-        """Return the shape of a full shard: (pixels of a unit, 2, channels). The 2 stands for value and mean."""
+        """Return the shape of a full shard: (pixels of a unit, 2, channels)."""
         return self.unit_pixels, 2, plane.channels
 
     def chunk(self, plane: PlaneSpec) -> tuple[int, int, int]:
         """Return the shape of an inner chunk.
 
-        A chunk contains either values at pixels or means over windows, so that values can be read without means.
+        A chunk contains either values at pixels or means over windows. Values can therefore be read without means.
         """
         return _inner_side(self.unit_pixels, CHUNK_PIXELS), 1, plane.channels
 
@@ -348,7 +351,7 @@ def size_bytes(layout: PlaneLayout, plane: PlaneSpec, window: Window) -> int:
     layout : PlaneLayout
         Layout of the plane.
     plane : PlaneSpec
-        Channels, stride and dtype of the plane.
+        Metadata of the plane.
     window : Window
         Pixels of the scene, or range of the pixel list. The window must start at the corner of a unit.
     """

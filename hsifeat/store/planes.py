@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Planes:
-    """The planes of a store; a plane is the feature map of one timestep and one layer.
+    """The planes of a store. A plane has the features of one timestep and one layer.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class Planes:
         self._copies: dict[PlaneId, tuple[dict[str, Any], zarr.Array[Any]]] = {}
 
     def specs(self) -> list[PlaneSpec]:
-        """List all complete and unfinished planes, sorted by timestep and then from coarse to fine.
+        """List all complete and unfinished planes. They are sorted by timestep, and then from coarse to fine resolution.
 
         Raises
         ------
         StoreError
-            If the attributes of a plane contradict the plane's path or the layout of the store.
+            If the attributes of a plane contradict the path of the plane or the layout of the store.
         """
         specs = []
         for key in self._files.checksums:
@@ -81,7 +81,7 @@ class Planes:
         return self._files.array(f"planes/{plane.path}")
 
     def add(self, plane: PlaneSpec) -> None:
-        """Create a plane without values, unless the plane exists.
+        """Create a plane without values. If the plane exists, do nothing.
 
         Raises
         ------
@@ -104,10 +104,9 @@ class Planes:
             self._files.forget_array(path)
 
     def recreate(self, plane: PlaneSpec) -> None:
-        """Delete the values of a plane, and write the metadata of the array again.
+        """Delete the values of a plane, and write the metadata of its array again.
 
-        The plane remains listed in the store during the call. If the process is killed during the call, `verify` reports
-        that the metadata of the plane have changed.
+        If the process is killed during the call, `verify` reports that the metadata of the plane has changed.
         """
         with self._files.location.error_context():
             self._files.checksums.pop(f"progress/{plane.id.path}{checksum_file.RECORDS}", None)
@@ -118,9 +117,10 @@ class Planes:
             self._files.forget_array(path)
 
     def restore_metadata(self, plane: PlaneSpec) -> bool:
-        """Write the array metadata of a plane again, if the new metadata match the recorded checksums.
+        """Write the metadata of the array of a plane again, after the metadata was damaged.
 
-        Return True if the metadata match. If they do not match, return False and write nothing.
+        If the new metadata does not match the checksums of the store, write nothing and return False. Otherwise, return
+        True.
         """
         import zarr
 
@@ -140,16 +140,17 @@ class Planes:
         Parameters
         ----------
         plane : PlaneId
-            Plane to write to, which must exist.
+            Plane to write to. It must exist.
         unit : Unit
-            Block of the plane to write.
+            Unit to write.
         values : array of shape (cell rows, cell cols, channels) or (pixels, 2, channels)
-            Values in the dtype of the plane. The second shape is for planes with features of listed pixels only.
+            Values in the dtype of the plane. The second shape is for a store with a list of pixels.
 
         Raises
         ------
         StoreError
-            If the values can't be written, for example because the disk is full. The unit then has no progress record.
+            If the values can't be written, for example because the disk is full. In this case, no progress record is
+            written.
         """
         array = self.array(plane)
         with self._files.location.error_context():
@@ -167,7 +168,7 @@ class Planes:
         Raises
         ------
         StoreError
-            If stored bytes do not match their checksum, or a shard is missing.
+            If stored bytes do not match their checksum. If a shard is missing.
         """
         location = self._files.location
         advice = f"{shell_command('cache', 'verify', location, '--repair')} computes damaged parts again"

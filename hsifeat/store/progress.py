@@ -1,7 +1,7 @@
-"""Progress records: files that mark a unit (block) of a plane as finished, and contain the sha256 of the values of the unit.
+"""Progress records of a store. A record is a file that marks one unit (block) of one plane as finished.
 
-An extraction writes the record of a unit after the values of the unit. A unit without a record, or with a damaged
-record, counts as missing, and the next extraction computes the unit again.
+The record contains the sha256 of the values of the unit. An extraction writes it after the values. A unit with a missing or
+damaged record is not finished, and the next extraction computes it again.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class ProgressRecords:
         Raises
         ------
         StoreError
-            If the metadata of the records are damaged, or the location can't be reached. Units with a damaged record are not
-            finished.
+            If the metadata of the records is damaged. If the location can't be reached. No error is raised for a damaged
+            record, whose unit is not finished.
         """
         done = np.zeros(self._layout.unit_grid, dtype=bool)
         if not self._files.has_array(f"progress/{plane.path}"):
@@ -74,7 +74,7 @@ class ProgressRecords:
         return (self._content(plane, unit) or b"")[:DIGEST_BYTES] or None
 
     def tags(self, plane: PlaneId, unit: Unit) -> tuple[bytes, ...]:
-        """Return the recorded tags (CRC-32C sums) of a unit's shard; empty if the record is missing or damaged."""
+        """Return the recorded CRC-32C sums (tags) of a unit's shard; empty if the record is missing or damaged."""
         return split_tags((self._content(plane, unit) or b"")[DIGEST_BYTES:])
 
     def _array(self, plane: PlaneId) -> zarr.Array[Any]:
@@ -97,18 +97,18 @@ class ProgressRecords:
         return content if content is not None and len(content) == size and any(content[:DIGEST_BYTES]) else None
 
     def record(self, plane: PlaneId, unit: Unit, digest: bytes, tags: bytes) -> None:
-        """Write the progress record of a unit whose values are already written.
+        """Write the progress record of a unit, after its values were written.
 
         Parameters
         ----------
         plane : PlaneId
             Plane of the unit.
         unit : Unit
-            Finished block of the plane.
+            The finished unit.
         digest : bytes
             Result of `digest_of` for the values of the unit.
         tags : bytes
-            Tags of the unit's shard, see `hsifeat.store.shard_tags`.
+            CRC-32C sums of the unit's shard, from `hsifeat.store.shard_tags`.
         """
         self._files.location.put(record_key(plane, unit), digest + tags)
 
@@ -120,9 +120,9 @@ class ProgressRecords:
             self._files.location.delete(record_key(plane, unit))
 
     def fingerprint(self, plane: PlaneId) -> bytes:
-        """Return the recorded sha256 digests of all units of a plane, joined as bytes.
+        """Return the recorded sha256 digests of all units of a plane, one after the other, as bytes.
 
-        Two planes with equal fingerprints hold equal values.
+        Two planes with equal fingerprints have equal values.
         """
         return self.records(plane)[..., :DIGEST_BYTES].tobytes()
 
@@ -134,7 +134,8 @@ class ProgressRecords:
     def write_checksums(self, planes: list[PlaneId]) -> None:
         """Add one checksum to ``checksums.json`` for each complete plane in `planes`.
 
-        The checksum covers all progress records of the plane, so that `hsifeat.store.verify` detects a lost record.
+        The checksum is computed from all progress records of the plane. With it, `hsifeat.store.verify` detects a lost
+        record.
         """
         new = {
             _records_key(plane): checksum_file.checksum(self.records(plane).tobytes())
@@ -145,7 +146,7 @@ class ProgressRecords:
             self._files.save_checksums()
 
     def drop_checksums(self, planes: list[PlaneId]) -> None:
-        """Remove from ``checksums.json`` the checksums that cover the progress records of `planes`."""
+        """Remove the checksums of the progress records of `planes` from ``checksums.json``."""
         keys = [_records_key(plane) for plane in planes if _records_key(plane) in self._files.checksums]
         if keys:
             for key in keys:
@@ -153,7 +154,7 @@ class ProgressRecords:
             self._files.save_checksums()
 
     def without_checksums(self, planes: list[PlaneId]) -> list[PlaneId]:
-        """Return the complete planes in `planes` that lack a checksum over their progress records."""
+        """Return the complete planes in `planes` whose progress records have no checksum in ``checksums.json``."""
         return [p for p in planes if _records_key(p) not in self._files.checksums and self.done(p).all()]
 
 

@@ -1,8 +1,8 @@
-"""Cache of reads from a store at a web address, so that repeated reads need no network.
+"""Cache of reads from a store at a web address. Repeated reads need no network.
 
-The address of a store in a service ends with the key of the store. The key determines the values of all planes, so shards are
-read from the cache first. Other files, such as progress records and label maps, can change. They are read from the cache
-only while the service can't be reached. If the service answers with an error, the error is raised.
+If the address ends with the key of the store, the content of a shard never changes. Cached shards are therefore read
+without a request to the service. Other files, such as progress records and label maps, can change. They are read from the
+cache only if the service can't be reached. If the service answers with an error, the error is raised.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _ADDRESS = re.compile(r"https?://.*/([0-9a-f]{64})\.zarr")
 
 
 def samples_folder(key: str) -> Path:
-    """Return the folder of the cached samples and reads of stores with the key `key`."""
+    """Return the folder for cached samples and cached reads of stores with the key `key`."""
     return cache_folder() / "samples" / key[:32]
 
 
 @dataclass(frozen=True)
 class CachedRead:
-    """Cached result of a read.
+    """Result of a read in the cache.
 
     Attributes
     ----------
@@ -78,9 +78,9 @@ class ReadCache:
         return None if match is None else cls(samples_folder(match[1]), url)
 
     def before_network(self, key: str, part: str = "") -> CachedRead | None:
-        """Return the cached result of a read, or None if the read needs a request to the service.
+        """Return the cached result of a read for which no request to the service is needed; None if a request is needed.
 
-        `key` is the key of the file. `part` describes the range of bytes, and is empty for the whole file.
+        `key` is the key of the file. `part` describes the range of bytes; it is empty for the whole file.
         """
         cached = self._load(key, part)
         # A shard that is missing may be written later.
@@ -90,7 +90,7 @@ class ReadCache:
     def after_error(self, error: Exception, key: str, part: str = "") -> CachedRead:
         """Return the cached result of a read that failed because the service can't be reached.
 
-        All reads come from the cache during the next minute.
+        During the next minute, no read sends a request to the service.
 
         Parameters
         ----------
@@ -104,8 +104,7 @@ class ReadCache:
         Raises
         ------
         Exception
-            If the cache lacks the result of the read, or if the service answered with an error. In both cases, `error` is
-            raised.
+            `error` itself, if the service answered with an error, or if the cache does not have the result of the read.
         """
         cached = None if _ANSWERED in str(error) else self._load(key, part)
         if cached is None:
@@ -115,7 +114,7 @@ class ReadCache:
         return cached
 
     def keep(self, key: str, part: str, value: bytes | None) -> None:
-        """Add the result of a read to the cache, unless it has more than 4 MiB or the disk is full.
+        """Add the result of a read to the cache. If it has more than 4 MiB or the disk is full, do nothing.
 
         Parameters
         ----------
@@ -153,7 +152,7 @@ class CachedReads(WrapperStore[Any]):
     store : zarr.abc.store.Store
         The Zarr store at the address.
     cache : ReadCache
-        The cache.
+        Cache for the reads of this store.
     """
 
     def __init__(self, store: ZarrStore, cache: ReadCache) -> None:

@@ -1,6 +1,6 @@
 """Recipe: the settings of an extraction that determine the values of all planes.
 
-The recipe, the timestep and the layer determine a plane completely. The sha256 of the recipe is the key of a store.
+Two planes with equal recipe, timestep and layer have equal values. The sha256 of the recipe is the key of a store.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class ProjectionPart(_Part):
 
 
 class CompanionPart(_Part):
-    """The companion image in a recipe: a finer image of the same area that replaces the bands as model input.
+    """The companion image in a recipe. The model reads this finer image of the scene instead of the bands.
 
     Attributes
     ----------
     digest : str
-        sha256 of the content of the image.
+        sha256 of the values of the image.
     factor : int
         Number of image pixels along one side of a scene pixel.
     finer : {"mean"}
-        Resampling of layers that are finer than the scene: the mean over each scene pixel.
+        Resampling of layers whose cells are smaller than a scene pixel: the mean of the cells in each scene pixel.
     """
 
     digest: str
@@ -46,21 +46,21 @@ class CompanionPart(_Part):
 
 
 class PixelsPart(_Part):
-    """The pixel list in a recipe: the number of pixels, and the sha256 of their rows and columns."""
+    """The list of pixels in a recipe: the number of pixels, and the sha256 of their rows and columns."""
 
     count: int
     digest: str
 
 
 class ImportedPart(_Part):
-    """Imported features in a recipe: the sha256 of their values, and the size of the window that the encoder processed.
+    """Imported features in a recipe.
 
     Attributes
     ----------
     digest : str
         sha256 of the names, shapes and values of all planes.
     window_px : int or None
-        Side of the window of scene pixels on which the features of a cell depend; None if unknown.
+        Side of the window on which the features of a cell depend, in pixels of the scene; None if unknown.
     """
 
     digest: str
@@ -70,15 +70,14 @@ class ImportedPart(_Part):
 class Recipe(_Part):
     """Settings of an extraction that determine the values of all planes.
 
-    The recipe, the timestep and the layer determine a plane completely. Names, paths and labels do not affect the values
-    and are not part of the recipe.
+    Names, paths and labels do not affect the values, and are not part of the recipe.
 
     Attributes
     ----------
     algorithm : int
         Version of the extraction algorithm.
     scene : str
-        Digest of the scene's content.
+        Digest of the scene, the value of `Scene.digest`.
     projection : ProjectionPart or None
         Projection from bands to model channels; None for imported features.
     backbone : dict
@@ -90,10 +89,9 @@ class Recipe(_Part):
         Options of the extraction, as declared in `hsifeat.extraction.config`; None for context filters and imported
         features.
     companion : CompanionPart or None
-        Companion image: a finer image of the same area that replaces the bands as model input. None if the bands of the
-        scene are the input.
+        Companion image that the model reads instead of the bands; None if the model reads the bands.
     pixels : PixelsPart or None
-        Pixel list, or None if planes cover the whole scene.
+        Pixels with features; None if planes cover the whole scene.
     imported : ImportedPart or None
         Features that another tool computed; None if hsifeat computed the features.
     """
@@ -110,7 +108,7 @@ class Recipe(_Part):
     imported: ImportedPart | None = None
 
     def canonical(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values. Attributes that are None are omitted."""
+        """Return the recipe as JSON values, without attributes that are None."""
         return {name: part for name, part in self.model_dump(mode="json").items() if part is not None}
 
     @property
@@ -120,7 +118,7 @@ class Recipe(_Part):
 
 
 def key_of(canonical: dict[str, Any]) -> str:
-    """Return the sha256 of a canonical recipe, encoded as JSON with sorted keys and no spaces."""
+    """Return the key of a store: the sha256 of its canonical recipe as JSON with sorted keys and no spaces."""
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -130,9 +128,9 @@ PER_SCENE = frozenset({"scene", "pixels", "imported"})
 
 
 def fault_of(canonical: dict[str, Any]) -> str:
-    """Return the name of a field that is missing or has a wrong type, with the reason; an empty text if the recipe is valid.
+    """Describe a field of a recipe that is missing or has a wrong type. Return an empty string if all fields are valid.
 
-    Unknown fields are allowed, because a newer hsifeat may write them.
+    Unknown fields are allowed, because a newer version of hsifeat may write more fields.
 
     >>> fault_of({"algorithm": 1, "scene": "ab", "projection": {"spec": "all", "digest": "cd"}, "backbone": "x", "precision": {}})
     'backbone: Input should be a valid dictionary'
@@ -155,7 +153,7 @@ def fault_of(canonical: dict[str, Any]) -> str:
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return the fields that differ between two canonical recipes, as (dotted name, first value, second value)."""
+    """Return the fields in which two canonical recipes differ, each as (dotted name, first value, second value)."""
     left, right = flat(first), flat(second)
     return [
         (name, left.get(name), right.get(name)) for name in sorted(left | right) if left.get(name) != right.get(name)
@@ -163,7 +161,7 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested JSON to one level, with dotted names.
+    """Replace nested JSON objects by one dict whose keys are dotted names.
 
     >>> flat({"noise": {"seed": 0}, "scene": "ab"})
     {'noise.seed': 0, 'scene': 'ab'}

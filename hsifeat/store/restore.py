@@ -1,4 +1,4 @@
-"""Restore damaged files of a store without running the model."""
+"""Repair of a damaged store, as far as this is possible without the model."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hsifeat.types import PlaneId
 
 
 def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneId, ...]:
-    """Return the planes whose repair needs the model.
+    """Return the planes that must be computed again, at least in part.
 
-    These planes have a damaged unit, or damaged metadata without an intact copy.
+    These planes have a damaged unit, or damaged metadata that can't be restored.
     """
     lost = (
         damage.plane
@@ -26,10 +26,10 @@ def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneI
 
 
 def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, PlaneSpec]) -> tuple[Damage, ...]:
-    """Restore damaged files without the model, and mark damaged units for recomputation.
+    """Restore damaged files, and delete the progress records of damaged units.
 
-    Files that do not belong to the store are deleted, and metadata are written again. The progress records of damaged
-    units are deleted, so that the next extraction computes these units.
+    Damaged metadata is written again. Files that do not belong to the store are deleted. The next extraction computes the
+    damaged units, because they have no progress record.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, Pl
     damages : iterable of Damage
         Damaged files that `verify` reported.
     planes : mapping of PlaneId to PlaneSpec
-        Metadata of each plane that `planes_to_recompute` returned.
+        Metadata of the planes that `planes_to_recompute` returned.
 
     Returns
     -------
     tuple of Damage
-        Files that can't be restored. They belong to the scene or to label maps.
+        Files of the scene or of label maps that can't be restored.
     """
     location, permanent = store.location, []
     checksum_files = {checksum_file.FILE, checksum_file.COPY_OF[checksum_file.FILE]}

@@ -1,7 +1,7 @@
-"""Find the access tokens of services in a private file or in the environment variable ``HSIFEAT_TOKEN``.
+"""Tokens of the user for services, from a private file or the environment variable ``HSIFEAT_TOKEN``.
 
-Each token belongs to one service. The file maps origins to tokens. The token in the environment variable belongs to the service in
-``HSIFEAT_SERVICE``, or, without this variable, to services on this machine.
+The file has one token for each service. The token in the environment variable is for the service whose address is in
+``HSIFEAT_SERVICE``. If this variable is not set, the token is for services on this machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def token_file() -> Path:
-    """Return the path of the file with tokens: ``HSIFEAT_TOKEN_FILE``, or ``tokens.json`` in the user's configuration."""
+    """Return the path of the file with tokens.
+
+    This is the environment variable ``HSIFEAT_TOKEN_FILE``. If it is not set, it is ``tokens.json`` in the user's
+    configuration.
+    """
     from platformdirs import user_config_path
 
     moved = os.environ.get(_FILE_VARIABLE)
@@ -32,11 +36,14 @@ def token_file() -> Path:
 def find_token(url: str) -> str | None:
     """Return the token for the address of a service, or None if there is no token.
 
-    The file whose path `token_file` returns has a JSON object that maps origins, such as ``https://gpu.example.org``, to
-    tokens. If the file lacks the origin of `url`, the token is the value of ``HSIFEAT_TOKEN``. This token is for the service
-    whose address is ``HSIFEAT_SERVICE``, or, if that variable is not set, for services on this machine. Plain http does not
-    encrypt tokens, so ``HSIFEAT_TOKEN`` is never sent over it to another machine. To send a token to an ``http://``
-    address of another machine, add this origin to the file.
+    The file at `token_file` has a JSON object with tokens by origin, such as ``https://gpu.example.org``. If it has the
+    origin of `url`, the token in the file is returned.
+
+    Otherwise, ``HSIFEAT_TOKEN`` is returned if `url` belongs to the service with the address ``HSIFEAT_SERVICE``. If
+    ``HSIFEAT_SERVICE`` is not set, `url` must be on this machine.
+
+    Plain http does not encrypt tokens. ``HSIFEAT_TOKEN`` is therefore never returned for an ``http://`` address of another
+    machine. To send a token to such an address, add its origin to the file.
 
     Parameters
     ----------
@@ -46,8 +53,8 @@ def find_token(url: str) -> str | None:
     Raises
     ------
     StoreError
-        If the file with tokens can't be read, is damaged, or can be read by other users. If ``HSIFEAT_SERVICE`` is not the
-        address of a service.
+        If the file with tokens can't be read or is damaged. If other users of this machine can read the file. If
+        ``HSIFEAT_SERVICE`` is not the address of a service.
     """
     origin = _origin(url)
     for entry, token in _tokens(token_file()).items():
@@ -57,7 +64,7 @@ def find_token(url: str) -> str | None:
 
 
 def token_advice(url: str) -> str:
-    """Return the end of an error message, which tells how to set the token for the address of a service."""
+    """Return advice on how to set the token for the address of a service, as the end of an error message."""
     origin = _origin(url)
     if origin is None:
         return "the address has a user name, a backslash or no host, and no token is sent to such an address"

@@ -1,9 +1,9 @@
-"""Tags of shards: the CRC-32C sums of the index and the inner chunks of a shard.
+"""Tags of shards. The tags of a shard are the CRC-32C sums of its index and of its inner chunks.
 
-A shard is a run of encoded inner chunks, followed by an index of their offsets and sizes. Each chunk and the index end
-with their CRC-32C. These sums show that a chunk is intact, but not that the chunk belongs to the right unit: a copying
-mistake may replace a shard by the shard of another unit or timestep. The progress record of a unit therefore holds the
-tags of the shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes end with a tag.
+A shard has encoded inner chunks, and at its end an index of their offsets and sizes. Each chunk and the index end with
+their CRC-32C. The CRC-32C of a chunk shows that the chunk is intact. It does not show that the chunk belongs to the right
+unit, because a user may have copied a shard to the place of another shard. The progress record of a unit therefore has the
+tags of its shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes end with a tag.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def shard_tags(shard: bytes, chunks: int) -> tuple[bytes, ...] | None:
 
 
 def split_tags(tags: bytes) -> tuple[bytes, ...]:
-    """Split the joined tags of a progress record into tags of four bytes.
+    """Split the tags in a progress record, which are stored one after the other, into tags of four bytes.
 
     >>> split_tags(b"aaaabbbb")
     (b'aaaa', b'bbbb')

@@ -1,8 +1,8 @@
-"""Feature store: one Zarr group with one scene and all planes of one recipe.
+"""Feature store: one Zarr group with one scene and the planes of one recipe.
 
-A plane is the feature map of one timestep and one layer. A unit is a square of the scene or a run of a pixel list, and
-every plane stores each unit as one shard. The values of a unit are written before its progress record. A unit without a
-progress record counts as missing, and the next extraction computes the unit again.
+A plane has the features of one timestep and one layer. A unit is a square block of the scene, or consecutive pixels of a
+list. Every plane stores each unit as one shard. The values of a unit are written before its progress record. A unit without
+a progress record is not finished, and the next extraction computes it.
 
 The modules `hsifeat.store.planes`, `hsifeat.store.progress` and `hsifeat.store.label_maps` implement the parts of a store.
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Store:
     """An open feature store, returned by `Store.open`, `Store.find` and `Store.create`.
 
-    A store that is open for writing shows its own changes immediately.
+    The attributes and methods of a store that is open for writing show its changes at once.
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ class Store:
         Raises
         ------
         StoreError
-            If the location has no store, or the store is damaged.
+            If the location has no store. If the store is damaged.
         """
         return cls(StoreFiles(as_location(path), writable=writable))
 
     @classmethod
     def find(cls, path: str | Path | Location, *, writable: bool = False) -> Store | None:
-        """Open a store. Return None if the location is empty, or has a store whose creation was interrupted.
+        """Open a store. Return None if the location is empty, or if the creation of its store was interrupted.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class Store:
 
     @classmethod
     def create(cls, path: str | Path | Location, manifest: Manifest, scene: SceneArrays) -> Store:
-        """Create a store with its scene and no planes, and open it for writing.
+        """Create a store with a scene and without planes, and open it for writing.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class Store:
         Raises
         ------
         StoreError
-            If the location is not empty, or the disk is full.
+            If the location is not empty. If the disk is full.
         """
         location = as_location(path)
         if holds_store(location):
@@ -127,7 +127,7 @@ class Store:
 
     @property
     def checksums(self) -> dict[str, str]:
-        """Maps keys of files to their sha256, without shards and progress records; see `hsifeat.store.checksums`."""
+        """The sha256 of each file by its key. Shards and progress records are left out."""
         return self.files.checksums
 
     @property
@@ -144,7 +144,7 @@ class Store:
 
     @property
     def planes(self) -> list[PlaneSpec]:
-        """All complete and unfinished planes, sorted by timestep and then from coarse to fine."""
+        """All complete and unfinished planes, sorted by timestep, and then from coarse to fine resolution."""
         return self._planes.specs()
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
@@ -154,7 +154,7 @@ class Store:
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
         """Return which units of a plane are finished, as a bool array with the shape of the grid of units.
 
-        All values are False if the store does not have the plane.
+        If the store does not have the plane, all values are False.
         """
         return self.progress.done(plane)
 
@@ -163,9 +163,9 @@ class Store:
         return bool(self.done(plane).all())
 
     def fingerprint(self, plane: PlaneId) -> bytes:
-        """Return the recorded sha256 digests of all units of a plane, joined as bytes.
+        """Return the recorded sha256 digests of all units of a plane, one after the other, as bytes.
 
-        Two planes with equal fingerprints hold equal values.
+        Two planes with equal fingerprints have equal values.
         """
         return self.progress.fingerprint(plane)
 
@@ -180,48 +180,50 @@ class Store:
         return self._planes.read(plane, cells)
 
     def add_plane(self, plane: PlaneSpec) -> None:
-        """Create a plane without values, unless the plane exists."""
+        """Create a plane without values. If the plane exists, do nothing."""
         self._planes.add(plane)
 
     def prepare_planes(self, planes: Sequence[PlaneSpec]) -> None:
-        """Create the planes that do not exist, and remove the checksums over the progress records of unfinished planes.
+        """Prepare planes for writing by several processes: create those that do not exist.
 
-        Afterwards, other processes can write units without changing ``checksums.json``.
+        The checksums of the progress records of unfinished planes are removed. After that, processes write units without
+        changing ``checksums.json``.
         """
         for plane in planes:
             self.add_plane(plane)
         self.progress.drop_checksums([plane.id for plane in planes if not self.is_complete(plane.id)])
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Round the values of a unit as the recipe says, write the values, and write the progress record; see `Planes.write`."""
+        """Round the values of a unit as the recipe says, and write them and their progress record. See `Planes.write`."""
         self._planes.write(plane, unit, keep_bits(values, self.manifest.recipe["precision"].get("mantissa_bits")))
 
     def recreate_plane(self, plane: PlaneSpec) -> None:
-        """Delete the values of a plane, and write its metadata again, so that the next extraction computes the plane."""
+        """Delete the values of a plane, and write its metadata again. The next extraction computes the plane."""
         self._planes.recreate(plane)
 
     def restore_plane(self, plane: PlaneSpec) -> bool:
-        """Write the array metadata of a plane again, if the new metadata match the recorded checksums.
+        """Write the metadata of the array of a plane again, after the metadata was damaged.
 
-        Return True if the metadata match. If they do not match, return False and write nothing.
+        If the new metadata does not match the checksums of the store, write nothing and return False. Otherwise, return
+        True.
         """
         return self._planes.restore_metadata(plane)
 
     def write_record_checksums(self) -> None:
         """Add one checksum to ``checksums.json`` for each complete plane, as the last step of an extraction.
 
-        The checksum covers all progress records of the plane.
+        The checksum is computed from all progress records of the plane.
         """
         self.progress.write_checksums([plane.id for plane in self.planes])
 
     @property
     def has_record_checksums(self) -> bool:
-        """Whether each complete plane has a checksum over its progress records."""
+        """Whether ``checksums.json`` has a checksum of the progress records of each complete plane."""
         return not self.progress.without_checksums([plane.id for plane in self.planes])
 
     @property
     def timings(self) -> tuple[Timing, ...]:
-        """Time that the extraction spent on each timestep and device; empty if unknown."""
+        """Time that extractions spent on each timestep and device; empty if unknown."""
         with self.location.error_context():
             return timings.read(self.location)
 
@@ -238,13 +240,14 @@ class Store:
         Parameters
         ----------
         name : str
-            ``cube`` is a (rows, cols, bands) array in the dtype of the scene. ``valid`` is a (rows, cols) bool array.
-            ``projection/weights`` is a (bands, channels) float32 array, and ``projection/offset`` a (channels,) float32 array.
+            Path of the array below ``scene``. ``cube`` is (rows, cols, bands) in the dtype of the scene, and ``valid`` is
+            (rows, cols) bool. ``projection/weights`` is (bands, channels) float32, and ``projection/offset`` is (channels,)
+            float32.
 
         Raises
         ------
         StoreError
-            If the array does not exist, or its shape or dtype is wrong.
+            If the array does not exist. If its shape or dtype is wrong.
         """
         array, facts = self.files.array(f"scene/{name}"), self.manifest.scene
         shapes = {"cube": (facts.rows, facts.cols, facts.bands), "valid": (facts.rows, facts.cols)}
@@ -283,14 +286,14 @@ class Store:
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-        """Rows and columns of the listed pixels in row-major order, as two (n,) intp arrays.
+        """Rows and columns of the pixels with features in row-major order, as two (n,) intp arrays.
 
         None if planes cover the whole scene.
 
         Raises
         ------
         StoreError
-            If a listed pixel lies outside the scene.
+            If one of the pixels lies outside of the scene.
         """
         if not isinstance(self.layout, PixelListLayout):
             return None
@@ -316,7 +319,7 @@ class Store:
     def label_array(self, name: str) -> zarr.Array[Any]:
         """Return a label map as a Zarr array of shape (rows, cols) and an integer dtype.
 
-        The attributes ``class_names`` and ``class_colours`` of the array map class numbers to texts.
+        The attributes ``class_names`` and ``class_colours`` of the array give the name and the colour of each class number.
         """
         return self._labels.array(name)
 
@@ -325,7 +328,7 @@ class Store:
         return self._labels.classes(name)
 
     def add_labels(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
-        """Add or replace a label map; planes are not affected.
+        """Add a label map, or replace the label map with this name. Planes do not change.
 
         Parameters
         ----------
@@ -334,6 +337,7 @@ class Store:
         classes : (rows, cols) integer array
             Class number of each pixel; 0 means unlabelled.
         attributes : dict of str to JSON value
-            ``class_names`` and ``class_colours``, which map class numbers to texts.
+            Attributes of the array: ``class_names`` and ``class_colours`` give the name and the colour of each class
+            number.
         """
         self._labels.add(name, classes, attributes)

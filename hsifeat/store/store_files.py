@@ -1,4 +1,4 @@
-"""Files of an open store: the Zarr group, arrays by path, and checksums."""
+"""Files of an open store: its Zarr group, its arrays and its checksums."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class StoreFiles:
-    """The open Zarr group of a store. Files are verified on reading, and their checksums are recorded on writing.
+    """Access to the files of a store through Zarr. Files that are read are checked, and written files get checksums.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ class StoreFiles:
     group : zarr.Group
         The root group.
     checksums : dict of str to str
-        Maps keys of files to their sha256, without shards and progress records; see `hsifeat.store.checksums`.
+        The sha256 of each file by its key. Shards and progress records are left out.
 
     Raises
     ------
     StoreError
-        If the location has no store, or if a damaged metadata file has no intact copy.
+        If the location has no store. If a damaged metadata file has no intact copy.
     """
 
     def __init__(self, location: Location, *, writable: bool = False) -> None:
@@ -73,7 +73,7 @@ class StoreFiles:
             self.group.attrs.asdict()  # Zarr accepts attributes that are no object, and fails when they are read.
 
     def with_checksums(self, checksums: dict[str, str]) -> StoreFiles:
-        """Return a `StoreFiles` of this store that shows only the files in `checksums`."""
+        """Return a view of this store in which only the files in `checksums` exist."""
         view = copy(self)
         view.checksums, view._arrays = checksums, {}  # noqa: SLF001  # view is of this class
         return view
@@ -111,17 +111,17 @@ class StoreFiles:
         shape : tuple of int
             Expected shape.
         into : array of shape `shape`, optional
-            Array that receives the values. [default: a new array in the stored dtype]
+            Array into which the values are written. If None, a new array with the dtype in the store is made.
 
         Returns
         -------
         array of shape `shape`
-            The values: `into`, if it is set.
+            The values. If `into` is set, this is `into`.
 
         Raises
         ------
         StoreError
-            If the array does not exist, is damaged, or does not have the expected shape.
+            If the array does not exist. If the array is damaged. If its shape is not `shape`.
         """
         array = self.array(path)
         if array.shape != shape:
@@ -137,7 +137,7 @@ class StoreFiles:
 
     @contextmanager
     def damage_errors(self, path: str) -> Iterator[None]:
-        """Convert all errors of reading the file or array at `path` to a `StoreError` that names the path."""
+        """Return a context manager that turns errors of reading the file or array at `path` into a `StoreError`."""
         try:
             with self.location.error_context():
                 yield
@@ -155,7 +155,7 @@ class StoreFiles:
         return f"{path}/zarr.json" in self.checksums
 
     def forget_array(self, path: str) -> None:
-        """Close an array whose metadata changed. The next call of `array` opens it with the new metadata."""
+        """Close an array after its metadata changed. The next call of `array` opens the array again."""
         self._arrays.pop(path, None)
 
     def save_checksums(self) -> None:
@@ -164,22 +164,22 @@ class StoreFiles:
         Raises
         ------
         StoreError
-            If a process on another machine has changed ``checksums.json``, which the locks of this machine can't
-            prevent. Nothing is written in this case.
+            If a process on another machine has changed ``checksums.json`` since it was read. Nothing is written in this
+            case.
         """
         if self.location.get(checksum_file.FILE) != self._saved:
             raise StoreError(f"another machine has changed {self.location} meanwhile: run the command again")
         self.rewrite_checksums()
 
     def rewrite_checksums(self) -> None:
-        """Write the current checksums, even if ``checksums.json`` or its copy is damaged or another process has changed it."""
+        """Write the current checksums, even if ``checksums.json`` is damaged or was changed by another process."""
         self._saved = checksum_file.write(self.location, self.checksums)
 
 
 def holds_store(location: Location) -> bool:
     """Return whether a location has a store.
 
-    The result is False if the location is empty, or has a store whose creation was interrupted.
+    The result is False if the location is empty, or if the creation of its store was interrupted.
 
     Raises
     ------

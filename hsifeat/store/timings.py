@@ -1,7 +1,7 @@
 """Timings: the seconds that an extraction spent on each timestep and device.
 
-The file ``timings.json`` of a store holds its timings. Timings are for information only. No other file depends on them,
-so timings do not change the key or the checksums of a store.
+The file ``timings.json`` of a store has the timings of the store. They are for information only, and do not affect the key
+or the checksums of the store.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Timing:
     Attributes
     ----------
     t : int or None
-        Timestep. None for the work that all timesteps share: reading the scene and encoding tiles.
+        Timestep. None for the work that is done once for all timesteps: reading the scene and encoding tiles.
     device : str
         Device of the model, such as ``cuda``.
     tiles : int
-        Number of tiles in all forward passes. If `t` is None, number of encoded tiles. Tiles that are computed again after
-        an interruption count again.
+        Number of tiles in all forward passes. If `t` is None, number of encoded tiles. A tile that is computed twice,
+        because the extraction was interrupted, counts twice.
     seconds : float
         Wall time, including waits for the disk.
     """
@@ -40,16 +40,17 @@ class Timing:
 
 
 def read(location: Location) -> tuple[Timing, ...]:
-    """Read the timings of a store; return an empty tuple if the file is missing or damaged."""
+    """Return the timings of a store; an empty tuple if the file ``timings.json`` is missing or damaged."""
     return decode(location.get(FILE)) or ()
 
 
 def add(location: Location, timings: Sequence[Timing]) -> None:
-    """Add `timings` to the timings of a store. Tiles and seconds of the same timestep and device are summed.
+    """Add `timings` to the timings of a store.
 
-    The file ``timings.json`` is read and written again, so only one process may call this function at a time. If
-    `timings` is empty, nothing is read or written. Workers pass no timings, because the process that started them adds
-    their timings.
+    If the store has a timing with equal timestep and device, tiles and seconds are added to this timing.
+
+    Only one process at a time may call this function with timings, because the file ``timings.json`` is read and written
+    again. If `timings` is empty, the file is not touched.
     """
     if not timings:
         return
@@ -64,7 +65,7 @@ def add(location: Location, timings: Sequence[Timing]) -> None:
 
 
 def total_seconds(timings: Collection[Timing], timesteps: Collection[int | None]) -> float | None:
-    """Return the seconds of `timesteps`, summed over all devices, or None if one of `timesteps` has no timing.
+    """Return the sum of the seconds of `timesteps` on all devices; None if one of `timesteps` has no timing.
 
     >>> timings = [Timing(None, "cpu", 9, 1.0), Timing(50, "cpu", 9, 4.0), Timing(50, "cuda", 1, 0.5)]
     >>> total_seconds(timings, [50]), total_seconds(timings, [None, 50]), total_seconds(timings, [50, 100])
@@ -76,13 +77,13 @@ def total_seconds(timings: Collection[Timing], timesteps: Collection[int | None]
 
 
 def encode(timings: Sequence[Timing]) -> bytes:
-    """Encode timings and their checksum as the content of ``timings.json``."""
+    """Return the content of ``timings.json`` for the given timings. It includes a checksum."""
     rows = [asdict(timing) for timing in sorted(timings, key=lambda timing: (timing.t is not None, timing.t or 0))]
     return json.dumps({"timings": rows, "checksum": _checksum(rows)}, indent=0).encode()
 
 
 def decode(content: bytes | None) -> tuple[Timing, ...] | None:
-    """Parse the content of ``timings.json``; return None if the content is damaged or None."""
+    """Return the timings in the content of ``timings.json``; None if the content is damaged or None."""
     try:
         timings = tuple(Timing(**row) for row in json.loads(content or b"")["timings"])
         return timings if encode(timings) == content else None

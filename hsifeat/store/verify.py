@@ -1,4 +1,4 @@
-"""Verification of a store: compare every file with its checksum, and the values of every unit with their sha256.
+"""Verification of a store. Every file is compared with its checksum, and the values of every unit with their sha256.
 
 `hsifeat.store.restore` restores damaged files.
 """
@@ -36,9 +36,9 @@ class Damage:
     key : str
         Key of the file.
     plane : PlaneId or None
-        Plane of the file; None for files outside all planes.
+        Plane to which the file belongs; None if it belongs to no plane.
     unit : Unit or None
-        Unit that the file stores; None for metadata.
+        Unit to which the file belongs; None for metadata.
     """
 
     kind: Literal["changed", "missing", "extra"]
@@ -57,7 +57,7 @@ class Verification:
     Attributes
     ----------
     files, size_bytes : int
-        Number and total size of the files of the store.
+        Number of files of the store, and their total size in bytes.
     damages : tuple of Damage
         Damaged files; empty if the store is intact.
     unfinished : tuple of PlaneSpec
@@ -73,14 +73,14 @@ class Verification:
 def verify(location: Location, progress: Callable[[int, int], None] | None = None) -> Verification:
     """Read all files of a store, and compare them with their checksums and digests.
 
-    Files that seem damaged are checked twice, because another process may be writing to the store.
+    Damaged files are checked a second time, because another process may have been writing them at the first check.
 
     Parameters
     ----------
     location : Location
-        Location of the store, which must not be a web address.
+        Location of the store. It must not be a web address.
     progress : callable, optional
-        Called with the number of bytes checked so far and the total number of bytes.
+        Function that is called with the number of bytes checked so far and the total number of bytes.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def verify(location: Location, progress: Callable[[int, int], None] | None = Non
     Raises
     ------
     StoreError
-        If the location has no store, or if a damaged metadata file has no intact copy.
+        If the location has no store. If a damaged metadata file has no intact copy.
     """
     store, files = Store.open(location), location.files()
     total_bytes, checked_bytes = sum(files.values()), 0
@@ -114,10 +114,10 @@ def recheck(location: Location, damages: Iterable[Damage], *, is_locked: bool = 
     location : Location
         Location of the store.
     damages : iterable of Damage
-        Files that were damaged before.
+        Files that were damaged at an earlier check.
     is_locked : bool
-        Whether the caller holds the write lock. Otherwise, a difference between ``checksums.json`` and its copy is no damage while
-        another process writes to the store.
+        Whether the caller holds the write lock of the store. If False, another process may write to the store. While it
+        does, a difference between ``checksums.json`` and its copy is not reported.
     """
     before = tuple(damages)
     if not before:
@@ -129,7 +129,7 @@ def recheck(location: Location, damages: Iterable[Damage], *, is_locked: bool = 
 
 
 def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
-    """Return a view of a store without the planes and label maps whose metadata are damaged."""
+    """Return a view of a store in which planes and label maps with damaged metadata do not exist."""
     broken = {damage.plane for damage in damages if damage.plane is not None and damage.unit is None}
     labels = {match[0] for damage in damages if (match := re.match(r"scene/labels/[^/]+/", damage.key))}
     intact = {

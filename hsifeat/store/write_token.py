@@ -1,10 +1,11 @@
-"""Write token of a store: a file that gives the workers of an extraction run the right to write.
+"""Write token of a store: a file that shows which run of an extraction may write to the store.
 
-A run takes the write lock of the store and writes a random token to the store. Before each write, a worker compares its token
-with the token in the store. If a run is killed, its workers can't write once the next run has replaced the token.
+A run takes the write lock of the store, writes a random token to the store, and passes the token to its workers. Before
+each write, a worker compares its token with the token in the store. If a run is killed, the next run replaces the token.
+The workers of the killed run can then no longer write.
 
-Locks work within one machine only. In an object store, a run therefore renews its token, and runs on other machines wait until
-the token is deleted or has not been renewed for a minute.
+A lock has no effect on other machines. If the store is in an object store, a run therefore renews its token every 15
+seconds. Runs on other machines wait until the token is deleted or has not been renewed for a minute.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ _RENEWAL_S, _EXPIRY_S = 15.0, 60.0
 
 @contextmanager
 def write_token(location: Location, *, renew: bool = False) -> Iterator[str]:
-    """Put a new token into a store for a ``with`` block, and yield it. The token is deleted at the end of the block.
+    """Write a new token to a store, and yield the token. It is deleted at the end of the ``with`` block.
 
     The caller must hold the write lock of the store.
 
     Parameters
     ----------
     location : Location
-        Location of the store, which must exist.
+        Location of the store. The store must exist.
     renew : bool
-        Whether to renew the token every 15 seconds. Runs on other machines wait until the renewals stop.
+        Whether to renew the token every 15 seconds, so that runs on other machines wait.
     """
     token, ended = uuid4().hex, Event()
     location.put(FILE, _content(token, 0))
@@ -53,7 +54,7 @@ def write_token(location: Location, *, renew: bool = False) -> Iterator[str]:
 
 
 def check(location: Location, token: str) -> None:
-    """Raise `StoreError` if the run that created a token has ended or was replaced by another run."""
+    """Raise `StoreError` if the store no longer has this token, because its run has ended or another run has started."""
     if _token(location.get(FILE)) != token:
         raise StoreError(f"the run that this worker belongs to no longer writes to {location}: nothing was written")
 
@@ -72,9 +73,9 @@ def wait_for_expiry(location: Location, on_wait: Callable[[], None]) -> None:
     Parameters
     ----------
     location : Location
-        Location of a store, which need not exist.
+        Location of the store. The store need not exist.
     on_wait : callable
-        Called once, before waiting.
+        Function without arguments that is called once before waiting.
     """
     content = location.get(FILE)
     if content is None:

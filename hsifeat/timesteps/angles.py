@@ -1,7 +1,7 @@
-"""Spectral angles between clean pixels and a model's denoised estimates of these pixels, at each timestep.
+"""Spectral angles between pixels without noise and the estimates of these pixels by a diffusion model, at each timestep.
 
-DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle, but we found no published description of this
-selection. The measure in this module and the rule in `hsifeat.timesteps.proposal` are our design.
+DiffCRN (Zhu & Xu, arXiv:2502.19699) selects timesteps by spectral angle. We found no published description of this
+selection. The measure in this module and the rule in `hsifeat.timesteps.proposal` are designs of hsifeat.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _TASK = "spectral angle"
 
 @dataclass(frozen=True)
 class SpectralAngles:
-    """Mean spectral angles between clean pixels and a model's estimates at n timesteps.
+    """Mean spectral angles between pixels without noise and the estimates of a model, at n timesteps.
 
     Attributes
     ----------
     degrees : (n,) float64 array
-        Mean angle over the pixels at each timestep, in degrees from 0 to 180.
+        Angle at each timestep, in degrees from 0 to 180. It is the mean over all pixels.
     mean_pixel_degrees : float
-        Mean angle in degrees between a pixel and the mean of all pixels. The mean is the best estimate without information
-        on the individual pixel.
+        Mean angle between each pixel and the mean of all pixels, in degrees. A model that knows nothing about a pixel
+        estimates this mean.
     space : {"bands", "channels", "latents"}
-        Kind of the compared vectors: spectra, channels of the projection, or latents.
+        Vectors between which angles are measured: spectra, channels of the projection, or latents.
     """
 
     degrees: NDArray[np.float64]
@@ -50,12 +50,12 @@ def spectral_angle(one: NDArray[np.floating], other: NDArray[np.floating]) -> ND
     Parameters
     ----------
     one, other : (..., n) float arrays
-        Arrays of vectors u (`one`) and v (`other`). The vectors lie along the last axis; the other axes are broadcast.
+        The vectors u (`one`) and v (`other`) along the last axis. The other axes are broadcast.
 
     Returns
     -------
     (...) float64 array
-        Angles from 0 to 180. If a vector is zero or not finite, it has no direction, and the angle is 90.
+        Angles from 0 to 180. If one of two vectors is zero or not finite, their angle is 90.
 
     Notes
     -----
@@ -85,7 +85,7 @@ def measure_angles(
     device: str = "cpu",
     listen: Listener = silent,
 ) -> SpectralAngles:
-    """Measure the mean spectral angle between clean pixels and a model's denoised estimates, at each timestep.
+    """Measure the mean spectral angle between pixels without noise and the estimates of a model, at each timestep.
 
     Parameters
     ----------
@@ -94,15 +94,14 @@ def measure_angles(
     projection : Projection
         Projection of the tiles to the input channels of the model.
     tiles : sequence of TileSample
-        Tiles of the scene. They are processed one by one.
+        Tiles of the scene. They are processed one at a time.
     timesteps : sequence of int
-        Training timesteps.
-    seed : int
-        Seed of the noise. The noise is the same at all timesteps.
+        Training timesteps at which angles are measured. seed : int
+        Seed of the noise. Each pixel has the same noise at all timesteps.
     device : str
-        Device of the network.
+        Device on which the network runs, such as ``cuda``.
     listen : callable
-        Receives progress events.
+        Function that receives progress events.
 
     Returns
     -------
@@ -111,17 +110,17 @@ def measure_angles(
 
     Notes
     -----
-    If the projection can be inverted, as PCA can, angles are measured between spectra. The error of the estimated channels
-    is mapped to bands and added to the clean spectrum. Components of a spectrum that the projection removes therefore have
-    no error.
+    If the projection can be inverted, for example PCA, angles are measured between spectra. The error of the estimated
+    channels is mapped to bands, and added to the spectrum without noise. Errors that the projection can't represent are
+    therefore not counted.
 
-    If clipping (``rgb``) or a gamma prevents an inversion, angles are measured between vectors of channels. For a
-    latent diffusion model, angles are measured between latents.
+    A projection with clipping (``rgb``) or a gamma can't be inverted. In this case, angles are measured between vectors of
+    channels. For a latent diffusion model, angles are measured between latents.
 
-    The denoised estimate is ``x0_hat = (x_t - sqrt(1 - abar_t) eps_theta(x_t, t)) / sqrt(abar_t)`` (Ho et al.,
-    "Denoising diffusion probabilistic models", NeurIPS 2020, eq. 15), or its equivalent for predictions of images or
-    velocities; see `NoiseSchedule.separate`. Here, ``eps_theta`` is the noise that the model predicts, and ``abar_t``
-    is element t of `NoiseSchedule.alphas_cumprod`.
+    The estimate is ``x0_hat = (x_t - sqrt(1 - abar_t) eps_theta(x_t, t)) / sqrt(abar_t)`` (Ho et al., "Denoising diffusion
+    probabilistic models", NeurIPS 2020, eq. 15), or its equivalent for models that predict images or velocities
+    (`NoiseSchedule.separate`). Here, ``eps_theta`` is the noise that the model predicts, and ``abar_t`` is element t of
+    `NoiseSchedule.alphas_cumprod`.
     """
     import torch
 
@@ -152,7 +151,7 @@ def measure_angles(
 
 
 def channels_to_bands(projection: Projection) -> NDArray[np.float64] | None:
-    """Return the (channels, bands) float64 matrix that maps a difference of channels to a difference of bands.
+    """Return the (channels, bands) float64 matrix that converts a difference of channels to a difference of bands.
 
     Return None if the projection can't be inverted.
     """

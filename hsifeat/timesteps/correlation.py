@@ -1,4 +1,4 @@
-"""Comparison of a layer's cached features between timesteps, without a model and without torch."""
+"""Comparison of the features of one layer between timesteps. The features are read from a store."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     Returns
     -------
     float
-        Alignment from 0 to 1. It is 1 if the two sets are equal up to rotation, scale and shift. It is 0 if the
-        features in one set are the same at all pixels.
+        Alignment from 0 to 1. It is 1 if the two sets are equal after a rotation, a scaling and a shift. It is 0 if one set
+        has equal features at all pixels.
 
     Notes
     -----
@@ -44,7 +44,7 @@ def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
 
 @dataclass(frozen=True)
 class PlaneSimilarity:
-    """Similarity of the cached features of a layer at n timesteps.
+    """Similarity of the features of one layer between n timesteps.
 
     Attributes
     ----------
@@ -64,14 +64,14 @@ class PlaneSimilarity:
 def correlate_planes(
     features: Features, layer: str | None = None, *, pixels: int = 2000, seed: int = 0
 ) -> PlaneSimilarity:
-    """Compute the linear CKA of a layer's features between timesteps, on a random sample of pixels.
+    """Compare the features of one layer between timesteps by linear CKA, on a random sample of pixels.
 
     Parameters
     ----------
     features : Features
         Features of an open store.
     layer : str, optional
-        Name of the layer. [default: the last layer of the store, which has the finest resolution in a U-Net]
+        Name of the layer. If None, the last layer of the store is used. In a U-Net, this layer has the finest resolution.
     pixels : int
         Maximum number of pixels in the sample.
     seed : int
@@ -80,7 +80,7 @@ def correlate_planes(
     Returns
     -------
     PlaneSimilarity
-        Linear CKA between the complete timesteps of the layer.
+        Linear CKA between all timesteps at which the plane of the layer is complete.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Optimal denoiser of a finite set of patches, and the similarity of its predictions between timesteps.
+"""Optimal denoiser of a finite set of patches, and comparison of its predictions between timesteps.
 
 Equation numbers refer to Zhang et al., "Improving training efficiency of diffusion models via multi-stage framework and
 tailored multi-decoder architecture", CVPR 2024, arXiv:2312.09181.
@@ -23,23 +23,23 @@ _TASK = "optimal denoiser"
 
 @dataclass(frozen=True)
 class OptimalDenoiser:
-    """Denoiser with the smallest expected error for images that are drawn from N known patches.
+    """Denoiser with the smallest expected error if every image is one of N known patches.
 
-    A network of unlimited capacity that is trained on these patches alone would converge to this denoiser.
+    A network of unlimited capacity that is trained only on these patches converges to this denoiser.
 
     Attributes
     ----------
     patches : (N, D) float64 array
         Patches ``y_i`` of D values.
     alphas_cumprod : (T,) array
-        ``abar_t`` of a variance-preserving noise schedule. In the notation of Zhang et al. 2024, ``s_t`` is
-        ``sqrt(abar_t)`` and ``s_t sigma_t`` is ``sqrt(1 - abar_t)``.
+        ``abar_t`` of a variance-preserving noise schedule, for T timesteps. In the notation of Zhang et al. 2024, ``s_t``
+        is ``sqrt(abar_t)`` and ``s_t sigma_t`` is ``sqrt(1 - abar_t)``.
 
     Notes
     -----
-    If D is large and N is small, the patches are far apart. At timesteps with low noise, a single patch then has a
-    posterior probability of about 1. The denoiser is therefore the same at all of these timesteps, and does not
-    describe a trained network. `DenoiserSimilarity.neighbours` detects this case.
+    If D is large and N is small, the patches are far apart. At timesteps with low noise, one patch then has a posterior
+    probability of about 1. The predictions are therefore equal at all of these timesteps, unlike the predictions of a
+    trained network. In this case, `DenoiserSimilarity.neighbours` is about 1.
     """
 
     patches: NDArray[np.float64]
@@ -61,7 +61,7 @@ class OptimalDenoiser:
         return np.sqrt(abar), np.sqrt(np.maximum(1 - abar, 1e-12))
 
     def posterior(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the posterior probabilities of the clean patches, given noised patches.
+        """Return the posterior probability of each clean patch, for each noised patch.
 
         The probabilities are the weights in eq. 4 of Zhang et al. 2024.
 
@@ -85,21 +85,21 @@ class OptimalDenoiser:
         return weights
 
     def predict(self, noised: NDArray[np.float64], t: int | NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the predicted noise ``eps*_t(x)`` in noised patches ``x`` as an (n, D) float64 array.
+        """Predict the noise in noised patches ``x``, and return it as an (n, D) float64 array.
 
-        Eq. 4 of Zhang et al. 2024 defines ``eps*_t(x)``.
+        The prediction is ``eps*_t(x)`` in eq. 4 of Zhang et al. 2024.
         """
         return self.predict_from(self.posterior(noised, t), noised, t)
 
     def predict_from(
         self, posterior: NDArray[np.float64], noised: NDArray[np.float64], t: int | NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return the predicted noise in noised patches, given the posterior probabilities of the clean patches.
+        """Predict the noise in noised patches from the posterior probabilities of the clean patches.
 
         Parameters
         ----------
         posterior : (n, N) float64 array
-            Result of the method `posterior` for the same `noised` and `t`.
+            Result of the method `posterior` for `noised` and `t`.
         noised : (n, D) float64 array
             Noised patches ``x_t``.
         t : int or (n,) integer array
@@ -144,16 +144,16 @@ class OptimalDenoiser:
 
 @dataclass(frozen=True)
 class DenoiserSimilarity:
-    """Similarity of the optimal denoiser's predictions between n timesteps.
+    """Similarity of the predictions of an optimal denoiser between n timesteps.
 
     Attributes
     ----------
     similarity : (n, n) float64 array
         Similarity ``S(t_a, t_b)`` between each pair of timesteps, from 0 to 1.
     neighbours : (n,) float64 array
-        Effective number of clean patches that a noised patch can come from, at each timestep. It is ``exp(H)``, where H is
-        the mean entropy of the probabilities that `OptimalDenoiser.posterior` returns for noised patches. A value of 1
-        means that each noised patch can come from a single clean patch only.
+        Effective number of clean patches from which a noised patch can come, at each timestep. It is ``exp(H)``, where H is
+        the mean entropy of the probabilities that `OptimalDenoiser.posterior` returns. If it is 1, each noised patch can
+        come from only one clean patch.
     """
 
     similarity: NDArray[np.float64]
@@ -169,11 +169,11 @@ def similarity_map(
     seed: int = 0,
     listen: Listener = silent,
 ) -> DenoiserSimilarity:
-    """Compute the similarity of the optimal denoiser's predictions between timesteps (Zhang et al. 2024, eq. 5).
+    """Compare the predictions of an optimal denoiser between timesteps (Zhang et al. 2024, eq. 5).
 
-    Pairs of a patch and noise are drawn at random, and the denoiser predicts the noise of each pair at each timestep.
-    For each pair, `agreement` computes the share of values on which the predictions at two timesteps agree. The
-    similarity of the two timesteps is the mean of this share over all pairs.
+    Patches and noise are drawn at random. At each timestep, the noise is added to the patches, and the denoiser predicts
+    the noise. For two timesteps, `agreement` computes the share of values on which the two predictions for a patch agree.
+    The similarity of the two timesteps is the mean of this share over all patches.
 
     Parameters
     ----------
@@ -182,18 +182,18 @@ def similarity_map(
     timesteps : sequence of int
         Timesteps to compare.
     tolerance : float
-        Two predicted values agree if their difference is at most this number ``eta`` of standard deviations of the noise.
+        Maximum difference ``eta`` between two predicted values that agree, in standard deviations of the noise.
     draws : int
-        Number ``K`` of pairs of a patch and noise.
+        Number ``K`` of patches that are drawn.
     seed : int
-        Seed of the pairs.
+        Seed of the patches and the noise.
     listen : callable
-        Receives progress events.
+        Function that receives progress events.
 
     Returns
     -------
     DenoiserSimilarity
-        Similarity between each pair of timesteps, from 0 to 1.
+        Similarity between each pair of timesteps, and effective number of clean patches at each timestep.
     """
     clean, noise = denoiser.draw(draws, seed)
     agree, entropy = np.zeros((len(timesteps), len(timesteps))), np.zeros(len(timesteps))
@@ -216,7 +216,7 @@ def similarity_map(
 
 
 def agreement(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Return, for each row, the share of values on which two predictions agree.
+    """Return the share of values on which two predictions agree, for each row.
 
     The share is ``D`` in eq. 5 of Zhang et al. 2024.
 

@@ -1,4 +1,4 @@
-"""Rule that orders timesteps by their similarity and by the spectral angles of a model's estimates."""
+"""Rule that orders timesteps by the usefulness of their features."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class TimestepOrder:
     order : (n,) intp array
         Indices of the timesteps, starting with the index of the most useful timestep.
     coverage : (n,) float64 array
-        Element k is the mean coverage of the eligible timesteps, at most 1, if the first k + 1 timesteps of the order
-        are selected; see `order_timesteps`.
+        Element k describes how well the first k + 1 timesteps of the order represent the eligible timesteps. It is their
+        mean coverage, at most 1, as `order_timesteps` defines it.
     eligible : (n,) bool array
-        Whether the model's estimates at each timestep resemble the clean pixels; see `order_timesteps`.
+        Whether the estimates of the model resemble the pixels without noise, at each timestep.
     """
 
     order: NDArray[np.intp]
@@ -38,32 +38,32 @@ class TimestepOrder:
 
 
 def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | None = None) -> TimestepOrder:
-    """Order timesteps so that, for each k, the first k timesteps represent all timesteps as well as possible.
+    """Order timesteps so that the first timesteps represent all timesteps well.
 
     A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible timesteps
-    come first. They are selected one by one, and each selection maximises the mean coverage of all eligible timesteps. The
-    coverage of a timestep is its similarity to the most similar selected timestep, rounded to two decimals. If several
-    timesteps give the same mean coverage, the lowest timestep is selected. Timesteps that are not eligible follow, in
-    ascending order of their spectral angles. A larger budget (number of proposed timesteps) only adds timesteps to the
-    proposal.
+    come first. They are selected one at a time, so that the mean coverage of all eligible timesteps is as large as possible
+    after each selection. The coverage of a timestep is its similarity to the most similar selected timestep, rounded to two
+    decimals. If several timesteps give the same mean coverage, the lowest of these timesteps is selected.
+
+    Timesteps that are not eligible follow, in ascending order of their spectral angles.
 
     Parameters
     ----------
     similarity : (n, n) float64 array
         Similarity between timesteps. Rows and columns are in ascending order of the timesteps.
     angles : SpectralAngles, optional
-        Spectral angles of a model's estimates. If None, all timesteps are eligible.
+        Spectral angles of the estimates of a model. If None, all timesteps are eligible.
 
     Returns
     -------
     TimestepOrder
-        The order, and the mean coverage after each selection.
+        The order of the timesteps, and the mean coverage after each selection.
 
     Notes
     -----
-    This is the greedy algorithm for the facility location problem. Its mean coverage is at least 1 - 1/e of the best
-    possible mean coverage (Nemhauser, Wolsey & Fisher, "An analysis of approximations for maximizing submodular set
-    functions", Mathematical Programming 14, 1978).
+    This is the greedy algorithm for the facility location problem. For each number of selected timesteps, the mean coverage
+    is at least 1 - 1/e of the largest possible value (Nemhauser, Wolsey & Fisher, "An analysis of approximations for
+    maximizing submodular set functions", Mathematical Programming 14, 1978).
 
     Examples
     --------
@@ -90,13 +90,13 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
 
 
 def check_budget(budget: int, candidates: int) -> None:
-    """Raise `HsifeatError` if the budget is below 1 or above `candidates`, the number of compared timesteps."""
+    """Raise `HsifeatError` if the number of timesteps to propose is less than 1 or greater than `candidates`."""
     if not 1 <= budget <= candidates:
         raise HsifeatError(f"{candidates} timesteps are compared, so the budget is 1 to {candidates}; found {budget}")
 
 
 def parse_auto(timesteps: object) -> int | None:
-    """Return N if the option `timesteps` has the value ``auto:N``; otherwise return None.
+    """Return N if the value of the option `timesteps` is ``auto:N``; otherwise return None.
 
     Raises
     ------

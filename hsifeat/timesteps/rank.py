@@ -64,35 +64,35 @@ def rank_timesteps(
 ) -> TimestepRanking:
     """Rank the timesteps of a scene by the usefulness of their features, without labels.
 
-    Timesteps are ranked so that the features of the first timesteps represent the features of all timesteps;
-    see `hsifeat.timesteps.proposal`. If `store` is set, the ranking compares the cached features of a layer between
-    timesteps. Otherwise, the ranking compares the predictions of an optimal denoiser for patches of the scene.
+    The features of the first timesteps of the ranking represent the features of all timesteps. If `store` is set, the
+    features of a layer in the store are compared between timesteps. Otherwise, the predictions of an optimal denoiser for
+    patches of the scene are compared. `order_timesteps` ranks the timesteps by these comparisons.
 
     Parameters
     ----------
     scene : Scene, SpectralImage, str or Path
         A scene, or a path or name that `open_scene` accepts.
     backbone : Backbone, str or Path, optional
-        A diffusion model, or a path or name that `open_backbone` accepts. If None, no spectral angles are
-        measured, and the cosine noise schedule with T = 1000 is used.
+        A diffusion model, or a path or name that `open_backbone` accepts. The spectral angles of its estimates are
+        measured. If None, no angles are measured, and the noise schedule is the cosine schedule with T = 1000.
     store : Features, str or Path, optional
-        Feature store of `scene`. The cached features in this store are compared.
+        Feature store of `scene` whose features are compared.
     layer : str, optional
-        Layer whose cached features are compared. [default: the last layer of the store]
+        Layer whose features in the store are compared. [default: the last layer of the store]
     budget : int
         Number of timesteps to propose.
     timesteps : sequence of int, optional
-        Training timesteps to compare. [default: the timesteps of the store; without a store, 40 evenly spaced timesteps from 0]
+        Training timesteps to compare. If None, these are the timesteps of the store. Without a store, these are 40 evenly
+        spaced timesteps from 0.
     projection : str or Projection, optional
-        A fitted projection, or a text that `fit_projection` accepts. By default, the projection that the backbone was
-        trained with is used. If the backbone has no projection, the default is ``rgb`` for three channels and ``pca:N`` for
-        any other number N of channels. The backbone ``"natural32"`` has the projection of its preset. Without a backbone,
-        the default is ``pca:10``.
+        A fitted projection, or a text that `fit_projection` accepts. If None, the projection that the backbone was trained
+        with is used, or the projection of the preset for the backbone ``"natural32"``. For other backbones, the default is
+        ``rgb`` for three channels, and ``pca:N`` for any other number N of channels. Without a backbone, it is ``pca:10``.
     patch : int, optional
-        Side of the patches of the optimal denoiser in pixels. [default: the largest of 8, 4, 2 and 1 for which a patch has
-        at most 16 values]
+        Side of the patches of the optimal denoiser in pixels. If None, this is the largest of 8, 4, 2 and 1 for which a
+        patch has at most 16 values.
     intervals : int
-        Number of intervals into which similar timesteps are grouped; see `TimestepRanking.intervals`.
+        Number of intervals in `TimestepRanking.intervals`, into which the timesteps are divided.
     seed : int
         Seed of the random patches, tiles and noise, and of the weights of an ``untrained:…`` backbone.
     class_label : int or str, optional
@@ -104,7 +104,7 @@ def rank_timesteps(
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     listen : callable
-        Receives progress events.
+        Function that receives progress events.
 
     Returns
     -------
@@ -114,9 +114,10 @@ def rank_timesteps(
     Raises
     ------
     HsifeatError
-        If the budget is less than 1 or exceeds the number of compared timesteps. If `patch` or `intervals` is not positive.
-        If the store has a single timestep, or no layer with the name `layer`. If the store was made from another scene, or
-        with another noise schedule than the backbone has. If the scene, the backbone or the projection can't be used.
+        If the budget is less than 1 or greater than the number of compared timesteps. If `patch` or `intervals` is not
+        positive. If the store has a single timestep, or no layer with the name `layer`. If the store was made from another
+        scene. If the store and the backbone have different noise schedules. If the scene, the backbone or the projection
+        can't be used.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Plot a timestep ranking: similarity maps and spectral angles, with the proposed timesteps marked."""
+"""Plot of a timestep ranking: similarity between timesteps, spectral angles, and marks at the proposed timesteps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MAX_MEAN_ANGLES = 2.5
 
 
 def check_plot_path(path: Path) -> None:
-    """Raise `HsifeatError` unless the path is a ``.png`` file in an existing folder."""
+    """Raise `HsifeatError` if the suffix of the path is not ``.png``, or if its folder does not exist."""
     if path.suffix.lower() != ".png":
         raise HsifeatError(f"a plot of timesteps is a .png file; found {path.name!r}")
     if not path.parent.is_dir():
@@ -52,7 +52,7 @@ def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:
     Raises
     ------
     HsifeatError
-        If the path does not have the suffix ``.png``, or its folder does not exist.
+        If the suffix of the path is not ``.png``. If its folder does not exist.
     """
     path = Path(path)
     check_plot_path(path)

@@ -1,4 +1,4 @@
-"""Result of a timestep ranking, with its table and JSON representations."""
+"""Result of a timestep ranking, as attributes, a table or JSON."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hsifeat.timesteps.proposal import TimestepOrder
 
 @dataclass(frozen=True)
 class TimestepRanking:
-    """Ranking of timesteps by the usefulness of their features; see `rank_timesteps`.
+    """Ranking of timesteps by the usefulness of their features, the result of `rank_timesteps`.
 
     Attributes
     ----------
     scene : str
         Name of the scene.
     projection : str
-        Canonical text of the projection.
+        Text that describes the projection, such as ``pca:10``.
     backbone : str or None
-        Name of the backbone. None means that the cosine schedule with T = 1000 was used, without spectral angles.
+        Name of the backbone. None if no backbone was used.
     timesteps : tuple of n ints
         Compared timesteps in ascending order.
     proposal : tuple of int
@@ -33,24 +33,23 @@ class TimestepRanking:
     order : TimestepOrder
         Order of all timesteps by usefulness.
     denoiser : DenoiserSimilarity
-        Similarity of the optimal denoiser's predictions between timesteps.
-    angles : SpectralAngles or None
-        Spectral angles of the backbone's estimates; None without a backbone.
+        Similarity of the predictions of the optimal denoiser between timesteps. angles : SpectralAngles or None
+        Spectral angles of the estimates of the backbone; None without a backbone.
     planes : PlaneSimilarity or None
-        Similarity of cached features between timesteps; None without a store.
+        Similarity of the features in the store between timesteps; None without a store.
     stages : tuple of 2 ints
-        Last timestep of the first of three stages, and first timestep of the last stage; see `three_stages`.
+        Boundaries of the three stages of `three_stages`: last timestep of the first stage, and first timestep of the last
+        stage.
     intervals : tuple of (int, int)
-        First and last timestep of each interval of similar timesteps; see `best_intervals`.
+        First and last timestep of each interval of similar timesteps, as `best_intervals` finds them.
     patch_px : int
         Side of the patches of the optimal denoiser in pixels.
     patches : int
         Number of patches of the optimal denoiser.
     studied : dict of str to dict
-        For each kind of network, the timesteps at the noise levels that classified best in a study; see
-        `studied_timesteps`.
+        Result of `studied_timesteps`: timesteps that classified best in a study, for each kind of network.
     notes : tuple of str
-        Limitations of this ranking, for example that angles are not measured between spectra.
+        Messages on limitations of this ranking. For example, angles may not be measured between spectra.
     """
 
     scene: str
@@ -71,10 +70,10 @@ class TimestepRanking:
 
     @property
     def similarity(self) -> NDArray[np.float64]:
-        """(n, n) float64 array of the similarity between timesteps that determines the order and the intervals.
+        """Similarity between timesteps from which the order and the intervals are computed, as an (n, n) float64 array.
 
-        If `planes` is set, this is the similarity of cached features. Otherwise, it is the similarity of the optimal
-        denoiser's predictions.
+        If `planes` is set, this is the similarity of the features in the store. Otherwise, it is the similarity of the
+        predictions of the optimal denoiser.
         """
         return self.denoiser.similarity if self.planes is None else self.planes.similarity
 

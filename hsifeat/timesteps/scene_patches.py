@@ -1,4 +1,4 @@
-"""Sampling of random patches of a projected image for the optimal denoiser, and of random tiles for a backbone."""
+"""Random patches of a projected image for the optimal denoiser, and random tiles of an image for a backbone."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _PATCH_SIDES_PX = (8, 4, 2, 1)
 
 
 def default_patch_px(channels: int) -> int:
-    """Return the largest side of 8, 4, 2 and 1 pixels for which a patch has at most 16 values.
+    """Return the side of a patch in pixels: the largest of 8, 4, 2 and 1 for which a patch has at most 16 values.
 
-    The side is 1 pixel if there are more than 16 channels.
+    If there are more than 16 channels, the side is 1 pixel.
 
     >>> [default_patch_px(channels) for channels in (1, 3, 10, 25, 200)]
     [4, 2, 1, 1, 1]
@@ -34,7 +34,7 @@ def sample_patches(
 ) -> NDArray[np.float64]:
     """Return random patches of a projected image. Only patches without invalid pixels are sampled.
 
-    The image is read once, block by block.
+    The image is read once, block by block, to save memory.
 
     Parameters
     ----------
@@ -45,14 +45,14 @@ def sample_patches(
     patch_px : int
         Side of a patch in pixels.
     count : int
-        Maximum number n of patches. Patches are sampled without replacement.
+        Maximum number of patches. No patch is sampled twice.
     seed : int
         Seed of the sample.
 
     Returns
     -------
     (n, patch_px * patch_px * channels) float64 array
-        Channels of each patch: row by row, pixel by pixel.
+        Values of each of the n patches. The channels of a pixel are adjacent, and pixels are in row-major order.
 
     Raises
     ------
@@ -90,14 +90,14 @@ def sample_patches(
 
 @dataclass(frozen=True)
 class TileSample:
-    """Square tile of an image, before and after the projection.
+    """A square tile of an image, before and after the projection.
 
     Attributes
     ----------
     spectra : (side, side, bands) float32 array
         Values of the image before the projection; 0 at invalid pixels.
     image : (channels, side, side) float32 array
-        Projected channels, which are the input of a backbone; 0 at invalid pixels.
+        Values after the projection, which are the input of a backbone; 0 at invalid pixels.
     valid : (side, side) bool array
         Valid pixels.
     """
@@ -110,7 +110,7 @@ class TileSample:
 def sample_tiles(image: SpectralImage, projection: Projection, side_px: int, count: int, seed: int) -> list[TileSample]:
     """Return tiles of an image around random valid pixels.
 
-    Tiles lie within the image. An image that is smaller than a tile is padded by reflection.
+    Tiles lie within the image. If the image is smaller than a tile, it is padded by reflection.
 
     Parameters
     ----------

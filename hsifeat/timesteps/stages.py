@@ -1,4 +1,4 @@
-"""Division of the timesteps into stages or intervals within which the predictions of a denoiser are similar."""
+"""Division of timesteps into stages or intervals with similar predictions of a denoiser."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def three_stages(
     denoiser : OptimalDenoiser
         Optimal denoiser of patches of the scene.
     tolerance : float
-        Maximum difference ``eta`` between two predicted values that agree; see `similarity_map`.
+        Maximum difference ``eta`` between two predicted values that agree, in standard deviations of the noise.
     alpha : float
-        Minimum mean similarity of the timesteps in the first stage to the first timestep, and of the timesteps in the
-        last stage to the last timestep.
+        Minimum mean similarity of the timesteps in the first stage to the first timestep. It also holds for the last stage
+        and the last timestep.
     draws : int
-        Number ``K`` of random triples of a patch, noise and a timestep.
+        Number ``K`` of random draws. Each draw has a patch, noise and a timestep.
     seed : int
-        Seed of the triples.
+        Seed of the draws.
 
     Returns
     -------
     t1, t2 : int
-        Last timestep of the first stage, and first timestep of the last stage; see `split_stages`.
+        Last timestep of the first stage, and first timestep of the last stage, as `split_stages` finds them.
 
     Notes
     -----
@@ -57,7 +57,7 @@ def three_stages(
 def split_stages(
     timesteps: ArrayLike, to_first: ArrayLike, to_last: ArrayLike, alpha: float, last: int
 ) -> tuple[int, int]:
-    """Divide timesteps into three stages by their similarity to the first and last timestep.
+    """Divide timesteps into three stages by their similarity to the first timestep and to the last timestep.
 
     Parameters
     ----------
@@ -75,16 +75,16 @@ def split_stages(
     Returns
     -------
     t1 : int
-        Last timestep of the first stage. It is the largest timestep tau for which the mean of ``S0_k`` over
-        ``t_k <= tau`` is at least `alpha`, or 0 if no tau satisfies this.
+        Last timestep of the first stage. It is the largest timestep tau for which the mean of ``S0_k`` over ``t_k <= tau``
+        is at least `alpha`. If there is no such tau, it is 0.
     t2 : int
-        First timestep of the last stage. It is the smallest timestep tau for which the mean of ``S1_k`` over
-        ``t_k >= tau`` is at least `alpha`, or `last` if no tau satisfies this.
+        First timestep of the last stage. It is the smallest timestep tau for which the mean of ``S1_k`` over ``t_k >= tau``
+        is at least `alpha`. If there is no such tau, it is `last`.
 
     Notes
     -----
-    Eqs. 6 and 7 of Zhang et al. (see `three_stages`). Algorithm 1 in their paper sums ``S1_k`` over ``t_k <= tau``. We
-    assume that this is an error.
+    This is eqs. 6 and 7 of Zhang et al. 2024, the paper that `three_stages` cites. Algorithm 1 in the paper sums ``S1_k``
+    over ``t_k <= tau``. We assume that this is an error.
 
     Examples
     --------
@@ -98,11 +98,10 @@ def split_stages(
 
 
 def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[int, int]]:
-    """Divide timesteps into intervals so that the timesteps in each interval are as similar as possible.
+    """Divide timesteps into intervals of similar timesteps.
 
-    The score of a timestep is its mean similarity to all timesteps of its interval, including itself. The intervals
-    maximise the mean score of all timesteps; dynamic programming finds the exact maximum. The mean is taken over timesteps,
-    because a mean over intervals would favour intervals with a single timestep.
+    The score of a timestep is its mean similarity to all timesteps of its interval, including itself. Dynamic programming
+    finds the intervals with the largest mean score of all timesteps.
 
     Parameters
     ----------
@@ -114,7 +113,7 @@ def best_intervals(similarity: NDArray[np.float64], count: int) -> list[tuple[in
     Returns
     -------
     list of (int, int)
-        First index and end index of each interval, in ascending order. The end index is exclusive.
+        Index of the first timestep of each interval, and index after its last timestep. Intervals are in ascending order.
 
     Raises
     ------
@@ -167,7 +166,7 @@ def _interval_values(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def interval_timesteps(timesteps: Sequence[int], intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the first and last timestep of each interval that `best_intervals` returned.
+    """Return the first timestep and the last timestep of each interval in `intervals`, a result of `best_intervals`.
 
     >>> interval_timesteps([0, 50, 100], [(0, 2), (2, 3)])
     [(0, 50), (100, 100)]

@@ -1,4 +1,4 @@
-"""Noise levels whose features classified best in the study ``benchmarks/natural32.py``, for each kind of network."""
+"""Noise levels at which features classified best in the study ``benchmarks/natural32.py``, for each kind of network."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ noise level is the standard deviation of the noise relative to the image, ``sqrt
 
 
 def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
-    """Return the timesteps of a noise schedule at the noise levels of the study ``benchmarks/natural32.py``.
+    """Return the timesteps of a noise schedule at which features classified best in the study ``benchmarks/natural32.py``.
 
-    In this study, the features at these noise levels classified best.
+    The study found the best noise levels for each kind of network. The timesteps nearest to these noise levels are
+    returned.
 
     Parameters
     ----------
@@ -33,8 +34,8 @@ def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict of str to dict
-        For each kind of network, a dict with ``sigmas`` (smallest and largest noise level) and ``timesteps`` (the timesteps
-        nearest to these noise levels).
+        A dict for each kind of network. Its value ``sigmas`` has the smallest and the largest noise level. Its value
+        ``timesteps`` has the timesteps nearest to the noise levels.
 
     Examples
     --------

@@ -10,20 +10,24 @@ from hsifeat.scenes.registry.models import PublicScene, SceneFile
 
 
 def scenes_folder() -> Path:
-    """Return the folder of all scenes: the environment variable ``HSIFEAT_SCENES``, or ``scenes`` in the cache folder."""
+    """Return the folder for the files of all public scenes.
+
+    This is the folder in the environment variable ``HSIFEAT_SCENES``. If it is not set, it is ``scenes`` in the cache
+    folder.
+    """
     folder = os.environ.get("HSIFEAT_SCENES")
     return Path(folder) if folder else cache_folder() / "scenes"
 
 
 def scene_folder(scene: PublicScene) -> Path:
-    """Return the folder for the files of a scene, which may not exist yet."""
+    """Return the folder for the files of a scene. The folder need not exist."""
     return scenes_folder() / scene.name
 
 
 def file_exists(scene: PublicScene, name: str) -> bool:
     """Return whether the file `name` of a scene is on this machine.
 
-    Such a file is complete, because a downloaded file gets its final name only when it is complete.
+    An incomplete download has another name, so it does not count.
     """
     return (scene_folder(scene) / name).is_file()
 
@@ -36,13 +40,16 @@ def missing_files(scene: PublicScene) -> list[SceneFile]:
 def is_downloadable(scene: PublicScene, file: SceneFile) -> bool:
     """Return whether a file can be downloaded and verified.
 
-    The SHA-256 of the file must be known, and the file must have a URL or be in the archive of the scene.
+    The SHA-256 of the file must be known. The file must also have a URL, or the scene must have an archive.
     """
     return file.sha256 is not None and bool(file.url or scene.archive)
 
 
 def local_state(scene: PublicScene) -> str:
-    """Return whether a scene can be opened on this machine: ``yes``, ``no``, or for example ``1 of 2 files``."""
+    """Return how many required files of a scene are on this machine.
+
+    The text is ``yes`` for all files, ``no`` for none, and otherwise, for example, ``1 of 2 files``.
+    """
     missing = missing_files(scene)
     if not missing:
         return "yes"

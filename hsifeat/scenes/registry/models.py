@@ -1,4 +1,4 @@
-"""Data models of a public scene's description: its files, arrays, classes and provenance."""
+"""Data models for the description of a public scene: files, arrays, classes and provenance."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class SceneArchive(_DescriptionModel):
 
 
 class ArraySource(_DescriptionModel):
-    """File that contains an array, and the name of the array's variable in this file.
+    """Where an array of a scene is stored: the name of a file, and the name of a variable in this file.
 
-    Dots in `variable` select fields of nested MATLAB structs and cells, such as ``hsi.Lidar.0.z``.
+    If the array is inside nested MATLAB structs and cells, `variable` is a path with dots, such as ``hsi.Lidar.0.z``.
     """
 
     file: str
@@ -66,14 +66,15 @@ class ArraySource(_DescriptionModel):
 
 
 class CubeSource(ArraySource):
-    """File that contains a (rows, cols, bands) cube, and the name of the cube's variable in this file.
+    """Where the (rows, cols, bands) cube of a scene is stored: file, variable and bands.
 
     Attributes
     ----------
     dropped_bands : tuple of int
         Indices of bands in the file that are not part of the scene.
     wavelengths : str or None
-        Variable of the same file with the centre wavelengths in nm, or None.
+        Name of the variable with the centre wavelengths in nm, in the file of the cube; None if the file has no
+        wavelengths.
     """
 
     dropped_bands: tuple[int, ...] = ()
@@ -81,23 +82,22 @@ class CubeSource(ArraySource):
 
 
 class LabelSource(ArraySource):
-    """File and variable of a label map.
+    """Where a label map of a scene is stored, and what its values mean.
 
-    The variable contains either a (rows, cols) map, or an (n, 2) list of pixels. The classes of listed pixels come from
-    another label map.
+    The variable is a (rows, cols) array of class numbers, or an (n, 2) array with the row and column of n pixels. An (n, 2)
+    array has no class numbers; they are read from another label map at these pixels.
 
     Attributes
     ----------
     listed_pixels_of : str
-        Name of the label map with the classes of the listed pixels; empty if the variable is a map. The rows and columns of
-        listed pixels are counted from 0.
+        Name of the label map with the class numbers of the pixels in an (n, 2) array, whose rows and columns are counted
+        from 0. An empty string if the variable is a (rows, cols) array.
     class_numbers : dict of int to int
-        Maps class numbers in the file to class numbers in the scene. Empty if the file and the scene use the same
-        numbers.
+        Class number in the scene for each class number in the file. Empty if both numbers are equal for all classes.
     unlabelled : int
         Value of unlabelled pixels in the file.
     labelled_pixels : int or None
-        Number of labelled pixels in the version of the map that papers use, or None if unknown.
+        Number of labelled pixels that papers state for this label map, or None if unknown.
     """
 
     listed_pixels_of: str = ""
@@ -107,7 +107,7 @@ class LabelSource(ArraySource):
 
 
 class CompanionSource(ArraySource):
-    """File and variable of a co-registered image with `channels` channels, such as heights or radar backscatter."""
+    """Where a co-registered image of a scene is stored, such as heights or radar backscatter. It has `channels` channels."""
 
     channels: Positive
 
@@ -118,7 +118,7 @@ class PublicScene(_DescriptionModel):
     Attributes
     ----------
     name, title : str
-        Registry name, and the name used in papers.
+        Name by which the scene is opened, and name used in papers.
     sensor, licence, citation, source : str
         Sensor, licence, citation and source of the data, as stated by the providers.
     rows, cols, bands : int
@@ -130,21 +130,21 @@ class PublicScene(_DescriptionModel):
     wavelengths_nm : tuple of float
         Centre wavelengths of the bands in nm, or an empty tuple if not published.
     package : str
-        Python package that ships the scene, or an empty string.
+        Name of the Python package that contains the scene. An empty string if the scene is read from files.
     archive : SceneArchive or None
-        Zip file with all files that have no URL.
+        Zip file with all files that have no URL; None if there is no such zip file.
     files : tuple of SceneFile
         Files of the scene.
     cube : CubeSource or None
-        Source of the cube; None if a package ships the scene.
+        Where the cube is stored; None if a Python package contains the scene.
     labels : dict of str to LabelSource
-        Sources of the label maps, by name.
+        Where each label map is stored, by the name of the label map.
     companion : CompanionSource or None
-        Source of the companion image, if the scene has one.
+        Where the companion image is stored; None if the scene has no companion image.
     classes : dict of int to str
         Class names by class number.
     unchecked : dict of str to str
-        Fields of this description that could not be verified on a real file, with the reason for each field.
+        Reason by field name, for each field that could not be verified on a real file.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Check the paths that clients send. After all links are resolved, each path must be below an allowed folder."""
+"""Check of the paths that clients send. After links are resolved, a path must lie below one of the allowed folders."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
     folders : iterable of Path
         Allowed folders.
     name : str
-        Path relative to an allowed folder, or absolute.
+        Path of the file. A relative path is looked up in each allowed folder.
     what : str
         Kind of the file for the error message, such as ``scene``.
 
     Raises
     ------
     SceneError
-        If no allowed folder has such a file. The message does not say whether the file exists elsewhere.
+        If the file is missing, or lies outside of the allowed folders. The message does not say which.
     """
     path = _find_below(folders, name)
     if path is None:
@@ -33,7 +33,10 @@ def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
 
 
 def resolve_source(folders: Iterable[Path], name: str, what: str) -> str:
-    """Resolve the FILE in `name`, which is ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``; see `resolve_below`."""
+    """Replace the path FILE at the start of a text by the path that `resolve_below` returns for FILE.
+
+    The text `name` is ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``.
+    """
     file, colon, variable = name.partition(":")
     path = _find_below(folders, file)
     if path is None:
@@ -58,11 +61,10 @@ def _refusal(name: str, what: str) -> SceneError:
 
 
 def file_facts(path: Path) -> list[list[str | int]]:
-    """Return, as JSON values, the path, size in bytes and modification time in ns of a file and of its companions.
+    """Return path, size in bytes and modification time in ns for a file and for each of its companions.
 
-    Companions of ``scene.img`` are ``scene`` and all ``scene.*`` in the same folder, such as ``scene.hdr``,
-    ``scene.img.aux.xml`` and ``scene.tfw``. Companions of a VRT are all files in its folder. If `path` is a
-    folder, the result describes all files below the folder.
+    The companions of ``scene.img`` are the files ``scene`` and ``scene.*`` in the same folder, such as ``scene.hdr``. The
+    companions of a VRT are all files in its folder. If `path` is a folder, the result describes all files below the folder.
     """
     if path.is_dir():
         files = (file for file in path.rglob("*") if file.is_file())

@@ -1,4 +1,4 @@
-"""Requests for fits, maps and benchmarks on stores of the service."""
+"""Requests of clients for fits, maps and benchmarks, which use stores of the service."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class StoresRequest(JobRequest):
     ]
 
     def identity(self, context: JobContext) -> Any:
-        """Return digests of the stores, and all options, as JSON values; see `JobRequest.identity`."""
+        """Return digests of the stores, and all options, as JSON values. See `JobRequest.identity`."""
         return [[store_facts(context.stores.find(key)) for key in self.stores], self._options(context)]
 
     def _options(self, context: JobContext) -> Any:  # noqa: ARG002  # subclasses need it
@@ -77,7 +77,7 @@ class FitRequest(StoresRequest):
     ]
 
     def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
-        """Fit a model, and return its scores as lines of text; see `JobRequest.execute`."""
+        """Fit a model, and return its scores as lines of text. See `JobRequest.execute`."""
         from classifiers.fit import fit_model
 
         options = {name: getattr(self.options, name) for name in FitConfig.model_fields}
@@ -106,7 +106,7 @@ class PredictRequest(StoresRequest):
     smooth: Annotated[str | None, option("Smoothing rule of the map, or none.", default="the rule of the model")] = None
 
     def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
-        """Write the map as GeoTIFF, and return remarks on the map; see `JobRequest.execute`."""
+        """Write the map as GeoTIFF, and return remarks on the map. See `JobRequest.execute`."""
         from classifiers.model import load_model
         from classifiers.predict import write_scene_map
 
@@ -147,7 +147,7 @@ class BenchRequest(StoresRequest):
     ] = None
 
     def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
-        """Write a report, and return its summary as lines of text; see `JobRequest.execute`."""
+        """Write a report, and return its summary as lines of text. See `JobRequest.execute`."""
         from classifiers.comparison.compare import compare
         from classifiers.comparison.config import bench_command
         from classifiers.comparison.report.report_record import JSON

@@ -52,7 +52,9 @@ CREATE INDEX events_of_job ON events (job, id);
 
 
 class JobDatabase:
-    """Access to the database of jobs. Threads and processes can share the file; each transaction opens a connection.
+    """Access to the database of jobs.
+
+    Each transaction opens its own connection, so threads and processes can share the file.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ class JobDatabase:
     Raises
     ------
     StoreError
-        If the file is damaged, if another version of hsifeat wrote it, or if the disk is full or not writable.
+        If the file is damaged. If another version of hsifeat wrote the file. If the disk is full or not writable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +93,7 @@ class JobDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a write transaction.
+        """Begin a transaction that can write, and yield its connection.
 
         The transaction is committed at the end of the ``with`` block, or rolled back on an error.
         """
@@ -106,14 +108,15 @@ class JobDatabase:
             connection.execute("COMMIT")
 
     def jobs(self, where: str = "TRUE", values: tuple[Any, ...] = (), *, count: int = -1) -> list[JobRecord]:
-        """Return the jobs that satisfy an SQL condition, latest first.
+        """Return the jobs that meet an SQL condition, latest first.
 
         Parameters
         ----------
         where : str
-            SQL condition with placeholders, and optionally further clauses. It must not contain text from a client.
+            SQL condition with ``?`` in place of values. Clauses such as ORDER BY may follow. Text from a client must not be
+            inserted.
         values : tuple
-            Values of the placeholders.
+            Values for the placeholders ``?``, in order.
         count : int
             Maximum number of jobs; -1 for all.
         """
@@ -173,13 +176,13 @@ class JobDatabase:
 
 
 def select_jobs(connection: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[JobRecord]:
-    """Return the jobs that satisfy an SQL condition, within a transaction; see `JobDatabase.jobs`."""
+    """Return the jobs that meet an SQL condition, within an open transaction. See `JobDatabase.jobs`."""
     rows = connection.execute(f"SELECT * FROM jobs WHERE {where}", values).fetchall()  # noqa: S608  # no client's text
     return [_job(connection, row) for row in rows]
 
 
 def add_event(connection: sqlite3.Connection, job_id: str, name: str, data: dict[str, Any]) -> None:
-    """Add an event to the log of a job, and delete the oldest events of a long log.
+    """Add an event to the log of a job. If the log is long, delete its oldest events.
 
     Parameters
     ----------
@@ -188,7 +191,7 @@ def add_event(connection: sqlite3.Connection, job_id: str, name: str, data: dict
     job_id : str
         Identifier of the job.
     name : str
-        Name of the event; see `JobEvent`.
+        Name of the event, one of those listed at `JobEvent`.
     data : dict
         Content of the event as JSON values.
     """
@@ -218,9 +221,9 @@ def set_state(
     state : JobState
         New state.
     reason : str
-        Why the job failed, was cancelled or is queued again.
+        Why the job failed, was cancelled or is queued again; otherwise empty.
     result : dict, optional
-        Result of a finished job as JSON values.
+        Description of the result as JSON values, for a finished job.
     """
     moments = {JobState.QUEUED: "created = created", JobState.RUNNING: "started = :now, attempts = attempts + 1"}
     connection.execute(

@@ -1,4 +1,4 @@
-"""Request classes by kind of job, and execution of jobs."""
+"""The request class of each kind of job, and the execution of jobs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def execute(context: JobContext, job: JobRecord, listen: Listener) -> dict[str, 
     job : JobRecord
         The running job.
     listen : callable
-        Callback for progress events.
+        Function that receives progress events.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Requests for extractions."""
+"""Requests of clients for extractions."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ExtractRequest(JobRequest):
     ] = None
 
     def identity(self, context: JobContext) -> Any:
-        """Return the scene and all options, as JSON values; see `JobRequest.identity`."""
+        """Return the scene and all options, as JSON values. See `JobRequest.identity`."""
         config = self._config(context)
         options = json_values(config, exclude={"projection", "pixels", "backbone"})
         explicit = {name: str(getattr(config, name)) for name in ("pixels", "backbone")}
@@ -89,7 +89,7 @@ class ExtractRequest(JobRequest):
         ]
 
     def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:  # noqa: ARG002  # no result folder
-        """Extract the features, and return the key and the name of the store; see `JobRequest.execute`."""
+        """Extract the features, and return the key, the name and the planes of the store. See `JobRequest.execute`."""
         from hsifeat.extraction.prepare import prepare
         from hsifeat.extraction.run import run
         from hsifeat.store.location import as_location
@@ -111,10 +111,10 @@ class ExtractRequest(JobRequest):
         return _result(run(extraction, executor=None if dask is None else f"dask:{dask}", listen=listen), extraction)
 
     def find_result(self, context: JobContext) -> dict[str, Any] | None:
-        """Return the description of a store that a command or an earlier service completed; see `JobRequest.find_result`.
+        """Look for a store that already has the features, and return its description. See `JobRequest.find_result`.
 
-        The scene is read if it has the size of a stored scene and is not too large. The backbone is read from its
-        description file, so that no network is opened.
+        Such a store was made by a command or an earlier service. The search takes place only if the scene is small, and if
+        it has the size of a scene in a store. It opens no network.
         """
         from hsifeat.backbones.recall import recall_described
         from hsifeat.cache.catalogue import DAMAGE_ERRORS
@@ -141,7 +141,7 @@ class ExtractRequest(JobRequest):
         return None if store is None else _result(store, extraction)
 
     def is_still_valid(self, context: JobContext, job: JobRecord) -> bool:
-        """Return whether the store of a finished job still has all planes of the job."""
+        """Return whether the store that a finished job wrote still has all planes of the job."""
         from hsifeat.cache.catalogue import DAMAGE_ERRORS
         from hsifeat.store.store import Store
 

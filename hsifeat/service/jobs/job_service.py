@@ -31,7 +31,7 @@ class JobService:
     queue : JobQueue
         Queue of the jobs.
     supervisor : Supervisor
-        Starts the runners of the jobs.
+        Starts the runners, which execute the jobs in other processes.
     """
 
     def __init__(self, settings: JobSettings) -> None:
@@ -42,7 +42,9 @@ class JobService:
         self.supervisor = Supervisor(settings, self.context.database, self.delete_old)
 
     def submit(self, request: JobRequest, owner: str, *, admin: bool) -> Submission:
-        """Check a request. Return a finished or unfinished job with an equal request, or queue a new job.
+        """Check a request, and return the job that answers it.
+
+        This is a finished or unfinished job with an equal request, if there is one. Otherwise, a new job is queued.
 
         Parameters
         ----------
@@ -56,7 +58,7 @@ class JobService:
         Raises
         ------
         HsifeatError
-            If an option is wrong. If the person lacks the right to the priority. If a file, store, model or upload does not exist
+            If an option is wrong. If the person may not use the priority. If a file, store, model or upload does not exist
             or is not allowed. If the queue is full.
         """
         if request.priority == "high" and not admin:
@@ -76,12 +78,12 @@ class JobService:
     def latest(self, request: JobRequest) -> JobRecord | None:
         """Return the latest job with an equal request.
 
-        Return None if there is no such job, if it was cancelled, or if its result no longer exists.
+        Return None if there is no such job, if the job was cancelled, or if its result no longer exists.
 
         Raises
         ------
         HsifeatError
-            If the request is not valid, see `JobRequest.identity`.
+            If an option is wrong, or if a file, store, model or upload does not exist.
         """
         job = next(iter(self.queue.jobs(key=request.key(self.context), count=1)), None)
         if job is None or job.state is JobState.CANCELLED:
@@ -115,9 +117,10 @@ class JobService:
         return upload
 
     def delete_old(self) -> None:
-        """Delete jobs that are older than `JobSettings.job_days`, with their results, and delete expired uploads.
+        """Delete old jobs and their results, and old uploads.
 
-        Uploads that unfinished jobs need are not deleted.
+        A job is old if it ended more than `JobSettings.job_days` days ago. Uploads that unfinished jobs need are not
+        deleted.
         """
         settings = self.context.settings
         self.queue.delete_old(time.time() - settings.job_days * _DAY_S)

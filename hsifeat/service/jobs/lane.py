@@ -15,7 +15,9 @@ from hsifeat.service.problems import public_text
 
 
 class Lane:
-    """A lane: all jobs of certain kinds, which one runner executes. Only one process at a time may use a lane.
+    """A lane: all jobs of certain kinds. One runner executes these jobs, one after the other.
+
+    Only one process at a time may use a lane.
 
     Parameters
     ----------
@@ -31,11 +33,11 @@ class Lane:
         self._of_kinds = f"kind IN ({', '.join('?' * len(self._kinds))})"
 
     def has_work(self) -> bool:
-        """Return whether a job is queued, or was running when its runner died."""
+        """Return whether the runner has something to do: a queued job, or a job whose runner died."""
         return bool(self._database.jobs(f"state IN ('queued', 'running') AND {self._of_kinds}", self._kinds, count=1))
 
     def take(self) -> JobRecord | None:
-        """Start the queued job with the highest priority, and return the job. Return None if no job is queued."""
+        """Record that the queued job with the highest priority is running, and return this job; None if no job is queued."""
         where = f"state = 'queued' AND {self._of_kinds} ORDER BY priority DESC, number LIMIT 1"
         # Because of this read, an idle runner does not take the write lock.
         if not self._database.jobs(f"state = 'queued' AND {self._of_kinds}", self._kinds, count=1):
@@ -65,21 +67,22 @@ class Lane:
                 set_state(connection, job.id, state, reason=reason, result=result)
 
     def cancellation_reason(self, job: JobRecord) -> str:
-        """Return why a running job is about to be cancelled; an empty string if no cancellation was requested."""
+        """Return why the cancellation of a running job was requested; an empty string if it was not requested."""
         current = self._database.job(job.id)
         return current.reason if current is not None and current.cancelling else ""
 
     def hand_back(self, job: JobRecord) -> None:
-        """Queue a running job again, because the service stops. The interrupted attempt does not count."""
+        """Queue a running job again because the service stops. This attempt does not count as one of its `max_attempts`."""
         with self._database.transaction() as connection:
             if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
                 set_state(connection, job.id, JobState.QUEUED, reason="the service stopped; the job continues with it")
                 connection.execute("UPDATE jobs SET attempts = attempts - 1 WHERE id = ?", (job.id,))
 
     def recover(self, max_attempts: int) -> None:
-        """Queue jobs again that were running when their runner died.
+        """Queue the jobs again that were running when their runner died.
 
-        A job with a requested cancellation is cancelled instead. A job whose runner died `max_attempts` times fails.
+        If the cancellation of a job was requested, the job is cancelled instead. If its runner has died `max_attempts`
+        times, the job fails instead.
         """
         with self._database.transaction() as connection:
             for job in select_jobs(connection, f"state = 'running' AND {self._of_kinds}", self._kinds):

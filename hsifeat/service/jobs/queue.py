@@ -1,4 +1,4 @@
-"""The queue of jobs: submission, cancellation and listing. Equal requests share one unfinished job (single flight)."""
+"""The queue of jobs: submission, cancellation and listing. Equal requests of several people share one unfinished job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RECENT_JOBS = 20
 
 
 class QueueFullError(ProblemError):
-    """The queue has no room for another job.
+    """Raised if the queue has no room for another job.
 
     Attributes
     ----------
@@ -34,14 +34,14 @@ class QueueFullError(ProblemError):
 
 
 class UnknownJobError(ProblemError):
-    """No job has this identifier."""
+    """Raised if no job has the given identifier."""
 
     def __init__(self, message: str) -> None:
         super().__init__(404, message)
 
 
 class NotOwnerError(ProblemError):
-    """A job or an upload belongs to another person, and the caller is not an administrator."""
+    """Raised if a job or an upload belongs to another person, and the caller is not an administrator."""
 
     def __init__(self, message: str) -> None:
         super().__init__(403, message)
@@ -49,14 +49,14 @@ class NotOwnerError(ProblemError):
 
 @dataclass(frozen=True)
 class Submission:
-    """Answer to a submitted request.
+    """Job that answers a submitted request.
 
     Attributes
     ----------
     job : JobRecord
-        The job that answers the request.
+        The job.
     outcome : {"answered", "joined", "queued"}
-        ``answered``: `job` is finished. ``joined``: `job` is an equal unfinished job. ``queued``: `job` is new.
+        ``answered``: `job` is finished. ``joined``: `job` is unfinished and was submitted before. ``queued``: `job` is new.
     """
 
     job: JobRecord
@@ -93,26 +93,28 @@ class JobQueue:
         still_valid: Callable[[JobRecord], bool] = lambda _: False,
         find_result: Callable[[], dict[str, Any] | None] = lambda: None,
     ) -> Submission:
-        """Return an unfinished or finished job with an equal request, or queue a new job.
+        """Return the job that answers a request: a job with an equal key, or a new job in the queue.
 
-        If the result exists without such a job, a finished job with this result is recorded and returned.
+        If there is no job with an equal key, but `find_result` finds the result, a finished job with this result is
+        recorded.
 
         Parameters
         ----------
         kind : JobKind
             Kind of the job.
         key : str
-            Digest of everything that determines the result.
+            Digest of everything that determines the result. Requests with equal keys have equal results.
         request : dict
             The request as JSON values.
         owner : str
             Name of the person who submits the request.
         priority : Priority
-            Priority of the job. The priority of an equal unfinished job is raised to this priority.
+            Priority of the job. If an unfinished job with this key has a lower priority, it is raised.
         still_valid : callable
             Takes a finished job with this key, and returns whether the result of the job still exists.
         find_result : callable
-            Returns the description of the result, as JSON values, if it exists without a job, else None.
+            Looks for a result that no job of the service computed. Returns the description of the result as JSON values, or
+            None.
 
         Raises
         ------
@@ -182,23 +184,25 @@ class JobQueue:
         return self._database.jobs(" AND ".join(conditions), tuple(values), count=count)
 
     def cancel(self, job_id: str, owner: str, *, anyone: bool = False) -> JobRecord:
-        """Withdraw the request of `owner`. Cancel the job unless other people wait for it. A finished job does not change.
+        """Withdraw the request of a person. If no other person waits for the job, cancel the job.
+
+        A finished job does not change.
 
         Parameters
         ----------
         job_id : str
             Identifier of the job.
         owner : str
-            Name of the person who cancels.
+            Name of the person who withdraws the request.
         anyone : bool
-            Whether to cancel the job even if it belongs to other people.
+            Whether to cancel the job even if other people wait for it.
 
         Raises
         ------
         UnknownJobError
             If there is no job with this identifier.
         NotOwnerError
-            If the job belongs to other people.
+            If `owner` does not wait for the job, and `anyone` is False.
         """
         job = self.job(job_id)
         if not anyone and owner not in job.owners:

@@ -1,4 +1,4 @@
-"""Records of jobs and of their events."""
+"""Jobs, and events in the logs of jobs, as the database stores them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Priority(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Rank in the queue; a higher rank runs first."""
+        """Rank of the priority. Jobs with a higher rank run first."""
         return list(Priority).index(self)
 
 
@@ -59,7 +59,7 @@ class JobProgress:
     done, total : float
         Completed and total amount of work, in `unit`.
     unit : str
-        Unit of work, in the plural: ``tiles``, ``fits``.
+        Unit of work in the plural, such as ``tiles`` or ``fits``.
     detail : str
         A short text, such as the current loss.
     """
@@ -82,8 +82,8 @@ class JobRecord:
     kind : JobKind
         Kind of work.
     key : str
-        sha256 of the request and of the state of its files. No two unfinished jobs have the same key, unless one of them is
-        about to be cancelled.
+        sha256 of the request and of the state of its files. Unfinished jobs have different keys. A job that is about to be
+        cancelled is an exception.
     request : dict
         The request as JSON values.
     owners : tuple of str
@@ -95,7 +95,7 @@ class JobRecord:
     priority : Priority
         Priority in the queue.
     attempts : int
-        Number of times that a runner started the job.
+        Number of times that the job was started.
     created, started, finished : float
         Times in seconds since 1970; 0 if the job has not been started or has not ended.
     progress : JobProgress or None
@@ -130,7 +130,7 @@ class JobEvent:
     Attributes
     ----------
     id : int
-        Number that increases with every event of the service.
+        Number of the event. A later event of any job has a higher number.
     name : str
         ``state``, ``started``, ``advanced``, ``finished`` or ``note``.
     data : dict

@@ -1,4 +1,4 @@
-"""Base class of requests: validated options of a job, its key, and its execution."""
+"""Base class of requests for jobs. A request has the options of a job, and can execute it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hsifeat.service.uploads.folder import UploadFolder
 
 @dataclass(frozen=True)
 class JobContext:
-    """Folders, database and stores that requests use.
+    """The folders, database, uploads and stores that requests use.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class JobContext:
 
     @classmethod
     def of_settings(cls, settings: JobSettings) -> JobContext:
-        """Open the database and the uploads in the folders of the settings."""
+        """Open the database and the folder of uploads that the settings name."""
         return cls(
             settings,
             JobDatabase(settings.database_path),
@@ -51,12 +51,12 @@ class JobContext:
         )
 
     def result_folder(self, job: JobRecord) -> Path:
-        """Return the folder for the results of a job. The folder may not exist."""
+        """Return the folder for the results of a job. The folder need not exist."""
         return self.settings.results_folder / job.id
 
 
 class JobRequest(BaseConfig):
-    """Base class of requests: the options of a job, which clients send and the database stores as JSON."""
+    """Base class of requests, which have the options of a job. Clients send them, and the database stores them, as JSON."""
 
     kind: ClassVar[JobKind]
 
@@ -85,7 +85,7 @@ class JobRequest(BaseConfig):
         job : JobRecord
             The running job. Results are written to `JobContext.result_folder`.
         listen : callable
-            Callback for progress events.
+            Function that receives progress events.
 
         Raises
         ------
@@ -94,10 +94,10 @@ class JobRequest(BaseConfig):
         """
 
     def find_result(self, context: JobContext) -> dict[str, Any] | None:  # noqa: ARG002  # only stores are made without jobs
-        """Return the description of a result that exists although no job computed it. Nothing is computed or written.
+        """Look for a result that no job of the service computed, and return its description.
 
-        The description has the form that `execute` returns. Return None if there is no such result, or if the search would
-        take longer than a client waits.
+        The description has the form of the value that `execute` returns. Return None if there is no such result, or if the
+        search would take too long. Nothing is computed or written.
         """
         return None
 
@@ -107,7 +107,7 @@ class JobRequest(BaseConfig):
         Raises
         ------
         HsifeatError
-            If the request is not valid, see `identity`.
+            If an option is wrong, or if a file, store, model or upload does not exist.
         """
         facts = json.dumps([__version__, self.kind, self.identity(context)], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()
@@ -123,5 +123,5 @@ class JobRequest(BaseConfig):
 
 
 def json_values(options: BaseConfig, **selection: Any) -> Any:
-    """Return options as JSON values; `selection` has arguments of `pydantic.BaseModel.model_dump`."""
+    """Return the options of a model as JSON values. `selection` is passed on to `pydantic.BaseModel.model_dump`."""
     return json.loads(json.dumps(options.model_dump(**selection)))

@@ -1,4 +1,4 @@
-"""Result folders of jobs, and their archives."""
+"""Folders with the results of jobs, and zip files of these folders."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hsifeat.files import atomic_write
 
 
 def clear_folder(folder: Path) -> Path:
-    """Create an empty folder, and return its path. Files of an interrupted attempt are deleted."""
+    """Create an empty folder, and return its path. If the folder exists, its files are deleted."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def write_archive(folder: Path, archive: Path) -> None:
-    """Write the files of a folder to a zip file. Names of members start with the name of the folder."""
+    """Write the files of a folder to a zip file. The names in the zip file start with the name of the folder."""
     with atomic_write(archive) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as out:
         add_files(out, folder, folder.parent)
 
@@ -30,9 +30,9 @@ def add_files(archive: zipfile.ZipFile, folder: Path, root: Path) -> None:
     archive : zipfile.ZipFile
         Open zip file.
     folder : Path
-        Folder whose files are added, with those in its subfolders.
+        Folder whose files are added, including the files in its subfolders.
     root : Path
-        Folder to which the names in the zip file are relative.
+        Folder above `folder`. The names in the zip file are paths relative to `root`.
     """
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(root)

@@ -30,11 +30,11 @@ _NICENESS = 10
 
 
 class JobCancelledError(BaseException):
-    """Raised to end a cancelled job. The class is not an `Exception`, so ``except Exception`` does not catch it."""
+    """Raised to end a cancelled job. It derives from `BaseException`, so ``except Exception`` does not catch it."""
 
 
 def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
-    """Execute the jobs of a lane until the service ends, or until no job was queued for ten minutes.
+    """Execute the jobs of a lane, until the service ends or the lane has had no job for ten minutes.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
     lane_name : str
         Name of the lane, a key of `LANES`.
     parent : Connection
-        Pipe from the service. The operating system closes it when the service ends, even if the service is killed.
+        Pipe from the service. When the service ends or is killed, the operating system closes the pipe.
     """
     signal.signal(
         signal.SIGINT, signal.SIG_IGN

@@ -1,4 +1,4 @@
-"""The scene of an extraction: a public scene, files below an allowed folder, an upload, or the scene of a store."""
+"""The scene in a request for an extraction. It comes from the public scenes, an allowed folder, an upload, or a store."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _READING = ("variable", "axes", "rows", "cols", "bad_bands", "nodata", "blank_pi
 
 
 class SceneSource(BaseConfig):
-    """A scene for the service: its source, its label maps, and the options for reading it.
+    """The scene in a request: its source, its label maps, and the options for reading it.
 
-    Exactly one of `name`, `files`, `upload` and `store` is set. As an exception, `files` may be set together with `upload`, to
-    select files of the upload.
+    One of `name`, `files`, `upload` and `store` is set. If `files` is set together with `upload`, it selects files of the
+    upload.
     """
 
     name: Annotated[str | None, option("Name of a public scene.")] = None
@@ -80,7 +80,7 @@ class SceneSource(BaseConfig):
         return scene
 
     def file_bytes(self, context: JobContext) -> int:
-        """Return the total size in bytes of the files of the scene. Folders and public scenes count as 0.
+        """Return the total size in bytes of the files of the scene; 0 for folders and public scenes.
 
         Raises
         ------

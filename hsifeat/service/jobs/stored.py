@@ -1,4 +1,4 @@
-"""Digests of stores. They enter the key of a request, by which equal requests share one job."""
+"""Digests of stores, for the keys of requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hsifeat.store.store import Store
 
 
 def store_facts(served: ServedStore) -> Any:
-    """Return the key of a store, and digests of its planes and label maps, as JSON values.
+    """Return the key of a store, and the digests of its planes and label maps, as JSON values.
 
     Raises
     ------

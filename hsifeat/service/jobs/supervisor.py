@@ -1,4 +1,4 @@
-"""Supervisor: starts the runner of a lane when the lane has jobs, and restarts a runner that died."""
+"""Supervisor of the runners. It starts the runner of a lane if the lane has jobs, and restarts a runner that died."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Supervisor:
     database : JobDatabase
         Database of the jobs.
     clean_up : callable
-        Called without arguments at the start and every `clean_up_s` seconds.
+        Function without arguments that is called at the start and then every `clean_up_s` seconds.
     clean_up_s : float
         Time between two calls of `clean_up`, in seconds.
     """
@@ -62,17 +62,17 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process numbers of the running runners, by lane."""
+        """Process identifiers of the runners that run now, by name of the lane."""
         return {name: runner.pid for name, runner in self._runners.items() if runner.pid}
 
     def start(self) -> None:
-        """Start the thread that starts runners."""
+        """Start a thread that watches the lanes and starts their runners."""
         # Python waits for child processes at exit, and the runners end only after `stop` has closed the pipe.
         atexit.register(self.stop)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the runners. A running job continues after the next start of the service."""
+        """Stop the runners. An interrupted job is queued again."""
         atexit.unregister(self.stop)
         self._stopping.set()
         self._sender.close()

@@ -1,4 +1,4 @@
-"""Pages of jobs: the list, and one page for each job with its progress."""
+"""Pages of jobs: the list of jobs, and for each job a page with its progress."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def job_page(request: Request, caller: Reader, jobs: Jobs, job_id: JobId) -> HTM
 
 @router.post("/pages/jobs/{job_id}/cancel")
 def cancel_job(request: Request, caller: Author, jobs: Jobs, job_id: JobId) -> RedirectResponse:
-    """Withdraw the caller's request, and redirect to the page of the job."""
+    """Withdraw the caller's request for a job, and redirect the browser to the page of the job."""
     jobs.queue.cancel(job_id, caller.name, anyone=caller.may("admin"))
     return RedirectResponse(f"{service_of(request).config.root_path}/pages/jobs/{job_id}", 303)
 
 
 def job_row(job: JobRecord) -> dict[str, object]:
-    """Return the values of a job that templates show."""
+    """Return the values of a job for the templates of pages, as a dict."""
     progress = job.progress
     share = None if progress is None or not progress.total else min(progress.done / progress.total, 1.0)
     ended = job.state.is_final

@@ -1,4 +1,4 @@
-"""Small pictures of scenes and planes, computed once and kept in the cache."""
+"""Small pictures of scenes and planes. A picture is computed once, and then read from the cache."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def plane_picture(features: Features, plane: PlaneSpec) -> bytes:
     Raises
     ------
     StoreError
-        If the store has features of listed pixels only.
+        If the store has features of selected pixels only, which can't be drawn.
     """
     if not features.covers_scene:
         raise StoreError(f"{features.name} has features of listed pixels, which have no picture")
@@ -62,19 +62,19 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
 
 
 def stretch(values: NDArray[np.floating], low: NDArray[np.floating], high: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Map values linearly to 0-255.
+    """Map values of each channel linearly to 0-255.
 
     Parameters
     ----------
     values : (..., channels) float array
-        Values; NaN counts as 0.
+        Values to map. NaN is mapped like 0.
     low, high : (channels,) float array
-        Values that become 0 and 255.
+        For each channel, the values that become 0 and 255.
 
     Returns
     -------
     (..., channels) uint8 array
-        The mapped values. Values outside of the range become 0 or 255.
+        The mapped values. Values below `low` become 0, and values above `high` become 255.
     """
     scaled = (np.nan_to_num(values) - low) / np.maximum(high - low, 1e-12)
     shown: NDArray[np.uint8] = np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8)

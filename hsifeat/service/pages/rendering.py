@@ -1,4 +1,4 @@
-"""Render pages from templates, and answer errors with a page."""
+"""Rendering of pages from templates, and error pages."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def render(request: Request, template: str, status: int = 200, **content: Any) -
     status : int
         HTTP status.
     **content
-        Values for the template. ``root`` (path prefix of the service), ``static`` (path of the static files) and ``caller``
-        are added.
+        Values for the template by name. The function adds ``root`` (path prefix of the service), ``static`` (path of the
+        static files) and ``caller``.
     """
     root = service_of(request).config.root_path
     caller = getattr(request.state, "caller", None)
@@ -65,7 +65,10 @@ def render(request: Request, template: str, status: int = 200, **content: Any) -
 
 
 class PageRoute(APIRoute):
-    """A route that answers errors with pages: a sign-in form for callers without a token, otherwise the error message."""
+    """A route that answers errors with pages.
+
+    A caller without a token gets a sign-in form. Other callers get a page with the error message.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of the route, which answers errors with pages."""

@@ -1,4 +1,4 @@
-"""Scripts, style sheets and the vendored libraries of the pages."""
+"""Scripts and style sheets of the pages, and the JavaScript libraries that are part of hsifeat."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 
 @cache
 def static_files() -> dict[str, bytes]:
-    """Return a dict that maps paths, such as ``vendor/htmx/htmx.min.js``, to the content of the static files."""
+    """Return the content of every static file by its path, such as ``vendor/htmx/htmx.min.js``."""
     return {
         file.relative_to(FOLDER).as_posix(): file.read_bytes()
         for file in sorted(FOLDER.rglob("*"))
@@ -29,7 +29,10 @@ def static_files() -> dict[str, bytes]:
 
 @cache
 def static_version() -> str:
-    """Return a digest of all static files. Addresses contain the digest, so browsers can cache the files forever."""
+    """Return a digest of all static files, which is part of their addresses.
+
+    If a file changes, all addresses change. Browsers may therefore keep the files forever.
+    """
     digest = hashlib.sha256()
     for path, content in static_files().items():
         digest.update(path.encode() + b"\0" + hashlib.sha256(content).digest())

@@ -1,4 +1,4 @@
-"""Pages of stores: the searchable list, and one page for each store."""
+"""Pages of stores: a list that can be searched, and one page for each store."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Uploads: files that clients send in resumable parts, checked before they are read."""
+"""Uploads: files that clients send in parts. Their contents are checked before any reader opens them."""

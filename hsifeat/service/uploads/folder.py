@@ -1,4 +1,4 @@
-"""Folder of uploads: creation, parts, completion and expiry."""
+"""The folder of uploads: creating, finding and deleting uploads."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _RESERVE_BYTES = 2**30
 
 
 class UploadTooLargeError(ProblemError):
-    """An upload is too large, or would make all uploads together too large."""
+    """Raised if an upload is too large, or if all uploads together would become too large."""
 
     def __init__(self, message: str) -> None:
         super().__init__(413, message)
 
 
 class UnknownUploadError(ProblemError):
-    """No upload has this identifier."""
+    """Raised if no upload has the given identifier."""
 
     def __init__(self, message: str) -> None:
         super().__init__(404, message)
@@ -46,9 +46,9 @@ class UploadFolder:
     path : Path
         Folder of the uploads.
     max_bytes, max_total_bytes : int
-        Maximum size of one upload, and of all uploads together.
+        Maximum size in bytes of one upload, and of all uploads together.
     max_unpacked_bytes : int
-        Maximum size of the unpacked values of a file.
+        Maximum size in bytes of all values of a file after decompression.
     lifetime_s : float
         Time in seconds from the last use of an upload to its deletion.
     """
@@ -72,7 +72,7 @@ class UploadFolder:
         )
 
     def create(self, files: Sequence[FileManifest], owner: str) -> Upload:
-        """Create an upload without content.
+        """Create an upload, before the contents of its files are sent.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class UploadFolder:
         RefusedFileError
             If a name or format is not accepted.
         UploadTooLargeError
-            If the files are too large or too many, or if two files have the same name.
+            If the files are too large or too many. If two files have the same name.
         DiskFullError
             If the disk has too little free space.
         """

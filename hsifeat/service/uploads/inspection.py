@@ -1,7 +1,7 @@
 """Checks of uploaded files before any reader opens them.
 
-Only formats whose files contain all their values are accepted. Formats that can name other files, run code or describe a
-service, such as VRT, are refused. Pickled objects and archives that expand beyond a limit are refused as well.
+A format is accepted only if a file contains all its values. Formats that can refer to other files or services, such as VRT,
+or that can run code are refused. Pickled objects and archives that expand beyond a limit are refused as well.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MAX_MEMBERS = 100
 
 
 class RefusedFileError(SceneError):
-    """An uploaded file is not accepted."""
+    """Raised if an uploaded file is not accepted."""
 
 
 def check_name(name: str) -> None:
@@ -46,8 +46,8 @@ def check_name(name: str) -> None:
     Raises
     ------
     RefusedFileError
-        If the name contains characters other than letters, digits, single dots, underscores and hyphens. If it has more than
-        100 characters. If the format is not accepted.
+        If the name has more than 100 characters. If the name contains characters other than letters, digits, single dots,
+        underscores and hyphens. If its suffix means a format that is not accepted.
     """
     if not _NAME.fullmatch(name) or ".." in name:
         raise RefusedFileError(
@@ -63,19 +63,20 @@ def check_name(name: str) -> None:
 
 
 def check_content(path: Path, max_bytes: int) -> None:
-    """Check the content of an uploaded file. Where possible, no C library reads the file.
+    """Check the content of an uploaded file, before a reader opens the file.
 
     Parameters
     ----------
     path : Path
-        The file. The suffix selects the format.
+        The file. Its suffix states its format.
     max_bytes : int
-        Maximum size of the unpacked values.
+        Maximum size in bytes of all values of the file after decompression.
 
     Raises
     ------
     RefusedFileError
-        If the content has another format than the suffix, contains pickled objects, or unpacks to more than `max_bytes`.
+        If the content does not have the format that the suffix states. If it contains pickled objects. If its values need
+        more than `max_bytes`.
     """
     suffix = _suffix(path)
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""An upload: files that a client sends in parts, and their completion."""
+"""An upload: a set of files that a client sends in parts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _CHUNK_BYTES = 2**20
 
 
 class OffsetError(ProblemError):
-    """A part is missing, has the wrong offset, or is sent at the same time as another part of the file.
+    """Raised if a part of a file is missing, begins at a wrong position, or is sent at the same time as another part.
 
     Attributes
     ----------
     offset : int
-        Number of bytes that have arrived. The next part must begin at this offset.
+        Number of bytes of the file that the service has received. The next part must begin at this position.
     """
 
     def __init__(self, message: str, offset: int) -> None:
@@ -37,7 +37,7 @@ class OffsetError(ProblemError):
 
 
 class FileManifest(BaseModel):
-    """Name, size and digest of a file to upload."""
+    """Name, size and digest of a file, as the client states them before the upload."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,7 +47,7 @@ class FileManifest(BaseModel):
 
 
 class UploadManifest(BaseModel):
-    """Owner and files of an upload, and whether the upload is complete and checked."""
+    """The manifest of an upload: owner, files, and whether all files are complete and checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,10 +68,9 @@ class Upload:
     Attributes
     ----------
     path : Path
-        Folder of the upload, named by its identifier.
+        Folder of the upload. The identifier of the upload is the name of the folder.
     manifest : UploadManifest
-        Owner and files.
-    max_unpacked_bytes : int
+        Owner and files of the upload. max_unpacked_bytes : int
         Maximum size of the unpacked values of a file.
     lifetime_s : float
         Time in seconds from the last use of the upload to its deletion.
@@ -84,7 +83,7 @@ class Upload:
 
     @classmethod
     def find(cls, path: Path, max_unpacked_bytes: int, lifetime_s: float) -> Upload | None:
-        """Return the upload in a folder, or None if the folder contains no upload. See `Upload` for the parameters."""
+        """Return the upload in a folder, or None if the folder contains no upload. `Upload` describes the parameters."""
         try:
             manifest = UploadManifest.model_validate_json(read_regular(path / _MANIFEST))
         except (OSError, ValidationError):
@@ -103,14 +102,14 @@ class Upload:
 
     @property
     def expires(self) -> float:
-        """Time in seconds since 1970 at which an unused upload is deleted; 0 if the upload is deleted already."""
+        """Time in seconds since 1970 at which the upload is deleted if it is not used before; 0 for a deleted upload."""
         try:
             return (self.path / _MANIFEST).stat().st_mtime + self.lifetime_s
         except FileNotFoundError:
             return 0.0
 
     def offset(self, name: str) -> int:
-        """Return the number of bytes of a file that have arrived."""
+        """Return the number of bytes of a file that the service has received."""
         try:
             return self._file(self._manifest_of(name)).stat().st_size
         except FileNotFoundError:
@@ -122,21 +121,23 @@ class Upload:
 
     @contextmanager
     def open_part(self, name: str, offset: int) -> Iterator[PartWriter]:
-        """Yield a writer that appends a part to a file. Bytes that were written before an error are kept.
+        """Yield a writer that appends a part to a file.
+
+        If an error ends the part, the bytes that were written before are kept.
 
         Parameters
         ----------
         name : str
             Name of the file.
         offset : int
-            Position of the part in the file, which must be the number of bytes that have arrived.
+            Position of the part in the file. It must equal the number of bytes that the service has received.
 
         Raises
         ------
         OffsetError
-            If the part does not begin after the bytes that have arrived, or if another request appends to the file.
+            If `offset` is not the number of received bytes. If another request appends to the file at the same time.
         RefusedFileError
-            If the upload has no such file or is complete.
+            If the upload has no file with this name. If the upload is already complete.
         StoreError
             If the file can't be written, for example because the disk is full.
         """
@@ -168,14 +169,14 @@ class Upload:
     def complete(self) -> Upload:
         """Check sizes, digests and contents of all files, and return the complete upload.
 
-        A file with a wrong digest is deleted, and can be sent again.
+        A file with a wrong digest is deleted. The client can send this file again.
 
         Raises
         ------
         OffsetError
-            If a file is not complete.
+            If bytes of a file are missing.
         RefusedFileError
-            If the digest of a file differs, or if its content is not accepted.
+            If a file has a wrong digest. If its content is not accepted.
         """
         if self.manifest.complete:
             return self
@@ -194,7 +195,7 @@ class Upload:
         return Upload(self.path, manifest, self.max_unpacked_bytes, self.lifetime_s)
 
     def complete_folder(self) -> Path:
-        """Return the folder of the files of a complete upload, and record a use of the upload.
+        """Return the folder with the files of a complete upload, and record that the upload was used now.
 
         Raises
         ------
@@ -214,7 +215,7 @@ class Upload:
         Raises
         ------
         RefusedFileError
-            If the upload has no such file, or several such files.
+            If no file, or more than one file, may be a scene.
         """
         names = [file.name for file in self.manifest.files if file.name.rpartition(".")[2].lower() in CUBE_SUFFIXES]
         headers = [name for name in names if name.lower().endswith(".hdr")]
@@ -246,9 +247,9 @@ class PartWriter:
     Parameters
     ----------
     target : binary file
-        The file, open for appending.
+        The file, opened for appending.
     left_bytes : int
-        Number of bytes that the file still lacks.
+        Declared size of the file minus its present size, in bytes.
     path : Path
         Path of the file for error messages.
     """
@@ -264,7 +265,7 @@ class PartWriter:
         Raises
         ------
         RefusedFileError
-            If the bytes exceed the declared size of the file. No byte of `content` is written.
+            If the file would exceed its declared size. Then nothing is written.
         DiskFullError
             If the disk is full. The bytes that fit are kept.
         """

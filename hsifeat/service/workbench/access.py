@@ -1,4 +1,4 @@
-"""Dependencies of the routes of the workbench: the scene and the label set that a request names."""
+"""FastAPI dependencies of the routes of the workbench. They find the scene and the label set that a request names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hsifeat.types import Window
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """A label set of a scene, and the person who works on the label set.
+    """What most routes of the workbench need: a label set, the workspace of its scene, and the caller.
 
     Attributes
     ----------
@@ -42,20 +42,20 @@ class Desk:
 
     @property
     def file_name(self) -> str:
-        """Start of the names of downloaded files: the name of the scene, without characters that are special in a header."""
+        """Name of the scene without characters that are special in a header. The names of downloaded files start with it."""
         return re.sub(r"[^\w.-]+", "-", self.space.features.scene.name)[:60].strip(".-") or "scene"
 
 
 @dataclass(frozen=True)
 class View:
-    """Visible part of a scene.
+    """The part of a scene that the browser shows, and its resolution.
 
     Attributes
     ----------
     window : Window
-        The visible part. Its first row and first column are multiples of `step`.
+        The visible part of the scene. Its first row and first column are multiples of `step`.
     step : int
-        Distance in scene pixels between neighbouring pixels of the image.
+        Distance between neighbouring pixels of the image, in pixels of the scene.
     """
 
     window: Window

@@ -39,8 +39,8 @@ ROUTERS = (
 async def workbench_lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the label database, and close it when the application ends.
 
-    The label database is in the folder that ``--state`` names. Without ``--state``, the default label database of the account
-    that runs the service is opened.
+    If the option ``--state`` names a folder, the label database is in this folder. Otherwise, the default label database of
+    the account that runs the service is opened.
     """
     # A head suppresses this warning during its fit. That fails for two fits at once, because filters apply to all threads.
     warnings.filterwarnings("ignore", "Only one sample available")

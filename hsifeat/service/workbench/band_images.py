@@ -1,4 +1,4 @@
-"""Bands of a scene as images, for false colours of any three bands."""
+"""False-colour images of any three bands of a scene."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Rendering:
     bands : tuple of 3 ints
         Indices of the bands in red, green and blue.
     cut : float
-        Percentage of the values of a band that are clipped at each end of the brightness range.
+        Percentage of the values of a band that become black, and percentage that get full brightness.
     gamma : float
-        Exponent of the brightness. Values below 1 brighten the image.
+        Exponent that is applied to the brightness. Values below 1 brighten the image.
     """
 
     bands: tuple[int, int, int]
@@ -41,10 +41,10 @@ class Rendering:
 
 
 class BandImages:
-    """Bands of a scene in memory, so that showing other bands does not read the scene. The methods are thread-safe.
+    """Bands of a scene at a coarse resolution, kept in memory to draw them quickly. The methods are thread-safe.
 
-    An overview of all bands is kept at a coarse resolution, or at full resolution for small scenes. Finer parts are read
-    from the scene.
+    The bands in memory are called the overview. For small scenes, it has full resolution. Images with a finer resolution
+    than the overview are read from the scene.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class BandImages:
     Attributes
     ----------
     overview_step : int
-        Distance in scene pixels between neighbouring pixels of the overview, a power of two.
+        Distance between neighbouring pixels of the overview, in pixels of the scene; a power of two.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -67,17 +67,16 @@ class BandImages:
         self._lock = threading.Lock()
 
     def png(self, rendering: Rendering, window: Window, step: int) -> bytes:
-        """Return a part of the scene as PNG. Invalid pixels are transparent.
+        """Return a false-colour image of a part of the scene as PNG. Invalid pixels are transparent.
 
         Parameters
         ----------
         rendering : Rendering
-            Bands and contrast.
-        window : Window
-            Part of the scene, whose first row and column are multiples of `step`.
+            Bands and contrast of the image. window : Window
+            Part of the scene. Its first row and first column must be multiples of `step`.
         step : int
-            Distance in scene pixels between neighbouring pixels of the image, a power of two. Only steps below
-            `overview_step` read the scene.
+            Distance between neighbouring pixels of the image, in pixels of the scene; a power of two. If `step` is less
+            than `overview_step`, the scene is read.
         """
         with self._lock:
             part = self._part(rendering.bands, window, step)

@@ -1,4 +1,7 @@
-"""Routes of the workbench that check the map at random pixels. The answers at these pixels are not used for training."""
+"""Routes of the workbench that check the map at random pixels.
+
+A person answers with the class of each random pixel. The map does not learn from these answers.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ _MAX_PLACES = 500
 
 
 class CheckPlaces(BaseModel):
-    """Pixels to check next, and numbers of answers so far."""
+    """Random pixels to answer next, and the number of answers so far."""
 
     places: list[tuple[int, int]]
     answered: int
@@ -40,7 +43,7 @@ class CheckPlaces(BaseModel):
 
 
 class CheckAnswer(BaseModel):
-    """The class that the caller names at a random pixel."""
+    """The answer of the caller at a random pixel: the class of the pixel."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +54,7 @@ class CheckAnswer(BaseModel):
 
 @router.get("")
 def check_places(desk: ReadableDesk, count: Annotated[int, Query(ge=1, le=_MAX_PLACES)] = 50) -> CheckPlaces:
-    """Return random pixels that nobody has answered or skipped yet, in the order in which they were drawn."""
+    """Return random pixels that nobody has answered or skipped, in the order in which they were drawn."""
     answers = read_answers(desk.database, desk.labels.id)
     places = np.stack(np.divmod(_open_places(desk, answers)[:count], desk.space.shape[1]), axis=1)
     return CheckPlaces(places=places.tolist(), answered=answers.count, skipped=answers.skipped)
@@ -59,9 +62,9 @@ def check_places(desk: ReadableDesk, count: Annotated[int, Query(ge=1, le=_MAX_P
 
 @router.post("")
 def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
-    """Save the class at a random pixel. A later answer at the same pixel replaces this answer.
+    """Save an answer, the class of a random pixel. A later answer for the same pixel replaces it.
 
-    Only pixels that were drawn at random are accepted, because pixels that a person selects would bias the score.
+    Answers for other pixels are refused, because a score at pixels that a person selects is biased.
     """
     answers = read_answers(desk.database, desk.labels.id)
     pixel = answer.row * desk.space.shape[1] + answer.col
@@ -77,7 +80,10 @@ def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
 
 @router.post("/join")
 def join_labels(desk: EditableDesk) -> SetState:
-    """Turn the answers into labels, as one edit that can be undone. The labels then train the map, and the answers no longer check it."""
+    """Turn all answers into labels, as one edit that can be undone.
+
+    The map learns from these labels. The score at random pixels no longer uses these answers.
+    """
     joined = join_answers(desk.database, desk.labels.id, desk.caller.name)
     return set_state(desk, changed=joined > 0)
 
@@ -85,18 +91,20 @@ def join_labels(desk: EditableDesk) -> SetState:
 def checked_score(
     desk: Desk, options: MapOptions, labels: NDArray[np.uint16], check: Callable[[], None] = lambda: None
 ) -> tuple[LabelScore, CheckAnswers] | None:
-    """Return the score at random pixels, and the answers at these pixels; None if nobody has answered yet, or if there is no map.
+    """Return the score of the map at the random pixels with an answer, and these answers.
+
+    The result is None if there are no answers, or if there is no map.
 
     Parameters
     ----------
     desk : Desk
         The label set and the scene of the request.
     options : MapOptions
-        Options of the map that is checked.
+        Options of the map to check.
     labels : (rows, cols) uint16 array
-        Labels that the map learns from; 0 is unlabelled.
+        Class numbers that the map learns from; 0 for unlabelled pixels.
     check : callable
-        Called repeatedly during the work. To stop the work, it raises an exception.
+        Function that is called repeatedly during the work. If it raises an exception, the work stops.
     """
     from classifiers.labelling.check_sample import score_check
 

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the spectra of each class, kept until the labels change."""
+"""Mean and standard deviation of the spectra of each class, kept in memory until the labels change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ClassSpectrum:
     number : int
         Class number.
     mean, deviation : (bands,) float32 arrays
-        Mean and standard deviation of each band, as stored values of the scene.
+        Mean and standard deviation of each band, in the units of the scene's cube.
     """
 
     number: int
@@ -32,7 +32,7 @@ class ClassSpectrum:
 
 
 class ClassSpectra:
-    """Cache of the class spectra of the label sets of one scene. The methods are thread-safe."""
+    """Cache of the `ClassSpectrum` objects of one scene, for all its label sets. The methods are thread-safe."""
 
     def __init__(self) -> None:
         self._kept: dict[int, tuple[int, list[ClassSpectrum]]] = {}
@@ -51,9 +51,9 @@ class ClassSpectra:
         features : Features
             Features of a store of the scene.
         set_id, version : int
-            Number of the label set, and version of this set.
+            Number of the label set, and its version, which changes with every edit.
         labels : (rows, cols) integer array
-            Class of each pixel; 0 is unlabelled.
+            Class number of each pixel; 0 for unlabelled pixels.
         """
         with self._lock:
             kept = self._kept.get(set_id)

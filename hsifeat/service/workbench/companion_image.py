@@ -1,4 +1,7 @@
-"""The companion image of a scene as a picture. The picture is kept in the cache, and deleted together with the store of the scene."""
+"""Picture of the companion image of a scene, for the workbench.
+
+The picture is a file in the cache. It is deleted together with the store of the scene.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +20,19 @@ _SIDE_PX = 3000
 
 
 def companion_file(features: Features) -> Path:
-    """Return the path of the picture of the companion image. The file exists if `keep_companion` was called."""
+    """Return the path of the picture of the companion image. The file exists only after a call of `keep_companion`."""
     return features.kept_folder / "companion.png"
 
 
 def keep_companion(features: Features, scene: Scene) -> None:
-    """Draw the companion image of a scene with at most 3000 rows and columns, and keep it for the workbench.
+    """Write the picture of the companion image of a scene, with at most 3000 rows and columns.
 
     Parameters
     ----------
     features : Features
         Features of a store of the scene.
     scene : Scene
-        The scene. Nothing happens if it has no companion image.
+        The scene. If it has no companion image, no picture is written.
 
     Raises
     ------

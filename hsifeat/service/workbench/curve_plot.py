@@ -1,4 +1,4 @@
-"""Plot of a learning curve as paths of an SVG drawing."""
+"""Plot of a learning curve, described by paths in the syntax of SVG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 8, 22
 
 @dataclass(frozen=True)
 class ScorePoint:
-    """A point of a learning curve: the number of labels, and the score of the map.
+    """A point of a learning curve: the accuracy of the map after a number of labels.
 
     Attributes
     ----------
@@ -30,18 +30,18 @@ class ScorePoint:
 
 @dataclass(frozen=True)
 class CurvePlot:
-    """Learning curve as paths of an SVG drawing.
+    """Lines, points and ticks of the plot of a learning curve. Positions are in the units of the drawing.
 
     Attributes
     ----------
     line, area : str
-        Paths of the accuracy and of its 95 % interval, in the syntax of SVG.
+        SVG paths of the accuracy, and of the area of its 95 % interval.
     points : tuple of (float, float)
-        Horizontal and vertical position of each score, in the units of the drawing.
+        Horizontal and vertical position of each score.
     x_ticks, y_ticks : tuple of (float, str)
-        Positions of the ticks, in the units of the drawing, and texts of the ticks.
+        Position and text of each tick.
     text : str
-        Accuracy at the first and at the last point, in words.
+        Sentence on the accuracy at the first and at the last point.
     """
 
     line: str
@@ -55,10 +55,10 @@ class CurvePlot:
 
 
 def plot_curve(points: Sequence[ScorePoint]) -> CurvePlot | None:
-    """Return the curve of accuracy against the number of labels.
+    """Return the plot of the accuracy against the number of labels.
 
-    Of several scores with the same number of labels, only the last is used. The result is None if fewer than two scores
-    remain.
+    If several scores have the same number of labels, only the last is drawn. If fewer than two scores remain, the result is
+    None.
     """
     latest = {point.labels: point for point in points}
     chosen = [latest[count] for count in sorted(latest)]

@@ -33,7 +33,7 @@ _MEDIA_TYPES = {
 
 @router.get("/map.zip")
 def download_map(desk: ReadableDesk, options: Options) -> Response:
-    """Return the map of the whole scene as a ZIP file: a GeoTIFF with class colours, and its auxiliary file with class names."""
+    """Return the map of the whole scene as a ZIP file: a GeoTIFF with class colours, and a file with class names."""
     with TemporaryDirectory() as folder:
         path = _write_map(desk, options, Path(folder))
         return _zip(Path(folder), path.stem)
@@ -49,7 +49,7 @@ def download_geotiff(desk: ReadableDesk, options: Options) -> Response:
 
 @router.get("/model.zip")
 def download_model(desk: ReadableDesk, options: Options) -> Response:
-    """Return the model that computed the map, as a ZIP file with a folder for ``hsifeat predict``."""
+    """Return the model that computed the map, as a ZIP file. The folder in this file is a model for ``hsifeat predict``."""
     from classifiers.labelling.labelled_model import labelled_model
 
     mapper, name = desk.space.mapper(options), f"{desk.file_name}-model"

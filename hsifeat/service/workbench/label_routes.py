@@ -44,7 +44,7 @@ Coordinate = Annotated[float, Field(ge=-(2.0**31), lt=2.0**31)]
 
 
 class EditRequest(BaseModel):
-    """An edit: points that select pixels, and the class of these pixels."""
+    """An edit of labels: points that select pixels, and the class for these pixels."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,7 +57,7 @@ class EditRequest(BaseModel):
 
 
 class SetState(BaseModel):
-    """State of a label set: its version, labelled pixels of each class, and the numbers of its classes."""
+    """State of a label set: its version, its class numbers, and the number of labelled pixels of each class."""
 
     version: int
     changed: bool
@@ -117,7 +117,7 @@ def change_class(
     colour: Annotated[str, Form(max_length=20)],
     shortcut: Annotated[str, Form(max_length=5)] = "",
 ) -> HTMLResponse:
-    """Change name, colour and keyboard shortcut of a class."""
+    """Change the name, the colour and the keyboard shortcut of a class."""
     desk.database.change_class(
         desk.labels.id, desk.caller.name, LabelClass(number, name, colour.lower(), shortcut.strip())
     )
@@ -146,7 +146,7 @@ def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, For
 
 @router.post("/import")
 def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()], change: ChangeName) -> SetState:
-    """Add the labels of a file to the label set, as one edit. Classes are matched by name, and missing classes are added."""
+    """Add the labels in a file to the label set, as one edit. Classes are matched by name. Missing classes are added."""
     name = re.sub(r"[^\w.-]", "-", file.filename or "")[-80:].lstrip(".")
     if Path(name).suffix.lower() not in SUFFIXES:
         raise ProblemError(422, f"labels are read from {', '.join(SUFFIXES)}; found {name!r}")

@@ -53,9 +53,10 @@ class Place(BaseModel):
 def raster(
     request: Request, desk: ReadableDesk, view: ShownView, options: Options, page: Page = "none", number: Number = 0
 ) -> Response:
-    """Return labels (uint16), mapped classes (uint16) and confidence (uint8) of the visible part, as bytes.
+    """Return the labels (uint16), the map (uint16) and the confidence (uint8) of the visible part of the scene, as bytes.
 
-    A map needs labels of two classes. Without a map, classes and confidence are 0, and ``X-Message`` states the reason.
+    A map needs labels of two classes. If there is no map, map and confidence are 0, and the header ``X-Message`` states
+    why.
     """
     start = time.perf_counter()
     check = workbench_of(request).tickets.take(f"map-{page}", number)
@@ -80,7 +81,7 @@ def raster(
 
 @router.get("/truth")
 def truth(desk: ReadableDesk, view: ShownView, name: Annotated[str, Query(max_length=200)]) -> Response:
-    """Return a label map of the scene as uint16 bytes, with the class numbers of the label set; 65535 for other classes."""
+    """Return a label map of the scene as uint16 bytes: class numbers of the label set, or 65535 for other classes."""
     numbers = _truth(desk, desk.space.features.labels(name))
     return raster_response(view.window, view.step, [np.ascontiguousarray(numbers[_grid(view)])])
 
@@ -95,7 +96,7 @@ def score(
     page: Page = "none",
     number: Number = 0,
 ) -> HTMLResponse:
-    """Return the cross-validated score of the map and the score at random pixels, with the meaning of each score."""
+    """Return the cross-validated score of the map and its score at random pixels, with a text that explains each score."""
     from classifiers.labelling.score import score_labels
 
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")
@@ -142,7 +143,7 @@ def curve(
     page: Page = "none",
     number: Number = 0,
 ) -> HTMLResponse:
-    """Return the learning curve: scores of the map after different numbers of edits."""
+    """Return the learning curve: scores of the map with the labels after different numbers of edits."""
     from classifiers.labelling.learning_curve import learning_curve
 
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")

@@ -1,4 +1,4 @@
-"""Objects that compute the maps of a scene: columns, mappers, superpixels and the suggester."""
+"""Objects that compute the maps of a scene. Mapper, superpixels and suggester use the columns of the scene."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class MapOptions:
     Attributes
     ----------
     head : str
-        One of `classifiers.labelling.scene_columns.quick_heads`.
+        Name of the head, one of `classifiers.labelling.scene_columns.quick_heads`.
     inputs : str
-        Input set; empty for the input set that suits the head.
+        Input set, a value of ``--inputs``. If empty, the input set that suits the head is used.
     smooth : str
-        Smoothing rule.
+        Name of the smoothing rule.
     """
 
     head: str = DEFAULT_HEAD
@@ -60,7 +60,7 @@ class MapTools:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the columns in bytes. Their values are memory-mapped."""
+        """Size of the columns in bytes. The columns are mapped into memory."""
         columns = self.columns
         return columns.values.nbytes + columns.pixels.nbytes + columns.guide.nbytes
 
@@ -71,13 +71,13 @@ class MapTools:
         return self._mappers.get(smooth, lambda: QuickMapper(self.columns, self._head, smooth=smooth))
 
     def segments(self) -> Segments:
-        """Return the superpixels of the scene, which are computed once."""
+        """Return the superpixels of the scene. They are computed at the first call."""
         from classifiers.labelling.segments import open_segments
 
         return self._segments.get("", lambda: open_segments(self.columns))
 
     def suggester(self, smooth: str, segments: Segments) -> Suggester:
-        """Return the suggester of pixels to label next. Only the suggester for the latest smoothing rule is kept."""
+        """Return the object that suggests pixels to label next."""
         from classifiers.labelling.suggest import Suggester
 
         return self._suggesters.get(smooth, lambda: Suggester(self.mapper(smooth), segments))
@@ -85,15 +85,14 @@ class MapTools:
 
 @dataclass(frozen=True)
 class MapResources:
-    """Limits that all scenes of a service share: on columns in memory, and on maps that are computed at the same time.
+    """Resources that all scenes of a service share: the columns in memory, and the slots for computing maps.
 
     Attributes
     ----------
     slots : threading.BoundedSemaphore
         Limits the number of maps that are computed at the same time.
     tools : SharedValues
-        `MapTools` for each combination of stores, head and input set. The least recently used `MapTools` are dropped
-        first.
+        Cache of `MapTools`, with one `MapTools` for each combination of stores, head and input set.
     """
 
     slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_MAPS_AT_ONCE))

@@ -1,6 +1,6 @@
-"""Planes of a diffusion model for the scene that is being labelled.
+"""Routes of the workbench that compute planes of a diffusion model for the scene.
 
-A job computes the planes, and they are offered as inputs when the job ends.
+A job computes the planes. When the job is done, the workbench offers the planes as inputs.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def compute_planes(request: Request, caller: Author, jobs: Jobs, key: StoreKey) 
 
 
 def submit_planes(jobs: JobService, key: str, owner: str) -> None:
-    """Queue the extraction of planes from the scene of a store, unless they exist or are being computed.
+    """Queue a job that extracts planes for the scene of a store. If the planes exist or are being computed, queue no job.
 
     Raises
     ------
     HsifeatError
-        If the request is refused, see `JobService.submit`.
+        If `JobService.submit` refuses the request.
     """
     jobs.submit(_plane_request(key), owner, admin=False)
 

@@ -1,4 +1,4 @@
-"""Rasters of the visible part of a scene, as bytes for the script of the workbench."""
+"""Arrays of the visible part of a scene, as bytes for the script in the browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from hsifeat.types import Window
 
 
 def coarse_labels(classes: NDArray[np.uint16], window: Window, step: int) -> NDArray[np.uint16]:
-    """Reduce a part of a label map. Each square of `step` x `step` pixels becomes the highest class number in the square.
+    """Reduce the resolution of a part of a label map by a factor `step`.
+
+    The value of each square of `step` x `step` pixels is the highest class number in the square.
 
     Parameters
     ----------
@@ -41,21 +43,21 @@ def coarse_labels(classes: NDArray[np.uint16], window: Window, step: int) -> NDA
 
 
 def aligned_window(window: Window, shape: tuple[int, int], step: int) -> Window:
-    """Clip a window to a scene, and extend the window upwards and to the left to multiples of `step`.
+    """Clip a window to a scene, and move its top and left edges outwards to multiples of `step`.
 
     Parameters
     ----------
     window : Window
-        A window, which may lie partly or wholly outside of the scene.
+        The window. It may lie partly or wholly outside of the scene.
     shape : tuple of int
         Rows and columns of the scene.
     step : int
-        Distance in scene pixels between neighbouring pixels of the image.
+        Distance between neighbouring pixels of the image, in pixels of the scene.
 
     Returns
     -------
     Window
-        The aligned window, which has at least one pixel.
+        The resulting window. It has at least one pixel.
 
     Examples
     --------
@@ -70,18 +72,20 @@ def aligned_window(window: Window, shape: tuple[int, int], step: int) -> Window:
 
 
 def raster_response(window: Window, step: int, layers: list[NDArray[np.generic]], **facts: object) -> Response:
-    """Return a response with arrays of equal shape as concatenated little-endian bytes. Headers state `window` and `step`.
+    """Return a response with several arrays of equal shape.
+
+    The content is the little-endian bytes of the arrays, one array after the other. Headers state `window` and `step`.
 
     Parameters
     ----------
     window : Window
         Part of the scene.
     step : int
-        Distance in scene pixels between neighbouring values.
+        Distance between neighbouring values, in pixels of the scene.
     layers : list of (rows, cols) arrays
         Arrays of dtype ``uint16`` or ``uint8``, in the order of their bytes in the response.
     **facts
-        Further header fields: ``version=3`` becomes ``X-Version: 3``.
+        More values for the headers. For example, ``version=3`` becomes the header ``X-Version: 3``.
     """
     rows, cols = layers[0].shape
     place = {"row": window.row, "col": window.col, "rows": rows, "cols": cols, "step": step}

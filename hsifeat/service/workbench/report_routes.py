@@ -1,4 +1,4 @@
-"""Report on a label set: one self-contained page with the map, the score, the classes and the options."""
+"""Report on a label set: one HTML file with the map, the score, the classes and the options."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def colour_image(
     cut: Annotated[float, Query(ge=0, le=20)] = 2.0,
     gamma: Annotated[float, Query(ge=0.2, le=3)] = 1.0,
 ) -> Response:
-    """Return a PNG of a part of the scene, with three bands in red, green and blue."""
+    """Return a false-colour image of a part of the scene as PNG."""
     bands = space.features.shape[2]
     if max(red, green, blue) >= bands:
         raise ProblemError(422, f"the scene has {bands} bands, counted from 0; found {max(red, green, blue)}")
@@ -39,7 +39,7 @@ def colour_image(
 
 @router.get("/companion.png")
 def companion_image(space: Scene) -> Response:
-    """Return the companion image of the scene, which ``hsifeat label --companion`` has stored."""
+    """Return the picture of the companion image that ``hsifeat label --companion`` stored for the scene."""
     for features in space.stores:
         if (file := companion_file(features)).is_file():
             return Response(file.read_bytes(), media_type="image/png", headers=_KEPT)
@@ -50,7 +50,7 @@ def companion_image(space: Scene) -> Response:
 def spectrum(
     request: Request, desk: ReadableDesk, row: Annotated[int, Query(ge=0)], col: Annotated[int, Query(ge=0)]
 ) -> HTMLResponse:
-    """Return a plot of the spectrum of a pixel, with the mean and standard deviation of each class."""
+    """Return a plot with the spectrum of a pixel, and the mean and standard deviation of the spectra of each class."""
     rows, cols = desk.space.shape
     if row >= rows or col >= cols:
         raise ProblemError(422, f"the scene has {rows} x {cols} pixels; found row {row}, column {col}")

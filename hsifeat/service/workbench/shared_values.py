@@ -1,4 +1,4 @@
-"""Values that threads share. Each value is computed once, and the least recently used values are dropped."""
+"""Cache of values that several threads use."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ Value = TypeVar("Value")
 
 
 class SharedValues(Generic[Key, Value]):
-    """Maps keys to values. Threads that need the same key wait for one computation; other keys are not blocked.
+    """Thread-safe cache of values by key. When it is full, it drops the values that were not used for the longest time.
+
+    If several threads need the same missing value, one thread computes the value, and the others wait for it.
 
     Parameters
     ----------
     max_size : float
-        Maximum sum of the sizes of all values. The value that was used last is kept even if it is larger.
+        Maximum sum of the sizes of all values. The value that was used last is always kept, even if its size exceeds
+        `max_size`.
     size : callable
         Takes a value, and returns its size. [default: 1 for each value]
     """
@@ -34,10 +37,10 @@ class SharedValues(Generic[Key, Value]):
         Parameters
         ----------
         key : hashable
-            Key of the value in the cache.
+            Key of the value.
         compute : callable
-            Computes the value if there is none. If it raises an error, all threads that wait for the value raise the
-            error, and the next call computes the value again.
+            Function that computes the value. It is called if the cache has no value for `key`. If it raises an error, all
+            threads that wait for the value raise this error. The next call of `get` computes the value again.
         """
         with self._lock:
             future = self._futures.get(key)

@@ -1,4 +1,4 @@
-"""Plot of spectra as paths of an SVG drawing."""
+"""Plot of spectra, described by paths in the syntax of SVG."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _GAP_STEPS = 4
 
 @dataclass(frozen=True)
 class Curve:
-    """Line of the mean spectrum of a class, and area of the standard deviation around the line.
+    """Mean spectrum of a class as a line, with an area of one standard deviation on both sides of the line.
 
     Attributes
     ----------
     name, colour : str
         Name and colour of the class.
     line, area : str
-        Paths of the mean and of the area around it, in the syntax of SVG.
+        SVG paths of the line and of the area.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class SpectrumPlot:
-    """A plot of spectra.
+    """Lines, areas and ticks of a plot of spectra. Positions are in the units of the drawing.
 
     Attributes
     ----------
     pixel : str
-        Path of the spectrum of the pixel; empty for an invalid pixel.
+        SVG path of the spectrum of the pixel; empty for an invalid pixel.
     curves : tuple of Curve
         Mean and standard deviation of each class.
     x_ticks, y_ticks : tuple of (float, str)
-        Positions of the ticks, in the units of the drawing, and texts of the ticks.
+        Position and text of each tick.
     axis : str
         Label of the horizontal axis.
     """
@@ -72,7 +72,7 @@ def plot_spectra(
     Parameters
     ----------
     wavelengths_nm : (bands,) float64 array or None
-        Wavelengths in nm; None to number the bands.
+        Centre wavelengths in nm for the horizontal axis. None for band numbers on this axis.
     pixel : (bands,) float32 array or None
         Spectrum of the pixel; None for an invalid pixel.
     classes : sequence of ClassSpectrum

@@ -1,4 +1,7 @@
-"""Numbering of the requests of a page. The work for a request is dropped when a later request of the page replaces this request."""
+"""Numbers of the requests that a page sends.
+
+If a page sends a later request of the same kind, the earlier request is stale. The service stops working on stale requests.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ Number = Annotated[int, Query(ge=0, lt=2**53, description="Number of the request
 
 
 class ReplacedError(HsifeatError):
-    """A request was replaced by a later request of the same page."""
+    """Raised if a request is stale, because a later request of the same page replaces it."""
 
 
 class ReplaceableRoute(APIRoute):
-    """A route that answers a replaced request with 204, which browsers do not report as an error."""
+    """A route that answers a stale request with the HTTP status 204. Browsers do not report this status as an error."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler of the route, which answers `ReplacedError` with 204."""
+        """Return the handler of the route, which answers `ReplacedError` with the HTTP status 204."""
         handler = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
@@ -39,10 +42,10 @@ class ReplaceableRoute(APIRoute):
 
 @dataclass
 class Tickets:
-    """Latest request number of each group of requests.
+    """The latest request number of each group of requests.
 
-    Each open page numbers its requests. A request becomes stale when its page sends a later request of the same group, or of
-    one of the groups `followed`; see `take`.
+    Each open page numbers its requests. A group is all requests of one kind from one page. If a page sends a later request
+    of the same group, the earlier request is stale.
     """
 
     _latest: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -54,12 +57,11 @@ class Tickets:
         Parameters
         ----------
         group : str
-            Name of the group: kind of the request and identifier of the page.
+            Name of the group. It contains the kind of the request and the identifier of the page.
         number : int
             Number of the request on its page. Later requests have higher numbers.
         *followed : str
-            Other groups. A later request of such a group makes this request stale. This request makes no request of such a
-            group stale.
+            Names of other groups. A later request of one of these groups also makes this request stale.
 
         Returns
         -------

@@ -38,7 +38,7 @@ FOLDS = {
 def workbench_page(
     request: Request, caller: Reader, key: StoreKey, set_id: Annotated[int | None, Query(alias="set", ge=1)] = None
 ) -> HTMLResponse:
-    """Show the workbench for the scene of a store. While the reduced columns of the scene are computed, show the progress instead."""
+    """Show the workbench for the scene of a store, or the progress while the columns of the scene are computed."""
     from classifiers.input_sets import suited_input
     from classifiers.labelling.scene_columns import quick_heads
 
@@ -93,7 +93,10 @@ def workbench_page(
 
 @router.get("/label/{key}/progress")
 def preparation_progress(request: Request, _caller: Reader, key: StoreKey) -> Response:
-    """Return the progress of computing the scene's columns. At the end, the header HX-Refresh makes the browser reload the page."""
+    """Return the progress of the computation of the scene's columns.
+
+    When the columns are ready, the response has the header HX-Refresh, by which the browser loads the page again.
+    """
     space = workbench_of(request).workspace(key)
     response = render(request, "workbench/progress.html.j2", progress=space.preparation, key=key)
     if space.preparation.finished:
@@ -109,7 +112,7 @@ def add_label_set(
     name: Annotated[str, Form(max_length=200)],
     shared: Annotated[bool, Form()] = False,
 ) -> RedirectResponse:
-    """Open a label set of the caller, or a shared label set, and redirect to the set."""
+    """Open a label set of the caller, or a label set that several people share, and redirect the browser to its page."""
     bench = workbench_of(request)
     space = bench.workspace(key)
     person = None if shared else caller.name

@@ -1,4 +1,4 @@
-"""Workspaces: the stores, columns, maps and band images of a scene that the workbench keeps in memory."""
+"""Workspaces of the workbench. A workspace keeps columns, maps and band images of one scene in memory."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Preparation:
     Attributes
     ----------
     done, total : float
-        Number of computed pixels, and number of all pixels.
+        Number of pixels that are computed, and number of all pixels.
     error : str
-        Reason for a failure, or an empty string.
+        Why the computation failed, or an empty string.
     finished : bool
         Whether the columns are ready.
     """
@@ -71,17 +71,16 @@ class Workspace:
     features : Features
         Features of the stores of the scene.
     resources : MapResources
-        Limits that all scenes share: on columns in memory, and on maps that are computed at the same time.
+        Columns in memory, and slots for computing maps, which all scenes share.
 
     Attributes
     ----------
     preparation : Preparation
-        Progress of computing the columns for the default `MapOptions`.
+        Progress of the computation of the columns for the default `MapOptions`.
     spectra : ClassSpectra
-        Spectra of the classes.
+        Mean spectra of the classes of the label sets.
     bands : BandImages
-        Bands of the scene.
-    map_slots : threading.BoundedSemaphore
+        Bands of the scene as images. map_slots : threading.BoundedSemaphore
         Limits the number of maps that the service computes at the same time.
     """
 
@@ -100,7 +99,7 @@ class Workspace:
 
     @property
     def scene_digest(self) -> str:
-        """Digest of the scene, by which the label database finds the label sets of the scene."""
+        """Digest of the scene. The label database finds the label sets of a scene by this digest."""
         return str(self.features.recipe["scene"])
 
     @property
@@ -109,9 +108,10 @@ class Workspace:
         return self.features.shape[0], self.features.shape[1]
 
     def features_for(self, inputs: str) -> Features:
-        """Return the features of all stores if an input set uses planes, and of the context store alone otherwise.
+        """Return the features that an input set needs.
 
-        Columns of context features therefore stay valid when a store with planes is added.
+        If the input set uses planes, these are the features of all stores. Otherwise, these are the features of the context
+        store, so columns without planes stay valid when a store with planes is added.
         """
         from classifiers.input_sets import InputSet
 
@@ -121,7 +121,7 @@ class Workspace:
         return context
 
     def columns(self, options: MapOptions | None = None) -> SceneColumns:
-        """Return the columns of the scene for the head and the input set in `options`. The columns are computed once."""
+        """Return the columns of the scene for the head and the input set in `options`, computed at the first call."""
         return self._tools(options or MapOptions()).columns
 
     def mapper(self, options: MapOptions) -> QuickMapper:
@@ -129,11 +129,11 @@ class Workspace:
         return self._tools(options).mapper(options.smooth)
 
     def segments(self) -> Segments:
-        """Return the superpixels of the scene. The superpixels are computed once."""
+        """Return the superpixels of the scene. They are computed at the first call."""
         return self._tools(MapOptions()).segments()
 
     def suggester(self, options: MapOptions) -> Suggester:
-        """Return the suggester of pixels to label next."""
+        """Return the object that suggests pixels to label next."""
         return self._tools(options).suggester(options.smooth, self.segments())
 
     def _tools(self, options: MapOptions, listen: Listener = silent) -> MapTools:
@@ -171,7 +171,7 @@ class Workbench:
     stores : StoreIndex
         The stores of the service.
     summaries : Summaries
-        Entries of the list of stores.
+        Cache of the descriptions in the list of stores.
     database : LabelDatabase
         Database of the labels.
     """
@@ -184,19 +184,20 @@ class Workbench:
         self._lock = threading.Lock()
 
     def workspace(self, key: str) -> Workspace:
-        """Return the workspace that `open` returned last for a store. If `open` was not called for the store, call it."""
+        """Return the workspace for the scene of a store. It is opened if it is not open."""
         found = self._of_key.get(key)
         return self.open(key) if found is None else found
 
     def open(self, key: str) -> Workspace:
-        """Return the workspace for the scene of a store. Another thread computes the columns of a new workspace.
+        """Open the workspace for the scene of a store, with all stores of the scene that exist now.
 
-        A workspace has both kinds of features, context and diffusion, if the scene has a complete store of each kind.
+        If the scene has a complete context store and a complete store of planes, the workspace has both kinds of features.
+        The columns of a new workspace are computed in another thread.
 
         Raises
         ------
         ProblemError
-            If there is no such store, if it is unfinished, or if it has features of listed pixels only.
+            If there is no such store. If the store is unfinished. If it has features of selected pixels only.
         """
         store = self._stores.find(key)
         features = self._stores.features(store)
