@@ -1,4 +1,4 @@
-"""Memory that linear algebra libraries need, checked in a process with a limit of its address space.
+"""Reserve the work memory of linear algebra libraries in a process whose address space is limited.
 
 OpenBLAS allocates a work buffer for its first large product, and keeps the buffer. If the system refuses the buffer,
 OpenBLAS tries again in an endless loop.
@@ -21,10 +21,10 @@ _held: set[str] = set()
 
 
 def hold_blas_memory() -> None:
-    """Make the linear algebra libraries of NumPy and SciPy allocate their buffers, if the address space is limited.
+    """Reserve the work buffers of the linear algebra in NumPy and SciPy, if the address space is limited.
 
-    The libraries keep the buffers, so later matrix products in the same thread need no new ones. Without memory for a new
-    buffer, a matrix product would never end. Without a limit (``ulimit -v``), the function does nothing.
+    Later matrix products in the same thread use these buffers again. A matrix product that finds no memory for a buffer
+    never ends. If ``ulimit -v`` sets no limit, the function does nothing.
 
     Raises
     ------

@@ -58,7 +58,7 @@ class BlockPredictor(Protocol):
     """Interface of objects that predict blocks in other processes, such as `classifiers.block_workers.BlockWorkers`."""
 
     def predict(self, windows: Iterable[Window], *, probabilities: bool) -> Iterator[PredictedBlock]:
-        """Predict the blocks at `windows`, and yield them in the same order."""
+        """Yield the predictions of the blocks at `windows`, in the order of `windows`."""
         ...
 
 
@@ -85,7 +85,7 @@ def predict_blocks(
     probabilities : bool
         Whether to compute class probabilities. Heads other than a `ProbabilisticHead` ignore this option.
     within : (rows, cols) bool array, optional
-        Pixels to predict; has no effect with `workers`. [default: all]
+        Pixels to predict. If `workers` is passed, all pixels are predicted. [default: all]
     block_px : int, optional
         Side of a block in pixels. [default: 128, or less if there are many columns]
     workers : BlockPredictor, optional
@@ -102,7 +102,7 @@ def predict_blocks(
     Raises
     ------
     HeadError
-        If the head has no layout, or the side of a block is below 1.
+        If the head has no layout. If `block_px` is below 1.
     """
     rows, cols, _ = features.shape
     side_px = block_side_px(_layout_of(head)) if block_px is None else block_px
@@ -133,7 +133,7 @@ class ScenePredictor:
     head : Head
         A fitted head that has a layout.
     within : (rows, cols) bool array, optional
-        Pixels to predict; see `predict_blocks`.
+        Pixels to predict. [default: all]
     """
 
     def __init__(self, features: Features, head: Head, within: NDArray[np.bool_] | None = None) -> None:
@@ -164,7 +164,7 @@ def predict_classes(
     workers: BlockPredictor | None = None,
     listen: Listener = silent,
 ) -> NDArray[np.integer]:
-    """Predict the class of every pixel of a scene, or of some pixels.
+    """Predict the class of every pixel of a scene.
 
     Parameters
     ----------
@@ -235,8 +235,8 @@ def probability_blocks(
     Returns
     -------
     iterator of (Window, (rows, cols, C) float32 array)
-        Windows that cover the scene, and the probabilities of the head's `classes_`. Pixels where an input column has
-        no value are NaN.
+        Each block of the scene, and the class probabilities of its pixels in the order of the head's `classes_`. Pixels
+        where an input column has no value are NaN.
 
     Raises
     ------

@@ -35,7 +35,7 @@ class PredictorBuilder:
     model : str
         Folder of the model.
     digest : str
-        sha256 of the model's manifest. A worker that finds another model in the folder raises an error.
+        sha256 of the model's manifest. A worker raises an error if the manifest in the folder has another sha256.
     """
 
     source: StackSource
@@ -44,7 +44,7 @@ class PredictorBuilder:
 
     @classmethod
     def from_model(cls, features: Features, model: Model) -> PredictorBuilder:
-        """Return the builder for the stores of open features and a loaded model.
+        """Return a builder with the locations of the stores of `features` and the folder of `model`.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class PredictorBuilder:
 
 @dataclass(frozen=True)
 class BlockTask:
-    """A block of a scene to predict; see `predict_window`."""
+    """Task of a worker: the prediction of one block of a scene."""
 
     builder: PredictorBuilder
     window: Window
@@ -90,7 +90,7 @@ class BlockWorkers:
         executor.check_workers(check_builder, self._builder)
 
     def predict(self, windows: Iterable[Window], *, probabilities: bool) -> Iterator[PredictedBlock]:
-        """Predict the blocks at `windows`, and yield them in the same order."""
+        """Yield the predictions of the blocks at `windows`, in the order of `windows`."""
         queue = (BlockTask(self._builder, window, probabilities) for window in windows)
         order: deque[BlockTask] = deque()
         blocks: dict[BlockTask, PredictedBlock] = {}
@@ -115,7 +115,7 @@ def predict_window(task: BlockTask) -> PredictedBlock:
 
 
 def check_builder(builder: PredictorBuilder) -> None:
-    """Check that a worker can open the stores and the model."""
+    """Raise an error if this worker can't open the stores or the model."""
     _open_predictor(builder)
 
 

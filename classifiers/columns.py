@@ -43,18 +43,19 @@ def make_layout(
     window : int, optional
         Include the mean spectrum over a window with this side in pixels.
     spectral_patch : int or sequence of int, optional
-        Side of a square neighbourhood in pixels, an odd number. The spectra of the neighbourhood are included. Several
-        sides include one neighbourhood each; see `Features.spectral_patches`.
+        Include the spectra of all pixels in a square neighbourhood. The value is its side in pixels, an odd number. For
+        several sides, include one neighbourhood of each side.
     context, planes : sequence, optional
         Planes to include: `context` selects from context stores, and `planes` from all other stores; see `Features.select`.
         An empty sequence includes none. [default: all]
     means : int, optional
-        Include the mean of each plane over a window with this side in pixels, as in the global features of MTMSD. Context
-        planes get no means. The means follow the columns of their plane, as a group of kind ``mean``. For a store of listed
-        pixels (``--pixels``), the side must be the side of the stored windows, see `Features.window_px`.
+        Include the mean of each plane over a window with this side in pixels, as in the global features of MTMSD.
+        Context planes get no means. The means follow the columns of their plane, as a group of kind ``mean``. A store
+        of listed pixels (``--pixels``) has windows of one fixed side, `Features.window_px`; `means` must equal this
+        side.
     patch : int or sequence of int, optional
-        Side of a square neighbourhood in pixels, an odd number. The values of each plane in the neighbourhood are
-        included. Several sides include one neighbourhood each. Context planes get no neighbourhoods. The
+        Include the values of each plane in a square neighbourhood. The value is its side in pixels, an odd number. For
+        several sides, include one neighbourhood of each side. Context planes get no neighbourhoods. The
         ``side**2 * channels`` columns of a neighbourhood form a group of kind ``patch``, which follows the plane and
         its mean.
     position : bool

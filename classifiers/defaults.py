@@ -1,6 +1,6 @@
-"""Defaults of heads, smoothing and scores.
+"""Defaults: the head, the smoothing rule and the folds for scores.
 
-The study in ``docs/user/results.md`` supports the defaults of heads and smoothing.
+The study in ``docs/user/results.md`` supports the default head and the default smoothing rule.
 """
 
 DEFAULT_HEAD = "lda"

@@ -25,7 +25,7 @@ class DistanceBin:
     low_px : float
         Lower end in pixels, exclusive.
     high_px : float or None
-        Upper end in pixels, inclusive; None if there is no upper end.
+        Upper end in pixels, inclusive. None if there is no upper end.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class BinAccuracy:
     pixels : int
         Number of test pixels in the range, at least 1.
     oa : float
-        Share of these pixels that is classified correctly.
+        Overall accuracy on these pixels, from 0 to 1.
     """
 
     bin: DistanceBin
@@ -106,7 +106,7 @@ def bin_accuracies(
     correct : (n,) bool array
         Whether each test pixel is classified correctly.
     distances_px : (n,) float64 array
-        Distance from each test pixel to the nearest training pixel, see `classifiers.splits.training_distances`.
+        Distance in pixels from each test pixel to the nearest training pixel.
     bins : sequence of DistanceBin
         Bins of the distance.
 

@@ -50,7 +50,7 @@ class Evaluation:
     split : str
         The split, in the grammar of `parse_split`.
     kind : {"random", "disjoint", "fixed"}
-        How the split separates test pixels from training pixels.
+        How test pixels are separated from training pixels: at random, spatially, or by maps of the user (``fixed``).
     train_pixels : int
         Number of pixels that the head was trained on.
     scores : Scores
@@ -58,7 +58,7 @@ class Evaluation:
     leakage : Leakage
         Share of test pixels whose features depend on training pixels.
     footprint : str
-        Description of the scene pixels that a feature depends on.
+        Description in words of the pixels that a feature depends on.
     left_out : tuple of int
         Classes that are neither trained nor tested, because they can't have both training and test pixels.
     notes : tuple of str
@@ -67,18 +67,18 @@ class Evaluation:
         Result of the parameter search on the training pixels; None without tuning.
     distances : tuple of BinAccuracy
         Accuracy without smoothing in each bin of the distance from a test pixel to the nearest training pixel. Bins
-        without test pixels are missing. Test pixels in scenes without training pixels have no distance.
+        without test pixels are missing. Test pixels in scenes without training pixels are in no bin.
     leak_free_pixels : int
         Number of test pixels whose features depend on no training pixel.
     leak_free_oa : float or None
-        Overall accuracy without smoothing on the test pixels whose features depend on no training pixel; None if there
-        are no such pixels.
+        Overall accuracy without smoothing on the test pixels that `leak_free_pixels` counts. None if this number is 0.
     smoothing : SmoothingRule or None
         Rule that smooths the class probabilities; None for no smoothing.
     unsmoothed : Scores or None
-        Accuracy of the same head on the same test pixels without smoothing; None if `smoothing` is None.
+        Accuracy of the head on the test pixels without smoothing. None if `smoothing` is None.
     scenes : tuple of SceneScore
-        Accuracy in each scene that has test pixels, after smoothing if `smoothing` is not None; empty for a single scene.
+        Accuracy in each scene that has test pixels, after smoothing if `smoothing` is not None. For a single scene, the
+        tuple is empty.
     validation : Scores or None
         Accuracy on the validation scenes without smoothing; None if the split has no validation scenes.
     """
@@ -165,12 +165,13 @@ class Evaluator:
     head : str
         Name of the head.
     seed : int
-        Seed of the head, of the tuning folds, and of the split in `evaluate_disjoint`. If `params` contains
-        `random_state`, the head uses this value instead.
+        Seed of the tuning folds, and of the split in `evaluate_disjoint`. It is also the seed of the head, unless
+        `params` contains `random_state`.
     params : dict
         Maps names of the head's parameters to their values.
     tune : bool
-        Whether each fit first searches parameters on its training pixels. Parameters in `params` are not searched.
+        Whether each fit first searches the best parameters by cross-validation. Parameters in `params` are not
+        searched.
     listen : callable
         Callback for the events of tuning and training.
     rule : SmoothingRule or None
@@ -194,7 +195,7 @@ class Evaluator:
         train : PixelTable
             Training pixels.
         validation : PixelTable, optional
-            Pixels on which the parameters are tuned if `Evaluator.tune` is true. [default: folds of the training pixels]
+            Pixels that score the parameters while they are tuned. [default: folds of the training pixels]
 
         Returns
         -------
@@ -268,10 +269,7 @@ class Evaluator:
     def evaluate_disjoint(self, train_pixels: int) -> Evaluation | None:
         """Fit and score a new head under `DISJOINT_SPLIT`, with at most `train_pixels` training pixels.
 
-        Returns
-        -------
-        Evaluation or None
-            None if `DISJOINT_SPLIT` can't divide the labels.
+        Returns ------- Evaluation or None Scores of the head. None if `DISJOINT_SPLIT` can't divide the labels.
         """
         split = parse_split(DISJOINT_SPLIT)
         try:

@@ -46,18 +46,19 @@ def fit_model(
     Parameters
     ----------
     stores : SceneSet, str, Path, Features or a sequence of them, optional
-        Stores in any form that `hsifeat.open_features` accepts. Stores of one scene add columns. Stores of several scenes add
-        rows: their classes are matched by name, and their bands by wavelength. [default: the store that was completed last]
+        Stores in any form that `hsifeat.open_features` accepts. A further store of the same scene adds columns. A
+        further scene adds rows: classes are matched by name, and bands by wavelength. [default: the store that was
+        completed last]
     head : str
         Name of the head, one of `head_names`.
     inputs : str, optional
-        Input set, such as ``spectra+window+context+planes``, or ``suited``. An input set consists of words of
-        `InputSet`, joined by plus signs in any order. [default: ``suited``, the set that suits the head, the
-        stores and the split]
+        Columns to learn from: words of `InputSet`, joined by plus signs in any order, such as
+        ``spectra+window+context+planes``. ``suited`` is the input set that suits the head, the stores and the split.
+        [default: ``suited``]
     labels : str, optional
-        Name of a label map in the store. [default: see `classifiers.multi_scene.select_labels`]
+        Name of a label map in the stores. [default: the only map, or the only two maps ``train`` and ``test``, merged]
     background_class : int, optional
-        Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
+        Class number for the pixels that are 0 in the label map. [default: pixels that are 0 are unlabelled]
     split : str, optional
         Split into training and test pixels, see `parse_split`. The head is trained on the training pixels and scored on
         the test pixels. For a random split, a second head is trained and scored under a spatially disjoint split.

@@ -1,7 +1,7 @@
 """Baseline of a benchmark: an earlier report, which the new report is compared with.
 
-The folder of a baseline may come from an untrusted source. Keys of recorded files are therefore used in paths only if
-they consist of hexadecimal digits. Only JSON and arrays without pickled objects are read.
+The folder of a baseline may come from an untrusted source. A key from the report becomes part of a path only if the key
+consists of hexadecimal digits. Only JSON and arrays without pickled objects are read.
 """
 
 from __future__ import annotations
@@ -202,8 +202,8 @@ class Baseline:
 def match_renamed_store(before: set[str], after: set[str]) -> dict[str, str]:
     """Return a dict that maps the old name of a renamed store to its new name.
 
-    If exactly one name of `before` is missing in `after`, and exactly one name of `after` is new, the store was renamed.
-    Otherwise, the dict is empty.
+    A store counts as renamed if exactly one name of `before` is missing in `after`, and exactly one name of `after` is
+    new. Without a renamed store, the dict is empty.
 
     >>> match_renamed_store({"ip"}, {"ip-new"}), match_renamed_store({"a", "b"}, {"a", "c"})
     ({'ip': 'ip-new'}, {'b': 'c'})

@@ -103,8 +103,8 @@ class BenchOutcome:
     sweep : SweepResult or None
         Scores of single planes.
     footprints : dict of str to frozenset of Footprint
-        Pixels that the features of each input depend on. The keys name an input and its store, as in
-        `BenchEntry.columns`.
+        Pixels that the features of each input depend on. The keys name an input and its store, such as
+        ``planes of ip``.
     distances : tuple of EntryDistances
         Scores by distance to the nearest training pixel.
     assessment : Assessment
@@ -148,8 +148,8 @@ def run_bench(
     Raises
     ------
     HsifeatError
-        If a head can't be fitted; if a split has too few training pixels for a head, before the first fit. If another
-        benchmark is running in the same folder.
+        If a head can't be fitted. If a split has too few training pixels for a head; this is checked before the first
+        fit. If another benchmark is running in the same folder.
     """
     check_row_counts(job.plan.heads, job.plan.params, job.draws, job.labels)
     # An absolute path, because a worker of an executor may have another working folder.

@@ -115,9 +115,9 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels for each split and seed. All keys have the same split.
         limits : sequence of int
-            Maximum numbers of training pixels per class. Each number yields one point of a learning curve. A number is left
-            out with a note if a smaller number already includes all training pixels. For a head, a number is left out with a
-            note if the head needs more training pixels.
+            Maximum numbers of training pixels per class. Each number yields one point of a learning curve. If a smaller
+            number already includes all training pixels, the number is left out with a note. If a head needs more
+            training pixels, its curve lacks the point, with a note.
         """
         points = []
         for per_class in self._distinct_limits(draws, limits):

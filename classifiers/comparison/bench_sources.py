@@ -31,9 +31,10 @@ def scene_summaries(scenes: SceneSet, labels: Labels) -> tuple[SceneSummary, ...
 
 
 def joint_summary(summaries: Sequence[SceneSummary]) -> SceneSummary:
-    """Summarise several scenes as if they were one scene, with all rows, the largest number of columns, and the bands of the first scene.
+    """Summarise several scenes as one scene.
 
-    The summary of a single scene is returned unchanged.
+    The joint scene has the rows of all scenes, the columns of the widest scene, and the bands of the first scene. If
+    there is only one summary, it is returned unchanged.
     """
     first = summaries[0]
     if len(summaries) == 1:
@@ -113,7 +114,7 @@ def _store_summary(name: str, features: Features, planes: Sequence[PlaneLike] | 
 
 
 def store_locations(alternatives: Mapping[str, SceneSet]) -> list[str]:
-    """Return the paths or URLs of all single stores in `alternatives`, without duplicates."""
+    """Return the path or URL of every store in `alternatives`, each once."""
     stores = (
         store for scenes in alternatives.values() for features in scenes.scenes for store in single_stores(features)
     )
@@ -121,7 +122,7 @@ def store_locations(alternatives: Mapping[str, SceneSet]) -> list[str]:
 
 
 def bench_provenance(config: BenchConfig, stores: Mapping[str, SceneSet], command: str, out: Path) -> Provenance:
-    """Return the provenance of a benchmark.
+    """Return the options, command, package versions and machine of a benchmark.
 
     Parameters
     ----------

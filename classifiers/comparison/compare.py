@@ -78,8 +78,9 @@ def compare(
         Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
     splits : sequence of str
         Splits in the grammar of `parse_split`. If all splits are random, a disjoint split is added. If all splits are
-        disjoint, a random split is added. For a given seed, all splits that train on a fraction of the labels are thinned
-        to the same number of training pixels. Other splits, such as ``per-class:5``, keep all their training pixels.
+        disjoint, a random split is added. Splits that train on a fraction of the labels are thinned: for each seed, all
+        of them get the same number of training pixels. Other splits, such as ``per-class:5``, keep all their training
+        pixels.
     seeds : int
         Number of seeds, starting with seed 0. A seed determines the training pixels, the test pixels and the random
         state of the heads. All heads and inputs have the same seeds, so their scores can be compared in pairs. With
@@ -91,20 +92,20 @@ def compare(
         Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
         sample of all pixels of the scene, including test pixels, without their labels.
     labels : str, optional
-        Name of a label map in the stores. [default: see `classifiers.multi_scene.select_labels`]
+        Name of a label map in the stores. [default: the only map, or the only two maps ``train`` and ``test``, merged]
     planes : sequence, optional
         Planes (one timestep and layer each) to use from all stores except context stores, in any form that
         `Features.select` accepts. [default: all]
     params : mapping of str to mapping, optional
         Maps names of heads to dicts of their parameters, such as ``{"svm": {"C": 10}}``. All other parameters have
-        their defaults. The sweep always uses the defaults.
+        their defaults. The scores of single planes (`sweep`) always use the defaults.
     curve : sequence of int, optional
         Numbers of training pixels per class at which learning curves are measured, under the first disjoint split. If
         `splits` contains ``per-class:N``, there are also curves for training pixels that are drawn at random from each
         class. [default: no curves]
     distances : sequence of int
-        Upper ends of distance bins in pixels. Scores are reported for each bin of the distance from a test pixel to the
-        nearest training pixel.
+        Upper ends of distance bins in pixels. Test pixels are divided into bins by their distance to the nearest
+        training pixel, and each bin is scored.
     smooth : str, optional
         Rule that smooths the class probabilities over the scene, see `classifiers.parse_smoothing`. Every run is then
         scored twice on the same test pixels, without smoothing and with smoothing. [default: no smoothing]
@@ -135,8 +136,9 @@ def compare(
     Raises
     ------
     HsifeatError
-        If a head, parameter, input, split or store is unknown. If the scenes have different stores or bands. If the labels can't
-        be split. If the baseline has another scene or other labels. If another benchmark is running in the same folder.
+        If a head, parameter, input, split or store is unknown. If the stores or the bands of the scenes differ. If the
+        labels can't be split. If the baseline has another scene or other labels. If another benchmark is running in the
+        same folder.
 
     Examples
     --------

@@ -126,7 +126,7 @@ class BenchConfig(BaseConfig):
 def bench_command(config: BenchConfig, stores: Sequence[str], out: Path) -> str:
     """Return the command line that repeats a benchmark.
 
-    The text is empty if a store is in memory, because no command can open such a store.
+    If a store is in memory, no command can open it, and the text is empty.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Planned contrasts of a benchmark: comparisons that are declared before the first run.
 
-A planned contrast compares two inputs, or one input of two stores, with every head that can learn from both. The report
-shows planned contrasts first. Their p-values are corrected for the number of planned contrasts only. All other comparisons
-of entries are exploratory.
+A planned contrast compares two inputs, or the same input of two stores, with every head that can learn from both
+inputs. The report shows planned contrasts first. Their p-values are corrected for the number of planned contrasts only.
+All other comparisons of entries are exploratory.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOri
 def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[MissingContrast, ...]:
     """List the planned contrasts that are impossible because a store is missing.
 
-    Either a store of an untrained network or a context store is missing. Each `MissingContrast` contains the command that
-    extracts the missing store.
+    The missing store is a store of an untrained network or a context store. Each `MissingContrast` contains the command
+    that extracts it.
     """
     used = {entry.store: origins[entry.store] for entry in entries if entry.store in origins}
     networks = {name: origin for name, origin in used.items() if not origin.is_untrained}

@@ -20,8 +20,8 @@ def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tu
 def fitting_heads(inputs: Sequence[str]) -> list[str]:
     """Return the registered heads that can learn from at least one of the inputs.
 
-    Tables of neighbourhoods are large. A head that needs neighbourhoods is therefore returned only if one of the
-    inputs, other than `SUITED`, has neighbourhoods.
+    A head that needs neighbourhoods is returned only if a name in `inputs` has neighbourhoods. The name `SUITED` does
+    not count, because tables of neighbourhoods are large.
     """
     explicit = [name for name in inputs if name != SUITED]
     return [
@@ -36,8 +36,9 @@ def make_entries(
 ) -> list[BenchEntry]:
     """List the entries of a benchmark: every head on every input that it can learn from.
 
-    Inputs that are the same for all stores yield one entry with an empty store name. The name `SUITED` in `inputs` is
-    replaced by the input that suits the head and the store. Duplicates are dropped.
+    An input without planes, such as ``spectra``, is the same for all stores and yields one entry with an empty store
+    name. The name `SUITED` in `inputs` is replaced by the input that suits the head and the store. Duplicates are
+    dropped.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def make_entries(
     heads, inputs : sequence of str
         Names of heads and of inputs.
     other_scenes : bool
-        Whether all splits train and test on different scenes; see `suited_input`.
+        Whether all splits train and test on different scenes. This changes which input suits a head.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def check_head_params(params: Mapping[str, Mapping[str, Any]], heads: Sequence[s
     ------
     HeadError
         If a head in `params` is not in `heads`. If a parameter is unknown or has a wrong value. If a parameter is
-        ``random_state``, which each run sets to its seed.
+        ``random_state``: each run uses its seed as the random state.
     """
     for head, values in params.items():
         if head not in heads:

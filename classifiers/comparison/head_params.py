@@ -14,7 +14,7 @@ from hsifeat.base_config import expected_error
 def plain_params(value: object) -> dict[str, dict[str, Any]]:
     """Validate parameters of heads, and convert their values to plain Python values.
 
-    `value` maps names of heads to dictionaries of parameters. Lists and arrays become tuples.
+    `value` maps names of heads to dicts of their parameters. Lists and arrays become tuples.
 
     >>> import numpy as np
     >>> plain_params({"mlp": {"hidden": [64, 32]}, "svm": {"C": np.float64(10)}})
@@ -35,7 +35,7 @@ HeadParams = Annotated[dict[str, dict[str, Any]], BeforeValidator(plain_params)]
 
 
 def assignments(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Format parameters as a list of values for the option ``--set``.
+    """Format parameters of heads as values of the option ``--set``, one text per parameter.
 
     >>> assignments({"mlp": {"hidden": (64,), "validation_fraction": None}, "svm": {"C": 10.0, "gamma": "scale"}})
     ['mlp.hidden=64,', 'mlp.validation_fraction=none', 'svm.C=10.0', 'svm.gamma=scale']

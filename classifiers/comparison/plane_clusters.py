@@ -1,4 +1,4 @@
-"""K-means clusters of planes (one timestep and layer each), drawn as panels that show which areas the features separate.
+"""K-means clusters of planes (one timestep and layer each), as panels. A panel shows which areas a plane separates.
 
 As in GeoDiffNet (arXiv 2512.03430, figure 5), each plane is clustered separately, with as many clusters as the scene
 has classes. K-means numbers clusters arbitrarily. The clusters of each panel are therefore renumbered, so that an area
@@ -70,7 +70,7 @@ def cluster_planes(
 
 
 def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Renumber clusters to agree with a reference panel in as many cells as possible.
+    """Renumber clusters, so that as many cells as possible have the number of the reference panel.
 
     The Hungarian method (Kuhn, Naval Research Logistics Quarterly 2, 1955) finds the optimal assignment of numbers. Panels of
     different resolutions are compared after nearest-neighbour resampling.
@@ -80,7 +80,7 @@ def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArr
     clusters : (rows, cols) uint8 array
         Cluster of each cell, from 1; 0 = no data.
     reference : (rows, cols) uint8 array
-        Reference panel; its shape may differ.
+        Clusters of the reference panel. The shape may differ from the shape of `clusters`.
 
     Returns
     -------

@@ -117,7 +117,10 @@ class PlaneFitter:
         return selections
 
     def accuracies(self, fits: Sequence[PlaneFit], name: str) -> dict[PlaneFit, float]:
-        """Return the overall accuracy of each fit. Recorded accuracies are reused, and progress events show `name`."""
+        """Return the overall accuracy of each fit. Recorded accuracies are reused.
+
+        Progress events have the name `name`.
+        """
         tasks = {fit: self._task(fit) for fit in fits}
         accuracies: dict[AccuracyTask, float] = {}
         for task in tasks.values():
@@ -134,7 +137,10 @@ class PlaneFitter:
 
     @property
     def reduction(self) -> Reduction:
-        """Pixels to which the head fits its reduction; ``train`` if the head does not reduce columns."""
+        """Pixels on which the head fits its reduction of columns: ``train`` or ``scene``.
+
+        The value is ``train`` for a head that does not reduce columns.
+        """
         return self.table.reduction if issubclass(head_class(self.head), ReducingHead) else "train"
 
     def _task(self, fit: PlaneFit) -> AccuracyTask:

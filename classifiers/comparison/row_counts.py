@@ -1,4 +1,4 @@
-"""Check before the first fit that the training pixels of draws suffice for heads."""
+"""Check, before the first fit, that every draw has enough training pixels for every head."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hsifeat.scenes import Labels
 def find_row_shortages(
     heads: Iterable[str], params: Mapping[str, Mapping[str, Any]], draws: Draws, labels: Labels
 ) -> dict[str, str]:
-    """Find the heads that can't be fitted to the training pixels of one of the draws.
+    """Find the heads that need more training pixels than a draw has.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def find_row_shortages(
     Returns
     -------
     dict of str to str
-        Maps the name of each such head to the reason, which names the split.
+        Maps the name of each head that can't be fitted to the reason, which names the split.
     """
     trained = [(split, labels.classes[draw.train]) for (split, _), draw in draws.items()]
     counts = dict.fromkeys((split, len(classes), len(np.unique(classes))) for split, classes in trained)
@@ -50,7 +50,7 @@ def find_row_shortages(
 def check_row_counts(
     heads: Iterable[str], params: Mapping[str, Mapping[str, Any]], draws: Draws, labels: Labels
 ) -> None:
-    """Check that each head can be fitted to the training pixels of all draws.
+    """Raise an error if a head needs more training pixels than a draw has.
 
     Parameters
     ----------

@@ -1,19 +1,19 @@
 """Recorded runs: files of finished runs, so that no run is repeated.
 
 The files are in the folder ``record`` of a report. The key ``K`` of a run, 32 hexadecimal digits, is a digest of all
-its inputs. A run writes these files, and ``runs/K.json`` after all others:
+its inputs. A run writes these files, the last one after all others:
 
 - ``maps/K.npy``: the class of every pixel of the scene, for seed 0 only;
 - ``maps/K-confidence.npy``: the largest class probability scaled to 0..255, for seed 0 and heads that predict probabilities;
 - ``predictions/K.npy``: the predicted class of each test pixel;
 - ``runs/K.json``: the `RunResult`, which contains the key of the draw.
 
-A draw is the training and test pixels of a split for one seed. The draw with key ``D`` is in ``draws/D.npz``. The
-arrays ``train`` and ``test`` are flat pixel indices in row-major order, and ``truth`` is the true class of each test
-pixel. A sweep records the accuracy of a fit with key ``K`` in ``sweeps/K.json``.
+A draw consists of the training and test pixels of a split for one seed. The draw with key ``D`` is in ``draws/D.npz``.
+The arrays ``train`` and ``test`` are flat pixel indices in row-major order, and ``truth`` is the true class of each
+test pixel. A sweep records the accuracy of a fit with key ``K`` in ``sweeps/K.json``.
 
-Every file is written atomically, with a seal (see `hsifeat.seals`): a sha256 of its content, folder and name. A run
-with a missing or damaged file is repeated. A killed run leaves no ``runs/K.json``, and is repeated.
+Every file is written atomically and has a seal, a sha256 of its content, folder and name (see `hsifeat.seals`). A run
+with a missing or damaged file is repeated. So is a killed run, since it has not written ``runs/K.json``.
 """
 
 from __future__ import annotations
@@ -91,20 +91,20 @@ def run_key(
     Parameters
     ----------
     store : str
-        Keys of the stores that the planes come from. For runs on spectra alone, the digest of the scene.
+        Keys of the stores of the planes. For runs on spectra alone, the digest of the scene.
     layout : Layout
         Columns that the head learns from.
     head : dict
-        Name and parameters of the head. If another package provides the head, the key also covers the name and version of
-        that package.
+        Name and parameters of the head. If another package provides the head, also the name and version of that
+        package.
     draw : str
         Key of the draw (training and test pixels).
     seed : int
         Seed of the head.
     reduction : {"scene", "train"}
-        Pixels that the reduction was fitted on.
+        Pixels on which the head fits its reduction of columns.
     smooth : str
-        Smoothing rule for a second score of the run; empty for no second score.
+        Rule that smooths the class probabilities for a second score of the run. Empty if there is no second score.
     """
     content = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed, "format": FORMAT}
     if smooth:
@@ -139,7 +139,7 @@ class RunRecords:
         key : str
             Key of the run.
         mapped : bool
-            Whether the class map is also needed, and the confidence map if the head predicts probabilities.
+            Whether the run must also have a class map and, if the head predicts probabilities, a confidence map.
         listen : callable
             Callback that receives a note if a file is damaged.
         """
@@ -219,9 +219,9 @@ class RunRecords:
             return np.asarray(array)
 
     def read_map(self, file: Path) -> NDArray[Any] | None:
-        """Return a map of classes or confidences, or None if the file is missing or damaged.
+        """Return a map of classes or confidences as a memory-mapped (rows, cols) array, integer or uint8.
 
-        The array is (rows, cols) and memory-mapped; classes are integers and confidences are uint8.
+        If the file is missing or damaged, the result is None.
         """
         try:
             self._check(file)
@@ -231,7 +231,7 @@ class RunRecords:
         return array
 
     def find_accuracy(self, key: str, *, listen: Listener = silent) -> float | None:
-        """Return the recorded overall accuracy of a fit of a sweep, or None if it is not recorded.
+        """Return the recorded overall accuracy of a fit of a sweep, or None if no accuracy is recorded.
 
         `listen` receives a note if the file is damaged.
         """
@@ -252,7 +252,7 @@ class RunRecords:
 
     @contextmanager
     def sealed_write(self, file: Path) -> Iterator[Path]:
-        """Yield a temporary path. On exit, seal the file at this path and rename it to `file`."""
+        """Yield a temporary path for the caller to write. On exit, add the seal to the file and rename it to `file`."""
         with atomic_write(file) as part:
             yield part
             seal_file(part, _seal_name(file))
@@ -316,8 +316,8 @@ def recorded_maps(
     Returns
     -------
     dict
-        A memory-mapped array of shape (rows, cols) for each entry and split: uint8 confidences or integer classes. Runs
-        without a recorded map are omitted.
+        Maps each entry and split to a memory-mapped (rows, cols) array: classes as integers, or confidences as uint8.
+        Runs without a recorded map are omitted.
     """
     file = run_records.confidence if confidence else run_records.map
     maps = {(run.entry, run.split): run_records.read_map(file(run.key)) for run in runs if run.seed == 0}

@@ -32,10 +32,9 @@ Draws = dict[tuple[str, int], SplitDraw]
 
 
 def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
-    """Add a disjoint split if `splits` has no disjoint split, or a random split if `splits` has no random split.
+    """Return `splits`, with a split of the kind that is missing: random or disjoint.
 
-    User-defined splits (``fixed``) count as neither random nor disjoint. If all splits are user-defined, nothing is
-    added.
+    User-defined splits (``fixed``) are neither random nor disjoint. If all splits are user-defined, nothing is added.
 
     Raises
     ------
@@ -60,8 +59,8 @@ def reference_split(splits: Sequence[Split]) -> Split:
 def limit_seeds(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> int:
     """Limit the number of seeds to the number of scenes if a split is ``scenes:leave-one-out``.
 
-    With seed k, ``scenes:leave-one-out`` tests scene k. More seeds would test some scenes twice, and these scenes would count
-    twice in the mean.
+    With seed k, ``scenes:leave-one-out`` tests scene k. With more seeds than scenes, some scenes would be tested twice
+    and would count twice in the mean.
 
     Parameters
     ----------
@@ -86,9 +85,9 @@ def limit_seeds(splits: Sequence[Split], labels: Labels, seeds: int, listen: Lis
 def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listener) -> Draws:
     """Draw training and test pixels of every split for every seed.
 
-    Some splits train on a fraction of the labels (see `is_matched`). For a given seed, their training sets are thinned to
-    the size of the smallest of these sets. Each class keeps at least one pixel. Other splits, such as ``per-class:5``, keep
-    all their training pixels and do not affect this size.
+    Training sets of splits that train on a fraction of the labels, such as ``random:0.1``, are thinned. For each seed,
+    all of them get the size of the smallest one. Each class keeps at least one pixel. Training sets of other splits,
+    such as ``per-class:5``, are not thinned and do not affect this size.
 
     Parameters
     ----------
@@ -120,11 +119,11 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
 
 
 def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:
-    """Return the draws for learning curves, as one dictionary of draws for each curve.
+    """Return the draws for learning curves, as one dict of draws for each curve.
 
-    All points of a curve have the same test pixels, and train on subsets of the same training pixels. The first curve has the
-    draws of the reference split (see `reference_split`). If a split is ``per-class:N``, a second curve has draws of
-    ``per-class:M``, where M is the largest number in `limits`.
+    All points of a curve have the same test pixels, and train on subsets of the same training pixels. The first curve
+    has the draws of the first disjoint split, or of the first split if none is disjoint. If a split is ``per-class:N``,
+    a second curve has draws of ``per-class:M``, where M is the largest number in `limits`.
 
     Parameters
     ----------
@@ -135,7 +134,7 @@ def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: S
     labels : Labels
         Classes of the pixels.
     limits : sequence of int
-        Maximum numbers of training pixels per class. Without limits, the result is empty.
+        Maximum numbers of training pixels per class. If `limits` is empty, the result is empty.
     """
     if not limits:
         return []

@@ -17,14 +17,16 @@ _BORDER_PX = 4
 
 @dataclass(frozen=True)
 class SceneMosaic:
-    """Compact arrangement of scenes in an image. On the grid of a benchmark, scenes are stacked vertically with wide gaps.
+    """Compact arrangement of several scenes in one image.
+
+    On the grid of a benchmark, the scenes are stacked vertically with wide gaps. The image has no wide gaps.
 
     Attributes
     ----------
     sources : tuple of Window
-        Pixels of each scene on the grid of the benchmark, see `Labels.windows`.
+        Window of each scene on the grid of the benchmark.
     places : tuple of Window
-        Pixels of each scene in the image.
+        Window of each scene in the image.
 
     Examples
     --------
@@ -59,17 +61,17 @@ class SceneMosaic:
         )
 
     def assemble(self, grid: NDArray[Any]) -> NDArray[Any]:
-        """Return a map with its scenes at `places`.
+        """Move each scene of a map from its window in `sources` to its window in `places`.
 
-        `grid` is a map on the grid of the benchmark, a (rows, cols) or (rows, cols, k) array. The result has the same dtype.
-        Pixels between scenes are 0. The map of a single scene is returned unchanged.
+        `grid` is a map on the grid of the benchmark, a (rows, cols) or (rows, cols, k) array. The result has the dtype
+        of `grid`. Pixels between scenes are 0. If there is only one scene, `grid` is returned unchanged.
         """
         if len(self.sources) == 1:
             return grid
         return self.join([grid[source.slices] for source in self.sources])
 
     def join(self, maps: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return one map that contains the map of each scene at its place.
+        """Return one map that contains the map of each scene at its window in `places`.
 
         `maps` are (rows, cols) or (rows, cols, k) arrays, one for each scene. The result has their common dtype. Pixels between
         scenes are 0.

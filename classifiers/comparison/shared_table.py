@@ -38,15 +38,15 @@ class SharedTable:
         - ``X.npy`` (n, width) float32: columns of n labelled pixels;
         - ``y.npy`` (n,) integer: classes of these pixels;
         - ``pixels.npy`` (n,) integer: flat indices of these pixels, in ascending order;
-        - ``unlabelled.npy`` (m, width) float32: columns of m unlabelled pixels, if there is such a sample;
-        - ``scene.npy`` (n,) intp and ``unlabelled-scene.npy`` (m,) intp: index of the scene of each pixel. These files exist
-          only if there is a sample.
+        - ``unlabelled.npy`` (m, width) float32: columns of a sample of m unlabelled pixels. This file may be missing;
+        - ``scene.npy`` (n,) intp and ``unlabelled-scene.npy`` (m,) intp: index of the scene of each pixel. These files
+          exist only with ``unlabelled.npy``.
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     grid_cols : int
         Number of columns of the label map, to which the pixel indices refer.
     reduction : {"scene", "train"}
-        Pixels that heads fit their reduction on: the unlabelled sample of the scene, or the training pixels.
+        Pixels on which heads fit their reduction of columns: the unlabelled pixels (``scene``), or the training pixels.
     """
 
     folder: Path
@@ -69,11 +69,11 @@ class SharedTable:
         return cls(folder, table.layout.groups, grid_cols, "scene")
 
     def take(self, inputs: InputSet) -> SharedTable:
-        """Select the column groups of an input set."""
+        """Return this table with only the column groups of an input set."""
         return replace(self, groups=tuple(filter(inputs.includes, self.groups)))
 
     def only(self, planes: Collection[PlaneId], *, spectra: bool) -> SharedTable:
-        """Select the column groups of `planes`. If `spectra` is true, the spectra come first."""
+        """Return this table with only the column groups of `planes`. If `spectra` is true, spectra precede them."""
         groups = tuple(
             g
             for g in self.groups
@@ -91,7 +91,7 @@ class SharedTable:
         )
 
     def size_bytes(self, rows: int) -> int:
-        """Return the size in bytes of `rows` rows of the selected columns, as float32."""
+        """Return the size in bytes of the selected columns of `rows` pixels, as float32."""
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
@@ -122,12 +122,12 @@ class SharedTable:
         return np.stack(np.divmod(np.asarray(pixels, np.intp), self.grid_cols), axis=1)
 
     def unlabelled(self, train: NDArray[np.integer]) -> NDArray[np.float32] | None:
-        """Return the selected columns of the unlabelled pixels of training scenes, for `Head.fit`.
+        """Return the selected columns of unlabelled pixels, for `Head.fit`.
 
         Parameters
         ----------
         train : (n,) integer array
-            Flat indices of the training pixels. Pixels of scenes without training pixels are left out.
+            Flat indices of the training pixels. Unlabelled pixels of scenes without training pixels are left out.
 
         Returns
         -------

@@ -1,7 +1,7 @@
 """Stores of a benchmark.
 
-The stores that are compared with each other are called alternatives. Each alternative is combined with the context stores. For
-several scenes, an alternative has one store per scene, and all its stores have the same recipe.
+Each store that a benchmark compares is called an alternative. An alternative also has the columns of the context
+stores. For several scenes, an alternative has one store per scene, and these stores have the same recipe.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
     Raises
     ------
     StoreError
-        If the scenes have different numbers of stores, or stores of other recipes.
+        If the scenes have different numbers of stores. If a recipe of one scene is missing in another scene.
     """
     groups = [list(group) for group in stores_by_scene(stores).values()]
     for group in groups[1:]:
@@ -67,9 +67,9 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
 def origin_of(scenes: SceneSet, groups: Sequence[ColumnGroup]) -> str:
     """Return a text that identifies the source of the columns of a table.
 
-    The text consists of the keys of the stores whose planes are in the table. For spectra alone, it is the digest of the
-    scene. Spectra are the same in every store of a scene, so runs on spectra alone are reused for all stores. The texts of several
-    scenes are joined.
+    The text consists of the keys of the stores whose planes are in the table. For spectra alone, it is the digest of
+    the scene. Spectra are the same in every store of a scene, so runs on spectra alone are reused for all stores. For
+    several scenes, the texts are joined.
     """
     return ",".join(_scene_origin(features, groups) for features in scenes.scenes)
 

@@ -1,8 +1,8 @@
 """Sweep: the accuracy of each plane (one timestep and layer) of a store, and of the best planes together.
 
-Planes are selected by greedy forward selection, separately for each seed. The selection uses spatial folds of the training
-pixels, and never the class of a test pixel. Reported accuracies are measured on test pixels and compared with the accuracy of
-spectra alone. Each finished fit is recorded at once and is not repeated.
+The best planes are chosen by greedy forward selection, separately for each seed. The selection uses spatial folds of
+the training pixels, and never the class of a test pixel. The accuracies are measured on test pixels, and compared with
+the accuracy of spectra alone. Each finished fit is recorded at once and is not repeated.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def sweep(
 ) -> SweepResult:
     """Measure the accuracy of each plane of a store, and of the best planes together.
 
-    A `ReducingHead` fits its reduction to a sample of all pixels of the scene, as in `fit` and `compare` by default.
+    A `ReducingHead` fits its reduction on a sample of all pixels of the scene, including test pixels, without their
+    labels.
 
     Parameters
     ----------
@@ -64,12 +65,12 @@ def sweep(
     split : str
         Split in the grammar of `parse_split`.
     best : int
-        Number of planes to select by greedy forward selection with cross-validation on the training pixels; 0 skips the
-        selection.
+        Number of planes to select by greedy forward selection with cross-validation on the training pixels. With 0, no
+        planes are selected.
     seeds : int
         Number of seeds, starting with seed 0. Training pixels, the head and the selected planes depend on the seed.
     labels : str, optional
-        Name of a label map in the store. [default: see `classifiers.multi_scene.select_labels`]
+        Name of a label map in the store. [default: the only map, or the only two maps ``train`` and ``test``, merged]
     planes : sequence, optional
         Planes to score, in any form that `Features.select` accepts. [default: all]
     jobs : int, optional
@@ -137,7 +138,7 @@ def sweep_planes(
     Parameters
     ----------
     scenes : SceneSet
-        Stores of the planes. The first scene determines the costs of planes.
+        Stores of the planes. The costs of the planes are those in the first scene.
     table : SharedTable
         Labelled pixels of the stores, with columns of spectra and planes.
     labels : Labels
@@ -149,7 +150,7 @@ def sweep_planes(
     head : str
         Name of the head.
     split : str
-        Name of the split; recorded in the result.
+        Name of the split in the result. It does not affect the fits.
     executor : Executor
         Executor that runs the fits.
     best : int

@@ -16,9 +16,10 @@ _MIN_TIMESTEPS = 4
 def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
     """Return one row per plane and one row for spectra alone, sorted by descending accuracy.
 
-    Accuracies and gains are fractions of 1. Three columns describe the selection of planes, and are None for planes that were
-    not selected. ``rank`` is the position of the plane in the selection. ``oa_together`` is the accuracy of the plane together
-    with all planes selected before. ``step_gain`` is the gain from adding this plane to the planes selected before.
+    Accuracies are from 0 to 1, and gains from -1 to 1. Three keys describe the selection of planes. They are None for
+    planes that were not selected. ``rank`` is the position of the plane in the selection. ``oa_together`` is the
+    accuracy on this plane and all planes with a lower rank. ``step_gain`` is the gain in accuracy from adding this
+    plane to the planes with a lower rank.
     """
     ranks = {score.plane: rank for rank, score in enumerate(sweep.selection, 1)}
     rows = []
@@ -45,7 +46,10 @@ def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
 
 
 def reduction_remarks(sweep: SweepResult) -> list[str]:
-    """Return a sentence about the pixels to which principal components are fitted, if they are known."""
+    """Return a sentence on the pixels to which principal components are fitted.
+
+    If these pixels are unknown, the list is empty.
+    """
     if sweep.reduction is None:
         return []
     pixels = "a sample of all pixels, test pixels included, without their labels"
@@ -65,7 +69,7 @@ def weak_gain_remarks(sweep: SweepResult) -> list[str]:
 
 
 def noise_level_remarks(sweep: SweepResult) -> list[str]:
-    """Return a sentence for each layer: how the overall accuracy (OA) depends on the noise level.
+    """Return a sentence for each layer on how the overall accuracy (OA) depends on the noise level.
 
     Layers with fewer than four timesteps are left out. A single maximum at an intermediate noise level is a sign that the
     diffusion model generalises. A steady fall of OA with the noise level is a sign that the diffusion model memorises its

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MappedScene:
-    """A scene that a run classifies.
+    """A scene whose pixels a run classifies.
 
     Attributes
     ----------
     source : StackSource
         Locations of the stores of the scene.
     window : Window
-        Pixels of the scene on the grid of the benchmark.
+        Window of the scene on the grid of the benchmark.
     """
 
     source: StackSource
@@ -50,7 +50,7 @@ class MappedScene:
 
 @dataclass(frozen=True)
 class RunTask:
-    """Arguments of `do_run`, small enough to be pickled for a worker process.
+    """Task of a worker process: the arguments of `do_run`. The object is small when pickled.
 
     Attributes
     ----------
@@ -75,11 +75,11 @@ class RunTask:
     grid : (int, int)
         Rows and columns of the grid of the benchmark, which contains all scenes.
     is_mapped : bool
-        Whether the fitted head classifies all scenes completely.
+        Whether the fitted head classifies every pixel of all scenes.
     params : dict
-        Parameters of the head; `key` depends on them.
+        Parameters of the head.
     smoothing : SmoothingRule or None
-        Smoothing rule for a second score of the run; None for no second score.
+        Rule that smooths the class probabilities for a second score of the run. None if there is no second score.
     """
 
     entry: BenchEntry
@@ -138,7 +138,7 @@ def do_run(task: RunTask) -> RunResult:
 
 @dataclass(frozen=True)
 class AccuracyTask:
-    """Arguments of `measure_accuracy`, small enough to be pickled for a worker process.
+    """Task of a worker process: the arguments of `measure_accuracy`. The object is small when pickled.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ def predict_pixels(head: Head, table: SharedTable, pixels: NDArray[np.integer]) 
     classes : (n,) integer array
         Predicted class of each pixel.
     seconds : float
-        Time of prediction in seconds, without reading the table.
+        Time of prediction in seconds, without the time of reading the table.
     """
     rows = max(1, BLOCK_BYTES // table.size_bytes(1))
     parts, seconds = [], 0.0
@@ -210,7 +210,7 @@ def predict_pixels(head: Head, table: SharedTable, pixels: NDArray[np.integer]) 
 
 
 def set_seed(head: Head, seed: int) -> Head:
-    """Set the ``random_state`` of a head that has this parameter, and return the head."""
+    """Return `head`. If the head has the parameter ``random_state``, set it to `seed`."""
     return head.set_params(random_state=seed) if "random_state" in head.get_params() else head
 
 

@@ -1,4 +1,4 @@
-"""Working folder of a benchmark: recorded runs, which persist, and temporary tables for worker processes."""
+"""Working folder of a benchmark. It has the recorded runs, which persist, and temporary tables for worker processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOCK = ".lock"
 def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
     """Lock the folder of a report, and yield its recorded runs and a temporary folder for tables.
 
-    A benchmark that fails before its first run leaves no folder behind.
+    If a benchmark fails before its first run, the folders that it created are removed.
 
     Raises
     ------

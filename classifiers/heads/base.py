@@ -25,7 +25,10 @@ from hsifeat.errors import HeadError
 
 
 def check_width(layout: Layout | None, width: int) -> None:
-    """Raise `HeadError` unless `layout` describes `width` columns. If `layout` is None, any `width` is allowed."""
+    """Raise `HeadError` if `layout` describes more or fewer than `width` columns.
+
+    If `layout` is None, any `width` is allowed.
+    """
     if layout is not None and layout.width != width:
         raise HeadError(
             f"the table has {width} columns but the layout describes {layout.width}; "
@@ -53,7 +56,7 @@ class Head(ClassifierMixin, BaseEstimator):
     needs : frozenset of str
         Column kinds (see `ColumnGroup.input_kind`) that the head requires.
     needs_one : frozenset of str
-        Column kinds of which the head requires at least one; empty if it requires none.
+        Column kinds of which the head requires at least one. If the set is empty, the head makes no such demand.
     wants : frozenset of str
         Column kinds that the head uses if the table has them. `fit_model` includes them.
     ignores : frozenset of str
@@ -61,7 +64,7 @@ class Head(ClassifierMixin, BaseEstimator):
     advice : str
         When to use the head, in a few words.
     patch_px : int
-        Side in pixels of the neighbourhoods that `fit_model` includes for a head that needs or wants them.
+        Side in pixels of the neighbourhoods that `fit_model` includes, if the head needs or wants neighbourhoods.
     search_space : dict of str to list
         Values that tuning tries for each parameter. The first value is the default. There are at most a dozen combinations.
     persisted_types : frozenset of str
@@ -98,9 +101,9 @@ class Head(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def missing_kinds(cls, kinds: AbstractSet[str] = frozenset()) -> list[str]:
-        """Return the column kinds that the head requires and that `kinds` lacks.
+        """Return the column kinds that the head requires, but `kinds` lacks.
 
-        If one of several column kinds suffices, their names are joined by "or".
+        Column kinds of which one is sufficient are joined by "or".
 
         >>> from classifiers import FiLMClassifier
         >>> FiLMClassifier.missing_kinds(), FiLMClassifier.missing_kinds({"spectra", "context"})
@@ -112,7 +115,9 @@ class Head(ClassifierMixin, BaseEstimator):
         return missing
 
     def check_rows(self, rows: int, classes: int) -> None:
-        """Raise `HeadError` if the head can't be fitted to so few training rows. By default, it can.
+        """Raise `HeadError` if the head can't be fitted to so few training rows.
+
+        The method of the base class accepts any number of rows.
 
         Parameters
         ----------
@@ -139,11 +144,12 @@ class Head(ClassifierMixin, BaseEstimator):
         y : (n,) array-like of int or str
             Labels.
         unlabelled : (m, D) array-like of float, optional
-            Rows without labels, such as a sample of the scene's pixels. A `ReducingHead` fits its reduction to these
-            rows. Other heads do not use them. [default: the reduction is fitted to `X`]
+            Rows without labels, such as a sample of the scene's pixels. A `ReducingHead` fits its reduction on these
+            rows. Other heads ignore them. [default: the reduction is fitted on `X`]
         positions : (n, 2) array-like of int, optional
-            Row and column of each training pixel on one grid, such as `PixelTable.coordinates`. A head with patches learns
-            from the labels of neighbouring training pixels. Other heads do not use them. [default: unknown]
+            Row and column of each training pixel on one grid, such as `PixelTable.coordinates`. A head with patches
+            also learns from the labels of neighbouring training pixels, which it finds by their positions. Other heads
+            ignore positions. [default: unknown]
 
         Returns
         -------
@@ -153,8 +159,8 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If the rows contain values that are not finite, have more or fewer columns than the layout, or belong to
-            fewer than two classes. If a parameter is out of range.
+            If a value in `X` is not finite. If `X` has more or fewer columns than the layout. If `y` has fewer than two
+            classes. If a parameter is out of range.
         """
         return self._fit_checked(X, y, unlabelled=unlabelled, positions=positions)
 

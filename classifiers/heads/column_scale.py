@@ -1,4 +1,4 @@
-"""Scale the output columns of a reducer: equalise variances, and set columns without variance to zero."""
+"""Scale the output columns of a reduction: equalise their variances, and set columns without variance to zero."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def whitening_gain(
     columns : (n, k) float array
         Reduced columns of the training rows.
     share : float
-        Exponent from 0 to 1: a column is divided by its standard deviation to the power of `share`. 0 leaves the
-        columns unchanged, and 1 gives all columns the same variance.
+        Exponent from 0 to 1. Each column is divided by ``deviation ** share``, where ``deviation`` is its standard
+        deviation. 0 leaves the columns unchanged, and 1 gives all columns the same variance.
     weight : (n,) float array, optional
         Weight of each row. [default: equal weights]
 
@@ -49,6 +49,6 @@ def whitening_gain(
 
 
 def varying_columns(deviation: NDArray[np.float64], dtype: np.dtype) -> NDArray[np.bool_]:
-    """Return a (k,) mask of the columns whose standard deviation exceeds the rounding errors of `dtype`."""
+    """Return a (k,) bool array: whether the standard deviation of a column exceeds the rounding errors of `dtype`."""
     varying: NDArray[np.bool_] = deviation > ROUNDING_ERRORS * np.finfo(dtype).eps * deviation.max(initial=0.0)
     return varying

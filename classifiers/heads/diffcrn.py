@@ -39,10 +39,10 @@ class DiffCRNClassifier(MixingHead, TorchHead):
     - Fusion with the spectrum: each channel of this sum is multiplied by a gate. The gate is the sigmoid of a linear map of
       the sum and the spectrum of the pixel.
 
-    Each layer is reduced to principal components that all timesteps share. The feature maps are the patches of planes if the
-    table has patches; otherwise each plane is a map of one pixel. Spectra and their window means, if present, are also inputs
-    of the classifier. Positions, window means of planes and spectral patches are not used. Without a layout all columns are
-    one layer at one timestep.
+    Each layer is reduced to principal components that all timesteps share. If the table has patches, the feature maps
+    are the patches of the planes. Otherwise, the feature map of a plane is a single pixel. Spectra and their window
+    means, if present, are also inputs of the classifier. Positions, window means of planes and spectral patches are not
+    used. Without a layout, all columns count as one layer at one timestep.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class DiffCRNClassifier(MixingHead, TorchHead):
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
-        See `TorchHead`.
+        Options of the training, see `TorchHead`.
 
     Examples
     --------

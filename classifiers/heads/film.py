@@ -27,20 +27,20 @@ class FiLMClassifier(ReducingHead, TorchHead):
     """Feature-wise linear modulation of spatial features by the spectrum, then a small classifier.
 
     The modulation is ``fhat = gamma(s) * f + beta(s)``, element-wise (Hu, Banerjee and Prasad 2025, arXiv 2512.03430,
-    fig. 1; FiLM: Perez et al., AAAI 2018, eq. 2). An encoder of the spectrum `s` regresses `gamma` and `beta` for each
-    channel of the features `f`, which are context features or planes. The size of the published encoder is unknown.
-    Training starts at the identity (gamma 1, beta 0). Weight decay pulls the modulation towards the identity, so the
-    default weight decay is large.
+    fig. 1; FiLM: Perez et al., AAAI 2018, eq. 2). `s` is the spectrum. `f` are features, which are context features or
+    planes. An encoder of `s` computes one `gamma` and one `beta` for each channel of `f`. The size of the published
+    encoder is unknown. Training starts at the identity (gamma 1, beta 0). The default weight decay is large, and pulls
+    the modulation towards the identity.
 
-    With ``fusion="gated"``, the head computes the gated sum ``z = sigmoid(alpha) * p + sigmoid(beta) * q`` instead.
-    This formula comes from the code that the same authors published in 2024. The addends are ``p = BN(W_f f + b_f)``
-    and ``q = BN(W_s E(s) + b_s)``, with 256 channels each. `E` is the encoder of the spectrum. The learned gates
-    `alpha` and `beta` start at 1; this `beta` is not the function ``beta(s)``.
+    With ``fusion="gated"``, the head computes a gated sum instead: ``z = sigmoid(alpha) * p + sigmoid(beta) * q``. The
+    formula comes from the code that the authors published in 2024. `p` is ``BN(W_f f + b_f)`` and `q` is
+    ``BN(W_s E(s) + b_s)``, with 256 channels each. `E` is the encoder of the spectrum. `alpha` and `beta` are learned
+    numbers that start at 1. They are not the functions of the modulation.
 
     Spectra are standardised band by band. Context and planes are standardised and reduced to principal components. The
-    variances of the components are partly equalised. With few labels, the result of a single network depends strongly on
-    its initial weights. The default is therefore the mean of five networks. Without a layout all columns are both `s`
-    and `f`.
+    variances of the components are partly equalised. With few labels, the result of a single network depends strongly
+    on its initial weights. By default, the head therefore averages five networks. Without a layout, all columns are
+    used as `s` and also as `f`.
 
     Parameters
     ----------
@@ -51,28 +51,30 @@ class FiLMClassifier(ReducingHead, TorchHead):
         Formula that combines spectrum and features.
     encoder : {"mlp", "conv"}
         Encoder of spectra. "mlp" is a linear layer of width 128, ReLU and batch norm. "conv" is GeoSpecNet by the same
-        authors. It has two blocks of Conv1d with kernel size 3, batch norm, ReLU and max pooling by 2; the blocks have 16
-        and 32 channels. "conv" is about ten times slower than "mlp", and was not more accurate in a test.
+        authors: two blocks with 16 and 32 channels. A block consists of Conv1d with kernel size 3, batch norm, ReLU and
+        max pooling by 2. "conv" is about ten times slower than "mlp", and was not more accurate in a test.
     spectral_components, context_components, plane_components : int or None
-        See `GroupReducer`.
+        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        None keeps the standardised columns. See `GroupReducer`.
     whitening : float
-        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the ratios of the
-        variances, and 1 equalises the variances. `s` and `f` are then scaled to a mean variance of 1 per column.
+        Exponent from 0 to 1. Each component is divided by ``deviation ** whitening``, where ``deviation`` is its
+        standard deviation. 0 keeps the ratios of the variances, and 1 equalises the variances. `s` and `f` are then
+        scaled to a mean variance of 1 per column.
     hidden : tuple of int or None
         Widths of the classifier's hidden layers. [default: (128, 32) for "film", and the published (128,) for "gated"]
     members : int
         Number of networks in the ensemble.
     vote : {"mean", "majority"}
-        See `MLPClassifier`.
+        How members are combined: "mean" averages their probabilities; with "majority", each member votes for a class.
     mixup_spectra, mixup_planes : float
-        Mix-up strength `a` of spectra and of the features, with ``lambda ~ Beta(a, a)`` (Zhang et al. 2018); 0 disables mix-up. The
-        code of 2024 uses 0.2 or 0.25 for both. Mix-up costs accuracy if there are few labels.
+        Mix-up strength `a` of the spectra and of the features, with ``lambda ~ Beta(a, a)`` (Zhang et al. 2018). 0
+        disables mix-up. The code of 2024 uses 0.2 or 0.25 for both. With few labels, mix-up lowers the accuracy.
     mixup_plane_share : float
-        Share w of the planes in the lambda of the labels, which is ``w * lambda_planes + (1 - w) * lambda_spectra``.
+        Weight w, from 0 to 1. The labels are mixed with ``lambda = w * lambda_planes + (1 - w) * lambda_spectra``.
     focal_gamma : float
         Exponent of the focal loss (Lin et al. 2017, eq. 4); 0 is cross-entropy. The code of 2024 uses 1.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
-        See `TorchHead`.
+        Options of the training, see `TorchHead`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Standardise, reduce and weight column groups, so that many plane channels don't outweigh a few bands."""
+"""Standardise, reduce and weight column groups, so that hundreds of plane columns do not outweigh a few bands."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     """Standardise columns, reduce each group to principal components, and scale each group to a given variance.
 
     The columns of all planes form one group. The context columns of each family (`ColumnGroup.family`) form one group.
-    Each other column group of the layout, such as spectra or positions, is a separate group. The output holds the
-    reduced groups side by side, in the order of their first columns. Group g has D_g columns before the reduction and
-    k_g columns after it. The total variance of a group over the training rows is the square of its weight, such as
-    `plane_weight`, for any k_g.
+    Each other column group of the layout, such as spectra or positions, is a separate group. The output has the reduced
+    groups side by side, in the order of their first columns. Over the training rows, the variances of the columns of a
+    reduced group add up to the square of the group's weight, such as `plane_weight`. Group g has D_g columns before the
+    reduction and k_g columns after it.
 
     Parameters
     ----------
     layout : Layout or None
         Description of the columns. [default: a single group, treated like spectra]
     spectral_components, context_components, plane_components : int or None
-        Number of principal components of each spectral group, of each context family, and of the planes. The number is
-        smaller if the rows have a lower rank, and never larger than half the number of distinct rows, see
-        `most_components`. None keeps the standardised columns. Other groups are never reduced.
+        Number of principal components of each spectral group, of each context family, and of the planes. It is limited
+        to the rank of the rows, and to half the number of distinct rows (see `most_components`). None keeps the
+        standardised columns. Other groups are never reduced.
     spectral_weight, context_weight, plane_weight : float
         Square root of the total variance of each spectral group, of each context family, and of the planes. Other groups
         have the spectral weight.
@@ -50,12 +50,12 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     Attributes
     ----------
     mean_, gain_ : (D,) arrays
-        Offset that is subtracted from each column, and factor that multiplies the difference. The factor of a constant
-        column is 0.
+        Offset and factor of each column. A column is transformed to ``(column - mean_) * gain_``. The factor of a
+        constant column is 0.
     columns_ : list of (D_g,) intp arrays
         Column indices of each group.
     bases_ : list of (k_g, D_g) arrays or None
-        Principal axes of each group; None for a group that is not reduced.
+        Principal axes of each group. None for a group that is not reduced.
 
     Examples
     --------
@@ -109,8 +109,8 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         Raises
         ------
         HeadError
-            If `X` has more or fewer columns than the layout. If a number of components is not positive. If a column varies by
-            less than numbers of the dtype of `X` can be scaled.
+            If `X` has more or fewer columns than the layout. If a number of components is not positive. If the standard
+            deviation of a column is too small for the dtype of `X`.
         """
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32])
         check_width(self.layout, rows.shape[1])
@@ -162,7 +162,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     @property
     def group_widths(self) -> list[int]:
-        """Number of output columns of each group of a fitted reducer."""
+        """Number of output columns of each group, for a fitted reducer."""
         return [len(c) if b is None else len(b) for c, b in zip(self.columns_, self.bases_, strict=True)]
 
     @property
@@ -240,7 +240,7 @@ def moments(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean and the variance of each column, two (D,) float64 arrays.
 
-    `X` is an (n, D) table. `weight` holds the weights of its n rows [default: equal weights].
+    `X` is an (n, D) table. `weight` has the weights of its n rows. If it is None, all rows have the same weight.
     """
     if weight is None:
         return X.mean(axis=0, dtype=np.float64), X.var(axis=0, dtype=np.float64)
@@ -266,9 +266,9 @@ def principal_axes(
     Returns
     -------
     (k, D) array
-        Axes in the dtype of `X`. The number k of axes is the smaller of two numbers, but at least 1: the result of
-        `most_components` for the rows with a positive weight, and the rank of the centred rows. Along axes beyond the
-        rank, the rows differ only by rounding errors, which a classifier would magnify. The result is deterministic.
+        Axes in the dtype of `X`. Their number k is `components`, limited by `most_components` for the rows with a
+        positive weight and by the rank of the centred rows, but at least 1. Along axes beyond the rank, the rows differ
+        only by rounding errors, which a classifier would magnify. The result is deterministic.
 
     Raises
     ------
@@ -295,13 +295,13 @@ def principal_axes(
 
 
 def most_components(X: NDArray[np.floating], components: int) -> int:
-    """Return `components`, or half the number of distinct rows of an (n, D) float array if this is smaller, but at least 1.
+    """Limit `components` to half the number of distinct rows of the (n, D) float array `X`, but at least 1.
 
-    Along the last principal axes of the training rows, the training rows vary less than other rows. A head that equalises
-    the variances of the components magnifies other rows along these axes. Shrinking the covariance towards its diagonal
-    does not help, because the covariance of the components of the training rows is already diagonal. The error of linear
-    discriminant analysis peaks where the number of columns nears the number of rows (Raudys and Duin, Pattern Recognit.
-    Lett. 1998).
+    Training rows vary less than other rows along the last principal axes, because the axes are fitted to the training
+    rows. A head that equalises the variances of the components therefore magnifies other rows along these axes.
+    Shrinking the covariance towards its diagonal does not help: for the training rows, the covariance of the components
+    is diagonal already. The error of linear discriminant analysis peaks where the number of columns nears the number of
+    rows (Raudys and Duin, Pattern Recognit. Lett. 1998).
 
     >>> rows = np.arange(50.0).reshape(50, 1)
     >>> most_components(rows, 60), most_components(np.repeat(rows, 3, axis=0), 60), most_components(rows, 10)

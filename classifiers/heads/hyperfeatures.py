@@ -34,13 +34,14 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
 
     This head differs from the paper:
 
-    - The 3x3 convolution exists only for patches, and reads their inner 3x3 pixels. A plane has one pixel per table row.
+    - The 3x3 convolution is applied only to patches, and reads the inner 3x3 pixels of a patch. Planes without patches
+      have one pixel per table row.
     - Batch norm replaces group norm, which would mix the channels of a single pixel.
-    - Each layer is reduced to principal components to bound the cost. All timesteps share the components.
+    - Each layer is reduced to principal components, to limit the cost. All timesteps share the components.
     - The window means of a layer count as another layer.
     - Spectra and their window means, if the table has them, are appended to `D`. Positions and spectral patches are not used.
 
-    Without a layout all columns are one layer at one timestep.
+    Without a layout, all columns count as one layer at one timestep.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
-        See `TorchHead`.
+        Options of the training, see `TorchHead`.
 
     Examples
     --------
@@ -114,7 +115,7 @@ def hyperfeatures_network(
     layout : Layout
         Description of the input columns.
     bottleneck, channels : int
-        See `HyperfeaturesClassifier`.
+        Number of channels inside each bottleneck, and number of channels of `D`.
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     classes : int

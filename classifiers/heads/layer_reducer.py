@@ -31,7 +31,7 @@ def require_planes(planes: Sized, layout: Layout, head: str) -> None:
     planes : collection
         Column groups of planes that the head can use.
     layout : Layout
-        All columns of the feature table that the head is given. The message names them.
+        Layout of the whole table. The error message names its column groups.
     head : str
         Name of the head that needs planes.
     """
@@ -51,20 +51,22 @@ class LayerReducer(TransformerMixin, BaseEstimator):
     layout : Layout or None
         Description of the columns. [default: a single plane]
     components : int or None
-        Number of components of each layer, or fewer if the rows have a lower rank; None keeps the standardised channels.
+        Number of components of each layer, limited to the rank of the rows. None keeps the standardised channels.
     spectral_components : int or None
-        Number of components of the spectra, of their window means and of their patches; None keeps the standardised bands.
+        Number of components of the spectra, of their window means and of their patches. None keeps the standardised
+        bands.
     whiten : bool
-        Scale each component to unit variance, and keep at most half as many as there are rows. If false, all components of a
-        layer are divided by one number, so that the mean of their variances is 1.
+        If true, each component is scaled to unit variance, and the number of components is limited to half the number
+        of distinct rows. If false, all components of a layer are divided by the same number, so that the mean of their
+        variances is 1.
 
     Attributes
     ----------
     layout_ : Layout
         Description of the output columns. The columns of a patch are ordered by row, then column, then component.
     mean_, gain_ : (D,) arrays
-        Offset that is subtracted from each column, and factor that multiplies the difference. The factor of a constant
-        column is 0.
+        Offset and factor of each column. A column is standardised to ``(column - mean_) * gain_``. The factor of a
+        constant column is 0.
     axes_ : dict of str to (k, C) array or None
         Maps the `ColumnGroup.layer_key` of a layer to its k scaled axes, or to None if the layer is not reduced. C is
         the number of channels of the layer.

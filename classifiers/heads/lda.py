@@ -23,12 +23,12 @@ SMALLEST_WITHIN = 1e-3  # smallest deviation within classes, as a share of the d
 class LDAClassifier(SklearnHead):
     """Linear discriminant analysis: one Gaussian per class with a common, shrunk covariance.
 
-    Columns are divided by their standard deviation within classes. The covariance is pooled over the classes, and shrunk
-    towards its diagonal. By default the shrinkage is estimated from the pooled residuals, by the method of Chen, Wiesel,
-    Eldar and Hero (IEEE Trans. Signal Process. 2010). scikit-learn's ``shrinkage="auto"`` instead estimates the shrinkage
-    of each class. This shrinks more than needed if classes have twenty rows or more. Class priors are the class
-    frequencies of the training rows. The fit is deterministic and takes a fraction of a second. The head does not accept
-    row weights.
+    Columns are divided by their standard deviation within classes. The covariance is pooled over the classes, and
+    shrunk towards its diagonal. By default the shrinkage is estimated from the pooled residuals, by the method of Chen,
+    Wiesel, Eldar and Hero (IEEE Trans. Signal Process. 2010). scikit-learn's ``shrinkage="auto"`` instead estimates a
+    shrinkage for each class, which is larger than needed if classes have twenty rows or more. Class priors are the
+    class frequencies of the training rows. The fit is deterministic and takes a fraction of a second. The head does not
+    accept row weights.
 
     Parameters
     ----------
@@ -37,9 +37,10 @@ class LDAClassifier(SklearnHead):
     shrinkage : float or {"auto"}
         Weight of the diagonal: 0 gives the sample covariance, and 1 gives its diagonal. [default: estimated from the rows]
     spectral_components, context_components, plane_components : int or None
-        See `GroupReducer`.
+        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        None keeps the standardised columns. See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float
-        See `GroupReducer`.
+        Square root of the total variance of each spectral group, of each family of context features, and of all planes.
 
     Attributes
     ----------
@@ -70,7 +71,7 @@ class LDAClassifier(SklearnHead):
     plane_weight: Weight = 1.0
 
     def check_rows(self, rows: int, classes: int) -> None:
-        """Raise `HeadError` if no class has two rows, because the covariance within classes is then unknown."""
+        """Raise `HeadError` if no class has two rows. Without two rows, the covariance within classes is unknown."""
         if rows <= classes:
             raise HeadError(
                 f"a covariance within classes needs more rows than classes; found {rows} rows of {classes} classes: give a "

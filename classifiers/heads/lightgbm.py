@@ -21,16 +21,16 @@ from classifiers.heads.weighing import WeighingHead
 class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     """Deterministic gradient-boosted trees by LightGBM (Ke et al., NeurIPS 2017).
 
-    The defaults suit a few hundred rows of many classes. The scale of a column does not affect trees. Their training
-    time grows with the number of columns, and each split of a tree uses a single column rather than a combination of
-    columns. Planes are therefore reduced to principal components.
+    The defaults suit a few hundred rows of many classes. The scale of a column does not affect trees. Planes are
+    reduced to principal components for two reasons: the training time grows with the number of columns, and each split
+    of a tree uses a single column only.
 
     Parameters
     ----------
     layout : Layout or None
         Description of the columns. [default: a single group, treated like spectra]
     n_estimators : int
-        Number of boosting rounds; each grows one tree per class.
+        Number of boosting rounds. Each round adds one tree per class.
     learning_rate : float
         Factor by which the output of each tree is multiplied.
     num_leaves : int
@@ -40,9 +40,11 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     feature_fraction : float
         Fraction of the columns that each tree may split on, above 0 and at most 1.
     class_weight : dict, "balanced" or None
-        See `WeighingHead`.
+        Dict that maps each label to the weight of its rows, or ``balanced`` for the same total weight of each class.
+        [default: equal weights of all rows]
     spectral_components, context_components, plane_components : int or None
-        See `GroupReducer`.
+        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        None keeps the standardised columns. See `GroupReducer`.
     n_jobs : int
         Number of threads. 0 and -1 use all cores, which is faster if there are at least a few thousand rows.
     random_state : int, RandomState or None

@@ -26,16 +26,19 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     C : float
         Inverse of the penalty strength.
     max_iter : int
-        Maximum number of iterations. A fit that has not converged after these iterations is used without a warning.
+        Maximum number of iterations. A fit that has not converged by then is used without a warning.
     spectral_components, context_components, plane_components : int or None
-        See `GroupReducer`.
+        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        None keeps the standardised columns. See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float
-        See `GroupReducer`.
+        Square root of the total variance of each spectral group, of each family of context features, and of all planes.
     whitening : float
-        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the variances, and 1
-        equalises them. Whitening raises the accuracy if there are several column groups, and lowers it for spectra alone.
+        Exponent from 0 to 1. Each component is divided by ``deviation ** whitening``, where ``deviation`` is its
+        standard deviation. 0 keeps the variances, and 1 equalises them. Whitening raises the accuracy if there are
+        several column groups, and lowers it for spectra alone.
     class_weight : dict, "balanced" or None
-        See `WeighingHead`.
+        Dict that maps each label to the weight of its rows, or ``balanced`` for the same total weight of each class.
+        [default: equal weights of all rows]
 
     Examples
     --------

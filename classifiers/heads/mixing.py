@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MixingHead:
-    """Mix-in for torch heads that add the features of timesteps and layers with learned weights."""
+    """Mix-in for torch heads that compute weighted sums of features over timesteps and layers, with learned weights."""
 
     @abstractmethod
     def _shares(self) -> list[tuple[ColumnGroup, float]]:
@@ -31,7 +31,7 @@ class MixingHead:
         return {str(group): share for group, share in self._shares()}
 
     def mixing_frame(self) -> pd.DataFrame:
-        """Return the learned weights as a table of timesteps (rows) and layers (columns); missing planes are NaN."""
+        """Return the learned weights as a table: timesteps are rows, layers are columns, and missing planes are NaN."""
         return _to_frame({(group.t, group.layer_key): share for group, share in self._shares()})
 
 

@@ -21,29 +21,31 @@ if TYPE_CHECKING:
 class MLPClassifier(ReducingHead, TorchHead):
     """Multi-layer perceptron with two small hidden layers, each followed by ReLU and batch norm.
 
-    This is the classifier of GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430). ddpm-segmentation (Baranchuk et al.,
-    ICLR 2022, sec. 4) uses the same classifier for fewer than 30 classes. Unlike the published classifiers, this head takes all
-    columns of the table, including spectra, and reduces planes to principal components. With several `members` the head is the
-    ensemble of ddpm-segmentation: networks with different seeds vote, and `uncertainty` measures their disagreement.
+    This is the classifier of GeoDiffNet (Hu, Banerjee and Prasad 2025, arXiv 2512.03430). ddpm-segmentation (Baranchuk
+    et al., ICLR 2022, sec. 4) uses the same classifier for fewer than 30 classes. Unlike the published classifiers,
+    this head uses all columns of the table, including spectra, and reduces planes to principal components. With several
+    `members`, the head is an ensemble of networks with different seeds, as in ddpm-segmentation. `uncertainty` then
+    measures their disagreement.
 
     Parameters
     ----------
     layout : Layout or None
         Description of the columns. [default: a single group, treated like spectra]
     spectral_components, context_components, plane_components : int or None
-        See `GroupReducer`.
+        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        None keeps the standardised columns. See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float
-        See `GroupReducer`. The default of 8 gives a total variance of 64. If a group is reduced to 64 columns, they have
-        unit variance on average, which suits networks.
+        Square root of the total variance of each spectral group, of each family of context features, and of all planes.
+        The default of 8 gives a total variance of 64, so that 64 columns have unit variance on average.
     hidden : tuple of int
         Widths of the hidden layers.
     members : int
         Number of networks in the ensemble; 10 in ddpm-segmentation.
     vote : {"mean", "majority"}
-        Probabilities are the mean over members ("mean"), or the share of members that vote for each class ("majority",
-        as in ddpm-segmentation).
+        How members are combined. "mean": the probabilities are the mean over members. "majority": the probability of a
+        class is the share of members that vote for it, as in ddpm-segmentation.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
-        See `TorchHead`.
+        Options of the training, see `TorchHead`.
 
     Examples
     --------

@@ -26,11 +26,11 @@ class MTMSDClassifier(TorchHead):
 
     This is the method of Zhou et al. (TGRS 2024, arXiv 2306.08964, sec. III). Purification selects the channels that
     best discriminate classes and timesteps (see `Purifier`). The same channels are selected at every timestep. `x_t`
-    are the purified channels of the planes at timestep t. `g_t` are the purified channels of the window means of these
+    has the selected channels of the planes at timestep t. `g_t` has the selected channels of the window means of these
     planes. The fusion computes ``u = sum_t x_t``, ``z = W2 BN(ReLU(W1 u))``, ``h_t = V_t z``, ``a_t = G_t [h_t; g_t]``,
-    ``w = softmax(a)`` over t for each channel, and ``v = sum_t w_t x_t``. Without window means, ``z = W u`` and
-    ``a_t = V_t z``. This is the unguided fusion of the paper. `W`, `W1`, `W2`, `V_t` and `G_t` are learned linear maps.
-    `z` has half as many channels as `x_t`.
+    ``w = softmax(a)`` over t for each channel, and ``v = sum_t w_t x_t``. `[h_t; g_t]` is a concatenation, and `z` has
+    half as many channels as `x_t`. Without window means, ``z = W u`` and ``a_t = V_t z``: the unguided fusion of the
+    paper. `W`, `W1`, `W2`, `V_t` and `G_t` are learned linear maps.
 
     This head differs from the paper:
 
@@ -39,20 +39,20 @@ class MTMSDClassifier(TorchHead):
     - Spectra and their window means, if the table has them, are appended to `v`. Positions and patches are not used.
     - The defaults are smaller: 256 channels instead of 768, and one network instead of a majority vote of five.
 
-    Without a layout all columns are one timestep, and `v` equals `x_t`.
+    Without a layout, all columns count as one timestep, and `v` equals `x_t`.
 
     Parameters
     ----------
     layout : Layout or None
         Description of the columns. Planes and window means must have the same layers at each timestep.
     channels, balance
-        See `Purifier`.
+        Number of channels to select, and lambda of the selection criterion, see `Purifier`.
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     members, vote
-        See `MLPClassifier`; 5 and "majority" in the paper.
+        Number of networks, and how they are combined, see `MLPClassifier`; 5 and "majority" in the paper.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
-        See `TorchHead`.
+        Options of the training, see `TorchHead`.
 
     Examples
     --------
@@ -117,7 +117,8 @@ def selective_fusion_network(
     Parameters
     ----------
     timesteps, channels, guides, bands : int
-        Number of timesteps T, width of `x_t`, width of `g_t` (0 without window means), and number of columns appended to `v`.
+        Number of timesteps T, number of channels of `x_t`, number of channels of `g_t` (0 without window means), and
+        number of columns that are appended to `v`.
     hidden : tuple of int
         Widths of the classifier's hidden layers.
     classes : int

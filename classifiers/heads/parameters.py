@@ -1,7 +1,7 @@
 """Types of head parameters, and a check of parameter values against these types.
 
-The constructor of a scikit-learn estimator accepts any value, and `fit` reports wrong values. A head therefore declares types
-and ranges in the annotations of its parameters. `make_head` checks values against them before any data are read.
+The constructor of a scikit-learn estimator accepts any value; only `fit` reports wrong values. `make_head` reports them
+before any data are read: it checks each value against the type and range in the annotation of the parameter.
 """
 
 from __future__ import annotations

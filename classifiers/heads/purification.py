@@ -26,25 +26,25 @@ class Purifier(SelectorMixin, BaseEstimator):
 
     The same channels are selected at every timestep. This is the class- and timestep-oriented purification of MTMSD
     (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III). The channels with the highest value of the function
-    `criterion` are selected. Channels of all layers compete with each other. Planes and their window means are purified
-    separately. All columns of other kinds are kept. The criterion compares values across timesteps, so the columns must
-    not be scaled before purification.
+    `criterion` are selected, from all layers together. Channels of planes and of their window means are selected
+    separately. All columns of other kinds are kept. Columns must not be scaled before purification, because the
+    criterion compares values across timesteps.
 
     Parameters
     ----------
     layout : Layout or None
         Description of the columns. [default: a single plane]
     channels : int
-        Number of channels to select from the planes, and from the window means. All are selected if there are fewer. The
-        paper uses 768.
+        Number of channels to select from the planes, and from the window means. If there are fewer channels, all are
+        selected. The paper uses 768.
     balance : float
         Lambda of the function `criterion`, from 0 to 1.
 
     Attributes
     ----------
     criterion_ : dict of str to (I,) float64 array
-        Maps the kinds ``plane`` and ``mean`` to the criterion J of the I channels of this kind. Layers are in the order
-        of the first timestep.
+        Maps the kinds ``plane`` and ``mean`` to the criterion J of the I channels of the kind. Layers have the order
+        that they have at the first timestep.
     support_ : (D,) bool array
         Whether each column is selected.
     layout_ : Layout
@@ -75,8 +75,8 @@ class Purifier(SelectorMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If `X` has more or fewer columns than the layout. If the timesteps have different layers. If there is a
-            single class. If a parameter is out of range.
+            If `X` has more or fewer columns than the layout. If the timesteps have different layers. If `y` has only
+            one class. If a parameter is out of range.
         """
         rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(labels)
@@ -111,11 +111,12 @@ class Purifier(SelectorMixin, BaseEstimator):
 def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.float64]:
     """Return the purification criterion J of each channel, from class means at each timestep.
 
-    ``J(i) = sum_t [-lambda simC + (1 - lambda) varC]_{t,i} + 1/2 sum_c [-lambda simT + (1 - lambda) varT]_{c,i}`` (MTMSD, arXiv
-    2306.08964, sec. III). The means are scaled to 0 … 1 over classes (C) or over timesteps (T). `sim` is the mean product of
-    two different scaled means, and `var` is the variance of the scaled means.
+    ``J(i) = sum_t [-lambda simC + (1 - lambda) varC]_{t,i} + 1/2 sum_c [-lambda simT + (1 - lambda) varT]_{c,i}``
+    (MTMSD, arXiv 2306.08964, sec. III). ``simC`` and ``varC`` are computed over classes, and ``simT`` and ``varT`` over
+    timesteps. For this, the means are scaled to the range 0 to 1 over classes or over timesteps. ``sim`` is the mean
+    product of two different scaled means, and ``var`` is the variance of the scaled means.
 
-    The paper leaves two cases open. Means that do not vary can't be scaled; they count as 1, which gives the worst
+    The paper leaves two cases open. Means that do not vary can't be scaled. They count as 1, which gives the worst
     value (sim 1, var 0). With a single timestep, the second sum is left out.
 
     Parameters
@@ -128,7 +129,7 @@ def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.f
     Returns
     -------
     (I,) float64 array
-        The criterion; channels with higher values are better.
+        Criterion of each channel. Channels with higher values are better.
     """
     total: NDArray[np.float64] = _merit(means, 0, balance).sum(axis=0)  # over t
     if means.shape[1] > 1:
@@ -149,8 +150,8 @@ def timestep_columns(layout: Layout, kind: ColumnKind) -> NDArray[np.intp]:
     Returns
     -------
     (T, I) intp array
-        Indices of the I channels at each of the T timesteps, with the layers in the same order at every timestep. The
-        shape is (0, 0) if the layout has no such groups.
+        Indices of the I channels at each of the T timesteps, with the layers in the same order at every timestep. If
+        the layout has no groups of this kind, the shape is (0, 0).
 
     Raises
     ------

@@ -27,8 +27,8 @@ _TYPES = {
 class ForestClassifier(SklearnHead, WeighingHead):
     """Random forest (Breiman, Mach. Learn. 2001) on principal components.
 
-    Trees split on single columns, so spectra and planes are first rotated to principal components. The limit on
-    the number of leaves also limits the size of the model.
+    A tree splits on single columns. Spectra and planes are therefore reduced to principal components. The limit on the
+    number of leaves also limits the size of the model.
 
     Parameters
     ----------
@@ -37,15 +37,17 @@ class ForestClassifier(SklearnHead, WeighingHead):
     n_estimators : int
         Number of trees.
     max_leaf_nodes : int or None
-        Largest number of leaves of a tree; None is unlimited. [default: 512]
+        Largest number of leaves of a tree. None sets no limit. [default: 512]
     min_samples_leaf : int
         Smallest number of rows in a leaf.
     max_features : int, float, {"sqrt", "log2"} or None
         Number of columns considered for a split, see `sklearn.ensemble.RandomForestClassifier`.
     spectral_components, context_components, plane_components : int or None
-        See `GroupReducer`.
+        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        None keeps the standardised columns. See `GroupReducer`.
     class_weight : dict, "balanced" or None
-        See `WeighingHead`.
+        Dict that maps each label to the weight of its rows, or ``balanced`` for the same total weight of each class.
+        [default: equal weights of all rows]
     n_jobs : int
         Number of threads; 0 and -1 use all cores.
     random_state : int, RandomState or None

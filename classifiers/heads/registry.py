@@ -48,7 +48,7 @@ def head_class(name: str) -> type[Head]:
 
 
 def registered_name(head: Head) -> str:
-    """Return the name under which the class of a head is registered.
+    """Return the name of a head from its class.
 
     Raises
     ------
@@ -64,9 +64,9 @@ def registered_name(head: Head) -> str:
 
 
 def head_distribution(name: str) -> dict[str, str]:
-    """Return the name and version of the package that registers a head, as ``{name: version}``.
+    """Return the name and version of the package that provides a head, as ``{name: version}``.
 
-    The dict is empty for built-in heads.
+    For a built-in head, the dict is empty.
     """
     distribution = _registered()[name].dist
     return {} if distribution is None else _name_and_version(distribution)
@@ -136,7 +136,8 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     Raises
     ------
     HeadError
-        If the head or a parameter is unknown. If `layout` is no `Layout`. If a value has a wrong type or is out of range.
+        If the head or a parameter is unknown. If `layout` is not a `Layout`. If a value has a wrong type or is out of
+        range.
 
     Examples
     --------

@@ -12,7 +12,7 @@ _FEW_ROWS = 10
 
 
 def checked_positions(positions: ArrayLike | None, rows: NDArray[np.floating]) -> NDArray[np.int64] | None:
-    """Return positions of table rows as an (n, 2) int64 array; raise `HeadError` if they have another shape or dtype."""
+    """Return positions of table rows as an (n, 2) int64 array. Raise `HeadError` for another shape or no integers."""
     if positions is None:
         return None
     places = np.asarray(positions)
@@ -25,7 +25,7 @@ def checked_positions(positions: ArrayLike | None, rows: NDArray[np.floating]) -
 
 
 def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return weights of table rows as an (n,) float64 array; raise `HeadError` if a weight is negative or not finite."""
+    """Return weights of table rows as an (n,) float64 array. Raise `HeadError` if one is negative or not finite."""
     try:
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
     except ValueError as error:
@@ -36,7 +36,8 @@ def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDA
 def check_leaf_rows(name: str, smallest: int, rows: int) -> None:
     """Check that a tree can divide the training rows into leaves of the required size.
 
-    Required sizes of at most ten rows, such as the defaults of heads, are allowed for any number of training rows.
+    A required size of at most ten rows is always allowed, even for few training rows. The defaults of heads are in this
+    range.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def check_leaf_rows(name: str, smallest: int, rows: int) -> None:
     Raises
     ------
     HeadError
-        If leaves must have more than ten rows, and two such leaves need more rows than there are.
+        If `smallest` is above ten and above half of `rows`: two leaves then need more rows than there are.
     """
     if smallest > max(rows // 2, _FEW_ROWS):
         raise HeadError(

@@ -20,8 +20,8 @@ from hsifeat.errors import HeadError
 class SklearnHead(ReducingHead, ProbabilisticHead):
     """Base class of heads that fit a scikit-learn classifier with class probabilities.
 
-    A subclass implements `_classifier`, and may override `_column_gain`. A subclass with the parameter `whitening` equalises
-    the variances of the reduced columns, see `classifiers.heads.column_scale.whitening_gain`.
+    A subclass implements `_classifier`, and may override `_column_gain`. If a subclass has the parameter `whitening`,
+    the variances of the reduced columns are equalised by `classifiers.heads.column_scale.whitening_gain`.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         return whitening_gain(columns, self.whitening, weight)
 
     def fit_reduced(self, columns: NDArray[np.floating], y: NDArray[np.integer], reducer: GroupReducer) -> Self:
-        """Fit the head to reduced rows.
+        """Fit the head to rows that `reducer` has already reduced.
 
-        The fitted head is the same as after `fit` on the rows before the reduction.
+        `fit` on the rows before the reduction would give an identical head.
 
         Parameters
         ----------
@@ -68,8 +68,8 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         Raises
         ------
         HeadError
-            If the rows contain values that are not finite, or have more or fewer columns than the reducer returns. If they belong
-            to fewer than two classes. If a parameter is out of range.
+            If a value in `columns` is not finite. If `columns` has more or fewer columns than the reducer returns. If
+            `y` has fewer than two classes. If a parameter is out of range.
         """
         try:
             rows, labels = check_X_y(columns, y, dtype=[np.float64, np.float32])

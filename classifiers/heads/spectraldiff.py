@@ -27,16 +27,17 @@ POSITION_SCALE = 0.01
 class SpectralDiffClassifier(TorchHead):
     """SpectralDiff: a transformer over the 13 x 13 pixels around a pixel, then a small classifier.
 
-    This is the classifier of Chen et al. (TGRS 2023, arXiv 2304.05961), as in the published code. The features of a plane are
-    whitened principal components. A 3x3 convolution with batch norm and ReLU maps them to `width` channels. The tokens are the
-    pixels of the patch and a class token. Position embeddings are multiplied by a learned factor of initially 0.01. The output
-    of the class token passes through a hidden layer of twice the width with batch norm, dropout of 0.1 and ReLU.
+    This is the classifier of Chen et al. (TGRS 2023, arXiv 2304.05961), as in the published code. The features of a
+    plane are whitened principal components. A 3x3 convolution with batch norm and ReLU maps them to `width` channels.
+    The tokens are the pixels of the patch and a class token. Position embeddings are multiplied by a learned factor,
+    which starts at 0.01. The output of the class token passes through a hidden layer with ``2 * width`` units, batch
+    norm, dropout of 0.1 and ReLU.
 
     This head differs from the paper:
 
-    - All patches of planes are used, side by side. The published code uses a single plane.
-    - The components are fitted on the patches of the training rows, after standardising the channels. The published code fits
-      them on all pixels, after scaling to the range 0 to 1.
+    - The channels of the patches of all planes are used together. The published code uses a single plane.
+    - The channels are standardised, and the components are fitted on the patches of the training rows. The published
+      code scales the channels to the range 0 to 1, and fits the components on all pixels.
     - The defaults are smaller: 64 components instead of 600 to 1,200, and 4 heads of 16 channels instead of 20 heads of 64.
 
     Planes without patches, spectra and window means are not used. Without a layout, all columns are one plane of one pixel.
@@ -46,15 +47,15 @@ class SpectralDiffClassifier(TorchHead):
     layout : Layout or None
         Description of the columns. All patches must have the same size, 13 x 13 in the paper.
     components : int or None
-        Number of principal components of each layer, shared by all timesteps; 1,200 (Indian Pines), 600 (Pavia University) or
-        900 (Salinas) in the paper. None keeps all channels.
+        Number of principal components of each layer. All timesteps share them. None keeps all channels. The paper uses
+        1,200 (Indian Pines), 600 (Pavia University) or 900 (Salinas).
     depth, width, heads, head_width, mlp_width : int
-        Number of transformer layers, channels of a token, attention heads, channels of an attention head, and hidden units of
-        a perceptron; 2, 64, 20, 64 and 8 in the paper.
+        Numbers of transformer layers, channels of a token, attention heads, channels of an attention head, and hidden
+        units of the perceptron in a transformer layer. The paper uses 2, 64, 20, 64 and 8.
     dropout : float
         Probability of dropout in the transformer; 0 in the paper.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
-        See `TorchHead`.
+        Options of the training, see `TorchHead`.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def neighbourhood_network(
     Parameters
     ----------
     channels, pixels, classes : int
-        Number of channels and number of pixels of a patch, and number C of classes.
+        Number of channels of a patch, number of its pixels, and number C of classes.
     encoder : torch.nn.Module
         Transformer that maps tokens (b, n, width) to tokens of the same shape, see `transformer_encoder`.
     width : int

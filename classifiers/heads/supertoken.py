@@ -1,4 +1,4 @@
-"""DSTC: tokens of similar pixels around each pixel, class proportions as soft labels, and a transformer over the tokens."""
+"""DSTC: clusters of similar pixels as tokens, class proportions as soft labels, and a transformer over the tokens."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ _BLOCK_ROWS = 256
 class SupertokenClassifier(TorchHead):
     """DSTC: clustering of pixels into tokens, guided by spectral derivatives, then a transformer over the tokens.
 
-    DSTC (ECCV 2024, arXiv 2407.07307) divides an image into windows, clusters the pixels of each window into tokens, and
-    classifies the tokens with a vision transformer. A pixel has the class of its token. The label of a token is the
-    proportion of each class among its labelled pixels. The formulas are those of the published code.
+    DSTC (ECCV 2024, arXiv 2407.07307) divides an image into windows, clusters the pixels of each window into tokens,
+    and classifies the tokens with a vision transformer. The predicted class of a pixel is that of its token. The label
+    of a token in training is the proportion of each class among its labelled pixels. The formulas are those of the
+    published code.
 
-    - Derivative: ``SDF_i = x_{i+1} - x_i`` for the bands i of a spectrum x, the formula of the code for bands of unknown
-      wavelengths.
-    - Clustering: see `classifiers.heads.supertokens.cluster`, with ``g = f(x) + f_sdf(SDF)``. `f` and `f_sdf` are random
-      linear maps, because in the published code they receive no gradient and keep their initial values.
+    - Derivative: ``SDF_i = x_{i+1} - x_i`` for the bands i of a spectrum x. The published code has this formula for
+      bands of unknown wavelengths.
+    - Clustering: see `classifiers.heads.supertokens.cluster`, with ``g = f(x) + f_sdf(SDF)``. `f` and `f_sdf` are
+      random linear maps. In the published code, they are never trained, because they receive no gradient.
     - Transformer: a linear embedding with layer normalisation, position embeddings, a class token whose output is unused,
       and a transformer encoder with a final layer normalisation.
 
@@ -46,16 +47,17 @@ class SupertokenClassifier(TorchHead):
     - The window is centred on the classified pixel, so a map has no window borders. The published windows of 32 x 32 pixels
       adjoin, with 2 x 2 tokens each, and one transformer attends to the tokens of all windows of an image.
     - The features `v` are the patches of planes, reduced to principal components, instead of a trained image encoder. If the
-      table has no patches of planes, the features are principal components of the spectra. The published code normalises the
-      features before the embedding; here they are standardised already.
-    - The loss is cross-entropy with the class proportions, as in the text of the paper. The published code uses the number of
-      pixels of each class, so large tokens have more weight. Only the token of the window's centre has a loss.
+      table has no patches of planes, the features are principal components of the spectra. The features are
+      standardised; the published code normalises them before the embedding.
+    - The loss is cross-entropy with the class proportions, as in the text of the paper. The published code uses the
+      number of pixels of each class, which gives large tokens more weight. Only the token of the window's central pixel
+      has a loss.
     - Class proportions need `positions` in `fit`, which the commands pass. Without positions, the label of a token is the
       class of the window's centre.
     - The defaults are smaller than the published sizes.
 
-    If the table has no spectral patches, its spectra and planes are windows of one pixel. Without a layout, all columns are the
-    spectrum of a window of one pixel.
+    If the table has no spectral patches, the window has one pixel, with its spectrum and planes. Without a layout, all
+    columns are the spectrum of a window of one pixel.
 
     Parameters
     ----------
@@ -69,12 +71,12 @@ class SupertokenClassifier(TorchHead):
     iterations : int
         Number of iterations of the clustering; 2 in the paper.
     depth, width, heads, head_width, mlp_width : int
-        Number of transformer layers, channels of a token, attention heads, channels of an attention head, and hidden units
-        of a perceptron; 4, 256, 4, 64 and 1024 in the paper.
+        Numbers of transformer layers, channels of a token, attention heads, channels of an attention head, and hidden
+        units of the perceptron in a transformer layer. The paper uses 4, 256, 4, 64 and 1024.
     dropout : float
         Probability of dropout; 0.1 in the paper.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction, class_weight, device, random_state
-        See `TorchHead`.
+        Options of the training, see `TorchHead`.
 
     Examples
     --------
@@ -204,8 +206,8 @@ def token_network(
     Returns
     -------
     torch.nn.Module
-        ``forward(tokens, centre)`` takes the tokens (b, K, channels) of b windows, and an indicator (b, K) of one token in each
-        window. It returns the logits (b, C) of the indicated tokens. ``classify(tokens)`` returns the logits (b, K, C) of all
+        ``forward(tokens, centre)`` returns the logits (b, C) of one token in each of b windows. ``tokens`` is (b, K,
+        channels), and ``centre`` (b, K) marks the token. ``classify(tokens)`` returns the logits (b, K, C) of all
         tokens.
     """
     import torch

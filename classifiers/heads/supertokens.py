@@ -1,4 +1,4 @@
-"""Clustering of the pixels of square windows into tokens, as in DSTC, and class proportions of a token."""
+"""Cluster the pixels of square windows into tokens, as in DSTC, and compute the class proportions of a token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Tokens:
     Attributes
     ----------
     values : (n, K, d) float64 array
-        Features of the K tokens, which are weighted means of the features of pixels.
+        Features of the K tokens. The features of a token are a weighted mean of features of pixels.
     assignment : (n, P) intp array
         Index of the token of each pixel, from 0 to K - 1.
     """
@@ -25,7 +25,7 @@ class Tokens:
 
     @property
     def centre(self) -> NDArray[np.intp]:
-        """Token of the pixel in the middle of each window, an (n,) integer array."""
+        """Index of the token of the central pixel of each window, an (n,) integer array."""
         return self.assignment[:, self.assignment.shape[1] // 2]
 
 
@@ -96,7 +96,7 @@ def cluster(features: NDArray[np.floating], guides: NDArray[np.floating], grid: 
 def class_proportions(
     tokens: Tokens, positions: NDArray[np.int64], codes: NDArray[np.int64], classes: int
 ) -> NDArray[np.float32]:
-    """Return the proportion of each class among the training pixels in the middle token of each window.
+    """Return the proportion of each class among the training pixels in the token of the central pixel of each window.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def class_proportions(
     Returns
     -------
     (n, C) float32 array
-        The rows add up to 1, because a window contains its own training pixel.
+        Proportions of the classes. Each row adds up to 1.
     """
     side = round(tokens.assignment.shape[1] ** 0.5)
     places = positions - positions.min(axis=0)

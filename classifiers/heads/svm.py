@@ -24,35 +24,37 @@ class SVMClassifier(ReducingHead, WeighingHead):
     """Support vector machine with an RBF kernel (Cortes and Vapnik, Mach. Learn. 1995).
 
     By default the inputs are 30 principal components of the spectra and 50 of the planes. The planes have half the
-    weight of the spectra. The variances of the components are partly equalised. The time of an exact fit grows with the
-    square of the number of rows. With more than `exact_rows` rows, the head fits a linear machine to the Nyström
-    approximation of the kernel (Williams and Seeger, NIPS 2000). The approximation is computed from a sample of the
-    rows.
+    weight of the spectra. The variances of the components are partly equalised. The time of a fit with the exact kernel
+    grows with the square of the number of rows. With more than `exact_rows` rows, the head therefore approximates the
+    kernel from a sample of the rows (Nyström method; Williams and Seeger, NIPS 2000). It then fits a linear support
+    vector machine to the approximated features.
 
-    The head has no class probabilities. libsvm estimates probabilities by an inner cross-validation. These estimates
-    can contradict `predict`.
+    The head predicts no class probabilities, because the estimates of libsvm can contradict `predict`.
 
     Parameters
     ----------
     layout : Layout or None
         Description of the columns. [default: a single group, treated like spectra]
     C : float
-        Penalty of a margin violation.
+        Penalty of rows inside the margin or on the wrong side.
     gamma : float or {"scale", "auto"}
         Kernel coefficient, see `sklearn.svm.SVC`.
     spectral_components, context_components, plane_components : int or None
-        See `GroupReducer`.
+        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        None keeps the standardised columns. See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float
-        See `GroupReducer`.
+        Square root of the total variance of each spectral group, of each family of context features, and of all planes.
     whitening : float
-        Each component is divided by its standard deviation to the power of `whitening`. 0 keeps the variances, and 1
-        equalises them. Whitening raises the accuracy if there are several column groups, and lowers it for spectra alone.
+        Exponent from 0 to 1. Each component is divided by ``deviation ** whitening``, where ``deviation`` is its
+        standard deviation. 0 keeps the variances, and 1 equalises them. Whitening raises the accuracy if there are
+        several column groups, and lowers it for spectra alone.
     exact_rows : int
         Largest number of training rows for which the exact kernel is used.
     sampled_rows : int
         Number of rows that the approximation samples. A larger sample is more accurate and slower.
     class_weight : dict, "balanced" or None
-        See `WeighingHead`.
+        Dict that maps each label to the weight of its rows, or ``balanced`` for the same total weight of each class.
+        [default: equal weights of all rows]
     random_state : int, RandomState or None
         Seed of the sample. A fit with the exact kernel does not depend on the seed.
 
@@ -99,7 +101,9 @@ class SVMClassifier(ReducingHead, WeighingHead):
     random_state: Seed = 0
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the class scores of the (n, D) table `X`, an (n, C) float64 array, or (n,) for two classes."""
+        """Return the class scores of the (n, D) table `X` as an (n, C) float64 array. For two classes, its shape is
+        (n,).
+        """
         check_is_fitted(self)
         scores: NDArray[np.float64] = self.svc_.decision_function(self._kernel_features(self._checked(X)))
         return scores

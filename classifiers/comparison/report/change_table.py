@@ -26,11 +26,11 @@ class ChangeTable:
         Changes of entries that are in both reports, each with the difference in overall accuracy (OA). The largest gain
         is first, and the largest loss is last.
     new : list of (str, str)
-        Name of each entry that has results in the new report only, and the splits of these results. The baseline may have
-        results of the entry under other splits.
+        Entries with results that only the new report has: the name of the entry, and the splits of these results. Under
+        other splits, the baseline may have results of the entry.
     missing : list of (str, str)
-        Name of each entry that has results in the baseline only, and the splits of these results. The new report may have
-        results of the entry under other splits.
+        Entries with results that only the baseline has: the name of the entry, and the splits of these results. Under
+        other splits, the new report may have results of the entry.
     method : str
         Sentences about the statistical tests of the changes.
     """
@@ -42,7 +42,7 @@ class ChangeTable:
 
 
 def change_table(changes: Sequence[EntryChange]) -> ChangeTable | None:
-    """Sort changes for display. Return None if there are no changes."""
+    """Sort the changes for display. Return None if `changes` is empty."""
     if not changes:
         return None
     rows = [
@@ -63,7 +63,7 @@ def change_table(changes: Sequence[EntryChange]) -> ChangeTable | None:
 
 
 def change_verdict(change: EntryChange) -> str:
-    """Describe in a few words whether an entry changed, according to the test of `change`."""
+    """Return the result of the test of `change` in a few words, such as ``better, beyond noise``."""
     if change.unchanged:
         return "unchanged"
     if change.p is None:

@@ -23,9 +23,9 @@ _LARGEST_COUNT = 8
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Score of an entry for one class, averaged over seeds. The field `seeds` is their number.
+    """Score of an entry for one class, averaged over seeds.
 
-    Seeds without test pixels of the class are excluded.
+    Seeds without test pixels of the class are excluded. The field `seeds` is the number of the remaining seeds.
     """
 
     estimate: Estimate
@@ -49,7 +49,7 @@ class ClassRow:
     tags : tuple of str
         Reasons why the class is not scored, such as ``left out under 2 of 5 seeds``.
     scores : tuple of ClassScore or None
-        Score of each entry, or None if the entry has no score for the class.
+        Score of each entry. An item is None if its entry has no score for the class.
     """
 
     number: int
@@ -88,7 +88,7 @@ class ConfusionTable:
     largest : tuple of (str, str, float, int)
         Largest confusions: true class, assigned class, share of the true class, number of pixels.
     unscored_pixels : int
-        Number of test pixels that are assigned to a class without test pixels.
+        Number of test pixels that are missing in the matrix, because their predicted class has no test pixels.
     """
 
     names: tuple[str, ...]

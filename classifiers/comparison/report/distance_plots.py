@@ -23,7 +23,7 @@ class DistanceTable:
     split : str
         Name of the split.
     question : str
-        What the split tests, and with how many labels, such as ``fill in from 80 labels``.
+        What the split tests and the number of labels, such as ``fill in from 80 labels``.
     ranges : tuple of str
         Labels of the distance bins.
     pixels : tuple of float
@@ -50,7 +50,7 @@ class DistanceTable:
 
 
 def distance_tables(ranking: Ranking) -> list[DistanceTable]:
-    """Return one table for each split that has scores by distance, in the order of `ranking`.
+    """Return one table for each split that has scores by distance, in the order of the splits in `ranking`.
 
     Distance bins without test pixels are omitted.
     """

@@ -28,9 +28,9 @@ _MARKERS, _DASHES = "osD^vPX*", ("-", "--", "-.", ":")
 
 @dataclass(frozen=True)
 class Dot:
-    """A mean and the two ends of its whisker, all as fractions of 1.
+    """Dot of a dot plot: a mean and the two ends of its whisker, all from 0 to 1.
 
-    A hollow dot marks a score under a random split, where features of test pixels also depend on training pixels.
+    A hollow dot marks a score under a random split, in which features of test pixels also depend on training pixels.
     """
 
     mean: float
@@ -41,7 +41,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Line:
-    """Learning curve. `x` holds numbers of labels per class; `mean` and `sd` hold scores as fractions of 1."""
+    """Learning curve. `x` has numbers of labels per class; `mean` and `sd` have scores from 0 to 1."""
 
     name: str
     x: tuple[int, ...]
@@ -53,8 +53,8 @@ class Line:
 class BandLine:
     """Score against distance, as a line with a band.
 
-    `x` holds distances in pixels. `mean` holds the score at each distance, and `bands` holds the ends of the 95 %
-    interval of the score, both as fractions of 1. An item of `bands` is None if its score has no interval.
+    `x` has distances in pixels. `mean` has the score at each distance, from 0 to 1. `bands` has the two ends of the
+    95 % interval of each score, or None for a score without an interval.
     """
 
     name: str
@@ -64,7 +64,7 @@ class BandLine:
 
 
 def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str) -> Plot:
-    """Draw a dot plot with whiskers. Values are in percent, and each item of `rows` is a line of the plot.
+    """Draw a dot plot with whiskers, in percent. Each item of `rows` is a line of the plot.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def heat_map(values: Mapping[tuple[int | None, str], float], label: str, digits:
 
 
 def learning_curves(lines: Sequence[Line], label: str, pixels: Mapping[int, float] | None = None) -> Plot:
-    """Draw learning curves, in percent, over the number of labels per class on a logarithmic axis.
+    """Draw learning curves: scores in percent over the number of labels per class, on a logarithmic axis.
 
     Lines are shifted slightly, so that error bars do not overlap.
 
@@ -131,7 +131,8 @@ def learning_curves(lines: Sequence[Line], label: str, pixels: Mapping[int, floa
     label : str
         Name and unit of the values.
     pixels : mapping of int to float, optional
-        Total number of training pixels for each number of labels per class. It is written below the ticks of the axis.
+        Maps each number of labels per class to the total number of training pixels. The totals are written below the
+        ticks.
     """
     known = pixels or {}
     with new_figure(4.3, 3.2) as figure:
@@ -203,7 +204,7 @@ def panels(clusters: Mapping[tuple[int, str], NDArray[np.uint8]], colours: Mappi
     clusters : mapping of (int, str) to (rows, cols) uint8 array
         Maps the timestep and layer of each plane to the clusters of its cells. Shapes may differ.
     colours : mapping of int to str
-        Colour of each cluster, in any form that matplotlib accepts. The keys are numbers of clusters, from 1.
+        Maps each cluster number, from 1, to its colour in any form that matplotlib accepts.
     """
     from matplotlib.colors import ListedColormap
 

@@ -73,7 +73,7 @@ def key_findings(ranking: Ranking) -> list[tuple[str, str]]:
 def contrast_table(results: BenchResults) -> tuple[list[str], list[tuple[Contrast, list[ContrastTest | None]]]]:
     """Return the columns (splits) and the rows of the table of planned contrasts.
 
-    A row has a contrast and its test under each split. A test is None if the contrast was not tested under the split.
+    A row has a contrast and one test for each split. A test is None if the contrast was not tested under the split.
     """
     splits = list(dict.fromkeys(test.split for test in results.contrasts))
     by_contrast: dict[str, dict[str, ContrastTest]] = {}
@@ -105,10 +105,9 @@ def overview_plot(ranking: Ranking) -> Plot:
 
 
 def whisker(summary: EntrySummary) -> tuple[float, float]:
-    """Return the lower and upper end of the whisker of an entry.
+    """Return the lower and upper end of the whisker of an entry in a dot plot of overall accuracy.
 
-    The whisker is the 95 % interval of the overall accuracy. Without an interval, the whisker is mean ± standard
-    deviation.
+    The whisker is the 95 % interval, if the entry has one. Otherwise, the whisker is the mean ± one standard deviation.
     """
     return summary.oa.interval or (summary.oa.mean - summary.oa.sd, summary.oa.mean + summary.oa.sd)
 

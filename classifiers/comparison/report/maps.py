@@ -29,7 +29,7 @@ CONFIDENCE_STEPS = 8
 
 
 def largest_side_px(count: int) -> int:
-    """Return the maximum side, in pixels, of a map on a page with `count` maps of each kind.
+    """Return the longest side in pixels that a map may have on a page with `count` maps of each kind.
 
     >>> largest_side_px(1), largest_side_px(16)
     (1000, 433)
@@ -38,10 +38,9 @@ def largest_side_px(count: int) -> int:
 
 
 def map_step(shape: Sequence[int], side_px: int = MAX_PX) -> int:
-    """Return the step at which a map is subsampled.
+    """Return the step at which a map is subsampled, so that no side of its image exceeds `side_px` pixels.
 
-    With the step n, the image has every n-th row and column of the map. The result is the smallest step for which no
-    side of the image exceeds `side_px` pixels.
+    A step of n keeps every n-th row and column of the map. The smallest sufficient step is returned.
     """
     return -(-max(shape[:2]) // side_px)
 
@@ -88,7 +87,7 @@ def error_map(
 
 
 def confidence_map(confidence: NDArray[np.uint8], predicted: NDArray[np.integer], side_px: int = MAX_PX) -> bytes:
-    """Draw the largest class probability of each pixel in `CONFIDENCE_STEPS` colours, from dark to light.
+    """Draw the largest class probability of each pixel, in `CONFIDENCE_STEPS` colours from dark (low) to light (high).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""HTML page of a report, a single file that needs no network.
+"""HTML page of a report: a single file that needs no other file and no network.
 
 The modules of `classifiers.comparison.report` prepare the content of the page, and the templates determine its appearance.
 """
@@ -36,12 +36,11 @@ def write_page(comparison: Comparison, path: Path, plots: ReportPlots | None = N
     Parameters
     ----------
     comparison : Comparison
-        Results with at least one run. The page omits sections without data and lists missing maps.
+        Results with at least one run. The page omits sections without data, and lists the maps that are missing.
     path : Path
         File to write. The file is written atomically.
     plots : ReportPlots, optional
-        Plots of this comparison. A report passes the plots that it also writes to files, so that each plot is drawn
-        only once. [default: new plots of `comparison`]
+        Plots of `comparison` that are already drawn. [default: draw them]
 
     Raises
     ------

@@ -22,8 +22,8 @@ _MAX_PANEL_PX = 400
 class PanelGrid:
     """Grid of cluster panels, one row per layer and one column per timestep.
 
-    `layers` has a pair for each layer: its name, and its panels as data URIs. The data URI of a missing plane is empty.
-    `clusters` is the number of clusters.
+    `layers` has a pair for each layer: the name of the layer, and its panels as data URIs. If a plane is missing, its
+    data URI is empty. `clusters` is the number of clusters.
     """
 
     timesteps: tuple[int, ...]
@@ -48,8 +48,8 @@ class CurveTable:
     pixels : mapping of int to float
         Total number of training pixels of all classes, for each number in `limits`.
     rows : tuple of (str, tuple of CurvePoint or None)
-        Name of each entry, and its learning curve. The curve has an item for each number in `limits`: a point, or None
-        if the entry was not run with this number.
+        Name of each entry, and the points of its learning curve, one for each number in `limits`. A point is None if
+        the entry was not run with this number.
     """
 
     split: str
@@ -83,9 +83,9 @@ def cluster_plot(panels: Sequence[ClusterPanel]) -> Plot:
 
 
 def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
-    """Return the learning curves of the best entries as lines.
+    """Return the learning curves of the best entries, one line per entry.
 
-    There are at most as many lines as colours in `figures.LINE_COLOURS`.
+    The number of lines is at most the number of colours in `figures.LINE_COLOURS`.
     """
     lines = []
     for entry in _entries_by_final_oa(points)[: len(figures.LINE_COLOURS)]:

@@ -34,7 +34,7 @@ _PNG_DPI, _MARGIN_IN = 200, 0.03
 
 @contextmanager
 def new_figure(width_in: float, height_in: float) -> Iterator[Figure]:
-    """Yield a figure. In the ``with`` block, matplotlib has the settings of all plots of a report."""
+    """Yield a new figure. Inside the ``with`` block, matplotlib uses the settings that all plots of a report share."""
     from matplotlib.figure import Figure
 
     with literal_figure_text(**_RC):
@@ -66,7 +66,7 @@ class Plot:
 
     @cached_property
     def png(self) -> bytes:
-        """PNG on white."""
+        """PNG with a white background."""
         raster = io.BytesIO()
         options: Any = {"dpi": _PNG_DPI, "facecolor": "white", "metadata": {"Software": None}}
         with literal_figure_text(**_RC):

@@ -1,4 +1,6 @@
-"""Record of a report: digests of its inputs and of its files, so that a finished report is not computed again.
+"""Record of a report: digests of its inputs and its files.
+
+If the digests are unchanged, a finished report is read instead of computed again.
 
 The record is the file ``record/report.json`` of a report. The inputs of a report are the options, the stores, the labels, the
 recorded runs, the baseline, and the versions of the packages.
@@ -39,9 +41,9 @@ class ReportRecord:
     Attributes
     ----------
     inputs : str
-        Digest of the inputs and of the recorded runs; empty while the files are being written.
+        Digest from `with_runs`. While the files of the report are being written, the digest is empty.
     files : dict of str to str
-        Maps the name of each file of the report to its digest. The digest of a file that is being written is empty.
+        Maps the name of each file of the report to its digest. While a file is being written, its digest is empty.
     """
 
     inputs: str = ""
@@ -49,7 +51,7 @@ class ReportRecord:
 
     @classmethod
     def read(cls, folder: Path) -> ReportRecord:
-        """Read the record in the folder of a report, or return an empty record if the file is missing or unreadable."""
+        """Read the record in the folder of a report. If it is missing or unreadable, return an empty record."""
         try:
             content = json.loads(read_regular(folder / _FILE))
             return cls(str(content["inputs"]), {str(Path(name)): str(one) for name, one in content["files"].items()})
@@ -61,17 +63,19 @@ class ReportRecord:
         write_file(folder / _FILE, json.dumps(asdict(self), indent=0, sort_keys=True))
 
     def is_intact(self, folder: Path, name: str) -> bool:
-        """Return whether a file of the report still has the recorded digest."""
+        """Return whether a file in the folder of the report has the digest in this record."""
         return self.files.get(name, "") == file_digest(folder / name) != ""
 
 
 def find_report(folder: Path, inputs: str) -> BenchResults | None:
-    """Return the results of the report in a folder, or None if the report is missing, damaged or has other inputs.
+    """Return the results of the report in a folder.
+
+    The result is None if the report is missing, is damaged, or was made from other inputs.
 
     Parameters
     ----------
     folder : Path
-        Folder of the report. The runs that are recorded in it also count as inputs.
+        Folder of the report. Runs that are recorded in this folder are inputs too.
     inputs : str
         Digest from `digest_inputs`.
     """
@@ -99,7 +103,8 @@ def digest_inputs(
     provenance : Provenance
         Command, options, versions and machine. The time of creation is ignored.
     scenes, stores
-        Summaries of the scenes and of the stores. The key of a store identifies its planes and its scene.
+        Summaries of the scenes and of the stores. They stand for the data, since the key of a store identifies its
+        planes and its scene.
     labels : Labels
         True classes.
     georeferences : tuple of Georeference or None
@@ -125,7 +130,7 @@ def digest_inputs(
 
 
 def with_runs(inputs: str, folder: Path) -> str:
-    """Return a digest of the inputs of a report and of the runs that are recorded in its folder."""
+    """Return a sha256 of `inputs`, a digest from `digest_inputs`, and of the runs that are recorded in `folder`."""
     return hashlib.sha256(f"{inputs} {_runs_digest(folder)}".encode()).hexdigest()
 
 

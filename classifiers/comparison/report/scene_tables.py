@@ -1,4 +1,4 @@
-"""Tables of the accuracy in each of several scenes, one for each split."""
+"""Tables of the accuracy in each scene of a benchmark with several scenes, one table for each split."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class SceneTable:
     pixels : tuple of float
         Number of test pixels of each scene, averaged over the seeds under which the scene has test pixels.
     rows : tuple of (BenchEntry, tuple)
-        Entries in the order of the ranking. The tuple of an entry has its score in each scene, or None where it has no
-        score.
+        Entries in the order of the ranking. The tuple has the score of the entry in each scene, or None in a scene
+        without a score.
     """
 
     split: str
@@ -34,7 +34,7 @@ class SceneTable:
 
 
 def scene_tables(ranking: Ranking) -> list[SceneTable]:
-    """Return one table for each split, in the order of `ranking`; an empty list for a single scene."""
+    """Return one table for each split, in the order of `ranking`. For a single scene, the list is empty."""
     order = [scene.name for scene in ranking.results.scenes]
     tables = []
     for index, split in enumerate(ranking.splits):

@@ -53,8 +53,8 @@ FileWriter = Callable[[Path], Iterable[str]]
 def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener = silent) -> bool:
     """Write the files of a report.
 
-    If the folder has a report with the results of `comparison`, only missing, damaged and edited files are written.
-    Files that only an earlier report contains are deleted. Other files in the folder are not modified.
+    If the folder already has a report with these results, only missing, damaged and edited files are written. Files of
+    an earlier report that this report does not contain are deleted. Other files in the folder are not modified.
 
     Parameters
     ----------
@@ -110,8 +110,8 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
 def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, FileWriter], dict[str, None]]:
     """Return functions that write the files of a report, and notes on omitted files.
 
-    The first dictionary maps each file name in `folder` to the function that writes this file. It does not contain
-    ``results.json``. The notes are the keys of the second dictionary, so that no note occurs twice.
+    The first dict maps each file name in `folder`, except ``results.json``, to the function that writes the file. The
+    notes are the keys of the second dict, so that no note occurs twice.
     """
     names = file_names((summary.entry, summary.split) for summary in comparison.summary)
     maps, notes = _plan_maps(comparison, folder, names)
@@ -236,7 +236,10 @@ def _probability_blocks(
 
 
 def write_sweep(sweep: SweepResult, folder: Path) -> None:
-    """Write a sweep as ``sweep.csv`` (one row per plane), ``sweep.json``, ``planes.svg`` and ``planes.png``."""
+    """Write the scores of single planes to a folder.
+
+    The files are ``sweep.csv`` (one row per plane), ``sweep.json``, ``planes.svg`` and ``planes.png``.
+    """
     rows = sweep_rows(sweep)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -254,7 +257,7 @@ def write_sweep(sweep: SweepResult, folder: Path) -> None:
 def file_names(keys: Iterable[tuple[BenchEntry, str]]) -> dict[tuple[BenchEntry, str], str]:
     """Return a file name for each pair of entry and split.
 
-    No two names differ only in case.
+    The names are also unique in file systems that ignore upper and lower case.
     """
     names: dict[tuple[BenchEntry, str], str] = {}
     for key in dict.fromkeys(keys):

@@ -13,7 +13,7 @@ LEVEL = 0.95
 
 
 def is_significant(p: float | None) -> bool:
-    """Return whether a corrected p-value is significant at the 5 % level; False for None, which means no test.
+    """Return whether a corrected p-value is significant at the 5 % level. None means that there was no test: False.
 
     >>> is_significant(0.01), is_significant(0.2), is_significant(None)
     (True, False, False)
@@ -43,9 +43,9 @@ class Estimate(Record):
 
     @classmethod
     def from_values(cls, values: Any, interval: tuple[float, float] | None = None) -> Self:
-        """Compute the mean and standard deviation of values, one per seed.
+        """Compute the mean and standard deviation of `values`, which has one value per seed.
 
-        `interval` is the bootstrap interval of the mean.
+        `interval` has the lower and upper end of the bootstrap interval of the mean.
 
         >>> Estimate.from_values([0.5, 0.7], (0.4, 0.8))
         Estimate(mean=0.6, sd=0.14142135623730948, low=0.4, high=0.8)

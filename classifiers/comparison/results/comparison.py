@@ -64,7 +64,8 @@ class SceneImage:
 class BenchImages:
     """Images of a benchmark.
 
-    All arrays, except those in `panels`, are on the grid of the scene, or on a grid that contains all scenes.
+    The arrays are on the grid of the scene or, for several scenes, on a grid that contains all of them. Arrays in
+    `panels` are on the grids of their planes.
 
     Attributes
     ----------
@@ -83,7 +84,7 @@ class BenchImages:
     panels : tuple of ClusterPanel
         K-means clusters of planes of the first scene.
     scenes : tuple of SceneImage
-        Place of each scene in the images. If they show a single scene, the tuple has at most one item.
+        Place of each scene in the images. For a single scene, the tuple may be empty.
     """
 
     truth: NDArray[np.integer]
@@ -101,11 +102,11 @@ class Comparison(BenchResults):
     Attributes
     ----------
     draw_images : callable
-        Function that draws the images; called on the first access to `images`.
+        Function that draws the images. It is called when `images` is accessed for the first time.
     inputs : str
-        Digest of everything that the results depend on, except the recorded runs; empty if unknown.
+        Digest from `classifiers.comparison.report.report_record.digest_inputs`; empty if unknown.
     georeference : Georeference or None
-        Coordinate reference system and transform of the scene, or None if unknown or if there are several scenes.
+        Coordinate reference system and transform of the scene. None if they are unknown or there are several scenes.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

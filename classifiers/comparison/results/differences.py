@@ -43,14 +43,14 @@ class EntryPair(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the entries differ significantly at the 5 % level, after a correction for all pairs of the split."""
+        """Whether the entries differ significantly (5 % level, corrected for all pairs of the split)."""
         return is_significant(self.p_holm)
 
 
 class Contrast(Record):
     """Planned contrast: a comparison of two inputs that is declared before the first run.
 
-    It has one pair of entries for each head that learns from both inputs.
+    The contrast has one pair of entries for each head that learns from both inputs.
 
     >>> trained, twin = (BenchEntry(store=store, features="planes", head="lda") for store in ("ip", "ip-untrained"))
     >>> print(Contrast(question="training", pairs=((trained, twin),)))
@@ -88,7 +88,7 @@ class ContrastTest(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the inputs differ significantly at the 5 % level, after a correction for the planned contrasts."""
+        """Whether the inputs differ significantly (5 % level, corrected for all planned contrasts)."""
         return is_significant(self.p_holm)
 
 
@@ -130,7 +130,7 @@ class EntryChange(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the change is significant at the 5 % level, after a correction for the tests of all entries."""
+        """Whether the change is significant (5 % level, corrected for the tests of all entries)."""
         return is_significant(self.p_holm)
 
     @property

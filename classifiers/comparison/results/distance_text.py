@@ -17,7 +17,7 @@ _WHOLE_SCENE = "to get one, also run the inputs spectra+window, or a context sto
 
 
 def question_text(split: str, labels: str) -> str:
-    """Describe what a split tests and with how many labels, such as ``fill in from 80 labels``.
+    """Return what a split tests and its number of labels as text, such as ``fill in from 80 labels``.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def question_text(split: str, labels: str) -> str:
 
 
 def verdict_text(results: BenchResults, split: str) -> str:
-    """Describe what a split tests, and which entries differ significantly under this split.
+    """State what a split tests, and which entries differ significantly under this split.
 
-    The text has no full stop. It is empty if `BenchResults.verdicts` lacks the split.
+    The text has no full stop. If `BenchResults.verdicts` lacks the split, the text is empty.
     """
     verdict = results.verdicts.get(split)
     question = parse_split_question(split)
@@ -46,7 +46,7 @@ def verdict_text(results: BenchResults, split: str) -> str:
 
 
 def range_label(score: DistanceScore, pixel_size_m: float | None) -> str:
-    """Format the range of distances of a score in pixels, and also in metres if `pixel_size_m` is not None.
+    """Format the range of distances of a score in pixels. If `pixel_size_m` is not None, add the range in metres.
 
     >>> score = DistanceScore(low_px=4, high_px=9, mean_px=6, test_pixels=7, seeds=1)
     >>> range_label(score, None), range_label(score, 20.0)
@@ -60,7 +60,7 @@ def range_label(score: DistanceScore, pixel_size_m: float | None) -> str:
 
 
 def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
-    """Format the ends of the 95 % interval of an estimate, each multiplied by 100, such as ``41.0 to 47.5``.
+    """Format the ends of the 95 % interval of an estimate in percent, such as ``41.0 to 47.5``.
 
     The text is empty if the estimate has no interval.
     """
@@ -71,11 +71,11 @@ def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
 
 
 def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test_pixels: float) -> str:
-    """Describe the accuracy of the best entry of a split on the test pixels whose features depend on no training pixel.
+    """State the accuracy of the best entry of a split on leak-free test pixels.
 
-    If the best entry has no such pixels, the text states which pixels its features depend on. The text then describes the
-    best entry that has such pixels. If no entry has such pixels, the text has the accuracy of the best entry on the
-    farthest test pixels, and recommends inputs that give a score without leakage.
+    The features of a leak-free test pixel depend on no training pixel. If the best entry has no leak-free pixels, the
+    text says why, and gives the accuracy of the best entry that has some. If no entry has leak-free pixels, the text
+    gives the accuracy of the best entry on the farthest test pixels, and recommends inputs that have leak-free pixels.
 
     Parameters
     ----------
@@ -141,10 +141,9 @@ def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
 
 
 def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> list[str]:
-    """Describe the best entry of a split in two texts.
+    """Return two texts about the best entry of a split: `distance_text` and `leak_free_text`.
 
-    The first text is `distance_text`, and the second is `leak_free_text`. The list is empty if the split has no scores
-    by distance.
+    If the split has no scores by distance, the list is empty.
 
     Parameters
     ----------

@@ -32,11 +32,11 @@ class RankedSplit:
     seeds : tuple of int
         Seeds that were run.
     train_pixels, test_pixels : (float, float)
-        Smallest and largest number of pixels of an entry. Each number is a mean over seeds.
+        Smallest and largest number of pixels over all entries. The number of an entry is a mean over seeds.
     left_out : dict of int to int
         Number of seeds under which each class is left out.
     geometry : SplitSummary or None
-        Distances from test to training pixels, and leakage; None if they were not measured.
+        Leakage, and distances from test to training pixels. None if they were not measured.
     """
 
     name: str
@@ -49,7 +49,7 @@ class RankedSplit:
 
     @property
     def question(self) -> str:
-        """What the split tests, and with how many labels, such as ``fill in from 80 labels``."""
+        """What the split tests and the number of labels, such as ``fill in from 80 labels``."""
         return question_text(self.name, pixel_range(self.train_pixels))
 
     @property
@@ -111,9 +111,9 @@ class Ranking:
         return left_out_text(self.ranked(index)[0][1], self.class_names)
 
     def pairs(self, index: int) -> tuple[list[EntryPair], int]:
-        """Return the pairs of entries to display for the split at `index`, and the number of all pairs.
+        """Return the pairs of entries to display for the split at `index`, and the number of all its pairs.
 
-        If there are more than `MAX_PAIRS` pairs, only pairs with the best entry are returned.
+        If the split has more than `MAX_PAIRS` pairs, only pairs that contain the best entry are displayed.
         """
         pairs = [pair for pair in self.results.pairs if pair.split == self.splits[index].name]
         best = self.ranked(index)[0][0].entry
@@ -122,12 +122,12 @@ class Ranking:
 
     @property
     def stores(self) -> list[str]:
-        """Names of the stores whose planes the entries learn from."""
+        """Names of the stores from whose planes the entries learn."""
         return list(dict.fromkeys(row.entry.store for row in self.rows if row.entry.store))
 
     @property
     def spread(self) -> str:
-        """Description of scores in tables, such as ``mean ± standard deviation over seeds``."""
+        """What a score in a table shows, such as ``mean ± standard deviation over seeds``."""
         several = max(len(split.seeds) for split in self.splits) > 1
         return "mean ± standard deviation over seeds" if several else "a single seed, without a standard deviation"
 

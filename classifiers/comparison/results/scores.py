@@ -1,4 +1,4 @@
-"""Records of the scores of single runs, of averages over seeds, of learning curves, and of ranges of distances."""
+"""Records of scores: of runs, averages over seeds, learning curves and ranges of distances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCORES = ", ".join(f"{metric.key} ({metric.description})" for metric in METRICS
 class RunResult(Record):
     """Result of a run: a head is fitted on the training pixels of a split for one seed, and scored on the test pixels.
 
-    Scores are fractions of 1, and times are wall-clock seconds.
+    Scores are from 0 to 1, and times are wall-clock seconds.
     """
 
     entry: BenchEntry

@@ -125,10 +125,10 @@ def _scene_summaries(runs: list[RunResult]) -> tuple[SceneSummaryScore, ...]:
 
 
 def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first random and the first disjoint split. Splits for which `is_matched` is false are skipped.
+    """Return the first random split and the first disjoint split, or None if there is no random or no disjoint split.
 
-    In a benchmark, the two splits have the same number of training pixels. The result is None if one of the two kinds
-    is missing.
+    Splits for which `is_matched` is false are skipped, such as ``per-class:5``. In a benchmark, the two returned splits
+    have equally many training pixels.
 
     >>> gap_splits(["blocks:12+4:0.1", "per-class:5", "random:0.1"])
     ('random:0.1', 'blocks:12+4:0.1')
@@ -144,7 +144,7 @@ def split_gaps(
 ) -> tuple[SplitGap, ...]:
     """Return for each entry the gap between the first random and the first disjoint split.
 
-    The gap is the difference in overall accuracy; see `gap_splits` for the two splits. Entries that were not run under
+    The gap is the difference in overall accuracy. `gap_splits` selects the two splits. Entries that were not run under
     both splits are omitted.
 
     Parameters

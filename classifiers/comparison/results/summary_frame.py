@@ -29,12 +29,12 @@ def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
     Returns
     -------
     table : DataFrame
-        One row per entry. Each column is labelled with a pair: the title of a split and the title of a metric. The
-        head, the input and the store also have columns, and the first label of these columns is empty. The store has a
-        column only if there are several stores. Other cells contain ``mean ± standard deviation`` over seeds, or the
-        mean if there is a single seed. Where available, the 95 % interval of OA has a separate column.
+        One row per entry. The first columns name the head, the input and, if there are several stores, the store. Every
+        other column has one metric under one split: ``mean ± standard deviation`` over seeds, or the mean if there is a
+        single seed. Where available, the 95 % interval of OA has a separate column. A column label is a pair of a split
+        title, empty for the first columns, and a metric title.
     best : DataFrame
-        Booleans in the shape of `table`: whether a cell has the best value of its column.
+        Booleans with the shape of `table`. True marks the best value of a column.
     """
     import pandas as pd
 

@@ -37,9 +37,9 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
 def split_remarks(results: BenchResults) -> list[str]:
     """Return lines of text about each split, the gap between splits, and the reduction of column groups.
 
-    The lines of a split state what the split tests, the seeds, the numbers of pixels, the classes left out, the leakage
-    and remarks on the split. For the best entry, they also state the accuracy by distance to the nearest training
-    pixel, and the accuracy on test pixels without leakage.
+    The lines of a split state what the split tests, its seeds, its numbers of pixels, the classes left out, and its
+    leakage. They also state how accurate the best entry is by distance to the nearest training pixel, and on test
+    pixels without leakage.
     """
     first = {summary.split: summary for summary in reversed(results.summary)}
     scenes = scene_lines(results)
@@ -60,7 +60,7 @@ def split_remarks(results: BenchResults) -> list[str]:
 
 
 def scene_lines(results: BenchResults) -> dict[str, list[str]]:
-    """Return for each split a line with the accuracy of the best entry in each of several scenes."""
+    """Return one line for each split: the accuracy of the best entry in each of several scenes."""
     lines: dict[str, list[str]] = {}
     for split in dict.fromkeys(summary.split for summary in results.summary):
         best = max((one for one in results.summary if one.split == split), key=lambda one: one.oa.mean)
@@ -76,7 +76,7 @@ def scene_lines(results: BenchResults) -> dict[str, list[str]]:
 def reduction_text(results: BenchResults) -> str:
     """State that the principal components of the columns were fitted on a sample of all pixels, without their labels.
 
-    The text is empty if they were fitted on training pixels only.
+    If the principal components were fitted on training pixels only, the text is empty.
     """
     if results.provenance.config is None or results.provenance.config.reduction == "train":
         return ""
@@ -90,7 +90,7 @@ def reduction_text(results: BenchResults) -> str:
 def planned_tests(results: BenchResults) -> dict[str, list[ContrastTest]]:
     """Return the tests of planned contrasts, grouped by what their splits test.
 
-    The keys are ``fill in``, ``carry over``, and ``other splits`` for all other splits.
+    The keys are ``fill in``, ``carry over`` and ``other splits``. A key without tests is omitted.
     """
     tests: dict[str, list[ContrastTest]] = {FILL_IN: [], CARRY_OVER: [], "other splits": []}
     for test in results.contrasts:
@@ -101,8 +101,8 @@ def planned_tests(results: BenchResults) -> dict[str, list[ContrastTest]]:
 def verdict_lines(results: BenchResults) -> list[str]:
     """Return sentences about differences between entries.
 
-    The results of planned contrasts come first, then the contrasts that lack a store, then for each split a sentence on
-    which entries differ significantly.
+    The first sentences state the results of planned contrasts. The next ones name planned contrasts that lack a store.
+    The last ones state for each split which entries differ significantly.
     """
     planned = [test.verdict for tests in planned_tests(results).values() for test in tests]
     missing = [str(contrast) for contrast in results.missing_contrasts]
@@ -114,8 +114,8 @@ def verdict_lines(results: BenchResults) -> list[str]:
 def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:
     """List the classes that are left out of the averages.
 
-    If a class is left out under some of the seeds only, the number of these seeds follows its name. If the number of
-    scored classes differs between seeds, the text also states these numbers.
+    If a class is left out under some seeds only, the number of these seeds follows its name. If the number of scored
+    classes differs between seeds, the text also lists these numbers.
     """
     names = [
         class_names.get(number, f"class {number}")
@@ -147,7 +147,7 @@ def leakage_text(split: SplitSummary) -> str:
 
 
 def distance_range_text(split: SplitSummary) -> str:
-    """Describe the distance from a test pixel to the nearest training pixel: its median and its minimum."""
+    """State the median and the minimum of the distances from test pixels to their nearest training pixels."""
     if split.min_px is None:
         return "in another scene"
     least = f"at least {split.min_px:.1f} px"
@@ -159,9 +159,9 @@ def distance_range_text(split: SplitSummary) -> str:
 
 
 def gap_text(results: BenchResults) -> str:
-    """Describe the gap in overall accuracy between the first random and the first disjoint split.
+    """State the gap in overall accuracy between the first random and the first disjoint split.
 
-    The text is empty if the benchmark does not have both kinds of splits.
+    If the benchmark lacks a random or a disjoint split, the text is empty.
     """
     gaps = {gap.entry: gap for gap in results.gaps}
     if not gaps:
@@ -205,9 +205,9 @@ def interval_text(low: float, high: float, number: str = "+.1f") -> str:
     Parameters
     ----------
     low, high : float
-        Bounds of the interval, as fractions of 1.
+        Bounds of the interval, from -1 to 1.
     number : str
-        Format of each bound, such as ``.1f``. ``+`` adds the sign.
+        Python format of each bound, such as ``.1f``, or ``+.1f`` with a sign.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def percent(score: Estimate, seeds: int, digits: int = 2) -> str:
     Parameters
     ----------
     score : Estimate
-        Mean and standard deviation, as fractions of 1.
+        Mean and standard deviation, from 0 to 1.
     seeds : int
         Number of seeds.
     digits : int
@@ -238,7 +238,7 @@ def percent(score: Estimate, seeds: int, digits: int = 2) -> str:
 
 
 def pixel_range(bounds: tuple[float, float]) -> str:
-    """Format a range of pixel counts, as a single number if both bounds are equal.
+    """Format a range of pixel counts. If both bounds are equal, the text is a single number.
 
     >>> pixel_range((1200.0, 1200.0)), pixel_range((5.0, 7.0))
     ('1,200', '5 to 7')

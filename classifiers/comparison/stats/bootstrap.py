@@ -52,22 +52,22 @@ def bootstrap(
 ) -> NDArray[np.float64]:
     """Resample a statistic over seeds and regions by the pigeonhole bootstrap [1]_.
 
-    Seeds and regions are crossed factors, and each factor is resampled independently with replacement. A resample contains
-    each seed and each region a number of times. The weight of a pixel is the product of the numbers for its seed and its
-    region. The variance estimate is conservative, that is, not smaller than the true variance.
+    Seeds and regions are drawn with replacement, independently of each other. A resample contains each seed and each
+    region a number of times, which may be 0. The weight of a pixel is the product of the number for its seed and the
+    number for its region. The variance estimate is conservative: on average, it is not smaller than the true variance.
 
     Parameters
     ----------
     statistic : callable
-        Function of n resamples. Its argument is a (regions, n) float64 array with the number of times that each
-        resample contains each region. The function returns the statistic of each seed, a (..., seeds, n) float64 array.
-        The statistic is NaN if a seed has no pixel in the resampled regions. Resamples are passed in chunks to bound
+        Function of n resamples. Its argument is a (regions, n) float64 array: how often each resample contains each
+        region. The function returns the statistic of each seed, a (..., seeds, n) float64 array. If a seed has no pixel
+        in the resampled regions, its statistic is NaN. The function is called with chunks of resamples, to limit
         memory.
     seeds : int
         Number of seeds.
     regions : sequence of int
-        Number of regions in each set of regions. Each set is resampled separately. The sets are concatenated along the
-        first axis of the argument of `statistic`.
+        Number of regions in each set of regions. Each set is resampled separately. In the argument of `statistic`, the
+        sets follow each other along the first axis.
     resamples : int
         Number of resamples.
     seed : int
@@ -76,7 +76,8 @@ def bootstrap(
     Returns
     -------
     (..., resamples) float64 array
-        Mean of the statistic over resampled seeds, ignoring NaN; NaN if the statistic of every resampled seed is NaN.
+        Mean of the statistic over the resampled seeds, without seeds that are NaN. If every seed is NaN, the mean is
+        NaN.
 
     References
     ----------
@@ -176,9 +177,9 @@ FORMULAS: dict[str, Callable[[ResampledCounts], NDArray[np.float64]]] = {
 def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> Statistic:
     """Return a statistic for `bootstrap` that computes the metrics of `FORMULAS`.
 
-    C is the number of classes. The statistic of n resamples is an (entries, metrics, seeds, n) array. The average
-    accuracy (AA) is the mean over the classes that occur in the resampled regions. Kappa is 1 if all resampled pixels
-    are of the same class and classified correctly.
+    The statistic of n resamples is an (entries, metrics, seeds, n) array. The average accuracy (AA) is the mean over
+    the classes that occur in the resampled regions. If all resampled pixels are of one class and are classified
+    correctly, kappa is 1. Below, C is the number of classes.
 
     Parameters
     ----------
@@ -233,8 +234,8 @@ def sign_p(differences: NDArray[np.floating]) -> float:
     """Return the two-sided p-value for the hypothesis of no difference.
 
     `differences` is an (n,) float64 array of resampled differences. The p-value is twice the smaller of two shares: the
-    share of differences that are at most 0, and the share of differences that are at least 0. 1 is added to the
-    numerator and the denominator of each share, so that the p-value is above 0 [1]_.
+    share of differences that are at most 0, and the share of differences that are at least 0. Each share is computed as
+    ``(count + 1) / (n + 1)``, so that the p-value is above 0 [1]_.
 
     References
     ----------
@@ -248,8 +249,8 @@ def sign_p(differences: NDArray[np.floating]) -> float:
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """Return the p-value of McNemar's exact test of whether two entries are equally accurate [1]_.
 
-    The test assumes independent pixels. Pixels of an image are correlated, so the p-value is too small. It is reported for
-    comparison with publications.
+    The test assumes independent pixels. Pixels of an image are correlated, so the p-value is too small. The test serves
+    comparisons with publications.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def assess_contrasts(
     contrasts : sequence of Contrast
         Contrasts that were declared before the runs.
     drawn : (entries, resamples) float64 array or None
-        Resampled overall accuracies of the entries, see `bootstrap`; None if a bootstrap is not possible, see
+        Overall accuracies from `resample_accuracies`. None if a bootstrap is not possible, because of
         `PixelCounts.obstacle`.
     """
     rows = [

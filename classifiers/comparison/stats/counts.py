@@ -65,7 +65,7 @@ class PixelCounts(Generic[E]):
 
     @property
     def obstacle(self) -> str | None:
-        """Reason why intervals can't be computed, or None if they can."""
+        """Reason why intervals can't be computed; None if they can be computed."""
         if len(self.seeds) < 2:
             return "with one seed, the variation over draws is unknown: run more seeds"
         if len(self.classes) < MIN_REGIONS:
@@ -86,7 +86,7 @@ def count_pixels(
     entries : list
         Entries of the benchmark, or other hashable names of classifiers.
     draws : dict of int to dict
-        For each seed, the arrays returned by `RunRecords.read_draw`.
+        Maps each seed to the arrays from `RunRecords.read_draw`.
     predictions : iterable of (entry, int, (n,) integer array)
         For each entry and seed, the predicted class of each test pixel.
     regions : (rows, cols) int32 array
@@ -145,7 +145,7 @@ def resample_accuracies(counts: PixelCounts[E], tests: int) -> NDArray[np.float6
     counts : PixelCounts
         Pixel counts of the entries.
     tests : int
-        Number of tests for which p-values will be corrected; see `resample_count`.
+        Number of tests for which p-values will be corrected. More tests need more resamples.
 
     Returns
     -------
@@ -157,9 +157,9 @@ def resample_accuracies(counts: PixelCounts[E], tests: int) -> NDArray[np.float6
 
 
 def resample_count(tests: int) -> int:
-    """Return how many resamples a bootstrap needs so that each of `tests` tests can be significant.
+    """Return the number of resamples with which a bootstrap can find each of `tests` differences significant.
 
-    P-values are corrected for the number of tests. With fewer resamples, even the smallest possible p-value would exceed the
-    significance level after this correction.
+    The smallest possible p-value depends on the number of resamples. With fewer resamples, this p-value would exceed
+    the significance level after the correction for `tests` tests.
     """
     return max(RESAMPLES, _RESAMPLES_PER_TEST * tests)

@@ -1,8 +1,8 @@
 """Overall accuracy against the distance to the nearest training pixel, and on test pixels without leakage.
 
 Features with spatial context raise the accuracy most at test pixels near training pixels, because the surroundings of
-near pixels overlap. Scores near the training pixels show how well a head fills in a scene. Scores far from the training
-pixels show how well the head carries over to areas without labels.
+these pixels overlap. Scores near the training pixels show how well a head fills in a scene. Scores far from the
+training pixels show how well the head carries over to areas without labels.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def assess_distances(
         Footprints of each input. A footprint is the set of pixels that a feature depends on. The keys are
         `BenchEntry.columns`.
     ends_px : sequence of int
-        Upper ends of the distance bins, see `distance_bins`.
+        Upper ends of the distance bins in pixels, ascending.
     listen : callable
         Callback for progress events.
 
@@ -71,8 +71,8 @@ def assess_distances(
     runs : list of RunResult
         Copies of the runs in the same order, with `RunResult.distance_scores`.
     distances : tuple of EntryDistances
-        Scores of each entry under each split, averaged over seeds. Splits whose test pixels are in scenes without training
-        pixels are left out, and their runs are unchanged.
+        Scores of each entry under each split, averaged over seeds. If the test pixels of a split are in scenes without
+        training pixels, there is no distance: the split is left out, and its runs are unchanged.
     """
     bins = distance_bins(ends_px)
     regions = label_regions(labels.classes)

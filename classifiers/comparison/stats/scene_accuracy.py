@@ -30,7 +30,7 @@ def score_by_scene(runs: Sequence[RunResult], run_records: RunRecords, labels: L
     Returns
     -------
     list of RunResult
-        Copies of the runs with `RunResult.scenes`; the runs themselves if the labels are of one scene.
+        Copies of the runs with `RunResult.scenes`. If the labels are of one scene, `runs` is returned unchanged.
     """
     if not labels.parts:
         return list(runs)

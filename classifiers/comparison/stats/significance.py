@@ -50,8 +50,8 @@ class Assessment:
     intervals : dict of (BenchEntry, str) to ScoreIntervals
         Intervals of the scores for each entry and split, where available.
     gap_intervals : dict of BenchEntry to (float, float)
-        95 % interval of the gap, where available. The gap is the overall accuracy under the first random split minus the
-        overall accuracy under the first disjoint split.
+        95 % interval of the gap of each entry, where available. The gap is the overall accuracy under the first random
+        split minus the overall accuracy under the first disjoint split.
     """
 
     contrasts: list[ContrastTest] = field(default_factory=list)

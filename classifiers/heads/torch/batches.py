@@ -30,8 +30,8 @@ def split_validation(
     codes : (n,) int64 array
         Class of each training row, from 0.
     fraction : float or None
-        Share of the rows of each class that are validation rows; the number of rows is rounded down. None selects a
-        tenth if this gives at least 10 validation rows per class on average, and otherwise no rows.
+        Share of the rows of each class that become validation rows. The number of rows is rounded down. None means a
+        tenth, if this gives at least 10 validation rows per class on average; otherwise, None means no validation rows.
     seed : int
         Seed of the draw.
 
@@ -65,8 +65,8 @@ def split_validation(
 class DeviceRows:
     """Rows of a table as tensors. ``rows[indices]`` returns a batch on the device.
 
-    A table of at most `RESIDENT_BYTES` is moved to the device once. A larger table stays in main memory, and is moved to a GPU
-    batch by batch.
+    A table of at most `RESIDENT_BYTES` is copied to the device once. A larger table stays in main memory, and each
+    batch is copied to the device.
     """
 
     def __init__(

@@ -61,7 +61,9 @@ def film_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...
 
 
 def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ...], classes: int) -> torch.nn.Module:
-    """Build the network that classifies the gated sum of spectrum `s` and features `f`, see `FiLMClassifier`.
+    """Build the network that classifies the gated sum of spectrum `s` and features `f`.
+
+    The docstring of `FiLMClassifier` defines the gated sum.
 
     Parameters
     ----------
@@ -107,14 +109,14 @@ def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ..
 
 
 def mlp_encoder(bands: int) -> tuple[torch.nn.Module, int]:
-    """Return an encoder of one linear layer, ReLU and batch norm, and the output width of the encoder."""
+    """Return an encoder and its output width. The encoder is one linear layer with ReLU and batch norm."""
     from torch import nn
 
     return nn.Sequential(*dense_layers([bands, 128, 128])[:-1]), 128
 
 
 def conv_encoder(bands: int) -> tuple[torch.nn.Module, int]:
-    """Return the convolutional encoder of GeoSpecNet, and the output width of the encoder.
+    """Return the convolutional encoder of GeoSpecNet and its output width.
 
     Spectra of fewer than `POOLING` bands are padded with zeros.
     """

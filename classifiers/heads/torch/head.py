@@ -33,21 +33,22 @@ TRAINING_PARAMETERS = ("epochs", "batch_size", "learning_rate", "weight_decay", 
 class TorchHead(ProbabilisticHead, WeighingHead):
     """Base class of heads that train a torch network.
 
-    A subclass implements `_inputs` and `_network`. A subclass with preprocessing also implements `_prepare`. Fitted
-    weights are stored as NumPy arrays, and the network is rebuilt for each prediction. A head can therefore be pickled,
-    cloned and saved like any scikit-learn estimator. Each fit starts from new initial weights. Row weights affect the
-    loss, but not the preprocessing. A subclass with the parameters `members` and `vote` is an ensemble of networks.
+    A subclass implements `_inputs` and `_network`. A subclass with preprocessing also implements `_prepare`. A head can
+    be pickled, cloned and saved like any scikit-learn estimator, because its weights are NumPy arrays, and the network
+    is rebuilt for each prediction. Each fit starts from new initial weights. Row weights affect the loss, but not the
+    preprocessing. A subclass with the parameters `members` and `vote` is an ensemble of networks.
 
     Parameters
     ----------
     layout : Layout or None
         Description of the columns.
     epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction
-        See `classifiers.heads.torch.training.TrainingOptions`.
+        Options of the training, see `classifiers.heads.torch.training.TrainingOptions`.
     class_weight : dict, "balanced" or None
-        See `WeighingHead`.
+        Dict that maps each label to the weight of its rows, or ``balanced`` for the same total weight of each class.
+        [default: equal weights of all rows]
     device : {"auto", "cpu", "cuda"}
-        Device for training and prediction; a GPU trains in mixed precision. [default: a GPU if there is one]
+        Device for training and prediction. On a GPU, training uses mixed precision. [default: a GPU if there is one]
     random_state : int, RandomState or None
         Seed; None draws a new seed for each fit.
 
@@ -58,7 +59,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     epochs_ : int
         Total number of epochs over all networks.
     validation_rows_ : int
-        Number of training rows that each network used only for early stopping; 0 without early stopping.
+        Number of training rows that each network used only for early stopping. Without early stopping, it is 0.
     """
 
     # Class attributes rather than parameters; ensembles declare them as fields.
@@ -99,7 +100,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         return None
 
     def uncertainty(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return how much the members of an ensemble disagree on each row of `X`, as an (n,) float64 array in nats.
+        """Return the disagreement between the members of an ensemble on each row of `X`, an (n,) float64 array in nats.
 
         The disagreement is the Jensen-Shannon divergence ``H(mean p) - mean H(p)``, as in ddpm-segmentation (Baranchuk
         et al., ICLR 2022, sec. 4). H is the entropy, and p are the class probabilities of the members. The divergence
@@ -183,7 +184,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
 def jensen_shannon(votes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the Jensen-Shannon divergence of the class probabilities of several networks, in nats.
 
-    This is the generalized divergence of Lin (IEEE Trans. Inf. Theory 1991) for several distributions, with equal weights.
+    The divergence for several distributions is that of Lin (IEEE Trans. Inf. Theory 1991), with equal weights.
 
     Parameters
     ----------
@@ -202,8 +203,8 @@ def jensen_shannon(votes: NDArray[np.float64]) -> NDArray[np.float64]:
 def dense_layers(widths: list[int]) -> list[torch.nn.Module]:
     """Return linear layers, with ReLU and batch norm after each layer except the last.
 
-    `widths` lists the width of the input, then the width of each layer. The pixel classifiers of ddpm-segmentation
-    (Baranchuk et al., ICLR 2022) and of GeoDiffNet also apply batch norm after ReLU.
+    `widths` lists the width of the input, then the width of each layer. Batch norm follows ReLU, as in the pixel
+    classifiers of ddpm-segmentation (Baranchuk et al., ICLR 2022) and of GeoDiffNet.
 
     Raises
     ------

@@ -18,14 +18,14 @@ MIN_COMPLEMENT = 1e-6  # lower bound of 1 - p: at 0 the gradient of a power belo
 class MixUp:
     """Mix-up with a separate strength for each input of a network.
 
-    Zhang et al. (ICLR 2018, sec. 2) train on ``lambda * x + (1 - lambda) * x'``, where x' is another row and lambda is drawn
-    from Beta(a, a). GeoDiffNet-F (Hu, Banerjee and Prasad, code of 2024) draws separate lambdas for the spectra and for the
-    diffusion features. The lambda of the labels is the weighted mean of these two lambdas.
+    Zhang et al. (ICLR 2018, sec. 2) train on ``lambda * x + (1 - lambda) * x'``. Here, x' is another row, and lambda is
+    drawn from Beta(a, a). GeoDiffNet-F (Hu, Banerjee and Prasad, code of 2024) draws separate lambdas for the spectra
+    and for the diffusion features. The lambda of the labels is the weighted mean of these two lambdas.
 
     Attributes
     ----------
     strengths : tuple of float
-        Strength `a` of each input; 0 leaves the input unmixed (lambda 1).
+        Strength `a` of each input. With 0, the input is not mixed: lambda is 1.
     shares : tuple of float
         Weight of each input's lambda in the lambda of the labels. The weights add up to 1.
 
@@ -87,7 +87,7 @@ def row_losses(logits: torch.Tensor, target: torch.Tensor, focal_gamma: float = 
     target : (b,) int64 tensor or (b, C) float32 tensor
         Class codes, or the proportion of each class. For proportions ``q``, cross-entropy is ``-sum_c q_c log p_c``.
     focal_gamma : float
-        Exponent. A larger exponent reduces the weight of rows that are already classified with confidence.
+        Exponent. With a larger exponent, rows that are already classified with confidence have less weight.
 
     Returns
     -------

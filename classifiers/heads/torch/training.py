@@ -33,7 +33,7 @@ _listener: ContextVar[Listener] = ContextVar("listener", default=silent)
 
 @contextmanager
 def training_listener(listener: Listener) -> Iterator[None]:
-    """Send the progress events of all training inside the ``with`` block to a listener."""
+    """Inside the ``with`` block, send the progress events of every training to `listener`."""
     token = _listener.set(listener)
     try:
         yield
@@ -42,7 +42,7 @@ def training_listener(listener: Listener) -> Iterator[None]:
 
 
 def emit_training_event(event: Event) -> None:
-    """Send an event to the listener set by `training_listener`."""
+    """Send an event to the listener of the enclosing `training_listener`."""
     _listener.get()(event)
 
 
@@ -53,19 +53,21 @@ class TrainingOptions:
     Attributes
     ----------
     epochs : int
-        Largest number of passes over the training rows. The learning rate falls to zero along half a cosine.
+        Largest number of passes over the training rows. Over these epochs, the learning rate falls to zero along half a
+        cosine.
     batch_size : int
-        Approximate number of rows per step. The sizes of batches differ by at most one row. A batch never has a single row,
-        because batch norm can't use a single row.
+        Approximate number of rows per step. The sizes of batches differ by at most one row. Every batch has at least
+        two rows, as batch norm requires.
     learning_rate, weight_decay : float
         Parameters of AdamW.
     patience : int
-        Training stops after this number of epochs without a lower validation loss.
+        Number of epochs without a lower validation loss after which the training stops.
     validation_fraction : float or None
-        Share of the training rows of each class that is used only for early stopping; 0 runs all epochs. [default: depends on
-        the number of rows, see `classifiers.heads.torch.batches.split_validation`]
+        Share of the training rows of each class that are validation rows, used only for early stopping. With 0, all
+        epochs are run. [default: a tenth if there are enough rows, otherwise 0; see
+        `classifiers.heads.torch.batches.split_validation`]
     focal_gamma : float
-        Exponent of the focal loss, see `classifiers.heads.torch.losses.row_losses`.
+        Exponent of the focal loss. With 0, the loss is cross-entropy.
     mixup : MixUp or None
         Mix-up of training rows; None for no mix-up. Validation rows are never mixed.
     """
@@ -96,8 +98,8 @@ class TrainedNetwork:
     Attributes
     ----------
     weights : dict of str to array
-        State of the network at the epoch with the lowest validation loss. Without validation rows, the state at the
-        last epoch.
+        State of the network at the epoch with the lowest validation loss, or at the last epoch if there are no
+        validation rows.
     epochs : int
         Number of epochs that were run.
     validation_rows : int
@@ -127,9 +129,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def matrix_dtype(device: torch.device) -> torch.dtype | None:
-    """Return the dtype of reduced-precision matrix products during training; None for full precision.
+    """Return the dtype in which matrix products are computed during training. None stands for full precision.
 
-    Training on a CPU always uses full precision, because reduced precision is slower on a CPU.
+    On a CPU, training uses full precision, because reduced precision is slower there.
     """
     import torch
 
@@ -149,8 +151,8 @@ def train(
 ) -> TrainedNetwork:
     """Build and train a network.
 
-    The same seed gives the same bits on the same machine. Numbers are float32, but on a GPU that supports bfloat16, matrix
-    products are computed in bfloat16. Progress events go to the listener that `training_listener` sets.
+    On one machine, the same seed gives the same bits. Numbers are float32. On a GPU that supports bfloat16, matrix
+    products are computed in bfloat16. Progress events go to the listener of the enclosing `training_listener`.
 
     Parameters
     ----------
@@ -163,11 +165,11 @@ def train(
     training : TrainingOptions
         Training options.
     proportions : (n, C) float32 array, optional
-        Soft label of each row, which is the proportion of each class. [default: 1 for the class of the row]
+        Proportion of each class in each row, as a soft label. [default: 1 for the class of the row]
     weight : (n,) array, optional
         Weight of each row. Only the ratio to the mean weight matters. [default: equal weights]
     seed : int
-        Seed of initial weights, batches, dropout and validation rows. The random state of the caller does not change.
+        Seed of initial weights, batches, dropout and validation rows. Torch's global random state does not change.
     device : torch.device
         Device to train on.
 
@@ -210,8 +212,8 @@ def infer(
 ) -> NDArray[np.float64]:
     """Predict class probabilities with a trained network.
 
-    The computation is in float64. In float32, the probabilities of a row would depend slightly on the other rows of the
-    batch and on the device.
+    The computation is in float64. In float32, the probabilities of a row would depend slightly on the device and on the
+    other rows of the batch.
 
     Parameters
     ----------
@@ -220,7 +222,8 @@ def infer(
     weights : dict of str to array
         Weights of the trained network. The keys are the names in its ``state_dict``.
     inputs : callable
-        Function that returns the inputs of the network for a slice of the rows. Slices bound the memory.
+        Function that returns the inputs of the network for a slice of the rows. It is called slice by slice, to limit
+        memory.
     rows : int
         Number of rows to predict.
     device : torch.device
