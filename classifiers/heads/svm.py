@@ -101,8 +101,9 @@ class SVMClassifier(ReducingHead, WeighingHead):
     random_state: Seed = 0
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the class scores of the (n, D) table `X` as an (n, C) float64 array. For two classes, its shape is
-        (n,).
+        """Return the class scores of the (n, D) table `X` as an (n, C) float64 array.
+
+        For two classes, the shape is (n,).
         """
         check_is_fitted(self)
         scores: NDArray[np.float64] = self.svc_.decision_function(self._kernel_features(self._checked(X)))
