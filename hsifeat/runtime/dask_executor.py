@@ -38,7 +38,7 @@ def dask_executor(
         Address of a scheduler, such as ``tcp://host:8786`` or ``tls://host:8786``. ``local:N`` starts N workers on this machine
         for the block, with one thread each.
     scheduler_timeout_s : float
-        Maximum wait in seconds for the scheduler after a lost connection. The first attempt to connect fails after 10 seconds.
+        Maximum wait in seconds for the scheduler after a lost connection. For the first connection, the maximum is 10 seconds.
     worker_timeout_s : float
         Maximum wait in seconds for the first worker.
     listen : callable
@@ -108,7 +108,7 @@ class DaskExecutor:
     security : distributed.Security, optional
         Certificates for an encrypted connection. [default: the certificates in Dask's configuration]
     scheduler_timeout_s : float
-        Maximum wait in seconds for the scheduler after a lost connection. The first attempt to connect fails after 10 seconds.
+        Maximum wait in seconds for the scheduler after a lost connection. For the first connection, the maximum is 10 seconds.
     worker_timeout_s : float
         Maximum wait in seconds for the first worker.
     listen : callable

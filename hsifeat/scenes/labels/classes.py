@@ -141,8 +141,8 @@ def composed(name: str) -> str:
 def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
     """Return the class names without the name of class 0, because 0 means unlabelled. Also return notes.
 
-    If the map contains zeros, a note reports the dropped name. A name that means unlabelled, such as ``Unclassified``,
-    is dropped without a note.
+    If `classes` contains zeros, a note reports the dropped name. A name that means unlabelled, such as ``Unclassified``, is
+    dropped without a note.
 
     Parameters
     ----------

@@ -106,8 +106,8 @@ def write_map(
     path : Path
         The suffix selects the format:
 
-        - ``.tif``: cloud-optimised GeoTIFF, uint8 or uint16, with a palette and nodata 0, and an auxiliary file
-          ``.tif.aux.xml`` with the class names
+        - ``.tif``: cloud-optimised GeoTIFF of uint8 or uint16 with a palette and nodata 0. An auxiliary file
+          ``.tif.aux.xml`` has the class names
         - ``.png``: picture with a legend
         - ``.npy``: class numbers
         - ``.mat``: variables ``map``, ``class_numbers``, ``class_names`` and ``class_colours``.
