@@ -38,7 +38,7 @@ def draw_heat_map(
     values : (rows, columns) float array
         Values of the cells; a NaN leaves a cell empty.
     rows, columns : sequence
-        Labels of the rows, from top to bottom, and of the columns.
+        Row labels from top to bottom, and column labels from left to right.
     digits : int
         Number of decimals in the cells.
     low : float, optional

@@ -1,4 +1,4 @@
-"""Input sets: the kinds of columns that a head learns from, written as words joined by plus signs."""
+"""Input sets: which kinds of columns a head learns from, written as words joined by plus signs."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class InputSet:
     - ``spectral-patches``: the spectra of the 3x3 pixels around the pixel;
     - ``context``: the planes of context stores;
     - ``planes``: the planes of all other stores;
-    - ``means``: the means over 48x48 pixels around the pixel, of the planes that ``planes`` adds;
-    - ``patches``: the values at the 3x3 pixels around the pixel, of the planes that ``planes`` adds.
+    - ``means``: the planes of ``planes``, averaged over the 48x48 pixels around the pixel;
+    - ``patches``: the planes of ``planes`` at each of the 3x3 pixels around the pixel.
 
-    A colon and an odd number after ``patches`` or ``spectral-patches`` set another side: ``patches:13`` stands for 13x13
+    An odd number after ``patches:`` or ``spectral-patches:`` sets another side. For example, ``patches:13`` adds 13x13
     pixels.
 
     Attributes
     ----------
     words : frozenset of str
-        Keys of `WORDS`. A colon and the side follow ``patches`` and ``spectral-patches``, unless the side is 3.
+        The words, such as ``spectra`` or ``patches:13``. A side of 3 is left out, as in ``patches``.
 
     Examples
     --------
@@ -108,22 +108,22 @@ class InputSet:
 
     @property
     def sides(self) -> dict[str, int]:
-        """Maps ``patches`` and ``spectral-patches``, if in the set, to the side of their neighbourhoods in pixels."""
+        """Side of the neighbourhoods in pixels, for each of ``patches`` and ``spectral-patches`` in the set."""
         return {_name(word): _side(word) for word in self.words if _name(word) in _SIDED}
 
     @property
     def uses_spectra(self) -> bool:
-        """Whether the set includes spectra, their window means or their neighbourhoods."""
+        """Whether the set has the word ``spectra``, ``window`` or ``spectral-patches``."""
         return any(not WORDS[_name(word)][1] for word in self.words)
 
     @property
     def uses_context(self) -> bool:
-        """Whether the set includes planes of context stores (made with ``--backbone context``)."""
+        """Whether the set has the word ``context``."""
         return "context" in self.words
 
     @property
     def uses_planes(self) -> bool:
-        """Whether the set includes planes of a diffusion model, their window means or their patches."""
+        """Whether the set has the word ``planes``, ``means`` or ``patches``."""
         return not _FROM_NETWORKS.isdisjoint(map(_name, self.words))
 
     def includes(self, group: ColumnGroup) -> bool:
@@ -138,13 +138,16 @@ class InputSet:
 def suited_input(head: str, features: Features, *, other_scenes: bool = False) -> InputSet:
     """Return the input set that suits a head and the stores.
 
-    If there is a context store and the head can use context, the set is ``spectra+window+context``. In the study of
-    ``docs/user/results.md``, adding planes to this set did not raise the accuracy. With `other_scenes`, the set is
-    ``spectra+window`` if that suffices for the head, because context lowered the accuracy on scenes without training pixels.
-    Without a context store, the set is ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. For a store of
-    listed pixels (``--pixels``), the set has no ``patches``. For a head that needs neighbourhoods, the set has only
-    neighbourhoods: patches of the planes, spectral patches, or both. The attribute `patch_px` of the head is the side of its
-    neighbourhoods.
+    The first of these rules that applies determines the set:
+
+    - If the head needs neighbourhoods, the set has only ``patches``, ``spectral-patches`` or both. The attribute
+      `patch_px` of the head is their side.
+    - If there is a context store and the head can use context, the set is ``spectra+window+context``. Adding planes did
+      not raise the accuracy in the study of ``docs/user/results.md``. With `other_scenes`, the set is
+      ``spectra+window`` if that is enough for the head, because context lowered the accuracy on scenes without training
+      pixels.
+    - Otherwise, the set is ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. Stores of listed
+      pixels (``--pixels``) have no ``patches``.
 
     Parameters
     ----------
@@ -174,7 +177,7 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
 
 
 def suited_remark(head: str, features: Features, *, other_scenes: bool = False) -> str:
-    """Return a remark on inputs that `suited_input` leaves out. The remark is empty if no input is left out.
+    """Return a remark on inputs that `suited_input` leaves out; an empty string if no input is left out.
 
     Without a context store, the remark names the command that makes a context store. With a context store, the remark names
     the input set that adds the missing context or planes.
@@ -201,10 +204,12 @@ def suited_remark(head: str, features: Features, *, other_scenes: bool = False) 
 
 
 def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, Any]:
-    """Return the arguments of `make_layout`, except `planes`, for a table that covers several input sets.
+    """Return arguments of `make_layout` for a table with the columns of several input sets.
 
-    Window means of planes have a side of 48 px, the patch size of MTMSD. For a store of listed pixels (``--pixels``), window
-    means have the side of the stored windows.
+    The argument `planes` is not included.
+
+    Window means of planes have a side of 48 px, the patch size of MTMSD. For a store of listed pixels (``--pixels``),
+    the stored windows set the side.
     """
     sets = list(inputs)
     words = frozenset[str]().union(*(one.words for one in sets))
@@ -222,7 +227,7 @@ def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, 
 def fits(inputs: InputSet, head: str) -> bool:
     """Return whether a head can learn from an input set.
 
-    The set must have all kinds of columns that the head needs. It must have no columns that the head ignores.
+    The set must have all kinds of columns that the head needs, and no kind of columns that the head ignores.
     """
     cls = head_class(head)
     return not cls.missing_kinds(inputs.kinds) and not cls.ignores & inputs.kinds
@@ -264,7 +269,7 @@ def check_input(inputs: InputSet, head: str, features: Features) -> None:
 def check_stores(inputs: InputSet, features: Features) -> None:
     """Raise `StoreError` if the planes of an input set are missing in the stores.
 
-    The message contains the call that extracts the missing planes.
+    The error message contains the call of `extract` that computes the missing planes.
     """
     scene = features.scene.name
     if inputs.uses_context and not features.has_planes(context=True):

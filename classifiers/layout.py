@@ -1,6 +1,6 @@
 """The layout of a table: which columns hold spectra, context, planes, window means, patches or pixel positions.
 
-Heads look up their input columns in the layout. FiLM separates spectra from planes, for example.
+Heads look up their input columns in the layout. For example, the head FiLM needs to know which columns are spectra.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ class ColumnGroup:
         channel. ``position``: row and column of the pixel. A mean or patch is computed from the plane (`t`, `layer`), or
         from the spectra if `t` and `layer` are None.
     start, stop : int
-        Index of the first column, and of the column after the last.
+        Index of the first column, and index of the column after the last column.
     t, layer : int and str, or None
-        Timestep and layer of the plane that the columns come from. The planes of a context store have timestep 0.
+        Timestep and layer of the plane that the columns come from; None if they come from no plane. The planes of a
+        context store have timestep 0.
     size : int or None
-        Side in pixels of the window (``mean``) or neighbourhood (``patch``).
+        Side in pixels of the window (``mean``) or neighbourhood (``patch``); None for other kinds.
 
     Examples
     --------
@@ -64,12 +65,12 @@ class ColumnGroup:
 
     @property
     def channels(self) -> int:
-        """Number of channels (or bands, for spectra) per pixel."""
+        """Number of channels per pixel. For spectra, channels are bands."""
         return self.width // self.patch_pixels
 
     @property
     def input_kind(self) -> str:
-        """Kind of column in the attributes `needs` and `wants` of heads: ``spectral-patch`` for a patch of spectra, else `kind`."""
+        """Kind as heads name it in `needs` and `wants`: ``spectral-patch`` for a patch of spectra, otherwise `kind`."""
         return "spectral-patch" if self.kind == "patch" and self.layer is None else self.kind
 
     @property

@@ -1,8 +1,9 @@
 """Accuracy metrics of all test pixels and of each class.
 
-To add a metric, append it to `METRICS` or `CLASS_METRICS`. Runs, summaries, ``results.csv``, ``results.json``, tables and
-the report page read their columns from these tuples. After a metric is added, finished runs of a report are scored again. A
-bootstrap interval also needs a formula on pixel counts, in ``FORMULAS`` of `classifiers.comparison.stats.bootstrap`.
+To add a metric, append it to `METRICS` or `CLASS_METRICS`. Runs, summaries, ``results.csv``, ``results.json``, tables
+and the report page read their columns from these tuples. After a metric is added, finished runs of a report are scored
+again. To give the metric a bootstrap interval, also add a formula on pixel counts to ``FORMULAS`` of
+`classifiers.comparison.stats.bootstrap`.
 """
 
 from __future__ import annotations
@@ -118,8 +119,7 @@ class Scores:
     overall : dict of str to float
         Maps the key of each metric in `METRICS` to its value.
     by_class : dict of str to dict of int to float
-        Maps the key of each metric in `CLASS_METRICS` to a dict, which maps each class number to the value of the
-        class.
+        Maps the key of each metric in `CLASS_METRICS` to a dict from class number to the value for this class.
     pixels : dict of int to int
         Number of test pixels of each scored class, in ascending order of classes.
     confusion : (C, C) int64 array
@@ -167,8 +167,8 @@ class Scores:
 def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Scores:
     """Score predicted classes against true classes.
 
-    The classes that occur in `truth` are scored. A pixel that is assigned to any other class counts as an error. The
-    confusion matrix has no column for such a class.
+    Only classes that occur in `truth` are scored. If the predicted class of a pixel does not occur in `truth`, the
+    pixel counts as an error. The confusion matrix has no column for this class.
 
     Parameters
     ----------

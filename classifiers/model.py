@@ -38,23 +38,25 @@ class Model:
     head : Head
         The fitted head, which has a layout.
     class_names, class_colours : dict
-        Map each class number in the label map to the name of the class, and to its colour as ``#rrggbb``.
+        Name and colour (``#rrggbb``) of each class, by class number in the label map.
     recipe : dict
         Recipe (canonical extraction settings) of the training store.
     train_pixels : int
         Number of training pixels.
     wavelengths_nm : tuple of float or None
-        Centre wavelengths of the bands of the (first) training scene in nm; None if unknown.
+        Centre wavelengths of the bands of the training scene in nm; None if unknown. Of several training scenes, the
+        first counts.
     evaluation : Evaluation or None
-        Scores on the test pixels of the split. None if all labelled pixels were used for training, and for a loaded model.
+        Scores on the test pixels of the split. None if the model was loaded, or if all labelled pixels were used for
+        training.
     disjoint_evaluation : Evaluation or None
-        Scores of a second head, which `fit_model` trains if the split is random. The second head is trained under a
-        spatially disjoint split, with at most `train_pixels` training pixels. None for other splits, for labels that a
-        disjoint split can't divide, and for a loaded model.
+        Scores of a second head. If the split is random, `fit_model` trains this head under a spatially disjoint split,
+        with at most `train_pixels` training pixels. None if the split is not random, if a disjoint split can't divide
+        the labels, or if the model was loaded.
     tuning : Tuning or None
         Result of the parameter search; None without tuning.
     card : ModelCard or None
-        Provenance and scores, saved with the model.
+        Provenance and scores of the model. They are saved with the model.
     smooth : str or None
         Rule that smooths the class probabilities of a map, see `classifiers.parse_smoothing`; None for no smoothing.
     folder : Path or None
@@ -138,8 +140,9 @@ class Model:
     def match_store(self, features: Features, listen: Listener = silent) -> Features:
         """Check that a store holds the columns that the head was trained on, and select the bands of the training scene.
 
-        The store may belong to another scene, unless the head was trained on pixel positions. If the head was trained on
-        spectra, the bands of the store are matched with those of the training scene by wavelength.
+        The store may belong to another scene. If the head was trained on pixel positions, the store must belong to the
+        training scene. If the head was trained on spectra, the bands of the store are matched with those of the
+        training scene by wavelength.
 
         Parameters
         ----------
@@ -156,8 +159,9 @@ class Model:
         Raises
         ------
         HsifeatError
-            If the store lacks a band of the training scene, or has another recipe. If the store lacks planes, window means or
-            neighbourhoods. If the head was trained on pixel positions of another scene. The message names the difference.
+            If the store lacks a band of the training scene, or has another recipe. If the store lacks planes, window
+            means or neighbourhoods that the head needs. If the head was trained on pixel positions of another scene.
+            The message names the difference.
         """
         if self.bands is not None:
             nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)
@@ -174,14 +178,14 @@ class Model:
 
     @property
     def training_keys(self) -> tuple[str, ...]:
-        """Keys of the stores of the (first) training scene; empty if the model has no card."""
+        """Keys of the stores of the training scene, or of the first of several; empty if the model has no card."""
         return () if self.card is None else self.card.keys[: len(feature_kinds(self.recipe))]
 
     def stored_planes(self, features: Features) -> dict[Features, list[PlaneId]]:
-        """Return the planes that the head needs from each single store.
+        """Return the planes that the head needs from each store in `features`.
 
-        The planes have their names in the single store. If the head uses no plane of a store, the result has the first
-        plane of this store, so that it has an item for each store.
+        The result maps each store to the planes of this store. If the head uses no plane of a store, the result has the
+        first plane of the store.
 
         Parameters
         ----------
@@ -196,7 +200,7 @@ class Model:
 
     @property
     def bands(self) -> int | None:
-        """Number of bands that the head was trained on; None if its columns include no spectra."""
+        """Number of bands that the head was trained on; None if the head uses no spectra."""
         spectral = [group.channels for group in self.layout if group.layer is None and group.kind != "position"]
         return spectral[0] if spectral else None
 

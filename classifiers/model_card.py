@@ -24,7 +24,7 @@ class ScoreEntry(BaseModel):
     train_pixels, test_pixels : int
         Number of training and test pixels.
     oa, aa, kappa : float
-        See `classifiers.metrics.Scores`.
+        Overall accuracy, average accuracy and Cohen's kappa, see `classifiers.metrics.Scores`.
     recall : dict of int to float
         Recall of each class that has test pixels.
     leakage : str
@@ -93,7 +93,8 @@ class ModelCard(BaseModel):
     inputs : str
         Input set of the head, see `classifiers.input_sets.InputSet`.
     reduction : {"scene", "train"}
-        Pixels that the reduction of column groups was fitted on: an unlabelled sample of the scene, or the training pixels.
+        Pixels that the reduction of column groups was fitted on. ``scene``: a sample of the scene, without labels.
+        ``train``: the training pixels.
     split : str or None
         The split, in the grammar of `classifiers.parse_split`; None if all labelled pixels were used for training.
     seed : int

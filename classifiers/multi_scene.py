@@ -37,15 +37,15 @@ def check_same_recipes(scenes: Sequence[Features]) -> None:
 def select_scene_labels(
     scenes: SceneSet, labels: str | Labels | None = None, background_class: int | None = None
 ) -> list[Labels]:
-    """Return a label map of each scene, in which invalid pixels are unlabelled.
+    """Return one label map per scene. Invalid pixels are unlabelled.
 
     Parameters
     ----------
     scenes : SceneSet
         The scenes.
     labels : str or Labels, optional
-        Name of a label map in the stores, or a label map. The label map of several scenes must come from `merge_label_maps`.
-        [default: see `select_labels`]
+        Name of a label map in the stores, or a label map. For several scenes, the label map must be a result of
+        `merge_label_maps`. [default: see `select_labels`]
     background_class : int, optional
         Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
 
@@ -95,7 +95,8 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
     features : Features
         Store of cached features.
     name : str, optional
-        Name of the map. [default: the only map of the store, or the only two maps ``train`` and ``test``, merged]
+        Name of the map. If a store has only the maps ``train`` and ``test``, the default is both maps merged. [default:
+        the only map of the store]
 
     Returns
     -------
@@ -105,8 +106,8 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
     Raises
     ------
     HsifeatError
-        If the store has no map of this name. If `name` is None, but the store has no map, or several maps other than
-        ``train`` and ``test``. If a pixel is in both of these maps.
+        If the store has no map of this name. If `name` is None and the store has no map, or several maps other than
+        ``train`` and ``test``. If ``train`` and ``test`` are merged and a pixel is labelled in both.
     """
     official = merge_official_maps(features.scene.labels) if name is None else None
     return features.labels(name) if official is None else official
@@ -122,13 +123,13 @@ def scene_row_offsets(labels: Sequence[Labels]) -> list[int]:
 def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     """Return the number that each class name has in the merged label map.
 
-    A name keeps the number from the first scene that has the name. If another name already has this number, the name
-    gets a new number above all numbers in the maps.
+    A name gets the number that it has in the first scene with this name. If another name already has this number, the
+    name gets a new number, which is higher than all numbers in the maps.
 
     Raises
     ------
     StoreError
-        If a scene shares class numbers, but no class name, with the scenes before it.
+        If a scene has class numbers of earlier scenes, but none of their class names.
     """
     numbers = {name: number for number, name in labels[0].class_names.items()}
     highest = max(number for one in labels for number in one.class_names)
@@ -165,7 +166,8 @@ def merge_label_maps(
     numbers : dict of str to int
         Number of each class name, see `common_class_numbers`.
     names : sequence of tuple of str, optional
-        Names that select each scene, see `SceneSet.aliases`. [default: ``scene 1``, ``scene 2`` and so on]
+        Names by which a split can select each scene, see `SceneSet.aliases`. [default: ``scene 1``, ``scene 2`` and so
+        on]
 
     Returns
     -------
@@ -189,14 +191,14 @@ def merge_label_maps(
 
 
 def join_label_maps(labels: Sequence[Labels], names: Sequence[tuple[str, ...]]) -> Labels:
-    """Merge the label maps of several scenes, see `merge_label_maps`. The label map of a single scene is returned unchanged."""
+    """Merge label maps of several scenes by `merge_label_maps`. The label map of a single scene is returned unchanged."""
     if len(labels) == 1:
         return labels[0]
     return merge_label_maps(labels, scene_row_offsets(labels), common_class_numbers(labels), names)
 
 
 def smoothing_of_scenes(smooth: str | None, scenes: SceneSet, classes: int) -> SmoothingRule | None:
-    """Return the rule that smooths the maps of scenes, and check that each map fits in memory; see `parse_scene_smoothing`."""
+    """Return the rule that smooths the maps of scenes, and check that the smoothing of each scene fits in memory."""
     rule = None
     for features in scenes.scenes:
         rule = parse_scene_smoothing(smooth, features.shape[:2], classes)

@@ -55,8 +55,8 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     Raises
     ------
     HeadError
-        If the head is not fitted or not registered. If it has an attribute that is not a parameter and does not end in an
-        underscore. If `meta` or a parameter can't be written as JSON. If `folder` exists and is not a model.
+        If the head is not fitted or not registered. If the head has an attribute that is not a parameter and does not
+        end in an underscore. If `meta` or a parameter can't be written as JSON. If `folder` exists and is not a model.
 
     Examples
     --------

@@ -39,10 +39,10 @@ def predict_map(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them
-        The store of the scene. If the model was trained on several stores of one scene, give as many stores of the scene to
-        map, in the same order.
+        The store of the scene. If the model was trained on several stores of one scene, give the same kinds of stores
+        of the scene to map, in the same order.
     model : Model or Head
-        A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
+        A fitted model, or a fitted head with a layout. For a model, `Model.match_store` checks the stores before the
         prediction.
     smooth : str, optional
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
@@ -58,7 +58,8 @@ def predict_map(
     Returns
     -------
     (rows, cols) integer array
-        Class numbers in the smallest integer dtype that holds them. Pixels are 0 if they are invalid, or if the store has planes of listed pixels only and lacks them.
+        Class numbers in the smallest integer dtype that holds them. Invalid pixels are 0. If the store has planes of
+        listed pixels only (``--pixels``), all other pixels are 0 too.
 
     Raises
     ------
@@ -94,10 +95,10 @@ def predict_probabilities(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them
-        The store of the scene. If the model was trained on several stores of one scene, give as many stores of the scene to
-        map, in the same order.
+        The store of the scene. If the model was trained on several stores of one scene, give the same kinds of stores
+        of the scene to map, in the same order.
     model : Model or Head
-        A fitted model, or a fitted head with a layout. If a model is given, `Model.match_store` is called before the
+        A fitted model, or a fitted head with a layout. For a model, `Model.match_store` checks the stores before the
         prediction.
     smooth : str, optional
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
@@ -119,8 +120,8 @@ def predict_probabilities(
     Raises
     ------
     HsifeatError
-        If the head has no probabilities. If the stores lack columns that the model was trained on, or are of several scenes.
-        If the smoothing rule is unknown. If the smoothing does not fit in memory.
+        If the head can't predict probabilities. If the stores lack columns that the model was trained on, or are of
+        several scenes. If the smoothing rule is unknown. If the smoothing does not fit in memory.
 
     Examples
     --------
@@ -168,8 +169,8 @@ def write_scene_map(
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
     executor : Executor or str, optional
-        Executor that predicts the blocks, for example on a cluster, or a text such as ``dask:local:2``; this process writes
-        the file. The model must come from `load_model`. [default: this process]
+        Executor that predicts the blocks, for example on a cluster, or a text such as ``dask:local:2``. The model must
+        then come from `load_model`. The calling process writes the file. [default: this process]
     listen : callable
         Callback for progress events.
 
@@ -181,9 +182,9 @@ def write_scene_map(
     Raises
     ------
     HsifeatError
-        If the stores lack columns that the model was trained on, or are of several scenes. If probabilities are requested,
-        but the head has no probabilities. If the smoothing rule is unknown. If the smoothing does not fit in memory. If the
-        file can't be written. The checks come before the prediction.
+        If the stores lack columns that the model was trained on, or are of several scenes. If probabilities are
+        requested and the head can't predict them. If the smoothing rule is unknown. If the smoothing does not fit in
+        memory. If the file can't be written. All of this is checked before the prediction.
 
     Examples
     --------
@@ -217,9 +218,9 @@ def smoothing_rule(model: Model | Head, smooth: str | None = None) -> SmoothingR
     Parameters
     ----------
     model : Model or Head
-        The model, or a head, which has no rule.
+        A model, or a head. A head has no rule of its own.
     smooth : str, optional
-        Rule that replaces the rule of the model, see `classifiers.parse_smoothing`.
+        Rule that replaces the rule of the model, see `classifiers.parse_smoothing`. [default: the rule of the model]
     """
     if smooth is None:
         smooth = model.smooth if isinstance(model, Model) else None

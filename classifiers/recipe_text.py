@@ -24,7 +24,7 @@ def feature_kinds(recipe: Mapping[str, Any]) -> list[str]:
 
 
 def kinds_text(kinds: Sequence[str]) -> str:
-    """List kinds of features, with the number of stores of each kind if there are several.
+    """List kinds of features. If a kind occurs several times, the number of its stores is added.
 
     >>> kinds_text(["context features", "planes of a diffusion model", "planes of a diffusion model"])
     'context features and planes of a diffusion model from 2 stores'
@@ -43,8 +43,8 @@ def kinds_advice(kinds: Sequence[str]) -> str:
 def difference_text(differences: Sequence[tuple[str, Any, Any]], first: str, second: str) -> str:
     """List the fields in which two recipes differ.
 
-    If many fields differ, their values are left out, and several fields of one part of the recipe are summarised by the name
-    of the part.
+    If many fields differ, their values are left out. Several fields of one part of the recipe are then listed as
+    ``other PART``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Choice of the pixels on which heads fit the reduction of column groups."""
+"""The pixels that heads fit the reduction of column groups on: all training pixels, or a sample of the scene."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SAMPLE_PIXELS = 5000
 
 
 def check_reduction(reduction: str) -> Reduction:
-    """Check that the name of a reduction is known, and return the name.
+    """Check that `reduction` is ``scene`` or ``train``, and return it.
 
     Raises
     ------
     HeadError
-        If the reduction is unknown.
+        If `reduction` is another text.
     """
     for known in REDUCTIONS:
         if reduction == known:

@@ -13,7 +13,7 @@ NO_SMOOTHING = "none"
 
 
 def registered_rules() -> dict[str, EntryPoint]:
-    """Map the names of all registered smoothing rules to their entry points. The names are sorted."""
+    """Return the entry points of all registered smoothing rules, by name and in the order of the names."""
     return registered_entries(GROUP)
 
 

@@ -14,14 +14,14 @@ _PROBE_ROWS = 2
 
 
 def check_restored(head: Head) -> None:
-    """Check the fitted attributes of a head, and check that the head predicts two rows of zeros.
+    """Check the fitted attributes of a head, and let the head predict two rows of zeros.
 
-    A head from a damaged or hostile file is therefore refused before it is used.
+    The check refuses a head from a damaged or hostile file before the head is used.
 
     Raises
     ------
     Exception
-        If fitting can't produce these attributes. The class of the error depends on the library that raises it.
+        If the attributes can't be the result of a fit. The class of the error depends on the library that raises it.
     """
     width = head.n_features_in_
     if not isinstance(width, int | np.integer) or not 1 <= width <= _MAX_COLUMNS:

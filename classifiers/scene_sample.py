@@ -1,4 +1,4 @@
-"""Unlabelled pixels of training scenes, to which the principal components of each group of columns are fitted."""
+"""Random pixels of scenes, without labels. The reduction of column groups can be fitted on these pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SceneSample:
     Attributes
     ----------
     X : (m, width) float32 array
-        Values in the columns of a table.
+        Values of the pixels in the columns of a table.
     scene : (m,) intp array
         Index of the scene of each pixel.
     """
@@ -39,7 +39,7 @@ class SceneSample:
         layout : Layout
             Columns to read.
         limit : int
-            Largest number of pixels. All pixels of a smaller scene are drawn.
+            Maximum number of pixels. If fewer pixels can be drawn, all of them are drawn.
         seed : int
             Seed of the draw.
         """
@@ -62,9 +62,9 @@ class SceneSample:
         return SceneSample(np.ascontiguousarray(self.X[:, columns]), self.scene)
 
     def of_scenes(self, scenes: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the values of all pixels that belong to `scenes` (indices of scenes), as a (k, width) float32 array.
+        """Return the values of all pixels of some scenes, as a (k, width) float32 array.
 
-        The reduction of column groups is fitted on these pixels, so `scenes` must not include test scenes.
+        `scenes` has the indices of the scenes. No test scene may be among them, because heads are fitted on the values.
         """
         return self.X[np.isin(self.scene, scenes)]
 

@@ -1,4 +1,4 @@
-"""Scores of one prediction on the test pixels of each scene."""
+"""Scores of a head, separately for each scene that has test pixels."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def score_scenes(
     Parameters
     ----------
     labels : Labels
-        Label map of the scenes. If it belongs to one scene, the result is empty.
+        Label map of the scenes. If the map covers only one scene, the result is empty.
     rows : (n,) integer array
         Row of each test pixel in the label map.
     truth, predicted : (n,) integer arrays

@@ -1,4 +1,4 @@
-"""Reading and writing of the fitted state of a head as a skops file with a fixed list of types."""
+"""Read and write the fitted attributes of a head as a skops file. Only listed types are allowed in the file."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def import_skops() -> Any:
     """Import ``skops.io`` without its default list of trusted types.
 
     To make this list, skops imports all modules of scikit-learn, which import PyTorch. These imports take longer than
-    saving or loading a model. hsifeat does not need the list, because it names all types that it trusts.
+    saving or loading a model. hsifeat does not need the list: each caller lists the types that the file may contain.
     """
     import sklearn.utils
 

@@ -40,14 +40,15 @@ class PixelTable:
     rows, cols : (n,) intp arrays
         Position of each pixel in its scene.
     scene : (n,) intp array
-        Index of the scene of each pixel, from 0. The array can serve as groups of scikit-learn's `LeaveOneGroupOut`.
+        Index of the scene of each pixel, from 0. The array can be the argument `groups` of scikit-learn's
+        `LeaveOneGroupOut`.
     layout : Layout
         Description of the columns.
     labels : Labels
         Label map of the pixels. The maps of several scenes are stacked vertically on one grid, with gaps between them.
     scene_aliases : tuple of tuple of str
-        Names of each scene: the name in reports, followed by further names that select the scene in a split, such as the names
-        of its stores.
+        Names of each scene. The first is the name in reports. The others also select the scene in a split, for example
+        the names of its stores.
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
@@ -103,12 +104,12 @@ class PixelTable:
         store : SceneSet, str, Path, Features or a sequence of them, optional
             Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
         labels : str or Labels, optional
-            Name of a label map in the stores, or a label map. For several scenes, a label map must hold the rows of all scenes one
-            below the other, like `PixelTable.labels`. [default: see `classifiers.multi_scene.select_labels`]
+            Name of a label map in the stores, or a label map. For several scenes, the label map must have all scenes
+            stacked vertically, see `PixelTable.labels`. [default: see `classifiers.multi_scene.select_labels`]
         background_class : int, optional
             Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
         context : sequence, optional
-            Planes to include from stores of the backbone ``context``, in any form that `planes` accepts. [default: all]
+            Planes to include from context stores, in any form that `planes` accepts. [default: all]
         planes : sequence, optional
             Planes (timestep and layer) to include from all other stores, see `Features.select`; an empty sequence
             includes none. [default: all]
@@ -117,18 +118,18 @@ class PixelTable:
         window : int, optional
             Include the mean spectrum over a window with this side in pixels.
         spectral_patch : int or sequence of int, optional
-            Side of a square neighbourhood in pixels, an odd number. The spectra of the neighbourhood are included.
-            Several sides include one neighbourhood each.
+            Side of a square neighbourhood in pixels, an odd number. The spectra of the neighbourhood are included. For
+            several sides, one neighbourhood per side is included.
         means : int, optional
             Include the mean of each plane over a window with this side in pixels.
         patch : int or sequence of int, optional
             Side of a square neighbourhood in pixels, an odd number. The values of each plane in the neighbourhood are
-            included. Several sides include one neighbourhood each.
+            included. For several sides, one neighbourhood per side is included.
         position : bool
             Include row and column of each pixel.
         sample : bool
-            Also read the features of at most 5,000 pixels of each scene, drawn from all valid pixels. Their labels are not used;
-            see `unlabelled`.
+            Also read the features of up to 5,000 random valid pixels of each scene, without their labels; see
+            `unlabelled`.
 
         Returns
         -------
@@ -190,7 +191,7 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a scene shares class numbers, but no class name, with the scenes before it.
+            If a scene has class numbers of earlier scenes, but none of their class names.
         """
         if len(tables) == 1:
             return tables[0]
@@ -313,7 +314,7 @@ class PixelTable:
 def check_classes(labels: Labels, remedy: str) -> None:
     """Raise `StoreError` if a label map has only one class.
 
-    The message contains `remedy`, which says what to do if the pixels that are 0 in the map form a second class.
+    The error message ends with `remedy`, the advice for users whose map has a second class with the number 0.
     """
     if len(labels.counts) == 1:
         (name,) = labels.class_names.values()

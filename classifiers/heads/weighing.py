@@ -21,8 +21,8 @@ class WeighingHead(Head):
     Parameters
     ----------
     class_weight : dict, "balanced" or None
-        Dict that maps each label to the weight of its rows, or ``balanced`` for weights inversely proportional to the
-        class frequency. [default: equal weights]
+        A dict maps each label to the weight of its rows. ``balanced`` makes weights inversely proportional to the class
+        frequency. [default: equal weights]
     """
 
     class_weight: ClassWeight = None
@@ -59,8 +59,8 @@ class WeighingHead(Head):
         Raises
         ------
         HeadError
-            If the rows contain values that are not finite, have more or fewer columns than the layout, or belong to
-            fewer than two classes. If a weight is negative or not finite. If a parameter is out of range.
+            If a value in `X` is not finite. If `X` and the layout differ in the number of columns. If `y` has fewer
+            than two classes. If a weight is negative or not finite. If a parameter is out of range.
         """
         return self._fit_checked(X, y, sample_weight, unlabelled, positions)
 

@@ -16,7 +16,7 @@ from hsifeat.errors import SceneError
 
 
 class JoinedPixelError(SceneError):
-    """The answer at a pixel has become a label, so the pixel can no longer check the map."""
+    """Error for an answer at a pixel whose earlier answer has become a label. The pixel can no longer check the map."""
 
 
 @dataclass(frozen=True, eq=False)

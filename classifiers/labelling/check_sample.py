@@ -21,19 +21,19 @@ def draw_check_places(
 ) -> NDArray[np.intp]:
     """Draw pixels at random, each with the same probability.
 
-    A person names the classes of the pixels, see `record_answer`. Then `score_check` scores the map. A draw with the same
-    seed and a higher count begins with the same pixels, so pixels can be added later.
+    A person names the classes of the pixels, see `record_answer`. Then `score_check` scores the map. To add pixels
+    later, draw again with the same seed and a higher count: the result begins with the same pixels.
 
     Parameters
     ----------
     columns : SceneColumns
         Columns of the scene.
     count : int
-        Maximum number of pixels. The result has fewer pixels if the area contains fewer.
+        Number of pixels to draw. If fewer pixels are available, all of them are drawn.
     seed : int
         Seed of the draw.
     among : (rows, cols) bool array, optional
-        Area to draw from. [default: all pixels with features]
+        True at the pixels to draw from. [default: all pixels with features]
 
     Returns
     -------
@@ -81,7 +81,7 @@ def score_check(
     mapper : QuickMapper
         Head, columns and smoothing of the map.
     classes : (rows, cols) integer array
-        Training labels of the map; 0 is unlabelled. Labels at the pixels of `checks` are not used.
+        Training labels of the map; 0 is unlabelled. Labels at pixels that have a label in `checks` are not used.
     checks : (rows, cols) integer array
         Labels of random pixels, see `draw_check_places`; 0 at all other pixels. Classes have the same numbers as in `classes`.
     check : callable
@@ -90,8 +90,8 @@ def score_check(
     Returns
     -------
     LabelScore
-        The score. It has no accuracy if there are fewer than ten checks. The interval is the Wilson interval with one trial
-        per checked pixel.
+        The score. If `checks` has fewer than ten labels, the score has no accuracy. Its interval is the Wilson interval
+        with one trial per checked pixel.
 
     Raises
     ------

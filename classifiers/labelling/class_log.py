@@ -1,4 +1,4 @@
-"""Classes of a label set in its log, and the classes that undone imports have added."""
+"""Classes in the log of a label set, and which of them were added by an import that is undone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IMPORT = "import"
 
 
 def encode_class(entry: LabelClass) -> bytes:
-    """Return the content of the entry of a class in the log."""
+    """Encode a class for the log of its label set."""
     return json.dumps(astuple(entry)).encode()
 
 
@@ -26,7 +26,7 @@ def logged_classes(file: LabelFile, set_id: int) -> list[LabelClass]:
 
 
 def classes_of_undone_imports(file: LabelFile, set_id: int) -> set[int]:
-    """Return the numbers of the classes whose last change in the log belongs to an import that is undone."""
+    """Return the numbers of classes that an undone import added and that were not changed later."""
     imported: dict[int, int] = {}
     for row, entry in _entries(file, set_id):
         imported.pop(entry.number, None)

@@ -1,4 +1,4 @@
-"""Class probabilities from reduced columns, in single precision for linear classifiers."""
+"""Class probabilities from reduced columns. Linear classifiers compute in single precision."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def predict_columns(
     Returns
     -------
     (n, C) float32 array
-        Probabilities of the head's `classes_`, equal to `predict_proba` up to the precision of float32.
+        Probabilities of the head's `classes_`. They equal the probabilities from `predict_proba` up to the precision of
+        float32.
     """
     predict = _linear_prediction(head) or (lambda some: head.classifier_.predict_proba(some * head.gain_))
     p = np.empty((len(columns), len(head.classes_)), np.float32)

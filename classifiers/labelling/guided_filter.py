@@ -1,4 +1,4 @@
-"""Guided filter of class probabilities for repeated use with one guide, in single precision."""
+"""Guided filter that smooths many class probabilities with one guide, in single precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hsifeat.runtime.resources import available_cores
 
 
 class GuidedFilter:
-    """Guided filter (He, Sun and Tang, ECCV 2010) for repeated use with one guide.
+    """Guided filter (He, Sun and Tang, ECCV 2010) that smooths many class probabilities with one guide.
 
     Terms that depend only on the guide are computed once. The results equal `classifiers.smoothing.guided.GuidedSmoothing` up
     to the precision of float32.
@@ -24,9 +24,9 @@ class GuidedFilter:
     valid : (rows, cols) bool array
         Valid pixels.
     radius : int
-        Distance in pixels from the centre of a window to its sides.
+        Radius of a window in pixels. The side of a window is ``2 * radius + 1`` pixels.
     epsilon : float
-        Ridge penalty, which is added to the variance of each channel of the guide in each window.
+        Regularisation: number added to the variance of each guide channel in each window. A larger number smooths more.
     """
 
     def __init__(self, guide: NDArray[np.floating], valid: NDArray[np.bool_], radius: int, epsilon: float) -> None:
@@ -51,7 +51,7 @@ class GuidedFilter:
         probabilities : (C, rows, cols) float32 array
             Class probabilities; 0 at invalid pixels.
         check : callable
-            Called before each class. To stop the work, it raises an exception.
+            Called before each class is filtered. To stop the work, it raises an exception.
 
         Returns
         -------

@@ -27,7 +27,8 @@ class KeptArrays:
     Attributes
     ----------
     folder : Path
-        The folder. Its name must contain a digest of everything that determines the arrays, so they are never out of date.
+        The folder. Its name must contain a digest of everything that determines the arrays. After a change, another
+        folder is used, so the arrays are never out of date.
     """
 
     folder: Path
@@ -38,8 +39,8 @@ class KeptArrays:
         Parameters
         ----------
         make : callable
-            Function that takes a folder, and writes one ``.npy`` file per array into it. If several processes need the arrays
-            at the same time, only one process calls the function.
+            Function that takes a folder, and writes one ``.npy`` file per array into this folder. If several processes
+            need the arrays at the same time, only one of them calls the function.
 
         Raises
         ------
@@ -58,7 +59,7 @@ class KeptArrays:
         return arrays
 
     def sibling(self, suffix: str) -> KeptArrays:
-        """Return the folder for arrays that are derived from the arrays in this folder. `suffix` states how they are derived."""
+        """Return the folder for arrays that are computed from the arrays in this folder. `suffix` names the computation."""
         return KeptArrays(self.folder.with_name(f"{self.folder.name}-{suffix}"))
 
     def _load(self) -> Arrays | None:
@@ -102,7 +103,8 @@ class KeptArrays:
 def create_array(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[np.generic]:
     """Create a ``.npy`` file of zeros and map it into memory.
 
-    The disk space is reserved first. Without reserved space, a write to the memory map kills the process if the disk is full.
+    The disk space is reserved first. A full disk therefore raises an error here. Without reserved space, a later write
+    to the memory map would kill the process.
 
     Parameters
     ----------

@@ -53,8 +53,8 @@ _ROWS = {
 def labels_path() -> Path:
     """Return the path of the label database of the user.
 
-    The database is in the folder for user data, because labels can't be computed again. If the
-    environment variable ``HSIFEAT_CACHE`` names a folder, the database is in this folder.
+    The database is in the folder for user data, because labels can't be computed again. If the environment variable
+    ``HSIFEAT_CACHE`` names a folder, the database is in that folder instead.
     """
     from platformdirs import user_data_path
 
@@ -76,7 +76,7 @@ class LabelFile:
     Attributes
     ----------
     lock : RLock
-        Lock that transactions and queries hold.
+        Lock that each transaction and each query holds while it runs.
 
     Raises
     ------
@@ -142,11 +142,11 @@ class LabelFile:
             self._connection.close()
 
     def execute(self, query: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
-        """Run a statement. A statement that writes needs a `transaction`."""
+        """Run an SQL statement. Statements that write must run inside a `transaction`."""
         return self._connection.execute(query, values)
 
     def append(self, table: str, *values: Any) -> int:
-        """Append a row to a table, and return the row number. Appending needs a `transaction`.
+        """Append a row to a table, and return the row number. Call this method inside a `transaction`.
 
         `values` has the values of all columns except the row number and the checksum.
         """
@@ -157,7 +157,9 @@ class LabelFile:
         return number
 
     def is_repeated(self, set_id: int, person: str, request: str | None) -> bool:
-        """Return whether a person has made a request before. A new request is recorded, which needs a `transaction`.
+        """Return whether a person has made a request before, and record a new request.
+
+        Call this method inside a `transaction`.
 
         Parameters
         ----------
@@ -166,7 +168,7 @@ class LabelFile:
         person : str
             Name of the person.
         request : str or None
-            Name of the request; None is never a repetition.
+            Name of the request. For None, the method returns False and records nothing.
         """
         if request is None:
             return False
@@ -178,7 +180,7 @@ class LabelFile:
         return False
 
     def select(self, query: str, *values: Any) -> list[Any]:
-        """Run a query, and return its rows."""
+        """Run an SQL query with `values` for its placeholders, and return the rows of the result."""
         with self._errors():
             return self.execute(query, values).fetchall()
 
@@ -213,7 +215,7 @@ class LabelFile:
 
 
 def row_checksum(table: str, values: tuple[Any, ...]) -> int:
-    """Return the CRC-32 of a table name and the `values` of a row, which exclude the checksum."""
+    """Return the CRC-32 of a table name and the `values` of a row. The checksum is not one of the values."""
     return zlib.crc32(repr((table, values)).encode("utf-8", "surrogateescape"))
 
 

@@ -38,7 +38,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
 
         - ``.tif``: GeoTIFF of class numbers with a palette, and class names in ``.tif.aux.xml``;
         - ``.gpkg``: polygons in the CRS of the scene, with the columns ``class`` (name), ``number`` and ``colour``;
-        - ``.geojson``: the same polygons in longitude and latitude (RFC 7946);
+        - ``.geojson``: the polygons of ``.gpkg``, but in longitude and latitude (RFC 7946);
         - ``.csv``: one line per labelled pixel, with the columns ``row``, ``col`` and ``class`` (name).
 
     Returns
@@ -85,9 +85,9 @@ def import_labels(
 ) -> tuple[int, tuple[str, ...]]:
     """Add the labels of a file to a label set, as one edit that can be undone.
 
-    Classes are matched by name, and by number if the file has no names. Classes that the label set lacks are added, until the
-    edit is undone.
-    Labels of the file replace labels of the label set at the same pixels.
+    Classes are matched by name. If the file has no names, they are matched by number. Classes that the label set lacks
+    are added; undoing the edit removes them. At pixels that are labelled already, the labels of the file replace the
+    labels of the set.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def import_labels(
     person : str
         Name of the person who imports the labels.
     source : str or Path
-        Raster, vector or CSV file, see `hsifeat.open_labels`.
+        Raster, vector or CSV file that `hsifeat.open_labels` can read.
     scene : PixelGrid
         Scene of the label set, or a label map of this scene.
     request : str, optional
@@ -109,7 +109,7 @@ def import_labels(
     version : int
         Version of the label set after the import.
     notes : tuple of str
-        Remarks on assumed, resampled or dropped data.
+        Remarks on data that were assumed, resampled or dropped during the import.
 
     Raises
     ------

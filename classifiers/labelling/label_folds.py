@@ -1,4 +1,4 @@
-"""Cross-validation folds of the labels of one scene: ``regions`` and ``blocks:PX+BUFFER:Kfold``."""
+"""Rules that assign the labels of one scene to cross-validation folds: ``regions`` and ``blocks:PX+BUFFER:Kfold``."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class LabelFolds:
     text : str
         The rule as text, ``regions`` or ``blocks:PX+BUFFER:Kfold``.
     question : {"fill in", "carry over"}
-        What a score with these folds measures: how well the map fills in the ground between labels, or carries over to ground
-        without labels.
+        What a score with these folds measures. ``fill in`` is the accuracy between labels, and ``carry over`` is the
+        accuracy in areas without labels.
     folds : int
         Number of folds.
     block_px : int
@@ -93,9 +93,10 @@ def parse_folds(text: str) -> LabelFolds:
     text : str
         One of:
 
-        - ``regions``: five folds of connected regions of one class, such as a click or a drawn field;
-        - ``blocks:PX+BUFFER:Kfold``: K folds, from 2 to 49, of square blocks with a side of PX pixels. Training pixels within
-          BUFFER pixels of a held-out pixel are dropped.
+        - ``regions``: five folds. Connected pixels of one class, such as a drawn field, are in the same fold.
+        - ``blocks:PX+BUFFER:Kfold``: K folds, from 2 to 49. The scene is cut into square blocks with a side of PX
+          pixels. Pixels of one block are in the same fold. Training pixels within BUFFER pixels of a held-out pixel are
+          dropped.
 
     Raises
     ------

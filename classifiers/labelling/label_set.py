@@ -1,4 +1,4 @@
-"""Label sets, their classes, and checks of user input."""
+"""Label sets and their classes, and checks of names, colours and keys that people enter."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class LabelSet:
 
 
 def check_text(text: str, subject: str) -> str:
-    """Check a name, and return it with composed accents and without surrounding spaces.
+    """Check a name, and return the name in Unicode form NFC without surrounding spaces.
 
     In error messages, `subject` says what the name is, such as ``the name of a class``.
 
@@ -94,7 +94,7 @@ def check_text(text: str, subject: str) -> str:
 
 
 def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
-    """Check a class against the other classes of its set, and return it with a clean name.
+    """Check a class against the other classes of its set, and return the class with the name that `check_text` returns.
 
     Raises
     ------

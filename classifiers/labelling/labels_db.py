@@ -29,9 +29,9 @@ from hsifeat.scenes.labels.classes import composed
 class LabelDatabase:
     """Label sets of scenes. Each set has classes and an edit log.
 
-    People can undo and redo their own edits only. The latest edit of a pixel determines its class. The methods are
-    thread-safe, and several processes can use one file. The file must be on a local disk, because SQLite's write-ahead log
-    needs memory that all processes share.
+    People can undo and redo only their own edits. The latest edit of a pixel determines the class of the pixel. The
+    methods are thread-safe, and several processes can use one file. The file must be on a local disk, because SQLite's
+    write-ahead log needs memory that all processes share.
 
     Parameters
     ----------
@@ -75,7 +75,10 @@ class LabelDatabase:
         self.close()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Return a context manager that keeps other threads and processes from changing labels. An error undoes all changes."""
+        """Return a context manager that keeps other threads and processes from changing labels.
+
+        If the ``with`` block raises an error, all changes of the block are undone.
+        """
         return self._file.transaction()
 
     # Sets and classes -------------------------------------------------------------------------------------------------
@@ -130,14 +133,15 @@ class LabelDatabase:
         return _label_set(rows[0])
 
     def sets(self, scene: str, person: str | None = None) -> list[LabelSet]:
-        """Return the label sets of a scene that `person` may edit: first the shared sets, then the sets of `person`."""
+        """Return the label sets of a scene: first the shared sets, then the sets that `person` owns."""
         query = "SELECT * FROM label_sets WHERE scene = ? AND (person IS NULL OR person IS ?) ORDER BY person, name"
         return [_label_set(row) for row in self._file.select(query, scene, person)]
 
     def classes(self, set_id: int) -> list[LabelClass]:
         """Return the classes of a label set, in the order of their numbers.
 
-        A class that an undone import added is left out, unless a label or a check answer has the class.
+        If an import was undone, the classes that it added are left out. A class that a label or an answer has is always
+        included.
         """
         unused = self._unused(set_id)
         return [entry for entry in logged_classes(self._file, set_id) if entry.number not in unused]
@@ -170,7 +174,7 @@ class LabelDatabase:
         number : int, optional
             Class number. [default: one more than the highest number of a class in the set]
         imported : bool
-            Whether the class belongs to the edit that follows in the same transaction, and disappears if that edit is undone.
+            Whether the class belongs to the next edit in the same transaction. Undoing that edit removes the class.
 
         Raises
         ------
@@ -192,7 +196,7 @@ class LabelDatabase:
             return self._write_class(set_id, person, check_class(entry, others), IMPORT if imported else None)
 
     def change_class(self, set_id: int, person: str, entry: LabelClass) -> LabelClass:
-        """Change name, colour and key of a class.
+        """Change the name, the colour and the key of a class.
 
         Parameters
         ----------
@@ -201,7 +205,7 @@ class LabelDatabase:
         person : str
             Name of the person who changes the class.
         entry : LabelClass
-            Number of the class, and new values.
+            The number of the class to change, with the new name, colour and key.
 
         Raises
         ------
@@ -250,8 +254,8 @@ class LabelDatabase:
         edit : LabelEdit
             The pixels and their classes.
         request : str, optional
-            Name that the person gives to this edit. A client that received no answer repeats the call with the same
-            name. The second call does nothing if the first call succeeded.
+            Name of this call, chosen by the client. A client that received no answer can repeat the call with the same
+            name. If the first call succeeded, the second call changes nothing.
 
         Raises
         ------
@@ -325,7 +329,7 @@ class LabelDatabase:
     def class_map_at(self, set_id: int, version: int) -> NDArray[np.uint16]:
         """Return the class of each pixel at a version of a label set, as a (rows, cols) uint16 array.
 
-        Edits that are undone by now are ignored, even if they were undone after `version`.
+        Edits that are undone now are ignored. This includes edits that were undone after `version`.
         """
         classes = np.zeros(self.label_set(set_id).shape, np.uint16)
         query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
@@ -333,7 +337,7 @@ class LabelDatabase:
         return classes
 
     def edits(self, set_id: int, *kinds: EditKind) -> list[LabelEdit]:
-        """Return the edits of these kinds that are not undone, in the order in which they were made.
+        """Return all edits of the given `kinds`, oldest first. Edits that are undone are left out.
 
         Raises
         ------

@@ -22,10 +22,10 @@ def learning_curve(
     *,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, LabelScore]]:
-    """Score the map after all edits of a label set, then after shorter and shorter beginnings of the edit log.
+    """Score the map after all edits of a label set, then after fewer and fewer edits.
 
-    Each score uses all labels that exist after the edits of its part of the log, and no later labels; see `score_labels`.
-    The held-out pixels therefore differ between scores.
+    Each score uses the labels that existed after the last of its edits; see `score_labels`. The held-out pixels
+    therefore differ between scores.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def learning_curve(
     Yields
     ------
     int, LabelScore
-        Number of labelled pixels, and the score. There are at most six scores. Each score uses about 1.5 times as many edits as
-        the next score.
+        Number of labelled pixels, and the score. There are at most six scores. Each score uses about two thirds of the
+        edits of the score before.
     """
     versions = database.versions(set_id)
     counts = (len(versions) / 1.5 ** np.arange(_POINTS)).round().astype(int).tolist()

@@ -25,8 +25,8 @@ def order_pixels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     Returns
     -------
     (n,) int64 array
-        Flat indices. For each step s of `STEPS`, pixels whose row and column are multiples of s precede all other pixels.
-        Pixels with the same coarsest grid are in row-major order.
+        Flat indices. For each step s of `STEPS`, pixels whose row and column are multiples of s precede all other
+        pixels. The pixels that a grid adds to the coarser grids are in row-major order.
 
     Examples
     --------
@@ -55,9 +55,9 @@ def pixel_levels(pixels: NDArray[np.int64], cols: int) -> NDArray[np.int8]:
 
 
 def screen_step(shape: tuple[int, int], max_px: int) -> int:
-    """Return the smallest step of `STEPS` at which the grid of an area has at most `max_px` rows and columns.
+    """Return the smallest step in `STEPS` that keeps at most `max_px` rows and `max_px` columns of an area.
 
-    The grid contains every step-th row and column. If no step is large enough, the largest step is returned.
+    A step s keeps every s-th row and column. If no step is large enough, the largest step is returned.
 
     >>> screen_step((1000, 800), 512), screen_step((145, 145), 512)
     (2, 1)
@@ -72,11 +72,11 @@ class GridView:
     Attributes
     ----------
     slices : tuple of 2 slices
-        Rows and columns of the grid in the scene, including the margin.
+        Slices of the rows and columns of the scene that select the grid, including the margin.
     inner : tuple of 2 slices
-        Rows and columns of the grid that are in the window, without the margin.
+        Slices of the rows and columns of the grid that select the window, without the margin.
     is_whole : bool
-        Whether the grid covers the scene.
+        Whether the grid, including the margin, covers the whole scene.
     """
 
     slices: tuple[slice, slice]
@@ -96,7 +96,7 @@ class GridView:
         step : int
             Distance in scene pixels between neighbouring pixels of the grid.
         reach_px : int or None
-            Width of the margin in pixels; None for the whole scene.
+            Width of the margin in scene pixels. For None, the margin reaches to the border of the scene.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Maps of a scene, or of its visible part, while it is being labelled."""
+"""Maps of a scene, or of the visible part of a scene, that are computed while people label the scene."""
 
 from __future__ import annotations
 
@@ -56,8 +56,7 @@ def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDAr
     Raises
     ------
     HeadError
-        If `classes` has another shape. If it contains anything but whole numbers from 0 to 65535, which are the classes
-        that a `QuickMap` can hold.
+        If the shape of `classes` is not `shape`. If a value is not a whole number from 0 to 65535.
     """
     classes = np.asarray(classes)
     if classes.shape != shape or classes.dtype.kind not in "iu":
@@ -75,20 +74,20 @@ def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDAr
 
 
 class QuickMapper:
-    """Fits a head on labelled pixels and maps the scene, in a fraction of a second.
+    """Fits a head on labelled pixels and maps the scene. Both together take a fraction of a second.
 
-    The classes equal the result of `classifiers.fit_model` and `classifiers.predict_map` with the same labels, inputs, head
-    and smoothing. The methods are thread-safe.
+    The mapped classes equal those from `classifiers.fit_model` and `classifiers.predict_map` with the same labels,
+    inputs, head and smoothing. The methods are thread-safe.
 
     Parameters
     ----------
     columns : SceneColumns
-        Columns of the scene, which `open_scene_columns` computed for the same head.
+        Columns of the scene, from `open_scene_columns` with the same `head`.
     head : str
-        One of `quick_heads`.
+        Name of the head, one of `quick_heads`.
     params : mapping, optional
-        Maps names of the head's parameters to their values. Parameters of the reduction keep their defaults. [default:
-        the defaults of the head]
+        Parameters of the head, by name. Parameters of the reduction have no effect, because `columns` are reduced
+        already. [default: the defaults of the head]
     smooth : str
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`.
 
@@ -139,13 +138,13 @@ class QuickMapper:
         Returns
         -------
         SklearnHead
-            The fitted head, which also predicts from the columns of a store.
+            The fitted head. It can also predict from columns that are not reduced.
 
         Raises
         ------
         HeadError
-            If fewer than two classes are labelled, or no class has two labelled pixels. If the labels have another shape than
-            the scene, or are no whole numbers from 0 to 65535.
+            If fewer than two classes are labelled. If no class has two or more labelled pixels. If the shape of
+            `classes` is not the shape of the scene. If a label is not a whole number from 0 to 65535.
         """
         classes = checked_labels(classes, self.columns.shape)
         pixels = np.flatnonzero(classes)
@@ -170,7 +169,7 @@ class QuickMapper:
         Raises
         ------
         HeadError
-            If the rows have fewer than two classes, or not more rows than classes.
+            If there are fewer than two classes. If there are not more rows than classes.
         """
         name, params = self._head_options
         classes = len(set(labels.tolist()))
@@ -187,9 +186,9 @@ class QuickMapper:
             return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)
 
     def prepare(self, window: Window, step: int = 1) -> None:
-        """Compute values that all maps of the whole scene share, and read the columns, so that the first map is as fast as later maps.
+        """Do work that all maps of the whole scene share, so that the first map is as fast as later maps.
 
-        Nothing is computed for a window that is smaller than the scene. See `predict` for `step`.
+        If the window is smaller than the scene, the method does nothing. See `predict` for `step`.
         """
         columns, rule = self.columns, self.rule
         reach_px = rule.reach_px if isinstance(rule, GuidedSmoothing) else 0
@@ -218,8 +217,8 @@ class QuickMapper:
         window : Window, optional
             Part of the scene. [default: the whole scene]
         step : int
-            One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. With a step above 1, the guided filter keeps
-            the size of its windows on the ground, and all other smoothing rules are switched off.
+            One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. If the step is above 1, only the
+            guided filter smooths the map; its windows keep their size on the ground.
         check : callable
             Called repeatedly during the work. To stop the work, it raises an exception.
         """

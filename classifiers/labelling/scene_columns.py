@@ -1,6 +1,6 @@
 """Reduced columns of every pixel of a scene: computed once, then mapped into memory.
 
-A head that is fitted on reduced columns and predicts from them gives the same map as a head that reads the store.
+A head makes the same map from the reduced columns as from the features in the store.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class SceneColumns:
 
     @cached_property
     def row_of_pixel(self) -> NDArray[np.int32]:
-        """For each pixel of the scene, its index along the first axis of `values`, or -1 if the pixel has no features.
+        """Row number of each pixel in `values`; -1 if the pixel has no features.
 
         A (rows * cols,) int32 array in row-major order.
         """
@@ -90,7 +90,10 @@ class SceneColumns:
 
     @cached_property
     def row_counts(self) -> dict[int, int]:
-        """Number of pixels on the grid of each step in `STEPS`. These pixels are the first rows of `values`."""
+        """Number of pixels on the grid of each step in `STEPS`, by step.
+
+        The pixels of a grid are the first rows of `values`.
+        """
         levels = pixel_levels(self.pixels, self.shape[1])
         return {step: int(np.searchsorted(levels, level, side="right")) for level, step in enumerate(STEPS)}
 
@@ -120,9 +123,11 @@ def open_scene_columns(
     Parameters
     ----------
     features : Features
-        Features of one or several stores of a scene, see `hsifeat.features.stack.open_stack`. A context store improves maps.
+        Features of one or several stores of a scene, see `hsifeat.features.stack.open_stack`. With a context store,
+        maps are more accurate.
     head : str
-        Head that will learn from the columns, one of `quick_heads`. The reduction is the default of the head.
+        Head that will learn from the columns, one of `quick_heads`. The columns are reduced as this head does by
+        default.
     inputs : str, optional
         Input set, see `InputSet`. [default: `suited_input`]
     planes : sequence, optional

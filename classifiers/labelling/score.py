@@ -33,9 +33,9 @@ class LabelScore:
     interval : tuple of float or None
         Bounds of the 95 % interval of the overall accuracy; None if there are too few labels.
     pixels, regions : int
-        Number of held-out pixels, and number of their connected regions of one class.
+        Number of held-out pixels, and number of connected regions of one class that these pixels form.
     left_out : tuple of int
-        Numbers of the classes that were never held out, because all their labels are in one region or block.
+        Numbers of the classes that were never held out. All labels of such a class are in one region or block.
     """
 
     folds: LabelFolds | None
@@ -102,8 +102,8 @@ def score_labels(
     classes : (rows, cols) integer array
         Class of each pixel; 0 is unlabelled.
     folds : str
-        Rule for cross-validation folds, see `parse_folds`. ``regions`` measures how well the map fills in the ground between
-        labels. ``blocks:PX+BUFFER:Kfold`` measures how well the map carries over to ground without labels.
+        Rule for cross-validation folds, see `parse_folds`. ``regions`` measures the accuracy between labels.
+        ``blocks:PX+BUFFER:Kfold`` measures the accuracy in areas without labels.
     seed : int
         Seed of the random order of regions or blocks.
     check : callable
@@ -112,19 +112,17 @@ def score_labels(
     Returns
     -------
     LabelScore
-        The score. It has no accuracy if fewer than ten regions, or fewer than two classes, can be held out.
+        The score. If fewer than ten regions or fewer than two classes can be held out, the score has no accuracy.
 
     Raises
     ------
     SplitError
         If the rule `folds` is unknown.
 
-    Notes
-    -----
-    The interval is the Wilson interval (J. Am. Stat. Assoc. 1927), which depends on a number of independent trials.
-    The labelled pixels of one connected region are usually right or wrong together. The number of trials is therefore the
-    effective number of regions, ``(sum n_i)**2 / sum n_i**2`` with n_i labelled pixels in region i (Kish, Survey Sampling,
-    1965).
+    Notes ----- The interval is the Wilson interval (J. Am. Stat. Assoc. 1927), which depends on a number of independent
+    trials. The labelled pixels of one connected region are usually right or wrong together. The number of trials is
+    therefore the effective number of regions (Kish, Survey Sampling, 1965). With n_i labelled pixels in region i, this
+    number is ``(sum n_i)**2 / sum n_i**2``.
 
     Examples
     --------
@@ -169,7 +167,7 @@ def score_labels(
 
 
 def wilson_interval(share: float, trials: float) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of the proportion `share`, which was observed in `trials` independent trials.
+    """Return the 95 % Wilson interval of a proportion. `share` was observed in `trials` independent trials.
 
     >>> [round(bound, 3) for bound in wilson_interval(0.8, 20)]
     [0.584, 0.919]

@@ -29,7 +29,8 @@ class Segments:
     numbers : (rows, cols) int32 array
         Number of the superpixel of each pixel, from 1; 0 at pixels without features.
     places : (count, k) float32 array
-        Place of each superpixel in feature space: the mean of its reduced columns, projected to the first principal axes.
+        Place of each superpixel in feature space. The place is the mean of the reduced columns over the pixels of the
+        superpixel, projected to the first principal axes.
     """
 
     numbers: NDArray[np.int32]
@@ -79,15 +80,16 @@ class Segments:
 def open_segments(columns: SceneColumns, pixels: int = SEGMENT_PX) -> Segments:
     """Return the superpixels of a scene, and compute them if the cache lacks them.
 
-    The superpixels are the same as for the smoothing rule ``superpixel:PIXELS``. SLIC (Achanta et al., TPAMI 2012) computes
-    them from the first principal components of the scene. They are cut at pixels without features.
+    The superpixels are the same as for the smoothing rule ``superpixel:PIXELS``. SLIC (Achanta et al., TPAMI 2012)
+    computes them from the first principal components of the scene. Each superpixel is connected and has no pixels
+    without features.
 
     Parameters
     ----------
     columns : SceneColumns
         Columns of the scene.
     pixels : int
-        Mean number of pixels of a superpixel, at least 2.
+        Number of pixels of the square cells from which superpixels grow, see `SuperpixelSmoothing`.
 
     Raises
     ------
@@ -126,8 +128,8 @@ def segment_places(columns: SceneColumns, numbers: NDArray[np.int32]) -> NDArray
     Returns
     -------
     (count, k) float32 array
-        Places. Distances between places approximate distances between means of columns, because axes beyond the first 100 are
-        dropped.
+        Coordinates of the places on at most 100 principal axes. Distances between places approximate the distances
+        between the means of all reduced columns.
     """
     of_row = numbers.ravel()[columns.pixels]
     order = np.argsort(of_row, kind="stable")

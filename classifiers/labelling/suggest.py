@@ -1,4 +1,7 @@
-"""Suggestions of superpixels to label next. They are uncertain, similar to a large part of the scene, and unlike labelled superpixels."""
+"""Suggestions of superpixels to label next.
+
+A suggested superpixel is uncertain, resembles a large part of the scene, and differs from the labelled superpixels.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ class Suggestion:
     uncertainty : float
         1 minus the difference between the two highest class probabilities of the superpixel.
     share : float
-        Part of the scene that resembles this superpixel more than any labelled or previously suggested superpixel, as a
-        share of the pixels of the scene.
+        Share of the pixels of the scene, from 0 to 1. These pixels resemble this superpixel more than any superpixel
+        that is labelled or was suggested before.
     """
 
     row: int
@@ -60,12 +63,12 @@ class Suggestion:
 class Suggester:
     """Suggests superpixels to label.
 
-    The next suggestion is the superpixel that most reduces ``sum_i n_i * u_i * d_i``. The sum runs over all superpixels i.
-    n_i is the number of pixels of superpixel i, and u_i is the uncertainty of the map in this superpixel. d_i is the
-    squared distance in feature space to the nearest labelled or suggested superpixel. The best suggestion therefore
-    resembles many pixels that are uncertain and unlike the labelled pixels. With ``u_i = 1``, the suggestions are the
-    greedy solution of a k-medians problem (Cornuejols, Fisher and Nemhauser, Manage. Sci. 1977).
-    ``benchmarks/labelling.py`` compares this criterion with other criteria.
+    The next suggestion is the superpixel that most reduces ``sum_i n_i * u_i * d_i``. The sum runs over all
+    superpixels. Superpixel i has n_i pixels. The map has the uncertainty u_i in this superpixel. The squared distance
+    in feature space to the nearest labelled or suggested superpixel is d_i. The best suggestion therefore resembles
+    many pixels that are uncertain and unlike the labelled pixels. With ``u_i = 1``, the suggestions are the greedy
+    solution of a k-medians problem (Cornuejols, Fisher and Nemhauser, Manage. Sci. 1977). ``benchmarks/labelling.py``
+    compares this criterion with other criteria.
 
     Parameters
     ----------
@@ -106,20 +109,19 @@ class Suggester:
         classes : (rows, cols) integer array
             Class of each pixel; 0 is unlabelled.
         count : int
-            Maximum number of suggestions. Suggested superpixels touch neither each other nor labelled superpixels, unless no
-            other candidates remain.
+            Maximum number of suggestions. Superpixels that touch a labelled or suggested superpixel are suggested last.
         among : (rows, cols) bool array, optional
-            Pixels that may be suggested. [default: all pixels with features]
+            True at the pixels that may be suggested. [default: all pixels with features]
 
         Returns
         -------
         list of Suggestion
-            The suggestions. There are fewer than `count` if too few superpixels are unlabelled.
+            The suggestions. If fewer than `count` superpixels can be suggested, the list is shorter.
 
         Raises
         ------
         HeadError
-            If the labels have another shape than the scene, or are no whole numbers from 0 to 65535.
+            If the shape of `classes` is not the shape of the scene. If a label is not a whole number from 0 to 65535.
         """
         classes = checked_labels(classes, self.mapper.columns.shape)
         mask, places, numbers = self.mapper.columns.mask, self.segments.places, self.segments.numbers

@@ -19,8 +19,8 @@ _MAX_SIGMA_PX = 64
 class GaussianSmoothing(SmoothingRule):
     """Gaussian mean of the class probabilities of valid pixels: normalised convolution (Knutsson and Westin, CVPR 1993).
 
-    The rule does not use the spectra of the scene, so it also blurs boundaries between fields and removes objects that are
-    smaller than about `sigma` pixels.
+    The rule does not use the spectra of the scene. It therefore also blurs boundaries between fields, and it removes
+    objects that are smaller than about `sigma` pixels.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ _CLIP = 3.0
 class SceneGuide:
     """First three principal components of a scene, in units of the standard deviation of the first component.
 
-    The guide has fewer channels if the scene has fewer significant components.
+    If the scene has fewer than three significant components, the guide has fewer than three channels.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class SceneGuide:
 
     @classmethod
     def from_features(cls, features: Features) -> Self:
-        """Fit the principal components on the valid pixels of a store's scene."""
+        """Fit the principal components on the valid pixels of the scene of a store."""
         scene, projection = features.scene, None
         for count in range(min(_COMPONENTS, scene.bands), 0, -1):
             try:

@@ -19,18 +19,17 @@ _DEFAULT_EPSILON = 0.01
 class GuidedSmoothing(SmoothingRule):
     """Guided filter (He, Sun and Tang, ECCV 2010) of the class probabilities, with the scene's principal components as guide.
 
-    In each window, a ridge regression predicts the probability of a class from the guide. A pixel gets the mean prediction
-    of all windows that contain it. Edges in the image therefore remain edges in the map. Windows are centred on valid
-    pixels and contain valid pixels only.
+    The filter moves a square window over the scene. In each window, a ridge regression predicts the probability of a
+    class from the guide. A pixel gets the mean prediction of all windows that contain it. Edges in the guide therefore
+    remain edges in the map. Windows are centred on valid pixels and contain valid pixels only.
 
     Attributes
     ----------
     radius : int
-        Distance in pixels from the centre of a window to its sides, so the side of a window is ``2 * radius + 1``
-        pixels.
+        Radius of a window in pixels. The side of a window is ``2 * radius + 1`` pixels.
     epsilon : float
-        Ridge penalty. Contrasts with a variance well below this value are smoothed. The unit is the variance of the scene's
-        first principal component.
+        Ridge penalty. Where the guide varies less than this value, the probabilities are smoothed. The unit is the
+        variance of the scene's first principal component.
     """
 
     radius: int
@@ -104,7 +103,7 @@ class GuidedSmoothing(SmoothingRule):
         )
 
     def working_bytes(self, pixels: int, classes: int) -> int:
-        """Return the memory, in bytes, for a guide of three channels; see `SmoothingRule.working_bytes`."""
+        """Return the memory in bytes, assuming a guide of three channels; see `SmoothingRule.working_bytes`."""
         return 8 * pixels * (16 * classes + 40)
 
 

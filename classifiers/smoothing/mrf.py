@@ -25,11 +25,12 @@ class MarkovSmoothing(SmoothingRule):
 
     The field has the energy ``-sum_i log p_i(c_i) - beta * (number of pairs of neighbours with equal classes)``, as in
     Tarabalka et al., IEEE Geosci. Remote Sens. Lett. 2010. Here ``p_i(c_i)`` is the probability of class ``c_i`` at
-    pixel ``i``. The field is approximated by a distribution in which pixels are independent.
-    Ten sweeps of coordinate descent reduce the Kullback-Leibler divergence of the distribution from the field. The result
-    is the class probabilities of each pixel in this distribution. Each pixel has one of four colours, which repeat in 2x2
-    squares. A sweep updates one colour after the other. All pixels of a colour are updated at once, since no two of them
-    are neighbours. Probabilities below 0.01 count as 0.01.
+    pixel ``i``. The field is approximated by a distribution in which pixels are independent. Ten sweeps of coordinate
+    descent reduce the Kullback-Leibler divergence of the distribution from the field. The result is the class
+    probabilities of each pixel in this distribution. Probabilities below 0.01 count as 0.01.
+
+    The four pixels of each 2x2 square have different colours. A sweep updates one colour after the other. All pixels of
+    a colour are updated at once, because pixels of the same colour are never neighbours.
 
     Attributes
     ----------
@@ -53,7 +54,7 @@ class MarkovSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Number of updates, because each update of a colour extends the reach by one pixel."""
+        """Number of colour updates in all sweeps. Each update extends the reach by one pixel."""
         return _SWEEPS * len(_COLOURS)
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:

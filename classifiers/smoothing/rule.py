@@ -22,7 +22,7 @@ class ProbabilityTile:
     probabilities : (rows, cols, C) float64 array
         Probability of each class, 0 at invalid pixels. The probabilities of a valid pixel sum to 1.
     valid : (rows, cols) bool array
-        Pixels that have probabilities.
+        True at the pixels that have probabilities.
     guide : (rows, cols, K) float64 array or None
         Image that guides the smoothing, 0 at invalid pixels, see `SceneGuide`; None for rules without a guide.
     row, col : int
@@ -37,7 +37,7 @@ class ProbabilityTile:
 
     @property
     def image(self) -> NDArray[np.float64]:
-        """Guide of the tile, a (rows, cols, K) float64 array. Only rules that use a guide may access it.
+        """The attribute `guide`, a (rows, cols, K) float64 array. Only rules that use a guide may read this property.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class SmoothingRule(ABC):
         Raises
         ------
         HsifeatError
-            If `argument` does not match `form`, or is out of range.
+            If `argument` does not have the form in the class attribute `form`, or is out of range.
         """
 
     @property
@@ -83,7 +83,10 @@ class SmoothingRule(ABC):
     @property
     @abstractmethod
     def reach_px(self) -> int | None:
-        """Largest distance in rows or columns over which a pixel affects another; None if it is unbounded."""
+        """Largest distance in pixels at which one pixel affects another; None if there is no limit.
+
+        The distance is the larger of the distances along rows and along columns.
+        """
 
     @abstractmethod
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
@@ -92,8 +95,8 @@ class SmoothingRule(ABC):
         Parameters
         ----------
         tile : ProbabilityTile
-            Class probabilities. The result at a pixel must be bit-identical for all tiles that contain the pixel and
-            its surroundings up to `reach_px`. Surroundings beyond the border of the scene do not matter.
+            Class probabilities. Tiles can overlap. A pixel must get bit-identical results in all tiles that contain the
+            pixel and every scene pixel within `reach_px` of it.
 
         Returns
         -------

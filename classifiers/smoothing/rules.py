@@ -31,10 +31,10 @@ def parse_smoothing(text: str) -> SmoothingRule | None:
         One of:
 
         - ``gaussian:SIGMA``: Gaussian mean with a standard deviation of SIGMA pixels;
-        - ``guided:RADIUS[,EPS]``: guided filter of the scene's principal components, over windows of RADIUS pixels around
-          each pixel;
-        - ``superpixel:PIXELS``: mean over superpixels that start as cells of about PIXELS pixels;
-        - ``mrf:BETA``: Potts field with the weight BETA for each pair of equal neighbours;
+        - ``guided:RADIUS[,EPS]``: filter guided by the scene's principal components, in windows with a radius of RADIUS
+          pixels;
+        - ``superpixel:PIXELS``: mean over superpixels that grow from square cells of about PIXELS pixels;
+        - ``mrf:BETA``: Potts field with the weight BETA for each pair of neighbours with equal classes;
         - ``none``: no smoothing.
 
     Returns

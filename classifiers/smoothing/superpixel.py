@@ -1,4 +1,4 @@
-"""The smoothing rule ``superpixel:PIXELS``: means of class probabilities over superpixels that start as cells of PIXELS pixels."""
+"""The smoothing rule ``superpixel:PIXELS``: mean class probabilities over superpixels of about PIXELS pixels."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ _COMPACTNESS = 0.1
 class SuperpixelSmoothing(SmoothingRule):
     """Mean class probabilities over SLIC superpixels (Achanta et al., TPAMI 2012).
 
-    `skimage.segmentation.slic` computes the superpixels from the scene's principal components. All pixels of a superpixel
-    get the same class, unless invalid pixels cut the superpixel into several connected parts. Each part then has its own
+    `skimage.segmentation.slic` computes the superpixels from the scene's principal components. All pixels of a
+    superpixel get the same probabilities. If invalid pixels cut a superpixel into several parts, each part has its own
     mean.
 
     Attributes
     ----------
     pixels : int
-        Number of pixels of the square cells from which SLIC starts, 4 or more; the scene has about ``rows * cols / pixels`` of
-        them. SLIC joins pieces of less than half a cell with a neighbour, so a noisy scene has fewer and larger superpixels.
+        Number of pixels, 4 or more, of the square cells from which superpixels grow. The scene has about
+        ``rows * cols / pixels`` such cells. SLIC joins superpixels smaller than half a cell with a neighbour. A noisy
+        scene therefore has fewer and larger superpixels than cells.
     """
 
     pixels: int
@@ -46,7 +47,7 @@ class SuperpixelSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> None:
-        """None, because the superpixels depend on the whole scene."""
+        """None: the superpixels depend on the whole scene."""
         return
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
@@ -85,5 +86,5 @@ class SuperpixelSmoothing(SmoothingRule):
         return np.asarray(label(np.where(valid, segments, 0), connectivity=1), np.int64)
 
     def working_bytes(self, pixels: int, classes: int) -> int:
-        """Return the memory, in bytes, for means, guide and segmentation; see `SmoothingRule.working_bytes`."""
+        """Return the memory in bytes of means, guide and segmentation; see `SmoothingRule.working_bytes`."""
         return pixels * (24 * classes + 160)

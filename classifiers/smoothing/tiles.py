@@ -32,8 +32,8 @@ def smooth_blocks(
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Smooth the class probabilities of a scene.
 
-    For a rule with finite reach, only the rows that a tile depends on are kept in memory: the 128 rows of the tile, and
-    `rule.reach_px` rows above and below it. A rule without finite reach needs the whole scene.
+    If `rule.reach_px` is a number, the function keeps only some rows in memory: the 128 rows of a tile, and
+    `rule.reach_px` rows above and below it. If `rule.reach_px` is None, the function keeps the whole scene in memory.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def smooth_blocks(
     guide : SceneGuide, optional
         Image that guides the smoothing, for rules that need one.
     listen : callable
-        Callback for the progress of rules without finite reach.
+        Callback for progress events. They are sent only if `rule.reach_px` is None.
 
     Yields
     ------

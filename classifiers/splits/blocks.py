@@ -29,8 +29,8 @@ class BlocksSplit:
     """``blocks:PX+BUFFER:F``: train on whole square blocks that hold the fraction F of the labelled pixels.
 
     A class that occurs in at least two blocks has at least one training block and one test block. Training pixels
-    within the buffer of a test pixel (Euclidean distance) are dropped. Roberts et al. (Ecography 2017) discuss such
-    splits by spatial blocks.
+    within the buffer of a test pixel (Euclidean distance) are dropped. Roberts et al. (Ecography 2017) discuss splits
+    by spatial blocks.
 
     Attributes
     ----------

@@ -1,7 +1,4 @@
-"""A scikit-learn cross-validation splitter for the rows of a pixel table.
-
-It also supports nested cross-validation.
-"""
+"""A scikit-learn splitter that divides the rows of a pixel table, also for nested cross-validation."""
 
 from __future__ import annotations
 
@@ -25,8 +22,8 @@ class SplitCV:
     """Cross-validation splitter for the rows of a pixel table, returned by `PixelTable.cv`.
 
     Draw number k of training and test pixels has the seed ``seed + k``, with k from 0. In nested cross-validation, the
-    splitter receives a subset of the table's rows, and divides only the pixels of these rows. It identifies the pixels
-    by the argument `groups` of `split` or, without `groups`, by the values of the rows.
+    splitter receives a subset of the table's rows, and divides only the pixels of these rows. The argument `groups` of
+    `split` identifies these pixels. Without `groups`, the splitter recognises the rows by their values.
 
     Attributes
     ----------
@@ -81,11 +78,11 @@ class SplitCV:
         Parameters
         ----------
         X : (m, width) array, optional
-            All or some rows of the table. Transformed columns are accepted for the whole table only, with the rows in the
-            order of the table. [default: the whole table]
+            All or some rows of the table. If the columns were transformed, all rows must be present, in the order of
+            the table. [default: the whole table]
         y : (m,) array, optional
-            Labels of the rows, of any type. They serve only to verify the order of transformed rows. The split takes
-            classes from the label map.
+            Labels of the rows, of any type. They are used only to check the order of transformed rows. The classes come
+            from the label map.
         groups : (m,) integer array, optional
             Flat pixel index of each row, see `PixelTable.pixels`.
 

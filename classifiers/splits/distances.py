@@ -20,19 +20,17 @@ _VALUES_PER_PIXEL = 8
 def drop_near(
     pixels: NDArray[np.bool_], others: NDArray[np.bool_], distance_px: int, scenes: Sequence[Window] = ()
 ) -> NDArray[np.bool_]:
-    """Return the mask `pixels` without the pixels that lie within `distance_px` of a pixel of `others`.
-
-    Distances are computed in overlapping strips of rows, to bound the memory.
+    """Return the mask `pixels` without pixels that are at most `distance_px` away from a pixel of `others`.
 
     Parameters
     ----------
     pixels, others : (rows, cols) bool arrays
-        Pixels to select from, and the pixels to keep away from.
+        Mask of the pixels to select from, and mask of the pixels whose surroundings are dropped.
     distance_px : int
         Pixels up to this distance are dropped. The distance is Euclidean, between pixel centres.
     scenes : sequence of Window, optional
-        Pixels of each scene, see `Labels.windows`. Pixels of different scenes are never near each other. [default: the whole
-        grid is one scene]
+        Window of each scene in the grid, see `Labels.windows`. Pixels of different scenes are never near each other.
+        [default: the whole grid is one scene]
 
     Returns
     -------
@@ -64,14 +62,14 @@ def drop_near(
 
 
 def training_distances(draw: SplitDraw, scenes: Sequence[Window] = ()) -> NDArray[np.float64]:
-    """Return the distance from each test pixel to the nearest training pixel of its scene.
+    """Return the distance from each test pixel to the nearest training pixel in the same scene.
 
     Parameters
     ----------
     draw : SplitDraw
         Training and test pixels.
     scenes : sequence of Window, optional
-        Pixels of each scene, see `Labels.windows`. [default: the whole grid is one scene]
+        Window of each scene in the grid, see `Labels.windows`. [default: the whole grid is one scene]
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Splits that test far from the training pixels: ``far:PX+DISTANCE:F``."""
+"""Splits whose test pixels are far from the training pixels: ``far:PX+DISTANCE:F``."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class FarSplit:
 
     Blocks are drawn as for `BlocksSplit` without a buffer. All labelled pixels of the drawn blocks are training pixels.
     Test pixels are the labelled pixels whose Euclidean distance from every training pixel exceeds `distance_px`. A
-    class without such pixels is trained but not scored. A class without training pixels is not scored either.
+    class without test pixels is used for training but not scored. A class without training pixels is not scored either.
 
     Attributes
     ----------
     block_px : int
         Side PX of a block in pixels.
     distance_px : int
-        Labelled pixels up to this DISTANCE from a training pixel are not scored. The distance is Euclidean, in pixels,
-        between pixel centres.
+        DISTANCE in pixels. Labelled pixels up to this Euclidean distance from a training pixel are not test pixels.
+        Distances are measured between pixel centres.
     fraction : float
         Fraction F of the labelled pixels to draw for training.
 
@@ -52,7 +52,7 @@ class FarSplit:
         return f"far:{self.block_px}+{self.distance_px}:{fraction_text(self.fraction)}"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Draw training blocks at random, and take the labelled pixels far from all training pixels as test pixels.
+        """Draw training blocks at random. The test pixels are the labelled pixels far from all training pixels.
 
         Raises
         ------

@@ -91,13 +91,13 @@ def parse_split(text: str, maps: Mapping[str, Labels] = _NO_MAPS) -> Split:
         - ``per-class:N``: train on N pixels of each class, but at most on half of a class;
         - ``blocks:PX+BUFFER:F``: train on whole blocks with a side of PX pixels. The blocks hold the fraction F of the
           labelled pixels. Training pixels within BUFFER pixels of a test pixel are dropped;
-        - ``far:PX+DISTANCE:F``: train on all labelled pixels of blocks that are drawn as for ``blocks``, and test only
-          on pixels that are more than DISTANCE pixels away from every training pixel;
+        - ``far:PX+DISTANCE:F``: train on all labelled pixels of some blocks, which are drawn as for ``blocks``. Test
+          only on pixels that are more than DISTANCE pixels away from every training pixel;
         - ``scenes:A+B/C/D``: train on the scenes A and B, test on C and validate on D; ``/D`` can be omitted. A scene is
           given by its name or by the name of one of its stores;
         - ``scenes:@FILE``: train, test and validate on the scenes in a CSV file with the columns ``store`` and ``role``. A role
           is ``train``, ``test`` or ``validate``;
-        - ``scenes:leave-one-out``: test on one scene, which is scene k for the seed k, and train on all others;
+        - ``scenes:leave-one-out``: for the seed k, test on scene k, and train on all other scenes;
         - ``official``: train and test on the scene's label maps ``train`` and ``test``;
         - ``mask:TRAIN[,TEST]``: train and test on maps from files; without TEST, test on all other labelled pixels.
     maps : mapping of str to Labels
@@ -180,10 +180,10 @@ def crosses_scenes(text: str) -> bool:
 
 
 def is_matched(text: str) -> bool:
-    """Return whether a split is matched: a comparison thins the training pixels of all matched splits to the same number.
+    """Return whether a comparison drops training pixels of a split, so that several splits have equally many.
 
-    Splits that train on a fraction of the labels, drawn pixel by pixel or in blocks, are matched. All other splits keep all
-    their training pixels.
+    These are the splits that train on a fraction of the labels, by pixels or by blocks. All other splits keep all their
+    training pixels.
 
     >>> is_matched("random:0.1"), is_matched("blocks:12+4:0.1"), is_matched("per-class:20"), is_matched("far:12+16:0.1")
     (True, True, False, False)

@@ -2,16 +2,17 @@
 
 The footprint of a feature is the set of scene pixels that the feature depends on:
 
-- A spectrum depends on one pixel, and a window mean on the pixels of the window.
+- A spectrum depends on one pixel. A window mean depends on the pixels of the window.
 - A plane (the feature map of one timestep and layer) is computed tile by tile. Each tile is a core with a halo around it.
   Normalisation and attention mix all pixels of a tile. A feature at a pixel therefore depends on the whole tile whose
   core contains the pixel. At the scene's edge, it also depends on the pixels that were mirrored into the tile.
-- A plane that is coarser than the scene is interpolated, so a feature near the edge of a core depends on two tiles.
+- A plane that is coarser than the scene is interpolated. Near the edge of a core, a feature therefore depends on two
+  tiles or more.
 - A context plane depends on the window of its layer. A context plane that is made by morphological reconstruction
   depends on the whole scene.
 
-It does not count as leakage if a projection, a backbone or a reduction of columns is fitted to the whole scene without
-labels.
+A projection, a backbone or a reduction of columns may be fitted to the whole scene without labels. This does not count
+as leakage.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class TileGrid:
     Attributes
     ----------
     core_px : int
-        Side of the core of a tile, and distance between tiles, in pixels; 0 if one tile covers the whole scene.
+        Side of the core of a tile in pixels, which is also the distance between neighbouring tiles; 0 if one tile
+        covers the whole scene.
     halo_px : int
         Width of the halo around the core, in pixels.
     stride : int
@@ -86,7 +88,7 @@ class TileGrid:
         Returns
         -------
         start, stop : (n,) intp arrays
-            First pixel of each range, and the pixel after the last.
+            First pixel of each range, and the pixel after its last pixel.
         """
         if not self.core_px:
             return np.zeros_like(low), np.full_like(high, length)
@@ -125,8 +127,8 @@ class Footprint:
     tiles : TileGrid or None
         Tile grid of the plane that the feature comes from; None for spectra and for stores of listed pixels (``--pixels``).
     mirrored : bool
-        Whether mirrored scene pixels fill the part of the window beyond the scene's edge. This occurs only in stores of listed
-        pixels, where the window is the input of the diffusion model.
+        Whether mirrored scene pixels fill the part of the window beyond the scene's edge. This is True only for stores
+        of listed pixels, whose windows are the input of the diffusion model.
     """
 
     window_px: int = 1
@@ -156,7 +158,7 @@ class Footprint:
         Returns
         -------
         start, stop : (n,) intp arrays
-            First pixel of each range, and the pixel after the last.
+            First pixel of each range, and the pixel after its last pixel.
         """
         first, stop = at - self.window_px // 2, at - self.window_px // 2 + self.window_px
         if self.mirrored:
@@ -284,8 +286,8 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint], scenes: Se
     footprints : iterable of Footprint
         Footprints of the features, see `layout_footprints`.
     scenes : sequence of Window, optional
-        Pixels of each scene, see `Labels.windows`. Features depend on pixels of their own scene only. [default: the whole
-        grid is one scene]
+        Window of each scene in the grid, see `Labels.windows`. Features depend on pixels of their own scene only.
+        [default: the whole grid is one scene]
 
     Returns
     -------
@@ -320,8 +322,8 @@ def leaking_pixels(
     footprints : iterable of Footprint
         Footprints of the features, see `layout_footprints`.
     scenes : sequence of Window, optional
-        Pixels of each scene, see `Labels.windows`. Features depend on pixels of their own scene only. [default: the whole
-        grid is one scene]
+        Window of each scene in the grid, see `Labels.windows`. Features depend on pixels of their own scene only.
+        [default: the whole grid is one scene]
 
     Returns
     -------

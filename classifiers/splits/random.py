@@ -1,6 +1,6 @@
 """Splits that draw single pixels at random: ``random:F`` and ``per-class:N``.
 
-Both splits leak: features of most test pixels depend on training pixels in their surroundings.
+Both splits leak: the features of most test pixels depend on nearby training pixels.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class PerClassSplit:
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Draw training pixels of each class at random; all other labelled pixels are test pixels.
 
-        A class with fewer than 2 N pixels (N as in ``per-class:N``) trains on half of its pixels, and a note names the
-        class. A class with a single pixel is left out.
+        If a class has fewer than 2 N pixels (N as in ``per-class:N``), half of them are training pixels, and a note
+        names the class. A class with a single pixel is left out.
 
         Raises
         ------

@@ -13,8 +13,8 @@ def fold_regions(
 ) -> NDArray[np.intp]:
     """Assign the connected regions of each class to cross-validation folds.
 
-    A fold holds out whole regions, so a held-out pixel has no training pixels in its region. A class with a single region is
-    never held out, because no training pixels of the class would remain.
+    A fold holds out whole regions. A region therefore never has both held-out pixels and training pixels. A class with
+    a single region is never held out, because no training pixels of the class would remain.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def fold_regions(
     rows, cols : (n,) intp arrays
         Position of each pixel.
     folds : int
-        Maximum number of folds. There are fewer folds if there are fewer regions.
+        Maximum number of folds. If there are too few regions, there are fewer folds.
     seed : int
         Seed of the random order of regions.
 

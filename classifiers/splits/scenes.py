@@ -114,7 +114,7 @@ class LeaveOneSceneOutSplit:
     text: ClassVar[str] = "scenes:leave-one-out"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Return the labelled pixels of one scene as test pixels, and those of all other scenes as training pixels.
+        """Test on the labelled pixels of one scene, and train on the labelled pixels of all other scenes.
 
         Raises
         ------

@@ -27,8 +27,8 @@ CARRY_OVER: SplitQuestion = "carry over"
 class SplitDraw:
     """Training and test pixels of a split for one seed.
 
-    No pixel is both a training and a test pixel, and every class with test pixels has training pixels. Both masks are
-    stored as one bit per pixel, because a comparison keeps them for each split and seed.
+    No pixel is both a training and a test pixel, and every class with test pixels has training pixels. Masks are stored
+    as one bit per pixel, to save memory.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class SplitDraw:
     notes : tuple of str
         Remarks for the user.
     validate_bits : (ceil(rows * cols / 8),) uint8 array or None
-        Mask of validation pixels, packed in the same way; None if the split has no validation pixels. Validation pixels are
-        neither training nor test pixels.
+        Mask of validation pixels, packed by `numpy.packbits`; None if the split has no validation pixels. Validation
+        pixels are neither training nor test pixels.
     """
 
     shape: tuple[int, int]
@@ -114,12 +114,16 @@ class Split(Protocol):
 
     @property
     def kind(self) -> SplitKind:
-        """How the split separates test pixels from training pixels, such as ``disjoint``."""
+        """Kind of the split: ``random``, ``disjoint`` or ``fixed``.
+
+        Random: test pixels lie among training pixels. Disjoint: test pixels lie in other blocks or scenes. Fixed: maps
+        define the training and test pixels.
+        """
         ...
 
     @property
     def question(self) -> SplitQuestion | None:
-        """Question that a score on this split answers, such as ``fill in``; None if the user provides training and test maps."""
+        """What a score on this split measures, see `parse_split_question`; None for a split by the user's maps."""
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
@@ -128,7 +132,7 @@ class Split(Protocol):
 
 
 def fraction_text(fraction: float) -> str:
-    """Format a fraction for the text of a split: the shortest digits that parse to the same number, without exponent.
+    """Format a fraction for the text of a split: the shortest decimal number of the same value, without an exponent.
 
     >>> fraction_text(0.1), fraction_text(0.00001)
     ('0.1', '0.00001')

@@ -1,4 +1,4 @@
-"""Peak memory of the feature maps in a forward pass, computed from their shapes."""
+"""Peak memory of the feature maps in a forward pass, computed from the shapes of the maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base class of backbones with weights in files. It loads trained or random weights, and checks class labels."""
+"""Base class of backbones with weights in files. The class loads trained or random weights, and checks class labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CheckpointBackbone(NetworkBackbone):
     untrained_seed : int, optional
         Seed of random weights. By default, the trained weights are used.
     hub_model : str, optional
-        ``owner/model@commit`` if `path` is a downloaded copy of that model.
+        Name and commit of the model on a model hub, ``owner/model@commit``, if `path` is a downloaded copy.
     """
 
     class_label: int | str | None = None
@@ -55,7 +55,7 @@ class CheckpointBackbone(NetworkBackbone):
 
     @cached_property
     def weights_digest(self) -> str:
-        """Digest of the weights that this backbone uses, which are trained or random."""
+        """Digest of the weights that this backbone uses, whether trained or random."""
         if self._untrained_seed is None:
             return self.digest_trained()
         return digest_tensors(self.network.state_dict().items())
@@ -94,11 +94,11 @@ class CheckpointBackbone(NetworkBackbone):
         Parameters
         ----------
         label : int, str or None
-            Class number or ``"mean"``, as the user chose; None if the user chose no label.
+            Class number or ``"mean"``; None if the user set no label.
         count : int or None
             Number of labels of the model; None for a model without labels.
         any_label : bool
-            Whether label 0 is used if the model needs a label, but `label` is None.
+            Whether label 0 is used if the model needs a label and `label` is None.
         mean : bool
             Whether the label ``"mean"`` is allowed. It is allowed only for a model with a table of label embeddings.
 

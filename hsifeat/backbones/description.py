@@ -45,7 +45,7 @@ class BackboneDescription(BaseModel):
 
     @classmethod
     def of(cls, backbone: Backbone) -> Self:
-        """Describe a backbone. This lists its layers and digests its weights."""
+        """Describe a backbone. The method lists the layers and digests the weights, which can take seconds."""
         return cls(
             name=backbone.name,
             source=getattr(backbone, "source", ""),

@@ -1,7 +1,8 @@
 """Description files, which keep the description of a backbone in the cache folder.
 
-Describing a backbone takes seconds, because this imports torch and diffusers, builds the network and reads the weights. A
-description file is out of date if a file of the model, the code of hsifeat or the version of a library has changed.
+Without a description file, a backbone is described by its network. This takes seconds: torch and diffusers are
+imported, the network is built, and the weights are read. A description file is out of date if a file of the model, the
+code of hsifeat or the version of a library has changed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _SETTLED_S = 2.5
 
 @dataclass(frozen=True)
 class DescriptionFile:
-    """Description file of one backbone.
+    """Description file of one backbone, which may not exist yet.
 
     Attributes
     ----------
@@ -45,8 +46,8 @@ class DescriptionFile:
     files : tuple of Path
         Files and folders that determine the backbone.
     state : dict
-        Digest or modification time of each of `files`, and the versions of hsifeat and the libraries, at the time when this
-        object was created.
+        Digest or modification time of each of `files`, and the versions of hsifeat and the libraries. All are from the
+        time when this object was created.
     """
 
     path: Path
@@ -55,7 +56,7 @@ class DescriptionFile:
 
     @classmethod
     def find(cls, plugin: str, argument: str, options: Mapping[str, Any], files: Iterable[Path]) -> Self:
-        """Return the description file of a backbone, which may not exist yet.
+        """Return the description file of a backbone, whether it exists or not.
 
         Parameters
         ----------
@@ -66,8 +67,8 @@ class DescriptionFile:
         options : mapping of str to object
             Options of the function, as JSON values.
         files : iterable of Path
-            Files and folders that determine the backbone. A path need not exist: creating the file makes the description
-            out of date.
+            Files and folders that determine the backbone. Paths that do not exist are allowed. If such a file is
+            created later, the description is out of date.
         """
         argument = str(Path(argument).absolute()) if Path(argument).exists() else argument
         names = json.dumps([plugin, argument, dict(options), str(_MODULES)], sort_keys=True)
@@ -89,10 +90,10 @@ class DescriptionFile:
         return None
 
     def write(self, description: BackboneDescription) -> None:
-        """Write a description, unless a file of the model has changed.
+        """Write a description to the file if no file of the model has changed.
 
-        Nothing is written if a file has changed since this object was created, or if a large file has changed within the
-        last seconds. Nothing is written either if the cache folder is not writable or the disk is full.
+        If a file has changed since this object was created, nothing is written. The same holds if a large file has
+        changed within the last seconds, if the cache folder is not writable, or if the disk is full.
         """
         if _changed_recently(self.files) or _state(self.files) != self.state:
             return

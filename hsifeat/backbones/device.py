@@ -36,7 +36,7 @@ def pick_device(device: str) -> str:
 def auto_device_name() -> str:
     """Return a description of the device that ``auto`` selects: ``cpu``, or the name of the GPU.
 
-    PyTorch takes a second or more to import, and is imported only if it was built for GPUs.
+    PyTorch is imported only if it was built for GPUs, because the import takes a second or more.
     """
     package = find_spec("torch")
     if package is None or package.origin is None:

@@ -20,7 +20,7 @@ _POSITIVE = ("block_out_channels", "widths", "width", "heads", "groups", "patch_
 
 
 def pipeline_folder(folder: Path) -> Path:
-    """Return the parent of `folder` if `folder` is the subfolder ``unet`` of a pipeline, or otherwise `folder` itself."""
+    """Return `folder`. If `folder` is the subfolder ``unet`` of a pipeline, return the folder of the pipeline instead."""
     return folder.parent if folder.name == "unet" and (folder.parent / "scheduler").is_dir() else folder
 
 
@@ -48,7 +48,7 @@ def find_part(folder: Path, part: str, name: str) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; raise `BackboneError` for any other content."""
+    """Return the JSON object in a file. Raise `BackboneError` if the file has other content."""
     try:
         content = json.loads(read_regular(path))
     except (OSError, ValueError, RecursionError) as error:
@@ -75,8 +75,8 @@ def drop_private_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """Return all constructor arguments that diffusers reads from a configuration, as plain JSON values.
 
-    An argument has the default of the class if the configuration omits the argument, or lists it under
-    ``_use_default_values``. Keys that are not arguments are dropped.
+    If the configuration omits an argument, or lists it under ``_use_default_values``, the argument has the default of
+    the class. Keys that are not arguments are dropped.
 
     Parameters
     ----------
@@ -104,7 +104,10 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
 
 
 def check_numbers(settings: Mapping[str, Any]) -> None:
-    """Raise ValueError if a number in `settings` is out of range, or a list is too long. This bounds the time to build the network."""
+    """Raise ValueError if a number in `settings` is out of range, or a list is too long.
+
+    The check limits the time that building the network can take.
+    """
     for name, setting in settings.items():
         values = [setting]
         while values:
@@ -126,7 +129,7 @@ def check_numbers(settings: Mapping[str, Any]) -> None:
 def non_default_settings(network_class: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that differ from the defaults of the network class.
 
-    All configurations that describe the same network give equal results.
+    Configurations of the same network therefore give equal results, whether or not they state defaults.
     """
     defaults = drop_private_keys(_defaults(network_class))
     return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
@@ -166,8 +169,9 @@ def read_denoiser_class(folder: Path) -> str:
 def list_model_files(source: str) -> list[Path]:
     """Return the files and folders that determine the backbone in a model folder, including the files in its subfolders.
 
-    If the folder is the subfolder ``unet`` of a pipeline, the files of the whole pipeline are returned. The training record
-    in the parent folder is included. Backbones read no files at deeper levels.
+    If the folder is the subfolder ``unet`` of a pipeline, the whole pipeline counts as the model folder. The training
+    record in the parent of the model folder is included. Files in deeper folders are left out, because backbones do not
+    read them.
     """
     folder = pipeline_folder(Path(source))
     paths = list(folder.iterdir())

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 class InPlaceResnetBlock2D(ResnetBlock2D):  # type: ignore[misc]  # diffusers has no types
-    """A residual block that computes in place, and skips the division by the output scale if it is 1."""
+    """A residual block that computes in place. If the output scale is 1, the division by this scale is skipped."""
 
     @staticmethod
     def suits(layer: torch.nn.Module) -> bool:
@@ -44,7 +44,7 @@ class InPlaceResnetBlock2D(ResnetBlock2D):  # type: ignore[misc]  # diffusers ha
 
 
 class ContiguousAttnProcessor(AttnProcessor2_0):  # type: ignore[misc]
-    """Self-attention over the cells of a feature map. The matrices that it multiplies are contiguous in memory, which is faster."""
+    """Self-attention over the cells of a feature map. The multiplied matrices are contiguous in memory, which saves time."""
 
     @staticmethod
     def suits(layer: torch.nn.Module) -> bool:

@@ -32,22 +32,24 @@ def call_with_image(network: torch.nn.Module, image: torch.Tensor) -> object:
 class EncoderBackbone(ModuleBackbone):
     """A backbone made from a frozen encoder of images. Images receive no noise, and the only timestep is 0.
 
-    The backbone has a copy of the module. The layer ``encoder.NAME`` of the backbone is the layer NAME of the module, and
-    the layer ``output`` is the output of the whole module.
+    The backbone has a copy of the module. The layer ``encoder.NAME`` of the backbone is the layer NAME of the module.
+    The layer ``output`` is the output of the whole module.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The encoder, which takes (n, channels, rows, cols) float32 images. Features are outputs of the shape
-        ``(n, c, rows / stride, cols / stride)`` or, with `patch`, tokens (n, prefix + patches, c) in row-major order.
-        If an output is a tuple or a mapping, its first tensor is read.
+        The encoder, which takes (n, channels, rows, cols) float32 images. The output of a layer is a feature map of the
+        shape ``(n, c, rows / stride, cols / stride)``. With `patch`, the output can also be tokens (n, prefix +
+        patches, c): the patches in row-major order, after other tokens such as a class token. If an output is a tuple
+        or a mapping, its first tensor is read.
     channels : int
         Number of channels of the images.
     name : str
         Name shown to users.
     mean, std : sequence of float, optional
-        Mean and standard deviation of each channel in the training images of the encoder, on a scale from 0 to 1. The
-        module receives ``((x + 1) / 2 - mean) / std``, where x is the projected scene. [default: the module receives x]
+        Mean and standard deviation of each channel in the training images of the encoder, for pixel values from 0 to 1.
+        The module receives ``((x + 1) / 2 - mean) / std``, where x is the projected scene. [default: the module
+        receives x]
     patch : int, optional
         Side of a patch in pixels of the module's input. Required for outputs that are tokens.
     upsample : int
@@ -56,11 +58,12 @@ class EncoderBackbone(ModuleBackbone):
     call : callable
         Function of (module, image) that runs the module once. [default: call_with_image]
     config : mapping, optional
-        Plain JSON values that, together with the weights, identify what the module computes. [default: a digest of
+        Plain JSON values that identify the computation of the module, apart from the weights. [default: a digest of
         ``repr(module)``]
     side : int, optional
-        Side of the image on which the module is run to find its layers, in pixels of the module's input. It must be a
-        multiple of the coarsest stride, and at least twice as large. [default: 8 patches, or 64]
+        Side of the image on which the module is run to find its layers, in pixels of the module's input. The side must
+        be a multiple of the coarsest stride, and at least twice this stride. [default: 8 patches, or 64 without
+        patches]
 
     Raises
     ------
@@ -115,7 +118,7 @@ class EncoderBackbone(ModuleBackbone):
         return Fraction(1, self._upsample)
 
     def load(self) -> torch.nn.Module:
-        """Return the network with its weights: the encoder, and a layer for its output."""
+        """Return the network with its weights. The network is the encoder and a layer for the output of the encoder."""
         return with_output(self._module, self._encoder_call)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -147,7 +150,7 @@ class EncoderBackbone(ModuleBackbone):
         return network(noisy)
 
     def map_reader(self, rows: int, cols: int) -> MapReader:
-        """Return a function that reads the feature map, or the tokens of patches, in a layer's output."""
+        """Return a function that reads the feature map in the output of a layer. Tokens of patches become a feature map."""
         if self._patch is None:
             return lambda output: feature_map(first_tensor(output))
         grid = rows // self._patch, cols // self._patch
@@ -163,7 +166,10 @@ class EncoderBackbone(ModuleBackbone):
         return read
 
     def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:  # noqa: ARG002  # raises an error
-        """Raise `BackboneError`, because an encoder predicts no noise; `noisy` is any float32 tensor of shape (n, c, rows, cols)."""
+        """Raise `BackboneError`, because an encoder predicts no noise.
+
+        The parameters have no effect; `noisy` is an (n, c, rows, cols) float32 tensor.
+        """
         raise BackboneError(f"{self.name} is an encoder, which predicts no noise: this needs a denoiser")
 
     def identity(self) -> dict[str, Any]:
@@ -190,7 +196,7 @@ def with_output(module: torch.nn.Module, call: EncoderCall) -> torch.nn.Module:
 
 
 def first_tensor(output: Any) -> Any:
-    """Return the first tensor in a tensor, tuple, list or mapping; None if it contains no tensor."""
+    """Return a tensor unchanged, or the first tensor in a tuple, list or mapping; None if there is no tensor."""
     import torch
 
     if isinstance(output, Mapping):

@@ -33,16 +33,16 @@ class FolderEncoder(EncoderBackbone):
 
 
 def open_encoder_folder(source: str, *, upsample: int = UPSAMPLE, untrained_seed: int | None = None) -> FolderEncoder:
-    """Open an image encoder with its own normalisation.
+    """Open an image encoder. Images are normalised as in the training of the encoder.
 
     Parameters
     ----------
     source : str
-        Folder with ``config.json``, ``model.safetensors`` and ``preprocessor_config.json``, which has the mean and standard
-        deviation of each channel (``image_mean`` and ``image_std``).
+        Folder with ``config.json``, ``model.safetensors`` and ``preprocessor_config.json``. The last file has the mean
+        and standard deviation of each channel (``image_mean`` and ``image_std``).
     upsample : int
-        Maximum factor by which tiles are enlarged. If the encoder has patches, the factor is the largest divisor of the side of
-        a patch.
+        Maximum factor by which tiles are enlarged. If the encoder has patches, the factor is the largest number up to
+        this maximum that divides the side of a patch.
     untrained_seed : int, optional
         Seed of random weights that replace the trained weights.
 

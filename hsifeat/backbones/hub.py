@@ -1,4 +1,4 @@
-"""Download of models from a hub. A model's name includes a commit, so that the name always refers to the same weights."""
+"""Download of models from a model hub. The name of a model includes a commit, which fixes the weights."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class HubModel:
         Raises
         ------
         BackboneError
-            If the text has no commit. A branch or tag is not accepted as a commit, because it can move to other weights.
+            If the text has the form ``owner/model`` without a commit, or with a branch or tag in place of a commit.
+            Branches and tags are refused, because their weights can change.
         """
         if (match := _FORM.fullmatch(text)) is None:
             return None
@@ -71,7 +72,7 @@ class HubModel:
     def fetch(self) -> Path:
         """Download the files of the model that are not on this machine, and return the folder with all files.
 
-        No request is sent if an earlier download was complete, because files of a commit never change.
+        If an earlier download is complete, no request is sent: the files of a commit never change.
 
         Raises
         ------
@@ -171,7 +172,7 @@ def names_hub_model(source: str) -> bool:
 
 
 def open_hub_model(source: str, **_options: Any) -> Redirect:
-    """Download a model, if it is not on this machine, and return a `Redirect` to its folder.
+    """Return a `Redirect` to the folder of a model. The model is downloaded if it is not on this machine.
 
     Raises
     ------

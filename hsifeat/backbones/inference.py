@@ -20,7 +20,7 @@ def speed_up(network: torch.nn.Module) -> None:
     Parameters
     ----------
     network : torch.nn.Module
-        The network, on the CPU and in evaluation mode. A network other than a U-Net of diffusers does not change.
+        The network, on the CPU and in evaluation mode. If it is not a U-Net of diffusers, it does not change.
     """
     if not any(base.__name__ in _NETWORKS for base in type(network).__mro__):
         return

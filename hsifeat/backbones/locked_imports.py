@@ -1,8 +1,8 @@
 """Imports of diffusers and transformers, under a lock and without slow parts of diffusers that hsifeat does not use.
 
-The lazy modules of both libraries fail if two threads load them at once. By default, importing a single U-Net imports all
-networks of diffusers, and also transformers, SciPy and the compiler of torch. Loading the U-Net alone takes a sixth of this
-time.
+The lazy modules of both libraries fail if two threads load them at once. An ordinary import of a single U-Net also
+imports all other networks of diffusers, transformers, SciPy and the compiler of torch. An import of the U-Net alone
+takes a sixth of the time.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def load_transformers() -> None:
 def silent_transformers() -> Iterator[None]:
     """Suppress the progress bars and the loading reports of transformers.
 
-    The reports list faults of a model, for which hsifeat raises errors.
+    The reports list faults of a model. For these faults, hsifeat raises errors.
     """
     from transformers.utils import logging
 
@@ -146,11 +146,11 @@ class _Refusal(MetaPathFinder, Loader):
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Keep torch from loading its compiler in a ``with`` block.
+    """Keep torch from loading its compiler inside a ``with`` block.
 
     The FLOP counter of torch and operations on the ``meta`` device load the compiler only to call
-    ``torch._dynamo.disable``, which excludes functions from compilation. The block replaces this function. If another
-    attribute of ``torch._dynamo`` is needed, the compiler is loaded.
+    ``torch._dynamo.disable``. Inside the block, calls of this function have no effect and load nothing. If code uses
+    another attribute of ``torch._dynamo``, the compiler is loaded.
     """
     if _COMPILER in sys.modules:
         yield

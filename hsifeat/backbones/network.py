@@ -1,4 +1,4 @@
-"""Base class of backbones made of one torch network. It lists the layers, and runs the network bitwise reproducibly."""
+"""Base class of backbones made of one torch network. The class lists the layers, and runs the network reproducibly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class NetworkBackbone(ABC):
-    """A backbone made of one torch network. It works in pixel space unless a subclass overrides `encode`.
+    """A backbone made of one torch network. If a subclass does not override `encode`, the backbone works in pixel space.
 
     A subclass provides `identity`, `build`, `load` and `call`.
 
@@ -50,7 +50,7 @@ class NetworkBackbone(ABC):
 
     @property
     def denoiser_channels(self) -> int:
-        """Number of channels of the network's input; in pixel space, the number of channels of the image."""
+        """Number of channels of the network's input. In pixel space, this is the number of channels of the image."""
         return self.channels
 
     @property
@@ -121,9 +121,9 @@ class NetworkBackbone(ABC):
     def taps(self) -> list[Tap]:
         """All layers whose feature maps can be read, in the order of execution.
 
-        If the torch network has an attribute ``probe_side``, it overrides the property `probe_side`. A torch network
-        that runs different layers in different intervals of timesteps must have an attribute ``probe_timesteps``. This
-        attribute lists the first timestep of each interval, in ascending order from 0.
+        If the torch network has an attribute ``probe_side``, this attribute replaces the property `probe_side`. If the
+        torch network runs different layers in different intervals of timesteps, it must have an attribute
+        ``probe_timesteps``. This attribute lists the first timestep of each interval, in ascending order from 0.
         """
         import torch
 
@@ -172,7 +172,7 @@ class NetworkBackbone(ABC):
         self.network.to(device)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Return (n, channels, rows, cols) float32 images unchanged. In pixel space, images are the network's clean input."""
+        """Return (n, channels, rows, cols) float32 images unchanged, because a network in pixel space reads images."""
         return images
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -195,7 +195,8 @@ class NetworkBackbone(ABC):
         Raises
         ------
         BackboneError
-            If `noisy` has a wrong shape. If the forward pass at timestep `t` does not reach one of `layers`.
+            If `noisy` does not have the shape above. If the forward pass at timestep `t` does not reach one of
+            `layers`.
         """
         self._check_shape(noisy)
         with deterministic_inference(noisy.device.type):
@@ -220,7 +221,7 @@ class NetworkBackbone(ABC):
         Raises
         ------
         BackboneError
-            If `noisy` has a wrong shape.
+            If `noisy` does not have the shape above.
         """
         self._check_shape(noisy)
         with deterministic_inference(noisy.device.type):
@@ -231,7 +232,7 @@ class NetworkBackbone(ABC):
     def map_bytes(self, shape: tuple[int, int, int, int], t: int, layers: Sequence[str]) -> int:
         """Return the peak memory of the feature maps in `forward_to`, in bytes, without the memory of the weights.
 
-        If the network can be built on the ``meta`` device, only the shapes of its maps are computed.
+        If the network can be built on the ``meta`` device, only the shapes of the maps are computed, not their values.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Opening of backbones from a folder, a file, a model on a hub, or a plugin of an installed package."""
+"""Open backbones from a folder, a file, a model hub, or a plugin of an installed package."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_backbone(
     prompt: str | None = None,
     upsample: int = UPSAMPLE,
 ) -> Backbone:
-    """Open a backbone; its weights are read on first use.
+    """Open a backbone. The weights are read on first use.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def open_source(
 ) -> FeatureSource:
     """Open a backbone, or another source of features such as the filters of ``context``.
 
-    For parameters and errors, see `open_backbone`. `call` opens a source with its plugin.
+    For parameters and errors, see `open_backbone`. `call` is the function that opens a source with its plugin.
     """
     name = str(source)
     if isinstance(source, Path) and name in registered_entries(GROUP):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TransformerHead(Protocol):
-    """A head with the parameters of `transformer_encoder`."""
+    """Protocol of heads whose attributes are the parameters of `transformer_encoder`."""
 
     width: int
     depth: int
@@ -22,7 +22,7 @@ class TransformerHead(Protocol):
 
 
 def encoder_of(head: TransformerHead) -> torch.nn.Module:
-    """Build the transformer encoder of a head."""
+    """Build a transformer encoder with the parameters of a head."""
     return transformer_encoder(
         head.width,
         depth=head.depth,
@@ -47,7 +47,7 @@ def transformer_encoder(
     width : int
         Number of channels of a token.
     depth, heads, head_width : int
-        Number of layers, of attention heads per layer, and of channels per attention head.
+        Number of layers, number of attention heads per layer, and number of channels per attention head.
     mlp_width : int
         Number of hidden units of each perceptron.
     dropout : float

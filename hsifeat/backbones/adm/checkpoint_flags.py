@@ -26,9 +26,9 @@ class CheckpointFlags(BaseModel):
         `heads` is the number of attention heads at every level. `head_channels` is the number of channels of each
         attention head. Exactly one of these two attributes is set.
     attention_order : str
-        Order of the rows of the tensor ``qkv`` of attention layers. With ``legacy``, the rows are sorted by head, and
-        the rows of each head are its queries, then its keys, then its values. With ``new``
-        (``use_new_attention_order``), all queries come first, then all keys, then all values, each sorted by head.
+        Order of the rows of the tensor ``qkv`` of attention layers. With ``legacy``, the rows are sorted by head.
+        Within a head, queries come first, then keys, then values. With ``new`` (``use_new_attention_order``), all
+        queries come first, then all keys, then all values. Within each of the three, the rows are sorted by head.
     noise_schedule : str
         ``linear`` (betas from 0.1 / T to 20 / T) or ``cosine``.
     timesteps : int
@@ -71,7 +71,7 @@ class CheckpointFlags(BaseModel):
         Raises
         ------
         BackboneError
-            If a number of channels is not divisible by `heads`, or by `head_channels` if `heads` is None.
+            If a number of channels is not divisible by `heads` or `head_channels`, whichever attribute is set.
         """
         heads = {}
         for count in channels:

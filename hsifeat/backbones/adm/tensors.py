@@ -1,4 +1,4 @@
-"""Conversion of guided-diffusion checkpoints to the tensor names of diffusers, and to separate queries, keys and values."""
+"""Conversion of guided-diffusion checkpoints to the parameters of diffusers networks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PARTS = {
 
 
 def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
-    """Map the names of a checkpoint's tensors to the tensors, in their stored shape and dtype.
+    """Return the tensors of a checkpoint by name, in their stored shape and dtype.
 
     On the device ``meta``, the tensors have no values, and no values are read from the file.
 
@@ -48,7 +48,7 @@ def read_checkpoint(path: Path, device: str) -> dict[str, torch.Tensor]:
 
 
 def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise `BackboneError` unless a checkpoint has exactly the expected tensors.
+    """Raise `BackboneError` if the tensors of a checkpoint differ from the expected tensors in name or shape.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Map guided-diffusion's tensor names to the shapes that these tensors have in a checkpoint of `network`."""
+    """Return the shape that each tensor has in a checkpoint of `network`, by guided-diffusion's name of the tensor."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape
@@ -95,15 +95,13 @@ def convert(
 ) -> dict[str, torch.Tensor]:
     """Convert the tensors of a guided-diffusion checkpoint to the parameters of a diffusers network.
 
-    The rows of the tensors ``qkv`` of attention layers have one of two orders. In the new order, all queries come
-    first, then all keys, then all values, each sorted by head. In the legacy order, the rows are sorted by head. The
-    rows of each head are its queries, then its keys, then its values.
+    The rows of the tensors ``qkv`` of attention layers have one of two orders, see `CheckpointFlags`.
 
     Parameters
     ----------
     tensors : mapping of str to tensor
-        Tensors of the checkpoint. The keys are guided-diffusion's names. Any shape and any floating-point dtype are
-        allowed, if the tensors pass `check_tensors`.
+        Tensors of the checkpoint, which pass `check_tensors`. The keys are guided-diffusion's names. Any floating-point
+        dtype is allowed.
     network : torch.nn.Module
         The diffusers network. It determines the names and shapes of the parameters.
     architecture : Architecture

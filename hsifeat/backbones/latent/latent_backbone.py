@@ -35,23 +35,26 @@ _PROBE_TOKENS = 77
 class LatentBackbone(CheckpointBackbone):
     """A backbone from a model folder of Stable Diffusion 1.x, 2.x or turbo, or of a model with the same components.
 
-    CleanDIFT is such a model. Images are upsampled before they are encoded. With the default factor, a latent cell of
-    Stable Diffusion covers one scene pixel. The latents are the mode of the autoencoder's distribution, never a random
-    sample. The latents are scaled as in the training of the U-Net (Rombach et al. 2022, section 3.1 and appendix G).
+    CleanDIFT has the same components. Images are upsampled before they are encoded. With the default factor, a latent
+    cell of Stable Diffusion covers one scene pixel. The latents are the mode of the autoencoder's distribution, never a
+    random sample. The latents are scaled as in the training of the U-Net (Rombach et al. 2022, section 3.1 and appendix
+    G).
 
     Parameters
     ----------
     folder : str or Path
-        Folder with ``unet/``, ``vae/``, ``scheduler/``, and either ``text_encoder/`` and ``tokenizer/`` or
-        ``prompt.safetensors``.
+        Folder with ``unet/``, ``vae/`` and ``scheduler/``. For the prompt, the folder also has ``text_encoder/`` and
+        ``tokenizer/``, or ``prompt.safetensors``.
     prompt : str, optional
-        Text condition of the U-Net. By default the empty text, or the text of ``prompt.safetensors``.
+        Text condition of the U-Net. [default: the text of ``prompt.safetensors``, or the empty text if this file is
+        missing]
     upsample : int
         Factor by which images are enlarged before they are encoded: 1, 2, 4 or 8.
     untrained_seed : int, optional
         Seed of random weights of the U-Net. The autoencoder keeps its trained weights.
     hub_model : str, optional
-        ``owner/model@commit`` if the folder is a downloaded copy of that model.
+        Name and commit of the model on a model hub, ``owner/model@commit``, if the folder is a downloaded
+        copy.
 
     Raises
     ------
@@ -168,7 +171,7 @@ class LatentBackbone(CheckpointBackbone):
         return self._prompt.embed()
 
     def to(self, device: str) -> None:
-        """Move U-Net, autoencoder and prompt embedding to a device. They are loaded or computed first if necessary."""
+        """Move U-Net, autoencoder and prompt embedding to a device. If necessary, they are loaded or computed first."""
         super().to(device)
         self.encoder.to(device)
         self.embedding = self.embedding.to(device)

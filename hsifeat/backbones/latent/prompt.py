@@ -30,7 +30,7 @@ class Prompt(Protocol):
     """A text and its embedding."""
 
     def identity(self) -> dict[str, str]:
-        """Return the text and a digest of everything that determines its embedding."""
+        """Return the text and a digest of everything that determines the embedding."""
         ...
 
     def embed(self) -> torch.Tensor:
@@ -39,7 +39,7 @@ class Prompt(Protocol):
 
 
 def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
-    """Return the prompt of a model that has a text encoder or a file with one embedding.
+    """Return the prompt of a model. The embedding comes from the text encoder of the model, or from a file.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
         Model folder with ``text_encoder/`` and ``tokenizer/``, or with ``prompt.safetensors``. This file contains a
         tensor ``embedding`` (1, tokens, width) and the text as the metadata entry ``prompt``.
     text : str, optional
-        The prompt. By default the empty text, or the text in ``prompt.safetensors``.
+        The prompt. [default: the text in ``prompt.safetensors``, or the empty text if this file is missing]
     width : int
         Number of channels per token that the denoiser takes.
 
@@ -106,7 +106,7 @@ class EncodedPrompt:
         _ = self._weights_file
 
     def identity(self) -> dict[str, str]:
-        """Return the text and a digest of everything that determines its embedding."""
+        """Return the text and a digest of everything that determines the embedding."""
         content = {
             "weights": self._digest,
             "config": {
@@ -220,7 +220,7 @@ class StoredPrompt:
             )
 
     def identity(self) -> dict[str, str]:
-        """Return the text and the digest of its embedding."""
+        """Return the text and the digest of the embedding."""
         text, embedding = self._stored
         return {"prompt": text, "embedding": digest_tensors([("embedding", embedding)])}
 

@@ -1,10 +1,10 @@
 """The network classes that a model folder may name in its ``config.json``: diffusers' U-Net and hsifeat's own networks.
 
 Each class is a diffusers ``ModelMixin`` with an argument ``in_channels``. Its ``forward(noisy, t, return_dict=False)``
-returns ``(prediction,)``. To add a class, add a line to `NETWORKS`. A network can have two attributes that control the
-forward pass that lists its layers. ``probe_side`` is the side of the input, a multiple of the stride of every layer
-[default: 64]. ``probe_timesteps`` lists the first timestep of each interval, in ascending order from 0. This attribute is
-required if the network runs different layers in different intervals of timesteps.
+returns ``(prediction,)``. To add a class, add a line to `NETWORKS`. The layers of a network are found in a forward
+pass. Two attributes of the network control this pass. ``probe_side`` is the side of the input, a multiple of the stride
+of every layer [default: 64]. ``probe_timesteps`` lists the first timestep of each interval, in ascending order from 0.
+If the network runs different layers in different intervals of timesteps, ``probe_timesteps`` is required.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The text of the paper describes the modules. Two spatial self-attention denoisin
 spectral-group self-attention denoising modules (SGSAD). Each module receives the timestep through an MLP. Each module
 consists of self-attention, depth-wise convolutions (DWConv) and point-wise convolutions (PWConv). In SSAD, the tokens
 are the pixels of a patch of P x P pixels. In SGSAD, the tokens are the bands of a patch. The C bands of the feature map
-form N_g groups of C_g bands, and a token attends only to the tokens of the same group.
+form N_g groups of C_g bands. A token attends only to the tokens of its group.
 
 The formulas of the paper were not available. These parts are therefore choices of this implementation:
 

@@ -34,12 +34,12 @@ class MultistageUNet(ModelMixin, ConfigMixin):
     in_channels : int
         Number of channels of the image.
     encoder_width : int
-        Number of channels of the finest level of the encoder; 128 for CIFAR-10 in the paper.
+        Number of channels of the finest level of the encoder. The paper uses 128 for CIFAR-10.
     decoder_widths : sequence of int
-        Number of channels of the finest level of each decoder, from the lowest noise to the highest; 192, 128 and 16 in the
-        paper.
+        Number of channels of the finest level of each decoder, from the lowest noise to the highest. The paper uses
+        192, 128 and 16.
     boundaries : sequence of int
-        First timestep of each decoder except the first decoder, in ascending order.
+        First timesteps of the second decoder and all later decoders, in ascending order.
     multipliers : sequence of int
         Factors by which encoder and decoder widths are multiplied at each level, from the finest level to the coarsest.
     blocks : int
@@ -47,7 +47,7 @@ class MultistageUNet(ModelMixin, ConfigMixin):
     attention : sequence of int
         Levels with self-attention. Level 0 is the finest. The middle block always has self-attention.
     head_channels, norm_groups : int
-        Number of channels per attention head, and largest number of groups of a group normalisation.
+        Number of channels per attention head, and maximum number of groups in a group normalisation.
 
     Raises
     ------

@@ -69,8 +69,8 @@ class RMSNormUNet2DModel(UNet2DModel):
     def forward(self, sample: torch.Tensor, timestep: torch.Tensor | float, *args: Any, **kwargs: Any) -> Any:
         """Run the network like ``UNet2DModel.forward``. A single timestep is embedded once for all images.
 
-        Matrix products with several equal rows are rounded differently from those with one row. If each image had a row,
-        the rounding of all features would depend on the number of tiles in a batch.
+        The features therefore do not depend on the number of images in a batch. With one embedding per image, a matrix
+        product would have more rows and would be rounded differently.
 
         Parameters
         ----------

@@ -1,7 +1,8 @@
 """SpectralDiff's denoiser (Chen et al. 2023, arXiv 2304.05961): a 3-D U-Net that halves only the spectral axis.
 
-The blocks and sizes follow the published code. If the number of bands is not a multiple of the total halving factor, copies
-of the last band are appended, as in the published data. The sinusoidal timestep embedding is scaled as in diffusers.
+The blocks and sizes follow the published code. If the number of bands can't be halved often enough without a remainder,
+copies of the last band are appended, as in the published data. The sinusoidal timestep embedding is scaled as in
+diffusers.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _RESAMPLING = {"kernel_size": (4, 5, 5), "stride": (2, 1, 1), "padding": (1, 2, 
 
 
 class SpectralUNet(ModelMixin, ConfigMixin):
-    """SpectralDiff's network, which predicts the noise in an image. Its feature maps have a spectral axis.
+    """SpectralDiff's network, which predicts the noise in an image. The feature maps have a spectral axis.
 
     All feature maps have the height and width of the image. A map with C channels and B bands is read as a layer with C * B
     channels.
@@ -33,9 +34,10 @@ class SpectralUNet(ModelMixin, ConfigMixin):
     in_channels : int
         Number of bands of the image.
     widths : sequence of int
-        Number of channels at the full spectral resolution, and after each halving; 16, 32, 64 and 128 in the published code.
+        Number of channels at the full spectral resolution, and after each halving. The published code uses 16, 32, 64
+        and 128.
     time_channels : int
-        Number of channels of the timestep embedding; 32 in the published code.
+        Number of channels of the timestep embedding. The published code uses 32.
 
     Raises
     ------
