@@ -47,7 +47,7 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
 
 @dataclass(frozen=True)
 class StackSource:
-    """Locations of the stores of a scene, and a selection of bands, from which a worker opens the features.
+    """Locations of the stores of a scene, and selected bands. A worker opens the features from these.
 
     Attributes
     ----------

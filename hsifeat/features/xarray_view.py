@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
-    """Return an array of a store as a lazy dask array of the same shape and dtype, with one task per shard."""
+    """Return an array of a store as a lazy dask array with one task per shard. Shape and dtype stay the same."""
     import dask.array
 
     lazy: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Decoding of the image files in a folder or tar archive into one array on disk, which later training runs reuse."""
+"""Decode the image files in a folder or tar archive into one array on disk. Later training runs reuse this array."""
 
 from __future__ import annotations
 

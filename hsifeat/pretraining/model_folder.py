@@ -131,7 +131,7 @@ class ModelFolder:
 
 
 def check_usable(folder: Path) -> None:
-    """Raise `PretrainingError` if a path is a file, or a folder with files but without a model of `hsifeat.pretrain`."""
+    """Raise `PretrainingError` if `folder` is a file, or contains files but no model of `hsifeat.pretrain`."""
     if folder.exists() and not folder.is_dir():
         raise PretrainingError(f"{folder} is a file: name a folder with `out`")
     check_output(folder)

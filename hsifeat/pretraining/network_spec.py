@@ -122,7 +122,7 @@ class NetworkSpec:
         }
 
     def with_norm(self, norm: Norm) -> NetworkSpec:
-        """Return the specification with the normalisation `norm`; raise `PretrainingError` if the network is not a U-Net."""
+        """Return the specification with the normalisation `norm`. Raise `PretrainingError` if the network is not a U-Net."""
         if norm == "group":
             return self
         if self.class_name != "UNet2DModel":

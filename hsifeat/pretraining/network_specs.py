@@ -185,7 +185,7 @@ NETWORK_SPECS: dict[str, dict[str, NetworkSpec]] = {
 
 
 def find_spec(network: str, size: str) -> NetworkSpec:
-    """Return the specification of a network in a size; raise `PretrainingError` if the network or size is unknown."""
+    """Return the specification of a network in a size. Raise `PretrainingError` if the network or size is unknown."""
     if network not in NETWORK_SPECS:
         raise PretrainingError(f"unknown network {network!r}; {suggest_names(network, NETWORK_SPECS)}")
     if size not in NETWORK_SPECS[network]:

@@ -1,4 +1,4 @@
-"""Training of a backbone: validates options, prepares data, starts or continues the training, and writes the model folder."""
+"""Train a backbone: validate options, prepare data, start or continue the training, and write the model folder."""
 
 from __future__ import annotations
 

@@ -117,8 +117,8 @@ class DaskExecutor:
     Raises
     ------
     HsifeatError
-        If the scheduler can't be reached, or no worker joins it. If a worker and this process have different versions of Python, hsifeat or
-        the libraries that compute the results.
+        If the scheduler can't be reached, or no worker joins it. If a worker and this process have different versions of
+        Python, hsifeat or the libraries that compute the results.
     """
 
     def __init__(

@@ -130,7 +130,7 @@ def note_lost_classes(
 
 
 def composed(name: str) -> str:
-    r"""Return a class name with composed accents (Unicode NFC), so that names from macOS equal the same names from elsewhere.
+    r"""Return a class name with composed accents (Unicode NFC). Names from macOS then equal the same names from elsewhere.
 
     >>> composed("for\u0065\u0302t") == "for\u00eat"
     True

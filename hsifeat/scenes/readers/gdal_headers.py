@@ -1,4 +1,4 @@
-"""Check of raster headers that refer to other data sets, which GDAL would open with any of its drivers.
+"""Check of raster headers. A header can refer to other data sets, which GDAL would open with any of its drivers.
 
 A malicious header could refer to an HDF5 or MRF file that reads its values from any file of the machine. It could also
 describe a web service, to which GDAL would send requests. GDAL does not always list the data sets that a header refers to.

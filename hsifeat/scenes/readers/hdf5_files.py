@@ -47,7 +47,7 @@ class Hdf5Array(ArrayView):
 
 
 def find_datasets(file: Any) -> dict[str, Any]:
-    """Return a dict that maps paths to the non-empty numeric datasets of an open file, including datasets behind external links.
+    """Return the non-empty numeric datasets of an open file by path. Datasets behind external links are included.
 
     Groups that MATLAB creates for the contents of cells and objects are skipped.
     """
