@@ -87,11 +87,11 @@ def matching_notes(
 ) -> tuple[str, ...]:
     """Return notes on the bands that `match_bands` may pair wrongly.
 
-    The notes name three cases:
+    There is a note on each of these cases:
 
-    - The wavelengths of only one scene are known, so that the bands are taken in their order.
-    - Bands with equal wavelengths can't be told apart, because neither their number nor the order of the other bands tells which
-      bands correspond.
+    - The wavelengths of only one scene are known. The bands are then paired in their order.
+    - Bands with equal wavelengths can't be paired with certainty. The scenes have different numbers of bands at this
+      wavelength, or the orders of the other bands differ between the scenes by more than a reversal.
     - A band of the other scene is the nearest band of several bands of the reference scene.
 
     Parameters
