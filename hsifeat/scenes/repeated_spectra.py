@@ -71,8 +71,8 @@ class RepeatedSpectrum:
 class RepeatedSpectra:
     """Counter of spectra that occur more than once in a scene.
 
-    Spectra are added block by block. Counts are exact for up to 2**18 pixels. After each further 2**18 pixels, only the
-    2**17 most frequent spectra are kept.
+    Spectra are added block by block. Counts are exact for up to 2**18 pixels. In larger scenes, only the 2**17 most
+    frequent spectra are kept after each 2**18 pixels.
 
     Parameters
     ----------
@@ -132,8 +132,8 @@ class RepeatedSpectra:
 
         - The spectrum with the lowest value of the scene in every band, if at least two pixels have it.
         - The spectrum with the highest value of the scene in every band, if at least two pixels have it.
-        - The most frequent other spectrum, if at least four pixels have it. Its number of repetitions, which is its number
-          of pixels minus 1, must also be at least ten times that of the tenth most frequent spectrum.
+        - The most frequent other spectrum, if at least four pixels have it. It must also be repeated at least ten times as
+          often as the tenth most frequent spectrum.
 
         Parameters
         ----------

@@ -148,7 +148,10 @@ class Scene(CubeShape):
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask of the valid pixels, (rows, cols) bool: `mask`, or the result of `valid_pixels` if `mask` is None."""
+        """Mask of the valid pixels, a (rows, cols) bool array.
+
+        This is `mask`. If `mask` is None, `valid_pixels` computes it from the cube.
+        """
         if self.mask is not None:
             return self.mask
         return self._validity.mask
@@ -235,7 +238,8 @@ class Scene(CubeShape):
         Returns
         -------
         Scene
-            This scene with `bands` bands, in the order of the other scene. Its notes name the bands that may be matched wrongly.
+            This scene with `bands` bands, in the order of the other scene. The notes of the scene name the bands that may
+            be matched wrongly.
 
         Raises
         ------

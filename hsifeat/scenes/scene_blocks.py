@@ -90,8 +90,9 @@ def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> ND
 def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Read selected bands of a sample of the valid pixels.
 
-    If the scene has at most 2**20 pixels, the sample contains all valid pixels. Otherwise, it contains at most about 2**20
-    pixels.
+    If the scene has at most 2**20 pixels, the sample contains all valid pixels. Otherwise, it contains the valid pixels in
+    every k-th row and column, with a k for which these are at most about 2**20 pixels. If none of these pixels is valid,
+    the sample contains every m-th valid pixel.
 
     Parameters
     ----------
@@ -105,8 +106,7 @@ def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> 
     Returns
     -------
     (n, len(bands)) float64 array
-        Values of the n sampled pixels, in row-major order. They are the valid pixels in every k-th row and column. If there
-        are no such pixels, every m-th valid pixel is sampled.
+        Values of the n sampled pixels, in row-major order.
     """
     rows, cols, _ = cube.shape
     step = int(np.ceil(np.sqrt(rows * cols / _SAMPLE_PIXELS)))

@@ -56,7 +56,7 @@ def open_scene_in_store(path: Path) -> Scene:
 
 
 def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labels: dict[str, Labels]) -> Scene:
-    """Build a `Scene` from the metadata and arrays that a store has of it.
+    """Build a `Scene` from its metadata and arrays in a store.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ class Validity:
 def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop") -> Validity:
     """Find the valid pixels of a cube, and count the invalid pixels by reason.
 
-    A pixel is invalid in each of these cases:
+    A pixel is invalid if one of these conditions holds:
 
     - at least one band is NaN, infinite, beyond the range of float32, or equal to a value of `nodata` (see
       `hsifeat.scenes.nodata.is_nodata`)

@@ -44,7 +44,7 @@ class AddressSigner:
         self._secret = secret
 
     def sign(self, path: str, caller: Caller, *, seconds: int) -> tuple[str, int]:
-        """Return the signed path and its expiry time in seconds since 1970.
+        """Return a signed address ``/signed/GRANT/PATH``, and its expiry time in seconds since 1970.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class AddressSigner:
         caller : Caller
             Issuer of the address.
         seconds : int
-            Lifetime in seconds.
+            Lifetime of the address in seconds.
         """
         expires = int(time.time()) + seconds
         signature = self._signature(_scope_of(path), caller.token_id, expires)

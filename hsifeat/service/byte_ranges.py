@@ -9,7 +9,7 @@ _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
 
 
 class UnsatisfiableRangeError(ValueError):
-    """A range is empty, lies outside of the file, or is not a single range."""
+    """Raised if the requested range is empty, lies outside of the file, or is not a single range."""
 
 
 def parse_range(header: str | None, size_bytes: int) -> range | None:

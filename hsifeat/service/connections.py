@@ -139,7 +139,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stall_timer = self.loop.call_later(self.stall_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Continue to send, and stop the timer of `pause_writing`."""
+        """Continue to send, and stop the timer that `pause_writing` started."""
         self._stop_stall_timer()
         super().resume_writing()
 

@@ -58,7 +58,7 @@ class HeaderGuard:
 
 
 def header_refusal(scope: Scope, names: Collection[str]) -> Response | None:
-    """Check the connection and the headers of a request, and return the response that refuses it; None if both are allowed.
+    """Check the connection and the headers of a request, and return the response that refuses it; None if it is allowed.
 
     Parameters
     ----------

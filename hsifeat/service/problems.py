@@ -43,7 +43,7 @@ class ProblemError(HsifeatError):
 
 
 def problem_of(error: HsifeatError) -> ProblemError:
-    """Return the HTTP status, the message and the headers of the response to an error."""
+    """Return the `ProblemError` for an error, with the HTTP status, the message and the headers of the response."""
     if isinstance(error, ProblemError):
         return error
     status = next((status for error_type, status in _STATUSES.items() if isinstance(error, error_type)), 422)

@@ -111,8 +111,8 @@ def show_job(job_id: JobId, _caller: Reader, jobs: Jobs) -> JobRecord:
 def cancel_job(job_id: JobId, caller: Author, jobs: Jobs) -> JobRecord:
     """Withdraw the caller's request for a job. If nobody else waits for the job, it is cancelled.
 
-    An administrator always cancels the job. Finished parts of the work are kept, and a later equal request continues from
-    them.
+    If the caller is an administrator, the job is always cancelled. Finished parts of the work are kept, and a later equal
+    request continues from them.
     """
     return jobs.queue.cancel(job_id, caller.name, anyone=caller.may("admin"))
 

@@ -61,7 +61,7 @@ def _state(upload: Upload, jobs: Jobs) -> UploadState:
 
 @router.post("/uploads", status_code=201, responses=problem_responses(413, 507))
 def create_upload(request: UploadRequest, caller: Author, jobs: Jobs) -> UploadState:
-    """Create an upload, before its files are sent in parts."""
+    """Create an upload. Its files are sent afterwards, in parts."""
     return _state(jobs.context.uploads.create(request.files, caller.name), jobs)
 
 

@@ -115,7 +115,7 @@ class StoreIndex:
         return sorted(self._stores.values(), key=lambda store: store.key)
 
     def known(self, key: str) -> ServedStore | None:
-        """Return the store with the key `key` from memory, without a search; None if no search has found such a store."""
+        """Return the store with the key `key` if an earlier search found it, else None. No new search is made."""
         return self._stores.get(key)
 
     def find(self, prefix: str) -> ServedStore:
@@ -124,7 +124,7 @@ class StoreIndex:
         Raises
         ------
         ProblemError
-            If no key starts with `prefix`. If the keys of several stores do.
+            If no key starts with `prefix`. If several keys start with `prefix`.
         """
         found = self._matches(prefix)
         if not found:

@@ -1,4 +1,4 @@
-"""A Zarr store that refuses keys and links which lead out of a feature store."""
+"""A Zarr store that refuses keys and links that lead out of a feature store."""
 
 from __future__ import annotations
 

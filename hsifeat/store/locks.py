@@ -6,7 +6,7 @@ The write lock of a local store is a lock on a file next to the store's folder. 
 on a file in the cache folder, so processes with another cache folder do not see it.
 
 A reader marks a store by a locked file in the cache folder. If the store is local, the reader also holds a shared lock on
-the folder of the store, which processes with another cache folder see.
+the folder of the store. Processes with another cache folder see the shared lock, but not the mark.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def write_lock(location: Location, on_wait: Callable[[], None]) -> Iterator[None
     location : Location
         Location of the store. The store need not exist.
     on_wait : callable
-        Function without arguments. If another process holds the lock, it is called once before waiting.
+        Function without arguments. If another process holds the lock, the function is called once before waiting.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def exclusive_lock(location: Location) -> Iterator[None]:
 
 
 def delete_free_marks() -> None:
-    """Delete the files that mark stores as being read, if their processes no longer run."""
+    """Delete the files that mark stores as being read, if the processes of these readers no longer run."""
     if not any(_lock_folder().glob("*.read-*.lock")):
         return
     with _cache_lock(_GATE):

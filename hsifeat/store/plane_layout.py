@@ -197,7 +197,7 @@ class PlaneLayout(Protocol):
         ...
 
     def dimension_names(self, plane: PlaneSpec) -> tuple[str, str, str]:
-        """Return the names of the three axes of a plane. Axes of several planes with equal names have equal coordinates."""
+        """Return the names of the three axes of a plane. Axes with equal names have equal coordinates in all planes."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Progress records of a store. A record is a file that marks one unit (block) of one plane as finished.
 
-The record contains the sha256 of the values of the unit. An extraction writes it after the values. A unit with a missing or
-damaged record is not finished, and the next extraction computes it again.
+The record contains the sha256 of the values of the unit. An extraction writes the record after the values. A unit with a
+missing or damaged record is not finished, and the next extraction computes this unit again.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ class ProgressRecords:
     def done(self, plane: PlaneId) -> NDArray[np.bool_]:
         """Return which units of a plane are finished, as a bool array with the shape of the grid of units.
 
+        A unit with a damaged record is not finished.
+
         Raises
         ------
         StoreError
-            If the metadata of the records is damaged. If the location can't be reached. No error is raised for a damaged
-            record, whose unit is not finished.
+            If the metadata of the records is damaged. If the location can't be reached. A damaged record raises no error.
         """
         done = np.zeros(self._layout.unit_grid, dtype=bool)
         if not self._files.has_array(f"progress/{plane.path}"):

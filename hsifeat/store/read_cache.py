@@ -1,8 +1,8 @@
 """Cache of reads from a store at a web address. Repeated reads need no network.
 
-If the address ends with the key of the store, the content of a shard never changes. Cached shards are therefore read
-without a request to the service. Other files, such as progress records and label maps, can change. They are read from the
-cache only if the service can't be reached. If the service answers with an error, the error is raised.
+If the address ends with the key of the store, shards at this address never change. Cached shards are therefore read without
+a request to the service. Other files, such as progress records and label maps, can change. They are read from the cache
+only if the service can't be reached. If the service answers with an error, the error is raised.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class ReadCache:
         return cached
 
     def keep(self, key: str, part: str, value: bytes | None) -> None:
-        """Add the result of a read to the cache. If it has more than 4 MiB or the disk is full, do nothing.
+        """Add the result of a read to the cache. If the result has more than 4 MiB, or if the disk is full, do nothing.
 
         Parameters
         ----------

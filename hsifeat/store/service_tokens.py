@@ -24,8 +24,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def token_file() -> Path:
     """Return the path of the file with tokens.
 
-    This is the environment variable ``HSIFEAT_TOKEN_FILE``. If it is not set, it is ``tokens.json`` in the user's
-    configuration.
+    The environment variable ``HSIFEAT_TOKEN_FILE`` contains this path. If the variable is not set, the file is
+    ``tokens.json`` in the folder of the user's configuration.
     """
     from platformdirs import user_config_path
 
@@ -36,8 +36,8 @@ def token_file() -> Path:
 def find_token(url: str) -> str | None:
     """Return the token for the address of a service, or None if there is no token.
 
-    The file at `token_file` has a JSON object with tokens by origin, such as ``https://gpu.example.org``. If it has the
-    origin of `url`, the token in the file is returned.
+    The file at `token_file` has a JSON object with tokens by origin, such as ``https://gpu.example.org``. If the object has
+    the origin of `url`, its token is returned.
 
     Otherwise, ``HSIFEAT_TOKEN`` is returned if `url` belongs to the service with the address ``HSIFEAT_SERVICE``. If
     ``HSIFEAT_SERVICE`` is not set, `url` must be on this machine.

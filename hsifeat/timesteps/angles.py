@@ -96,7 +96,8 @@ def measure_angles(
     tiles : sequence of TileSample
         Tiles of the scene. They are processed one at a time.
     timesteps : sequence of int
-        Training timesteps at which angles are measured. seed : int
+        Training timesteps at which angles are measured.
+    seed : int
         Seed of the noise. Each pixel has the same noise at all timesteps.
     device : str
         Device on which the network runs, such as ``cuda``.

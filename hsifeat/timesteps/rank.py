@@ -85,9 +85,10 @@ def rank_timesteps(
         Training timesteps to compare. If None, these are the timesteps of the store. Without a store, these are 40 evenly
         spaced timesteps from 0.
     projection : str or Projection, optional
-        A fitted projection, or a text that `fit_projection` accepts. If None, the projection that the backbone was trained
-        with is used, or the projection of the preset for the backbone ``"natural32"``. For other backbones, the default is
-        ``rgb`` for three channels, and ``pca:N`` for any other number N of channels. Without a backbone, it is ``pca:10``.
+        A fitted projection, or a text that `fit_projection` accepts. If None, the projection depends on the backbone.
+        ``"natural32"`` has the projection of its preset, and other backbones have the projection that they were trained
+        with. For a backbone without a projection, the default is ``rgb`` for three channels, and ``pca:N`` for any other
+        number N of channels. Without a backbone, the default is ``pca:10``.
     patch : int, optional
         Side of the patches of the optimal denoiser in pixels. If None, this is the largest of 8, 4, 2 and 1 for which a
         patch has at most 16 values.

@@ -33,7 +33,8 @@ class TimestepRanking:
     order : TimestepOrder
         Order of all timesteps by usefulness.
     denoiser : DenoiserSimilarity
-        Similarity of the predictions of the optimal denoiser between timesteps. angles : SpectralAngles or None
+        Similarity of the predictions of the optimal denoiser between timesteps.
+    angles : SpectralAngles or None
         Spectral angles of the estimates of the backbone; None without a backbone.
     planes : PlaneSimilarity or None
         Similarity of the features in the store between timesteps; None without a store.

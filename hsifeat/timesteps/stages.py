@@ -23,8 +23,8 @@ def three_stages(
     tolerance : float
         Maximum difference ``eta`` between two predicted values that agree, in standard deviations of the noise.
     alpha : float
-        Minimum mean similarity of the timesteps in the first stage to the first timestep. It also holds for the last stage
-        and the last timestep.
+        Minimum of two mean similarities: of the timesteps in the first stage to the first timestep, and of the timesteps in
+        the last stage to the last timestep.
     draws : int
         Number ``K`` of random draws. Each draw has a patch, noise and a timestep.
     seed : int
@@ -67,8 +67,8 @@ def split_stages(
         Similarity ``S0_k = D(t_k, 0)`` of each timestep to the first timestep, and similarity ``S1_k = D(t_k, last)``
         of each timestep to the last timestep. `agreement` computes ``D``.
     alpha : float
-        Minimum mean similarity of the timesteps in the first stage to the first timestep, and of the timesteps in the last
-        stage to the last timestep.
+        Minimum of two mean similarities: of the timesteps in the first stage to the first timestep, and of the timesteps in
+        the last stage to the last timestep.
     last : int
         Last timestep, T - 1.
 
@@ -83,8 +83,8 @@ def split_stages(
 
     Notes
     -----
-    This is eqs. 6 and 7 of Zhang et al. 2024, the paper that `three_stages` cites. Algorithm 1 in the paper sums ``S1_k``
-    over ``t_k <= tau``. We assume that this is an error.
+    The rule is eqs. 6 and 7 of Zhang et al. 2024, the paper that `three_stages` cites. Algorithm 1 in the paper sums
+    ``S1_k`` over ``t_k <= tau``. We assume that this is an error.
 
     Examples
     --------

@@ -12,8 +12,8 @@ from hsifeat.scenes.registry.models import PublicScene, SceneFile
 def scenes_folder() -> Path:
     """Return the folder for the files of all public scenes.
 
-    This is the folder in the environment variable ``HSIFEAT_SCENES``. If it is not set, it is ``scenes`` in the cache
-    folder.
+    The environment variable ``HSIFEAT_SCENES`` names this folder. If the variable is not set, the folder is ``scenes`` in
+    the cache folder.
     """
     folder = os.environ.get("HSIFEAT_SCENES")
     return Path(folder) if folder else cache_folder() / "scenes"

@@ -90,8 +90,8 @@ class LabelSource(ArraySource):
     Attributes
     ----------
     listed_pixels_of : str
-        Name of the label map with the class numbers of the pixels in an (n, 2) array, whose rows and columns are counted
-        from 0. An empty string if the variable is a (rows, cols) array.
+        If the variable is an (n, 2) array, the name of the label map with the class numbers of its pixels. Otherwise, an
+        empty string. Rows and columns in the array count from 0.
     class_numbers : dict of int to int
         Class number in the scene for each class number in the file. Empty if both numbers are equal for all classes.
     unlabelled : int
@@ -107,7 +107,7 @@ class LabelSource(ArraySource):
 
 
 class CompanionSource(ArraySource):
-    """Where a co-registered image of a scene is stored, such as heights or radar backscatter. It has `channels` channels."""
+    """Where a co-registered image with `channels` channels is stored, such as heights or radar backscatter."""
 
     channels: Positive
 
@@ -144,7 +144,7 @@ class PublicScene(_DescriptionModel):
     classes : dict of int to str
         Class names by class number.
     unchecked : dict of str to str
-        Reason by field name, for each field that could not be verified on a real file.
+        For each field that could not be verified on a real file, the reason. The keys are the names of the fields.
     """
 
     name: str

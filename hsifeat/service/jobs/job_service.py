@@ -117,7 +117,7 @@ class JobService:
         return upload
 
     def delete_old(self) -> None:
-        """Delete old jobs and their results, and old uploads.
+        """Delete old jobs with their results, and expired uploads.
 
         A job is old if it ended more than `JobSettings.job_days` days ago. Uploads that unfinished jobs need are not
         deleted.

@@ -109,7 +109,8 @@ class JobQueue:
         owner : str
             Name of the person who submits the request.
         priority : Priority
-            Priority of the job. If an unfinished job with this key has a lower priority, it is raised.
+            Priority of the job. If an unfinished job with this key has a lower priority, its priority is raised to this
+            value.
         still_valid : callable
             Takes a finished job with this key, and returns whether the result of the job still exists.
         find_result : callable

@@ -123,5 +123,5 @@ class JobRequest(BaseConfig):
 
 
 def json_values(options: BaseConfig, **selection: Any) -> Any:
-    """Return the options of a model as JSON values. `selection` is passed on to `pydantic.BaseModel.model_dump`."""
+    """Return options as JSON values. `selection` is passed on to `pydantic.BaseModel.model_dump`."""
     return json.loads(json.dumps(options.model_dump(**selection)))

@@ -72,7 +72,7 @@ class UploadFolder:
         )
 
     def create(self, files: Sequence[FileManifest], owner: str) -> Upload:
-        """Create an upload, before the contents of its files are sent.
+        """Create an upload. The contents of its files are sent afterwards.
 
         Parameters
         ----------

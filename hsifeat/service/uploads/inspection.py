@@ -1,7 +1,7 @@
 """Checks of uploaded files before any reader opens them.
 
-A format is accepted only if a file contains all its values. Formats that can refer to other files or services, such as VRT,
-or that can run code are refused. Pickled objects and archives that expand beyond a limit are refused as well.
+Files of the accepted formats contain all values themselves. Formats that can refer to other files or services, such as VRT,
+are refused. Formats that can run code, pickled objects, and archives that expand beyond a limit are refused as well.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def check_name(name: str) -> None:
     ------
     RefusedFileError
         If the name has more than 100 characters. If the name contains characters other than letters, digits, single dots,
-        underscores and hyphens. If its suffix means a format that is not accepted.
+        underscores and hyphens. If the suffix of the name is not accepted.
     """
     if not _NAME.fullmatch(name) or ".." in name:
         raise RefusedFileError(

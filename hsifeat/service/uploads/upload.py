@@ -70,8 +70,9 @@ class Upload:
     path : Path
         Folder of the upload. The identifier of the upload is the name of the folder.
     manifest : UploadManifest
-        Owner and files of the upload. max_unpacked_bytes : int
-        Maximum size of the unpacked values of a file.
+        Owner and files of the upload.
+    max_unpacked_bytes : int
+        Maximum size in bytes of all values of a file after decompression.
     lifetime_s : float
         Time in seconds from the last use of the upload to its deletion.
     """
@@ -123,7 +124,7 @@ class Upload:
     def open_part(self, name: str, offset: int) -> Iterator[PartWriter]:
         """Yield a writer that appends a part to a file.
 
-        If an error ends the part, the bytes that were written before are kept.
+        If an error occurs, the bytes that were written before are kept.
 
         Parameters
         ----------
@@ -265,7 +266,7 @@ class PartWriter:
         Raises
         ------
         RefusedFileError
-            If the file would exceed its declared size. Then nothing is written.
+            If the file would exceed its declared size. In this case, nothing is written.
         DiskFullError
             If the disk is full. The bytes that fit are kept.
         """

@@ -55,7 +55,7 @@ class View:
     window : Window
         The visible part of the scene. Its first row and first column are multiples of `step`.
     step : int
-        Distance between neighbouring pixels of the image, in pixels of the scene.
+        Distance between neighbouring pixels of the displayed image, in pixels of the scene.
     """
 
     window: Window

@@ -72,7 +72,8 @@ class BandImages:
         Parameters
         ----------
         rendering : Rendering
-            Bands and contrast of the image. window : Window
+            Bands and contrast of the image.
+        window : Window
             Part of the scene. Its first row and first column must be multiples of `step`.
         step : int
             Distance between neighbouring pixels of the image, in pixels of the scene; a power of two. If `step` is less

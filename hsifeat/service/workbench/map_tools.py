@@ -41,7 +41,7 @@ class MapOptions:
 
 
 class MapTools:
-    """Columns of a scene for a head and an input set, and the objects that use them. The methods are thread-safe.
+    """Columns of a scene for a head and an input set, and the objects that use these columns. The methods are thread-safe.
 
     Parameters
     ----------

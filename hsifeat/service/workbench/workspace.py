@@ -80,7 +80,8 @@ class Workspace:
     spectra : ClassSpectra
         Mean spectra of the classes of the label sets.
     bands : BandImages
-        Bands of the scene as images. map_slots : threading.BoundedSemaphore
+        Bands of the scene as images.
+    map_slots : threading.BoundedSemaphore
         Limits the number of maps that the service computes at the same time.
     """
 
