@@ -198,7 +198,10 @@ def join_label_maps(labels: Sequence[Labels], names: Sequence[tuple[str, ...]]) 
 
 
 def smoothing_of_scenes(smooth: str | None, scenes: SceneSet, classes: int) -> SmoothingRule | None:
-    """Return the rule that smooths the maps of scenes, and check that the smoothing of each scene fits in memory."""
+    """Return the rule that smooths the maps of scenes, and check that the smoothing of each scene fits in memory.
+
+    For parameters and errors, see `parse_scene_smoothing`.
+    """
     rule = None
     for features in scenes.scenes:
         rule = parse_scene_smoothing(smooth, features.shape[:2], classes)
