@@ -1,4 +1,4 @@
-"""Classifiers on cached diffusion features: pixel tables, splits, heads (the classifiers), models and comparisons.
+"""Train, score and compare classifiers, called heads, on cached diffusion features.
 
 No module of this package imports a diffusion model. Each public name is loaded on first use, which keeps the import fast.
 """

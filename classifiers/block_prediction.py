@@ -40,7 +40,7 @@ class PredictedBlock:
     classes : (n,) array
         Predicted class of each pixel.
     probabilities : (n, C) float64 array or None
-        Probability of each class, in the order of the head's `classes_`; None if they were not computed.
+        Probability of each class, in the order of the head's `classes_`. None if no probabilities were computed.
     """
 
     window: Window
@@ -180,7 +180,7 @@ def predict_classes(
     block_px : int, optional
         Side of a block in pixels. [default: 128, or less if there are many columns]
     workers : BlockPredictor, optional
-        Workers that predict the blocks; `only` then has no effect. [default: this process]
+        Workers that predict the blocks. With workers, `only` has no effect. [default: this process]
     listen : callable
         Callback for progress events.
 

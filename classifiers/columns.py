@@ -147,7 +147,7 @@ def read_columns(
 
 
 def table_bytes(rows: int, layout: Layout) -> int:
-    """Return the size in bytes of a float32 table of `rows` rows."""
+    """Return the size in bytes of a float32 table with `rows` rows and the columns of `layout`."""
     return rows * layout.width * np.dtype(np.float32).itemsize
 
 

@@ -50,7 +50,7 @@ class Evaluation:
     split : str
         The split, in the grammar of `parse_split`.
     kind : {"random", "disjoint", "fixed"}
-        How test pixels are separated from training pixels: at random, spatially, or by maps of the user (``fixed``).
+        How test pixels are separated from training pixels: at random, spatially, or by given maps (``fixed``).
     train_pixels : int
         Number of pixels that the head was trained on.
     scores : Scores
@@ -165,13 +165,12 @@ class Evaluator:
     head : str
         Name of the head.
     seed : int
-        Seed of the tuning folds, and of the split in `evaluate_disjoint`. It is also the seed of the head, unless
-        `params` contains `random_state`.
+        Seed of the head, of the tuning folds, and of the split in `evaluate_disjoint`. If `params` contains
+        `random_state`, its value is the seed of the head instead.
     params : dict
         Maps names of the head's parameters to their values.
     tune : bool
-        Whether each fit first searches the best parameters by cross-validation. Parameters in `params` are not
-        searched.
+        Whether parameters are tuned before each fit. Parameters in `params` are not tuned.
     listen : callable
         Callback for the events of tuning and training.
     rule : SmoothingRule or None
@@ -269,7 +268,10 @@ class Evaluator:
     def evaluate_disjoint(self, train_pixels: int) -> Evaluation | None:
         """Fit and score a new head under `DISJOINT_SPLIT`, with at most `train_pixels` training pixels.
 
-        Returns ------- Evaluation or None Scores of the head. None if `DISJOINT_SPLIT` can't divide the labels.
+        Returns
+        -------
+        Evaluation or None
+            Scores of the head. None if `DISJOINT_SPLIT` can't divide the labels.
         """
         split = parse_split(DISJOINT_SPLIT)
         try:

@@ -44,7 +44,7 @@ def _check_once(file: Path, modified_ns: int, size_bytes: int) -> None:  # noqa:
 
 @dataclass(frozen=True)
 class Baseline:
-    """An earlier report.
+    """An earlier report, which a new report is compared with.
 
     Attributes
     ----------

@@ -78,7 +78,10 @@ class BenchJob:
 
     @property
     def reference(self) -> str:
-        """Split under which single planes are scored and learned weights are reported; see `reference_split`."""
+        """First disjoint split, or first split if none is disjoint.
+
+        Single planes are scored, and learned weights are reported, under this split.
+        """
         return reference_split(self.splits).text
 
     @property
@@ -134,7 +137,7 @@ def run_bench(
     out : Path
         Folder of the report. Runs that are recorded in this folder are not repeated.
     jobs : int or None
-        Number of worker processes, see `local_executor`.
+        Number of worker processes. If None, as many processes run as the cores and the memory allow.
     listen : callable
         Callback for progress events.
     executor : Executor or str, optional

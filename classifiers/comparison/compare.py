@@ -116,8 +116,9 @@ def compare(
         bit-identical for any number of processes. A script that uses several processes needs ``if __name__ ==
         "__main__":``.
     executor : Executor or str, optional
-        Executor that runs the fits, for example on a cluster, or a text such as ``dask:local:2``. The workers must have
-        access to the stores and to the folder `out`. [default: `jobs` processes on this machine]
+        Executor that runs the fits, for example on a cluster, or a text that selects an executor, such as
+        ``dask:local:2``. The workers must have access to the stores and to the folder `out`. [default: `jobs` processes
+        on this machine]
     out : str or Path
         Folder of the report. Its subfolder ``record`` stores finished runs, which are not repeated. `write_report` writes the
         report itself.

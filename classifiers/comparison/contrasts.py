@@ -115,7 +115,7 @@ def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, Store
     """List the planned contrasts that are impossible because a store is missing.
 
     The missing store is a store of an untrained network or a context store. Each `MissingContrast` contains the command
-    that extracts it.
+    that extracts the missing store.
     """
     used = {entry.store: origins[entry.store] for entry in entries if entry.store in origins}
     networks = {name: origin for name, origin in used.items() if not origin.is_untrained}

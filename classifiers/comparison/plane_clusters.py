@@ -1,8 +1,8 @@
-"""K-means clusters of planes (one timestep and layer each), as panels. A panel shows which areas a plane separates.
+"""K-means clusters of planes (one timestep and layer each). They show which areas the features of a plane separate.
 
 As in GeoDiffNet (arXiv 2512.03430, figure 5), each plane is clustered separately, with as many clusters as the scene
-has classes. K-means numbers clusters arbitrarily. The clusters of each panel are therefore renumbered, so that an area
-has the same colour in neighbouring panels.
+has classes. K-means numbers clusters arbitrarily. The clusters of a plane, called a panel, are therefore renumbered, so
+that an area has the same colour in neighbouring panels.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def cluster_planes(
     Returns
     -------
     tuple of ClusterPanel
-        Panels sorted by layer, in the order of the store, and then by timestep. A plane with more than 500 rows or columns is
-        subsampled. All other panels have the resolution of their plane. The tuple is empty for a store of listed pixels
-        (``--pixels``), whose planes are not images.
+        Panels in the order of the layers in the store, and for each layer by timestep. A plane with more than 500 rows
+        or columns is subsampled. All other panels have the resolution of their plane. The tuple is empty for a store of
+        listed pixels (``--pixels``), whose planes are not images.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def cluster_planes(
 
 
 def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Renumber clusters, so that as many cells as possible have the number of the reference panel.
+    """Renumber clusters, so that as many cells as possible have the same number as in the reference panel.
 
     The Hungarian method (Kuhn, Naval Research Logistics Quarterly 2, 1955) finds the optimal assignment of numbers. Panels of
     different resolutions are compared after nearest-neighbour resampling.

@@ -1,7 +1,7 @@
 """Recorded runs: files of finished runs, so that no run is repeated.
 
 The files are in the folder ``record`` of a report. The key ``K`` of a run, 32 hexadecimal digits, is a digest of all
-its inputs. A run writes these files, the last one after all others:
+its inputs. A run writes the following files. It writes the last one after all others.
 
 - ``maps/K.npy``: the class of every pixel of the scene, for seed 0 only;
 - ``maps/K-confidence.npy``: the largest class probability scaled to 0..255, for seed 0 and heads that predict probabilities;
@@ -219,7 +219,7 @@ class RunRecords:
             return np.asarray(array)
 
     def read_map(self, file: Path) -> NDArray[Any] | None:
-        """Return a map of classes or confidences as a memory-mapped (rows, cols) array, integer or uint8.
+        """Return a map as a memory-mapped (rows, cols) array: classes as integers, or confidences as uint8.
 
         If the file is missing or damaged, the result is None.
         """

@@ -32,7 +32,7 @@ Draws = dict[tuple[str, int], SplitDraw]
 
 
 def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
-    """Return `splits`, with a split of the kind that is missing: random or disjoint.
+    """Return `splits`. If it has no random or no disjoint split, a default split of that kind is added.
 
     User-defined splits (``fixed``) are neither random nor disjoint. If all splits are user-defined, nothing is added.
 

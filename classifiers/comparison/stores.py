@@ -67,8 +67,8 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
 def origin_of(scenes: SceneSet, groups: Sequence[ColumnGroup]) -> str:
     """Return a text that identifies the source of the columns of a table.
 
-    The text consists of the keys of the stores whose planes are in the table. For spectra alone, it is the digest of
-    the scene. Spectra are the same in every store of a scene, so runs on spectra alone are reused for all stores. For
+    The text consists of the keys of the stores whose planes are in the table. For spectra alone, the text is the digest
+    of the scene. All stores of a scene have the same spectra, so runs on spectra alone are reused for all of them. For
     several scenes, the texts are joined.
     """
     return ",".join(_scene_origin(features, groups) for features in scenes.scenes)

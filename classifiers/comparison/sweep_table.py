@@ -18,8 +18,8 @@ def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
 
     Accuracies are from 0 to 1, and gains from -1 to 1. Three keys describe the selection of planes. They are None for
     planes that were not selected. ``rank`` is the position of the plane in the selection. ``oa_together`` is the
-    accuracy on this plane and all planes with a lower rank. ``step_gain`` is the gain in accuracy from adding this
-    plane to the planes with a lower rank.
+    accuracy on the plane together with all planes that were selected before it. ``step_gain`` is the accuracy that the
+    plane adds to the planes before it.
     """
     ranks = {score.plane: rank for rank, score in enumerate(sweep.selection, 1)}
     rows = []

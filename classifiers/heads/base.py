@@ -41,6 +41,7 @@ class Head(ClassifierMixin, BaseEstimator):
     """Base class of heads, which classify the rows of a pixel table.
 
     A table is an (n, D) float32 or float64 array. Labels are integers or strings.
+
     A subclass is a keyword-only dataclass (``@dataclass(eq=False, repr=False, kw_only=True)``). The fields of the subclass
     and its base classes are the parameters of the head, with their types and defaults. A subclass implements `_fit` and
     `_predict`. Attributes that `_fit` learns end in ``_``, and `classifiers.persistence` saves only these attributes. The

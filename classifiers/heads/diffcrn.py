@@ -36,8 +36,8 @@ class DiffCRNClassifier(MixingHead, TorchHead):
     - Projection: ``F = sum_l P_l F_l`` and ``H_t = sum_l P_l A_{t,l}``, where `P_l` is a linear map that all timesteps share.
     - Fusion of space and time: the centre pixel of `F` attends to all pixels of all `H_t` by dot-product attention. The keys
       have a learned offset for each timestep and each pixel. The attention output is added to the centre pixel of `F`.
-    - Fusion with the spectrum: each channel of this sum is multiplied by a gate. The gate is the sigmoid of a linear map of
-      the sum and the spectrum of the pixel.
+    - Fusion with the spectrum: each channel of the result is multiplied by a gate. The gate is the sigmoid of a linear
+      map of the result and the spectrum of the pixel.
 
     Each layer is reduced to principal components that all timesteps share. If the table has patches, the feature maps
     are the patches of the planes. Otherwise, the feature map of a plane is a single pixel. Spectra and their window

@@ -12,7 +12,10 @@ _FEW_ROWS = 10
 
 
 def checked_positions(positions: ArrayLike | None, rows: NDArray[np.floating]) -> NDArray[np.int64] | None:
-    """Return positions of table rows as an (n, 2) int64 array. Raise `HeadError` for another shape or no integers."""
+    """Return positions of table rows as an (n, 2) int64 array.
+
+    Raise `HeadError` if the positions have another shape or are not integers.
+    """
     if positions is None:
         return None
     places = np.asarray(positions)

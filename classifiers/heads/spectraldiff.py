@@ -38,7 +38,8 @@ class SpectralDiffClassifier(TorchHead):
     - The channels of the patches of all planes are used together. The published code uses a single plane.
     - The channels are standardised, and the components are fitted on the patches of the training rows. The published
       code scales the channels to the range 0 to 1, and fits the components on all pixels.
-    - The defaults are smaller: 64 components instead of 600 to 1,200, and 4 heads of 16 channels instead of 20 heads of 64.
+    - The defaults are smaller: 64 components instead of 600 to 1,200, and 4 attention heads of 16 channels instead of
+      20 of 64.
 
     Planes without patches, spectra and window means are not used. Without a layout, all columns are one plane of one pixel.
 

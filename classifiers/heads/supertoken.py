@@ -44,11 +44,11 @@ class SupertokenClassifier(TorchHead):
 
     These parts differ from the paper:
 
-    - The window is centred on the classified pixel, so a map has no window borders. The published windows of 32 x 32 pixels
-      adjoin, with 2 x 2 tokens each, and one transformer attends to the tokens of all windows of an image.
-    - The features `v` are the patches of planes, reduced to principal components, instead of a trained image encoder. If the
-      table has no patches of planes, the features are principal components of the spectra. The features are
-      standardised; the published code normalises them before the embedding.
+    - The window is centred on the classified pixel, so a map has no window borders. The published windows have 32 x 32
+      pixels and 2 x 2 tokens, and lie side by side. One transformer attends to the tokens of all windows of an image.
+    - The published features `v` come from a trained image encoder. Here, they are the patches of planes, reduced to
+      principal components. If the table has no patches of planes, they are principal components of the spectra. All
+      features are standardised; the published code normalises them before the embedding.
     - The loss is cross-entropy with the class proportions, as in the text of the paper. The published code uses the
       number of pixels of each class, which gives large tokens more weight. Only the token of the window's central pixel
       has a loss.

@@ -176,7 +176,7 @@ def count_roles(truth: NDArray[np.integer], roles: NDArray[np.uint8]) -> dict[in
     Returns
     -------
     dict of int to (4,) int64 array
-        Numbers of unlabelled, training, test and dropped pixels of each class that has pixels.
+        Maps each class that has pixels to its numbers of unlabelled, training, test and dropped pixels.
     """
     import pandas as pd
 

@@ -103,8 +103,8 @@ def digest_inputs(
     provenance : Provenance
         Command, options, versions and machine. The time of creation is ignored.
     scenes, stores
-        Summaries of the scenes and of the stores. They stand for the data, since the key of a store identifies its
-        planes and its scene.
+        Summaries of the scenes and of the stores. The planes themselves are not read, because the key of a store
+        identifies its planes and its scene.
     labels : Labels
         True classes.
     georeferences : tuple of Georeference or None
@@ -130,7 +130,10 @@ def digest_inputs(
 
 
 def with_runs(inputs: str, folder: Path) -> str:
-    """Return a sha256 of `inputs`, a digest from `digest_inputs`, and of the runs that are recorded in `folder`."""
+    """Return a sha256 of `inputs` and of the runs that are recorded in `folder`.
+
+    `inputs` is a digest from `digest_inputs`.
+    """
     return hashlib.sha256(f"{inputs} {_runs_digest(folder)}".encode()).hexdigest()
 
 

@@ -13,7 +13,9 @@ LEVEL = 0.95
 
 
 def is_significant(p: float | None) -> bool:
-    """Return whether a corrected p-value is significant at the 5 % level. None means that there was no test: False.
+    """Return whether a corrected p-value is significant at the 5 % level.
+
+    Without a test, the p-value is None, and the result is False.
 
     >>> is_significant(0.01), is_significant(0.2), is_significant(None)
     (True, False, False)

@@ -74,8 +74,9 @@ def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test
     """State the accuracy of the best entry of a split on leak-free test pixels.
 
     The features of a leak-free test pixel depend on no training pixel. If the best entry has no leak-free pixels, the
-    text says why, and gives the accuracy of the best entry that has some. If no entry has leak-free pixels, the text
-    gives the accuracy of the best entry on the farthest test pixels, and recommends inputs that have leak-free pixels.
+    text says why, and gives the accuracy of the best entry that has leak-free pixels. If no entry has leak-free pixels,
+    the text gives the accuracy of the best entry on the farthest test pixels, and recommends inputs that have leak-free
+    pixels.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def _in_parentheses(interval: str) -> str:
 def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
     """List the overall accuracy of an entry for each range of distances to the nearest training pixel.
 
-    The gain over spectra alone, if known, follows in parentheses.
+    If the gain over spectra alone is known, it follows the accuracy in parentheses.
     """
     cells = []
     for score in found.bins:

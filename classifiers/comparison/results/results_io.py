@@ -26,10 +26,10 @@ _SEAL_NAME = "results.json"
 def to_frame(results: BenchResults) -> pd.DataFrame:
     """Return a data frame with one row per run, sorted by entry, split and seed.
 
-    The columns are the fields of `RunResult`, in which each field of the entry and each metric has its own column. A
-    metric with one value per class has a column ``<metric>_<class>`` for every class of the label map. For a class
-    without test pixels, scores are NaN and the number of pixels is 0. The scores in each of several scenes are in
-    columns such as ``oa_in_<scene>``. Tuples of numbers become text, separated by ``;``.
+    The columns are the fields of `RunResult`. Each field of the entry and each metric has its own column. A metric with
+    one value per class has a column ``<metric>_<class>`` for every class of the label map. For a class without test
+    pixels, scores are NaN and the number of pixels is 0. The scores in each of several scenes are in columns such as
+    ``oa_in_<scene>``. Tuples of numbers become text, separated by ``;``.
     """
     import pandas as pd
 

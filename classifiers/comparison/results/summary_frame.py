@@ -31,8 +31,8 @@ def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
     table : DataFrame
         One row per entry. The first columns name the head, the input and, if there are several stores, the store. Every
         other column has one metric under one split: ``mean ± standard deviation`` over seeds, or the mean if there is a
-        single seed. Where available, the 95 % interval of OA has a separate column. A column label is a pair of a split
-        title, empty for the first columns, and a metric title.
+        single seed. Where available, the 95 % interval of OA has a separate column. A column label is the pair of a
+        split title and a metric title. In the labels of the first columns, the split title is empty.
     best : DataFrame
         Booleans with the shape of `table`. True marks the best value of a column.
     """

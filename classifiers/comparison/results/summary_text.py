@@ -114,8 +114,8 @@ def verdict_lines(results: BenchResults) -> list[str]:
 def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:
     """List the classes that are left out of the averages.
 
-    If a class is left out under some seeds only, the number of these seeds follows its name. If the number of scored
-    classes differs between seeds, the text also lists these numbers.
+    If a class is left out under some seeds only, the number of these seeds follows the name of the class. If the number
+    of scored classes differs between seeds, the text also lists these numbers.
     """
     names = [
         class_names.get(number, f"class {number}")

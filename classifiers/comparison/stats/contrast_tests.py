@@ -54,8 +54,8 @@ def assess_contrasts(
     contrasts : sequence of Contrast
         Contrasts that were declared before the runs.
     drawn : (entries, resamples) float64 array or None
-        Overall accuracies from `resample_accuracies`. None if a bootstrap is not possible, because of
-        `PixelCounts.obstacle`.
+        Overall accuracies from `resample_accuracies`. None if `PixelCounts.obstacle` gives a reason why a bootstrap is
+        not possible.
     """
     rows = [
         [[counts.entries.index(pair[side]) for pair in contrast.pairs] for side in (0, 1)] for contrast in contrasts

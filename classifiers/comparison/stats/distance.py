@@ -71,8 +71,8 @@ def assess_distances(
     runs : list of RunResult
         Copies of the runs in the same order, with `RunResult.distance_scores`.
     distances : tuple of EntryDistances
-        Scores of each entry under each split, averaged over seeds. If the test pixels of a split are in scenes without
-        training pixels, there is no distance: the split is left out, and its runs are unchanged.
+        Scores of each entry under each split, averaged over seeds. Test pixels in a scene without training pixels have
+        no distance. A split with such test pixels is left out, and its runs are unchanged.
     """
     bins = distance_bins(ends_px)
     regions = label_regions(labels.classes)

@@ -43,7 +43,7 @@ def split_validation(
     Raises
     ------
     HeadError
-        If `fraction` is positive, but too small for a validation row in any class.
+        If `fraction` is positive, but so small that no class gets a validation row.
     """
     rng = np.random.default_rng(seed)
     rows = np.arange(len(codes))
