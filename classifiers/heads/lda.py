@@ -12,7 +12,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from classifiers.heads.column_scale import varying_columns
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS
-from classifiers.heads.parameters import Components, Share, Weight
+from classifiers.heads.parameters import Components, Share
 from classifiers.heads.sklearn_head import SklearnHead
 from hsifeat.errors import HeadError
 
@@ -23,7 +23,7 @@ SMALLEST_WITHIN = 1e-3  # smallest deviation within classes, as a share of the d
 class LDAClassifier(SklearnHead):
     """Linear discriminant analysis: one Gaussian per class with a common, shrunk covariance.
 
-    Columns are divided by their standard deviation within classes. The covariance is pooled over the classes, and
+    Columns are divided by their standard deviation within classes, so groups of columns have no weights. The covariance is pooled over the classes, and
     shrunk towards its diagonal. By default the shrinkage is estimated from the pooled residuals, by the method of Chen,
     Wiesel, Eldar and Hero (IEEE Trans. Signal Process. 2010). scikit-learn's ``shrinkage="auto"`` instead estimates a
     shrinkage for each class, which is larger than needed if classes have twenty rows or more. Class priors are the
@@ -39,8 +39,6 @@ class LDAClassifier(SklearnHead):
     spectral_components, context_components, plane_components : int or None
         Number of principal components of each spectral group, of each family of context features, and of all planes.
         None keeps the standardised columns. See `GroupReducer`.
-    spectral_weight, context_weight, plane_weight : float
-        Square root of the total variance of each spectral group, of each family of context features, and of all planes.
 
     Attributes
     ----------
@@ -66,9 +64,6 @@ class LDAClassifier(SklearnHead):
     spectral_components: Components = 100
     context_components: Components = CONTEXT_COMPONENTS
     plane_components: Components = 50
-    spectral_weight: Weight = 1.0
-    context_weight: Weight = 1.0
-    plane_weight: Weight = 1.0
 
     def check_rows(self, rows: int, classes: int) -> None:
         """Raise `HeadError` if no class has two rows. Without two rows, the covariance within classes is unknown."""

@@ -38,7 +38,8 @@ class SVMClassifier(ReducingHead, WeighingHead):
     C : float
         Penalty of rows inside the margin or on the wrong side.
     gamma : float or {"scale", "auto"}
-        Kernel coefficient, see `sklearn.svm.SVC`.
+        Kernel coefficient. ``scale`` is the inverse of the total variance of the reduced columns, and ``auto`` the inverse
+        of their number.
     spectral_components, context_components, plane_components : int or None
         Number of principal components of each spectral group, of each family of context features, and of all planes.
         None keeps the standardised columns. See `GroupReducer`.

@@ -23,7 +23,8 @@ _CLIP = 3.0
 class SceneGuide:
     """First three principal components of a scene, in units of the standard deviation of the first component.
 
-    If the scene has fewer than three significant components, the guide has fewer than three channels.
+    Values beyond ±3 are clipped, so that outliers do not set the scale; pixels beyond have no edges among themselves. If the
+    scene has fewer than three significant components, the guide has fewer than three channels.
 
     Attributes
     ----------

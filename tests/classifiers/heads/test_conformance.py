@@ -78,8 +78,8 @@ VARIANTS = [
 
 # Values of a parameter with which a head that is no network can't learn, and with which it can.
 BAD_THEN_GOOD = {
-    # Without a weight, spectra and their patches, which would separate the classes alone, count for nothing.
-    "lda": {"spectral_weight": [0.0], "plane_components": [1, 10]},
+    # Without a layout, all columns are one group, of which one component does not separate the classes.
+    "lda": {"layout": [None], "spectral_components": [1, 10]},
     "lightgbm": {"min_child_samples": [80, 3]},
     "logistic": {"max_iter": [1, 300]},
     "random-forest": {"min_samples_leaf": [80, 1]},

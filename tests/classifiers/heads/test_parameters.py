@@ -68,7 +68,7 @@ def test_lists_become_tuples():
         ("svm", "plane_components", "all", "is 'all'; allowed: a whole number from 1 to 1000000, or none; the default is plane_components=50"),
         ("svm", "class_weight", "foo", "class_weight of the head svm is 'foo'; allowed: weights by label such as {"),
         ("svm", "random_state", -1, "is -1; allowed: a whole number from 0 below 4294967296, or RandomState, or none;"),
-        ("lda", "spectral_weight", 1e300, "spectral_weight of the head lda is 1e+300; allowed: a number from 0 to 1000000; the default is"),
+        ("svm", "spectral_weight", 1e300, "spectral_weight of the head svm is 1e+300; allowed: a number from 0 to 1000000; the default is"),
         ("svm", "class_weight", {"1": 1e300}, "allowed: weights by label such as {"),
         ("lda", "shrinkage", 2, "shrinkage of the head lda is 2; allowed: a number from 0 to 1, or auto;"),
         ("random-forest", "max_features", 1.5, "allowed: a whole number from 1 to 1000000, or a number from 1e-06 to 1, or sqrt, or log2, or none;"),
