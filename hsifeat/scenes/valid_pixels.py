@@ -83,15 +83,14 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
 
     A pixel is invalid if one of these conditions holds:
 
-    - at least one band is NaN, infinite, beyond the range of float32, or equal to a value of `nodata` (see
-      `hsifeat.scenes.nodata.is_nodata`)
+    - at least one band is NaN, infinite, beyond the range of float32, or a no-data value of this band
     - the pixel is blank, and `blank_pixels` is ``drop``
 
     A pixel is blank if all its bands are 0. In a cube of integers, a pixel is also blank if all its bands have the largest
     value of the dtype (saturation).
 
-    There is one exception. If 0 is a no-data value of every band, a pixel with 0 in some bands only is valid, because dark
-    pixels can have the value 0.
+    There is one exception. If 0 is a no-data value of every band, a pixel with 0 in some bands only is valid. In such a
+    pixel, 0 may be a low measured value.
 
     Parameters
     ----------

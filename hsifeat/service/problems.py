@@ -110,7 +110,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Register handlers that answer every error with a problem document."""
+    """Register handlers that answer every error with a response in the form of RFC 9457."""
     app.add_exception_handler(HsifeatError, _on_hsifeat_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)

@@ -92,8 +92,9 @@ def caller_of(scope: Scope, tokens: TokenSource) -> Caller | None:
 def require(right: Right) -> Callable[..., Awaitable[Caller]]:
     """Return a FastAPI dependency that refuses callers without a right.
 
-    The route receives the `Caller` as the value of the dependency. If the right is ``write`` or ``admin``, the request is
-    recorded in the audit log before the route runs, even if the caller is refused.
+    The route receives the `Caller` as the value of the dependency. If the right is ``write`` or ``admin``, every request
+    with a valid token is recorded in the audit log before the route runs. This includes requests of callers without the
+    right.
 
     Parameters
     ----------

@@ -89,8 +89,8 @@ async def append_part(
 ) -> UploadState:
     """Append a part to a file of an upload.
 
-    If the connection breaks, the received bytes are kept. If the part begins at a wrong position, the status is 409, and
-    the header ``Upload-Offset`` gives the position at which the next part must begin.
+    If the connection breaks, the received bytes are kept. If the part begins at a wrong position, the status is 409. The
+    header ``Upload-Offset`` then has the right position.
     """
     limit = jobs.context.settings.upload_part_mb * MB
     upload = await run_in_threadpool(jobs.upload, upload_id, caller.name, admin=caller.may("admin"))

@@ -38,8 +38,8 @@ RECORDS = "/c"
 def has_checksum(key: str) -> bool:
     """Return whether ``checksums.json`` lists a file.
 
-    The file ``checksums.json`` lists all files of a store except itself, its copy, the copy of the manifest, the timings,
-    the write token, shards and progress records.
+    Not listed are shards, progress records, the timings, the write token, the copy of the manifest, ``checksums.json`` and
+    its copy. All other files are listed.
 
     >>> has_checksum("planes/t0050/mid_block/zarr.json"), has_checksum("planes/t0050/mid_block/c/0/1/0")
     (True, False)

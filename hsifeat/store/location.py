@@ -53,11 +53,11 @@ class Location(Protocol):
     def __str__(self) -> str: ...
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return the files of this location as a Zarr store, which is read-only unless `writable` is True."""
+        """Return the files of this location as a Zarr store. If `writable` is False, the Zarr store is read-only."""
         ...
 
     def files(self) -> dict[str, int]:
-        """Map the key of each file to the size of the file in bytes."""
+        """Return the size of each file in bytes, by the key of the file."""
         ...
 
     def list_keys(self, count: int | None) -> list[str]:
@@ -130,7 +130,7 @@ class LocalLocation:
         return self._text
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return the files of this location as a Zarr store, which is read-only unless `writable` is True."""
+        """Return the files of this location as a Zarr store. If `writable` is False, the Zarr store is read-only."""
         from zarr.storage import LocalStore
 
         from hsifeat.store.confined_store import ConfinedStore
@@ -138,7 +138,7 @@ class LocalLocation:
         return ConfinedStore(LocalStore(self.path, read_only=not writable), self._folder)
 
     def files(self) -> dict[str, int]:
-        """Map the key of each file to the size of the file in bytes."""
+        """Return the size of each file in bytes, by the key of the file."""
         with disk_errors(self.path):
             return dict(self._folder.files())
 
@@ -237,7 +237,7 @@ class RemoteLocation:
             raise StoreError(f"{self.url} can't be used: {error_summary(error)}") from error
 
     def zarr(self, *, writable: bool) -> ZarrStore:
-        """Return the files of this location as a Zarr store, which is read-only unless `writable` is True.
+        """Return the files of this location as a Zarr store. If `writable` is False, the Zarr store is read-only.
 
         Raises
         ------
@@ -264,7 +264,7 @@ class RemoteLocation:
         return ReadCache.of_address(self.url)
 
     def files(self) -> dict[str, int]:
-        """Map the key of each file to the size of the file in bytes.
+        """Return the size of each file in bytes, by the key of the file.
 
         Raises
         ------

@@ -3,7 +3,7 @@
 The operating system releases the locks of a process that ends or is killed.
 
 The write lock of a local store is a lock on a file next to the store's folder. The write lock of an object store is a lock
-on a file in the cache folder, so processes with another cache folder do not see it.
+on a file in the cache folder. Processes with another cache folder do not see this lock.
 
 A reader marks a store by a locked file in the cache folder. If the store is local, the reader also holds a shared lock on
 the folder of the store. Processes with another cache folder see the shared lock, but not the mark.

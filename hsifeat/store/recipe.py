@@ -113,7 +113,7 @@ class Recipe(_Part):
 
     @property
     def key(self) -> str:
-        """Key of the store: sha256 of the canonical JSON as 64 hexadecimal digits."""
+        """Key of the store: the sha256 of the recipe as 64 hexadecimal digits."""
         return key_of(self.canonical())
 
 

@@ -2,7 +2,7 @@
 
 A shard has encoded inner chunks, and at its end an index of their offsets and sizes. Each chunk and the index end with
 their CRC-32C. The CRC-32C of a chunk shows that the chunk is intact. It does not show that the chunk belongs to the right
-unit, because a user may have copied a shard to the place of another shard. The progress record of a unit therefore has the
+unit: a user may have copied a shard to the place of another shard. To detect this, the progress record of a unit has the
 tags of its shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes end with a tag.
 """
 

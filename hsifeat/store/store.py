@@ -324,7 +324,7 @@ class Store:
         return self._labels.array(name)
 
     def label_classes(self, name: str) -> NDArray[np.integer]:
-        """Read a label map as a (rows, cols) integer array; raise `StoreError` if the map is missing or damaged."""
+        """Read a label map as a (rows, cols) integer array. If the map is missing or damaged, raise `StoreError`."""
         return self._labels.classes(name)
 
     def add_labels(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:

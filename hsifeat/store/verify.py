@@ -116,8 +116,8 @@ def recheck(location: Location, damages: Iterable[Damage], *, is_locked: bool = 
     damages : iterable of Damage
         Files that were damaged at an earlier check.
     is_locked : bool
-        Whether the caller holds the write lock of the store. If False, another process may write to the store. While it
-        does, a difference between ``checksums.json`` and its copy is not reported.
+        Whether the caller holds the write lock of the store. If False, another process may write to the store. While
+        another process writes, a difference between ``checksums.json`` and its copy is not reported.
     """
     before = tuple(damages)
     if not before:

@@ -64,8 +64,8 @@ def split_stages(
     timesteps : (K,) int array
         Random timesteps ``t_k``.
     to_first, to_last : (K,) float arrays
-        Similarity ``S0_k = D(t_k, 0)`` of each timestep to the first timestep, and similarity ``S1_k = D(t_k, last)``
-        of each timestep to the last timestep. `agreement` computes ``D``.
+        Similarities ``S0_k = D(t_k, 0)`` to the first timestep, and ``S1_k = D(t_k, last)`` to the last timestep.
+        `agreement` computes ``D``.
     alpha : float
         Minimum of two mean similarities: of the timesteps in the first stage to the first timestep, and of the timesteps in
         the last stage to the last timestep.

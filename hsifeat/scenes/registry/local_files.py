@@ -48,7 +48,7 @@ def is_downloadable(scene: PublicScene, file: SceneFile) -> bool:
 def local_state(scene: PublicScene) -> str:
     """Return how many required files of a scene are on this machine.
 
-    The text is ``yes`` for all files, ``no`` for none, and otherwise, for example, ``1 of 2 files``.
+    The text is ``yes`` for all files, and ``no`` for none. Other numbers are stated, such as ``1 of 2 files``.
     """
     missing = missing_files(scene)
     if not missing:
@@ -59,7 +59,7 @@ def local_state(scene: PublicScene) -> str:
 
 
 def placement_instructions(scene: PublicScene, missing: list[SceneFile]) -> str:
-    """Return one line of instructions on where to get missing files and where to put them.
+    """Return one line of text that tells the user where to get missing files and where to put these files.
 
     >>> from hsifeat.scenes.registry import REGISTRY
     >>> placement_instructions(REGISTRY["ksc"], [SceneFile(name="KSC.mat")])  # doctest: +ELLIPSIS

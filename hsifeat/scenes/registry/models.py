@@ -198,7 +198,7 @@ class PublicScene(_DescriptionModel):
 
     @property
     def official_split(self) -> bool:
-        """Whether the scene comes with training and test maps."""
+        """Whether the scene has the label maps ``train`` and ``test``, which define an official split."""
         return {"train", "test"} <= set(self.labels)
 
     def summary(self) -> dict[str, Any]:

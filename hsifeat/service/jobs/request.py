@@ -56,7 +56,7 @@ class JobContext:
 
 
 class JobRequest(BaseConfig):
-    """Base class of requests, which have the options of a job. Clients send them, and the database stores them, as JSON."""
+    """Base class of requests. A request has the options of a job. Clients send requests as JSON."""
 
     kind: ClassVar[JobKind]
 
@@ -113,7 +113,7 @@ class JobRequest(BaseConfig):
         return hashlib.sha256(facts.encode()).hexdigest()
 
     def is_still_valid(self, context: JobContext, job: JobRecord) -> bool:
-        """Return whether the result of a finished job with the same key still exists."""
+        """Return whether the result of `job` still exists. `job` is a finished job with the key of this request."""
         return context.result_folder(job).is_dir()
 
     def to_json(self) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def _pixels(desk: Desk, wanted: EditRequest) -> NDArray[np.int64]:
 
 
 def set_state(desk: Desk, *, changed: bool) -> SetState:
-    """Return the state of a label set."""
+    """Return the state of a label set. `changed` states whether the request changed the label set."""
     version, labels = desk.database.class_map(desk.labels.id)
     numbers, counts = np.unique(labels[labels > 0], return_counts=True)
     return SetState(
@@ -191,7 +191,7 @@ def _class_list(request: Request, desk: Desk) -> HTMLResponse:
 
 
 def class_content(desk: Desk) -> dict[str, Any]:
-    """Return the values for the template of the class list, except the pixel counts."""
+    """Return the values for the template of the class list. Pixel counts are not included."""
     try:
         maps = list(desk.space.features.scene.labels)
     except HsifeatError:

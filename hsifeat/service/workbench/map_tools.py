@@ -65,7 +65,7 @@ class MapTools:
         return columns.values.nbytes + columns.pixels.nbytes + columns.guide.nbytes
 
     def mapper(self, smooth: str) -> QuickMapper:
-        """Return the mapper for a smoothing rule."""
+        """Return the object that computes maps of the scene with the smoothing rule `smooth`."""
         from classifiers.labelling.quick_map import QuickMapper
 
         return self._mappers.get(smooth, lambda: QuickMapper(self.columns, self._head, smooth=smooth))

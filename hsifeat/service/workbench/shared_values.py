@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class SharedValues(Generic[Key, Value]):
-    """Thread-safe cache of values by key. When it is full, it drops the values that were not used for the longest time.
+    """Thread-safe cache of values by key. A full cache drops the values that were not used for the longest time.
 
     If several threads need the same missing value, one thread computes the value, and the others wait for it.
 

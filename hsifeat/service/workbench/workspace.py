@@ -126,7 +126,7 @@ class Workspace:
         return self._tools(options or MapOptions()).columns
 
     def mapper(self, options: MapOptions) -> QuickMapper:
-        """Return the mapper for the head, the input set and the smoothing rule in `options`."""
+        """Return the object that computes maps with the head, the input set and the smoothing rule in `options`."""
         return self._tools(options).mapper(options.smooth)
 
     def segments(self) -> Segments:
