@@ -1,6 +1,6 @@
 """Entry point of the command line: runs `hsifeat.commands.app`, prints errors, and exits with a status.
 
-The commands are imported when `main` runs, so that an interrupt during their import also has exit status 130.
+The commands are imported inside `main`. An interrupt during this import therefore also has exit status 130.
 """
 
 from __future__ import annotations

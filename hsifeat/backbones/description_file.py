@@ -1,6 +1,6 @@
 """Description files, which keep the description of a backbone in the cache folder.
 
-Without a description file, a backbone is described by its network. This takes seconds: torch and diffusers are
+Without a description file, the network is opened to describe the backbone. This takes seconds: torch and diffusers are
 imported, the network is built, and the weights are read. A description file is out of date if a file of the model, the
 code of hsifeat or the version of a library has changed.
 """

@@ -1,10 +1,10 @@
 """Multi-stage U-Net (Zhang et al., CVPR 2024, arXiv 2312.09181): one encoder, and one decoder for each interval of timesteps.
 
-The encoder, with the middle block, is shared by all timesteps. Decoders have their own widths, because predictions at low
-noise need more parameters than at high noise. As in the published code for CIFAR-10, the encoder and all decoders multiply
-their widths by the same factor at each level. The attention layer of a decoder level, if there is one, is the last layer of
-the level. Two parts of the published network are left out: the addition of the downsampled image to each level, and the
-smoothing filter of the resampling.
+All timesteps share the encoder, which includes the middle block. Decoders have their own widths, because predictions at
+low noise need more parameters than at high noise. As in the published code for CIFAR-10, the encoder and all decoders
+multiply their widths by the same factor at each level. If a decoder level has an attention layer, this is the last
+layer of the level. Two parts of the published network are left out: the addition of the downsampled image to each
+level, and the smoothing filter of the resampling.
 """
 
 from __future__ import annotations
