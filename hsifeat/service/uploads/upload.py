@@ -84,7 +84,7 @@ class Upload:
 
     @classmethod
     def find(cls, path: Path, max_unpacked_bytes: int, lifetime_s: float) -> Upload | None:
-        """Return the upload in a folder, or None if the folder contains no upload. `Upload` describes the parameters."""
+        """Return the upload in a folder, or None if the folder contains no upload. For the parameters, see `Upload`."""
         try:
             manifest = UploadManifest.model_validate_json(read_regular(path / _MANIFEST))
         except (OSError, ValidationError):

@@ -53,7 +53,7 @@ def submit_planes(jobs: JobService, key: str, owner: str) -> None:
     Raises
     ------
     HsifeatError
-        If `JobService.submit` refuses the request.
+        If the request is refused, see `JobService.submit`.
     """
     jobs.submit(_plane_request(key), owner, admin=False)
 
