@@ -35,8 +35,8 @@ def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
 def resolve_source(folders: Iterable[Path], name: str, what: str) -> str:
     """Replace the path FILE at the start of a text by the path that `resolve_below` returns for FILE.
 
-    The text `name` is ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``. For the other parameters, see
-    `resolve_below`.
+    The text `name` is ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``. See `resolve_below` for the other
+    parameters.
     """
     file, colon, variable = name.partition(":")
     path = _find_below(folders, file)
