@@ -46,8 +46,8 @@ class LatentBackbone(CheckpointBackbone):
         Folder with ``unet/``, ``vae/`` and ``scheduler/``. For the prompt, the folder also has ``text_encoder/`` and
         ``tokenizer/``, or ``prompt.safetensors``.
     prompt : str, optional
-        Text condition of the U-Net. [default: the text of ``prompt.safetensors``, or the empty text if this file is
-        missing]
+        Text condition of the U-Net. [default: the empty text if the model has a text encoder, otherwise the text in
+        ``prompt.safetensors``]
     upsample : int
         Factor by which images are enlarged before they are encoded: 1, 2, 4 or 8.
     untrained_seed : int, optional

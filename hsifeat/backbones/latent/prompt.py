@@ -47,7 +47,8 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
         Model folder with ``text_encoder/`` and ``tokenizer/``, or with ``prompt.safetensors``. This file contains a
         tensor ``embedding`` (1, tokens, width) and the text as the metadata entry ``prompt``.
     text : str, optional
-        The prompt. [default: the text in ``prompt.safetensors``, or the empty text if this file is missing]
+        The prompt. [default: the empty text if the model has a text encoder, otherwise the text in
+        ``prompt.safetensors``]
     width : int
         Number of channels per token that the denoiser takes.
 
