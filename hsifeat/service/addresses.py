@@ -32,7 +32,7 @@ _GRANT = re.compile(r"(\d{1,12})-([0-9a-f]{12})-([0-9a-f]{64})")
 
 
 class AddressSigner:
-    """Signs paths, and checks signatures.
+    """Issues and checks signed addresses.
 
     Parameters
     ----------

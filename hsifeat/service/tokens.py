@@ -97,7 +97,7 @@ class _Content(BaseModel):
 
 
 class SingleToken:
-    """A random token, which grants all rights and is valid until the service ends.
+    """A random token with all rights. It is valid until the service ends.
 
     Attributes
     ----------

@@ -146,7 +146,7 @@ class Unit:
     index : tuple of int
         Row and column of the unit in the grid of units.
     window : Window
-        Pixels of the scene, or range of the pixel list.
+        Block of the scene in pixels, or range of positions in the pixel list.
     """
 
     index: tuple[int, int]
@@ -353,6 +353,6 @@ def size_bytes(layout: PlaneLayout, plane: PlaneSpec, window: Window) -> int:
     plane : PlaneSpec
         Metadata of the plane.
     window : Window
-        Pixels of the scene, or range of the pixel list. The window must start at the corner of a unit.
+        Block of the scene in pixels, or range of positions in the pixel list. The window must start at the corner of a unit.
     """
     return int(np.prod(layout.cells(plane, window))) * np.dtype(plane.dtype).itemsize

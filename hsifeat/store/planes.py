@@ -163,7 +163,9 @@ class Planes:
             self._progress.record(plane, unit, digest, _tags(shard, array))
 
     def read(self, plane: PlaneId, cells: Window) -> NDArray[np.float32]:
-        """Read a window of cells of a plane as a (rows, cols, channels) float32 array.
+        """Read a window of a plane as a (rows, cols, channels) float32 array.
+
+        The window `cells` is in cells of the plane.
 
         Raises
         ------

@@ -31,7 +31,7 @@ class SpectralAngles:
     Attributes
     ----------
     degrees : (n,) float64 array
-        Angle at each timestep, in degrees from 0 to 180. It is the mean over all pixels.
+        Mean angle over all pixels at each timestep, in degrees from 0 to 180.
     mean_pixel_degrees : float
         Mean angle between each pixel and the mean of all pixels, in degrees. A model that knows nothing about a pixel
         estimates this mean.

@@ -1,4 +1,4 @@
-"""Base class of requests for jobs. A request has the options of a job, and can execute it."""
+"""Base class of requests for jobs. A request has the options of a job, and can execute the job."""
 
 from __future__ import annotations
 

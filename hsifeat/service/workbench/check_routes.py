@@ -35,7 +35,7 @@ _MAX_PLACES = 500
 
 
 class CheckPlaces(BaseModel):
-    """Random pixels to answer next, and the number of answers so far."""
+    """Random pixels that the caller should classify next, and the numbers of answers and of skipped pixels."""
 
     places: list[tuple[int, int]]
     answered: int
@@ -54,7 +54,7 @@ class CheckAnswer(BaseModel):
 
 @router.get("")
 def check_places(desk: ReadableDesk, count: Annotated[int, Query(ge=1, le=_MAX_PLACES)] = 50) -> CheckPlaces:
-    """Return random pixels that nobody has answered or skipped, in the order in which they were drawn."""
+    """Return random pixels that nobody has classified or skipped, in the order in which they were drawn."""
     answers = read_answers(desk.database, desk.labels.id)
     places = np.stack(np.divmod(_open_places(desk, answers)[:count], desk.space.shape[1]), axis=1)
     return CheckPlaces(places=places.tolist(), answered=answers.count, skipped=answers.skipped)

@@ -112,7 +112,7 @@ class Workspace:
         """Return the features that an input set needs.
 
         If the input set uses planes, these are the features of all stores. Otherwise, these are the features of the context
-        store, so columns without planes stay valid when a store with planes is added.
+        store.
         """
         from classifiers.input_sets import InputSet
 
