@@ -55,7 +55,7 @@ class NetworkBackbone(ABC):
 
     @property
     def cell_px(self) -> Fraction:
-        """Side of one cell of the network's input, in scene pixels; 1 in pixel space."""
+        """Side of one cell of the network's input, in pixels of the image; 1 in pixel space."""
         return Fraction(1)
 
     @abstractmethod

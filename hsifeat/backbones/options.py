@@ -1,4 +1,4 @@
-"""Options for opening a backbone. A kind of backbone refuses the options that it does not support."""
+"""Options for opening a backbone. Each kind of backbone refuses the options that it does not support."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ class BackboneOptions:
     upsample : int
         Factor by which images are enlarged before the encoding, for a latent model or an image encoder.
     seed : int
-        Seed of the random weights of a source ``untrained:SOURCE``.
+        Seed that the user set. A source ``untrained:SOURCE`` opens ``SOURCE`` with this seed as `untrained_seed`. Other
+        sources ignore it.
     any_label : bool
         Use label 0 of a class-conditional model if `class_label` is None, for example to list the layers. All labels
         have the same layers.
     hub_model : str or None
-        ``owner/model@commit`` if the source is a downloaded copy of that model.
+        Name of a model on the hub, as ``owner/model@commit``, if the source is a downloaded copy of this model.
     """
 
     class_label: int | str | None = None

@@ -115,7 +115,7 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
 
 
 def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
-    """Return the plugin that opens `source`, and the first argument of its function `open`; None if no plugin matches.
+    """Return the plugin that opens `source`, and the first argument for its function `open`; None if no plugin matches.
 
     If `source` begins with an entry point's name, only this entry point is imported. The argument is then the part of
     `source` after ``NAME:``. Otherwise, all entry points are imported, and the argument is `source` itself.

@@ -24,7 +24,7 @@ class FeatureSource(Protocol):
 
     @property
     def taps(self) -> list[Tap]:
-        """All layers whose feature maps can be read, in the order of execution; strides are in scene pixels."""
+        """All layers whose feature maps can be read, in the order of execution. Strides are in pixels of the input image."""
         ...
 
     def identity(self) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class FeatureSource(Protocol):
         ...
 
     def to(self, device: str) -> None:
-        """Select the device on which the features are computed. A network is loaded if necessary, and moved there."""
+        """Select the device on which the features are computed. If there is a network, load it, and move it to this device."""
         ...
 
 
@@ -66,7 +66,7 @@ class Backbone(FeatureSource, Protocol):
 
     @property
     def cell_px(self) -> Fraction:
-        """Side of one cell of the denoiser's input, in scene pixels; 1 in pixel space."""
+        """Side of one cell of the denoiser's input, in pixels of the image; 1 in pixel space."""
         ...
 
     @property

@@ -36,7 +36,8 @@ class RecalledBackbone:
     open : callable
         Function without arguments that opens the backbone.
     source : str
-        Name of the backbone as the user typed it, for backbones without an attribute `source`.
+        Name of the backbone as the user typed it. If the backbone has no attribute `source`, this name is the attribute
+        `source` of the new object.
 
     Raises
     ------
@@ -88,7 +89,7 @@ class RecalledBackbone:
 
     @property
     def cell_px(self) -> Fraction:
-        """Side of one cell of the denoiser's input, in scene pixels."""
+        """Side of one cell of the denoiser's input, in pixels of the image."""
         return self._known.cell_px
 
     @property

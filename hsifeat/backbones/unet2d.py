@@ -54,7 +54,7 @@ class UNet2DBackbone(CheckpointBackbone):
     any_label : bool
         Use label 0 of a class-conditional model if `class_label` is None.
     hub_model : str, optional
-        ``owner/model@commit`` if the folder is a downloaded copy of that model.
+        Name of a model on the hub, as ``owner/model@commit``, if the folder is a downloaded copy of this model.
 
     Raises
     ------

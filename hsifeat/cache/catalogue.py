@@ -118,7 +118,7 @@ def _later_completions(now: float, identity: str) -> Iterator[float]:
 
 
 def mark_used(location: Location) -> None:
-    """Set the time of the last use of a store to now, if the store is in the catalogue."""
+    """If a store is in the catalogue, set the time of its last use to now."""
     file = _entry_file(location.identity)
     try:
         # If the clock was set back, the file stays newer than the completion of the store.

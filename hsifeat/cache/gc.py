@@ -73,9 +73,9 @@ def collect_garbage(
     max_bytes : int
         Maximum total size of the remaining stores, in bytes.
     dry_run : bool
-        Only report the stores that would be deleted.
+        Delete nothing, but call `on_remove` for the stores that would be deleted.
     on_remove : callable
-        Called with the `StoreUsage` of each deleted store. With `dry_run`, called for the stores that would be deleted.
+        Called with the `StoreUsage` of each deleted store.
 
     Returns
     -------

@@ -2,9 +2,9 @@
 
 A plane is the feature map of one timestep and one layer. Reading a file of the cache takes milliseconds. The name of a
 file is a digest of everything that determines its content: the values of the plane, the pixels, and the window over
-which values are averaged. A file is therefore never out of date. Each file has a checksum of its name and values, which
-detects damaged and swapped files. The files are in the cache folder of this machine, and are deleted together with
-their store.
+which values are averaged. If any of these change, the samples go to a file with another name, so no file is ever out of
+date. Each file has a checksum of its name and values, which detects damaged and swapped files. The files are in the
+cache folder of this machine, and are deleted together with their store.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ def connect(url: str, token: str | None = None) -> Connection:
     url : str
         Address of the service, such as ``https://gpu.example.org``.
     token : str, optional
-        Token of the caller. [default: the token for `url` in the user's token file, else the environment variable
-        ``HSIFEAT_TOKEN``] ``HSIFEAT_TOKEN`` is for the service at the address ``HSIFEAT_SERVICE``. If
-        ``HSIFEAT_SERVICE`` is not set, ``HSIFEAT_TOKEN`` is for services on this machine.
+        Token of the caller. The environment variable ``HSIFEAT_TOKEN`` has the token for the service whose address is
+        in ``HSIFEAT_SERVICE``. If ``HSIFEAT_SERVICE`` is not set, the token is for services on this machine. [default:
+        the token for `url` in the user's token file, else ``HSIFEAT_TOKEN``]
 
     Returns
     -------

@@ -68,8 +68,8 @@ class Retries:
         error : ServiceError
             Reason for the failure of the last attempt.
         also : collection of int
-            Further HTTP statuses after which another attempt can succeed. The statuses of a restarting service are
-            included.
+            HTTP statuses after which another attempt can succeed. The statuses that a restarting service sends need
+            not be listed.
 
         Raises
         ------

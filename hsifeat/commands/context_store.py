@@ -14,7 +14,8 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     """Open stores. If an input set needs context features, add a context store for each scene that has no context store.
 
     A context store is made with ``--backbone context``. A context store that does not exist yet is computed. All added
-    context stores have the projection of the first context store, so that one head can learn from several scenes.
+    context stores have the same projection, so that one head can learn from several scenes. If `stores` has context
+    stores, this is the projection of the first context store.
 
     Parameters
     ----------

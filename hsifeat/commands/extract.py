@@ -81,9 +81,9 @@ def extract(
 
     Many scenes for one model, with a label map each: `hsifeat extract tiles/*.tif --labels 'labels/{scene}.tif' --shared-projection --out stores`
 
-    In four processes of this machine, or on a cluster: `hsifeat extract indian-pines --dask local:4`
+    In four processes of this machine: `hsifeat extract indian-pines --dask local:4`
 
-    On a service, which uploads local files: `hsifeat extract scene.mat --service https://gpu.example.org`
+    On a service, to which local files are uploaded: `hsifeat extract scene.mat --service https://gpu.example.org`
 
     As in a paper: `hsifeat extract augsburg --preset geodiffnet-augsburg --backbone 64x64_diffusion.pt --dry-run`
     """

@@ -36,11 +36,11 @@ def label(
         bool, typer.Option("--no-open", help="Print the address only, and do not open a browser.")
     ] = False,
 ) -> None:
-    """Label a scene in the browser: click labels, and see the map and its score at once.
+    """Label a scene in the browser: click pixels to label them, and see the map and its score at once.
 
     If the scene has no context features, they are computed first. Planes of natural32 are computed in the background. Only
     this machine can open the page, whose address contains a random token. Every label is saved at once. Ctrl-C ends the
-    command, and repeating it continues with the saved labels.
+    command. If you repeat the command, you continue with the saved labels.
 
     Example: `hsifeat label indian-pines`
     """

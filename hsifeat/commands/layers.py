@@ -24,7 +24,7 @@ def layers(
 
     To compute a layer, the network runs only a part of its full forward pass. The column `share` gives the size of this
     part, as a share of all multiplications. If the network computes some layers only at certain timesteps, the column
-    `timesteps` lists them.
+    `timesteps` lists these timesteps.
 
     The layers of `context` are filters. You can name a filter of any odd size, such as `mean-11`. The listed numbers of
     channels are for a scene that is projected to 60 components.

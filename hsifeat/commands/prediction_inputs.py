@@ -54,7 +54,7 @@ def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -
 def _is_scene(source: str) -> bool:
     """Return whether a source is a scene: the name of a public scene, or an existing file or folder other than a store.
 
-    The scene in a store, ``STORE/scene``, and other Zarr folders are scenes; a damaged store is none.
+    The scene in a store, ``STORE/scene``, and other Zarr folders are scenes. A damaged store is not a scene.
     """
     from hsifeat.cache.catalogue import find_store
     from hsifeat.errors import StoreError
@@ -132,7 +132,7 @@ def _with_bands(model: Model, scene: Scene) -> Scene:
 
 
 def _file_word(features: Features) -> str:
-    """Return the name of a scene, as a part of a file name."""
+    """Return the name of a scene in a form that a file name can contain."""
     from hsifeat.extraction.extract_scenes import scene_name
 
     return scene_name(features.scene)

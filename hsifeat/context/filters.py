@@ -94,7 +94,7 @@ def profile(values: NDArray[np.floating], valid: NDArray[np.bool_], size_px: int
     Returns
     -------
     (rows, cols, 2 * components) float array
-        Opening and closing of the first component, then of the second component, and so on, in the dtype of `values`.
+        Channels 2 i and 2 i + 1 are the opening and the closing of component i. The dtype is that of `values`.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def reconstruction_profile(
     Returns
     -------
     (rows, cols, 2 * components) float array
-        Opening and closing of the first component, then of the second component, and so on, in the dtype of `values`.
+        Channels 2 i and 2 i + 1 are the opening and the closing of component i. The dtype is that of `values`.
 
     Examples
     --------

@@ -81,7 +81,7 @@ class InIdentity:
 
 
 DEFAULT_TIMESTEPS = (0, 50, 100, 200, 400)
-"""Default timesteps of 1000 training timesteps. `NoiseSchedule.scale` scales them for other numbers of training timesteps."""
+"""Default timesteps for a model with 1000 training timesteps. `NoiseSchedule.scale` scales them for other models."""
 
 DEFAULT_BATCH = 16
 """Maximum number of tiles per forward pass for a new store; fewer if the tiles are large and the device is a CPU."""

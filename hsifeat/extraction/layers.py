@@ -35,8 +35,8 @@ def plane_strides(backbone: Backbone, layers: Sequence[str] | None, factor: int)
     Raises
     ------
     BackboneError
-        If a layer is unknown. If the stride of a named layer, or of all default blocks, is neither a divisor nor a multiple
-        of `factor`.
+        If one of `layers` is unknown, or has a stride that is neither a divisor nor a multiple of `factor`. If `layers` is
+        None, and no default block has a suitable stride.
     """
     layers = layers or getattr(backbone, "default_layers", None)  # only encoders have some
     taps = default_taps(backbone.taps) if layers is None else select_taps(backbone.taps, layers)
@@ -64,7 +64,7 @@ def computed_taps(taps: Sequence[Tap], timesteps: Sequence[int]) -> tuple[list[T
     Returns
     -------
     taps : list of Tap
-        Layers that the network computes at one of the timesteps or more. If there is no such layer, all layers.
+        Layers that the network computes at one or more of the timesteps. If there is no such layer, all layers.
     note : str
         Text that lists each omitted layer, and the timesteps at which the network computes this layer; empty if no
         layer is omitted.
@@ -82,7 +82,7 @@ def computed_taps(taps: Sequence[Tap], timesteps: Sequence[int]) -> tuple[list[T
 
 
 def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
-    """Check that no requested layer and no requested timestep is without features.
+    """Check that each layer is computed at one or more of the timesteps, and that each timestep has one or more layers.
 
     Raises
     ------

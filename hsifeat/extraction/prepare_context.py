@@ -78,7 +78,7 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
     Raises
     ------
     HsifeatError
-        If an option has no effect or contradicts another option. If a timestep is not 0, or a layer is unknown.
+        If an option has no effect. If a timestep is not 0, or a layer is unknown.
     """
     config.refuse(type(config).model_fields.keys() - _USED, because=_BECAUSE)
     config.check_conflicts()
@@ -99,7 +99,8 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
 def unused_with_context(config: ExtractionConfig) -> dict[str, str]:
     """Map the name of each option that has no effect on context features to the option that makes it ineffective.
 
-    Timesteps and layers of a network also have no effect.
+    The option ``timesteps`` has no effect if it lists timesteps other than 0. The option ``layers`` has no effect if it lists
+    layers of a network.
     """
     names = type(config).model_fields.keys() - _USED
     if set(config.timesteps) != {TIMESTEP}:

@@ -118,7 +118,8 @@ def prepare_diffusion(
 def _without_noise(config: ExtractionConfig, backbone: Backbone, listen: Listener) -> ExtractionConfig:
     """Return the options for an encoder. Its images get no noise.
 
-    Options that need noise are refused, except options of a preset or store for whose backbone the user sets an encoder.
+    An option that needs noise is an error. If the user replaces the backbone of a preset or store by an encoder, such
+    options of the preset or store are not errors, and a note lists them.
     """
     if "noise" in config.model_fields_set and config.noise != NoNoise.name:
         raise HsifeatError(

@@ -42,7 +42,7 @@ def verify(location: Location, *, listen: Listener = silent) -> Verification:
     Raises
     ------
     StoreError
-        If no file is damaged, but the store does not follow the store format and can't be used.
+        If no file is damaged, but readers refuse the store, or the scene in the store is not the scene of the recipe.
     """
     started = False
 

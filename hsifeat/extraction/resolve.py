@@ -36,10 +36,10 @@ def resolve_config(
     preset : str or Path, optional
         Name or ``.toml`` file of a preset.
     like : str, Path or Store, optional
-        A store, or the path, catalogue name or unique key prefix of a store. The fitted projection of the store is used as
-        well.
+        A store, a path or URL of a store, a name in the catalogue, or the first digits of a key. The fitted projection of the
+        store is used as well.
     listen : callable
-        Receives a note if a value of the preset or store has no effect, because an option in `options` overrides it.
+        Receives a note if an option in `options` makes other options of the preset or store ineffective.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def resolve_config(
 def _note_unused(
     config: ExtractionConfig, base: ExtractionConfig, inherited: Collection[str], listen: Listener
 ) -> None:
-    """Send a note on the options in `inherited` that have an effect in `base`, but none in `config`, where they are unset."""
+    """Send a note on each option in `inherited` that the user did not set, and that has an effect in `base`, but not in `config`."""
     unused = unused_options(config)
     names = sorted(set(inherited) & unused.keys() - unused_options(base).keys() - config.model_fields_set)
     for because in dict.fromkeys(unused[name] for name in names):

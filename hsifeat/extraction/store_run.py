@@ -69,7 +69,7 @@ class StoreRun:
         self.was_complete = False
         """Whether the store was complete before the run."""
         self.units: dict[tuple[int, int], dict[int, int]] = {}
-        """Number of forward passes of each missing unit and timestep, by index of the unit. What a worker returns is removed."""
+        """Number of forward passes of each missing unit and timestep, by index of the unit. Completed timesteps are removed."""
 
     def open(self) -> Self:
         """Lock the store and create its planes.
@@ -79,7 +79,7 @@ class StoreRun:
         HsifeatError
             If the store can't be written, or if a worker can't open the store or the backbone.
         StoreInUseError
-            If another process writes to the store, and the run does not wait.
+            If another process writes to the store, and `wait` is False.
         """
         with ExitStack() as stack:
             self._begin(stack)

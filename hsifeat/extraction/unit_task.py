@@ -38,7 +38,8 @@ class BackboneBuilder:
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     digest : str
-        Digest of the backbone's identity. A worker opens the backbone again if the weights at the same path change.
+        Digest of the backbone's identity. If the weights at a path change, the digest changes, and workers open the backbone
+        again.
     """
 
     options: tuple[tuple[str, Any], ...]
@@ -84,7 +85,7 @@ class StoreBuilder:
     layers : tuple of str
         Layers of the requested planes.
     key : str
-        Key of the store. A worker opens the scene and backbone again if the key changes.
+        Key of the store. If the key of the store at `location` changes, workers open the store again.
     token : str
         Token that allows writing, see `hsifeat.store.write_token`.
     """

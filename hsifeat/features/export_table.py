@@ -58,7 +58,7 @@ class ExportTable:
     spectra : bool
         Whether the table starts with a column per band of the scene.
     mask : (rows, cols) bool array
-        Pixels to export, in row-major order.
+        True for the pixels to export.
     labels : Labels
         Label map with the classes of the pixels.
     """

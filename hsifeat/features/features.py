@@ -195,8 +195,8 @@ class Features(StoreContents):
         pool : int, optional
             Side in pixels of a window around each pixel. Features are averaged over the valid pixels of the window,
             which is clipped to the scene. None reads the features at the pixel. If the store has features of listed
-            pixels only, `pool` must be the side of the stored windows. The stored means are over the whole window,
-            padding included.
+            pixels only, `pool` must be the side of the stored windows. These stored features are averaged over the
+            whole window, including padding beyond the scene.
         keep : bool
             Store the result in the sample cache, so that a repeated call takes milliseconds.
 

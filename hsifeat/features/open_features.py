@@ -18,8 +18,8 @@ def open_features(store: Store | Location | str | Path | None = None) -> Feature
     Parameters
     ----------
     store : Store, Location, str or Path, optional
-        A store that `extract` returned, or the path, URL, catalogue name or unique key prefix of a store. [default: the
-        store that was completed last]
+        A store that `extract` returned, a path or URL of a store, a name in the catalogue, or the first digits of a key.
+        [default: the store that was completed last]
 
     Returns
     -------

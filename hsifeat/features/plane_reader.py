@@ -31,8 +31,8 @@ class PlaneReader(Protocol):
     def window_px(self, wanted_px: int) -> int:
         """Return the side in pixels of the windows over which `sample` can average planes.
 
-        If planes cover the scene, the side is `wanted_px`. If the store has features of listed pixels only, the side is
-        that of the stored window means.
+        If planes cover the scene, the side is `wanted_px`. If the store has features of listed pixels only, the
+        store has means over windows of one side, and this side is returned.
         """
         ...
 

@@ -46,7 +46,11 @@ class SceneSet:
 
     @cached_property
     def scene_names(self) -> tuple[str, ...]:
-        """Name of each scene for reports: its own name, or the name of its first store if two scenes have the same name."""
+        """Name of each scene for reports.
+
+        If two scenes have the same name, each scene is named after its first store. If two of these stores have the same
+        name, a number is appended to each name.
+        """
         names = [features.scene.name for features in self.scenes]
         stores = [single_stores(features)[0].name for features in self.scenes]
         if len(set(names)) == len(names):
@@ -98,7 +102,7 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
     Raises
     ------
     HsifeatError
-        If a store does not exist. If a scene lacks a store of a kind that another scene has.
+        If a store does not exist. If two scenes have different numbers of context stores, or of stores of diffusion models.
 
     Examples
     --------

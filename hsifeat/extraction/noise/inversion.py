@@ -65,8 +65,8 @@ class InversionNoise(NoisePolicy):
     def passes(self, t: int, previous: int | None = None) -> int:
         """Return the number of passes per tile at a timestep. See `NoisePolicy.passes`.
 
-        Each inversion step from timestep `previous` to timestep `t` needs one pass. One more pass computes the
-        features.
+        Each inversion step between timestep `previous` and timestep `t` needs one pass. One more pass computes the
+        features. If `previous` is None, the inversion starts at timestep 0.
         """
         return self.steps.index(t) - (0 if previous is None else self.steps.index(previous)) + 1
 

@@ -20,7 +20,8 @@ def noise_field(window: Window, channels: int, seed: int, draw: int = 0) -> NDAr
     Parameters
     ----------
     window : Window
-        Window on the grid of denoiser cells, which are scene pixels for a pixel-space model. It may reach beyond the scene.
+        Window on the grid of denoiser cells. A cell is one pixel of the input image in pixel space, and one latent position
+        in latent space. The window may reach beyond the scene.
     channels : int
         Number of denoiser channels.
     seed : int

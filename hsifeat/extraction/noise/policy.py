@@ -100,7 +100,7 @@ class NoisePolicy(ABC):
     several_draws: ClassVar[bool] = False
     """Whether `draws` may be greater than 1."""
     aligned: ClassVar[bool] = False
-    """Whether tiles must start at a cell of the denoiser's input, since the noise depends on the position of the cell."""
+    """Whether tiles must start at the border of a cell of the denoiser's input, because the noise depends on its position."""
     noises: ClassVar[bool] = True
     """Whether the policy adds noise to tiles."""
 

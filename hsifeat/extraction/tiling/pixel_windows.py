@@ -150,7 +150,7 @@ def centre_and_mean(maps: torch.Tensor, window_px: int) -> torch.Tensor:
     """Return the value at the centre pixel of each window, and the mean over the window.
 
     Both values refer to the feature map after interpolation to the size of the window. They are computed as weighted sums
-    over the cells of the map, without the interpolated map.
+    over the cells of the map, so the interpolated map is never built.
 
     Parameters
     ----------

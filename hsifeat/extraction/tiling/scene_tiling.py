@@ -64,9 +64,9 @@ class SceneTiling:
     def layout(self) -> SceneLayout:
         """Shapes of the planes (one layer at one timestep each) of a new store, and their division into shards.
 
-        The side of a unit (one shard) is the smallest multiple of `step` that is at least `UNIT_PX`. If overlapping
-        tiles are averaged, it is at least `BLENDED_UNIT_PX` instead. If `stitch` is ``whole``, the only unit is the
-        whole scene.
+        The side of a unit (one shard) is the smallest multiple of `step` that is at least a minimum. This minimum is
+        `BLENDED_UNIT_PX` if overlapping tiles are averaged, and `UNIT_PX` otherwise. If `stitch` is ``whole``, the
+        only unit is the whole scene.
         """
         if self.stitch == "whole":
             return SceneLayout(self.rows, self.cols, max(self.tile))
