@@ -65,7 +65,10 @@ def temporary_path(path: Path, suffix: str) -> Path:
 
 
 def delete_leftovers_once(folder: Path) -> None:
-    """Call `delete_leftovers` if this process has not recently called it for the folder. Listing large folders is slow."""
+    """Call `delete_leftovers` if this process has not recently called it for the folder.
+
+    Listing a large folder is slow, so repeated calls are skipped.
+    """
     _sweep(os.getpid(), os.fspath(folder))
 
 
@@ -220,7 +223,7 @@ def resumable() -> Iterator[None]:
     Raises
     ------
     DiskFullError
-        If the disk becomes full inside the context.
+        If the disk becomes full in the ``with`` block.
     """
     try:
         yield

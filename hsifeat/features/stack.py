@@ -47,7 +47,7 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
 
 @dataclass(frozen=True)
 class StackSource:
-    """Locations of the stores of a scene, and selected bands. A worker opens the features from these.
+    """Locations of the stores of one scene, and a selection of bands, from which a worker opens features.
 
     Attributes
     ----------
@@ -85,11 +85,12 @@ class StackSource:
 class StackedFeatures(Features):
     """Combined features of several stores of one scene.
 
-    There are two kinds of stores: context stores (made with ``--backbone context``) and all other stores. Context stores
-    come last in a stack. Several stores of one kind are numbered from 1. The names of their planes then contain the number
-    of the store, as in ``t50/2:up_blocks.1``. If there is only one store of a kind, its planes keep their names. A head that
-    was fitted on a stack can be applied to a stack of another scene. Both stacks must list the stores of each kind in the
-    same order. The scene and its label maps are read from the first store of the stack.
+    There are two kinds of stores: context stores (made with ``--backbone context``) and all other stores. In a stack,
+    context stores come last. If a stack has several stores of one kind, these stores are numbered from 1. In the stack, the
+    names of their planes contain the number of the store, as in ``t50/2:up_blocks.1``. If a stack has only one store of a
+    kind, its planes keep their names. If the stacks of two scenes list the stores of each kind in the same order, a head
+    that was fitted on one stack can be applied to the other stack. The scene and its label maps are read from the first
+    store of the stack.
 
     Parameters
     ----------
@@ -127,8 +128,9 @@ class StackedFeatures(Features):
     def recipe(self) -> dict[str, Any]:
         """Recipes of all stores as JSON values.
 
-        The field ``scene`` has the digest of the common scene. The field ``stores`` maps the number of each store to the recipe
-        of the store, without the fields that describe the scene.
+        The field ``scene`` has the digest of the common scene. The field ``stores`` is a dict whose keys are the positions
+        of the stores in the stack, counted from 1. Its values are the recipes of the stores, without the fields that
+        describe the scene.
         """
         parts = {
             str(number): {name: value for name, value in store.recipe.items() if name not in PER_SCENE}
@@ -147,7 +149,10 @@ class StackedFeatures(Features):
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the `Features` of the store that holds a plane, and the plane under its name in that store."""
+        """Return the features of the store that holds a plane, and the plane with its name in that store.
+
+        The name of a plane in a stack can differ from its name in the store; see `StackedFeatures`.
+        """
         return self._owners[plane.id]
 
     def _find_owners(self) -> dict[PlaneId, tuple[Features, PlaneSpec]]:
@@ -196,15 +201,15 @@ class StackedPlaneReader:
 
     @property
     def covers_scene(self) -> bool:
-        """Whether all stores have features of the whole scene. If there are other stores, context stores are ignored."""
+        """Whether all stores have features of the whole scene. Context stores count only in a stack without other stores."""
         return all(store.covers_scene for store in self._main)
 
     def window_px(self, wanted_px: int) -> int:
-        """Return the side in pixels of the windows over which the planes of all stores can be averaged.
+        """Choose the side in pixels of the windows over which planes are averaged.
 
-        A store with features of the whole scene supports the side `wanted_px`. A store with features at a list of pixels
-        supports only the side of its stored windows. If the sides of the stores differ, return `wanted_px`. If there are
-        other stores, context stores are ignored.
+        If all stores have features at a list of pixels, and all their stored windows have the same side, return this side.
+        Otherwise, return `wanted_px`. If a store has stored windows of another side, `sample` raises a `StoreError`.
+        Context stores count only in a stack without other stores.
         """
         sides = {store.window_px(wanted_px) for store in self._main}
         return sides.pop() if len(sides) == 1 else wanted_px

@@ -22,7 +22,7 @@ from hsifeat.store.timings import Timing, total_seconds
 
 
 class StoreContents:
-    """Base class of `Features`: scene, planes and extraction of a store. It reads no values of planes.
+    """Base class of `Features`: the scene, the planes and the extraction of a store, without the values of planes.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class StoreContents:
 
     @property
     def is_context(self) -> bool:
-        """Whether the planes come from context filters, such as window means, instead of a diffusion model."""
+        """Whether context filters, such as window means, computed the planes."""
         return bool(self.recipe.get("backbone", {}).get("kind") == "context")
 
     @property
@@ -89,14 +89,15 @@ class StoreContents:
 
         Parameters
         ----------
-        timesteps : collection of int or None
-            Timesteps. The item None adds the time of the work that all timesteps share: reading the scene and encoding tiles.
+        timesteps : collection of (int or None)
+            Timesteps. If the collection contains None, the result includes the time of the work that is done once for all
+            timesteps: reading the scene and encoding tiles.
         """
         return total_seconds(self._timings, timesteps)
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Known devices of the extraction, such as ``cpu (threads: 2)``, or ``cuda`` with the name of the GPU."""
+        """Devices that computed the planes, such as ``cpu (threads: 2)``, or ``cuda`` with the name of the GPU. Empty if unknown."""
         return tuple(dict.fromkeys(timing.device for timing in self._timings))
 
     @cached_property
@@ -121,7 +122,7 @@ class StoreContents:
 
     @cached_property
     def scene(self) -> Scene:
-        """Scene in the store, with its label maps and a cube of the used bands that is read lazily."""
+        """Scene in the store, with its label maps. The cube has only the used bands, and is read lazily."""
         scene = scene_of(self.store)
         return scene if self.bands is None else scene.with_bands(self.bands)
 
@@ -150,7 +151,7 @@ class StoreContents:
         return maps[name]
 
     def valid_labels(self, labels: Labels) -> Labels:
-        """Return `labels` with the invalid pixels of the scene unlabelled.
+        """Return `labels` with 0 (unlabelled) at the invalid pixels of the scene.
 
         Raises
         ------

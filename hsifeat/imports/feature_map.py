@@ -82,7 +82,7 @@ class FeatureMap:
 
 
 def _is_missing(stored: NDArray[np.generic], nodata: NoData) -> NDArray[np.bool_]:
-    """Return which cells have a no-data value in a channel. The no-data value 0 must be in all channels."""
+    """Return the mask of the cells with a no-data value in any channel. The no-data value 0 counts only if all channels are 0."""
     per_channel = by_band(nodata, stored.shape[2])
     if not all(0 in values for values in per_channel):
         return np.asarray(is_nodata(stored, nodata).any(axis=2))

@@ -37,7 +37,7 @@ class ImportedSource:
     source: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """Return the kind of the source. The features are identified by the section ``imported`` of the recipe instead."""
+        """Return a dict with the kind of the source. The section ``imported`` of the recipe identifies the features."""
         return {"kind": "imported"}
 
     def to(self, device: str) -> None:

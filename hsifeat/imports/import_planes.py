@@ -88,8 +88,8 @@ def import_planes(
 
     Notes
     -----
-    Cells that are squares of whole pixels are copied. If each pixel has k x k cells, their mean is stored. Features on any
-    other grid or in another CRS are interpolated bilinearly, as by ``gdalwarp -r bilinear -et 0``.
+    Cells that are squares of whole pixels are copied. If each pixel has k x k cells, the mean of these cells is stored.
+    Features on any other grid or in another CRS are interpolated bilinearly, as by ``gdalwarp -r bilinear -et 0``.
 
     Examples
     --------

@@ -42,7 +42,7 @@ def open_feature_maps(
 
     Parameters
     ----------
-    features : mapping of str to source, sequence of str or Path, str or Path
+    features : mapping of str to file or array, sequence of str or Path, str or Path
         Files or arrays, see `hsifeat.import_planes`.
     scene : PixelGrid
         Scene that the features belong to.

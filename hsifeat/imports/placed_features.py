@@ -111,7 +111,7 @@ class CopiedFeatures(PlacedFeatures):
     Parameters
     ----------
     row, col : int
-        Row and column of the cell in the file that lies at the upper left corner of the scene.
+        Row and column, in the file, of the cell at the upper left corner of the scene.
     """
 
     def __init__(self, features: FeatureMap, rows: int, cols: int, stride: int, row: int = 0, col: int = 0) -> None:
@@ -136,7 +136,7 @@ class AveragedFeatures(PlacedFeatures):
     factor : int
         Number of cells of the file along one side of a plane's cell.
     row, col : int
-        Row and column of the cell in the file that lies at the upper left corner of the scene.
+        Row and column, in the file, of the cell at the upper left corner of the scene.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ _MAX_RESAMPLED_STRIDE = 64
 
 @dataclass(frozen=True)
 class _Alignment:
-    """Position of a scene in a file whose grid lines are grid lines of the scene, or the other way round.
+    """Position of a scene in a file. All lines of the coarser of the two grids are lines of the finer grid.
 
     Attributes
     ----------
@@ -58,8 +58,8 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     PlacedFeatures
         - Cells of the file that are squares of whole pixels are copied.
         - If each pixel contains k x k cells, these cells are averaged.
-        - Cells of any other grid or CRS are resampled bilinearly. The default stride is then the largest power of two that
-          does not exceed the side of a cell of the file.
+        - Cells of any other grid or CRS are resampled bilinearly. The default stride is then the side of a cell of the file
+          in pixels, rounded down to a power of two from 1 to 64.
 
     Raises
     ------

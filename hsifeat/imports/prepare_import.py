@@ -109,7 +109,7 @@ def _survey(scene: Scene, placed: Mapping[PlaneId, PlacedFeatures], listen: List
 
 
 def _unit_px(strides: set[int]) -> int:
-    """Return the side of a unit: a multiple of all strides and, unless that is larger, about `UNIT_PX`."""
+    """Return the side of a unit: the smallest common multiple of all strides that is at least `UNIT_PX`."""
     common = lcm(*strides)
     if common > _MAX_UNIT_PX:
         raise HsifeatError(

@@ -205,8 +205,8 @@ def project_for_patches(scene: Scene, projection: Projection, listen: Listener) 
     """Return the projected channels of a scene as an array that is fast to read in small patches.
 
     A scene in memory is projected patch by patch. A scene on disk may be compressed, and each read of a patch would
-    decompress it again. If the disk has enough space, the channels of a scene on disk are therefore written once to a
-    temporary file.
+    decompress a part of the scene again. If the disk has enough space, the channels of a scene on disk are therefore
+    written once to a temporary file.
 
     Parameters
     ----------

@@ -16,8 +16,8 @@ def choose_boundaries(
 
     Return the first timestep of each interval except the first interval, which begins at timestep 0. The intervals maximise
     the similarity of the optimal denoiser's predictions within each interval (Zhang et al., CVPR 2024, eq. 5; see
-    `rank_timesteps`). The optimal denoiser is the one with the smallest expected error for patches of the scene. It uses the
-    cosine schedule with T = 1000.
+    `rank_timesteps`). The optimal denoiser is the function with the smallest expected error on noisy patches of the scene.
+    The noise follows the cosine schedule with T = 1000.
 
     Parameters
     ----------

@@ -89,10 +89,10 @@ def load_images(source: str | Path, side_px: int, base_path: Path, listen: Liste
         A folder, which is searched recursively, or a plain or compressed tar archive. Images are ordered by name, so that a
         folder and an archive of this folder give the same array.
     side_px : int
-        Side of the returned images (tiles), in pixels. The central square of each image is resized to k x k tiles, and cut
-        into these tiles. This is done for several k. The first k is the number of tiles that fit along the side of the
-        square, but at most 8. Each further k is half of the k before, rounded down; the last k is 1. Images smaller than
-        one tile are skipped.
+        Side of the returned images (tiles), in pixels. The central square of each image is resized to the size of k x k
+        tiles, and cut into tiles. This is done for several k. The first k is the number of tiles that fit along the side of
+        the square, but at most 8. Each further k is half of the k before, rounded down; the last k is 1. Images smaller
+        than one tile are skipped.
     base_path : Path
         Beginning of the path of the file, which is ``<base_path>.images-<digits>.npy``. Each image takes ``3 * side_px**2``
         bytes.

@@ -55,8 +55,8 @@ def unet_arguments(
 def without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
     """Return the constructor arguments of a U-Net without attention layers.
 
-    Through an attention layer, each feature depends on the whole image. The function `arguments` takes the number of
-    channels and returns the constructor arguments of the U-Net with attention.
+    The function `arguments` takes the number of channels and returns the constructor arguments of the U-Net with attention.
+    In a network with attention, each feature depends on the whole image.
     """
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])
@@ -112,7 +112,7 @@ def multistage_arguments(
     channels : int
         Number of channels of the image.
     encoder_width, decoder_widths, multipliers, blocks, head_channels, norm_groups, attention
-        Arguments of the same names of `hsifeat.backbones.networks.multistage_unet.MultistageUNet`.
+        Arguments of `hsifeat.backbones.networks.multistage_unet.MultistageUNet` with the same names.
     boundaries : sequence of int
         First timestep of each decoder except the first decoder. [default: the boundaries of Zhang et al. (2024) for CIFAR-10]
 

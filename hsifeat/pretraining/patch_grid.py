@@ -97,9 +97,9 @@ def choose_held_out_blocks(
 ) -> tuple[Window, ...]:
     """Choose square blocks of a scene to hold out for evaluation.
 
-    Blocks are drawn with a fixed seed. A block is accepted if at least half of its pixels are valid, and it overlaps no
-    accepted block. All accepted blocks together may overlap at most a tenth of all patches. Blocks at edges and in corners
-    overlap fewer patches, so that a small scene has only such blocks. A very small scene has no block.
+    Blocks are drawn with a fixed seed. A block is accepted if at least half of its pixels are valid, and if the block
+    overlaps no block accepted before. All accepted blocks together may overlap at most a tenth of all patches. Blocks at
+    edges and in corners overlap fewer patches, so that a small scene has only such blocks. A very small scene has no block.
 
     Parameters
     ----------

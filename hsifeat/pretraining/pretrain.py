@@ -72,8 +72,8 @@ def pretrain(
         folders or tar archives of images.
     out : str or Path
         Folder of the model. If the folder contains an interrupted training run, the run is continued. A complete model is
-        trained further if `steps` exceeds the steps of the model. If `steps` is None, a complete model is trained further if
-        `minutes` differs from the previous call.
+        trained further if `steps` exceeds the steps of the model. If `steps` is None, a complete model is trained further
+        if `minutes` has another value than in the previous call.
     network : str, optional
         ``mtmsd``, ``diffcrn``, ``spectraldiff`` or ``multistage`` for scenes; ``natural32`` for natural images. [default:
         mtmsd]

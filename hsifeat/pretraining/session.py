@@ -34,7 +34,11 @@ class TrainingBudget:
     minutes: float | None
 
     def is_used_up(self, record: Mapping[str, Any]) -> bool:
-        """Return whether a finished training, described by its training record, has already reached the limits."""
+        """Return whether a finished training, described by its training record, needs no further session.
+
+        If `steps` is set, the training must have at least `steps` steps. Otherwise, the last session must have had the same
+        `minutes`. The result is False for a training that diverged.
+        """
         if record.get("diverged"):
             return False
         return bool(record["steps"] >= self.steps if self.steps else record.get("minutes") == self.minutes)

@@ -26,10 +26,11 @@ class TimestepSampling:
         independently. With boundaries, all timesteps of a batch are in one interval. The probability of an interval is
         proportional to its length.
     sigmas : (float, float) or None
-        If set, the noise levels ``sigma = sqrt((1 - abar) / abar)`` have a log-normal distribution (Karras et al. 2022,
-        table 1); ``abar`` is the cumulative product of ``1 - beta``. The two values of `sigmas` are the noise levels one
-        standard deviation of ``log(sigma)`` below and above the median. `sigmas` is for the cosine schedule with T = 1000,
-        and can't be combined with `boundaries`.
+        The noise level of a timestep is ``sigma = sqrt((1 - abar) / abar)``, where ``abar`` is the cumulative product of
+        ``1 - beta``. If `sigmas` is set, ``log(sigma)`` is drawn from a normal distribution (Karras et al. 2022, table 1).
+        The logarithm of the first value is the mean of this distribution minus its standard deviation. The logarithm of the
+        second value is the mean plus the standard deviation. `sigmas` is for the cosine schedule with T = 1000, and can't
+        be combined with `boundaries`.
     count : int
         Number T of timesteps, from 0 to T - 1.
     """

@@ -47,7 +47,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
 
         - ``:stretch=joint``: compute the percentiles from all selected bands together
         - ``:percentiles=0-100``: use these percentiles
-        - ``:gamma=0.4``: map the channels to the range 0 to 1, and raise them to this power
+        - ``:gamma=0.4``: map the channels to the range 0 to 1, raise them to this power, and map them back to the range -1
+          to 1
 
         The forms ``pca`` and ``all`` have the option ``:clip=2.5``, which maps 2.5 standard deviations to 1 and clips channels to
         [-1, 1], the range of image models. ``:clip=none`` is the default.

@@ -34,7 +34,7 @@ class ProjectionSpec:
     percentiles : tuple of 2 floats
         Percentiles that are mapped to -1 and 1.
     gamma : float
-        Exponent that is applied to channels after they are mapped to [0, 1].
+        Exponent of the gamma correction: channels are mapped from [-1, 1] to [0, 1], raised to this power, and mapped back.
     clip : float or None
         For the forms ``pca`` and ``all``, the number of standard deviations that is mapped to 1. Channels are then clipped
         to [-1, 1]. Infinity means no clipping. None means that the text lacks the option ``clip``.

@@ -80,7 +80,10 @@ class DaskConnection:
             raise
 
     def addresses(self) -> list[str]:
-        """Return the addresses of all workers. Once a worker with a GPU has joined, only workers with a GPU are listed."""
+        """Return the addresses of the workers that may take tasks.
+
+        Once a worker with a GPU has joined, only workers with a GPU may take tasks.
+        """
         workers = self.client.scheduler_info(n_workers=-1).get("workers", {})  # a closed client knows nothing
         gpus = [address for address, worker in workers.items() if worker["resources"].get("GPU")]
         if gpus:
@@ -138,7 +141,7 @@ class DaskConnection:
         return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
 
     def next_result(self, completed: as_completed) -> Future[Any]:
-        """Wait for the next finished future in `completed`. Send notes on workers that are paused in the meantime."""
+        """Wait for the next finished future in `completed`, and return it. Meanwhile, send a note on each paused worker."""
         pause_s = _SHORTEST_PAUSE_S
         while not completed.has_ready():
             self._count_workers()
@@ -172,7 +175,7 @@ class DaskConnection:
             raise error
 
     def reconnect(self) -> None:
-        """Wait until a lost scheduler can be reached again, and until a worker has joined it."""
+        """Wait until the lost scheduler can be reached again, and until a worker has joined the scheduler."""
         while True:
             self._listen(Note(f"the connection to the scheduler {self.scheduler} was lost: waiting for it"))
             with suppress(Exception):

@@ -147,9 +147,9 @@ class DaskExecutor:
     ) -> Iterator[tuple[Task, Result]]:
         """See `Executor.run`. At most two tasks per worker are submitted before the caller takes their results.
 
-        The message of a `HsifeatError` names the worker that ran the task. A task is repeated if its worker dies. If several
-        workers die of one task, the task fails with a `HsifeatError`. If a worker joins late and has other versions than
-        this process, it gets no tasks while other workers are connected.
+        The message of a `HsifeatError` names the worker that ran the task. If the worker of a task dies, the task is
+        repeated. If several workers die while they run the same task, the task fails with a `HsifeatError`. If a worker
+        joins late and has other versions than this process, it gets no tasks while other workers are connected.
         """
         from distributed import KilledWorker
 

@@ -63,7 +63,8 @@ class Executor(Protocol):
         Raises
         ------
         Exception
-            The error of the first task that fails. If `failed` is set, it receives a `HsifeatError` of a task instead.
+            The error of the first task that fails. If `failed` is set, a `HsifeatError` of a task is passed to `failed` and
+            not raised.
         HsifeatError
             If the executor permanently loses its workers or the connection to them.
         """

@@ -53,7 +53,7 @@ def order_axes(
         Axis order from `parse_axes`; None to guess the order.
     rows, cols : int, optional
         Height and width of the scene in pixels. If one axis holds all pixels, at least one of these two numbers is
-        required. If rows and columns have separate axes, both must be None.
+        required. If rows and columns have separate axes, `rows` and `cols` must be None.
     name : str
         Name of the file, for notes and errors.
 

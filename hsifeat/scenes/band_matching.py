@@ -90,8 +90,8 @@ def matching_notes(
     There is a note on each of these cases:
 
     - The wavelengths of only one scene are known. The bands are then paired in their order.
-    - Bands with equal wavelengths can't be paired with certainty. The scenes have different numbers of bands at this
-      wavelength, or the orders of the other bands differ between the scenes by more than a reversal.
+    - Bands with equal wavelengths can't be paired with certainty, because the scenes have different numbers of these bands,
+      or because the other bands follow no common order.
     - A band of the other scene is the nearest band of several bands of the reference scene.
 
     Parameters

@@ -88,8 +88,8 @@ def open_scene(
     SceneError
         If the name or file does not exist, or the file is damaged. If the file lacks `variable`. If `variable` is None, and
         the file has no suitable variable, or several suitable variables. If `axes`, `rows` or `cols` contradict the file.
-        If `bad_bands` lists a band that the scene lacks. If the companion image or a label map can't be aligned with the
-        scene.
+        If `variable`, `axes`, `rows`, `cols` or `nodata` is set for a scene of the registry or in a store. If `bad_bands`
+        lists a band that the scene lacks. If the companion image or a label map can't be aligned with the scene.
 
     Examples
     --------

@@ -139,10 +139,10 @@ def composed(name: str) -> str:
 
 
 def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Return the class names without the name of class 0, because 0 means unlabelled. Also return notes.
+    """Remove the name of class 0, because 0 means unlabelled. Return the other class names, and a tuple of notes.
 
-    If `classes` contains zeros, a note reports the dropped name. A name that means unlabelled, such as ``Unclassified``, is
-    dropped without a note.
+    If `classes` contains zeros, a note reports the removed name. There is no note if the name of class 0 means unlabelled,
+    as ``Unclassified`` does.
 
     Parameters
     ----------

@@ -26,8 +26,8 @@ _MIN_LINES, _MAX_LETTERS = 20, 40
 def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) -> tuple[str, ...]:
     """Write a classification map as PNG.
 
-    If a map has fewer than `MIN_PX` rows and columns, each pixel is drawn as a square. The side of the squares is the
-    largest for which the longer side of the enlarged map is at most `MIN_PX`.
+    If a map has fewer than `MIN_PX` rows and fewer than `MIN_PX` columns, each pixel is drawn as a square. The longer side
+    of the enlarged map is at most `MIN_PX`, and the squares are as large as this limit allows.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ def read_class_table(dataset: Any, name: str) -> tuple[dict[int, str], dict[int,
 
 
 def _tags(band: ET.Element) -> dict[str, str]:
-    """Return the metadata of a band outside of domains."""
+    """Return the metadata of a band in GDAL's default domain."""
     return {
         item.get("key", ""): item.text or ""
         for metadata in band.iterfind("Metadata")

@@ -35,7 +35,7 @@ _PCIDSK_START, _PCIDSK_COUNT, _PCIDSK_NAME = slice(336, 352), slice(376, 384), s
 
 
 def left_out_format(path: Path) -> str | None:
-    """Return the name of the format of a file whose GDAL driver hsifeat excludes. Return None for any other file."""
+    """Return the name of the format of a file if hsifeat excludes the GDAL driver of this format, and None otherwise."""
     with open_regular(path) as file:
         content = file.read(_LABEL_BYTES)
     return next((name for name, signature in _LEFT_OUT.items() if signature.search(content)), None)

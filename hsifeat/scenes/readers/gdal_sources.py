@@ -134,7 +134,7 @@ def _local_name(name: str) -> str:
 
 
 def check_parts(path: Path, files: Iterable[str]) -> None:
-    """Check that the files of a raster lie in the folder of `path`; see `check_inside`."""
+    """Check that all `files` of the raster `path` lie in the folder of `path`; see `check_inside`."""
     for file in files:
         check_inside(path, file, "a part of the raster", relative_to=Path.cwd())
 

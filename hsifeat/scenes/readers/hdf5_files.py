@@ -47,9 +47,10 @@ class Hdf5Array(ArrayView):
 
 
 def find_datasets(file: Any) -> dict[str, Any]:
-    """Return the non-empty numeric datasets of an open file by path. Datasets behind external links are included.
+    """Return a dict that maps paths to the numeric datasets of an open file. Scalars and empty datasets are left out.
 
-    Groups that MATLAB creates for the contents of cells and objects are skipped.
+    Datasets behind external links are included. Groups that MATLAB creates for the contents of cells and objects are
+    skipped.
     """
     import h5py
 

@@ -40,9 +40,13 @@ def find_reflectance_scale(
 ) -> tuple[float, tuple[str, ...]]:
     """Return the stored value that corresponds to a reflectance of 1, given the factors and offsets of the bands.
 
-    The scale is derived from the factor under these conditions. All bands have the same positive factor. If `divisors` is
-    False, this factor is at most 1. All offsets are 0. If `description` or `unit` states a quantity, this quantity is
-    reflectance. The stored values themselves are never changed.
+    The scale is derived from the factor if these conditions hold; otherwise, the scale is 1:
+
+    - All bands have the same positive factor, and all offsets are 0.
+    - `description` contains ``reflectance``, or neither `description` nor `unit` states another quantity.
+    - The factor is at most 1, or `divisors` is True and `description` contains ``reflectance``.
+
+    The stored values themselves are never changed.
 
     Parameters
     ----------
@@ -54,7 +58,7 @@ def find_reflectance_scale(
     description : str
         Names and descriptions of the variable.
     unit : str
-        Unit of the quantity.
+        Unit of the quantity. If the unit is percent, a reflectance of 1 is the quantity 100.
     divisors : bool
         Whether a factor above 1 is the divisor that converts stored values to reflectance, as in many plain HDF5 files.
 

@@ -103,7 +103,7 @@ def _branch(candidate: str, group: str) -> str:
 
 
 def locate_dimension(dim: str, size: int, group: str, arrays: Mapping[str, tuple[Sequence[str], Sequence[int]]]) -> str:
-    """Return the path of a dimension in a format where arrays only name their dimensions, such as Zarr.
+    """Return the path of a dimension in a format such as Zarr, in which arrays name their dimensions without a path.
 
     Parameters
     ----------

@@ -24,8 +24,8 @@ from hsifeat.zarr_thread import start_zarr_thread
 def find_root(path: Path) -> tuple[Path, str]:
     """Return the outermost Zarr group that contains `path`, and the path from this group to `path`.
 
-    Metadata of an array may be in any group that contains the array. If the outermost group is a feature store of
-    hsifeat, or contains a link that leads out of the group, the function returns `path` and an empty path instead.
+    Metadata of an array may be in any group that contains the array. If the outermost group is a feature store of hsifeat,
+    or contains a link that leads out of the group, the function returns `path` and an empty path.
 
     Parameters
     ----------
