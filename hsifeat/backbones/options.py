@@ -31,7 +31,7 @@ class BackboneOptions:
         Use label 0 of a class-conditional model if `class_label` is None, for example to list the layers. All labels
         have the same layers.
     hub_model : str or None
-        Name of a model on the hub, as ``owner/model@commit``, if the source is a downloaded copy of this model.
+        Name and commit of the model on a model hub, ``owner/model@commit``, if the source is a downloaded copy.
     """
 
     class_label: int | str | None = None

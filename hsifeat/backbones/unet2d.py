@@ -54,7 +54,7 @@ class UNet2DBackbone(CheckpointBackbone):
     any_label : bool
         Use label 0 of a class-conditional model if `class_label` is None.
     hub_model : str, optional
-        Name of a model on the hub, as ``owner/model@commit``, if the folder is a downloaded copy of this model.
+        Name and commit of the model on a model hub, ``owner/model@commit``, if the folder is a downloaded copy.
 
     Raises
     ------

@@ -42,7 +42,7 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
         If the store and the job differ in recipe or batch size. If the disk has too little free space. If a read-only
         store lacks requested planes or label maps.
     HsifeatError
-        If an executor is used, and the backbone is an object, or the model input is a companion image. A worker can open
+        If an executor is used, but the backbone is an object or the model input is a companion image. A worker can open
         neither.
 
     Examples
