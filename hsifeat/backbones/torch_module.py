@@ -51,9 +51,9 @@ class ModuleBackbone(NetworkBackbone):
     Parameters
     ----------
     module : torch.nn.Module
-        Takes images (n, channels, rows, cols) float32. Returns a prediction with equally many rows and columns, and at
-        least as many channels. Features can be read from all layers whose output has the shape (n, c, rows / stride,
-        cols / stride).
+        The denoiser. Its input is an (n, channels, rows, cols) float32 tensor of images. Its output is a prediction
+        with the same numbers of rows and columns, and with at least as many channels. Features can be read from all
+        layers whose output has the shape (n, c, rows / stride, cols / stride).
     schedule : NoiseSchedule
         Noise schedule that the module was trained with.
     channels : int

@@ -41,7 +41,7 @@ class WeightFiles:
 
     @classmethod
     def find(cls, folder: Path) -> Self:
-        """Find the weights in a folder under their standard names, or else the only variant, such as ``fp16``.
+        """Find the weights in a folder. If no weights have the standard names, take the only variant, such as ``fp16``.
 
         Raises
         ------

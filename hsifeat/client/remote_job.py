@@ -63,8 +63,8 @@ class RemoteJob:
         Parameters
         ----------
         listen : callable
-            Callback for the progress events of the job. If the connection breaks, the missed events follow after the
-            next connection.
+            Callback for the progress events of the job. If the connection breaks, the callback receives the missed
+            events after the next connection.
 
         Raises
         ------

@@ -44,7 +44,7 @@ def import_(
 
     A GeoTIFF of another resolution or CRS: `hsifeat import scene.tif --features alphaearth=aef.tif --dequantise alphaearth --window 1`
 
-    A quantised TESSERA tile, with its scales beside it: `hsifeat import scene.tif --features tessera=tile.npy --grid landmask.tif`
+    A quantised TESSERA tile, with its scales in the same folder: `hsifeat import scene.tif --features tessera=tile.npy --grid landmask.tif`
 
     A table that `hsifeat export --all` wrote: `hsifeat import scene.tif --features ip.npy --out ip.zarr`
     """

@@ -43,7 +43,7 @@ def predict(
     ] = None,
     executor: str | None = None,
 ) -> None:
-    """Classify all pixels of scenes with a trained head, and write a map of each.
+    """Classify all pixels of scenes with a trained head, and write a map of each scene.
 
     A scene is given by its stores, or by its file or name. If the model needs planes, and the scene has no store, the
     planes are extracted first, with the recipe of the training store. Bands are matched by wavelength to the bands of the

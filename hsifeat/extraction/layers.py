@@ -82,7 +82,7 @@ def computed_taps(taps: Sequence[Tap], timesteps: Sequence[int]) -> tuple[list[T
 
 
 def check_computed(taps: Iterable[Tap], timesteps: Sequence[int]) -> None:
-    """Check that each layer is computed at one or more of the timesteps, and that each timestep has one or more layers.
+    """Check that each layer is computed at one or more timesteps, and that one or more layers are computed at each timestep.
 
     Raises
     ------

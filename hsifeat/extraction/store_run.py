@@ -106,7 +106,7 @@ class StoreRun:
         """Yield a task for each unit that lacks features.
 
         If there are fewer units than `workers`, each timestep of a unit is a separate task. With noise by DDIM
-        inversion, whose timesteps share forward passes, a unit always stays one task.
+        inversion, the timesteps of a unit share forward passes, so each unit is always one task.
         """
         if self._work is None or self._builder is None:
             return
