@@ -1,4 +1,4 @@
-"""Fit one head on a store of cached features and score it under a split."""
+"""Fit one head on a store of cached features, and score the head under a split."""
 
 from __future__ import annotations
 

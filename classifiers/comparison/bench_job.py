@@ -104,7 +104,7 @@ class BenchOutcome:
     curves : list of CurvePoint
         Learning curves.
     sweep : SweepResult or None
-        Scores of single planes.
+        Scores of single planes. None if single planes were not scored.
     footprints : dict of str to frozenset of Footprint
         Pixels that the features of each input depend on. The keys name an input and its store, such as
         ``planes of ip``.

@@ -74,8 +74,8 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels for each split and seed.
         maps : bool
-            Whether to classify the whole scene in the runs of seed 0, and to score all runs a second time after smoothing with
-            `rule`.
+            Whether the runs of seed 0 classify the whole scene. If true, and if there is a `rule`, all runs also get a second
+            score, after smoothing.
 
         Returns
         -------

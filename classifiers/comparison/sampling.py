@@ -32,9 +32,10 @@ Draws = dict[tuple[str, int], SplitDraw]
 
 
 def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
-    """Return `splits`. If it has no random or no disjoint split, a default split of that kind is added.
+    """Return `splits` with at least one random split and one disjoint split.
 
-    User-defined splits (``fixed``) are neither random nor disjoint. If all splits are user-defined, nothing is added.
+    If a kind is missing, its default split is added, with a note. User-defined splits (``fixed``) are neither random
+    nor disjoint. If all splits are user-defined, nothing is added.
 
     Raises
     ------

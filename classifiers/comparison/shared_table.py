@@ -38,9 +38,9 @@ class SharedTable:
         - ``X.npy`` (n, width) float32: columns of n labelled pixels;
         - ``y.npy`` (n,) integer: classes of these pixels;
         - ``pixels.npy`` (n,) integer: flat indices of these pixels, in ascending order;
-        - ``unlabelled.npy`` (m, width) float32: columns of a sample of m unlabelled pixels. This file may be missing;
+        - ``unlabelled.npy`` (m, width) float32, optional: columns of a sample of m unlabelled pixels;
         - ``scene.npy`` (n,) intp and ``unlabelled-scene.npy`` (m,) intp: index of the scene of each pixel. These files
-          exist only with ``unlabelled.npy``.
+          exist only together with ``unlabelled.npy``.
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     grid_cols : int

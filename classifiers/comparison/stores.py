@@ -39,7 +39,8 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
     Raises
     ------
     StoreError
-        If the scenes have different numbers of stores. If a recipe of one scene is missing in another scene.
+        If the scenes have different numbers of stores. If the stores of one scene have other recipes than those of
+        another scene.
     """
     groups = [list(group) for group in stores_by_scene(stores).values()]
     for group in groups[1:]:

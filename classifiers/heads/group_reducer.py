@@ -266,9 +266,10 @@ def principal_axes(
     Returns
     -------
     (k, D) array
-        Axes in the dtype of `X`. Their number k is at most `components`, the result of `most_components` for the rows
-        with a positive weight, and the rank of the centred rows. It is at least 1. Along axes beyond the rank, the rows
-        differ only by rounding errors, which a classifier would magnify. The result is deterministic.
+        Axes in the dtype of `X`. Their number k is the smallest of three numbers, but at least 1: `components`, the
+        result of `most_components` for the rows with a positive weight, and the rank of the centred rows. Along axes
+        beyond the rank, the rows differ only by rounding errors, which a classifier would magnify. The result is
+        deterministic.
 
     Raises
     ------

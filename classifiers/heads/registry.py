@@ -85,8 +85,8 @@ def describe_head(name: str) -> dict[str, Any]:
     dict
         - ``name``: name of the head.
         - ``summary``: first line of the docstring of the class.
-        - ``needs``, ``wants``: lists of the column kinds that the head requires, and that it uses if the table has
-          them.
+        - ``needs``: list of the column kinds that the head requires.
+        - ``wants``: list of the column kinds that the head uses if the table has them.
         - ``advice``: when to use the head.
         - ``probabilities``: whether the head predicts class probabilities.
         - ``weights``: whether the head accepts row weights.

@@ -249,8 +249,8 @@ def sign_p(differences: NDArray[np.floating]) -> float:
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """Return the p-value of McNemar's exact test of whether two entries are equally accurate [1]_.
 
-    The test assumes independent pixels. Pixels of an image are correlated, so the p-value is too small. The test serves
-    comparisons with publications.
+    The test assumes independent pixels. Pixels of an image are correlated, so the p-value is too small. The test makes
+    results comparable with publications.
 
     Parameters
     ----------

@@ -33,10 +33,11 @@ TRAINING_PARAMETERS = ("epochs", "batch_size", "learning_rate", "weight_decay", 
 class TorchHead(ProbabilisticHead, WeighingHead):
     """Base class of heads that train a torch network.
 
-    A subclass implements `_inputs` and `_network`. A subclass with preprocessing also implements `_prepare`. A head can
-    be pickled, cloned and saved like any scikit-learn estimator, because its weights are NumPy arrays, and the network
-    is rebuilt for each prediction. Each fit starts from new initial weights. Row weights affect the loss, but not the
-    preprocessing. A subclass with the parameters `members` and `vote` is an ensemble of networks.
+    A subclass implements `_inputs` and `_network`. A subclass with preprocessing also implements `_prepare`. The
+    weights of a fitted head are NumPy arrays, and the network is rebuilt for each prediction. A head can therefore be
+    pickled, cloned and saved like any scikit-learn estimator. Each fit starts from new initial weights. Row weights
+    affect the loss, but not the preprocessing. A subclass with the parameters `members` and `vote` is an ensemble of
+    networks.
 
     Parameters
     ----------
