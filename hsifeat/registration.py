@@ -32,7 +32,7 @@ class ConflictingEntryPoint(EntryPoint):
 def registered_entries(group: str) -> dict[str, EntryPoint]:
     """Return a dict that maps names to the entry points of a group, in alphabetical order of the names.
 
-    A name that several packages register is mapped to a `ConflictingEntryPoint`.
+    If several packages register different objects under one name, the name is mapped to a `ConflictingEntryPoint`.
 
     >>> list(registered_entries("hsifeat.executors"))
     ['dask']
@@ -46,7 +46,7 @@ def registered_entries(group: str) -> dict[str, EntryPoint]:
 
 
 def package_of(entry: EntryPoint) -> str:
-    """Return the name of the package that registers an entry point."""
+    """Return a text such as ``package hsifeat``, which names the package that registers an entry point."""
     return f"package {entry.dist.name if entry.dist else entry.module}"
 
 

@@ -30,6 +30,8 @@ class ImportedSource:
         Name shown to users.
     taps : list of Tap
         Layers, one for each imported plane.
+    source : str
+        Always empty, because no backbone is loaded.
     """
 
     name: str
@@ -77,7 +79,7 @@ class ImportExtractor(Extractor):
 
     @property
     def source(self) -> ImportedSource:
-        """Source of the features: the tool that computed them."""
+        """Source of the features, with one layer for each imported plane."""
         taps = [Tap(plane.layer, "", one.features.channels, one.stride, None) for plane, one in self.planes.items()]
         return ImportedSource("imported " + "-".join(plane.layer for plane in self.planes), taps)
 

@@ -83,8 +83,8 @@ def import_planes(
     Raises
     ------
     HsifeatError
-        If a file can't be read. If features can't be placed on the grid of the scene, because georeferences are missing and
-        shapes do not fit. If no valid pixel has features. If `out` is a store of other features.
+        If a file can't be read. If features can't be placed on the grid of the scene, for example because a georeference is
+        missing and the shapes do not fit. If no valid pixel has features. If `out` is a store of other features.
 
     Notes
     -----

@@ -49,7 +49,7 @@ class PlacedFeatures(ABC):
 
     @property
     def spread_px(self) -> int:
-        """Number of pixels that resampling adds to the side of the window of a cell.
+        """Number of pixels by which resampling widens the window of a cell.
 
         The window of a cell is the square part of the scene on which the features of the cell depend.
         """

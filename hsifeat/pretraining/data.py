@@ -56,7 +56,7 @@ class TrainingData:
 
 
 def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
-    """Select in each scene the bands that correspond to the bands of the first scene, by their wavelengths.
+    """Return the scenes with the bands of the first scene. Bands are matched by their wavelengths.
 
     Raises
     ------

@@ -131,7 +131,15 @@ class ModelFolder:
 
 
 def check_usable(folder: Path) -> None:
-    """Raise `PretrainingError` if `folder` is a file, or contains files but no model of `hsifeat.pretrain`."""
+    """Check that a model can be trained in a folder.
+
+    Raises
+    ------
+    PretrainingError
+        If `folder` is a file, or contains files but no model of `hsifeat.pretrain`.
+    StoreError
+        If `folder` is a store or a saved head, or lies in one. If `folder` is not writable.
+    """
     if folder.exists() and not folder.is_dir():
         raise PretrainingError(f"{folder} is a file: name a folder with `out`")
     check_output(folder)

@@ -36,8 +36,8 @@ def write_model(
 ) -> None:
     """Write a trained model to a folder.
 
-    The training record is written last and contains the checksums of all other files. If a folder has a training record,
-    the model is complete.
+    The training record is written last. It contains the checksums of the files from which a backbone is loaded. If a folder
+    has a training record, the model is complete.
 
     Parameters
     ----------

@@ -56,7 +56,6 @@ def without_attention(arguments: Callable[[int], dict[str, Any]], channels: int)
     """Return the constructor arguments of a U-Net without attention layers.
 
     The function `arguments` takes the number of channels and returns the constructor arguments of the U-Net with attention.
-    In a network with attention, each feature depends on the whole image.
     """
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])

@@ -57,7 +57,7 @@ class PatchGrid:
         return row, int(np.flatnonzero(self._is_position(Window(row, 0, 1, self._cols)))[number - before])
 
     def count_lost(self, block: Window) -> int:
-        """Return the number of training patches that overlap `block`. If the block is held out, these patches are lost."""
+        """Return the number of patches that overlap `block`. If the block is held out, no training uses these patches."""
         return int(np.count_nonzero(self._is_position(self._touching(block))))
 
     @property

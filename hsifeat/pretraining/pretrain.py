@@ -125,8 +125,8 @@ def pretrain(
     HsifeatError
         If an option is invalid, or if the preset has no ``[pretrain]`` section.
     PretrainingError
-        If the data are unsuitable. If the folder contains other files or another model. If the loss diverges; the
-        folder then contains the model of the last checkpoint.
+        If the data are unsuitable. If the folder contains other files or another model. If the loss diverges; the folder
+        then contains the model of the last checkpoint, if there is a checkpoint.
 
     References
     ----------

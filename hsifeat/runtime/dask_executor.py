@@ -135,7 +135,7 @@ class DaskExecutor:
 
     @property
     def workers(self) -> int:
-        """Current number of connected workers, at least 1."""
+        """Current number of workers that may take tasks, at least 1."""
         return max(len(self._connection.addresses()), 1)
 
     def run(

@@ -22,9 +22,9 @@ LARGEST_CLASS = 2**31 - 1
 def safe_label_name(text: str) -> str:
     """Convert a text to a valid name of a label map.
 
-    In a store, the Zarr array of the map has this name. Slashes and control characters become hyphens. Leading dots and
-    leading double underscores are removed. The reserved name ``zarr.json`` becomes ``zarr-json``, and an empty name becomes
-    ``labels``.
+    In a store, the Zarr array of the map has this name. Slashes, backslashes and control characters become hyphens. Leading
+    dots and leading double underscores are removed. The reserved name ``zarr.json`` becomes ``zarr-json``, and an empty
+    name becomes ``labels``.
 
     >>> safe_label_name(".gt/v2"), safe_label_name("zarr.json"), safe_label_name("..")
     ('gt-v2', 'zarr-json', 'labels')

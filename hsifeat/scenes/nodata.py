@@ -95,7 +95,7 @@ def distinct_values(nodata: NoData) -> tuple[float, ...]:
 
 
 def describe_bands(nodata: NoData) -> str:
-    """Describe no-data values that differ between bands, such as ``500 (bands 1), 65535 (bands 0,2-3)``.
+    """Describe no-data values that differ between bands, as a text such as ``500 (bands 1), 65535 (bands 0,2-3)``.
 
     The text is empty if all bands have the same no-data values.
     """

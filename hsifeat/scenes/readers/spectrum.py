@@ -60,7 +60,8 @@ def convert_to_nm(
     wavelengths, fwhm : sequence of str or float, or None
         Values as listed in the file.
     unit : str or sequence of str
-        Unit of the wavelengths, or one unit per band. Without a known unit, the unit is inferred from the largest wavelength.
+        Unit of the wavelengths, or one unit per band. If the unit is missing or contradicts the largest wavelength, the
+        unit is inferred from this wavelength.
     bands : int
         Number of bands.
     name : str
