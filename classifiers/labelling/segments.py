@@ -61,20 +61,33 @@ class Segments:
         touching = touching[(touching[:, 0] > 0) & (touching[:, 0] != touching[:, 1])]
         return np.unique(touching, axis=0).astype(np.int64)
 
-    def pixels_at(self, row: int, col: int) -> NDArray[np.int64]:
-        """Return all pixels of the superpixel at a row and column, as an (n,) int64 array of ascending flat indices.
+    def pixels_at(self, rows: NDArray[np.integer], cols: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return all pixels of the superpixels at some pixels.
+
+        Parameters
+        ----------
+        rows, cols : (n,) integer arrays
+            Row and column of a pixel in each superpixel.
+
+        Returns
+        -------
+        (m,) int64 array
+            Flat indices, ascending and without duplicates.
 
         Raises
         ------
         SceneError
-            If the pixel lies outside of the scene, or has no features.
+            If a pixel lies outside of the scene, or has no features.
         """
-        rows, cols = self.numbers.shape
-        if not (0 <= row < rows and 0 <= col < cols) or not self.numbers[row, col]:
+        height, width = self.numbers.shape
+        inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+        numbers = np.where(inside, self.numbers[rows * inside, cols * inside], 0)
+        if not numbers.all():
+            row, col = rows[numbers == 0][0], cols[numbers == 0][0]
             raise SceneError(
-                f"there is no segment at row {row}, column {col}: click a valid pixel of the scene of {rows} x {cols} pixels"
+                f"there is no segment at row {row}, column {col}: click a valid pixel of the scene of {height} x {width} pixels"
             )
-        return np.flatnonzero(self.numbers == self.numbers[row, col])
+        return np.flatnonzero(np.isin(self.numbers, numbers))
 
 
 def open_segments(columns: SceneColumns, pixels: int = SEGMENT_PX) -> Segments:

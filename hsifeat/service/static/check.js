@@ -24,12 +24,16 @@ export class Check {
     bench.forgetPlaces();
     $("tools").hidden = true;
     $("check-bar").hidden = false;
-    $("check-classes").replaceChildren(...[...bench.state.classes].map(([number, entry]) => this.button(number, entry)));
+    this.showClasses();
     $("stage").focus({ preventScroll: true });
     // On a phone, the button is far below the scene.
     $("stage").parentElement.scrollIntoView({ block: "nearest" });
     bench.paint();
     return this.show();
+  }
+
+  showClasses() {
+    if (this.active) $("check-classes").replaceChildren(...[...this.bench.state.classes].map(([number, entry]) => this.button(number, entry)));
   }
 
   button(number, { name, key, rgb }) {

@@ -42,11 +42,15 @@ async function change(path, body) {
   }
   complain("");
   take(answer);
-  // An import adds classes, and takes them away when it is undone.
-  if (answer.classes.join() !== [...state.classes.keys()].sort((one, other) => one - other).join()) await window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
+  await updateClasses(answer.classes);
   const [done, nothing] = SAYINGS[path] ?? [];
   if (done) say(answer.changed ? done : nothing);
   return refresh();
+}
+
+// An import, an undo, another page or another person may have changed the classes. `digest` is that of the classes of the service.
+async function updateClasses(digest) {
+  if (digest !== document.querySelector(".classes").dataset.digest) await window.htmx.ajax("GET", `${base}/classes`, { target: "#classes" });
 }
 
 function take({ version, counts }) {
@@ -73,6 +77,7 @@ async function refresh() {
     ...place, labels: new Uint16Array(content, 0, count), classes: new Uint16Array(content, 2 * count, count), confidence: new Uint8Array(content, 4 * count, count),
   });
   state.version = Number(response.headers.get("X-Version"));
+  await updateClasses(response.headers.get("X-Classes"));
   await loadTruth();
   paint();
   const message = response.headers.get("X-Message");
@@ -171,6 +176,18 @@ function label(points, kind = state.tool) {
   return change("edits", { kind, number: state.erase ? 0 : state.current, points });
 }
 
+// The pixels along a stroke. A quick hand gives few places, which lie far apart; `null` stands between places that are not connected.
+function strokeCells(stroke) {
+  const cells = [];
+  stroke.forEach((place, index) => {
+    const before = stroke[index - 1] ?? place;
+    if (!place) return;
+    const steps = Math.max(1, Math.ceil(2 * Math.max(...place.map((value, axis) => Math.abs(value - before[axis])))));
+    for (let step = 1; step <= steps; step += 1) cells.push(place.map((value, axis) => Math.floor(before[axis] + (value - before[axis]) * step / steps)));
+  });
+  return cells.filter((cell) => stage.contains(cell));
+}
+
 function corner(place) {
   state.corners.push(place);
   stage.showDraft([...state.corners, state.corners[0]]);
@@ -207,9 +224,13 @@ function chooseTool(tool) {
 function chooseClass(number, tool = state.tool === "move" ? "pixel" : state.tool) {
   state.current = number;
   setErase(false);
-  for (const button of document.querySelectorAll(".class")) button.setAttribute("aria-pressed", Number(button.dataset.number) === number);
+  showChoice();
   if (tool !== state.tool) chooseTool(tool);
   say(tool === "move" ? "Choose a class and a tool, then click." : `Clicks label ${state.classes.get(number).name}.`);
+}
+
+function showChoice() {
+  for (const button of document.querySelectorAll(".class")) button.setAttribute("aria-pressed", Number(button.dataset.number) === state.current);
 }
 
 function setErase(on) {
@@ -218,16 +239,18 @@ function setErase(on) {
   if (on && state.tool === "move") chooseTool("pixel");
 }
 
-function readClasses() {
+// `added` says that this page added a class.
+function readClasses(added = false) {
   const earlier = state.classes;
   state.classes = new Map([...document.querySelectorAll(".class")].map(({ dataset: { number, name, colour, key } }) => [
     Number(number), { name, key, rgb: [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)) },
   ]));
-  const added = [...state.classes.keys()].filter((number) => !earlier.has(number));
-  // A class that was just added is chosen; when the page opens, a tap must not label yet.
-  if (editable && added.length) chooseClass(added[0], earlier.size || added.length === 1 ? undefined : "move");
-  else if (state.classes.has(state.current)) chooseClass(state.current);
-  else state.current = null;
+  const unknown = [...state.classes.keys()].filter((number) => !earlier.has(number));
+  // A class that was just added is chosen; when the page opens, a tap must not label yet. What others add changes no choice.
+  if (editable && unknown.length && (added || !earlier.size)) chooseClass(unknown[0], earlier.size || unknown.length === 1 ? undefined : "move");
+  else if (!state.classes.has(state.current)) state.current = null;
+  showChoice();
+  check.showClasses();
   paint();
 }
 
@@ -272,16 +295,18 @@ const map = stage.map, inside = later(() => { if (stage.rows * stage.cols > 300_
 map.on("moveend", inside);
 map.on("mousemove", ({ latlng }) => {
   const place = stage.pixelAt(latlng);
-  if (state.stroke && stage.contains(place)) state.stroke.push(place);
+  if (state.stroke) state.stroke.push(place);
   point(place);
 });
 map.on("mousedown", ({ latlng, originalEvent }) => {
   if (state.tool === "brush" && originalEvent.button === 0 && stage.contains(stage.pixelAt(latlng))) state.stroke = [stage.pixelAt(latlng)];
 });
+map.on("mouseout", () => state.stroke?.push(null));  // the way outside of the stage is unknown
 document.addEventListener("mouseup", () => {
-  const cells = new Map((state.stroke ?? []).map((place) => [place.map(Math.floor).join(), place]));
+  const cells = new Map(strokeCells(state.stroke ?? []).map((cell) => [cell.join(), cell]));
   state.stroke = null;
-  if (cells.size) label([...cells.values()], "brush");
+  // The service takes 10,000 points at once.
+  for (let rest = [...cells.values()]; rest.length; rest = rest.slice(10_000)) label(rest.slice(0, 10_000), "brush");
 });
 map.on("click", ({ latlng }) => { if (state.tool !== "brush") { point(stage.pixelAt(latlng)); click(stage.pixelAt(latlng)); } });
 map.on("dblclick", () => { if (state.tool === "polygon") closePolygon(); });
@@ -369,7 +394,7 @@ on("import", "submit", async (event) => {
   event.target.closest("details").open = false;
 });
 
-document.body.addEventListener("htmx:afterSwap", ({ target }) => { if (target.id === "classes") readClasses(); });
+document.body.addEventListener("htmx:afterSwap", ({ target, detail }) => { if (target.id === "classes") readClasses(detail.requestConfig.verb === "post"); });
 document.body.addEventListener("htmx:responseError", async ({ detail }) => {
   say(await problemOf(new Response(detail.xhr.responseText, { status: detail.xhr.status })), true);
 });

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from dataclasses import astuple
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
@@ -57,12 +59,12 @@ class EditRequest(BaseModel):
 
 
 class SetState(BaseModel):
-    """State of a label set: its version, its class numbers, and the number of labelled pixels of each class."""
+    """State of a label set: its version, a digest of its classes, and the number of labelled pixels of each class."""
 
     version: int
     changed: bool
     counts: dict[int, int]
-    classes: list[int]
+    classes: str
 
 
 @router.post("/edits")
@@ -168,8 +170,7 @@ def _pixels(desk: Desk, wanted: EditRequest) -> NDArray[np.int64]:
         return polygon_pixels(wanted.points, shape)
     at = np.floor(np.asarray(wanted.points)).astype(np.int64)
     if wanted.kind == "segment":
-        segments = desk.space.segments()
-        return np.unique(np.concatenate([segments.pixels_at(int(row), int(col)) for row, col in at]))
+        return desk.space.segments().pixels_at(at[:, 0], at[:, 1])
     return brush_pixels(at[:, 0].tolist(), at[:, 1].tolist(), shape, BRUSH_PX if wanted.kind == "brush" else 1)
 
 
@@ -181,8 +182,17 @@ def set_state(desk: Desk, *, changed: bool) -> SetState:
         version=version,
         changed=changed,
         counts=dict(zip(numbers.tolist(), counts.tolist(), strict=True)),
-        classes=[entry.number for entry in desk.database.classes(desk.labels.id)],
+        classes=digest_of_classes(desk),
     )
+
+
+def digest_of_classes(desk: Desk) -> str:
+    """Return a digest of the numbers, names, colours and keys of all classes of a label set.
+
+    A page compares the digest with that of the list of classes that it shows.
+    """
+    classes = [astuple(entry) for entry in desk.database.classes(desk.labels.id)]
+    return hashlib.sha256(repr(classes).encode()).hexdigest()[:16]
 
 
 def _class_list(request: Request, desk: Desk) -> HTMLResponse:
@@ -199,6 +209,7 @@ def class_content(desk: Desk) -> dict[str, Any]:
     return {
         "base": f"/label/{desk.space.features.key}/sets/{desk.labels.id}",
         "classes": desk.database.classes(desk.labels.id),
+        "digest": digest_of_classes(desk),
         "maps": maps,
         "editable": desk.caller.may("write"),
     }

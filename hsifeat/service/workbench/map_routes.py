@@ -20,6 +20,7 @@ from hsifeat.service.pages.rendering import render
 from hsifeat.service.workbench.access import Desk, ReadableDesk, ShownView, View
 from hsifeat.service.workbench.check_routes import checked_score
 from hsifeat.service.workbench.curve_plot import ScorePoint, plot_curve
+from hsifeat.service.workbench.label_routes import digest_of_classes
 from hsifeat.service.workbench.map_tools import MapOptions
 from hsifeat.service.workbench.rasters import coarse_labels, raster_response
 from hsifeat.service.workbench.tickets import Number, Page, ReplaceableRoute
@@ -73,7 +74,12 @@ def raster(
         else:
             found = mapper.predict(head, window=view.window, step=view.step, check=check)
             classes, confidence = found.classes, np.round(255 * np.clip(found.confidence, 0, 1)).astype(np.uint8)
-    facts = {"version": version, "ms": round(1000 * (time.perf_counter() - start)), "message": _header(message)}
+    facts = {
+        "version": version,
+        "classes": digest_of_classes(desk),
+        "ms": round(1000 * (time.perf_counter() - start)),
+        "message": _header(message),
+    }
     response = raster_response(view.window, view.step, [shown, classes, confidence], **facts)
     response.background = later
     return response

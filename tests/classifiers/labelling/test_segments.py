@@ -47,12 +47,14 @@ def test_places_keep_the_distances_of_mean_columns(columns, segments):
 
 
 def test_a_click_selects_its_segment(segments):
-    pixels = segments.pixels_at(10, 20)
+    pixels = segments.pixels_at(np.array([10]), np.array([20]))
     assert 10 * 53 + 20 in pixels
     assert len(pixels) == segments.sizes[segments.numbers[10, 20]]
     assert len(set(segments.numbers.ravel()[pixels])) == 1
+    both = segments.pixels_at(np.array([10, 40, 10]), np.array([20, 30, 20]))
+    assert both.tolist() == sorted({*pixels.tolist(), *segments.pixels_at(np.array([40]), np.array([30])).tolist()})
     with pytest.raises(HsifeatError, match="no segment at row 75, column 0: click a valid pixel"):
-        segments.pixels_at(75, 0)
+        segments.pixels_at(np.array([10, 75]), np.array([20, 0]))
 
 
 def test_segments_are_kept_and_leave_out_pixels_without_features(columns, segments, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import rasterio
 
 from hsifeat import Labels, Scene, extract, open_features, open_scene
 from tests.helpers.browser import audit
-from tests.helpers.labelled_scene import open_label_set
+from tests.helpers.labelled_scene import open_label_set, read_raster
 from tests.helpers.services import KillableService
 from tests.helpers.workbench_people import Keyboard, Mouse, Touch, Visits
 from tests.helpers.workbench_story import LANDSAT_CLASSES, PINES_CLASSES, label_scene
@@ -104,6 +105,42 @@ def test_two_pages_edit_a_shared_set_at_once(service, author, new_page):
             "() => [...document.querySelectorAll('.count')].every(one => one.lastChild.textContent === '4')"
         )
     assert author.get(f"{path}/state").json()["counts"] == {"1": 4, "2": 4}
+    # The names are exchanged, and a class is added. The pages show them with the next map, and keep the class that was chosen.
+    for number, name in ((1, "none"), (2, "corn"), (1, "wheat")):
+        author.post(f"{path}/classes/{number}", data={"name": name, "colour": "#a0b0c0", "shortcut": str(number)})
+    author.post(f"{path}/classes", data={"name": "oats"})
+    for at, page in enumerate(pages):
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".class >> text=oats")
+        shown = page.locator(".class").all()
+        assert [one.get_attribute("data-name") for one in shown] == ["wheat", "corn", "oats"]
+        assert [one.get_attribute("data-colour") for one in shown][:2] == ["#a0b0c0"] * 2
+        assert [one.get_attribute("aria-pressed") == "true" for one in shown] == [at == 0, at == 1, False]
+
+
+def test_a_stroke_is_the_line_between_the_places_of_the_mouse(service, author, new_page):
+    path = open_label_set(author, service.key, "strokes", shared=True)
+    author.post(f"{path}/classes", data={"name": "corn"})
+    page = new_page(address_of(service))
+    page.goto(f"{service.url}/label/{service.key}?set={path.rpartition('/')[2]}")
+    person = Mouse(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    page.keyboard.press("b")
+    ends = [(20, 10), (31, 44), (52, 30)]
+    for at, end in enumerate(ends):
+        page.mouse.move(*person.place(*end)[:2])
+        if not at:
+            page.mouse.down()
+    person.until_drawn(page.mouse.up)
+    labelled = read_raster(author, path).labels == 1
+    # Each place of the line labels the 3 x 3 pixels around it. The mouse moves by whole pixels of the screen.
+    line = np.concatenate([np.linspace(start, end, 1000) for start, end in pairwise(ends)])
+    distances = (
+        np.abs(np.argwhere(np.ones_like(labelled))[:, None] - line).max(axis=2).min(axis=1).reshape(labelled.shape)
+    )
+    assert labelled[distances < 0.6].all()
+    assert not labelled[distances > 1.7].any()
 
 
 @pytest.mark.parametrize(("width", "scheme", "tablet"), [(1280, "dark", [768]), (390, "light", [])])
