@@ -89,7 +89,7 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
 
 
 def _find_alignment(features: FeatureMap, scene: PixelGrid) -> _Alignment | None:
-    """Return the position of a scene in a file if their grid lines coincide; None if they do not."""
+    """Return the position of a scene in a file, or None if the two grids are not aligned."""
     source, target = features.georeference, scene.georeference
     if source is None or target is None or (source.crs and target.crs and not target.same_crs(source)):
         return None

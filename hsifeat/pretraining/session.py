@@ -37,7 +37,7 @@ class TrainingBudget:
         """Return whether a finished training, described by its training record, needs no further session.
 
         If `steps` is set, the training must have at least `steps` steps. Otherwise, the last session must have had the same
-        `minutes`. The result is False for a training that diverged.
+        limit `minutes`. The result is False for a training that diverged.
         """
         if record.get("diverged"):
             return False

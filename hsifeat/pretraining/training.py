@@ -132,7 +132,7 @@ class Trainer:
         return self._average.module
 
     def train(self, target: int | None = None) -> Iterator[TrainingProgress]:
-        """Train until the total number of steps is `target`, and yield the progress. With `target` None, train without end.
+        """Train until the total number of steps is `target`, and yield the progress. If `target` is None, train without end.
 
         On a CPU, progress is yielded after each step. On a GPU, it is yielded after every 25th step and after the last
         step.

@@ -26,8 +26,8 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     Parameters
     ----------
     workers : int or None
-        Number of tasks that run in parallel. With 1, tasks run in this process. With None, there are as many workers as
-        cores and memory allow.
+        Number of tasks that run in parallel. If 1, tasks run in this process. If None, there are as many workers as cores
+        and memory allow.
     task_bytes : int
         Maximum memory of a task, in bytes.
     listen : callable

@@ -135,7 +135,10 @@ def matching_notes(
 def _pair_equal_bands(
     wanted_nm: NDArray[np.float64], nm: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], tuple[float, ...]]:
-    """Return the nearest band for each wanted band, with equal bands in order, and the wavelengths that stay ambiguous."""
+    """Return the matching band for each wanted band, and the wavelengths at which the match is uncertain.
+
+    Bands with equal wavelengths are paired in their order; see `match_bands`.
+    """
     nearest = np.abs(np.subtract.outer(wanted_nm, nm)).argmin(axis=1)
     centres = nm[nearest]
     # Wanted bands and bands of the other scene that share a wavelength, where at least one side has equal bands.

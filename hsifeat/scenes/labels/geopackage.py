@@ -1,8 +1,8 @@
 """GeoPackage files with a write-ahead log, read from a copy.
 
-Programs such as QGIS keep their last changes in a log (``-wal``) beside the file. When SQLite reads the file, it merges the
-log into the file. In a read-only folder, it ignores the log. Reading from a copy includes the changes and leaves the
-original files unchanged.
+Programs such as QGIS keep their last changes in a log (``-wal``) beside the file. When SQLite reads the file, SQLite merges
+the log into the file. In a read-only folder, SQLite ignores the log. Reading from a copy includes the changes and leaves
+the original files unchanged.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bin", ".bil", ".bip", ".bsq", ".h
 
 
 def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
-    """Memory-map an ENVI raster as a (rows, cols, bands) array.
+    """Memory-map an ENVI raster as a cube or as a label map.
 
     Any interleave, real data type, byte order and header offset is supported.
 
@@ -33,7 +33,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     path : Path
         The header (``.hdr``) or the data file.
     ndim : int
-        3 for a cube; 2 for a single-band label map.
+        3 for a (rows, cols, bands) cube; 2 for a (rows, cols) label map from a file with one band.
     variable : str or None
         Must be None, because an ENVI file has a single array without a name.
 
@@ -104,7 +104,7 @@ def read_img(path: Path, ndim: int, variable: str | None) -> Raster:
     path : Path
         The file.
     ndim : int
-        3 for a cube; 2 for a single-band label map.
+        3 for a (rows, cols, bands) cube; 2 for a (rows, cols) label map from a file with one band.
     variable : str or None
         Number of the image in an ERDAS Imagine file; must be None for ENVI.
 

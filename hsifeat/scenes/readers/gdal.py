@@ -114,7 +114,7 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
     path : Path
         The file.
     ndim : int
-        3 for a cube; 2 for a single-band label map.
+        3 for a (rows, cols, bands) cube; 2 for a (rows, cols) label map from a file with one band.
     variable : str or None
         Number of the image, counted from 1, in a file with several images such as a multi-page TIFF. Must be None for a
         file with one image.

@@ -73,7 +73,7 @@ def check_raster_sources(path: Path, depth: int = 0) -> None:
     """Check the data sets that a raster refers to.
 
     A VRT may refer only to plain raster files and other VRTs in its folder. Any other raster must not refer to other data
-    sets. A plain raster file that a VRT refers to must also not describe a web service.
+    sets. If a VRT refers to a plain raster file, this file must not describe a web service.
 
     Parameters
     ----------

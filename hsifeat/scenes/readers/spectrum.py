@@ -132,7 +132,7 @@ def _common_unit(units: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
 
 
 def _plausible_unit(centres: NDArray[np.float64], unit: str) -> str:
-    """Return `unit` if the wavelengths are between 100 nm and 100 um in it, else a unit in which they are plausible."""
+    """Return `unit` if the largest wavelength in this unit is between 100 nm and 100 um, else a unit in which this is so."""
     longest = centres.max(initial=0)
     if unit not in UNITS_NM or _SHORTEST_NM <= longest * UNITS_NM[unit] <= _LONGEST_NM:
         return unit
