@@ -102,8 +102,8 @@ def score_labels(
     classes : (rows, cols) integer array
         Class of each pixel; 0 is unlabelled.
     folds : str
-        Rule for cross-validation folds, see `parse_folds`. ``regions`` measures the accuracy between labels.
-        ``blocks:PX+BUFFER:Kfold`` measures the accuracy in areas without labels.
+        Rule for cross-validation folds, see `parse_folds`. ``regions`` measures the accuracy at pixels that lie
+        among labelled pixels, and ``blocks:PX+BUFFER:Kfold`` the accuracy in areas without labels.
     seed : int
         Seed of the random order of regions or blocks.
     check : callable
@@ -119,8 +119,9 @@ def score_labels(
     SplitError
         If the rule `folds` is unknown.
 
-    Notes ----- The interval is the Wilson interval (J. Am. Stat. Assoc. 1927), which depends on a number of independent
-    trials. The labelled pixels of one connected region are usually right or wrong together. The number of trials is
+    Notes
+    -----
+    The interval is the Wilson interval (J. Am. Stat. Assoc. 1927). It needs a number of independent trials. The labelled pixels of one connected region are usually right or wrong together. The number of trials is
     therefore the effective number of regions (Kish, Survey Sampling, 1965). With n_i labelled pixels in region i, this
     number is ``(sum n_i)**2 / sum n_i**2``.
 

@@ -95,8 +95,8 @@ class SmoothingRule(ABC):
         Parameters
         ----------
         tile : ProbabilityTile
-            Class probabilities. Tiles can overlap. A pixel must get bit-identical results in all tiles that contain the
-            pixel and every scene pixel within `reach_px` of it.
+            Class probabilities. Tiles can overlap. Consider the tiles that contain a pixel and also all scene pixels within
+            `reach_px` of that pixel. All these tiles must give the pixel bit-identical results.
 
         Returns
         -------

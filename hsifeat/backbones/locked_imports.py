@@ -149,7 +149,7 @@ def without_compiler() -> Iterator[None]:
     """Keep torch from loading its compiler inside a ``with`` block.
 
     The FLOP counter of torch and operations on the ``meta`` device load the compiler only to call
-    ``torch._dynamo.disable``. Inside the block, calls of this function have no effect and load nothing. If code uses
+    ``torch._dynamo.disable``. Inside the block, ``torch._dynamo.disable`` has no effect and loads nothing. If code uses
     another attribute of ``torch._dynamo``, the compiler is loaded.
     """
     if _COMPILER in sys.modules:
