@@ -1,6 +1,6 @@
 """Entry point of the command line: runs `hsifeat.commands.app`, prints errors, and exits with a status.
 
-The commands are imported inside `main`. An interrupt during this import therefore also has exit status 130.
+`main` imports the commands. It therefore also handles an interrupt during this import, with exit status 130.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class InputSet:
     - ``spectral-patches``: the spectra of the 3x3 pixels around the pixel;
     - ``context``: the planes of context stores;
     - ``planes``: the planes of all other stores;
-    - ``means``: the planes of ``planes``, averaged over the 48x48 pixels around the pixel;
-    - ``patches``: the planes of ``planes`` at each of the 3x3 pixels around the pixel.
+    - ``means``: the same planes, averaged over the 48x48 pixels around the pixel;
+    - ``patches``: the same planes at each of the 3x3 pixels around the pixel.
 
     An odd number after ``patches:`` or ``spectral-patches:`` sets another side. For example, ``patches:13`` adds 13x13
     pixels.
@@ -58,7 +58,7 @@ class InputSet:
     Attributes
     ----------
     words : frozenset of str
-        The words, such as ``spectra`` or ``patches:13``. A side of 3 is left out, as in ``patches``.
+        The words, such as ``spectra`` or ``patches:13``. The default side, 3, is not written.
 
     Examples
     --------
@@ -144,8 +144,8 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
       `patch_px` of the head is their side.
     - If there is a context store and the head can use context, the set is ``spectra+window+context``. Adding planes did
       not raise the accuracy in the study of ``docs/user/results.md``. With `other_scenes`, the set is
-      ``spectra+window`` if that is enough for the head, because context lowered the accuracy on scenes without training
-      pixels.
+      ``spectra+window`` if the head needs no other columns, because context lowered the accuracy on scenes without
+      training pixels.
     - Otherwise, the set is ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. Stores of listed
       pixels (``--pixels``) have no ``patches``.
 
@@ -209,7 +209,7 @@ def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, 
     The argument `planes` is not included.
 
     Window means of planes have a side of 48 px, the patch size of MTMSD. For a store of listed pixels (``--pixels``),
-    the stored windows set the side.
+    the side is that of the stored windows.
     """
     sets = list(inputs)
     words = frozenset[str]().union(*(one.words for one in sets))

@@ -136,7 +136,7 @@ class Layout:
         return iter(self.groups)
 
     def columns(self, *groups: ColumnGroup) -> NDArray[np.intp]:
-        """Return the indices of all columns of some groups, as a (k,) intp array."""
+        """Return the indices of all columns of the given groups, as a (k,) intp array."""
         return np.concatenate([np.arange(g.start, g.stop) for g in groups]) if groups else np.empty(0, np.intp)
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> Layout:

@@ -178,10 +178,7 @@ class Model:
 
     @property
     def training_keys(self) -> tuple[str, ...]:
-        """Keys of the stores of the training scene. If there are several training scenes, these are the keys of the first scene.
-
-        Empty if the model has no card.
-        """
+        """Keys of the stores of the first training scene; empty if the model has no card."""
         return () if self.card is None else self.card.keys[: len(feature_kinds(self.recipe))]
 
     def stored_planes(self, features: Features) -> dict[Features, list[PlaneId]]:

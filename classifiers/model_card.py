@@ -98,7 +98,8 @@ class ModelCard(BaseModel):
     split : str or None
         The split, in the grammar of `classifiers.parse_split`; None if all labelled pixels were used for training.
     seed : int
-        Seed of the split and of the head. If the parameters contain `random_state`, the head uses this value instead.
+        Seed of the split and of the head. If the parameters of the head contain `random_state`, the head uses
+        `random_state` instead.
     scores : tuple of ScoreEntry
         Scores on the test pixels of the split. If the split is random, scores under a spatially disjoint split are included.
     hsifeat : str

@@ -52,8 +52,8 @@ class PixelTable:
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
-        All label maps of the scene. The keys are their names. The split ``official`` uses the maps ``train`` and
-        ``test``.
+        Label maps that all scenes have. The keys are the names of the maps. The split ``official`` uses the maps
+        ``train`` and ``test``.
     sample : SceneSample or None
         Unlabelled pixels of the scenes; None if they were not read.
 
@@ -139,8 +139,12 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a store, plane or label map does not exist. If the labels do not fit the scene. If the store lacks
-            labelled pixels. If the scenes can't be combined. If the table does not fit in memory.
+            If a store, plane or label map does not exist. If no valid pixel is labelled. If a side is out of range. If
+            the stores of two scenes differ in kind, recipe or columns. If two scenes share class numbers, but no class
+            name. If the table does not fit in memory.
+        SceneError
+            If a label map has another shape than its scene. If `background_class` is already a class of the map. If a
+            scene lacks a band of the first scene.
 
         Examples
         --------
@@ -191,7 +195,7 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a scene has class numbers of earlier scenes, but none of their class names.
+            If a scene shares class numbers, but no class name, with the earlier scenes.
         """
         if len(tables) == 1:
             return tables[0]

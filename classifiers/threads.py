@@ -22,9 +22,9 @@ _limited: dict[str, tuple[LibController, int]] = {}
 def one_library_thread(user_api: Literal["blas"] | None = None) -> Iterator[None]:
     """Limit the loaded BLAS and OpenMP libraries to one thread, for a ``with`` block.
 
-    This context manager differs from `threadpoolctl.threadpool_limits` in two ways. It searches for loaded libraries
-    only after further imports, because a search takes longer than a small fit. The ``with`` blocks of several threads
-    may overlap: BLAS libraries stay limited until the last block ends.
+    This context manager differs from `threadpoolctl.threadpool_limits` in two ways. It repeats the search for loaded
+    libraries only if modules were imported since the last search, because a search takes longer than a small fit. The
+    ``with`` blocks of several threads may overlap: BLAS libraries stay limited until the last block ends.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class Tuning:
     Attributes
     ----------
     folds : str
-        Description of the folds of training pixels.
+        Description of the folds of training pixels, or of the validation pixels.
     candidates : tuple of TuningCandidate
         All combinations that were tried. The first has the default parameters. If the training pixels have too few
         regions for a search, the tuple is empty.
@@ -114,11 +114,11 @@ def tune_head(
     seed: int = 0,
     listen: Listener = silent,
 ) -> Tuning:
-    """Try all combinations of a head's `search_space` by cross-validation on the training pixels, or on validation pixels.
+    """Try all combinations of a head's `search_space`, and score them by cross-validation or on validation pixels.
 
     `fold_regions` makes folds of whole regions (connected pixels of one class), and `select_candidate` selects a
-    combination. Folds of single pixels would favour combinations that memorise the neighbours of a pixel. No combination is
-    tried if the regions give fewer than three folds, or if the folds contain fewer than two classes.
+    combination. Folds of single pixels would favour combinations that memorise the neighbours of a pixel. If the
+    regions give fewer than three folds, or if the folds contain fewer than two classes, no combination is tried.
 
     Parameters
     ----------

@@ -85,13 +85,13 @@ def score_check(
     checks : (rows, cols) integer array
         Labels of random pixels, see `draw_check_places`; 0 at all other pixels. Classes have the same numbers as in `classes`.
     check : callable
-        Called repeatedly during the work. To stop the work, it raises an exception.
+        Function that is called repeatedly during the work. It can raise an exception to stop the work.
 
     Returns
     -------
     LabelScore
-        The score. If `checks` has fewer than ten labels, the score has no accuracy. Its interval is the Wilson interval
-        with one trial per checked pixel.
+        The score. If `checks` has fewer than ten labels, the score has no accuracy. The interval of the score is the
+        Wilson interval, in which each checked pixel counts as one trial.
 
     Raises
     ------

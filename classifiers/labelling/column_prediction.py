@@ -28,7 +28,7 @@ def predict_columns(
     columns : (n, k) float32 array
         Output of the reducer of the head.
     check : callable
-        Called repeatedly during the work. To stop the work, it raises an exception.
+        Function that is called repeatedly during the work. It can raise an exception to stop the work.
 
     Returns
     -------

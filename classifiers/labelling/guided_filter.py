@@ -51,7 +51,7 @@ class GuidedFilter:
         probabilities : (C, rows, cols) float32 array
             Class probabilities; 0 at invalid pixels.
         check : callable
-            Called before each class is filtered. To stop the work, it raises an exception.
+            Function that is called before each class is filtered. It can raise an exception to stop the work.
 
         Returns
         -------

@@ -27,8 +27,8 @@ class KeptArrays:
     Attributes
     ----------
     folder : Path
-        The folder. Its name must contain a digest of everything that determines the arrays. After a change, another
-        folder is used, so the arrays are never out of date.
+        The folder. Its name must contain a digest of everything that determines the arrays. Other arrays therefore have
+        another folder, and the arrays in a folder are never out of date.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class KeptArrays:
         StoreError
             If the folder can't be written.
         SealError
-            If another program changed the folder after it was written.
+            If another program changes the new files before this method has read them.
         """
         with self._lock():
             arrays = self._load()

@@ -215,7 +215,7 @@ class LabelFile:
 
 
 def row_checksum(table: str, values: tuple[Any, ...]) -> int:
-    """Return the CRC-32 of a table name and the `values` of a row. The checksum is not one of the values."""
+    """Return the CRC-32 of a table name and of the `values` of a row; `values` does not contain the checksum."""
     return zlib.crc32(repr((table, values)).encode("utf-8", "surrogateescape"))
 
 

@@ -85,9 +85,9 @@ def import_labels(
 ) -> tuple[int, tuple[str, ...]]:
     """Add the labels of a file to a label set, as one edit that can be undone.
 
-    Classes are matched by name. If the file has no names, they are matched by number. Classes that the label set lacks
-    are added; undoing the edit removes them. At pixels that are labelled already, the labels of the file replace the
-    labels of the set.
+    Classes are matched by name. Classes without a name in the file are matched by number. Classes that the label set
+    lacks are added; undoing the edit removes them. At pixels that are labelled already, the labels of the file replace
+    the labels of the set.
 
     Parameters
     ----------

@@ -26,8 +26,8 @@ class LabelFolds:
     text : str
         The rule as text, ``regions`` or ``blocks:PX+BUFFER:Kfold``.
     question : {"fill in", "carry over"}
-        What a score with these folds measures. ``fill in`` is the accuracy between labels, and ``carry over`` is the
-        accuracy in areas without labels.
+        What a score with these folds measures. ``fill in`` is the accuracy at pixels that lie among labelled
+        pixels, and ``carry over`` is the accuracy in areas without labels.
     folds : int
         Number of folds.
     block_px : int

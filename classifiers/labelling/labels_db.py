@@ -140,7 +140,7 @@ class LabelDatabase:
     def classes(self, set_id: int) -> list[LabelClass]:
         """Return the classes of a label set, in the order of their numbers.
 
-        If an import was undone, the classes that it added are left out. A class that a label or an answer has is always
+        If an import was undone, the classes that it added are left out. Classes of labels and of answers are always
         included.
         """
         unused = self._unused(set_id)

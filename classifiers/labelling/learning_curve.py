@@ -24,8 +24,8 @@ def learning_curve(
 ) -> Iterator[tuple[int, LabelScore]]:
     """Score the map after all edits of a label set, then after fewer and fewer edits.
 
-    Each score uses the labels that existed after the last of its edits; see `score_labels`. The held-out pixels
-    therefore differ between scores.
+    A score after n edits uses only the labels of the first n edits, for training and for testing; see `score_labels`.
+    The held-out pixels therefore differ between scores.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def learning_curve(
     folds : str
         Rule for cross-validation folds, see `score_labels`.
     check : callable
-        Called repeatedly. To stop the work, it raises an exception.
+        Function that is called repeatedly during the work. It can raise an exception to stop the work.
 
     Yields
     ------

@@ -186,9 +186,10 @@ class QuickMapper:
             return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)
 
     def prepare(self, window: Window, step: int = 1) -> None:
-        """Do work that all maps of the whole scene share, so that the first map is as fast as later maps.
+        """Compute what all maps of the whole scene share, so that the first map is as fast as later maps.
 
-        If the window is smaller than the scene, the method does nothing. See `predict` for `step`.
+        If the window, with the margin that the smoothing needs, is smaller than the scene, the method does nothing. See
+        `predict` for `step`.
         """
         columns, rule = self.columns, self.rule
         reach_px = rule.reach_px if isinstance(rule, GuidedSmoothing) else 0
@@ -217,10 +218,10 @@ class QuickMapper:
         window : Window, optional
             Part of the scene. [default: the whole scene]
         step : int
-            One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. If the step is above 1, only the
-            guided filter smooths the map; its windows keep their size on the ground.
+            One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. With a step above 1, only the rule
+            ``guided`` is applied; its windows cover the same area on the ground as with step 1.
         check : callable
-            Called repeatedly during the work. To stop the work, it raises an exception.
+            Function that is called repeatedly during the work. It can raise an exception to stop the work.
         """
         window = window or Window(0, 0, *self.columns.shape)
         grid, mask, p = self._smoothed(head, window, step, check)

@@ -117,8 +117,8 @@ def open_scene_columns(
 ) -> SceneColumns:
     """Return the reduced columns of a scene, and compute them if the cache lacks them.
 
-    The columns are kept in the cache folder, and are deleted together with the store. If several processes need them at the
-    same time, only one process computes them.
+    The columns are kept in the cache folder, and are deleted together with the store. If several processes need the
+    columns at the same time, only one process computes them.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ def open_scene_columns(
         Features of one or several stores of a scene, see `hsifeat.features.stack.open_stack`. With a context store,
         maps are more accurate.
     head : str
-        Head that will learn from the columns, one of `quick_heads`. The columns are reduced as this head does by
-        default.
+        Head that will learn from the columns, one of `quick_heads`. The reduction has the default parameters of this
+        head.
     inputs : str, optional
         Input set, see `InputSet`. [default: `suited_input`]
     planes : sequence, optional

@@ -107,7 +107,7 @@ def score_labels(
     seed : int
         Seed of the random order of regions or blocks.
     check : callable
-        Called repeatedly during the work. To stop the work, it raises an exception.
+        Function that is called repeatedly during the work. It can raise an exception to stop the work.
 
     Returns
     -------
@@ -121,9 +121,10 @@ def score_labels(
 
     Notes
     -----
-    The interval is the Wilson interval (J. Am. Stat. Assoc. 1927). It needs a number of independent trials. The labelled pixels of one connected region are usually right or wrong together. The number of trials is
-    therefore the effective number of regions (Kish, Survey Sampling, 1965). With n_i labelled pixels in region i, this
-    number is ``(sum n_i)**2 / sum n_i**2``.
+    The interval is the Wilson interval (J. Am. Stat. Assoc. 1927), which needs a number of independent trials. The
+    labelled pixels of one connected region are usually right or wrong together. The number of trials is therefore the
+    effective number of regions (Kish, Survey Sampling, 1965). With n_i labelled pixels in region i, this number is
+    ``(sum n_i)**2 / sum n_i**2``.
 
     Examples
     --------

@@ -94,8 +94,8 @@ def open_segments(columns: SceneColumns, pixels: int = SEGMENT_PX) -> Segments:
     """Return the superpixels of a scene, and compute them if the cache lacks them.
 
     The superpixels are the same as for the smoothing rule ``superpixel:PIXELS``. SLIC (Achanta et al., TPAMI 2012)
-    computes them from the first principal components of the scene. Each superpixel is connected and has no pixels
-    without features.
+    computes them from the first principal components of the scene. Each superpixel is connected, and all its pixels
+    have features.
 
     Parameters
     ----------

@@ -34,8 +34,8 @@ class Suggestion:
     uncertainty : float
         1 minus the difference between the two highest class probabilities of the superpixel.
     share : float
-        Share of the pixels of the scene, from 0 to 1. These pixels resemble this superpixel more than any superpixel
-        that is labelled or was suggested before.
+        Share, from 0 to 1, of the scene's pixels that resemble this superpixel more than any superpixel that is
+        labelled or was suggested before.
     """
 
     row: int
@@ -154,7 +154,7 @@ class Suggester:
         nearest: NDArray[np.floating],
         uncertainty: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return the gain of labelling each candidate.
+        """Return the gain of each candidate, a superpixel that may be suggested.
 
         Parameters
         ----------
@@ -171,7 +171,8 @@ class Suggester:
         Returns
         -------
         (m,) float64 array
-            Gain of each candidate, at least 0. The candidate with the highest gain is suggested.
+            Gain of each candidate, at least 0: the decrease of the sum that `Suggester` describes. The candidate with
+            the highest gain is suggested.
         """
         weights = (self.segments.sizes[1:] * uncertainty)[self._sample].astype(np.float32)
         gained = np.maximum(nearest[self._sample, None].astype(np.float32) - distances, 0)

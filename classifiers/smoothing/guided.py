@@ -28,8 +28,8 @@ class GuidedSmoothing(SmoothingRule):
     radius : int
         Radius of a window in pixels. The side of a window is ``2 * radius + 1`` pixels.
     epsilon : float
-        Ridge penalty. Where the guide varies less than this value, the probabilities are smoothed. The unit is the
-        variance of the scene's first principal component.
+        Ridge penalty. In windows in which the variance of the guide is well below this value, the probabilities are
+        averaged. The unit is the variance of the scene's first principal component.
     """
 
     radius: int

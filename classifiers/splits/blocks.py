@@ -70,7 +70,7 @@ class BlocksSplit:
 def draw_blocks(
     labels: Labels, block_px: int, buffer_px: int, fraction: float, seed: int
 ) -> tuple[NDArray[np.bool_], SplitDraw]:
-    """Draw training and test blocks at random, as `BlocksSplit.draw` does.
+    """Draw training and test blocks at random. `BlocksSplit.draw` describes how draws are repeated.
 
     Parameters
     ----------

@@ -143,7 +143,7 @@ def parse_split_kind(text: str) -> SplitKind:
 
 
 def parse_split_question(text: str) -> SplitQuestion | None:
-    """Return what a split tests: ``fill in``, ``carry over``, or None for a split by the user's maps.
+    """Return what a split tests: ``fill in``, ``carry over``, or None for a split ``mask:TRAIN[,TEST]``.
 
     ``fill in``: test pixels lie among training pixels. ``carry over``: test pixels lie in areas without training
     pixels.
@@ -180,10 +180,10 @@ def crosses_scenes(text: str) -> bool:
 
 
 def is_matched(text: str) -> bool:
-    """Return whether a comparison drops training pixels of a split, so that several splits have equally many.
+    """Return whether a comparison limits the number of training pixels of a split.
 
-    These are the splits that train on a fraction of the labels, by pixels or by blocks. All other splits keep all their
-    training pixels.
+    A comparison drops training pixels of the splits ``random:F`` and ``blocks:PX+BUFFER:F`` until these splits have
+    equal numbers of training pixels. Other splits keep all training pixels.
 
     >>> is_matched("random:0.1"), is_matched("blocks:12+4:0.1"), is_matched("per-class:20"), is_matched("far:12+16:0.1")
     (True, True, False, False)

@@ -21,8 +21,8 @@ TRAIN, TEST = "train", "test"
 class MaskSplit:
     """``mask:TRAIN[,TEST]``: train and test on the nonzero pixels of maps from files.
 
-    A map of 0 and 1 only selects pixels. In a map of classes, each nonzero pixel must have the same class as in the
-    labels. The seed has no effect.
+    A map of zeros and ones selects pixels, without their classes. In a map of classes, each nonzero pixel that is
+    labelled must have the class of its label. The seed has no effect.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class MaskSplit:
 class OfficialSplit:
     """``official``: train and test on the scene's label maps ``train`` and ``test``.
 
-    In both maps, each nonzero pixel must have the same class as in the labels. The seed has no effect.
+    In both maps, each nonzero pixel that is labelled must have the class of its label. The seed has no effect.
     """
 
     train: Labels

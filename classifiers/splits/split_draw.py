@@ -123,7 +123,7 @@ class Split(Protocol):
 
     @property
     def question(self) -> SplitQuestion | None:
-        """What a score on this split measures, see `parse_split_question`; None for a split by the user's maps."""
+        """What a score on this split measures, see `parse_split_question`; None for a split ``mask:TRAIN[,TEST]``."""
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:

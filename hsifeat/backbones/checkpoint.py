@@ -100,7 +100,7 @@ class CheckpointBackbone(NetworkBackbone):
         any_label : bool
             Whether label 0 is used if the model needs a label and `label` is None.
         mean : bool
-            Whether the label ``"mean"`` is allowed. It is allowed only for a model with a table of label embeddings.
+            Whether the label ``"mean"`` is allowed. If True, the model must have a table of label embeddings.
 
         Returns
         -------

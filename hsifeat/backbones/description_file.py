@@ -37,7 +37,7 @@ _SETTLED_S = 2.5
 
 @dataclass(frozen=True)
 class DescriptionFile:
-    """Description file of one backbone, which may not exist yet.
+    """Description file of one backbone. The file may not exist yet.
 
     Attributes
     ----------
@@ -90,10 +90,10 @@ class DescriptionFile:
         return None
 
     def write(self, description: BackboneDescription) -> None:
-        """Write a description to the file if no file of the model has changed.
+        """Write a description to the file if no file of the model has changed since this object was created.
 
-        If a file has changed since this object was created, nothing is written. The same holds if a large file has
-        changed within the last seconds, if the cache folder is not writable, or if the disk is full.
+        Nothing is written if a large file has changed within the last seconds, because a further change would not be
+        noticed. Nothing is written either if the cache folder is not writable or the disk is full.
         """
         if _changed_recently(self.files) or _state(self.files) != self.state:
             return

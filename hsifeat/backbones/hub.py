@@ -172,7 +172,7 @@ def names_hub_model(source: str) -> bool:
 
 
 def open_hub_model(source: str, **_options: Any) -> Redirect:
-    """Return a `Redirect` to the folder of a model. The model is downloaded if it is not on this machine.
+    """Return a `Redirect` to the folder with the files of a model. Missing files are downloaded.
 
     Raises
     ------

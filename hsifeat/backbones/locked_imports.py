@@ -1,7 +1,7 @@
 """Imports of diffusers and transformers, under a lock and without slow parts of diffusers that hsifeat does not use.
 
 The lazy modules of both libraries fail if two threads load them at once. An ordinary import of a single U-Net also
-imports all other networks of diffusers, transformers, SciPy and the compiler of torch. An import of the U-Net alone
+imports transformers, SciPy, the compiler of torch, and all other networks of diffusers. An import of the U-Net alone
 takes a sixth of the time.
 """
 

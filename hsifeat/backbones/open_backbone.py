@@ -39,8 +39,9 @@ def open_backbone(
     ----------
     source : str or Path
         One of the forms that ``hsifeat backbones`` lists: a folder, a file, ``owner/model@commit`` on a hub, or
-        ``NAME[:ARGUMENT]`` of a plugin. ``NAME`` always means the plugin; for a folder of the same name, write
-        ``./NAME`` or use a `Path`. The prefix ``untrained:`` keeps the architecture and draws random weights.
+        ``NAME[:ARGUMENT]`` of a plugin. A text ``NAME`` names the plugin, not a folder or file of this name. For the
+        folder or file, write ``./NAME`` or use a `Path`. The prefix ``untrained:`` keeps the architecture and draws
+        random weights.
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     seed : int
@@ -61,8 +62,8 @@ def open_backbone(
     Raises
     ------
     BackboneError
-        If the source does not exist, or names both a plugin and a model folder. If a file is damaged. If the
-        architecture or an option is not supported.
+        If the source does not exist. If the source is a text that is both the name of a plugin and the path of a model
+        folder. If a file is damaged. If the architecture or an option is not supported.
 
     Examples
     --------
@@ -90,7 +91,8 @@ def open_source(
 ) -> FeatureSource:
     """Open a backbone, or another source of features such as the filters of ``context``.
 
-    For parameters and errors, see `open_backbone`. `call` is the function that opens a source with its plugin.
+    For parameters and errors, see `open_backbone`. `call` opens the source with its plugin, and has the parameters of
+    `call_plugin`.
     """
     name = str(source)
     if isinstance(source, Path) and name in registered_entries(GROUP):

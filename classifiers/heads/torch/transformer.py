@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TransformerHead(Protocol):
-    """Protocol of heads whose attributes are the parameters of `transformer_encoder`."""
+    """Protocol of heads that have the parameters of `transformer_encoder` as attributes."""
 
     width: int
     depth: int
@@ -38,9 +38,9 @@ def transformer_encoder(
 ) -> torch.nn.Module:
     """Build a transformer encoder with layer normalisation before each block (Xiong et al., ICML 2020, fig. 1b).
 
-    Each layer adds multi-head self-attention (Vaswani et al. 2017, eq. 1) and a perceptron with one hidden layer and GELU.
-    Queries, keys and values have no bias. Unlike in ``torch.nn.TransformerEncoder``, the product of `heads` and `head_width`
-    may differ from `width`.
+    Each layer adds multi-head self-attention (Vaswani et al. 2017, eq. 1) and a perceptron with one hidden layer and
+    GELU. The linear layers for queries, keys and values have no bias. Unlike in ``torch.nn.TransformerEncoder``, the
+    product of `heads` and `head_width` may differ from `width`.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Multi-stage U-Net (Zhang et al., CVPR 2024, arXiv 2312.09181): one encoder, and one decoder for each interval of timesteps.
 
 All timesteps share the encoder, which includes the middle block. Decoders have their own widths, because predictions at
-low noise need more parameters than at high noise. As in the published code for CIFAR-10, the encoder and all decoders
-multiply their widths by the same factor at each level. If a decoder level has an attention layer, this is the last
-layer of the level. Two parts of the published network are left out: the addition of the downsampled image to each
+low noise need more parameters than at high noise. At each level, the widths of the encoder and of all decoders are
+multiplied by the same factor, as in the published code for CIFAR-10. In a decoder level with attention, the attention
+layer is the last layer. Two parts of the published network are left out: the addition of the downsampled image to each
 level, and the smoothing filter of the resampling.
 """
 
@@ -27,7 +27,9 @@ from hsifeat.errors import BackboneError
 
 
 class MultistageUNet(ModelMixin, ConfigMixin):
-    """U-Net with a shared encoder and a decoder for each interval of timesteps. A batch must not mix intervals.
+    """U-Net with a shared encoder and a decoder for each interval of timesteps.
+
+    All timesteps of a batch must lie in one interval.
 
     Parameters
     ----------
