@@ -179,8 +179,8 @@ class Tap:
         Cost of computing the output, as a share of the multiplications in a full forward pass, from 0 to 1. None for
         context filters, which have no forward pass.
     intervals : tuple of (int, int)
-        Intervals of timesteps at which the network computes the layer. An interval is its first timestep and the timestep
-        after its last one. Empty if the network computes the layer at all timesteps.
+        Intervals of timesteps at which the network computes the layer. Each pair is the first timestep of an interval, and
+        the timestep after its last timestep. Empty if the network computes the layer at all timesteps.
     """
 
     name: str

@@ -90,9 +90,9 @@ def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> ND
 def sample_bands(cube: Cube, bands: Sequence[int], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Read selected bands of a sample of the valid pixels.
 
-    If the scene has at most 2**20 pixels, the sample contains all valid pixels. Otherwise, it contains the valid pixels in
-    every k-th row and column, with a k for which these are at most about 2**20 pixels. If none of these pixels is valid,
-    the sample contains every m-th valid pixel.
+    If the scene has at most 2**20 pixels, the sample contains all valid pixels. In a larger scene, every k-th row and
+    column form a grid of at most about 2**20 pixels. The sample contains the valid pixels of this grid. If the grid has no
+    valid pixel, the sample contains every m-th valid pixel of the scene.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labe
     facts : SceneFacts
         Metadata of the scene.
     cube : Cube
-        Spectra, (rows, cols, bands).
+        Spectra of the scene, an array of shape (rows, cols, bands).
     valid : (rows, cols) bool array
         Mask of the valid pixels.
     labels : dict of str to Labels
@@ -94,7 +94,7 @@ def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labe
 
 
 def georeference_of_facts(facts: SceneFacts) -> Georeference | None:
-    """Return the georeference in the metadata of the scene of a store; None if the scene has no georeference.
+    """Return the georeference in the metadata of a scene; None if the scene has no georeference.
 
     Raises
     ------

@@ -57,7 +57,7 @@ LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = 
 
 
 class ServiceApp(FastAPI):
-    """A FastAPI application with a root path and a log, in which `DirectFiles` sends stored files.
+    """A FastAPI application with a root path and a log. `DirectFiles` sends finished files of stores.
 
     The OpenAPI description of the application contains the schema of error responses.
 

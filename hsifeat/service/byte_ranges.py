@@ -15,7 +15,7 @@ class UnsatisfiableRangeError(ValueError):
 def parse_range(header: str | None, size_bytes: int) -> range | None:
     """Return the range of bytes that a Range header requests.
 
-    None means the whole file: the header is missing, or its unit is not bytes.
+    If the header is missing, or if its unit is not bytes, the result is None. None means the whole file.
 
     Parameters
     ----------

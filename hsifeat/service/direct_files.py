@@ -25,9 +25,9 @@ _ADDRESS = re.compile(
 class DirectFiles:
     """ASGI middleware that answers requests for finished files of stores on this machine.
 
-    Headers, signed addresses and tokens are checked by the functions that `app` uses, and a response equals the response of
-    `app`. All other requests are passed to `app`. Examples are requests that must be refused, requests with a body, and
-    requests for missing files.
+    The middleware checks headers, signed addresses and tokens with the functions that `app` uses. Its responses equal the
+    responses of `app`. All other requests are passed to `app`. Examples are requests that must be refused, requests with a
+    body, and requests for missing files.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ def _is_in_memory(file: int, offset: int, length: int) -> bool:
 
 
 async def read_part(file: int, offset: int, length: int) -> bytes | bytearray:
-    """Read bytes of a file. Bytes in memory are read at once, and bytes on a disk in a thread.
+    """Read bytes of a file. Bytes that the operating system has in memory are read at once, other bytes in a thread.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """ASGI middleware that refuses requests before a route sees them.
 
-Reasons are too many connections, an unknown host name, large headers, and a large or slow body.
+Reasons for a refusal are too many connections, an unknown host name, large headers, and a large or slow body.
 """
 
 from __future__ import annotations

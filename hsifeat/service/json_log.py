@@ -11,7 +11,7 @@ _LOGGERS = {"hsifeat": logging.INFO, "uvicorn": logging.WARNING}
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a log record as one line of JSON. The items of a dict ``fields`` of the record are added."""
+    """Formats a log record as one line of JSON. If the record has a dict ``fields``, the items of the dict are added."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for a log record."""

@@ -28,7 +28,7 @@ _BINARY: dict[str, Any] = {
 
 
 class UploadRequest(BaseModel):
-    """Files to upload: the files of a scene, and possibly of its label maps. A scene in ENVI format has two files."""
+    """Files to upload: the files of a scene, and possibly files with label maps. A scene in ENVI format has two files."""
 
     model_config = ConfigDict(extra="forbid")
 

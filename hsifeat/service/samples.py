@@ -25,7 +25,7 @@ Pixel = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class SampleRequest(BaseModel):
-    """Request for a sample: the pixels and columns to read."""
+    """Request for a sample: the pixels, and the planes whose features are read at these pixels."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -54,7 +54,7 @@ class SampleRequest(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The pixels and columns of a sample. The features are not read until they are sent.
+    """The pixels and planes of a sample. `stream` reads the features.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class Sample:
 
 
 def prepare_sample(features: Features, wanted: SampleRequest, *, max_pixels: int, max_bytes: int) -> Sample:
-    """Find the pixels and columns of a sample. No features are read.
+    """Find the pixels and planes of a sample. No features are read.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Checksums of the files of a store.
 
-The file ``checksums.json`` has the sha256 of every file except shards and progress records. A shard contains its own
-CRC-32C sums. A progress record contains the sha256 of the values of one shard.
+The file ``checksums.json`` has the sha256 of files of a store, but not of shards and progress records. A shard contains its
+own CRC-32C sums. A progress record contains the sha256 of the values of one shard.
 
 A plain web server cannot list files. Readers of a store on such a server find the files in ``checksums.json``. Without
 ``checksums.json`` and the manifest, a store is not readable. Therefore, a store has a copy of each of these two files.
@@ -38,8 +38,8 @@ RECORDS = "/c"
 def has_checksum(key: str) -> bool:
     """Return whether ``checksums.json`` lists a file.
 
-    Not listed are shards, progress records, the timings, the write token, the copy of the manifest, ``checksums.json`` and
-    its copy. All other files are listed.
+    All files of a store are listed, with these exceptions: shards, progress records, the timings, the write token, the copy
+    of the manifest, ``checksums.json`` and its copy.
 
     >>> has_checksum("planes/t0050/mid_block/zarr.json"), has_checksum("planes/t0050/mid_block/c/0/1/0")
     (True, False)
@@ -240,8 +240,8 @@ class ChecksumWriter(ChecksumReader):
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a file. If the file exists and has a checksum, do nothing.
 
-        A file without a checksum was written by a process that was killed; it is overwritten. The metadata of groups with
-        progress records is not written, because Zarr readers should not find these groups.
+        If the file has no checksum, it was written by a process that was killed, and is overwritten. The metadata of groups
+        with progress records is not written, because Zarr readers should not find these groups.
         """
         if key.startswith("progress/") and PROGRESS.fullmatch(key) is None:
             return

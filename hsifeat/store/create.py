@@ -50,7 +50,7 @@ class SceneArrays:
 def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> None:
     """Write the scene and the manifest of a new store. Planes are added later.
 
-    The manifest is written last. A location without a manifest is not a store, for example after the process was killed.
+    The manifest is written last. If the process is killed before that, the location does not count as a store.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ def exclusive_lock(location: Location) -> Iterator[None]:
 
 
 def delete_free_marks() -> None:
-    """Delete the files that mark stores as being read, if the processes of these readers no longer run."""
+    """Delete the marks of readers whose processes no longer run."""
     if not any(_lock_folder().glob("*.read-*.lock")):
         return
     with _cache_lock(_GATE):
@@ -141,7 +141,7 @@ def delete_free_marks() -> None:
 
 
 def delete_free_locks(folder: Path) -> None:
-    """Delete the files of write locks of deleted stores in `folder`. Files that a process has locked are kept."""
+    """Delete the lock files in `folder` whose stores were deleted. Lock files that a process has locked are kept."""
     from filelock import Timeout
 
     for file in folder.glob(".*.zarr.lock"):

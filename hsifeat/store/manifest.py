@@ -35,7 +35,7 @@ class Manifest(BaseModel):
     scene : SceneFacts
         Name, shape, wavelengths and licence of the scene.
     provenance : dict
-        Versions, name of the backbone, device, and time of creation. This information is never compared.
+        Versions, name of the backbone, device, and time of creation. They do not affect the key of the store.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -273,8 +273,8 @@ class SceneLayout:
 class PixelListLayout:
     """Layout of planes with features of a list of pixels. A plane has the shape (pixels, 2, channels).
 
-    The second axis has the value at a pixel, and the mean over the window around the pixel. A unit is a number of
-    consecutive pixels of the list. The rows of its `window` are positions in the list.
+    The second axis has the value at a pixel, and the mean over the window around the pixel. A unit has consecutive pixels
+    of the list. The rows of its `window` are positions in the list.
 
     Attributes
     ----------

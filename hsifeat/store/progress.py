@@ -53,7 +53,7 @@ class ProgressRecords:
         Raises
         ------
         StoreError
-            If the metadata of the records is damaged. If the location can't be reached. A damaged record raises no error.
+            If the metadata of the records is damaged. If the location can't be reached.
         """
         done = np.zeros(self._layout.unit_grid, dtype=bool)
         if not self._files.has_array(f"progress/{plane.path}"):

@@ -45,7 +45,7 @@ def samples_folder(key: str) -> Path:
 
 @dataclass(frozen=True)
 class CachedRead:
-    """Result of a read in the cache.
+    """Result of an earlier read, from the cache.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class ReadCache:
     def after_error(self, error: Exception, key: str, part: str = "") -> CachedRead:
         """Return the cached result of a read that failed because the service can't be reached.
 
-        During the next minute, no read sends a request to the service.
+        During the next minute, reads whose results are in the cache send no requests to the service.
 
         Parameters
         ----------

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Store:
     """An open feature store, returned by `Store.open`, `Store.find` and `Store.create`.
 
-    The attributes and methods of a store that is open for writing show its changes at once.
+    If the store is open for writing, its attributes and methods include all changes that were made through this object.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class Store:
         self.progress.drop_checksums([plane.id for plane in planes if not self.is_complete(plane.id)])
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
-        """Round the values of a unit as the recipe says, and write them and their progress record. See `Planes.write`."""
+        """Round the values of a unit as the recipe says, and write them with a progress record. See `Planes.write`."""
         self._planes.write(plane, unit, keep_bits(values, self.manifest.recipe["precision"].get("mantissa_bits")))
 
     def recreate_plane(self, plane: PlaneSpec) -> None:

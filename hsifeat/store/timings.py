@@ -49,8 +49,8 @@ def add(location: Location, timings: Sequence[Timing]) -> None:
 
     If the store has a timing with equal timestep and device, tiles and seconds are added to this timing.
 
-    Only one process at a time may call this function with timings, because the file ``timings.json`` is read and written
-    again. If `timings` is empty, the file is not touched.
+    If `timings` is empty, nothing happens. Otherwise, the file ``timings.json`` is read and written again, so only one
+    process at a time may add timings.
     """
     if not timings:
         return

@@ -26,8 +26,9 @@ class TimestepOrder:
     order : (n,) intp array
         Indices of the timesteps, starting with the index of the most useful timestep.
     coverage : (n,) float64 array
-        Element k describes how well the first k + 1 timesteps of the order represent the eligible timesteps. It is their
-        mean coverage, at most 1, as `order_timesteps` defines it.
+        Element k describes how well the first k + 1 timesteps of the order represent the eligible timesteps. It is the mean
+        similarity of an eligible timestep to the most similar of these k + 1 timesteps, at most 1. If no timestep is
+        eligible, the mean is over all timesteps.
     eligible : (n,) bool array
         Whether the estimates of the model resemble the pixels without noise, at each timestep.
     """

@@ -86,9 +86,9 @@ def rank_timesteps(
         spaced timesteps from 0.
     projection : str or Projection, optional
         A fitted projection, or a text that `fit_projection` accepts. If None, the projection depends on the backbone.
-        ``"natural32"`` has the projection of its preset, and other backbones have the projection that they were trained
-        with. For a backbone without a projection, the default is ``rgb`` for three channels, and ``pca:N`` for any other
-        number N of channels. Without a backbone, the default is ``pca:10``.
+        ``"natural32"`` uses the projection in the preset of this name. A backbone whose files include a projection uses
+        this projection. Any other backbone uses ``rgb`` for three channels, and ``pca:N`` for another number N of channels.
+        Without a backbone, ``pca:10`` is used.
     patch : int, optional
         Side of the patches of the optimal denoiser in pixels. If None, this is the largest of 8, 4, 2 and 1 for which a
         patch has at most 16 values.

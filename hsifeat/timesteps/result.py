@@ -48,7 +48,7 @@ class TimestepRanking:
     patches : int
         Number of patches of the optimal denoiser.
     studied : dict of str to dict
-        Result of `studied_timesteps`: timesteps that classified best in a study, for each kind of network.
+        Result of `studied_timesteps`: timesteps whose features classified best in a study, for each kind of network.
     notes : tuple of str
         Messages on limitations of this ranking. For example, angles may not be measured between spectra.
     """

@@ -46,9 +46,9 @@ def is_downloadable(scene: PublicScene, file: SceneFile) -> bool:
 
 
 def local_state(scene: PublicScene) -> str:
-    """Return how many required files of a scene are on this machine.
+    """Return a text that states whether the required files of a scene are on this machine.
 
-    The text is ``yes`` for all files, and ``no`` for none. Other numbers are stated, such as ``1 of 2 files``.
+    The text is ``yes`` for all files, ``no`` for none, and a count such as ``1 of 2 files`` for some.
     """
     missing = missing_files(scene)
     if not missing:

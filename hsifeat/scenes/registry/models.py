@@ -91,7 +91,7 @@ class LabelSource(ArraySource):
     ----------
     listed_pixels_of : str
         If the variable is an (n, 2) array, the name of the label map with the class numbers of its pixels. Otherwise, an
-        empty string. Rows and columns in the array count from 0.
+        empty string. Rows and columns in the array are counted from 0.
     class_numbers : dict of int to int
         Class number in the scene for each class number in the file. Empty if both numbers are equal for all classes.
     unlabelled : int
@@ -144,7 +144,7 @@ class PublicScene(_DescriptionModel):
     classes : dict of int to str
         Class names by class number.
     unchecked : dict of str to str
-        For each field that could not be verified on a real file, the reason. The keys are the names of the fields.
+        Names of the fields that could not be verified on a real file, with the reason for each field.
     """
 
     name: str

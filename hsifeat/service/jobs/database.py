@@ -59,7 +59,7 @@ class JobDatabase:
     Parameters
     ----------
     path : Path
-        File of the database. It is created if it does not exist.
+        File of the database. If the file does not exist, it is created.
 
     Raises
     ------
@@ -113,8 +113,7 @@ class JobDatabase:
         Parameters
         ----------
         where : str
-            SQL condition with ``?`` in place of values. Clauses such as ORDER BY may follow. Text from a client must not be
-            inserted.
+            SQL condition with ``?`` in place of values. It must not contain text from a client.
         values : tuple
             Values for the placeholders ``?``, in order.
         count : int
@@ -176,7 +175,10 @@ class JobDatabase:
 
 
 def select_jobs(connection: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[JobRecord]:
-    """Return the jobs that meet an SQL condition, within an open transaction. See `JobDatabase.jobs`."""
+    """Return the jobs that meet an SQL condition, within an open transaction. See `JobDatabase.jobs` for the parameters.
+
+    Clauses such as ORDER BY may follow the condition. Without ORDER BY, the jobs are in no particular order.
+    """
     rows = connection.execute(f"SELECT * FROM jobs WHERE {where}", values).fetchall()  # noqa: S608  # no client's text
     return [_job(connection, row) for row in rows]
 

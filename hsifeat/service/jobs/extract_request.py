@@ -113,8 +113,8 @@ class ExtractRequest(JobRequest):
     def find_result(self, context: JobContext) -> dict[str, Any] | None:
         """Look for a store that already has the features, and return its description. See `JobRequest.find_result`.
 
-        Such a store was made by a command or an earlier service. If the scene is large, or if no store has a scene of this
-        size, the result is None. No network is opened.
+        Such a store was made by a command or by an earlier run of the service. If the scene is large, or if no store has a
+        scene of this size, the result is None. The network of the backbone is not opened.
         """
         from hsifeat.backbones.recall import recall_described
         from hsifeat.cache.catalogue import DAMAGE_ERRORS

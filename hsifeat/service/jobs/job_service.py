@@ -44,7 +44,8 @@ class JobService:
     def submit(self, request: JobRequest, owner: str, *, admin: bool) -> Submission:
         """Check a request, and return the job that answers it.
 
-        This is a finished or unfinished job with an equal request, if there is one. Otherwise, a new job is queued.
+        If an unfinished job has an equal request, or a finished job whose result still exists, this job is returned.
+        Otherwise, a new job is queued.
 
         Parameters
         ----------

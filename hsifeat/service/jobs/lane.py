@@ -79,7 +79,7 @@ class Lane:
                 connection.execute("UPDATE jobs SET attempts = attempts - 1 WHERE id = ?", (job.id,))
 
     def recover(self, max_attempts: int) -> None:
-        """Queue the jobs again that were running when their runner died.
+        """Queue again the jobs that were running when their runner died.
 
         If the cancellation of a job was requested, the job is cancelled instead. If its runner has died `max_attempts`
         times, the job fails instead.

@@ -82,8 +82,8 @@ class JobRecord:
     kind : JobKind
         Kind of work.
     key : str
-        sha256 of the request and of the state of its files. Unfinished jobs have different keys. A job that is about to be
-        cancelled is an exception.
+        sha256 of the request and of the state of its files. No two unfinished jobs have the same key, but jobs that are
+        about to be cancelled do not count.
     request : dict
         The request as JSON values.
     owners : tuple of str
@@ -99,7 +99,7 @@ class JobRecord:
     created, started, finished : float
         Times in seconds since 1970; 0 if the job has not been started or has not ended.
     progress : JobProgress or None
-        Progress of the current task.
+        Progress of the current task; None before the first task.
     result : dict
         Description of the result as JSON values, such as the key of the store; empty for a job that is not done.
     cancelling : bool

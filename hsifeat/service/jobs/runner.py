@@ -1,4 +1,4 @@
-"""A runner: a process that executes the jobs of a lane, one after the other."""
+"""A runner: a process that executes the jobs of a lane, one after the other. A lane is all jobs of certain kinds."""
 
 from __future__ import annotations
 

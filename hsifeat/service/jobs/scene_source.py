@@ -19,8 +19,8 @@ _READING = ("variable", "axes", "rows", "cols", "bad_bands", "nodata", "blank_pi
 class SceneSource(BaseConfig):
     """The scene in a request: its source, its label maps, and the options for reading it.
 
-    One of `name`, `files`, `upload` and `store` is set. If `files` is set together with `upload`, `files` selects files of
-    the upload.
+    Exactly one of `name`, `files`, `upload` and `store` is set, or `upload` and `files` together. In the latter case,
+    `files` selects files of the upload.
     """
 
     name: Annotated[str | None, option("Name of a public scene.")] = None

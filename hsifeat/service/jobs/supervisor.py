@@ -1,4 +1,7 @@
-"""Supervisor of the runners. It starts the runner of a lane if the lane has jobs, and restarts a runner that died."""
+"""Supervisor of the runners, one for each lane. A lane is all jobs of certain kinds.
+
+The supervisor starts a runner if its lane has jobs, and restarts a runner that died.
+"""
 
 from __future__ import annotations
 

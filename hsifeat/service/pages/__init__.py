@@ -1,1 +1,1 @@
-"""Pages of the service for people: stores, jobs and tokens, rendered on the server."""
+"""Web pages of the service for stores, jobs and tokens. The pages are rendered on the server."""

@@ -30,7 +30,7 @@ class Rendering:
     bands : tuple of 3 ints
         Indices of the bands in red, green and blue.
     cut : float
-        Percentage of the values of a band that become black, and percentage that get full brightness.
+        Percentage of the values of a band that become black. The same percentage of values gets full brightness.
     gamma : float
         Exponent that is applied to the brightness. Values below 1 brighten the image.
     """

@@ -87,7 +87,10 @@ def raster(
 
 @router.get("/truth")
 def truth(desk: ReadableDesk, view: ShownView, name: Annotated[str, Query(max_length=200)]) -> Response:
-    """Return a label map of the scene as uint16 bytes: class numbers of the label set, or 65535 for other classes."""
+    """Return a label map of the scene as uint16 bytes, with the class numbers of the label set.
+
+    Unlabelled pixels have the value 0. Classes that the label set does not have get the value 65535.
+    """
     numbers = _truth(desk, desk.space.features.labels(name))
     return raster_response(view.window, view.step, [np.ascontiguousarray(numbers[_grid(view)])])
 

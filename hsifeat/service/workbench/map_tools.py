@@ -1,4 +1,4 @@
-"""Objects that compute the maps of a scene. Mapper, superpixels and suggester use the columns of the scene."""
+"""Objects that compute the maps of a scene: mapper, superpixels and suggester. They use the reduced columns of the scene."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class MapOptions:
 
 
 class MapTools:
-    """Columns of a scene for a head and an input set, and the objects that use these columns. The methods are thread-safe.
+    """Reduced columns of a scene for a head and an input set, and the objects that use them. The methods are thread-safe.
 
     Parameters
     ----------
     columns : SceneColumns
-        The columns.
+        The reduced columns.
     head : str
         Head that learns from the columns.
     """
@@ -85,7 +85,7 @@ class MapTools:
 
 @dataclass(frozen=True)
 class MapResources:
-    """Resources that all scenes of a service share: the columns in memory, and the slots for computing maps.
+    """Resources that all scenes of a service share: the reduced columns in memory, and the slots for computing maps.
 
     Attributes
     ----------

@@ -50,10 +50,19 @@ def compute_planes(request: Request, caller: Author, jobs: Jobs, key: StoreKey) 
 def submit_planes(jobs: JobService, key: str, owner: str) -> None:
     """Queue a job that extracts planes for the scene of a store. If the planes exist or are being computed, queue no job.
 
+    Parameters
+    ----------
+    jobs : JobService
+        Jobs of the service.
+    key : str
+        Key of the store.
+    owner : str
+        Name of the person who requests the planes.
+
     Raises
     ------
     HsifeatError
-        If the request is refused, see `JobService.submit`.
+        If `JobService.submit` refuses the request.
     """
     jobs.submit(_plane_request(key), owner, admin=False)
 

@@ -93,7 +93,7 @@ def workbench_page(
 
 @router.get("/label/{key}/progress")
 def preparation_progress(request: Request, _caller: Reader, key: StoreKey) -> Response:
-    """Return the progress of the computation of the scene's columns.
+    """Return the progress of the computation of the scene's reduced columns.
 
     When the columns are ready, the response has the header HX-Refresh, by which the browser loads the page again.
     """

@@ -1,4 +1,4 @@
-"""Workspaces of the workbench. A workspace keeps columns, maps and band images of one scene in memory."""
+"""Workspaces of the workbench. A workspace keeps reduced columns, maps and band images of one scene in memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NICENESS = 10  # of the preparation of suggestions
 
 @dataclass
 class Preparation:
-    """Progress of the computation of a scene's columns.
+    """Progress of the computation of a scene's reduced columns.
 
     Attributes
     ----------
@@ -69,9 +69,9 @@ class Workspace:
     Parameters
     ----------
     features : Features
-        Features of the stores of the scene.
+        Features of one store of the scene, or of two stores.
     resources : MapResources
-        Columns in memory, and slots for computing maps, which all scenes share.
+        Reduced columns in memory, and slots for computing maps, which all scenes share.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Workspace:
 
     @property
     def stores(self) -> tuple[Features, ...]:
-        """Features of each store of the scene."""
+        """Features of each store of the workspace."""
         return self.features.stores if isinstance(self.features, StackedFeatures) else (self.features,)
 
     @property
@@ -111,8 +111,8 @@ class Workspace:
     def features_for(self, inputs: str) -> Features:
         """Return the features that an input set needs.
 
-        If the input set uses planes, these are the features of all stores. Otherwise, these are the features of the context
-        store.
+        If the input set uses planes, or if the workspace has no context store, these are the features of all its stores.
+        Otherwise, these are the features of the context store.
         """
         from classifiers.input_sets import InputSet
 
@@ -122,7 +122,7 @@ class Workspace:
         return context
 
     def columns(self, options: MapOptions | None = None) -> SceneColumns:
-        """Return the columns of the scene for the head and the input set in `options`, computed at the first call."""
+        """Return the reduced columns for the head and the input set in `options`. They are computed at the first call."""
         return self._tools(options or MapOptions()).columns
 
     def mapper(self, options: MapOptions) -> QuickMapper:
@@ -185,15 +185,16 @@ class Workbench:
         self._lock = threading.Lock()
 
     def workspace(self, key: str) -> Workspace:
-        """Return the workspace for the scene of a store. It is opened if it is not open."""
+        """Return the workspace for the scene of a store. If the workspace is not open, it is opened."""
         found = self._of_key.get(key)
         return self.open(key) if found is None else found
 
     def open(self, key: str) -> Workspace:
-        """Open the workspace for the scene of a store, with all stores of the scene that exist now.
+        """Open the workspace for the scene of a store.
 
-        If the scene has a complete context store and a complete store of planes, the workspace has both kinds of features.
-        The columns of a new workspace are computed in another thread.
+        A store has either context features or features of a diffusion model. If the scene also has a complete store of the
+        other kind, the workspace has the features of both stores. The reduced columns of a new workspace are computed in
+        another thread.
 
         Raises
         ------
