@@ -82,9 +82,9 @@ class ColumnGroup:
     def family(self) -> str:
         """Family of the layer, such as ``profile`` for the layers ``profile-3`` and ``profile-5``.
 
-        Layers of one family are reduced together. For most layers, the family is the name of the layer without its
-        sizes. A layer of window means or window deviations of the scene, such as ``mean-25``, has many channels and
-        forms a separate family.
+        Layers of one family are reduced together. For most layers, the family is the name of the layer without the
+        sizes in this name. A layer of window means or window deviations of the scene, such as ``mean-25``, has many
+        channels and forms a separate family.
 
         Examples
         --------

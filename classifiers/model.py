@@ -184,8 +184,8 @@ class Model:
     def stored_planes(self, features: Features) -> dict[Features, list[PlaneId]]:
         """Return the planes that the head needs from each store in `features`.
 
-        The result maps each store to the planes of this store. If the head uses no plane of a store, the result has the
-        first plane of the store.
+        The result maps each store to a list of planes. If the head uses no plane of a store, the list has the first
+        plane of the store.
 
         Parameters
         ----------

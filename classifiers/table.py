@@ -47,8 +47,8 @@ class PixelTable:
     labels : Labels
         Label map of the pixels. The maps of several scenes are stacked vertically on one grid, with gaps between them.
     scene_aliases : tuple of tuple of str
-        Names of each scene. The first is the name in reports. The others also select the scene in a split, for example
-        the names of its stores.
+        Names that select each scene in a split, such as the names of its stores. The first name of a scene is its name
+        in reports.
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels

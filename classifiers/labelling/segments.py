@@ -142,7 +142,7 @@ def segment_places(columns: SceneColumns, numbers: NDArray[np.int32]) -> NDArray
     -------
     (count, k) float32 array
         Coordinates of the places on at most 100 principal axes. Distances between places approximate the distances
-        between the means of all reduced columns.
+        between superpixels in all reduced columns.
     """
     of_row = numbers.ravel()[columns.pixels]
     order = np.argsort(of_row, kind="stable")

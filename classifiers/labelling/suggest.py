@@ -65,10 +65,10 @@ class Suggester:
 
     The next suggestion is the superpixel that most reduces ``sum_i n_i * u_i * d_i``. The sum runs over all
     superpixels. Superpixel i has n_i pixels. The map has the uncertainty u_i in this superpixel. The squared distance
-    in feature space to the nearest labelled or suggested superpixel is d_i. The best suggestion therefore resembles
-    many pixels that are uncertain and unlike the labelled pixels. With ``u_i = 1``, the suggestions are the greedy
-    solution of a k-medians problem (Cornuejols, Fisher and Nemhauser, Manage. Sci. 1977). ``benchmarks/labelling.py``
-    compares this criterion with other criteria.
+    in feature space from superpixel i to the nearest labelled or suggested superpixel is d_i. The best suggestion
+    therefore resembles many pixels that are uncertain and unlike the labelled pixels. With ``u_i = 1``, the suggestions
+    are the greedy solution of a k-medians problem (Cornuejols, Fisher and Nemhauser, Manage. Sci. 1977).
+    ``benchmarks/labelling.py`` compares this criterion with other criteria.
 
     Parameters
     ----------
@@ -161,8 +161,8 @@ class Suggester:
         candidates : (m,) integer array
             Indices of superpixels, from 0.
         distances : (n, m) float32 array
-            Squared distance of each superpixel in the random sample to each candidate. The sample contains all superpixels if
-            there are at most 4,000.
+            Squared distance of each superpixel in the random sample to each candidate. If the scene has at most 4,000
+            superpixels, the sample contains all of them.
         nearest : (count,) float array
             Squared distance of each superpixel to the nearest labelled or suggested superpixel.
         uncertainty : (count,) float64 array

@@ -26,7 +26,7 @@ class MarkovSmoothing(SmoothingRule):
     The field has the energy ``-sum_i log p_i(c_i) - beta * (number of pairs of neighbours with equal classes)``, as in
     Tarabalka et al., IEEE Geosci. Remote Sens. Lett. 2010. Here ``p_i(c_i)`` is the probability of class ``c_i`` at
     pixel ``i``. The field is approximated by a distribution in which pixels are independent. Ten sweeps of coordinate
-    descent reduce the Kullback-Leibler divergence of the distribution from the field. The result is the class
+    descent reduce the Kullback-Leibler divergence of the distribution from the field. The results are the class
     probabilities of each pixel in this distribution. Probabilities below 0.01 count as 0.01.
 
     The four pixels of each 2x2 square have different colours. A sweep updates one colour after the other. All pixels of

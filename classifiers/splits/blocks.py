@@ -88,7 +88,7 @@ def draw_blocks(
     Returns
     -------
     training : (rows, cols) bool array
-        Mask of the pixels of the training blocks, labelled or not.
+        Mask of all pixels of the training blocks, including unlabelled pixels.
     draw : SplitDraw
         The labelled pixels of training and test blocks. Training pixels within the buffer are dropped.
     """

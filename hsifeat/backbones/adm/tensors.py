@@ -100,8 +100,8 @@ def convert(
     Parameters
     ----------
     tensors : mapping of str to tensor
-        Tensors of the checkpoint, which pass `check_tensors`. The keys are guided-diffusion's names. Any floating-point
-        dtype is allowed.
+        Tensors of the checkpoint, which `check_tensors` has accepted. The keys are guided-diffusion's names. Any
+        floating-point dtype is allowed.
     network : torch.nn.Module
         The diffusers network. It determines the names and shapes of the parameters.
     architecture : Architecture

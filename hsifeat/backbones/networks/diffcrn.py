@@ -36,8 +36,8 @@ class DiffCRN(ModelMixin, ConfigMixin):
     """DiffCRN's network. It predicts the noise in an image patch by patch.
 
     An image is split into patches of P x P pixels, beginning at its upper left corner. The output of a patch does not
-    depend on other patches. A side that is not a multiple of P is padded with zeros before each module and cropped
-    afterwards. Every layer keeps the resolution of the image.
+    depend on other patches. An image side that is not a multiple of P is padded with zeros before each module and
+    cropped afterwards. Every layer keeps the resolution of the image.
 
     Parameters
     ----------
