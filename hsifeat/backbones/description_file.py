@@ -92,7 +92,7 @@ class DescriptionFile:
     def write(self, description: BackboneDescription) -> None:
         """Write a description to the file if no file of the model has changed since this object was created.
 
-        Nothing is written if a large file has changed within the last seconds, because a further change would not be
+        Nothing is written if a large file has changed within the last seconds, because a further change might not be
         noticed. Nothing is written either if the cache folder is not writable or the disk is full.
         """
         if _changed_recently(self.files) or _state(self.files) != self.state:
