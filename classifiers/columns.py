@@ -126,8 +126,8 @@ def read_columns(
     rows, cols : (n,) intp arrays
         Rows and columns of the pixels in the scene.
     keep : bool
-        Cache planes and their window means next to the store, see `Features.sample`. Neighbourhoods are large and are
-        never cached.
+        Whether to cache planes and their window means next to the store, so that later reads are faster. Neighbourhoods
+        are large and are never cached.
 
     Returns
     -------

@@ -60,11 +60,12 @@ def fit_model(
     background_class : int, optional
         Class number for the pixels that are 0 in the label map. [default: pixels that are 0 are unlabelled]
     split : str, optional
-        Split into training and test pixels, see `parse_split`. The head is trained on the training pixels and scored on
-        the test pixels. For a random split, a second head is trained and scored under a spatially disjoint split.
-        [default: train on all labelled pixels, without a score]
+        Split into training and test pixels, such as ``blocks:12+4:0.1``; see `parse_split`. The head is trained on the
+        training pixels and scored on the test pixels. For a random split, a second head is trained and scored under a
+        spatially disjoint split. [default: train on all labelled pixels, without a score]
     planes : sequence, optional
-        Planes to use from all stores except context stores, see `Features.select`. [default: all]
+        Planes to use, such as ``["t50/*"]``; see `Features.select`. Planes of context stores are not affected.
+        [default: all]
     seed : int
         Seed of the split and of the head.
     params : mapping, optional
@@ -77,8 +78,9 @@ def fit_model(
         Search the parameters in the head's `search_space` by cross-validation on the training pixels, see
         `classifiers.tune_head`. Parameters in `params` are not searched.
     smooth : str
-        Rule that smooths the class probabilities of maps, see `classifiers.parse_smoothing`; ``none`` for no smoothing. The
-        rule does not change the training. Test pixels are scored both with and without smoothing.
+        Rule that smooths the class probabilities of maps, such as ``guided:2,0.001``; see
+        `classifiers.parse_smoothing`. ``none`` stands for no smoothing. The rule does not change the training. Test
+        pixels are scored both with and without smoothing.
     listen : callable
         Callback for progress events.
 

@@ -47,7 +47,7 @@ class BenchJob:
     Attributes
     ----------
     stores : dict of str to SceneSet
-        Stores to compare. The keys are the names from `open_alternatives`.
+        Stores to compare, by name, as returned by `open_alternatives`.
     planes : sequence or None
         Planes to learn from, in any form that `Features.select` accepts; None for all.
     labels : Labels

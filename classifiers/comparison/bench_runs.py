@@ -38,7 +38,7 @@ class BenchRunner:
     Attributes
     ----------
     stores : dict of str to SceneSet
-        Stores to compare. The keys are the names from `open_alternatives`.
+        Stores to compare, by name, as returned by `open_alternatives`.
     tables : dict of str to SharedTable
         Labelled pixels of each store, with the columns of all entries.
     labels : Labels

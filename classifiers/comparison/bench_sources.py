@@ -129,7 +129,7 @@ def bench_provenance(config: BenchConfig, stores: Mapping[str, SceneSet], comman
     config : BenchConfig
         Options of the benchmark.
     stores : mapping of str to SceneSet
-        Stores to compare. The keys are the names from `open_alternatives`.
+        Stores to compare, by name, as returned by `open_alternatives`.
     command : str
         Command line that the report shows. If empty, the report shows a command that repeats the benchmark.
     out : Path

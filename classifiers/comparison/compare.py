@@ -94,8 +94,8 @@ def compare(
     labels : str, optional
         Name of a label map in the stores. [default: the only map, or the only two maps ``train`` and ``test``, merged]
     planes : sequence, optional
-        Planes (one timestep and layer each) to use from all stores except context stores, in any form that
-        `Features.select` accepts. [default: all]
+        Planes (one timestep and layer each) to use, such as ``["t50/*"]``; see `Features.select`. Planes of context
+        stores are not affected. [default: all]
     params : mapping of str to mapping, optional
         Maps names of heads to dicts of their parameters, such as ``{"svm": {"C": 10}}``. All other parameters have
         their defaults. The scores of single planes (`sweep`) always use the defaults.
@@ -107,8 +107,9 @@ def compare(
         Upper ends of distance bins in pixels. Test pixels are divided into bins by their distance to the nearest
         training pixel, and each bin is scored.
     smooth : str, optional
-        Rule that smooths the class probabilities over the scene, see `classifiers.parse_smoothing`. Every run is then
-        scored twice on the same test pixels, without smoothing and with smoothing. [default: no smoothing]
+        Rule that smooths the class probabilities over the scene, such as ``guided:2,0.001``; see
+        `classifiers.parse_smoothing`. Every run is then scored twice on the same test pixels, without smoothing and
+        with smoothing. [default: no smoothing]
     sweep : bool
         Whether to score each plane of the first store separately, under the first disjoint split.
     jobs : int, optional

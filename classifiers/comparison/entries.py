@@ -43,7 +43,7 @@ def make_entries(
     Parameters
     ----------
     stores : mapping of str to Features
-        Stores to compare. The keys are the names from `classifiers.comparison.stores.open_alternatives`.
+        Stores to compare, by their names from `classifiers.comparison.stores.open_alternatives`.
     heads, inputs : sequence of str
         Names of heads and of inputs.
     other_scenes : bool

@@ -67,7 +67,7 @@ def plan_entries(
     Parameters
     ----------
     stores : mapping of str to Features
-        Stores to compare. The keys are the names from `classifiers.comparison.stores.open_alternatives`.
+        Stores to compare, by their names from `classifiers.comparison.stores.open_alternatives`.
     heads, inputs, params, planes, splits
         Arguments of `compare`.
 

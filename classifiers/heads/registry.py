@@ -91,7 +91,7 @@ def describe_head(name: str) -> dict[str, Any]:
         - ``probabilities``: whether the head predicts class probabilities.
         - ``weights``: whether the head accepts row weights.
         - ``parameters``: dict that maps each parameter to its default value.
-        - ``package``: name and version of the package that provides the head, see `head_distribution`.
+        - ``package``: ``{name: version}`` of the package that provides the head; empty for a built-in head.
 
     Raises
     ------

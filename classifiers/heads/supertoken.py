@@ -37,8 +37,8 @@ class SupertokenClassifier(TorchHead):
 
     - Derivative: ``SDF_i = x_{i+1} - x_i`` for the bands i of a spectrum x. The published code has this formula for
       bands of unknown wavelengths.
-    - Clustering: see `classifiers.heads.supertokens.cluster`, with ``g = f(x) + f_sdf(SDF)``. `f` and `f_sdf` are
-      random linear maps. In the published code, they are never trained, because they receive no gradient.
+    - Clustering: `classifiers.heads.supertokens.cluster` clusters the pixels, with ``g = f(x) + f_sdf(SDF)``. `f` and
+      `f_sdf` are random linear maps. In the published code, they are never trained, because they receive no gradient.
     - Transformer: a linear embedding with layer normalisation, position embeddings, a class token whose output is unused,
       and a transformer encoder with a final layer normalisation.
 

@@ -43,8 +43,17 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     ----------
     layout : Layout or None
         Description of the columns.
-    epochs, batch_size, learning_rate, weight_decay, patience, validation_fraction
-        Options of the training, see `classifiers.heads.torch.training.TrainingOptions`.
+    epochs : int
+        Largest number of passes over the training rows.
+    batch_size : int
+        Approximate number of rows per step.
+    learning_rate, weight_decay : float
+        Parameters of AdamW.
+    patience : int
+        Number of epochs without a lower validation loss after which the training stops.
+    validation_fraction : float or None
+        Share of the training rows of each class that is used only for early stopping. [default: a tenth if there are
+        enough rows, otherwise 0]
     class_weight : dict, "balanced" or None
         Dict that maps each label to the weight of its rows, or ``balanced`` for the same total weight of each class.
         [default: equal weights of all rows]
