@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,12 +33,15 @@ class RepeatedSpectrum:
         No-data value that would make these pixels invalid, or None. If the spectrum has the lowest value of the scene in
         every band, `fill` equals `lowest`. If it has the highest value in every band, `fill` equals `highest`. Otherwise,
         it is None.
+    spectrum : (bands,) array
+        Values of the spectrum.
     """
 
     pixels: int
     lowest: float
     highest: float
     fill: float | None
+    spectrum: NDArray[Any] = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, spectrum: NDArray[Any], pixels: int, end: np.ufunc | None = None) -> RepeatedSpectrum:
@@ -55,7 +58,7 @@ class RepeatedSpectrum:
             the highest value in every band. None for any other spectrum.
         """
         fill = None if end is None else end.reduce(spectrum).item()
-        return cls(pixels, spectrum.min().item(), spectrum.max().item(), fill)
+        return cls(pixels, spectrum.min().item(), spectrum.max().item(), fill, spectrum)
 
     @property
     def note(self) -> str:

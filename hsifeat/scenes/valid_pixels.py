@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.files import empty_mask
+from hsifeat.scenes.band_fills import BandFill, BandFills, fill_note
+from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
 from hsifeat.scenes.repeated_spectra import RepeatedSpectra, RepeatedSpectrum
 from hsifeat.scenes.scene_blocks import blocks
@@ -35,6 +37,12 @@ class Validity:
         Whether 0 is a no-data value of every band.
     repeated : tuple of RepeatedSpectrum
         Spectra that several valid pixels have, and that may mean no data.
+    fills : tuple of BandFill
+        Values of single bands that several valid pixels have, and that may mean no data.
+    partly_missing : int
+        Number of pixels in `missing` that have a value in at least one band.
+    partly_missing_bands : tuple of int
+        Indices of the bands in which a pixel of `partly_missing` has no value.
     """
 
     mask: NDArray[np.bool_]
@@ -45,6 +53,9 @@ class Validity:
     too_large: int
     zero_is_nodata: bool
     repeated: tuple[RepeatedSpectrum, ...]
+    fills: tuple[BandFill, ...]
+    partly_missing: int
+    partly_missing_bands: tuple[int, ...]
 
     def notes(self, name: str, blank_pixels: str) -> tuple[str, ...]:
         """Return messages on pixels that were assumed to be valid or invalid.
@@ -66,6 +77,14 @@ class Validity:
                 )
         if blank_pixels == "drop":
             notes += [f"{name}: {spectrum.note}" for spectrum in self.repeated]
+            # The note on 0 in some bands follows below.
+            fills = [fill for fill in self.fills if fill.value != 0 or not self.zero_is_nodata]
+            notes += [f"{name}: {fill_note(fills)}"] if fills else []
+        if self.partly_missing:
+            notes.append(
+                f"{name}: {self.partly_missing} pixels have no data in some bands only (bands {format_bands(self.partly_missing_bands)}, "
+                "counted from 0) and count as invalid; `bad_bands` can leave these bands out"
+            )
         if self.too_large:
             notes.append(
                 f"{name}: {self.too_large} pixels hold values beyond the range of float32 and count as invalid"
@@ -117,10 +136,16 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     saturation = int(np.iinfo(dtype).max) if dtype.kind in "iu" else None
     mask = empty_mask(rows, cols)
     missing_count = zero_count = saturated_count = partly_zero_count = too_large_count = 0
-    spectra = RepeatedSpectra(bands)
+    spectra, fills = RepeatedSpectra(bands), BandFills(rows * cols)
+    partly_missing, partly_missing_bands = 0, np.zeros(bands, bool)
     for block in blocks(rows, cols, bands):
         values = np.asarray(cube[block.slices])
-        present = np.isfinite(values).all(axis=2) & ~is_nodata(values, nodata).any(axis=2)
+        absent = ~np.isfinite(values) | is_nodata(values, nodata)
+        present = ~absent.any(axis=2)
+        partly = absent[~present]
+        partly = partly[~partly.all(axis=1)]
+        partly_missing += len(partly)
+        partly_missing_bands |= partly.any(axis=0)
         too_large = present & ~_fits_float32(values).all(axis=2)
         too_large_count += int(np.count_nonzero(too_large))
         present &= ~too_large
@@ -138,10 +163,22 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
         else:
             mask[block.slices] = present & ~zero & ~saturated
         valid_rows, valid_cols = np.nonzero(mask[block.slices])
-        spectra.add(values[mask[block.slices]], (block.row + valid_rows) * cols + block.col + valid_cols)
+        valid, pixels = values[mask[block.slices]], (block.row + valid_rows) * cols + block.col + valid_cols
+        spectra.add(valid, pixels)
+        fills.add(valid, pixels)
     repeated = tuple(spectra.unusual(cube))
     return Validity(
-        mask, missing_count, zero_count, saturated_count, partly_zero_count, too_large_count, zero_is_nodata, repeated
+        mask=mask,
+        missing=missing_count,
+        zero=zero_count,
+        saturated=saturated_count,
+        partly_zero=partly_zero_count,
+        too_large=too_large_count,
+        zero_is_nodata=zero_is_nodata,
+        repeated=repeated,
+        fills=tuple(fills.unusual([(spectrum.spectrum, spectrum.pixels) for spectrum in repeated])),
+        partly_missing=partly_missing,
+        partly_missing_bands=tuple(np.flatnonzero(partly_missing_bands).tolist()),
     )
 
 

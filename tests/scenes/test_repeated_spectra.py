@@ -63,8 +63,8 @@ def test_spectra_of_few_bits_repeat_without_a_note():
     assert valid_pixels(cube).notes("x", "drop") == ()
 
 
-def test_real_scenes_have_no_repeated_spectra(data_folder):
-    """No false note, also for the same scenes with values of eight bits and four or eight bands."""
+def test_real_scenes_have_no_repeated_spectra_and_no_fill_values(data_folder):
+    """No false note, also with values of eight bits and four or eight bands, and in crops that are stretched as for display."""
     scenes = {
         "houston": open_scene(data_folder / "houston2018_subset/houston_dataset.mat", variable="hyprImg"),
         "jasper": open_scene(data_folder / "jasper_ridge/jasperRidge2_R198.img"),
@@ -72,9 +72,25 @@ def test_real_scenes_have_no_repeated_spectra(data_folder):
         "pavia": Scene("pavia", np.load(data_folder / "paviau_reduced/paviau_reduced.npz")["hsi_80x50x103"]),
         "indian": open_scene("indian-pines"),
     }
+    rng = np.random.default_rng(1)
+
+    def no_fills(cube):
+        validity = valid_pixels(cube)
+        return validity.repeated == validity.fills == ()
+
     for name, scene in scenes.items():
         cube = np.where(scene.valid[..., None], np.asarray(scene.cube[:]), 0)
-        assert valid_pixels(cube).repeated == (), name
+        assert no_fills(cube), name
         for bands in (4, 8):
             some = cube[..., :: max(scene.bands // bands, 1)][..., :bands]
-            assert valid_pixels(np.round(some / (some.max() / 255)).astype(np.uint8)).repeated == (), (name, bands)
+            assert no_fills(np.round(some / (some.max() / 255)).astype(np.uint8)), (name, bands)
+        low, high = np.percentile(cube[scene.valid][::20], [2, 98])
+        for row, col in rng.integers(0, [scene.rows - 30, scene.cols - 20], (4, 2)):
+            crop = np.s_[row : row + 30, col : col + 20]
+            stretched = 1 + np.clip(np.round((cube[crop] - low) / (high - low) * 254), 0, 254)
+            stretched[~scene.valid[crop]] = 0
+            assert valid_pixels(cube[crop]).fills == valid_pixels(stretched.astype(np.uint8)).fills == (), (
+                name,
+                row,
+                col,
+            )

@@ -1,0 +1,80 @@
+"""Fill values in only some bands are named by a note; which pixels have them is known, because the tests write them."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from hsifeat import Scene
+from hsifeat.scenes import band_fills
+from hsifeat.scenes.valid_pixels import valid_pixels
+
+RNG = np.random.default_rng(0)
+REFLECTANCE = np.clip(RNG.normal(2000, 600, (40, 50, 6)), 200, 6000)
+FAR = "a value is far outside the others of its band"
+
+
+@pytest.mark.parametrize(
+    ("fill", "scale", "dtype"),
+    [(-9999, 1, np.int16), (65535, 1, np.uint16), (-9999, 1e-4, np.float32), (-1, 1e-4, np.float64), (0, 1, ">u2")],
+)
+def test_a_value_in_some_bands_of_some_pixels_is_named(fill, scale, dtype):
+    cube = ((REFLECTANCE + (8000 if fill == 0 else 0)) * scale).astype(dtype)
+    assert Scene("x", cube).validity_notes == ()
+    holed = np.zeros(cube.shape, bool)
+    holed[5:9, 7:12, [1, 4]] = True
+    holed[30, 20:24, 4] = True
+    cube[holed] = fill
+    scene = Scene("x", cube)
+    (note,) = scene.validity_notes
+    assert scene.valid.all() and note.startswith(f"x: {FAR}")
+    assert f"{fill} at up to {holed[..., 4].sum()} pixels in bands 1,4;" in note
+    if match := re.search("`nodata=(.*?)`", note):  # what the note advises makes exactly the holes invalid
+        advised = Scene("x", cube, nodata=(float(match[1]),))
+        assert np.array_equal(advised.valid, ~holed.any(axis=2))
+        (note,) = advised.validity_notes
+        assert f"{holed.any(axis=2).sum()} pixels have no data in some bands only (bands 1,4, counted from 0)" in note
+    else:
+        assert fill == 0
+
+
+def test_values_of_several_bands_and_whole_spectra_are_named_once(monkeypatch):
+    """A hole in all bands has its own note, in which its pixels are counted, also if the scene is read in many blocks."""
+    monkeypatch.setattr("hsifeat.scenes.scene_blocks.VALUES_AT_A_TIME", 600)
+    monkeypatch.setattr(band_fills, "_SAMPLE_PIXELS", 500)
+    cube = REFLECTANCE.astype(np.int16)
+    cube[:6, :6] = -9999
+    assert [FAR in note for note in valid_pixels(cube).notes("x", "drop")] == [False]
+    cube[20:24, 10, 2], cube[1, 40:47, 5] = -9999, 32767
+    whole, some = valid_pixels(cube).notes("x", "drop")
+    assert "36 pixels are -9999 in all bands" in whole
+    named = re.findall(r"(-?\d+) at (\d+) pixels in band (\d)", some)
+    assert sorted(named) == [("-9999", "4", "2"), ("32767", "7", "5")]
+    assert valid_pixels(cube).notes("x", "keep") == ()
+
+
+@pytest.mark.parametrize("declared", [np.nan, -9999.0])
+def test_declared_values_in_some_bands_are_counted(declared):
+    cube = REFLECTANCE.astype(np.float32)
+    cube[3, 4:9, 2], cube[8, 8], cube[7, 1:3, :4] = declared, declared, declared
+    missing = np.isnan(cube) | (cube == -9999)
+    partly = missing.any(axis=2) & ~missing.all(axis=2)
+    scene = Scene("x", cube, nodata=(-9999.0,))
+    assert np.array_equal(scene.valid, ~missing.any(axis=2))
+    (note,) = scene.validity_notes
+    assert note == (
+        f"x: {partly.sum()} pixels have no data in some bands only (bands 0-3, counted from 0) and count as invalid; `bad_bands` can "
+        "leave these bands out"
+    )
+
+
+def test_clipped_and_coarse_values_get_no_note():
+    for values in (
+        np.clip(REFLECTANCE, 1500, 2500),
+        np.round(REFLECTANCE / 500),
+        REFLECTANCE > 2000,
+        np.full(REFLECTANCE.shape, 7),
+    ):
+        assert valid_pixels(values.astype(np.int16)).fills == ()
