@@ -21,6 +21,7 @@ from classifiers.smoothing import ProbabilityTile, parse_smoothing
 from classifiers.smoothing.guided import GuidedSmoothing
 from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
+from hsifeat.runtime.events import Event, Listener, Note, silent
 from hsifeat.types import Window
 
 _LARGEST_CLASS = 2**16 - 1
@@ -40,12 +41,15 @@ class QuickMap:
         Class numbers; 0 at pixels without features.
     confidence : (rows, cols) float32 array
         Probability of the class in `classes`; 0 at pixels without features.
+    notes : tuple of str
+        Notes on the smoothing.
     """
 
     window: Window
     step: int
     classes: NDArray[np.uint16]
     confidence: NDArray[np.float32]
+    notes: tuple[str, ...] = ()
 
 
 def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.integer]:
@@ -224,10 +228,15 @@ class QuickMapper:
             Function that is called repeatedly during the work. It can raise an exception to stop the work.
         """
         window = window or Window(0, 0, *self.columns.shape)
-        grid, mask, p = self._smoothed(head, window, step, check)
+        notes: list[str] = []
+
+        def listen(event: Event) -> None:
+            notes.extend([event.message] if isinstance(event, Note) else [])
+
+        grid, mask, p = self._smoothed(head, window, step, check, listen)
         p, mask = p[:, grid.inner[0], grid.inner[1]], mask[grid.inner]
         classes = np.where(mask, head.classes_.astype(np.uint16)[p.argmax(axis=0)], np.uint16(0))
-        return QuickMap(window, step, classes, np.asarray(p.max(axis=0) * mask, np.float32))
+        return QuickMap(window, step, classes, np.asarray(p.max(axis=0) * mask, np.float32), tuple(notes))
 
     def scene_probabilities(self, head: SklearnHead, step: int = 1) -> NDArray[np.float32]:
         """Return the smoothed class probabilities of the scene, as a (C, rows, cols) float32 array.
@@ -281,7 +290,12 @@ class QuickMapper:
         return np.ascontiguousarray(smoothed[:, reach :: len(offsets), reach].T)
 
     def _smoothed(
-        self, head: SklearnHead, window: Window, step: int, check: Callable[[], None]
+        self,
+        head: SklearnHead,
+        window: Window,
+        step: int,
+        check: Callable[[], None],
+        listen: Listener = silent,
     ) -> tuple[GridView, NDArray[np.bool_], NDArray[np.float32]]:
         """Return a grid, the (rows, cols) mask of grid pixels with features, and the class probabilities (C, rows, cols)."""
         columns = self.columns
@@ -301,7 +315,7 @@ class QuickMapper:
         elif rule is not None:
             guide = (columns.guide[grid.slices] * mask[..., None]).astype(np.float64)
             values = np.moveaxis(p, 0, 2).astype(np.float64)
-            tile = ProbabilityTile(values, mask, guide, grid.slices[0].start, grid.slices[1].start)
+            tile = ProbabilityTile(values, mask, guide, grid.slices[0].start, grid.slices[1].start, listen)
             p = np.moveaxis(rule.smooth(tile), 2, 0).astype(np.float32)
         return grid, mask, p
 

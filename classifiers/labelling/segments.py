@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.labelling.scene_columns import SceneColumns
-from classifiers.smoothing.superpixel import SuperpixelSmoothing
+from classifiers.smoothing.superpixel import SuperpixelSmoothing, connected_parts
 from hsifeat.errors import SceneError
 
 # Mean number of pixels of a superpixel. With fields of some tens of pixels, most such superpixels lie in a single field.
 SEGMENT_PX = 20
-_VERSION = 1
+_VERSION = 2
 _AXES = 100
 _SEGMENTS_AT_A_TIME = 1000
 
@@ -31,10 +31,13 @@ class Segments:
     places : (count, k) float32 array
         Place of each superpixel in feature space. The place is the mean of the reduced columns over the pixels of the
         superpixel, projected to the first principal axes.
+    note : str
+        Note for the user if the scene is too noisy for superpixels; otherwise empty.
     """
 
     numbers: NDArray[np.int32]
     places: NDArray[np.float32]
+    note: str = ""
 
     @property
     def count(self) -> int:
@@ -120,12 +123,14 @@ def open_segments(columns: SceneColumns, pixels: int = SEGMENT_PX) -> Segments:
     rule = SuperpixelSmoothing.parse(str(pixels))
 
     def write(folder: Path) -> None:
-        numbers = rule.segment(columns.guide.astype(np.float64), columns.mask).astype(np.int32)
+        superpixels = rule.superpixels(columns.guide.astype(np.float64), columns.mask)
+        numbers = connected_parts(superpixels).astype(np.int32)
         np.save(folder / "numbers.npy", numbers)
         np.save(folder / "places.npy", segment_places(columns, numbers))
+        np.save(folder / "note.npy", np.array(rule.collapse_note(superpixels)))
 
     arrays = columns.kept.sibling(f"segments{_VERSION}-{pixels}").get(write)
-    return Segments(np.array(arrays["numbers"], np.int32), np.array(arrays["places"], np.float32))
+    return Segments(np.array(arrays["numbers"], np.int32), np.array(arrays["places"], np.float32), str(arrays["note"]))
 
 
 def segment_places(columns: SceneColumns, numbers: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
+from hsifeat.runtime.events import Listener, silent
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,8 @@ class ProbabilityTile:
         Image that guides the smoothing, 0 at invalid pixels, see `SceneGuide`; None for rules without a guide.
     row, col : int
         Row and column, in the scene, of the upper left pixel of the tile.
+    listen : callable
+        Receives notes on the smoothing.
     """
 
     probabilities: NDArray[np.float64]
@@ -34,6 +37,7 @@ class ProbabilityTile:
     guide: NDArray[np.float64] | None = None
     row: int = 0
     col: int = 0
+    listen: Listener = silent
 
     @property
     def image(self) -> NDArray[np.float64]:

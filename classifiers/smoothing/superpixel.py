@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule
+from hsifeat.runtime.events import Note
 
 # Weight of distance in pixels against distance in the guide, whose range scikit-image scales to [0, 1].
 _COMPACTNESS = 0.1
+# Smallest share of superpixels, out of the number of cells, without a note. In the scenes of the tests, the share is 0.3 or more.
+_MIN_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,17 @@ class SuperpixelSmoothing(SmoothingRule):
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
         """Return the mean probabilities of superpixels; see `SmoothingRule.smooth`."""
-        segments = self.segment(tile.image, tile.valid).ravel()
+        superpixels = self.superpixels(tile.image, tile.valid)
+        if note := self.collapse_note(superpixels):
+            tile.listen(Note(f"{self.text}: {note}; use another rule, such as guided, or `smooth='none'`"))
+        segments = connected_parts(superpixels).ravel()
         p = tile.probabilities.reshape(len(segments), -1)
         sizes = np.maximum(np.bincount(segments), 1)
         means = np.stack([np.bincount(segments, column) / sizes for column in p.T], axis=-1)
         return means[segments].reshape(tile.probabilities.shape)
 
-    def segment(self, guide: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Segment a scene into superpixels.
+    def superpixels(self, guide: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Compute the superpixels of a scene. Invalid pixels may cut a superpixel into parts, see `connected_parts`.
 
         Parameters
         ----------
@@ -73,18 +79,51 @@ class SuperpixelSmoothing(SmoothingRule):
         (rows, cols) int64 array
             Number of the superpixel of each valid pixel, from 1; 0 at invalid pixels.
         """
-        from skimage.measure import label
         from skimage.segmentation import slic
 
-        segments = slic(
+        superpixels = slic(
             guide,
             n_segments=max(round(valid.size / self.pixels), 1),
             compactness=_COMPACTNESS,
             convert2lab=False,
             channel_axis=-1,
         )
-        return np.asarray(label(np.where(valid, segments, 0), connectivity=1), np.int64)
+        return np.where(valid, superpixels, 0)
+
+    def collapse_note(self, superpixels: NDArray[np.int64]) -> str:
+        """Return a note if there are far fewer superpixels than cells; otherwise an empty text.
+
+        SLIC joins small pieces with their neighbours. In a noisy scene, this can leave a few superpixels that cover everything.
+
+        Parameters
+        ----------
+        superpixels : (rows, cols) int64 array
+            Result of `superpixels`.
+        """
+        numbers = superpixels[superpixels > 0]
+        found, expected = len(np.unique(numbers)), round(len(numbers) / self.pixels)
+        if found >= _MIN_SHARE * expected:
+            return ""
+        return f"the scene is too noisy for superpixels of about {self.pixels} pixels: SLIC found {found} where {expected} were asked for"
 
     def working_bytes(self, pixels: int, classes: int) -> int:
         """Return the memory in bytes of means, guide and segmentation; see `SmoothingRule.working_bytes`."""
         return pixels * (24 * classes + 160)
+
+
+def connected_parts(superpixels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the connected parts of superpixels.
+
+    Parameters
+    ----------
+    superpixels : (rows, cols) int64 array
+        Number of the superpixel of each pixel; 0 at invalid pixels.
+
+    Returns
+    -------
+    (rows, cols) int64 array
+        Number of the part of each pixel, from 1 without gaps; 0 at invalid pixels. Pixels of a part touch at their sides.
+    """
+    from skimage.measure import label
+
+    return np.asarray(label(superpixels, connectivity=1), np.int64)

@@ -47,7 +47,7 @@ def smooth_blocks(
     guide : SceneGuide, optional
         Image that guides the smoothing, for rules that need one.
     listen : callable
-        Callback for progress events. They are sent only if `rule.reach_px` is None.
+        Callback for notes on the smoothing, and for progress events. Progress is sent only if `rule.reach_px` is None.
 
     Yields
     ------
@@ -75,7 +75,7 @@ def smooth_blocks(
         for left in range(0, cols, side):
             window = Window(top, left, stop - top, min(side, cols - left))
             outer = Window(kept, left - reach, needed - kept, window.cols + 2 * reach).clip(rows, cols)
-            yield window, _smooth_tile(buffer[: needed - kept, outer.slices[1]], rule, window, outer, guide)
+            yield window, _smooth_tile(buffer[: needed - kept, outer.slices[1]], rule, window, outer, guide, listen)
         if whole:
             listen(Finished("smoothing"))
 
@@ -153,7 +153,12 @@ def _full_strips(blocks: Blocks, cols: int) -> Iterator[NDArray[np.float32]]:
 
 
 def _smooth_tile(
-    values: NDArray[np.float32], rule: SmoothingRule, window: Window, outer: Window, guide: SceneGuide | None
+    values: NDArray[np.float32],
+    rule: SmoothingRule,
+    window: Window,
+    outer: Window,
+    guide: SceneGuide | None,
+    listen: Listener,
 ) -> NDArray[np.float32]:
     """Smooth `values`, the probabilities in the window `outer`. Return the part in `window`, a window inside `outer`."""
     valid = ~np.isnan(values[..., 0])
@@ -162,5 +167,5 @@ def _smooth_tile(
         return values[inner].copy()
     image = guide.read(outer) * valid[..., None] if rule.guided and guide is not None else None
     probabilities = np.where(valid[..., None], values, 0).astype(np.float64)
-    smoothed = rule.smooth(ProbabilityTile(probabilities, valid, image, outer.row, outer.col))
+    smoothed = rule.smooth(ProbabilityTile(probabilities, valid, image, outer.row, outer.col, listen))
     return np.where(valid[..., None], smoothed, np.nan)[inner].astype(np.float32)

@@ -27,6 +27,11 @@ function complain(text) {
   $("message").textContent = text;
 }
 
+// Show a note of the service, which is not an error.
+function warn(note) {
+  if (note && !service.away) complain(`${note[0].toUpperCase()}${note.slice(1)}.`);
+}
+
 const SAYINGS = {
   undo: ["Your last step is undone.", "There is nothing to undo."], redo: ["The step is done again.", "There is nothing to redo."],
   "checks/join": ["The answers are labels now. Undo takes that back.", "There are no answers to use."], import: ["The labels are imported, as one step that can be undone.", "The file has no labels in this scene."],
@@ -45,6 +50,7 @@ async function change(path, body) {
   await updateClasses(answer.classes);
   const [done, nothing] = SAYINGS[path] ?? [];
   if (done) say(answer.changed ? done : nothing);
+  warn(answer.note);
   return refresh();
 }
 
@@ -81,6 +87,7 @@ async function refresh() {
   await loadTruth();
   paint();
   const message = response.headers.get("X-Message");
+  warn(response.headers.get("X-Note"));
   if (message) say(`No map yet: ${message}.`);
   else if (clicked) {
     const painted = performance.now();
@@ -260,11 +267,12 @@ async function suggest() {
     say("Looking for places where a label helps most …");
     const response = await ask("suggestions", "suggestions", { ...options(), ...view });
     if (!response) return;
-    Object.assign(state, { places: await response.json(), place: -1, asked });
+    Object.assign(state, { places: await response.json(), place: -1, asked, note: response.headers.get("X-Note") });
     stage.showPlaces(state.places, choosePlace);
   }
-  if (!state.places.length) return say($("in-view").checked ? "Every segment in view has a label already." : "Every segment has a label already.");
-  goTo((state.place + 1) % state.places.length);
+  if (state.places.length) goTo((state.place + 1) % state.places.length);
+  else say($("in-view").checked ? "Every segment in view has a label already." : "Every segment has a label already.");
+  warn(state.note);  // after the text of the place, which clears older messages
 }
 
 function goTo(index) {

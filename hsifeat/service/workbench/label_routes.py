@@ -59,12 +59,16 @@ class EditRequest(BaseModel):
 
 
 class SetState(BaseModel):
-    """State of a label set: its version, a digest of its classes, and the number of labelled pixels of each class."""
+    """State of a label set: its version, a digest of its classes, and the number of labelled pixels of each class.
+
+    `note` tells the user about the latest edit.
+    """
 
     version: int
     changed: bool
     counts: dict[int, int]
     classes: str
+    note: str = ""
 
 
 @router.post("/edits")
@@ -76,7 +80,8 @@ def edit_labels(desk: EditableDesk, wanted: EditRequest, change: ChangeName) -> 
         raise ProblemError(422, "there is no data here: label a pixel inside the scene")
     edit = LabelEdit.of_class(wanted.kind, pixels, wanted.number)
     desk.database.paint(desk.labels.id, desk.caller.name, edit, request=change)
-    return set_state(desk, changed=True)
+    note = desk.space.segments().note if wanted.kind == "segment" else ""
+    return set_state(desk, changed=True).model_copy(update={"note": note})
 
 
 @router.post("/undo")

@@ -57,13 +57,14 @@ def raster(
     """Return the labels (uint16), the map (uint16) and the confidence (uint8) of the visible part of the scene, as bytes.
 
     A map needs labels of two classes. If there is no map, map and confidence are 0, and the header ``X-Message`` states
-    why.
+    why. The header ``X-Note`` has notes on the smoothing of the map.
     """
     start = time.perf_counter()
     check = workbench_of(request).tickets.take(f"map-{page}", number)
     version, labels = desk.database.class_map(desk.labels.id)
     shown = coarse_labels(labels, view.window, view.step)
     classes, confidence, message, later = np.zeros_like(shown), np.zeros(shown.shape, np.uint8), "", None
+    note = ""
     mapper = desk.space.mapper(options)
     with desk.space.map_slots:
         check()
@@ -74,11 +75,13 @@ def raster(
         else:
             found = mapper.predict(head, window=view.window, step=view.step, check=check)
             classes, confidence = found.classes, np.round(255 * np.clip(found.confidence, 0, 1)).astype(np.uint8)
+            note = "; ".join(found.notes)
     facts = {
         "version": version,
         "classes": digest_of_classes(desk),
         "ms": round(1000 * (time.perf_counter() - start)),
         "message": _header(message),
+        "note": _header(note),
     }
     response = raster_response(view.window, view.step, [shown, classes, confidence], **facts)
     response.background = later
@@ -168,11 +171,21 @@ def curve(
 
 @router.get("/suggestions")
 def suggestions(
-    request: Request, desk: ReadableDesk, view: ShownView, options: Options, page: Page = "none", number: Number = 0
+    request: Request,
+    response: Response,
+    desk: ReadableDesk,
+    view: ShownView,
+    options: Options,
+    page: Page = "none",
+    number: Number = 0,
 ) -> list[Place]:
-    """Return the visible pixels where labels would improve the map most, best first."""
+    """Return the visible pixels where labels would improve the map most, best first.
+
+    If the scene is too noisy for superpixels, the header ``X-Note`` says so.
+    """
     check = workbench_of(request).tickets.take(f"suggestions-{page}", number)
     suggester = desk.space.suggester(options)
+    response.headers["X-Note"] = _header(desk.space.segments().note)
     _, labels = desk.database.class_map(desk.labels.id)
     with desk.space.map_slots:
         check()

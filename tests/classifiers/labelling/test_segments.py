@@ -8,6 +8,7 @@ from scipy.spatial.distance import pdist
 from skimage.measure import label
 from skimage.segmentation import slic
 
+from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.segments import Segments, open_segments
 from hsifeat.errors import HsifeatError
 
@@ -25,6 +26,19 @@ def test_segments_are_connected_parts_of_slic(columns, segments):
     plain = slic(guide, n_segments=round(75 * 53 / 20), compactness=0.1, convert2lab=False, channel_axis=-1)
     pairs = np.unique(np.stack([plain.ravel(), numbers.ravel()]), axis=1)
     assert len(np.unique(pairs[1])) == pairs.shape[1]  # each segment lies in one superpixel
+
+
+def test_a_noisy_scene_has_a_note_in_segments_and_maps(columns, segments, clicks):
+    """The image that guides superpixels is replaced by noise; scikit-image says how many superpixels are left."""
+    noise = np.random.default_rng(0).normal(size=columns.guide.shape).astype(np.float32)
+    noisy = replace(columns, guide=noise, kept=columns.kept.sibling("noisy"))
+    plain = slic(noise.astype(np.float64), n_segments=40, compactness=0.1, convert2lab=False, channel_axis=-1)
+    note = f"SLIC found {len(np.unique(plain))} where 40 were asked for"
+    assert segments.note == "" and note in open_segments(noisy, 100).note
+    for one, notes in ((columns, 0), (noisy, 1)):
+        mapper = QuickMapper(one, smooth="superpixel:100")
+        found = mapper.predict(mapper.fit(clicks))
+        assert len(found.notes) == notes and all(note in text for text in found.notes)
 
 
 def test_neighbours_equal_those_of_a_loop():

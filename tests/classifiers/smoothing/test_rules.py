@@ -7,8 +7,11 @@ import pytest
 from scipy.ndimage import gaussian_filter, label
 from skimage.segmentation import slic
 
-from classifiers.smoothing import ProbabilityTile, parse_smoothing
+from classifiers.smoothing import ProbabilityTile, parse_smoothing, smooth_blocks
 from classifiers.smoothing.mrf import MarkovSmoothing
+from classifiers.smoothing.superpixel import connected_parts
+from hsifeat.runtime.events import Note
+from hsifeat.types import Window
 
 
 def tile_of(shape, classes=3, share=1.0, channels=2, seed=0):
@@ -97,7 +100,7 @@ def test_the_number_of_a_superpixel_rule_is_the_size_of_the_cells_from_which_sli
         (np.stack([np.sin(cols), np.cos(rows), np.sin(rows + cols)], axis=-1), 0.8, 1.3),
         (noise, 0.0, 0.5),
     ):
-        segments = parse_smoothing("superpixel:20").segment(guide, np.ones((60, 45), bool))
+        segments = parse_smoothing("superpixel:20").superpixels(guide, np.ones((60, 45), bool))
         sizes = np.bincount(segments.ravel())[1:]
         expected = slic(guide, n_segments=60 * 45 // 20, compactness=0.1, convert2lab=False, channel_axis=-1)
         assert len(sizes) == len(np.unique(expected))
@@ -105,9 +108,45 @@ def test_the_number_of_a_superpixel_rule_is_the_size_of_the_cells_from_which_sli
         assert sizes.min() >= 10
 
 
+@pytest.mark.parametrize(("noise", "collapses"), [(0.01, False), (1.0, True)])
+def test_a_note_says_that_a_noisy_scene_has_hardly_any_superpixels(noise, collapses):
+    rows, cols = np.mgrid[:60, :45] / 10
+    guide = np.stack([np.sin(cols), np.cos(rows), np.sin(rows + cols)], axis=-1)
+    guide += np.random.default_rng(0).normal(0, noise, guide.shape)
+    valid = np.ones((60, 45), bool)
+    valid[40:, 20:] = False
+    found = len(
+        np.unique(
+            slic(guide * valid[..., None], n_segments=27, compactness=0.1, convert2lab=False, channel_axis=-1)[valid]
+        )
+    )
+    values = np.where(valid[..., None], np.float32(0.5), np.nan) * np.ones(2, np.float32)
+    events = []
+    list(
+        smooth_blocks(
+            [(Window(0, 0, 60, 45), values)], parse_smoothing("superpixel:100"), (60, 45), Image(guide), events.append
+        )
+    )
+    notes = [event.message for event in events if isinstance(event, Note)]
+    assert (found < 22 / 4) == collapses == len(notes)
+    if collapses:  # 2200 valid pixels
+        assert "superpixel:100: the scene is too noisy" in notes[0]
+        assert f"SLIC found {found} where 22 were asked for; use another rule" in notes[0]
+
+
+class Image:
+    """A guide in memory."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def read(self, window):
+        return self.values[window.slices]
+
+
 def test_no_superpixel_bridges_invalid_pixels():
     tile = tile_of((30, 34), share=0.6, channels=3)
-    segments = parse_smoothing("superpixel:25").segment(tile.guide, tile.valid)
+    segments = connected_parts(parse_smoothing("superpixel:25").superpixels(tile.guide, tile.valid))
     assert ((segments > 0) == tile.valid).all()
     assert all(label(segments == number)[1] == 1 for number in np.unique(segments[segments > 0]))
 

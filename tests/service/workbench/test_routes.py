@@ -10,6 +10,7 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from tempfile import gettempdir
 
 import httpx
@@ -18,7 +19,7 @@ import pytest
 from PIL import Image
 
 from hsifeat import load_model, open_features, predict_map
-from hsifeat.service.workbench.map_tools import MapOptions, MapResources
+from hsifeat.service.workbench.map_tools import MapOptions, MapResources, MapTools
 from hsifeat.service.workbench.rasters import aligned_window, coarse_labels
 from hsifeat.service.workbench.workspace import Workspace
 from hsifeat.types import Window
@@ -67,6 +68,22 @@ def test_a_segment_is_labelled_as_a_whole(author, service):
     assert labels[30, 30] == 1
     assert 3 < answer["counts"]["1"] == (labels == 1).sum() < 200
     assert label(labels)[1] == 1, "one connected part"
+
+
+def test_a_scene_that_is_too_noisy_for_superpixels_is_noted(author, service, base, monkeypatch):
+    """Segments, suggestions and maps over segments say so; single pixels and other rules do not."""
+    rasters = {rule: author.get(f"{base}/raster", params={"smooth": rule}) for rule in ("superpixel:20", "none")}
+    assert {answer.headers["X-Note"] for answer in rasters.values()} == {""}
+    monkeypatch.setattr("classifiers.smoothing.superpixel._MIN_SHARE", 100)
+    opened = MapTools.segments
+    monkeypatch.setattr(MapTools, "segments", lambda self: replace(opened(self), note="too noisy"))
+    for rule, noted in (("superpixel:20", True), ("none", False)):
+        answer = author.get(f"{base}/raster", params={"smooth": rule})
+        assert ("the scene is too noisy for superpixels" in answer.headers["X-Note"]) == noted
+        assert answer.content == rasters[rule].content and not answer.headers["X-Message"]
+    assert author.get(f"{base}/suggestions").headers["X-Note"] == "too noisy"
+    assert edit(author, base, "segment", 1, [[30.5, 30.5]])["note"] == "too noisy"
+    assert edit(author, base, "pixel", 1, [[30.5, 30.5]])["note"] == ""
 
 
 @pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
