@@ -26,6 +26,7 @@ from classifiers.comparison.results.comparison import BenchImages, Comparison, S
 from classifiers.comparison.results.plane_scores import EntryWeights
 from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise
+from classifiers.comparison.row_counts import trainable_heads
 from classifiers.comparison.run_records import RunRecords, recorded_maps
 from classifiers.comparison.sampling import add_counterpart, draw_all, limit_seeds, summarise_splits
 from classifiers.comparison.scene_mosaic import SceneMosaic
@@ -75,7 +76,8 @@ def compare(
         Stores of one or several scenes. All stores of a scene except context stores are compared with each other. Context
         stores are combined with each compared store; see `open_alternatives`. [default: the store that was completed last]
     heads : sequence of str
-        Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs.
+        Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs and from the number of
+        training pixels of every split.
     splits : sequence of str
         Splits in the grammar of `parse_split`. If all splits are random, a disjoint split is added. If all splits are
         disjoint, a random split is added. Splits that train on a fraction of the labels are thinned: for each seed, all
@@ -159,17 +161,23 @@ def compare(
     maps = common_label_maps(scenes) if OfficialSplit.text in splits else {}
     rules = add_counterpart([parse_split(text, maps) for text in dict.fromkeys(splits)], listen)
     summaries = store_summaries(alternatives, planes)  # reports unknown planes before anything runs
-    plan = plan_entries({name: one.first for name, one in alternatives.items()}, heads, inputs, params, planes, splits)
+    first = {name: one.first for name, one in alternatives.items()}
+    plan = plan_entries(first, heads, inputs, params, planes, splits)
     if any(one.uses_spectra for one in plan.input_sets) or sweep:
         # All alternatives have the same scenes, so one set of notes is enough.
         heard = {name: silent if index else listen for index, name in enumerate(alternatives)}
         alternatives = {name: one.with_matched_bands(heard[name]) for name, one in alternatives.items()}
         scenes = next(iter(alternatives.values()))
-    for line in (*(f"planned contrast: {contrast}" for contrast in plan.contrasts), *map(str, plan.missing_contrasts)):
-        listen(Note(line))
     truth = join_label_maps(select_scene_labels(scenes, labels), scenes.aliases)
     check_classes(truth, "add 1 to all classes of the label map")
     seeds = limit_seeds(rules, truth, seeds, listen)
+    make_draws = cache(lambda: draw_all(rules, truth, seeds, listen))
+    if tuple(heads) == ALL_HEADS:
+        trainable = trainable_heads(plan.heads, plan.params, make_draws(), truth, listen)
+        params = {name: values for name, values in plan.params.items() if name in trainable}
+        plan = plan_entries(first, trainable, inputs, params or None, planes, splits)
+    for line in (*(f"planned contrast: {contrast}" for contrast in plan.contrasts), *map(str, plan.missing_contrasts)):
+        listen(Note(line))
     smoothing = smoothing_of_scenes(smooth, scenes, len(truth.counts))
     if earlier is not None:
         earlier.check(scenes, truth)
@@ -197,8 +205,7 @@ def compare(
 
     @cache
     def make_job() -> BenchJob:
-        draws = draw_all(rules, truth, seeds, listen)
-        return BenchJob(alternatives, planes, truth, rules, draws, plan, smoothing, earlier, config)
+        return BenchJob(alternatives, planes, truth, rules, make_draws(), plan, smoothing, earlier, config)
 
     results = find_report(folder, inputs)
     if results is None:

@@ -41,8 +41,8 @@ class BenchConfig(BaseConfig):
     heads: Annotated[
         Names,
         option(
-            "Names of heads; all selects every head that can learn from at least one of the inputs. Heads that need neighbourhoods, "
-            "such as spectraldiff, are included in all only if --inputs names patches.",
+            "Names of heads; all selects every head that can learn from at least one of the inputs, and from the training pixels of "
+            "every split. Heads that need neighbourhoods, such as spectraldiff, are included in all only if --inputs names patches.",
             metavar="HEAD,HEAD",
         ),
     ] = ALL_HEADS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from classifiers.comparison.sampling import Draws
 from classifiers.heads.registry import make_head
 from hsifeat.errors import HeadError
+from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Labels
 
 
@@ -64,3 +65,28 @@ def check_row_counts(
     """
     for reason in find_row_shortages(heads, params, draws, labels).values():
         raise HeadError(f"{reason}, choose a split with more training pixels, or leave out this head")
+
+
+def trainable_heads(
+    heads: Sequence[str], params: Mapping[str, Mapping[str, Any]], draws: Draws, labels: Labels, listen: Listener
+) -> list[str]:
+    """Return the heads for which every draw has enough training pixels.
+
+    Parameters
+    ----------
+    heads, params, draws, labels
+        See `find_row_shortages`.
+    listen : callable
+        Receives a note on each head that is left out.
+
+    Raises
+    ------
+    HeadError
+        If no head is left.
+    """
+    shortages = find_row_shortages(heads, params, draws, labels)
+    if len(shortages) == len(heads):
+        check_row_counts(heads, params, draws, labels)
+    for reason in shortages.values():
+        listen(Note(f"left out: {reason}"))
+    return [name for name in heads if name not in shortages]

@@ -204,6 +204,34 @@ def test_a_split_with_too_few_pixels_for_a_head_is_refused_before_the_first_fit(
     assert fits == []
 
 
+def test_of_all_heads_those_that_need_more_pixels_are_left_out(store_path, tmp_path, monkeypatch):
+    """scikit-learn says that a discriminant analysis needs more pixels than classes; a named head is refused, see above."""
+    with pytest.raises(ValueError, match="number of samples must be more than the number of classes"):
+        LinearDiscriminantAnalysis().fit(np.eye(4), np.arange(4))
+    options = {"seeds": 1, "inputs": ["planes"], "planes": ["t0/mid_block"], "out": tmp_path, "sweep": False}
+    params = {"lightgbm": {"n_estimators": 10}, "random-forest": {"min_samples_leaf": 2000}, "lda": {"shrinkage": 0.3}}
+    known = ["lda", "lightgbm", "random-forest", "svm"]  # the others take seconds
+    monkeypatch.setattr("classifiers.comparison.entry_plan.fitting_heads", lambda inputs: known)
+    notes = []
+    comparison = compare(
+        store_path, heads=["all"], splits=["per-class:1", SPLITS[1]], params=params, listen=notes.append, **options
+    )
+    said = [note.message for note in notes if isinstance(note, Note) and note.message.startswith("left out: ")]
+    assert [re.match("left out: (.*) can't be fitted under", one)[1] for one in said] == ["lda", "random-forest"]
+    assert "per-class:1: a covariance within classes" in said[0] and "min_samples_leaf is 2000" in said[1]
+    heads = {run.entry.head for run in comparison.runs}
+    assert heads == {"lightgbm", "svm"}
+    assert set(comparison.provenance.config.heads) == heads and "lda" not in comparison.provenance.config.params
+    with pytest.raises(HeadError, match="random-forest can't be fitted under .* choose a split with more"):
+        compare(
+            store_path,
+            heads=["random-forest"],
+            splits=["per-class:1", SPLITS[1]],
+            params={"random-forest": params["random-forest"]},
+            **options,
+        )
+
+
 @pytest.mark.parametrize(("pixels", "swept"), [(1, False), (2, True)])
 def test_a_report_is_complete_without_enough_pixels_for_a_sweep(store_path, tmp_path, pixels, swept):
     fixed, notes = tmp_path / "split.npy", []
