@@ -54,11 +54,15 @@ def _matches_nothing(source: str) -> bool:  # noqa: ARG001  # a plugin that is o
 class BackbonePlugin:
     """A kind of backbone: the function that opens it, a test for its sources, and its row in the table of ``hsifeat backbones``.
 
+    A plugin is registered as an entry point of the group ``hsifeat.backbones``. The name of the entry point is NAME in the
+    sources ``NAME`` and ``NAME:ARGUMENT``. The plugin opens these sources, and the sources that `matches` accepts.
+
     Attributes
     ----------
     open : callable
-        Function that opens a backbone. The first argument is the source, without a prefix ``NAME:``. Options are
-        keyword arguments. The result is a `Backbone`, another `FeatureSource` or a `Redirect`.
+        Function that opens a backbone. The first argument is ARGUMENT for the source ``NAME:ARGUMENT``, an empty text for
+        the source ``NAME``, and the whole source for any other source. Options are keyword arguments. The result is a
+        `Backbone`, another `FeatureSource` or a `Redirect`.
     form : str
         Form of the sources that the plugin opens, such as ``FILE.pt``.
     description : str
@@ -66,7 +70,8 @@ class BackbonePlugin:
     weights : str
         Origin of the weights, for the list of backbones.
     matches : callable
-        Function that returns whether the plugin can open a source. By default, a source must begin with the entry point's name.
+        Function that returns whether the plugin opens a source other than ``NAME`` and ``NAME:ARGUMENT``. [default: the
+        plugin opens no other source]
     order : int
         Position of the plugin in the search for a plugin that matches a source. The first match opens the source. The
         plugins of hsifeat have positions from 5 to 90.

@@ -36,8 +36,8 @@ class RecalledBackbone:
     open : callable
         Function without arguments that opens the backbone.
     source : str
-        Name of the backbone as the user typed it. If the backbone has no attribute `source`, this name is the attribute
-        `source` of the new object.
+        Name of the backbone as the user typed it. It becomes the attribute `source` of the `RecalledBackbone`. If the
+        backbone itself has an attribute `source`, that value is used instead.
 
     Raises
     ------

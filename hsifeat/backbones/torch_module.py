@@ -117,11 +117,11 @@ class ModuleBackbone(NetworkBackbone):
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the backbone's copy of the user's module, with the trained weights."""
+        """Return the backbone's copy of the user's module, in which `taps` finds the layers."""
         return self.network
 
     def load(self) -> torch.nn.Module:
-        """Return the network with its weights."""
+        """Return the backbone's copy of the user's module. See `NetworkBackbone.load`."""
         return self._module
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:

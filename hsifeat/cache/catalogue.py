@@ -259,8 +259,9 @@ def find_store(source: str | Path | Location | None) -> Location:
     Raises
     ------
     StoreError
-        If no store matches `source`, or several stores match. If `source` is None and no store is complete. If `source`
-        is None, and a file of the catalogue is damaged or the bucket of the last store can't be reached.
+        If no store matches `source`, or several stores match. If `source` is None, and no store is complete. If `source`
+        is None, and a file of the catalogue is damaged. If `source` is None, and the bucket of the store completed last
+        can't be reached.
     """
     known = entries()
     if source is None:

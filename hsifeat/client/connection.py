@@ -20,14 +20,19 @@ PathLike = str | Path
 def connect(url: str, token: str | None = None) -> Connection:
     """Connect to a service that ``hsifeat serve`` runs.
 
+    The caller's token file maps addresses of services to tokens. It is the file that the environment variable
+    ``HSIFEAT_TOKEN_FILE`` names, or ``tokens.json`` in the folder of the user's configuration.
+
+    ``HSIFEAT_TOKEN`` is used only for the service with the address in the environment variable ``HSIFEAT_SERVICE``. If
+    ``HSIFEAT_SERVICE`` is not set, ``HSIFEAT_TOKEN`` is used only for services on this machine.
+
     Parameters
     ----------
     url : str
         Address of the service, such as ``https://gpu.example.org``.
     token : str, optional
-        Token of the caller. The environment variable ``HSIFEAT_TOKEN`` has the token for the service whose address is
-        in ``HSIFEAT_SERVICE``. If ``HSIFEAT_SERVICE`` is not set, the token is for services on this machine. [default:
-        the token for `url` in the user's token file, else ``HSIFEAT_TOKEN``]
+        Token of the caller. [default: the token for `url` in the caller's token file, else the token in the environment
+        variable ``HSIFEAT_TOKEN``]
 
     Returns
     -------
@@ -128,7 +133,8 @@ class Connection:
         Parameters
         ----------
         scene : str, Path or sequence of these
-            Name of a public scene, local files, or files in a scene folder of the service. Local files are uploaded.
+            Name of a public scene, local files, or files in a folder of ``hsifeat serve --scenes``. Local files are
+            uploaded.
         labels : sequence of str or Path
             Label maps as ``FILE`` or ``FILE:VARIABLE``. If the scene is read from local files, the label maps must be
             local files, too.
@@ -143,7 +149,7 @@ class Connection:
         listen : callable
             Callback for the progress of the upload.
         **options
-            Options of `hsifeat.extract`. A backbone is a name, or a path in a backbone folder of the service.
+            Options of `hsifeat.extract`. A backbone is a name, or a path in a folder of ``hsifeat serve --backbones``.
 
         Returns
         -------

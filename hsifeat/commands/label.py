@@ -74,7 +74,8 @@ def open_for_labelling(source: str, companion: str | None, listen: Listener) -> 
     source : str
         A store, or a scene that `hsifeat.open_scene` accepts.
     companion : str or None
-        Path of the companion image. None selects the companion image of the scene, if the scene has one.
+        Path of the companion image, a second image of the same area. None selects the companion image of the scene, if
+        the scene has one.
     listen : callable
         Callback for progress events.
 

@@ -98,7 +98,8 @@ class SceneArguments:
     Attributes
     ----------
     paths : list of str
-        Name or paths of the scene.
+        Words of the scene argument: names of public scenes, and paths. For a command that reads one scene, all
+        words belong to this scene. For a command that reads several scenes, each word is a scene.
     options : dict of str to object
         Keyword arguments of `open_scene`.
     """
@@ -108,11 +109,11 @@ class SceneArguments:
 
     @property
     def files(self) -> list[str]:
-        """Name or paths of the scene. A path ``@FILE`` is replaced by the files that FILE lists."""
+        """Words of the scene argument, with each ``@FILE`` replaced by the files that FILE lists."""
         return [file for path in self.paths for file in _listed_files(path)]
 
     def separate(self) -> dict[str, SceneArguments]:
-        """Map the name of each scene to its arguments. Each path is a separate scene.
+        """Map the name of each scene to its arguments. Each element of `paths` is a separate scene.
 
         Raises
         ------
@@ -132,7 +133,7 @@ class SceneArguments:
         return scenes
 
     def each(self) -> list[SceneArguments]:
-        """Return the arguments of each scene. Each path is a separate scene.
+        """Return the arguments of each scene. Each element of `paths` is a separate scene.
 
         Raises
         ------
@@ -148,7 +149,10 @@ class SceneArguments:
         return [SceneArguments([path], self.options) for path in self.paths]
 
     def open(self) -> Scene:
-        """Open the scene. In the paths of label maps and companion image, ``{scene}`` stands for the scene's file name without suffix."""
+        """Open the arguments as one scene.
+
+        In the paths of label maps and of the companion image, ``{scene}`` stands for the scene's file name without suffix.
+        """
         from hsifeat.scenes import open_labels, open_scene
         from hsifeat.scenes.label_map import safe_label_name
 

@@ -118,7 +118,10 @@ class DiffusionExtractor(Extractor):
         return self.tiling.count_tiles(window, self.scene.valid)
 
     def passes(self, t: int, previous: int | None) -> int:
-        """Return the number of forward passes per tile at timestep `t`; `previous` is the last timestep computed for these tiles."""
+        """Return the number of forward passes per tile at timestep `t`.
+
+        With DDIM inversion, the passes continue from `previous`, the last timestep computed for these tiles.
+        """
         return self.noise.passes(t, previous)
 
     def step_computer(self) -> StepComputer:

@@ -88,7 +88,10 @@ class Extractor(ABC):
         """Return the number of tiles to compute for the window of a unit (one shard of each plane)."""
 
     def passes(self, t: int, previous: int | None) -> int:  # noqa: ARG002  # some noise policies need more
-        """Return the number of passes per tile at timestep `t`; `previous` is the last timestep computed for these tiles."""
+        """Return the number of passes per tile at timestep `t`.
+
+        The number can depend on `previous`, the last timestep computed for these tiles; see `NoisePolicy.passes`.
+        """
         return 1
 
     @abstractmethod

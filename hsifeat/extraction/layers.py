@@ -123,11 +123,13 @@ def default_taps(taps: Sequence[Tap]) -> list[Tap]:
 
     If no block has a name that diffusers uses, these rules apply:
 
-    - The middle block is the last of the blocks with the coarsest stride. It must come after a block with a finer stride, and
-      before another block. Otherwise, the network has no middle block.
+    - The middle block is the last block with the coarsest stride, if blocks with finer strides run both before it and after
+      it. Otherwise, the network has no middle block.
     - The candidates are the middle block and all blocks after it, or all blocks of a network without a middle block.
-    - If some candidates have numbered names, such as ``blocks.3``, only these and the middle block are returned. Otherwise,
-      candidates inside other candidates are omitted.
+    - If some candidates have numbered names, such as ``blocks.3``, only these are returned.
+    - Otherwise, a candidate that contains all other candidates is omitted. Of the rest, candidates inside other candidates
+      are omitted.
+    - The middle block is always returned.
 
     Parameters
     ----------

@@ -42,7 +42,8 @@ def verify(location: Location, *, listen: Listener = silent) -> Verification:
     Raises
     ------
     StoreError
-        If no file is damaged, but readers refuse the store, or the scene in the store is not the scene of the recipe.
+        If no file is damaged, but the store can't be read. If no file is damaged, but the scene in the store is not the
+        scene from which the planes were computed.
     """
     started = False
 

@@ -48,8 +48,8 @@ class SceneSet:
     def scene_names(self) -> tuple[str, ...]:
         """Name of each scene for reports.
 
-        If two scenes have the same name, each scene is named after its first store. If two of these stores have the same
-        name, a number is appended to each name.
+        If two scenes have the same name, all scenes are named after their first stores. If two of these stores also have
+        the same name, every name ends with the number of its scene, as in ``fields#2``.
         """
         names = [features.scene.name for features in self.scenes]
         stores = [single_stores(features)[0].name for features in self.scenes]

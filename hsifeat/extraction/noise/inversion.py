@@ -77,7 +77,7 @@ class InversionNoise(NoisePolicy):
         t: int,
         layers: Sequence[str],  # noqa: ARG002
     ) -> torch.Tensor:
-        """Return a prediction of the network, the typical forward pass of an inversion. See `NoisePolicy.probe`."""
+        """Run the whole network, as each step of an inversion does, and return its prediction. See `NoisePolicy.probe`."""
         return backbone.predict(noised, t)
 
     def noised_tiles(self, unit: CleanUnit) -> _InvertedTiles:

@@ -61,7 +61,7 @@ class CleanUnit:
     clean : (n, denoiser channels, cell rows, cell cols) float32 tensor
         The tiles without noise, on the CPU.
     cells : sequence of n Window
-        Positions of the tiles on the grid of denoiser cells.
+        Positions of the tiles, in cells of the denoiser's input. Cell (0, 0) is at the upper left corner of the scene.
     device : str
         Device of the network.
     batch : int
@@ -156,7 +156,8 @@ class NoisePolicy(ABC):
         t : int
             Training timestep.
         previous : int or None
-            Timestep of the previous step for the same tiles; None for the first step.
+            Timestep of the previous step for the same tiles; None for the first step. A policy that adds noise step by
+            step continues from this timestep.
         """
         return self.draws
 

@@ -76,6 +76,8 @@ class SceneTiling:
     def core(self, tile: Window) -> Window:
         """Return the core of a tile: the part that is kept. The core may reach beyond the scene.
 
+        If `stitch` is ``core``, the core is the tile without its halo. For any other `stitch`, it is the whole tile.
+
         Parameters
         ----------
         tile : Window

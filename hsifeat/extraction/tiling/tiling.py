@@ -50,9 +50,9 @@ class PlaneBlock(Protocol):
 class Tiling(Protocol):
     """Division of a scene into tiles, each of which is an input of the model.
 
-    Planes (the features of one layer at one timestep) are divided into units; a unit is one shard of each plane. The window
-    of a unit counts scene pixels for `SceneTiling`, and positions in the list of pixels for `PixelWindows`. Tiles are windows in
-    scene pixels, and may reach beyond the scene.
+    Planes (the features of one layer at one timestep) are divided into units; a unit is one shard of each plane. For
+    `SceneTiling`, the window of a unit is a part of the scene, in pixels. For `PixelWindows`, its rows are positions in the
+    list of pixels. Tiles are windows in scene pixels, and may reach beyond the scene.
     """
 
     @property
