@@ -60,7 +60,7 @@ class Scene(CubeShape):
     licence, citation : str
         Licence and citation, as stated by the provider of the scene.
     notes : tuple of str
-        Messages to the user on assumptions that the reader made, and on data that it dropped.
+        Messages to the user on assumptions that were made when the file was read, and on data that were dropped.
 
     Raises
     ------

@@ -38,7 +38,7 @@ class HeaderGuard:
     allowed.
 
     The check of the Host header prevents DNS rebinding. In this attack, a page of another site sends requests to the
-    service. Their Host header has the name of that site.
+    service. The Host header of these requests has the name of that site.
 
     Parameters
     ----------

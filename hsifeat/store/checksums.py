@@ -1,7 +1,7 @@
 """Checksums of the files of a store.
 
-The file ``checksums.json`` has the sha256 of files of a store, but not of shards and progress records. A shard contains its
-own CRC-32C sums. A progress record contains the sha256 of the values of one shard.
+The file ``checksums.json`` has the sha256 of most files of a store, but not of shards and progress records. A shard
+contains its own CRC-32C sums. A progress record contains the sha256 of the values of one shard.
 
 A plain web server cannot list files. Readers of a store on such a server find the files in ``checksums.json``. Without
 ``checksums.json`` and the manifest, a store is not readable. Therefore, a store has a copy of each of these two files.
@@ -149,7 +149,7 @@ class ChecksumReader(WrapperStore[Any]):
         ------
         StoreError
             If a file that is read as a whole does not match its checksum. If a shard is truncated or belongs to another
-            unit. If a file in ``checksums.json`` is missing.
+            unit. If a file that ``checksums.json`` lists is missing.
         """
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):

@@ -73,10 +73,10 @@ def is_store_file(key: str) -> bool:
 
 
 def is_checksum_key(key: object) -> bool:
-    """Return whether ``checksums.json`` can contain `key`.
+    """Return whether ``checksums.json`` may contain `key`.
 
-    The file ``checksums.json`` can contain the keys of all files of a store. For each plane, it can also contain one key
-    for all progress records of the plane.
+    Keys of files of a store are allowed. For each plane, one more key is allowed, for the checksum of all progress records
+    of the plane.
 
     >>> is_checksum_key("progress/t0050/mid_block/c"), is_checksum_key("../.bashrc"), is_checksum_key("scene/photo.jpg")
     (True, False, False)

@@ -63,7 +63,7 @@ DIGEST_BYTES = 32
 def codec() -> list[Any]:
     """Return the Zarr codecs of all arrays except progress records.
 
-    The values are compressed by bit-shuffling and zstd at level 1. This is fast enough for the output of a GPU. Higher
+    The values are compressed by bit-shuffling and zstd at level 1. Level 1 is fast enough for the output of a GPU. Higher
     levels hardly reduce the size of float16 features. The last codec appends a CRC-32C to every inner chunk. If a chunk is
     damaged, reading it raises an error.
     """

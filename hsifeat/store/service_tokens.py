@@ -39,8 +39,9 @@ def find_token(url: str) -> str | None:
     The file at `token_file` has a JSON object with tokens by origin, such as ``https://gpu.example.org``. If the object has
     the origin of `url`, its token is returned.
 
-    Otherwise, ``HSIFEAT_TOKEN`` is returned if `url` belongs to the service with the address ``HSIFEAT_SERVICE``. If
-    ``HSIFEAT_SERVICE`` is not set, `url` must be on this machine.
+    Otherwise, the token in ``HSIFEAT_TOKEN`` is considered. If ``HSIFEAT_SERVICE`` is set, this token is returned for
+    addresses of the service that ``HSIFEAT_SERVICE`` names. If it is not set, the token is returned for addresses on this
+    machine.
 
     Plain http does not encrypt tokens. ``HSIFEAT_TOKEN`` is therefore never returned for an ``http://`` address of another
     machine. To send a token to such an address, add its origin to the file.

@@ -1,9 +1,10 @@
 """Tags of shards. The tags of a shard are the CRC-32C sums of its index and of its inner chunks.
 
-A shard has encoded inner chunks, and at its end an index of their offsets and sizes. Each chunk and the index end with
-their CRC-32C. The CRC-32C of a chunk shows that the chunk is intact. It does not show that the chunk belongs to the right
-unit: a user may have copied a shard to the place of another shard. To detect this, the progress record of a unit has the
-tags of its shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes end with a tag.
+A shard has encoded inner chunks, and at its end an index of their offsets and sizes. Each chunk ends with its CRC-32C, and
+the index ends with its own CRC-32C. The CRC-32C of a chunk shows that the chunk is intact. It does not show that the chunk
+belongs to the right unit: a user may have copied a shard to the place of another shard. To detect this, the progress record
+of a unit has the tags of its shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes
+end with a tag.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Store:
     """An open feature store, returned by `Store.open`, `Store.find` and `Store.create`.
 
-    If the store is open for writing, its attributes and methods include all changes that were made through this object.
+    If the store is open for writing, its attributes and methods reflect all changes that were made through this object.
 
     Parameters
     ----------
@@ -186,10 +186,10 @@ class Store:
         self._planes.add(plane)
 
     def prepare_planes(self, planes: Sequence[PlaneSpec]) -> None:
-        """Prepare planes for writing by several processes: create those that do not exist.
+        """Prepare planes for writing by several processes. Planes that do not exist are created.
 
-        The checksums of the progress records of unfinished planes are removed. After that, processes write units without
-        changing ``checksums.json``.
+        For unfinished planes, the checksums of their progress records are removed from ``checksums.json``. After that,
+        processes write units without changing this file.
         """
         for plane in planes:
             self.add_plane(plane)

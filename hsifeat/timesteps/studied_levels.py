@@ -23,9 +23,9 @@ noise level is the standard deviation of the noise relative to the image, ``sqrt
 def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
     """Return the timesteps of a noise schedule at which features classified best in the study ``benchmarks/natural32.py``.
 
-    For each kind of network, the study found a smallest and a largest noise level at which features classify best. The
-    timesteps nearest to these two noise levels are returned. A noise level is ``sqrt((1 - abar_t) / abar_t)``, the standard
-    deviation of the noise relative to the image.
+    For each kind of network, the study found a range of noise levels at which features classify best. The timesteps nearest
+    to the two ends of this range are returned. A noise level is ``sqrt((1 - abar_t) / abar_t)``, the standard deviation of
+    the noise relative to the image.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict of str to dict
-        A dict for each kind of network. Its value ``sigmas`` has the smallest and the largest noise level. Its value
-        ``timesteps`` has the timesteps nearest to these two noise levels.
+        A dict for each kind of network. Its value ``sigmas`` has the smallest and the largest noise level of the range. Its
+        value ``timesteps`` has the timesteps nearest to these two noise levels.
 
     Examples
     --------

@@ -44,8 +44,8 @@ class JobService:
     def submit(self, request: JobRequest, owner: str, *, admin: bool) -> Submission:
         """Check a request, and return the job that answers it.
 
-        If an unfinished job has an equal request, or a finished job whose result still exists, this job is returned.
-        Otherwise, a new job is queued.
+        An unfinished job with an equal request is returned. A finished job with an equal request is returned if its result
+        still exists. Otherwise, a new job is queued.
 
         Parameters
         ----------

@@ -194,7 +194,7 @@ def set_state(desk: Desk, *, changed: bool) -> SetState:
 def digest_of_classes(desk: Desk) -> str:
     """Return a digest of the numbers, names, colours and keys of all classes of a label set.
 
-    A page compares the digest with that of the list of classes that it shows.
+    A page compares this digest with the digest of the list of classes that the page shows.
     """
     classes = [astuple(entry) for entry in desk.database.classes(desk.labels.id)]
     return hashlib.sha256(repr(classes).encode()).hexdigest()[:16]

@@ -38,7 +38,7 @@ FOLDS = {
 def workbench_page(
     request: Request, caller: Reader, key: StoreKey, set_id: Annotated[int | None, Query(alias="set", ge=1)] = None
 ) -> HTMLResponse:
-    """Show the workbench for the scene of a store. Until the columns of the scene are computed, show the progress."""
+    """Show the workbench for the scene of a store. While the reduced columns are being computed, show the progress."""
     from classifiers.input_sets import suited_input
     from classifiers.labelling.scene_columns import quick_heads
 

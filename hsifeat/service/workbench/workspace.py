@@ -76,7 +76,7 @@ class Workspace:
     Attributes
     ----------
     preparation : Preparation
-        Progress of the computation of the columns for the default `MapOptions`.
+        Progress of the computation of the reduced columns for the default `MapOptions`.
     spectra : ClassSpectra
         Mean spectra of the classes of the label sets.
     bands : BandImages
@@ -192,9 +192,9 @@ class Workbench:
     def open(self, key: str) -> Workspace:
         """Open the workspace for the scene of a store.
 
-        A store has either context features or features of a diffusion model. If the scene also has a complete store of the
-        other kind, the workspace has the features of both stores. The reduced columns of a new workspace are computed in
-        another thread.
+        A store has either context features or features of a model. If the scene also has a complete store of the other
+        kind, the workspace has the features of both stores. The reduced columns of a new workspace are computed in another
+        thread.
 
         Raises
         ------
