@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.blas_memory import hold_blas_memory
-from classifiers.heads.row_checks import checked_positions, checked_weights
+from classifiers.heads.row_checks import check_variation, checked_positions, checked_weights
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 
@@ -160,8 +160,8 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If a value in `X` is not finite. If `X` has more or fewer columns than the layout. If `y` has fewer than two
-            classes. If a parameter is out of range.
+            If a value in `X` is not finite. If `X` has more or fewer columns than the layout, or all columns are constant. If
+            `y` has fewer than two classes. If a parameter is out of range.
         """
         return self._fit_checked(X, y, unlabelled=unlabelled, positions=positions)
 
@@ -199,6 +199,7 @@ class Head(ClassifierMixin, BaseEstimator):
             rows, labels, weight = rows[positive], labels[positive], weight[positive]
             places = None if places is None else places[positive]
         codes = self._encode(labels)
+        check_variation(rows)
         with self._fit_errors():
             if unlabelled is None:
                 self._fit_reduction(rows, weight)

@@ -15,6 +15,7 @@ from sklearn.utils.extmath import randomized_svd, svd_flip
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from classifiers.heads.base import Head, check_width
+from classifiers.heads.row_checks import CONSTANT_ERRORS
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
@@ -120,7 +121,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         mean, variance = moments(rows, weights)
         deviation = np.sqrt(variance)
         # The deviation of a constant column is a few rounding errors of its value, not zero.
-        varies = deviation > 10 * np.finfo(rows.dtype).eps * np.abs(mean)
+        varies = deviation > CONSTANT_ERRORS * np.finfo(rows.dtype).eps * np.abs(mean)
         gain = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
         # The weights of groups multiply the gain by up to 1e6.
         if gain.max(initial=0.0) > np.finfo(rows.dtype).max / 1e6:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.heads.base import check_width
 from classifiers.heads.group_reducer import most_components
+from classifiers.heads.row_checks import CONSTANT_ERRORS
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
@@ -162,7 +163,7 @@ def _standards(columns: NDArray[np.floating], count: int) -> tuple[NDArray[np.fl
     channels = columns.reshape(-1, columns.shape[1] // count)
     mean, spread = (np.tile(statistic(channels, axis=0, dtype=np.float64), count) for statistic in (np.mean, np.std))
     # The deviation of a constant column is a few rounding errors of its value, not zero.
-    varies = columns.std(axis=0, dtype=np.float64) > 10 * np.finfo(columns.dtype).eps * np.abs(columns[0])
+    varies = columns.std(axis=0, dtype=np.float64) > CONSTANT_ERRORS * np.finfo(columns.dtype).eps * np.abs(columns[0])
     return mean, np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
 
 

@@ -7,7 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_sample_weight
 
 from hsifeat.errors import HeadError
+from hsifeat.formatting import format_count
 
+# A column is constant if its standard deviation is at most this many rounding errors of its mean.
+CONSTANT_ERRORS = 10
 _FEW_ROWS = 10
 
 
@@ -34,6 +37,24 @@ def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDA
     except ValueError as error:
         raise HeadError(f"sample_weight can't be used: {error}") from error
     return np.asarray(weight, dtype=np.float64)
+
+
+def check_variation(rows: NDArray[np.floating]) -> None:
+    """Check that at least one column of training rows varies by more than rounding errors.
+
+    Raises
+    ------
+    HeadError
+        If all columns are constant. Features are float32 numbers of about seven digits, so this also happens if the values of
+        a scene differ in later digits only.
+    """
+    deviation, mean = rows.std(axis=0, dtype=np.float64), rows.mean(axis=0, dtype=np.float64)
+    if not (deviation > CONSTANT_ERRORS * np.finfo(rows.dtype).eps * np.abs(mean)).any():
+        raise HeadError(
+            f"all {format_count(len(deviation), 'feature')} of the {len(rows)} training pixels are constant up to the rounding errors "
+            f"of {rows.dtype} numbers: subtract the mean from the values of the scene, and multiply small values, so that they "
+            "are near 1"
+        )
 
 
 def check_leaf_rows(name: str, smallest: int, rows: int) -> None:

@@ -14,6 +14,7 @@ from sklearn.utils import check_X_y
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import GroupReducer, ReducingHead
+from classifiers.heads.row_checks import check_variation
 from hsifeat.errors import HeadError
 
 
@@ -78,6 +79,7 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         if rows.shape[1] != reducer.n_features_out:
             raise HeadError(f"the reducer returns {reducer.n_features_out} columns; found {rows.shape[1]}")
         codes = self._encode(labels)
+        check_variation(rows)
         self.reducer_, self.n_features_in_ = reducer, reducer.n_features_in_
         with self._fit_errors():
             self._fit_columns(rows, codes, None)
