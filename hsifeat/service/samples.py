@@ -1,4 +1,4 @@
-"""Samples: the features of selected pixels of a store, sent as an Arrow stream in small blocks."""
+"""Samples: the features of selected pixels of a store, sent as an Arrow stream in blocks."""
 
 from __future__ import annotations
 
