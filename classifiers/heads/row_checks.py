@@ -42,6 +42,11 @@ def checked_weights(sample_weight: ArrayLike, rows: NDArray[np.floating]) -> NDA
 def check_variation(rows: NDArray[np.floating]) -> None:
     """Check that at least one column of training rows varies by more than rounding errors.
 
+    Parameters
+    ----------
+    rows : (n, D) float array
+        Features of the training pixels.
+
     Raises
     ------
     HeadError
