@@ -143,11 +143,10 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
     - If the head needs neighbourhoods, the set has only ``patches``, ``spectral-patches`` or both. The attribute
       `patch_px` of the head is their side.
     - If there is a context store and the head can use context, the set is ``spectra+window+context``. Adding planes did
-      not raise the accuracy in the study of ``docs/user/results.md``. With `other_scenes`, the set is
-      ``spectra+window`` if the head needs no other columns, because context lowered the accuracy on scenes without
-      training pixels.
-    - Otherwise, the set is ``spectra+planes``, with ``patches`` or ``means`` if the head wants them. Stores of listed
-      pixels (``--pixels``) have no ``patches``.
+      not raise the accuracy in the study of ``docs/user/results.md``. If `other_scenes` is True, and the head can learn
+      from ``spectra+window`` alone, ``context`` is left out: it lowered the accuracy on scenes without training pixels.
+    - Otherwise, the set is ``spectra+planes``. If `Head.wants` has the column kind of ``patches`` or of ``means``, this
+      word is added too. Stores of listed pixels (``--pixels``) have no ``patches``.
 
     Parameters
     ----------
@@ -209,7 +208,7 @@ def layout_options(inputs: Iterable[InputSet], features: Features) -> dict[str, 
     The argument `planes` is not included.
 
     Window means of planes have a side of 48 px, the patch size of MTMSD. For a store of listed pixels (``--pixels``),
-    the side is that of the stored windows.
+    they have the side that ``--tile`` set for the extraction.
     """
     sets = list(inputs)
     words = frozenset[str]().union(*(one.words for one in sets))

@@ -95,8 +95,8 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
     features : Features
         Store of cached features.
     name : str, optional
-        Name of the map. If a store has only the maps ``train`` and ``test``, the default is both maps merged. [default:
-        the only map of the store]
+        Name of the map. [default: the only map of the store; if the store has only the maps ``train`` and ``test``,
+        both maps merged]
 
     Returns
     -------

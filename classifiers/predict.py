@@ -39,8 +39,8 @@ def predict_map(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them
-        The store of the scene. If the model was trained on several stores of one scene, give the same kinds of stores
-        of the scene to map, in the same order.
+        The store of the scene to map. If the model was trained on several stores of one scene, the scene to map needs
+        stores of the same kinds, in the same order.
     model : Model or Head
         A fitted model, or a fitted head with a layout. For a model, `Model.match_store` checks the stores before the
         prediction.
@@ -95,8 +95,8 @@ def predict_probabilities(
     Parameters
     ----------
     stores : str, Path, Features or a sequence of them
-        The store of the scene. If the model was trained on several stores of one scene, give the same kinds of stores
-        of the scene to map, in the same order.
+        The store of the scene to map. If the model was trained on several stores of one scene, the scene to map needs
+        stores of the same kinds, in the same order.
     model : Model or Head
         A fitted model, or a fitted head with a layout. For a model, `Model.match_store` checks the stores before the
         prediction.

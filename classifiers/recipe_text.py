@@ -43,8 +43,8 @@ def kinds_advice(kinds: Sequence[str]) -> str:
 def difference_text(differences: Sequence[tuple[str, Any, Any]], first: str, second: str) -> str:
     """List the fields in which two recipes differ.
 
-    If many fields differ, their values are left out. Several fields of one part of the recipe are then listed as
-    ``other PART``.
+    The text has the values of at most five fields. If more fields differ, the text begins with ``other`` and has no values.
+    It then names a part of the recipe, such as ``backbone``, in place of several fields of this part.
 
     Parameters
     ----------

@@ -140,8 +140,8 @@ class LabelDatabase:
     def classes(self, set_id: int) -> list[LabelClass]:
         """Return the classes of a label set, in the order of their numbers.
 
-        If an import was undone, the classes that it added are left out. Classes of labels and of answers are always
-        included.
+        Classes that an undone import added are left out. Such a class stays if it was changed later, or if a label or an
+        answer (see `record_answer`) has it.
         """
         unused = self._unused(set_id)
         return [entry for entry in logged_classes(self._file, set_id) if entry.number not in unused]
@@ -284,7 +284,8 @@ class LabelDatabase:
     def redo(self, set_id: int, person: str, *, request: str | None = None) -> bool:
         """Redo the edit that a person undid last.
 
-        Return False if there is no such edit, or if the person has made a newer edit. See `paint` for `request`.
+        Return False if there is no such edit, or if the person has made another edit since the undo. See `paint` for
+        `request`.
         """
         query = """
             SELECT target FROM log AS mark WHERE set_id = ? AND person = ? AND action = 'undo'
@@ -329,7 +330,7 @@ class LabelDatabase:
     def class_map_at(self, set_id: int, version: int) -> NDArray[np.uint16]:
         """Return the class of each pixel at a version of a label set, as a (rows, cols) uint16 array.
 
-        Edits that are undone now are ignored. This includes edits that were undone after `version`.
+        Edits that are undone now are ignored, even if they were undone only after `version`.
         """
         classes = np.zeros(self.label_set(set_id).shape, np.uint16)
         query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"

@@ -190,10 +190,10 @@ class QuickMapper:
             return head.fit_reduced(self.columns.values[rows], labels, self.columns.reducer)
 
     def prepare(self, window: Window, step: int = 1) -> None:
-        """Compute what all maps of the whole scene share, so that the first map is as fast as later maps.
+        """Compute what all maps of `window` share, so that the first map is as fast as later maps.
 
-        If the window, with the margin that the smoothing needs, is smaller than the scene, the method does nothing. See
-        `predict` for `step`.
+        The method has an effect only if the window, with the margin that the smoothing needs, covers the whole scene.
+        See `predict` for `step`.
         """
         columns, rule = self.columns, self.rule
         reach_px = rule.reach_px if isinstance(rule, GuidedSmoothing) else 0

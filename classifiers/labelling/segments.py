@@ -65,17 +65,17 @@ class Segments:
         return np.unique(touching, axis=0).astype(np.int64)
 
     def pixels_at(self, rows: NDArray[np.integer], cols: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Return all pixels of the superpixels at some pixels.
+        """Return all pixels of the superpixels that contain the given pixels.
 
         Parameters
         ----------
         rows, cols : (n,) integer arrays
-            Row and column of a pixel in each superpixel.
+            Row and column of each given pixel.
 
         Returns
         -------
         (m,) int64 array
-            Flat indices, ascending and without duplicates.
+            Flat indices of the pixels of the superpixels, ascending and without duplicates.
 
         Raises
         ------
@@ -105,7 +105,7 @@ def open_segments(columns: SceneColumns, pixels: int = SEGMENT_PX) -> Segments:
     columns : SceneColumns
         Columns of the scene.
     pixels : int
-        Number of pixels of the square cells from which superpixels grow, see `SuperpixelSmoothing`.
+        Number of pixels in a cell. Superpixels grow from square cells of this size, see `SuperpixelSmoothing`.
 
     Raises
     ------

@@ -99,8 +99,8 @@ class SmoothingRule(ABC):
         Parameters
         ----------
         tile : ProbabilityTile
-            Class probabilities. Tiles can overlap. Consider the tiles that contain a pixel and also all scene pixels within
-            `reach_px` of that pixel. All these tiles must give the pixel bit-identical results.
+            Class probabilities. Tiles can overlap. If two tiles contain a pixel together with all scene pixels within
+            `reach_px` of it, both tiles must give this pixel bit-identical results.
 
         Returns
         -------

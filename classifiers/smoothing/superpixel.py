@@ -28,9 +28,9 @@ class SuperpixelSmoothing(SmoothingRule):
     Attributes
     ----------
     pixels : int
-        Number of pixels, 4 or more, of the square cells from which superpixels grow. The scene has about
-        ``rows * cols / pixels`` such cells. SLIC joins superpixels smaller than half a cell with a neighbour. A noisy
-        scene therefore has fewer and larger superpixels than cells.
+        Number of pixels in a cell, 4 or more. Superpixels grow from square cells of this size. The scene has about
+        ``rows * cols / pixels`` cells. SLIC joins each superpixel that is smaller than half a cell with a neighbour.
+        Noise makes many superpixels that small. A noisy scene therefore has fewer superpixels than cells.
     """
 
     pixels: int

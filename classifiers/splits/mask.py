@@ -21,8 +21,9 @@ TRAIN, TEST = "train", "test"
 class MaskSplit:
     """``mask:TRAIN[,TEST]``: train and test on the nonzero pixels of maps from files.
 
-    A map of zeros and ones selects pixels, without their classes. In a map of classes, each nonzero pixel that is
-    labelled must have the class of its label. The seed has no effect.
+    `draw` takes the classes of pixels from the label map that it receives. A map of zeros and ones only selects pixels.
+    If a map has class numbers, each of its nonzero pixels that is labelled in the label map must have the same class
+    there. The seed has no effect.
 
     Attributes
     ----------
@@ -59,7 +60,8 @@ class MaskSplit:
 class OfficialSplit:
     """``official``: train and test on the scene's label maps ``train`` and ``test``.
 
-    In both maps, each nonzero pixel that is labelled must have the class of its label. The seed has no effect.
+    `draw` takes the classes of pixels from the label map that it receives. Each nonzero pixel of ``train`` or ``test``
+    that is labelled in the label map must have the same class there. The seed has no effect.
     """
 
     train: Labels

@@ -39,9 +39,9 @@ def open_backbone(
     ----------
     source : str or Path
         One of the forms that ``hsifeat backbones`` lists: a folder, a file, ``owner/model@commit`` on a hub, or
-        ``NAME[:ARGUMENT]`` of a plugin. A text ``NAME`` names the plugin, not a folder or file of this name. For the
-        folder or file, write ``./NAME`` or use a `Path`. The prefix ``untrained:`` keeps the architecture and draws
-        random weights.
+        ``NAME[:ARGUMENT]`` of a plugin. If a folder or file has the name of a plugin, write ``./NAME`` or use a `Path`
+        to open the folder or file. The text ``NAME`` opens the plugin, or raises an error if the folder is a model
+        folder. The prefix ``untrained:`` keeps the architecture and draws random weights.
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     seed : int

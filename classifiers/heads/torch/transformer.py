@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TransformerHead(Protocol):
-    """Protocol of heads that have the parameters of `transformer_encoder` as attributes."""
+    """Protocol of classifiers that have the parameters of `transformer_encoder` as attributes."""
 
     width: int
     depth: int
@@ -22,7 +22,7 @@ class TransformerHead(Protocol):
 
 
 def encoder_of(head: TransformerHead) -> torch.nn.Module:
-    """Build a transformer encoder with the parameters of a head."""
+    """Build a transformer encoder with the parameters of the classifier `head`."""
     return transformer_encoder(
         head.width,
         depth=head.depth,

@@ -32,8 +32,8 @@ class ADMBackbone(CheckpointBackbone):
     Parameters
     ----------
     path : str or Path
-        A ``.pt`` file of tensors. Flags that can't be inferred from the tensors are read from ``<path>.toml``. If this
-        file is missing, the flags are looked up by the sha256 of the ``.pt`` file; see
+        A ``.pt`` file of tensors. Flags of guided-diffusion that can't be inferred from the tensors are read from
+        ``<path>.toml``. If this file is missing, the flags are looked up by the sha256 of the ``.pt`` file; see
         `hsifeat.backbones.adm.checkpoint_flags.CheckpointFlags`.
     class_label : int or str, optional
         Label of a class-conditional network, or ``"mean"`` for the mean of all label embeddings.

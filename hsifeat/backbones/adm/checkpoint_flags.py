@@ -1,4 +1,4 @@
-"""Flags that a guided-diffusion checkpoint lacks, read from a TOML file or looked up by the checkpoint's sha256."""
+"""Flags of guided-diffusion, which its checkpoints lack: read from a TOML file, or looked up by the checkpoint's sha256."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _T = 1000
 
 
 class CheckpointFlags(BaseModel):
-    """Flags of a guided-diffusion checkpoint that can't be inferred from its tensors.
+    """Settings of a guided-diffusion network that can't be inferred from the tensors of its checkpoint.
+
+    guided-diffusion takes these settings as flags of its command line, and does not save them in the checkpoint.
 
     Attributes
     ----------
