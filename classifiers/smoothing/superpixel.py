@@ -57,7 +57,7 @@ class SuperpixelSmoothing(SmoothingRule):
         """Return the mean probabilities of superpixels; see `SmoothingRule.smooth`."""
         superpixels = self.superpixels(tile.image, tile.valid)
         if note := self.collapse_note(superpixels):
-            tile.listen(Note(f"{self.text}: {note}; use another rule, such as guided, or `smooth='none'`"))
+            tile.listen(Note(f"{self.text}: {note}; use another rule, such as guided"))
         segments = connected_parts(superpixels).ravel()
         p = tile.probabilities.reshape(len(segments), -1)
         sizes = np.maximum(np.bincount(segments), 1)
