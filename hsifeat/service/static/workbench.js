@@ -50,8 +50,7 @@ async function change(path, body) {
   await updateClasses(answer.classes);
   const [done, nothing] = SAYINGS[path] ?? [];
   if (done) say(answer.changed ? done : nothing);
-  warn(answer.note);
-  return refresh();
+  return refresh(answer.note);
 }
 
 // An import, an undo, another page or another person may have changed the classes. `digest` is that of the classes of the service.
@@ -69,7 +68,8 @@ function take({ version, counts }) {
 
 const options = () => ({ head: $("head").value, inputs: $("inputs").value, smooth: $("smooth").value });
 
-async function refresh() {
+// Draw the map anew. `note` is shown with the notes on the map.
+async function refresh(note = "") {
   const clicked = state.clicked, asked = performance.now();
   // What is still being scored, or is about to be, are the labels of before.
   clearTimeout(refresh.timer);
@@ -87,9 +87,9 @@ async function refresh() {
   await loadTruth();
   paint();
   const message = response.headers.get("X-Message");
-  warn(response.headers.get("X-Note"));
   if (message) say(`No map yet: ${message}.`);
-  else if (clicked) {
+  warn(note || response.headers.get("X-Note"));  // after the text, which clears older messages
+  if (!message && clicked) {
     const painted = performance.now();
     $("timing").textContent = `map after ${((painted - clicked) / 1000).toFixed(2)} s`;
     bench.dataset.ms = Math.round(painted - clicked);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 import rasterio
 
 from hsifeat import Labels, Scene, extract, open_features, open_scene
+from hsifeat.service.workbench.map_tools import MapTools
 from tests.helpers.browser import audit
 from tests.helpers.labelled_scene import open_label_set, read_raster
 from tests.helpers.services import KillableService
@@ -118,7 +120,7 @@ def test_two_pages_edit_a_shared_set_at_once(service, author, new_page):
         assert [one.get_attribute("aria-pressed") == "true" for one in shown] == [at == 0, at == 1, False]
 
 
-def test_a_stroke_is_the_line_between_the_places_of_the_mouse(service, author, new_page):
+def test_a_stroke_is_the_line_between_the_places_of_the_mouse(service, author, new_page, monkeypatch):
     path = open_label_set(author, service.key, "strokes", shared=True)
     author.post(f"{path}/classes", data={"name": "corn"})
     page = new_page(address_of(service))
@@ -141,6 +143,17 @@ def test_a_stroke_is_the_line_between_the_places_of_the_mouse(service, author, n
     )
     assert labelled[distances < 0.6].all()
     assert not labelled[distances > 1.7].any()
+    # A segment of a scene that is too noisy for segments is labelled with a message, which stays until the next action.
+    opened = MapTools.segments
+    monkeypatch.setattr(MapTools, "segments", lambda self: replace(opened(self), note="the scene is too noisy"))
+    message = page.locator("#message")
+    assert message.is_hidden()
+    page.keyboard.press("s")
+    person.until_drawn(lambda: page.mouse.click(*person.place(45, 25)[:2]))
+    assert message.inner_text() == "The scene is too noisy."
+    page.keyboard.press("x")
+    person.until_drawn(lambda: page.mouse.click(*person.place(50, 10)[:2]))
+    assert message.is_hidden()
 
 
 @pytest.mark.parametrize(("width", "scheme", "tablet"), [(1280, "dark", [768]), (390, "light", [])])
