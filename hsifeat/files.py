@@ -249,9 +249,9 @@ def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
 def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:
     """Return a (rows, cols) bool array with undefined values.
 
-    A mask of more than 2**21 pixels is mapped from a temporary file. The operating system can then free the memory of the
-    mask at any time. The file has no name and disappears with the array. If the file can't be written, for example because
-    the disk is full, the mask is an ordinary array.
+    A mask of more than 2**21 pixels is mapped from a temporary file. When memory is short, the operating system can move the
+    values of the mask to this file. The file has no name and disappears with the array. If the file can't be written, for
+    example because the disk is full, the mask is an ordinary array.
 
     >>> empty_mask(2, 3).shape
     (2, 3)

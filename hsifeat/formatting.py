@@ -53,8 +53,8 @@ def _escape_character(match: re.Match[str]) -> str:
 def escape_formula(text: str) -> str:
     """Escape a name for a CSV file if a spreadsheet would run the name as a formula.
 
-    Spreadsheets run a cell as a formula if it starts with certain characters or their full-width forms. Spaces and invisible
-    characters before such a character are ignored. See https://owasp.org/www-community/attacks/CSV_Injection.
+    Spreadsheets run a cell as a formula if it starts with certain characters or their full-width forms. They skip
+    spaces and invisible characters before such a character. See https://owasp.org/www-community/attacks/CSV_Injection.
 
     Names that look escaped are also escaped, so that different names stay different.
 

@@ -67,7 +67,7 @@ class StackSource:
         Raises
         ------
         StoreError
-            If the features are spectra of a scene without a store.
+            If the features have no store, because they are the spectra of a scene.
         """
         if features.planes == () and not hasattr(features, "store"):
             raise StoreError(
@@ -201,15 +201,20 @@ class StackedPlaneReader:
 
     @property
     def covers_scene(self) -> bool:
-        """Whether all stores have features of the whole scene. Context stores count only in a stack without other stores."""
+        """Whether all stores have features of the whole scene.
+
+        If the stack has stores of both kinds (see `StackedFeatures`), context stores are ignored.
+        """
         return all(store.covers_scene for store in self._main)
 
     def window_px(self, wanted_px: int) -> int:
         """Choose the side in pixels of the windows over which planes are averaged.
 
-        If all stores have features at a list of pixels, and all their stored windows have the same side, return this side.
-        Otherwise, return `wanted_px`. If a store has stored windows of another side, `sample` raises a `StoreError`.
-        Context stores count only in a stack without other stores.
+        A store with features of listed pixels only has means over windows of one side. If all stores are such stores, and
+        the side is the same in all of them, return this side. Otherwise, return `wanted_px`. If a store has only means over
+        windows of another side than the returned side, `sample` raises a `StoreError`.
+
+        If the stack has stores of both kinds (see `StackedFeatures`), context stores are ignored in this choice.
         """
         sides = {store.window_px(wanted_px) for store in self._main}
         return sides.pop() if len(sides) == 1 else wanted_px

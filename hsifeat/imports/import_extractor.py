@@ -31,7 +31,7 @@ class ImportedSource:
     taps : list of Tap
         Layers, one for each imported plane.
     source : str
-        Always empty, because no backbone is loaded.
+        Always empty. For a backbone, this text is the argument of `open_backbone` that opens the backbone.
     """
 
     name: str
@@ -39,7 +39,10 @@ class ImportedSource:
     source: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """Return a dict with the kind of the source. The section ``imported`` of the recipe identifies the features."""
+        """Return a dict that states only the kind of the source.
+
+        The section ``imported`` of the recipe identifies the features themselves.
+        """
         return {"kind": "imported"}
 
     def to(self, device: str) -> None:

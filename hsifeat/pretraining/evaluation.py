@@ -42,8 +42,8 @@ def held_out_losses(
     scheduler : DDPMScheduler
         Noise schedule that adds the noise.
     sampling : TimestepSampling
-        Distribution of the timesteps in training. If the distribution has intervals, all images of a forward pass have
-        timesteps of the same interval.
+        Distribution of the timesteps in training. If its `boundaries` divide the timesteps into intervals, all images of a
+        forward pass have timesteps of the same interval.
 
     Returns
     -------

@@ -87,10 +87,12 @@ class ModelFolder:
     def write_checkpoint(self, trainer: Trainer, projection: Projection | None) -> None:
         """Write a checkpoint atomically. The first call also writes the identity and the projection.
 
+        Before writing, the weights are tested: their loss is computed on the batch of the next step.
+
         Raises
         ------
         DivergedError
-            If the loss of the next batch is not finite, or is far above the first loss. The previous checkpoint is then kept.
+            If this loss is not finite, or is far above the loss of the first step. The previous checkpoint is then kept.
         """
         trainer.check_weights()
         with disk_errors(self.path):

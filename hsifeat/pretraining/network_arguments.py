@@ -55,7 +55,7 @@ def unet_arguments(
 def without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
     """Return the constructor arguments of a U-Net without attention layers.
 
-    The function `arguments` takes the number of channels and returns the constructor arguments of the U-Net with attention.
+    ``arguments(channels)`` returns the constructor arguments of the same U-Net with attention layers.
     """
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])

@@ -98,8 +98,9 @@ def choose_held_out_blocks(
     """Choose square blocks of a scene to hold out for evaluation.
 
     Blocks are drawn with a fixed seed. A block is accepted if at least half of its pixels are valid, and if the block
-    overlaps no block accepted before. All accepted blocks together may overlap at most a tenth of all patches. Blocks at
-    edges and in corners overlap fewer patches, so that a small scene has only such blocks. A very small scene has no block.
+    overlaps no block accepted before. All accepted blocks together may overlap at most a tenth of all patches. A block at
+    an edge or in a corner of the scene overlaps fewer patches than other blocks. In a small scene, only such a block is below
+    the limit of a tenth. In a very small scene, every block is above the limit, and the result is empty.
 
     Parameters
     ----------

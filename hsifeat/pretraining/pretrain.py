@@ -93,8 +93,8 @@ def pretrain(
         Number of channels that the network receives: principal components, or evenly spaced bands for ``spectraldiff``.
         [default: depends on the network]
     boundaries : sequence of int, optional
-        First timesteps of the second and third decoder of ``multistage``. [default: the intervals of `rank_timesteps` for
-        the first scene]
+        First timesteps of the second and third decoder of ``multistage``. [default: computed from the first
+        scene by `rank_timesteps`]
     learning_rate : float, optional
         Learning rate of AdamW. [default: depends on the network]
     seed : int, optional

@@ -149,7 +149,8 @@ class DaskExecutor:
 
         The message of a `HsifeatError` names the worker that ran the task. If the worker of a task dies, the task is
         repeated. If several workers die while they run the same task, the task fails with a `HsifeatError`. If a worker
-        joins late and has other versions than this process, it gets no tasks while other workers are connected.
+        joins late and has other versions than this process, it gets no tasks. If no other worker is then connected, an
+        `OtherVersionsError` is raised.
         """
         from distributed import KilledWorker
 

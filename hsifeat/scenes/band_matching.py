@@ -25,9 +25,11 @@ def match_bands(
 ) -> NDArray[np.intp] | None:
     """Find, for each band of a reference scene, the band of another scene with the nearest centre wavelength.
 
-    Several bands of a scene can have equal wavelengths, for example where two detectors overlap. Such bands are paired in
-    the order in which the scenes list them. If the two scenes list their other bands in opposite orders, one scene's list is
-    reversed first. `matching_notes` names the wavelengths at which the pairs are uncertain.
+    Several bands of a scene can have equal wavelengths, for example where two detectors overlap. If the other scene has as
+    many bands at the nearest wavelength, these bands are paired in the order in which the scenes list them: the first band
+    with the first, the second with the second. However, the scenes may list the bands of all other wavelengths in opposite
+    orders, for example ascending and descending. In this case, the first band is paired with the last. `matching_notes`
+    names the wavelengths at which the pairs are uncertain.
 
     Parameters
     ----------
@@ -90,8 +92,9 @@ def matching_notes(
     There is a note on each of these cases:
 
     - The wavelengths of only one scene are known. The bands are then paired in their order.
-    - Bands with equal wavelengths can't be paired with certainty, because the scenes have different numbers of these bands,
-      or because the other bands follow no common order.
+    - Several bands of a scene have equal wavelengths, and the scenes have different numbers of these bands.
+    - Several bands of a scene have equal wavelengths, and the bands of all other wavelengths do not show whether the scenes
+      list their bands in the same order or in opposite orders.
     - A band of the other scene is the nearest band of several bands of the reference scene.
 
     Parameters

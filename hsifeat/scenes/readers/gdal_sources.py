@@ -72,8 +72,9 @@ def raster_drivers(path: Path) -> list[str]:
 def check_raster_sources(path: Path, depth: int = 0) -> None:
     """Check the data sets that a raster refers to.
 
-    A VRT may refer only to plain raster files and other VRTs in its folder. Any other raster must not refer to other data
-    sets. If a VRT refers to a plain raster file, this file must not describe a web service.
+    A VRT may refer only to files in its folder: to other VRTs, and to plain raster files. The content of a plain raster file
+    must match its suffix, because GDAL chooses a driver by the content. Such a file must not be an HDF5 file, and must not
+    describe a web service or other data sets. A raster that is not a VRT must not refer to other data sets.
 
     Parameters
     ----------

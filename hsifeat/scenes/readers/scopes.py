@@ -69,7 +69,8 @@ def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple
 
     The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
     the candidates in all other groups are returned. Among these, a candidate is excluded if it probably describes another
-    cube. This is the case if a group contains both the candidate and another cube, but not the variable.
+    cube. This is the case if a group, together with its subgroups, has the candidate and another cube, but not the
+    variable.
 
     Parameters
     ----------
@@ -119,9 +120,10 @@ def locate_dimension(dim: str, size: int, group: str, arrays: Mapping[str, tuple
     Returns
     -------
     str
-        Path of the dimension. `group` and then each parent group are searched for coordinates of the dimension. The
-        dimension belongs to the first group that has them. If no group has them, the dimension belongs to the topmost of
-        these groups that contains an array with a dimension of this name and length.
+        Path of the dimension. `group` and then each parent group are searched for the coordinates of the dimension: a vector
+        with the name and the length of the dimension. The dimension belongs to the first group that has such a vector. If no
+        group has one, the dimension belongs to the topmost of these groups that contains an array with a dimension of this
+        name and length.
     """
     enclosing = list(enclosing_groups(group))
     for candidate in enclosing:

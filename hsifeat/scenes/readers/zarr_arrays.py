@@ -63,7 +63,8 @@ def find_arrays(root: Path, within: str) -> dict[str, Any]:
     root : Path
         Folder of a group or an array. If the root is an array, the path of the array is an empty string.
     within : str
-        Path of a group or array. Damaged arrays outside this group or array are left out.
+        Path of a group or array in `root`; empty for all of `root`. If an array inside this path is damaged, an error is
+        raised. If an array elsewhere is damaged, the array is left out.
     """
     import zarr
 
