@@ -27,10 +27,16 @@ class MTMSDClassifier(TorchHead):
     This is the method of Zhou et al. (TGRS 2024, arXiv 2306.08964, sec. III). Purification selects the channels that
     best discriminate classes and timesteps (see `Purifier`). The same channels are selected at every timestep. `x_t`
     has the selected channels of the planes at timestep t. `g_t` has the selected channels of the window means of these
-    planes. The fusion computes ``u = sum_t x_t``, ``z = W2 BN(ReLU(W1 u))``, ``h_t = V_t z``, ``a_t = G_t [h_t; g_t]``,
-    ``w = softmax(a)`` over t for each channel, and ``v = sum_t w_t x_t``. `[h_t; g_t]` is a concatenation, and `z` has
-    half as many channels as `x_t`. Without window means, ``z = W u`` and ``a_t = V_t z``: the unguided fusion of the
-    paper. `W`, `W1`, `W2`, `V_t` and `G_t` are learned linear maps.
+    planes. The fusion has these steps:
+
+    - ``u = sum_t x_t`` is the sum over timesteps.
+    - ``z = W2 BN(ReLU(W1 u))`` has half as many channels as `x_t`.
+    - ``h_t = V_t z`` and ``a_t = G_t [h_t; g_t]``, where ``[h_t; g_t]`` is a concatenation.
+    - ``w = softmax(a)`` over t for each channel.
+    - ``v = sum_t w_t x_t`` is the result.
+
+    Without window means, ``z = W u`` and ``a_t = V_t z``, as in the unguided fusion of the paper. `W`, `W1`, `W2`, `V_t`
+    and `G_t` are learned linear maps.
 
     This head differs from the paper:
 
