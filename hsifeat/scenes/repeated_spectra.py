@@ -30,9 +30,9 @@ class RepeatedSpectrum:
     lowest, highest : int or float
         Lowest and highest value of the spectrum.
     fill : int, float or None
-        No-data value that would make these pixels invalid, or None. If the spectrum has the lowest value of the scene in
-        every band, `fill` equals `lowest`. If it has the highest value in every band, `fill` equals `highest`. Otherwise,
-        it is None.
+        No-data value that would make these pixels invalid, or None. If no other valid pixel has a lower value than these
+        pixels in any band, `fill` equals `lowest`. If no other valid pixel has a higher value in any band, `fill` equals
+        `highest`. Otherwise, it is None.
     spectrum : (bands,) array
         Values of the spectrum.
     """
@@ -54,8 +54,8 @@ class RepeatedSpectrum:
         pixels : int
             Number of valid pixels with this spectrum.
         end : numpy.minimum, numpy.maximum or None
-            ``numpy.minimum`` if the spectrum has the lowest value of the scene in every band. ``numpy.maximum`` if it has
-            the highest value in every band. None for any other spectrum.
+            ``numpy.minimum`` if no valid pixel has a lower value than this spectrum in any band. ``numpy.maximum`` if no
+            valid pixel has a higher value than this spectrum in any band. None for any other spectrum.
         """
         fill = None if end is None else end.reduce(spectrum).item()
         return cls(pixels, spectrum.min().item(), spectrum.max().item(), fill, spectrum)
@@ -74,8 +74,9 @@ class RepeatedSpectrum:
 class RepeatedSpectra:
     """Counter of spectra that occur more than once in a scene.
 
-    Spectra are added block by block. Counts are exact for up to 2**18 pixels. In larger scenes, only the 2**17 most
-    frequent spectra are kept after each 2**18 pixels.
+    Spectra are added block by block. If a scene has at most 2**18 valid pixels, the counts are exact. In a larger scene,
+    rare spectra are dropped after about every 2**18 pixels, and the 2**17 most frequent spectra are kept. If a dropped
+    spectrum occurs again, its count starts again.
 
     Parameters
     ----------
@@ -133,8 +134,8 @@ class RepeatedSpectra:
     def unusual(self, cube: Any) -> list[RepeatedSpectrum]:
         """Return the repeated spectra that may mean no data, at most three.
 
-        - The spectrum with the lowest value of the scene in every band, if at least two pixels have it.
-        - The spectrum with the highest value of the scene in every band, if at least two pixels have it.
+        - The spectrum that has, in each band, the lowest value of this band, if at least two pixels have this spectrum.
+        - The spectrum that has, in each band, the highest value of this band, if at least two pixels have this spectrum.
         - The most frequent other spectrum, if at least four pixels have it. It must also be repeated at least ten times as
           often as the tenth most frequent spectrum.
 

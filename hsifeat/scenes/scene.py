@@ -178,7 +178,8 @@ class Scene(CubeShape):
     def empty_bands(self) -> tuple[int, ...]:
         """Return the indices of the bands in which no pixel has a value.
 
-        NaN, infinities and no-data values do not count as values, but 0 always does.
+        NaN, infinities and no-data values do not count as values. There is one exception: 0 counts as a value, even if 0
+        is a no-data value.
         """
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):

@@ -66,7 +66,8 @@ def count_values(values: NDArray[np.integer]) -> dict[int, int]:
 def read_bands(cube: Cube, rows: slice, cols: slice, bands: Sequence[int]) -> NDArray[Any]:
     """Read selected bands of a block of a cube.
 
-    A Zarr array, whose chunks contain all bands, is read in one call. Other arrays are read band by band.
+    A Zarr array is read in one call, because each chunk of a cube in a store contains all bands. Other arrays are read
+    band by band.
 
     Parameters
     ----------

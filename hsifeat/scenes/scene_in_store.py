@@ -38,7 +38,7 @@ def open_scene_in_store(path: Path) -> Scene:
     Raises
     ------
     SceneError
-        If the store is unfinished. If the scene or its metadata is damaged.
+        If the creation of the store was interrupted. If the scene or its metadata is damaged.
     """
     cube, valid = (read_raster(path, ndim, name).array for ndim, name in ((3, "cube"), (2, "valid")))
     try:

@@ -1,7 +1,7 @@
 """Temporary copies of cubes whose chunks are slow to read in blocks of rows.
 
-A scene is read in blocks of whole rows. A chunk with rows of many blocks is decompressed again for each block. It is faster
-to decompress every chunk once, into a temporary file.
+A scene is read in blocks of whole rows. If a chunk has rows in several blocks, it is decompressed again for each of these
+blocks. If there are many such blocks, it is faster to decompress every chunk once, into a temporary file.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def rechunk_for_blocks(array: Cube, name: str) -> tuple[Cube, tuple[str, ...]]:
     Parameters
     ----------
     array : array-like of shape (rows, cols, bands)
-        The cube. If the array has an attribute ``chunks``, reading any value of a chunk decompresses the whole chunk.
+        The cube. If it is an `ArrayView` with chunks, reading one value of a chunk decompresses the whole chunk. Any other
+        array is returned unchanged.
     name : str
         Name of the file in notes.
 

@@ -57,7 +57,9 @@ LIFESPANS: tuple[Callable[[FastAPI], AbstractAsyncContextManager[None]], ...] = 
 
 
 class ServiceApp(FastAPI):
-    """A FastAPI application with a root path and a log. `DirectFiles` sends finished files of stores.
+    """A FastAPI application with a root path and a log of all requests.
+
+    `DirectFiles` answers requests for finished files of stores on this machine. The routes answer all other requests.
 
     The OpenAPI description of the application contains the schema of error responses.
 

@@ -68,7 +68,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return type("GuardedProtocol", (cls,), limits)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection. If far too many connections are open, close it at once."""
+        """Accept a connection. If more than twice `max_connections` connections are open, close the new connection."""
         super().connection_made(transport)
         if self._sends_files:  # Writing resumes when the buffer is empty, so that the system can send files again.
             transport.set_write_buffer_limits(high=_BUFFER_BYTES, low=0)

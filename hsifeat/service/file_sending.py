@@ -84,7 +84,9 @@ def _is_in_memory(file: int, offset: int, length: int) -> bool:
 
 
 async def read_part(file: int, offset: int, length: int) -> bytes | bytearray:
-    """Read bytes of a file. Bytes that the operating system has in memory are read at once, other bytes in a thread.
+    """Read bytes of a file without blocking the event loop.
+
+    If the operating system has all of these bytes in memory, they are read directly. Otherwise, a thread reads them.
 
     Parameters
     ----------

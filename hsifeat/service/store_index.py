@@ -66,9 +66,10 @@ class ServedStore:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def is_known_finished(self, record: str) -> bool:
-        """Return whether the shard with this progress record is known to be finished.
+        """Return whether the shard with the progress record `record` is known to be finished.
 
-        If the record has changed since then, the result is False.
+        The result is False if `finished` does not have the record, or if the record was rewritten or deleted after it was
+        added to `finished`.
         """
         version = self.version_of(record)
         return version is not None and self.finished.get(record) == version

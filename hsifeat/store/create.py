@@ -55,7 +55,8 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
     Parameters
     ----------
     location : Location
-        An empty location, or the location of an unfinished store, whose files are deleted.
+        Location of the new store. It is empty, or has a store whose creation was interrupted. All files at the location
+        are deleted first.
     manifest : Manifest
         Metadata of the store.
     scene : SceneArrays

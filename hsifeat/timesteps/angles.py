@@ -112,8 +112,8 @@ def measure_angles(
     Notes
     -----
     If the projection can be inverted, for example PCA, angles are measured between spectra. The error of the estimated
-    channels is mapped to bands, and added to the spectrum without noise. Errors that the projection can't represent are
-    therefore not counted.
+    channels is mapped to bands. The estimated spectrum is the sum of this error and the spectrum without noise. The part of
+    the spectrum that the projection drops is therefore the same in both spectra.
 
     A projection with clipping (``rgb``) or a gamma can't be inverted. In this case, angles are measured between vectors of
     channels. For a latent diffusion model, angles are measured between latents.

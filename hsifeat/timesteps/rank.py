@@ -91,7 +91,7 @@ def rank_timesteps(
         Without a backbone, ``pca:10`` is used.
     patch : int, optional
         Side of the patches of the optimal denoiser in pixels. If None, this is the largest of 8, 4, 2 and 1 for which a
-        patch has at most 16 values.
+        patch has at most 16 values. If None and the projection has more than 16 channels, it is 1.
     intervals : int
         Number of intervals in `TimestepRanking.intervals`, into which the timesteps are divided.
     seed : int

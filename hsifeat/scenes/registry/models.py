@@ -90,8 +90,8 @@ class LabelSource(ArraySource):
     Attributes
     ----------
     listed_pixels_of : str
-        If the variable is an (n, 2) array, the name of the label map with the class numbers of its pixels. Otherwise, an
-        empty string. Rows and columns in the array are counted from 0.
+        If the variable is an (n, 2) array, the name of another label map, from which the class numbers of the n pixels are
+        read. Otherwise, an empty string. Rows and columns in the array are counted from 0.
     class_numbers : dict of int to int
         Class number in the scene for each class number in the file. Empty if both numbers are equal for all classes.
     unlabelled : int

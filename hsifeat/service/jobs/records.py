@@ -82,8 +82,8 @@ class JobRecord:
     kind : JobKind
         Kind of work.
     key : str
-        sha256 of the request and of the state of its files. No two unfinished jobs have the same key, but jobs that are
-        about to be cancelled do not count.
+        sha256 of the request and of the state of its files. Unfinished jobs have different keys, with one exception: a job
+        that is about to be cancelled can have the key of another unfinished job.
     request : dict
         The request as JSON values.
     owners : tuple of str

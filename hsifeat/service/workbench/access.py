@@ -42,7 +42,7 @@ class Desk:
 
     @property
     def file_name(self) -> str:
-        """Name of the scene without characters that are special in a header. The names of downloaded files start with it."""
+        """Start of the names of downloaded files: the scene's name without characters that are special in HTTP headers."""
         return re.sub(r"[^\w.-]+", "-", self.space.features.scene.name)[:60].strip(".-") or "scene"
 
 

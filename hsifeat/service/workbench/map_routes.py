@@ -155,7 +155,10 @@ def curve(
     page: Page = "none",
     number: Number = 0,
 ) -> HTMLResponse:
-    """Return the learning curve: scores of the map with the labels after different numbers of edits."""
+    """Return the learning curve: the accuracy of the map after different numbers of edits.
+
+    The accuracy after n edits is computed from the labels of the first n edits only.
+    """
     from classifiers.labelling.learning_curve import learning_curve
 
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")

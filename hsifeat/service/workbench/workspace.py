@@ -69,7 +69,7 @@ class Workspace:
     Parameters
     ----------
     features : Features
-        Features of one store of the scene, or of two stores.
+        Features of one store of the scene, or of two stores: a context store and a store with features of a model.
     resources : MapResources
         Reduced columns in memory, and slots for computing maps, which all scenes share.
 
