@@ -5,10 +5,12 @@ const ANEW = "The service was started anew. Open the address that it printed in 
 
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// A text with a capital first letter, unless it begins with the name of a file.
+export const capital = (text) => text.replace(/^[a-z]+(?=[ ,:])/, ([first, ...rest]) => [first.toUpperCase(), ...rest].join(""));
+
 export async function problemOf(response) {
   try {
-    const { detail } = await response.json();
-    return detail.replace(/^[a-z]+(?=[ ,:])/, ([first, ...rest]) => [first.toUpperCase(), ...rest].join(""));  // not the name of a file
+    return capital((await response.json()).detail);
   } catch {
     return `The service answered ${response.status}.`;
   }

@@ -1,7 +1,7 @@
 // The workbench: what clicks and keys do, and what is asked of the service. The service keeps all labels.
 
 import { Check } from "./check.js";
-import { Service, problemOf } from "./service.js";
+import { Service, capital, problemOf } from "./service.js";
 import { Stage } from "./stage.js";
 import { startTour } from "./tour.js";
 
@@ -29,7 +29,7 @@ function complain(text) {
 
 // Show a note of the service, which is not an error.
 function warn(note) {
-  if (note && !service.away) complain(`${note[0].toUpperCase()}${note.slice(1)}.`);
+  if (note && !service.away) complain(`${capital(note)}.`);
 }
 
 const SAYINGS = {
@@ -48,9 +48,9 @@ async function change(path, body) {
   complain("");
   take(answer);
   await updateClasses(answer.classes);
-  const [done, nothing] = SAYINGS[path] ?? [];
-  if (done) say(answer.changed ? done : nothing);
-  return refresh(answer.note);
+  const [done, nothing] = SAYINGS[path] ?? [], said = (answer.changed ? done : nothing) ?? "";
+  if (said) say(said);
+  return refresh(answer.note, said);
 }
 
 // An import, an undo, another page or another person may have changed the classes. `digest` is that of the classes of the service.
@@ -68,8 +68,8 @@ function take({ version, counts }) {
 
 const options = () => ({ head: $("head").value, inputs: $("inputs").value, smooth: $("smooth").value });
 
-// Draw the map anew. `note` is shown with the notes on the map.
-async function refresh(note = "") {
+// Draw the map anew. `note` is shown with the notes on the map, and `said` with the reason why there is no map.
+async function refresh(note = "", said = "") {
   const clicked = state.clicked, asked = performance.now();
   // What is still being scored, or is about to be, are the labels of before.
   clearTimeout(refresh.timer);
@@ -87,8 +87,9 @@ async function refresh(note = "") {
   await loadTruth();
   paint();
   const message = response.headers.get("X-Message");
-  if (message) say(`No map yet: ${message}.`);
-  warn(note || response.headers.get("X-Note"));  // after the text, which clears older messages
+  // An error stays beside the reason why there is no map.
+  if (message) $("readout").textContent = `${said} No map yet: ${message}.`.trim();
+  warn(note || response.headers.get("X-Note"));
   if (!message && clicked) {
     const painted = performance.now();
     $("timing").textContent = `map after ${((painted - clicked) / 1000).toFixed(2)} s`;

@@ -162,11 +162,12 @@ def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()], c
         path.write_bytes(file.file.read())
         try:
             scene = desk.space.features.scene
-            import_labels(desk.database, desk.labels.id, desk.caller.name, path, scene, request=change)
+            _, notes = import_labels(desk.database, desk.labels.id, desk.caller.name, path, scene, request=change)
         except HsifeatError as error:
             # Clients must not see where the service keeps files.
             raise ProblemError(422, str(error).replace(f"{folder}/", "")) from error
-    return set_state(desk, changed=True)
+    note = "; ".join(notes).replace(f"{folder}/", "")
+    return set_state(desk, changed=True).model_copy(update={"note": note})
 
 
 def _pixels(desk: Desk, wanted: EditRequest) -> NDArray[np.int64]:

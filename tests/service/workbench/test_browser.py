@@ -127,6 +127,19 @@ def test_a_stroke_is_the_line_between_the_places_of_the_mouse(service, author, n
     page.goto(f"{service.url}/label/{service.key}?set={path.rpartition('/')[2]}")
     person = Mouse(page)
     page.keyboard.press("Escape")
+    # Without a map, the reason for which a file is refused stays on the page.
+    page.locator("#files").evaluate("menu => { menu.open = true; }")
+    refused = {"name": "labels.csv", "mimeType": "text/csv", "buffer": b"x,y\n1,2\n"}
+    page.set_input_files("#import input[type=file]", refused)
+    page.click("#import button")
+    page.wait_for_selector("#message:visible >> text=labels.csv")
+    page.wait_for_selector("#readout >> text=No map yet")
+    assert page.locator("#message").is_visible()
+    (refusal,) = new_page.complaints
+    assert "422" in refusal
+    new_page.complaints.clear()
+    page.keyboard.press("Escape")
+    page.locator("#stage").focus()
     page.keyboard.press("1")
     page.keyboard.press("b")
     ends = [(20, 10), (31, 44), (52, 30)]

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from classifiers.labelling.label_files import import_labels
 from hsifeat import load_model, open_features, predict_map
 from hsifeat.service.workbench.map_tools import MapOptions, MapResources, MapTools
 from hsifeat.service.workbench.rasters import aligned_window, coarse_labels
@@ -262,6 +263,20 @@ def test_exported_labels_are_imported_again(author, service, base, suffix):
     assert answer.status_code == 200, answer.text
     np.testing.assert_array_equal(read_raster(author, path).labels > 0, before.labels > 0)
     assert author.post(f"{path}/undo").json()["counts"] == {}
+
+
+def test_notes_on_an_imported_file_are_sent_without_the_folder(author, service, monkeypatch):
+    def import_with_notes(*arguments, **options):
+        version, notes = import_labels(*arguments, **options)
+        assert not notes
+        return version, (f"{arguments[3]}: 4 pixels hold features of different classes", "reprojected")
+
+    monkeypatch.setattr("hsifeat.service.workbench.label_routes.import_labels", import_with_notes)
+    path = open_label_set(author, service.key, "import with notes")
+    file = ("points.csv", "row,col,class\n2,2,corn\n3,2,oats\n")
+    answer = author.post(f"{path}/import", files={"file": file}).json()
+    assert answer["counts"] == {"1": 1, "2": 1}
+    assert answer["note"] == "points.csv: 4 pixels hold features of different classes; reprojected"
 
 
 def test_files_of_other_kinds_are_not_imported(author, base):
