@@ -1,4 +1,4 @@
-"""Defaults: the head, the smoothing rule and the folds for scores.
+"""Defaults: the head, the smoothing rule, and how labels are held out to score a map.
 
 The study in ``docs/user/results.md`` supports the default head and the default smoothing rule.
 """

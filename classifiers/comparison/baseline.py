@@ -1,7 +1,7 @@
 """Baseline of a benchmark: an earlier report, which the new report is compared with.
 
-The folder of a baseline may come from an untrusted source. A key from the report becomes part of a path only if the key
-consists of hexadecimal digits. Only JSON and arrays without pickled objects are read.
+The folder of a baseline may come from an untrusted source. The key of a run or of a draw (training and test pixels)
+becomes part of a path only if the key consists of hexadecimal digits. Only JSON and arrays without pickled objects are read.
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels for each split and seed.
         maps : bool
-            Whether the runs of seed 0 classify the whole scene. If true, and if there is a `rule`, all runs also get a second
-            score, after smoothing.
+            If true, the runs of seed 0 also classify the whole scene. If there is also a `rule`, the runs of all seeds get a
+            second score, after smoothing. If false, the runs have neither maps nor second scores.
 
         Returns
         -------
@@ -115,9 +115,9 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels for each split and seed. All keys have the same split.
         limits : sequence of int
-            Maximum numbers of training pixels per class. Each number yields one point of a learning curve. If a smaller
-            number already includes all training pixels, the number is left out with a note. If a head needs more
-            training pixels, its curve lacks the point, with a note.
+            Maximum numbers of training pixels per class. Each limit yields one point of a learning curve. If several limits
+            include all training pixels, only the smallest of them is used. If a head needs more training pixels than a
+            limit leaves, its curve lacks this point. In both cases, there is a note.
         """
         points = []
         for per_class in self._distinct_limits(draws, limits):

@@ -20,8 +20,8 @@ def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tu
 def fitting_heads(inputs: Sequence[str]) -> list[str]:
     """Return the registered heads that can learn from at least one of the inputs.
 
-    A head that needs neighbourhoods is returned only if a name in `inputs` has neighbourhoods. The name `SUITED` does
-    not count, because tables of neighbourhoods are large.
+    If `inputs` contains `SUITED`, all heads that need no neighbourhoods are returned. Tables of neighbourhoods are large. A
+    head that needs neighbourhoods is therefore returned only if it can learn from an input in `inputs` other than `SUITED`.
     """
     explicit = [name for name in inputs if name != SUITED]
     return [
@@ -47,7 +47,7 @@ def make_entries(
     heads, inputs : sequence of str
         Names of heads and of inputs.
     other_scenes : bool
-        Whether all splits train and test on different scenes. This changes which input suits a head.
+        Whether every split tests on other scenes than it trains on. This changes which input suits a head.
 
     Raises
     ------

@@ -95,7 +95,11 @@ class SharedTable:
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:
-        """Estimate the peak memory, in bytes, of a prediction and of a fit to the largest training set in `draws`."""
+        """Estimate the peak memory in bytes of a process that fits and predicts.
+
+        The estimate is the larger of two values: the memory of a fit to the largest training set in `draws`, and the memory
+        of the prediction of one block of pixels.
+        """
         sampled = SAMPLE_PIXELS if self.reduction == "scene" else 0
         return _COPIES * max(BLOCK_BYTES, *(self.size_bytes(int(draw.train.sum()) + sampled) for draw in draws))
 

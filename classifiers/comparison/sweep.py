@@ -83,7 +83,7 @@ def sweep(
     Returns
     -------
     SweepResult
-        Accuracies and costs of the planes, and the selected planes.
+        Accuracies, sizes and extraction times of the planes, and the selected planes.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def sweep_planes(
     Parameters
     ----------
     scenes : SceneSet
-        Stores of the planes. The costs of the planes are those in the first scene.
+        Stores of the planes. The size and the extraction time of a plane are those in the first scene.
     table : SharedTable
         Labelled pixels of the stores, with columns of spectra and planes.
     labels : Labels
@@ -161,7 +161,7 @@ def sweep_planes(
     Returns
     -------
     SweepResult
-        Accuracies and costs of the planes, and the selected planes.
+        Accuracies, sizes and extraction times of the planes, and the selected planes.
     """
     names = tuple(
         dict.fromkeys(

@@ -1,4 +1,7 @@
-"""Table rows and sentences about a sweep: the accuracy, gain and cost of each plane (one timestep and layer)."""
+"""Table rows and sentences about a sweep of planes (one timestep and layer each).
+
+The rows have the accuracy, the gain over spectra alone, the size and the extraction time of each plane.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,15 @@ _MIN_TIMESTEPS = 4
 
 
 def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
-    """Return one row per plane and one row for spectra alone, sorted by descending accuracy.
+    """Return one dict per plane and one dict for spectra alone, sorted by descending accuracy.
 
-    Accuracies are from 0 to 1, and gains from -1 to 1. Three keys describe the selection of planes. They are None for
-    planes that were not selected. ``rank`` is the position of the plane in the selection. ``oa_together`` is the
-    accuracy on the plane together with all planes that were selected before it. ``step_gain`` is the accuracy that the
-    plane adds to the planes before it.
+    Accuracies are from 0 to 1, and gains from -1 to 1. The following keys describe the selection of planes. For a plane that
+    was not selected, their values are None.
+
+    - ``rank``: position of the plane in the selection;
+    - ``oa_together``: accuracy on the plane together with all planes that were selected before it;
+    - ``step_gain``: accuracy that the plane adds to the planes before it, or, for the first plane, to spectra alone;
+    - ``step_seconds``: extraction time that the plane adds.
     """
     ranks = {score.plane: rank for rank, score in enumerate(sweep.selection, 1)}
     rows = []

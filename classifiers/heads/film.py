@@ -34,8 +34,8 @@ class FiLMClassifier(ReducingHead, TorchHead):
 
     With ``fusion="gated"``, the head computes a gated sum instead: ``z = sigmoid(alpha) * p + sigmoid(beta) * q``. The
     formula comes from the code that the authors published in 2024. `p` is ``BN(W_f f + b_f)`` and `q` is
-    ``BN(W_s E(s) + b_s)``, with 256 channels each. `E` is the encoder of the spectrum. `alpha` and `beta` are learned
-    numbers that start at 1. They are not the functions of the modulation.
+    ``BN(W_s E(s) + b_s)``, with 256 channels each. `E` is the encoder of the spectrum. Here, `beta` is not a function of
+    `s`. `alpha` and `beta` are vectors of one learned number per channel. The numbers start at 1.
 
     Spectra are standardised band by band. Context and planes are standardised and reduced to principal components. The
     variances of the components are partly equalised. With few labels, the result of a single network depends strongly

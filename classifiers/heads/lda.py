@@ -23,12 +23,13 @@ SMALLEST_WITHIN = 1e-3  # smallest deviation within classes, as a share of the d
 class LDAClassifier(SklearnHead):
     """Linear discriminant analysis: one Gaussian per class with a common, shrunk covariance.
 
-    Columns are divided by their standard deviation within classes, so groups of columns have no weights. The covariance is pooled over the classes, and
-    shrunk towards its diagonal. By default the shrinkage is estimated from the pooled residuals, by the method of Chen,
-    Wiesel, Eldar and Hero (IEEE Trans. Signal Process. 2010). scikit-learn's ``shrinkage="auto"`` instead estimates a
-    shrinkage for each class, which is larger than needed if classes have twenty rows or more. Class priors are the
-    class frequencies of the training rows. The fit is deterministic and takes a fraction of a second. The head does not
-    accept row weights.
+    Each column is divided by its standard deviation within classes. A weight of a column group would therefore have no
+    effect, and the head has no parameters for such weights. The covariance is pooled over the classes, and shrunk
+    towards its diagonal. By default the shrinkage is estimated from the pooled residuals, by the method of Chen, Wiesel,
+    Eldar and Hero (IEEE Trans. Signal Process. 2010). scikit-learn's ``shrinkage="auto"`` instead estimates a shrinkage
+    for each class, which is larger than needed if classes have twenty rows or more. Class priors are the class
+    frequencies of the training rows. The fit is deterministic and takes a fraction of a second. The head does not accept
+    row weights.
 
     Parameters
     ----------

@@ -22,8 +22,8 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     """Deterministic gradient-boosted trees by LightGBM (Ke et al., NeurIPS 2017).
 
     The defaults suit a few hundred rows of many classes. The scale of a column does not affect trees. Planes are
-    reduced to principal components for two reasons: the training time grows with the number of columns, and each split
-    of a tree uses a single column only.
+    reduced to principal components for two reasons. The training time grows with the number of columns. Each split of a
+    tree uses a single column only, and a component combines many columns in one.
 
     Parameters
     ----------
@@ -79,7 +79,10 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     random_state: Seed = 0
 
     def check_rows(self, rows: int, classes: int) -> None:  # noqa: ARG002  # leaves hold rows of any class
-        """Raise `HeadError` if no tree can divide the training rows into leaves of `min_child_samples` rows."""
+        """Raise `HeadError` if no tree can divide the training rows into leaves of `min_child_samples` rows.
+
+        If `min_child_samples` is at most ten, no error is raised.
+        """
         check_leaf_rows("min_child_samples", self.min_child_samples, rows)
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:

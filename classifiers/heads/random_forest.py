@@ -27,8 +27,8 @@ _TYPES = {
 class ForestClassifier(SklearnHead, WeighingHead):
     """Random forest (Breiman, Mach. Learn. 2001) on principal components.
 
-    A tree splits on single columns. Spectra and planes are therefore reduced to principal components. The limit on the
-    number of leaves also limits the size of the model.
+    Each split of a tree uses a single column only. Spectra and planes are therefore reduced to principal components, which
+    combine many columns in one. The limit on the number of leaves also limits the size of the model.
 
     Parameters
     ----------
@@ -78,7 +78,10 @@ class ForestClassifier(SklearnHead, WeighingHead):
     random_state: Seed = 0
 
     def check_rows(self, rows: int, classes: int) -> None:  # noqa: ARG002  # leaves hold rows of any class
-        """Raise `HeadError` if no tree can divide the training rows into leaves of `min_samples_leaf` rows."""
+        """Raise `HeadError` if no tree can divide the training rows into leaves of `min_samples_leaf` rows.
+
+        If `min_samples_leaf` is at most ten, no error is raised.
+        """
         check_leaf_rows("min_samples_leaf", self.min_samples_leaf, rows)
 
     def _fit_columns(

@@ -41,7 +41,8 @@ class SpectralDiffClassifier(TorchHead):
     - The defaults are smaller: 64 components instead of 600 to 1,200, and 4 attention heads of 16 channels instead of
       20 of 64.
 
-    Planes without patches, spectra and window means are not used. Without a layout, all columns are one plane of one pixel.
+    The head uses only the patches of planes. If the table has no patches of planes, the head uses each plane as a patch of
+    one pixel. Without a layout, all columns are one plane of one pixel.
 
     Parameters
     ----------

@@ -44,8 +44,9 @@ class SupertokenClassifier(TorchHead):
 
     These parts differ from the paper:
 
-    - The window is centred on the classified pixel, so a map has no window borders. The published windows have 32 x 32
-      pixels and 2 x 2 tokens, and lie side by side. One transformer attends to the tokens of all windows of an image.
+    - The window is centred on the classified pixel, so a map has no window borders. The transformer attends to the tokens
+      of this window. The published windows have 32 x 32 pixels and 2 x 2 tokens, and lie side by side. The published
+      transformer attends to the tokens of all windows of an image.
     - The published features `v` come from a trained image encoder. Here, they are the patches of planes, reduced to
       principal components. If the table has no patches of planes, they are principal components of the spectra. All
       features are standardised; the published code normalises them before the embedding.

@@ -26,11 +26,11 @@ class ChangeTable:
         Changes of entries that are in both reports, each with the difference in overall accuracy (OA). The largest gain
         is first, and the largest loss is last.
     new : list of (str, str)
-        Entries with results that only the new report has: the name of the entry, and the splits of these results. Under
-        other splits, the baseline may have results of the entry.
+        One item for each entry that the baseline lacks under at least one split of the new report: the name of the entry,
+        and these splits.
     missing : list of (str, str)
-        Entries with results that only the baseline has: the name of the entry, and the splits of these results. Under
-        other splits, the new report may have results of the entry.
+        One item for each entry that the new report lacks under at least one split of the baseline: the name of the entry,
+        and these splits.
     method : str
         Sentences about the statistical tests of the changes.
     """

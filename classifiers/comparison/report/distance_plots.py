@@ -23,7 +23,7 @@ class DistanceTable:
     split : str
         Name of the split.
     question : str
-        What the split tests and the number of labels, such as ``fill in from 80 labels``.
+        Text that states what the split tests and how many labels it trains on, such as ``fill in from 80 labels``.
     ranges : tuple of str
         Labels of the distance bins.
     pixels : tuple of float
@@ -31,7 +31,8 @@ class DistanceTable:
     rows : tuple of EntryDistances
         Scores of the entries, in descending order of their overall accuracy under the split.
     headline : str
-        Sentence about the best entry on test pixels without leakage. The sentence has no full stop.
+        Accuracy of the best entry on leak-free test pixels, as a sentence without a full stop. The features of a leak-free
+        test pixel depend on no training pixel.
     """
 
     split: str

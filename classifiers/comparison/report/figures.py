@@ -64,12 +64,12 @@ class BandLine:
 
 
 def dot_plot(rows: Sequence[tuple[str, Sequence[Dot]]], label: str) -> Plot:
-    """Draw a dot plot with whiskers, in percent. Each item of `rows` is a line of the plot.
+    """Draw a dot plot with whiskers, in percent. Each item of `rows` is a row of the plot.
 
     Parameters
     ----------
     rows : sequence of (str, sequence of Dot)
-        Name and dots of each row. Names are written above the lines, so that the plot fits a narrow screen.
+        Name and dots of each row. A name is written above its dots, so that the plot fits a narrow screen.
     label : str
         Name and unit of the values.
     """

@@ -176,7 +176,8 @@ def count_roles(truth: NDArray[np.integer], roles: NDArray[np.uint8]) -> dict[in
     Returns
     -------
     dict of int to (4,) int64 array
-        Maps each class that has pixels to its numbers of unlabelled, training, test and dropped pixels.
+        Maps each value that occurs in `truth`, including 0, to its numbers of unlabelled, training, test and dropped pixels.
+        A dropped pixel has a label, but is neither a training nor a test pixel.
     """
     import pandas as pd
 

@@ -19,8 +19,15 @@ PlotKey = tuple[object, ...]
 class ReportPlots:
     """Mapping of keys to the plots of a comparison. A plot is drawn on first access.
 
-    The keys are ``("overall-accuracy",)``, ``("confusion", entry, split)`` for the best entry of each split,
-    ``("learning-curves", split)``, ``("distance", split)``, ``("weights", entry)``, ``("panels",)`` and ``("planes",)``.
+    A key is missing if the comparison has no values for its plot. The keys are:
+
+    - ``("overall-accuracy",)``: accuracy of the best entries;
+    - ``("confusion", entry, split)``: confusion matrix of the best entry of each split;
+    - ``("learning-curves", split)``: learning curves;
+    - ``("distance", split)``: accuracy against the distance to the nearest training pixel;
+    - ``("weights", entry)``: weights that the head of an entry learned for planes;
+    - ``("panels",)``: clusters of each plane;
+    - ``("planes",)``: accuracy of each plane alone.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class EntryWeights(Record):
 
 
 class PlaneScore(Record):
-    """Accuracy of a head on one plane, and the cost of the plane."""
+    """Accuracy of a head on one plane, and the size and extraction time of the plane."""
 
     t: int
     layer: str

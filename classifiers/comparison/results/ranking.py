@@ -49,7 +49,7 @@ class RankedSplit:
 
     @property
     def question(self) -> str:
-        """What the split tests and the number of labels, such as ``fill in from 80 labels``."""
+        """Text that states what the split tests and how many labels it trains on, such as ``fill in from 80 labels``."""
         return question_text(self.name, pixel_range(self.train_pixels))
 
     @property
@@ -111,7 +111,7 @@ class Ranking:
         return left_out_text(self.ranked(index)[0][1], self.class_names)
 
     def pairs(self, index: int) -> tuple[list[EntryPair], int]:
-        """Return the pairs of entries to display for the split at `index`, and the number of all its pairs.
+        """Return the pairs of entries to display for the split at `index`, and the number of all pairs of the split.
 
         If the split has more than `MAX_PAIRS` pairs, only pairs that contain the best entry are displayed.
         """

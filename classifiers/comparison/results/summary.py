@@ -127,8 +127,8 @@ def _scene_summaries(runs: list[RunResult]) -> tuple[SceneSummaryScore, ...]:
 def gap_splits(splits: Iterable[str]) -> tuple[str, str] | None:
     """Return the first random split and the first disjoint split, or None if there is no random or no disjoint split.
 
-    Splits for which `is_matched` is false are skipped, such as ``per-class:5``. In a benchmark, the two returned splits
-    have equally many training pixels.
+    Only splits that a benchmark reduces to equal numbers of training pixels are considered; see
+    `classifiers.splits.is_matched`. All other splits, such as ``per-class:5``, are skipped.
 
     >>> gap_splits(["blocks:12+4:0.1", "per-class:5", "random:0.1"])
     ('random:0.1', 'blocks:12+4:0.1')

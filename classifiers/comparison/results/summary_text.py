@@ -38,8 +38,8 @@ def split_remarks(results: BenchResults) -> list[str]:
     """Return lines of text about each split, the gap between splits, and the reduction of column groups.
 
     The lines of a split state what the split tests, its seeds, its numbers of pixels, the classes left out, and its
-    leakage. They also state how accurate the best entry is by distance to the nearest training pixel, and on test
-    pixels without leakage.
+    leakage. They also state how accurate the best entry is by distance to the nearest training pixel, and on leak-free
+    test pixels. The features of a leak-free test pixel depend on no training pixel.
     """
     first = {summary.split: summary for summary in reversed(results.summary)}
     scenes = scene_lines(results)

@@ -54,7 +54,8 @@ def bootstrap(
 
     Seeds and regions are drawn with replacement, independently of each other. A resample contains each seed and each
     region a number of times, which may be 0. The weight of a pixel is the product of the number for its seed and the
-    number for its region. The variance estimate is conservative: on average, it is not smaller than the true variance.
+    number for its region. The variance over the resamples is a conservative estimate: on average, it is not smaller than
+    the true variance.
 
     Parameters
     ----------
