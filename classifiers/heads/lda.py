@@ -89,6 +89,11 @@ class LDAClassifier(SklearnHead):
         rows = columns.astype(np.float64)
         means = np.stack([rows[codes == code].mean(axis=0) for code in range(len(self.classes_))])
         residuals = rows - means[codes]
+        if not residuals.any():
+            raise HeadError(
+                "the training pixels of each class have equal features, so there is no covariance within classes: label other "
+                "pixels, or take another head, such as svm"
+            )
         deviation = rows.std(axis=0)
         within = np.sqrt((residuals**2).sum(axis=0) / (len(codes) - len(self.classes_)))
         # A column that is constant within each class separates the classes, but must not be divided by zero.

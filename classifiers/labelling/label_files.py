@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
 from hsifeat.files import atomic_write
-from hsifeat.formatting import escape_formula
+from hsifeat.formatting import escape_formula, format_count
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.labels.open_labels import open_labels
@@ -81,6 +82,7 @@ def import_labels(
     source: str | Path,
     scene: PixelGrid,
     *,
+    valid: NDArray[np.bool_] | None = None,
     request: str | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Add the labels of a file to a label set, as one edit that can be undone.
@@ -101,6 +103,8 @@ def import_labels(
         Raster, vector or CSV file that `hsifeat.open_labels` can read.
     scene : PixelGrid
         Scene of the label set, or a label map of this scene.
+    valid : (rows, cols) bool array, optional
+        Pixels that may get a label. A note counts the other labels. [default: all pixels]
     request : str, optional
         See `LabelDatabase.paint`.
 
@@ -129,15 +133,18 @@ def import_labels(
     {1: 'oak'}
     """
     labels = open_labels(source, scene)
-    if not labels.counts:
+    classes = labels.classes if valid is None else np.where(valid, labels.classes, 0)
+    if not classes.any():
         raise SceneError(f"{Path(source).name} has no labelled pixel on the scene {scene.name}")
-    pixels = np.flatnonzero(labels.classes)
-    found, index = np.unique(labels.classes.ravel()[pixels], return_inverse=True)
+    pixels, notes = np.flatnonzero(classes), labels.notes
+    if left_out := int(np.count_nonzero(labels.classes)) - len(pixels):
+        notes += (f"{Path(source).name}: {format_count(left_out, 'labelled pixel')} without data left out",)
+    found, index = np.unique(classes.ravel()[pixels], return_inverse=True)
     with database.transaction():
         numbers = _add_missing_classes(database, set_id, person, labels)
         values = np.array([numbers[number] for number in found.tolist()], np.uint16)
         edit = LabelEdit("import", pixels, values[index])
-        return database.paint(set_id, person, edit, request=request), labels.notes
+        return database.paint(set_id, person, edit, request=request), notes
 
 
 def _add_missing_classes(database: LabelDatabase, set_id: int, person: str, labels: Labels) -> dict[int, int]:

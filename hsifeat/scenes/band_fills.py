@@ -85,7 +85,7 @@ class BandFills:
     def __init__(self, pixels: int) -> None:
         self._share = min(_SAMPLE_PIXELS / max(pixels, 1), 1.0)
         self._sample: list[NDArray[Any]] = []
-        self._ends = (_End(np.minimum, np.inf), _End(np.maximum, -np.inf))
+        self._ends = (_BandEnd(np.minimum, np.inf), _BandEnd(np.maximum, -np.inf))
 
     def add(self, spectra: NDArray[Any], pixels: NDArray[np.int64]) -> None:
         """Add further pixels.
@@ -141,7 +141,7 @@ def _is_far(value: float, nearest: float, sample: NDArray[np.float64]) -> bool:
     return bool(far and len(steps) and gap >= _MIN_STEPS * np.median(steps))
 
 
-class _End:
+class _BandEnd:
     """The lowest or the highest value of each band, the number of pixels with this value, and the nearest other value."""
 
     def __init__(self, ufunc: np.ufunc, none: float) -> None:

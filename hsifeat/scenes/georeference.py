@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 
+# Largest error of a length that counts as exact, as a share of the length.
+_SCALE_ERROR = 0.01
+
 
 @dataclass(frozen=True)
 class Georeference:
@@ -82,15 +85,22 @@ class Georeference:
     def pixel_size_m(self) -> float | None:
         """Side of a pixel in metres.
 
-        None if the CRS is not projected, or if the width and the height of a pixel differ by more than 1 %.
+        None if the CRS is not projected, or if the width and the height of a pixel differ by more than 1 %. Also None if lengths
+        on the map differ from lengths on the ground by more than 1 % at the upper left corner, as in Web Mercator.
         """
-        from pyproj import CRS
+        from pyproj import CRS, Proj, Transformer
 
         width, height = self.pixel_size
-        if self.crs is None or abs(width - height) > 0.01 * width:
+        if self.crs is None or abs(width - height) > _SCALE_ERROR * width:
             return None
         crs = CRS(self.crs)
-        return width * float(crs.axis_info[0].unit_conversion_factor) if crs.is_projected else None
+        if not crs.is_projected:
+            return None
+        to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+        scales = Proj(crs).get_factors(*to_degrees.transform(self.transform[2], self.transform[5]))
+        if not all(abs(scale - 1) <= _SCALE_ERROR for scale in (scales.meridional_scale, scales.parallel_scale)):
+            return None
+        return width * float(crs.axis_info[0].unit_conversion_factor)
 
 
 def affine_parts(georeference: Georeference, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -161,8 +161,16 @@ def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()], c
         path = Path(folder) / name
         path.write_bytes(file.file.read())
         try:
-            scene = desk.space.features.scene
-            _, notes = import_labels(desk.database, desk.labels.id, desk.caller.name, path, scene, request=change)
+            features = desk.space.features
+            _, notes = import_labels(
+                desk.database,
+                desk.labels.id,
+                desk.caller.name,
+                path,
+                features.scene,
+                valid=features.valid,
+                request=change,
+            )
         except HsifeatError as error:
             # Clients must not see where the service keeps files.
             raise ProblemError(422, str(error).replace(f"{folder}/", "")) from error

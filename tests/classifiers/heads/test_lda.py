@@ -52,3 +52,15 @@ def test_lda_needs_more_rows_than_classes():
         HeadError, match="needs more rows than classes; found 4 rows of 4 classes: give a class two rows"
     ):
         make_head("lda", LAYOUT).fit(X, np.arange(4))
+
+
+def test_equal_rows_within_each_class_are_refused():
+    """Without a covariance, the solver of scikit-learn gives all rows the first class."""
+    means, y = np.random.default_rng(0).uniform(size=(4, 6)).astype(np.float32), np.repeat(np.arange(4), 5)
+    with pytest.raises(
+        HeadError, match="have equal features, so there is no covariance within classes: label other pixels"
+    ):
+        make_head("lda").fit(means[y], y)
+    rows = means[y]
+    rows[0] += 1e-3
+    np.testing.assert_array_equal(make_head("lda").fit(rows, y).predict(means), np.arange(4))

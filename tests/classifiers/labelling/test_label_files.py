@@ -201,3 +201,17 @@ def test_impossible_files_are_refused(database, labelled, georeference, tmp_path
     export_labels(database.labels(labelled.id, georeference), tmp_path / "x.csv")
     with pytest.raises(SceneError, match="belongs to ada"):
         import_labels(database, labelled.id, "bo", tmp_path / "x.csv", labels)
+
+
+def test_labels_without_data_are_left_out_with_a_note(database, tmp_path):
+    labels = Labels("trees", np.array([[1, 1, 0], [1, 2, 2]], np.uint8), {1: "elm", 2: "oak"})
+    export_labels(labels, tmp_path / "trees.csv")
+    valid = np.array([[True, False, False], [True, True, False]])
+    labelled = database.open_set("trees", (2, 3), person="ada")
+    _, notes = import_labels(database, labelled.id, "ada", tmp_path / "trees.csv", labels, valid=valid)
+    np.testing.assert_array_equal(database.class_map(labelled.id)[1], labels.classes * valid)
+    assert notes == ("trees.csv: 2 labelled pixels without data left out",)
+    with pytest.raises(SceneError, match=r"trees\.csv has no labelled pixel on the scene"):
+        import_labels(
+            database, labelled.id, "ada", tmp_path / "trees.csv", labels, valid=~valid & (labels.classes == 0)
+        )
