@@ -7,7 +7,7 @@ subset. The Houston subset is studied twice: on its bands, and on its companion 
 - ``context``, the classical filters of the package with the layers `CONTEXT_LAYERS`, which is also applied to the companion
   image;
 - ``ffdnet``, a published denoiser of photographs (code in ``docs/user/backbones.md``, weights in the test data);
-- ``mtmsd``, a network that is trained on the bands of the scene for 110 steps;
+- ``mtmsd``, a network that is trained on the bands of the scene for 900 steps, the default;
 - candidates of ``natural32_candidates.py``, named on the command line, such as ``overhead uniform``. A candidate is trained
   first, unless its model exists. The planes of a candidate are added to spectra and window means only.
 
@@ -60,7 +60,7 @@ STUDIED = ("indian-pines", "houston", "houston-companion", "pavia-reduced")
 DRAWS = 30
 # Draws of the comparisons of noise levels and layers, which set options of natural32.
 OPTION_DRAWS, FIRST_OPTION_SEED = 10, 1000
-TRAINING_STEPS = 110
+TRAINING_STEPS = 900
 GROUP_COMPONENTS, PLANE_COMPONENTS = 40, 60
 SPECTRA, WINDOW, CONTEXT = "spectra", "spectra+window", "spectra+window+context"
 # Context layers beyond the window of 5 px, in groups that are reduced together. Below, the filters of the companion image.

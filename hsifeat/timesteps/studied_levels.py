@@ -11,11 +11,11 @@ from hsifeat.backbones.schedule import NoiseSchedule
 STUDIED_SIGMAS = {
     "a diffusion model of natural images": (0.018, 0.171),
     "a denoiser of photographs that is no diffusion model": (0.342, 0.599),
-    "a network trained on the scene": (0.018, 0.74),
+    "a network trained on the scene": (0.018, 0.337),
 }
 """Smallest and largest of the best noise levels, for each kind of network.
 
-At these noise levels, each network of the study reaches an overall accuracy within one point of its maximum on each scene. A
+At these noise levels, each network of the study reaches an overall accuracy within one point of its maximum on Indian Pines. A
 noise level is the standard deviation of the noise relative to the image, ``sqrt((1 - abar_t) / abar_t)``.
 """
 
