@@ -25,10 +25,10 @@ _INTERRUPTED = "interrupted; nothing is damaged: the same command goes on with w
 def main() -> None:
     """Run the command line, and exit with its status.
 
-    A `HsifeatError` or an unusable file is printed as one message, with exit status 1. With ``--debug``, the traceback
-    is printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130. If the reader closes
-    standard output, as in ``hsifeat cache ls | head -1``, the command still finishes its work. The exit status does not
-    change.
+    If a command raises a `HsifeatError` or can't use a file, one message is printed, and the exit status is 1. With
+    ``--debug``, the traceback is printed instead. Wrong usage has exit status 2, and an interrupt has exit status 130.
+    If the reader closes standard output, as in ``hsifeat cache ls | head -1``, the command still finishes its work. The
+    exit status does not change.
     """
     # Otherwise, Python searches all modules for garbage when it exits: half a second with torch.
     atexit.register(gc.freeze)

@@ -1,4 +1,4 @@
-"""Random pixels of scenes, without labels. The reduction of column groups can be fitted on these pixels."""
+"""Random pixels of scenes, whether labelled or not. The reduction of column groups can be fitted on these pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hsifeat.features.features import Features
 
 @dataclass(frozen=True, eq=False)
 class SceneSample:
-    """Random pixels of one or several scenes, without labels.
+    """Random pixels of one or several scenes, whether labelled or not. Labels are not kept.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class SceneSample:
         return SceneSample(np.ascontiguousarray(self.X[:, columns]), self.scene)
 
     def of_scenes(self, scenes: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the values of all pixels of some scenes, as a (k, width) float32 array.
+        """Return the values of the sampled pixels of some scenes, as a (k, width) float32 array.
 
         `scenes` has the indices of the scenes. No test scene may be among them, because heads are fitted on the values.
         """

@@ -96,7 +96,7 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
 def import_skops() -> Any:
     """Import ``skops.io`` without its default list of trusted types.
 
-    To make this list, skops imports all modules of scikit-learn, which import PyTorch. These imports take longer than
+    To make this list, skops imports all modules of scikit-learn, and with them PyTorch. These imports take longer than
     saving or loading a model. hsifeat does not need the list: each caller lists the types that the file may contain.
     """
     import sklearn.utils

@@ -55,7 +55,7 @@ class PixelTable:
         Label maps that all scenes have. The keys are the names of the maps. The split ``official`` uses the maps
         ``train`` and ``test``.
     sample : SceneSample or None
-        Unlabelled pixels of the scenes; None if they were not read.
+        Random pixels of the scenes, whether labelled or not; None if they were not read.
 
     Examples
     --------
@@ -267,7 +267,7 @@ class PixelTable:
 
     @property
     def unlabelled(self) -> NDArray[np.float32] | None:
-        """Unlabelled pixels for `Head.fit`, an (m, width) float32 array; None if `sample` is None.
+        """Values of the pixels in `sample`, for `Head.fit`: (m, width) float32 array; None if `sample` is None.
 
         Pixels of scenes that have no row in the table are left out.
         """
@@ -318,7 +318,7 @@ class PixelTable:
 def check_classes(labels: Labels, remedy: str) -> None:
     """Raise `StoreError` if a label map has only one class.
 
-    The error message ends with `remedy`, the advice for users whose map has a second class with the number 0.
+    The error message ends with `remedy`, which says what to do if the pixels that are 0 in the map are a class.
     """
     if len(labels.counts) == 1:
         (name,) = labels.class_names.values()

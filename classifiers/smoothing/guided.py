@@ -21,7 +21,7 @@ class GuidedSmoothing(SmoothingRule):
 
     The filter moves a square window over the scene. In each window, a ridge regression predicts the probability of a
     class from the guide. A pixel gets the mean prediction of all windows that contain it. Edges in the guide therefore
-    remain edges in the map. Windows are centred on valid pixels and contain valid pixels only.
+    remain edges in the map. Each window is centred on a valid pixel. Invalid pixels in a window are ignored.
 
     Attributes
     ----------

@@ -29,8 +29,8 @@ class MarkovSmoothing(SmoothingRule):
     descent reduce the Kullback-Leibler divergence of the distribution from the field. The results are the class
     probabilities of each pixel in this distribution. Probabilities below 0.01 count as 0.01.
 
-    The four pixels of each 2x2 square have different colours. A sweep updates one colour after the other. All pixels of
-    a colour are updated at once, because pixels of the same colour are never neighbours.
+    The pixels are divided into four sets, called colours. Each 2x2 square has one pixel of each colour, so pixels of the
+    same colour are never neighbours. A sweep updates one colour after the other, and all pixels of a colour at once.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class MarkovSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Number of colour updates in all sweeps. Each update extends the reach by one pixel."""
+        """Number of updates in all sweeps: one per colour and sweep. Each update extends the reach by one pixel."""
         return _SWEEPS * len(_COLOURS)
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:

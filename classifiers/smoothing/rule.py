@@ -99,8 +99,8 @@ class SmoothingRule(ABC):
         Parameters
         ----------
         tile : ProbabilityTile
-            Class probabilities. Tiles can overlap. If two tiles contain a pixel together with all scene pixels within
-            `reach_px` of it, both tiles must give this pixel bit-identical results.
+            Class probabilities. Tiles can overlap. If a pixel and all scene pixels within `reach_px` of it lie in two
+            tiles, the results at this pixel must be bit-identical for both tiles.
 
         Returns
         -------

@@ -30,7 +30,7 @@ class SuperpixelSmoothing(SmoothingRule):
     pixels : int
         Number of pixels in a cell, 4 or more. Superpixels grow from square cells of this size. The scene has about
         ``rows * cols / pixels`` cells. SLIC joins each superpixel that is smaller than half a cell with a neighbour.
-        Noise makes many superpixels that small. A noisy scene therefore has fewer superpixels than cells.
+        If the scene is noisy, SLIC joins many superpixels, and fewer superpixels than cells remain.
     """
 
     pixels: int

@@ -11,8 +11,8 @@ The footprint of a feature is the set of scene pixels that the feature depends o
 - A context plane depends on the window of its layer. A context plane that is made by morphological reconstruction
   depends on the whole scene.
 
-A projection, a backbone or a reduction of columns may be fitted to the whole scene without labels. This does not count
-as leakage.
+If a projection, a backbone or a reduction of columns is fitted to all pixels of a scene and uses no labels, this does
+not count as leakage.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ class TileGrid:
     def span(
         self, low: NDArray[np.intp], high: NDArray[np.intp], length: int, axis: int
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the range of scene pixels, along one axis, that the cells from `low` to `high` depend on.
+        """Return the range of scene pixels, along one axis, that each range of cells depends on.
 
         Parameters
         ----------
         low, high : (n,) intp arrays
-            First and last cell of each range of cells.
+            First and last cell of each range.
         length : int
             Number of scene pixels along the axis.
         axis : int
@@ -88,7 +88,7 @@ class TileGrid:
         Returns
         -------
         start, stop : (n,) intp arrays
-            First pixel of each range, and the pixel after its last pixel.
+            First scene pixel that each range of cells depends on, and the pixel after the last one.
         """
         if not self.core_px:
             return np.zeros_like(low), np.full_like(high, length)
@@ -123,7 +123,7 @@ class Footprint:
     Attributes
     ----------
     window_px : int
-        Side of the averaging window around the pixel; 1 if there is no averaging.
+        Side of the window around the pixel in which values are averaged, filtered or encoded; 1 if there is none.
     tiles : TileGrid or None
         Tile grid of the plane that the feature comes from; None for spectra and for stores of listed pixels (``--pixels``).
     mirrored : bool
@@ -144,7 +144,7 @@ class Footprint:
         return tile + (f" of a {window}" if window else "")
 
     def span(self, at: NDArray[np.intp], length: int, axis: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return the range of scene pixels, along one axis, that the features at some pixels depend on.
+        """Return the range of scene pixels, along one axis, that the features at each pixel depend on.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class Footprint:
         Returns
         -------
         start, stop : (n,) intp arrays
-            First pixel of each range, and the pixel after its last pixel.
+            First scene pixel that the features at each pixel depend on, and the pixel after the last one.
         """
         first, stop = at - self.window_px // 2, at - self.window_px // 2 + self.window_px
         if self.mirrored:

@@ -22,8 +22,8 @@ class MaskSplit:
     """``mask:TRAIN[,TEST]``: train and test on the nonzero pixels of maps from files.
 
     `draw` takes the classes of pixels from the label map that it receives. A map of zeros and ones only selects pixels.
-    If a map has class numbers, each of its nonzero pixels that is labelled in the label map must have the same class
-    there. The seed has no effect.
+    If a map has class numbers, and one of its pixels also has a class in the label map, the two classes must be equal.
+    The seed has no effect.
 
     Attributes
     ----------
@@ -60,8 +60,8 @@ class MaskSplit:
 class OfficialSplit:
     """``official``: train and test on the scene's label maps ``train`` and ``test``.
 
-    `draw` takes the classes of pixels from the label map that it receives. Each nonzero pixel of ``train`` or ``test``
-    that is labelled in the label map must have the same class there. The seed has no effect.
+    `draw` takes the classes of pixels from the label map that it receives. If a pixel of ``train`` or ``test``
+    also has a class in this label map, the two classes must be equal. The seed has no effect.
     """
 
     train: Labels

@@ -65,7 +65,8 @@ class ScenesSplit:
         Raises
         ------
         SplitError
-            If the text or the file is invalid. If a scene has two roles, or no scene has the role train or test.
+            If the text or the file is invalid. If a scene has two roles. If no scene has the role train, or none
+            has the role test.
         """
         source = text.removeprefix("scenes:")
         pairs = _read_roles(text, Path(source[1:])) if source.startswith("@") else _parse_roles(text, source)
