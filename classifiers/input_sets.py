@@ -108,7 +108,7 @@ class InputSet:
 
     @property
     def sides(self) -> dict[str, int]:
-        """Side of the neighbourhoods in pixels, for each of ``patches`` and ``spectral-patches`` in the set."""
+        """Side in pixels of ``patches`` and of ``spectral-patches``. Words that are not in the set are left out."""
         return {_name(word): _side(word) for word in self.words if _name(word) in _SIDED}
 
     @property
@@ -145,8 +145,9 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
     - If there is a context store and the head can use context, the set is ``spectra+window+context``. Adding planes did
       not raise the accuracy in the study of ``docs/user/results.md``. If `other_scenes` is True, and the head can learn
       from ``spectra+window`` alone, ``context`` is left out: it lowered the accuracy on scenes without training pixels.
-    - Otherwise, the set is ``spectra+planes``. If `Head.wants` has the column kind of ``patches`` or of ``means``, this
-      word is added too. Stores of listed pixels (``--pixels``) have no ``patches``.
+    - Otherwise, the set is ``spectra+planes``. If `Head.wants` has the column kind ``patch``, the set also has
+      ``patches``, except for stores of listed pixels (``--pixels``). If the set has no ``patches`` and `Head.wants` has
+      the column kind ``mean``, the set also has ``means``.
 
     Parameters
     ----------
@@ -286,7 +287,7 @@ def check_stores(inputs: InputSet, features: Features) -> None:
 
 
 def has_context(stores: Iterable[Features]) -> bool:
-    """Return whether at least one of `stores` has planes of a context store (made with ``--backbone context``)."""
+    """Return whether at least one of `stores` has context features (made with ``--backbone context``)."""
     return any(features.has_planes(context=True) for features in stores)
 
 

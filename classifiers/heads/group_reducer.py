@@ -267,9 +267,9 @@ def principal_axes(
     Returns
     -------
     (k, D) array
-        Axes in the dtype of `X`. Their number k is the smallest of three numbers, but at least 1: `components`, the
-        result of `most_components` for the rows with a positive weight, and the rank of the centred rows. Along axes
-        beyond the rank, the rows differ only by rounding errors, which a classifier would magnify. The result is
+        The first k axes, in the dtype of `X`. The number k is the smallest of `components`, the rank of the centred
+        rows, and the result of `most_components` for the rows with a positive weight. If the rank is 0, k is 1. Along
+        axes beyond the rank, the rows differ only by rounding errors, which a classifier would magnify. The result is
         deterministic.
 
     Raises
@@ -297,13 +297,13 @@ def principal_axes(
 
 
 def most_components(X: NDArray[np.floating], components: int) -> int:
-    """Limit `components` to half the number of distinct rows of the (n, D) float array `X`, but at least 1.
+    """Return `components`, but at most half the number of distinct rows of the (n, D) float array `X`.
 
-    Training rows vary less than other rows along the last principal axes, because the axes are fitted to the training
-    rows. A head that equalises the variances of the components therefore magnifies other rows along these axes.
-    Shrinking the covariance towards its diagonal does not help: for the training rows, the covariance of the components
-    is diagonal already. The error of linear discriminant analysis peaks where the number of columns nears the number of
-    rows (Raudys and Duin, Pattern Recognit. Lett. 1998).
+    The result is at least 1. Training rows vary less than other rows along the last principal axes, because the axes
+    are fitted to the training rows. A head that equalises the variances of the components therefore magnifies other
+    rows along these axes. Shrinking the covariance towards its diagonal does not help: for the training rows, the
+    covariance of the components is diagonal already. The error of linear discriminant analysis peaks where the number
+    of columns nears the number of rows (Raudys and Duin, Pattern Recognit. Lett. 1998).
 
     >>> rows = np.arange(50.0).reshape(50, 1)
     >>> most_components(rows, 60), most_components(np.repeat(rows, 3, axis=0), 60), most_components(rows, 10)

@@ -54,8 +54,8 @@ class LayerReducer(TransformerMixin, BaseEstimator):
     components : int or None
         Number of components of each layer, limited to the rank of the rows. None keeps the standardised channels.
     spectral_components : int or None
-        Number of components of the spectra, of their window means and of their patches. None keeps the standardised
-        bands.
+        Number of components of each spectral column group: the spectra, their window means or their patches. None
+        keeps the standardised bands.
     whiten : bool
         If true, each component is scaled to unit variance, and the number of components is limited to half the number
         of distinct rows. If false, all components of a layer are divided by the same number, so that the mean of their
@@ -69,8 +69,9 @@ class LayerReducer(TransformerMixin, BaseEstimator):
         Offset and factor of each column. A column is standardised to ``(column - mean_) * gain_``. The factor of a
         constant column is 0.
     axes_ : dict of str to (k, C) array or None
-        Maps the `ColumnGroup.layer_key` of a layer to its k scaled axes, or to None if the layer is not reduced. C is
-        the number of channels of the layer.
+        Maps the `ColumnGroup.layer_key` of each layer to the k principal axes of the layer. The axes include the
+        scaling of the components, see `whiten`. C is the number of channels of the layer. None stands for a layer that
+        is not reduced.
     """
 
     def __init__(

@@ -79,7 +79,7 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
     random_state: Seed = 0
 
     def check_rows(self, rows: int, classes: int) -> None:  # noqa: ARG002  # leaves hold rows of any class
-        """Raise `HeadError` if no tree can divide the training rows into leaves of `min_child_samples` rows.
+        """Raise `HeadError` if no tree can divide the training rows into leaves of at least `min_child_samples` rows.
 
         If `min_child_samples` is at most ten, no error is raised.
         """

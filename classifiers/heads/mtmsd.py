@@ -133,8 +133,9 @@ def selective_fusion_network(
     Returns
     -------
     torch.nn.Module
-        ``forward(x, g, s)`` returns logits (b, classes) for b rows: all `x_t` (b, T, channels), all `g_t` (b, T,
-        guides) and appended columns (b, bands). ``fuse(x, g)`` returns `v` (b, channels).
+        ``forward(x, g, s)`` returns logits (b, classes) for b rows. ``x`` (b, T, channels) has all `x_t`, ``g`` (b, T,
+        guides) has all `g_t`, and ``s`` (b, bands) has the columns that are appended to `v`. ``fuse(x, g)`` returns `v`
+        (b, channels).
     """
     import torch
     from torch import nn

@@ -113,8 +113,8 @@ def criterion(means: NDArray[np.floating], balance: float = 0.8) -> NDArray[np.f
 
     ``J(i) = sum_t [-lambda simC + (1 - lambda) varC]_{t,i} + 1/2 sum_c [-lambda simT + (1 - lambda) varT]_{c,i}``
     (MTMSD, arXiv 2306.08964, sec. III). ``simC`` and ``varC`` are computed over classes, and ``simT`` and ``varT`` over
-    timesteps. For this, the means are scaled to the range 0 to 1 over classes or over timesteps. ``sim`` is the mean
-    product of two different scaled means, and ``var`` is the variance of the scaled means.
+    timesteps. For this, the means are scaled to the range 0 to 1 over classes or over timesteps. ``sim`` is the product
+    of two scaled means, averaged over all pairs. ``var`` is the variance of the scaled means.
 
     The paper leaves two cases open. Means that do not vary can't be scaled. They count as 1, which gives the worst
     value (sim 1, var 0). With a single timestep, the second sum is left out.

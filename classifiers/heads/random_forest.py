@@ -78,7 +78,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
     random_state: Seed = 0
 
     def check_rows(self, rows: int, classes: int) -> None:  # noqa: ARG002  # leaves hold rows of any class
-        """Raise `HeadError` if no tree can divide the training rows into leaves of `min_samples_leaf` rows.
+        """Raise `HeadError` if no tree can divide the training rows into leaves of at least `min_samples_leaf` rows.
 
         If `min_samples_leaf` is at most ten, no error is raised.
         """

@@ -1,4 +1,4 @@
-"""Checks of the positions and weights that `fit` of a head accepts for the rows of a table."""
+"""Check training rows, their positions and their weights before a head is fitted."""
 
 from __future__ import annotations
 

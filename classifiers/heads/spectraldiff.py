@@ -1,4 +1,4 @@
-"""SpectralDiff: self-attention among the pixels of a neighbourhood of planes."""
+"""SpectralDiff: self-attention among the pixels of a patch."""
 
 from __future__ import annotations
 

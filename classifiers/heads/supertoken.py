@@ -37,8 +37,8 @@ class SupertokenClassifier(TorchHead):
 
     - Derivative: ``SDF_i = x_{i+1} - x_i`` for the bands i of a spectrum x. The published code has this formula for
       bands of unknown wavelengths.
-    - Clustering: `classifiers.heads.supertokens.cluster` clusters the pixels, with ``g = f(x) + f_sdf(SDF)``. `f` and
-      `f_sdf` are random linear maps. In the published code, they are never trained, because they receive no gradient.
+    - Clustering: `classifiers.heads.supertokens.cluster` clusters the pixels. Its `guides` are ``f(x) + f_sdf(SDF)``,
+      where `f` and `f_sdf` are random linear maps. The published code never trains these maps: they receive no gradient.
     - Transformer: a linear embedding with layer normalisation, position embeddings, a class token whose output is unused,
       and a transformer encoder with a final layer normalisation.
 
@@ -47,9 +47,9 @@ class SupertokenClassifier(TorchHead):
     - The window is centred on the classified pixel, so a map has no window borders. The transformer attends to the tokens
       of this window. The published windows have 32 x 32 pixels and 2 x 2 tokens, and lie side by side. The published
       transformer attends to the tokens of all windows of an image.
-    - The published features `v` come from a trained image encoder. Here, they are the patches of planes, reduced to
-      principal components. If the table has no patches of planes, they are principal components of the spectra. All
-      features are standardised; the published code normalises them before the embedding.
+    - In the published code, the features that are clustered come from a trained image encoder. Here, they are the
+      patches of planes, reduced to principal components. If the table has no patches of planes, they are principal
+      components of the spectra. All features are standardised; the published code normalises them before the embedding.
     - The loss is cross-entropy with the class proportions, as in the text of the paper. The published code uses the
       number of pixels of each class, which gives large tokens more weight. Only the token of the window's central pixel
       has a loss.

@@ -96,7 +96,7 @@ def cluster(features: NDArray[np.floating], guides: NDArray[np.floating], grid: 
 def class_proportions(
     tokens: Tokens, positions: NDArray[np.int64], codes: NDArray[np.int64], classes: int
 ) -> NDArray[np.float32]:
-    """Return the proportion of each class among the training pixels in the token of the central pixel of each window.
+    """Return the class proportions of the token that contains the central pixel, for each window.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def class_proportions(
     Returns
     -------
     (n, C) float32 array
-        Proportions of the classes. Each row adds up to 1.
+        Proportion of each class among the training pixels in the token. Each row adds up to 1.
     """
     side = round(tokens.assignment.shape[1] ** 0.5)
     places = positions - positions.min(axis=0)

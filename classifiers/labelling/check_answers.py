@@ -26,7 +26,7 @@ class CheckAnswers:
     Attributes
     ----------
     classes : (rows, cols) uint16 array
-        Class of each pixel that checks the map; 0 at all other pixels.
+        Class of each pixel whose answer checks the map; 0 at all other pixels.
     asked : (n,) int64 array
         Flat indices of all pixels that were answered or skipped, in ascending order. Answers that have become labels are
         included.
@@ -43,7 +43,7 @@ class CheckAnswers:
 
     @property
     def count(self) -> int:
-        """Number of pixels that check the map."""
+        """Number of answers that check the map."""
         return int(np.count_nonzero(self.classes))
 
 
@@ -85,7 +85,8 @@ def record_answer(database: LabelDatabase, set_id: int, person: str, pixel: int,
     JoinedPixelError
         If the answer at this pixel has become a label, see `join_answers`.
     SceneError
-        If the edit is refused, see `LabelDatabase.paint`.
+        If the label set belongs to another person. If the pixel lies outside of the scene. If `number` is neither 0 nor
+        the number of a class of the label set.
 
     Examples
     --------

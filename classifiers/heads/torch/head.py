@@ -50,7 +50,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
     learning_rate, weight_decay : float
         Parameters of AdamW.
     patience : int
-        Number of epochs without a lower validation loss after which the training stops.
+        If the validation loss has reached no new minimum for this number of epochs, the training stops.
     validation_fraction : float or None
         Share of the training rows of each class that is used only for early stopping. [default: a tenth if there are
         enough rows, otherwise 0]

@@ -61,7 +61,7 @@ class TrainingOptions:
     learning_rate, weight_decay : float
         Parameters of AdamW.
     patience : int
-        Number of epochs without a lower validation loss after which the training stops.
+        If the validation loss has reached no new minimum for this number of epochs, the training stops.
     validation_fraction : float or None
         Share of the training rows of each class that are validation rows, used only for early stopping. With 0, all
         epochs are run. [default: a tenth if there are enough rows, otherwise 0; see
