@@ -70,7 +70,7 @@ class ColumnGroup:
 
     @property
     def input_kind(self) -> str:
-        """Kind as heads name it in `needs` and `wants`: ``spectral-patch`` for a patch of spectra, otherwise `kind`."""
+        """Kind as `Head.needs` and `Head.wants` name it: ``spectral-patch`` for a patch of spectra, otherwise `kind`."""
         return "spectral-patch" if self.kind == "patch" and self.layer is None else self.kind
 
     @property

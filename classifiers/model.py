@@ -44,8 +44,8 @@ class Model:
     train_pixels : int
         Number of training pixels.
     wavelengths_nm : tuple of float or None
-        Centre wavelengths of the bands of the training scene in nm; None if unknown. Of several training scenes, the
-        first counts.
+        Centre wavelengths of the bands of the training scene in nm; None if unknown. If there are several training
+        scenes, the wavelengths are those of the first scene.
     evaluation : Evaluation or None
         Scores on the test pixels of the split. None if the model was loaded, or if all labelled pixels were used for
         training.
@@ -190,7 +190,7 @@ class Model:
         Parameters
         ----------
         features : Features
-            Store or stores of a scene with the planes of the training scene.
+            Store or stores of one scene. They must have all planes that the head needs.
         """
         planes: dict[Features, list[PlaneId]] = {}
         for plane in features.select([*dict.fromkeys(map(_plane_id, self.layout.stored))]):

@@ -15,7 +15,7 @@ from hsifeat.formatting import list_some
 
 
 class ScoreEntry(BaseModel):
-    """Scores of a head under a split for one seed, for a model card.
+    """Entry of a model card: scores of a head under a split with one seed.
 
     Attributes
     ----------

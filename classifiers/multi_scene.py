@@ -209,7 +209,7 @@ def smoothing_of_scenes(smooth: str | None, scenes: SceneSet, classes: int) -> S
 
 
 def common_label_maps(scenes: SceneSet) -> Mapping[str, Labels]:
-    """Return the label maps whose names occur in all scenes. The maps of several scenes are merged."""
+    """Return the label maps whose names occur in all scenes. Maps with the same name are merged into one map."""
     maps = [features.scene.labels for features in scenes.scenes]
     if len(maps) == 1:
         return maps[0]

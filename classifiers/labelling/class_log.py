@@ -1,4 +1,4 @@
-"""Classes in the log of a label set, and the numbers of the classes that undone imports added."""
+"""Classes in the log of a label set, and which of them were added by undone imports."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ class LabelEdit:
     Attributes
     ----------
     kind : {"pixel", "brush", "polygon", "segment", "import", "check", "join"}
-        How the pixels were selected. ``check`` is an answer at a random pixel; answers are not labels. ``join`` turns answers
-        into labels; see `classifiers.labelling.check_answers`.
+        How the pixels were selected. ``check``: a person was asked for the class of a random pixel, to check the map. The
+        answer is not a label. ``join``: answers become labels, see `classifiers.labelling.check_answers`.
     pixels : (n,) int64 array
         Flat indices of the pixels, ``row * cols + col``, ascending and without duplicates.
     classes : (n,) uint16 array

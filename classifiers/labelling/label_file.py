@@ -157,7 +157,7 @@ class LabelFile:
         return number
 
     def is_repeated(self, set_id: int, person: str, request: str | None) -> bool:
-        """Return whether a person has made a request before, and record a new request.
+        """Return whether a person has made a request before. If not, record the request.
 
         Call this method inside a `transaction`.
 

@@ -33,7 +33,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
     Parameters
     ----------
     labels : Labels
-        The labels, for example from `LabelDatabase.labels`. Polygons need the georeference of the scene.
+        The labels, for example from `LabelDatabase.labels`. For polygons, the labels must have a georeference with a CRS.
     path : Path
         The suffix selects the format:
 
@@ -104,7 +104,8 @@ def import_labels(
     scene : PixelGrid
         Scene of the label set, or a label map of this scene.
     valid : (rows, cols) bool array, optional
-        Pixels that may get a label. A note counts the other labels. [default: all pixels]
+        Pixels that may get a label. Labels of the file at other pixels are dropped, and a note states how many.
+        [default: all pixels]
     request : str, optional
         See `LabelDatabase.paint`.
 

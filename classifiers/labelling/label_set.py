@@ -94,7 +94,7 @@ def check_text(text: str, subject: str) -> str:
 
 
 def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
-    """Check a class against the other classes of its set, and return the class with the name that `check_text` returns.
+    """Check a class against the other classes of its set. Return the class, with its name normalised by `check_text`.
 
     Raises
     ------
@@ -133,6 +133,6 @@ def _is_number(name: str) -> bool:
 
 
 def free_key(others: list[LabelClass]) -> str:
-    """Return the first digit from 1 to 9 that is not the key of a class in `others`, or an empty string."""
+    """Return the first digit from 1 to 9 that no class in `others` has as its key. If there is none, return an empty string."""
     taken = {other.key for other in others}
     return next((key for key in _KEYS[:9] if key not in taken), "")

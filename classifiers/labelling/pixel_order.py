@@ -26,7 +26,7 @@ def order_pixels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     -------
     (n,) int64 array
         Flat indices. For each step s of `STEPS`, pixels whose row and column are multiples of s precede all other
-        pixels. The pixels that a grid adds to the coarser grids are in row-major order.
+        pixels. Pixels with the same level (see `pixel_levels`) are in row-major order.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def order_pixels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def pixel_levels(pixels: NDArray[np.int64], cols: int) -> NDArray[np.int8]:
-    """Return the index in `STEPS` of the coarsest grid that contains each pixel, as an (n,) int8 array.
+    """Return the level of each pixel, as an (n,) int8 array: the index in `STEPS` of the coarsest grid with this pixel.
 
     Parameters
     ----------

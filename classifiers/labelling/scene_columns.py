@@ -90,9 +90,9 @@ class SceneColumns:
 
     @cached_property
     def row_counts(self) -> dict[int, int]:
-        """Number of pixels on the grid of each step in `STEPS`, by step.
+        """Maps each step in `STEPS` to the number of pixels on its grid.
 
-        The pixels of a grid are the first rows of `values`.
+        If a grid has n pixels, they are the first n rows of `values`.
         """
         levels = pixel_levels(self.pixels, self.shape[1])
         return {step: int(np.searchsorted(levels, level, side="right")) for level, step in enumerate(STEPS)}

@@ -105,7 +105,7 @@ def open_segments(columns: SceneColumns, pixels: int = SEGMENT_PX) -> Segments:
     columns : SceneColumns
         Columns of the scene.
     pixels : int
-        Number of pixels in a cell. Superpixels grow from square cells of this size, see `SuperpixelSmoothing`.
+        Superpixels grow from squares with this number of pixels, see `SuperpixelSmoothing`.
 
     Raises
     ------

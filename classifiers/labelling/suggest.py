@@ -34,8 +34,8 @@ class Suggestion:
     uncertainty : float
         1 minus the difference between the two highest class probabilities of the superpixel.
     share : float
-        Share, from 0 to 1, of the scene's pixels that resemble this superpixel more than any superpixel that is
-        labelled or was suggested before.
+        Share of the scene's pixels, from 0 to 1. It counts the pixels that resemble this superpixel more than every labelled
+        superpixel, and more than every superpixel suggested before.
     """
 
     row: int
@@ -154,7 +154,7 @@ class Suggester:
         nearest: NDArray[np.floating],
         uncertainty: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return the gain of each candidate, a superpixel that may be suggested.
+        """Return the gain of each candidate. Candidates are superpixels that may be suggested.
 
         Parameters
         ----------
