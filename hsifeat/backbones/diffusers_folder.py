@@ -90,7 +90,8 @@ def resolve_settings(network_class: Any, config: Mapping[str, Any], file: Path) 
     Raises
     ------
     BackboneError
-        If diffusers can't read the configuration. If a number in the configuration is not finite or too large.
+        If diffusers can't read the configuration. If a number in the configuration is NaN, infinite or out of
+        range. If a list is too long.
     """
     try:
         explicit, _, _ = network_class.extract_init_dict(dict(config))
@@ -167,11 +168,11 @@ def read_denoiser_class(folder: Path) -> str:
 
 
 def list_model_files(source: str) -> list[Path]:
-    """Return the files and folders that determine the backbone in a model folder, including the files in its subfolders.
+    """Return the files and folders that determine the backbone in a model folder.
 
-    If the folder is the subfolder ``unet`` of a pipeline, the whole pipeline counts as the model folder. The training
-    record in the parent of the model folder is included. Files in deeper folders are left out, because backbones do not
-    read them.
+    If the folder is the subfolder ``unet`` of a pipeline, the whole pipeline counts as the model folder. The result has
+    everything in the model folder and in its subfolders, and the training record in the parent of the model folder.
+    Files in folders below the subfolders are left out, because backbones do not read them.
     """
     folder = pipeline_folder(Path(source))
     paths = list(folder.iterdir())

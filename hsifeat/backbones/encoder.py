@@ -118,7 +118,7 @@ class EncoderBackbone(ModuleBackbone):
         return Fraction(1, self._upsample)
 
     def load(self) -> torch.nn.Module:
-        """Return the network with its weights. The network is the encoder and a layer for the output of the encoder."""
+        """Return the network that `with_output` makes from the encoder with its weights."""
         return with_output(self._module, self._encoder_call)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -180,7 +180,7 @@ class EncoderBackbone(ModuleBackbone):
 
 
 def with_output(module: torch.nn.Module, call: EncoderCall) -> torch.nn.Module:
-    """Return a network that calls an encoder and passes its output through a layer `OUTPUT`."""
+    """Return a network that runs an encoder. Its layer `OUTPUT` outputs the first tensor in the output of the encoder."""
     import torch
 
     class Encoder(torch.nn.Module):

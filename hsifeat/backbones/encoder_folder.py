@@ -1,4 +1,4 @@
-"""Backbones from folders with a frozen image encoder, such as a vision transformer, in the layout of the library transformers."""
+"""Backbones from frozen image encoders, such as vision transformers, in model folders of the library transformers."""
 
 from __future__ import annotations
 

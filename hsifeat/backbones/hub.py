@@ -1,4 +1,4 @@
-"""Download of models from a model hub. The name of a model includes a commit, which fixes the weights."""
+"""Download of models from a model hub. A model is named with a commit, which fixes its weights."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ def open_backbone(
     source : str or Path
         One of the forms that ``hsifeat backbones`` lists: a folder, a file, ``owner/model@commit`` on a hub, or
         ``NAME[:ARGUMENT]`` of a plugin. If a folder or file has the name of a plugin, write ``./NAME`` or use a `Path`
-        to open the folder or file. The text ``NAME`` opens the plugin, or raises an error if the folder is a model
-        folder. The prefix ``untrained:`` keeps the architecture and draws random weights.
+        to open the folder or file. If a model folder has the name of a plugin, the text ``NAME`` raises an error;
+        otherwise, it opens the plugin. The prefix ``untrained:`` keeps the architecture and draws random weights.
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     seed : int
@@ -91,8 +91,8 @@ def open_source(
 ) -> FeatureSource:
     """Open a backbone, or another source of features such as the filters of ``context``.
 
-    For parameters and errors, see `open_backbone`. `call` opens the source with its plugin, and has the parameters of
-    `call_plugin`.
+    For parameters and errors, see `open_backbone`. The parameter `call` is a function that opens the source with its
+    plugin. The function has the parameters of `call_plugin`.
     """
     name = str(source)
     if isinstance(source, Path) and name in registered_entries(GROUP):

@@ -36,8 +36,8 @@ class RecalledBackbone:
     open : callable
         Function without arguments that opens the backbone.
     source : str
-        Name of the backbone as the user typed it. It becomes the attribute `source` of the `RecalledBackbone`. If the
-        backbone itself has an attribute `source`, that value is used instead.
+        Name of the backbone as the user typed it. If the opened backbone has no attribute `source`, or an empty one,
+        this name becomes the attribute `source` of the `RecalledBackbone`.
 
     Raises
     ------

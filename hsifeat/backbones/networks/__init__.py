@@ -3,8 +3,8 @@
 Each class is a diffusers ``ModelMixin`` with an argument ``in_channels``. Its ``forward(noisy, t, return_dict=False)``
 returns ``(prediction,)``. To add a class, add a line to `NETWORKS`. The layers of a network are found in a forward
 pass. Two attributes of the network control this pass. ``probe_side`` is the side of the input, a multiple of the stride
-of every layer [default: 64]. ``probe_timesteps`` lists the first timestep of each interval, in ascending order from 0.
-If the network runs different layers in different intervals of timesteps, ``probe_timesteps`` is required.
+of every layer [default: 64]. If the network runs different layers in different intervals of timesteps, it
+must have ``probe_timesteps``: the first timestep of each interval, in ascending order from 0.
 """
 
 from __future__ import annotations
