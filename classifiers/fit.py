@@ -56,7 +56,8 @@ def fit_model(
         ``spectra+window+context+planes``. ``suited`` is the input set that suits the head, the stores and the split.
         [default: ``suited``]
     labels : str, optional
-        Name of a label map in the stores. [default: the only map, or the only two maps ``train`` and ``test``, merged]
+        Name of a label map in the stores. [default: the only map; if there are only the maps ``train`` and ``test``, both
+        are merged]
     background_class : int, optional
         Class number for the pixels that are 0 in the label map. [default: pixels that are 0 are unlabelled]
     split : str, optional

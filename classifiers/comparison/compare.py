@@ -94,7 +94,8 @@ def compare(
         Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
         sample of all pixels of the scene, including test pixels, without their labels.
     labels : str, optional
-        Name of a label map in the stores. [default: the only map, or the only two maps ``train`` and ``test``, merged]
+        Name of a label map in the stores. [default: the only map; if there are only the maps ``train`` and ``test``, both
+        are merged]
     planes : sequence, optional
         Planes (one timestep and layer each) to use, such as ``["t50/*"]``; see `Features.select`. Planes of context
         stores are not affected. [default: all]

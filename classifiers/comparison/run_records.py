@@ -91,7 +91,7 @@ def run_key(
     Parameters
     ----------
     store : str
-        Keys of the stores of the planes. For runs on spectra alone, the digest of the scene.
+        Text from `origin_of` that identifies the source of the columns.
     layout : Layout
         Columns that the head learns from.
     head : dict

@@ -72,7 +72,7 @@ def limit_seeds(splits: Sequence[Split], labels: Labels, seeds: int, listen: Lis
     seeds : int
         Number of seeds that the user wants.
     listen : callable
-        Callback that receives a note if there are fewer seeds.
+        Callback that receives a note if the number of seeds is reduced.
     """
     count = len(labels.parts)
     if not any(isinstance(split, LeaveOneSceneOutSplit) for split in splits) or not 1 < count < seeds:

@@ -44,7 +44,7 @@ class SharedTable:
     groups : tuple of ColumnGroup
         Selected column groups; ``start`` and ``stop`` are columns of ``X.npy``.
     grid_cols : int
-        Number of columns of the label map, to which the pixel indices refer.
+        Number of columns of the label map. The flat indices in ``pixels.npy`` are positions in this map.
     reduction : {"scene", "train"}
         Pixels on which heads fit their reduction of columns: the unlabelled pixels (``scene``), or the training pixels.
     """

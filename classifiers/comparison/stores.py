@@ -1,7 +1,8 @@
 """Stores of a benchmark.
 
-Each store that a benchmark compares is called an alternative. An alternative also has the columns of the context
-stores. For several scenes, an alternative has one store per scene, and these stores have the same recipe.
+A benchmark compares alternatives. For each scene, an alternative has the columns of one store. If this store is not a
+context store, the alternative also has the columns of the context stores of the scene. All scenes have stores with the
+same recipes.
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ def sweep(
     seeds : int
         Number of seeds, starting with seed 0. Training pixels, the head and the selected planes depend on the seed.
     labels : str, optional
-        Name of a label map in the store. [default: the only map, or the only two maps ``train`` and ``test``, merged]
+        Name of a label map in the store. [default: the only map; if there are only the maps ``train`` and ``test``, both
+        are merged]
     planes : sequence, optional
         Planes to score, in any form that `Features.select` accepts. [default: all]
     jobs : int, optional

@@ -52,7 +52,7 @@ def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
 
 
 def reduction_remarks(sweep: SweepResult) -> list[str]:
-    """Return a sentence on the pixels to which principal components are fitted.
+    """Return a list with one sentence: to which pixels principal components are fitted.
 
     If these pixels are unknown, the list is empty.
     """

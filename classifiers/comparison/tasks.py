@@ -210,7 +210,7 @@ def predict_pixels(head: Head, table: SharedTable, pixels: NDArray[np.integer]) 
 
 
 def set_seed(head: Head, seed: int) -> Head:
-    """Return `head`. If the head has the parameter ``random_state``, set it to `seed`."""
+    """If `head` has the parameter ``random_state``, set this parameter to `seed`. Return `head`."""
     return head.set_params(random_state=seed) if "random_state" in head.get_params() else head
 
 

@@ -65,7 +65,7 @@ class Head(ClassifierMixin, BaseEstimator):
     advice : str
         When to use the head, in a few words.
     patch_px : int
-        Side in pixels of the neighbourhoods that `fit_model` includes, if the head needs or wants neighbourhoods.
+        Side of neighbourhoods in pixels, for a head that needs or wants them. `fit_model` uses this side by default.
     search_space : dict of str to list
         Values that tuning tries for each parameter. The first value is the default. There are at most a dozen combinations.
     persisted_types : frozenset of str
@@ -116,7 +116,7 @@ class Head(ClassifierMixin, BaseEstimator):
         return missing
 
     def check_rows(self, rows: int, classes: int) -> None:
-        """Raise `HeadError` if the head can't be fitted to so few training rows.
+        """Raise `HeadError` if the head can't be fitted to `rows` training rows of `classes` classes.
 
         The method of the base class accepts any number of rows.
 

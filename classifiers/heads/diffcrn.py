@@ -40,9 +40,9 @@ class DiffCRNClassifier(MixingHead, TorchHead):
       map of the result and the spectrum of the pixel.
 
     Each layer is reduced to principal components that all timesteps share. If the table has patches, the feature maps
-    are the patches of the planes. Otherwise, the feature map of a plane is a single pixel. Spectra and their window
-    means, if present, are also inputs of the classifier. Positions, window means of planes and spectral patches are not
-    used. Without a layout, all columns count as one layer at one timestep.
+    are the patches of the planes. Otherwise, the feature map of a plane is a single pixel. If the table has spectra
+    or their window means, the gate and the final classifier use them. Positions, window means of planes and spectral
+    patches are not used. Without a layout, all columns count as one layer at one timestep.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class DiffCRNClassifier(MixingHead, TorchHead):
     components : int or None
         Number of principal components of each layer; None keeps all channels.
     spectral_components : int or None
-        Number of principal components of the spectra and of their window means; None keeps all bands.
+        Number of principal components of each spectral group (spectra, or their window means). None keeps all bands.
     channels : int
         Number of channels of `F` and of each `H_t`.
     hidden : tuple of int

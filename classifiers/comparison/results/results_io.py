@@ -1,4 +1,4 @@
-"""Reading and writing of results, as CSV or data frame (one row per run) and as JSON."""
+"""Convert results to a data frame with one row per run, write them as CSV or JSON, and read them from JSON."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def to_frame(results: BenchResults) -> pd.DataFrame:
 
     The columns are the fields of `RunResult`. Each field of the entry and each metric has its own column. A metric with
     one value per class has a column ``<metric>_<class>`` for every class of the label map. For a class without test
-    pixels, scores are NaN and the number of pixels is 0. The scores in each of several scenes are in columns such as
-    ``oa_in_<scene>``. Tuples of numbers become text, separated by ``;``.
+    pixels, scores are NaN and the number of pixels is 0. If there are several scenes, each scene has its own columns of
+    scores, such as ``oa_in_<scene>``. Tuples of numbers become text, separated by ``;``.
     """
     import pandas as pd
 

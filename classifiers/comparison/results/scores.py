@@ -1,4 +1,4 @@
-"""Records of scores: of runs, averages over seeds, learning curves and ranges of distances."""
+"""Records of scores: scores of single runs, averages over seeds, learning curves, and scores by distance."""
 
 from __future__ import annotations
 

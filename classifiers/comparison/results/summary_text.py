@@ -38,8 +38,8 @@ def split_remarks(results: BenchResults) -> list[str]:
     """Return lines of text about each split, the gap between splits, and the reduction of column groups.
 
     The lines of a split state what the split tests, its seeds, its numbers of pixels, the classes left out, and its
-    leakage. They also state how accurate the best entry is by distance to the nearest training pixel, and on leak-free
-    test pixels. The features of a leak-free test pixel depend on no training pixel.
+    leakage. They also state the accuracy of the best entry in ranges of the distance to the nearest training pixel, and
+    on leak-free test pixels. The features of a leak-free test pixel depend on no training pixel.
     """
     first = {summary.split: summary for summary in reversed(results.summary)}
     scenes = scene_lines(results)
@@ -60,7 +60,10 @@ def split_remarks(results: BenchResults) -> list[str]:
 
 
 def scene_lines(results: BenchResults) -> dict[str, list[str]]:
-    """Return one line for each split: the accuracy of the best entry in each of several scenes."""
+    """Return one line for each split: the accuracy of the best entry, scene by scene.
+
+    If there is only one scene, the result is empty.
+    """
     lines: dict[str, list[str]] = {}
     for split in dict.fromkeys(summary.split for summary in results.summary):
         best = max((one for one in results.summary if one.split == split), key=lambda one: one.oa.mean)
@@ -101,8 +104,8 @@ def planned_tests(results: BenchResults) -> dict[str, list[ContrastTest]]:
 def verdict_lines(results: BenchResults) -> list[str]:
     """Return sentences about differences between entries.
 
-    The first sentences state the results of planned contrasts. The next ones name planned contrasts that lack a store.
-    The last ones state for each split which entries differ significantly.
+    The first sentences state the results of planned contrasts. The next ones name planned contrasts
+    that can't be tested because a store is missing. The last ones state for each split which entries differ significantly.
     """
     planned = [test.verdict for tests in planned_tests(results).values() for test in tests]
     missing = [str(contrast) for contrast in results.missing_contrasts]

@@ -67,8 +67,8 @@ def bootstrap(
     seeds : int
         Number of seeds.
     regions : sequence of int
-        Number of regions in each set of regions. Each set is resampled separately. In the argument of `statistic`, the
-        sets follow each other along the first axis.
+        Number of regions in each set. For example, a set contains the regions of one split. Each set is resampled
+        separately. In the argument of `statistic`, the sets follow each other along the first axis.
     resamples : int
         Number of resamples.
     seed : int

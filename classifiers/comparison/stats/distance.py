@@ -44,7 +44,7 @@ def assess_distances(
     *,
     listen: Listener = silent,
 ) -> tuple[list[RunResult], tuple[EntryDistances, ...]]:
-    """Score the runs by the distance to the nearest training pixel, and on the test pixels without leakage.
+    """Score the runs in bins of the distance to the nearest training pixel, and on the test pixels without leakage.
 
     A test pixel has no leakage if its features depend on no training pixel.
 
