@@ -50,9 +50,8 @@ def make_layout(
         An empty sequence includes none. [default: all]
     means : int, optional
         Include the mean of each plane over a window with this side in pixels, as in the global features of MTMSD.
-        Context planes get no means. The means follow the columns of their plane, as a group of kind ``mean``. A store
-        of listed pixels (``--pixels``) has windows of one fixed side, `Features.window_px`; `means` must equal this
-        side.
+        Context planes get no means. The means follow the columns of their plane, as a group of kind ``mean``. For a store
+        of listed pixels (``--pixels``), the only possible side is the one that `Features.window_px` returns.
     patch : int or sequence of int, optional
         Include the values of each plane in a square neighbourhood. The value is its side in pixels, an odd number. For
         several sides, include one neighbourhood of each side. Context planes get no neighbourhoods. The

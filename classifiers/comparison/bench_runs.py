@@ -116,8 +116,8 @@ class BenchRunner:
             Training and test pixels for each split and seed. All keys have the same split.
         limits : sequence of int
             Maximum numbers of training pixels per class. Each limit yields one point of a learning curve. If several limits
-            include all training pixels, only the smallest of them is used. If a head needs more training pixels than a
-            limit leaves, its curve lacks this point. In both cases, there is a note.
+            are high enough to keep all training pixels, only the smallest of them is used. If a head needs more training
+            pixels than a limit leaves, its curve lacks this point. In both cases, there is a note.
         """
         points = []
         for per_class in self._distinct_limits(draws, limits):

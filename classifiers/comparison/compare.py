@@ -141,9 +141,9 @@ def compare(
     Raises
     ------
     HsifeatError
-        If a head, parameter, input, split or store is unknown. If the stores or the bands of the scenes differ. If the
-        labels can't be split. If the baseline has another scene or other labels. If another benchmark is running in the
-        same folder.
+        If a head, parameter, input, split or store is unknown. If the scenes differ in the number or the recipes of
+        their stores. If the bands of the scenes can't be matched. If the labels can't be split. If the baseline has
+        another scene or other labels. If another benchmark is running in the same folder.
 
     Examples
     --------

@@ -26,11 +26,11 @@ class ChangeTable:
         Changes of entries that are in both reports, each with the difference in overall accuracy (OA). The largest gain
         is first, and the largest loss is last.
     new : list of (str, str)
-        One item for each entry that the baseline lacks under at least one split of the new report: the name of the entry,
-        and these splits.
+        Entries of the new report that the baseline lacks: the name of each entry, and the splits under which the baseline
+        lacks it.
     missing : list of (str, str)
-        One item for each entry that the new report lacks under at least one split of the baseline: the name of the entry,
-        and these splits.
+        Entries of the baseline that the new report lacks: the name of each entry, and the splits under which the new
+        report lacks it.
     method : str
         Sentences about the statistical tests of the changes.
     """

@@ -120,7 +120,7 @@ def heat_map(values: Mapping[tuple[int | None, str], float], label: str, digits:
 
 
 def learning_curves(lines: Sequence[Line], label: str, pixels: Mapping[int, float] | None = None) -> Plot:
-    """Draw learning curves: scores in percent over the number of labels per class, on a logarithmic axis.
+    """Draw learning curves: scores in percent over the number of labels per class, which has a logarithmic axis.
 
     Lines are shifted slightly, so that error bars do not overlap.
 

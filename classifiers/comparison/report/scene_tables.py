@@ -22,8 +22,8 @@ class SceneTable:
     pixels : tuple of float
         Number of test pixels of each scene, averaged over the seeds under which the scene has test pixels.
     rows : tuple of (BenchEntry, tuple)
-        Entries in the order of the ranking. The tuple has the score of the entry in each scene, or None in a scene
-        without a score.
+        Entries in the order of the ranking, each with its scores in `scenes`. If an entry has no score in a scene, the
+        score is None.
     """
 
     split: str

@@ -46,7 +46,7 @@ def verdict_text(results: BenchResults, split: str) -> str:
 
 
 def range_label(score: DistanceScore, pixel_size_m: float | None) -> str:
-    """Format the range of distances of a score in pixels. If `pixel_size_m` is not None, add the range in metres.
+    """Format the distances of a score as a range in pixels. If `pixel_size_m` is not None, add the range in metres.
 
     >>> score = DistanceScore(low_px=4, high_px=9, mean_px=6, test_pixels=7, seeds=1)
     >>> range_label(score, None), range_label(score, 20.0)
@@ -75,8 +75,8 @@ def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test
 
     The features of a leak-free test pixel depend on no training pixel. If the best entry has no leak-free pixels, the
     text says why, and gives the accuracy of the best entry that has leak-free pixels. If no entry has leak-free pixels,
-    the text gives the accuracy of the best entry on the farthest test pixels. It also recommends a split with a buffer,
-    and inputs whose features depend on fewer pixels.
+    the text gives the accuracy of the best entry on the farthest test pixels. In this case, the text also recommends a
+    split with a buffer, and inputs whose features depend on fewer pixels.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _in_parentheses(interval: str) -> str:
 def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
     """List the overall accuracy of an entry for each range of distances to the nearest training pixel.
 
-    If the gain over spectra alone is known, it follows the accuracy in parentheses.
+    If the gain over spectra alone is known, it stands in parentheses after the accuracy.
     """
     cells = []
     for score in found.bins:
