@@ -81,7 +81,7 @@ class ExportTable:
         return int(np.count_nonzero(self.mask))
 
     def metadata(self) -> dict[str, Any]:
-        """Return the store, scene, licence, citation and class names of the table as JSON values."""
+        """Return JSON values: names of the store, scene, label map and classes, key of the store, licence and citation."""
         scene = self.features.scene
         return {
             "store": self.features.name,

@@ -79,13 +79,13 @@ class Features(StoreContents):
         return values if self.bands is None else values[..., list(self.bands)]
 
     def has_planes(self, *, context: bool) -> bool:
-        """Return whether the store has planes of the kind that `context` selects. Unfinished planes count.
+        """Return whether the store has planes of a given kind. Unfinished planes count.
 
         Parameters
         ----------
         context : bool
-            True for planes of context stores, which are made with ``--backbone context``. False for planes of stores of
-            diffusion models.
+            The kind. True: planes of context stores, which are made with ``--backbone context``. False: planes of all other
+            stores.
         """
         return any(self.owner(plane)[0].is_context == context for plane in (*self.planes, *self.unfinished))
 
@@ -170,8 +170,8 @@ class Features(StoreContents):
         Parameters
         ----------
         wanted_px : int
-            Wanted side. If planes cover the scene, the result is this side. If the store has features of listed pixels only,
-            the result is the side of the stored windows.
+            Wanted side. If planes cover the scene, this side is returned. If the store has features of listed pixels only,
+            it has means over windows of one side, and the side of these windows is returned.
         """
         return self._reader.window_px(wanted_px)
 
@@ -195,8 +195,8 @@ class Features(StoreContents):
         pool : int, optional
             Side in pixels of a window around each pixel. Features are averaged over the valid pixels of the window,
             which is clipped to the scene. None reads the features at the pixel. If the store has features of listed
-            pixels only, `pool` must be the side of the stored windows. These stored features are averaged over the
-            whole window, including padding beyond the scene.
+            pixels only, it has means over windows of one side, and `pool` must be this side or None. These means count
+            all pixels of the window, including padding beyond the scene.
         keep : bool
             Store the result in the sample cache, so that a repeated call takes milliseconds.
 

@@ -99,7 +99,7 @@ class ScenePlaneReader:
         return xarray_view.to_dask(self._store.plane(plane.id))
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:
-        """Return the coordinates of cell centres along each spatial axis of the planes, and the grid mappings of the planes."""
+        """Return the cell centres along each spatial axis of the planes, and the CF grid mappings (CRS and transform)."""
         georeference = georeference_of(self._store)
         coordinates = {}
         for plane in planes:

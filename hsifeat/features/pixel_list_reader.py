@@ -45,7 +45,7 @@ class PixelListReader:
         self._store, self._rows, self._cols, self._stored_px = store, rows, cols, stored_px
 
     def window_px(self, wanted_px: int) -> int:  # noqa: ARG002  # one side is stored
-        """Return the side of the stored windows. See `PlaneReader.window_px`."""
+        """Return the side of the windows whose means are stored. See `PlaneReader.window_px`."""
         return self._stored_px
 
     @cached_property
@@ -61,7 +61,7 @@ class PixelListReader:
         Raises
         ------
         StoreError
-            If a pixel is not listed, or `window_px` is not the side of the stored windows.
+            If a pixel is not listed, or the store has no means over windows of side `window_px`.
         """
         if window_px not in {None, self._stored_px}:
             raise StoreError(

@@ -86,8 +86,8 @@ class SceneSet:
 def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None) -> SceneSet:
     """Open stores of one or several scenes.
 
-    Stores of the same scene are combined. The stores of the first scene keep their order. The stores of every other
-    scene are sorted, so that stores at the same position have the same recipe.
+    Stores of the same scene are combined. The stores of the first scene keep their order. The stores of each further
+    scene are sorted in this order: stores with similar recipes have the same position in all scenes.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> No
 
 
 def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Features]:
-    """Sort the stores `other` so that recipes at the same position in `first` and in the result are as similar as possible."""
+    """Sort the stores `other` in the order of `first`: stores with similar recipes have the same position in both."""
     remaining = list(other)
     ordered: list[Features] = []
     for wanted in first:

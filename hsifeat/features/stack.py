@@ -88,9 +88,9 @@ class StackedFeatures(Features):
     There are two kinds of stores: context stores (made with ``--backbone context``) and all other stores. In a stack,
     context stores come last. If a stack has several stores of one kind, these stores are numbered from 1. In the stack, the
     name of each plane of these stores contains the number of the store, as in ``t50/2:up_blocks.1``. If a stack has only
-    one store of a kind, its planes keep their names. If the stacks of two scenes list the stores of each kind in the same
-    order, a head that was fitted on one stack can be applied to the other stack. The scene and its label maps are read from
-    the first store of the stack.
+    one store of a kind, its planes keep their names. If the stacks of two scenes have stores with the same recipes, in the
+    same order, a head that was fitted on one stack can be applied to the other stack. The scene and its label maps are read
+    from the first store of the stack.
 
     Parameters
     ----------
@@ -210,9 +210,9 @@ class StackedPlaneReader:
     def window_px(self, wanted_px: int) -> int:
         """Choose the side in pixels of the windows over which planes are averaged.
 
-        A store with features of listed pixels only has means over windows of one side. If all stores are such stores, and
-        the side is the same in all of them, return this side. Otherwise, return `wanted_px`. If a store has only means over
-        windows of another side than the returned side, `sample` raises a `StoreError`.
+        If a store has features of listed pixels only, it has means over windows of one side. If this is true of all stores,
+        and the side is the same in all of them, return this side. Otherwise, return `wanted_px`. If a store can't give means
+        over windows of the returned side, `sample` raises a `StoreError`.
 
         If the stack has stores of both kinds (see `StackedFeatures`), context stores are ignored in this choice.
         """

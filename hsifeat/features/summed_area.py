@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 def summed_area_table(image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """Return the summed-area table of an image.
 
-    The value at (i, j) is the sum over the first i rows and the first j columns of the image.
+    The value at (i, j) is the sum over the first j pixels of each of the first i rows of the image.
 
     Parameters
     ----------

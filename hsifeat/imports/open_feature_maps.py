@@ -1,4 +1,4 @@
-"""Open files of features: names of planes, axes, no-data values, georeferences and scale factors."""
+"""Open files of features, and find their plane names, axes, no-data values, georeferences and scale factors."""
 
 from __future__ import annotations
 

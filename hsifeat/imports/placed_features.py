@@ -20,8 +20,8 @@ _KEPT_BLOCKS = 4
 class PlacedFeatures(ABC):
     """Features of one file on the grid of a scene.
 
-    Features are always placed in the same blocks of `BLOCK_CELLS` x `BLOCK_CELLS` cells. The values of a cell therefore do
-    not depend on the window that is read.
+    Features are computed block by block. The blocks of `BLOCK_CELLS` x `BLOCK_CELLS` cells have fixed positions. The values
+    of a cell therefore do not depend on the window that is read.
 
     Parameters
     ----------
@@ -49,10 +49,7 @@ class PlacedFeatures(ABC):
 
     @property
     def spread_px(self) -> int:
-        """Number of pixels by which resampling widens the window of a cell.
-
-        The window of a cell is the square part of the scene on which the features of the cell depend.
-        """
+        """Number of pixels that resampling adds to the side of the square window on which the features of a cell depend."""
         return 0
 
     @property

@@ -57,10 +57,7 @@ class ResampledFeatures(PlacedFeatures):
 
     @property
     def spread_px(self) -> int:
-        """Number of pixels by which resampling widens the window of a cell.
-
-        The window of a cell is the square part of the scene on which the features of the cell depend.
-        """
+        """Number of pixels that resampling adds to the side of the square window on which the features of a cell depend."""
         return 2 * int(np.ceil(1 / self._cells_per_pixel.min())) + self.stride
 
     @property

@@ -1,1 +1,1 @@
-"""Training of denoisers without labels, on patches of scenes or on natural images."""
+"""Training of denoisers on patches of scenes or on natural images. No labels are needed."""

@@ -1,4 +1,4 @@
-"""Division of the timesteps among the decoders of a network, by the predictions of the optimal denoiser of a scene."""
+"""Division of the timesteps into intervals, one for each decoder of a network."""
 
 from __future__ import annotations
 
