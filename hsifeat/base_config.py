@@ -183,7 +183,7 @@ class BaseConfig(BaseModel):
 
     @property
     def inherited_fields(self) -> frozenset[str]:
-        """Names of the options that the preset or store in `inherited_from` sets, including those that the user overrides."""
+        """Names of the options that the source in `inherited_from` sets, including options that the user overrides."""
         return self._inherited_fields
 
     @classmethod

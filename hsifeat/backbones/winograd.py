@@ -15,12 +15,12 @@ _LEAST_CELLS = 256
 
 
 class WinogradConv2d(nn.Conv2d):
-    """A ``torch.nn.Conv2d`` with 3 x 3 kernels, stride 1 and padding 1 that is faster on a CPU.
+    """A faster ``torch.nn.Conv2d`` for CPUs, with 3 x 3 kernels, stride 1 and padding 1.
 
-    The input is cut into overlapping patches of 4 x 4 cells. Each patch gives 2 x 2 outputs, as in the algorithm
-    F(2 x 2, 3 x 3) of Lavin and Gray (2016), section 4.1. The sums over the channels are 16 matrix products. The
-    constructor and the parameters are those of ``Conv2d``. Small maps, maps with an odd side, and maps on devices other
-    than a CPU are convolved by ``Conv2d``.
+    The input is cut into overlapping patches of 4 x 4 cells, which are transformed. Each patch gives 2 x 2 outputs, as in
+    the algorithm F(2 x 2, 3 x 3) of Lavin and Gray (2016), section 4.1. For each of the 16 cells of a transformed patch,
+    one matrix product sums over the channels. The constructor and the parameters are those of ``Conv2d``. Small maps,
+    maps with an odd side, and maps on devices other than a CPU are convolved by ``Conv2d``.
     """
 
     @staticmethod

@@ -1,1 +1,1 @@
-"""The cache of a machine: a catalogue of feature stores, their disk usage and deletion, and cached samples of pixels."""
+"""The cache of a machine: catalogue, disk usage and deletion of feature stores, and cached samples of pixels."""

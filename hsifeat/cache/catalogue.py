@@ -86,8 +86,8 @@ def add_entry(key: str, location: Location | Path | str, *, completed: float | N
     location : Location, Path or str
         Location of the store.
     completed : float, optional
-        Time of completion in seconds since 1970; 0 for an unfinished store. [default: now, or 1 ms after the last completion
-        in the catalogue if the clock was set back]
+        Time of completion in seconds since 1970; 0 for an unfinished store. [default: now; if the clock was set back,
+        1 ms after the last completion in the catalogue]
     """
     identity = as_location(location).identity
     now = time.time()

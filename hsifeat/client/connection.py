@@ -23,16 +23,15 @@ def connect(url: str, token: str | None = None) -> Connection:
     The caller's token file maps addresses of services to tokens. It is the file that the environment variable
     ``HSIFEAT_TOKEN_FILE`` names, or ``tokens.json`` in the folder of the user's configuration.
 
-    ``HSIFEAT_TOKEN`` is used only for the service with the address in the environment variable ``HSIFEAT_SERVICE``. If
-    ``HSIFEAT_SERVICE`` is not set, ``HSIFEAT_TOKEN`` is used only for services on this machine.
+    The token in the environment variable ``HSIFEAT_TOKEN`` is used only for the service whose address is in
+    ``HSIFEAT_SERVICE``. If ``HSIFEAT_SERVICE`` is not set, this token is used only for services on this machine.
 
     Parameters
     ----------
     url : str
         Address of the service, such as ``https://gpu.example.org``.
     token : str, optional
-        Token of the caller. [default: the token for `url` in the caller's token file, else the token in the environment
-        variable ``HSIFEAT_TOKEN``]
+        Token of the caller. [default: the token for `url` in the caller's token file, else the token in ``HSIFEAT_TOKEN``]
 
     Returns
     -------

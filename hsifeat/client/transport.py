@@ -74,7 +74,7 @@ class Retries:
         Raises
         ------
         ServiceError
-            If `error` would occur again at another attempt. If 30 attempts have failed since the last success.
+            If another attempt can't succeed after `error`. If 30 attempts have failed since the last success.
         """
         self.failures += 1
         if error.status not in {*_TRANSIENT, *also} or self.failures == _TRIES:

@@ -1,4 +1,4 @@
-"""Opening of the stores of a command, with additional context stores if an input set needs context features."""
+"""Opening of the stores of a command. If an input set needs context features, context stores are added."""
 
 from __future__ import annotations
 

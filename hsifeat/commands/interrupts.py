@@ -14,7 +14,7 @@ _PAUSE_SECONDS = 1.0
 def catch_interrupts() -> None:
     """Raise `KeyboardInterrupt` at Ctrl-C, at most once a second.
 
-    If the process was started with interrupts ignored, do nothing.
+    If the process already ignores Ctrl-C, do nothing.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         return

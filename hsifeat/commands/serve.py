@@ -93,7 +93,7 @@ def list_tokens(tokens: TokensFile, as_json: Json = False) -> None:
 def revoke_token(
     name: Annotated[str, typer.Argument(help="Name or identifier of the tokens to revoke.")], tokens: TokensFile
 ) -> None:
-    """Revoke all tokens with a name or identifier. A running service refuses these tokens from the next request on.
+    """Revoke all tokens with the given name or identifier. A running service refuses these tokens from the next request on.
 
     Example: `hsifeat serve token revoke ada --tokens tokens.json`
     """

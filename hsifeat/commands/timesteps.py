@@ -63,7 +63,7 @@ def timesteps(
     out: Annotated[Path | None, typer.Option(help="Write plots of the measures to this .png file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Rank the timesteps of a scene without labels, and propose timesteps to extract.
+    """Rank the timesteps of a scene, and propose timesteps to extract. No labels are needed.
 
     Example: `hsifeat timesteps indian-pines --backbone backbone --budget 5 --out timesteps.png`
 

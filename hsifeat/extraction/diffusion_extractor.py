@@ -120,7 +120,8 @@ class DiffusionExtractor(Extractor):
     def passes(self, t: int, previous: int | None) -> int:
         """Return the number of forward passes per tile at timestep `t`.
 
-        With DDIM inversion, the passes continue from `previous`, the last timestep computed for these tiles.
+        With DDIM inversion, the passes from timestep `previous` to `t` count, too. `previous` is the last timestep
+        computed for the same tiles; None before their first timestep.
         """
         return self.noise.passes(t, previous)
 
@@ -230,7 +231,8 @@ class DiffusionExtractor(Extractor):
         Returns
         -------
         dict of PlaneSpec to array
-            Block of features per plane. A block has the plane's dtype, and the shape of the unit in the store's layout.
+            Maps each plane to a block of its features. A block has the plane's dtype, and the shape that the store's
+            layout gives to the unit.
 
         Raises
         ------
