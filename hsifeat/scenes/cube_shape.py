@@ -1,4 +1,4 @@
-"""Height, width and number of bands of an image that has a cube."""
+"""Height, width and number of bands of a spectral image."""
 
 from __future__ import annotations
 

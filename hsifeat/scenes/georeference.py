@@ -52,7 +52,7 @@ class Georeference:
     def flip(self, shape: tuple[int, ...], axis: int) -> Self:
         """Return the georeference of this grid with its rows (axis 0) or columns (axis 1) in reverse order.
 
-        `shape` starts with the numbers of rows and columns.
+        `shape` starts with the numbers of rows and columns of the grid.
         """
         a, b, c, d, e, f = self.transform
         x, y = ((b, e), (a, d))[axis]

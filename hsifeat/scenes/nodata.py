@@ -1,4 +1,4 @@
-"""No-data values of arrays: parsing, combination of bands, and comparison with the values of an array.
+"""No-data values of arrays: parsing them, combining those of several bands, and finding them in an array.
 
 No-data values that all bands share are a tuple of numbers. No-data values that differ between bands are a tuple with one
 tuple of numbers per band.

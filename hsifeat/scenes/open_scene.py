@@ -70,9 +70,9 @@ def open_scene(
     nodata : float, optional
         No-data value, in addition to the no-data values that the file declares.
     blank_pixels : {"drop", "keep"}
-        Whether blank pixels are invalid (``drop``) or valid (``keep``). A pixel is blank if all its bands are 0, or if all
-        its bands have the largest value of an integer dtype. If 0 is the no-data value, pixels with 0 in all bands are
-        always invalid.
+        Whether blank pixels are invalid (``drop``) or valid (``keep``). A pixel is blank if all its bands are 0. In a cube
+        of integers, a pixel is also blank if all its bands have the largest value of the dtype. If 0 is the no-data value,
+        pixels with 0 in all bands are always invalid.
     companion : str or Path, optional
         File of a co-registered image with k x k pixels per pixel of the scene, as ``FILE`` or ``FILE:VARIABLE``.
     labels : str, Path, or sequence of these, optional

@@ -1,1 +1,1 @@
-"""Readers of rasters, vector files and CSV lists as label maps on the grid of a scene."""
+"""Label maps on the grid of a scene, read from rasters, vector files and CSV lists."""

@@ -19,7 +19,8 @@ def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
     path : Path
         A file that has a reader or that GDAL can open, a Zarr folder, or a folder of single-band files.
     ndim : int
-        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
+        Number of dimensions: 3 for a cube, 2 for a label map. If one axis holds all pixels of a cube, the cube has 2
+        dimensions.
     variable : str, optional
         Name of the variable to read. It is required if several variables have `ndim` dimensions.
 

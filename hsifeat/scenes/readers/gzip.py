@@ -24,7 +24,8 @@ def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
     path : Path
         The file.
     ndim : int
-        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
+        Number of dimensions: 3 for a cube, 2 for a label map. If one axis holds all pixels of a cube, the cube has 2
+        dimensions.
     variable : str or None
         Name of the variable in the unpacked file. It is required if several variables have `ndim` dimensions.
 

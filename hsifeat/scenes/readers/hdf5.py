@@ -32,15 +32,16 @@ def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
     path : Path
         The file.
     ndim : int
-        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
+        Number of dimensions: 3 for a cube, 2 for a label map. If one axis holds all pixels of a cube, the cube has 2
+        dimensions.
     variable : str or None
         Path of the dataset, such as ``group/name``. Required if several datasets have `ndim` dimensions.
 
     Raises
     ------
     SceneError
-        If the dataset does not exist. If the file does not contain the values of the dataset. If `variable` is None,
-        and the file does not have exactly one dataset of `ndim` dimensions.
+        If the dataset does not exist. If the values of the dataset were not written to the file; see `check_storage`.
+        If `variable` is None, and the file does not have exactly one dataset of `ndim` dimensions.
     """
     import h5py
 

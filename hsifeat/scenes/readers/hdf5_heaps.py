@@ -19,7 +19,7 @@ _HEADER_BYTES = 16
 
 
 def check_heaps(path: Path) -> None:
-    """Raise `SceneError` if the objects of a heap in the first or last 16 MB of a file do not fit into the heap."""
+    """Raise `SceneError` if the objects of a heap do not fit into it. Only the first and last 16 MB of a file are searched."""
     size = path.stat().st_size
     with path.open("rb") as file:
         for start in dict.fromkeys((0, max(size - _SEARCHED_BYTES, 0))):

@@ -52,7 +52,8 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
     path : Path
         The archive.
     ndim : int
-        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
+        Number of dimensions: 3 for a cube, 2 for a label map. If one axis holds all pixels of a cube, the cube has 2
+        dimensions.
     variable : str or None
         Name of the array. It is required if several arrays have `ndim` dimensions.
 

@@ -40,7 +40,7 @@ def find_reflectance_scale(
 ) -> tuple[float, tuple[str, ...]]:
     """Return the stored value that corresponds to a reflectance of 1, given the factors and offsets of the bands.
 
-    The scale is derived from the factor if these conditions hold; otherwise, the scale is 1:
+    The scale is derived from the factor if all these conditions hold, and is 1 if any of them fails:
 
     - All bands have the same positive factor, and all offsets are 0.
     - `description` contains ``reflectance``, or neither `description` nor `unit` states another quantity.

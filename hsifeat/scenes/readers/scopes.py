@@ -68,9 +68,9 @@ def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple
     """Return the candidates that lie in the group nearest to the variable `name`.
 
     The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
-    the candidates in all other groups are returned. Among these, a candidate is excluded if it probably describes another
-    cube. This is the case if a group, together with its subgroups, has the candidate and another cube, but not the
-    variable.
+    the candidates in all other groups are returned, except those that probably describe another cube. A candidate probably
+    describes another cube if a group contains both of them, but not the variable. Here, a group also contains everything
+    in its subgroups.
 
     Parameters
     ----------
@@ -122,8 +122,8 @@ def locate_dimension(dim: str, size: int, group: str, arrays: Mapping[str, tuple
     str
         Path of the dimension. `group` and then each parent group are searched for the coordinates of the dimension: a vector
         with the name and the length of the dimension. The dimension belongs to the first group that has such a vector. If no
-        group has one, the dimension belongs to the topmost of these groups that contains an array with a dimension of this
-        name and length.
+        group has one, the same groups are searched again in reverse order, from the root, for an array with a dimension of
+        this name and length. The dimension belongs to the first group that has such an array.
     """
     enclosing = list(enclosing_groups(group))
     for candidate in enclosing:

@@ -24,7 +24,8 @@ def read_file(path: Path, ndim: int, variable: str | None = None) -> Raster:
     path : Path
         The file or Zarr folder.
     ndim : int
-        3 for a cube; 2 for a label map, or for a cube with one axis for all pixels.
+        Number of dimensions: 3 for a cube, 2 for a label map. If one axis holds all pixels of a cube, the cube has 2
+        dimensions.
     variable : str, optional
         Name of the variable to read. It is required if several variables have `ndim` dimensions.
 

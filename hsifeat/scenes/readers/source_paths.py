@@ -1,4 +1,4 @@
-"""Paths of scenes and label maps: checks for existence, URLs and Zarr folders, and the form ``FILE:VARIABLE``."""
+"""Checks of the paths of scenes and label maps, and parsing of ``FILE:VARIABLE``."""
 
 from __future__ import annotations
 
