@@ -35,8 +35,8 @@ class ImageSampler:
     seed : int
         Seed of all random numbers.
     crops_px : tuple of int
-        Possible sides of the patches, in pixels. For each batch, one side is drawn at random. If empty, patches are whole
-        images.
+        Possible sides of the patches that are cropped from the images, in pixels. For each batch, one side is drawn at
+        random. If empty, patches are whole images.
     mixes_channels : bool
         Whether the channels of half of the images are replaced by random mixtures of the colours. Such mixtures resemble
         the principal components of scenes, which are mixtures of bands.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Objective(nn.Module, ABC):
     """Base class of objectives. An objective computes the loss of a network on a batch.
 
-    An objective draws no random numbers, so that an optimizer step depends only on its batch. The parameters of an
+    The loss is computed without random numbers, so that an optimizer step depends only on its batch. The parameters of an
     objective are trained together with the network and discarded at the end. Their initial values come from torch's global
     random generator.
 

@@ -32,7 +32,7 @@ class TimestepSampling:
         second value is the mean plus the standard deviation. `sigmas` is for the cosine schedule with T = 1000, and can't
         be combined with `boundaries`.
     count : int
-        Number T of timesteps, from 0 to T - 1.
+        Number T of timesteps. The timesteps are 0 to T - 1.
     """
 
     boundaries: tuple[int, ...] = ()

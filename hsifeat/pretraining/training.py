@@ -1,4 +1,4 @@
-"""The trainer, a generator over optimizer steps. The caller decides when to evaluate, save and stop."""
+"""The trainer, which yields its progress between optimizer steps. The caller decides when to evaluate, save and stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fitted projection from spectra to channels: ``spectrum @ weights + offset``, followed by clipping and a gamma.
+"""A fitted projection from spectra to channels: ``spectrum @ weights + offset``, followed by clipping and gamma correction.
 
 Feature stores and backbones contain the fitted arrays, so that other scenes can be projected in the same way.
 """

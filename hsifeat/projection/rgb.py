@@ -88,7 +88,7 @@ def choose_rgb_bands(
 def check_bands(
     spec: str, bands: Sequence[int], image: SpectralImage, mask: NDArray[np.bool_], percentiles: Percentiles
 ) -> tuple[int, ...]:
-    """Check that the bands of a projection ``bands:i,j,k`` are not constant, and return their indices.
+    """Check that the bands of a projection ``bands:i,j,k`` are not constant, and return `bands` as a tuple.
 
     Parameters
     ----------

@@ -136,7 +136,7 @@ class DaskConnection:
             raise CancelledError(str(error)) from error
 
     def free_slots(self, pending: int) -> int:
-        """Return how many further tasks can be submitted. `pending` is the number of submitted tasks that are unfinished."""
+        """Return how many further tasks can be submitted. `pending` is the number of tasks whose results were not taken."""
         self._count_workers()
         return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
 

@@ -145,12 +145,12 @@ class DaskExecutor:
         *,
         failed: Callable[[Task, HsifeatError], None] | None = None,
     ) -> Iterator[tuple[Task, Result]]:
-        """See `Executor.run`. At most two tasks per worker are submitted before the caller takes their results.
+        """See `Executor.run`. The number of submitted tasks is at most twice the number of workers.
 
-        The message of a `HsifeatError` names the worker that ran the task. If the worker of a task dies, the task is
-        repeated. If several workers die while they run the same task, the task fails with a `HsifeatError`. If a worker
-        joins late and has other versions than this process, it gets no tasks. If no other worker is then connected, an
-        `OtherVersionsError` is raised.
+        A submitted task counts until the caller takes its result. The message of a `HsifeatError` names the worker that
+        ran the task. If the worker of a task dies, the task is repeated. If several workers die while they run the same
+        task, the task fails with a `HsifeatError`. If a worker joins late and has other versions than this process, it
+        gets no tasks. If no other worker is then connected, an `OtherVersionsError` is raised.
         """
         from distributed import KilledWorker
 

@@ -53,9 +53,10 @@ class ProcessExecutor:
         *,
         failed: Callable[[Task, HsifeatError], None] | None = None,
     ) -> Iterator[tuple[Task, Result]]:
-        """See `Executor.run`. At most two tasks per worker are submitted before the caller takes their results.
+        """See `Executor.run`. The number of submitted tasks is at most twice the number of workers.
 
-        If a worker process dies, for example because memory ran out, a `HsifeatError` is raised.
+        A submitted task counts until the caller takes its result. If a worker process dies, for example because memory
+        ran out, a `HsifeatError` is raised.
         """
         try:
             queue = iter(tasks)

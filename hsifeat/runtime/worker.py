@@ -1,4 +1,4 @@
-"""Caching of objects in a worker between tasks, and properties of a worker: visible folders and threads."""
+"""Support for code in a worker: a cache between tasks, a check of a shared folder, and the number of threads."""
 
 from __future__ import annotations
 

@@ -15,14 +15,15 @@ _FORMS = "rows, cols and bands in any order, or bands and pixels, such as bands,
 def parse_axes(text: str | None) -> tuple[str, ...] | None:
     """Parse an axis order such as ``bands,rows,cols``. Return None if `text` is None.
 
+    The axes are ``rows``, ``cols`` and ``bands``, or ``bands`` and one axis of pixels. Their order is free.
+
     The axis ``pixels`` contains the pixels in column order, as MATLAB flattens a cube. The axis ``pixels-by-row`` contains
     the pixels in row order, as NumPy flattens a cube.
 
     Raises
     ------
     SceneError
-        If the text does not list, in any order, either ``rows``, ``cols`` and ``bands``, or ``bands`` and one axis of
-        pixels.
+        If the text lists other axes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Search for a value far outside the others of a band that several pixels share, such as an undeclared fill value."""
+"""Search for possible fill values. Such a value is far outside the other values of its band, and several pixels have it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAMPLE_PIXELS = 4096
 
 @dataclass(frozen=True)
 class BandFill:
-    """A value far outside the others of a band that several valid pixels share exactly.
+    """A possible fill value. It is far outside the other values of its band, and several valid pixels have it.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class BandFill:
     value : int or float
         The lowest or the highest value of the band.
     pixels : int
-        Number of valid pixels with this value, without pixels whose whole spectrum is noted.
+        Number of valid pixels with this value. Pixels with a repeated spectrum are not counted; see `RepeatedSpectrum`.
     """
 
     band: int
@@ -65,7 +65,7 @@ def fill_note(fills: Iterable[BandFill]) -> str:
 
 
 class BandFills:
-    """Counter of the lowest and the highest value of each band, to which pixels are added block by block.
+    """Lowest and highest value of each band, and their numbers of pixels. Pixels are added block by block.
 
     Parameters
     ----------
@@ -108,13 +108,14 @@ class BandFills:
     def unusual(self, noted: Iterable[tuple[NDArray[Any], int]]) -> list[BandFill]:
         """Return the values that may mean no data.
 
-        Such a value is the lowest or the highest of a band, and at least four pixels have it. Its distance to the next value is at
-        least half the range of the other values, and ten times the usual distance of neighbouring values.
+        Such a value is the lowest or the highest of a band, and at least four pixels have it. Its distance to the
+        nearest other value is at least half the range of the other values. The distance is also at least ten times the
+        usual distance of neighbouring values.
 
         Parameters
         ----------
         noted : iterable of (array of shape (bands,), int)
-            Spectra that are noted in any case, and their numbers of pixels.
+            Repeated spectra that another note reports, and the number of pixels of each. These pixels are not counted.
         """
         if not self._sample:
             return []
