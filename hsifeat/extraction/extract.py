@@ -74,8 +74,8 @@ def extract(
         200 and 400 for a model with 1000 training timesteps, scaled by `NoiseSchedule.scale` for other models; 0 for
         ``"context"``]
     layers : sequence of str or str, optional
-        Names or aliases of layers of the backbone. [default: the middle block and all decoder blocks that run at
-        the timesteps, or the default filters of ``"context"``]
+        Names or aliases of layers of the backbone. [default: the middle block and all decoder blocks, except blocks
+        that the network computes at none of the timesteps; the default filters for ``"context"``]
     projection : Projection or str, optional
         Projection from the bands of the scene to the input channels of the backbone. Either a fitted projection, or
         ``"rgb"``, ``"pca:N"``, ``"bands:i,j,k"`` or ``"all"``. The text can contain options, as in ``"rgb:gamma=0.4"``.

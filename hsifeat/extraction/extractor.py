@@ -154,7 +154,7 @@ def check_finite(plane: PlaneSpec, block: NDArray[np.generic], *, cause: str) ->
     block : (rows, cols, channels) or (pixels, channels) array
         Values of one unit (one shard) of the plane, in the dtype of the plane.
     cause : str
-        Likely cause of values that are not finite in float32, for the error message.
+        Likely cause of values that are not finite. If the plane is float32, the error message contains this cause.
 
     Raises
     ------

@@ -126,10 +126,10 @@ def default_taps(taps: Sequence[Tap]) -> list[Tap]:
     - The middle block is the last block with the coarsest stride, if blocks with finer strides run both before it and after
       it. Otherwise, the network has no middle block.
     - The candidates are the middle block and all blocks after it, or all blocks of a network without a middle block.
-    - If some candidates have numbered names, such as ``blocks.3``, only these are returned.
+    - If some candidates have numbered names, such as ``blocks.3``, candidates with other names are omitted.
     - Otherwise, a candidate that contains all other candidates is omitted. Of the rest, candidates inside other candidates
       are omitted.
-    - The middle block is always returned.
+    - The middle block is returned even if a rule omits it.
 
     Parameters
     ----------

@@ -123,7 +123,7 @@ def make_plan(
     Returns
     -------
     Plan
-        The steps; none if all planes are complete.
+        The plan. If all planes are complete, the plan has no steps.
     """
     timesteps = sorted({plane.id.t for plane in planes})
     complete = {plane.id: done(plane.id) for plane in planes} if done else {}

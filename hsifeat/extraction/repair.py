@@ -1,4 +1,4 @@
-"""Verify the data of a store, and repair damaged arrays by restoring or recomputing them."""
+"""Verify the data of a store, restore its damaged files, and recompute its damaged features."""
 
 from __future__ import annotations
 

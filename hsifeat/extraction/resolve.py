@@ -25,9 +25,9 @@ def resolve_config(
 ) -> ExtractionConfig:
     """Validate extraction options, and fill in unset options from a preset, a store or the defaults.
 
-    The default of the option ``backbone`` is `DEFAULT_BACKBONE`, which is part of the package. If neither `preset` nor
-    `like` is set, unset options come from the preset ``natural32`` for this backbone, and have their defaults for all
-    other backbones.
+    If `preset` or `like` is set, unset options come from this preset or store. If neither is set, there are two
+    cases. If the option ``backbone`` is unset or ``natural32``, unset options come from the preset ``natural32``. If it
+    is another backbone, unset options have their defaults.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Coordinates and grid mappings of planes, according to the CF conventions and in the attributes that GDAL reads."""
+"""Coordinates and grid mappings of planes, with the attributes of the CF conventions and of GDAL."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class InversionNoise(NoisePolicy):
         return backbone.predict(noised, t)
 
     def noised_tiles(self, unit: CleanUnit) -> _InvertedTiles:
-        """Return an object that adds noise to the tiles of `unit` at any timestep. See `NoisePolicy.noised_tiles`."""
+        """Return an object that adds noise to tiles of `unit` at the timesteps `steps`. See `NoisePolicy.noised_tiles`."""
         return _InvertedTiles(self, unit)
 
 

@@ -52,7 +52,7 @@ class SceneTiling:
 
     @property
     def halo_px(self) -> int:
-        """Half of the width, in pixels, by which two neighbouring tiles overlap."""
+        """Half of the overlap of two neighbouring tiles, in pixels."""
         return (self.tile[0] - self.step[0]) // 2
 
     @property

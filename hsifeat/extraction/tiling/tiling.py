@@ -51,8 +51,9 @@ class Tiling(Protocol):
     """Division of a scene into tiles, each of which is an input of the model.
 
     Planes (the features of one layer at one timestep) are divided into units; a unit is one shard of each plane. For
-    `SceneTiling`, the window of a unit is a part of the scene, in pixels. For `PixelWindows`, its rows are positions in the
-    list of pixels. Tiles are windows in scene pixels, and may reach beyond the scene.
+    `SceneTiling`, the window of a unit is a part of the scene, in pixels. For `PixelWindows`, the window of a unit is a part
+    of the list of pixels; its rows are positions in the list. Tiles are windows in scene pixels, and may reach beyond the
+    scene.
     """
 
     @property
