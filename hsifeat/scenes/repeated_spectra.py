@@ -132,7 +132,7 @@ class RepeatedSpectra:
         self._counted = sums[frequent], counts[frequent], pixels[first][frequent]
 
     def unusual(self, cube: Any) -> list[RepeatedSpectrum]:
-        """Return the repeated spectra that may mean no data, at most three.
+        """Return at most three repeated spectra that may mean no data.
 
         - The spectrum that has, in each band, the lowest value of this band, if at least two pixels have this spectrum.
         - The spectrum that has, in each band, the highest value of this band, if at least two pixels have this spectrum.

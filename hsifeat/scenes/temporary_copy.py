@@ -88,8 +88,7 @@ def rechunk_for_blocks(array: Cube, name: str) -> tuple[Cube, tuple[str, ...]]:
     Parameters
     ----------
     array : array-like of shape (rows, cols, bands)
-        The cube. If it is an `ArrayView` with chunks, reading one value of a chunk decompresses the whole chunk. Any other
-        array is returned unchanged.
+        The cube. Only an `ArrayView` with chunks can be replaced by a copy. Any other array is returned unchanged.
     name : str
         Name of the file in notes.
 

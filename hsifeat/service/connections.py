@@ -49,7 +49,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @classmethod
     def with_limits(cls, *, max_connections: int, header_seconds: float, stall_seconds: float) -> type[GuardedProtocol]:
-        """Return a subclass of `GuardedProtocol` whose attributes are these limits.
+        """Return a subclass of `GuardedProtocol` whose attributes have the given values.
 
         Parameters
         ----------

@@ -1,5 +1,6 @@
-"""The ASGI extension ``http.response.zerocopysend`` for uvicorn. Linux sends a file, and Python does not copy its bytes.
+"""The ASGI extension ``http.response.zerocopysend`` for uvicorn.
 
+If a part of a file is in memory, Linux can send the part without a copy in Python.
 https://asgi.readthedocs.io/en/latest/extensions.html#zero-copy-send describes the extension.
 """
 

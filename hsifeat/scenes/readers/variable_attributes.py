@@ -30,7 +30,7 @@ def read_attributes(
     ----------
     variable_name : str
         Path of the variable. Metadata are searched in the group of the variable, then in the parents of this group, then in
-        groups without another cube.
+        all other groups. In these other groups, metadata that probably describe another cube are ignored.
     dims : sequence of str
         Paths of the dimensions of the variable, in the order rows, columns, bands. A label map has only rows and columns.
     variables : mapping of str to FileVariable

@@ -27,7 +27,7 @@ def choose_variable(
     variable : str or None
         Name of the requested variable; None to choose the only variable with `ndim` dimensions.
     others : str
-        Text for messages that lists further content of the file.
+        Text that lists further content of the file, for messages.
 
     Returns
     -------

@@ -71,7 +71,7 @@ class CubeSource(ArraySource):
     Attributes
     ----------
     dropped_bands : tuple of int
-        Indices of bands in the file that are not part of the scene.
+        Indices of the bands that the file has, but the scene lacks.
     wavelengths : str or None
         Name of the variable with the centre wavelengths in nm, in the file of the cube; None if the file has no
         wavelengths.
@@ -107,7 +107,7 @@ class LabelSource(ArraySource):
 
 
 class CompanionSource(ArraySource):
-    """Where a co-registered image with `channels` channels is stored, such as heights or radar backscatter."""
+    """Where the companion image of a scene is stored. The image has `channels` channels, such as heights."""
 
     channels: Positive
 

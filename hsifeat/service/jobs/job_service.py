@@ -44,8 +44,9 @@ class JobService:
     def submit(self, request: JobRequest, owner: str, *, admin: bool) -> Submission:
         """Check a request, and return the job that answers it.
 
-        An unfinished job with an equal request is returned. A finished job with an equal request is returned if its result
-        still exists. Otherwise, a new job is queued.
+        If an unfinished job has an equal request, this job is returned. If a finished job has an equal request, and its
+        result still exists, the finished job is returned. If `JobRequest.find_result` finds the result, a finished job with
+        this result is returned. Otherwise, a new job is queued.
 
         Parameters
         ----------
