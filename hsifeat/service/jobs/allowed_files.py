@@ -24,7 +24,7 @@ def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
     Raises
     ------
     SceneError
-        If the file is missing, or lies outside of the allowed folders. The message does not say which.
+        If the file is missing, or lies outside of the allowed folders. The message is the same in both cases.
     """
     path = _find_below(folders, name)
     if path is None:

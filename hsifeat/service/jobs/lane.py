@@ -118,7 +118,7 @@ class Lane:
 
 
 class ProgressRecorder:
-    """Listener that records the events of a job, at most one `Advanced` event per interval.
+    """Listener that records the events of a job, but only one `Advanced` event per interval.
 
     Parameters
     ----------
