@@ -90,10 +90,10 @@ def caller_of(scope: Scope, tokens: TokenSource) -> Caller | None:
 
 
 def require(right: Right) -> Callable[..., Awaitable[Caller]]:
-    """Return a FastAPI dependency that refuses callers without a right.
+    """Return a FastAPI dependency that refuses callers who lack a given right.
 
     The route receives the `Caller` as the value of the dependency. If the right is ``write`` or ``admin``, every request
-    with a valid token is recorded in the audit log before the route runs. This includes requests of callers without the
+    with a valid token is recorded in the audit log before the route runs. This includes requests of callers who lack the
     right.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Routes that issue signed addresses, and the route that signs in a browser."""
+"""Routes that issue signed addresses, and the route by which a browser signs in."""
 
 from __future__ import annotations
 

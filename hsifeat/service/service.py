@@ -34,7 +34,7 @@ class Service:
     stores : StoreIndex
         The stores that clients can read.
     summaries : Summaries
-        Cache of the descriptions in the list of stores.
+        Cache of the entries in the list of stores.
     signer : AddressSigner
         Signs addresses for clients that can't send headers.
     audit : AuditLog
@@ -44,7 +44,7 @@ class Service:
     sampling : anyio.CapacityLimiter
         Limit on the number of threads that read samples.
     sample_slots : anyio.Semaphore
-        Limit on the number of samples in progress, which saves memory.
+        Limit on the number of samples in progress, to save memory.
     """
 
     config: ServiceConfig

@@ -172,7 +172,7 @@ class StoreIndex:
         return version
 
     def mark_used(self, store: ServedStore) -> None:
-        """Record the use of a store in the catalogue, at most once a minute. `cache gc` deletes unused stores first."""
+        """Record the use of a store in the catalogue for `cache gc`, at most once a minute."""
         now = time.monotonic()
         if now - self._marked.get(store.key, float("-inf")) > _MARK_SECONDS:
             self._marked[store.key] = now

@@ -3,8 +3,8 @@
 The file ``checksums.json`` has the sha256 of most files of a store, but not of shards and progress records. A shard
 contains its own CRC-32C sums. A progress record contains the sha256 of the values of one shard.
 
-A plain web server cannot list files. Readers of a store on such a server find the files in ``checksums.json``. Without
-``checksums.json`` and the manifest, a store is not readable. Therefore, a store has a copy of each of these two files.
+A plain web server cannot list files. Readers of a store on such a server find the files in ``checksums.json``. To read a
+store, both ``checksums.json`` and the manifest are needed. Therefore, a store has a copy of each of these two files.
 """
 
 from __future__ import annotations
@@ -240,8 +240,8 @@ class ChecksumWriter(ChecksumReader):
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a file. If the file exists and has a checksum, do nothing.
 
-        If the file has no checksum, it was written by a process that was killed, and is overwritten. The metadata of groups
-        with progress records is not written, because Zarr readers should not find these groups.
+        If the file exists but has no checksum, a process that was killed wrote it. Such a file is overwritten. The metadata
+        of groups with progress records is not written, because Zarr readers should not find these groups.
         """
         if key.startswith("progress/") and PROGRESS.fullmatch(key) is None:
             return

@@ -1,7 +1,8 @@
 """Checks that keep all file access inside the folder of a store.
 
-The names of files are read from the store, which a stranger may have made. Therefore, every name is checked before a file
-is read, written or deleted. A key must be a relative path without ``..``. Links must not lead out of the store.
+The key of a file is its path in the store. Keys are read from the store, which a stranger may have made. Therefore, every
+key is checked before a file is read, written or deleted. A key must be a relative path without ``..``. Links must not lead
+out of the store.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class LabelMaps:
             return np.asarray(array[:])
 
     def add(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
-        """Add a label map, or replace the label map with this name.
+        """Add a label map. If a label map with this name exists, it is replaced.
 
         Parameters
         ----------

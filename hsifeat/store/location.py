@@ -47,7 +47,7 @@ class Location(Protocol):
 
     @property
     def identity(self) -> str:
-        """Absolute path without links, or address. Equal locations have equal identities."""
+        """Absolute path with links resolved, or address. Equal locations have equal identities."""
         ...
 
     def __str__(self) -> str: ...
@@ -123,7 +123,7 @@ class LocalLocation:
 
     @property
     def identity(self) -> str:
-        """Absolute path of the folder without links. Equal locations have equal identities."""
+        """Absolute path of the folder, with links resolved. Equal locations have equal identities."""
         return str(self.path.resolve())
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A runner: a process that executes the jobs of a lane, one after the other. A lane is all jobs of certain kinds."""
+"""A runner: a process that executes the jobs of a lane, one after the other. Each kind of job belongs to one lane."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class SceneSource(BaseConfig):
         return sum(Path(source).stat().st_size for source in self._sources(context)[0] if Path(source).is_file())
 
     def identity(self, context: JobContext) -> Any:
-        """Return the source, the state of its files, and the options for reading, as JSON values.
+        """Return everything that determines the opened scene, as JSON values.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Digests of stores, for the keys of requests."""
+"""Digests of stores, for the key of a request (see `JobRequest.key`)."""
 
 from __future__ import annotations
 

@@ -67,7 +67,8 @@ def render(request: Request, template: str, status: int = 200, **content: Any) -
 class PageRoute(APIRoute):
     """A route that answers errors with pages.
 
-    A caller without a token gets a sign-in form. Other callers get a page with the error message.
+    If the page needs a token and the caller has no valid token, the answer is a sign-in form. The answer to any other error
+    is a page with the error message.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

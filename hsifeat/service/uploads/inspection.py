@@ -1,7 +1,8 @@
 """Checks of uploaded files before any reader opens them.
 
-Files of the accepted formats contain all values themselves. Formats that can refer to other files or services, such as VRT,
-are refused. Formats that can run code, pickled objects, and archives that expand beyond a limit are refused as well.
+Only a few formats are accepted. Formats such as VRT are refused, because their files can refer to other files or services.
+Formats that can run code are refused as well. A file of an accepted format is refused if it contains pickled objects, or if
+it is an archive that expands beyond a limit.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def check_places(desk: ReadableDesk, count: Annotated[int, Query(ge=1, le=_MAX_P
 def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
     """Save an answer, the class of a random pixel. A later answer for the same pixel replaces this answer.
 
-    Answers for other pixels are refused, because a score at pixels that a person selects is biased.
+    Answers for pixels that were not drawn at random are refused. A score at pixels that a person selects is biased.
     """
     answers = read_answers(desk.database, desk.labels.id)
     pixel = answer.row * desk.space.shape[1] + answer.col
@@ -91,7 +91,7 @@ def join_labels(desk: EditableDesk) -> SetState:
 def checked_score(
     desk: Desk, options: MapOptions, labels: NDArray[np.uint16], check: Callable[[], None] = lambda: None
 ) -> tuple[LabelScore, CheckAnswers] | None:
-    """Return the score of the map at the random pixels that have an answer, and all answers.
+    """Return the score of the map at the random pixels with an answer, and a `CheckAnswers` with all answers.
 
     The result is None if there are no answers, or if there is no map.
 

@@ -153,7 +153,7 @@ def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, For
 
 @router.post("/import")
 def import_label_file(desk: EditableDesk, file: Annotated[UploadFile, File()], change: ChangeName) -> SetState:
-    """Add the labels in a file to the label set, as one edit. Classes are matched by name. Missing classes are added."""
+    """Add the labels in a file to the label set, as one edit. Classes are matched by name. New classes are added."""
     name = re.sub(r"[^\w.-]", "-", file.filename or "")[-80:].lstrip(".")
     if Path(name).suffix.lower() not in SUFFIXES:
         raise ProblemError(422, f"labels are read from {', '.join(SUFFIXES)}; found {name!r}")

@@ -52,7 +52,7 @@ def aligned_window(window: Window, shape: tuple[int, int], step: int) -> Window:
     shape : tuple of int
         Rows and columns of the scene.
     step : int
-        Distance between neighbouring pixels of the image, in pixels of the scene.
+        Distance between neighbouring pixels of the displayed image, in pixels of the scene.
 
     Returns
     -------

@@ -71,7 +71,7 @@ class Workspace:
     features : Features
         Features of one store of the scene, or of two stores: a context store and a store with features of a model.
     resources : MapResources
-        Reduced columns in memory, and slots for computing maps, which all scenes share.
+        What all scenes share: the reduced columns in memory, and the slots for computing maps.
 
     Attributes
     ----------
@@ -111,8 +111,8 @@ class Workspace:
     def features_for(self, inputs: str) -> Features:
         """Return the features that an input set needs.
 
-        If the input set uses planes, or if the workspace has no context store, these are the features of all its stores.
-        Otherwise, these are the features of the context store.
+        If the input set uses planes, or if the workspace has no context store, the result is the features of all stores of
+        the workspace. Otherwise, the result is the features of the context store.
         """
         from classifiers.input_sets import InputSet
 
@@ -172,7 +172,7 @@ class Workbench:
     stores : StoreIndex
         The stores of the service.
     summaries : Summaries
-        Cache of the descriptions in the list of stores.
+        Cache of the entries in the list of stores.
     database : LabelDatabase
         Database of the labels.
     """
