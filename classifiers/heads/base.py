@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.blas_memory import hold_blas_memory
+from classifiers.heads.parameters import check_params
 from classifiers.heads.row_checks import check_variation, checked_positions, checked_weights
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
@@ -191,6 +192,7 @@ class Head(ClassifierMixin, BaseEstimator):
         positions: ArrayLike | None = None,
     ) -> Self:
         hold_blas_memory()
+        check_params(type(self).__name__, type(self), self.get_params(deep=False))
         rows, labels = self._checked(X, y, reset=True)
         weight, places = None, checked_positions(positions, rows)
         if sample_weight is not None:

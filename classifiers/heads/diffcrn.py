@@ -14,7 +14,7 @@ from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, r
 from classifiers.heads.mixing import MixingHead
 from classifiers.heads.parameters import Components, Units, Widths
 from classifiers.heads.torch.batches import NetworkInputs
-from classifiers.heads.torch.head import TorchHead, check_widths, dense_layers
+from classifiers.heads.torch.head import TorchHead, dense_layers
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 
@@ -139,7 +139,6 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
     import torch
     from torch import nn
 
-    check_widths([channels])
     layers = stages(layout)
     pixels = layers[0][0].patch_pixels
     times = sorted({group.t for stage in layers for group in stage}, key=lambda t: -1 if t is None else t)

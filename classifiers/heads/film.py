@@ -12,11 +12,11 @@ from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead, moments
 from classifiers.heads.parameters import Components, Members, NotNegative, Share, Strength, Vote, Widths
 from classifiers.heads.torch.batches import NetworkInputs
-from classifiers.heads.torch.film_networks import ENCODERS, FUSIONS
+from classifiers.heads.torch.film_networks import FUSIONS
 from classifiers.heads.torch.head import TorchHead
 from classifiers.heads.torch.losses import MixUp
 from classifiers.heads.torch.training import TrainingOptions
-from hsifeat.errors import HeadError, allowed_names
+from hsifeat.errors import HeadError
 
 if TYPE_CHECKING:
     import torch
@@ -115,9 +115,6 @@ class FiLMClassifier(ReducingHead, TorchHead):
         return replace(super()._training(), focal_gamma=self.focal_gamma, mixup=mixup)
 
     def _fit_reduction(self, rows: NDArray[np.floating], weight: NDArray[np.float64] | None) -> None:  # noqa: ARG002
-        for kind, name, allowed in (("encoder", self.encoder, ENCODERS), ("fusion", self.fusion, FUSIONS)):
-            if name not in allowed:
-                raise HeadError(f"no {kind} is named {name!r}; {allowed_names(allowed)}")
         table_columns = self._table_columns(rows.shape[1])
         super()._fit_reduction(rows, None)  # weights affect the loss alone, see `TorchHead`
         # Each reduced column comes from one group of table columns.

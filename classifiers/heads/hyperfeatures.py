@@ -14,7 +14,7 @@ from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, r
 from classifiers.heads.mixing import MixingHead
 from classifiers.heads.parameters import Components, Units, Widths
 from classifiers.heads.torch.batches import NetworkInputs
-from classifiers.heads.torch.head import TorchHead, check_widths, dense_layers
+from classifiers.heads.torch.head import TorchHead, dense_layers
 from classifiers.layout import ColumnGroup, Layout
 
 if TYPE_CHECKING:
@@ -130,7 +130,6 @@ def hyperfeatures_network(
     import torch
     from torch import nn
 
-    check_widths([bottleneck, channels])
     sources: dict[str, list[int]] = {}
     for number, group in enumerate(layout.learned):
         sources.setdefault(group.layer_key, []).append(number)

@@ -65,15 +65,20 @@ def check_params(head: str, cls: type, params: Mapping[str, Any]) -> None:
         If a value is not allowed. The message names the parameter, the value, the allowed values and the default.
     """
     for name, value in params.items():
-        hint = _hints(cls).get(name, Any)
         plain = value.item() if isinstance(value, np.generic) else value
         try:
-            TypeAdapter(hint, config=_CONFIG).validate_python(plain)
+            _validator(cls, name).validate_python(plain)
         except ValidationError as error:
+            hint = _hints(cls)[name]
             raise HeadError(
                 f"{name} of the head {head} is {plain!r}; allowed: {describe_type(hint)}; "
                 f"the default is {name}={format_value(signature(cls).parameters[name].default)}"
             ) from error
+
+
+@cache
+def _validator(cls: type, name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_hints(cls).get(name, Any), config=_CONFIG)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Random pixels, which are labelled only to check a map and never used for training."""
+"""Random pixels that a person labels to check a map, not to train it."""
 
 from __future__ import annotations
 

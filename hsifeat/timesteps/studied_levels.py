@@ -42,7 +42,7 @@ def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
     --------
     >>> schedule = NoiseSchedule(np.array([0.99, 0.9, 0.8, 0.5], np.float32))
     >>> studied_timesteps(schedule)["a network trained on the scene"]["timesteps"]
-    [0, 2]
+    [0, 1]
     """
     abar = np.maximum(schedule.alphas_cumprod.astype(np.float64), 1e-12)
     levels = np.sqrt((1 - abar) / abar)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from classifiers.heads.torch.head import check_widths, dense_layers
+from classifiers.heads.torch.head import dense_layers
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +92,6 @@ def gated_network(encoder: str, bands: int, channels: int, hidden: tuple[int, ..
             self.project_spectrum = nn.Sequential(nn.Linear(encoded, GATED_CHANNELS), nn.BatchNorm1d(GATED_CHANNELS))
             self.alpha, self.beta = (nn.Parameter(torch.ones(GATED_CHANNELS)) for _ in range(2))
             widths = [GATED_CHANNELS, *hidden]
-            check_widths(widths)
             stack = [
                 layer
                 for before, after in pairwise(widths)

@@ -14,19 +14,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.parameters import BatchRows, HeldShare, NotNegative, Positive, Rounds, Seed, check_params
+from classifiers.heads.parameters import BatchRows, HeldShare, NotNegative, Positive, Rounds, Seed
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.training import TrainingOptions, Weights, choose_device, emit_training_event, infer, train
 from classifiers.heads.weighing import WeighingHead
-from hsifeat.errors import HeadError, allowed_names
+from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Note
 
 if TYPE_CHECKING:
     import torch
-
-
-VOTES = ("mean", "majority")
-TRAINING_PARAMETERS = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience", "validation_fraction")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -138,13 +134,6 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         )
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        # Those of `make_head` are checked already, those of the class or of `set_params` are not.
-        options = {name: getattr(self, name) for name in TRAINING_PARAMETERS}
-        check_params(type(self).__name__, type(self), options)
-        if self.members < 1:
-            raise HeadError(f"members is {self.members}; give 1 or more")
-        if self.vote not in VOTES:
-            raise HeadError(f"no vote is named {self.vote!r}; {allowed_names(VOTES)}")
         training, device = self._training(), choose_device(self.device)
         weight = self._row_weights(codes, weight)
         random = check_random_state(self.random_state)
@@ -223,14 +212,7 @@ def dense_layers(widths: list[int]) -> list[torch.nn.Module]:
     """
     from torch import nn
 
-    check_widths(widths)
     stack: list[nn.Module] = []
     for before, after in pairwise(widths[:-1]):
         stack += [nn.Linear(before, after), nn.ReLU(), nn.BatchNorm1d(after)]
     return [*stack, nn.Linear(widths[-2], widths[-1])]
-
-
-def check_widths(widths: list[int]) -> None:
-    """Raise `HeadError` if a layer width is below 1."""
-    if min(widths) < 1:
-        raise HeadError(f"a layer of the network would have {min(widths)} units; give widths of 1 or more")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from classifiers.heads.torch.head import check_widths
-
 if TYPE_CHECKING:
     import torch
 
@@ -60,8 +58,6 @@ def transformer_encoder(
     """
     from torch import nn
     from torch.nn.functional import scaled_dot_product_attention
-
-    check_widths([width, depth, heads, head_width, mlp_width])
 
     class Layer(nn.Module):
         def __init__(self) -> None:

@@ -113,7 +113,7 @@ def test_a_table_without_spectra_or_planes_is_refused(group, found):
 
 
 def test_an_unknown_encoder():
-    with pytest.raises(HeadError, match="no encoder is named 'rnn'; allowed: mlp, conv"):
+    with pytest.raises(HeadError, match="encoder of the head FiLMClassifier is 'rnn'; allowed: mlp, or conv"):
         FiLMClassifier(LAYOUT, encoder="rnn").fit(*table())
 
 
@@ -169,7 +169,7 @@ def test_options_reach_the_training_loop_in_the_order_of_the_inputs():
 
 
 def test_an_unknown_fusion():
-    with pytest.raises(HeadError, match="no fusion is named 'sum'; allowed: film, gated"):
+    with pytest.raises(HeadError, match="fusion of the head FiLMClassifier is 'sum'; allowed: film, or gated"):
         FiLMClassifier(LAYOUT, fusion="sum").fit(*table())
 
 

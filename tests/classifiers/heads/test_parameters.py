@@ -5,6 +5,7 @@ import pytest
 from sklearn.model_selection import ParameterGrid
 from sklearn.tree import DecisionTreeClassifier
 
+from classifiers import ForestClassifier, LightGBMClassifier, LogisticClassifier, SVMClassifier
 from classifiers.heads.parameters import check_params, format_value
 from classifiers.heads.registry import head_class, make_head
 from classifiers.heads.weighing import WeighingHead
@@ -134,3 +135,14 @@ def test_class_weights_leave_two_classes(name):
     for weights in (dict.fromkeys(range(4), 0), {0: 1, 1: 0, 2: 0, 3: 0}):
         with pytest.raises(HeadError, match="leaves fewer than two classes: give at least two a weight above 0"):
             quick(name, class_weight=weights).fit(X, y)
+
+
+def test_values_of_the_constructor_are_checked_when_a_head_is_fitted():
+    """As in scikit-learn, the constructor accepts any value."""
+    X, y = toy()
+    for head in (
+        LightGBMClassifier(num_leaves=1), LightGBMClassifier(feature_fraction=0.0), SVMClassifier(whitening=2.0),
+        ForestClassifier(n_estimators=0), LogisticClassifier().set_params(C=0.0),
+    ):  # fmt: skip
+        with pytest.raises(HeadError, match=rf"of the head {type(head).__name__} is .*; allowed: .*; the default is"):
+            head.fit(X, y)

@@ -149,7 +149,7 @@ def test_invalid_network_parameters_are_refused(name):
         make_head(name, warm_start=True)
     widths = {"hidden": (8, 0), "bottleneck": 0, "channels": 0}
     for param in widths.keys() & quick(name).get_params():
-        with pytest.raises(HeadError, match=r"0 units; give widths of 1|can't keep 0 channels; give 1"):
+        with pytest.raises(HeadError, match="allowed: .*a whole number from 1"):
             quick(name).set_params(**{param: widths[param]}).fit(*toy())
 
 
