@@ -99,7 +99,7 @@ def mark_reader(location: Location) -> Callable[[], None]:
 
 @contextmanager
 def exclusive_lock(location: Location) -> Iterator[None]:
-    """Hold the locks against readers and writers of a store for a ``with`` block, in order to delete the store.
+    """Lock a store against readers and writers for a ``with`` block, in order to delete the store.
 
     Raises
     ------

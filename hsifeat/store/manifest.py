@@ -26,7 +26,7 @@ class Manifest(BaseModel):
     key : str
         sha256 of `recipe`, as 64 hexadecimal digits.
     recipe : dict
-        Settings of the extraction that determine the values of all planes, in the form of `hsifeat.store.recipe`.
+        Settings of the extraction that determine the values of all planes: the fields of `hsifeat.store.recipe.Recipe`.
     layout : SceneLayout or PixelListLayout
         Shape of the planes and their division into units.
     batch : int

@@ -108,7 +108,7 @@ def progress_options(layout: PlaneLayout, plane: PlaneSpec) -> dict[str, Any]:
 def record_bytes(layout: PlaneLayout, plane: PlaneSpec) -> int:
     """Return the size of a progress record in bytes.
 
-    A record has the sha256 of the values of a unit, and then the CRC-32C sums (tags) of the shard of this unit.
+    A record has the sha256 of the values of a unit, and then the tags of the unit's shard (see `hsifeat.store.shard_tags`).
     """
     return DIGEST_BYTES + TAG_BYTES * (1 + inner_chunks(layout, plane))
 

@@ -86,7 +86,7 @@ class Planes:
         Raises
         ------
         StoreError
-            If the name of the layer or the timestep can't be part of a key.
+            If the timestep or the name of the layer can't be part of the path of a plane.
         """
         paths = _paths(plane.id)
         if plane_of(f"{paths[0]}/zarr.json") != plane.id:

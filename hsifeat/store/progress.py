@@ -75,7 +75,7 @@ class ProgressRecords:
         return (self._content(plane, unit) or b"")[:DIGEST_BYTES] or None
 
     def tags(self, plane: PlaneId, unit: Unit) -> tuple[bytes, ...]:
-        """Return the recorded CRC-32C sums (tags) of a unit's shard; empty if the record is missing or damaged."""
+        """Return the recorded tags (see `shard_tags`) of a unit's shard; empty if the record is missing or damaged."""
         return split_tags((self._content(plane, unit) or b"")[DIGEST_BYTES:])
 
     def _array(self, plane: PlaneId) -> zarr.Array[Any]:
@@ -109,7 +109,7 @@ class ProgressRecords:
         digest : bytes
             Result of `digest_of` for the values of the unit.
         tags : bytes
-            CRC-32C sums of the unit's shard, from `hsifeat.store.shard_tags`.
+            Tags of the unit's shard, one after the other (see `shard_tags`).
         """
         self._files.location.put(record_key(plane, unit), digest + tags)
 

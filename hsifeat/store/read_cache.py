@@ -78,9 +78,9 @@ class ReadCache:
         return None if match is None else cls(samples_folder(match[1]), url)
 
     def before_network(self, key: str, part: str = "") -> CachedRead | None:
-        """Return the cached result of a read for which no request to the service is needed; None if a request is needed.
+        """Return the cached result of a read, or None if the read needs a request to the service.
 
-        `key` is the key of the file. `part` describes the range of bytes; it is empty for the whole file.
+        `key` is the path of the file in the store. `part` describes the range of bytes; it is empty for the whole file.
         """
         cached = self._load(key, part)
         # A shard that is missing may be written later.
@@ -97,7 +97,7 @@ class ReadCache:
         error : Exception
             Error of the read.
         key : str
-            Key of the file.
+            Path of the file in the store.
         part : str
             Description of the range of bytes; empty for the whole file.
 
@@ -119,7 +119,7 @@ class ReadCache:
         Parameters
         ----------
         key : str
-            Key of the file.
+            Path of the file in the store.
         part : str
             Description of the range of bytes; empty for the whole file.
         value : bytes or None

@@ -127,7 +127,7 @@ class Store:
 
     @property
     def checksums(self) -> dict[str, str]:
-        """The sha256 of each file by its key. Shards and progress records are left out."""
+        """The sha256 of each file, by the path of the file in the store. Shards and progress records are left out."""
         return self.files.checksums
 
     @property
@@ -288,9 +288,9 @@ class Store:
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-        """Rows and columns of the pixels with features in row-major order, as two (n,) intp arrays.
+        """Rows and columns of the pixels that have features, as two (n,) intp arrays.
 
-        None if planes cover the whole scene.
+        The pixels are in row-major order. If planes cover the whole scene, this is None.
 
         Raises
         ------

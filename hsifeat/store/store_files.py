@@ -37,7 +37,7 @@ class StoreFiles:
     group : zarr.Group
         The root group.
     checksums : dict of str to str
-        The sha256 of each file by its key. Shards and progress records are left out.
+        The sha256 of each file, by the path of the file in the store. Shards and progress records are left out.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class StoreFiles:
             self.group.attrs.asdict()  # Zarr accepts attributes that are no object, and fails when they are read.
 
     def with_checksums(self, checksums: dict[str, str]) -> StoreFiles:
-        """Return a view of this store in which only the files in `checksums` exist."""
+        """Return a view of this store that has only the files in `checksums`."""
         view = copy(self)
         view.checksums, view._arrays = checksums, {}  # noqa: SLF001  # view is of this class
         return view

@@ -34,7 +34,7 @@ class Damage:
     kind : {"changed", "missing", "extra"}
         Whether the file was changed, is missing, or does not belong to the store.
     key : str
-        Key of the file.
+        Path of the file in the store.
     plane : PlaneId or None
         Plane to which the file belongs; None if it belongs to no plane.
     unit : Unit or None
@@ -129,7 +129,7 @@ def recheck(location: Location, damages: Iterable[Damage], *, is_locked: bool = 
 
 
 def intact_part(store: Store, damages: Iterable[Damage]) -> Store:
-    """Return a view of a store in which planes and label maps with damaged metadata do not exist."""
+    """Return a view of a store without the planes and label maps whose metadata is damaged."""
     broken = {damage.plane for damage in damages if damage.plane is not None and damage.unit is None}
     labels = {match[0] for damage in damages if (match := re.match(r"scene/labels/[^/]+/", damage.key))}
     intact = {

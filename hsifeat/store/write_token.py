@@ -1,4 +1,4 @@
-"""Write token of a store: a file that shows which run of an extraction may write to the store.
+"""The write token of a store is a file that shows which run of an extraction may write to the store.
 
 A run takes the write lock of the store, writes a random token to the store, and passes the token to its workers. Before
 each write, a worker compares its token with the token in the store. If a run is killed, the next run replaces the token.

@@ -1,1 +1,1 @@
-"""Ranking of timesteps by the usefulness of their features, without labels."""
+"""Ranking of timesteps by the usefulness of their features. The ranking needs no labels."""

@@ -27,8 +27,8 @@ class TimestepOrder:
         Indices of the timesteps, starting with the index of the most useful timestep.
     coverage : (n,) float64 array
         Element k describes how well the first k + 1 timesteps of the order represent the eligible timesteps. It is the mean
-        similarity of an eligible timestep to the most similar of these k + 1 timesteps, at most 1. If no timestep is
-        eligible, the mean is over all timesteps.
+        similarity of an eligible timestep to the most similar of these k + 1 timesteps. If no timestep is eligible, the
+        mean is over all timesteps. Values are at most 1.
     eligible : (n,) bool array
         Whether the estimates of the model resemble the pixels without noise, at each timestep.
     """

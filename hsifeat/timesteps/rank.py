@@ -1,4 +1,4 @@
-"""Rank the timesteps of a scene by the usefulness of their features, without labels."""
+"""Rank the timesteps of a scene by the usefulness of their features. The ranking needs no labels."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def rank_timesteps(
     device: str = "auto",
     listen: Listener = silent,
 ) -> TimestepRanking:
-    """Rank the timesteps of a scene by the usefulness of their features, without labels.
+    """Rank the timesteps of a scene by the usefulness of their features. The ranking needs no labels.
 
     The features of the first timesteps of the ranking represent the features of all timesteps. If `store` is set, the
     features of a layer in the store are compared between timesteps. Otherwise, the predictions of an optimal denoiser for
@@ -76,7 +76,7 @@ def rank_timesteps(
         A diffusion model, or a path or name that `open_backbone` accepts. The spectral angles of its estimates are
         measured. If None, no angles are measured, and the noise schedule is the cosine schedule with T = 1000.
     store : Features, str or Path, optional
-        Feature store of `scene` whose features are compared.
+        Feature store that was made from `scene`. The features in this store are compared.
     layer : str, optional
         Layer whose features in the store are compared. [default: the last layer of the store]
     budget : int
@@ -93,7 +93,7 @@ def rank_timesteps(
         Side of the patches of the optimal denoiser in pixels. If None, this is the largest of 8, 4, 2 and 1 for which a
         patch has at most 16 values. If None and the projection has more than 16 channels, it is 1.
     intervals : int
-        Number of intervals in `TimestepRanking.intervals`, into which the timesteps are divided.
+        Number of intervals into which the timesteps are divided (see `TimestepRanking.intervals`).
     seed : int
         Seed of the random patches, tiles and noise, and of the weights of an ``untrained:…`` backbone.
     class_label : int or str, optional

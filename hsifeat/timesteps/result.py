@@ -71,10 +71,10 @@ class TimestepRanking:
 
     @property
     def similarity(self) -> NDArray[np.float64]:
-        """Similarity between timesteps from which the order and the intervals are computed, as an (n, n) float64 array.
+        """Similarity between timesteps, as an (n, n) float64 array.
 
-        If `planes` is set, this is the similarity of the features in the store. Otherwise, it is the similarity of the
-        predictions of the optimal denoiser.
+        The order and the intervals are computed from this similarity. If `planes` is set, it is the similarity of the
+        features in the store. Otherwise, it is the similarity of the predictions of the optimal denoiser.
         """
         return self.denoiser.similarity if self.planes is None else self.planes.similarity
 
