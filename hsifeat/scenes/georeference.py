@@ -59,6 +59,11 @@ class Georeference:
         c, f = c + shape[axis] * x, f + shape[axis] * y
         return replace(self, transform=(a, -b, c, d, -e, f) if axis == 0 else (-a, b, c, -d, e, f))
 
+    def transpose(self) -> Self:
+        """Return the georeference of this grid with rows and columns exchanged."""
+        a, b, c, d, e, f = self.transform
+        return replace(self, transform=(b, a, c, e, d, f))
+
     @property
     def is_rotated(self) -> bool:
         """Whether rows and columns of the grid are rotated against the axes of the CRS."""

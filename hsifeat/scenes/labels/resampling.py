@@ -78,7 +78,7 @@ def align_to_grid(
             owner = "the label map" if georeference is None else "the scene"
             notes = (f"{name}: aligned with the scene by its shape, because {owner} has no georeference",)
     else:
-        classes, georeference = _flip_as_scene(classes, georeference, target, scene.name, name)
+        classes, georeference = _turn_as_scene(classes, georeference, target, scene.name, name)
         alignment = _find_alignment(georeference, target, scene, name)
         if alignment is None:
             return _resample(classes, georeference, target, scene, name)
@@ -95,14 +95,16 @@ def align_to_grid(
     return aligned, notes + alignment_notes
 
 
-def _flip_as_scene(
+def _turn_as_scene(
     classes: Classes, georeference: Georeference, target: Georeference, scene_name: str, name: str
 ) -> tuple[Classes, Georeference]:
-    """Flip a label raster until its rows and columns run in the same directions as the rows and columns of the scene.
+    """Transpose and flip a label raster until its rows and columns run in the directions of the rows and columns of the scene.
 
-    Returns the flipped raster and its georeference.
+    Returns the turned raster and its georeference.
     """
     steps = np.linalg.solve(affine_parts(georeference, name)[0], affine_parts(target, scene_name)[0])
+    if min(abs(steps[0, 1]), abs(steps[1, 0])) > max(abs(steps[0, 0]), abs(steps[1, 1])):
+        classes, georeference, steps = classes.T, georeference.transpose(), steps[::-1]
     for axis, step in enumerate((steps[1, 1], steps[0, 0])):
         if step < 0:
             georeference = georeference.flip(classes.shape, axis)

@@ -259,10 +259,11 @@ def test_a_large_raster_takes_less_memory_than_its_file(tmp_path):
     assert peak < cells.nbytes
 
 
+@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("factor", [1, 3])
-@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+@pytest.mark.parametrize("axes", [(), (0,), (1,), (0, 1)])
 @pytest.mark.parametrize("transform", [NORTH_UP, ROTATED], ids=["north-up", "rotated"])
-def test_maps_with_reversed_rows_or_columns_are_aligned_like_others(factor, axes, transform):
+def test_maps_with_turned_rows_and_columns_are_aligned_like_others(factor, axes, transform, transposed):
     cells = np.kron(np.random.default_rng(2).integers(0, 3, (4, 5)), np.ones((factor, factor), int)).astype(np.uint8)
     cells[1, 2] = 3  # in the finer map, one cell of a pixel
     scene = blank_scene(4, 5, transform)
@@ -272,5 +273,9 @@ def test_maps_with_reversed_rows_or_columns_are_aligned_like_others(factor, axes
     )
     fine = transform @ Affine.scale(1 / factor) @ flip
     expected, _ = of_one_class(cells, factor)
-    classes, _ = align_to_grid(np.flip(cells, axes), georeference(fine), scene, "gt")
+    turned = np.flip(cells, axes)
+    if transposed:
+        turned, fine = turned.T, fine @ Affine(0, 1, 0, 1, 0, 0)
+    classes, notes = align_to_grid(turned, georeference(fine), scene, "gt")
     np.testing.assert_array_equal(classes, expected)
+    assert "resampled" not in "".join(notes)
