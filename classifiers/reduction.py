@@ -1,4 +1,4 @@
-"""Pixels on which heads fit the reduction of column groups: the training pixels, or a sample of the scene."""
+"""Pixels on which heads fit principal components of column groups: the training pixels, or a sample of the scene."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ class TimestepOrder:
 def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | None = None) -> TimestepOrder:
     """Order timesteps so that the first timesteps represent all timesteps well.
 
-    A timestep is eligible if its spectral angle is at most half of `SpectralAngles.mean_pixel_degrees`. Eligible timesteps
-    come first. They are selected one at a time, so that the mean coverage of all eligible timesteps is as large as possible
+    The spectral angle of a timestep is the mean angle between pixels and the estimates of a denoiser. A timestep is eligible if
+    this angle is at most half of the mean angle between pixels and the mean spectrum. Eligible timesteps come first. They are selected one at a time, so that the mean coverage of all eligible timesteps is as large as possible
     after each selection. The coverage of a timestep is its similarity to the most similar selected timestep, rounded to two
     decimals. If several timesteps give the same mean coverage, the lowest of these timesteps is selected.
 
@@ -53,7 +53,8 @@ def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | No
     similarity : (n, n) float64 array
         Similarity between timesteps. Rows and columns are in ascending order of the timesteps.
     angles : SpectralAngles, optional
-        Spectral angles of the estimates of a model. If None, all timesteps are eligible.
+        Spectral angle of each timestep, and the mean angle between pixels and the mean spectrum. If None, all timesteps are
+        eligible.
 
     Returns
     -------

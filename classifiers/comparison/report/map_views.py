@@ -14,7 +14,7 @@ from classifiers.comparison.results.scores import EntrySummary
 
 @dataclass(frozen=True)
 class EntryView:
-    """Images and numbers that the page shows for an entry under a split.
+    """Images and numbers that the page shows for one entry (a head, an input set and a store) under one split.
 
     Images are data URIs. The data URI of a missing map is an empty string.
 
