@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -16,6 +17,9 @@ from hsifeat.scenes.nodata import distinct_values
 from hsifeat.store.create import SceneArrays
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.store import Store
+
+# Metadata of a scene that a later extraction of the same values updates in a store.
+_UPDATED = ("wavelengths_nm", "fwhm_nm", "band_names", "nodata", "scale", "transform")
 
 
 def create_store(work: RemainingWork) -> Store:
@@ -41,6 +45,20 @@ def create_store(work: RemainingWork) -> Store:
     arrays = {} if projection is None else {"weights": projection.weights, "offset": projection.offset}
     pixels = None if extractor.pixels is None else (extractor.pixels.rows, extractor.pixels.cols)
     return Store.create(job.location, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))
+
+
+def updated_facts(stored: SceneFacts, scene: Scene) -> SceneFacts:
+    """Return the metadata in a store, updated by a scene with the same values.
+
+    The values of the scene determine the key of the store, but its metadata may have been corrected. What the scene does
+    not have, such as a georeference, is kept. The name, the licence and the citation are kept, too.
+    """
+    new = scene_facts(scene)
+    updates = {name: value for name in _UPDATED if (value := getattr(new, name)) not in (None, [], 1.0)}
+    if scene.georeference is not None and new.crs is not None:
+        known = replace(scene.georeference, crs=stored.crs).same_crs(scene.georeference)
+        updates["crs"] = stored.crs if known else new.crs
+    return stored.model_copy(update=updates)
 
 
 def scene_facts(scene: Scene) -> SceneFacts:

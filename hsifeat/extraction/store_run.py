@@ -12,7 +12,7 @@ from hsifeat.backbones.recall import keep_description
 from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job, RemainingWork
-from hsifeat.extraction.new_store import create_store
+from hsifeat.extraction.new_store import create_store, updated_facts
 from hsifeat.extraction.unit_task import BackboneBuilder, StoreBuilder, UnitResult, UnitTask, check_store, load_backbone
 from hsifeat.files import check_output
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
@@ -22,6 +22,12 @@ from hsifeat.store.location import LocalLocation
 from hsifeat.store.locks import write_lock
 from hsifeat.store.store import Store
 from hsifeat.store.write_token import wait_for_expiry, write_token
+
+# Metadata of a scene that an extraction updates in an existing store, and their names in messages.
+_FACT_WORDS = {
+    "wavelengths_nm": "wavelengths", "fwhm_nm": "bandwidths", "band_names": "band names", "nodata": "no-data values",
+    "scale": "reflectance scale", "crs": "georeference", "transform": "georeference",
+}  # fmt: skip
 
 
 class StoreInUseError(StoreError):
@@ -154,9 +160,26 @@ class StoreRun:
         # Planes that a killed process completed may lack checksums as well.
         if not store.location.read_only:
             store.write_record_checksums()
+        self._update_facts(store)
         _add_labels(store, self.job.extractor.scene.labels)
         self._add_to_catalogue(store)
         return store
+
+    def _update_facts(self, store: Store) -> None:
+        """Replace metadata of the scene that were corrected since the store was created."""
+        stored = store.manifest.scene
+        facts = updated_facts(stored, self.job.extractor.scene)
+        changed = [_FACT_WORDS[name] for name in _FACT_WORDS if getattr(facts, name) != getattr(stored, name)]
+        if not changed:
+            return
+        words = " and ".join(dict.fromkeys(changed))
+        if store.location.read_only:
+            raise StoreError(
+                f"{store.location} is read-only, and the scene has other {words} than its copy there: extract to another place "
+                "with `out`"
+            )
+        store.replace_facts(facts)
+        self._listen(Note(f"{store.location}: the {words} of the scene replace those in the store"))
 
     def _add_to_catalogue(self, store: Store, completed: float | None = None) -> None:
         """Add the store to the catalogue. If the cache folder can't be written, send a note: the store itself is complete."""
@@ -227,7 +250,9 @@ def _nothing_to_do(job: Job) -> Note:
 
 
 def complete_store(job: Job) -> Store | None:
-    """Return the store of a job, or None if planes, label maps or checksums are missing. Nothing is written.
+    """Return the store of a job. Nothing is written.
+
+    The result is None if planes, label maps or checksums are missing, or if metadata of the scene were corrected.
 
     Raises
     ------
@@ -237,7 +262,9 @@ def complete_store(job: Job) -> Store | None:
     store = job.find_store(writable=not job.location.read_only)
     if store is None or job.remaining(store).plan.steps or not (store.location.read_only or store.has_record_checksums):
         return None
-    labels = job.extractor.scene.labels
+    scene, labels = job.extractor.scene, job.extractor.scene.labels
+    if updated_facts(store.manifest.scene, scene) != store.manifest.scene:
+        return None
     return store if all(_has_labels(store, name, labels[name]) for name in labels) else None
 
 

@@ -65,7 +65,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
     import zarr
 
     start_zarr_thread()
-    unfinished = _root_metadata({_UNFINISHED: True})
+    unfinished = root_metadata({_UNFINISHED: True})
     files = {checksums.ROOT: checksums.checksum(unfinished)}
     with location.error_context():
         for key in location.files():
@@ -74,7 +74,7 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
         group = zarr.open_group(ChecksumWriter(location.zarr(writable=True), location, files), mode="r+", zarr_format=3)
         _write_scene(group, manifest, scene)
         group.create_group("planes")
-        root = _root_metadata({"hsifeat": manifest.model_dump(mode="json")})
+        root = root_metadata({"hsifeat": manifest.model_dump(mode="json")})
         checksums.write(location, {**files, checksums.ROOT: checksums.checksum(root)})
         location.put(checksums.COPY_OF[checksums.ROOT], root)
         location.put(checksums.ROOT, root)
@@ -97,7 +97,8 @@ def is_other_zarr(root: bytes) -> bool:
         return False
 
 
-def _root_metadata(attributes: dict[str, Any]) -> bytes:
+def root_metadata(attributes: dict[str, Any]) -> bytes:
+    """Return the content of ``zarr.json`` for a root group with these attributes."""
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.group import GroupMetadata
 

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError, raise_resource_error
 from hsifeat.files import empty_mask
+from hsifeat.scene_facts import SceneFacts
 from hsifeat.store import timings
 from hsifeat.store.bit_rounding import keep_bits
-from hsifeat.store.create import SceneArrays, create_store
+from hsifeat.store.create import SceneArrays, create_store, root_metadata
 from hsifeat.store.label_maps import LabelMaps
 from hsifeat.store.location import Location, as_location
 from hsifeat.store.manifest import Manifest
@@ -278,6 +279,19 @@ class Store:
             raise StoreError(
                 f"{self.location}: the scene is damaged ({error}): extract to another place with `out`"
             ) from error
+
+    def replace_facts(self, facts: SceneFacts) -> None:
+        """Replace the metadata of the scene in the manifest. Planes and the key of the store do not change.
+
+        Raises
+        ------
+        StoreError
+            If a process on another machine has changed the store since it was opened.
+        """
+        manifest = self.manifest.model_copy(update={"scene": facts})
+        attributes = self.files.group.attrs.asdict() | {"hsifeat": manifest.model_dump(mode="json")}
+        self.files.replace_root(root_metadata(attributes))
+        self.manifest = manifest
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:

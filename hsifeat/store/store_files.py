@@ -171,6 +171,23 @@ class StoreFiles:
             raise StoreError(f"another machine has changed {self.location} meanwhile: run the command again")
         self.rewrite_checksums()
 
+    def replace_root(self, root: bytes) -> None:
+        """Replace the metadata of the root group.
+
+        If the process is killed meanwhile, the store has the old or the new metadata.
+
+        Raises
+        ------
+        StoreError
+            See `save_checksums`.
+        """
+        with self.location.error_context():
+            # Until `zarr.json` is replaced, readers find that it doesn't match its new checksum, and read the copy.
+            self.location.put(checksum_file.COPY_OF[checksum_file.ROOT], root)
+            self.checksums[checksum_file.ROOT] = checksum_file.checksum(root)
+            self.save_checksums()
+            self.location.put(checksum_file.ROOT, root)
+
     def rewrite_checksums(self) -> None:
         """Write the current checksums, even if ``checksums.json`` is damaged or was changed by another process."""
         self._saved = checksum_file.write(self.location, self.checksums)

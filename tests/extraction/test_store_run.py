@@ -1,14 +1,18 @@
 """The run of one store: what workers read and write, and the store after an error."""
 
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from pyproj import CRS
 
 import hsifeat
 from hsifeat.errors import HsifeatError
 from hsifeat.extraction.store_run import StoreRun
 from hsifeat.extraction.unit_task import UnitResult
-from hsifeat.runtime.events import silent
+from hsifeat.runtime.events import Note, silent
+from hsifeat.scenes.georeference import Georeference
 from hsifeat.store.location import as_location
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
@@ -51,3 +55,32 @@ def test_a_complete_store_has_no_tasks_and_is_not_locked(scene, store_path, opti
     with StoreRun(prepare(scene, **options), silent, executor=InThisProcess()) as run:
         assert run.was_complete and list(run.tasks()) == [] and not (tmp_path / ".s.zarr.lock").exists()
         assert run.finish().key == Store.open(store_path).key
+
+
+def test_corrected_metadata_of_a_scene_replace_those_in_its_store(scene, store_path, options, tmp_path):
+    """The values stay, so the key stays: georeference and bandwidths are updated, and what a scene lacks is kept."""
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    utm = CRS.from_epsg(32616)
+    first = Georeference(utm.to_wkt(), (20.0, 0.0, 5e5, 0.0, -20.0, 4e6))
+    moved = Georeference(utm.to_wkt("WKT1_GDAL"), (20.0, 5.0, 6e5, 5.0, -20.0, 4e6))
+    before, notes, fwhm = Store.open(store_path), [], np.full(scene.bands, 12.5)
+    assert before.manifest.scene.crs is None
+    for georeference, fwhm_nm, changed in (
+        (first, None, "georeference"),
+        (moved, fwhm, "bandwidths and georeference"),
+        (moved, fwhm, ""),
+        (None, None, ""),
+    ):
+        notes.clear()
+        corrected = replace(scene, georeference=georeference, fwhm_nm=fwhm_nm)
+        store = hsifeat.extract(corrected, **options, listen=notes.append)
+        texts = [event.message for event in notes if isinstance(event, Note)]
+        assert sum("nothing to compute" in text for text in texts) == 1
+        assert sum(text.endswith(f"the {changed} of the scene replace those in the store") for text in texts) == bool(
+            changed
+        )
+        assert not verify(store.location).damages and store.key == before.key
+    kept = hsifeat.open_features(tmp_path / "s.zarr").scene
+    assert kept.georeference == Georeference(utm.to_wkt(), moved.transform)
+    np.testing.assert_array_equal(kept.fwhm_nm, fwhm)
+    assert store.fingerprint(store.planes[0].id) == before.fingerprint(before.planes[0].id)

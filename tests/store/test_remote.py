@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -187,6 +188,9 @@ def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folde
         more = scene.with_labels(Labels("more", np.eye(75, 53, dtype=np.uint8), {1: "line"}))
         with pytest.raises(StoreError, match="is read-only and lacks the labels 'more'"):
             hsifeat.extract(more, timesteps=[0], **options)
+        corrected = replace(scene, fwhm_nm=np.full(scene.bands, 12.5))
+        with pytest.raises(StoreError, match="is read-only, and the scene has other bandwidths than its copy there"):
+            hsifeat.extract(corrected, timesteps=[0], **options)
         with pytest.raises(StoreError, match="cannot be listed"):
             verify(as_location(url))
         with pytest.raises(StoreError, match="no store at"):

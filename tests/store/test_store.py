@@ -1,5 +1,6 @@
 """An open store knows everything that is written through it. The arrays are compared with those that Zarr reads."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import zarr
 
 from hsifeat import files
 from hsifeat.errors import StoreError
+from hsifeat.store.location import LocalLocation
 from hsifeat.store.plane_layout import PlaneSpec, SceneLayout
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
@@ -75,3 +77,27 @@ def test_a_store_is_created_once_and_notices_another_writer(arrays, tmp_path):
         Store.create(tmp_path / "s.zarr", manifest, arrays)
     with pytest.raises(StoreError, match="another machine has changed .* meanwhile"):
         created.add_plane(PlaneSpec(PlaneId(2, "a"), 1, 2, "float16"))
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_killed_changes_of_the_manifest_leave_the_old_or_the_new_one(arrays, tmp_path, monkeypatch, writes):
+    store = Store.create(tmp_path / "s.zarr", manifest_of(LAYOUTS["scene"]), arrays)
+    names, plain = ("old", "new"), LocalLocation.put
+    store.replace_facts(store.manifest.scene.model_copy(update={"name": names[0]}))
+    done = []
+
+    def put(self, key, content):
+        if len(done) == writes:
+            raise KeyboardInterrupt
+        done.append(key)
+        plain(self, key, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalLocation, "put", put)
+        with suppress(KeyboardInterrupt):
+            store.replace_facts(store.manifest.scene.model_copy(update={"name": names[1]}))
+    again = Store.open(store.location.path, writable=True)
+    assert again.manifest.scene.name == names[writes >= 2]
+    assert len(done) == min(writes, 4)
+    again.replace_facts(again.manifest.scene)
+    assert not verify(again.location).damages and Store.open(store.location.path).manifest == again.manifest

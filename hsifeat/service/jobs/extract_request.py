@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -17,6 +19,7 @@ from hsifeat.service.jobs.allowed_files import file_facts, resolve_below
 from hsifeat.service.jobs.records import JobKind, JobRecord
 from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
 from hsifeat.service.jobs.scene_source import SceneSource
+from hsifeat.store.location import LocalLocation, Location, as_location
 
 if TYPE_CHECKING:
     from hsifeat.extraction.job import Job
@@ -33,12 +36,30 @@ def _complete_store(context: JobContext, extraction: Job) -> Store | None:
     """Return the store of the service, under any name, that has all features and label maps of an extraction, else None."""
     from hsifeat.extraction.store_run import complete_store
 
+    location = _served_location(context, extraction)
+    try:
+        return None if location is None else complete_store(replace(extraction, location=location))
+    except StoreError:
+        return None
+
+
+def _served_location(context: JobContext, extraction: Job) -> Location | None:
+    """Return the location of the store of the service that has the recipe of an extraction, under any name.
+
+    Return None if there is no such store, if it is damaged, or if its batches have another size.
+    """
     context.stores.stores()  # searches for new stores
     served = context.stores.known(extraction.recipe.key)
-    try:
-        return None if served is None else complete_store(replace(extraction, location=served.location))
-    except StoreError:  # The store is damaged, or has batches of another size.
+    if served is None:
         return None
+    with suppress(StoreError):
+        replace(extraction, location=served.location).find_store()
+        return served.location
+    return None
+
+
+def _can_write(location: Location) -> bool:
+    return os.access(location.path, os.W_OK) if isinstance(location, LocalLocation) else not location.read_only
 
 
 def _result(store: Store, extraction: Job) -> dict[str, Any]:
@@ -92,7 +113,6 @@ class ExtractRequest(JobRequest):
         """Extract the features, and return the key, the name and the planes of the store. See `JobRequest.execute`."""
         from hsifeat.extraction.prepare import prepare
         from hsifeat.extraction.run import run
-        from hsifeat.store.location import as_location
 
         scene, config = self.scene.open(context), self._config(context, listen)
         if isinstance(config.pixels, str) and config.pixels not in scene.labels:
@@ -103,7 +123,11 @@ class ExtractRequest(JobRequest):
         extraction = prepare(scene, config, device=device, listen=listen)
         if (complete := _complete_store(context, extraction)) is not None:
             return _result(complete, extraction)
-        if context.settings.cache:
+        served = _served_location(context, extraction)
+        if served is not None and _can_write(served):
+            # Of two stores with one key, clients would see only one.
+            extraction = replace(extraction, location=served)
+        elif context.settings.cache:
             folder = context.settings.cache.rstrip("/")
             location = as_location(f"{folder}/{extraction.location.name}.zarr")
             extraction = replace(extraction, location=location)

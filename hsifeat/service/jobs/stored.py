@@ -10,7 +10,7 @@ from hsifeat.store.store import Store
 
 
 def store_facts(served: ServedStore) -> Any:
-    """Return the key of a store, and the digests of its planes and label maps, as JSON values.
+    """Return the key of a store, the metadata of its scene, and the digests of its planes and label maps, as JSON values.
 
     Raises
     ------
@@ -23,4 +23,4 @@ def store_facts(served: ServedStore) -> Any:
         [name, hashlib.sha256(store.label_classes(name).tobytes()).hexdigest(), store.label_array(name).attrs.asdict()]
         for name in store.labels
     ]
-    return [served.key, planes, labels]
+    return [served.key, store.manifest.scene.model_dump(mode="json"), planes, labels]

@@ -212,7 +212,8 @@ class Workbench:
                 503, f"{features.name} is unfinished: wait until its extraction ends", {"Retry-After": "10"}
             )
         parts = [features, *self._companions(features)]
-        name = tuple(sorted(part.key for part in parts))
+        # An extraction can correct the metadata of the scene in a store, such as its georeference.
+        name = tuple(sorted(f"{part.key} {part.store.manifest.scene.model_dump_json()}" for part in parts))
         with self._lock:
             found = self._workspaces.get(name)
             if found is None or found.preparation.error:
@@ -227,7 +228,7 @@ class Workbench:
     def _companions(self, features: Features) -> list[Features]:
         """Return the first complete store of the scene with the kind of features that `features` lacks: context or diffusion features.
 
-        Return an empty list if there is no such store.
+        Return an empty list if there is no such store. Stores that can't be stacked with `features` are left out.
         """
         for store, entry in self._summaries.search():
             if (
@@ -237,7 +238,9 @@ class Workbench:
                 and not entry.unfinished
             ):
                 with suppress(*DAMAGE_ERRORS):
-                    return [self._stores.features(store)]
+                    companion = self._stores.features(store)
+                    open_stack([features, companion])  # raises an error if both have a plane with the same name
+                    return [companion]
         return []
 
 

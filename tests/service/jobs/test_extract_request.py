@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from hsifeat import open_features
+from hsifeat.runtime.events import silent
 from hsifeat.service.jobs import extract_request
 from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.lane import Lane
@@ -46,3 +48,14 @@ def test_a_store_is_found_by_the_values_of_its_scene(jobs, cli, tmp_path, monkey
             "it takes too long to read"
         )
     assert jobs.submit(JobKind.EXTRACT, request).outcome == outcome
+
+
+def test_a_job_adds_planes_to_the_store_of_a_command(jobs, cli, tmp_path):
+    """Of two stores with one key, the list of stores could show only one."""
+    store = extract_by_command(cli, tmp_path, "--backbone", "context", "--layers", "mean-5")
+    for layers in (["mean-3"], ["mean-3", "mean-5"]):
+        request = {**EXTRACTION, "options": {"backbone": "context", "layers": layers}}
+        result = ExtractRequest.from_options(request).execute(jobs.service.context, None, silent)
+        assert result["name"] == "mine"
+    assert [plane.id.layer for plane in open_features(store).planes] == ["mean-3", "mean-5"]
+    assert [path.name for path in store.parent.iterdir() if not path.name.startswith(".")] == ["mine.zarr"]
