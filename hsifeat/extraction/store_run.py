@@ -179,7 +179,7 @@ class StoreRun:
                 "with `out`"
             )
         store.replace_facts(facts)
-        self._listen(Note(f"{store.location}: the {words} of the scene replace those in the store"))
+        self._listen(Note(f"{store.location}: updated from the scene: {words}"))
 
     def _add_to_catalogue(self, store: Store, completed: float | None = None) -> None:
         """Add the store to the catalogue. If the cache folder can't be written, send a note: the store itself is complete."""
