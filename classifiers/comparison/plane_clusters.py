@@ -70,17 +70,17 @@ def cluster_planes(
 
 
 def renumber(clusters: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Renumber clusters, so that as many cells as possible have the same number as in the reference panel.
+    """Renumber the clusters of a plane, so that as many cells as possible have the same number as in a reference plane.
 
-    The Hungarian method (Kuhn, Naval Research Logistics Quarterly 2, 1955) finds the optimal assignment of numbers. Panels of
-    different resolutions are compared after nearest-neighbour resampling.
+    The Hungarian method (Kuhn, Naval Research Logistics Quarterly 2, 1955) finds the optimal assignment of numbers. If the two
+    planes differ in resolution, their clusters are compared after nearest-neighbour resampling.
 
     Parameters
     ----------
     clusters : (rows, cols) uint8 array
         Cluster of each cell, from 1; 0 = no data.
     reference : (rows, cols) uint8 array
-        Clusters of the reference panel. The shape may differ from the shape of `clusters`.
+        Clusters of the reference plane. The shape may differ from the shape of `clusters`.
 
     Returns
     -------

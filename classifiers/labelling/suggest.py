@@ -34,8 +34,8 @@ class Suggestion:
     uncertainty : float
         1 minus the difference between the two highest class probabilities of the superpixel.
     share : float
-        Share of the scene's pixels, from 0 to 1. It counts the pixels that resemble this superpixel more than every labelled
-        superpixel, and more than every superpixel suggested before.
+        Share of the scene's pixels, from 0 to 1. It counts the pixels that are more similar to this superpixel than to any
+        labelled superpixel or any superpixel suggested before.
     """
 
     row: int

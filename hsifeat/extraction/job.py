@@ -27,7 +27,7 @@ class Prepared:
     config : ExtractionConfig
         Options of the extraction, in which ``auto:N`` is replaced by timesteps.
     extractor : Extractor
-        Extractor of the features, with the batch size for a new store.
+        Extractor of the features. Its batch size is used only for a new store.
     planes : tuple of PlaneSpec
         Requested planes, each for one layer at one timestep.
     recipe : Recipe

@@ -1,4 +1,4 @@
-"""Plots of planes (one timestep and layer each) and of learning curves: accuracies, clusters and learned weights."""
+"""Plots of the accuracies, clusters and learned weights of planes (one timestep and layer each), and of learning curves."""
 
 from __future__ import annotations
 

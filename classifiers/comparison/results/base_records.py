@@ -1,4 +1,4 @@
-"""Base class of the records of a benchmark, and two records that other records contain: estimates and entries."""
+"""Base class of the records of a benchmark, and two records that other records contain: entries, and means over seeds."""
 
 from __future__ import annotations
 

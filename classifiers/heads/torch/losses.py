@@ -1,4 +1,4 @@
-"""Training losses of networks: cross-entropy, focal loss, and mix-up with several inputs."""
+"""Training losses (cross-entropy and focal loss), and mix-up for networks with several inputs."""
 
 from __future__ import annotations
 

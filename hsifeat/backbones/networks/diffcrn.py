@@ -228,12 +228,12 @@ class SGSAD(_DenoisingModule):
         super().__init__(width, groups, patch_px, convolution_groups=groups)
 
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Return ``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) for C_g tokens with d = P * P values each.
+        """Return ``softmax(Q K^T / sqrt(d)) V`` (Vaswani et al. 2017, eq. 1) for C / groups tokens with d = P * P values each.
 
         Parameters
         ----------
         queries, keys, values : (m, groups, C / groups, P * P) float32 tensors
-            ``Q``, ``K`` and ``V`` of m patches of P x P pixels and C channels; C_g is C / groups.
+            ``Q``, ``K`` and ``V`` of m patches of P x P pixels and C channels.
 
         Returns
         -------

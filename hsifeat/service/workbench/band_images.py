@@ -77,7 +77,7 @@ class BandImages:
             Part of the scene. Its first row and first column must be multiples of `step`.
         step : int
             Distance between neighbouring pixels of the image, in pixels of the scene; a power of two. If `step` is less
-            than `overview_step`, the scene is read.
+            than `overview_step`, the image is read from the scene. Otherwise, it is read from the overview in memory.
         """
         with self._lock:
             part = self._part(rendering.bands, window, step)
