@@ -108,7 +108,7 @@ class InputSet:
 
     @property
     def sides(self) -> dict[str, int]:
-        """Side in pixels of ``patches`` and of ``spectral-patches``. Words that are not in the set are left out."""
+        """Map the words ``patches`` and ``spectral-patches``, if they are in the set, to their sides in pixels."""
         return {_name(word): _side(word) for word in self.words if _name(word) in _SIDED}
 
     @property

@@ -26,10 +26,11 @@ class CheckAnswers:
     Attributes
     ----------
     classes : (rows, cols) uint16 array
-        Class of each pixel whose answer checks the map; 0 at all other pixels.
+        Class that a person named at each pixel. The value is 0 if nobody named the class, or if the answer has become a
+        label.
     asked : (n,) int64 array
-        Flat indices of all pixels that were answered or skipped, in ascending order. Answers that have become labels are
-        included.
+        Flat indices of all pixels that were answered or skipped, in ascending order. Pixels whose answers have become
+        labels are included.
     skipped : int
         Number of pixels whose class nobody could name.
     joined : int

@@ -35,7 +35,7 @@ class NetworkBackbone(ABC):
     source : str
         Argument of `open_backbone` that opens this backbone.
     channels : int
-        Number of channels of the image.
+        Number of channels of the images that `encode` takes.
     schedule : NoiseSchedule
         Noise schedule that the network was trained with.
     projection_file : Path or None
@@ -121,7 +121,8 @@ class NetworkBackbone(ABC):
     def taps(self) -> list[Tap]:
         """All layers whose feature maps can be read, in the order of execution.
 
-        If the torch network has an attribute ``probe_side``, this attribute replaces the property `probe_side`. If the
+        To find the layers, the torch network is run on a square array of zeros. The side of the array is the attribute
+        ``probe_side`` of the torch network. If there is no such attribute, the side is the property `probe_side`. If the
         torch network runs different layers in different intervals of timesteps, it must have an attribute
         ``probe_timesteps``. This attribute lists the first timestep of each interval, in ascending order from 0.
         """

@@ -97,7 +97,7 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
 
 
 def unused_with_context(config: ExtractionConfig) -> dict[str, str]:
-    """Map the name of each option that has no effect on context features to the option that makes it ineffective.
+    """Map each option without effect on context features to the option that causes this, such as ``backbone='context'``.
 
     Context features have timestep 0 only. If the option ``timesteps`` lists another timestep, the result contains this
     option. If the option ``layers`` lists a layer that is not a filter, the result contains this option.
