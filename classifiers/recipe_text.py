@@ -44,7 +44,7 @@ def difference_text(differences: Sequence[tuple[str, Any, Any]], first: str, sec
     """List the fields in which two recipes differ.
 
     The text has the values of at most five fields. If more fields differ, the text begins with ``other`` and has no values.
-    It then names a part of the recipe, such as ``backbone``, in place of several fields of this part.
+    If several of these fields belong to one part of the recipe, such as ``backbone``, only the part is named.
 
     Parameters
     ----------

@@ -174,7 +174,8 @@ class LabelDatabase:
         number : int, optional
             Class number. [default: one more than the highest number of a class in the set]
         imported : bool
-            Whether the class belongs to the next edit in the same transaction. Undoing that edit removes the class.
+            Whether the class is added by an import. The edit of the import must follow in the same transaction. Undoing this
+            edit removes the class.
 
         Raises
         ------

@@ -222,8 +222,8 @@ class QuickMapper:
         window : Window, optional
             Part of the scene. [default: the whole scene]
         step : int
-            One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. With a step above 1, only the rule
-            ``guided`` is applied; its windows cover the same area on the ground as with step 1.
+            One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. With a step above 1, only the
+            smoothing rule ``guided`` has an effect; its windows cover the same area on the ground as with step 1.
         check : callable
             Function that is called repeatedly during the work. It can raise an exception to stop the work.
         """

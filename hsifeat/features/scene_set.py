@@ -46,7 +46,7 @@ class SceneSet:
 
     @cached_property
     def scene_names(self) -> tuple[str, ...]:
-        """Name of each scene for reports.
+        """Name of each scene in reports.
 
         If two scenes have the same name, all scenes are named after their first stores. If two of these stores also have
         the same name, every name ends with the number of its scene, as in ``fields#2``.

@@ -56,16 +56,16 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     Returns
     -------
     PlacedFeatures
-        - Cells of the file that are squares of whole pixels are copied.
-        - If each pixel contains k x k cells, these cells are averaged.
-        - Cells of any other grid or CRS are resampled bilinearly. The default stride is then the side of a cell of the file
-          in pixels, rounded down to a power of two from 1 to 64.
+        - If each cell of `features` covers exactly `stride` x `stride` pixels, the cells are copied.
+        - If each pixel contains exactly k x k cells of `features`, the cells are averaged.
+        - Otherwise, the cells are resampled bilinearly. The default stride is then the side of a cell of `features` in
+          pixels, rounded down to a power of two from 1 to 64.
 
     Raises
     ------
     SceneError
-        If the features or the scene have no georeference, and the shape of the features does not fit exactly one stride. If
-        the grids differ, and the CRS of one grid is missing.
+        If the features or the scene have no georeference, and the shape of the features does not fit `stride`. If
+        `stride` is None, exactly one stride must fit. If the grids differ, and the CRS of one grid is missing.
     """
     source, target = features.georeference, scene.georeference
     if source is None or target is None:

@@ -51,8 +51,8 @@ def write_model(
         Identity and options of the training. They are written to the training record, together with the results and the
         versions of packages.
     spec : NetworkSpec
-        Specification of the network. It has the noise schedule. For a network that was trained on images, it also has
-        the number of generated images in the model card.
+        Specification of the network. It has the noise schedule. If the network was trained on images, it also has the
+        number of generated images that the model card shows.
 
     Raises
     ------

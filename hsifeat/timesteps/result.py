@@ -50,7 +50,7 @@ class TimestepRanking:
     studied : dict of str to dict
         Result of `studied_timesteps`: timesteps whose features classified best in a study, for each kind of network.
     notes : tuple of str
-        Messages on limitations of this ranking, for example that angles are not measured between spectra.
+        Messages on limitations of this ranking, for example that angles are measured between latents instead of spectra.
     """
 
     scene: str

@@ -38,7 +38,7 @@ def split_remarks(results: BenchResults) -> list[str]:
     """Return lines of text about each split, the gap between splits, and the reduction of column groups.
 
     The lines of a split state what the split tests, its seeds, its numbers of pixels, the classes left out, and its
-    leakage. They also state the accuracy of the best entry in ranges of the distance to the nearest training pixel, and
+    leakage. For the best entry, they also state the accuracy by distance to the nearest training pixel, and the accuracy
     on leak-free test pixels. The features of a leak-free test pixel depend on no training pixel.
     """
     first = {summary.split: summary for summary in reversed(results.summary)}

@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class SharedValues(Generic[Key, Value]):
-    """Thread-safe cache of values by key. If the cache is full, the values whose last use is longest ago are dropped.
+    """Thread-safe cache of values by key. If the cache is full, the least recently used values are dropped.
 
     If several threads need the same missing value, one thread computes the value, and the others wait for it.
 
