@@ -1,7 +1,7 @@
 """Planned contrasts of a benchmark: comparisons that are declared before the first run.
 
-A planned contrast compares two inputs, or the same input of two stores, with every head that can learn from both
-inputs. The report shows planned contrasts first. Their p-values are corrected for the number of planned contrasts only.
+A planned contrast compares the scores of one head on two input sets, or on the same input set of two stores. Every head that
+can learn from both is tested. The report shows planned contrasts first. Their p-values are corrected for the number of planned contrasts only.
 All other comparisons of entries are exploratory.
 """
 
