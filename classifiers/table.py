@@ -275,17 +275,17 @@ class PixelTable:
 
     @property
     def coordinates(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Row and column of each pixel in `labels`: two (n,) intp arrays."""
+        """Row and column in `labels`, for each pixel of the table: two (n,) intp arrays."""
         return self.rows + np.array(self.scene_row_offsets, np.intp)[self.scene], self.cols
 
     @property
     def positions(self) -> NDArray[np.intp]:
-        """Row and column of each pixel in `labels`, for `Head.fit`: (n, 2) intp array."""
+        """Row and column in `labels`, for each pixel of the table: (n, 2) intp array, an argument of `Head.fit`."""
         return np.stack(self.coordinates, axis=1)
 
     @property
     def pixels(self) -> NDArray[np.intp]:
-        """Flat index of each pixel in `labels`: (n,) intp array."""
+        """Flat index in `labels`, for each pixel of the table: (n,) intp array."""
         rows, cols = self.coordinates
         return np.asarray(rows * self.labels.classes.shape[1] + cols, np.intp)
 

@@ -74,7 +74,7 @@ def plan_entries(
     Raises
     ------
     HsifeatError
-        If a head, parameter or input is unknown. If an input needs planes, but `planes` selects no plane of a store.
+        If a head, parameter or input is unknown. If an input needs planes, but `planes` selects none in one of the stores.
     """
     inputs = possible_inputs(stores, inputs) if tuple(inputs) == DEFAULT_INPUTS else inputs
     heads = fitting_heads(inputs) if tuple(heads) == ALL_HEADS else heads

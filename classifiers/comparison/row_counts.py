@@ -33,7 +33,8 @@ def find_row_shortages(
     Returns
     -------
     dict of str to str
-        Maps the name of each head that can't be fitted to the reason, which names the split.
+        Maps the name of a head to the reason why the head can't be fitted. The reason names the split. Other heads are
+        omitted.
     """
     trained = [(split, labels.classes[draw.train]) for (split, _), draw in draws.items()]
     counts = dict.fromkeys((split, len(classes), len(np.unique(classes))) for split, classes in trained)

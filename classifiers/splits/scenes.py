@@ -59,6 +59,7 @@ class ScenesSplit:
     def parse(cls, text: str) -> ScenesSplit:
         """Parse ``scenes:A+B/C/D`` or ``scenes:@FILE``.
 
+        A and B are training scenes, C is a test scene, and D is a validation scene. ``/D`` may be missing.
         FILE is a CSV file with the columns ``store`` and ``role``, separated by commas, semicolons or tabs. A role is train,
         test or validate. A store can be given by its name or by its path.
 
@@ -102,7 +103,7 @@ class ScenesSplit:
 
 @dataclass(frozen=True)
 class LeaveOneSceneOutSplit:
-    """``scenes:leave-one-out``: test on one scene, and train on all others. With the seed k, scene k is the test scene.
+    """``scenes:leave-one-out``: test on one scene, and train on all others. Seed k tests on scene k, counted from 0.
 
     Examples
     --------

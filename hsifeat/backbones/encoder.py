@@ -118,7 +118,7 @@ class EncoderBackbone(ModuleBackbone):
         return Fraction(1, self._upsample)
 
     def load(self) -> torch.nn.Module:
-        """Return the network that `with_output` makes from the encoder with its weights."""
+        """Return the encoder, wrapped by `with_output`. It keeps its weights."""
         return with_output(self._module, self._encoder_call)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -150,7 +150,7 @@ class EncoderBackbone(ModuleBackbone):
         return network(noisy)
 
     def map_reader(self, rows: int, cols: int) -> MapReader:
-        """Return a function that reads the feature map in the output of a layer. Tokens of patches become a feature map."""
+        """Return a function that reads a feature map from a layer's output. Each token of a patch becomes one cell."""
         if self._patch is None:
             return lambda output: feature_map(first_tensor(output))
         grid = rows // self._patch, cols // self._patch

@@ -282,7 +282,7 @@ def clone_weights(network: torch.nn.Module) -> None:
 
 
 def use_mean_embedding(embedding: torch.nn.Module) -> None:
-    """Change the table of label embeddings `embedding`: for every label, it returns the mean of all its rows."""
+    """Change `embedding`, a table of label embeddings. For every label, it then returns the mean over all its rows."""
 
     def replace_by_mean(table: Any, _labels: Any, output: torch.Tensor) -> torch.Tensor:
         mean: torch.Tensor = table.weight.mean(0)

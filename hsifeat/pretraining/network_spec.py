@@ -36,7 +36,7 @@ class ImageOptions:
     crops_px : tuple of int
         Possible sides of the patches, in pixels; see `hsifeat.pretraining.image_sampler.ImageSampler`.
     mixes_channels : bool
-        Whether the channels of half of the images are mixtures of the colours.
+        Whether random mixtures of red, green and blue replace the channels of half of the images.
     """
 
     max_held_out: int

@@ -56,7 +56,7 @@ class Scene(CubeShape):
     companion_nodata : tuple of float, or tuple of one tuple of float per band
         No-data values of the companion image, in the form of `nodata`.
     mask : (rows, cols) bool array or None
-        Mask of the valid pixels; None to derive the mask from the values with `valid_pixels`.
+        Mask of the valid pixels. If None, `valid_pixels` computes the mask from the cube.
     licence, citation : str
         Licence and citation, as stated by the provider of the scene.
     notes : tuple of str

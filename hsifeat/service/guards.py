@@ -112,7 +112,8 @@ class BodyGuard:
     larger : mapping of str to int
         Maximum size in bytes by prefix of the path, for paths whose bodies may be larger than `max_bytes`.
     seconds : float
-        Time in seconds within which the whole body must arrive. A request that waits longer than this time is refused.
+        Time in seconds within which the whole body must arrive. A request is also refused if it waits for its
+        turn longer than this time.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int], seconds: float) -> None:

@@ -97,7 +97,7 @@ class StoreDetails(StoreEntry):
 
 
 class Summaries:
-    """Cache of the entries in the list of stores. The entry of a complete store is kept until the store changes.
+    """Cache with one `StoreEntry` for each complete store. An entry is kept until its store changes.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def _fault(content: bytes) -> str:
 
 
 class ChecksumReader(WrapperStore[Any]):
-    """A Zarr store for reading that raises an error if a file is changed or missing.
+    """A Zarr store for reading. If a file was changed or is missing, an error is raised.
 
     A file that is read as a whole is compared with its checksum. Shards are read in parts, for which Zarr checks CRC-32C
     sums. Zarr treats a missing shard as empty. This class raises an error if the missing shard has a progress record or

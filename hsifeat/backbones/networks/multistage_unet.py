@@ -41,7 +41,7 @@ class MultistageUNet(ModelMixin, ConfigMixin):
         Number of channels of the finest level of each decoder, from the lowest noise to the highest. The paper uses
         192, 128 and 16.
     boundaries : sequence of int
-        First timesteps of the second decoder and all later decoders, in ascending order.
+        First timestep of each decoder except the first decoder, in ascending order.
     multipliers : sequence of int
         Factors by which encoder and decoder widths are multiplied at each level, from the finest level to the coarsest.
     blocks : int

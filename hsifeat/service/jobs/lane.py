@@ -72,7 +72,7 @@ class Lane:
         return current.reason if current is not None and current.cancelling else ""
 
     def hand_back(self, job: JobRecord) -> None:
-        """When the service stops, queue the running job again. This attempt is not counted in `JobRecord.attempts`."""
+        """Queue a running job again, because the service stops. `JobRecord.attempts` does not count this attempt."""
         with self._database.transaction() as connection:
             if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
                 set_state(connection, job.id, JobState.QUEUED, reason="the service stopped; the job continues with it")
