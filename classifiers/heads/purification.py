@@ -25,18 +25,18 @@ class Purifier(SelectorMixin, BaseEstimator):
     """Select the plane channels that best discriminate classes and timesteps.
 
     The same channels are selected at every timestep. This is the class- and timestep-oriented purification of MTMSD
-    (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III). The channels with the highest value of the function
-    `criterion` are selected, from all layers together. Channels of planes and of their window means are selected
-    separately. All columns of other kinds are kept. Columns must not be scaled before purification, because the
-    criterion compares values across timesteps.
+    (Zhou et al., TGRS 2024, arXiv 2306.08964, sec. III). The function `criterion` gives each channel a value. The
+    channels of all layers are compared with each other, and those with the highest values are selected. Channels of
+    planes and of their window means are selected separately. All columns of other kinds are kept. Columns must not be
+    scaled before purification, because the criterion compares values across timesteps.
 
     Parameters
     ----------
     layout : Layout or None
         Description of the columns. [default: a single plane]
     channels : int
-        Number of channels to select from the planes, and from the window means. If there are fewer channels, all are
-        selected. The paper uses 768.
+        Number of channels to select from the planes. As many channels are selected from the window means. If there are
+        fewer channels, all are selected. The paper uses 768.
     balance : float
         Lambda of the function `criterion`, from 0 to 1.
 

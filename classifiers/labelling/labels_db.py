@@ -140,8 +140,8 @@ class LabelDatabase:
     def classes(self, set_id: int) -> list[LabelClass]:
         """Return the classes of a label set, in the order of their numbers.
 
-        A class that an undone import added is listed only if it was changed later, or if a label or an answer (see
-        `record_answer`) has it.
+        If an import was undone, the classes that it added are left out. Such a class is listed nevertheless if it was
+        changed after the import, or if it is the class of a label or an answer (see `record_answer`).
         """
         unused = self._unused(set_id)
         return [entry for entry in logged_classes(self._file, set_id) if entry.number not in unused]

@@ -39,9 +39,10 @@ def open_backbone(
     ----------
     source : str or Path
         One of the forms that ``hsifeat backbones`` lists: a folder, a file, ``owner/model@commit`` on a hub, or
-        ``NAME[:ARGUMENT]`` of a plugin. If a folder or file has the name of a plugin, write ``./NAME`` or use a `Path`
-        to open the folder or file. If a model folder has the name of a plugin, the text ``NAME`` raises an error;
-        otherwise, it opens the plugin. The prefix ``untrained:`` keeps the architecture and draws random weights.
+        ``NAME[:ARGUMENT]`` of a plugin. If a plugin and a model folder have the same name, the text ``NAME`` raises an
+        error. If a plugin and any other folder or file have the same name, ``NAME`` opens the plugin. In both cases,
+        ``./NAME`` or a `Path` opens the folder or file. The prefix ``untrained:`` keeps the architecture and draws
+        random weights.
     class_label : int or str, optional
         Label of a class-conditional model, or ``"mean"`` for the mean of all label embeddings.
     seed : int

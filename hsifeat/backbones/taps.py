@@ -57,7 +57,7 @@ def tap(
     t : int
         Timestep of the forward pass, for error messages.
     read : callable
-        Function that returns the feature map in a module's output, or None.
+        Function that returns the feature map in a module's output, or None if the output contains no feature map.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def list_taps(
     side_px : int
         Side of the image, in pixels. It must be larger than the coarsest stride.
     read : callable
-        Function that returns the feature map in a module's output, or None.
+        Function that returns the feature map in a module's output, or None if the output contains no feature map.
 
     Returns
     -------

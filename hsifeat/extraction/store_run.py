@@ -250,9 +250,9 @@ def _nothing_to_do(job: Job) -> Note:
 
 
 def complete_store(job: Job) -> Store | None:
-    """Return the store of a job. Nothing is written.
+    """Return the store of a job if it is complete, otherwise None. Nothing is written.
 
-    The result is None if planes, label maps or checksums are missing, or if metadata of the scene were corrected.
+    A store is incomplete if it lacks planes, label maps or checksums, or if its metadata of the scene are out of date.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
     """Open stores of one or several scenes.
 
     Stores of the same scene are combined. The stores of the first scene keep their order. The stores of each further
-    scene are sorted in this order: stores with similar recipes have the same position in all scenes.
+    scene are sorted, so that stores at the same position in all scenes have similar recipes.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ def _parse_number(value: Any) -> float | None:
 
 
 def combine_bands(values: Sequence[tuple[float, ...]]) -> NoData:
-    """Combine the no-data values of single bands into the no-data values of a cube.
+    """Return the no-data values of a cube: one tuple if all bands have the same values, otherwise one tuple per band.
 
     >>> combine_bands([(0.0,), (0.0,)]), combine_bands([(0.0,), (1.0,)])
     ((0.0,), ((0.0,), (1.0,)))

@@ -274,7 +274,7 @@ class PixelListLayout:
     """Layout of planes with features of a list of pixels. A plane has the shape (pixels, 2, channels).
 
     The second axis has the value at a pixel, and the mean over the window around the pixel. A unit has consecutive pixels
-    of the list. The rows of its `window` are positions in the list.
+    of the list. The rows of `Unit.window` are the positions of these pixels in the list.
 
     Attributes
     ----------
@@ -320,7 +320,7 @@ class PixelListLayout:
         return f"{self.pixels} pixels, each the centre of a window of {self.window_px} px"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Return the shape of `plane` within the range `window` of the pixel list."""
+        """Return the shape of the part of `plane` in `window`. The rows of `window` are positions in the pixel list."""
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride

@@ -74,10 +74,10 @@ class PixelWindows:
         backbone: Backbone,
         factor: int,
     ) -> None:
-        """Check that windows consist of whole cells of the denoiser's input, and that the noise policy supports the windows.
+        """Check that the side of a window is a whole number of cells, and that the noise policy supports the windows.
 
-        If a scene pixel is smaller than a cell, windows can start inside a cell. Some noise policies support only windows
-        that start at the border of a cell. See `Tiling.check`.
+        The cells are those of the denoiser's input. If a scene pixel is smaller than a cell, windows can start inside a
+        cell. Some noise policies support only windows that start at the border of a cell. See `Tiling.check`.
         """
         cell_px = backbone.cell_px
         if (factor * self.window_px / cell_px).denominator != 1:

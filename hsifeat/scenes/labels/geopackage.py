@@ -22,9 +22,10 @@ _JOURNAL, _WAL = slice(18, 20), b"\2\2"
 
 @contextmanager
 def without_log(path: Path) -> Iterator[Path]:
-    """Yield the path of a vector file that includes the changes in its log.
+    """Yield the path from which a vector file is read.
 
-    For a GeoPackage with a log, this is the path of a temporary copy. For any other file, it is `path`.
+    For a GeoPackage with a write-ahead log, this is the path of a temporary copy. A reader of the copy also gets the
+    changes in the log. For any other file, the path is `path`.
 
     Raises
     ------

@@ -197,7 +197,8 @@ def check_band_names(names: Sequence[Any] | None, bands: int, name: str) -> tupl
     Returns
     -------
     band_names : tuple of str
-        Band names without surrounding spaces, or an empty tuple.
+        Band names without surrounding spaces. Empty if there are no names or only blank names, or if the names
+        are ignored.
     notes : tuple of str
         A note if the names are ignored because their number differs from the number of bands.
     """

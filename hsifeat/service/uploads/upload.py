@@ -211,12 +211,12 @@ class Upload:
         return self.folder
 
     def scene_file(self) -> str:
-        """Return the name of the only file that may be a scene.
+        """Return the name of the only file that can be a scene, according to its suffix.
 
         Raises
         ------
         RefusedFileError
-            If no file, or more than one file, may be a scene.
+            If no file, or more than one file, can be a scene.
         """
         names = [file.name for file in self.manifest.files if file.name.rpartition(".")[2].lower() in CUBE_SUFFIXES]
         headers = [name for name in names if name.lower().endswith(".hdr")]
