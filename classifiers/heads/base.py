@@ -105,7 +105,7 @@ class Head(ClassifierMixin, BaseEstimator):
     def missing_kinds(cls, kinds: AbstractSet[str] = frozenset()) -> list[str]:
         """Return the column kinds that the head requires, but `kinds` lacks.
 
-        Column kinds of which one is sufficient are joined by "or".
+        If the head needs only one of several kinds, these kinds are joined by "or".
 
         >>> from classifiers import FiLMClassifier
         >>> FiLMClassifier.missing_kinds(), FiLMClassifier.missing_kinds({"spectra", "context"})

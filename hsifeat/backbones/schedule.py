@@ -87,7 +87,7 @@ class NoiseSchedule:
 
     @property
     def has_noise(self) -> bool:
-        """Whether images receive noise at some timestep."""
+        """Whether images receive noise at one timestep or more."""
         return bool((self.alphas_cumprod < 1).any())
 
     @property

@@ -117,7 +117,7 @@ class ModuleBackbone(NetworkBackbone):
         self._architecture = {"class": type(module).__qualname__, **description}
 
     def build(self) -> torch.nn.Module:
-        """Return the backbone's copy of the user's module, in which `taps` finds the layers."""
+        """Return the backbone's copy of the user's module. `taps` runs this copy to list its layers."""
         return self.network
 
     def load(self) -> torch.nn.Module:

@@ -41,7 +41,7 @@ class SceneSet:
 
     @property
     def name(self) -> str:
-        """Names of the stores of each scene, separated by commas. At most four scenes are named."""
+        """Store names of up to four scenes. Plus signs join the stores of a scene, and commas separate the scenes."""
         return list_some(features.name for features in self.scenes)
 
     @cached_property

@@ -293,7 +293,7 @@ class PixelListLayout:
 
     @property
     def extent(self) -> Window:
-        """Window of the whole list. It has one row for each pixel, one column for values, and one column for means."""
+        """The window that contains all units. Its rows are the pixels, and its two columns are the value and the mean."""
         return Window(0, 0, self.pixels, 2)
 
     @property

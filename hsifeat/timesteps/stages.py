@@ -1,4 +1,4 @@
-"""Division of timesteps into stages or intervals with similar predictions of a denoiser."""
+"""Division of timesteps into stages or intervals, in which predictions of a denoiser are similar."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def row_losses(logits: torch.Tensor, target: torch.Tensor, focal_gamma: float = 
     logits : (b, C) float32 tensor
         Outputs of a network before the softmax.
     target : (b,) int64 tensor or (b, C) float32 tensor
-        Class codes, or the proportion of each class. For proportions ``q``, cross-entropy is ``-sum_c q_c log p_c``.
+        Class codes, or the proportion of each class. For proportions ``q``, ``log p`` is ``sum_c q_c log p_c``.
     focal_gamma : float
         Exponent. With a larger exponent, rows that are already classified with confidence have less weight.
 

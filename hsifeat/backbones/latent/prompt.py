@@ -30,7 +30,7 @@ class Prompt(Protocol):
     """A text and its embedding."""
 
     def identity(self) -> dict[str, str]:
-        """Return the text and a digest of everything that determines the embedding."""
+        """Return the text of the prompt, and a digest of everything that determines its embedding."""
         ...
 
     def embed(self) -> torch.Tensor:
@@ -107,7 +107,7 @@ class EncodedPrompt:
         _ = self._weights_file
 
     def identity(self) -> dict[str, str]:
-        """Return the text and a digest of everything that determines the embedding."""
+        """Return the text of the prompt, and a digest of everything that determines its embedding."""
         content = {
             "weights": self._digest,
             "config": {
@@ -221,7 +221,7 @@ class StoredPrompt:
             )
 
     def identity(self) -> dict[str, str]:
-        """Return the text and the digest of the embedding."""
+        """Return the text of the prompt, and the digest of its embedding."""
         text, embedding = self._stored
         return {"prompt": text, "embedding": digest_tensors([("embedding", embedding)])}
 

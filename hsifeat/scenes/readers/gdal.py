@@ -177,7 +177,7 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> 
 
 
 def read_driver_georeference(path: Path, driver: str) -> tuple[Georeference | None, tuple[str, ...]]:
-    """Read the georeference of a file with the given GDAL driver. Also return notes on ignored metadata."""
+    """Open a file with the GDAL driver `driver`. Return its georeference, and notes on ignored metadata."""
     import rasterio
 
     with reading_errors(path), rasterio.Env(), _open_dataset(str(path), [driver]) as dataset:
