@@ -66,7 +66,7 @@ def escape_formula(text: str) -> str:
 
 
 def unescape_formula(text: str) -> str:
-    """Return the name that `escape_formula` has escaped. Other text is returned unchanged.
+    """Remove the apostrophe that `escape_formula` put before a name. Other text is returned unchanged.
 
     >>> unescape_formula("'=1+1"), unescape_formula("'quoted'")
     ('=1+1', "'quoted'")

@@ -42,7 +42,7 @@ class SpectralDiffClassifier(TorchHead):
       20 of 64.
 
     The head uses only the patches of planes. If the table has no patches of planes, the head uses each plane as a patch of
-    one pixel. Without a layout, all columns are one plane of one pixel.
+    one pixel. Without a layout, all columns together are a patch of one pixel.
 
     Parameters
     ----------

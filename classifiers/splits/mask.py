@@ -49,7 +49,7 @@ class MaskSplit:
         return f"mask:{self.train_file}" + (f",{self.test_file}" if self.test_file else "")
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # fixed
-        """Return the training and test pixels of the maps."""
+        """Select the training and test pixels from the labelled pixels of `labels`, by the maps of the split."""
         files = [file for file in (self.train_file, self.test_file) if file is not None]
         maps = [(file, open_labels(file, labels)) for file in files]
         draw = _draw_from_maps(self.text, labels, maps)
@@ -88,7 +88,7 @@ class OfficialSplit:
         return cls(maps[TRAIN], maps[TEST])
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # fixed
-        """Return the training and test pixels of the maps."""
+        """Select the training and test pixels from the labelled pixels of `labels`, by the maps ``train`` and ``test``."""
         return _draw_from_maps(self.text, labels, [(TRAIN, self.train), (TEST, self.test)])
 
 

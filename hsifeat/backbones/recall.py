@@ -151,7 +151,7 @@ def recall_described(source: str | Path, **options: Any) -> FeatureSource | None
 
 
 def keep_description(source: FeatureSource) -> None:
-    """Write the description file of a backbone from `recall_source`. Do nothing for other sources of features."""
+    """If `source` is a `RecalledBackbone` without an up-to-date description file, write this file."""
     if isinstance(source, RecalledBackbone):
         source.keep_description()
 

@@ -118,7 +118,7 @@ class Features(StoreContents):
         return select_planes(self.name, complete, unfinished, planes)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the `Features` of the store that holds a plane, and the plane with its name in this store.
+        """Return the `Features` of the store that holds a plane, and the plane under the name that it has in this store.
 
         For a single store, the result is `self` and `plane`. In a stack of stores, a plane can have a different name
         than in its store; see `StackedFeatures`.

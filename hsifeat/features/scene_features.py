@@ -17,7 +17,7 @@ from hsifeat.types import Window, as_float32
 
 
 class SceneFeatures(Features):
-    """Spectra of a scene without planes. Only methods that read spectra can be called.
+    """The spectra of a scene. There are no planes, so only methods that read spectra can be called.
 
     Parameters
     ----------

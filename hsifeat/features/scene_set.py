@@ -1,4 +1,4 @@
-"""Features of several scenes with the same columns, so that one model can learn from all of them."""
+"""Features of several scenes. All scenes have the same columns, so that one model can learn from all of them."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ class StackedFeatures(Features):
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
-        """Return the features of the store that holds a plane, and the plane with its name in that store.
+        """Return the features of the store that holds a plane, and the plane under the name that it has in this store.
 
         The name of a plane in a stack can differ from its name in the store; see `StackedFeatures`.
         """

@@ -17,7 +17,7 @@ _WHOLE_SCENE = "to get one, also run the inputs spectra+window, or a context sto
 
 
 def question_text(split: str, labels: str) -> str:
-    """Return what a split tests and its number of labels as text, such as ``fill in from 80 labels``.
+    """Return a text that says what a split tests and from how many labels, such as ``fill in from 80 labels``.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
 
 
 def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test_pixels: float) -> str:
-    """State the accuracy of the best entry of a split on leak-free test pixels.
+    """State the accuracy that the best entry of a split reaches on leak-free test pixels.
 
     The features of a leak-free test pixel depend on no training pixel. If the best entry has no leak-free pixels, the
     text says why, and gives the accuracy of the best entry that has leak-free pixels. If no entry has leak-free pixels,

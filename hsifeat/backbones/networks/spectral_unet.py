@@ -70,7 +70,7 @@ class SpectralUNet(ModelMixin, ConfigMixin):
         t: torch.Tensor | int,
         return_dict: bool = False,  # noqa: ARG002  # an argument of all diffusers networks
     ) -> tuple[torch.Tensor]:
-        """Predict the noise, with the signature of diffusers' networks.
+        """Predict the noise. The signature is that of diffusers' networks.
 
         Parameters
         ----------

@@ -142,7 +142,7 @@ def read_scale(
     name : str
         Name of the file, for notes.
     divisors : bool
-        Whether a factor above 1 is a divisor of the stored values, such as 10000 in files of NEON.
+        Whether a scale factor above 1 is a divisor of the stored values, such as 10000 in files of NEON.
     """
     attrs = {key.lower(): value for key, value in variable.attrs.items()}
     factors, offsets = (
