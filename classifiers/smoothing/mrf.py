@@ -54,7 +54,7 @@ class MarkovSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Number of updates in all sweeps: one per colour and sweep. Each update extends the reach by one pixel."""
+        """Largest distance in pixels at which one pixel affects another. Each update of a colour adds one pixel to it."""
         return _SWEEPS * len(_COLOURS)
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:

@@ -123,7 +123,8 @@ class Footprint:
     Attributes
     ----------
     window_px : int
-        Side of the window around the pixel in which values are averaged, filtered or encoded; 1 if there is none.
+        Side of the window around the pixel. The values in the window are averaged, filtered or encoded. If the feature
+        needs no window, the side is 1.
     tiles : TileGrid or None
         Tile grid of the plane that the feature comes from; None for spectra and for stores of listed pixels (``--pixels``).
     mirrored : bool

@@ -170,9 +170,9 @@ def read_denoiser_class(folder: Path) -> str:
 def list_model_files(source: str) -> list[Path]:
     """Return the files and folders that determine the backbone in a model folder.
 
-    If the folder is the subfolder ``unet`` of a pipeline, the whole pipeline counts as the model folder. The result has
-    everything in the model folder and in its subfolders, and the training record in the parent of the model folder.
-    Files in folders below the subfolders are left out, because backbones do not read them.
+    If the folder is the subfolder ``unet`` of a pipeline, the whole pipeline counts as the model folder. The result lists
+    the content of the model folder and the content of its subfolders. It does not list deeper levels, because backbones
+    do not read them. The last path is the training record in the parent of the model folder.
     """
     folder = pipeline_folder(Path(source))
     paths = list(folder.iterdir())

@@ -90,7 +90,8 @@ class Extractor(ABC):
     def passes(self, t: int, previous: int | None) -> int:  # noqa: ARG002  # some noise policies need more
         """Return the number of passes per tile at timestep `t`.
 
-        The number can depend on `previous`, the last timestep computed for these tiles; see `NoisePolicy.passes`.
+        The number can depend on `previous`, the timestep of the previous step for the same tiles. `previous` is None for
+        the first step. See `NoisePolicy.passes`.
         """
         return 1
 

@@ -77,8 +77,8 @@ class NetworkSpec:
     images : ImageOptions or None
         Settings of a network that learns from images; None for a network that learns from scenes.
     projection : {"pca", "bands"}
-        Projection of scenes to the channels of the network: principal components, or evenly spaced bands. Each band is
-        scaled so that its smallest and largest values become -1 and 1.
+        Projection of scenes to the channels of the network. ``pca``: principal components. ``bands``: evenly spaced
+        bands, each scaled so that its smallest and largest values become -1 and 1.
     beta_schedule : str
         Name of the noise schedule in diffusers. The number of timesteps is `timesteps.count`.
     decoders : int

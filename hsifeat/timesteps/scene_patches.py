@@ -19,9 +19,9 @@ _PATCH_SIDES_PX = (8, 4, 2, 1)
 
 
 def default_patch_px(channels: int) -> int:
-    """Return the side of a patch in pixels: the largest of 8, 4, 2 and 1 for which a patch has at most 16 values.
+    """Return the side of a patch in pixels: the largest of 4, 2 and 1 for which a patch has at most 16 values.
 
-    If there are more than 16 channels, the side is 1 pixel.
+    A patch has one value for each pixel and channel. If there are more than 16 channels, the side is 1 pixel.
 
     >>> [default_patch_px(channels) for channels in (1, 3, 10, 25, 200)]
     [4, 2, 1, 1, 1]

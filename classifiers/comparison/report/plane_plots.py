@@ -85,7 +85,8 @@ def cluster_plot(panels: Sequence[ClusterPanel]) -> Plot:
 def curve_lines(points: Sequence[CurvePoint]) -> list[figures.Line]:
     """Return the learning curves of the best entries, one line per entry.
 
-    The number of lines is at most the number of colours in `figures.LINE_COLOURS`.
+    The best entries have the highest accuracy at the end of their curves. The number of lines is at most the number of
+    colours in `figures.LINE_COLOURS`.
     """
     lines = []
     for entry in _entries_by_final_oa(points)[: len(figures.LINE_COLOURS)]:
