@@ -106,7 +106,7 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
     Raises
     ------
     HsifeatError
-        If the store has no map of this name. If `name` is None and the store has no map, or several maps other than
+        If the store has no map of this name. If `name` is None, but the store has neither a single map nor just the maps
         ``train`` and ``test``. If ``train`` and ``test`` are merged and a pixel is labelled in both.
     """
     official = merge_official_maps(features.scene.labels) if name is None else None

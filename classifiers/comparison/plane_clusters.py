@@ -45,9 +45,9 @@ def cluster_planes(
     Returns
     -------
     tuple of ClusterPanel
-        Panels in the order of the layers in the store, and for each layer by timestep. A plane with more than 500 rows
-        or columns is subsampled. All other panels have the resolution of their plane. The tuple is empty for a store of
-        listed pixels (``--pixels``), whose planes are not images.
+        Panels sorted by layer and then by timestep. Layers are in the order of `planes`, or of the store if `planes` is
+        None. A plane with more than 500 rows or columns is subsampled. All other panels have the resolution of their
+        plane. The tuple is empty for a store of listed pixels (``--pixels``), whose planes are not images.
 
     Raises
     ------

@@ -38,7 +38,7 @@ class SharedTable:
         - ``X.npy`` (n, width) float32: columns of n labelled pixels;
         - ``y.npy`` (n,) integer: classes of these pixels;
         - ``pixels.npy`` (n,) integer: flat indices of these pixels, in ascending order;
-        - ``unlabelled.npy`` (m, width) float32, optional: columns of a sample of m unlabelled pixels;
+        - ``unlabelled.npy`` (m, width) float32, optional: columns of m random pixels, labelled or not;
         - ``scene.npy`` (n,) intp and ``unlabelled-scene.npy`` (m,) intp: index of the scene of each pixel. These files
           exist only together with ``unlabelled.npy``.
     groups : tuple of ColumnGroup
@@ -46,7 +46,7 @@ class SharedTable:
     grid_cols : int
         Number of columns of the label map. The flat indices in ``pixels.npy`` are positions in this map.
     reduction : {"scene", "train"}
-        Pixels on which heads fit their reduction of columns: the unlabelled pixels (``scene``), or the training pixels.
+        Pixels on which heads fit their reduction of columns: the random pixels (``scene``), or the training pixels.
     """
 
     folder: Path
@@ -126,17 +126,17 @@ class SharedTable:
         return np.stack(np.divmod(np.asarray(pixels, np.intp), self.grid_cols), axis=1)
 
     def unlabelled(self, train: NDArray[np.integer]) -> NDArray[np.float32] | None:
-        """Return the selected columns of unlabelled pixels, for `Head.fit`.
+        """Return the selected columns of the random pixels, for the argument `unlabelled` of `Head.fit`.
 
         Parameters
         ----------
         train : (n,) integer array
-            Flat indices of the training pixels. Unlabelled pixels of scenes without training pixels are left out.
+            Flat indices of the training pixels. If a scene has no training pixel, its random pixels are left out.
 
         Returns
         -------
         (m, width) float32 array or None
-            Values of the columns at m unlabelled pixels. None if `reduction` is ``train``.
+            Values of the columns at m random pixels. None if `reduction` is ``train``.
         """
         if self.reduction == "train":
             return None

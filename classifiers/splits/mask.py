@@ -21,9 +21,9 @@ TRAIN, TEST = "train", "test"
 class MaskSplit:
     """``mask:TRAIN[,TEST]``: train and test on the nonzero pixels of maps from files.
 
-    `draw` takes the classes of pixels from the label map that it receives. A map of zeros and ones only selects pixels.
-    If a map has class numbers, and one of its pixels also has a class in the label map, the two classes must be equal.
-    The seed has no effect.
+    `draw` takes the classes of pixels from the label map that it receives. If a map has only zeros and ones, its ones
+    select pixels and are not a class. If a map has class numbers, and one of its pixels also has a class in the label
+    map, the two classes must be equal. The seed has no effect.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ class InPlaceResnetBlock2D(ResnetBlock2D):  # type: ignore[misc]  # diffusers ha
         )
 
     def forward(self, input_tensor: torch.Tensor, temb: Any) -> Any:
-        """Return the output of the block for float32 maps (n, channels, rows, cols) and the embedding of a timestep."""
+        """Compute the output of the block from float32 maps (n, channels, rows, cols) and the embedding of a timestep."""
         maps = functional.silu(self.norm1(input_tensor), inplace=True)
         for resample in (self.upsample, self.downsample):
             if resample is not None:

@@ -1,7 +1,7 @@
 """Wrappers of standard output and standard error. Errors in writing output never stop a command.
 
 A command must not fail after an hour of work because its output can't be written. `guard_output` replaces both streams
-by wrappers, through which commands, rich and typer then print.
+by wrappers. All commands, and the packages rich and typer, then print through the wrappers.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def import_planes(
         Order of the axes of feature files whose format defines none, such as ``"bands,rows,cols"``. [default: the order that
         fits the scene]
     feature_nodata : float, optional
-        Value of cells without features, in addition to values that the files declare, NaN and infinities.
+        Value that marks cells without features. NaN, infinities and the no-data values of a file also mark such cells.
     dtype : {"float16", "float32"}, optional
         Data type of the stored features. [default: ``"float16"`` for files of 8-bit or float16 values, else ``"float32"``]
     out : Location, str or Path, optional

@@ -72,8 +72,9 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
     Returns
     -------
     Raster
-        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. An attribute is set if exactly one vector of its kind has
-        one value per band. If several groups have such vectors, only vectors in the nearest group count; see `nearest`.
+        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. Vectors without one value per band are ignored. If several
+        groups of the file have vectors of the same kind, only the group nearest to the cube counts; see `nearest`. An
+        attribute is set if exactly one vector of its kind remains.
     """
     bands = int(raster.array.shape[2])
     candidates = {key: vector for key, vector in raster.spectral_vectors.items() if max(vector.array.shape) == bands}
