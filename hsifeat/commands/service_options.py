@@ -39,9 +39,9 @@ def extract_on_service(
     options : mapping
         Options of the extraction that the user set.
     preset : str, optional
-        Name of a preset.
+        Name of a preset. Options that are not set come from the preset.
     like : str, optional
-        Key of a store of the service.
+        Key of a store of the service. Options that are not set, and the fitted projection, come from the store.
 
     Returns
     -------

@@ -27,8 +27,8 @@ class ArrayView(ABC):
     dtype : dtype-like
         Data type of the values.
     chunks : sequence of int, optional
-        Shape of the chunks that are unpacked or computed as a whole, even to read a single value. None if the array has no
-        chunks.
+        Shape of the chunks. A chunk is unpacked or computed as a whole, even to read a single value. None if the array has
+        no chunks.
     """
 
     def __init__(self, shape: Sequence[int], dtype: DTypeLike, chunks: Sequence[int] | None = None) -> None:

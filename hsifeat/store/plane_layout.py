@@ -324,7 +324,7 @@ class PixelListLayout:
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride
-        """Return the slices that select `unit`: its positions in the pixel list, and a slice over values and means."""
+        """Return the slices that select `unit`: one along the pixel list, one along the axis of values and window means."""
         return unit.window.slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:

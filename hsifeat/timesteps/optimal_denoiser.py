@@ -144,7 +144,7 @@ class OptimalDenoiser:
 
 @dataclass(frozen=True)
 class DenoiserSimilarity:
-    """Similarity of the predictions of an optimal denoiser between n timesteps.
+    """Similarities between the predictions of an optimal denoiser at n timesteps.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ def similarity_map(
     seed: int = 0,
     listen: Listener = silent,
 ) -> DenoiserSimilarity:
-    """Compare the predictions of an optimal denoiser between timesteps (Zhang et al. 2024, eq. 5).
+    """Compare the predictions of an optimal denoiser at different timesteps (Zhang et al. 2024, eq. 5).
 
     Patches and noise are drawn at random. At each timestep, the noise is added to the patches, and the denoiser predicts
     the noise. For two timesteps, `agreement` computes the share of values on which the two predictions for a patch agree.

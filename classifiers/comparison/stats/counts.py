@@ -45,7 +45,7 @@ class PixelCounts(Generic[E]):
     truth : (seeds * C, regions) sparse array
         Number of test pixels of each true class in each region. The rows are ordered as in `assigned`.
     first_seed_correct : (entries, n) bool array
-        Whether an entry classifies each test pixel of the first seed correctly.
+        Whether an entry classifies a test pixel correctly, for the n test pixels of the first seed.
     """
 
     entries: list[E]

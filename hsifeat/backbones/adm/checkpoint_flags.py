@@ -1,4 +1,4 @@
-"""Flags of guided-diffusion, which its checkpoints lack: read from a TOML file, or looked up by the checkpoint's sha256."""
+"""Flags of guided-diffusion that a checkpoint lacks. They are read from a TOML file, or found by the checkpoint's sha256."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Supervisor of the runners, one for each lane. Each kind of job belongs to one lane.
+"""Supervisor of the runners. Each lane has one runner, and each kind of job belongs to one lane.
 
 The supervisor starts a runner if its lane has jobs, and restarts a runner that died.
 """
