@@ -67,7 +67,7 @@ class Tuning:
     choice: TuningCandidate | None = None
 
     def describe(self) -> list[str]:
-        """Return lines of text that state the selected combination and all combinations."""
+        """Return lines of text: the selected combination of parameters, and the accuracy of each combination tried."""
         if self.choice is None:
             return [f"not tuned, the defaults stay: {self.folds}"]
         reason = "the defaults stay, as no candidate gains more than one standard deviation: "

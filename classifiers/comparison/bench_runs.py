@@ -74,7 +74,7 @@ class BenchRunner:
         draws : dict of (str, int) to SplitDraw
             Training and test pixels for each split and seed.
         maps : bool
-            If true, the runs of seed 0 also classify the whole scene. If there is also a `rule`, the runs of all seeds get a
+            If true, the runs of seed 0 also classify the whole scene. If `rule` is set as well, the runs of all seeds get a
             second score, after smoothing. If false, the runs have neither maps nor second scores.
 
         Returns

@@ -63,7 +63,7 @@ def reduction_remarks(sweep: SweepResult) -> list[str]:
 
 
 def weak_gain_remarks(sweep: SweepResult) -> list[str]:
-    """Return a sentence about each selected plane whose mean gain is at most the standard deviation of the gain."""
+    """Return a sentence about each plane whose mean ``step_gain`` is at most its standard deviation; see `sweep_rows`."""
     remarks = []
     for index, score in enumerate(sweep.selection):
         if score.gain is None or score.gain.mean > score.gain.sd:

@@ -27,7 +27,7 @@ class FolderEncoder(EncoderBackbone):
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the layers' outputs, as plain JSON values.
 
-        The values include the factor `upsample`, from which ``--like`` restores this option.
+        The values include the factor `upsample`. With ``--like``, an extraction takes its `upsample` from this factor.
         """
         return {**super().identity(), "upsample": self.cell_px.denominator}
 

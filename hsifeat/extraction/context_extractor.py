@@ -104,7 +104,7 @@ class ContextExtractor(Extractor):
         return block + self.reconstruction_bytes()
 
     def reconstruction_bytes(self) -> int:
-        """Return the maximum memory in bytes that openings and closings by reconstruction need; 0 without such layers."""
+        """Return the maximum memory in bytes of openings and closings by reconstruction; 0 if the layers include none."""
         sizes = {layer.size_px for layer in self.layers.values() if layer.is_reconstruction}
         if not sizes:
             return 0

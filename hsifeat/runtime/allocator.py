@@ -38,8 +38,8 @@ def keep_freed_memory() -> bool:
 def return_freed_memory() -> None:
     """Return the freed memory of this process to the system. The function has no effect with C libraries other than glibc.
 
-    Deleted arrays of different sizes leave gaps in the heap. By default, glibc returns memory only at the end of a heap, so
-    the memory in these gaps adds up.
+    Deleted arrays of different sizes leave gaps in the heap. By default, glibc returns only the memory at the end of a heap,
+    so the memory in these gaps adds up.
     """
     if _is_glibc():
         _libc().malloc_trim(0)

@@ -26,10 +26,10 @@ def match_bands(
     """Find, for each band of a reference scene, the band of another scene with the nearest centre wavelength.
 
     Several bands of a scene can have equal wavelengths, for example where two detectors overlap. If both scenes have
-    the same number of these bands, the bands are paired in the order in which the scenes list them: the first band
-    with the first, the second with the second. However, the scenes may list the bands of all other wavelengths in
-    opposite orders, for example ascending and descending. In this case, the first band is paired with the last.
-    `matching_notes` names the wavelengths at which the pairs are uncertain.
+    the same number of bands at such a wavelength, these bands are paired in the order in which the scenes list them:
+    the first with the first, the second with the second. If the scenes list all other bands in opposite orders, for
+    example ascending and descending, the first band at such a wavelength is paired with the last. `matching_notes`
+    names the wavelengths at which the pairs are uncertain.
 
     Parameters
     ----------

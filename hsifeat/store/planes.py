@@ -144,7 +144,8 @@ class Planes:
         unit : Unit
             Unit to write.
         values : array of shape (cell rows, cell cols, channels) or (pixels, 2, channels)
-            Values in the dtype of the plane. The second shape is for a store with a list of pixels.
+            Values in the dtype of the plane. The second shape is for a store with a list of pixels; see
+            `PixelListLayout`.
 
         Raises
         ------

@@ -34,7 +34,7 @@ class SceneTable:
 
 
 def scene_tables(ranking: Ranking) -> list[SceneTable]:
-    """Return one table for each split, in the order of `ranking`. For a single scene, the list is empty."""
+    """Return a `SceneTable` for each split, in the order of `ranking.splits`. For a single scene, the list is empty."""
     order = [scene.name for scene in ranking.results.scenes]
     tables = []
     for index, split in enumerate(ranking.splits):

@@ -142,7 +142,7 @@ def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
 
 
 def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> list[str]:
-    """Return two texts about the best entry of a split: `distance_text` and `leak_free_text`.
+    """Return a list of two texts about the best entry of a split: `distance_text` and `leak_free_text`.
 
     If the split has no scores by distance, the list is empty.
 

@@ -33,7 +33,7 @@ class Lane:
         self._of_kinds = f"kind IN ({', '.join('?' * len(self._kinds))})"
 
     def has_work(self) -> bool:
-        """Return whether the runner has something to do: a queued job, or a job whose runner died."""
+        """Return whether a job of the lane is queued, or was left unfinished by a runner that died."""
         return bool(self._database.jobs(f"state IN ('queued', 'running') AND {self._of_kinds}", self._kinds, count=1))
 
     def take(self) -> JobRecord | None:
