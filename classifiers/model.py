@@ -104,7 +104,7 @@ class Model:
         return Legend.from_mappings(self.head.classes_, self.class_names, self.class_colours)
 
     def describe(self) -> list[str]:
-        """Return the scores as lines of text, first of `evaluation`, then of `disjoint_evaluation`."""
+        """Return lines of text: the scores in `evaluation`, followed by the scores in `disjoint_evaluation`."""
         if self.evaluation is None:
             return [] if self.tuning is None else self.tuning.describe()
         lines = self.evaluation.describe(self.class_names)

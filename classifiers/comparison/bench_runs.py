@@ -33,7 +33,7 @@ from hsifeat.scenes import Labels
 
 @dataclass(frozen=True)
 class BenchRunner:
-    """Runs entries on stores of one or several scenes, and reuses recorded runs. An entry is a head on an input.
+    """Runs entries, each a head on an input of a store, and reuses recorded runs. A run uses one or several scenes.
 
     Attributes
     ----------

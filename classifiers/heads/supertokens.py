@@ -30,7 +30,7 @@ class Tokens:
 
 
 def cell_numbers(side: int, grid: int) -> NDArray[np.intp]:
-    """Return the row and column of the grid cell of each pixel of a window, as a (side * side, 2) integer array.
+    """Return the row and column of each pixel's cell, a (side * side, 2) integer array. A window has `grid` x `grid` cells.
 
     >>> cell_numbers(4, 2)[:, 1].tolist()
     [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1]

@@ -44,7 +44,7 @@ class CheckAnswers:
 
     @property
     def count(self) -> int:
-        """Number of answers that check the map."""
+        """Number of answers that name a class and have not become labels."""
         return int(np.count_nonzero(self.classes))
 
 

@@ -305,7 +305,7 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If an entry of the log is damaged.
+            If an edit in the database is damaged.
         """
         with self._file.lock:
             label_set = self.label_set(set_id)
@@ -344,7 +344,7 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If an entry of the log is damaged.
+            If an edit in the database is damaged.
         """
         query = f"SELECT * FROM active WHERE set_id = ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY id"  # noqa: S608
         return list(self._decode(self._file.select(query, set_id, *kinds)))

@@ -58,7 +58,7 @@ class MarkovSmoothing(SmoothingRule):
         return _SWEEPS * len(_COLOURS)
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
-        """Return the approximate class probabilities of each pixel in the field; see `SmoothingRule.smooth`."""
+        """Return the class probabilities of each pixel in the mean-field approximation; see `SmoothingRule.smooth`."""
         unary = np.log(np.maximum(tile.probabilities, _LOWEST_PROBABILITY))
         # A border of one pixel without probabilities gives every pixel of the tile eight neighbours.
         marginals = np.pad(normalise(np.exp(unary)) * tile.valid[..., None], ((1, 1), (1, 1), (0, 0)))

@@ -39,9 +39,9 @@ class EncoderBackbone(ModuleBackbone):
     ----------
     module : torch.nn.Module
         The encoder, which takes (n, channels, rows, cols) float32 images. The output of a layer is a feature map of the
-        shape ``(n, c, rows / stride, cols / stride)``. With `patch`, the output can also be tokens (n, prefix +
-        patches, c): the patches in row-major order, after other tokens such as a class token. If an output is a tuple
-        or a mapping, its first tensor is read.
+        shape ``(n, c, rows / stride, cols / stride)``. With `patch`, the output can also be tokens, of the
+        shape ``(n, tokens, c)``. The last tokens are the patches in row-major order. Other tokens, such as a class token,
+        come before them. If an output is a tuple or a mapping, its first tensor is read.
     channels : int
         Number of channels of the images.
     name : str

@@ -48,10 +48,10 @@ def create_store(work: RemainingWork) -> Store:
 
 
 def updated_facts(stored: SceneFacts, scene: Scene) -> SceneFacts:
-    """Return the metadata in a store, updated by a scene with the same values.
+    """Return the metadata in a store, updated by the metadata of `scene`, whose values are those in the store.
 
-    The values of the scene determine the key of the store, but its metadata may have been corrected. What the scene does
-    not have, such as a georeference, is kept. The name, the licence and the citation are kept, too.
+    Metadata can be corrected without changing the key of the store. Stored metadata that `scene` lacks, such as a
+    georeference, are kept. The stored name, licence and citation are kept, too.
     """
     new = scene_facts(scene)
     updates = {name: value for name in _UPDATED if (value := getattr(new, name)) not in (None, [], 1.0)}

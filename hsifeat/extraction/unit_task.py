@@ -142,7 +142,7 @@ class UnitResult:
     Attributes
     ----------
     steps : int
-        Number of computed steps; 0 if the unit was already complete at these timesteps.
+        Number of computed steps; 0 if the store already had all features of the task.
     timings : tuple of Timing
         Run times of the steps.
     """

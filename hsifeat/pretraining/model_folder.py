@@ -85,7 +85,7 @@ class ModelFolder:
         return record
 
     def write_checkpoint(self, trainer: Trainer, projection: Projection | None) -> None:
-        """Write a checkpoint atomically. The first call also writes the identity and the projection.
+        """Write a checkpoint atomically. The first call also writes `identity` and `projection`.
 
         Before writing, the weights are tested: their loss is computed on the batch of the next step.
 

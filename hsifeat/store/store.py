@@ -1,8 +1,9 @@
 """Feature store: one Zarr group with one scene and the planes of one recipe.
 
-A plane has the features of one timestep and one layer. A unit is a square block of the scene, or consecutive pixels of a
-list. Every plane stores each unit as one shard. The values of a unit are written before its progress record. A unit without
-a progress record is not finished, and the next extraction computes it.
+A plane has the features of one timestep and one layer. A unit is a square block of the scene. If a store has only the
+features of a list of pixels, a unit has consecutive pixels of the list. Every plane stores each unit as one shard. The
+values of a unit are written before its progress record. A unit without a progress record is not finished, and the next
+extraction computes it.
 
 The modules `hsifeat.store.planes`, `hsifeat.store.progress` and `hsifeat.store.label_maps` implement the parts of a store.
 """

@@ -23,8 +23,8 @@ def three_stages(
     tolerance : float
         Maximum difference ``eta`` between two predicted values that agree, in standard deviations of the noise.
     alpha : float
-        Lower limit for the mean similarity in a stage. In the first stage, this is the similarity of the timesteps to the
-        first timestep. In the last stage, it is their similarity to the last timestep.
+        The timesteps of the first stage have at least this mean similarity to the first timestep. The timesteps of the
+        last stage have at least this mean similarity to the last timestep.
     draws : int
         Number ``K`` of random draws. Each draw has a patch, noise and a timestep.
     seed : int
@@ -67,8 +67,8 @@ def split_stages(
         Similarities ``S0_k = D(t_k, 0)`` to the first timestep, and ``S1_k = D(t_k, last)`` to the last timestep.
         `agreement` computes ``D``.
     alpha : float
-        Lower limit for the mean similarity in a stage. In the first stage, this is the similarity of the timesteps to the
-        first timestep. In the last stage, it is their similarity to the last timestep.
+        The timesteps of the first stage have at least this mean similarity to the first timestep. The timesteps of the
+        last stage have at least this mean similarity to the last timestep.
     last : int
         Last timestep, T - 1.
 

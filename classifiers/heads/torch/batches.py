@@ -30,15 +30,15 @@ def split_validation(
     codes : (n,) int64 array
         Class of each training row, from 0.
     fraction : float or None
-        Share of the rows of each class that become validation rows. The number of rows is rounded down. None means a
-        tenth, if this gives at least 10 validation rows per class on average; otherwise, None means no validation rows.
+        Share of the rows of each class that become validation rows. The number of rows is rounded down. If None,
+        the share is a tenth; if a tenth gives fewer than 10 validation rows per class on average, there are none.
     seed : int
         Seed of the draw.
 
     Returns
     -------
     training, validation : (k,) intp arrays
-        Indices of the rows, ascending. The two lengths k differ.
+        Indices of the rows, ascending. Each of the two arrays has its own length k.
 
     Raises
     ------

@@ -73,7 +73,7 @@ def check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: M
 
 
 def expected_shapes(network: torch.nn.Module, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shape that each tensor has in a checkpoint of `network`, by guided-diffusion's name of the tensor."""
+    """Return the shapes of the tensors in a checkpoint of `network`. The keys are guided-diffusion's names of tensors."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, source in source_names(network, architecture).items():
         first, *others = network.get_parameter(name).shape

@@ -66,9 +66,9 @@ def align_to_grid(
     Raises
     ------
     SceneError
-        If the label raster or the scene has no georeference, and the raster does not have k x k cells per scene pixel. If
-        the label raster must be resampled, but its CRS or the CRS of the scene is unknown. If the pixels of the label
-        raster or of the scene have no area. If no label lies on the scene.
+        If the label raster or the scene has no georeference, and the raster does not have k times the rows and k times
+        the columns of the scene, for a whole number k. If the label raster must be resampled, but its CRS or the CRS of
+        the scene is unknown. If the pixels of the label raster or of the scene have no area. If no label lies on the scene.
     """
     target, alignment = scene.georeference, None
     notes: tuple[str, ...] = ()

@@ -89,7 +89,7 @@ class Raster:
     georeference : Georeference or None
         Position of the grid.
     class_names : dict of int to str
-        Class names of a label map, which may include a name of 0 (unlabelled).
+        Class names of a label map. The number 0 (unlabelled) can have a name, too.
     class_colours : dict of int to str
         Class colours of a label map as ``#rrggbb``.
     spectral_vectors : dict of str to FileVariable

@@ -68,9 +68,8 @@ def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple
     """Return the candidates that lie in the group nearest to the variable `name`.
 
     The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
-    the candidates in all other groups are returned, except those that probably describe another cube. A candidate probably
-    describes another cube if a group contains both of them, but not the variable. Here, a group also contains everything
-    in its subgroups.
+    all other groups are searched. If one of those groups contains a candidate and another cube, but not the variable, the
+    candidate probably describes that cube, and is left out. Here, a group also contains everything in its subgroups.
 
     Parameters
     ----------
