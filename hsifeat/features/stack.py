@@ -15,6 +15,8 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.neighbourhoods import PixelCoordinates
 from hsifeat.features.open_features import open_features
+from hsifeat.formatting import format_count
+from hsifeat.scenes import Labels
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.recipe import PER_SCENE
 from hsifeat.store.store import Store
@@ -147,6 +149,30 @@ class StackedFeatures(Features):
     def unfinished(self) -> tuple[PlaneSpec, ...]:
         """Unfinished planes (one layer at one timestep each) of all stores."""
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
+
+    def labels(self, name: str | None = None) -> Labels:
+        """Return a label map of the first store. See `Features.labels`.
+
+        Raises
+        ------
+        StoreError
+            If the first store has no label map of this name. If another store has another label map of this name.
+        """
+        labels = super().labels(name)
+        for store in self.stores[1:]:
+            other = store.scene.labels.get(labels.name)
+            if other is None:
+                continue
+            differences = int(np.count_nonzero(other.classes != labels.classes))
+            if differences or other.class_names != labels.class_names:
+                difference = (
+                    f"differ at {format_count(differences, 'pixel')}" if differences else "name classes differently"
+                )
+                raise StoreError(
+                    f"the label maps {labels.name!r} of {self.stores[0].name} and {store.name} {difference}: extract the scene into the "
+                    "store with the outdated map again, with the right labels; existing planes are kept"
+                )
+        return labels
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
         """Return the features of the store that holds a plane, and the plane under the name that it has in this store.

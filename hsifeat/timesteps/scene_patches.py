@@ -15,7 +15,7 @@ from hsifeat.types import Window, as_float32
 
 # Maximum number of values in a patch of default size. A few thousand patches with more values would be too far apart.
 _MAX_PATCH_VALUES = 16
-_PATCH_SIDES_PX = (8, 4, 2, 1)
+_PATCH_SIDES_PX = (4, 2, 1)
 
 
 def default_patch_px(channels: int) -> int:
