@@ -25,7 +25,7 @@ class ConflictingEntryPoint(EntryPoint):
         vars(self).update(problem=f"{packages} register {entry.name!r} in {entry.group} each: uninstall one of them")
 
     def load(self) -> Any:
-        """Raise a `HsifeatError` that names the packages."""
+        """Raise a `HsifeatError` that names the packages that register the entry point."""
         raise HsifeatError(vars(self)["problem"])
 
 

@@ -76,8 +76,8 @@ def compare(
         Stores of one or several scenes. All stores of a scene except context stores are compared with each other. Context
         stores are combined with each compared store; see `open_alternatives`. [default: the store that was completed last]
     heads : sequence of str
-        Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs and from the number of
-        training pixels of every split.
+        Names of heads. ``["all"]`` selects every head that can learn from at least one of the inputs, and for which every
+        split has enough training pixels.
     splits : sequence of str
         Splits in the grammar of `parse_split`. If all splits are random, a disjoint split is added. If all splits are
         disjoint, a random split is added. Splits that train on a fraction of the labels are thinned: for each seed, all
@@ -89,7 +89,7 @@ def compare(
         ``scenes:leave-one-out``, there are at most as many seeds as scenes.
     inputs : sequence of str
         Names of input sets, such as ``spectra+planes``; see `classifiers.input_sets.InputSet`. ``suited`` selects the input
-        that suits each head. A default input is omitted if the stores lack its planes.
+        that suits each head. If `inputs` has its default, inputs whose planes the stores lack are omitted.
     reduction : {"train", "scene"}
         Pixels on which a `ReducingHead` fits the reduction of column groups. ``train``: the training pixels. ``scene``: a
         sample of all pixels of the scene, including test pixels, without their labels.

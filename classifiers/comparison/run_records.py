@@ -231,7 +231,7 @@ class RunRecords:
         return array
 
     def find_accuracy(self, key: str, *, listen: Listener = silent) -> float | None:
-        """Return the recorded overall accuracy of a fit of a sweep, or None if no accuracy is recorded.
+        """Return the overall accuracy that a sweep recorded for a fit, or None if no accuracy is recorded.
 
         `listen` receives a note if the file is damaged.
         """
@@ -246,7 +246,7 @@ class RunRecords:
             return None
 
     def add_accuracy(self, key: str, accuracy: float) -> None:
-        """Record the overall accuracy of a finished fit of a sweep."""
+        """Record the overall accuracy of a fit that a sweep has finished."""
         file = self._sweep_fit(key)
         write_file(file, seal_json({"oa": accuracy}, _seal_name(file)))
 

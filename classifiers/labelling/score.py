@@ -27,7 +27,7 @@ class LabelScore:
     Attributes
     ----------
     folds : LabelFolds or None
-        Rule by which labels were held out; None for random pixels, see `check_sample`.
+        Rule by which labels were held out. None if the held-out pixels are check places (random pixels), see `check_sample`.
     scores : Scores or None
         Accuracy over all held-out pixels and per class; None if there are too few labels.
     interval : tuple of float or None

@@ -19,8 +19,9 @@ _MAX_POINTS = 16
 class ResampledFeatures(PlacedFeatures):
     """Features of another grid, interpolated bilinearly at the centre of each cell of the plane.
 
-    If cells of the file are smaller than cells of the plane, the values at k x k points in each cell of the plane are
-    averaged. As in GDAL, cells without a value have no weight. A point inside such a cell has no value.
+    If cells of the file are smaller than cells of the plane, the values at up to 16 x 16 points in each cell of the plane
+    are averaged. As in GDAL, cells of the file that have no value get no weight in the interpolation. A point inside a cell
+    without a value has no value.
 
     The coordinates of every point are transformed with pyproj. `rasterio.warp.reproject` would transform only some points,
     and interpolate the coordinates of the others.

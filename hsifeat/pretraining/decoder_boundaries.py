@@ -14,10 +14,10 @@ def choose_boundaries(
 ) -> tuple[int, ...]:
     """Divide the timesteps into one interval per decoder of a network.
 
-    Return the first timestep of each interval except the first interval, which begins at timestep 0. The intervals maximise
-    the similarity of the optimal denoiser's predictions within each interval (Zhang et al., CVPR 2024, eq. 5; see
-    `rank_timesteps`). The optimal denoiser is the function with the smallest expected error on noisy patches of the scene.
-    The noise follows the cosine schedule with T = 1000.
+    Return the first timestep of each interval except the first interval, which begins at timestep 0. The intervals are
+    chosen so that the optimal denoiser's predictions at the timesteps of one interval are as similar as possible (Zhang et
+    al., CVPR 2024, eq. 5; see `rank_timesteps`). The optimal denoiser is the function with the smallest expected error on
+    noisy patches of the scene. The noise follows the cosine schedule with T = 1000.
 
     Parameters
     ----------

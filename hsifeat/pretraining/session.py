@@ -34,10 +34,10 @@ class TrainingBudget:
     minutes: float | None
 
     def is_used_up(self, record: Mapping[str, Any]) -> bool:
-        """Return whether a finished training, described by its training record, needs no further session.
+        """Return whether a finished training needs no further session. `record` is the training record.
 
-        If `steps` is set, the training must have at least `steps` steps. Otherwise, the last session must have had the same
-        limit `minutes`. The result is False for a training that diverged.
+        If the training diverged, the result is False. If `steps` is set, the result is True if the training has at least
+        `steps` steps. Otherwise, the result is True if the last session had the same limit `minutes`.
         """
         if record.get("diverged"):
             return False

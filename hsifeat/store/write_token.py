@@ -35,7 +35,7 @@ def write_token(location: Location, *, renew: bool = False) -> Iterator[str]:
     location : Location
         Location of the store. The store must exist.
     renew : bool
-        Whether to renew the token every 15 seconds, so that runs on other machines wait.
+        Whether to renew the token every 15 seconds. Runs on other machines wait as long as the token is renewed.
     """
     token, ended = uuid4().hex, Event()
     location.put(FILE, _content(token, 0))

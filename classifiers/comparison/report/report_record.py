@@ -75,7 +75,7 @@ def find_report(folder: Path, inputs: str) -> BenchResults | None:
     Parameters
     ----------
     folder : Path
-        Folder of the report. Runs that are recorded in this folder are inputs too.
+        Folder of the report. The runs that are recorded in this folder count as inputs of the report.
     inputs : str
         Digest from `digest_inputs`.
     """

@@ -80,7 +80,8 @@ def find_datasets(file: Any) -> dict[str, Any]:
 def attributes(dataset: Any) -> dict[str, Any]:
     """Return the attributes of a dataset, with the dataset's fill value appended to the attribute ``_FillValue``.
 
-    HDF5 returns the fill value for values that were never written. A default fill value, or a fill value of 0, is not appended.
+    HDF5 returns the fill value for values that were never written. If the writer of the file set no fill value, or set it to
+    0, nothing is appended.
     """
     import h5py
 

@@ -132,7 +132,7 @@ class PublicScene(_DescriptionModel):
     package : str
         Name of the Python package that contains the scene. An empty string if the scene is read from files.
     archive : SceneArchive or None
-        Zip file with all files that have no URL; None if there is no such zip file.
+        Zip file that contains all files whose `SceneFile.url` is empty; None if there is no such zip file.
     files : tuple of SceneFile
         Files of the scene.
     cube : CubeSource or None
