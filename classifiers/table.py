@@ -195,7 +195,7 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a scene shares class numbers, but no class name, with the earlier scenes.
+            If a scene uses class numbers of the earlier scenes, but none of their class names.
         """
         if len(tables) == 1:
             return tables[0]

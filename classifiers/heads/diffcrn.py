@@ -107,7 +107,7 @@ class DiffCRNClassifier(MixingHead, TorchHead):
 
 
 def stages(layout: Layout) -> list[list[ColumnGroup]]:
-    """Return the column groups of each layer (planes or patches), in the order of the layout."""
+    """Return the column groups of planes or patches, one list for each layer, in the order of the layout."""
     by_layer: dict[str, list[ColumnGroup]] = {}
     for group in layout.learned:
         by_layer.setdefault(group.layer_key, []).append(group)

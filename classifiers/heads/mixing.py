@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MixingHead:
-    """Mix-in for torch heads that compute weighted sums of features over timesteps and layers, with learned weights."""
+    """Mix-in for torch heads that compute weighted sums of features over timesteps and layers. The weights are learned."""
 
     @abstractmethod
     def _shares(self) -> list[tuple[ColumnGroup, float]]:

@@ -30,8 +30,8 @@ def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -
     Raises
     ------
     HsifeatError
-        If a source is neither a store nor a scene. If planes of a scene must be extracted, but a training store of
-        the model is missing. If the backbone of the training store is missing.
+        If a source is neither a store nor a scene. If planes of a scene must be extracted, but a store that
+        the model was trained on is missing, or the backbone of this store is missing.
     """
     from hsifeat.features.scene_set import open_scenes
 

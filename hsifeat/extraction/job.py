@@ -89,7 +89,7 @@ class Job(Prepared):
         Parameters
         ----------
         store : Store or None
-            The existing store, whose batch size and layout are kept. None means that a new store is created.
+            The existing store, whose batch size and layout are kept; None if the store does not exist yet.
         """
         extractor = self.extractor if store is None else self.extractor.with_batch(store.manifest.batch)
         layout = extractor.layout if store is None else store.manifest.layout

@@ -57,7 +57,7 @@ def computed_taps(taps: Sequence[Tap], timesteps: Sequence[int]) -> tuple[list[T
     Parameters
     ----------
     taps : sequence of Tap
-        Layers that the user did not name.
+        Layers that are selected if the user names none.
     timesteps : sequence of int
         Timesteps of the extraction.
 

@@ -132,7 +132,7 @@ class NetworkSpec:
         return replace(self, class_name="RMSNormUNet2DModel", arguments=partial(without_attention, self.arguments))
 
     def with_boundaries(self, boundaries: Sequence[int]) -> NetworkSpec:
-        """Return the specification with other boundaries: the first timestep of each decoder except the first decoder.
+        """Return the specification with `boundaries`, the first timesteps of all decoders except the first decoder.
 
         Raises
         ------

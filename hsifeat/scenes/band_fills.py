@@ -115,7 +115,7 @@ class BandFills:
         Parameters
         ----------
         noted : iterable of (array of shape (bands,), int)
-            Repeated spectra that another note reports, and the number of pixels of each. These pixels are not counted.
+            Spectra that `RepeatedSpectra.unusual` found, and the number of pixels of each. These pixels are not counted.
         """
         if not self._sample:
             return []

@@ -1,8 +1,8 @@
-"""Overall accuracy against the distance to the nearest training pixel, and on test pixels without leakage.
+"""Overall accuracy by distance to the nearest training pixel, and overall accuracy on test pixels without leakage.
 
-Features with spatial context raise the accuracy most at test pixels near training pixels, because the surroundings of
-these pixels overlap. Scores near the training pixels show how well a head fills in a scene. Scores far from the
-training pixels show how well the head carries over to areas without labels.
+If a test pixel is near a training pixel, the surroundings of both pixels overlap. Features with spatial context
+therefore raise the accuracy most at such test pixels. Scores near the training pixels show how well a head fills in a
+scene. Scores far from the training pixels show how well the head carries over to areas without labels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Base class for tiles with Gaussian noise that is drawn once and added at any timestep."""
+"""Base class for tiles with Gaussian noise. The draws of the noise are the same at all timesteps."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ class Upload:
 
 
 class PartWriter:
-    """Appends the bytes of a part to a file, up to the declared size of the file.
+    """Appends the bytes of the next part of an uploaded file, up to the declared size of the file.
 
     Parameters
     ----------

@@ -93,9 +93,9 @@ def workbench_page(
 
 @router.get("/label/{key}/progress")
 def preparation_progress(request: Request, _caller: Reader, key: StoreKey) -> Response:
-    """Return the progress of the computation of the scene's reduced columns.
+    """Return how far the reduced columns of the scene are computed.
 
-    When the columns are ready, the response has the header HX-Refresh, by which the browser loads the page again.
+    When the columns are ready, the response has the header HX-Refresh. The browser then loads the page again.
     """
     space = workbench_of(request).workspace(key)
     response = render(request, "workbench/progress.html.j2", progress=space.preparation, key=key)
