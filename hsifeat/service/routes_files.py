@@ -36,7 +36,7 @@ _FilePath = Annotated[str, Path(description="Path of a file in the store, such a
 @router.head("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 @router.get("/stores/{key}.consolidated.zarr/{path:path}", responses=_RESPONSES, response_class=Response)
 async def read_consolidated(request: Request, caller: Reader, key: StoreKey, path: _FilePath) -> Response:
-    """Read a file of a store. A file with the metadata of a group also has the metadata of all arrays in the group."""
+    """Read a file of a store. If it is the metadata of a group, the response also has the metadata of all arrays in the group."""
     if path != "zarr.json" and not path.endswith("/zarr.json"):
         return await read_file(request, caller, key, path)
     store, index = await _find(request, key), service_of(request).stores

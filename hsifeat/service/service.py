@@ -34,7 +34,7 @@ class Service:
     stores : StoreIndex
         The stores that clients can read.
     summaries : Summaries
-        Cache of the entries in the list of stores.
+        Summaries of the served stores, which are computed once per store.
     signer : AddressSigner
         Signs addresses for clients that can't send headers.
     audit : AuditLog

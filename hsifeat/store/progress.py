@@ -109,7 +109,7 @@ class ProgressRecords:
         digest : bytes
             Result of `digest_of` for the values of the unit.
         tags : bytes
-            Tags of the unit's shard, one after the other (see `shard_tags`).
+            Checksum bytes of the unit's shard, one tag after the other (see `shard_tags`).
         """
         self._files.location.put(record_key(plane, unit), digest + tags)
 

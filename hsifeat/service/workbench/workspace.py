@@ -172,7 +172,7 @@ class Workbench:
     stores : StoreIndex
         The stores of the service.
     summaries : Summaries
-        Cache of the entries in the list of stores.
+        Summaries of the served stores, which are computed once per store.
     database : LabelDatabase
         Database of the labels.
     """
