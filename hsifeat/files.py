@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from io import BufferedReader
@@ -171,6 +171,32 @@ def check_output(path: Path, *, replaces: str = "") -> None:
         raise StoreError(f"{existing} is no folder, so that {path} can't be written: choose another place")
     if not os.access(path if path.is_dir() else existing, os.W_OK):
         raise StoreError(f"{path if path.is_dir() else existing} is not writable: choose another place")
+
+
+def check_not_input(path: Path, inputs: Iterable[str | Path]) -> None:
+    """Check that a result does not replace a file that is read to compute it.
+
+    Parameters
+    ----------
+    path : Path
+        File of the result.
+    inputs : iterable of str or Path
+        Files and folders that are read: ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``. Other texts are ignored.
+
+    Raises
+    ------
+    StoreError
+        If `path` is one of the files, or lies in a folder that is read.
+    """
+    if not path.exists():
+        return
+    for one in map(str, inputs):
+        for file in (one, one.rpartition(":")[0], one.rpartition(":")[0].rpartition(":")[0]):
+            with suppress(OSError, ValueError):
+                if file and (path.samefile(file) or (Path(file).is_dir() and path.parent.samefile(file))):
+                    raise StoreError(
+                        f"{path} is an input of this command, and would be replaced: choose another name for the result"
+                    )
 
 
 def write_file(path: Path, content: str | bytes) -> None:

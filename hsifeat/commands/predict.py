@@ -63,10 +63,12 @@ def predict(
     from classifiers.predict import smoothing_rule, write_scene_map
     from hsifeat.commands import terminal
     from hsifeat.commands.prediction_inputs import open_inputs
+    from hsifeat.files import check_not_input
     from hsifeat.scenes.maps import check_map_path
 
     if PLACEHOLDER not in str(out):
         check_map_path(out, probabilities=probabilities)  # before anything is read
+        check_not_input(out, stores or ())
     loaded = load_model(model)
     with terminal.progress() as listen:
         scenes = open_inputs(loaded, stores, listen)
@@ -78,6 +80,7 @@ def predict(
         files = {name: Path(str(out).replace(PLACEHOLDER, name)) for name in scenes}
         for name, features in scenes.items():  # reports stores that do not fit before anything is predicted
             loaded.match_store(features)
+            check_not_input(files[name], stores or ())
             files[name].parent.mkdir(parents=True, exist_ok=True)
         notes = {
             name: write_scene_map(

@@ -171,6 +171,14 @@ class SceneArguments:
                 scene = scene.with_labels(replace(own, name=name))
         return scene
 
+    def check_not_replaced(self, out: Path) -> None:
+        """Raise `StoreError` if `out` is a file of the scene, a label map or the companion image."""
+        from hsifeat.files import check_not_input
+
+        files = [*self.files, *(self.options["labels"] or ()), *filter(None, [self.options["companion"]])]
+        stem = Path(self.paths[0].removeprefix("@")).stem
+        check_not_input(out, [file.replace(PLACEHOLDER, stem) for file in files])
+
     def command_line(self) -> str:
         """Return the part of the command line that names the data: paths and scene options."""
         words = list(self.paths)
@@ -230,6 +238,8 @@ def with_scene(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapped(scene: SceneArguments, **arguments: Any) -> None:
+        if isinstance(out := arguments.get("out"), Path):
+            scene.check_not_replaced(out)
         command(scene=scene.open(), **arguments)
 
     return with_scene_arguments(wrapped)
