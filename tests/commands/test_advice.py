@@ -83,7 +83,7 @@ FOLLOWED = [
     ("scenes show CUBE --rows 24", "leave out --rows and --cols", "scenes show CUBE"),
     ("scenes show FLAT", "--axes bands,pixels and --rows N", "scenes show FLAT --axes bands,pixels --rows 24"),
     ("scenes show FLAT --axes bands,pixels", "set --rows or --cols", "scenes show FLAT --axes bands,pixels --cols 20"),
-    ("scenes show CUBE --out CUBE", "must be a .png file", "scenes show CUBE --out OUT/cube.png"),
+    ("scenes show CUBE --out OUT/cube.tif", "must be a .png file", "scenes show CUBE --out OUT/cube.png"),
     ("export BARE --out OUT/x.npy", "export all valid pixels with --all", "export BARE --all --out OUT/x.npy"),
     ("export BARE --out OUT/x.npy", "add labels with hsifeat extract SCENE --labels FILE", f"{CONTEXT} --labels ROADS --out OUT/l.zarr"),
     (f"{CONTEXT} --timesteps 5 --out OUT/s.zarr", "leave out --timesteps", f"{CONTEXT} --out OUT/s.zarr"),
