@@ -51,6 +51,16 @@ def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["oa"])
 
 
+def sweep_remarks(sweep: SweepResult) -> list[str]:
+    """Return the sentences about a sweep: on its selection, weak gains, noise levels, and the pixels of the reduction."""
+    return [
+        *selection_remarks(sweep),
+        *weak_gain_remarks(sweep),
+        *noise_level_remarks(sweep),
+        *reduction_remarks(sweep),
+    ]
+
+
 def reduction_remarks(sweep: SweepResult) -> list[str]:
     """Return a list with one sentence: to which pixels principal components are fitted.
 
@@ -62,15 +72,33 @@ def reduction_remarks(sweep: SweepResult) -> list[str]:
     return [f"Principal components are fitted to {pixels if sweep.reduction == 'scene' else 'training pixels'}"]
 
 
+def selection_remarks(sweep: SweepResult) -> list[str]:
+    """Return a list with one sentence if the seeds selected different planes; otherwise an empty list."""
+    counts = [
+        sum(names[index : index + 1] == (score.plane,) for names in sweep.selections)
+        for index, score in enumerate(sweep.selection)
+    ]
+    total = len(sweep.selections)
+    if min(counts, default=total) == total:
+        return []
+    named = ", ".join(
+        f"{score.plane} by {count} of {total} seeds" for score, count in zip(sweep.selection, counts, strict=True)
+    )
+    selected = f"The selection shows the planes that seed 0 selected, each at its place ({named})"
+    return [f"{selected}. Accuracies and gains are means over the planes that each seed selected"]
+
+
 def weak_gain_remarks(sweep: SweepResult) -> list[str]:
     """Return a sentence about each plane whose mean ``step_gain`` is at most its standard deviation; see `sweep_rows`."""
     remarks = []
     for index, score in enumerate(sweep.selection):
         if score.gain is None or score.gain.mean > score.gain.sd:
             continue
+        differs = any(names[index : index + 1] != (score.plane,) for names in sweep.selections)
+        subject = f"selected plane {index + 1} ({score.plane} with seed 0)" if differs else score.plane
         predicate = "add to the planes before it" if index else "gain over spectra alone"
         spread = " more than the standard deviation over seeds" if sweep.seeds > 1 else ""
-        remarks.append(f"{score.plane} does not {predicate}{spread}: {gain_text(score.gain, sweep.seeds)} points")
+        remarks.append(f"{subject} does not {predicate}{spread}: {gain_text(score.gain, sweep.seeds)} points")
     return remarks
 
 

@@ -71,7 +71,7 @@ def sweep(
 
 
 def _show_sweep(result: SweepResult) -> None:
-    from classifiers.comparison.sweep_table import gain_text, noise_level_remarks, reduction_remarks, weak_gain_remarks
+    from classifiers.comparison.sweep_table import gain_text, sweep_remarks
     from hsifeat.commands import terminal
 
     def gain(score: Estimate | None) -> str:
@@ -117,7 +117,7 @@ def _show_sweep(result: SweepResult) -> None:
         terminal.show_table(
             "combination of the best planes, in the order of selection for seed 0", together, tuple(together[0])
         )
-    for remark in weak_gain_remarks(result) + noise_level_remarks(result) + reduction_remarks(result):
+    for remark in sweep_remarks(result):
         terminal.say(f"{remark}.")
 
 

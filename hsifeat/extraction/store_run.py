@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Self
 
@@ -161,7 +161,7 @@ class StoreRun:
         if not store.location.read_only:
             store.write_record_checksums()
         self._update_facts(store)
-        _add_labels(store, self.job.extractor.scene.labels)
+        self._add_labels(store)
         self._add_to_catalogue(store)
         return store
 
@@ -180,6 +180,21 @@ class StoreRun:
             )
         store.replace_facts(facts)
         self._listen(Note(f"{store.location}: updated from the scene: {words}"))
+
+    def _add_labels(self, store: Store) -> None:
+        """Write the label maps that the store lacks. A note names each map that replaces another one."""
+        for name, labels in self.job.extractor.scene.labels.items():
+            if _has_labels(store, name, labels):
+                continue
+            if store.location.read_only:
+                raise StoreError(
+                    f"{store.location} is read-only and lacks the labels {name!r}: extract to another place with `out`"
+                )
+            if name in store.labels:
+                self._listen(
+                    Note(f"{store.location}: the label map {name!r} replaces the map of this name in the store")
+                )
+            store.add_labels(labels.name, labels.classes, _attributes(labels))
 
     def _add_to_catalogue(self, store: Store, completed: float | None = None) -> None:
         """Add the store to the catalogue. If the cache folder can't be written, send a note: the store itself is complete."""
@@ -266,17 +281,6 @@ def complete_store(job: Job) -> Store | None:
     if updated_facts(store.manifest.scene, scene) != store.manifest.scene:
         return None
     return store if all(_has_labels(store, name, labels[name]) for name in labels) else None
-
-
-def _add_labels(store: Store, maps: Mapping[str, Labels]) -> None:
-    """Write the label maps that a store lacks."""
-    for name, labels in maps.items():
-        if not _has_labels(store, name, labels):
-            if store.location.read_only:
-                raise StoreError(
-                    f"{store.location} is read-only and lacks the labels {name!r}: extract to another place with `out`"
-                )
-            store.add_labels(labels.name, labels.classes, _attributes(labels))
 
 
 def _has_labels(store: Store, name: str, labels: Labels) -> bool:

@@ -82,3 +82,13 @@ def test_corrected_metadata_of_a_scene_replace_those_in_its_store(scene, store_p
     assert kept.georeference == Georeference(utm.to_wkt(), moved.transform)
     np.testing.assert_array_equal(kept.fwhm_nm, fwhm)
     assert store.fingerprint(store.planes[0].id) == before.fingerprint(before.planes[0].id)
+
+
+def test_a_replaced_label_map_is_noted(scene, store_path, options, tmp_path):
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    corrected = scene.with_labels(replace(scene.labels["fields"], classes=np.roll(scene.labels["fields"].classes, 1)))
+    for labelled, replaced in ((scene, False), (corrected, True), (corrected, False)):
+        notes = []
+        hsifeat.extract(labelled, **options, listen=notes.append)
+        message = f"{tmp_path / 's.zarr'}: the label map 'fields' replaces the map of this name in the store"
+        assert (Note(message) in notes) == replaced

@@ -19,7 +19,7 @@ from classifiers.comparison.results.differences import EntryPair
 from classifiers.comparison.results.distance_text import interval_text
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, Ranking, rank
 from classifiers.comparison.results.summary_text import p_value, pixel_range
-from classifiers.comparison.sweep_table import noise_level_remarks, reduction_remarks, weak_gain_remarks
+from classifiers.comparison.sweep_table import sweep_remarks
 from classifiers.metrics import METRICS
 from classifiers.splits import split_plot
 from hsifeat import formatting
@@ -100,9 +100,7 @@ def _content(comparison: Comparison, ranking: Ranking, plots: ReportPlots) -> di
         "wrong_colour": maps.WRONG,
         "sides": [(split_plot.NAMES[side], split_plot.COLOURS[side]) for side in split_plot.NAMES],
         "sweep_map": plots.uri("planes") if sweep else "",
-        "sweep_remarks": weak_gain_remarks(sweep) + noise_level_remarks(sweep) + reduction_remarks(sweep)
-        if sweep
-        else [],
+        "sweep_remarks": sweep_remarks(sweep) if sweep else [],
         "panels": plane_plots.panel_grid(comparison.images.panels),
         "scene_tables": scene_tables(ranking),
         "distances": [(table, plots.uri("distance", table.split)) for table in distance_plots.distance_tables(ranking)],

@@ -17,7 +17,12 @@ from classifiers.comparison.results.plane_scores import PlaneScore, SweepResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.sweep import sweep
-from classifiers.comparison.sweep_table import noise_level_remarks, reduction_remarks, weak_gain_remarks
+from classifiers.comparison.sweep_table import (
+    noise_level_remarks,
+    reduction_remarks,
+    selection_remarks,
+    weak_gain_remarks,
+)
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -158,6 +163,29 @@ def test_gains_within_their_spread_are_said():
     assert remarks(step(0.1, 0.0), step(-0.01, 0.0), seeds=1) == [
         "t50/mid_block does not add to the planes before it: -1.0 points"
     ]
+
+
+def test_planes_that_seeds_select_differently_are_said():
+    """The accuracy at a place of the selection is a mean over planes of several names."""
+
+    def step(layer, gain):
+        estimate = Estimate(mean=gain, sd=0.05)
+        return PlaneScore(t=50, layer=layer, oa=Estimate(mean=0.4, sd=0.01), gain=estimate)
+
+    found = SweepResult(
+        head="lda", split=SPLIT, planes=(), selection=(step("a", 0.2), step("b", 0.01)), seeds=3,
+        selections=(("t50/a", "t50/b"), ("t50/a", "t50/c"), ("t50/a",)),
+    )  # fmt: skip
+    (remark,) = selection_remarks(found)
+    assert (
+        "seed 0 selected, each at its place (t50/a by 3 of 3 seeds, t50/b by 1 of 3 seeds). Accuracies and gains are"
+        in remark
+    )
+    assert weak_gain_remarks(found)[0].startswith(
+        "selected plane 2 (t50/b with seed 0) does not add to the planes before it"
+    )
+    same = found.model_copy(update={"selections": (("t50/a", "t50/b"),) * 3})
+    assert selection_remarks(same) == [] and weak_gain_remarks(same)[0].startswith("t50/b does not add")
 
 
 @pytest.mark.parametrize(
