@@ -26,6 +26,19 @@ def remove_store(location: Location) -> int:
         If the store does not exist, is in use or is read-only. If the folder of the store contains files that hsifeat
         did not write.
     """
+    _check_removable(location)
+    key = next((entry.key for entry in catalogue.entries() if entry.path == location.identity), "")
+    with exclusive_lock(location):
+        size_bytes = store_bytes(location, key)
+        # If the location is a link, delete the store that the link refers to.
+        as_location(location.identity).clear()
+        if key and not any(entry.key == key for entry in catalogue.entries()):
+            shutil.rmtree(samples_folder(key), ignore_errors=True)
+        catalogue.remove_entry(location)
+    return size_bytes
+
+
+def _check_removable(location: Location) -> None:
     if location.read_only:
         raise StoreError(f"{location} is read-only")
     root = location.get("zarr.json")
@@ -38,15 +51,6 @@ def remove_store(location: Location) -> int:
             f"{location} contains {len(foreign)} files that hsifeat did not write, such as {foreign[0]}: move these files "
             "elsewhere, or delete the store by hand"
         )
-    key = next((entry.key for entry in catalogue.entries() if entry.path == location.identity), "")
-    with exclusive_lock(location):
-        size_bytes = store_bytes(location, key)
-        # If the location is a link, delete the store that the link refers to.
-        as_location(location.identity).clear()
-        if key and not any(entry.key == key for entry in catalogue.entries()):
-            shutil.rmtree(samples_folder(key), ignore_errors=True)
-        catalogue.remove_entry(location)
-    return size_bytes
 
 
 def delete_remains(folder: Path) -> None:
@@ -92,8 +96,7 @@ def collect_garbage(
         if total_bytes <= max_bytes:
             break
         try:
-            if not dry_run:
-                remove_store(usage.entry.location)
+            (_check_removable if dry_run else remove_store)(usage.entry.location)
         except StoreError as error:
             reasons.append(str(error))
         else:

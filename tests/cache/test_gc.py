@@ -109,6 +109,13 @@ def test_a_store_with_foreign_files_is_not_deleted(three):
     (three[0] / "thesis.txt").write_text("precious")
     with pytest.raises(StoreError, match=r"files that hsifeat did not write, such as thesis\.txt"):
         remove_store(as_location(three[0]))
+    for dry_run in (True, False):
+        removed = []
+        _, reasons = collect_garbage(
+            0, dry_run=dry_run, on_remove=lambda usage, to=removed: to.append(usage.entry.path)
+        )
+        assert removed == [str(path) for path in three[1:]]
+        assert len(reasons) == 1 and "such as thesis.txt" in reasons[0]
     assert (three[0] / "thesis.txt").exists() and (three[0] / "zarr.json").exists()
 
 
