@@ -157,7 +157,7 @@ def _recipe(extractor: DiffusionExtractor, config: ExtractionConfig) -> Recipe:
     tiling, model_input = extractor.tiling, extractor.model_input
     sections = config.recipe_fields()
     # Cells that are covered only by tiles without a valid pixel are 0 if these tiles are skipped, else computed.
-    sections["tiling"]["masked"] = "zero" if tiling.skips_tiles(extractor.scene.valid) else "computed"
+    sections["tiling"]["masked"] = "skipped" if tiling.skips_tiles(extractor.scene.valid) else "computed"
     sections["precision"]["compute"] = "float32"
     return Recipe(
         algorithm=NETWORK_ALGORITHM,

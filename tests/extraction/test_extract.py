@@ -1,5 +1,7 @@
 """Planes against whole forward passes on padded images with noise of diffusers, and extractions that are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -64,18 +66,18 @@ def forwards(monkeypatch):
 
 
 def test_masked_areas_cost_no_forward_and_hold_zeros(scene, backbone_folder, tmp_path, forwards):
-    """Of the 20 cores of 16 px, the four upper left cores are masked. One of these four has a single valid pixel.
+    """Of the 20 cores of 16 px, the four upper left cores and a margin are masked. One of the four has a single valid pixel.
 
     Three forward passes are left out at each timestep.
     """
     cube = scene.cube.copy()
-    cube[:32, :32] = 0
+    cube[:34, :34] = 0
     cube[20, 20] = scene.cube[20, 20]
     holed = Scene("holed", cube, scene.wavelengths_nm)
     options = {"backbone": backbone_folder, "timesteps": [0, 300], "layers": ["up_blocks.0"], "tile": 32, "halo": 8}
     store = hsifeat.extract(holed, **options, out=tmp_path / "s.zarr")
     assert sum(forwards) == 2 * (20 - 3), "5 x 4 cores at two timesteps, without three"
-    assert store.manifest.recipe["tiling"]["masked"] == "zero"
+    assert store.manifest.recipe["tiling"]["masked"] == "skipped"
     for t in (0, 300):
         found = np.asarray(store.plane(PlaneId(t, "up_blocks.0"))[:]).astype(np.float32)
         wanted = plainly(holed, backbone_folder, t, "up_blocks.0", 2, 32, 8)
@@ -86,6 +88,28 @@ def test_masked_areas_cost_no_forward_and_hold_zeros(scene, backbone_folder, tmp
     dark = Scene("dark", np.zeros_like(cube), mask=np.zeros(cube.shape[:2], bool))
     with pytest.raises(HsifeatError, match="no valid pixel"):
         hsifeat.extract(dark, **options, out=tmp_path / "dark.zarr")
+
+
+@pytest.mark.parametrize("stitch", ["core", "hann"])
+def test_no_valid_pixel_is_interpolated_from_a_skipped_tile(scene, backbone_folder, tmp_path, stitch):
+    """The mask ends at the edge of a core, so the features of the last valid pixels are read from the next tile, too."""
+    mask = np.ones(scene.cube.shape[:2], bool)
+    mask[:, 16:] = False
+    layers = ["mid_block", "up_blocks.0", "up_blocks.2"]
+    options = {
+        "backbone": backbone_folder,
+        "timesteps": [300],
+        "layers": layers,
+        "tile": 32,
+        "halo": 8,
+        "stitch": stitch,
+    }
+    store = hsifeat.extract(replace(scene, mask=mask), **options, out=tmp_path / "s.zarr")
+    for layer, stride in zip(layers, (4, 2, 1), strict=True):
+        written = np.asarray(store.plane(PlaneId(300, layer))[:]).any(axis=-1)
+        last = 15 / stride - 0.5 + 0.5 / stride  # the column of cells at the centre of the last valid pixel
+        assert written[:, : int(np.ceil(last)) + 1].all()
+        assert not written[:, 48 // stride :].any()
 
 
 @pytest.mark.parametrize(("layer", "stride"), [("mid_block", 4), ("up_blocks.0", 2), ("up_blocks.2", 1)])

@@ -74,7 +74,7 @@ def test_an_inversion_that_resumes_starts_again_in_each_unit():
 
 def test_tiles_without_valid_pixels_take_no_pass():
     valid = VALID.copy()
-    valid[:16, :16] = False
+    valid[:20, :20] = False  # with a margin of half of a stride
     plan = plan_of(valid=valid)
     assert sum(plan.unit_tiles.values()) == 20 and plan.unit_tiles[LAYOUT.units[0]] == 0
     assert plan.passes == 60

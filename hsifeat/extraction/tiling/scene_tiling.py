@@ -34,6 +34,8 @@ class SceneTiling:
     stitch : {"core", "mean", "hann", "whole"}
         How feature maps of tiles are combined. ``core`` keeps the core of each tile; cores do not overlap. ``mean`` and
         ``hann`` average overlapping tiles with equal or Hann weights. ``whole`` uses a single tile for the whole scene.
+    stride : int
+        Coarsest stride of the backbone in scene pixels.
     """
 
     rows: int
@@ -42,6 +44,7 @@ class SceneTiling:
     step: tuple[int, int]
     first: tuple[int, int]
     stitch: Stitch
+    stride: int
 
     pixels = None
 
@@ -101,12 +104,21 @@ class SceneTiling:
         return range(first + low * step, first + high * step, step)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
-        """Return the tiles of `unit` that have a valid pixel in the core. See `Tiling.valid_tiles`."""
-        cores = ((tile, self.core(tile).clip(self.rows, self.cols)) for tile in self.tiles(unit))
-        return [tile for tile, part in cores if valid[part.slices].any()]
+        """Return the tiles of `unit` that have a valid pixel in or near the core. See `Tiling.valid_tiles`.
+
+        A pixel is near the core if the features of the pixel are interpolated from cells of the core. The distance is then less
+        than half of the stride of a layer. Averaged tiles overlap, so the neighbouring tiles cover these cells.
+        """
+        reach = 0 if self.blends and self.halo_px else -(-self.stride // 2)
+        cores = ((tile, self.core(tile)) for tile in self.tiles(unit))
+        near = (
+            (tile, Window(core.row - reach, core.col - reach, core.rows + 2 * reach, core.cols + 2 * reach))
+            for tile, core in cores
+        )
+        return [tile for tile, part in near if valid[part.clip(self.rows, self.cols).slices].any()]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the number of tiles of `unit` that have a valid pixel in the core. See `Tiling.count_tiles`."""
+        """Return the number of tiles of `unit` that have a valid pixel in or near the core. See `Tiling.count_tiles`."""
         return len(self.valid_tiles(unit, valid))
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CoreBlock | BlendedBlock:
@@ -191,7 +203,7 @@ def tile_scene(
         if origin is not None:
             raise HsifeatError("`origin` has no effect with `stitch='whole'`, which has a single tile: leave it out")
         side = (-(-rows // multiple) * multiple, -(-cols // multiple) * multiple)
-        return SceneTiling(rows, cols, side, side, (0, 0), stitch)
+        return SceneTiling(rows, cols, side, side, (0, 0), stitch, multiple)
     if tile_px < 1 or tile_px % multiple or halo_px % multiple or halo_px < 0:
         raise HsifeatError(
             f"tile {tile_px} px and halo {halo_px} px must be multiples of {multiple}, "
@@ -210,4 +222,4 @@ def tile_scene(
             f"tiles from row {first[0]} and column {first[1]} on do not cover the first pixels of the scene, or the first "
             f"tile lies outside: with `stitch={stitch!r}`, give an origin between {margin - tile_px + 1} and {-margin}"
         )
-    return SceneTiling(rows, cols, (tile_px, tile_px), (step, step), first, stitch)
+    return SceneTiling(rows, cols, (tile_px, tile_px), (step, step), first, stitch, multiple)

@@ -209,7 +209,7 @@ def test_tiles_without_valid_pixels_are_skipped(scene, backbone_folder, tmp_path
     values = plane_values(store)
     assert np.isfinite(values).all()
     if stitch != "whole":
-        assert store.manifest.recipe["tiling"]["masked"] == "zero"
+        assert store.manifest.recipe["tiling"]["masked"] == "skipped"
         assert not values[:12, :12].any() and values[13:, 13:].any(axis=2).all()
 
 
