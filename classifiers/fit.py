@@ -113,6 +113,8 @@ def fit_model(
     input_set = suited_input(head, scenes.first, other_scenes=other_scenes) if suited else InputSet.parse(str(inputs))
     for one in scenes.scenes:
         check_input(input_set, head, one)
+    if planes and not input_set.uses_planes:
+        listen(Note(f"`planes` has no effect: {input_set} has no planes of a model"))
     if input_set.uses_spectra:
         scenes = scenes.with_matched_bands(listen)
     truth = join_label_maps(select_scene_labels(scenes, labels, background_class), scenes.aliases)

@@ -60,7 +60,9 @@ class FitConfig(BaseConfig):
     planes: Annotated[
         Names | None,
         option(
-            "Planes to use, as timestep/layer, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all"
+            "Planes of models to use, as timestep/layer, such as 't50/*,t100/up_blocks.2'. Context planes are not affected.",
+            metavar="PLANE,PLANE",
+            default="all",
         ),
     ] = None
     seed: Annotated[Whole, option("Seed of all random numbers.", ge=0, le=2**32 - 1)] = 0

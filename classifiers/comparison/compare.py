@@ -177,6 +177,10 @@ def compare(
         trainable = trainable_heads(plan.heads, plan.params, make_draws(), truth, listen)
         params = {name: values for name, values in plan.params.items() if name in trainable}
         plan = plan_entries(first, trainable, inputs, params or None, planes, splits)
+    if planes and not plan.uses_planes:
+        listen(
+            Note(f"`planes` has no effect: {list_some(sorted(map(str, plan.input_sets)))} have no planes of a model")
+        )
     for line in (*(f"planned contrast: {contrast}" for contrast in plan.contrasts), *map(str, plan.missing_contrasts)):
         listen(Note(line))
     smoothing = smoothing_of_scenes(smooth, scenes, len(truth.counts))

@@ -80,7 +80,9 @@ class BenchConfig(BaseConfig):
     planes: Annotated[
         Names | None,
         option(
-            "Planes to use, as timestep/layer, such as 't50/*,t100/up_blocks.2'.", metavar="PLANE,PLANE", default="all"
+            "Planes of models to use, as timestep/layer, such as 't50/*,t100/up_blocks.2'. Context planes are not affected.",
+            metavar="PLANE,PLANE",
+            default="all",
         ),
     ] = None
     params: Annotated[

@@ -12,6 +12,7 @@ from classifiers.input_sets import suited_input
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import SceneError, StoreError
+from hsifeat.runtime.events import Note
 
 QUICK = {"epochs": 2, "device": "cpu"}
 
@@ -96,3 +97,13 @@ def test_a_map_of_zeros_and_ones_needs_a_background_class(opened, monkeypatch):
     assert model.train_pixels == features.valid.sum()
     with pytest.raises(SceneError, match="must be a number from 1 to 2147483647 other than 1"):
         fit_model(features, "lda", inputs="spectra", background_class=1)
+
+
+def test_planes_without_effect_are_noted(opened):
+    for inputs, effect in (("spectra", False), ("spectra+planes", True)):
+        heard = []
+        fit_model(opened["small"], "lda", planes=["t0/mid_block"], inputs=inputs, smooth="none", listen=heard.append)
+        notes = [event.message for event in heard if isinstance(event, Note)]
+        assert (
+            any(note.startswith("`planes` has no effect: spectra has no planes of a model") for note in notes) != effect
+        )

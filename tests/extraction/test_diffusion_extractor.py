@@ -137,7 +137,7 @@ def test_events_count_passes_and_timings_are_stored():
 
 def test_tiles_without_valid_pixels_are_zero():
     cube = CUBE.copy()
-    cube[:8, :8] = 0
+    cube[:12, :12] = 0  # with a margin of half of a stride
     store, _ = run(extractor_of("field", cube=cube), planes_of(900))
     assert all(not values[: 8 // STRIDES[p.layer], : 8 // STRIDES[p.layer]].any() for p, values in store.planes.items())
 
