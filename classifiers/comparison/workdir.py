@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.run_records import RunRecords
 from hsifeat.errors import HsifeatError
 from hsifeat.files import check_output, disk_errors, resumable
 
 RECORD = "record"
+_REPORT_FILES = ("results.json", "results.csv", "results.tex", "results.md", "report.html")
 _LOCK = ".lock"
 
 
@@ -25,12 +27,14 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
     Raises
     ------
     HsifeatError
-        If another benchmark is running in the folder. If the folder is not writable, or lies in a store or a model.
+        If another benchmark is running in the folder. If the folder is not writable, or lies in a store or a model. If the
+        folder has no report, but a file with the name of a file of a report.
     """
     from filelock import FileLock, Timeout
 
     check_output(out)
     folder = out / RECORD
+    _check_own_files(out)
     new_folders = [path for path in (folder, out) if not path.exists()]
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,3 +55,13 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
             for path in new_folders:
                 path.rmdir()
         lock.release()
+
+
+def _check_own_files(out: Path) -> None:
+    """Raise `HsifeatError` if a report would replace files of another program."""
+    if (out / RECORD).is_dir() or not (found := [name for name in _REPORT_FILES if (out / name).exists()]):
+        return
+    with suppress(HsifeatError, OSError):
+        read_json(out / "results.json")
+        return
+    raise HsifeatError(f"{out} has a file {found[0]}, but no report of hsifeat: choose another folder")

@@ -48,3 +48,14 @@ def test_what_a_killed_benchmark_left_is_deleted(tmp_path):
         file.touch()
     with open_workdir(tmp_path):
         assert not left[0].parent.exists() and not left[1].exists()
+
+
+@pytest.mark.parametrize("name", ["results.csv", "report.html", "results.json"])
+def test_files_of_other_programs_are_not_replaced(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    with (
+        pytest.raises(HsifeatError, match=rf"has a file {name}, but no report of hsifeat: choose another folder"),
+        open_workdir(tmp_path),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "{}"
