@@ -113,8 +113,6 @@ def fit_model(
     input_set = suited_input(head, scenes.first, other_scenes=other_scenes) if suited else InputSet.parse(str(inputs))
     for one in scenes.scenes:
         check_input(input_set, head, one)
-    if planes and not input_set.uses_planes:
-        listen(Note(f"`planes` has no effect: {input_set} has no planes of a model"))
     if input_set.uses_spectra:
         scenes = scenes.with_matched_bands(listen)
     truth = join_label_maps(select_scene_labels(scenes, labels, background_class), scenes.aliases)
@@ -142,6 +140,8 @@ def fit_model(
     listen(Note(f"{input_set}: {len(table)} labelled pixels{of_scenes}, {table.layout.width} columns, {size}"))
     if suited and (remark := suited_remark(head, scenes.first, other_scenes=other_scenes)):
         listen(Note(remark))
+    elif planes and not input_set.uses_planes:
+        listen(Note(f"`planes` has no effect: {input_set} has no planes of a model"))
     evaluator = Evaluator(scenes, table, head, seed, params, tune, listen, smoothing)
     evaluation = disjoint_evaluation = None
     if rule is None or draw is None:

@@ -37,7 +37,7 @@ from classifiers.multi_scene import common_label_maps, join_label_maps, select_s
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.splits import OfficialSplit, make_split_map, parse_split
 from classifiers.table import check_classes
-from hsifeat.errors import HeadError
+from hsifeat.errors import HeadError, HsifeatError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import single_stores
 from hsifeat.formatting import list_some
@@ -155,6 +155,10 @@ def compare(
     distances = tuple(dict.fromkeys(distances))
     _check_numbers(seeds, curve, distances)
     earlier = None if baseline is None else Baseline.read(Path(baseline))
+    if earlier is not None and earlier.path.resolve().parent == Path(out).resolve():
+        raise HsifeatError(
+            f"the new report would replace its baseline {earlier.path}: choose another folder with `out`"
+        )
     fitted_on = check_reduction(reduction)
     alternatives = open_alternatives(stores)
     listen(Note(f"stores: {list_some(store_locations(alternatives), 8)}"))

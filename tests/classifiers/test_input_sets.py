@@ -211,7 +211,8 @@ def test_a_fit_says_what_its_inputs_leave_out(both, context, features_of_module)
     def remarks(features, head="lda", inputs=None):
         heard = []
         params = {"epochs": 1} if head == "hyperfeatures" else {}
-        fit_model(features, head, inputs=inputs, planes=["t0/mid_block"], params=params, listen=heard.append)
+        planes = None if features is context else ["t0/mid_block"]
+        fit_model(features, head, inputs=inputs, planes=planes, params=params, listen=heard.append)
         return [event.message for event in heard if isinstance(event, Note)][1:]
 
     (line,) = remarks(features_of_module)

@@ -264,6 +264,9 @@ def test_changes_from_a_baseline_are_reported(store_path, report, tmp_path, cli,
     assert 'id="changes-h">Changes from the baseline</h2>' in (tmp_path / "report" / "report.html").read_text()
     assert "has schema version None" in cli(*bench, "--compare", store_path / "zarr.json", "--out", "none", status=1)
     assert not (tmp_path / "none").exists()
+    before = (tmp_path / "report" / "results.json").read_bytes()
+    assert "the new report would replace its baseline" in cli(*bench, "--compare", "report/results.json", status=1)
+    assert (tmp_path / "report" / "results.json").read_bytes() == before
 
 
 def test_a_sweep_by_its_command(store_path, tmp_path, cli, monkeypatch):
