@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -53,10 +54,14 @@ def updated_facts(stored: SceneFacts, scene: Scene) -> SceneFacts:
     Metadata can be corrected without changing the key of the store. Stored metadata that `scene` lacks, such as a
     georeference, are kept. The stored name, licence and citation are kept, too.
     """
+    from pyproj.exceptions import CRSError
+
     new = scene_facts(scene)
     updates = {name: value for name in _UPDATED if (value := getattr(new, name)) not in (None, [], 1.0)}
     if scene.georeference is not None and new.crs is not None:
-        known = replace(scene.georeference, crs=stored.crs).same_crs(scene.georeference)
+        known = False
+        with suppress(CRSError):  # a manifest can have any text
+            known = replace(scene.georeference, crs=stored.crs).same_crs(scene.georeference)
         updates["crs"] = stored.crs if known else new.crs
     return stored.model_copy(update=updates)
 
