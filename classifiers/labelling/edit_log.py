@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -106,3 +107,13 @@ def check_pixels(pixels: NDArray[np.integer], shape: tuple[int, int]) -> None:
         raise SceneError("an edit has at least one pixel; found none: click on the scene")
     if pixels.min() < 0 or pixels.max() >= rows * cols:
         raise SceneError(f"a pixel lies outside of the scene of {rows} x {cols} pixels")
+
+
+def paint_edits(classes: NDArray[np.uint16], edits: Iterable[LabelEdit]) -> None:
+    """Write the classes of edits to the map `classes`, a (rows, cols) uint16 array.
+
+    Edits of the kind ``check`` are skipped, because they are no labels.
+    """
+    for edit in edits:
+        if edit.kind != "check":
+            classes.ravel()[edit.pixels] = edit.classes

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.labelling.class_log import IMPORT, classes_of_undone_imports, encode_class, logged_classes
-from classifiers.labelling.edit_log import EditKind, LabelEdit, check_pixels
+from classifiers.labelling.edit_log import EditKind, LabelEdit, check_pixels, paint_edits
 from classifiers.labelling.label_file import LabelFile, labels_path
 from classifiers.labelling.label_set import LabelClass, LabelSet, check_class, check_text, free_key
 from hsifeat.errors import SceneError
@@ -318,7 +318,7 @@ class LabelDatabase:
             if any(entry["action"] in {"undo", "redo"} for entry in entries):
                 classes = self.class_map_at(set_id, latest)
             else:
-                _paint(classes, self._decode(entry for entry in entries if entry["action"] == "paint"))
+                paint_edits(classes, self._decode(entry for entry in entries if entry["action"] == "paint"))
             classes.flags.writeable = False
             self._maps[set_id] = latest, classes
             return latest, classes
@@ -335,7 +335,7 @@ class LabelDatabase:
         """
         classes = np.zeros(self.label_set(set_id).shape, np.uint16)
         query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
-        _paint(classes, self._decode(self._file.select(query, set_id, version)))
+        paint_edits(classes, self._decode(self._file.select(query, set_id, version)))
         return classes
 
     def edits(self, set_id: int, *kinds: EditKind) -> list[LabelEdit]:
@@ -393,13 +393,6 @@ class LabelDatabase:
                 raise SceneError(
                     f"entry {entry['id']} of the label database {self.path} is damaged: restore the file from a backup"
                 ) from error
-
-
-def _paint(classes: NDArray[np.uint16], edits: Iterable[LabelEdit]) -> None:
-    """Write the classes of the edits to `classes`. Edits of the kind ``check`` are skipped, because they are no labels."""
-    for edit in edits:
-        if edit.kind != "check":
-            classes.ravel()[edit.pixels] = edit.classes
 
 
 def _label_set(row: Mapping[str, Any]) -> LabelSet:

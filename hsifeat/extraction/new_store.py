@@ -19,8 +19,11 @@ from hsifeat.store.create import SceneArrays
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.store import Store
 
-# Metadata of a scene that a later extraction of the same values updates in a store.
-_UPDATED = ("wavelengths_nm", "fwhm_nm", "band_names", "nodata", "scale", "transform")
+# Metadata of a scene that a later extraction of the same values updates in a store, and their names in messages.
+UPDATED_FACTS = {
+    "wavelengths_nm": "wavelengths", "fwhm_nm": "bandwidths", "band_names": "band names", "nodata": "no-data values",
+    "scale": "reflectance scale", "crs": "georeference", "transform": "georeference",
+}  # fmt: skip
 
 
 def create_store(work: RemainingWork) -> Store:
@@ -57,7 +60,7 @@ def updated_facts(stored: SceneFacts, scene: Scene) -> SceneFacts:
     from pyproj.exceptions import CRSError
 
     new = scene_facts(scene)
-    updates = {name: value for name in _UPDATED if (value := getattr(new, name)) not in (None, [], 1.0)}
+    updates = {name: value for name in UPDATED_FACTS if (value := getattr(new, name)) not in (None, [], 1.0)}
     if scene.georeference is not None and new.crs is not None:
         known = False
         with suppress(CRSError):  # a manifest can have any text

@@ -12,7 +12,7 @@ from hsifeat.backbones.recall import keep_description
 from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job, RemainingWork
-from hsifeat.extraction.new_store import create_store, updated_facts
+from hsifeat.extraction.new_store import UPDATED_FACTS, create_store, updated_facts
 from hsifeat.extraction.unit_task import BackboneBuilder, StoreBuilder, UnitResult, UnitTask, check_store, load_backbone
 from hsifeat.files import check_output
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
@@ -22,12 +22,6 @@ from hsifeat.store.location import LocalLocation
 from hsifeat.store.locks import write_lock
 from hsifeat.store.store import Store
 from hsifeat.store.write_token import wait_for_expiry, write_token
-
-# Metadata of a scene that an extraction updates in an existing store, and their names in messages.
-_FACT_WORDS = {
-    "wavelengths_nm": "wavelengths", "fwhm_nm": "bandwidths", "band_names": "band names", "nodata": "no-data values",
-    "scale": "reflectance scale", "crs": "georeference", "transform": "georeference",
-}  # fmt: skip
 
 
 class StoreInUseError(StoreError):
@@ -169,7 +163,7 @@ class StoreRun:
         """Replace metadata of the scene that were corrected since the store was created."""
         stored = store.manifest.scene
         facts = updated_facts(stored, self.job.extractor.scene)
-        changed = [_FACT_WORDS[name] for name in _FACT_WORDS if getattr(facts, name) != getattr(stored, name)]
+        changed = [word for name, word in UPDATED_FACTS.items() if getattr(facts, name) != getattr(stored, name)]
         if not changed:
             return
         words = " and ".join(dict.fromkeys(changed))

@@ -32,19 +32,8 @@ _MAX_LOOKED_UP_VALUES = 10**8
 _MAX_LOOKED_UP_BYTES = 4 * 10**8
 
 
-def _complete_store(context: JobContext, extraction: Job) -> Store | None:
-    """Return the store of the service, under any name, that has all features and label maps of an extraction, else None."""
-    from hsifeat.extraction.store_run import complete_store
-
-    location = _served_location(context, extraction)
-    try:
-        return None if location is None else complete_store(replace(extraction, location=location))
-    except StoreError:
-        return None
-
-
-def _served_location(context: JobContext, extraction: Job) -> Location | None:
-    """Return the location of the store of the service that has the recipe of an extraction, under any name.
+def _into_served_store(context: JobContext, extraction: Job) -> Job | None:
+    """Return the extraction into the store of the service that has its recipe, under any name.
 
     Return None if there is no such store, if it is damaged, or if its batches have another size.
     """
@@ -53,8 +42,18 @@ def _served_location(context: JobContext, extraction: Job) -> Location | None:
     if served is None:
         return None
     with suppress(StoreError):
-        replace(extraction, location=served.location).find_store()
-        return served.location
+        job = replace(extraction, location=served.location)
+        job.find_store()
+        return job
+    return None
+
+
+def _complete_store(served: Job | None) -> Store | None:
+    """Return the store of an extraction if it has all features and label maps, else None."""
+    from hsifeat.extraction.store_run import complete_store
+
+    with suppress(StoreError):
+        return None if served is None else complete_store(served)
     return None
 
 
@@ -121,12 +120,12 @@ class ExtractRequest(JobRequest):
         # Filters run on the CPU, whatever device the service has for networks.
         device = "cpu" if config.backbone == ContextBackbone.name else context.settings.device
         extraction = prepare(scene, config, device=device, listen=listen)
-        if (complete := _complete_store(context, extraction)) is not None:
+        served = _into_served_store(context, extraction)
+        if (complete := _complete_store(served)) is not None:
             return _result(complete, extraction)
-        served = _served_location(context, extraction)
-        if served is not None and _can_write(served):
+        if served is not None and _can_write(served.location):
             # Of two stores with one key, clients would see only one.
-            extraction = replace(extraction, location=served)
+            extraction = served
         elif context.settings.cache:
             folder = context.settings.cache.rstrip("/")
             location = as_location(f"{folder}/{extraction.location.name}.zarr")
@@ -159,7 +158,7 @@ class ExtractRequest(JobRequest):
             if source is None:
                 return None
             extraction = prepare(scene, config, device="cpu", source=source)
-            store = _complete_store(context, extraction)
+            store = _complete_store(_into_served_store(context, extraction))
         except DAMAGE_ERRORS:  # The job reports the error.
             return None
         return None if store is None else _result(store, extraction)
