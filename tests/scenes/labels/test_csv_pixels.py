@@ -57,7 +57,12 @@ def test_conflicting_classes_become_unlabelled(tmp_path_factory, lines):
     shown = ", ".join(lost) if len(lost) <= 8 else f"{', '.join(lost[:8])} and {len(lost) - 8} more"
     assert labels.notes == (
         *((f"points.csv: {clashes} pixels are listed with different classes and became 0",) * bool(clashes)),
-        *((f"points.csv: {len(lost)} of {len(classes)} classes label no pixel of the scene: {shown}",) * bool(lost)),
+        *(
+            (
+                f"points.csv: {len(lost)} of {len(classes)} classes {'labels' if len(lost) == 1 else 'label'} no pixel of the scene: {shown}",
+            )
+            * bool(lost)
+        ),
     )
 
 
