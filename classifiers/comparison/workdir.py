@@ -28,7 +28,7 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
     ------
     HsifeatError
         If another benchmark is running in the folder. If the folder is not writable, or lies in a store or a model. If the
-        folder has no report, but a file with the name of a file of a report.
+        folder has no report, but a file with a name such as ``report.html``.
     """
     from filelock import FileLock, Timeout
 

@@ -86,9 +86,8 @@ def pretrain(
     steps : int, optional
         Total optimizer steps, including those of earlier calls. [default: depends on the network]
     minutes : float, optional
-        Maximum duration of this call, in minutes. The call ends earlier when `steps` is reached. If a training was
-        interrupted, a repeated call continues it. If `steps` is set and not yet reached, a repeated call also continues the
-        training. [default: no limit]
+        Maximum duration of this call, in minutes. The call ends earlier when `steps` is reached. If `steps` is set and
+        not yet reached, a repeated call continues the training. [default: no limit]
     components : int, optional
         Number of channels that the network receives: principal components, or evenly spaced bands for ``spectraldiff``.
         [default: depends on the network]

@@ -141,7 +141,7 @@ class DaskConnection:
         return max(_TASKS_PER_WORKER * max(self._slots, 1) - pending, 0)
 
     def next_result(self, completed: as_completed) -> Future[Any]:
-        """Wait for the next finished future in `completed`, and return it. Meanwhile, send a note on each paused worker."""
+        """Wait for the next finished future in `completed`, and return it. Meanwhile, send a note about each paused worker."""
         pause_s = _SHORTEST_PAUSE_S
         while not completed.has_ready():
             self._count_workers()
