@@ -1,4 +1,4 @@
-"""Find out which layers of a network output feature maps, and read several maps in one forward pass."""
+"""Find out which layers of a network return feature maps, and read several maps in one forward pass."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def similarity_map(
 def agreement(one: NDArray[np.float64], other: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
     """Return the share of values on which two predictions agree, for each row.
 
-    The share is ``D`` in eq. 5 of Zhang et al. 2024.
+    See eq. 5 of Zhang et al. 2024.
 
     Parameters
     ----------

@@ -77,8 +77,7 @@ def bootstrap(
     Returns
     -------
     (..., resamples) float64 array
-        Mean of the statistic over the resampled seeds, without seeds that are NaN. If every seed is NaN, the mean is
-        NaN.
+        Mean over the resampled seeds whose statistic is not NaN. If there is no such seed, the mean is NaN.
 
     References
     ----------

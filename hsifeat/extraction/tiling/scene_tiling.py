@@ -107,7 +107,7 @@ class SceneTiling:
         """Return the tiles of `unit` that have a valid pixel in or near the core. See `Tiling.valid_tiles`.
 
         A pixel is near the core if the features of the pixel are interpolated from cells of the core. The distance is then less
-        than half of the stride of a layer. Averaged tiles overlap, so the neighbouring tiles cover these cells.
+        than half of the stride of a layer. If overlapping tiles are averaged, the valid pixel must lie in the core.
         """
         reach = 0 if self.blends and self.halo_px else -(-self.stride // 2)
         cores = ((tile, self.core(tile)) for tile in self.tiles(unit))
