@@ -78,7 +78,7 @@ def _sweep(process: int, folder: str) -> None:  # noqa: ARG001  # a forked proce
 
 
 def delete_leftovers(folder: Path) -> None:
-    """Delete the temporary files and folders that ended processes of this machine have left in `folder`."""
+    """Delete the temporary files and folders in `folder` whose process ran on this machine and has ended."""
     for path in folder.glob(".*"):
         match = _TEMPORARY.fullmatch(path.name)
         if match and match["machine"] == _machine() and not _is_running(int(match["process"])):

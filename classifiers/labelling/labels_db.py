@@ -1,6 +1,6 @@
 """Database of label sets: an append-only log of edits in SQLite, which several people and processes can use at once.
 
-When a method that changes labels returns, the change is on the disk.
+Each change is on the disk before the method that makes it returns.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ class SpectralAngles:
     degrees : (n,) float64 array
         Mean angle over all pixels at each timestep, in degrees from 0 to 180.
     mean_pixel_degrees : float
-        Mean angle between each pixel and the mean of all pixels, in degrees. A model that knows nothing about a pixel
-        estimates this mean.
+        Mean angle between each pixel and the mean of all pixels, in degrees. The mean of all pixels is the estimate of a
+        model that knows nothing about a pixel.
     space : {"bands", "channels", "latents"}
         Vectors between which angles are measured: spectra, channels of the projection, or latents.
     """

@@ -21,11 +21,11 @@ noise level is the standard deviation of the noise relative to the image, ``sqrt
 
 
 def studied_timesteps(schedule: NoiseSchedule) -> dict[str, dict[str, Any]]:
-    """Return the timesteps of a noise schedule at which features classified best in the study ``benchmarks/natural32.py``.
+    """Return the timesteps nearest to the noise levels at which features classified best in ``benchmarks/natural32.py``.
 
-    For each kind of network, the study found a range of noise levels at which features classify best. The timesteps nearest
-    to the two ends of this range are returned. A noise level is ``sqrt((1 - abar_t) / abar_t)``, the standard deviation of
-    the noise relative to the image.
+    For each kind of network, this study found a range of such noise levels. The timesteps nearest to the two ends of the
+    range are returned. A noise level is ``sqrt((1 - abar_t) / abar_t)``, the standard deviation of the noise relative to
+    the image.
 
     Parameters
     ----------

@@ -236,7 +236,7 @@ class _UpBlock(nn.Module):
 
 
 def group_count(channels: int, largest: int) -> int:
-    """Return the largest divisor of `channels` up to `largest` and up to a quarter of `channels`, or 1 if there is none.
+    """Return the largest divisor of `channels` that is at most `largest` and at most ``channels / 4``; 1 if there is none.
 
     >>> group_count(288, 16), group_count(16, 16), group_count(3, 16)
     (16, 4, 1)
