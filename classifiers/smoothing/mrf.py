@@ -25,9 +25,9 @@ class MarkovSmoothing(SmoothingRule):
 
     The field has the energy ``-sum_i log p_i(c_i) - beta * (number of pairs of neighbours with equal classes)``, as in
     Tarabalka et al., IEEE Geosci. Remote Sens. Lett. 2010. Here ``p_i(c_i)`` is the probability of class ``c_i`` at
-    pixel ``i``. The field is approximated by a distribution in which pixels are independent. Ten sweeps of coordinate
-    descent reduce the Kullback-Leibler divergence of the distribution from the field. The results are the class
-    probabilities of each pixel in this distribution. Probabilities below 0.01 count as 0.01.
+    pixel ``i`` before smoothing. If it is below 0.01, it counts as 0.01. The field is approximated by a distribution in
+    which pixels are independent. Ten sweeps of coordinate descent reduce the Kullback-Leibler divergence of the
+    distribution from the field. The results are the class probabilities of each pixel in this distribution.
 
     The pixels are divided into four sets, called colours. Each 2x2 square has one pixel of each colour, so pixels of the
     same colour are never neighbours. A sweep updates one colour after the other, and all pixels of a colour at once.

@@ -1,6 +1,6 @@
 """The ASGI extension ``http.response.zerocopysend`` for uvicorn.
 
-If a part of a file is in memory, Linux can send the part without a copy in Python.
+If a part of a file is in memory, Linux sends the part without a copy in Python. Otherwise, a thread reads the part.
 https://asgi.readthedocs.io/en/latest/extensions.html#zero-copy-send describes the extension.
 """
 

@@ -161,7 +161,7 @@ def distance_curves(lines: Sequence[BandLine], label: str, ends_px: Sequence[flo
     Parameters
     ----------
     lines : sequence of BandLine
-        One line for each entry.
+        One line for each entry of the benchmark.
     label : str
         Name and unit of the distance.
     ends_px : sequence of float

@@ -63,7 +63,7 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
     folder : str or Path
         Folder of the report. The files are ``results.csv``, ``results.json``, ``results.tex``, ``results.md``,
         ``report.html``, ``figures/`` (SVG and PNG), and ``maps/`` (GeoTIFFs of the labels, and of classes and confidence for
-        each entry and split with seed 0).
+        each run with seed 0).
     listen : callable
         Callback that receives notes about the maps.
 
