@@ -73,7 +73,7 @@ def reduction_remarks(sweep: SweepResult) -> list[str]:
 
 
 def selection_remarks(sweep: SweepResult) -> list[str]:
-    """Return a list with one sentence if the seeds selected different planes; otherwise an empty list."""
+    """Return a list with one sentence if the selected planes differ between seeds; otherwise an empty list."""
     counts = [
         sum(names[index : index + 1] == (score.plane,) for names in sweep.selections)
         for index, score in enumerate(sweep.selection)

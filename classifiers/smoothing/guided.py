@@ -62,7 +62,7 @@ class GuidedSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Twice the radius: window centres are up to one radius away, and windows extend one radius further."""
+        """Twice the radius, because a pixel affects all pixels of all windows that contain it."""
         return 2 * self.radius
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:

@@ -118,7 +118,7 @@ class EncoderBackbone(ModuleBackbone):
         return Fraction(1, self._upsample)
 
     def load(self) -> torch.nn.Module:
-        """Return the encoder, wrapped by `with_output`. It keeps its weights."""
+        """Return the encoder with its weights, wrapped by `with_output`."""
         return with_output(self._module, self._encoder_call)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:

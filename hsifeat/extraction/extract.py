@@ -58,9 +58,9 @@ def extract(
     Features of one layer at one timestep form a plane of the store. Planes that are already complete in an existing store
     are not computed again.
 
-    If `preset` or `like` is set, options that are None are taken from this preset or store. If neither is set, these
-    options come from the preset ``natural32`` for the backbone ``"natural32"``, and have the defaults below for any
-    other backbone.
+    If `preset` or `like` is set, options that are None are taken from this preset or store. If neither is set, `backbone`
+    decides. If it is None or ``"natural32"``, these options come from the preset ``natural32``. If it is another
+    backbone, they have the defaults below.
 
     Parameters
     ----------

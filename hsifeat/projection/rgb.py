@@ -1,4 +1,4 @@
-"""Choice of the bands of a pseudo-RGB image. Constant bands are replaced, and notes report every guess."""
+"""Choice of the bands of a pseudo-RGB image. Constant bands are replaced, and notes report guessed bands."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ def match_bands(
 
     Several bands of a scene can have equal wavelengths, for example where two detectors overlap. If both scenes have
     the same number of bands at such a wavelength, these bands are paired in the order in which the scenes list them:
-    the first with the first, the second with the second. If the scenes list all other bands in opposite orders, for
-    example ascending and descending, the first band at such a wavelength is paired with the last. `matching_notes`
-    names the wavelengths at which the pairs are uncertain.
+    the first with the first, the second with the second. If the scenes list their bands in opposite orders, for example
+    by ascending and by descending wavelength, the first of these bands is paired with the last. `matching_notes` names
+    the wavelengths at which the pairs are uncertain.
 
     Parameters
     ----------

@@ -146,7 +146,7 @@ class Store:
 
     @property
     def planes(self) -> list[PlaneSpec]:
-        """All complete and unfinished planes, sorted by timestep, and then from coarse to fine resolution."""
+        """All planes, complete or not, sorted by timestep, and then from coarse to fine resolution."""
         return self._planes.specs()
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:

@@ -30,7 +30,7 @@ class TimestepOrder:
         similarity of an eligible timestep to the most similar of these k + 1 timesteps. If no timestep is eligible, the
         mean is over all timesteps. Values are at most 1.
     eligible : (n,) bool array
-        Whether the estimates of the model resemble the pixels without noise, at each timestep.
+        For each timestep, whether the estimates of the model resemble the pixels.
     """
 
     order: NDArray[np.intp]

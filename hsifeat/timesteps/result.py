@@ -29,7 +29,7 @@ class TimestepRanking:
     timesteps : tuple of n ints
         Compared timesteps in ascending order.
     proposal : tuple of int
-        Proposed timesteps in ascending order. Their number is the budget.
+        Proposed timesteps in ascending order, as many as the `budget` of `rank_timesteps`.
     order : TimestepOrder
         Order of all timesteps by usefulness.
     denoiser : DenoiserSimilarity

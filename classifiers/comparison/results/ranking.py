@@ -133,7 +133,7 @@ class Ranking:
 
 
 def rank(results: BenchResults) -> Ranking:
-    """Rank the splits and entries of a benchmark for display."""
+    """Sort the splits and entries of a benchmark for display; see `Ranking`."""
     names = dict.fromkeys(summary.split for summary in results.summary)
     kinds = (DISJOINT, USER_DEFINED, LEAKS)
     splits = tuple(sorted((_split(results, name) for name in names), key=lambda split: kinds.index(split.kind)))
