@@ -35,7 +35,7 @@ class ResampledFeatures(PlacedFeatures):
     scene : PixelGrid
         The scene.
     stride : int
-        Side of a cell in pixels of the scene.
+        Side of a cell of the plane, in pixels of the scene.
     """
 
     def __init__(
