@@ -195,7 +195,7 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a scene uses class numbers of the earlier scenes, but none of their class names.
+            If a table uses class numbers of the tables before it, but none of their class names.
         """
         if len(tables) == 1:
             return tables[0]

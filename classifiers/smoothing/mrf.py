@@ -54,7 +54,7 @@ class MarkovSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Largest distance in pixels at which one pixel affects another. Each update of a colour adds one pixel to it."""
+        """Number of updates in all sweeps, because each update of a colour carries an effect one pixel further."""
         return _SWEEPS * len(_COLOURS)
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:

@@ -89,7 +89,7 @@ class SplitCV:
         Yields
         ------
         train, test : (k,) intp arrays
-            Indices of the training rows and of the test rows, each in ascending order. The two lengths k differ.
+            Indices of the training rows and of the test rows, each in ascending order. Their lengths k can differ.
 
         Raises
         ------
