@@ -269,7 +269,7 @@ class PixelTable:
     def unlabelled(self) -> NDArray[np.float32] | None:
         """Values of the pixels in `sample`, for `Head.fit`: (m, width) float32 array; None if `sample` is None.
 
-        If no row of the table belongs to a scene, the sampled pixels of this scene are left out.
+        The sampled pixels of a scene that has no row in the table are left out.
         """
         return None if self.sample is None else self.sample.of_scenes(np.unique(self.scene))
 

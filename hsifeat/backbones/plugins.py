@@ -122,13 +122,13 @@ def _load(entry: EntryPoint) -> BackbonePlugin:
 def find_plugin(source: str) -> tuple[BackbonePlugin, str] | None:
     """Return the plugin that opens `source`, and the first argument for its function `open`; None if no plugin matches.
 
-    If `source` begins with an entry point's name, only this entry point is imported. The argument is then the part of
-    `source` after ``NAME:``. Otherwise, all entry points are imported, and the argument is `source` itself.
+    If `source` is ``NAME`` or ``NAME:ARGUMENT``, and NAME is the name of an entry point, only this entry point is imported.
+    The argument is then ARGUMENT or empty. Otherwise, all entry points are imported, and the argument is `source` itself.
 
     Raises
     ------
     BackboneError
-        If `source` begins with an entry point's name, and is also the path of a model folder.
+        If `source` names an entry point, and is also the path of a model folder.
     """
     name, _, argument = source.partition(":")
     entry = registered_entries(GROUP).get(name)

@@ -86,7 +86,7 @@ class Ranking:
         Entries in descending order of their accuracy under the first split, followed by entries that were not run under
         this split.
     class_names : dict of int to str
-        Name of each class that has a name or a score.
+        Names of classes by class number. A class without a name is called ``class N``.
     """
 
     results: BenchResults

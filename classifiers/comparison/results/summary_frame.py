@@ -1,4 +1,4 @@
-"""Summary of a benchmark with notes: as a table of formatted text, and as HTML for notebooks."""
+"""Summary of a benchmark: as a table of formatted text and, for notebooks, as HTML with notes."""
 
 from __future__ import annotations
 
