@@ -229,18 +229,18 @@ class StackedPlaneReader:
     def covers_scene(self) -> bool:
         """Whether all stores have features of the whole scene.
 
-        If the stack has stores of both kinds (see `StackedFeatures`), context stores are ignored.
+        If the stack has context stores and other stores, the context stores are ignored.
         """
         return all(store.covers_scene for store in self._main)
 
     def window_px(self, wanted_px: int) -> int:
         """Choose the side in pixels of the windows over which planes are averaged.
 
-        If a store has features of listed pixels only, it has means over windows of one side. If this is true of all stores,
-        and the side is the same in all of them, return this side. Otherwise, return `wanted_px`. If a store can't give means
-        over windows of the returned side, `sample` raises a `StoreError`.
+        A store with features of listed pixels only has means over windows of one side. If all stores are such stores, and
+        have the same side, this side is returned. Otherwise, `wanted_px` is returned. If a store can't give means over
+        windows of the returned side, `sample` raises a `StoreError`.
 
-        If the stack has stores of both kinds (see `StackedFeatures`), context stores are ignored in this choice.
+        If the stack has context stores and other stores, the context stores are ignored in this choice.
         """
         sides = {store.window_px(wanted_px) for store in self._main}
         return sides.pop() if len(sides) == 1 else wanted_px

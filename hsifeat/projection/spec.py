@@ -37,7 +37,7 @@ class ProjectionSpec:
         Exponent of the gamma correction: channels are mapped from [-1, 1] to [0, 1], raised to this power, and mapped back.
     clip : float or None
         For the forms ``pca`` and ``all``, the number of standard deviations that is mapped to 1. Channels are then clipped
-        to [-1, 1]. Infinity means no clipping. None means that the text form of the projection has no option ``clip``.
+        to [-1, 1]. Infinity (``clip=none``) and None (no option ``clip``) both mean no clipping.
     mask : str or None
         File of a label map whose labelled pixels are used for fitting.
     """

@@ -54,7 +54,7 @@ class PlaneScore(Record):
 
 
 class SweepResult(Record):
-    """Result of a sweep: the accuracy of a head on each plane of a store alone, and on the best planes together."""
+    """Result of a sweep: the accuracy of a head on each single plane of a store, and on the best planes together."""
 
     head: str
     split: str
