@@ -62,7 +62,7 @@ class BlocksSplit:
         """Draw training and test blocks at random.
 
         A class is lost if all its training pixels lie within the buffer of test pixels. The draw is repeated, up to 30
-        times, until no class that occurs in several blocks is lost. The result is the draw that loses the fewest classes.
+        times, until only classes in a single block are lost. The result is the draw that loses the fewest classes.
         """
         return draw_blocks(labels, self.block_px, self.buffer_px, self.fraction, seed)[1]
 

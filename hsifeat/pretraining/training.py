@@ -158,7 +158,7 @@ class Trainer:
                     yield TrainingProgress(self.step, self._fetch_losses(), rate)
 
     def evaluate(self, clean: NDArray[np.float32]) -> None:
-        """Evaluate the averaged network on `clean`, and add the losses to `held_out`.
+        """Evaluate the network `averaged` on `clean`, and add the losses to `held_out`.
 
         Parameters
         ----------
