@@ -114,7 +114,7 @@ class EncoderBackbone(ModuleBackbone):
 
     @property
     def cell_px(self) -> Fraction:
-        """Side of one pixel of the module's input, in pixels of the image."""
+        """Side of one cell of the module's input, in pixels of the image: 1 divided by `upsample`."""
         return Fraction(1, self._upsample)
 
     def load(self) -> torch.nn.Module:

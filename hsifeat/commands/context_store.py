@@ -1,4 +1,4 @@
-"""Opening of the stores of a command. If an input set needs context features, context stores are added."""
+"""Opening of the stores of a command. If an input set needs context features, each scene gets a context store."""
 
 from __future__ import annotations
 

@@ -52,10 +52,10 @@ def create_store(work: RemainingWork) -> Store:
 
 
 def updated_facts(stored: SceneFacts, scene: Scene) -> SceneFacts:
-    """Return the metadata in a store, updated by the metadata of `scene`, whose values are those in the store.
+    """Return the metadata in a store, updated by the metadata of `scene`.
 
-    Metadata can be corrected without changing the key of the store. Stored metadata that `scene` lacks, such as a
-    georeference, are kept. The stored name, licence and citation are kept, too.
+    The store and `scene` have the same cube. Metadata can be corrected without changing the key of the store. Stored
+    metadata that `scene` lacks, such as a georeference, are kept. The stored name, licence and citation are kept, too.
     """
     from pyproj.exceptions import CRSError
 
