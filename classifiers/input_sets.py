@@ -179,8 +179,8 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
 def suited_remark(head: str, features: Features, *, other_scenes: bool = False) -> str:
     """Return a remark on inputs that `suited_input` leaves out; an empty string if no input is left out.
 
-    Without a context store, the remark names the command that makes a context store. With a context store, the remark names
-    the input set that adds the missing context or planes.
+    If there is no context store, the remark names the command that makes one. Otherwise, the remark names an input set
+    with the context or the planes that were left out.
 
     Parameters
     ----------

@@ -174,8 +174,8 @@ class LabelDatabase:
         number : int, optional
             Class number. [default: one more than the highest number of a class in the set]
         imported : bool
-            Whether the class is added by an import. The edit of the import must follow in the same transaction. Undoing this
-            edit removes the class.
+            Whether an import adds the class. If True, the caller must paint the imported labels in the same
+            transaction. Undoing the import removes the class.
 
         Raises
         ------

@@ -85,7 +85,7 @@ class GridView:
 
     @classmethod
     def of_window(cls, window: Window, shape: tuple[int, int], step: int, reach_px: int | None) -> Self:
-        """Return the grid of a window.
+        """Return the grid of a window and of the margin around it.
 
         Parameters
         ----------

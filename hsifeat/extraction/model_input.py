@@ -39,7 +39,7 @@ class ModelInput:
         Padding of the image beyond its edge. If the projection clips channels to [-1, 1], ``zero`` pads with -1, which
         corresponds to the value 0 of an 8-bit image. Otherwise ``zero`` pads with 0.
     factor : int
-        Side of a scene pixel in pixels of the image; 1 for the bands of the scene.
+        Side of a scene pixel in pixels of the image; 1 if the image is not a companion image.
     """
 
     cube: Cube

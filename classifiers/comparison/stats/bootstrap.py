@@ -110,7 +110,7 @@ def _draw_counts(random: np.random.Generator, count: int, resamples: int) -> NDA
 
 
 def accuracy(correct: NDArray[np.floating], pixels: NDArray[np.floating]) -> Statistic:
-    """Return a statistic for `bootstrap` that computes the overall accuracy of entries.
+    """Return the overall accuracy of entries as a statistic for `bootstrap`.
 
     Parameters
     ----------
