@@ -331,7 +331,7 @@ class LabelDatabase:
     def class_map_at(self, set_id: int, version: int) -> NDArray[np.uint16]:
         """Return the class of each pixel at a version of a label set, as a (rows, cols) uint16 array.
 
-        Edits that are undone now are ignored, even if they were undone only after `version`.
+        Undone edits are ignored, even if they were undone after `version`.
         """
         classes = np.zeros(self.label_set(set_id).shape, np.uint16)
         query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"

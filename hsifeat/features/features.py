@@ -194,8 +194,8 @@ class Features(StoreContents):
             Planes to read; see `select`.
         pool : int, optional
             Side in pixels of a window around each pixel. Features are averaged over the valid pixels of the window,
-            which is clipped to the scene. None reads the features at the pixel. A store with features of listed
-            pixels only has means over windows of a fixed side: `pool` must be this side or None. These means count all
+            which is clipped to the scene. None reads the features at the pixel. If the store has features of listed
+            pixels only, it has means over windows of one side: `pool` must be this side or None. These means count all
             pixels of the window, including padding beyond the scene.
         keep : bool
             Store the result in the sample cache, so that a repeated call takes milliseconds.

@@ -236,9 +236,9 @@ class StackedPlaneReader:
     def window_px(self, wanted_px: int) -> int:
         """Choose the side in pixels of the windows over which planes are averaged.
 
-        A store with features of listed pixels only has means over windows of one side. If all stores are such stores, and
-        have the same side, this side is returned. Otherwise, `wanted_px` is returned. If a store can't give means over
-        windows of the returned side, `sample` raises a `StoreError`.
+        A store of listed pixels has means over windows of one side. If all stores are such stores, and have the same side,
+        this side is returned. Otherwise, `wanted_px` is returned. If a store can't give means over windows of the returned
+        side, `sample` raises a `StoreError`.
 
         If the stack has context stores and other stores, the context stores are ignored in this choice.
         """

@@ -54,13 +54,13 @@ class PixelWindows:
         return PixelListLayout(len(self.pixels.rows), self.window_px, UNIT_PIXELS)
 
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:  # noqa: ARG002  # listed pixels are valid
-        """Return the windows around the listed pixels of a unit, a range of rows of a plane. See `Tiling.valid_tiles`."""
+        """Return the windows around the listed pixels of a unit. See `Tiling.valid_tiles`."""
         part, half = slice(unit.row, unit.row + unit.rows), self.window_px // 2
         corners = zip(self.pixels.rows[part] - half, self.pixels.cols[part] - half, strict=True)
         return [Window(int(row), int(col), self.window_px, self.window_px) for row, col in corners]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:  # noqa: ARG002  # listed pixels are valid
-        """Return the number of listed pixels of a unit, a range of rows of a plane. See `Tiling.count_tiles`."""
+        """Return the number of listed pixels of a unit. See `Tiling.count_tiles`."""
         return unit.rows
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CentreMeanBlock:

@@ -112,7 +112,7 @@ def add_label_set(
     name: Annotated[str, Form(max_length=200)],
     shared: Annotated[bool, Form()] = False,
 ) -> RedirectResponse:
-    """Open a label set of the caller, or a label set that several people share, and redirect the browser to its page."""
+    """Open a label set of the caller or of everyone, create it if it is missing, and redirect the browser to its page."""
     bench = workbench_of(request)
     space = bench.workspace(key)
     person = None if shared else caller.name
