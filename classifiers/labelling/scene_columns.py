@@ -80,7 +80,7 @@ class SceneColumns:
 
     @cached_property
     def row_of_pixel(self) -> NDArray[np.int32]:
-        """Row number of each pixel in `values`; -1 if the pixel has no features.
+        """For each pixel, the number of its row in `values`; -1 if the pixel has no features.
 
         A (rows * cols,) int32 array in row-major order.
         """
