@@ -70,7 +70,7 @@ class StoreOrigin:
     def is_twin(self, other: StoreOrigin) -> bool:
         """Return whether `other` is the untrained twin of this store.
 
-        A twin has the same planes from a network of the same architecture with random weights.
+        A twin has planes of the same timesteps and layers, from a network of the same architecture with random weights.
         """
         same = self.source == other.source.removeprefix(_UNTRAINED) or "architecture" in _part(self.recipe, "backbone")
         options, other_options = _without_weights(self.recipe), _without_weights(other.recipe)

@@ -86,9 +86,9 @@ def rank_timesteps(
         spaced timesteps from 0.
     projection : str or Projection, optional
         A fitted projection, or a text that `fit_projection` accepts. If None, the projection depends on the backbone.
-        ``"natural32"`` uses the projection in the preset of this name. A backbone whose files include a projection uses
-        this projection. Any other backbone uses ``rgb`` for three channels, and ``pca:N`` for another number N of channels.
-        Without a backbone, ``pca:10`` is used.
+        The backbone ``"natural32"`` uses the projection in the preset of this name. A backbone whose files include a
+        projection uses this projection. Any other backbone uses ``rgb`` for three channels, and ``pca:N`` for another
+        number N of channels. Without a backbone, ``pca:10`` is used.
     patch : int, optional
         Side of the patches of the optimal denoiser in pixels. If None, this is the largest of 8, 4, 2 and 1 for which a
         patch has at most 16 values. If None and the projection has more than 16 channels, it is 1.

@@ -118,7 +118,7 @@ class SceneTiling:
         return [tile for tile, part in near if valid[part.clip(self.rows, self.cols).slices].any()]
 
     def count_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> int:
-        """Return the number of tiles of `unit` that have a valid pixel in or near the core. See `Tiling.count_tiles`."""
+        """Return the number of tiles that `valid_tiles` returns. See `Tiling.count_tiles`."""
         return len(self.valid_tiles(unit, valid))
 
     def new_block(self, plane: PlaneSpec, unit: Window) -> CoreBlock | BlendedBlock:
