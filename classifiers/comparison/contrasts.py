@@ -114,7 +114,7 @@ def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOri
 def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOrigin]) -> tuple[MissingContrast, ...]:
     """List the planned contrasts that are impossible because a store is missing.
 
-    The missing store is a store of an untrained network or a context store. Each `MissingContrast` contains the command
+    The missing store is a context store, or a store of an untrained network. Each `MissingContrast` contains the command
     that extracts the missing store.
     """
     used = {entry.store: origins[entry.store] for entry in entries if entry.store in origins}

@@ -64,8 +64,8 @@ class ContextLayer:
     def reach_px(self) -> int:
         """Largest distance, in rows or columns, from a pixel to the pixels that its features depend on.
 
-        Openings and closings by reconstruction can depend on the whole scene, which the distance ignores. If they are
-        averaged over a window, the distance is half the side of the window, rounded down. Otherwise, the distance is 0.
+        The distance ignores that openings and closings by reconstruction can depend on the whole scene. If they are averaged
+        over a window, their distance is half the side of the window, rounded down. Otherwise, their distance is 0.
         """
         # An opening is an erosion followed by a dilation, each of which reaches half a window.
         halves = {"profile": 2, "reconstruction": 0}.get(self.family, 1)

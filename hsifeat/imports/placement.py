@@ -64,8 +64,8 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     Raises
     ------
     SceneError
-        If the features or the scene have no georeference, and the shape of the features does not fit `stride`. If
-        `stride` is None, exactly one stride must fit. If the grids differ, and the CRS of one grid is missing.
+        If the features or the scene have no georeference, and the shape of the features does not fit `stride` (for
+        None: fits no stride, or several strides). If the grids differ, and the CRS of one grid is missing.
     """
     source, target = features.georeference, scene.georeference
     if source is None or target is None:
