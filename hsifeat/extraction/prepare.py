@@ -89,9 +89,10 @@ def _matched_scene(scene: Scene, backbone: Any, config: ExtractionConfig) -> Sce
     file = getattr(backbone, "projection_file", None)
     if projection is None and file is not None:
         projection, origin = Projection.load(file), f"the scenes that {backbone.name} was trained on"
-    known = isinstance(projection, Projection) and projection.wavelengths_nm is not None
-    if not isinstance(projection, Projection) or not known or scene.wavelengths_nm is None or config.companion:
+    if not isinstance(projection, Projection) or config.companion:
         return scene
+    if scene.bands != projection.bands and (scene.wavelengths_nm is None or projection.wavelengths_nm is None):
+        return scene  # An error of the projection states both numbers of bands.
     return scene.matched_to(projection.wavelengths_nm, projection.bands, origin)
 
 

@@ -1,12 +1,15 @@
 """Options of a store are applied to another scene."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import hsifeat
+from hsifeat import ExtractionConfig, prepare
 from hsifeat.errors import HsifeatError, ProjectionError, StoreError
+from hsifeat.extraction.extract_scenes import with_projection_of
 from hsifeat.scenes import Scene
 from hsifeat.store.recipe import differences
 from hsifeat.store.store import Store
@@ -132,3 +135,15 @@ def test_on_the_command_line(other, first, tmp_path, cli):
     assert differing(store, first) == ["scene"] and names(store) == ["t250/mid_block", "t250/up_blocks.1"]
     cli(*command)
     assert names(Store.open(tmp_path / "o.zarr")) == names(first)
+
+
+@pytest.mark.parametrize("unknown", ["the scene of the projection", "other", None])
+def test_a_note_says_that_bands_are_taken_in_their_order(scene, other, unknown):
+    """As where several scenes are opened together: wavelengths of only one scene can't be matched."""
+    nm, config = np.linspace(450, 900, 12), ExtractionConfig(backbone="context", layers=("mean-5",))
+    first = prepare(replace(scene, wavelengths_nm=None if unknown and unknown != "other" else nm), config)
+    job = prepare(replace(other, wavelengths_nm=None if unknown == "other" else nm), with_projection_of(first, config))
+    notes = [note for note in job.extractor.scene.notes if "in their order" in note]
+    assert notes == [f"other: its bands are taken in their order, because the wavelengths of {unknown} are unknown"] * (
+        unknown is not None
+    )
