@@ -20,7 +20,7 @@ from classifiers.tune import Tuning
 from hsifeat.errors import HeadError, error_summary
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import match_features, single_stores
-from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes.maps import Legend
 from hsifeat.types import PlaneId
 
@@ -165,7 +165,16 @@ class Model:
         """
         if self.bands is not None:
             nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)
-            features = match_features(features, nm, self.bands, "the training scene", listen)
+            matched = match_features(features, nm, self.bands, "the training scene", listen)
+            reordered = matched is not features and features.shape[2] == self.bands
+            if reordered and features.recipe["scene"] == self.recipe.get("scene"):
+                listen(
+                    Note(
+                        f"{features.name} is the training scene, but its wavelengths have changed: its bands are matched by the "
+                        "wavelengths at the time of the training; if these were wrong, fit the model anew"
+                    )
+                )
+            features = matched
         if self.layout.stored:
             self._check_recipe(features)
             self._check_planes(features)

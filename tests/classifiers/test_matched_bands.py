@@ -1,5 +1,7 @@
 """Bands of stores and models, matched by wavelength: several scenes and predictions get the notes that scenes get."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,3 +55,17 @@ def test_stores_get_the_notes_of_scenes(model, nm, part, tmp_path):
         said = [event.message for event in events if isinstance(event, Note)]
         assert len(said) == (part is not None), (run, said)
         assert part is None or part in said[0], (run, said)
+
+
+def test_a_note_names_the_training_scene_if_its_wavelengths_were_corrected(model):
+    trained = replace(model, recipe={"scene": spectra_of("first", NM).recipe["scene"]})
+    for name, nm, noted in (("first", NM[::-1], True), ("first", tuple(np.array(NM) + 1), False), ("first", NM, False)):
+        events = []
+        matched = trained.match_store(spectra_of(name, nm), events.append)
+        assert [event for event in events if "the training scene, but its wavelengths" in event.message] == events
+        assert bool(events) == noted
+        assert np.array_equal(matched.spectra([0], [0]), spectra_of(name, nm).spectra([0], [0])) != noted
+    other = SceneFeatures(Scene("other", np.ones((3, 4, 6), np.float32), wavelengths_nm=np.array(NM[::-1])))
+    events = []
+    trained.match_store(other, events.append)
+    assert not events
