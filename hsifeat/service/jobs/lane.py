@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from sqlite3 import Connection
 from typing import Any
 
 from hsifeat.runtime.events import Advanced, Event, Finished, Note, Started
@@ -66,17 +67,22 @@ class Lane:
             if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
                 set_state(connection, job.id, state, reason=reason, result=result)
 
-    def cancellation_reason(self, job: JobRecord) -> str:
-        """Return why the cancellation of a running job was requested; an empty string if it was not requested."""
+    def cancellation_reason(self, job: JobRecord) -> str | None:
+        """Return why the cancellation of a running job was requested; None if it was not requested."""
         current = self._database.job(job.id)
-        return current.reason if current is not None and current.cancelling else ""
+        return current.reason if current is not None and current.cancelling else None
 
     def hand_back(self, job: JobRecord) -> None:
-        """Queue a running job again, because the service stops. `JobRecord.attempts` does not count this attempt."""
+        """Queue a running job again, because the service stops. `JobRecord.attempts` does not count this attempt.
+
+        If the cancellation of the job was requested, the job is cancelled instead.
+        """
         with self._database.transaction() as connection:
-            if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
-                set_state(connection, job.id, JobState.QUEUED, reason="the service stopped; the job continues with it")
-                connection.execute("UPDATE jobs SET attempts = attempts - 1 WHERE id = ?", (job.id,))
+            for current in select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
+                _queue_again(connection, current, "the service stopped; the job continues with it")
+                connection.execute(
+                    "UPDATE jobs SET attempts = attempts - 1 WHERE id = ? AND state = 'queued'", (job.id,)
+                )
 
     def recover(self, max_attempts: int) -> None:
         """Queue again the jobs that were running when their runner died.
@@ -86,10 +92,8 @@ class Lane:
         """
         with self._database.transaction() as connection:
             for job in select_jobs(connection, f"state = 'running' AND {self._of_kinds}", self._kinds):
-                if job.cancelling:
-                    set_state(connection, job.id, JobState.CANCELLED, reason=job.reason)
-                elif job.attempts < max_attempts:
-                    set_state(connection, job.id, JobState.QUEUED, reason="the runner died; the job continues")
+                if job.cancelling or job.attempts < max_attempts:
+                    _queue_again(connection, job, "the runner died; the job continues")
                 else:
                     set_state(
                         connection,
@@ -115,6 +119,14 @@ class Lane:
             add_event(connection, job.id, type(event).__name__.lower(), asdict(event))
             if progress is not None:
                 connection.execute("UPDATE jobs SET progress = ? WHERE id = ?", (json.dumps(asdict(progress)), job.id))
+
+
+def _queue_again(connection: Connection, job: JobRecord, reason: str) -> None:
+    """Queue a running job again; if its cancellation was requested, cancel it."""
+    if job.cancelling:
+        set_state(connection, job.id, JobState.CANCELLED, reason=job.reason)
+    else:
+        set_state(connection, job.id, JobState.QUEUED, reason=reason)
 
 
 class ProgressRecorder:

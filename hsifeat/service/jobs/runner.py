@@ -79,7 +79,7 @@ def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> 
     try:
         result = execute(context, job, listen)
     except JobCancelledError:
-        lane.end(job, JobState.CANCELLED, reason=lane.cancellation_reason(job))
+        lane.end(job, JobState.CANCELLED, reason=lane.cancellation_reason(job) or "")
     except (HsifeatError, OSError, MemoryError) as error:
         logger.warning("job %s failed: %s", job.id, error)
         _end_failed(lane, job, str(error) or type(error).__name__)
@@ -131,12 +131,12 @@ class _Watch:
                 if job is None or self.job is not job:
                     deadline = float("inf")
                 elif self.cancelled != job.id:
-                    if self._lane.cancellation_reason(job):
+                    if self._lane.cancellation_reason(job) is not None:
                         self.cancelled = job.id
                         deadline = time.monotonic() + self._cancel_seconds
                 elif time.monotonic() > deadline:
                     # The job is in a long computation without events. Killing the process does not damage stores and reports.
-                    self._lane.end(job, JobState.CANCELLED, reason=self._lane.cancellation_reason(job))
+                    self._lane.end(job, JobState.CANCELLED, reason=self._lane.cancellation_reason(job) or "")
                     _exit(0)
         job = self.job
         if job is not None:

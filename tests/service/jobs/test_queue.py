@@ -104,7 +104,7 @@ def test_a_cancelled_job_is_repeated_as_a_new_one(queue, lane):
     assert queue.cancel(job.id, "ann").state is JobState.CANCELLED
     assert queue.cancel(job.id, "ann").reason == "cancelled by ann"
     running = submit(queue).job
-    assert lane.take().id == running.id and lane.cancellation_reason(running) == ""
+    assert lane.take().id == running.id and lane.cancellation_reason(running) is None
     assert queue.cancel(running.id, "root", anyone=True).state is JobState.RUNNING
     assert lane.cancellation_reason(running) == "cancelled by root"
     # The new job runs after the old one has ended.
@@ -136,6 +136,16 @@ def test_a_job_whose_runner_died_continues_and_fails_at_last(queue, lane):
     queue.cancel(stopped.id, "ann")
     lane.recover(max_attempts=3)
     assert queue.job(stopped.id).state is JobState.CANCELLED
+
+
+def test_a_cancelled_job_does_not_return_when_the_service_stops_before_its_end(queue, lane):
+    job = submit(queue).job
+    lane.take()
+    queue.cancel(job.id, "ann")
+    lane.hand_back(job)
+    ended = queue.job(job.id)
+    assert (ended.state, ended.reason, ended.attempts) == (JobState.CANCELLED, "cancelled by ann", 1)
+    assert ended.finished > 0 and lane.take() is None
 
 
 def test_progress_and_events_of_a_job(queue, lane, database):
