@@ -6,6 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from hsifeat.errors import ProjectionError
 
 FORMS = "rgb, pca:N, bands:i,j,k or all"
@@ -68,7 +70,8 @@ class ProjectionSpec:
             self.kind + (":" + ",".join(map(str, self.numbers)) if self.numbers else ""),
             "stretch=joint" if self.joint else "",
             f"percentiles={low:.12g}-{high:.12g}" if self.percentiles != (2, 98) else "",
-            f"gamma={self.gamma:.12g}" if self.gamma != 1 else "",
+            # All digits: the gamma of a store is read from this text.
+            f"gamma={np.format_float_positional(self.gamma, trim='-')}" if self.gamma != 1 else "",
             f"clip={self.clip:.12g}" if self.clips else "",
             f"mask={mask_digest}" if self.mask else "",
         ]
@@ -108,7 +111,7 @@ def parse_projection(text: str) -> ProjectionSpec:
     for name, allowed_value in (
         ("stretch", stretch in {"band", "joint"}),
         ("percentiles", 0 <= low < high <= 100),
-        ("gamma", gamma > 0),
+        ("gamma", 0 < gamma < math.inf),
         ("clip", clip is None or clip > 0),
         ("mask", options.get("mask", "file")),
     ):

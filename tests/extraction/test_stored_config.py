@@ -10,6 +10,7 @@ import hsifeat
 from hsifeat import ExtractionConfig, prepare
 from hsifeat.errors import HsifeatError, ProjectionError, StoreError
 from hsifeat.extraction.extract_scenes import with_projection_of
+from hsifeat.extraction.stored_config import stored_projection
 from hsifeat.scenes import Scene
 from hsifeat.store.recipe import differences
 from hsifeat.store.store import Store
@@ -73,6 +74,15 @@ def test_a_clipping_projection_is_recognised(other, store_path, tmp_path):
     store = hsifeat.extract(other, like=store_path, timesteps=[0], out=tmp_path / "o.zarr")
     assert differing(store, Store.open(store_path)) == ["scene"]
     assert projection(store) == projection(Store.open(store_path))
+
+
+@pytest.mark.parametrize("gamma", ["0.45454545454545453", "0.00001"])
+def test_a_gamma_of_any_digits_is_applied_to_another_scene(scene, other, backbone_folder, tmp_path, gamma):
+    options = {"timesteps": [0], "layers": ["mid_block"], "tile": 32, "halo": 8, "projection": f"rgb:gamma={gamma}"}
+    first = hsifeat.extract(scene, backbone=backbone_folder, out=tmp_path / "first.zarr", **options)
+    assert stored_projection(first).gamma == float(gamma)
+    store = hsifeat.extract(other, like=first, out=tmp_path / "o.zarr")
+    assert differing(store, first) == ["scene"]
 
 
 @pytest.mark.parametrize(
