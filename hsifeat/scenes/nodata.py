@@ -112,8 +112,8 @@ def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
     """Return the mask of the elements that equal a no-data value.
 
     The comparison uses the dtype of `values`, as in GDAL. Floating-point numbers are equal if their relative difference is
-    below 5e-7, because no-data values are often rounded. If the dtype is an integer type that can't represent a no-data
-    value, no element equals this value.
+    below 5e-7, because no-data values are often rounded. For an integer dtype, the fraction of a no-data value is cut off.
+    If the no-data value is outside the range of the dtype, no element equals this value.
 
     Parameters
     ----------
@@ -155,6 +155,6 @@ def _equals(values: NDArray[Any], value: float) -> NDArray[np.bool_]:
             tolerance = dtype.type(_RELATIVE_ERROR) * np.abs(values + target)
             return np.asarray((values == target) | (np.abs(values - target) < tolerance))
     limits = np.iinfo(np.uint8 if dtype.kind == "b" else dtype)
-    if not np.isfinite(value) or not limits.min <= int(value) <= limits.max:
+    if not np.isfinite(value) or not limits.min <= value <= limits.max:
         return np.zeros(values.shape, dtype=bool)
     return np.asarray(values == int(value))

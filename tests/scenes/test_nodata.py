@@ -42,6 +42,8 @@ TABLE = [
     pytest.param(["18446744073709551615"] * 2, "uint64", [18446744073709551615, 18446744073709551614, 1], id="uint64"),
     pytest.param(["-2147483648", "4294967295"], "int32", [-2147483648, 2147483647, -1], id="int32"),
     pytest.param(["1.5", "2"], "int16", [1, 2, 3], id="fraction"),
+    pytest.param(["-9999.5", "-0.5"], "int16", [-9999, 0, -10000], id="negative-fraction"),
+    pytest.param(["-0.5", "255.5"], "uint8", [0, 255, 1], id="fraction-out-of-range"),
 ]
 
 
@@ -97,10 +99,19 @@ def test_labels_agree_with_the_masks_of_gdal(tmp_path, declared, dtype, values):
 
 @pytest.mark.parametrize(
     ("value", "dtype"),
-    [(-1, "uint8"), (256, "uint8"), (-9999, "uint16"), (65536, "int16"), (-32769, "int16"), (2**32, "int32")],
+    [
+        (-1, "uint8"),
+        (256, "uint8"),
+        (-0.5, "uint8"),
+        (255.5, "uint8"),
+        (-9999, "uint16"),
+        (65536, "int16"),
+        (-32769, "int16"),
+        (2**32, "int32"),
+    ],
 )
-def test_an_integer_that_the_dtype_lacks_equals_no_value(tmp_path, value, dtype):
-    """A cast would wrap these values: -1 becomes 255 in uint8."""
+def test_a_number_beyond_the_dtype_equals_no_value(tmp_path, value, dtype):
+    """A cast would wrap or cut these values: -1 becomes 255 in uint8, and -0.5 becomes 0."""
     limits = np.iinfo(dtype)
     numbers = [*range(max(limits.min, -40000), min(limits.max, 70000) + 1), limits.min, limits.max]
     np.save(tmp_path / "x.npy", np.array(numbers, dtype)[None, :, None])
