@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from classifiers.comparison.row_counts import check_row_counts
-from classifiers.comparison.run_records import RunRecords, run_key
+from classifiers.comparison.run_records import FitAccuracy, RunRecords, run_key
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stores import origin_of
 from classifiers.comparison.tasks import AccuracyTask, measure_accuracy
@@ -108,21 +108,21 @@ class PlaneFitter:
                 for seed in draws
                 for plane in candidates[seed]
             }
-            oa = self.accuracies(
+            accuracies = self.accuracies(
                 [fit for plane_fits in fits.values() for fit in plane_fits], f"plane {place + 1} of {count}"
             )
-            means = {key: np.mean([oa[fit] for fit in plane_fits]) for key, plane_fits in fits.items()}
+            means = {key: np.mean([accuracies[fit].oa for fit in plane_fits]) for key, plane_fits in fits.items()}
             for seed in draws:
                 selections[seed].append(max(candidates[seed], key=lambda plane: means[seed, plane]))
         return selections
 
-    def accuracies(self, fits: Sequence[PlaneFit], name: str) -> dict[PlaneFit, float]:
-        """Return the overall accuracy of each fit. Recorded accuracies are reused.
+    def accuracies(self, fits: Sequence[PlaneFit], name: str) -> dict[PlaneFit, FitAccuracy]:
+        """Return the accuracy of each fit. Recorded accuracies are reused.
 
         Progress events have the name `name`.
         """
         tasks = {fit: self._task(fit) for fit in fits}
-        accuracies: dict[AccuracyTask, float] = {}
+        accuracies: dict[AccuracyTask, FitAccuracy] = {}
         for task in tasks.values():
             recorded = self.run_records.find_accuracy(task.key, listen=self.listen)
             if recorded is not None:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -115,6 +115,13 @@ def run_key(
         content["sampled_pixels"] = SAMPLE_PIXELS
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class FitAccuracy(NamedTuple):
+    """Overall accuracy of a fit of a sweep, and whether its features were constant on the training pixels."""
+
+    oa: float
+    constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,8 +237,8 @@ class RunRecords:
             return None
         return array
 
-    def find_accuracy(self, key: str, *, listen: Listener = silent) -> float | None:
-        """Return the overall accuracy that a sweep recorded for a fit, or None if no accuracy is recorded.
+    def find_accuracy(self, key: str, *, listen: Listener = silent) -> FitAccuracy | None:
+        """Return the accuracy that a sweep recorded for a fit, or None if no accuracy is recorded.
 
         `listen` receives a note if the file is damaged.
         """
@@ -239,16 +246,17 @@ class RunRecords:
         if not file.exists():
             return None
         try:
-            return float(self._open_json(file)["oa"])
+            content = self._open_json(file)
+            return FitAccuracy(float(content["oa"]), bool(content.get("constant", False)))
         except (SealError, KeyError, TypeError, ValueError) as error:
             reason = error if isinstance(error, SealError) else f"{file} is damaged"
             listen(Note(f"{reason}: the fit is repeated"))
             return None
 
-    def add_accuracy(self, key: str, accuracy: float) -> None:
-        """Record the overall accuracy of a fit that a sweep has finished."""
+    def add_accuracy(self, key: str, accuracy: FitAccuracy) -> None:
+        """Record the accuracy of a fit that a sweep has finished."""
         file = self._sweep_fit(key)
-        write_file(file, seal_json({"oa": accuracy}, _seal_name(file)))
+        write_file(file, seal_json(accuracy._asdict(), _seal_name(file)))
 
     @contextmanager
     def sealed_write(self, file: Path) -> Iterator[Path]:

@@ -98,10 +98,16 @@ def sweep(
     features = store if isinstance(store, Features) else open_features(store)
     listen(Note(f"store: {features.store.location}"))
     rule = parse_split(split, features.scene.labels)
-    if not features.select(planes):
+    selected = features.select(planes)
+    if not selected:
         raise StoreError(f"no plane of {features.name} to sweep: select planes with `planes`")
+    context = [plane for plane in selected if features.owner(plane)[0].is_context]
     table = PixelTable.from_store(
-        features, labels=select_labels(features, labels), planes=planes, sample=DEFAULT_REDUCTION == "scene"
+        features,
+        labels=select_labels(features, labels),
+        context=context,
+        planes=[plane for plane in selected if plane not in context],
+        sample=DEFAULT_REDUCTION == "scene",
     )
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
     with open_workdir(Path(out)) as (run_records, folder):
@@ -183,10 +189,10 @@ def sweep_planes(
     fits = [
         PlaneFit(planes, seed, keys[seed]) for seed in draws for planes in dict.fromkeys([*singles, *prefixes[seed]])
     ]
-    oa = fitter.accuracies(fits, "planes on test pixels")
+    accuracies = fitter.accuracies(fits, "planes on test pixels")
 
     def over_seeds(planes: Mapping[int, Planes]) -> NDArray[np.float64]:
-        return np.array([oa[PlaneFit(planes[seed], seed, keys[seed])] for seed in draws])
+        return np.array([accuracies[PlaneFit(planes[seed], seed, keys[seed])].oa for seed in draws])
 
     single_oa = {planes: over_seeds(dict.fromkeys(draws, planes)) for planes in singles}
     prefix_oa = [over_seeds({seed: steps[n] for seed, steps in prefixes.items()}) for n in range(len(shown))]
@@ -205,6 +211,11 @@ def sweep_planes(
         store=features.name,
         baseline=None if baseline is None else Estimate.from_values(baseline),
         reduction=fitter.reduction,
+        constant=tuple(
+            str(name)
+            for name in names
+            if any(accuracies[PlaneFit((name,), seed, keys[seed])].constant for seed in draws)
+        ),
     )
 
 

@@ -52,13 +52,22 @@ def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
 
 
 def sweep_remarks(sweep: SweepResult) -> list[str]:
-    """Return the sentences about a sweep: on its selection, weak gains, noise levels, and the pixels of the reduction."""
+    """Return the sentences about a sweep: on constant planes, the selection, weak gains, noise levels, and the reduction."""
     return [
+        *constant_remarks(sweep),
         *selection_remarks(sweep),
         *weak_gain_remarks(sweep),
         *noise_level_remarks(sweep),
         *reduction_remarks(sweep),
     ]
+
+
+def constant_remarks(sweep: SweepResult) -> list[str]:
+    """Return a list with one sentence that names the planes that were constant on training pixels; empty if there are none."""
+    if not sweep.constant:
+        return []
+    planes = f"Constant on the training pixels of at least one seed: {', '.join(sweep.constant)}"
+    return [f"{planes}. There, the most frequent class of the training pixels is scored instead of the head"]
 
 
 def reduction_remarks(sweep: SweepResult) -> list[str]:

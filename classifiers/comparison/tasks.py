@@ -16,10 +16,11 @@ from classifiers.block_prediction import PredictedBlock, block_side_px, predict_
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.plane_scores import PlaneWeight
 from classifiers.comparison.results.scores import RunResult
-from classifiers.comparison.run_records import RunRecords
+from classifiers.comparison.run_records import FitAccuracy, RunRecords
 from classifiers.comparison.shared_table import BLOCK_BYTES, SharedTable
 from classifiers.heads.base import ProbabilisticHead
 from classifiers.heads.registry import make_head
+from classifiers.heads.row_checks import ConstantFeaturesError
 from classifiers.metrics import score_predictions
 from classifiers.smoothing import SmoothingRule
 from classifiers.threads import one_library_thread
@@ -164,18 +165,25 @@ class AccuracyTask:
     run_records: RunRecords
 
 
-def measure_accuracy(task: AccuracyTask) -> float:
+def measure_accuracy(task: AccuracyTask) -> FitAccuracy:
     """Fit a head on training pixels, and measure its overall accuracy on test pixels.
 
-    The accuracy is recorded and returned.
+    The result is recorded and returned. Constant features, such as those of a morphological profile wider than the scene,
+    tell nothing about a pixel. All test pixels then get the most frequent class of the training pixels.
     """
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.head, layout=task.table.layout), task.seed)
         unlabelled, positions = task.table.unlabelled(draw["train"]), task.table.positions(draw["train"])
-        head.fit(*task.table.rows(draw["train"]), unlabelled=unlabelled, positions=positions)
-        predicted, _ = predict_pixels(head, task.table, draw["test"])
-        accuracy = float(np.mean(predicted == draw["truth"]))
+        X, y = task.table.rows(draw["train"])
+        try:
+            head.fit(X, y, unlabelled=unlabelled, positions=positions)
+        except ConstantFeaturesError:
+            classes, counts = np.unique(y, return_counts=True)
+            accuracy = FitAccuracy(float(np.mean(draw["truth"] == classes[counts.argmax()])), constant=True)
+        else:
+            predicted, _ = predict_pixels(head, task.table, draw["test"])
+            accuracy = FitAccuracy(float(np.mean(predicted == draw["truth"])))
         task.run_records.add_accuracy(task.key, accuracy)
         return accuracy
 

@@ -14,6 +14,10 @@ CONSTANT_ERRORS = 10
 _FEW_ROWS = 10
 
 
+class ConstantFeaturesError(HeadError):
+    """Raised when no feature of the training rows varies, so that a head can learn nothing from them."""
+
+
 def checked_positions(positions: ArrayLike | None, rows: NDArray[np.floating]) -> NDArray[np.int64] | None:
     """Return positions of table rows as an (n, 2) int64 array.
 
@@ -49,16 +53,16 @@ def check_variation(rows: NDArray[np.floating]) -> None:
 
     Raises
     ------
-    HeadError
+    ConstantFeaturesError
         If all columns are constant. Features are float32 numbers of about seven digits, so this also happens if the values of
         a scene differ in later digits only.
     """
     deviation, mean = rows.std(axis=0, dtype=np.float64), rows.mean(axis=0, dtype=np.float64)
     if not (deviation > CONSTANT_ERRORS * np.finfo(rows.dtype).eps * np.abs(mean)).any():
-        raise HeadError(
+        raise ConstantFeaturesError(
             f"all {format_count(len(deviation), 'feature')} of the {len(rows)} training pixels are constant up to the rounding errors "
-            f"of {rows.dtype} numbers: subtract the mean from the values of the scene, and multiply small values, so that they "
-            "are near 1"
+            f"of {rows.dtype} numbers: use other features; if the values of the scene are tiny or differ in late digits only, subtract "
+            "the mean and multiply them, so that they are near 1"
         )
 
 

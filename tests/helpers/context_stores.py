@@ -25,8 +25,8 @@ def context_layers(cube):
     }
 
 
-def write_context_store(path, features):
-    """Write a context store of the scene of another store, and return its features."""
+def write_context_store(path, features, **more):
+    """Write a context store of the scene of another store, with the layers `more` as well, and return its features."""
     manifest = features.store.manifest
     recipe = {**manifest.recipe, "backbone": {"kind": "context"}}
     scene = features.scene
@@ -35,7 +35,7 @@ def write_context_store(path, features):
     for labels in scene.labels.values():
         attributes = {"class_names": {str(number): name for number, name in labels.class_names.items()}}
         store.add_labels(labels.name, labels.classes, attributes)
-    for name, values in context_layers(arrays.cube).items():
+    for name, values in {**context_layers(arrays.cube), **more}.items():
         plane = PlaneSpec(PlaneId(0, name), 1, values.shape[2], "float32")
         store.add_plane(plane)
         for unit in store.units:

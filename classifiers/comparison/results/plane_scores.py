@@ -74,3 +74,8 @@ class SweepResult(Record):
         description="pixels to which the head fits its reduction of columns: a sample of all pixels of the scene without their "
         "labels (scene), or the training pixels (train)",
     )
+    constant: tuple[str, ...] = Field(
+        (),
+        description="planes whose values are constant on the training pixels of at least one seed; instead of the head, the most "
+        "frequent class of these pixels is scored",
+    )

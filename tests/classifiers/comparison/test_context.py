@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
 
 from classifiers import compare, fit_model
 from classifiers.comparison.results.summary_text import split_remarks
+from classifiers.comparison.sweep import sweep
+from classifiers.comparison.sweep_table import sweep_remarks
+from classifiers.splits import parse_split
+from classifiers.table import PixelTable
 from hsifeat.features.stack import open_stack
 from tests.helpers.context_stores import write_context_store
 from tests.helpers.forked_commands import fork_workers
@@ -48,3 +53,23 @@ def test_runs_without_context_are_reused_and_layers_are_swept(both, tmp_path, fi
     assert (joined.provenance.config.reduction, train.provenance.config.reduction) == ("scene", "train")
     shares = joined.splits[0].footprints
     assert "9x9 px window" in shares["spectra+context"]
+
+
+def test_a_constant_plane_scores_as_the_most_frequent_class(features, tmp_path):
+    """Profiles wider than a scene are constant. They do not end a sweep, and the result names them."""
+    flat = np.full((*features.shape[:2], 2), 3.25, np.float32)
+    store = write_context_store(tmp_path / "ctx.zarr", features, **{"profile-99": flat})
+    planes = ["t0/mean-9", "t0/profile-99"]
+    options = {"head": "lda", "split": "blocks:9+1:0.5", "planes": planes, "best": 2, "seeds": 2, "out": tmp_path / "s"}
+    found = sweep(store, **options)
+    table = PixelTable.from_store(store, context=["t0/profile-99"], planes=[])
+    accuracies = []
+    for seed in (0, 1):
+        draw = parse_split(found.split).draw(table.labels, seed)
+        train, test = (table[pixels[table.coordinates]] for pixels in (draw.train, draw.test))
+        accuracies.append(DummyClassifier(strategy="most_frequent").fit(train.X, train.y).score(test.X, test.y))
+    assert found.planes[1].oa.mean == pytest.approx(np.mean(accuracies))
+    assert found.constant == ("t0/profile-99",)
+    assert sweep_remarks(found)[0].startswith("Constant on the training pixels of at least one seed: t0/profile-99.")
+    assert found.selections == (tuple(planes),) * 2
+    assert sweep(store, **options) == found  # from the records
