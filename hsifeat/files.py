@@ -114,6 +114,16 @@ def follow_umask(path: Path) -> None:
         probe.unlink()
 
 
+def change_stamp(path: Path) -> tuple[int, int, int, int]:
+    """Return the size in bytes, the times of the last changes of content and inode in ns, and the inode of a file.
+
+    The stamp changes when the file is rewritten or replaced, even if a program restores the size and the time of the content:
+    a program can't set the time of the inode.
+    """
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
 def open_regular(path: Path) -> BufferedReader:
     """Open a regular file to read its bytes. Pipes, sockets and devices are refused, because reading them may never end.
 

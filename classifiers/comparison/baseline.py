@@ -25,6 +25,7 @@ from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.workdir import RECORD
 from hsifeat.errors import HsifeatError
 from hsifeat.features.scene_set import SceneSet
+from hsifeat.files import change_stamp
 from hsifeat.scenes import Labels
 from hsifeat.seals import check_seal, has_seal
 
@@ -36,7 +37,7 @@ _MAX_LISTED = 3
 
 
 @lru_cache(maxsize=4096)
-def _check_once(file: Path, modified_ns: int, size_bytes: int) -> None:  # noqa: ARG001  # a changed file is checked again
+def _check_once(file: Path, stamp: tuple[int, ...]) -> None:  # noqa: ARG001  # a changed file is checked again
     """Check the seal of a file, which a comparison reads several times."""
     if has_seal(file):
         check_seal(file, f"{file.parent.name}/{file.name}", advice="copy the report again, or delete this file")
@@ -124,8 +125,7 @@ class Baseline:
     def _check(self, file: Path) -> None:
         """Check the seal (sha256) of a recorded file. Missing files and files without a seal pass the check."""
         if file.exists():
-            facts = file.stat()
-            _check_once(file, facts.st_mtime_ns, facts.st_size)
+            _check_once(file, change_stamp(file))
 
     @property
     def _run_records(self) -> RunRecords:

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from hsifeat.backbones.description import BackboneDescription
 from hsifeat.errors import StoreError
-from hsifeat.files import cache_folder, open_regular, read_regular, write_file
+from hsifeat.files import cache_folder, change_stamp, open_regular, read_regular, write_file
 from hsifeat.seals import SealError, open_json, seal_json
 
 _MODULES = Path(__file__).parent
@@ -118,8 +118,7 @@ def _file_state(path: Path) -> str:
         if S_ISDIR(status.st_mode):
             return "folder"
         if status.st_size > _MAX_DIGESTED_BYTES:
-            # A program can set the time of modification, but not the time of the last change of the inode.
-            return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+            return str(change_stamp(path))
         with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import PretrainingError, raise_resource_error
-from hsifeat.files import atomic_write, open_regular
+from hsifeat.files import atomic_write, change_stamp, open_regular
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 from hsifeat.seals import SealError, check_seal, seal_file
 
@@ -49,8 +49,7 @@ class _ImageFolder:
         return sorted(p for p in self.path.rglob("*") if p.is_file())
 
     def stamp(self) -> str:
-        stats = ((p.relative_to(self.path), p.stat()) for p in self._paths())
-        return "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+        return "\n".join(f"{path.relative_to(self.path)} {change_stamp(path)}" for path in self._paths())
 
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:
         for path in self._paths():
@@ -63,8 +62,7 @@ class _TarArchive:
     path: Path
 
     def stamp(self) -> str:
-        stat = self.path.stat()
-        return f"{stat.st_size} {stat.st_mtime_ns}"
+        return str(change_stamp(self.path))
 
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:
         # Read the archive as a stream, so that a compressed archive is unpacked only once, and not to the disk.

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hsifeat.errors import SceneError
+from hsifeat.files import change_stamp
 
 _TRIES = 3
 # Bytes of the SQLite header that state the format of the journal, and the value that means a write-ahead log.
@@ -54,19 +55,16 @@ def _copy(path: Path, copy: Path) -> None:
     """Copy a file and its log. If one of the two files changes during the copy, copy both files again."""
     files = [(path, copy), (path.with_name(f"{path.name}-wal"), copy.with_name(f"{copy.name}-wal"))]
     for _ in range(_TRIES):
-        before = [_state(file) for file, _ in files]
+        before = [_stamp(file) for file, _ in files]
         for file, target in files:
             target.unlink(missing_ok=True)
             if file.exists():
                 shutil.copyfile(file, target)
-        if before == [_state(file) for file, _ in files]:
+        if before == [_stamp(file) for file, _ in files]:
             return
     raise SceneError(f"{path} is being changed by another program: close it there, or save a copy")
 
 
-def _state(file: Path) -> tuple[int, int] | None:
-    """Return the size and the time of the last change of a file, or None if it does not exist."""
-    if not file.exists():
-        return None
-    status = file.stat()
-    return status.st_size, status.st_mtime_ns
+def _stamp(file: Path) -> tuple[int, ...] | None:
+    """Return the `change_stamp` of a file, or None if it does not exist."""
+    return change_stamp(file) if file.exists() else None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hsifeat.errors import SceneError
+from hsifeat.files import change_stamp
 
 
 def resolve_below(folders: Iterable[Path], name: str, what: str) -> Path:
@@ -62,7 +63,7 @@ def _refusal(name: str, what: str) -> SceneError:
 
 
 def file_facts(path: Path) -> list[list[str | int]]:
-    """Return path, size in bytes and modification time in ns for a file and for each of its companions.
+    """Return the path and the `hsifeat.files.change_stamp` of a file and of each of its companions.
 
     The companions of ``scene.img`` are the files ``scene`` and ``scene.*`` in the same folder, such as ``scene.hdr``. The
     companions of a VRT are all files in its folder. If `path` is a folder, the result describes all files below the folder.
@@ -76,5 +77,4 @@ def file_facts(path: Path) -> list[list[str | int]]:
             for file in path.parent.iterdir()
             if (all_files or f"{file.name}.".startswith(f"{path.stem}.")) and file.is_file()
         )
-    facts: list[list[str | int]] = [[str(f), (status := f.stat()).st_size, status.st_mtime_ns] for f in files]
-    return sorted(facts, key=str)
+    return sorted(([str(file), *change_stamp(file)] for file in files), key=str)

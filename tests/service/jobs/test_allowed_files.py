@@ -64,6 +64,25 @@ def test_facts_change_with_the_file_and_its_header(folders, tmp_path):
     assert file_facts(tmp_path / "b") != facts
 
 
+@pytest.mark.parametrize("name", ["scene", "."])
+def test_facts_change_with_new_values_of_the_same_size_and_time(tmp_path, name):
+    """A program that edits a scene in place can restore its time of modification, but not that of the inode."""
+    data = tmp_path / "scene"
+    data.write_bytes(b"1")
+    os.utime(data, (1, 1))
+    facts, before = file_facts(tmp_path / name), data.stat()
+    while data.stat().st_ctime_ns == before.st_ctime_ns:
+        data.write_bytes(b"2")
+        os.utime(data, (1, 1))
+    assert (data.stat().st_size, data.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert file_facts(tmp_path / name) != facts
+    (tmp_path / "new").write_bytes(b"3")
+    os.utime(tmp_path / "new", (1, 1))
+    facts = file_facts(tmp_path / name)
+    (tmp_path / "new").replace(data)
+    assert file_facts(tmp_path / name) != facts
+
+
 @pytest.mark.parametrize("projection", ["pca:3:mask=/etc/passwd", "rgb:gamma=0.5:mask=s.tif", "all:mask=a:b"])
 def test_a_projection_of_a_job_names_no_file(projection):
     refused = pytest.raises(
