@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hsifeat.pretraining.training import Trainer
 from hsifeat.projection import Projection
 from hsifeat.seals import SealError, check_seal, open_json, seal_file, seal_json
 
-_SETTINGS, _CHECKPOINT = "settings.json", "checkpoint.pt"
+_SETTINGS, _CHECKPOINT, _LOCK = "settings.json", "checkpoint.pt", ".lock"
 # Version of `settings.json` and the checkpoint.
 FORMAT = 2
 _OTHER_FOLDER = "name another folder with `out`"
@@ -125,11 +126,43 @@ class ModelFolder:
             raise PretrainingError(str(error)) from error
         trainer.load(self.checkpoint)
 
-    def remove_partial_files(self) -> None:
-        """Remove the incomplete files of a killed training run."""
-        for part in self.path.glob(".*.part"):
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Lock the folder of a model, and delete the incomplete files of killed trainings.
+
+    The folder is created if it does not exist. It is removed if nothing was written to it in the ``with`` block.
+
+    Raises
+    ------
+    PretrainingError
+        If another training is running in the folder.
+    StoreError
+        If `folder` is not writable.
+    """
+    from filelock import FileLock, Timeout
+
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
+    lock = FileLock(folder / _LOCK)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise PretrainingError(
+                f"another training is running in {folder}: wait for its end, or {_OTHER_FOLDER}"
+            ) from None
+    try:
+        for part in folder.glob(".*.part"):
             if part.is_file():
                 part.unlink()
+        yield
+    finally:
+        (folder / _LOCK).unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):
+            for path in new_folders:
+                path.rmdir()
 
 
 def check_usable(folder: Path) -> None:
@@ -147,7 +180,8 @@ def check_usable(folder: Path) -> None:
     check_output(folder)
     if not folder.is_dir() or (folder / _SETTINGS).exists():
         return
-    if any(p.name != PROJECTION_FILE and not (p.name[0] == "." and p.suffix == ".part") for p in folder.iterdir()):
+    own = {PROJECTION_FILE, _LOCK}
+    if any(p.name not in own and not (p.name[0] == "." and p.suffix == ".part") for p in folder.iterdir()):
         raise PretrainingError(f"{folder} holds other files: name an empty or a new folder with `out`")
 
 

@@ -17,7 +17,7 @@ from hsifeat.files import disk_errors, resumable
 from hsifeat.pretraining.config import PretrainingConfig, resolve_training
 from hsifeat.pretraining.data import TrainingData, fit_scenes, match_scenes, prepare_images, prepare_scenes
 from hsifeat.pretraining.decoder_boundaries import choose_boundaries
-from hsifeat.pretraining.model_folder import FORMAT, ModelFolder, check_usable
+from hsifeat.pretraining.model_folder import FORMAT, ModelFolder, check_usable, lock_folder
 from hsifeat.pretraining.model_writer import WEIGHTS, write_model
 from hsifeat.pretraining.network_spec import NetworkSpec
 from hsifeat.pretraining.network_specs import find_spec
@@ -124,8 +124,9 @@ def pretrain(
     HsifeatError
         If an option is invalid, or if the preset has no ``[pretrain]`` section.
     PretrainingError
-        If the data are unsuitable. If the folder contains other files or another model. If the loss diverges; the folder
-        then contains the model of the last checkpoint, if there is a checkpoint.
+        If the data are unsuitable. If the folder contains other files or another model. If another training is running in
+        the folder. If the loss diverges; the folder then contains the model of the last checkpoint, if there is a
+        checkpoint.
 
     References
     ----------
@@ -150,46 +151,50 @@ def pretrain(
     folder = Path(out)
     check_usable(folder)
     sources = [data] if isinstance(data, DataSource) else list(data)
-    training_data, spec = _prepare_data(sources, config, spec, folder, listen)
-    weights, weights_digest = _load_start(config.start)
-    identity = {
-        "format": FORMAT,
-        "network": config.network,
-        "size": config.size,
-        "seed": config.seed,
-        "start": weights_digest,
-        **training_data.identity,
-        "settings": spec.settings(),
-    }
-    model = ModelFolder(folder, identity)
-    record = model.read_record()
-    if record and record.get("dtype") == config.dtype and budget.is_used_up(record):
-        further = "more steps train" if budget.steps else "a number of steps, or other minutes, trains"
-        listen(Note(f"{folder} is already trained for {record['steps']} steps: nothing to do; {further} it further"))
-        return folder
+    with lock_folder(folder):
+        training_data, spec = _prepare_data(sources, config, spec, folder, listen)
+        weights, weights_digest = _load_start(config.start)
+        identity = {
+            "format": FORMAT,
+            "network": config.network,
+            "size": config.size,
+            "seed": config.seed,
+            "start": weights_digest,
+            **training_data.identity,
+            "settings": spec.settings(),
+        }
+        model = ModelFolder(folder, identity)
+        record = model.read_record()
+        if record and record.get("dtype") == config.dtype and budget.is_used_up(record):
+            further = "more steps train" if budget.steps else "a number of steps, or other minutes, trains"
+            listen(
+                Note(f"{folder} is already trained for {record['steps']} steps: nothing to do; {further} it further")
+            )
+            return folder
 
-    resolved_device = pick_device(device)
-    trainer = Trainer(spec, training_data.sampler, resolved_device, weights)
-    model.remove_partial_files()
-    if model.checkpoint.exists():
-        model.load_checkpoint(trainer)
-    description = {
-        **identity,
-        "minutes": config.minutes,
-        "device": resolved_device,
-        "dtype": config.dtype,
-        "attribution": config.attribution,
-        "command": _format_command(source or _name_sources(sources), config),
-    }
-    if budget.steps is None or trainer.step < budget.steps:
-        try:
-            with resumable():
-                train(trainer, training_data, spec, budget, model, listen)
-        except DivergedError as diverged:
-            raise _save_sound_model(diverged, trainer, model, training_data.projection, description, spec) from diverged
-    with resumable(), disk_errors(folder):
-        write_model(model, trainer, training_data.projection, description, spec)
-    return folder
+        resolved_device = pick_device(device)
+        trainer = Trainer(spec, training_data.sampler, resolved_device, weights)
+        if model.checkpoint.exists():
+            model.load_checkpoint(trainer)
+        description = {
+            **identity,
+            "minutes": config.minutes,
+            "device": resolved_device,
+            "dtype": config.dtype,
+            "attribution": config.attribution,
+            "command": _format_command(source or _name_sources(sources), config),
+        }
+        if budget.steps is None or trainer.step < budget.steps:
+            try:
+                with resumable():
+                    train(trainer, training_data, spec, budget, model, listen)
+            except DivergedError as diverged:
+                raise _save_sound_model(
+                    diverged, trainer, model, training_data.projection, description, spec
+                ) from diverged
+        with resumable(), disk_errors(folder):
+            write_model(model, trainer, training_data.projection, description, spec)
+        return folder
 
 
 def _prepare_data(

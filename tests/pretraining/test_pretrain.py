@@ -180,6 +180,23 @@ def test_a_folder_with_something_else_is_left_alone(trained, tmp_path):
         hsifeat.pretrain(Scene("small", small_cube(seed=1)), out=folder, steps=1)
 
 
+def test_a_second_training_in_a_folder_is_refused_and_leaves_the_files_of_the_first(tmp_path):
+    out, unfinished = tmp_path / "models" / "m", tmp_path / "models" / "m" / ".checkpoint.pt.1.part"
+
+    def train_again(event):
+        if isinstance(event, Advanced) and event.done == 2:
+            unfinished.write_bytes(b"half a checkpoint")
+            with pytest.raises(PretrainingError, match="another training is running in .*m: wait for its end, or name"):
+                hsifeat.pretrain(tiny_scene(), out=out, steps=2)
+            assert unfinished.exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hsifeat.pretrain(tiny_scene(), out=out, steps=2, listen=train_again)
+    hsifeat.pretrain(tiny_scene(), out=out, steps=2)
+    assert not list(out.glob(".*"))
+
+
 def test_a_checkpoint_of_other_settings_is_refused(trained, monkeypatch):
     from dataclasses import replace
 
