@@ -1,6 +1,7 @@
 // Requests of the workbench to the service. While the service is away, they are repeated, so nothing is lost and the page goes on by itself.
 
 const KEEPALIVE_BYTES = 50_000, PAUSE_MS = 1000, page = Math.random().toString(36).slice(2, 12);
+const AWAY = "The service doesn't answer.";
 const ANEW = "The service was started anew. Open the address that it printed in another tab; then this page goes on.";
 
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -14,6 +15,16 @@ export async function problemOf(response) {
   } catch {
     return `The service answered ${response.status}.`;
   }
+}
+
+// Statuses of a service that starts, ends or is overloaded, and of a proxy that can't reach it. Like a broken connection, they are an error here.
+const TRANSIENT = [502, 503, 504];
+
+async function request(address, options) {
+  const response = await fetch(address, options);
+  if (!TRANSIENT.includes(response.status)) return response;
+  const reason = (await problemOf(response)).replace(/\.?$/, "."), pause = 1000 * Number(response.headers.get("Retry-After")) || PAUSE_MS;
+  throw Object.assign(new Error(reason), { reason, pause });
 }
 
 export class Service {
@@ -30,7 +41,7 @@ export class Service {
     const query = new URLSearchParams({ ...values, page, number: this.ticket });
     while (!controller.signal.aborted) {
       try {
-        const response = await fetch(`${this.base}/${path}?${query}`, { signal: controller.signal });
+        const response = await request(`${this.base}/${path}?${query}`, { signal: controller.signal });
         // The answer is read here, so that a request whose connection ends is repeated, too.
         const content = await response.arrayBuffer();
         if (response.status !== 401) {
@@ -40,12 +51,11 @@ export class Service {
           this.complain(await problemOf(new Response(content, { status: response.status })));
           return null;
         }
-        this.lost(ANEW);
+        await this.lost(ANEW);
       } catch (error) {
-        if (error.name === "AbortError") return null;
-        this.lost("The service doesn't answer. Your labels so far are saved; this page tries again.");
+        if (controller.signal.aborted) return null;
+        await this.lost(`${error.reason ?? AWAY} Your labels so far are saved; this page tries again.`, error.pause);
       }
-      await wait(PAUSE_MS);
     }
     return null;
   }
@@ -69,24 +79,25 @@ export class Service {
     const query = new URLSearchParams({ page, ticket: this.ticket });
     for (;;) {
       try {
-        const response = await fetch(`${this.base}/${path}?${query}`, { method: "POST", body: body ? content : null, headers, keepalive });
+        const response = await request(`${this.base}/${path}?${query}`, { method: "POST", body: body ? content : null, headers, keepalive });
         if (response.status !== 401) {
           this.back();
           if (response.ok) return await response.json();
           this.complain(await problemOf(response));
           return null;
         }
-        this.lost(`${ANEW} The last label is not saved yet.`);
-      } catch {
-        this.lost("The service doesn't answer. The last label is not saved yet; trying again.");
+        await this.lost(`${ANEW} The last label is not saved yet.`);
+      } catch (error) {
+        await this.lost(`${error.reason ?? AWAY} The last label is not saved yet; trying again.`, error.pause);
       }
-      await wait(PAUSE_MS);
     }
   }
 
-  lost(text) {
+  // Say why there is no answer, and wait until the request is repeated.
+  lost(text, pause = PAUSE_MS) {
     this.away = true;
     this.complain(text);
+    return wait(pause);
   }
 
   back() {

@@ -171,6 +171,36 @@ def test_a_stroke_is_the_line_between_the_places_of_the_mouse(service, author, n
     assert message.is_hidden()
 
 
+def answer_once(page, address, **answer):
+    """Answer the next request of a page to an address, instead of the service."""
+    page.route(address, lambda route: route.fulfill(**answer), times=1)
+
+
+def test_nothing_is_lost_behind_a_proxy_that_cannot_reach_the_service(service, author, new_page):
+    path = open_label_set(author, service.key, "behind a proxy", shared=True)
+    author.post(f"{path}/classes", data={"name": "corn"})
+    page = new_page(address_of(service))
+    page.goto(f"{service.url}/label/{service.key}?set={path.rpartition('/')[2]}")
+    page.wait_for_selector("#workbench[data-drawn]", timeout=60_000)
+    page.keyboard.press("Escape")
+    page.locator("#stage").focus()
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowRight")
+    # nginx answers with a page, and the service with a reason.
+    answer_once(page, "**/edits?*", status=502, content_type="text/html", body="<h1>502 Bad Gateway</h1>")
+    answer_once(page, "**/raster?*", status=503, json={"detail": "too many requests"})
+    page.keyboard.press("Enter")
+    for text in (
+        "The service answered 502. The last label is not saved yet; trying again.",
+        "Too many requests. Your labels so far are saved; this page tries again.",
+    ):
+        page.wait_for_selector(f"#message:visible >> text={text}")
+    page.locator("#message").wait_for(state="hidden")
+    assert author.get(f"{path}/state").json()["counts"] == {"1": 1}
+    assert len(new_page.complaints) == 2 and all("status of 50" in text for text in new_page.complaints)
+    new_page.complaints.clear()
+
+
 @pytest.mark.parametrize(("width", "scheme", "tablet"), [(1280, "dark", [768]), (390, "light", [])])
 def test_pages_are_accessible_and_fit_the_screen(service, new_page, width, scheme, tablet):
     page = new_page(address_of(service), width, color_scheme=scheme, bypass_csp=True, has_touch=width < 600)
