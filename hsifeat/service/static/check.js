@@ -20,7 +20,8 @@ export class Check {
     if (!response) return null;
     const { places } = await response.json();
     const { map } = bench.stage;
-    Object.assign(this, { places, at: 0, active: true, view: [map.getCenter(), map.getZoom()] });
+    // What the service says to the last answer at each place.
+    Object.assign(this, { places, at: 0, answers: new Map(), active: true, view: [map.getCenter(), map.getZoom()] });
     bench.forgetPlaces();
     $("tools").hidden = true;
     $("check-bar").hidden = false;
@@ -59,7 +60,7 @@ export class Check {
 
   answer(number) {
     const [row, col] = this.places[this.at];
-    this.bench.service.change("checks", { row, col, number });
+    this.answers.set(this.at, this.bench.service.change("checks", { row, col, number }));
     this.at += 1;
     this.show();
   }
@@ -75,7 +76,7 @@ export class Check {
 
   // Answers that are still on their way come before the score.
   async stop() {
-    const { bench } = this;
+    const { bench, answers } = this;
     this.active = false;
     $("check-bar").hidden = true;
     $("tools").hidden = false;
@@ -83,9 +84,11 @@ export class Check {
     bench.stage.showCheck(null);
     bench.stage.map.setView(...this.view, { animate: false });
     bench.paint();
-    bench.say("The answers are saved. The score follows.");
+    bench.say("Saving the answers …");
     $("check").focus();
-    await bench.service.queue;
+    const refused = (await Promise.all(answers.values())).filter((answer) => !answer).length;
+    if (refused) bench.say(`The service refused ${refused} of ${answers.size} answers. ${bench.service.problem}`, true);
+    else if (!this.active) bench.say("The answers are saved. The score follows.");
     bench.done();
   }
 

@@ -28,9 +28,9 @@ async function request(address, options) {
 }
 
 export class Service {
-  // `complain` shows a text until it is called with an empty one.
+  // `complain` shows a text until it is called with an empty one. `problem` says why the last refused change was refused.
   constructor(base, complain) {
-    Object.assign(this, { base, complain, ticket: 0, running: {}, queue: Promise.resolve(), away: false });
+    Object.assign(this, { base, complain, ticket: 0, running: {}, queue: Promise.resolve(), away: false, problem: "" });
   }
 
   // Ask for something that replaces an earlier request of the same kind. Gives null if it was replaced itself, which the service answers with 204.
@@ -83,7 +83,8 @@ export class Service {
         if (response.status !== 401) {
           this.back();
           if (response.ok) return await response.json();
-          this.complain(await problemOf(response));
+          this.problem = await problemOf(response);
+          this.complain(this.problem);
           return null;
         }
         await this.lost(`${ANEW} The last label is not saved yet.`);

@@ -201,6 +201,31 @@ def test_nothing_is_lost_behind_a_proxy_that_cannot_reach_the_service(service, a
     new_page.complaints.clear()
 
 
+def test_refused_answers_of_a_check_are_not_called_saved(service, author, new_page):
+    path = open_label_set(author, service.key, "refused answers", shared=True)
+    for name in ("corn", "wheat"):
+        author.post(f"{path}/classes", data={"name": name})
+    page = new_page(address_of(service))
+    page.goto(f"{service.url}/label/{service.key}?set={path.rpartition('/')[2]}")
+    page.wait_for_selector("#workbench[data-drawn]", timeout=60_000)
+    page.keyboard.press("Escape")
+    for refusals, text in (
+        (1, "The service refused 1 of 2 answers. The place is a label."),
+        (0, "The answers are saved."),
+    ):
+        page.keyboard.press("c")
+        page.wait_for_selector("#workbench[data-check]")
+        if refusals:
+            answer_once(page, "**/checks?*", status=409, json={"detail": "the place is a label."})
+        for key in ("1", "2", "Escape"):
+            page.keyboard.press(key)
+        page.wait_for_selector(f"#readout >> text={text}")
+        assert page.locator("#message").is_visible() == (refusals > 0)
+    assert author.get(f"{path}/checks").json()["answered"] == 3
+    assert len(new_page.complaints) == 1 and "409" in new_page.complaints[0]
+    new_page.complaints.clear()
+
+
 @pytest.mark.parametrize(("width", "scheme", "tablet"), [(1280, "dark", [768]), (390, "light", [])])
 def test_pages_are_accessible_and_fit_the_screen(service, new_page, width, scheme, tablet):
     page = new_page(address_of(service), width, color_scheme=scheme, bypass_csp=True, has_touch=width < 600)
