@@ -33,12 +33,17 @@ def classes_of_undone_imports(file: LabelFile, set_id: int) -> set[int]:
         if row["kind"] == IMPORT:
             imported[entry.number] = row["id"]
     edit_of = "SELECT min(id) FROM log WHERE set_id = ? AND action = 'paint' AND id > ?"
-    edits = {number: file.select(edit_of, set_id, row_id)[0][0] for number, row_id in imported.items()}
-    # An import that is being made has no edit yet.
-    undone = {
-        edit for edit in set(edits.values()) - {None} if not file.select("SELECT 1 FROM active WHERE id = ?", edit)
-    }
-    return {number for number, edit in edits.items() if edit in undone}
+    undone: set[int] = set()
+    edit, is_undone = 0, False
+    for number, row_id in imported.items():  # in the order of the log, so that one import needs one query
+        if edit < row_id:
+            edit = file.select(edit_of, set_id, row_id)[0][0]
+            if edit is None:  # the import is being made
+                break
+            is_undone = not file.select("SELECT 1 FROM active WHERE id = ?", edit)
+        if is_undone:
+            undone.add(number)
+    return undone
 
 
 def _entries(file: LabelFile, set_id: int) -> Iterator[tuple[Any, LabelClass]]:

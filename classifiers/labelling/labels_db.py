@@ -184,9 +184,10 @@ class LabelDatabase:
         """
         with self._file.transaction():
             self._editable(set_id, person)
-            others = self._others(set_id)
+            unused = self._unused(set_id)
+            others = self._others(set_id, unused)
             # A class of an undone import comes back under its number, which the import has if it is done again.
-            earlier = {other.name: other.number for other in others if other.number in self._unused(set_id)}
+            earlier = {other.name: other.number for other in others if other.number in unused}
             number = earlier.get(composed(name.strip()), number)
             number = max((other.number for other in others), default=0) + 1 if number is None else number
             if number in {other.number for other in others} - set(earlier.values()):
@@ -216,12 +217,14 @@ class LabelDatabase:
         """
         with self._file.transaction():
             self._editable(set_id, person)
-            numbers = [other.number for other in self.classes(set_id)]
+            unused = self._unused(set_id)
+            others = self._others(set_id, unused)
+            numbers = [other.number for other in others if other.number not in unused]
             if entry.number not in numbers:
                 raise SceneError(
                     f"there is no class {entry.number}; the set has {', '.join(map(str, numbers)) or 'none'}"
                 )
-            return self._write_class(set_id, person, check_class(entry, self._others(set_id)), None)
+            return self._write_class(set_id, person, check_class(entry, others), None)
 
     def _write_class(self, set_id: int, person: str, entry: LabelClass, kind: str | None) -> LabelClass:
         self._append(set_id, person, "class", None, kind, None, encode_class(entry))
@@ -235,9 +238,8 @@ class LabelDatabase:
             undone -= {number for edit in self.edits(set_id, "check") for number in edit.classes.tolist()}
         return undone
 
-    def _others(self, set_id: int) -> list[LabelClass]:
-        """Return the classes whose names and keys a new class can't take. Unused classes of undone imports reserve only their names."""
-        unused = self._unused(set_id)
+    def _others(self, set_id: int, unused: set[int]) -> list[LabelClass]:
+        """Return the classes whose names and keys a new class can't take. `unused` classes reserve only their names."""
         entries = logged_classes(self._file, set_id)
         return [replace(entry, key="") if entry.number in unused else entry for entry in entries]
 

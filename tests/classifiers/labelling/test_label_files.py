@@ -180,6 +180,21 @@ def test_an_undone_import_takes_its_unused_classes_along(database, labelled, tmp
     ]
 
 
+def test_an_import_of_many_classes_makes_few_queries_for_each(tmp_path):
+    """An import holds the write lock, so that nobody else can label."""
+    lines = [f"{at // 40},{at % 40},tree {at}" for at in range(60)]
+    (tmp_path / "trees.csv").write_text("\n".join(["row,col,class", *lines]))
+    statements = []
+    with LabelDatabase(tmp_path / "database.sqlite") as database:
+        labelled = database.open_set("scene", SHAPE, person="ada")
+        database._file._connection.set_trace_callback(statements.append)
+        for _ in range(2):  # the second import finds the classes of the first one, which was undone
+            statements.clear()
+            import_labels(database, labelled.id, "ada", tmp_path / "trees.csv", database.labels(labelled.id))
+            assert len(statements) < 20 * len(lines)
+            database.undo(labelled.id, "ada")
+
+
 def test_impossible_files_are_refused(database, labelled, georeference, tmp_path):
     labels = database.labels(labelled.id)
     for path, subject, message in (
