@@ -70,12 +70,17 @@ def whole_number(value: object) -> int:
     return number
 
 
-def names(value: object) -> tuple[str, ...]:
-    """Validate one name, or a non-empty iterable of names, and return a tuple without duplicates."""
+def repeatable_names(value: object) -> tuple[str, ...]:
+    """Validate one name, or a non-empty iterable of names, and return a tuple with all of them."""
     values = (value,) if isinstance(value, str) else _items(value)
     if not values or not all(isinstance(name, str) for name in values):
         raise expected_error("one name or more")
-    return tuple(dict.fromkeys(values))
+    return values
+
+
+def names(value: object) -> tuple[str, ...]:
+    """Validate one name, or a non-empty iterable of names, and return a tuple without duplicates."""
+    return tuple(dict.fromkeys(repeatable_names(value)))
 
 
 def whole_numbers(value: object) -> tuple[int, ...]:
@@ -121,6 +126,7 @@ Whole = Annotated[int, BeforeValidator(whole_number)]
 Wholes = Annotated[tuple[int, ...], BeforeValidator(whole_numbers)]
 Pair = Annotated[tuple[int, int], BeforeValidator(pair)]
 Names = Annotated[tuple[str, ...], BeforeValidator(names)]
+RepeatableNames = Annotated[tuple[str, ...], BeforeValidator(repeatable_names)]
 WholeOrText = Annotated[int | str, BeforeValidator(whole_number_or_text)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hsifeat.base_config import BaseConfig, Names, Whole, option
+from hsifeat.base_config import BaseConfig, Names, RepeatableNames, Whole, option
 from hsifeat.errors import SceneError, suggest_names
 from hsifeat.service.jobs.allowed_files import file_facts, resolve_source
 from hsifeat.service.jobs.request import JobContext, json_values
@@ -25,7 +25,7 @@ class SceneSource(BaseConfig):
 
     name: Annotated[str | None, option("Name of a public scene.")] = None
     files: Annotated[
-        Names | None,
+        RepeatableNames | None,
         option("File below an allowed folder, or several single-band files. With upload: names of its files."),
     ] = None
     upload: Annotated[str | None, option("Identifier of a complete upload.")] = None

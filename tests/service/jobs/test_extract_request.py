@@ -2,7 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 
 from hsifeat import open_features
 from hsifeat.runtime.events import silent
@@ -59,3 +62,13 @@ def test_a_job_adds_planes_to_the_store_of_a_command(jobs, cli, tmp_path):
         assert result["name"] == "mine"
     assert [plane.id.layer for plane in open_features(store).planes] == ["mean-3", "mean-5"]
     assert [path.name for path in store.parent.iterdir() if not path.name.startswith(".")] == ["mine.zarr"]
+
+
+def test_a_file_that_is_named_twice_gives_two_bands(jobs, tmp_path):
+    band = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)
+    with rasterio.open(
+        tmp_path / "scenes/b.tif", "w", width=4, height=3, count=1, dtype="uint8", transform=Affine.scale(2)
+    ) as file:
+        file.write(band)
+    source = ExtractRequest.from_options({"scene": {"files": ["b.tif", "b.tif"]}}).scene
+    np.testing.assert_array_equal(source.open(jobs.service.context).cube[:], np.moveaxis([band[0], band[0]], 0, 2))
