@@ -10,12 +10,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.labelling.pixel_order import STEPS
 from hsifeat.scenes.scene import Scene
 from hsifeat.scenes.scene_blocks import blocks, read_bands
 from hsifeat.service.pages.pictures import encode_png, stretch
 from hsifeat.types import Window
 
-# Memory of the overview of a scene, and of the parts that were shown in finer resolution lately.
+# Memory of the overview of a scene, and of the parts that were shown in finer resolution lately. The overview takes more
+# if it is larger even at the coarsest step of the page.
 _OVERVIEW_BYTES = 128 * 2**20
 _PARTS_BYTES = 64 * 2**20
 _LIMIT_PIXELS = 50_000
@@ -54,16 +56,16 @@ class BandImages:
     Attributes
     ----------
     overview_step : int
-        Distance between neighbouring pixels of the overview, in pixels of the scene; a power of two.
+        Distance between neighbouring pixels of the overview, in pixels of the scene; one of `pixel_order.STEPS`.
     """
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._dtype = np.dtype(scene.cube.dtype if np.dtype(scene.cube.dtype).itemsize <= 4 else np.float32)
         self.overview_step = 1
-        while self._overview_bytes() > _OVERVIEW_BYTES:
+        while self._overview_bytes() > _OVERVIEW_BYTES and self.overview_step < max(STEPS):
             self.overview_step *= 2
-        self._parts: OrderedDict[tuple[int, Window], NDArray[np.generic]] = OrderedDict()
+        self._parts: OrderedDict[tuple[int, Window, int], NDArray[np.generic]] = OrderedDict()
         self._lock = threading.Lock()
 
     def png(self, rendering: Rendering, window: Window, step: int) -> bytes:
@@ -110,17 +112,18 @@ class BandImages:
                 for part in window.slices
             )
             return np.stack([self._overview[band][rows, cols] for band in bands], axis=2).astype(np.float32)
-        missing = [band for band in dict.fromkeys(bands) if (band, window) not in self._parts]
+        missing = [band for band in dict.fromkeys(bands) if (band, window, step) not in self._parts]
         if missing:
-            values = read_bands(self._scene.cube, *window.slices, missing)
+            rows, cols = (slice(part.start, part.stop, step) for part in window.slices)
+            values = read_bands(self._scene.cube, rows, cols, missing)
             for number, band in enumerate(missing):
-                self._parts[band, window] = np.array(values[..., number], self._dtype)
-        found = [self._parts[band, window] for band in bands]
+                self._parts[band, window, step] = np.array(values[..., number], self._dtype)
+        found = [self._parts[band, window, step] for band in bands]
         for band in bands:
-            self._parts.move_to_end((band, window))
-        while len(self._parts) > 3 and sum(one.nbytes for one in self._parts.values()) > _PARTS_BYTES:
+            self._parts.move_to_end((band, window, step))
+        while sum(one.nbytes for one in self._parts.values()) > _PARTS_BYTES:
             self._parts.popitem(last=False)
-        return np.stack([one[::step, ::step] for one in found], axis=2).astype(np.float32)
+        return np.stack(found, axis=2).astype(np.float32)
 
     @cached_property
     def _overview(self) -> NDArray[np.generic]:

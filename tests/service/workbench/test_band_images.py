@@ -70,6 +70,20 @@ def test_other_bands_are_shown_without_reading_the_scene(cube, monkeypatch):
     assert sum(one.nbytes for one in images._parts.values()) <= 3000
 
 
+def test_images_of_a_large_scene_read_and_keep_only_their_pixels(cube, monkeypatch):
+    monkeypatch.setattr(band_images, "_OVERVIEW_BYTES", 200)
+    monkeypatch.setattr(band_images, "_PARTS_BYTES", 3000)
+    images, whole = BandImages(Scene("test", cube, mask=np.ones((61, 47), bool))), Window(0, 0, 61, 47)
+    assert images.overview_step == 16, "the coarsest step that a page may ask for"
+    images.png(Rendering((0, 1, 2)), whole, 16)
+    for step in (4, 8, 2, 1):
+        before, truth = cube.count, expected(cube.cube, (3, 4, 5), whole, step, 16)
+        shown = decode(images.png(Rendering((3, 4, 5)), whole, step))
+        assert abs(shown[..., :3] - truth).max() <= 0.51
+        assert cube.count - before == truth.size
+        assert sum(one.nbytes for one in images._parts.values()) <= 3000
+
+
 def test_pixels_without_data_are_transparent():
     valid = np.arange(20).reshape(4, 5) % 3 > 0
     scene = Scene("test", np.arange(60, dtype=np.float64).reshape(4, 5, 3), mask=valid)
