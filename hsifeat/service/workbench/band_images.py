@@ -14,6 +14,7 @@ from classifiers.labelling.pixel_order import STEPS
 from hsifeat.scenes.scene import Scene
 from hsifeat.scenes.scene_blocks import blocks, read_bands
 from hsifeat.service.pages.pictures import encode_png, stretch
+from hsifeat.service.problems import ProblemError
 from hsifeat.types import Window
 
 # Memory of the overview of a scene, and of the parts that were shown in finer resolution lately. The overview takes more
@@ -21,6 +22,8 @@ from hsifeat.types import Window
 _OVERVIEW_BYTES = 128 * 2**20
 _PARTS_BYTES = 64 * 2**20
 _LIMIT_PIXELS = 50_000
+# Images that wait longer for the reading of the scene are refused, because each occupies a thread. Their page asks again.
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,19 @@ class BandImages:
         step : int
             Distance between neighbouring pixels of the image, in pixels of the scene; a power of two. If `step` is less
             than `overview_step`, the image is read from the scene. Otherwise, it is read from the overview in memory.
+
+        Raises
+        ------
+        ProblemError
+            If the scene is being read for other images for more than 10 seconds.
         """
-        with self._lock:
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            raise ProblemError(503, "the scene is being read for other images: try again", {"Retry-After": "1"})
+        try:
             part = self._part(rendering.bands, window, step)
             limits = self._limits(rendering)
+        finally:
+            self._lock.release()
         if limits is None:
             return encode_png(np.zeros((*part.shape[:2], 4), np.uint8))
         shown = stretch(part, *limits)

@@ -1,12 +1,15 @@
 """Bands as images: the values of the scene, read once."""
 
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from hsifeat.scenes.scene import Scene
+from hsifeat.service.problems import ProblemError
 from hsifeat.service.workbench import band_images
 from hsifeat.service.workbench.band_images import BandImages, Rendering
 from hsifeat.types import Window
@@ -82,6 +85,28 @@ def test_images_of_a_large_scene_read_and_keep_only_their_pixels(cube, monkeypat
         assert abs(shown[..., :3] - truth).max() <= 0.51
         assert cube.count - before == truth.size
         assert sum(one.nbytes for one in images._parts.values()) <= 3000
+
+
+def test_an_image_waits_a_limited_time_for_the_reading_of_others(cube, monkeypatch):
+    images = BandImages(Scene("test", cube, mask=np.ones((61, 47), bool)))
+    image, started, go_on = (Rendering((0, 1, 2)), Window(0, 0, 61, 47), 1), threading.Event(), threading.Event()
+    read = CountingCube.__getitem__
+
+    def read_slowly(cube, index):
+        started.set()
+        go_on.wait(10)
+        return read(cube, index)
+
+    monkeypatch.setattr(CountingCube, "__getitem__", read_slowly)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(images.png, *image)
+        assert started.wait(10)
+        monkeypatch.setattr(band_images, "_PATIENCE_S", 0.01)
+        with pytest.raises(ProblemError, match="being read for other images: try again") as raised:
+            images.png(*image)
+        go_on.set()
+        assert first.result() == images.png(*image)
+    assert raised.value.status == 503
 
 
 def test_pixels_without_data_are_transparent():
