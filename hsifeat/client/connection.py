@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.client.companion_files import named_files
 from hsifeat.client.remote_job import RemoteJob
 from hsifeat.client.transport import Transport
 from hsifeat.client.uploading import upload_files
@@ -235,7 +236,8 @@ class Connection:
 
     def upload(self, paths: Sequence[PathLike], *, listen: Listener = silent) -> str:
         """Upload local files, and return the identifier of the upload."""
-        return upload_files(self._transport, [Path(path) for path in paths], listen)
+        local = [Path(path) for path in paths]
+        return upload_files(self._transport, [(path.name, path) for path in local], listen)
 
     def _analyse(self, path: str, stores: Sequence[str], priority: str, options: dict[str, Any]) -> RemoteJob:
         return self._submit(path, {"stores": list(stores), "options": options, "priority": priority})
@@ -254,13 +256,18 @@ class Connection:
             return {"name": names[0], **described}
         if not all(Path(name).exists() for name in names):
             return {"files": names, **described}
-        local = [Path(name) for name in names]
-        maps = [str(label).partition(":") for label in labels]
-        files = [*(file for path in local for file in _with_header(path)), *(Path(file) for file, _, _ in maps)]
-        if maps:
-            described["labels"] = [f"{Path(file).name}{colon}{variable}" for file, colon, variable in maps]
-        upload = self.upload(list(dict.fromkeys(files)), listen=listen)
-        return {"upload": upload, "files": [path.name for path in local], **described}
+        files: dict[tuple[str, Path], None] = {}
+
+        def add(path: Path) -> str:
+            named = named_files(path, listen)
+            files.update(dict.fromkeys(named))
+            return named[0][0]
+
+        opened = [add(Path(name)) for name in names]
+        if labels:
+            maps = [str(label).partition(":") for label in labels]
+            described["labels"] = [f"{add(Path(file))}{colon}{variable}" for file, colon, variable in maps]
+        return {"upload": upload_files(self._transport, list(files), listen), "files": opened, **described}
 
 
 def _check_options(options: dict[str, Any], preset: str | None, like: str | None) -> None:
@@ -274,23 +281,6 @@ def _check_options(options: dict[str, Any], preset: str | None, like: str | None
         check_options(resolve_config(options, preset=preset))
     else:  # Only the service knows the other options.
         ExtractionConfig.from_options(options)
-
-
-def _with_header(path: Path) -> list[Path]:
-    """Return `path`. If it belongs to an ENVI raster, also return the matching header or data file."""
-    from hsifeat.scenes.readers.suffixes import reader_suffix
-
-    if reader_suffix(path) not in {"hdr", "dat", "bil", "bip", "bsq", "raw", "bin"}:
-        return [path]
-    beside = [file for file in path.parent.iterdir() if file.is_file() and file.stem == path.stem]
-    return [
-        path,
-        *(
-            file
-            for file in beside
-            if file != path and file.suffix.lower() in {".hdr", ".dat", ".bil", ".bip", ".bsq", ".raw", ".bin"}
-        ),
-    ]
 
 
 def _plain(value: Any) -> Any:

@@ -18,15 +18,15 @@ _CONFLICT = 409
 _CHECK_S = 1800.0
 
 
-def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) -> str:
+def upload_files(transport: Transport, named: Sequence[tuple[str, Path]], listen: Listener) -> str:
     """Upload files, and return the identifier of the complete upload.
 
     Parameters
     ----------
     transport : Transport
         Sends requests to the service.
-    paths : sequence of Path
-        Local files.
+    named : sequence of (str, Path)
+        Names in the upload and paths of local files.
     listen : callable
         Callback for the progress of the upload.
 
@@ -38,19 +38,19 @@ def upload_files(transport: Transport, paths: Sequence[Path], listen: Listener) 
         If the service refuses a file, or can't be reached.
     """
     files, sizes = [], []
-    for path in paths:
+    for name, path in named:
         if not path.is_file():
             raise SceneError(f"no such file: {path}")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             sizes.append(file.tell())
-        files.append({"name": path.name, "size_bytes": sizes[-1], "sha256": digest})
+        files.append({"name": name, "size_bytes": sizes[-1], "sha256": digest})
     state = transport.json("POST", "/uploads", json={"files": files})
     unit, unit_bytes = _unit(sum(sizes))
     listen(Started(_TASK, sum(sizes) / unit_bytes, unit))
     sent = 0
-    for path, size in zip(paths, sizes, strict=True):
-        for offset in _send(transport, state, path, size):
+    for (name, path), size in zip(named, sizes, strict=True):
+        for offset in _send(transport, state, name, path, size):
             listen(Advanced(_TASK, (sent + offset) / unit_bytes))
         sent += size
     _complete(transport, state)
@@ -68,7 +68,7 @@ def _unit(size_bytes: int) -> tuple[str, float]:
     return next((unit for unit in units if size_bytes >= 10 * unit[1]), units[-1])
 
 
-def _send(transport: Transport, state: dict[str, Any], path: Path, size: int) -> Iterator[int]:
+def _send(transport: Transport, state: dict[str, Any], name: str, path: Path, size: int) -> Iterator[int]:
     """Upload a file in parts, and yield the number of bytes that were sent so far."""
     offset, retries = 0, Retries()
     address = f"/uploads/{state['id']}"
@@ -77,7 +77,7 @@ def _send(transport: Transport, state: dict[str, Any], path: Path, size: int) ->
             try:
                 if retries.failures:  # Some bytes may have arrived before the connection broke.
                     files = transport.json("GET", address)["files"]
-                    arrived = next(int(entry["offset"]) for entry in files if entry["name"] == path.name)
+                    arrived = next(int(entry["offset"]) for entry in files if entry["name"] == name)
                     if arrived > offset:
                         retries.succeed()
                     offset = arrived
@@ -89,7 +89,7 @@ def _send(transport: Transport, state: dict[str, Any], path: Path, size: int) ->
                         "no program writes it"
                     )
                 if part:
-                    transport.json("PUT", f"{address}/files/{path.name}", params={"offset": offset}, content=part)
+                    transport.json("PUT", f"{address}/files/{name}", params={"offset": offset}, content=part)
                 offset += len(part)
                 retries.succeed()
             except ServiceError as error:

@@ -63,7 +63,7 @@ def test_an_upload_continues_after_every_restart_of_the_service(tmp_path, pauses
     content = bytes(range(256))
     (tmp_path / "a.dat").write_bytes(content)
     service = RestartingService(away=6)
-    upload_files(transport_to(service), [tmp_path / "a.dat"], silent)
+    upload_files(transport_to(service), [("a.dat", tmp_path / "a.dat")], silent)
     assert service.content == content
     assert len(pauses) > 100, "there is a pause after each failure"
 
@@ -71,10 +71,10 @@ def test_an_upload_continues_after_every_restart_of_the_service(tmp_path, pauses
 def test_an_upload_ends_if_the_service_stays_away_or_refuses(tmp_path, pauses):
     (tmp_path / "a.dat").write_bytes(b"content")
     with pytest.raises(ServiceError, match="is the service running"):
-        upload_files(transport_to(RestartingService(away=30)), [tmp_path / "a.dat"], silent)
+        upload_files(transport_to(RestartingService(away=30)), [("a.dat", tmp_path / "a.dat")], silent)
     refusing = transport_to(lambda request: httpx.Response(413, json={"detail": "too large"}))
     with pytest.raises(ServiceError, match="too large"):
-        upload_files(refusing, [tmp_path / "a.dat"], silent)
+        upload_files(refusing, [("a.dat", tmp_path / "a.dat")], silent)
 
 
 def test_a_failed_download_leaves_the_other_files_alone(tmp_path, monkeypatch):
@@ -152,7 +152,7 @@ def test_a_file_that_becomes_shorter_ends_the_upload(tmp_path, pauses):
     with pytest.raises(
         SceneError, match=r"a.dat became shorter during the upload: it had 100 bytes, and has 30; upload it again"
     ):
-        upload_files(transport_to(answer), [path], silent)
+        upload_files(transport_to(answer), [(path.name, path)], silent)
 
 
 def test_bytes_that_are_added_to_a_file_are_not_sent(tmp_path):
@@ -165,5 +165,5 @@ def test_bytes_that_are_added_to_a_file_are_not_sent(tmp_path):
         path.write_bytes(b"x" * 100 + b"y" * 50)
         return httpx.Response(200, json={"id": "1", "part_bytes": 30})
 
-    upload_files(transport_to(answer), [path], silent)
+    upload_files(transport_to(answer), [(path.name, path)], silent)
     assert b"".join(sent) == b"x" * 100

@@ -9,13 +9,18 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
+import rasterio
+import spectral
 
 import hsifeat
 from hsifeat import extract
 from hsifeat.client.transport import ServiceError
 from hsifeat.errors import HsifeatError
+from hsifeat.runtime.events import silent
 from hsifeat.scenes import Scene
+from hsifeat.service.jobs.scene_source import SceneSource
 from hsifeat.service.tokens import TokenFile
+from hsifeat.service.uploads.folder import UploadFolder
 from hsifeat.service.workbench import plane_routes
 from tests.helpers.forked_commands import ForkedCommand
 from tests.helpers.job_runners import EXTRACTION, fork_runners, job_config, wait_until
@@ -191,6 +196,49 @@ def test_an_uploaded_scene_is_extracted(served, extracted, tmp_path):
     (tmp_path / "vrt.tif").write_bytes(b"<VRTDataset><SourceFilename>/etc/passwd</SourceFilename></VRTDataset>")
     with pytest.raises(ServiceError, match="its content is not that of a .tif file"):
         service.upload([tmp_path / "vrt.tif"])
+
+
+def write_with_metadata(path, values, metadata):
+    """Write a GeoTIFF, and metadata of all bands as GDAL writes them beside a file that it may not change."""
+    rows, cols, bands = values.shape
+    profile = {"height": rows, "width": cols, "count": bands, "dtype": values.dtype, "driver": "GTiff"}
+    ignored = warnings.catch_warnings(action="ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    with ignored, rasterio.open(path, "w", **profile) as file:
+        file.write(np.moveaxis(values, 2, 0))
+    each = "".join(f'<PAMRasterBand band="{number}">{metadata}</PAMRasterBand>' for number in range(1, bands + 1))
+    path.with_name(f"{path.name}.aux.xml").write_text(f"<PAMDataset>{each}</PAMDataset>")
+
+
+def test_a_scene_is_uploaded_with_all_files_that_it_is_read_from(served, tmp_path):
+    """GDAL keeps metadata beside a raster that it may not change. Data files of ENVI have many suffixes, or none."""
+    cube = small_cube()[..., :3].astype(np.float32)
+    cube[2, 3:9] = 7
+    nodata, classes = (
+        "<NoDataValue>7</NoDataValue>",
+        "<CategoryNames><Category/><Category>oak</Category></CategoryNames>",
+    )
+    write_with_metadata(tmp_path / "scene.tif", cube, nodata)
+    write_with_metadata(tmp_path / "gt.tif", (cube[..., :1] > 0.5).astype(np.uint8), classes)
+    (tmp_path / "scene.tfw").write_text("2\n0\n0\n-2\n101\n199\n")
+    envi = tmp_path / "envi"
+    envi.mkdir()
+    spectral.envi.save_image(str(envi / "flight.hdr"), cube, dtype=np.float32, ext=".img")
+    service = hsifeat.connect(served.url, served.people["bob"])
+    context = SimpleNamespace(settings=served.config, uploads=UploadFolder.of_settings(served.config))
+
+    def uploaded(scene, *labels):
+        return SceneSource(**service._scene([scene], labels, silent)).open(context)
+
+    scene = uploaded(tmp_path / "scene.tif", tmp_path / "gt.tif")
+    assert int((~scene.valid).sum()) == 6
+    assert scene.georeference.transform == (2, 0, 100, 0, -2, 200)
+    assert scene.labels["gt"].class_names == {1: "oak"}
+    for file in ("flight.hdr", "flight.img"):
+        np.testing.assert_array_equal(uploaded(envi / file).cube[:], cube)
+    for header, data in (("flight.hdr", "flight"), ("f.rfl.hdr", "f.rfl")):
+        for file in list(envi.iterdir()):
+            file.rename(envi / (header if file.suffix == ".hdr" else data))
+        np.testing.assert_array_equal(uploaded(envi / data).cube[:], cube)
 
 
 def test_the_command_line_uploads_a_scene_and_lists_the_stores(served, extracted, cli, monkeypatch):

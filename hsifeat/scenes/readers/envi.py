@@ -45,11 +45,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     """
     if variable is not None:
         raise SceneError(f"{path}: an ENVI file holds one raster without a name; leave out {variable!r}")
-    if path.suffix.lower() == ".hdr":
-        header = read_header(path)
-        data_file, notes = _find_data_file(header)
-    else:
-        header, data_file, notes = read_header(_find_header(path)), path, ()
+    header, data_file, notes = find_files(path)
     _check_size(header, data_file)
     array = _map_data(header, data_file)
     name, bands = header.path.name, header.bands
@@ -113,9 +109,32 @@ def read_img(path: Path, ndim: int, variable: str | None) -> Raster:
     SceneError
         If `read_envi` or `hsifeat.scenes.readers.gdal.read_gdal` can't read the file.
     """
+    return read_gdal(path, ndim, variable) if is_erdas(path) else read_envi(path, ndim, variable)
+
+
+def is_erdas(path: Path) -> bool:
+    """Return whether the first bytes of a file are those of an ERDAS Imagine file."""
     with open_regular(path) as stream:
-        is_erdas = stream.read(15) == b"EHFA_HEADER_TAG"
-    return read_gdal(path, ndim, variable) if is_erdas else read_envi(path, ndim, variable)
+        return stream.read(15) == b"EHFA_HEADER_TAG"
+
+
+def find_files(path: Path) -> tuple[EnviHeader, Path, tuple[str, ...]]:
+    """Return the header and the data file of an ENVI raster, and notes on other files that could be its data file.
+
+    Parameters
+    ----------
+    path : Path
+        The header (``.hdr``) or the data file.
+
+    Raises
+    ------
+    SceneError
+        If the header or the data file is missing. If the header is invalid.
+    """
+    if path.suffix.lower() == ".hdr":
+        header = read_header(path)
+        return header, *_find_data_file(header)
+    return read_header(_find_header(path)), path, ()
 
 
 def _find_header(data_file: Path) -> Path:

@@ -136,6 +136,23 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
         return _read_metadata(_open_image(path, variable), path, ndim, variable or "")
 
 
+def raster_parts(path: Path) -> list[Path]:
+    """Return the files from which GDAL reads a raster: the file itself and its companions, such as ``scene.tif.aux.xml``.
+
+    Raises
+    ------
+    SceneError
+        If the file can't be read, or refers to files outside of its folder.
+    """
+    import rasterio
+
+    with reading_errors(path), rasterio.Env(**OPTIONS):
+        check_raster_sources(path)
+        with _open_dataset(str(path), raster_drivers(path)) as dataset:
+            check_parts(path, dataset.files)
+            return [Path(file) for file in dataset.files]
+
+
 def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> Raster:
     dataset, name = cube.dataset, path.name
     notes = _check_last_block(dataset, path)

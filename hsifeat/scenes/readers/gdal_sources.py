@@ -134,6 +134,24 @@ def _local_name(name: str) -> str:
     return name.rpartition("}")[2].lower()
 
 
+def check_auxiliary_file(path: Path) -> None:
+    """Check that a file with GDAL's auxiliary metadata of a raster (``scene.tif.aux.xml``) refers to no other data set.
+
+    Raises
+    ------
+    SceneError
+        If the file is damaged, has other content, or refers to a data set that is no plain raster file in its folder.
+    """
+    try:
+        root = ET.fromstring(read_regular(path))  # noqa: S314  # expat limits the expansion of entities
+    except ET.ParseError as error:
+        raise SceneError(f"{path} is no file of auxiliary metadata: {error}") from error
+    if root.tag != "PAMDataset":
+        raise SceneError(f"{path} is no file of auxiliary metadata: its root element is {root.tag}, not PAMDataset")
+    for element in root.iter():
+        _check_element(path, element, 0)
+
+
 def check_parts(path: Path, files: Iterable[str]) -> None:
     """Check that all `files` of the raster `path` lie in the folder of `path`; see `check_inside`."""
     for file in files:

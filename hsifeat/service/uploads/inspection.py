@@ -24,17 +24,24 @@ CUBE_SUFFIXES = (
 LABEL_SUFFIXES = ("csv", "geojson", "png")
 """Suffixes of files that may be uploaded besides scenes."""
 
+COMPANION_SUFFIXES = ("aux.xml", "pgw", "tfw", "wld")
+"""Suffixes of files from which GDAL reads metadata of a GeoTIFF or PNG file of the same upload."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _HDF5 = rb"\x89HDF\r\n\x1a\n"
+# Six numbers.
+_WORLD_FILE = rb"\s*[-+0-9.eE]+(\s+[-+0-9.eE]+){5}\s*\Z"
 _NUMPY_KINDS = "biufc"
 # First bytes of each format. Raw data files of ENVI can begin with anything, and are never parsed.
 _SIGNATURES = {
     "h5": _HDF5, "hdf5": _HDF5, "he5": _HDF5, "nc": _HDF5, "nc4": _HDF5,
     "hdr": rb"ENVI", "mat": rb"MATLAB 5\.0|\x89HDF\r\n\x1a\n|MATLAB 7\.3", "npy": rb"\x93NUMPY", "npz": rb"PK\x03\x04",
     "png": rb"\x89PNG\r\n\x1a\n", "tif": rb"II[*+]\0|MM\0[*+]", "tiff": rb"II[*+]\0|MM\0[*+]", "geojson": rb"(\xef\xbb\xbf)?\s*\{",
+    "pgw": _WORLD_FILE, "tfw": _WORLD_FILE, "wld": _WORLD_FILE,
 }  # fmt: skip
 _HEADER_BYTES = 2**16
 _MAX_MEMBERS = 100
+_MAX_AUXILIARY_BYTES = 2**24
 
 
 class RefusedFileError(SceneError):
@@ -55,8 +62,9 @@ def check_name(name: str) -> None:
             f"the file name {name!r} is not accepted: use at most 100 letters, digits, single dots, underscores and hyphens"
         )
     suffix = _suffix(Path(name))
-    if suffix not in (*CUBE_SUFFIXES, *LABEL_SUFFIXES):
-        allowed = ", ".join(f".{suffix}" for suffix in sorted((*CUBE_SUFFIXES, *LABEL_SUFFIXES)))
+    accepted = sorted((*CUBE_SUFFIXES, *LABEL_SUFFIXES, *COMPANION_SUFFIXES))
+    if suffix not in accepted:
+        allowed = ", ".join(f".{suffix}" for suffix in accepted)
         raise RefusedFileError(
             f"{name}: files of this format are not accepted, because they may name other files, run code or expand; accepted: "
             f"{allowed}"
@@ -96,6 +104,8 @@ def check_content(path: Path, max_bytes: int) -> None:
             _check_matlab(path, max_bytes)
         elif suffix == "geojson":
             _check_geojson(path)
+        elif suffix == "aux.xml":
+            _check_auxiliary(path)
     except RefusedFileError:
         raise
     except SceneError as error:
@@ -105,6 +115,8 @@ def check_content(path: Path, max_bytes: int) -> None:
 
 
 def _suffix(path: Path) -> str:
+    if path.name.lower().endswith(".aux.xml"):
+        return "aux.xml"
     return path.suffix.lower().lstrip(".")
 
 
@@ -153,6 +165,13 @@ def _check_geojson(path: Path) -> None:
     from hsifeat.scenes.readers.gdal_sources import check_vector_file
 
     check_vector_file(path)
+
+
+def _check_auxiliary(path: Path) -> None:
+    from hsifeat.scenes.readers.gdal_sources import check_auxiliary_file
+
+    _check_size(path.name, path.stat().st_size, _MAX_AUXILIARY_BYTES)
+    check_auxiliary_file(path)
 
 
 def _check_size(name: str, size_bytes: int, max_bytes: int) -> None:

@@ -15,6 +15,9 @@ LIMIT = 10**6
 VRT = b"<VRTDataset rasterXSize='1' rasterYSize='1'><SourceFilename>/etc/passwd</SourceFilename></VRTDataset>"
 
 
+PAM = b"<PAMDataset><Metadata domain='OVERVIEWS'><MDI key='OVERVIEW_FILE'>%s</MDI></Metadata></PAMDataset>"
+
+
 class Exploit:
     def __reduce__(self):
         return (print, ("this must never run",))
@@ -60,11 +63,19 @@ GOOD = {
     "scene.TIF": b"II*\0" + bytes(100),
     "fields.geojson": b'{"type": "FeatureCollection", "features": []}',
     "fields.csv": b"row,col,class\n",
+    "scene.tif.aux.xml": b"<PAMDataset><PAMRasterBand band='1'><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>",
+    "scene.tfw": b"2.0\n0\n0\n-2.0\n1e5\n200\n",
 }
 BAD = {
     "a VRT named .tif": ("scene.tif", VRT, "its content is not that of a .tif file"),
     "a VRT named .geojson": ("fields.geojson", b" " + VRT, "not that of a .geojson file"),
     "a GeoJSON that is a service": ("f.geojson", b'{"stac_version": "1.0", "href": "http://x"}', "its content is not that of"),
+    "auxiliary metadata that name a file": ("s.tif.aux.xml", PAM % b"/etc/passwd", "refers to /etc/passwd"),
+    "auxiliary metadata that name an address": ("s.tif.aux.xml", PAM % b"/vsicurl/http://x/a.tif", "only files in its own folder"),
+    "auxiliary metadata that are a VRT": ("s.tif.aux.xml", VRT, "its root element is VRTDataset"),
+    "damaged auxiliary metadata": ("s.tif.aux.xml", b"<PAMDataset>", "no file of auxiliary metadata"),
+    "large auxiliary metadata": ("s.tif.aux.xml", bytes(2**24 + 1), "accepted: at most 16,777,216 bytes"),
+    "a text named .tfw": ("s.tfw", b"1 2 3 4 5 6 7", "its content is not that of a .tfw file"),
     "a pickle named .npy": ("scene.npy", pickle.dumps(Exploit()), "its content is not that of a .npy file"),
     "pickled objects in .npy": ("scene.npy", array_bytes(np.array([Exploit()]), allow_pickle=True), "pickled objects can run code"),
     "pickled objects in .npz": (
@@ -130,7 +141,7 @@ def test_names_that_could_leave_the_folder_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["x.vrt", "x.xml", "x.img", "x.zarr", "x.gz", "x.pkl", "x.py", "x.aux.xml", "x", "x.gpkg", "x.ovr"]
+    "name", ["x.vrt", "x.xml", "x.img", "x.zarr", "x.gz", "x.pkl", "x.py", "x", "x.prj", "x.gpkg", "x.ovr"]
 )
 def test_formats_that_may_name_other_files_or_expand_are_refused(name):
     with pytest.raises(RefusedFileError, match=r"may name other files, run code or expand; accepted: .*\.npy"):
