@@ -181,13 +181,17 @@ class Workbench:
         self.database, self.tickets = database, Tickets()
         self._stores, self._summaries, self._resources = stores, summaries, MapResources()
         self._workspaces: OrderedDict[tuple[str, ...], Workspace] = OrderedDict()
-        self._of_key: dict[str, Workspace] = {}
-        self._lock = threading.Lock()
+        # For each key of a store that was asked for: the name of its workspace, one of those in `_workspaces`.
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._opening, self._lock = threading.Lock(), threading.Lock()
 
     def workspace(self, key: str) -> Workspace:
         """Return the workspace for the scene of a store. If the workspace is not open, it is opened."""
-        found = self._of_key.get(key)
-        return self.open(key) if found is None else found
+        with self._lock:
+            if (name := self._names.get(key)) is not None:
+                self._workspaces.move_to_end(name)
+                return self._workspaces[name]
+        return self.open(key)
 
     def open(self, key: str) -> Workspace:
         """Open the workspace for the scene of a store.
@@ -214,15 +218,16 @@ class Workbench:
         parts = [features, *self._companions(features)]
         # An extraction can correct the metadata of the scene in a store, such as its georeference.
         name = tuple(sorted(f"{part.key} {part.store.manifest.scene.model_dump_json()}" for part in parts))
-        with self._lock:
+        with self._opening:
             found = self._workspaces.get(name)
             if found is None or found.preparation.error:
-                found = self._workspaces[name] = Workspace(open_stack(parts), self._resources)
-            self._workspaces.move_to_end(name)
-            while len(self._workspaces) > _MAX_WORKSPACES:
-                self._workspaces.popitem(last=False)
-            self._of_key = {one: space for one, space in self._of_key.items() if space in self._workspaces.values()}
-            self._of_key[key] = found
+                found = Workspace(open_stack(parts), self._resources)
+            with self._lock:
+                self._workspaces[name], self._names[key] = found, name
+                self._workspaces.move_to_end(name)
+                while len(self._workspaces) > _MAX_WORKSPACES:
+                    self._workspaces.popitem(last=False)
+                self._names = {one: kept for one, kept in self._names.items() if kept in self._workspaces}
             return found
 
     def _companions(self, features: Features) -> list[Features]:

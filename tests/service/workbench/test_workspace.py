@@ -7,9 +7,11 @@ import pytest
 
 import hsifeat
 from classifiers import LabelDatabase
+from hsifeat import Scene
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.store_models import Summaries
+from hsifeat.service.workbench import workspace
 from hsifeat.service.workbench.workspace import Workbench
 
 
@@ -37,3 +39,18 @@ def test_a_corrected_georeference_reaches_the_next_page(workbench, scene, tmp_pa
     corrected = Georeference(None, (2.0, 0.0, 10.0, 0.0, -2.0, 50.0))
     hsifeat.extract(replace(scene, georeference=corrected), **options)
     assert workbench.open(key).features.georeference == corrected
+
+
+def test_the_workspace_that_was_not_used_for_longest_is_dropped(workbench, scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace, "_MAX_WORKSPACES", 2)
+    monkeypatch.setattr(workspace.Workspace, "_prepare", lambda self: None)
+    keys = []
+    for at in range(3):
+        part = Scene(f"part {at}", np.asarray(scene.cube)[20 * at : 20 * at + 20])
+        store = hsifeat.extract(part, backbone="context", layers=["mean-5"], out=tmp_path / "stores" / f"{at}.zarr")
+        keys.append(store.key)
+    first, second = workbench.open(keys[0]), workbench.open(keys[1])
+    assert workbench.workspace(keys[0]) is first
+    workbench.workspace(keys[2])
+    assert workbench.workspace(keys[0]) is first
+    assert workbench.workspace(keys[1]) is not second
