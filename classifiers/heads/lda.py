@@ -55,6 +55,7 @@ class LDAClassifier(SklearnHead):
     """
 
     persisted_types = SklearnHead.persisted_types | {"sklearn.discriminant_analysis.LinearDiscriminantAnalysis"}
+    is_softmax = True
     advice = "the first choice with few labels, and a baseline that needs no tuning"
     search_space: ClassVar[dict[str, list[Any]]] = {
         "shrinkage": ["auto", 0.1, 0.5],

@@ -50,6 +50,7 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     """
 
     persisted_types = SklearnHead.persisted_types | {"sklearn.linear_model._logistic.LogisticRegression"}
+    is_softmax = True
     advice = "a linear model whose probabilities are fitted by maximum likelihood"
     search_space: ClassVar[dict[str, list[Any]]] = {"C": [100.0, 10.0, 1.0], "whitening": [0.5, 0.0]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,16 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
 
     Attributes
     ----------
+    is_softmax : bool
+        Whether the class probabilities are the softmax of linear scores, or for two classes the logistic function of one
+        score. Maps during labelling compute the probabilities of such heads in single precision. [default: False]
     gain_ : (k,) float64 array
         Factor by which each reduced column is multiplied.
     classifier_ : scikit-learn classifier
         Classifier that is fitted to the reduced and scaled columns. The classes of this classifier are the codes ``0 … C-1``.
     """
 
+    is_softmax: ClassVar[bool] = False
     whitening = 0.0  # a class attribute; a subclass with this parameter declares it as a field
 
     @abstractmethod

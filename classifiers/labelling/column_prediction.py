@@ -1,4 +1,4 @@
-"""Class probabilities from reduced columns. Linear classifiers compute in single precision."""
+"""Class probabilities from reduced columns. Softmax classifiers compute in single precision."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def predict_columns(
         Probabilities of the head's `classes_`. They equal the probabilities from `predict_proba` up to the precision of
         float32.
     """
-    predict = _linear_prediction(head) or (lambda some: head.classifier_.predict_proba(some * head.gain_))
+    predict = _softmax_prediction(head) or (lambda some: head.classifier_.predict_proba(some * head.gain_))
     p = np.empty((len(columns), len(head.classes_)), np.float32)
 
     def predict_chunk(start: int) -> None:
@@ -50,15 +50,14 @@ def predict_columns(
     return p
 
 
-def _linear_prediction(head: SklearnHead) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
-    """Return a float32 version of the `predict_proba` of a linear classifier; None for other classifiers.
+def _softmax_prediction(head: SklearnHead) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
+    """Return a float32 version of the `predict_proba` of a head with `SklearnHead.is_softmax`; None for other heads.
 
     Single precision is several times faster than double precision.
     """
-    coefficients = getattr(head.classifier_, "coef_", None)
-    if coefficients is None:
+    if not head.is_softmax:
         return None
-    weights, bias = (coefficients * head.gain_).T, head.classifier_.intercept_
+    weights, bias = (head.classifier_.coef_ * head.gain_).T, head.classifier_.intercept_
     if len(head.classes_) == 2:  # the decision of the second class against the first
         weights, bias = np.hstack([np.zeros_like(weights), weights]), np.array([0.0, *bias])
     weights, bias = weights.astype(np.float32), bias.astype(np.float32)

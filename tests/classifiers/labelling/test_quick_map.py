@@ -1,9 +1,10 @@
 """Quick maps, in parts and on coarse grids, against fitting and predicting."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from classifiers import (
@@ -63,6 +64,21 @@ def test_heads_on_reduced_columns_equal_heads_on_table_rows(context, columns, cl
     np.testing.assert_array_equal(quick.predict_proba(X), plain.predict_proba(X))
     found = predict_columns(quick, plain.reducer_.transform(sample))
     np.testing.assert_allclose(found, plain.predict_proba(sample), atol=1e-3)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class OneVersusRest(SklearnHead):
+    """A head of another package: linear, with probabilities that are no softmax."""
+
+    def _classifier(self):
+        return SGDClassifier(loss="log_loss", random_state=0)
+
+
+def test_a_linear_head_of_another_package_has_the_probabilities_of_its_classifier(columns, clicks):
+    rows = columns.row_of_pixel[np.flatnonzero(clicks)]
+    head = OneVersusRest().fit_reduced(columns.values[rows], clicks[clicks > 0], columns.reducer)
+    expected = head.classifier_.predict_proba(columns.values)
+    np.testing.assert_allclose(predict_columns(head, columns.values), expected, atol=1e-5)
 
 
 def test_columns_are_mapped_in_chunks_each_with_one_thread_of_blas(columns, clicks, monkeypatch):
