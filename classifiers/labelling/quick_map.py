@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.guided_filter import GuidedFilter
 from classifiers.labelling.pixel_order import GridView
 from classifiers.labelling.scene_columns import SceneColumns, quick_heads
-from classifiers.smoothing import ProbabilityTile, parse_smoothing
+from classifiers.smoothing import ProbabilityTile, SmoothingRule, parse_smoothing
 from classifiers.smoothing.guided import GuidedSmoothing
 from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
@@ -195,9 +195,8 @@ class QuickMapper:
         The method has an effect only if the window, with the margin that the smoothing needs, covers the whole scene.
         See `predict` for `step`.
         """
-        columns, rule = self.columns, self.rule
-        reach_px = rule.reach_px if isinstance(rule, GuidedSmoothing) else 0
-        grid = GridView.of_window(window, columns.shape, step, reach_px)
+        columns = self.columns
+        rule, grid = self._grid(window, step)
         if not grid.is_whole or step in self._prepared:
             return
         self._prepared.add(step)
@@ -223,7 +222,8 @@ class QuickMapper:
             Part of the scene. [default: the whole scene]
         step : int
             One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. With a step above 1, only the
-            smoothing rule ``guided`` has an effect; its windows cover the same area on the ground as with step 1.
+            smoothing rule ``guided`` has an effect. Its radius is divided by the step and rounded, but is at least one
+            pixel of the map.
         check : callable
             Function that is called repeatedly during the work. It can raise an exception to stop the work.
         """
@@ -299,8 +299,7 @@ class QuickMapper:
     ) -> tuple[GridView, NDArray[np.bool_], NDArray[np.float32]]:
         """Return a grid, the (rows, cols) mask of grid pixels with features, and the class probabilities (C, rows, cols)."""
         columns = self.columns
-        rule = self.rule if step == 1 or isinstance(self.rule, GuidedSmoothing) else None
-        grid = GridView.of_window(window, columns.shape, step, 0 if rule is None else rule.reach_px)
+        rule, grid = self._grid(window, step)
         mask = columns.mask[grid.slices]
         if grid.is_whole:  # the pixels of the grid are the first rows of `columns`
             rows: slice | NDArray[np.int32] = slice(0, columns.row_counts[step])
@@ -319,12 +318,22 @@ class QuickMapper:
             p = np.moveaxis(rule.smooth(tile), 2, 0).astype(np.float32)
         return grid, mask, p
 
+    def _grid(self, window: Window, step: int) -> tuple[SmoothingRule | None, GridView]:
+        """Return the smoothing rule in pixels of a grid, and the grid with the margin that this rule needs."""
+        rule = self.rule
+        if isinstance(rule, GuidedSmoothing):
+            rule = replace(rule, radius=max(round(rule.radius / step), 1))
+        elif step > 1:
+            rule = None
+        reach = 0 if rule is None else rule.reach_px
+        return rule, GridView.of_window(window, self.columns.shape, step, None if reach is None else reach * step)
+
     def _filter(self, grid: GridView, step: int, mask: NDArray[np.bool_], rule: GuidedSmoothing) -> GuidedFilter:
         """Return the guided filter of a grid. Filters for the whole scene are kept for later calls."""
         if grid.is_whole and step in self._filters:
             return self._filters[step]
         guide = self.columns.guide[grid.slices] * mask[..., None]
-        made = GuidedFilter(guide, mask, max(round(rule.radius / step), 1), rule.epsilon)
+        made = GuidedFilter(guide, mask, rule.radius, rule.epsilon)
         if grid.is_whole:
             self._filters[step] = made
         return made

@@ -158,6 +158,16 @@ def test_a_window_is_smoothed_like_the_whole(columns, clicks):
     assert np.mean(coarse.classes == whole.classes[::2, ::2]) > 0.9
 
 
+@pytest.mark.parametrize(("radius", "step"), [(2, 4), (3, 2), (3, 8)])
+def test_a_window_of_a_coarse_map_is_smoothed_like_the_whole(columns, clicks, radius, step):
+    """The rounded radius can be larger than the radius, and the window needs the margin of the rounded one."""
+    mapper = QuickMapper(columns, smooth=f"guided:{radius},0.001")
+    head = mapper.fit(clicks)
+    part = mapper.predict(head, window=Window(32, 24, 24, 16), step=step)
+    whole = mapper.predict(head, step=step).confidence[32 // step : 56 // step, 24 // step : 40 // step]
+    np.testing.assert_allclose(part.confidence, whole, atol=1e-5)
+
+
 @pytest.mark.parametrize("smooth", ["guided:3,0.001", "gaussian:1", "none"])
 def test_single_pixels_have_the_probabilities_of_the_whole_map(columns, clicks, smooth):
     kept = columns.pixels % 53 != 20
