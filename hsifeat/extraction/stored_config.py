@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.extraction.config import ExtractionConfig, options_in_recipe
+from hsifeat.features.stored_array import StoredArray
 from hsifeat.projection import Projection
 from hsifeat.store.store import Store
 
@@ -73,7 +74,7 @@ def stored_projection(store: Store) -> Projection:
     """
     part = store.manifest.recipe["projection"]
     weights, offset = (
-        np.asarray(store.scene_array(f"projection/{name}")[:], np.float32) for name in ("weights", "offset")
+        np.asarray(StoredArray(store.scene_array(f"projection/{name}")), np.float32) for name in ("weights", "offset")
     )
     nm = store.manifest.scene.wavelengths_nm
     # A projection of the companion image has other bands than the scene.

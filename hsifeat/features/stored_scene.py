@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hsifeat.errors import SceneError, StoreError
+from hsifeat.features.stored_array import StoredArray
 from hsifeat.scenes import Labels, Scene
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_in_store import georeference_of_facts, scene_of_facts
@@ -29,8 +30,7 @@ def scene_of(store: Store) -> Scene:
     """Return the scene in a store, with its label maps and a cube that is read lazily."""
     georeference_of(store)
     labels = {name: _labels(store, name) for name in store.labels}
-    cube: Any = store.scene_array("cube")
-    return scene_of_facts(store.manifest.scene, cube, store.valid, labels)
+    return scene_of_facts(store.manifest.scene, StoredArray(store.scene_array("cube")), store.valid, labels)
 
 
 def _labels(store: Store, name: str) -> Labels:

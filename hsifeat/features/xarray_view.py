@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsifeat.errors import HsifeatError, StoreError, raise_resource_error, shell_command
 from hsifeat.features.cf_grid import cell_centres, grid_mapping, grid_mapping_name
+from hsifeat.features.stored_array import StoredArray
 from hsifeat.features.stored_scene import georeference_of
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.plane_layout import PlaneSpec
@@ -26,33 +26,9 @@ def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
     import dask.array
 
     lazy: dask.array.Array = dask.array.from_array(  # type: ignore[no-untyped-call]
-        _NamedErrors(array), chunks=array.shards or array.chunks, asarray=False
+        StoredArray(array), chunks=array.shards or array.chunks, asarray=False
     )
     return lazy
-
-
-class _NamedErrors:
-    """A Zarr array that raises a `StoreError` with the name of the file if stored values are damaged."""
-
-    def __init__(self, array: zarr.Array[Any]) -> None:
-        self._array = array
-        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
-
-    def __getitem__(self, key: Any) -> Any:
-        try:
-            return self._array[key]
-        except HsifeatError:
-            raise
-        except (ValueError, RuntimeError, OSError, MemoryError) as error:
-            raise_resource_error(error)
-            store: Any = self._array.store_path.store
-            sides = self._array.shards or self._array.chunks
-            starts = [part.start or 0 if isinstance(part, slice) else int(part) for part in key]
-            block = "/".join(str(start // side) for start, side in zip(starts, sides, strict=True))
-            raise StoreError(
-                f"{store.location}: {self._array.path}/c/{block} is damaged ({error}): {shell_command('cache', 'verify', store.location, '--repair')} "
-                "computes damaged parts again"
-            ) from error
 
 
 def to_xarray(

@@ -46,6 +46,11 @@ class ArrayView(ABC):
         """Read the whole array."""
         return np.asarray(self[...], dtype=dtype)
 
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
     @abstractmethod
     def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
         """Read a non-empty block. `parts` has one entry per axis: a range, or an integer that drops the axis."""

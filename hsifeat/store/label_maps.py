@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import StoreError
 from hsifeat.store.keys import LABELS, is_store_file
 from hsifeat.store.plane_layout import small_array_options
-from hsifeat.store.store_files import StoreFiles
+from hsifeat.store.store_files import StoreFiles, damage_errors
 
 if TYPE_CHECKING:
     import zarr
@@ -72,7 +72,7 @@ class LabelMaps:
             If the label map does not exist or is damaged.
         """
         array = self.array(name)
-        with self._files.damage_errors(f"scene/labels/{name}"):
+        with damage_errors(self._files.location, f"scene/labels/{name}"):
             return np.asarray(array[:])
 
     def add(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:

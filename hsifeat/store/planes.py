@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError, raise_resource_error, shell_command
+from hsifeat.errors import StoreError, shell_command
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.keys import PLANE, plane_of, shard_key
 from hsifeat.store.plane_layout import (
@@ -22,7 +22,7 @@ from hsifeat.store.plane_layout import (
 )
 from hsifeat.store.progress import ProgressRecords, digest_of
 from hsifeat.store.shard_tags import shard_tags
-from hsifeat.store.store_files import StoreFiles
+from hsifeat.store.store_files import StoreFiles, damage_errors
 from hsifeat.types import PlaneId, Window, as_int
 
 if TYPE_CHECKING:
@@ -174,18 +174,14 @@ class Planes:
             If stored bytes do not match their checksum. If a shard is missing.
         """
         location = self._files.location
-        advice = f"{shell_command('cache', 'verify', location, '--repair')} computes damaged parts again"
-        try:
-            with location.error_context():
-                values = np.asarray(self.array(plane)[cells.slices], np.float32)
-        except StoreError:
-            raise
-        except (ValueError, RuntimeError, MemoryError) as error:
-            raise_resource_error(error)
-            raise StoreError(f"{location} is damaged in the plane {plane} ({error}): {advice}") from error
+        with damage_errors(location, f"planes/{plane.path}"):
+            values = np.asarray(self.array(plane)[cells.slices], np.float32)
         # Planes contain no NaN, but the fill value is NaN. A NaN therefore means that a shard is missing.
         if np.isnan(values).any():
-            raise StoreError(f"{location}: a part of the plane {plane} is missing: {advice}")
+            raise StoreError(
+                f"{location}: a part of the plane {plane} is missing: {shell_command('cache', 'verify', location, '--repair')} "
+                "computes damaged parts again"
+            )
         return values
 
     def _encode(self, plane: PlaneId, array: zarr.Array[Any], unit: Unit, values: NDArray[np.generic]) -> bytes:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError, raise_resource_error
+from hsifeat.errors import StoreError
 from hsifeat.files import empty_mask
 from hsifeat.scene_facts import SceneFacts
 from hsifeat.store import timings
@@ -30,7 +30,7 @@ from hsifeat.store.manifest import Manifest
 from hsifeat.store.plane_layout import PixelListLayout, PlaneLayout, PlaneSpec, Unit
 from hsifeat.store.planes import Planes
 from hsifeat.store.progress import ProgressRecords
-from hsifeat.store.store_files import StoreFiles, holds_store
+from hsifeat.store.store_files import StoreFiles, damage_errors, holds_store
 from hsifeat.store.timings import Timing
 from hsifeat.types import PlaneId, Window, as_float32
 
@@ -270,16 +270,8 @@ class Store:
         StoreError
             If the window contains damaged values.
         """
-        try:
-            with self.location.error_context():
-                return as_float32(self.scene_array("cube")[window.slices])
-        except StoreError:
-            raise
-        except (ValueError, RuntimeError, MemoryError) as error:
-            raise_resource_error(error)
-            raise StoreError(
-                f"{self.location}: the scene is damaged ({error}): extract to another place with `out`"
-            ) from error
+        with damage_errors(self.location, "scene/cube"):
+            return as_float32(self.scene_array("cube")[window.slices])
 
     def replace_facts(self, facts: SceneFacts) -> None:
         """Replace the metadata of the scene in the manifest. Planes and the key of the store do not change.

@@ -65,7 +65,7 @@ class StoreFiles:
         files = location.zarr(writable=writable), location, self.checksums
         checked, mode = (ChecksumWriter(*files), "r+") if writable else (ChecksumReader(*files), "r")
         start_zarr_thread()
-        with self.damage_errors(checksum_file.ROOT):
+        with damage_errors(location, checksum_file.ROOT):
             try:
                 self.group = zarr.open_group(checked, mode=mode, zarr_format=3)  # type: ignore[arg-type]
             except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
@@ -89,7 +89,7 @@ class StoreFiles:
         import zarr
 
         if path not in self._arrays:
-            with self.damage_errors(f"{path}/zarr.json"):
+            with damage_errors(self.location, f"{path}/zarr.json"):
                 array = self.group.get(path)
                 if array is not None:
                     array.attrs.asdict()  # as above
@@ -128,27 +128,12 @@ class StoreFiles:
             raise StoreError(
                 f"{self.location}: {path} has the shape {array.shape}, but the manifest says {shape}: extract to another place"
             )
-        with self.damage_errors(path):
+        with damage_errors(self.location, path):
             if into is None:
                 return np.asarray(array[:])
             for row in range(0, shape[0], array.chunks[0]):
                 into[row : row + array.chunks[0]] = np.asarray(array[row : row + array.chunks[0]])
             return into
-
-    @contextmanager
-    def damage_errors(self, path: str) -> Iterator[None]:
-        """Return a context manager that turns errors of reading the file or array at `path` into a `StoreError`."""
-        try:
-            with self.location.error_context():
-                yield
-        except HsifeatError:
-            raise
-        except Exception as error:  # damaged bytes raise errors of many classes
-            raise_resource_error(error)
-            raise StoreError(
-                f"{self.location}: {path} is damaged ({error_summary(error)}): {shell_command('cache', 'verify', self.location, '--repair')} shows "
-                "what can be restored"
-            ) from error
 
     def has_array(self, path: str) -> bool:
         """Return whether the store has an array at this path."""
@@ -191,6 +176,30 @@ class StoreFiles:
     def rewrite_checksums(self) -> None:
         """Write the current checksums, even if ``checksums.json`` is damaged or was changed by another process."""
         self._saved = checksum_file.write(self.location, self.checksums)
+
+
+@contextmanager
+def damage_errors(location: Location, path: str) -> Iterator[None]:
+    """Return a context manager that turns errors of reading a file or array of a store into a `StoreError`.
+
+    Parameters
+    ----------
+    location : Location
+        Location of the store.
+    path : str
+        Path of the file or array in the store, for the message.
+    """
+    try:
+        with location.error_context():
+            yield
+    except HsifeatError:
+        raise
+    except Exception as error:  # damaged bytes raise errors of many classes
+        raise_resource_error(error)
+        raise StoreError(
+            f"{location}: {path} is damaged ({error_summary(error)}): {shell_command('cache', 'verify', location, '--repair')} shows "
+            "what can be restored"
+        ) from error
 
 
 def holds_store(location: Location) -> bool:

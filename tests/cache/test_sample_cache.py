@@ -85,7 +85,7 @@ def test_a_flipped_byte_is_caught_on_any_read(copied):
     content = shard.read_bytes()
     shard.write_bytes(content[:40] + bytes([content[40] ^ 8]) + content[41:])
     with pytest.raises(
-        hsifeat.HsifeatError, match=r"damaged in the plane t0/up_blocks.2.*hsifeat cache verify .* --repair"
+        hsifeat.HsifeatError, match=r"planes/t0000/up_blocks.2 is damaged .*hsifeat cache verify .* --repair"
     ):
         hsifeat.open_features(copied).sample(ROWS, COLS, [PLANE])
     shard.unlink()

@@ -1,6 +1,7 @@
 """Reading against torch's own interpolation, and against brute force for window means."""
 
 import json
+import pickle
 import shutil
 import socket
 
@@ -16,6 +17,7 @@ from hsifeat import open_features
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StackedFeatures
+from hsifeat.scenes.colours import false_colour
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
 from tests.helpers.fuzz_subjects import reseal_store
@@ -221,14 +223,24 @@ def test_a_store_with_metadata_nested_too_deeply_is_damaged(store_path, tmp_path
         open_features(store)
 
 
-def test_a_damaged_scene_is_told(store_path, tmp_path):
-    import shutil
-
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda features: features.spectra(*np.indices((ROWS, COLS)).reshape(2, -1)),
+        lambda features: features.scene.cube[:, :, ::2],
+        lambda features: pickle.loads(pickle.dumps(features.scene)).digest,  # noqa: S301  # of this test
+        lambda features: false_colour(features.scene.cube, features.scene.wavelengths_nm, features.valid),
+        lambda features: features.to_xarray()["spectra"].values,
+    ],
+    ids=["spectra", "cube", "digest", "false_colour", "to_xarray"],
+)
+def test_a_damaged_scene_is_told(store_path, tmp_path, read):
     shutil.copytree(store_path, tmp_path / "s.zarr")
     shard = next(p for p in (tmp_path / "s.zarr" / "scene" / "cube").rglob("0") if p.is_file())
     content = bytearray(shard.read_bytes())
     content[len(content) // 3] ^= 1
     shard.write_bytes(content)
-    rows, cols = np.indices((ROWS, COLS)).reshape(2, -1)
-    with pytest.raises(HsifeatError, match="the scene is damaged"):
-        open_features(tmp_path / "s.zarr").spectra(rows, cols)
+    with pytest.raises(
+        StoreError, match=r"s\.zarr: scene/cube(/c/0/0/0)? is damaged \(.*\): hsifeat cache verify .* --repair shows"
+    ):
+        read(open_features(tmp_path / "s.zarr"))

@@ -46,12 +46,12 @@ def flip(file):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_every_reading_way_notices_and_names_the_file(store_path, tmp_path, monkeypatch, damage):
+def test_every_reading_way_notices_and_names_the_damage(store_path, tmp_path, monkeypatch, damage):
     monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
     shutil.copytree(store_path, tmp_path / "s.zarr")
     DAMAGES[damage](tmp_path / "s.zarr")
     for name, use in WAYS.items():
-        with pytest.raises(StoreError, match=r"s\.zarr.*(planes/t0300/up_blocks.2/c/0/0/0|plane t300/up_blocks.2)"):
+        with pytest.raises(StoreError, match=r"s\.zarr.*planes/t0300/up_blocks.2"):
             print(name, use(open_features(tmp_path / "s.zarr")))
     assert [damage.key for damage in verify(as_location(tmp_path / "s.zarr")).damages] == [SHARD]
 
