@@ -117,7 +117,7 @@ def bench_curves(draws: int) -> dict[str, Any]:
         for one in comparison.distances:
             if one.split == SPLIT:
                 scores = dict(zip(BINS, (overall[one.entry], *(score.oa for score in one.bins)), strict=True))
-                rows[columns[BENCH_INPUTS.index(one.entry.features)]] = {
+                rows[columns[BENCH_INPUTS.index(one.entry.inputs)]] = {
                     "oa": {key: round(100 * score.mean, 1) for key, score in scores.items()},
                     "se": {key: round(100 * score.sd / draws**0.5, 2) for key, score in scores.items()},
                     "interval": {key: [round(100 * end, 1) for end in score.interval] for key, score in scores.items()},

@@ -168,7 +168,7 @@ class BenchRunner:
         footprints = {}
         for entry in entries:
             store = self._store_name(entry)
-            layout = self.tables[store].take(InputSet.parse(entry.features)).layout
+            layout = self.tables[store].take(InputSet.parse(entry.inputs)).layout
             footprints[entry.columns] = layout_footprints(self.stores[store].first, layout)
         return footprints
 
@@ -184,7 +184,7 @@ class BenchRunner:
         self, entry: BenchEntry, split: str, seed: int, draw: str, left_out: tuple[int, ...], *, maps: bool
     ) -> RunTask:
         store = self._store_name(entry)
-        scenes, table = self.stores[store], self.tables[store].take(InputSet.parse(entry.features))
+        scenes, table = self.stores[store], self.tables[store].take(InputSet.parse(entry.inputs))
         if not issubclass(head_class(entry.head), ReducingHead):
             table = replace(table, reduction="train")  # these heads ignore the sample, so it must not affect the key
         params = dict(self.params.get(entry.head, {}))

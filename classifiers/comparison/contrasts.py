@@ -124,7 +124,7 @@ def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, Store
         if origin.source and not any(origin.is_twin(other) for other in used.values()):
             words = [origin.scene, "--like", origin.path, "--backbone", f"{_UNTRAINED}{origin.source}"]
             missing.append(_missing("training", name, words, f"{origin.path.removesuffix('.zarr')}-untrained.zarr"))
-    with_context = any(_CONTEXT in entry.features.split("+") for entry in entries)
+    with_context = any(_CONTEXT in entry.inputs.split("+") for entry in entries)
     if networks and not with_context:
         name, origin = next(iter(networks.items()))
         words = [origin.scene, "--backbone", _CONTEXT]
@@ -139,7 +139,7 @@ def _rivals(
 
     Each item is a pair: `Contrast.question`, such as ``training``, and the other entry.
     """
-    origin, words = origins.get(entry.store), frozenset(entry.features.split("+"))
+    origin, words = origins.get(entry.store), frozenset(entry.inputs.split("+"))
     from_networks = {word for word in words if word.partition(":")[0] in _FROM_NETWORKS}
     if origin is None or origin.is_untrained or not from_networks:
         return
@@ -147,9 +147,9 @@ def _rivals(
     for other in entries:
         if other.head != entry.head or other == entry:
             continue
-        if other.features == entry.features and other.store in origins and origin.is_twin(origins[other.store]):
+        if other.inputs == entry.inputs and other.store in origins and origin.is_twin(origins[other.store]):
             yield "training", other
-        elif frozenset(other.features.split("+")) == rival_words:
+        elif frozenset(other.inputs.split("+")) == rival_words:
             yield "added" if _CONTEXT in words else "planes", other
 
 

@@ -76,7 +76,7 @@ def make_entries(
                 if name == SUITED:
                     check_stores(input_set, features)
                 origin = store if _differs(input_set, stores) else ""
-                entries.append(BenchEntry(store=origin, features=str(input_set), head=head))
+                entries.append(BenchEntry(store=origin, inputs=str(input_set), head=head))
     return list(dict.fromkeys(entries))
 
 

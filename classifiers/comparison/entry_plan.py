@@ -46,7 +46,7 @@ class EntryPlan:
     @property
     def input_sets(self) -> set[InputSet]:
         """Inputs of all entries."""
-        return {InputSet.parse(entry.features) for entry in self.entries}
+        return {InputSet.parse(entry.inputs) for entry in self.entries}
 
     @property
     def uses_planes(self) -> bool:
@@ -81,7 +81,7 @@ def plan_entries(
     head_params = {} if params is None else BenchConfig.from_options({"params": params}).params or {}
     check_head_params(head_params, heads)
     entries = make_entries(stores, heads, inputs, other_scenes=all(map(crosses_scenes, splits)))
-    with_planes = any(InputSet.parse(entry.features).uses_planes for entry in entries)
+    with_planes = any(InputSet.parse(entry.inputs).uses_planes for entry in entries)
     if with_planes and not all(store.select(planes, context=False) for store in stores.values()):
         raise StoreError("no plane to learn from: select planes with `planes`, or omit the inputs that contain planes")
     origins = {

@@ -159,7 +159,7 @@ def test_heads_learn_and_are_compared(path, tmp_path):
     sweep=False)  # fmt: skip
     assert len(comparison.runs) == 2 * 2
     for (entry, _), drawn in comparison.images.maps.items():
-        assert ((drawn != 0) == (FEW != 0)).all() or entry.features == "spectra"
+        assert ((drawn != 0) == (FEW != 0)).all() or entry.inputs == "spectra"
     assert comparison.stores[0].planes[0].size_bytes == np.count_nonzero(FEW) * 2 * 16 * 2
 
 

@@ -28,7 +28,7 @@ from hsifeat.scenes.colours import default_colours
 
 
 def entry(store, features, head):
-    return BenchEntry(store=store, features=features, head=head)
+    return BenchEntry(store=store, inputs=features, head=head)
 
 
 ENTRIES = [

@@ -222,7 +222,7 @@ def test_planes_of_any_stride_are_predicted_and_reported(scene, encoder, tmp_pat
     )
     split = next(one for one in report.splits if one.split == "random:0.2")
     assert split.footprints == {"spectra": "its own pixel", "spectra+planes of both": "17x17 px window"}
-    assert {run.entry.features for run in report.runs} == {"spectra", "spectra+planes"}
+    assert {run.entry.inputs for run in report.runs} == {"spectra", "spectra+planes"}
     cli("fit", store, "--head", "lda", "--out", tmp_path / "model")
     cli("predict", tmp_path / "model", store, "--out", tmp_path / "map.npy")
     assert np.load(tmp_path / "map.npy").shape == (75, 53)

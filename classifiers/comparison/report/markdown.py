@@ -9,7 +9,7 @@ from classifiers.comparison.report.change_table import change_table, change_verd
 from classifiers.comparison.report.distance_plots import distance_tables
 from classifiers.comparison.report.scene_tables import scene_tables
 from classifiers.comparison.results.bench_results import BenchResults
-from classifiers.comparison.results.distance_text import interval_text
+from classifiers.comparison.results.distance_text import estimate_interval
 from classifiers.comparison.results.ranking import LEAKS, Ranking, rank
 from classifiers.comparison.results.scores import PixelScore
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes
@@ -77,10 +77,10 @@ def _score_text(score: PixelScore) -> str:
     """Return the text of a table cell: overall accuracy and gain over spectra, each followed by its 95 % interval."""
     if score.oa is None:
         return ""
-    text = f"{100 * score.oa.mean:.1f}" + (f" ({interval})" if (interval := interval_text(score.oa)) else "")
+    text = f"{100 * score.oa.mean:.1f}" + (f" ({interval})" if (interval := estimate_interval(score.oa)) else "")
     if score.gain is None:
         return text
-    interval = interval_text(score.gain, signed=True)
+    interval = estimate_interval(score.gain, signed=True)
     return f"{text}; {100 * score.gain.mean:+.1f}" + (f" ({interval})" if interval else "")
 
 

@@ -268,10 +268,10 @@ def file_names(keys: Iterable[tuple[BenchEntry, str]]) -> dict[tuple[BenchEntry,
 def file_name(entry: BenchEntry, split: str = "") -> str:
     """Return a file name for an entry and a split.
 
-    >>> file_name(BenchEntry(store="ip", features="spectra+planes", head="film"), "blocks:12+4:0.1")
+    >>> file_name(BenchEntry(store="ip", inputs="spectra+planes", head="film"), "blocks:12+4:0.1")
     'film-spectra+planes-ip-blocks_12+4_0.1'
     """
-    return "-".join(_safe(part) for part in (entry.head, entry.features, entry.store, split) if part)
+    return "-".join(_safe(part) for part in (entry.head, entry.inputs, entry.store, split) if part)
 
 
 def _unique(name: str, names: Iterable[str]) -> str:

@@ -65,20 +65,20 @@ class Estimate(Record):
 class BenchEntry(Record):
     """Entry of a benchmark: a head that learns from an input of a store.
 
-    >>> print(BenchEntry(store="ip", features="spectra+planes", head="film"))
+    >>> print(BenchEntry(store="ip", inputs="spectra+planes", head="film"))
     film on spectra+planes of ip
     """
 
     store: str = Field(
         description="name of the store; empty for inputs without planes, which do not depend on the store"
     )
-    features: str = Field(description="name of the input, as in --inputs")
+    inputs: str = Field(description="name of the input set, as in --inputs")
     head: str
 
     @property
     def columns(self) -> str:
         """Name of the input and its store, such as ``planes of ip``."""
-        return self.features + (f" of {self.store}" if self.store else "")
+        return self.inputs + (f" of {self.store}" if self.store else "")
 
     def __str__(self) -> str:
         return f"{self.head} on {self.columns}"

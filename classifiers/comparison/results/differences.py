@@ -52,7 +52,7 @@ class Contrast(Record):
 
     The contrast has one pair of entries for each head that learns from both inputs.
 
-    >>> trained, twin = (BenchEntry(store=store, features="planes", head="lda") for store in ("ip", "ip-untrained"))
+    >>> trained, twin = (BenchEntry(store=store, inputs="planes", head="lda") for store in ("ip", "ip-untrained"))
     >>> print(Contrast(question="training", pairs=((trained, twin),)))
     planes of ip against planes of ip-untrained, lda
     """

@@ -59,7 +59,7 @@ def range_label(score: DistanceScore, pixel_size_m: float | None) -> str:
     return f"{text} (over {low:g} m)" if score.high_px is None else f"{text} ({low:g}\N{EN DASH}{high:g} m)"
 
 
-def interval_text(estimate: Estimate, *, signed: bool = False) -> str:
+def estimate_interval(estimate: Estimate, *, signed: bool = False) -> str:
     """Format the ends of the 95 % interval of an estimate in percent, such as ``41.0 to 47.5``.
 
     The text is empty if the estimate has no interval.
@@ -104,7 +104,7 @@ def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test
         text += (
             f"; it classifies {100 * farthest.oa.mean:.1f} % of the test pixels "
             f"{range_label(farthest, results.scene.pixel_size_m)} away from every training pixel correctly"
-            f"{_in_parentheses(interval_text(farthest.oa))}"
+            f"{_in_parentheses(estimate_interval(farthest.oa))}"
         )
     return f"{text}; {_WHOLE_SCENE if 'whole scene' in footprint else _SMALLER_FOOTPRINT}"
 
@@ -114,12 +114,12 @@ def _leak_free_score(found: EntryDistances, oa: Estimate, test_pixels: float) ->
     pixels = f"all {total}" if known == total else f"{known} of {total}"
     text = (
         f"the features of {pixels} test pixels depend on no training pixel; {found.entry} classifies {100 * oa.mean:.1f} % "
-        f"of them correctly{_in_parentheses(interval_text(oa))}"
+        f"of them correctly{_in_parentheses(estimate_interval(oa))}"
     )
     gain = found.leak_free.gain
     if gain is None:
         return text
-    points = f"{100 * gain.mean:+.1f} points{_in_parentheses(interval_text(gain, signed=True))}"
+    points = f"{100 * gain.mean:+.1f} points{_in_parentheses(estimate_interval(gain, signed=True))}"
     return f"{text}, {points} from spectra alone on the same pixels"
 
 

@@ -74,7 +74,7 @@ def _cells(record: Record) -> dict[str, Any]:
 
 def sorted_runs(runs: tuple[RunResult, ...]) -> list[RunResult]:
     """Sort runs by store, input, head, split and seed."""
-    return sorted(runs, key=lambda run: (run.entry.store, run.entry.features, run.entry.head, run.split, run.seed))
+    return sorted(runs, key=lambda run: (run.entry.store, run.entry.inputs, run.entry.head, run.split, run.seed))
 
 
 def write_csv(results: BenchResults, path: Path) -> None:

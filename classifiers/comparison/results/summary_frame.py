@@ -39,7 +39,7 @@ def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
     import pandas as pd
 
     ranking = rank(results)
-    names = {"head": "head", "features": "input"} | ({"store": "store"} if len(ranking.stores) > 1 else {})
+    names = {"head": "head", "inputs": "input"} | ({"store": "store"} if len(ranking.stores) > 1 else {})
     texts = {("", title): [getattr(row.entry, name) for row in ranking.rows] for name, title in names.items()}
     best = {column: [False] * len(ranking.rows) for column in texts}
     for index, split in enumerate(ranking.splits):
@@ -51,7 +51,7 @@ def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
             texts[column] = ["" if summary is None else _cell_text(summary, metric) for summary in cells]
             best[column] = [len(ranking.rows) > 1 and mean == top for mean in means]
             if metric.key == "oa" and any(summary is not None and summary.oa.interval for summary in cells):
-                texts[split.title, INTERVAL] = [_interval_text(summary) for summary in cells]
+                texts[split.title, INTERVAL] = [_summary_interval(summary) for summary in cells]
                 best[split.title, INTERVAL] = [False] * len(cells)
     return pd.DataFrame(texts), pd.DataFrame(best)
 
@@ -116,6 +116,6 @@ def _cell_text(summary: EntrySummary, metric: Metric) -> str:
     return f"{metric.scale * score.mean:.{digits}f}{sd}"
 
 
-def _interval_text(summary: EntrySummary | None) -> str:
+def _summary_interval(summary: EntrySummary | None) -> str:
     interval = summary.oa.interval if summary else None
     return "\N{EN DASH}".join(f"{100 * end:.1f}" for end in interval) if interval else ""

@@ -24,7 +24,7 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
     rows: dict[BenchEntry, dict[str, str]] = {}
     for summary in results.summary:
         entry = summary.entry
-        row = rows.setdefault(entry, {"head": entry.head, "input": entry.features, "store": entry.store})
+        row = rows.setdefault(entry, {"head": entry.head, "input": entry.inputs, "store": entry.store})
         row[f"OA {summary.split}"] = f"{100 * summary.oa.mean:.1f} ± {100 * summary.oa.sd:.1f}"
         if summary.smoothed_oa is not None and summary.smoothing_gain is not None:
             gain = f"({100 * summary.smoothing_gain.mean:+.1f})"
@@ -173,7 +173,7 @@ def gap_text(results: BenchResults) -> str:
     cells = [summary for summary in results.summary if summary.split == disjoint and summary.entry in gaps]
     gap = gaps[max(cells, key=lambda summary: summary.oa.mean).entry]
     points = f"{100 * abs(gap.difference):.1f} points {_comparative(gap.difference)}"
-    interval = _interval_text(gap)
+    interval = _gap_interval(gap)
     if len(gaps) == 1:
         return f"The OA of {gap.entry} under {gap.random} is {points} than under {disjoint}{interval}"
     spread = _spread([100 * gap.difference for gap in gaps.values()])
@@ -191,7 +191,7 @@ def _spread(points: list[float]) -> str:
     return f"{near:.1f} to {far:.1f} (median {abs(median(points)):.1f}) points {_comparative(low + high)}"
 
 
-def _interval_text(gap: SplitGap) -> str:
+def _gap_interval(gap: SplitGap) -> str:
     """Format the interval of a gap in percentage points.
 
     The sign is chosen such that the gap is positive.

@@ -95,7 +95,7 @@ def assess_distances(
             for entry, entry_runs in entries.items()
         }
         for entry, entry_runs in entries.items():
-            baseline = BenchEntry(store="", features=_BASELINE_INPUT, head=entry.head)
+            baseline = BenchEntry(store="", inputs=_BASELINE_INPUT, head=entry.head)
             reference = correct.get(baseline) if entry != baseline else None
             counts = _Counts.from_geometry(geometry, bins, edges, entry.columns)
             summaries.append(counts.summarise(entry, split, correct[entry], reference))

@@ -98,7 +98,7 @@ def test_every_figure_is_there_as_svg_and_png(report):
     found, out, _ = report
     names = {path.stem for path in (out / "figures").iterdir()}
     assert {"overall-accuracy", "planes", "learning-curves-blocks_9+1_0.3"} <= names
-    scored = found.frame.groupby(["split", "head", "store", "features"], dropna=False).oa.mean()
+    scored = found.frame.groupby(["split", "head", "store", "inputs"], dropna=False).oa.mean()
     for split in ("random:0.3", "blocks:9+1:0.3"):
         _, head, store, features = scored[[split]].idxmax()
         where = "-".join(part for part in (head, features, store, split.replace(":", "_")) if part)

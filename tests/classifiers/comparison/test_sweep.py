@@ -71,7 +71,7 @@ def test_the_numbers_agree_with_a_benchmark(swept, store_path, tmp_path):
         }
         results = compare(store_path, **options, reduction=reduction, out=tmp_path / reduction)
         spectra = next(
-            one for one in results.summary if one.entry.features == "spectra" and one.split == results.sweep.split
+            one for one in results.summary if one.entry.inputs == "spectra" and one.split == results.sweep.split
         )
         assert results.sweep.baseline.mean == pytest.approx(spectra.oa.mean) and results.sweep.reduction == reduction
 

@@ -21,7 +21,7 @@ NASTY = r"[a_b|50%&#$^~\x{y}<z>"
 def expected(comparison, splits=SHOWN):
     """Rows of the table as pandas makes them from the runs: head, input, store, and the scores under each split."""
     frame = comparison.frame
-    keys, scores = ["head", "features", "store"], ["oa", "aa", "kappa"]
+    keys, scores = ["head", "inputs", "store"], ["oa", "aa", "kappa"]
     grouped = frame.groupby([*keys, "split"])[scores].agg(["mean", "std"])
     ranked = frame[frame.split == splits[0]].groupby(keys).oa.mean().sort_values(ascending=False)
     rows = []

@@ -22,7 +22,7 @@ def stored(report):
     pairs = {}
     for run in json.loads((out / "results.json").read_text())["runs"]:
         who = run["entry"]
-        entry = f"{who['head']} on {who['features']}" + f" of {who['store']}" * bool(who["store"])
+        entry = f"{who['head']} on {who['inputs']}" + f" of {who['store']}" * bool(who["store"])
         truth = np.load(out / "record" / "draws" / f"{run['draw']}.npz")["truth"]
         predicted = np.load(out / "record" / "predictions" / f"{run['key']}.npy")
         pairs[entry, run["split"], run["seed"]] = truth, predicted

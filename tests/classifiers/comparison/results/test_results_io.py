@@ -26,7 +26,7 @@ def test_csv_equals_scikit_learn_and_repeats(tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == len(pairs)
     for row in rows:
-        truth, predicted = pairs[entry(row["store"], row["features"], row["head"]), row["split"], int(row["seed"])]
+        truth, predicted = pairs[entry(row["store"], row["inputs"], row["head"]), row["split"], int(row["seed"])]
         assert float(row["oa"]) == accuracy_score(truth, predicted)
         assert float(row["kappa"]) == cohen_kappa_score(truth, predicted)
         recall = recall_score(truth, predicted, labels=[1, 2, 4, 5], average=None)
@@ -35,7 +35,7 @@ def test_csv_equals_scikit_learn_and_repeats(tmp_path):
 
 
 def test_the_columns_of_a_run_follow_its_fields():
-    columns = "store features head split seed train_pixels test_pixels left_out oa aa kappa fit_seconds predict_seconds smoothed_oa"
+    columns = "store inputs head split seed train_pixels test_pixels left_out oa aa kappa fit_seconds predict_seconds smoothed_oa"
     by_class = [f"{name}_{number}" for name in ("recall", "f1", "pixels") for number in range(1, 6)]
     assert list(build()[0].frame) == [*columns.split(), *by_class]
 
@@ -54,7 +54,7 @@ def test_json_reads_back(tmp_path):
 
 def test_runs_are_sorted_by_entry_split_and_seed():
     runs = sorted_runs(build(entries=[entry("b", "x", "a"), entry("a", "y", "b"), entry("a", "y", "a")])[0].runs)
-    names = [(run.entry.store, run.entry.features, run.entry.head, run.split, run.seed) for run in runs]
+    names = [(run.entry.store, run.entry.inputs, run.entry.head, run.split, run.seed) for run in runs]
     assert names == sorted(names) and len(set(names)) == len(names)
 
 

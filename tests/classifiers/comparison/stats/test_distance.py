@@ -55,7 +55,7 @@ def pixels_of(recorded, who, split, seed):
     labels, runs, run_records, draws, *_ = recorded
     draw = draws[split, seed]
     nearest = distance_transform_edt(~draw.train)
-    reach = 4 if "window" in who.features else 0
+    reach = 4 if "window" in who.inputs else 0
     regions, count = np.zeros(draw.shape, int), 0
     for number in labels.counts:
         fields, found = label(labels.classes == number, np.ones((3, 3)))
@@ -175,7 +175,7 @@ def test_a_scene_with_a_known_answer(backbone_folder, tmp_path, monkeypatch):
         "known.zarr", heads=["lda"], splits=["mask:train.npy"], seeds=1, inputs=["spectra", "planes"], sweep=False
     )
     spectra, planes = (
-        next(one for one in found.distances if one.entry.features == name) for name in ("spectra", "planes")
+        next(one for one in found.distances if one.entry.inputs == name) for name in ("spectra", "planes")
     )
     assert [score.oa and score.oa.mean for score in spectra.bins] == [1, 1, 0, 0]
     assert [score.test_pixels for score in spectra.bins] == [40 * width for width in (4, 5, 7, 13)]
@@ -187,5 +187,5 @@ def test_a_scene_with_a_known_answer(backbone_folder, tmp_path, monkeypatch):
     assert found.splits[0].question == "" and found.scene.pixel_size_m is None
     assert write_report(found, tmp_path / "report")
     assert read_json(tmp_path / "report" / "results.json").distances == found.distances
-    row = found.frame[found.frame.features == "spectra"].iloc[0]
+    row = found.frame[found.frame.inputs == "spectra"].iloc[0]
     assert (row["oa_4-9_px"], row["oa_over_16_px"], row["test_pixels_leak_free"]) == (1, 0, 40 * 29)
