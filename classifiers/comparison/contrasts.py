@@ -51,15 +51,14 @@ class StoreOrigin:
 
         `planes` selects the planes that heads learn from, see `Features.select`.
         """
-        path, scene = str(features.store.location), features.scene
-        whole = not scene.nodata and bool(features.valid.all())
+        path = str(features.store.location)
         return cls(
             path=path,
             source=str(features.store.manifest.provenance.get("backbone_source") or ""),
             recipe=features.recipe,
             planes=frozenset(str(plane.id) for plane in features.select(planes)),  # type: ignore[arg-type]
-            # The copy of the scene in a store has no mask, so it can replace only a scene without invalid pixels.
-            scene=f"{path}/scene" if whole and not path.startswith("memory:") else scene.name,
+            # A store in memory can't be read by another process.
+            scene=features.scene.name if path.startswith("memory:") else f"{path}/scene",
         )
 
     @property

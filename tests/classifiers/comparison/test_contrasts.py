@@ -2,17 +2,20 @@
 
 import shlex
 
+import numpy as np
 import pytest
 
+import hsifeat
 from classifiers import compare
 from classifiers.comparison.contrasts import StoreOrigin, missing_contrasts, plan_contrasts
 from classifiers.comparison.report.findings import key_findings
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.summary_frame import summary_notes
 from classifiers.comparison.results.summary_text import verdict_lines
-from hsifeat import open_features
+from hsifeat.scenes import Scene
 from tests.helpers.comparisons import entry
 from tests.helpers.context_stores import write_context_store
+from tests.helpers.small import small_cube
 
 RECIPE = {
     "scene": "s",
@@ -88,6 +91,16 @@ def test_what_is_missing_is_said_with_a_command():
     assert missing_contrasts([entry("twin", "planes", "lda"), entry("", "context", "lda")], ORIGINS) == ()
 
 
+def test_the_scene_of_the_command_has_the_valid_pixels_of_the_store(tmp_path):
+    cube = small_cube()
+    cube[:5, :7] = 0
+    store = hsifeat.extract(
+        Scene("masked", cube, nodata=(0.0,)), backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr"
+    )
+    named = StoreOrigin.of_store(hsifeat.open_features(store)).scene
+    np.testing.assert_array_equal(hsifeat.open_scene(named).valid, (cube != 0).any(axis=2))
+
+
 def test_planes_are_compared_with_the_planes_of_a_context_store(features, tmp_path):
     context = write_context_store(tmp_path / "ctx.zarr", features)
     inputs = ["spectra+context", "spectra+planes", "spectra+context+planes"]
@@ -128,7 +141,10 @@ def test_the_command_makes_the_twin_and_the_report_answers_the_question_first(st
     assert program == "hsifeat"
     words[-1] = str(tmp_path / "twin.zarr")
     cli(*words)
-    assert open_features(tmp_path / "twin.zarr").recipe["scene"] == open_features(store_path).recipe["scene"]
+    assert (
+        hsifeat.open_features(tmp_path / "twin.zarr").recipe["scene"]
+        == hsifeat.open_features(store_path).recipe["scene"]
+    )
     notes.clear()
     both = compare(
         [store_path, tmp_path / "twin.zarr"],
