@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hsifeat.runtime.events import Listener, Note
@@ -59,3 +60,13 @@ def named_files(path: Path, listen: Listener) -> list[tuple[str, Path]]:
     if others:
         listen(Note(f"{path.name}: {', '.join(others)} beside it can't be uploaded, and metadata in it are not used"))
     return [(path.name, path), *((part.name, part) for part in taken)]
+
+
+def rename_files(files: Sequence[tuple[str, Path]], stem: str) -> list[tuple[str, Path]]:
+    """Replace the stem that the names of files of one raster begin with.
+
+    >>> rename_files([("a.dat", Path("x/a.dat")), ("a.dat.hdr", Path("x/a.dat.hdr"))], "labels")
+    [('labels.dat', PosixPath('x/a.dat')), ('labels.dat.hdr', PosixPath('x/a.dat.hdr'))]
+    """
+    old = min((Path(name).stem for name, _ in files), key=len)
+    return [(f"{stem}{name.removeprefix(old)}", path) for name, path in files]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.client.companion_files import named_files
+from hsifeat.client.companion_files import named_files, rename_files
 from hsifeat.client.remote_job import RemoteJob
 from hsifeat.client.transport import Transport
 from hsifeat.client.uploading import upload_files
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hsifeat.features.features import Features
 
 PathLike = str | Path
+LabelSource = PathLike | tuple[str, PathLike]
 
 
 def connect(url: str, token: str | None = None) -> Connection:
@@ -120,7 +121,7 @@ class Connection:
         self,
         scene: PathLike | Sequence[PathLike],
         *,
-        labels: Sequence[PathLike] = (),
+        labels: Sequence[LabelSource] = (),
         reading: dict[str, Any] | None = None,
         preset: str | None = None,
         like: str | None = None,
@@ -135,11 +136,12 @@ class Connection:
         scene : str, Path or sequence of these
             Name of a public scene, local files, or files in a folder of ``hsifeat serve --scenes``. Local files are
             uploaded.
-        labels : sequence of str or Path
+        labels : sequence of str, Path or tuple
             Label maps as ``FILE`` or ``FILE:VARIABLE``. If the scene is read from local files, the label maps must be
-            local files, too.
+            local files, too. A tuple ``(NAME, FILE)`` uploads a local file under another name; its suffix stays the same.
         reading : dict, optional
-            Options for reading the scene, such as ``variable`` and ``axes``; see `hsifeat.open_scene`.
+            Options for reading the scene, such as ``variable`` and ``axes``; see `hsifeat.open_scene`. If the scene is read
+            from local files, the file of ``companion`` must be local, too.
         preset : str, optional
             Name of a preset. Options that are not set come from the preset.
         like : str, optional
@@ -164,8 +166,10 @@ class Connection:
         """
         _check_options(options, preset, like)
         sources = [scene] if isinstance(scene, PathLike) else list(scene)
+        reading = dict(reading or {})
+        companion = reading.pop("companion", None)
         request = {
-            "scene": {**self._scene(sources, labels, listen), **(reading or {})},
+            "scene": {**self._scene(sources, labels, listen, companion), **reading},
             "options": {name: _plain(value) for name, value in options.items()},
             "preset": preset,
             "like": like,
@@ -246,28 +250,45 @@ class Connection:
         content = {name: value for name, value in request.items() if value is not None}
         return RemoteJob(self._transport, self._transport.json("POST", path, json=content)["job"])
 
-    def _scene(self, sources: list[PathLike], labels: Sequence[PathLike], listen: Listener) -> dict[str, Any]:
+    def _scene(
+        self,
+        sources: list[PathLike],
+        labels: Sequence[LabelSource],
+        listen: Listener,
+        companion: PathLike | None = None,
+    ) -> dict[str, Any]:
         """Describe a scene for the service. Local files are uploaded first."""
         from hsifeat.scenes.registry.public_scenes import REGISTRY
 
+        uploaded: dict[Path, str] = {}
+
+        def add(path: Path, new_stem: str = "") -> str:
+            files = named_files(path, listen)
+            for name, file in rename_files(files, new_stem) if new_stem else files:
+                uploaded.setdefault(file, name)
+            return uploaded[files[0][1]]
+
+        def add_source(source: PathLike, new_stem: str) -> str:
+            file, colon, variable = str(source).partition(":")
+            return f"{add(Path(file), new_stem)}{colon}{variable}"
+
         names = [str(source) for source in sources]
-        described: dict[str, Any] = {"labels": [str(label) for label in labels]} if labels else {}
+        maps = [label if isinstance(label, tuple) else ("", label) for label in labels]
+        described: dict[str, Any] = {
+            "labels": [str(source) for _, source in maps],
+            "companion": companion and str(companion),
+        }
         if len(names) == 1 and names[0] in REGISTRY:
-            return {"name": names[0], **described}
-        if not all(Path(name).exists() for name in names):
-            return {"files": names, **described}
-        files: dict[tuple[str, Path], None] = {}
-
-        def add(path: Path) -> str:
-            named = named_files(path, listen)
-            files.update(dict.fromkeys(named))
-            return named[0][0]
-
-        opened = [add(Path(name)) for name in names]
-        if labels:
-            maps = [str(label).partition(":") for label in labels]
-            described["labels"] = [f"{add(Path(file))}{colon}{variable}" for file, colon, variable in maps]
-        return {"upload": upload_files(self._transport, list(files), listen), "files": opened, **described}
+            described["name"] = names[0]
+        elif not all(Path(name).exists() for name in names):
+            described["files"] = names
+        else:
+            described["files"] = [add(Path(name)) for name in names]
+            described["labels"] = [add_source(source, name) for name, source in maps]
+            described["companion"] = companion and add_source(companion, "companion")
+            named = [(name, path) for path, name in uploaded.items()]
+            described["upload"] = upload_files(self._transport, named, listen)
+        return {name: value for name, value in described.items() if value}
 
 
 def _check_options(options: dict[str, Any], preset: str | None, like: str | None) -> None:

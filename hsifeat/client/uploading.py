@@ -33,10 +33,14 @@ def upload_files(transport: Transport, named: Sequence[tuple[str, Path]], listen
     Raises
     ------
     SceneError
-        If a file does not exist. If a file becomes shorter during the upload.
+        If a file does not exist. If two files have the same name in the upload. If a file becomes shorter during the upload.
     ServiceError
         If the service refuses a file, or can't be reached.
     """
+    paths = dict(named)
+    for name, path in named:
+        if paths[name] != path:
+            raise SceneError(f"{path} and {paths[name]} would both be named {name} in the upload: rename one of them")
     files, sizes = [], []
     for name, path in named:
         if not path.is_file():

@@ -148,36 +148,48 @@ class SceneArguments:
             )
         return [SceneArguments([path], self.options) for path in self.paths]
 
-    def open(self) -> Scene:
-        """Open the arguments as one scene.
+    @property
+    def companion(self) -> str | None:
+        """Value of ``--companion``, with ``{scene}`` replaced by the name of the scene file without its suffix."""
+        template = self.options["companion"]
+        return None if template is None else self._expand(template)
 
-        In the paths of label maps and of the companion image, ``{scene}`` stands for the scene's file name without suffix.
+    @property
+    def labels(self) -> list[tuple[str, str]]:
+        """Name and source of each label map, with ``{scene}`` replaced as in `companion`.
+
+        The name is empty if the source has no ``{scene}``. Otherwise the map has this name, unless a variable or column of
+        the source names it: a map that is named after its file would have another name in each scene.
         """
+        templates = self.options["labels"] or ()
+        return [(_label_name(one) if PLACEHOLDER in one else "", self._expand(one)) for one in templates]
+
+    def open(self) -> Scene:
+        """Open the arguments as one scene."""
         from hsifeat.scenes import open_labels, open_scene
         from hsifeat.scenes.label_map import safe_label_name
 
-        stem = Path(self.paths[0].removeprefix("@")).stem
-        options = dict(self.options)
-        if options["companion"] is not None:
-            options["companion"] = options["companion"].replace(PLACEHOLDER, stem)
-        labels = options.pop("labels") or []
-        scene = open_scene(self.files, **options, labels=[text for text in labels if PLACEHOLDER not in text])
-        for text in labels:
-            if PLACEHOLDER in text:
-                file = text.replace(PLACEHOLDER, stem)
+        options = {
+            **self.options,
+            "companion": self.companion,
+            "labels": [file for name, file in self.labels if not name],
+        }
+        scene = open_scene(self.files, **options)
+        for name, file in self.labels:
+            if name:
                 own = open_labels(file, scene)
-                # A map that is named after its file would have another name in each scene.
-                name = own.name if own.name != safe_label_name(Path(file).stem) else _label_name(text)
-                scene = scene.with_labels(replace(own, name=name))
+                is_named = own.name != safe_label_name(Path(file).stem)
+                scene = scene.with_labels(own if is_named else replace(own, name=name))
         return scene
 
     def check_not_replaced(self, out: Path) -> None:
         """Raise `StoreError` if `out` is a file of the scene, a label map or the companion image."""
         from hsifeat.files import check_not_input
 
-        files = [*self.files, *(self.options["labels"] or ()), *filter(None, [self.options["companion"]])]
-        stem = Path(self.paths[0].removeprefix("@")).stem
-        check_not_input(out, [file.replace(PLACEHOLDER, stem) for file in files])
+        check_not_input(out, [*self.files, *(file for _, file in self.labels), *filter(None, [self.companion])])
+
+    def _expand(self, template: str) -> str:
+        return template.replace(PLACEHOLDER, Path(self.paths[0].removeprefix("@")).stem)
 
     def command_line(self) -> str:
         """Return the part of the command line that names the data: paths and scene options."""

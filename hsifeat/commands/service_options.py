@@ -57,11 +57,17 @@ def extract_on_service(
     outcomes: dict[str, str | Exception] = dict.fromkeys(scenes, "")
     with terminal.progress() as listen:
         for name, scene in scenes.items():
-            reading = {option: value for option, value in scene.options.items() if value is not None}
-            labels = reading.pop("labels", ())
+            reading = {**scene.options, "companion": scene.companion}
+            del reading["labels"]
             try:
                 jobs[name] = connection.extract(
-                    scene.files, labels=labels, reading=reading, preset=preset, like=like, listen=listen, **options
+                    scene.files,
+                    labels=[one if one[0] else one[1] for one in scene.labels],
+                    reading={option: value for option, value in reading.items() if value is not None},
+                    preset=preset,
+                    like=like,
+                    listen=listen,
+                    **options,
                 )
             except (HsifeatError, OSError) as error:
                 outcomes[name] = error

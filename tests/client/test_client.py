@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from hsifeat.client.connection import Connection
 from hsifeat.client.remote_job import RemoteJob
 from hsifeat.client.transport import ServiceError, Transport
 from hsifeat.client.uploading import upload_files
@@ -57,6 +58,75 @@ class RestartingService:
         self.content += request.content[: len(request.content) // 2]
         self.failures = self.away
         raise httpx.ReadError("broken", request=request)
+
+
+class RecordingService:
+    """A service that accepts everything, and keeps the uploaded contents and the request for an extraction."""
+
+    def __init__(self):
+        self.contents, self.request = {}, {}
+
+    def __call__(self, request):
+        if request.method == "PUT":
+            self.contents[request.url.path.rpartition("/")[2]] = request.content
+        elif request.url.path == "/extractions":
+            self.request = json.loads(request.content)
+        return httpx.Response(
+            200, json={"id": "1", "part_bytes": 1000, "job": {**STATE, "result": {"store": "0" * 64}}}
+        )
+
+
+def test_files_of_each_scene_are_uploaded_under_different_names(tmp_path, monkeypatch):
+    """``labels/{scene}.npy`` has the name of the scene file, and all label maps get the name of their folder."""
+    service = RecordingService()
+    monkeypatch.setattr("hsifeat.client.connection.connect", lambda url: Connection(transport_to(service)))
+    for folder in ("tiles", "labels", "fine"):
+        (tmp_path / folder).mkdir()
+        for name in ("a.npy", "b.npy"):
+            (tmp_path / folder / name).write_bytes(f"{folder}/{name}".encode())
+    header = b"ENVI\nsamples = 3\nlines = 2\nbands = 1\ndata type = 1\ninterleave = bsq\n"
+    (tmp_path / "labels/b.dat.hdr").write_bytes(header)
+    (tmp_path / "labels/b.dat").write_bytes(b"values")
+    options = (
+        "--service",
+        "http://service.example",
+        "--backbone",
+        "context",
+        "--companion",
+        tmp_path / "fine/{scene}.npy",
+    )
+    tiles, labels = [tmp_path / "tiles" / name for name in ("a.npy", "b.npy")], tmp_path / "labels/{scene}.npy"
+    for end in ("", ":gt"):
+        assert run_main("extract", *tiles, "--labels", f"{labels}{end}", *options) == 0
+        assert service.request["scene"] == {
+            "upload": "1",
+            "files": ["b.npy"],
+            "labels": [f"labels.npy{end}"],
+            "companion": "companion.npy",
+            "bad_bands": "drop",
+            "blank_pixels": "drop",
+        }
+    assert run_main("extract", tiles[1], "--labels", tmp_path / "labels/{scene}.dat", *options) == 0
+    assert service.contents == {
+        "a.npy": b"tiles/a.npy",
+        "b.npy": b"tiles/b.npy",
+        "labels.npy": b"labels/b.npy",
+        "companion.npy": b"fine/b.npy",
+        "labels.dat": b"values",
+        "labels.dat.hdr": header,
+    }
+
+
+def test_two_files_of_one_name_are_not_uploaded(tmp_path):
+    (tmp_path / "labels").mkdir()
+    for folder in (tmp_path, tmp_path / "labels"):
+        (folder / "a.npy").write_bytes(b"values")
+    service = RecordingService()
+    with pytest.raises(SceneError, match=r"labels/a.npy would both be named a.npy in the upload: rename one of them"):
+        Connection(transport_to(service)).extract(
+            tmp_path / "a.npy", labels=[tmp_path / "labels" / "a.npy"], backbone="context"
+        )
+    assert service.contents == {}
 
 
 def test_an_upload_continues_after_every_restart_of_the_service(tmp_path, pauses):
