@@ -160,8 +160,8 @@ class Model:
         ------
         HsifeatError
             If the store lacks a band of the training scene, or has another recipe. If the store lacks planes, window
-            means or neighbourhoods that the head needs. If the head was trained on pixel positions of another scene.
-            The message names the difference.
+            means or neighbourhoods that the head needs. If a training store is in the place of another one. If the head was
+            trained on pixel positions of another scene. The message names the difference.
         """
         if self.bands is not None:
             nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)
@@ -224,6 +224,18 @@ class Model:
                 f"the planes of {features.name} have another recipe than those this head was trained on: "
                 f"{difference_text(differences, 'here', 'in training')}; extract the scene with `like` the store of the training scene"
             )
+        self._check_order(features)
+
+    def _check_order(self, features: Features) -> None:
+        """Refuse a training store at the position of another one, since the recipes of imports may differ only in their keys."""
+        keys, count = () if self.card is None else self.card.keys, len(feature_kinds(self.recipe))
+        for position, store in enumerate(single_stores(features)):
+            trained = [number % count for number, key in enumerate(keys) if key == store.key]
+            if trained and position not in trained:
+                raise HeadError(
+                    f"{store.name} is store {position + 1} of {count} here, and was store {trained[0] + 1} in training: "
+                    "name the stores in the order of the training, or fit a head on these stores"
+                )
 
     def _check_planes(self, features: Features) -> None:
         planes = {plane.id: plane for plane in features.planes}

@@ -15,6 +15,7 @@ import hsifeat
 from classifiers import PixelTable, make_head
 from hsifeat.errors import HeadError, HsifeatError, RecipeMismatchError, SceneError, StoreError
 from hsifeat.extraction.repair import verify
+from hsifeat.features.stack import open_stack
 from hsifeat.scenes import Scene
 from hsifeat.store.location import as_location
 from hsifeat.store.recipe import fault_of
@@ -238,6 +239,21 @@ def test_a_model_of_imported_features_maps_another_scene_of_the_same_encoder(sce
     model.match_store(hsifeat.open_features(tmp_path / "b.zarr"))
     with pytest.raises(HeadError, match="trained on imported features; small has planes of a diffusion model"):
         model.match_store(hsifeat.open_features(store_path))
+
+
+def test_imports_of_one_scene_are_refused_in_another_order(scene, encoder, tmp_path):
+    """The planes of both imports have one name and one recipe, so only the keys tell the imports apart."""
+    a, b = (
+        hsifeat.open_features(
+            hsifeat.import_planes(scene, {"encoder": values}, out=tmp_path / f"{name}.zarr").location.identity
+        )
+        for name, values in (("a", encoder), ("b", encoder[::-1].copy()))
+    )
+    model = hsifeat.fit_model(open_stack([a, b]), "lda", inputs="planes", split="random:0.5")
+    model.match_store(open_stack([a, b]))
+    for order in ([b, a], [a, a]):
+        with pytest.raises(HeadError, match=r"is store \d of 2 here, and was store \d in training: name the stores in the"):
+            model.match_store(open_stack(order))
 
 
 @pytest.mark.parametrize(
