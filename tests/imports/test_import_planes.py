@@ -252,7 +252,9 @@ def test_imports_of_one_scene_are_refused_in_another_order(scene, encoder, tmp_p
     model = hsifeat.fit_model(open_stack([a, b]), "lda", inputs="planes", split="random:0.5")
     model.match_store(open_stack([a, b]))
     for order in ([b, a], [a, a]):
-        with pytest.raises(HeadError, match=r"is store \d of 2 here, and was store \d in training: name the stores in the"):
+        with pytest.raises(
+            HeadError, match=r"is store \d of 2 here, and was store \d in training: name the stores in the"
+        ):
             model.match_store(open_stack(order))
 
 

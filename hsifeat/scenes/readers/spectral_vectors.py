@@ -14,6 +14,7 @@ WAVELENGTH_NAMES = {
     "wavelength_nm", "wavelengths_nm", "central_wavelengths", "centre_wavelength", "centre_wavelengths", "band_center",
     "band_centers",
 }  # fmt: skip
+WAVENUMBER_NAMES = {"wavenumber", "wavenumbers"}
 WIDTH_NAMES = {"fwhm", "fwhms", "full_width_half_max", "full_width_half_maximum"}
 GOOD_BAND_NAMES = {"bbl", "good_wavelengths", "good_bands"}
 _CUBE_AXES = 3
@@ -34,7 +35,7 @@ def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int
     cube_shape : sequence of int
         Shape of the cube.
     """
-    names = WAVELENGTH_NAMES | WIDTH_NAMES | GOOD_BAND_NAMES
+    names = WAVELENGTH_NAMES | WAVENUMBER_NAMES | WIDTH_NAMES | GOOD_BAND_NAMES
     return _last(name) in names and sorted(shape)[:-1] in ([], [1]) and max(shape) in cube_shape
 
 
@@ -86,7 +87,9 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
         ("good and bad bands", GOOD_BAND_NAMES),
     ):
         keys = nearest([key for key in candidates if _last(key) in names], raster.variable, ())
-        vectors.append(candidates[keys[0]] if len(keys) == 1 else None)
+        if names is WAVELENGTH_NAMES and not keys:
+            keys = nearest([key for key in candidates if _last(key) in WAVENUMBER_NAMES], raster.variable, ())
+        vectors.append(with_unit(keys[0], candidates[keys[0]]) if len(keys) == 1 else None)
         if keys:
             choice = f"used {keys[0]}" if len(keys) == 1 else f"found {', '.join(keys)} and used none"
             notes.append(f"{name}: {choice} as the {kind} of its bands")
@@ -108,6 +111,13 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
 
 def _last(name: str) -> str:
     return name.rpartition("/")[2].lower()
+
+
+def with_unit(name: str, vector: FileVariable) -> FileVariable:
+    """Return a vector of the spectrum with the unit cm-1 if it has no unit and the name of wavenumbers."""
+    if vector.unit or _last(name) not in WAVENUMBER_NAMES:
+        return vector
+    return replace(vector, attrs={**vector.attrs, "units": "cm-1"})
 
 
 def spectral_unit(*vectors: FileVariable | None) -> str:

@@ -17,6 +17,12 @@ UNITS_NM = {
     **dict.fromkeys(("millimeters", "millimetres", "mm"), 1e6),
     **dict.fromkeys(("meters", "metres", "meter", "metre", "m"), 1e9),
 }
+# Wavelength in nanometres at the wavenumber 1, by the names of the units of wavenumbers. "Wavenumber" is the unit in ENVI headers.
+WAVENUMBERS_NM = {
+    **dict.fromkeys(("cm-1", "cm^-1", "cm**-1", "cm\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ONE}", "1/cm"), 1e7),
+    **dict.fromkeys(("wavenumber", "wavenumbers", "kayser"), 1e7),
+    **dict.fromkeys(("m-1", "m^-1", "m**-1", "m\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ONE}", "1/m"), 1e9),
+}
 _UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
 # Wavelengths of reflected light lie between 100 nm and 100 um, which is between 1e-7 and 1e-4 m. The largest wavelength of a
 # list therefore reveals the unit, if it is one of the three.
@@ -45,6 +51,11 @@ def parse_numbers(values: Iterable[Any]) -> NDArray[np.float64]:
     return np.array([parse(value) for value in values if str(value)], dtype=np.float64)
 
 
+def is_spectral_unit(unit: str) -> bool:
+    """Return whether a unit is a known unit of length or of wavenumbers."""
+    return unit.strip().lower() in UNITS_NM or unit.strip().lower() in WAVENUMBERS_NM
+
+
 def convert_to_nm(
     wavelengths: Sequence[Any] | None,
     fwhm: Sequence[Any] | None,
@@ -61,7 +72,7 @@ def convert_to_nm(
         Values as listed in the file.
     unit : str or sequence of str
         Unit of the wavelengths, or one unit per band. If the unit is missing or contradicts the largest wavelength, the
-        unit is inferred from this wavelength.
+        unit is inferred from this wavelength. Wavelengths in a unit of `WAVENUMBERS_NM` are wavenumbers.
     bands : int
         Number of bands.
     name : str
@@ -74,7 +85,7 @@ def convert_to_nm(
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
         Converted values; None for a missing or invalid list.
     notes : tuple of str
-        Notes on ignored lists and on an inferred unit.
+        Notes on ignored lists, on an inferred unit and on wavenumbers.
     """
     centres = None if wavelengths is None else parse_numbers(wavelengths)
     widths = None if fwhm is None else parse_numbers(fwhm)
@@ -103,13 +114,15 @@ def convert_to_nm(
         ("wavelengths", centres, unit),
         ("widths (fwhm)", widths, unit if width_unit in _UNKNOWN_UNITS else width_unit),
     ):
-        problem = "" if values is None else _problem(values, own, bands)
-        if not problem and values is centres and values is not None and _spans_units(values * UNITS_NM[own]):
-            problem = f"from {values.min():g} to {values.max():g} can't all be in {own}"
+        problem, lengths = "" if values is None else _problem(values, own, bands), None
+        if values is not None and not problem:
+            lengths, problem = _centres_nm(values, own) if values is centres else _widths_nm(values, own, converted[0])
         if problem:
             notes.append(f"{name}: its {kind} {problem}; they are ignored")
+        elif lengths is not None and own in WAVENUMBERS_NM:
+            notes.append(f"{name}: its {kind} are wavenumbers ({own}), which are converted to nanometres")
         # Rounding to a millionth of a nanometre converts 0.55 um to 550 nm instead of 550.0000000000001 nm.
-        converted.append(None if values is None or problem else np.round(values * UNITS_NM[own], 6))
+        converted.append(None if lengths is None or problem else np.round(lengths, 6))
     if inferred and any(lengths is not None for lengths in converted):
         notes.append(f"{name}: its wavelengths have no unit; assumed {unit} from their size")
     return converted[0], converted[1], tuple(notes)
@@ -139,9 +152,28 @@ def _plausible_unit(centres: NDArray[np.float64], unit: str) -> str:
     return next((name for name, low, high in _RANGES if low <= longest <= high), unit)
 
 
-def _spans_units(nm: NDArray[np.float64]) -> bool:
-    """Return whether some wavelengths are plausible and others are too short, as in a list of several units."""
-    return bool(nm.min() < _SHORTEST_NM <= nm.max())
+def _centres_nm(values: NDArray[np.float64], unit: str) -> tuple[NDArray[np.float64], str]:
+    """Return positive wavelengths or wavenumbers as wavelengths in nm, and what makes them implausible, or an empty string."""
+    if unit in WAVENUMBERS_NM:
+        nm = WAVENUMBERS_NM[unit] / values
+        plausible = nm.min() >= _SHORTEST_NM and nm.max() <= _LONGEST_NM
+        return nm, "" if plausible else f"from {values.min():g} to {values.max():g} can't be wavenumbers ({unit})"
+    nm = values * UNITS_NM[unit]
+    # Some wavelengths are plausible and others are too short, as in a list of several units.
+    several = nm.min() < _SHORTEST_NM <= nm.max()
+    return nm, f"from {values.min():g} to {values.max():g} can't all be in {unit}" if several else ""
+
+
+def _widths_nm(values: NDArray[np.float64], unit: str, centres_nm: Lengths) -> tuple[Lengths, str]:
+    """Return positive bandwidths in nm, and what prevents the conversion, or an empty string."""
+    if unit in UNITS_NM:
+        return values * UNITS_NM[unit], ""
+    if centres_nm is None:
+        return None, f"are wavenumbers ({unit}), and the wavelengths are unknown"
+    centres, half = WAVENUMBERS_NM[unit] / centres_nm, values / 2
+    if (half >= centres).any():
+        return None, "are not all smaller than twice the wavenumbers"
+    return WAVENUMBERS_NM[unit] / (centres - half) - WAVENUMBERS_NM[unit] / (centres + half), ""
 
 
 def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:
@@ -151,7 +183,7 @@ def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:
         return "are not all positive numbers"
     if not unit:
         return "have no unit, and their size reveals none"
-    return "" if unit in UNITS_NM else f"are in {unit}, which is not a known unit of length"
+    return "" if unit in UNITS_NM or unit in WAVENUMBERS_NM else f"are in {unit}, which is not a known unit of length"
 
 
 def find_bad_bands(good: Sequence[Any] | None, bands: int, name: str) -> tuple[tuple[int, ...], Notes]:

@@ -13,7 +13,14 @@ from hsifeat.scenes.readers.cf_georeference import read_cf_georeference
 from hsifeat.scenes.readers.raster import FileVariable, Raster
 from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
 from hsifeat.scenes.readers.scopes import nearest
-from hsifeat.scenes.readers.spectral_vectors import GOOD_BAND_NAMES, WAVELENGTH_NAMES, WIDTH_NAMES, spectral_unit
+from hsifeat.scenes.readers.spectral_vectors import (
+    GOOD_BAND_NAMES,
+    WAVELENGTH_NAMES,
+    WAVENUMBER_NAMES,
+    WIDTH_NAMES,
+    spectral_unit,
+    with_unit,
+)
 
 _SCALES, _OFFSETS = {"scale_factor", "scale"}, {"add_offset", "offset"}
 _DESCRIPTIONS = {"description", "long_name", "standard_name", "name"}
@@ -63,13 +70,14 @@ def read_attributes(
 
     def find(names: set[str]) -> FileVariable | None:
         candidates = [key for key in along_bands if key.rpartition("/")[2].lower() in names]
-        return next((variables[key] for key in nearest(candidates, variable_name, cubes)), None)
+        return next((with_unit(key, variables[key]) for key in nearest(candidates, variable_name, cubes)), None)
 
     bands = variable.array.shape[variable.dims.index(dims[2])]
     wavelengths, fwhm, good = find(WAVELENGTH_NAMES), find(WIDTH_NAMES), find(GOOD_BAND_NAMES)
     coordinate = variables[dims[2]] if dims[2] in along_bands else None
-    if wavelengths is None and coordinate is not None and coordinate.unit.lower() in spectrum.UNITS_NM:
+    if wavelengths is None and coordinate is not None and spectrum.is_spectral_unit(coordinate.unit):
         wavelengths = coordinate
+    wavelengths = wavelengths or find(WAVENUMBER_NAMES)
     wavelengths_nm, fwhm_nm, notes = spectrum.convert_to_nm(
         _values(wavelengths),
         _values(fwhm),

@@ -132,6 +132,38 @@ def test_netcdf_without_usable_georeference_is_noted(tmp_path, change, note):
     assert note in " ".join(open_scene(tmp_path / "x.nc").notes)
 
 
+@pytest.mark.parametrize("name", ["x.nc", "x.zarr"])
+@pytest.mark.parametrize(
+    ("coordinate", "unit", "per_cm"),
+    [
+        pytest.param("wavelength", "cm-1", 1, id="named-wavelength"),
+        pytest.param("radiation_wavenumber", "m-1", 100, id="cf-standard-name"),
+        pytest.param("wavenumber", None, 1, id="without-unit"),
+        pytest.param("band", "1/cm", 1, id="per-cm"),
+    ],
+)
+def test_wavenumbers_are_converted(tmp_path, name, coordinate, unit, per_cm):
+    """1 cm is 1e7 nm, so 20000 waves per cm are 500 nm long. The last band reaches from 900 to 1100 per cm."""
+    values = np.array([20000.0, 16000, 12500, 10000, 1000])
+    attrs = {} if unit is None else {"units": unit}
+    dataset = xr.Dataset(
+        {"cube": (("y", "x", coordinate), CUBE)},
+        {
+            coordinate: (coordinate, values * per_cm, attrs),
+            "fwhm": (coordinate, [10, 10, 10, 10, 200.0], {"units": "cm^-1"}),
+        },
+    )
+    if name.endswith("zarr"):
+        dataset.to_zarr(tmp_path / name, zarr_format=3, consolidated=False)
+    else:
+        dataset.to_netcdf(tmp_path / name)
+    scene = open_scene(tmp_path / name)
+    assert scene.wavelengths_nm.tolist() == [500, 625, 800, 1000, 10000]
+    np.testing.assert_allclose(scene.fwhm_nm[-1], 1e7 / 900 - 1e7 / 1100)
+    np.testing.assert_allclose(scene.fwhm_nm[0], 500 * 10 / 20000, rtol=1e-6)
+    assert "its wavelengths are wavenumbers" in " ".join(scene.notes)
+
+
 @pytest.mark.parametrize(
     ("longitudes", "west"),
     [

@@ -51,6 +51,13 @@ def test_geotiff_wavelengths_in_tags_of_bands(tif_folder, key, units):
     assert (scene.fwhm_nm is None) or scene.fwhm_nm.tolist() == [10] * 5
 
 
+def test_geotiff_wavenumbers_in_tags_of_bands(tif_folder):
+    with rasterio.open(tif_folder / "x.tif", "r+") as file:
+        for band, value in enumerate([20000, 16000, 12500, 10000, 1000], start=1):
+            file.update_tags(band, wavelength=str(value), wavelength_units="cm-1")
+    assert open_scene(tif_folder / "x.tif").wavelengths_nm.tolist() == [500, 625, 800, 1000, 10000]
+
+
 @pytest.mark.parametrize(
     ("units", "note"),
     [

@@ -43,6 +43,16 @@ def test_vectors_named_like_wavelengths_are_used(tmp_path, suffix, factor, unit,
 
 
 @FORMATS
+def test_wavenumbers_are_used_if_there_are_no_wavelengths(tmp_path, suffix):
+    wavenumbers = np.array([20000, 16000, 12500, 10000, 1000])
+    scene = open_scene(written(tmp_path / f"x{suffix}", wavenumber=wavenumbers))
+    assert scene.wavelengths_nm.tolist() == [500, 625, 800, 1000, 10000]
+    assert "its wavelengths are wavenumbers (cm-1)" in " ".join(scene.notes)
+    both = open_scene(written(tmp_path / f"y{suffix}", wavenumber=wavenumbers, wavelength=NM))
+    assert both.wavelengths_nm.tolist() == NM.tolist()
+
+
+@FORMATS
 @pytest.mark.parametrize(
     ("vectors", "note"),
     [
