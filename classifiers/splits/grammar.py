@@ -194,13 +194,19 @@ def is_matched(text: str) -> bool:
 def separate_splits(text: str) -> list[str]:
     """Return the splits of a comma-separated list.
 
-    The comma within ``mask:TRAIN,TEST`` does not separate splits.
+    The comma within ``mask:TRAIN,TEST`` does not separate splits. A comma may follow the last split. Other empty items raise
+    `SplitError`.
 
     >>> separate_splits("random:0.1,mask:a.npy,b.npy,official,per-class:5")
     ['random:0.1', 'mask:a.npy,b.npy', 'official', 'per-class:5']
     """
     splits: list[str] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 1 and not parts[-1]:
+        del parts[-1]
+    if not all(parts):
+        raise SplitError(f"expected splits between commas; found {text!r}, with an empty item")
+    for part in parts:
         starts_split = part == OfficialSplit.text or re.match(r"[a-z-]+:", part)
         if splits and splits[-1].startswith("mask:") and "," not in splits[-1] and not starts_split:
             splits[-1] += f",{part}"

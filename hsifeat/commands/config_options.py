@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from hsifeat.base_config import BaseConfig, default_of, detail, flag_of, plain_types, values_of
+from hsifeat.commands.option_types import comma_list
 from hsifeat.errors import HsifeatError
 
 # Numbers with more than 18 digits are mistakes, and slow to convert.
@@ -122,7 +123,7 @@ def text_parser(config: type[BaseConfig], name: str) -> Callable[[str], Any]:
             try:
                 value = _read(text, kind)
                 config.check_option(name, value)
-            except ValueError:
+            except (ValueError, typer.BadParameter):
                 continue
             except HsifeatError as error:
                 raise typer.BadParameter(str(error)) from error
@@ -139,8 +140,8 @@ def _read(text: str, kind: Any) -> Any:
             raise ValueError(text)
         return text
     if get_origin(kind) is tuple:
-        parts = [_read(part.strip(), arguments[0]) for part in text.split(",") if part.strip()]
-        if not parts or (Ellipsis not in arguments and len(parts) != len(arguments)):
+        parts = [_read(part, arguments[0]) for part in comma_list(text)]
+        if Ellipsis not in arguments and len(parts) != len(arguments):
             raise ValueError(text)
         return tuple(parts)
     if kind is int:

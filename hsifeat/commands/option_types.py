@@ -12,12 +12,17 @@ _CONSTANTS = {"none": None, "null": None, "true": True, "false": False}
 
 
 def comma_list(text: str) -> list[str]:
-    """Split a text at its commas.
+    """Split a text at its commas. A comma may follow the last item. Other empty items raise `typer.BadParameter`.
 
     >>> comma_list("svm, film,")
     ['svm', 'film']
     """
-    return [part.strip() for part in text.split(",") if part.strip()]
+    items = [item.strip() for item in text.split(",")]
+    if len(items) > 1 and not items[-1]:
+        del items[-1]
+    if not all(items):
+        raise typer.BadParameter(f"expected items between commas; found {text!r}, with an empty item")
+    return items
 
 
 def whole_number(text: str, option: str) -> int:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from hsifeat.base_config import BaseConfig, Names
+from pydantic import BeforeValidator
+
+from hsifeat.base_config import BaseConfig, names
 from hsifeat.errors import HsifeatError, error_summary, raise_resource_error, suggest_names
 from hsifeat.files import open_regular
 
@@ -21,6 +23,11 @@ DEFAULT_BACKBONE = "natural32"
 
 # Python's reader of TOML takes quadratic time for long dotted keys.
 _MAX_BYTES = 16_384
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Validate a list of texts, which may be empty."""
+    return () if value == [] else names(value)
 
 
 class Preset(BaseConfig):
@@ -33,14 +40,14 @@ class Preset(BaseConfig):
     source : str
         Paper or code that the options are taken from.
     differs : tuple of str
-        Differences from the publication, and details that were not published.
+        Differences from the publication, and details that were not published; may be empty.
     extract, pretrain : dict of str to object or None
         Options of `hsifeat.extract` and of `hsifeat.pretrain`, not yet validated.
     """
 
     title: str
     source: str
-    differs: Names = ()
+    differs: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
     extract: dict[str, Any] | None = None
     pretrain: dict[str, Any] | None = None
 

@@ -3,7 +3,11 @@
 import pytest
 import typer
 
+from classifiers.splits import separate_splits
+from hsifeat.commands.config_options import text_parser
 from hsifeat.commands.option_types import assignment, whole_number
+from hsifeat.errors import SplitError
+from hsifeat.extraction.config import ExtractionConfig
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,27 @@ def test_what_is_no_whole_number(text):
 
 def test_whole_numbers():
     assert [whole_number(text, "--batch") for text in ("0", "007", "9" * 18)] == [0, 7, 10**18 - 1]
+
+
+@pytest.mark.parametrize("text", ["64,,32", ",64", "64,32,,", ",", "64, ,32"])
+def test_empty_items_of_lists_are_refused(text):
+    with pytest.raises(typer.BadParameter, match="with an empty item"):
+        assignment(f"hidden={text}")
+    with pytest.raises(typer.BadParameter, match=f"expected whole numbers.*; found '{text}'"):
+        text_parser(ExtractionConfig, "timesteps")(text)
+    with pytest.raises(SplitError, match="with an empty item"):
+        separate_splits(text.replace("64", "random:0.1").replace("32", "official"))
+
+
+def test_a_comma_may_follow_the_last_item():
+    assert text_parser(ExtractionConfig, "timesteps")("10,20,") == (10, 20)
+    assert separate_splits("random:0.1,official,") == ["random:0.1", "official"]
+
+
+@pytest.mark.parametrize("command", ["export", "sweep"])
+def test_no_plane_is_no_selection(command, store_path, tmp_path, cli):
+    assert "with an empty item" in cli(command, store_path, "--planes", "", "--out", tmp_path / "x.npy", status=2)
+    assert not (tmp_path / "x.npy").exists()
 
 
 @pytest.mark.parametrize(

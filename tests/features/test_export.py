@@ -263,5 +263,5 @@ def test_the_command(cli, store_path, wanted, tmp_path):
     cli("export", store_path, "--out", parquet, "--planes", "t0/*", "--all", "--spectra")
     assert pq.read_metadata(parquet).num_rows == ROWS * COLS
     assert ".npy, .parquet, .mat; found 't.csv'" in cli("export", store_path, "--out", tmp_path / "t.csv", status=1)
-    assert "no columns of small" in cli("export", store_path, "--out", array, "--planes", ",", status=1)
+    assert "with an empty item" in cli("export", store_path, "--out", array, "--planes", ",", status=2)
     assert "Missing option '--out'" in cli("export", store_path, status=2)

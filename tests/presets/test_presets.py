@@ -193,3 +193,8 @@ def test_a_long_preset_is_refused_before_it_is_parsed(tmp_path, content):
     (tmp_path / "p.toml").write_text(content)
     with pytest.raises(HsifeatError, match="is longer than 16,384 bytes"):
         preset_options(tmp_path / "p.toml", "extract")
+
+
+def test_a_preset_may_differ_in_nothing_from_its_source(tmp_path):
+    (tmp_path / "p.toml").write_text('title = "a"\nsource = "b"\ndiffers = []\n[extract]\ntimesteps = [3]\n')
+    assert open_preset(tmp_path / "p.toml").differs == ()
