@@ -110,7 +110,7 @@ def sweep(
         sample=DEFAULT_REDUCTION == "scene",
     )
     draws = {seed: rule.draw(table.labels, seed) for seed in range(seeds)}
-    with open_workdir(Path(out)) as (run_records, folder):
+    with open_workdir(Path(out), "sweep") as (run_records, folder):
         shared = SharedTable.write(table, folder / "0")
         with local_executor(jobs, shared.fit_bytes(draws.values()), listen=listen) as pool:
             return sweep_planes(

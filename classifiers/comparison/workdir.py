@@ -7,34 +7,47 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
+from classifiers.comparison.results.plane_scores import SweepResult
 from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.run_records import RunRecords
 from hsifeat.errors import HsifeatError
 from hsifeat.files import check_output, disk_errors, resumable
 
 RECORD = "record"
-_REPORT_FILES = ("results.json", "results.csv", "results.tex", "results.md", "report.html")
+# The first file has the results.
+_FILES = {
+    "report": ("results.json", "results.csv", "results.tex", "results.md", "report.html"),
+    "sweep": ("sweep.json", "sweep.csv", "planes.svg", "planes.png"),
+}
 _LOCK = ".lock"
 
 
 @contextmanager
-def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
+def open_workdir(out: Path, kind: Literal["report", "sweep"] = "report") -> Iterator[tuple[RunRecords, Path]]:
     """Lock the folder of a report, and yield its recorded runs and a temporary folder for tables.
 
     If a benchmark fails before its first run, the folders that it created are removed.
+
+    Parameters
+    ----------
+    out : Path
+        The folder.
+    kind : {"report", "sweep"}
+        Whether the folder gets the files of a report or of a sweep.
 
     Raises
     ------
     HsifeatError
         If another benchmark is running in the folder. If the folder is not writable, or lies in a store or a model. If the
-        folder has no report, but a file with a name such as ``report.html``.
+        folder has no report or sweep, but a file with a name such as ``report.html`` or ``sweep.csv``.
     """
     from filelock import FileLock, Timeout
 
     check_output(out)
     folder = out / RECORD
-    _check_own_files(out)
+    _check_own_files(out, kind)
     new_folders = [path for path in (folder, out) if not path.exists()]
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,11 +70,15 @@ def open_workdir(out: Path) -> Iterator[tuple[RunRecords, Path]]:
         lock.release()
 
 
-def _check_own_files(out: Path) -> None:
-    """Raise `HsifeatError` if a report would replace files of another program."""
-    if (out / RECORD).is_dir() or not (found := [name for name in _REPORT_FILES if (out / name).exists()]):
+def _check_own_files(out: Path, kind: Literal["report", "sweep"]) -> None:
+    """Raise `HsifeatError` if a report or a sweep would replace files of another program."""
+    files = _FILES[kind]
+    if (out / RECORD).is_dir() or not (found := [name for name in files if (out / name).exists()]):
         return
-    with suppress(HsifeatError, OSError):
-        read_json(out / "results.json")
+    with suppress(HsifeatError, OSError, ValueError):
+        if kind == "sweep":
+            SweepResult.model_validate_json((out / files[0]).read_bytes())
+        else:
+            read_json(out / files[0])
         return
-    raise HsifeatError(f"{out} has a file {found[0]}, but no report of hsifeat: choose another folder")
+    raise HsifeatError(f"{out} has a file {found[0]}, but no {kind} of hsifeat: choose another folder")

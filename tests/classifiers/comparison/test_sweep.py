@@ -23,6 +23,7 @@ from classifiers.comparison.sweep_table import (
     selection_remarks,
     weak_gain_remarks,
 )
+from classifiers.comparison.workdir import open_workdir
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
@@ -304,9 +305,21 @@ def test_a_head_that_needs_spectra_gets_them_and_one_that_needs_planes_has_nothi
     assert found.planes[0].oa.mean == pytest.approx(np.mean(film.predict(test.X) == test.y))
 
 
+@pytest.mark.parametrize("name", ["sweep.csv", "sweep.json", "planes.png"])
+def test_files_of_other_programs_are_not_replaced(store_path, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("{}")
+    with pytest.raises(HsifeatError, match=f"has a file {name}, but no sweep of hsifeat: choose another folder"):
+        sweep(store_path, planes=["t0/mid_block"], seeds=1, out=out)
+    assert [path.name for path in out.iterdir()] == [name] and (out / name).read_text() == "{}"
+
+
 def test_files_of_a_sweep(swept, tmp_path):
     found, _ = swept
     write_sweep(found, tmp_path)
+    with open_workdir(tmp_path, "sweep"):  # a sweep without its recorded fits is replaced by another sweep
+        pass
     assert json.loads((tmp_path / "sweep.json").read_text())["planes"][0]["layer"] == found.planes[0].layer
     with (tmp_path / "sweep.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
