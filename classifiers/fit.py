@@ -21,7 +21,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.stack import StoreLike
-from hsifeat.formatting import format_bytes
+from hsifeat.formatting import format_bytes, format_count
 from hsifeat.runtime.events import Listener, Note, silent
 
 
@@ -137,7 +137,11 @@ def fit_model(
         table = table.select_groups(input_set.includes)
     size = format_bytes(table_bytes(len(table), table.layout))
     of_scenes = f" of {len(scenes)} scenes" if len(scenes) > 1 else ""
-    listen(Note(f"{input_set}: {len(table)} labelled pixels{of_scenes}, {table.layout.width} columns, {size}"))
+    listen(
+        Note(
+            f"{input_set}: {len(table)} labelled pixels{of_scenes}, {format_count(table.layout.width, 'column')}, {size}"
+        )
+    )
     if suited and (remark := suited_remark(head, scenes.first, other_scenes=other_scenes)):
         listen(Note(remark))
     elif planes and not input_set.uses_planes:

@@ -18,6 +18,7 @@ from classifiers.smoothing import SmoothingRule, check_memory, parse_smoothing
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StoreLike, open_stack
+from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.executor_plugins import open_executor
@@ -208,7 +209,7 @@ def write_scene_map(
             notes = write_map(out, classes, model.legend, features.georeference)
     mapped = int(np.count_nonzero(readable_pixels(features, model.layout)))
     if mapped < np.count_nonzero(features.valid):
-        notes += (f"{features.name} holds planes at {mapped} pixels only: the others are left empty",)
+        notes += (f"{features.name} holds planes at {format_count(mapped, 'pixel')} only: the others are left empty",)
     return notes
 
 

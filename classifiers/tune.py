@@ -15,6 +15,7 @@ from classifiers.metrics import mean_and_sd
 from classifiers.splits.region_folds import fold_regions
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError
+from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 
 MAX_FOLDS = 5
@@ -168,12 +169,12 @@ def tune_head(
         raise HeadError(f"{type(head).__name__} has nothing left to tune: it searches {searched}; leave tuning out")
     if validation is not None:
         scores, params = _search(head, space, train, None, listen, validation)
-        return _select(f"{len(validation)} validation pixels of other scenes", scores, params)
+        return _select(f"{format_count(len(validation), 'validation pixel')} of other scenes", scores, params)
     fold = fold_regions(train.y, *train.coordinates, MAX_FOLDS, seed=seed)
     folds, classes = len(np.unique(fold[fold >= 0])), len(np.unique(train.y[fold >= 0]))
     divisible = f"{classes} of {len(np.unique(train.y))} classes have several regions among the training pixels"
     if folds < MIN_FOLDS or classes < 2:
-        untuned = Tuning(f"{divisible}, and {folds} folds can be held out")
+        untuned = Tuning(f"{divisible}, and {format_count(folds, 'fold')} can be held out")
         listen(Note(untuned.describe()[0]))
         return untuned
     scores, params = _search(head, space, train, fold, listen)
@@ -215,7 +216,7 @@ def _search(
         listen(Advanced("tune", fits))
         return float(np.mean(fitted.predict(X) == y))
 
-    listen(Note(f"tuning: {candidates} candidates, each fitted {folds} times"))
+    listen(Note(f"tuning: {format_count(candidates, 'candidate')}, each fitted {format_count(folds, 'time')}"))
     listen(Started("tune", candidates * folds, "fits"))
     search = GridSearchCV(head, space, scoring=accuracy, cv=PredefinedSplit(fold), refit=False, error_score="raise")
     unlabelled = train.unlabelled

@@ -132,13 +132,13 @@ def list_some(names: Iterable[str], limit: int = 4) -> str:
     return ", ".join(shown) if more <= 0 else f"{', '.join(shown[:limit])} and {more} more"
 
 
-def format_count(count: int, noun: str) -> str:
-    """Format a number and its noun, in the singular or the plural.
+def format_count(count: int, singular: str, plural: str = "") -> str:
+    """Format a number and its noun, in the singular or the plural. The plural ends in s by default.
 
-    >>> format_count(1, "band"), format_count(3, "band")
-    ('1 band', '3 bands')
+    >>> format_count(1, "band"), format_count(3, "band"), format_count(2, "band is bad", "bands are bad")
+    ('1 band', '3 bands', '2 bands are bad')
     """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {singular}" if count == 1 else f"{count} {plural or singular + 's'}"
 
 
 def format_bytes(count: float) -> str:

@@ -10,6 +10,7 @@ from classifiers.heads.registry import head_class, head_names, make_head
 from classifiers.input_sets import SUITED, InputSet, check_stores, fits, suited_input
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features
+from hsifeat.formatting import format_count
 
 
 def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tuple[str, ...]:
@@ -57,7 +58,9 @@ def make_entries(
         If a store lacks the planes of an input.
     """
     if not heads or not inputs:
-        raise HeadError(f"nothing to compare: {len(heads)} heads on {len(inputs)} inputs; name at least one of each")
+        raise HeadError(
+            f"nothing to compare: {format_count(len(heads), 'head')} on {format_count(len(inputs), 'input')}; name at least one of each"
+        )
     for name in inputs:
         if name != SUITED:
             for features in stores.values():

@@ -23,6 +23,7 @@ from classifiers.heads.parameters import check_params
 from classifiers.heads.row_checks import check_variation, checked_positions, checked_weights
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
+from hsifeat.formatting import format_count
 
 
 def check_width(layout: Layout | None, width: int) -> None:
@@ -220,7 +221,9 @@ class Head(ClassifierMixin, BaseEstimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             label = self.classes_.tolist()[0]
-            raise HeadError(f"all {len(codes)} rows are of one class, {label!r}; give at least two classes")
+            raise HeadError(
+                f"all {format_count(len(codes), 'row')} are of one class, {label!r}; give at least two classes"
+            )
         return codes.astype(np.int64)
 
     @contextmanager
@@ -290,7 +293,7 @@ def _not_finite(X: ArrayLike, layout: Layout | None) -> str:
     kind = "NaN" if np.isnan(table[row, column]) else "infinity"
     group = next((f", {group}," for group in layout or () if group.start <= column < group.stop), "")
     return (
-        f"the table contains {kind} in row {row} and column {column}{group} and {len(rows) - 1} other values that are not finite: "
+        f"the table contains {kind} in row {row} and column {column}{group} and {format_count(len(rows) - 1, 'other value that is', 'other values that are')} not finite: "
         "leave out bands without values with `bad_bands`, or extract such planes to another store"
     )
 

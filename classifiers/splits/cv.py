@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from classifiers.splits.split_draw import Split
 from hsifeat.errors import SplitError
+from hsifeat.formatting import format_count
 from hsifeat.scenes import Labels
 
 _HINT = "pass the pixel of each row: groups=table.pixels, in cross_val_score params={'groups': table.pixels}"
@@ -120,7 +121,7 @@ class SplitCV:
         if len(values) == len(self.rows):
             return self._all_rows(y)
         raise SplitError(
-            f"this splitter belongs to a table of {len(self.rows)} rows and {self.X.shape[1]} columns; found "
+            f"this splitter belongs to a table of {format_count(len(self.rows), 'row')} and {format_count(self.X.shape[1], 'column')}; found "
             f"{' x '.join(map(str, values.shape))} values, whose pixels are unknown: {_HINT}"
         )
 

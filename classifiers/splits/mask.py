@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from classifiers.splits.split_draw import FILL_IN, SplitDraw, SplitKind, SplitQuestion, make_draw
 from hsifeat.errors import SplitError
+from hsifeat.formatting import format_count
 from hsifeat.scenes import Labels, open_labels
 
 TRAIN, TEST = "train", "test"
@@ -193,4 +194,6 @@ def _check(name: str, classes: NDArray[np.integer], labels: Labels) -> list[str]
 def _refuse_overlap(split: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> None:
     both = int(np.count_nonzero(train & test))
     if both:
-        raise SplitError(f"{split}: {both} pixels are in both the training and the test map; remove them from one")
+        raise SplitError(
+            f"{split}: {format_count(both, 'pixel is', 'pixels are')} in both the training and the test map; change one of the maps"
+        )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from classifiers.splits.split_draw import CARRY_OVER, SplitDraw, SplitKind, SplitQuestion, class_mask, make_draw
 from hsifeat.errors import SplitError, suggest_names
 from hsifeat.files import read_regular
+from hsifeat.formatting import format_count
 from hsifeat.scenes import Labels
 from hsifeat.scenes.label_map import ScenePart
 
@@ -196,7 +197,7 @@ def _draw(labels: Labels, masks: Mapping[Role, NDArray[np.bool_]], notes: tuple[
     common = classes["train"] & classes["test"]
     if len(common) < 2:
         raise SplitError(
-            f"{len(common)} classes have labelled pixels in both training and test scenes, at least two are needed ("
+            f"{format_count(len(common), 'class has', 'classes have')} labelled pixels in both training and test scenes, at least two are needed ("
             + "; ".join(
                 f"only in {side} scenes: {', '.join(labels.class_names[n] for n in sorted(found)) or 'none'}"
                 for side, found in lone.items()

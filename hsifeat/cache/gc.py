@@ -11,6 +11,7 @@ from hsifeat.cache.sample_cache import delete_orphans
 from hsifeat.cache.usage import StoreUsage, list_usage, store_bytes
 from hsifeat.errors import StoreError
 from hsifeat.files import cache_folder, delete_leftovers
+from hsifeat.formatting import format_count
 from hsifeat.store.keys import is_store_file
 from hsifeat.store.location import Location, as_location
 from hsifeat.store.locks import delete_free_locks, delete_free_marks, exclusive_lock
@@ -48,7 +49,7 @@ def _check_removable(location: Location) -> None:
     foreign = [file for file in location.files() if not is_store_file(file)]
     if foreign:
         raise StoreError(
-            f"{location} contains {len(foreign)} files that hsifeat did not write, such as {foreign[0]}: move these files "
+            f"{location} contains {format_count(len(foreign), 'file')} that hsifeat did not write, such as {foreign[0]}: move such files "
             "elsewhere, or delete the store by hand"
         )
 

@@ -10,6 +10,7 @@ import typer
 from hsifeat.commands import terminal
 from hsifeat.commands.service_options import Service, service_rows
 from hsifeat.commands.shared_options import Json, Store
+from hsifeat.formatting import format_count
 
 if TYPE_CHECKING:
     from hsifeat.cache.usage import StoreUsage
@@ -53,7 +54,7 @@ def list_stores(
         for usage in stores:
             if usage.problem:
                 terminal.say(f"unreadable: {usage.problem}")
-        terminal.say(f"{len(stores)} stores, {format_bytes(sum(usage.size_bytes for usage in stores))}")
+        terminal.say(f"{format_count(len(stores), 'store')}, {format_bytes(sum(usage.size_bytes for usage in stores))}")
 
 
 @cache.command("show")
@@ -125,17 +126,19 @@ def verify_store(
     else:
         if damages:
             terminal.show_table("damaged files", damages, ("kind", "file"))
-        terminal.say(f"{location}: {result.files} files, {format_bytes(result.size_bytes)}, read and compared")
+        terminal.say(
+            f"{location}: {format_count(result.files, 'file')}, {format_bytes(result.size_bytes)}, read and compared"
+        )
         if result.unfinished:
             terminal.say(
-                f"{len(result.unfinished)} planes are unfinished: run the extract command again to finish them"
+                f"{format_count(len(result.unfinished), 'plane is', 'planes are')} unfinished: run the extract command again to finish the store"
             )
     if result.damages:
         raise StoreError(
-            f"{len(result.damages)} damaged files: {shell_command('cache', 'verify', location, '--repair')} restores them"
+            f"{format_count(len(result.damages), 'damaged file')}: {shell_command('cache', 'verify', location, '--repair')} restores {'it' if len(result.damages) == 1 else 'them'}"
         )
     if not as_json:
-        terminal.say(f"{len(damages)} files repaired" if damages else "all files are intact")
+        terminal.say(f"{format_count(len(damages), 'file')} repaired" if damages else "all files are intact")
 
 
 @cache.command("rm")

@@ -74,6 +74,7 @@ def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
     from hsifeat.features.open_features import open_features
     from hsifeat.features.scene_features import SceneFeatures
     from hsifeat.features.stack import open_stack
+    from hsifeat.formatting import format_count
     from hsifeat.runtime.events import Note
     from hsifeat.scenes import open_scene
 
@@ -84,7 +85,7 @@ def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
         return SceneFeatures(scene)
     added = []
     for store, planes in _training_planes(model, source).items():
-        listen(Note(f"extracting {len(planes)} planes of {scene.name} as in {store.name}"))
+        listen(Note(f"extracting {format_count(len(planes), 'plane')} of {scene.name} as in {store.name}"))
         timesteps, layers = sorted({plane.t for plane in planes}), list(dict.fromkeys(plane.layer for plane in planes))
         added.append(open_features(extract(scene, like=store.store, timesteps=timesteps, layers=layers, listen=listen)))
     return open_stack(added)

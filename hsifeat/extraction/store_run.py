@@ -15,6 +15,7 @@ from hsifeat.extraction.job import Job, RemainingWork
 from hsifeat.extraction.new_store import UPDATED_FACTS, create_store, updated_facts
 from hsifeat.extraction.unit_task import BackboneBuilder, StoreBuilder, UnitResult, UnitTask, check_store, load_backbone
 from hsifeat.files import check_output
+from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 from hsifeat.runtime.executor import Executor
 from hsifeat.scenes import Labels
@@ -149,7 +150,9 @@ class StoreRun:
         if self._builder is not None:
             missing = sum(int((~store.done(plane.id)).sum()) for plane in self.job.planes)
             if missing:
-                raise StoreError(f"{store.location} still lacks {missing} blocks of features: run the command again")
+                raise StoreError(
+                    f"{store.location} still lacks {format_count(missing, 'block')} of features: run the command again"
+                )
             self._listen(Finished(self.name))
         # Planes that a killed process completed may lack checksums as well.
         if not store.location.read_only:

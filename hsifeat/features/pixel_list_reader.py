@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import StoreError
 from hsifeat.features import xarray_view
 from hsifeat.features.neighbourhoods import PixelCoordinates, group_indices
+from hsifeat.formatting import format_count
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 from hsifeat.types import Window
@@ -121,4 +122,4 @@ class PixelListReader:
 
     @property
     def _contents(self) -> str:
-        return f"{self._store.location.name} holds windows around {len(self._rows)} pixels only"
+        return f"{self._store.location.name} holds windows around {format_count(len(self._rows), 'pixel')} only"

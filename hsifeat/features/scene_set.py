@@ -12,7 +12,7 @@ from hsifeat.errors import StoreError, shell_command
 from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import StackedFeatures, StoreLike, open_stack
-from hsifeat.formatting import list_some
+from hsifeat.formatting import format_count, list_some
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes.band_matching import match_bands, matching_notes
 
@@ -136,14 +136,17 @@ def single_stores(features: Features) -> tuple[Features, ...]:
 
 def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> None:
     """Raise `StoreError` if two scenes have different numbers of context stores, or of stores of diffusion models."""
-    for context, kind in ((False, "stores of diffusion models"), (True, "context stores")):
+    for context, kind in (
+        (False, ("store of a diffusion model", "stores of diffusion models")),
+        (True, ("context store", "context stores")),
+    ):
         wanted, found = ([store for store in stores if store.is_context == context] for stores in (first, other))
         if len(wanted) != len(found):
             more, fewer = (first, other) if len(wanted) > len(found) else (other, first)
             model = next(store for store in more if store.is_context == context)
             command = shell_command("extract", fewer[0].scene.name, "--like", model.store.location)
             raise StoreError(
-                f"{other[0].scene.name} has {len(found)} {kind}, and {first[0].scene.name} has {len(wanted)}: give the same stores "
+                f"{other[0].scene.name} has {format_count(len(found), *kind)}, and {first[0].scene.name} has {len(wanted)}: give the same stores "
                 f"of each scene ({command} makes one, with the file of the scene in place of its name), or leave the others out"
             )
 

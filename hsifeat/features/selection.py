@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from hsifeat.errors import StoreError, suggest_names
+from hsifeat.formatting import format_count, list_some
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.types import PlaneId
 
@@ -39,9 +40,9 @@ def select_planes(
     """
     if patterns is None:
         if unfinished:
-            names = ", ".join(str(plane.id) for plane in unfinished[:3])
+            names = list_some((str(plane.id) for plane in unfinished), 3)
             raise StoreError(
-                f"{name} has {len(unfinished)} unfinished planes ({names}, …): give the extract command again, or select "
+                f"{name} has {format_count(len(unfinished), 'unfinished plane')} ({names}): give the extract command again, or select "
                 "other planes with `planes`"
             )
         return list(complete)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError, StoreError
 from hsifeat.files import read_regular
+from hsifeat.formatting import format_count
 from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -40,7 +41,7 @@ def read_exported_table(path: Path, scene: PixelGrid) -> list[FeatureMap]:
     rows, cols = _pixels(path, scene)
     if tuple(table.shape) != (len(rows), len(names)):
         raise SceneError(
-            f"{path}: {' x '.join(map(str, table.shape))} values for {len(rows)} pixels and {len(names)} columns: these files are not of "
+            f"{path}: {' x '.join(map(str, table.shape))} values for {format_count(len(rows), 'pixel')} and {format_count(len(names), 'column')}: these files are not of "
             "one export"
         )
     index = np.full((scene.rows, scene.cols), -1, np.int64)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import PretrainingError
+from hsifeat.formatting import format_count
 from hsifeat.pretraining.batches import Sampler
 from hsifeat.pretraining.image_files import digest_images, load_images
 from hsifeat.pretraining.image_sampler import ImageSampler
@@ -197,7 +198,9 @@ def prepare_images(
         for source, pixels in zip(sources, images, strict=True)
     ]
     identity = {"images": {"sources": described, "held_out": len(held_out)}}
-    listen(Note(f"{sum(map(len, images))} images of {spec.patch_px} px, of which {len(held_out)} are held out"))
+    listen(
+        Note(f"{format_count(sum(map(len, images)), 'image')} of {spec.patch_px} px, {len(held_out)} of them held out")
+    )
     return TrainingData(sampler, identity, lambda: held_out)
 
 

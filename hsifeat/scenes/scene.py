@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import format_count
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import format_bands
@@ -97,7 +98,7 @@ class Scene(CubeShape):
         per_band = [values for values in self.nodata if isinstance(values, tuple)]
         if per_band and len(per_band) != self.bands:
             raise SceneError(
-                f"{self.name}: no-data values of {len(per_band)} bands for {self.bands} bands: give one tuple per band"
+                f"{self.name}: no-data values of {format_count(len(per_band), 'band')} for {format_count(self.bands, 'band')}: give one tuple per band"
             )
         for attribute in ("wavelengths_nm", "fwhm_nm", "band_names"):
             values = getattr(self, attribute)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.files import atomic_write, check_output
-from hsifeat.formatting import literal_figure_text
+from hsifeat.formatting import format_count, literal_figure_text
 from hsifeat.scenes.colours import false_colour, rgb_bands
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
@@ -82,7 +82,7 @@ def write_scene_plot(scene: Scene, path: Path) -> None:
         axes = figure.subplots(*grid, squeeze=False).ravel()
         _draw_panel(axes[0], false_colour(scene.cube, scene.wavelengths_nm, scene.valid, step), _band_title(scene))
         for label_map, panel in zip(labels, axes[1:], strict=True):
-            title = f"{label_map.name}: {sum(label_map.counts.values())} pixels"
+            title = f"{label_map.name}: {format_count(sum(label_map.counts.values()), 'pixel')}"
             _draw_panel(panel, _paint_labels(label_map, step), title)
             if not common:
                 panel.legend(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.files import empty_mask
+from hsifeat.formatting import format_count
 from hsifeat.scenes.band_fills import BandFill, BandFills, fill_note
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
@@ -73,7 +74,7 @@ class Validity:
         for value, count in blank.items():
             if count and blank_pixels == "drop":
                 notes.append(
-                    f"{name}: {count} pixels are {value} in all bands and count as invalid, although the file does not declare "
+                    f"{name}: {format_count(count, 'pixel is', 'pixels are')} {value} in all bands and {_count(count)} as invalid, although the file does not declare "
                     "that value as no data; `blank_pixels='keep'` makes them valid"
                 )
         if blank_pixels == "drop":
@@ -83,16 +84,16 @@ class Validity:
             notes += [f"{name}: {fill_note(fills)}"] if fills else []
         if self.partly_missing:
             notes.append(
-                f"{name}: {self.partly_missing} pixels have no data in some bands only (bands {format_bands(self.partly_missing_bands)}, "
-                "counted from 0) and count as invalid; `bad_bands` can leave these bands out"
+                f"{name}: {format_count(self.partly_missing, 'pixel has', 'pixels have')} no data in some bands only (bands {format_bands(self.partly_missing_bands)}, "
+                f"counted from 0) and {_count(self.partly_missing)} as invalid; `bad_bands` can leave these bands out"
             )
         if self.too_large:
             notes.append(
-                f"{name}: {self.too_large} pixels hold values beyond the range of float32 and count as invalid"
+                f"{name}: {format_count(self.too_large, 'pixel holds', 'pixels hold')} values beyond the range of float32 and {_count(self.too_large)} as invalid"
             )
         if self.partly_zero:
             notes.append(
-                f"{name}: {self.partly_zero} pixels have 0, the declared no-data value, in some bands only, and count as valid, "
+                f"{name}: {format_count(self.partly_zero, 'pixel has', 'pixels have')} 0, the declared no-data value, in some bands only, and {_count(self.partly_zero)} as valid, "
                 "because dark pixels can be 0"
             )
         return tuple(notes)
@@ -188,3 +189,8 @@ def _fits_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
     if values.dtype.kind != "f" or values.dtype.itemsize <= np.dtype(np.float32).itemsize:
         return np.ones(values.shape, dtype=bool)
     return np.asarray(np.abs(values) <= np.finfo(np.float32).max)
+
+
+def _count(pixels: int) -> str:
+    """Return the verb of a sentence about a number of pixels."""
+    return "counts" if pixels == 1 else "count"

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from hsifeat.formatting import format_count
 from hsifeat.store.shard_tags import TAG_BYTES
 from hsifeat.types import PlaneId, Window, windows
 
@@ -317,7 +318,7 @@ class PixelListLayout:
 
     def describe(self) -> str:
         """Describe in a few words which pixels the planes contain."""
-        return f"{self.pixels} pixels, each the centre of a window of {self.window_px} px"
+        return f"{format_count(self.pixels, 'pixel')}, each the centre of a window of {self.window_px} px"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
         """Return the shape of the part of `plane` in `window`. The rows of `window` are positions in the pixel list."""

@@ -107,7 +107,7 @@ def test_rm_by_a_link_deletes_the_store(three, tmp_path):
 
 def test_a_store_with_foreign_files_is_not_deleted(three):
     (three[0] / "thesis.txt").write_text("precious")
-    with pytest.raises(StoreError, match=r"files that hsifeat did not write, such as thesis\.txt"):
+    with pytest.raises(StoreError, match=r"1 file that hsifeat did not write, such as thesis\.txt"):
         remove_store(as_location(three[0]))
     for dry_run in (True, False):
         removed = []

@@ -236,21 +236,23 @@ def test_blank_pixels_are_noted_and_can_be_kept(tmp_path):
     assert scene.valid.tolist() == [[False, False, True]]
     told = " ".join(scene.validity_notes)
     assert (
-        "1 pixels are 0 in all bands" in told
-        and "1 pixels are the highest value" in told
+        "1 pixel is 0 in all bands and counts as invalid" in told
+        and "1 pixel is the highest value" in told
         and "`blank_pixels='keep'`" in told
     )
     kept = open_scene(tmp_path / "x.npy", nodata=9, blank_pixels="keep")
     assert kept.valid.all() and not kept.validity_notes and kept.digest != scene.digest
     zero = open_scene(tmp_path / "x.npy", nodata=0, blank_pixels="keep")
     assert zero.valid.tolist() == [[False, True, True]]
-    assert "1 pixels have 0, the declared no-data value, in some bands only" in " ".join(zero.validity_notes)
+    assert "1 pixel has 0, the declared no-data value, in some bands only, and counts as valid" in " ".join(
+        zero.validity_notes
+    )
 
 
 def test_values_beyond_float32_are_invalid():
     scene = Scene("x", np.array([[[1e300, 1.0, 2.0], [1.0, 2.0, 3.5]]]))
     assert scene.valid.tolist() == [[False, True]]
-    assert scene.validity_notes == ("x: 1 pixels hold values beyond the range of float32 and count as invalid",)
+    assert scene.validity_notes == ("x: 1 pixel holds values beyond the range of float32 and counts as invalid",)
 
 
 def test_values_beyond_float32_do_not_reach_a_projection():

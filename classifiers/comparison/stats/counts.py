@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS, RESAMPLES, accuracy, bootstrap, tally
+from hsifeat.formatting import format_count
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -69,7 +70,9 @@ class PixelCounts(Generic[E]):
         if len(self.seeds) < 2:
             return "with one seed, the variation over draws is unknown: run more seeds"
         if len(self.classes) < MIN_REGIONS:
-            return f"the test pixels lie in {len(self.classes)} regions; at least {MIN_REGIONS} are needed"
+            return (
+                f"the test pixels lie in {format_count(len(self.classes), 'region')}; at least {MIN_REGIONS} are needed"
+            )
         return None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.errors import BackboneError
+from hsifeat.formatting import format_count
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +98,7 @@ class Architecture:
         )
         if architecture.out_channels not in (architecture.in_channels, 2 * architecture.in_channels):
             raise BackboneError(
-                f"the network has {architecture.in_channels} input channels and {architecture.out_channels} output channels; a "
+                f"the network has {format_count(architecture.in_channels, 'input channel')} and {format_count(architecture.out_channels, 'output channel')}; a "
                 "denoiser has as many output as input channels, or twice as many if it also predicts the variance"
             )
         if any(count % _GROUPS for count in channels):

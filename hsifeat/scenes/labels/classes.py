@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.formatting import list_some
+from hsifeat.formatting import format_count, list_some
 from hsifeat.scenes.label_map import LARGEST_CLASS
 from hsifeat.scenes.nodata import NETCDF_FILLS, is_nodata
 from hsifeat.scenes.scene_blocks import blocks, count_values
@@ -79,12 +79,12 @@ def read_classes(
         if dtype.itemsize > classes.dtype.itemsize:
             classes = classes.astype(dtype)
         classes[block.slices] = values
-    notes = [f"{name}: {nodata_count} pixels of nodata became 0"] if nodata_count else []
+    notes = [f"{name}: {format_count(nodata_count, 'pixel')} of nodata became 0"] if nodata_count else []
     declared_values = [value for value in nodata if value not in NETCDF_FILLS.values()]
     if zero_count and declared_values and 0 not in nodata:
         declared = " and ".join(f"{value:g}" for value in declared_values)
         notes.append(
-            f"{name}: {zero_count} pixels are 0, which means unlabelled, although the file declares {declared} as no data: "
+            f"{name}: {format_count(zero_count, 'pixel is', 'pixels are')} 0, which means unlabelled, although the file declares {declared} as no data: "
             "if 0 is a class, add 1 to all classes or fit with `background_class`"
         )
     dtype = np.dtype(array.dtype)

@@ -11,7 +11,7 @@ from typing import TextIO
 import numpy as np
 
 from hsifeat.errors import SceneError, raise_resource_error
-from hsifeat.formatting import unescape_formula
+from hsifeat.formatting import format_count, unescape_formula
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import encode_classes, note_lost_classes
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -58,11 +58,14 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     classes[rows[conflicts], cols[conflicts]] = 0
     count = len(set(zip(rows[conflicts].tolist(), cols[conflicts].tolist(), strict=True)))
     notes: tuple[str, ...] = (
-        (f"{path.name}: {count} pixels are listed with different classes and became 0",) if count else ()
+        (f"{path.name}: {format_count(count, 'pixel is', 'pixels are')} listed with different classes and became 0",)
+        if count
+        else ()
     )
     notes += note_lost_classes(values[None], classes, class_names, path.name)
     if missing:
-        notes += (f"{path.name}: {missing} pixels have the class NaN and stay unlabelled",)
+        unlabelled = format_count(missing, "pixel has the class NaN and stays", "pixels have the class NaN and stay")
+        notes += (f"{path.name}: {unlabelled} unlabelled",)
     return Labels(safe_label_name(path.stem), classes, class_names, notes=notes)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError, raise_resource_error
+from hsifeat.formatting import format_count
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import Classes, encode_classes, note_lost_classes
@@ -207,7 +208,9 @@ def _drop_unusable(features: GeoDataFrame, column: str, name: str) -> tuple[GeoD
     if not len(usable):
         raise SceneError(f"{name} has no feature with a geometry and a class in the column {column}")
     dropped = len(features) - len(usable)
-    return usable, (f"{name}: dropped {dropped} features without a class or a geometry",) if dropped else ()
+    return usable, (
+        f"{name}: dropped {format_count(dropped, 'feature')} without a class or a geometry",
+    ) if dropped else ()
 
 
 def _corners(target: Georeference, scene: PixelGrid) -> NDArray[np.float64]:
@@ -274,7 +277,9 @@ def _rasterise(
     )
     classes: Classes = np.where(highest == lowest, highest, 0)
     if overlaps := int(np.count_nonzero(highest != lowest)):
-        notes += (f"{name}: {overlaps} pixels hold features of different classes and became 0",)
+        notes += (
+            f"{name}: {format_count(overlaps, 'pixel holds', 'pixels hold')} features of different classes and became 0",
+        )
     elif not highest.any():
         raise SceneError(
             f"{name}: no feature with a class above 0 holds the centre of a pixel of the scene {scene.name}: check the CRS, the "

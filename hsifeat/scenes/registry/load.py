@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError, raise_resource_error
+from hsifeat.formatting import format_count
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.readers import read_raster
@@ -122,7 +123,7 @@ def _classes_of_pixels(classes: NDArray[np.integer], pixels: Cube, path: Path) -
     unlabelled = int(np.count_nonzero(~inside)) + int(np.count_nonzero(classes[rows[inside], cols[inside]] == 0))
     if unlabelled:
         raise SceneError(
-            f"{path} lists {len(rows)} pixels, of which {unlabelled} have no class: it belongs to another label map"
+            f"{path} lists {format_count(len(rows), 'pixel')}, {unlabelled} of them without a class: it belongs to another label map"
         )
     selection = np.zeros(classes.shape, np.uint8)
     selection[rows, cols] = classes[rows, cols]

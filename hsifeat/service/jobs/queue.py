@@ -11,6 +11,7 @@ from sqlite3 import Connection
 from threading import Lock
 from typing import Any, Literal
 
+from hsifeat.formatting import format_count
 from hsifeat.service.jobs.database import JobDatabase, add_event, select_jobs, set_state
 from hsifeat.service.jobs.records import LANES, JobKind, JobRecord, JobState, Priority
 from hsifeat.service.problems import ProblemError
@@ -271,7 +272,7 @@ class JobQueue:
             whose, count = ("the queue", queued) if queued >= self._queue_size else (f"{job.owner}", own)
             delay_s = self._retry_after_s(job.kind, queued)
             raise QueueFullError(
-                f"{whose} already has {count} queued jobs, the largest number allowed: try again in {delay_s} s, or cancel a job",
+                f"{whose} already has {format_count(count, 'queued job')}, the largest number allowed: try again in {delay_s} s, or cancel a job",
                 delay_s,
             )
 

@@ -286,7 +286,7 @@ def test_an_unfinished_store_is_refused(store_path, tmp_path):
 
     shutil.copytree(store_path, tmp_path / "s.zarr")
     zarr.open_array(tmp_path / "s.zarr" / "progress" / "t0000" / "mid_block", mode="r+")[:] = 0
-    with pytest.raises(StoreError, match=r"has 1 unfinished planes \(t0/mid_block"):
+    with pytest.raises(StoreError, match=r"has 1 unfinished plane \(t0/mid_block"):
         compare(tmp_path / "s.zarr", out=tmp_path / "out", sweep=False)
     assert not (tmp_path / "out").exists()
 
@@ -318,7 +318,7 @@ def test_invalid_options(store_path, tmp_path, options, error, message):
     ("names", "message"),
     [
         (["store_path", "other_recipe", "other_scene"],
-         "second has 1 stores of diffusion models, and small has 2: give the same stores of each scene"),
+         "second has 1 store of a diffusion model, and small has 2: give the same stores of each scene"),
         (["other_recipe", "other_scene"],
          r"the planes of second have another recipe than those of other: .*tiling.*`shared_projection=True`, or each with `like=.*other"),
     ],

@@ -66,7 +66,7 @@ def test_stores_of_one_recipe_are_one_alternative_and_each_scene_needs_all_of_th
     (scenes,) = open_alternatives([features, other_scene]).values()
     assert scenes.scene_names == ("small", "second")
     with pytest.raises(
-        StoreError, match="second has 1 stores of diffusion models, and small has 2: give the same stores"
+        StoreError, match="second has 1 store of a diffusion model, and small has 2: give the same stores"
     ):
         open_alternatives([features, opened["tiles"], other_scene])
     with pytest.raises(StoreError, match=r"planes of second have another recipe .*tiling.*`shared_projection=True`"):

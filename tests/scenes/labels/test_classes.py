@@ -15,7 +15,9 @@ from hsifeat.scenes.labels.classes import drop_zero, encode_classes, read_classe
     [
         pytest.param(np.array([[0, 3], [1, 2]], ">i4"), (), [[0, 3], [1, 2]], None, id="big-endian"),
         pytest.param(np.array([[True, False]]), (), [[1, 0]], None, id="mask"),
-        pytest.param(np.float32([[-99999, 3], [1, 2]]), (-99999.0,), [[0, 3], [1, 2]], "1 pixels", id="negative"),
+        pytest.param(
+            np.float32([[-99999, 3], [1, 2]]), (-99999.0,), [[0, 3], [1, 2]], "1 pixel of nodata", id="negative"
+        ),
         pytest.param(np.array([[np.nan, 3], [np.nan, 2]]), (np.nan,), [[0, 3], [0, 2]], "2 pixels", id="nan"),
         pytest.param(np.uint8([[255, 3], [255, 0]]), (255.0,), [[0, 3], [0, 0]], "2 pixels", id="255"),
         pytest.param(np.uint8([[0, 3], [1, 0]]), (0.0,), [[0, 3], [1, 0]], None, id="zero"),

@@ -56,7 +56,12 @@ def test_conflicting_classes_become_unlabelled(tmp_path_factory, lines):
     lost = [str(number) for number in sorted(classes - set(expected.flat))]
     shown = ", ".join(lost) if len(lost) <= 8 else f"{', '.join(lost[:8])} and {len(lost) - 8} more"
     assert labels.notes == (
-        *((f"points.csv: {clashes} pixels are listed with different classes and became 0",) * bool(clashes)),
+        *(
+            (
+                f"points.csv: {clashes} {'pixel is' if clashes == 1 else 'pixels are'} listed with different classes and became 0",
+            )
+            * bool(clashes)
+        ),
         *(
             (
                 f"points.csv: {len(lost)} of {len(classes)} classes {'labels' if len(lost) == 1 else 'label'} no pixel of the scene: {shown}",

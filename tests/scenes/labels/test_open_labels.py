@@ -53,7 +53,7 @@ def test_unsigned_bytes_in_netcdf_written_by_gdal(gdal, tmp_path, kind):
     labels = open_labels(f"{tmp_path / 'gt.nc'}:Band1")
     expected = np.where(values == 255, 0, values)
     np.testing.assert_array_equal(np.sort(labels.classes, axis=0), np.sort(expected, axis=0))
-    assert "1 pixels of nodata became 0" in " ".join(labels.notes)
+    assert "1 pixel of nodata became 0" in " ".join(labels.notes)
 
 
 def test_signed_values_stored_as_unsigned_netcdf(tmp_path):
@@ -156,7 +156,7 @@ def test_nan_as_nodata_becomes_unlabelled(gdal, tmp_path):
     gdal("gdal_translate", "-q", "-of", "netCDF", tmp_path / "gt.tif", tmp_path / "gt.nc")
     for source in (tmp_path / "gt.tif", f"{tmp_path / 'gt.nc'}:Band1"):
         labels = open_labels(source)
-        assert labels.counts == {1: 1, 2: 2} and labels.notes[-1].endswith("1 pixels of nodata became 0")
+        assert labels.counts == {1: 1, 2: 2} and labels.notes[-1].endswith("1 pixel of nodata became 0")
     write_label_tif(tmp_path / "gt.tif", values)
     with pytest.raises(SceneError, match="found fractions or NaN"):
         open_labels(tmp_path / "gt.tif")

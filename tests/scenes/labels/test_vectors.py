@@ -106,7 +106,8 @@ def test_polygons_label_the_pixels_whose_centres_they_contain(tmp_path_factory, 
     if clear.all():
         outside = sum(not polygon.intersects(box(0, 0, 9, 7, transform)) for polygon in polygons)
         notes = " ".join(labels.notes)
-        assert (f"{clashes} pixels hold features of different classes and became 0" in notes) == (clashes > 0)
+        hold = "pixel holds" if clashes == 1 else "pixels hold"
+        assert (f"{clashes} {hold} features of different classes and became 0" in notes) == (clashes > 0)
         # Where a polygon only touches the scene, reprojection decides.
         touching = any(0 <= polygon.intersection(box(0, 0, 9, 7, transform)).area < 1 for polygon in polygons
                        if polygon.distance(box(0, 0, 9, 7, transform)) < 1e-2)  # fmt: skip

@@ -68,8 +68,8 @@ def test_files_with_other_content_are_refused(monkeypatch, file, content, messag
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        pytest.param([[0, 0]], "lists 1 pixels, of which 1 have no class", id="unlabelled"),
-        pytest.param([[0, 1], [12, 0]], "lists 2 pixels, of which 1 have no class", id="outside"),
+        pytest.param([[0, 0]], "lists 1 pixel, 1 of them without a class", id="unlabelled"),
+        pytest.param([[0, 1], [12, 0]], "lists 2 pixels, 1 of them without a class", id="outside"),
         pytest.param([[0, 1, 2]], r"is 1 x 3, but augsburg requires n x 2", id="three-columns"),
     ],
 )
