@@ -24,6 +24,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.stack import StoreLike
+from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes import Labels
 
 
@@ -92,6 +93,7 @@ class PixelTable:
         patch: int | Sequence[int] | None = None,
         position: bool = False,
         sample: bool = False,
+        listen: Listener = silent,
     ) -> PixelTable:
         """Read the labelled pixels of one or several stores into a table.
 
@@ -130,6 +132,8 @@ class PixelTable:
         sample : bool
             Also read the features of up to 5,000 random valid pixels of each scene, without their labels; see
             `unlabelled`.
+        listen : callable
+            Receives notes on the bands of several scenes that may be paired wrongly.
 
         Returns
         -------
@@ -161,7 +165,7 @@ class PixelTable:
         if uses_planes:
             check_same_recipes(scenes.scenes)
         if spectra or window or spectral_patch:
-            scenes = scenes.with_matched_bands()
+            scenes = scenes.with_matched_bands(listen)
         tables: list[PixelTable] = []
         label_maps = select_scene_labels(scenes, labels, background_class)
         for features, label_map, names in zip(scenes.scenes, label_maps, scenes.aliases, strict=True):

@@ -133,8 +133,19 @@ def list_some(names: Iterable[str], limit: int = 4) -> str:
 
 
 def format_count(count: int, singular: str, plural: str = "") -> str:
-    """Format a number and its noun, in the singular or the plural. The plural ends in s by default.
+    """Format a number and its noun, in the singular or the plural.
 
+    Parameters
+    ----------
+    count : int
+        The number.
+    singular : str
+        Words that follow the number 1.
+    plural : str, optional
+        Words that follow all other numbers. [default: the singular with an s at its end]
+
+    Examples
+    --------
     >>> format_count(1, "band"), format_count(3, "band"), format_count(2, "band is bad", "bands are bad")
     ('1 band', '3 bands', '2 bands are bad')
     """

@@ -9,10 +9,11 @@ from classifiers.heads.registry import make_head
 from classifiers.layout import Layout
 from classifiers.model import Model
 from classifiers.predict import predict_map, write_scene_map
+from classifiers.table import PixelTable
 from hsifeat.features.scene_features import SceneFeatures
 from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Note
-from hsifeat.scenes import Scene
+from hsifeat.scenes import Labels, Scene
 
 # Two detectors that overlap at 650 nm, and two near bands.
 NM = (450.0, 550, 553, 650, 650, 750)
@@ -20,7 +21,9 @@ NM = (450.0, 550, 553, 650, 650, 750)
 
 def spectra_of(name, nm):
     values = np.random.default_rng(0).random((3, 4, len(NM if nm is None else nm)), np.float32)
-    return SceneFeatures(Scene(name, values, wavelengths_nm=None if nm is None else np.array(nm)))
+    labels = Labels("fields", np.resize([1, 2], (3, 4)), {1: "low", 2: "high"})
+    nm = None if nm is None else np.array(nm)
+    return SceneFeatures(Scene(name, values, wavelengths_nm=nm, labels={"fields": labels}))
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,7 @@ def model():
 def test_stores_get_the_notes_of_scenes(model, nm, part, tmp_path):
     other = spectra_of("other", nm)
     runs = {
+        "from_store": lambda listen: PixelTable.from_store(SceneSet([spectra_of("x", NM), other]), listen=listen),
         "several scenes": lambda listen: SceneSet([spectra_of("x", NM), other]).with_matched_bands(listen),
         "match_store": lambda listen: model.match_store(other, listen),
         "predict_map": lambda listen: predict_map(other, model, listen=listen),
