@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.base import Head, ProbabilisticHead
+from hsifeat.quiet_warnings import ignored_warnings
 
 _MAX_COLUMNS = 2**24
 _PROBE_ROWS = 2
@@ -35,8 +34,7 @@ def check_restored(head: Head) -> None:
         raise ValueError("the classes are not in ascending order")
     head._check_restored()  # noqa: SLF001 - not for callers
     rows = np.zeros((_PROBE_ROWS, int(width)), np.float32)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with ignored_warnings(), np.errstate(all="ignore"):
         predicted = head.predict(rows)
         probabilities = head.predict_proba(rows) if isinstance(head, ProbabilisticHead) else None
     if predicted.shape != (_PROBE_ROWS,):

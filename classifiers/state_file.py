@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import warnings
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hsifeat.errors import HeadError, error_summary, raise_resource_error
+from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.readers.npy import read_array_header
 
 # Types of plain values that every head may hold.
@@ -81,8 +81,7 @@ def read_state(content: bytes, allowed: frozenset[str], path: Path) -> dict[str,
     if foreign:
         raise HeadError(f"{path} contains types that no head uses: {', '.join(foreign)}; don't trust this model")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `check_restored` detects states of incompatible scikit-learn versions
+        with ignored_warnings():  # `check_restored` detects states of incompatible scikit-learn versions
             state = import_skops().loads(content, trusted=sorted(allowed))
     except Exception as error:  # as above
         raise_resource_error(error)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from hsifeat.quiet_warnings import ignored_warnings
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -88,8 +89,10 @@ def literal_figure_text(**settings: Any) -> Iterator[None]:
     """
     from matplotlib import rc_context
 
-    with rc_context({"text.parse_math": False, **settings}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+    with (
+        rc_context({"text.parse_math": False, **settings}),
+        ignored_warnings(UserWarning, message="Glyph .* missing from"),
+    ):
         yield
 
 

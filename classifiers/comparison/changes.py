@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +16,7 @@ from classifiers.comparison.results.summary_text import interval_text
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS, holm, interval, sign_p
 from classifiers.comparison.stats.counts import count_pixels, resample_accuracies
+from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes import Labels
 from hsifeat.scenes.labels.regions import label_regions
 
@@ -192,8 +192,7 @@ def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
     seed_count = min(len(old), len(new))
     if seed_count < 2:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # SciPy warns about differences with zero variance; p is 0.
+    with ignored_warnings(RuntimeWarning):  # SciPy warns about differences with zero variance; p is 0.
         same = old == new if paired else len({*old, *new}) == 1
         p = 1.0 if same else float((ttest_rel(new, old) if paired else ttest_ind(new, old, equal_var=False)).pvalue)
     if not paired:

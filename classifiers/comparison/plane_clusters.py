@@ -7,7 +7,6 @@ that an area has the same colour in neighbouring panels.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from classifiers.comparison.results.comparison import ClusterPanel
 from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features, PlaneLike
+from hsifeat.quiet_warnings import ignored_warnings
 
 if TYPE_CHECKING:
     import dask.array
@@ -131,8 +131,7 @@ def _cluster(
         return np.zeros(with_data.shape, np.uint8)
     sample = _sample(cells, with_data, seed)
     means = MiniBatchKMeans(min(clusters, len(sample)), batch_size=4096, n_init=3, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct values than clusters
+    with ignored_warnings(ConvergenceWarning):  # fewer distinct values than clusters
         means.fit(sample)
 
     def predict_clusters(block: NDArray[Any]) -> NDArray[np.uint8]:

@@ -111,3 +111,12 @@ class LDAClassifier(SklearnHead):
 
     def _classifier(self) -> Any:
         return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage_)
+
+    def _fit_classifier(self, rows: NDArray[np.float64], codes: NDArray[np.int64], **options: Any) -> Any:
+        counts = np.bincount(codes)
+        if counts.min() > 1:
+            return super()._fit_classifier(rows, codes, **options)
+        # scikit-learn warns about a class with a single row. If this row occurs twice, mean and covariance of the class stay.
+        single = counts[codes] == 1
+        classifier = self._classifier().set_params(priors=counts / len(codes))
+        return classifier.fit(np.concatenate([rows, rows[single]]), np.concatenate([codes, codes[single]]), **options)

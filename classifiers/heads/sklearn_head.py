@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from typing import Any, ClassVar, Self
 
@@ -16,6 +15,7 @@ from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import GroupReducer, ReducingHead
 from classifiers.heads.row_checks import check_variation
 from hsifeat.errors import HeadError
+from hsifeat.quiet_warnings import ignored_warnings
 
 
 class SklearnHead(ReducingHead, ProbabilisticHead):
@@ -99,13 +99,13 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
         self.gain_ = self._column_gain(columns, codes, weight)
         row_weights = self._row_weights(codes, weight)
         options = {} if row_weights is None else {"sample_weight": row_weights}
-        with warnings.catch_warnings():
-            # A fit may stop at `max_iter`, and a class may have a single row: neither needs a warning.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.filterwarnings("ignore", "Only one sample available")
-            self.classifier_ = self._classifier().fit(
-                np.asarray(columns, dtype=np.float64) * self.gain_, codes, **options
-            )
+        rows = np.asarray(columns, dtype=np.float64) * self.gain_
+        with ignored_warnings(ConvergenceWarning):  # a fit may stop at `max_iter`
+            self.classifier_ = self._fit_classifier(rows, codes, **options)
+
+    def _fit_classifier(self, rows: NDArray[np.float64], codes: NDArray[np.int64], **options: Any) -> Any:
+        """Return a fitted scikit-learn classifier. `rows` (n, k) are the reduced and scaled training rows."""
+        return self._classifier().fit(rows, codes, **options)
 
     def _check_restored(self) -> None:
         if type(self.classifier_) is not type(self._classifier()):

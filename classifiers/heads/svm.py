@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +16,7 @@ from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.group_reducer import CONTEXT_COMPONENTS, ReducingHead, moments
 from classifiers.heads.parameters import Components, Count, NotNegative, Positive, Seed, Share, Weight, Whole
 from classifiers.heads.weighing import WeighingHead
+from hsifeat.quiet_warnings import ignored_warnings
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -131,8 +131,7 @@ class SVMClassifier(ReducingHead, WeighingHead):
                 random_state=self.random_state,
             ).fit(reduced)
             self.svc_ = LinearSVC(C=self.C, class_weight=class_weight, dual=False, random_state=self.random_state)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the linear machine may stop at its iteration limit
+        with ignored_warnings(ConvergenceWarning):  # the linear machine may stop at its iteration limit
             self.svc_.fit(self._kernel_features(X), codes, sample_weight=weight)
 
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
 from hsifeat.files import open_regular, open_safetensors
+from hsifeat.quiet_warnings import ignored_warnings
 
 if TYPE_CHECKING:
     import torch
@@ -88,8 +88,7 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     import torch
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch shows long warnings about old pickles
+        with ignored_warnings():  # torch shows long warnings about old pickles
             open_regular(path).close()  # torch waits for pipes, and reports a denied permission as a missing file
             content = torch.load(path, map_location=device, weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:

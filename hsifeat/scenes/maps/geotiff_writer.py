@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.files import disk_errors
+from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.georeference import Georeference, as_wkt
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.scenes.readers.gdal_classes import CLASS_TAG
@@ -145,9 +145,8 @@ def _write(
         disk_errors(path),
         TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder,
         rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
-        warnings.catch_warnings(),
+        ignored_warnings(NotGeoreferencedWarning),
     ):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         plain, complete, complete_xml = (Path(folder, name) for name in ("plain.tif", "map.tif", "map.tif.aux.xml"))
         try:
             with rasterio.open(plain, "w", driver="GTiff", **tiles, **profile) as file:

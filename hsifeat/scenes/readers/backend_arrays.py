@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.reading_errors import reading_errors
@@ -89,6 +89,5 @@ def _opposite_sign(dtype: np.dtype[Any]) -> np.dtype[Any]:
 @contextmanager
 def ignore_library_warnings() -> Iterator[None]:
     """Within the ``with`` block, suppress warnings that users can't act on, such as those on experimental codecs of zarr."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with ignored_warnings():
         yield

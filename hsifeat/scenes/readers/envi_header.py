@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from hsifeat.errors import SceneError
 from hsifeat.files import open_regular, read_regular
+from hsifeat.quiet_warnings import ignored_warnings
 
 INTERLEAVES = ("bil", "bip", "bsq")
 # Names of fields in ENVI headers. `_VARIANTS` maps the names that some other programs write to these names.
@@ -173,9 +173,8 @@ def _parse_fields(path: Path) -> dict[str, Any]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # spectral warns about upper-case field names, which many programs write.
-        warnings.simplefilter("ignore")
+    # spectral warns about upper-case field names, which many programs write.
+    with tempfile.TemporaryDirectory() as folder, ignored_warnings():
         copy = Path(folder) / "header"
         copy.write_text(text, errors="backslashreplace")  # in the default encoding, with which spectral reads
         try:

@@ -6,7 +6,6 @@ The module `gdal_metadata` reads scale, spectrum, band names and georeference.
 from __future__ import annotations
 
 import threading
-import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import describe_bands
@@ -129,9 +129,8 @@ def read_gdal(path: Path, ndim: int, variable: str | None) -> Raster:
     import rasterio
 
     # Inside rasterio.Env, GDAL's warnings go to Python's logging. Outside, GDAL prints them.
-    with rasterio.Env(**OPTIONS), raise_read_faults(path), warnings.catch_warnings():
-        # rasterio warns when it compares a no-data value beyond float32 with the limits of the dtype.
-        warnings.simplefilter("ignore", RuntimeWarning)
+    # rasterio warns when it compares a no-data value beyond float32 with the limits of the dtype.
+    with rasterio.Env(**OPTIONS), raise_read_faults(path), ignored_warnings(RuntimeWarning):
         check_raster_sources(path)
         return _read_metadata(_open_image(path, variable), path, ndim, variable or "")
 
@@ -206,8 +205,7 @@ def _open_dataset(name: str, drivers: list[str]) -> Any:
     from rasterio.errors import NotGeoreferencedWarning
     from rasterio.io import DatasetReader
 
-    with rasterio.Env(**OPTIONS), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with rasterio.Env(**OPTIONS), ignored_warnings(NotGeoreferencedWarning):
         # rasterio.open takes only one driver.
         return DatasetReader(name, driver=drivers, sharing=False)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 
 from hsifeat.errors import SceneError, error_summary
 from hsifeat.files import open_regular, read_regular
+from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal_headers import check_header
 
@@ -172,8 +172,7 @@ def _check_plain_raster(path: Path) -> None:
         raise SceneError(
             f"{path} describes other data sets or a service, although it is named like an image: it is not opened"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with ignored_warnings(NotGeoreferencedWarning):
         try:
             with DatasetReader(str(path), driver=raster_drivers(path), sharing=False) as dataset:
                 check_parts(path, dataset.files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,8 +41,6 @@ async def workbench_lifespan(app: FastAPI) -> AsyncIterator[None]:
     If the option ``--state`` names a folder, the label database is in this folder. Otherwise, the default label database of
     the account that runs the service is opened.
     """
-    # A head suppresses this warning during its fit. That fails for two fits at once, because filters apply to all threads.
-    warnings.filterwarnings("ignore", "Only one sample available")
     service = app.state.service
     path = Path(service.config.state) / "labels.sqlite" if service.config.state else None
     database = await run_in_threadpool(LabelDatabase, path)

@@ -68,7 +68,6 @@ def cheap_head(name: str, layout: Layout):
     )
 
 
-@pytest.mark.filterwarnings("ignore:Only one sample available")
 @pytest.mark.parametrize(
     ("name", "per_class"),
     [*itertools.product(NAMES, [1, 2, AS_MANY_AS_BANDS]), *itertools.product(FAST, [50])],

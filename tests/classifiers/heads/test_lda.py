@@ -7,6 +7,7 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import multivariate_normal
 from sklearn.covariance import OAS
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from classifiers.heads.column_scale import whitening_gain
 from classifiers.heads.registry import make_head
@@ -64,3 +65,17 @@ def test_equal_rows_within_each_class_are_refused():
     rows = means[y]
     rows[0] += 1e-3
     np.testing.assert_array_equal(make_head("lda").fit(rows, y).predict(means), np.arange(4))
+
+
+def test_a_class_of_a_single_row_gives_the_values_of_scikit_learn_without_its_warning(monkeypatch):
+    """No warning is given, so none has to be ignored: filters of warnings apply to all threads."""
+    rng = np.random.default_rng(4)
+    X, y = rng.normal(size=(21, 6)), np.repeat([1, 2, 3, 4], [10, 1, 9, 1])
+    with monkeypatch.context() as patched:
+        patched.setattr("warnings.warn", lambda message, *_, **__: pytest.fail(str(message)))
+        head = make_head("lda", shrinkage=0.3, spectral_components=None).fit(X, y)
+    rows, codes = head._reduced(X), np.unique(y, return_inverse=True)[1]
+    with pytest.warns(UserWarning, match="Only one sample available"):
+        plain = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3).fit(rows, codes)
+    for name in ("means_", "covariance_", "priors_", "coef_", "intercept_"):
+        assert np.array_equal(getattr(head.classifier_, name), getattr(plain, name)), name

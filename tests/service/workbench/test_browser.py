@@ -86,8 +86,6 @@ def address_of(service):
     return f"{service.url}/login?token={service.tokens['admin']}&next=/label/{service.key}"
 
 
-# Fits in two threads restore each other's filters of warnings.
-@pytest.mark.filterwarnings("ignore:Only one sample available")
 def test_two_pages_edit_a_shared_set_at_once(service, author, new_page):
     path = open_label_set(author, service.key, "by two pages", shared=True)
     author.post(f"{path}/classes", data={"name": "corn"})
