@@ -155,7 +155,8 @@ def _plausible_unit(centres: NDArray[np.float64], unit: str) -> str:
 def _centres_nm(values: NDArray[np.float64], unit: str) -> tuple[NDArray[np.float64], str]:
     """Return positive wavelengths or wavenumbers as wavelengths in nm, and what makes them implausible, or an empty string."""
     if unit in WAVENUMBERS_NM:
-        nm = WAVENUMBERS_NM[unit] / values
+        with np.errstate(over="ignore"):
+            nm = WAVENUMBERS_NM[unit] / values
         plausible = nm.min() >= _SHORTEST_NM and nm.max() <= _LONGEST_NM
         return nm, "" if plausible else f"from {values.min():g} to {values.max():g} can't be wavenumbers ({unit})"
     nm = values * UNITS_NM[unit]

@@ -230,6 +230,9 @@ def test_of_several_data_files_the_one_of_the_right_size_is_read(tmp_path, cube)
             id="not-wavenumbers",
         ),
         pytest.param(
+            "cm-1", "{1e-320, 8, 7, 6}", None, "can't be wavenumbers (cm-1); they are ignored", id="near-zero"
+        ),
+        pytest.param(
             "Wavenumber",
             "{20000, 16000, 10000, 1000}",
             [500, 625, 1000, 10000],
