@@ -122,8 +122,10 @@ class Scores:
         Maps the key of each metric in `CLASS_METRICS` to a dict from class number to the value for this class.
     pixels : dict of int to int
         Number of test pixels of each scored class, in ascending order of classes.
-    confusion : (C, C) int64 array
-        Number of test pixels by true class (rows) and predicted class (columns), in the order of `pixels`.
+    confusion : (K, K) int64 array
+        Number of test pixels by true class (rows) and predicted class (columns).
+    confusion_classes : tuple of int
+        The K classes of the rows and columns: all classes that occur as true or predicted class, in ascending order.
 
     References
     ----------
@@ -142,6 +144,7 @@ class Scores:
     by_class: dict[str, dict[int, float]]
     pixels: dict[int, int]
     confusion: NDArray[np.int64]
+    confusion_classes: tuple[int, ...]
 
     @property
     def oa(self) -> float:
@@ -168,7 +171,7 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     """Score predicted classes against true classes.
 
     Only classes that occur in `truth` are scored. If the predicted class of a pixel does not occur in `truth`, the
-    pixel counts as an error. The confusion matrix has no column for this class.
+    pixel counts as an error. The confusion matrix has an empty row for this class.
 
     Parameters
     ----------
@@ -198,7 +201,8 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
             for metric in CLASS_METRICS
         },
         pixels=dict(zip(numbers, confusion.sum(axis=1)[scored].tolist(), strict=True)),
-        confusion=confusion[np.ix_(scored, scored)],
+        confusion=confusion,
+        confusion_classes=tuple(classes.tolist()),
     )
 
 

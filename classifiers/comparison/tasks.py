@@ -128,6 +128,7 @@ def do_run(task: RunTask) -> RunResult:
             class_scores=scores.by_class,
             pixels=scores.pixels,
             confusion=tuple(map(tuple, scores.confusion.tolist())),
+            confusion_classes=scores.confusion_classes,
             key=task.key,
             draw=task.draw,
             mixing=_mixing(head),

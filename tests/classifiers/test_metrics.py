@@ -15,7 +15,8 @@ def test_scores_of_a_small_case():
     assert scores.aa == 0.5
     # Chance agreement: (2 * 1 + 2 * 3) / 25 = 0.32.
     assert scores.kappa == pytest.approx((0.6 - 0.32) / (1 - 0.32))
-    assert scores.confusion.tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+    assert scores.confusion.tolist() == [[1, 1, 0, 0], [0, 2, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
+    assert scores.confusion_classes == (1, 2, 3, 9)
 
 
 def test_scores_of_a_single_class():
@@ -39,4 +40,4 @@ def test_scores_are_those_of_scikit_learn_to_the_last_bit(seed):
     }
     assert [*scores.recall.values()] == recall.tolist()
     assert [*scores.by_class["f1"].values()] == f1_score(truth, predicted, **by_class).tolist()
-    np.testing.assert_array_equal(scores.confusion, confusion_matrix(truth, predicted, labels=classes))
+    np.testing.assert_array_equal(scores.confusion, confusion_matrix(truth, predicted))

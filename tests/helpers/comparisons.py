@@ -59,6 +59,7 @@ def scored_run(who, split, seed, truth, predicted, **facts):
         class_scores=scores.by_class,
         pixels=scores.pixels,
         confusion=tuple(map(tuple, scores.confusion.tolist())),
+        confusion_classes=scores.confusion_classes,
         **{**defaults, **facts},
     )
 

@@ -77,7 +77,7 @@ class ConfusionTable:
     Attributes
     ----------
     names : tuple of str
-        Names of the scored classes.
+        Names of the classes that occur as true or predicted class.
     percent : (C, C) float64 array or None
         Share of each true class (rows) that is assigned to each class (columns), in percent. None if there are more than
         `MAX_CLASSES_AS_NUMBERS` classes.
@@ -87,8 +87,8 @@ class ConfusionTable:
         Data URI of an image of the matrix if `percent` is None, otherwise empty.
     largest : tuple of (str, str, float, int)
         Largest confusions: true class, assigned class, share of the true class, number of pixels.
-    unscored_pixels : int
-        Number of test pixels that are missing in the matrix, because their predicted class has no test pixels.
+    untested : tuple of str
+        Names of the classes without test pixels, whose rows are empty. All pixels assigned to them count as wrong.
     """
 
     names: tuple[str, ...]
@@ -96,7 +96,7 @@ class ConfusionTable:
     opacity: NDArray[np.float64]
     image: str
     largest: tuple[tuple[str, str, float, int], ...]
-    unscored_pixels: int
+    untested: tuple[str, ...]
 
 
 def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, list[ClassRow]]]:
@@ -116,7 +116,7 @@ def class_tables(comparison: Comparison, ranking: Ranking) -> list[dict[str, lis
 
 def confusion_table(class_names: Mapping[int, str], summary: EntrySummary) -> ConfusionTable:
     """Return the confusion matrix of an entry under a split, prepared for display."""
-    names = tuple(class_names[number] for number in summary.classes)
+    names = tuple(class_names[number] for number in summary.confusion_classes)
     confusion = np.array(summary.confusion, dtype=np.int64)
     shares = figures.confusion_shares(confusion)
     opacity = np.sqrt(shares)
@@ -127,7 +127,7 @@ def confusion_table(class_names: Mapping[int, str], summary: EntrySummary) -> Co
         opacity=opacity,
         image="" if as_numbers else figures.data_uri(maps.confusion_map(opacity)),
         largest=_largest(confusion, names),
-        unscored_pixels=max(0, round(summary.test_pixels * summary.seeds) - int(confusion.sum())),
+        untested=tuple(name for name, row in zip(names, confusion, strict=True) if not row.any()),
     )
 
 

@@ -42,7 +42,7 @@ class ReportPlots:
         self._add(("overall-accuracy",), lambda: findings.overview_plot(ranking))
         best = {summary.split: summary for summary in sorted(comparison.summary, key=lambda summary: summary.oa.mean)}
         for summary in best.values():
-            classes = [ranking.class_names[number] for number in summary.classes]
+            classes = [ranking.class_names[number] for number in summary.confusion_classes]
             self._add(
                 ("confusion", summary.entry, summary.split),
                 lambda summary=summary, classes=classes: (  # type: ignore[misc]

@@ -138,7 +138,7 @@ def rank(results: BenchResults) -> Ranking:
     kinds = (DISJOINT, USER_DEFINED, LEAKS)
     splits = tuple(sorted((_split(results, name) for name in names), key=lambda split: kinds.index(split.kind)))
     rows = sorted(_rows(results, splits), key=lambda row: -(summary.oa.mean if (summary := row.cells[0]) else -1))
-    scored = {number for summary in results.summary for number in (*summary.classes, *summary.left_out)}
+    scored = {number for summary in results.summary for number in (*summary.confusion_classes, *summary.left_out)}
     numbers = sorted({*results.class_names, *scored} - {0})
     class_names = {number: results.class_names.get(number, f"class {number}") for number in numbers}
     return Ranking(results, splits, tuple(rows), class_names)

@@ -36,7 +36,10 @@ class RunResult(Record):
         description="number of test pixels of each class that has any; other classes are not scored"
     )
     confusion: Annotated[tuple[tuple[int, ...], ...], JsonOnly()] = Field(
-        description="number of test pixels by true class (outer) and predicted class (inner), in the order of `pixels`"
+        description="number of test pixels by true class (outer) and predicted class (inner), in the order of `confusion_classes`"
+    )
+    confusion_classes: Annotated[tuple[int, ...], JsonOnly()] = Field(
+        description="classes of the confusion matrix: all classes that occur as true or predicted class of a test pixel"
     )
     key: Annotated[str, JsonOnly()] = Field(
         "", description="key of the run; record/predictions/KEY.npy has the predictions of test pixels"
@@ -104,9 +107,11 @@ class EntrySummary(Record):
         description="number of test pixels of each class, mean over the seeds with test pixels of the class"
     )
     class_seeds: dict[int, int] = Field(description="number of seeds under which each class has test pixels")
-    classes: tuple[int, ...] = Field(description="classes of the confusion matrix")
     confusion: tuple[tuple[int, ...], ...] = Field(
         description="confusion matrix summed over seeds, true class (outer) by predicted class (inner)"
+    )
+    confusion_classes: tuple[int, ...] = Field(
+        description="classes of the confusion matrix: all classes that occur as true or predicted class under any seed"
     )
     smoothed_oa: Estimate | None = Field(
         None, description="OA after smoothing the class probabilities over the scene; null without --smooth"

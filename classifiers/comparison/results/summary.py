@@ -62,9 +62,10 @@ def summarise(
 
 def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
     classes = tuple(sorted({number for run in runs for number in run.classes}))
-    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    confusion_classes = tuple(sorted({number for run in runs for number in run.confusion_classes}))
+    confusion = np.zeros((len(confusion_classes), len(confusion_classes)), dtype=np.int64)
     for run in runs:
-        index = np.searchsorted(classes, run.classes)
+        index = np.searchsorted(confusion_classes, run.confusion_classes)
         confusion[np.ix_(index, index)] += run.confusion
     smoothed = [run.smoothed_oa for run in runs if run.smoothed_oa is not None]
     tested = {number: [run for run in runs if number in run.pixels] for number in classes}
@@ -96,8 +97,8 @@ def _summary(runs: list[RunResult], intervals: ScoreIntervals) -> EntrySummary:
             for number, tested_runs in tested.items()
         },
         class_seeds={number: len(tested_runs) for number, tested_runs in tested.items()},
-        classes=classes,
         confusion=tuple(map(tuple, confusion.tolist())),
+        confusion_classes=confusion_classes,
         scenes=_scene_summaries(runs),
         smoothed_oa=Estimate.from_values(smoothed) if smoothed else None,
         smoothing_gain=Estimate.from_values(np.subtract(smoothed, [run.oa for run in runs])) if smoothed else None,

@@ -11,12 +11,25 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, recall_score
 
+from classifiers.comparison.report.class_tables import confusion_table
 from classifiers.comparison.report.page import write_page
 from classifiers.comparison.results.comparison import BenchImages
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, USER_DEFINED, split_kind
+from classifiers.comparison.results.summary import summarise
 from hsifeat.errors import HsifeatError
 from hsifeat.formatting import format_duration
-from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, entry, page, with_images, with_runs
+from tests.helpers.comparisons import (
+    ENTRIES,
+    SPLITS,
+    Page,
+    add_all,
+    build,
+    entry,
+    page,
+    scored_run,
+    with_images,
+    with_runs,
+)
 
 SHOWN = [SPLITS[1], SPLITS[0]]  # the split that tells comes first
 
@@ -63,6 +76,22 @@ def test_confusions_equal_scikit_learn(tmp_path):
         assert [cell[0] for cell in table[0][1:]] == [f"Class {c}" for c in range(1, 6)]
         for row, expected in zip(table[1:], shares, strict=True):
             assert [cell[0] for cell in row[1:]] == [f"{share:.0f}" if share >= 0.5 else "" for share in expected]
+
+
+def test_confusions_are_shares_of_all_test_pixels_of_a_class():
+    """Also of those that are assigned to a class without test pixels, under one seed (4 and 1) or all seeds (5)."""
+    random = np.random.default_rng(0)
+    truth = [random.integers(1, 4, 300), random.integers(2, 5, 200)]
+    predicted = [random.integers(1, 6, len(one)) for one in truth]
+    pairs = zip(truth, predicted, strict=True)
+    (summary,) = summarise([scored_run(ENTRIES[0], SPLITS[0], seed, *pair) for seed, pair in enumerate(pairs)], {})
+    table = confusion_table({number: str(number) for number in range(1, 6)}, summary)
+    shares = confusion_matrix(np.concatenate(truth), np.concatenate(predicted), normalize="true")
+    np.testing.assert_allclose(table.percent, 100 * shares)
+    assert table.names == ("1", "2", "3", "4", "5") and table.untested == ("5",)
+    assert [share for *_, share, _ in table.largest] == pytest.approx(
+        [shares[int(true) - 1, int(assigned) - 1] for true, assigned, *_ in table.largest]
+    )
 
 
 @pytest.mark.usefixtures("remembered_plots")
@@ -155,7 +184,7 @@ def test_a_split_is_marked_by_what_it_leaks(split, kind, tmp_path):
         pytest.param({"classes": 40}, "Class 40", id="40 classes"),
         pytest.param(
             {"classes": 1},
-            "No test pixel is assigned to another scored class",
+            "No test pixel is assigned to another class",
             id="one class",
             marks=pytest.mark.filterwarnings("ignore:A single label was found"),  # scikit-learn's, in scoring
         ),
