@@ -123,6 +123,8 @@ class Suggester:
         HeadError
             If the shape of `classes` is not the shape of the scene. If a label is not a whole number from 0 to 65535.
         """
+        from sklearn.metrics import pairwise_distances_argmin_min
+
         classes = checked_labels(classes, self.mapper.columns.shape)
         mask, places, numbers = self.mapper.columns.mask, self.segments.places, self.segments.numbers
         among = mask if among is None else among & mask
@@ -131,7 +133,8 @@ class Suggester:
         uncertainty = self.uncertainty(classes)
         nearest = np.full(self.segments.count, 2 * self._distances.max())
         if len(taken):
-            nearest = _squared_distances(places, places[taken]).min(axis=1)
+            # With many labels, a matrix of all distances would not fit in memory.
+            nearest = pairwise_distances_argmin_min(places, places[taken], metric="sqeuclidean")[1]
         allowed = ~np.isin(candidates, taken)
         apart = allowed & ~np.isin(candidates, self._neighbours(taken))
         found: list[Suggestion] = []
