@@ -6,6 +6,7 @@ Each change is on the disk before the method that makes it returns.
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
@@ -24,6 +25,9 @@ from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import composed
+
+# Class maps that stay in memory, in bytes. Other maps are made again from the log.
+_MAPS_BYTES = 2**28
 
 
 class LabelDatabase:
@@ -61,7 +65,7 @@ class LabelDatabase:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = labels_path() if path is None else path
-        self._maps: dict[int, tuple[int, NDArray[np.uint16]]] = {}
+        self._maps: OrderedDict[int, tuple[int, NDArray[np.uint16]]] = OrderedDict()
         self._file = LabelFile(self.path)
 
     def close(self) -> None:
@@ -313,17 +317,19 @@ class LabelDatabase:
             label_set = self.label_set(set_id)
             version, classes = self._maps.get(set_id, (0, np.zeros(label_set.shape, np.uint16)))
             entries = self._file.select("SELECT * FROM log WHERE set_id = ? AND id > ? ORDER BY id", set_id, version)
-            if not entries:
-                return version, classes
-            latest = int(entries[-1]["id"])
-            classes = classes.copy()
-            if any(entry["action"] in {"undo", "redo"} for entry in entries):
-                classes = self.class_map_at(set_id, latest)
-            else:
-                paint_edits(classes, self._decode(entry for entry in entries if entry["action"] == "paint"))
+            if entries:
+                version = int(entries[-1]["id"])
+                if any(entry["action"] in {"undo", "redo"} for entry in entries):
+                    classes = self.class_map_at(set_id, version)
+                else:
+                    classes = classes.copy()
+                    paint_edits(classes, self._decode(entry for entry in entries if entry["action"] == "paint"))
             classes.flags.writeable = False
-            self._maps[set_id] = latest, classes
-            return latest, classes
+            self._maps[set_id] = version, classes
+            self._maps.move_to_end(set_id)
+            while len(self._maps) > 1 and sum(kept.nbytes for _, kept in self._maps.values()) > _MAPS_BYTES:
+                self._maps.popitem(last=False)
+            return version, classes
 
     def versions(self, set_id: int) -> list[int]:
         """Return the version of a label set after each edit, undo and redo, in ascending order."""

@@ -5,10 +5,12 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import weakref
 
 import numpy as np
 import pytest
 
+from classifiers.labelling import labels_db
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.label_file import labels_path
 from classifiers.labelling.label_set import LabelClass
@@ -79,6 +81,22 @@ def test_imports_keep_the_class_of_each_pixel(database):
     classes = database.class_map(set_id)[1].ravel()
     assert {i: int(classes[i]) for i in np.flatnonzero(classes)} == {3: 2, 40: 3}
     assert not classes.flags.writeable
+
+
+def test_the_maps_of_the_sets_that_were_used_last_stay_in_memory(database, monkeypatch):
+    monkeypatch.setattr(labels_db, "_MAPS_BYTES", 200)  # two maps of 84 bytes
+    sets = [database.open_set("scene", SHAPE, name=name).id for name in "abc"]
+    maps = {}
+    for set_id in (sets[0], sets[1], sets[0], sets[2]):
+        classes = database.class_map(set_id)[1]
+        assert not classes.flags.writeable
+        maps[set_id] = weakref.ref(classes)
+        del classes
+    assert [maps[set_id]() is None for set_id in sets] == [False, True, False]
+    database.add_class(sets[1], "ada", "oak")
+    database.paint(sets[1], "ada", pixel(9, 1))
+    for set_id in (*sets, *sets):
+        assert np.flatnonzero(database.class_map(set_id)[1]).tolist() == ([9] if set_id == sets[1] else [])
 
 
 def test_sets_belong_to_their_owner_or_to_everybody(database):
