@@ -184,6 +184,11 @@ class LabelFile:
         with self._errors():
             return self.execute(query, values).fetchall()
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction has begun that is neither committed nor rolled back."""
+        return self._connection.in_transaction
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Hold the write lock of the file, and commit at the end of the ``with`` block. An error rolls back the transaction.
@@ -191,7 +196,7 @@ class LabelFile:
         A nested transaction is part of the outer transaction.
         """
         with self._errors():
-            if self._connection.in_transaction:
+            if self.in_transaction:
                 yield
                 return
             self.execute("BEGIN IMMEDIATE")

@@ -180,6 +180,24 @@ def test_an_undone_import_takes_its_unused_classes_along(database, labelled, tmp
     ]
 
 
+def test_an_edit_after_a_refused_import_appears_on_the_map(database, labelled, tmp_path):
+    """The edit has a number in the log that the refused import had before it was rolled back."""
+    labels = database.labels(labelled.id)
+    for names in (["fern"], ["moss", "heath", "z\x07b"]):
+        lines = [f"0,{col},{name}" for col, name in enumerate(names)]
+        (tmp_path / "more.csv").write_text("\n".join(["row,col,class", *lines]))
+        with suppress(SceneError):
+            import_labels(database, labelled.id, "ada", tmp_path / "more.csv", labels)
+            database.undo(labelled.id, "ada")
+    database.paint(labelled.id, "ada", LabelEdit.of_class("pixel", np.array([7]), 3))
+    with LabelDatabase(database.path) as other:
+        expected = other.class_map(labelled.id)
+    assert expected[1][0, 7] == 3
+    version, classes = database.class_map(labelled.id)
+    assert version == expected[0]
+    np.testing.assert_array_equal(classes, expected[1])
+
+
 def test_an_import_of_many_classes_makes_few_queries_for_each(tmp_path):
     """An import holds the write lock, so that nobody else can label."""
     lines = [f"{at // 40},{at % 40},tree {at}" for at in range(60)]
