@@ -157,9 +157,12 @@ class LabelFile:
         return number
 
     def is_repeated(self, set_id: int, person: str, request: str | None) -> bool:
-        """Return whether a person has made a request before. If not, record the request.
+        """Return whether a person has made a request before, see `record_request`. Without a `request`, return False."""
+        query = "SELECT 1 FROM requests WHERE set_id = ? AND name = ?"
+        return request is not None and self.execute(query, (set_id, f"{person}: {request}")).fetchone() is not None
 
-        Call this method inside a `transaction`.
+    def record_request(self, set_id: int, person: str, request: str | None) -> None:
+        """Record the request of a person that changed a label set. Call this method inside a `transaction`.
 
         Parameters
         ----------
@@ -168,16 +171,10 @@ class LabelFile:
         person : str
             Name of the person.
         request : str or None
-            Name of the request. For None, the method returns False and records nothing.
+            Name of the request. For None, nothing is recorded.
         """
-        if request is None:
-            return False
-        name = f"{person}: {request}"
-        query = "SELECT 1 FROM requests WHERE set_id = ? AND name = ?"
-        if self.execute(query, (set_id, name)).fetchone() is not None:
-            return True
-        self.append("requests", set_id, name)
-        return False
+        if request is not None:
+            self.append("requests", set_id, f"{person}: {request}")
 
     def select(self, query: str, *values: Any) -> list[Any]:
         """Run an SQL query with `values` for its placeholders, and return the rows of the result."""

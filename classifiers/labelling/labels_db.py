@@ -278,6 +278,7 @@ class LabelDatabase:
             numbers = {entry.number for entry in self.classes(set_id)}
             if unknown := sorted(set(np.unique(edit.classes).tolist()) - numbers - {0}):
                 raise SceneError(f"the label set {label_set.name!r} has no class {unknown[0]}: add it first")
+            self._file.record_request(set_id, person, request)
             return self._append(set_id, person, "paint", None, edit.kind, *edit.content)
 
     def undo(self, set_id: int, person: str, *, request: str | None = None) -> bool:
@@ -387,6 +388,7 @@ class LabelDatabase:
                 return True
             row = self._file.execute(query, values).fetchone()
             if row is not None:
+                self._file.record_request(set_id, person, request)
                 self._append(set_id, person, action, row[0], None, None, None)
             return row is not None
 

@@ -229,6 +229,9 @@ def test_a_repeated_request_changes_nothing(database):
     for _ in range(3):
         assert database.redo(set_id, "ada", request="page 4")
     assert np.flatnonzero(database.class_map(set_id)[1]).tolist() == [3, 4, 5]
+    for _ in range(3):
+        assert not database.redo(set_id, "ada", request="nothing to redo")
+        assert not database.undo(set_id, "cy", request="nothing to undo")
     with pytest.raises(SceneError, match="no class 9"):
         database.paint(set_id, "ada", pixel(6, 9), request="page 5")
     database.paint(set_id, "ada", pixel(6, 1), request="page 5")  # the first call did not succeed
