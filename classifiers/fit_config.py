@@ -6,15 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from classifiers.comparison.head_params import plain_params
+from classifiers.comparison.head_params import plain_head_params
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.reduction import DEFAULT_REDUCTION, Reduction
 from classifiers.registered_smoothing import smoothing_forms
 from hsifeat.base_config import BaseConfig, Names, Whole, option
-
-
-def _params(value: Any) -> dict[str, Any]:
-    return plain_params({"the head": value})["the head"] if value else {}
 
 
 class FitConfig(BaseConfig):
@@ -67,7 +63,7 @@ class FitConfig(BaseConfig):
     ] = None
     seed: Annotated[Whole, option("Seed of all random numbers.", ge=0, le=2**32 - 1)] = 0
     params: Annotated[
-        Annotated[dict[str, Any], BeforeValidator(_params)] | None,
+        Annotated[dict[str, Any], BeforeValidator(plain_head_params)] | None,
         option(
             "Parameter of the head, such as hidden=64,32. Can be repeated.",
             flags="--set",

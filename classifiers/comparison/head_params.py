@@ -23,11 +23,18 @@ def plain_params(value: object) -> dict[str, dict[str, Any]]:
     heads = value if isinstance(value, Mapping) else {}
     if not heads or not all(isinstance(params, Mapping) for params in heads.values()):
         raise expected_error("parameters by head and name, such as {'svm': {'C': 10}}")
-    return {
-        str(head): {str(name): _plain(item) for name, item in params.items()}
-        for head, params in heads.items()
-        if params
-    }
+    return {str(head): plain_head_params(params) for head, params in heads.items() if params}
+
+
+def plain_head_params(value: object) -> dict[str, Any]:
+    """Validate parameters of one head, and convert their values to plain Python values. Lists and arrays become tuples.
+
+    >>> plain_head_params({"hidden": [64, 32]})
+    {'hidden': (64, 32)}
+    """
+    if not isinstance(value, Mapping):
+        raise expected_error("parameters by name, such as {'C': 10}")
+    return {str(name): _plain(item) for name, item in value.items()}
 
 
 # Field type of an option.

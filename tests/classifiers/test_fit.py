@@ -7,11 +7,12 @@ import pytest
 from scipy.ndimage import distance_transform_edt, maximum_filter
 
 from classifiers.fit import fit_model
+from classifiers.fit_config import FitConfig
 from classifiers.heads.registry import head_class
 from classifiers.input_sets import suited_input
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
-from hsifeat.errors import SceneError, StoreError
+from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.runtime.events import Note
 
 QUICK = {"epochs": 2, "device": "cpu"}
@@ -107,3 +108,9 @@ def test_planes_without_effect_are_noted(opened):
         assert (
             any(note.startswith("`planes` has no effect: spectra has no planes of a model") for note in notes) != effect
         )
+
+
+@pytest.mark.parametrize("params", [[1], 3, "C=1"])
+def test_wrong_options_of_parameters_are_named_without_a_head(params):
+    with pytest.raises(HsifeatError, match=r"params: expected parameters by name, such as {'C': 10}; found"):
+        FitConfig.from_options({"params": params})
