@@ -65,8 +65,8 @@ def predict_map(
     Raises
     ------
     HsifeatError
-        If the stores lack columns that the model was trained on, or are of several scenes. If the smoothing rule is
-        unknown. If the smoothing does not fit in memory.
+        If the stores lack columns that the model was trained on, or are of several scenes. If the classes of the head are
+        not numbers. If the smoothing rule is unknown. If the smoothing does not fit in memory.
 
     Examples
     --------

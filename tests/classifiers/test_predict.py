@@ -68,6 +68,13 @@ def table(features, model):
     return at, read_columns(features, model.layout, *at)
 
 
+def test_a_map_of_classes_that_are_no_numbers_is_refused(features, model, table):
+    (rows, _), X = table
+    head = make_head("lda", model.layout).fit(X, np.where(rows < 40, "oak", "elm"))
+    with pytest.raises(HeadError, match="maps need classes that are whole numbers; found 'elm': fit the head to class"):
+        predict_map(features, head)
+
+
 def test_a_map_has_the_georeference_of_the_scene(gdal, location, features, model, table, tmp_path):
     at, X = table
     expected = np.zeros((75, 53), np.uint8)
