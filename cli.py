@@ -121,11 +121,19 @@ def _end_without_reader(failure: threading.ExceptHookArgs) -> None:
 
 
 def _message(error: Exception) -> str:
-    if isinstance(error, OSError):
-        if error.filename is None and _current_folder_is_gone():
-            return "the current folder was deleted: change to another folder"
-        return f"{error.filename or 'a file'} can't be used: {error.strerror or error}"
-    return str(error)
+    from hsifeat.errors import error_summary
+
+    if not isinstance(error, OSError):
+        return str(error)
+    reason = error.strerror or error_summary(error)
+    if error.filename:
+        return f"{error.filename} can't be used: {reason}"
+    if _current_folder_is_gone():
+        return "the current folder was deleted: change to another folder"
+    if isinstance(error, ConnectionError | TimeoutError):
+        return f"a connection failed ({reason}): run the command again"
+    # Without an error number, a library raised the error, and its text says what has failed.
+    return f"the system refused an operation: {reason}" if error.errno else reason
 
 
 def _current_folder_is_gone() -> bool:

@@ -226,6 +226,24 @@ def test_memory_that_runs_out_in_a_thread_ends_the_command(store_path):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), "error: a connection failed (Broken pipe): run the command again"),
+        (TimeoutError("timed out"), "error: a connection failed (timed out): run the command again"),
+        (OSError(24, "Too many open files"), "error: the system refused an operation: Too many open files"),
+        (OSError(5, "Input/output error", "x.npy"), "error: x.npy can't be used: Input/output error"),
+        (OSError("the model has no file config.json"), "error: the model has no file config.json"),
+    ],
+)
+def test_errors_of_the_system_say_what_failed(hsifeat, monkeypatch, error, message):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("hsifeat.commands.app.app", fail)
+    assert hsifeat("info", status=1) == message
+
+
 def test_a_deleted_current_folder_is_said(hsifeat, tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
