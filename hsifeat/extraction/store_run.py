@@ -177,6 +177,14 @@ class StoreRun:
             )
         store.replace_facts(facts)
         self._listen(Note(f"{store.location}: updated from the scene: {words}"))
+        kept = [name for name in store.labels if name not in self.job.extractor.scene.labels]
+        if kept and stored.transform is not None and "georeference" in changed:
+            self._listen(
+                Note(
+                    f"{store.location}: its label maps ({', '.join(kept)}) stay at the same pixels: attach them again with `labels` if "
+                    "the former georeference placed them"
+                )
+            )
 
     def _add_labels(self, store: Store) -> None:
         """Write the label maps that the store lacks. A note names each map that replaces another one."""

@@ -84,6 +84,21 @@ def test_corrected_metadata_of_a_scene_replace_those_in_its_store(scene, store_p
     assert store.fingerprint(store.planes[0].id) == before.fingerprint(before.planes[0].id)
 
 
+def test_label_maps_that_stay_where_a_georeference_moves_are_noted(scene, store_path, options, tmp_path):
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    places = [Georeference("EPSG:32616", (20.0, 0.0, easting, 0.0, -20.0, 4e6)) for easting in (5e5, 6e5, 7e5)]
+    bare = replace(scene, labels={})
+    cases = ((bare, places[0], False), (bare, places[1], True), (bare, places[1], False), (scene, places[2], False))
+    for with_labels, georeference, noted in cases:
+        notes = []
+        hsifeat.extract(replace(with_labels, georeference=georeference), **options, listen=notes.append)
+        message = (
+            f"{tmp_path / 's.zarr'}: its label maps (fields) stay at the same pixels: attach them again with `labels` if the former "
+            "georeference placed them"
+        )
+        assert (Note(message) in notes) == noted
+
+
 def test_a_replaced_label_map_is_noted(scene, store_path, options, tmp_path):
     shutil.copytree(store_path, tmp_path / "s.zarr")
     corrected = scene.with_labels(replace(scene.labels["fields"], classes=np.roll(scene.labels["fields"].classes, 1)))

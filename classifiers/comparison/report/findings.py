@@ -127,11 +127,14 @@ def whisker_legend(ranking: Ranking) -> str:
 
 
 def _planned_text(tests: Sequence[ContrastTest]) -> str:
-    """Describe the significant contrasts, and state how many contrasts are not significant."""
+    """Describe the significant contrasts, and state how many contrasts are not significant or can't be tested."""
     significant = [test.verdict for test in tests if test.significant]
     sentences = [f"{verdict[0].upper()}{verdict[1:]}." for verdict in significant]
-    if rest := len(tests) - len(significant):
-        sentences.append(f"{rest} of {len(tests)} tests show no significant difference; the table below has all.")
+    untested = sum(test.p_holm is None for test in tests)
+    if unclear := len(tests) - len(significant) - untested:
+        sentences.append(f"{unclear} of {len(tests)} tests show no significant difference; the table below has all.")
+    if untested:
+        sentences.append(f"{untested} of {len(tests)} contrasts can't be tested; the table below has the differences.")
     return " ".join(sentences)
 
 

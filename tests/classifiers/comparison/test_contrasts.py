@@ -168,3 +168,10 @@ def test_the_command_makes_the_twin_and_the_report_answers_the_question_first(st
     assert titles[:3] == [
         "Planned contrasts · fill in", "Planned contrasts · carry over", "Missing for a planned contrast"
     ]  # fmt: skip
+    untested = [
+        test.model_copy(update={"low": None, "high": None, "p": None, "p_holm": None}) for test in both.contrasts
+    ]
+    found = dict(key_findings(rank(both.model_copy(update={"contrasts": tuple(untested)}))))
+    assert found["Planned contrasts · carry over"] == (
+        "1 of 1 contrasts can't be tested; the table below has the differences."
+    )
