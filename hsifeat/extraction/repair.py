@@ -122,7 +122,7 @@ def repair(
             damages = checks.recheck(location, verification.damages, is_locked=True)
             store = Store.open(location, writable=True)
             unfinished = (
-                tuple(plane.id for plane in store.planes if not store.is_complete(plane.id)) if not damages else ()
+                tuple(plane.id for plane in store.planes if not store.done(plane.id).all()) if not damages else ()
             )
             damaged_planes = planes_to_recompute(store, damages) or unfinished
             if damaged_planes and (scene_damages := tuple(filter(_is_of_scene, damages))):

@@ -70,6 +70,14 @@ class ProgressRecords:
                     done[index] = np.asarray(records[index])[..., :DIGEST_BYTES].any()
         return done
 
+    def is_complete(self, plane: PlaneId) -> bool:
+        """Return whether all units of a plane are finished.
+
+        No record is read if ``checksums.json`` has a checksum of the records, which only complete planes have. A record that
+        was lost since is found by `done` and by `hsifeat.store.verify`.
+        """
+        return _records_key(plane) in self._files.checksums or bool(self.done(plane).all())
+
     def digest(self, plane: PlaneId, unit: Unit) -> bytes | None:
         """Return the recorded sha256 of a unit's values, or None if the record is missing or damaged."""
         return (self._content(plane, unit) or b"")[:DIGEST_BYTES] or None

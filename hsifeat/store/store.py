@@ -161,8 +161,8 @@ class Store:
         return self.progress.done(plane)
 
     def is_complete(self, plane: PlaneId) -> bool:
-        """Return whether all units of a plane are finished."""
-        return bool(self.done(plane).all())
+        """Return whether all units of a plane are finished. See `ProgressRecords.is_complete`."""
+        return self.progress.is_complete(plane)
 
     def fingerprint(self, plane: PlaneId) -> bytes:
         """Return the recorded sha256 digests of all units of a plane, one after the other, as bytes.
@@ -195,7 +195,7 @@ class Store:
         """
         for plane in planes:
             self.add_plane(plane)
-        self.progress.drop_checksums([plane.id for plane in planes if not self.is_complete(plane.id)])
+        self.progress.drop_checksums([plane.id for plane in planes if not self.done(plane.id).all()])
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:
         """Round the values of a unit as the recipe says, and write them with a progress record. See `Planes.write`."""

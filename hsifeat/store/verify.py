@@ -102,7 +102,7 @@ def verify(location: Location, progress: Callable[[int, int], None] | None = Non
         if progress is not None:
             progress(checked_bytes, total_bytes)
     damages += _extra_files(store, files)
-    unfinished = [plane for plane in _readable_planes(store, damages) if not store.is_complete(plane.id)]
+    unfinished = [plane for plane in _readable_planes(store, damages) if not store.done(plane.id).all()]
     return Verification(len(files), total_bytes, recheck(location, damages), tuple(unfinished))
 
 

@@ -39,7 +39,7 @@ def test_what_is_being_written_is_told(three):
 def test_the_catalogue_is_made_anew_from_stores_alone(three, store_path, cli):
     unfinish(three[2])
     torn = shutil.copytree(store_path, cache_folder() / "torn.zarr")
-    (torn / "progress" / "t0000" / "mid_block" / "zarr.json").write_bytes(b"\xff{")
+    (torn / "planes" / "t0000" / "mid_block" / "zarr.json").write_bytes(b"\xff{")
     shutil.rmtree(cache_folder() / "catalogue")
     rows = {row["store"]: row for row in json.loads(cli("cache", "ls", "--json"))}
     assert rows.keys() == {"a", "b", "c", "torn"}

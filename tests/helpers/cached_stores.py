@@ -9,6 +9,7 @@ from pathlib import Path
 from hsifeat.cache import catalogue
 from hsifeat.files import cache_folder
 from hsifeat.store.store import Store
+from hsifeat.types import PlaneId
 
 
 def on_disk(folder):
@@ -34,9 +35,10 @@ def make(source, path, used):
     return path
 
 
-def unfinish(path):
-    """Delete the progress record of one unit, so that the store looks interrupted."""
-    next(p for p in path.rglob("progress/t0300/mid_block/**/*") if p.is_file() and p.name != "zarr.json").unlink()
+def unfinish(path, plane="t300/mid_block"):
+    """Revoke the progress record of one unit of a plane, as a run that writes this unit does."""
+    store = Store.open(path, writable=True)
+    store.progress.revoke(PlaneId.parse(plane), store.units[0])
 
 
 def names(folder):

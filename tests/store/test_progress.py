@@ -1,12 +1,15 @@
 """Progress records: hashlib is the oracle; a torn record counts as none."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
 
+from hsifeat.features.features import Features
 from hsifeat.store import progress
 from hsifeat.store.plane_layout import PlaneSpec
+from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
 from hsifeat.types import PlaneId
 from tests.helpers.small_stores import values_of, write_units
@@ -55,4 +58,21 @@ def test_a_lost_record_of_a_complete_plane_is_missed(small_store, tmp_path):
     (tmp_path / "record").rename(tmp_path / "s.zarr/progress/t0007/mid/c/0/0/0")
     small_store.write_record_checksums()
     (tmp_path / "s.zarr/progress/t0007/mid/c/0/0/0").unlink()
-    assert [str(d) for d in verify(small_store.location).damages] == ["missing: progress/t0007/mid/c/0/0/0"]
+    verification = verify(small_store.location)
+    assert [str(d) for d in verification.damages] == ["missing: progress/t0007/mid/c/0/0/0"]
+    assert verification.unfinished == (plane,) and not small_store.done(plane.id).all()
+
+
+def test_a_complete_plane_is_listed_without_reading_its_records(small_store, tmp_path):
+    """A scene of 3,600 units has as many records."""
+    planes = [PlaneSpec(PlaneId(7, layer), 2, 3, "float16") for layer in ("complete", "lost", "unfinished")]
+    for plane in planes:
+        small_store.add_plane(plane)
+        write_units(small_store, plane, values_of(small_store, plane), small_store.units)
+    small_store.progress.revoke(planes[2].id, small_store.units[0])
+    small_store.write_record_checksums()
+    (tmp_path / "s.zarr/progress/t0007/lost/c/0/0/0").unlink()
+    shutil.rmtree(tmp_path / "s.zarr/progress/t0007/complete")
+    assert Features(Store.open(small_store.location)).planes == tuple(planes[:2])
+    small_store.prepare_planes(planes[1:])
+    assert Features(Store.open(small_store.location)).planes == (planes[0],), "a lost unit is computed again"

@@ -20,6 +20,7 @@ from classifiers.splits import layout_footprints, limit_training_pixels, measure
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError, SplitError, StoreError
 from hsifeat.runtime.events import Note
+from tests.helpers.cached_stores import unfinish
 from tests.helpers.comparisons import entry
 from tests.helpers.forked_commands import fork_workers
 
@@ -282,10 +283,7 @@ def test_a_missing_random_or_disjoint_split_is_added(store_path, tmp_path, asked
 
 
 def test_an_unfinished_store_is_refused(store_path, tmp_path):
-    import zarr
-
-    shutil.copytree(store_path, tmp_path / "s.zarr")
-    zarr.open_array(tmp_path / "s.zarr" / "progress" / "t0000" / "mid_block", mode="r+")[:] = 0
+    unfinish(shutil.copytree(store_path, tmp_path / "s.zarr"), "t0/mid_block")
     with pytest.raises(StoreError, match=r"has 1 unfinished plane \(t0/mid_block"):
         compare(tmp_path / "s.zarr", out=tmp_path / "out", sweep=False)
     assert not (tmp_path / "out").exists()
