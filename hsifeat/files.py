@@ -64,6 +64,21 @@ def temporary_path(path: Path, suffix: str) -> Path:
     return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{uuid4().hex[:8]}.{suffix}")
 
 
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield a new hidden folder next to `path`, and delete it at the end of the ``with`` block.
+
+    If the process is killed before, a later write into the same parent folder deletes the hidden folder.
+    """
+    delete_leftovers_once(path.parent)
+    folder = temporary_path(path, "new")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def delete_leftovers_once(folder: Path) -> None:
     """Call `delete_leftovers` if this process has not recently called it for the folder.
 

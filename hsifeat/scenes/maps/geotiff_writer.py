@@ -12,7 +12,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.files import disk_errors
+from hsifeat.files import disk_errors, temporary_folder
 from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.georeference import Georeference, as_wkt
 from hsifeat.scenes.maps.legend import Legend
@@ -143,11 +142,11 @@ def _write(
     aux_file = path.with_name(f"{path.name}.aux.xml")
     with (
         disk_errors(path),
-        TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder,
+        temporary_folder(path) as folder,
         rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
         ignored_warnings(NotGeoreferencedWarning),
     ):
-        plain, complete, complete_xml = (Path(folder, name) for name in ("plain.tif", "map.tif", "map.tif.aux.xml"))
+        plain, complete, complete_xml = (folder / name for name in ("plain.tif", "map.tif", "map.tif.aux.xml"))
         try:
             with rasterio.open(plain, "w", driver="GTiff", **tiles, **profile) as file:
                 describe(file)

@@ -1,6 +1,8 @@
 """Maps and probabilities as GeoTIFF, read back by GDAL's own programs."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pyproj
@@ -13,6 +15,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes import Georeference
 from hsifeat.scenes.maps import Legend, write_map, write_probabilities
 from tests.helpers.class_maps import LEGEND, NAMES, ROTATED, SHOWN, UTM, class_map, file_names, iter_windows
+from tests.helpers.forked_commands import ForkedFunction
 
 
 @pytest.mark.parametrize("where", [UTM, ROTATED], ids=["north-up", "rotated"])
@@ -133,6 +136,21 @@ def test_a_map_replaces_all_files_of_an_earlier_one(gdal, tmp_path):
     assert json.loads(gdal("gdalinfo", "-json", path))["bands"][0]["categories"][1] == "rye"
     write_probabilities(path, iter_windows(np.ones((9, 9, 4), np.float32)), (9, 9), LEGEND)
     assert file_names(tmp_path) == ["m.tif"]
+
+
+def write_until_killed(path):
+    def blocks():
+        yield from list(iter_windows(np.ones((75, 53, 4), np.float32)))[:2]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    write_probabilities(path, blocks(), (75, 53), LEGEND)
+
+
+def test_the_next_map_deletes_what_a_killed_process_left(tmp_path):
+    assert ForkedFunction(write_until_killed, tmp_path / "m.tif").wait().returncode == -signal.SIGKILL
+    assert len(file_names(tmp_path)) == 1
+    write_map(tmp_path / "n.tif", class_map(), LEGEND)
+    assert file_names(tmp_path) == ["n.tif", "n.tif.aux.xml"]
 
 
 ROTATED_POLE = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +R=6371229 +type=crs"
