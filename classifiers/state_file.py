@@ -129,7 +129,7 @@ def _foreign_types(content: bytes, allowed: frozenset[str]) -> list[str]:
 def _check_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Raise ValueError if an array is not as large as its header says. NumPy reserves memory for the size in the header."""
     with archive.open(member) as file:
-        shape, dtype = read_array_header(file)
+        shape, _, dtype = read_array_header(file)
     if math.prod(shape) * dtype.itemsize > member.file_size:
         raise ValueError(f"the array {member.filename} is shorter than its header says")
 

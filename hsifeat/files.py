@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from io import BufferedReader
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -22,7 +23,7 @@ from hsifeat.errors import DiskFullError, HsifeatError, StoreError, raise_resour
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 # Names from `temporary_path`. Models and stores are renamed to such a name before they are deleted.
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{8}\.(part|new|old|removed)")
@@ -30,7 +31,7 @@ _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})
 _DISK_FULL = re.compile(
     r"^\d+ requested and \d+ written$|enforce fail at inline|No space left on device|Disk quota exceeded"
 )
-# Larger masks lie in temporary files.
+# Larger masks are mapped from temporary files.
 _MAX_MASK_BYTES = 2**21
 # Each shard of a store has its own folder, so only the last folders are remembered.
 _MAX_SWEPT = 256
@@ -297,30 +298,48 @@ def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
         yield file
 
 
+def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array of undefined values that is mapped from a temporary file.
+
+    The operating system can move the values to the file when memory is short. The file has no name. It disappears with the
+    array, also if the process is killed. ``TMPDIR`` sets the folder whose disk holds the file.
+
+    Raises
+    ------
+    OSError
+        If the file can't be written, for example because the disk is full.
+
+    Examples
+    --------
+    >>> scratch_array((2, 3), "float32").shape
+    (2, 3)
+    """
+    import numpy as np
+
+    size_bytes = prod(shape) * np.dtype(dtype).itemsize
+    with tempfile.TemporaryFile(prefix="hsifeat-") as file:
+        file.truncate(size_bytes)
+        # Writing to a memory map on a full disk kills the process, so the disk space is reserved first.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+        return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
+
+
 def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:
     """Return a (rows, cols) bool array with undefined values.
 
-    A mask of more than 2**21 pixels is mapped from a temporary file. When memory is short, the operating system can move the
-    values of the mask to this file. The file has no name and disappears with the array. If the file can't be written, for
-    example because the disk is full, the mask is an ordinary array.
+    A mask of more than 2**21 pixels is a `scratch_array`. If its file can't be written, for example because the disk is
+    full, the mask is an ordinary array.
 
     >>> empty_mask(2, 3).shape
     (2, 3)
     """
     import numpy as np
 
-    size_bytes = rows * cols
-    if size_bytes <= _MAX_MASK_BYTES:
-        return np.empty((rows, cols), bool)
-    try:
-        with tempfile.TemporaryFile(prefix="hsifeat-") as file:
-            file.truncate(size_bytes)
-            # Writing to a memory map on a full disk kills the process, so the disk space is reserved first.
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size_bytes)
-            return np.asarray(np.memmap(file, bool, "r+", shape=(rows, cols)))
-    except OSError:
-        return np.empty((rows, cols), bool)
+    if rows * cols > _MAX_MASK_BYTES:
+        with suppress(OSError):
+            return scratch_array((rows, cols), bool)
+    return np.empty((rows, cols), bool)
 
 
 def cache_folder() -> Path:

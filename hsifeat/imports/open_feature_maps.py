@@ -242,7 +242,7 @@ def _axis_count(path: Path) -> int:
     """Return 4 for a ``.npy`` file of a batch of one image, as many tools write it, else 3."""
     if path.suffix.lower() == ".npy" and path.is_file():
         with reading_errors(path), open_regular(path) as file:
-            shape, _ = read_array_header(file)
+            shape, _, _ = read_array_header(file)
         return 4 if len(shape) == 4 and shape[0] == 1 else 3
     return 3
 

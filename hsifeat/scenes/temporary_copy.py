@@ -6,20 +6,18 @@ blocks. If there are many such blocks, it is faster to decompress every chunk on
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import threading
-import weakref
 from itertools import product
 from math import prod
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.files import scratch_array
 from hsifeat.formatting import format_bytes
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.scene_blocks import blocks
@@ -55,24 +53,14 @@ class TemporaryCopy(ArrayView):
         return np.array(self._copy[as_slices(parts)])
 
     def _write_copy(self) -> NDArray[Any]:
-        folder = Path(tempfile.mkdtemp(prefix="hsifeat-"))
-        remove_folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         rows, cols, bands = self.shape
-        path = folder / "cube"
         try:
-            with path.open("wb") as file:
-                size_bytes = prod(self.shape) * self.dtype.itemsize
-                file.truncate(size_bytes)
-                # Writing to a memory map on a full disk kills the process, so the disk space is reserved first.
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), 0, size_bytes)
+            copy = scratch_array((bands, rows, cols), self.dtype).transpose(1, 2, 0)
         except OSError as error:
-            remove_folder()
             raise SceneError(
-                f"a copy of the scene can't be written to {folder.parent}: {error.strerror}; free some space there, or set "
-                "TMPDIR to another folder"
+                f"a copy of the scene can't be written to {tempfile.gettempdir()}: {error.strerror}; free some space there, or "
+                "set TMPDIR to another folder"
             ) from error
-        copy = np.memmap(path, self.dtype, "r+", shape=(bands, rows, cols)).transpose(1, 2, 0)
         steps = self._source.chunks or self.shape
         starts = [range(0, size, step) for size, step in zip(self.shape, steps, strict=True)]
         # The outermost loop runs over bands, so that the file is written roughly from start to end.

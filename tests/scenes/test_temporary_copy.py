@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import pickle
 import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
@@ -82,9 +82,7 @@ def test_unsuitable_chunks_are_unpacked_once(tmp_path, reads, name):
     assert len(reads) == 8 and sum(reads) == CUBE.size
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
     np.testing.assert_array_equal(scene.cube[3:50:7, 5, ::3], CUBE[3:50:7, 5, ::3])
-    del scene
-    gc.collect()
-    assert not list((tmp_path / "tmp").iterdir())
+    assert not list((tmp_path / "tmp").iterdir()), "the file has no name, so that a kill leaves nothing"
 
 
 @pytest.mark.parametrize("chunks", [(8, 2, 40), (8, 8, 40), (1, 4, 4)])
@@ -110,7 +108,7 @@ def test_unpickled_cubes_make_their_own_copy(tmp_path, reads):
     del cube
     gc.collect()
     np.testing.assert_array_equal(np.asarray(other), CUBE)
-    assert len(list(Path(tempfile.gettempdir()).iterdir())) == 1
+    assert sum(reads) == 2 * CUBE.size
 
 
 def test_a_disk_that_fills_up_gives_a_clear_error(tmp_path, reads, monkeypatch):
@@ -118,7 +116,7 @@ def test_a_disk_that_fills_up_gives_a_clear_error(tmp_path, reads, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     scene = open_scene(written(tmp_path / "x.nc"))
-    monkeypatch.setattr(temporary_copy.os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(SceneError, match="No space left on device"):
         scene.cube[0, 0]
     assert not list((tmp_path / "tmp").iterdir())

@@ -1,16 +1,22 @@
-"""Reader of gzip-compressed files, which are unpacked into temporary files."""
+"""Reader of gzip-compressed files, which are unpacked into temporary files.
+
+A temporary file is deleted with the array that is read from it. If the process is killed before, the next reading of a
+compressed file on this machine deletes the temporary file.
+"""
 
 from __future__ import annotations
 
 import gzip
 import shutil
+import tempfile
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
 from hsifeat.errors import SceneError
+from hsifeat.files import delete_leftovers_once, temporary_path
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.single_file import read_file
-from hsifeat.scenes.readers.temporary_files import delete_with_array, write_temporary_file
 
 # Suffixes of formats that consist of a single file. Other formats need further files in the same folder.
 _SUFFIXES = (".mat", ".npy", ".npz", ".tif", ".tiff", ".nc", ".h5")
@@ -39,12 +45,19 @@ def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
     if content.suffix.lower() not in _SUFFIXES:
         allowed = ", ".join(f"{suffix}.gz" for suffix in _SUFFIXES)
         raise SceneError(f"{path} can't be read while compressed: unpack it, or give one of {allowed}")
-    with gzip.open(path) as stream:
-        unpacked_file = write_temporary_file(stream, path, content.name)
+    # The libraries open the file by its name, also when the array is unpickled in another process.
+    folder = temporary_path(Path(tempfile.gettempdir(), "hsifeat"), "new")
+    delete_leftovers_once(folder.parent)
+    folder.mkdir(mode=0o700)
+    unpacked_file = folder / content.name
     try:
+        with gzip.open(path) as stream, unpacked_file.open("wb") as file:
+            shutil.copyfileobj(stream, file)
         raster = read_file(unpacked_file, ndim, variable)
-    except SceneError as error:
-        shutil.rmtree(unpacked_file.parent, ignore_errors=True)
-        raise SceneError(str(error).replace(str(unpacked_file), str(path))) from error
-    delete_with_array(raster.array, unpacked_file)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, SceneError):
+            raise SceneError(str(error).replace(str(unpacked_file), str(path))) from error
+        raise
+    weakref.finalize(raster.array, shutil.rmtree, folder, ignore_errors=True)
     return replace(raster, notes=tuple(note.replace(content.name, path.name) for note in raster.notes))

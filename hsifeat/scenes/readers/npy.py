@@ -1,16 +1,17 @@
 """Readers of NumPy files.
 
-Arrays are memory-mapped. An array of an ``.npz`` archive is first unpacked to a temporary file. Objects are never
-unpickled.
+Arrays are memory-mapped. An array of an ``.npz`` archive is first unpacked to a temporary file, which has no name and
+disappears with the array. Objects are never unpickled.
 """
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 import zipfile
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers.raster import FileVariable, Raster
 from hsifeat.scenes.readers.spectral_vectors import is_spectral_vector
-from hsifeat.scenes.readers.temporary_files import delete_with_array, write_temporary_file
 from hsifeat.scenes.readers.variable_choice import choose_variable
 
 
@@ -41,7 +41,14 @@ def read_npy(path: Path, ndim: int, variable: str | None) -> Raster:  # noqa: AR
     """
     if variable is not None:
         raise SceneError(f"{path}: a .npy file holds one array without a name; leave out {variable!r}")
-    return Raster(array=_map_array(path, path), ordered=False)
+    array = np.lib.format.open_memmap(path, mode="r")
+    size, expected = path.stat().st_size, array.offset + array.nbytes
+    if size != expected:
+        raise SceneError(
+            f"{path} has {size} bytes, but its header says {expected}, for {' x '.join(map(str, array.shape))} values of "
+            f"{array.dtype}: it is damaged"
+        )
+    return Raster(array=array, ordered=False)
 
 
 def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
@@ -68,7 +75,7 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
         for name in archive.namelist():
             if name.endswith(".npy"):
                 with archive.open(name) as member:
-                    shape, dtype = read_array_header(member)
+                    shape, _, dtype = read_array_header(member)
                 if dtype.kind in "biufc":
                     shapes[name.removesuffix(".npy")] = shape
         array_name, notes = choose_variable(path, shapes, ndim, variable)
@@ -79,21 +86,18 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
                     values = np.lib.format.read_array(member, allow_pickle=False)
                 spectral_vectors[name] = FileVariable((), values, {})
         _check_member(archive, f"{array_name}.npy", path)
-        with archive.open(f"{array_name}.npy") as member:
-            unpacked_file = write_temporary_file(member, path, "array.npy")
-    try:
-        array = _map_array(unpacked_file, path)
-    except BaseException:
-        shutil.rmtree(unpacked_file.parent, ignore_errors=True)
-        raise
-    delete_with_array(array, unpacked_file)
+        with archive.open(f"{array_name}.npy") as member, tempfile.TemporaryFile(prefix="hsifeat-") as unpacked:
+            shutil.copyfileobj(member, unpacked)
+            unpacked.seek(0)
+            shape, order, dtype = read_array_header(unpacked)
+            array: NDArray[np.generic] = np.memmap(unpacked, dtype, "r", unpacked.tell(), shape, order)
     return Raster(array=array, ordered=False, variable=array_name, spectral_vectors=spectral_vectors, notes=notes)
 
 
 def _check_member(archive: zipfile.ZipFile, name: str, path: Path) -> None:
     """Raise `SceneError` unless the unpacked size of a member equals the size that its array header implies."""
     with archive.open(name) as member:
-        shape, dtype = read_array_header(member)
+        shape, _, dtype = read_array_header(member)
         expected = member.tell() + prod(shape) * dtype.itemsize
     size = archive.getinfo(name).file_size
     if size != expected or min(shape, default=0) < 0:
@@ -103,21 +107,9 @@ def _check_member(archive: zipfile.ZipFile, name: str, path: Path) -> None:
         )
 
 
-def _map_array(path: Path, source: Path) -> NDArray[np.generic]:
-    """Memory-map an ``.npy`` file and check its size; error messages name the file `source`."""
-    array = np.lib.format.open_memmap(path, mode="r")
-    size, expected = path.stat().st_size, array.offset + array.nbytes
-    if size != expected:
-        raise SceneError(
-            f"{source} has {size} bytes, but its header says {expected}, for {' x '.join(map(str, array.shape))} values of "
-            f"{array.dtype}: it is damaged"
-        )
-    return array
-
-
-def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    """Read the shape and the data type of an array from the header of a ``.npy`` file."""
+def read_array_header(file: IO[bytes]) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[np.generic]]:
+    """Read the shape, the memory order and the data type of an array from the header of a ``.npy`` file."""
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(file)
-    return shape, dtype
+    shape, is_fortran, dtype = read_header(file)
+    return shape, "F" if is_fortran else "C", dtype

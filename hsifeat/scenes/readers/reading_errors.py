@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hsifeat.errors import SceneError, is_access_denied
+from hsifeat.files import is_disk_full
 
 # Maximum number of characters of a library's message; some libraries quote half the file.
 _LONGEST_REASON = 300
@@ -31,6 +34,11 @@ def reading_errors(path: Path) -> Iterator[None]:
         if is_access_denied(error):
             file = getattr(error, "filename", None) or path
             raise SceneError(f"{file} can't be read: permission denied: ask its owner for access") from error
+        if is_disk_full(error) or getattr(error, "errno", None) == errno.EFBIG:
+            raise SceneError(
+                f"{path} does not fit into {tempfile.gettempdir()} when unpacked: unpack it elsewhere, or set TMPDIR to a folder "
+                "on a larger disk"
+            ) from error
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         kind = path.suffix.lower() or "readable"
         raise SceneError(f"{path} can't be read, it may be truncated or not a {kind} file: {reason}") from error

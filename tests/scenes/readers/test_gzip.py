@@ -1,0 +1,81 @@
+"""Files that are unpacked when they are opened leave nothing in the folder for temporary files."""
+
+import gc
+import os
+import signal
+import tempfile
+
+import numpy as np
+import pytest
+
+from hsifeat import open_scene
+from hsifeat.errors import SceneError
+from tests.helpers.forked_commands import ForkedFunction
+from tests.helpers.scene_formats import CUBE, FORMATS
+from tests.helpers.small_disk import small_disk
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """An empty folder for temporary files."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    return tmp_path / "tmp"
+
+
+def written(folder, name, cube=CUBE):
+    file, write = FORMATS[name]
+    write(folder / file, cube)
+    return folder / file
+
+
+@pytest.mark.parametrize("name", ["mat.gz", "npz"])
+def test_temporary_files_are_deleted_with_their_arrays(tmp_path, temporary, name):
+    scene = open_scene(written(tmp_path, name))
+    assert scene.name == "x" and len(list(temporary.iterdir())) == (name == "mat.gz")
+    del scene
+    gc.collect()
+    assert not list(temporary.iterdir())
+
+
+def test_a_damaged_file_leaves_nothing(tmp_path, temporary):
+    path = written(tmp_path, "mat.gz")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SceneError, match=r"x\.mat\.gz can't be read"):
+        open_scene(path)
+    assert not list(temporary.iterdir())
+
+
+def open_until_killed(path, temporary):
+    tempfile.tempdir = str(temporary)
+    scene = open_scene(path)
+    assert scene.valid.all()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ["mat.gz", "npz"])
+def test_the_file_of_a_killed_process_is_deleted(tmp_path, monkeypatch, name):
+    path, temporary = written(tmp_path, name), tmp_path / "tmp"
+    temporary.mkdir()
+    assert ForkedFunction(open_until_killed, path, temporary).wait().returncode == -signal.SIGKILL
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    scene = open_scene(path)
+    assert scene.valid.all() and len(list(temporary.iterdir())) == (name == "mat.gz")
+
+
+@pytest.mark.parametrize("name", ["mat.gz", "npz"])
+def test_a_full_disk_is_told_with_advice(tmp_path, monkeypatch, name):
+    path = written(tmp_path, name, np.random.default_rng(0).random((100, 50, 40)))
+    with small_disk(tmp_path / "tmp", 1) as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk.path))
+        with pytest.raises(SceneError, match=rf"x\.{name} does not fit into {disk.path} when unpacked: .*set TMPDIR"):
+            open_scene(path)
+        assert not list(disk.path.iterdir())
+
+
+def test_other_formats_are_not_read_while_compressed(tmp_path):
+    (tmp_path / "x.img.gz").write_bytes(b"")
+    with pytest.raises(
+        SceneError, match=r"can't be read while compressed: unpack it, or give one of \.mat\.gz, \.npy\.gz"
+    ):
+        open_scene(tmp_path / "x.img.gz")
