@@ -166,8 +166,11 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
-# Files that tell folders of hsifeat apart, in which nothing else may be written.
-_OWN_FOLDERS = {"zarr.copy.json": "a store", "model.json": "a model"}
+OWN_FOLDERS = {"zarr.copy.json": "a store", "model.json": "a model"}
+"""Files that tell folders of hsifeat apart, in which nothing else may be written."""
+
+# `Path` removes the second slash of an address.
+_ADDRESS = re.compile(r"(?:.*/)?((?:s3|gs|az|memory|file|https?):)/(.*)", re.DOTALL)
 
 
 def check_output(path: Path, *, replaces: str = "") -> None:
@@ -183,12 +186,16 @@ def check_output(path: Path, *, replaces: str = "") -> None:
     Raises
     ------
     StoreError
-        If `path` is a store, or a model that may not be replaced. If `path` lies in a store or a model. If the parent of
-        `path` is not a folder, or is not writable.
+        If `path` is an address such as ``s3://bucket/map.tif``. If it is a store, or a model that may not be replaced. If it
+        lies in a store or a model. If its parent is not a folder, or is not writable.
     """
+    if (address := _ADDRESS.fullmatch(path.as_posix())) is not None:
+        raise StoreError(
+            f"{address[1]}//{address[2]} is an address, to which only stores are written: give a file or folder of this machine"
+        )
     path = path.absolute()
     for folder in (path, *path.parents):
-        for file, kind in _OWN_FOLDERS.items():
+        for file, kind in OWN_FOLDERS.items():
             if (folder / file).is_file() and not (folder == path and file == replaces):
                 place = "is" if folder == path else f"lies in {folder}, which is"
                 raise StoreError(f"{path} {place} {kind}, where nothing else may be written: choose another place")

@@ -11,7 +11,7 @@ from typing import Any
 
 from hsifeat.client.transport import Retries, ServiceError, Transport
 from hsifeat.errors import HsifeatError
-from hsifeat.files import atomic_write, delete_leftovers, disk_errors, temporary_path
+from hsifeat.files import atomic_write, check_output, delete_leftovers, disk_errors, temporary_path
 from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Note, Started, silent
 
 _EVENTS: dict[str, type[Any]] = {"started": Started, "advanced": Advanced, "finished": Finished, "note": Note}
@@ -114,16 +114,17 @@ class RemoteJob:
         Raises
         ------
         HsifeatError
-            If the job has no result to download. If the new folder already exists. If the result is not a zip file, but
+            If the job has no result to download. If `path` can't be written, or lies in a store or a model. If the new folder already exists. If the result is not a zip file, but
             `path` has no suffix.
         """
         path = Path(path)
+        if path.exists() and not path.suffix:
+            raise HsifeatError(f"{path} exists: name a new folder, or a file with a suffix")
+        check_output(path)
         if path.suffix:
             with atomic_write(path) as part:
                 self._fetch(part)
             return path
-        if path.exists():
-            raise HsifeatError(f"{path} exists: name a new folder, or a file with a suffix")
         name = str(self.result.get("download", ""))
         if name and not name.endswith(".zip"):
             raise HsifeatError(

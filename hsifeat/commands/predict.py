@@ -63,7 +63,7 @@ def predict(
     from classifiers.predict import smoothing_rule, write_scene_map
     from hsifeat.commands import terminal
     from hsifeat.commands.prediction_inputs import open_inputs
-    from hsifeat.files import check_not_input
+    from hsifeat.files import check_not_input, check_output
     from hsifeat.scenes.maps import check_map_path
 
     if PLACEHOLDER not in str(out):
@@ -81,6 +81,7 @@ def predict(
         for name, features in scenes.items():  # reports stores that do not fit before anything is predicted
             loaded.match_store(features)
             check_not_input(files[name], stores or ())
+            check_output(files[name])
             files[name].parent.mkdir(parents=True, exist_ok=True)
         notes = {
             name: write_scene_map(

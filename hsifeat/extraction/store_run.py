@@ -14,12 +14,11 @@ from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job, RemainingWork
 from hsifeat.extraction.new_store import UPDATED_FACTS, create_store, updated_facts
 from hsifeat.extraction.unit_task import BackboneBuilder, StoreBuilder, UnitResult, UnitTask, check_store, load_backbone
-from hsifeat.files import check_output
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
 from hsifeat.runtime.executor import Executor
 from hsifeat.scenes import Labels
-from hsifeat.store.location import LocalLocation
+from hsifeat.store.location import LocalLocation, check_new_store
 from hsifeat.store.locks import write_lock
 from hsifeat.store.store import Store
 from hsifeat.store.write_token import wait_for_expiry, write_token
@@ -217,8 +216,7 @@ class StoreRun:
             self._add_to_catalogue(complete)
             self._store, self.was_complete = complete, True
             return
-        if isinstance(job.location, LocalLocation) and not job.location.path.exists():
-            check_output(job.location.path)
+        check_new_store(job.location)
         stack.enter_context(write_lock(job.location, self._begin_to_wait))
         # An object store has no lock that other machines see.
         shared = not isinstance(job.location, LocalLocation)

@@ -63,11 +63,11 @@ def writer_for(path: Path) -> TableWriter:
     writers: dict[str, TableWriter] = {".npy": NumpyWriter(), ".parquet": ParquetWriter(), ".mat": MatlabWriter()}
     if path.suffix.lower() not in writers:
         raise StoreError(f"features are exported as {', '.join(writers)}; found {path.name!r}")
+    check_output(path)
     if not path.parent.is_dir():
         raise StoreError(f"no such folder: {path.parent}; create it first")
     if path.is_dir():
         raise StoreError(f"{path} is a folder: name a file")
-    check_output(path)
     return writers[path.suffix.lower()]
 
 

@@ -46,9 +46,9 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     path = Path(f"{scene.name.replace('/', '-')}.png") if out is None else out
     if path.suffix.lower() != ".png":
         raise SceneError(f"the picture of a scene must be a .png file; found {path.name!r}")
+    check_output(path)
     if not path.parent.is_dir():
         raise SceneError(f"no such folder: {path.parent}; create it first")
-    check_output(path)
     if out is None and path.exists() and not _is_hsifeat_plot(path):
         raise SceneError(f"{path} exists and was not written by hsifeat: choose another file with `out=FILE.png`")
     return path

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hsifeat.errors import StoreError, error_summary
-from hsifeat.files import disk_errors, temporary_path, write_file
+from hsifeat.files import OWN_FOLDERS, check_output, disk_errors, temporary_path, write_file
 from hsifeat.store.confinement import ConfinedFolder, check_key
 from hsifeat.store.service_tokens import find_token, token_advice
 
@@ -104,6 +104,34 @@ def as_location(source: str | Path | Location) -> Location:
             + ", ".join(f"{name}://" for name in _SCHEMES)
         )
     return RemoteLocation(str(source))
+
+
+def check_new_store(location: Location) -> None:
+    """Check that a new store would not lie in another store or in a model. If the location has files, nothing is checked.
+
+    Raises
+    ------
+    StoreError
+        If the store would lie in another store or in a model, or if its folder can't be written.
+    """
+    if isinstance(location, LocalLocation):
+        if not location.path.exists():
+            check_output(location.path)
+        return
+    if location.read_only or location.list_keys(1):
+        return
+    root, *names = re.findall(r"[a-z0-9+]+://[^/]*|[^/]+", location.identity)
+    for count in range(len(names)):
+        parent = RemoteLocation("/".join((root, *names[:count])))
+        for file, kind in OWN_FOLDERS.items():
+            try:
+                content = parent.get(file)
+            except StoreError:  # the credentials may be valid for the new store only
+                continue
+            if content is not None:
+                raise StoreError(
+                    f"{location} lies in {parent}, which is {kind}, where nothing else may be written: choose another place"
+                )
 
 
 class LocalLocation:
@@ -358,7 +386,7 @@ class RemoteLocation:
     @contextmanager
     def error_context(self) -> Iterator[None]:
         """Return a context manager that raises a `StoreError` for every error of the network."""
-        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+        from obstore.exceptions import BaseError, NotSupportedError, PermissionDeniedError, UnauthenticatedError
 
         try:
             yield
@@ -375,8 +403,10 @@ class RemoteLocation:
             reason = str(error).strip().splitlines()[0][:300]
             advice = (
                 "address, credentials and endpoint come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
-                "AWS_ENDPOINT_URL, …"
+                "AWS_ENDPOINT_URL, …; for an http:// endpoint, also set AWS_ALLOW_HTTP=true"
             )
-            if self.read_only:
+            if isinstance(error, NotSupportedError):
+                advice = "the server must send ranges of the bytes of a file, as nginx and Caddy do"
+            elif self.read_only:
                 advice = f"check the address; if the service wants a token, {token_advice(self.url)}"
             raise StoreError(f"{self.url} can't be reached or written: {reason} ({advice})") from error

@@ -41,9 +41,9 @@ def check_plot_path(path: Path) -> None:
     """Raise `HsifeatError` if the suffix of the path is not ``.png``, or if its folder does not exist."""
     if path.suffix.lower() != ".png":
         raise HsifeatError(f"a plot of timesteps is a .png file; found {path.name!r}")
+    check_output(path)
     if not path.parent.is_dir():
         raise HsifeatError(f"no such folder: {path.parent}; create it first")
-    check_output(path)
 
 
 def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:

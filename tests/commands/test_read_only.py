@@ -89,6 +89,15 @@ def test_nothing_is_written_into_a_store_or_a_model(command, store_path, model_f
     assert (tree_digest(tmp_path / "s.zarr"), tree_digest(tmp_path / "model")) == before
 
 
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"extract"}))
+def test_only_stores_are_written_to_addresses(command, store_path, model_folder, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    message = command(name, store_path, model_folder, "s3://bucket/results", status=1)
+    assert "error: s3://bucket/results/" in message
+    assert "is an address, to which only stores are written: give a file or folder of this machine" in message
+    assert not (tmp_path / "s3:").exists()
+
+
 def test_a_store_is_no_model_and_a_report_no_store(command, store_path, model_folder, tmp_path):
     shutil.copytree(store_path, tmp_path / "model")
     shutil.copytree(store_path, tmp_path / "report")

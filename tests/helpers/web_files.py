@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class RangeHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files and byte ranges of files, which Python's own web server does not support. Folders are not listed."""
+class WholeFileHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files as Python's own web server does: without byte ranges."""
 
     def log_message(self, *_):
         pass
+
+
+class RangeHandler(WholeFileHandler):
+    """Serves files and byte ranges of files. Folders are not listed."""
 
     def list_directory(self, _path):
         self.send_error(403)

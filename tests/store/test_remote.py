@@ -27,7 +27,7 @@ from hsifeat.store.verify import verify
 from tests.helpers.dask_cluster import Cluster, die_with_results
 from tests.helpers.forked_commands import run_forked
 from tests.helpers.killed_writes import die
-from tests.helpers.web_files import serve_folder
+from tests.helpers.web_files import WholeFileHandler, serve_folder
 
 LAYERS = ["mid_block", "up_blocks.2"]
 SERVER = """
@@ -137,6 +137,25 @@ def test_a_store_is_written_grown_read_damaged_repaired_and_deleted(s3, scene, l
     assert f"no store at {out}" in cli("cache", "show", out, status=1)
 
 
+def test_nothing_is_written_into_a_store_in_a_bucket(s3, scene, local):
+    """A bucket has no folders: every key that begins with the address of a store is a file of the store."""
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    folder = s3.removeprefix("s3://bucket/")
+    for name in ("s.zarr/zarr.copy.json", "model/model.json"):
+        client.put_object(Bucket="bucket", Key=f"{folder}/{name}", Body=b"{}")
+    for out, place in (
+        (f"{s3}/s.zarr/x.zarr", "s.zarr, which is a store"),
+        (f"{s3}/model/a/b", "model, which is a model"),
+    ):
+        with pytest.raises(StoreError, match=rf"{out} lies in {s3}/{place}, where nothing else may be written"):
+            hsifeat.extract(scene, backbone="context", layers=["mean-3"], out=out)
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket="bucket", Prefix=folder)["Contents"]]
+    assert sorted(keys) == [f"{folder}/model/model.json", f"{folder}/s.zarr/zarr.copy.json"]
+    assert hsifeat.extract(scene, backbone="context", layers=["mean-3"], out=f"{s3}/beside.zarr").planes
+
+
 def test_a_killed_run_resumes(s3, scene, backbone_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(write_token, "_EXPIRY_S", 0.3)  # the next run waits as long, in fact for a minute
     monkeypatch.setattr(write_token, "_RENEWAL_S", 0.1)
@@ -168,6 +187,20 @@ def test_dask_workers_write_to_an_object_store_and_one_is_killed(s3, scene, loca
     assert (tmp_path / "compute_unit").exists()
     check_equal(store, local.path)
     assert store.location.get("writer.token") is None and not verify(store.location).damages
+
+
+def test_what_a_server_lacks_is_said(s3, store_path, tmp_path, monkeypatch):
+    """Python's own web server sends whole files only."""
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    with serve_folder(tmp_path, WholeFileHandler) as address:
+        features = hsifeat.open_features(f"{address}/s.zarr")
+        with pytest.raises(
+            StoreError, match=r"\(the server must send ranges of the bytes of a file, as nginx and Caddy do\)"
+        ):
+            features.sample([3], [5])
+    monkeypatch.delenv("AWS_ALLOW_HTTP")
+    with pytest.raises(StoreError, match="for an http:// endpoint, also set AWS_ALLOW_HTTP=true"):
+        hsifeat.open_features(f"{s3}/s.zarr")
 
 
 def test_reading_behind_a_web_server(store_path, tmp_path, scene, backbone_folder):

@@ -31,7 +31,7 @@ from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.results_io import read_json, write_csv, write_json
 from classifiers.comparison.sweep_table import sweep_rows
 from hsifeat.errors import HsifeatError, SceneError
-from hsifeat.files import write_file
+from hsifeat.files import check_output, write_file
 from hsifeat.formatting import escape_formula
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes.maps import Legend, check_map_fits, write_map, write_probabilities
@@ -72,6 +72,11 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
     bool
         Whether any file was written or deleted.
 
+    Raises
+    ------
+    StoreError
+        If the folder is a store or a model, or lies in one. If it is not writable.
+
     Examples
     --------
     >>> from classifiers import compare, write_report
@@ -80,6 +85,7 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
     True
     """
     folder = Path(folder)
+    check_output(folder)
     record = ReportRecord.read(folder)
     inputs = with_runs(comparison.inputs, folder)
     is_unchanged = record.is_intact(folder, JSON) and _same_results(comparison, folder / JSON)

@@ -51,9 +51,9 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
         )
     if path.is_dir():
         raise SceneError(f"{path} is a folder: give a file")
+    check_output(path)
     if not path.parent.is_dir():
         raise SceneError(f"no such folder: {path.parent}; create it first")
-    check_output(path)
 
 
 def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probabilities: bool = False) -> None:
