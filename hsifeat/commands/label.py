@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def label(
     source: Annotated[
         str,
-        typer.Argument(metavar="SCENE|STORE", help="Registry name, path or URL of a scene, or a store of a scene."),
+        typer.Argument(metavar="SCENE|STORE", help="Registry name or path of a scene, or a store of a scene."),
     ],
     options: dict[str, Any],
     companion: Annotated[
