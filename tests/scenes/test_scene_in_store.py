@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,14 @@ def test_the_copy_is_the_original(original, store):
     assert copy.labels["gt"].class_colours[1] == "#aa0000"
     assert copy.georeference.transform == original.georeference.transform
     assert copy.georeference.same_crs(original.georeference)
+
+
+def test_the_planes_are_not_searched_for_links(store, monkeypatch):
+    """A store can have very many files."""
+    rglob, searched = Path.rglob, []
+    monkeypatch.setattr(Path, "rglob", lambda folder, pattern: searched.append(folder) or rglob(folder, pattern))
+    assert open_scene(store / "scene").labels.keys() == {"gt"}
+    assert set(searched) == {store / "scene"}
 
 
 def test_another_store_of_the_copy_has_the_same_recipe(original, store, tmp_path):

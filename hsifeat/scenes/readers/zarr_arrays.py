@@ -36,13 +36,14 @@ def find_root(path: Path) -> tuple[Path, str]:
     root = absolute
     while root.parent != root and is_zarr_folder(root.parent):
         root = root.parent
-    if root == absolute:
+    # A feature store can have very many files, so they are not searched for links.
+    if root == absolute or is_feature_store(root):
         return path, ""
     try:
         check_folder(root)
     except SceneError:
         return path, ""
-    return (path, "") if is_feature_store(root) else (root, str(absolute.relative_to(root).as_posix()))
+    return root, str(absolute.relative_to(root).as_posix())
 
 
 def is_feature_store(folder: Path) -> bool:
