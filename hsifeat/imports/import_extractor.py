@@ -120,7 +120,7 @@ class ImportExtractor(Extractor):
         """Estimate the peak memory of an import in bytes."""
         units = sum(4 * one.features.channels * (self.unit_px // one.stride + 2) ** 2 for one in self.planes.values())
         block = max(4 * one.features.channels * one.block_cells for one in self.planes.values())
-        return 2 * units + 6 * block
+        return 2 * units + 6 * block + sum(one.kept_bytes for one in self.planes.values())
 
     def _read(self, step: Step) -> StepResult:
         start = time.perf_counter()
@@ -130,12 +130,17 @@ class ImportExtractor(Extractor):
     def _unit(self, plane: PlaneSpec, unit: Window) -> NDArray[np.generic]:
         placed = self.planes[plane.id]
         cells = unit.coarsen(plane.stride)
-        # Cells without a value are filled from the cells around them. Planes at the scene's resolution aren't interpolated.
-        margin = 0 if plane.stride == 1 else 1
-        window = Window(cells.row - margin, cells.col - margin, cells.rows + 2 * margin, cells.cols + 2 * margin)
-        window = window.clip(placed.rows, placed.cols)
-        values = placed.read(window)
-        filled = fill_gaps(values) if margin else np.where(np.isfinite(values), values, np.float32(0))
+        window, values = cells, placed.read(cells)
+        if plane.stride == 1:  # Planes at the scene's resolution are not interpolated.
+            filled = np.where(np.isfinite(values), values, np.float32(0))
+        else:
+            # Cells without a value are filled from the cells around them. At an edge, these lie in other units.
+            missing = np.isnan(values[..., 0])
+            if missing[[0, -1]].any() or missing[:, [0, -1]].any():
+                window = Window(cells.row - 1, cells.col - 1, cells.rows + 2, cells.cols + 2)
+                window = window.clip(placed.rows, placed.cols)
+                values = placed.read(window)
+            filled = fill_gaps(values)
         inner = Window(cells.row - window.row, cells.col - window.col, cells.rows, cells.cols)
         with np.errstate(over="ignore"):  # `check_finite` reports values that float16 can't hold.
             block = filled[inner.slices].astype(plane.dtype)

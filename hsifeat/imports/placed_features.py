@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.imports.feature_map import FeatureMap
+from hsifeat.store.plane_layout import UNIT_PX
 from hsifeat.types import Window, windows
 
 BLOCK_CELLS = 64
 """Side of the blocks in which features are placed, in cells."""
 
 _KEPT_BLOCKS = 4
+_KEPT_ROW_BYTES = 2**27
 
 
 class PlacedFeatures(ABC):
@@ -57,6 +59,26 @@ class PlacedFeatures(ABC):
         """Maximum number of cells of the file that are read for one block of the plane."""
         return BLOCK_CELLS**2
 
+    @property
+    def kept_bytes(self) -> int:
+        """Maximum size in bytes of the blocks that are kept in memory."""
+        return self._kept_blocks * self._block_bytes
+
+    @property
+    def _kept_blocks(self) -> int:
+        """Maximum number of blocks that are kept in memory.
+
+        If a block is taller than a unit (one shard of the plane), several rows of units lie in one row of blocks. This row is
+        then kept if it is small enough.
+        """
+        in_row = -(-self.cols // BLOCK_CELLS)
+        keeps_row = BLOCK_CELLS * self.stride > UNIT_PX and in_row * self._block_bytes <= _KEPT_ROW_BYTES
+        return max(in_row, _KEPT_BLOCKS) if keeps_row else _KEPT_BLOCKS
+
+    @property
+    def _block_bytes(self) -> int:
+        return 4 * self.features.channels * BLOCK_CELLS**2
+
     def blocks(self) -> list[Window]:
         """Return the windows of all blocks, in row-major order."""
         return list(windows(self.rows, self.cols, BLOCK_CELLS))
@@ -97,7 +119,7 @@ class PlacedFeatures(ABC):
         else:
             window = Window(top, left, BLOCK_CELLS, BLOCK_CELLS).clip(self.rows, self.cols)
             self._kept[key] = self._place(window)
-            if len(self._kept) > _KEPT_BLOCKS:
+            if len(self._kept) > self._kept_blocks:
                 self._kept.popitem(last=False)
         return self._kept[key]
 
