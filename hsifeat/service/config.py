@@ -9,7 +9,9 @@ from typing import Annotated
 
 from hsifeat.base_config import Names, Whole, option
 from hsifeat.errors import HsifeatError
+from hsifeat.files import disk_errors
 from hsifeat.service.job_settings import JobSettings
+from hsifeat.service.tokens import TokenFile
 
 
 class ServiceConfig(JobSettings):
@@ -97,7 +99,10 @@ class ServiceConfig(JobSettings):
         return tuple(dict.fromkeys(name.lower() for name in (*own, *(self.hosts or ()))))
 
     def check(self) -> None:
-        """Raise `HsifeatError` if options contradict each other, or if a file or folder does not exist."""
+        """Raise `HsifeatError` if options contradict each other, or if a file or folder can't be used.
+
+        A file of tokens that does not exist is allowed.
+        """
         if not self.is_loopback and not self.hosts:
             raise HsifeatError(
                 f"--host {self.host} is reachable from other machines: name the hosts by which clients call the service, "
@@ -118,3 +123,6 @@ class ServiceConfig(JobSettings):
         for folder in folders:
             if not Path(folder).is_dir():
                 raise HsifeatError(f"no such folder: {folder}")
+        if self.tokens:
+            with disk_errors(Path(self.tokens)):
+                TokenFile(Path(self.tokens)).entries()

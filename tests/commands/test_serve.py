@@ -1,6 +1,7 @@
 """`hsifeat serve` and `hsifeat serve token`."""
 
 import json
+import re
 import shutil
 import signal
 
@@ -74,6 +75,19 @@ def test_options_that_do_not_fit(options, message):
     options = {**options, "scenes": options["scenes"].split(",")} if "scenes" in options else options
     with pytest.raises(HsifeatError, match=message):
         ServiceConfig.from_options(options).check()
+
+
+def test_a_service_does_not_start_with_tokens_that_it_would_refuse(cli, tmp_path):
+    file = tmp_path / "tokens.json"
+    cli("serve", "token", "add", "ann", "--tokens", file)
+    for change, message in (
+        (lambda: file.chmod(0o664), f"{file} can be changed by other users: chmod 600 {file}"),
+        (lambda: (file.write_text("{"), file.chmod(0o600)), f"{file} is no file of tokens"),
+        (lambda: (file.unlink(), file.mkdir(0o700)), f"{file} can't be used: Is a directory"),
+    ):
+        change()
+        with pytest.raises(HsifeatError, match=re.escape(message)):
+            ServiceConfig.from_options({"tokens": str(file)}).check()
 
 
 def test_a_port_in_use_is_named(cli, tmp_path):
