@@ -124,7 +124,7 @@ def _is_on_this_machine(origin: str) -> bool:
 
 def _tokens(path: Path) -> dict[str, str]:
     try:
-        mode, content = path.stat().st_mode, read_regular(path).decode()
+        mode, content = path.stat().st_mode, read_regular(path)
     except FileNotFoundError:
         return {}
     except OSError as error:

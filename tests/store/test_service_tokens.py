@@ -40,6 +40,9 @@ def test_a_token_is_sent_to_its_origin_only(tmp_path, monkeypatch):
     file.write_text("[1]")
     with pytest.raises(StoreError, match="tokens.json: expected"):
         find_token("https://gpu.example.org/")
+    file.write_bytes(b'{"https://gpu.example.org": "m\xfcnd"}')  # Latin-1
+    with pytest.raises(StoreError, match=r"tokens.json is no JSON; expected .*codec can't decode"):
+        find_token("https://gpu.example.org/")
 
 
 @pytest.mark.parametrize(
