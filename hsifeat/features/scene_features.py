@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.plane_layout import PlaneSpec
+from hsifeat.store.store import Store
 from hsifeat.types import Window, as_float32
 
 
 class SceneFeatures(Features):
-    """The spectra of a scene. There are no planes, so only methods that read spectra can be called.
+    """The spectra of a scene without a store. Whatever needs a store raises a `StoreError`.
 
     Parameters
     ----------
@@ -37,6 +39,11 @@ class SceneFeatures(Features):
     def with_bands(self, bands: Sequence[int]) -> SceneFeatures:
         """Return the spectra of some bands of the scene; see `Features.with_bands`."""
         return SceneFeatures(self._scene.with_bands(bands))
+
+    @property
+    def store(self) -> Store:
+        """Raise `StoreError`, since there is no store."""
+        raise StoreError(f"{self.name} is a scene without a store: extract it, and name its store")
 
     @property
     def name(self) -> str:

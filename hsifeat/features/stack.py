@@ -71,10 +71,6 @@ class StackSource:
         StoreError
             If the features have no store, because they are the spectra of a scene.
         """
-        if features.planes == () and not hasattr(features, "store"):
-            raise StoreError(
-                f"{features.name} has no store that other processes can open: extract it, and name its store"
-            )
         single = features.stores if isinstance(features, StackedFeatures) else (features,)
         return cls(tuple(store.store.location.identity for store in single), features.bands)
 

@@ -33,7 +33,12 @@ class StoreContents:
     """
 
     def __init__(self, store: Store, bands: tuple[int, ...] | None = None) -> None:
-        self.store, self.bands = store, bands
+        self._store, self.bands = store, bands
+
+    @property
+    def store(self) -> Store:
+        """Store that is read."""
+        return self._store
 
     @property
     def name(self) -> str:
