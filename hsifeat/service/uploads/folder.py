@@ -17,7 +17,8 @@ from hsifeat.service.problems import ProblemError
 from hsifeat.service.uploads.inspection import check_name
 from hsifeat.service.uploads.upload import FileManifest, Upload, UploadManifest
 
-_MAX_FILES = 20
+# Twenty rasters with a companion each.
+_MAX_FILES = 40
 _ID_BYTES = 8
 # Space that stays free on the disk for the database and for running jobs.
 _RESERVE_BYTES = 2**30

@@ -107,7 +107,7 @@ def test_an_unknown_identifier_is_an_error(uploads, upload_id):
 def test_sizes_are_limited(uploads, monkeypatch):
     with pytest.raises(UploadTooLargeError, match="the upload has .* allowed: at most"):
         uploads.create([manifest(size_bytes=2001)], "ann")
-    with pytest.raises(UploadTooLargeError, match="1 to 20 files with different names; found 2"):
+    with pytest.raises(UploadTooLargeError, match="1 to 40 files with different names; found 2"):
         uploads.create([manifest(), manifest("SCENE.npy")], "ann")
     uploads.create([manifest(size_bytes=2000)], "ann")
     with pytest.raises(UploadTooLargeError, match="delete uploads that nobody needs"):
