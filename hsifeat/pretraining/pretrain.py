@@ -269,5 +269,6 @@ def _format_command(data: str, config: PretrainingConfig) -> str:
     for name, field in PretrainingConfig.model_fields.items():
         value = getattr(config, name)
         if name not in _BUDGET_OPTIONS and (name in _STATED_OPTIONS or value != field.default):
-            words += [flag_of(name, field), shlex.quote(str(value))]
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [flag_of(name, field), shlex.quote(text)]
     return " ".join(words)

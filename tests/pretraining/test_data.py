@@ -1,6 +1,7 @@
 """Trainings on several scenes: common projection, held-out blocks, record and card, command line, refusals."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import hsifeat
 from hsifeat.commands.app import app
 from hsifeat.errors import HsifeatError, PretrainingError
 from hsifeat.pretraining.data import fit_scenes, prepare_scenes
+from hsifeat.pretraining.model_writer import WEIGHTS
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Note, silent
 from hsifeat.scenes import Scene
@@ -104,6 +106,18 @@ def test_the_command_takes_further_scenes(tmp_path):
     record = json.loads((tmp_path / "m" / "training.json").read_text())
     assert [scene["name"] for scene in record["scenes"]] == ["north", "south"]
     assert f"north.npy {tmp_path / 'south.npy'} --nodata 7.0" in record["command"]
+
+
+def test_the_command_of_the_model_card_trains_the_same_model(tmp_path):
+    np.save(tmp_path / "a.npy", small_cube())
+    options = ["--network", "multistage", "--boundaries", "300,700", "--components", "3", "--steps", "1"]
+    command = ["pretrain", str(tmp_path / "a.npy"), *options]
+    for folder in ("first", "second"):
+        ended = CliRunner().invoke(app, [*command, "--out", str(tmp_path / folder)])
+        assert ended.exit_code == 0, ended.output
+        _, *command = shlex.split(json.loads((tmp_path / "first" / "training.json").read_text())["command"])
+    weights = [(tmp_path / folder / WEIGHTS).read_bytes() for folder in ("first", "second")]
+    assert weights[0] == weights[1]
 
 
 def masked(cube, where):
