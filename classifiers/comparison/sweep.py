@@ -212,9 +212,9 @@ def sweep_planes(
         baseline=None if baseline is None else Estimate.from_values(baseline),
         reduction=fitter.reduction,
         constant=tuple(
-            str(name)
-            for name in names
-            if any(accuracies[PlaneFit((name,), seed, keys[seed])].constant for seed in draws)
+            str(planes[0]) if planes else "spectra"
+            for planes in singles
+            if any(accuracies[PlaneFit(planes, seed, keys[seed])].constant for seed in draws)
         ),
     )
 

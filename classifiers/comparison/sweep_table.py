@@ -63,7 +63,7 @@ def sweep_remarks(sweep: SweepResult) -> list[str]:
 
 
 def constant_remarks(sweep: SweepResult) -> list[str]:
-    """Return a list with one sentence that names the planes that were constant on training pixels; empty if there are none."""
+    """Return a list with one sentence that names the planes, or spectra, that were constant on training pixels; empty if there are none."""
     if not sweep.constant:
         return []
     planes = f"Constant on the training pixels of at least one seed: {', '.join(sweep.constant)}"

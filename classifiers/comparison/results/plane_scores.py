@@ -76,6 +76,6 @@ class SweepResult(Record):
     )
     constant: tuple[str, ...] = Field(
         (),
-        description="planes whose values are constant on the training pixels of at least one seed; instead of the head, the most "
-        "frequent class of these pixels is scored",
+        description="planes, or spectra, whose values are constant on the training pixels of at least one seed; instead of the "
+        "head, the most frequent class of these pixels is scored",
     )

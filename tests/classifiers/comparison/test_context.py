@@ -10,7 +10,9 @@ from classifiers.comparison.sweep import sweep
 from classifiers.comparison.sweep_table import sweep_remarks
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
+from hsifeat import extract
 from hsifeat.features.stack import open_stack
+from hsifeat.scenes import Labels, Scene
 from tests.helpers.context_stores import write_context_store
 from tests.helpers.forked_commands import fork_workers
 
@@ -73,3 +75,13 @@ def test_a_constant_plane_scores_as_the_most_frequent_class(features, tmp_path):
     assert sweep_remarks(found)[0].startswith("Constant on the training pixels of at least one seed: t0/profile-99.")
     assert found.selections == (tuple(planes),) * 2
     assert sweep(store, **options) == found  # from the records
+
+
+def test_constant_spectra_are_named(tmp_path):
+    """Spectra that differ in late digits only are constant as float32 numbers; the planes are not."""
+    values = np.random.default_rng(0).normal(size=(24, 20, 3))
+    labels = np.indices((24, 20)).sum(0) // 6 % 2 + 1
+    scene = Scene("flat", 1e8 + values).with_labels(Labels("gt", labels, {1: "a", 2: "b"}))
+    store = extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
+    found = sweep(store, split="per-class:20", best=0, seeds=1, out=tmp_path / "sweep")
+    assert found.constant[0] == "spectra" and found.baseline.mean == pytest.approx(0.5, abs=0.1)
