@@ -87,6 +87,7 @@ class LabelFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lock = threading.RLock()
+        self._changes_before = 0  # changes of the connection before the current transaction
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
@@ -182,9 +183,9 @@ class LabelFile:
             return self.execute(query, values).fetchall()
 
     @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction has begun that is neither committed nor rolled back."""
-        return self._connection.in_transaction
+    def has_uncommitted_rows(self) -> bool:
+        """Whether the current transaction has appended rows. A rollback would remove them, and other rows get their numbers."""
+        return self._connection.in_transaction and self._connection.total_changes > self._changes_before
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -193,10 +194,11 @@ class LabelFile:
         A nested transaction is part of the outer transaction.
         """
         with self._errors():
-            if self.in_transaction:
+            if self._connection.in_transaction:
                 yield
                 return
             self.execute("BEGIN IMMEDIATE")
+            self._changes_before = self._connection.total_changes
             try:
                 yield
             except BaseException:

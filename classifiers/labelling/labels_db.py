@@ -326,7 +326,7 @@ class LabelDatabase:
                     classes = classes.copy()
                     paint_edits(classes, self._decode(entry for entry in entries if entry["action"] == "paint"))
             classes.flags.writeable = False
-            if not self._file.in_transaction:  # after a rollback, another edit gets the same version
+            if not self._file.has_uncommitted_rows:  # after a rollback, another edit gets the same version
                 self._maps[set_id] = version, classes
                 self._maps.move_to_end(set_id)
                 while len(self._maps) > 1 and sum(kept.nbytes for _, kept in self._maps.values()) > _MAPS_BYTES:

@@ -95,6 +95,8 @@ def test_the_maps_of_the_sets_that_were_used_last_stay_in_memory(database, monke
     assert [maps[set_id]() is None for set_id in sets] == [False, True, False]
     database.add_class(sets[1], "ada", "oak")
     database.paint(sets[1], "ada", pixel(9, 1))
+    with database.transaction():
+        assert database.class_map(sets[1])[1] is database.class_map(sets[1])[1]
     for set_id in (*sets, *sets):
         assert np.flatnonzero(database.class_map(set_id)[1]).tolist() == ([9] if set_id == sets[1] else [])
 
