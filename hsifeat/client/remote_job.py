@@ -114,8 +114,8 @@ class RemoteJob:
         Raises
         ------
         HsifeatError
-            If the job has no result to download. If `path` can't be written, or lies in a store or a model. If the new folder already exists. If the result is not a zip file, but
-            `path` has no suffix.
+            If the job has no result to download. If `path` can't be written, or lies in a store or a model. If the new
+            folder already exists. If the result is not a zip file, but `path` has no suffix.
         """
         path = Path(path)
         if path.exists() and not path.suffix:

@@ -107,7 +107,7 @@ def as_location(source: str | Path | Location) -> Location:
 
 
 def check_new_store(location: Location) -> None:
-    """Check that a new store would not lie in another store or in a model. If the location has files, nothing is checked.
+    """Check that a new store would not lie in another store or in a model. If the location has a store, nothing is checked.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def check_new_store(location: Location) -> None:
         if not location.path.exists():
             check_output(location.path)
         return
-    if location.read_only or location.list_keys(1):
+    if location.read_only or location.get("zarr.json") is not None:
         return
     root, *names = re.findall(r"[a-z0-9+]+://[^/]*|[^/]+", location.identity)
     for count in range(len(names)):
