@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 # Names from `temporary_path`. Models and stores are renamed to such a name before they are deleted.
-_TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{8}\.(part|new|old|removed)")
+_TEMPORARY = re.compile(
+    r"\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{8}\.(?P<suffix>part|new|old|removed)"
+)
 # NumPy, torch, GDAL and HDF5 raise errors without a number when the disk is full.
 _DISK_FULL = re.compile(
     r"^\d+ requested and \d+ written$|enforce fail at inline|No space left on device|Disk quota exceeded"
@@ -94,10 +96,15 @@ def _sweep(process: int, folder: str) -> None:  # noqa: ARG001  # a forked proce
 
 
 def delete_leftovers(folder: Path) -> None:
-    """Delete the temporary files and folders in `folder` whose process ran on this machine and has ended."""
+    """Delete the temporary files and folders in `folder` whose process ran on this machine and has ended.
+
+    A path with the suffix ``old`` is kept while nothing has its former name: it is the only copy.
+    """
     for path in folder.glob(".*"):
         match = _TEMPORARY.fullmatch(path.name)
-        if match and match["machine"] == _machine() and not _is_running(int(match["process"])):
+        if not match or (match["suffix"] == "old" and not (folder / match["name"]).exists()):
+            continue
+        if match["machine"] == _machine() and not _is_running(int(match["process"])):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 

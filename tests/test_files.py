@@ -106,15 +106,17 @@ def leftover(path, suffix, process, monkeypatch, machine=None):
 
 @pytest.mark.parametrize("suffix", ["part", "new", "old", "removed"])
 def test_leftovers_of_killed_processes_are_deleted_by_the_next_write(tmp_path, monkeypatch, suffix):
-    left = leftover(tmp_path / "map.tif", suffix, DEAD, monkeypatch)
-    running = leftover(tmp_path / "map.tif", suffix, os.getppid(), monkeypatch)
-    elsewhere = leftover(tmp_path / "map.tif", suffix, DEAD, monkeypatch, machine="0123abcd")
+    path = tmp_path / "map.tif"
+    path.touch()
+    left = leftover(path, suffix, DEAD, monkeypatch)
+    running = leftover(path, suffix, os.getppid(), monkeypatch)
+    elsewhere = leftover(path, suffix, DEAD, monkeypatch, machine="0123abcd")
     others = [tmp_path / ".notes.part", tmp_path / f".x.{DEAD}.part"]
     for other in others:
         other.write_text("mine")
     files.write_file(tmp_path / "b.txt", "b")
     assert not left.exists()
-    assert {running, elsewhere, *others, tmp_path / "b.txt"} == set(tmp_path.iterdir())
+    assert {path, running, elsewhere, *others, tmp_path / "b.txt"} == set(tmp_path.iterdir())
 
 
 def test_a_kill_while_the_mode_of_a_file_is_set_leaves_nothing_behind(tmp_path, monkeypatch):

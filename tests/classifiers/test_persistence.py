@@ -13,6 +13,7 @@ from classifiers.heads.registry import make_head
 from classifiers.persistence import load_head, save_head
 from classifiers.state_file import import_skops
 from hsifeat.errors import HeadError, HsifeatError
+from hsifeat.files import write_file
 from hsifeat.seals import seal_json
 from tests.helpers.forged_models import labelled_rows, replace_file, save_mlp
 from tests.helpers.frozen_models import FOLDER, PREDICTIONS
@@ -188,7 +189,7 @@ def test_a_frozen_model_predicts_as_when_it_was_saved(name):
 
 
 def test_a_replacement_that_was_killed_between_its_renames_loses_no_model(model, monkeypatch):
-    """The old model is under a hidden name then; the next load or save gives it back, and deletes what is left."""
+    """The old model is under a hidden name then; the next load gives it back, also after other writes into the folder."""
     X, y = labelled_rows()
     before = {p.name: p.read_bytes() for p in model.iterdir()}
 
@@ -202,8 +203,11 @@ def test_a_replacement_that_was_killed_between_its_renames_loses_no_model(model,
 
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.rename", killed)
+        patch.setattr("os.getpid", lambda: 2**22 + 7)  # larger than any process number
         with pytest.raises(Killed):
             save_head(make_head("svm").fit(X, y), model)
     assert not model.exists()
+    save_head(make_head("svm").fit(X, y), model.with_name("other"))
+    write_file(model.with_name("notes.txt"), "")
     assert load_head(model)[1] == {"split": "random:0.1"}
     assert {p.name: p.read_bytes() for p in model.iterdir()} == before
