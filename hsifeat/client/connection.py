@@ -113,9 +113,9 @@ class Connection:
             Key of the store, or its first digits.
         """
         from hsifeat.features.open_features import open_features
-        from hsifeat.store.location import RemoteLocation
+        from hsifeat.store.remote_location import WebLocation
 
-        return open_features(RemoteLocation(self.store_url(key), self._transport.token))
+        return open_features(WebLocation(self.store_url(key), self._transport.token))
 
     def extract(
         self,

@@ -16,7 +16,7 @@ from hsifeat.service.file_sending import read_part
 from hsifeat.store.confinement import ConfinedFolder, check_key
 
 if TYPE_CHECKING:
-    from hsifeat.store.location import RemoteLocation
+    from hsifeat.store.remote_location import RemoteLocation
 
 _BLOCK_BYTES = 2**19
 

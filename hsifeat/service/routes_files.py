@@ -20,8 +20,8 @@ from hsifeat.service.rights import Reader
 from hsifeat.service.service import service_of
 from hsifeat.service.store_index import ServedStore, StoreIndex
 from hsifeat.store.keys import is_store_file, record_of_shard
-from hsifeat.store.location import RemoteLocation
 from hsifeat.store.plane_layout import DIGEST_BYTES
+from hsifeat.store.remote_location import RemoteLocation
 
 router = APIRouter(tags=["stores"])
 _FULL_KEY_DIGITS = 64

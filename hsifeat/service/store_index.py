@@ -18,8 +18,9 @@ from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features
 from hsifeat.service.problems import ProblemError
 from hsifeat.store import checksums
-from hsifeat.store.location import LocalLocation, Location, RemoteLocation, as_location
+from hsifeat.store.location import LocalLocation, Location, as_location
 from hsifeat.store.locks import is_being_written
+from hsifeat.store.remote_location import RemoteLocation, remote_location
 from hsifeat.store.store import Store
 
 Version = tuple[int | str, ...]
@@ -208,7 +209,7 @@ class StoreIndex:
         if self.cache is None:
             yield from (entry.location for entry in catalogue.rebuild(()))
         elif "://" in self.cache:
-            yield from RemoteLocation(self.cache).children()
+            yield from remote_location(self.cache).children()
         else:
             folder = Path(self.cache).resolve()
             for root in sorted(folder.glob("*/zarr.json")):

@@ -8,7 +8,7 @@ import pytest
 
 from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.store_models import Summaries
-from hsifeat.store.location import RemoteLocation
+from hsifeat.store.remote_location import BucketLocation
 from hsifeat.store.store import Store
 from tests.helpers.cached_stores import make
 
@@ -73,7 +73,7 @@ def test_a_store_in_a_bucket_is_opened_again_only_after_a_change(store_path, tmp
     from obstore.store import LocalStore
 
     path = shutil.copytree(store_path, tmp_path / "s.zarr")
-    location = RemoteLocation("s3://bucket/s.zarr")
+    location = BucketLocation("s3://bucket/s.zarr")
     location.__dict__["objects"] = LocalStore(path)
     index = StoreIndex()
     monkeypatch.setattr(index, "_locations", lambda: [location])

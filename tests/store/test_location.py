@@ -3,7 +3,9 @@
 import pytest
 
 from hsifeat.errors import StoreError
-from hsifeat.store.location import LocalLocation, RemoteLocation, as_location
+from hsifeat.store.location import LocalLocation, as_location
+from hsifeat.store.remote_location import BucketLocation
+from tests.helpers.web_files import RangeHandler, serve_folder
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -34,7 +36,7 @@ def test_a_path_or_an_address_names_a_location(tmp_path):
     assert (
         as_location(link).identity == as_location(tmp_path / "s.zarr").identity == str((tmp_path / "s.zarr").resolve())
     )
-    assert isinstance(as_location("s3://bucket/s.zarr"), RemoteLocation)
+    assert isinstance(as_location("s3://bucket/s.zarr"), BucketLocation)
     location = as_location("https://host/s.zarr/")
     assert location.identity == "https://host/s.zarr" and location.read_only
     assert as_location(location) is location
@@ -52,3 +54,31 @@ def test_wrong_addresses_and_writes_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="can't be used"):
         as_location(tmp_path / "file" / "s.zarr").put("zarr.json", b"{}")
+
+
+WEB_USES = {
+    "put": lambda web: web.put("zarr.json", b"{}"),
+    "delete": lambda web: web.delete("zarr.json"),
+    "clear": lambda web: web.clear(),
+    "zarr": lambda web: web.zarr(writable=True),
+    "files": lambda web: web.files(),
+    "children": lambda web: web.children(),
+    "list_keys": lambda web: web.list_keys(1),
+}
+
+
+def test_a_web_address_is_neither_written_nor_listed_and_gets_no_request(tmp_path):
+    requests = []
+
+    class Listening(RangeHandler):
+        def parse_request(self):
+            requests.append(self.raw_requestline)
+            return super().parse_request()
+
+    with serve_folder(tmp_path, Listening) as address:
+        web = as_location(f"{address}/s.zarr")
+        for name, use in WEB_USES.items():
+            reason = "cannot be listed" if name in {"files", "children", "list_keys"} else "is read-only"
+            with pytest.raises(StoreError, match=reason):
+                use(web)
+        assert requests == [] and web.get("a") is None and len(requests) == 1

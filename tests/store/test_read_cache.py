@@ -5,8 +5,8 @@ import pytest
 
 from hsifeat.errors import StoreError
 from hsifeat.store import read_cache
-from hsifeat.store.location import RemoteLocation
 from hsifeat.store.read_cache import ReadCache, samples_folder
+from hsifeat.store.remote_location import WebLocation
 from hsifeat.store.store import Store
 from tests.helpers.small import small_labels
 from tests.helpers.web_files import RangeHandler, TokenHandler, serve_folder
@@ -25,11 +25,11 @@ def test_files_are_read_again_without_the_service(web_folder, store_path, monkey
     key = Store.open(store_path).key
     with serve_folder(web_folder, TokenHandler) as address:
         url = f"{address}/{key}.zarr"
-        location = RemoteLocation(url)
+        location = WebLocation(url)
         root = location.get("zarr.json")
         assert root == (store_path / "zarr.json").read_bytes() and location.get("missing.json") is None
         read = np.array(Store.open(url).label_classes("fields"))
-    again = RemoteLocation(url)
+    again = WebLocation(url)
     assert again.get("zarr.json") == root and again.get("missing.json") is None
     with pytest.raises(StoreError, match="can't be reached"):
         again.get("never-read.json")
@@ -38,17 +38,17 @@ def test_files_are_read_again_without_the_service(web_folder, store_path, monkey
     for file in samples_folder(key).glob("*.read"):
         file.write_bytes(file.read_bytes()[:-1] + b"?")
     with pytest.raises(StoreError, match="can't be reached"):
-        RemoteLocation(url).get("zarr.json")
+        WebLocation(url).get("zarr.json")
 
 
 def test_a_refused_token_is_an_error_although_the_cache_has_the_file(web_folder, monkeypatch):
     with serve_folder(web_folder, TokenHandler) as address:
         url = f"{address}/{next(web_folder.iterdir()).name}"
         monkeypatch.setenv("HSIFEAT_TOKEN", "secret")
-        assert RemoteLocation(url).get("zarr.json")
+        assert WebLocation(url).get("zarr.json")
         monkeypatch.setenv("HSIFEAT_TOKEN", "revoked")
         with pytest.raises(StoreError, match="the service wants a valid token"):
-            RemoteLocation(url).get("zarr.json")
+            WebLocation(url).get("zarr.json")
 
 
 def test_an_error_of_the_service_is_an_error_although_the_cache_has_the_file(web_folder, monkeypatch):
@@ -59,7 +59,7 @@ def test_an_error_of_the_service_is_an_error_although_the_cache_has_the_file(web
             return self.send_error(self.code) if self.code else super().send_head()
 
     with serve_folder(web_folder, Broken) as address:
-        location = RemoteLocation(f"{address}/{next(web_folder.iterdir()).name}")
+        location = WebLocation(f"{address}/{next(web_folder.iterdir()).name}")
         assert location.get("zarr.json")
         monkeypatch.setattr(Broken, "code", 500)
         with pytest.raises(StoreError, match="500 Internal Server Error"):

@@ -4,7 +4,7 @@ import pytest
 
 from hsifeat.client.transport import ServiceError, Transport
 from hsifeat.errors import StoreError
-from hsifeat.store.location import RemoteLocation
+from hsifeat.store.remote_location import WebLocation
 from hsifeat.store.service_tokens import find_token, token_advice
 from tests.helpers.web_files import RangeHandler, serve_folder
 
@@ -134,7 +134,7 @@ def test_no_token_follows_a_redirect_to_another_address(tmp_path, monkeypatch):
 
     with serve_folder(tmp_path, Keeper) as target, serve_folder(tmp_path, Redirecter) as first:
         targets.append(target)
-        assert RemoteLocation(first).get("x") == b"content"
+        assert WebLocation(first).get("x") == b"content"
         with pytest.raises(ServiceError, match=f"{first} redirects to {target}/jobs: name the address of the service"):
             Transport(first).json("GET", "/jobs")
     sent = {port for port, token in received if token == "Bearer secret"}
