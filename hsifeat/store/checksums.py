@@ -18,7 +18,7 @@ from zarr.storage import WrapperStore
 
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.store import timings, write_token
-from hsifeat.store.keys import PROGRESS, is_checksum_key
+from hsifeat.store.keys import PROGRESS, is_checksum_key, is_unit_file, plane_of, record_of_shard, records_key
 from hsifeat.store.plane_layout import DIGEST_BYTES
 from hsifeat.store.shard_tags import TAG_BYTES, shard_tags, split_tags
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 ROOT, FILE = "zarr.json", "checksums.json"
 COPY_OF = {ROOT: "zarr.copy.json", FILE: "checksums.copy.json"}
-# A complete plane has one checksum over all its progress records. The key of this checksum ends with this suffix.
-RECORDS = "/c"
 
 
 def has_checksum(key: str) -> bool:
@@ -44,9 +42,7 @@ def has_checksum(key: str) -> bool:
     >>> has_checksum("planes/t0050/mid_block/zarr.json"), has_checksum("planes/t0050/mid_block/c/0/1/0")
     (True, False)
     """
-    return key not in {FILE, *COPY_OF.values(), timings.FILE, write_token.FILE} and not (
-        key.startswith(("planes/", "progress/")) and "/c/" in key
-    )
+    return key not in {FILE, *COPY_OF.values(), timings.FILE, write_token.FILE} and not is_unit_file(key)
 
 
 def checksum(content: bytes) -> str:
@@ -153,12 +149,12 @@ class ChecksumReader(WrapperStore[Any]):
         """
         content: Buffer | None = await super().get(key, prototype, byte_range)
         if not has_checksum(key):
-            if key.startswith("progress/"):
-                self._keep_tags(key, content)
-            elif key.startswith("planes/"):
-                tags = self._tags.get("progress/" + key[7:])
+            if record := record_of_shard(key):
+                tags = self._tags.get(record)
                 if not (tags and content is not None and byte_range is not None and _has_tag(content, tags)):
-                    await self._check_shard(key, content, whole=byte_range is None)
+                    await self._check_shard(key, record, content, whole=byte_range is None)
+            elif is_unit_file(key):
+                self._keep_tags(key, content)
             return content
         if _matches(content, self.checksums.get(key), whole=byte_range is None):
             return content
@@ -173,16 +169,15 @@ class ChecksumReader(WrapperStore[Any]):
                 return copy
         raise self._damage_error(key, "is missing" if content is None else "was changed")
 
-    async def _check_shard(self, key: str, content: Buffer | None, *, whole: bool) -> None:
+    async def _check_shard(self, key: str, record: str, content: Buffer | None, *, whole: bool) -> None:
         """Raise `StoreError` if the shard `key` is damaged or missing.
 
-        `content` has the bytes that were read from the shard, or is None if the file does not exist. `whole` is True if
+        `record` is the key of the progress record of the shard. `content` has the bytes that were read from the shard, or is None if the file does not exist. `whole` is True if
         `content` is the whole file. A shard without a progress record may be missing.
         """
-        record = "progress/" + key.removeprefix("planes/")
         if content is None:
-            complete = record.partition("/c/")[0] + RECORDS in self.checksums
-            if complete or await self.exists(record):
+            plane = plane_of(key)
+            if (plane and records_key(plane) in self.checksums) or await self.exists(record):
                 raise self._damage_error(key, "is missing")
             return
         if whole and _has_tags(content, self._tags.get(record, b"")):

@@ -24,9 +24,8 @@ _STORE_FILE = re.compile(
 
 
 _PLANE_FILE = re.compile(r"(planes|progress)/t(?P<t>\d{4,9})/(?P<layer>(?!\.{1,2}/)[\w.\-]+)/")
-_SHARD = re.compile(r"planes/(t\d{4,9}/(?!\.{1,2}/)[\w.\-]+/c/\d{1,9}/\d{1,9}/0)")
-# Key in `checksums.json` of the checksum over all progress records of a plane. No file has this key.
-_RECORDS = re.compile(_PLANE + r"/c")
+_UNIT_FILE = re.compile(r"(planes|progress)/(t\d{4,9}/(?!\.{1,2}/)[\w.\-]+/c/\d{1,9}/\d{1,9}/0)")
+_RECORDS = re.compile(r"progress/t\d{4,9}/[\w.\-]+/c")
 
 
 def shard_key(plane: PlaneId, unit: Unit) -> str:
@@ -37,6 +36,16 @@ def shard_key(plane: PlaneId, unit: Unit) -> str:
 def record_key(plane: PlaneId, unit: Unit) -> str:
     """Return the key of the progress record that marks a unit (one block) of `plane` as complete."""
     return f"progress/{plane.path}/c/{unit.index[0]}/{unit.index[1]}/0"
+
+
+def records_key(plane: PlaneId) -> str:
+    """Return the key in ``checksums.json`` of the checksum over all progress records of `plane`. No file has this key."""
+    return f"progress/{plane.path}/c"
+
+
+def is_records_key(key: str) -> bool:
+    """Return whether `key` is the result of `records_key` for some plane."""
+    return _RECORDS.fullmatch(key) is not None
 
 
 def plane_of(key: str) -> PlaneId | None:
@@ -56,8 +65,17 @@ def record_of_shard(key: str) -> str | None:
     'progress/t0050/mid_block/c/0/1/0'
     >>> record_of_shard("planes/t0050/mid_block/zarr.json")
     """
-    match = _SHARD.fullmatch(key)
-    return f"progress/{match[1]}" if match else None
+    match = _UNIT_FILE.fullmatch(key)
+    return f"progress/{match[2]}" if match and match[1] == "planes" else None
+
+
+def is_unit_file(key: str) -> bool:
+    """Return whether a file is a shard or a progress record: a file of one unit of one plane.
+
+    >>> is_unit_file("planes/t0050/c/c/0/1/0"), is_unit_file("planes/t0050/c/zarr.json")
+    (True, False)
+    """
+    return _UNIT_FILE.fullmatch(key) is not None
 
 
 def is_store_file(key: str) -> bool:
@@ -81,4 +99,4 @@ def is_checksum_key(key: object) -> bool:
     >>> is_checksum_key("progress/t0050/mid_block/c"), is_checksum_key("../.bashrc"), is_checksum_key("scene/photo.jpg")
     (True, False, False)
     """
-    return isinstance(key, str) and (is_store_file(key) or _RECORDS.fullmatch(key) is not None)
+    return isinstance(key, str) and (is_store_file(key) or is_records_key(key))

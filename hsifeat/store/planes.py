@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.store import checksums as checksum_file
-from hsifeat.store.keys import PLANE, plane_of, shard_key
+from hsifeat.store.keys import PLANE, plane_of, records_key, shard_key
 from hsifeat.store.plane_layout import (
     MAX_STRIDE,
     STORED_DTYPES,
@@ -109,7 +109,7 @@ class Planes:
         If the process is killed during the call, `verify` reports that the metadata of the plane has changed.
         """
         with self._files.location.error_context():
-            self._files.checksums.pop(f"progress/{plane.id.path}{checksum_file.RECORDS}", None)
+            self._files.checksums.pop(records_key(plane.id), None)
             self._create_arrays(self._files.group, plane)
             self._files.save_checksums()
         self._copies.pop(plane.id, None)

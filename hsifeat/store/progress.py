@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
-from hsifeat.store.keys import record_key
+from hsifeat.store.keys import record_key, records_key
 from hsifeat.store.plane_layout import DIGEST_BYTES, PlaneLayout, Unit
 from hsifeat.store.shard_tags import split_tags
 from hsifeat.store.store_files import StoreFiles
@@ -76,7 +76,7 @@ class ProgressRecords:
         No record is read if ``checksums.json`` has a checksum of the records, which only complete planes have. A record that
         was lost since is found by `done` and by `hsifeat.store.verify`.
         """
-        return _records_key(plane) in self._files.checksums or bool(self.done(plane).all())
+        return records_key(plane) in self._files.checksums or bool(self.done(plane).all())
 
     def digest(self, plane: PlaneId, unit: Unit) -> bytes | None:
         """Return the recorded sha256 of a unit's values, or None if the record is missing or damaged."""
@@ -124,7 +124,7 @@ class ProgressRecords:
     def revoke(self, plane: PlaneId, unit: Unit) -> None:
         """Delete the progress record of a unit, so that the next extraction computes the unit again."""
         with self._files.location.error_context():
-            if self._files.checksums.pop(_records_key(plane), None):
+            if self._files.checksums.pop(records_key(plane), None):
                 self._files.save_checksums()
             self._files.location.delete(record_key(plane, unit))
 
@@ -147,7 +147,7 @@ class ProgressRecords:
         record.
         """
         new = {
-            _records_key(plane): checksum_file.checksum(self.records(plane).tobytes())
+            records_key(plane): checksum_file.checksum(self.records(plane).tobytes())
             for plane in self.without_checksums(planes)
         }
         if new:
@@ -156,7 +156,7 @@ class ProgressRecords:
 
     def drop_checksums(self, planes: list[PlaneId]) -> None:
         """Remove the checksums of the progress records of `planes` from ``checksums.json``."""
-        keys = [_records_key(plane) for plane in planes if _records_key(plane) in self._files.checksums]
+        keys = [records_key(plane) for plane in planes if records_key(plane) in self._files.checksums]
         if keys:
             for key in keys:
                 del self._files.checksums[key]
@@ -164,7 +164,7 @@ class ProgressRecords:
 
     def without_checksums(self, planes: list[PlaneId]) -> list[PlaneId]:
         """Return the complete planes in `planes` whose progress records have no checksum in ``checksums.json``."""
-        return [p for p in planes if _records_key(p) not in self._files.checksums and self.done(p).all()]
+        return [p for p in planes if records_key(p) not in self._files.checksums and self.done(p).all()]
 
 
 def digest_of(values: NDArray[np.generic]) -> bytes:
@@ -179,7 +179,3 @@ def _read(records: zarr.Array[Any]) -> NDArray[np.uint8]:
     for row in range(0, len(values), height):
         values[row : row + height] = np.asarray(records[row : row + height])
     return values
-
-
-def _records_key(plane: PlaneId) -> str:
-    return f"progress/{plane.path}{checksum_file.RECORDS}"

@@ -20,6 +20,7 @@ from zarr.storage import WrapperStore
 
 from hsifeat.errors import StoreError
 from hsifeat.files import atomic_write, cache_folder
+from hsifeat.store.keys import record_of_shard
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -84,7 +85,7 @@ class ReadCache:
         """
         cached = self._load(key, part)
         # A shard that is missing may be written later.
-        is_constant = cached is not None and cached.value is not None and key.startswith("planes/") and "/c/" in key
+        is_constant = cached is not None and cached.value is not None and record_of_shard(key) is not None
         return cached if is_constant or time.monotonic() < self._offline_until_s else None
 
     def after_error(self, error: Exception, key: str, part: str = "") -> CachedRead:

@@ -15,7 +15,7 @@ import numpy as np
 from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store import timings, write_token
-from hsifeat.store.keys import plane_of, record_key, shard_key
+from hsifeat.store.keys import is_records_key, plane_of, record_key, records_key, shard_key
 from hsifeat.store.location import Location
 from hsifeat.store.locks import is_being_written
 from hsifeat.store.plane_layout import PlaneSpec, Unit, inner_chunks
@@ -152,7 +152,7 @@ def _check_files(
     for key in store.checksums:
         # Metadata are always checked, because they determine which planes can be read.
         selected = keys is None or key in keys or key.endswith("zarr.json")
-        if selected and not key.endswith(checksum_file.RECORDS):
+        if selected and not is_records_key(key):
             damage = _file_damage(location, key, store.checksums[key])
             broken += [damage] if damage else []
             yield key, damage
@@ -161,7 +161,7 @@ def _check_files(
         intact = timings.decode(location.get(timings.FILE)) is not None
         yield timings.FILE, None if intact else Damage("changed", timings.FILE)
     for plane in _readable_planes(store, broken):
-        expected = store.checksums.get(f"progress/{plane.id.path}{checksum_file.RECORDS}")
+        expected = store.checksums.get(records_key(plane.id))
         intact = expected is not None and checksum_file.checksum(_records(store, plane.id)) == expected
         for unit in store.units:
             record, shard = record_key(plane.id, unit), shard_key(plane.id, unit)

@@ -1,10 +1,16 @@
 """Keys of a store's files: those that hsifeat writes are recognised, all others are foreign."""
 
+import numpy as np
 import pytest
+import zarr
 
+from hsifeat.errors import StoreError
 from hsifeat.store.keys import is_store_file, plane_of, record_key, shard_key
-from hsifeat.store.plane_layout import Unit
+from hsifeat.store.plane_layout import PlaneSpec, Unit
+from hsifeat.store.store import Store
+from hsifeat.store.verify import verify
 from hsifeat.types import PlaneId, Window
+from tests.helpers.small_stores import values_of, write_units
 
 
 def test_every_file_of_a_store_is_recognised(store_path):
@@ -19,6 +25,23 @@ def test_every_file_of_a_store_is_recognised(store_path):
 def test_shards_and_records_are_where_zarr_puts_chunks(store_path):
     plane, unit = PlaneId(300, "up_blocks.2"), Unit((0, 0), Window(0, 0, 75, 53))
     assert (store_path / shard_key(plane, unit)).is_file() and (store_path / record_key(plane, unit)).is_file()
+
+
+def test_a_layer_can_have_the_name_of_a_folder_of_chunks(small_store):
+    """A network can call a module ``c``, and zarr puts chunks into a folder ``c``."""
+    plane = PlaneSpec(PlaneId(7, "c"), 2, 3, "float16")
+    small_store.add_plane(plane)
+    values = values_of(small_store, plane)
+    write_units(small_store, plane, values, small_store.units)
+    small_store.write_record_checksums()
+    store = Store.open(small_store.location)
+    assert store.planes == [plane] and store.is_complete(plane.id)
+    assert verify(store.location).damages == ()
+    np.testing.assert_array_equal(zarr.open_array(store.location.path / "planes/t0007/c", mode="r")[:], values)
+    np.testing.assert_array_equal(store.plane(plane.id)[:], values)
+    (store.location.path / "planes/t0007/c/c/0/0/0").unlink()
+    with pytest.raises(StoreError, match="planes/t0007/c/c/0/0/0 is missing"):
+        Store.open(store.location).plane(plane.id)[:]
 
 
 @pytest.mark.parametrize(

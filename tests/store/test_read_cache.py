@@ -85,11 +85,17 @@ def test_a_service_is_asked_again_a_minute_after_a_failed_connection(tmp_path, m
 
 def test_only_shards_that_exist_are_constant(tmp_path):
     cache = ReadCache(tmp_path, "https://gpu.example.org/x.zarr")
-    for key, value in (("planes/t0/a/c/0/0", b"shard"), ("planes/t0/a/c/0/1", None), ("progress/a", b"record")):
+    for key, value in (
+        ("planes/t0000/c/c/0/0/0", b"shard"),
+        ("planes/t0000/c/c/0/1/0", None),
+        ("progress/a", b"record"),
+        ("planes/t0000/c/zarr.json", b"{}"),
+    ):
         cache.keep(key, "", value)
-    assert cache.before_network("planes/t0/a/c/0/0").value == b"shard"
-    assert cache.before_network("planes/t0/a/c/0/1") is None and cache.before_network("progress/a") is None
-    assert cache.after_error(OSError(), "planes/t0/a/c/0/1").value is None
+    assert cache.before_network("planes/t0000/c/c/0/0/0").value == b"shard"
+    assert cache.before_network("planes/t0000/c/c/0/1/0") is None and cache.before_network("progress/a") is None
+    assert cache.before_network("planes/t0000/c/zarr.json") is None
+    assert cache.after_error(OSError(), "planes/t0000/c/c/0/1/0").value is None
     assert cache.before_network("progress/a").value == b"record"  # The service is gone.
 
 
