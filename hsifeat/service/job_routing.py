@@ -15,7 +15,8 @@ from hsifeat.service.jobs.job_service import JobService
 @asynccontextmanager
 async def run_job_service(app: FastAPI) -> AsyncIterator[None]:
     """Open the database of jobs, and execute jobs until the application ends."""
-    jobs = await run_in_threadpool(JobService, app.state.service.config)
+    service = app.state.service
+    jobs = await run_in_threadpool(JobService, service.config, service.stores)
     app.state.jobs = jobs
     jobs.supervisor.start()
     try:

@@ -41,6 +41,10 @@ def test_the_description_of_a_store(service, reader, scene):
     assert str(service.folder) not in json.dumps(details), "folders of the machine are private"
 
 
+def test_requests_for_jobs_and_stores_use_one_index(service):
+    assert service.app.state.jobs.context.stores is service.app.state.service.stores
+
+
 @pytest.mark.parametrize(("key", "status"), [("0" * 64, 404), ("ab", 422), ("../../x", 404), ("z" * 8, 422)])
 def test_unknown_stores(reader, key, status):
     response = reader.get(f"/stores/{key}")

@@ -11,6 +11,7 @@ from hsifeat.service.jobs.queue import JobQueue, NotOwnerError, Submission
 from hsifeat.service.jobs.records import JobRecord, JobState, Priority
 from hsifeat.service.jobs.request import JobContext, JobRequest
 from hsifeat.service.jobs.supervisor import Supervisor
+from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.uploads.upload import Upload
 
 _DAY_S = 24 * 3600.0
@@ -23,6 +24,8 @@ class JobService:
     ----------
     settings : JobSettings
         Folders and limits.
+    stores : StoreIndex, optional
+        The stores that clients can read. [default: a new index]
 
     Attributes
     ----------
@@ -34,8 +37,8 @@ class JobService:
         Starts the runners, which execute the jobs in other processes.
     """
 
-    def __init__(self, settings: JobSettings) -> None:
-        self.context = JobContext.of_settings(settings)
+    def __init__(self, settings: JobSettings, stores: StoreIndex | None = None) -> None:
+        self.context = JobContext.of_settings(settings, stores)
         self.queue = JobQueue(
             self.context.database, queue_size=settings.queue_size, queue_size_each=settings.queue_size_each
         )

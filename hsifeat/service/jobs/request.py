@@ -41,13 +41,16 @@ class JobContext:
     stores: StoreIndex
 
     @classmethod
-    def of_settings(cls, settings: JobSettings) -> JobContext:
-        """Open the database and the folder of uploads that the settings name."""
+    def of_settings(cls, settings: JobSettings, stores: StoreIndex | None = None) -> JobContext:
+        """Open the database and the folder of uploads that the settings name.
+
+        If `stores` is None, a new index of the stores is created.
+        """
         return cls(
             settings,
             JobDatabase(settings.database_path),
             UploadFolder.of_settings(settings),
-            StoreIndex(settings.cache),
+            stores or StoreIndex(settings.cache),
         )
 
     def result_folder(self, job: JobRecord) -> Path:
