@@ -104,19 +104,21 @@ class StoreIndex:
 
     def __init__(self, cache: str | None = None) -> None:
         self.cache = cache
-        self._lock = threading.Lock()
+        self._search_lock = threading.Lock()
+        self._opened_lock = threading.Lock()
         self._stores: dict[str, ServedStore] = {}
         self._read: dict[str, tuple[Version, ServedStore | None]] = {}
         self._remote_versions: dict[str, tuple[float, Version]] = {}
         self._marked: dict[str, float] = {}
-        self._scanned = float("-inf")
+        self._searched = float("-inf")
+        self._failure: Exception | None = None
         self._opened: dict[str, _Opened] = {}
         self._least_pause = _REMOTE_SCAN_SECONDS if cache and "://" in cache else 0.0
         self._pause = self._least_pause
 
     def stores(self) -> list[ServedStore]:
         """Return all stores, sorted by key."""
-        self._scan()
+        self._search()
         return sorted(self._stores.values(), key=lambda store: store.key)
 
     def known(self, key: str) -> ServedStore | None:
@@ -133,7 +135,7 @@ class StoreIndex:
         """
         found = self._matches(prefix)
         if not found:
-            self._scan()
+            self._search()
             found = self._matches(prefix)
         if not found:
             raise ProblemError(404, f"no store {prefix}: GET /stores lists the stores")
@@ -144,17 +146,14 @@ class StoreIndex:
     def features(self, store: ServedStore) -> Features:
         """Return the open `Features` of a store. All requests share one object until the store changes."""
         version = self.version(store.location)
-        with self._lock:
-            self._close_idle()
-            opened = self._opened.get(store.key)
-            if opened is not None and opened.version == version:
-                opened.used = time.monotonic()
-                self.mark_used(store)
-                return opened.features
+        opened = self._opened_features(store.key, version)
+        if opened is not None:
+            self.mark_used(store)
+            return opened
         features = open_features(store.location)
         # The planes of a store that is being written become complete without a change of its checksums.
         if version and not features.unfinished:
-            with self._lock:
+            with self._opened_lock:
                 self._opened[store.key] = _Opened(features, version, time.monotonic())
         return features
 
@@ -179,6 +178,16 @@ class StoreIndex:
             self._marked[store.key] = now
             catalogue.mark_used(store.location)
 
+    def _opened_features(self, key: str, version: Version) -> Features | None:
+        """Return the open features of a version of a store; None if they are not open."""
+        with self._opened_lock:
+            self._close_idle()
+            opened = self._opened.get(key)
+            if opened is None or opened.version != version:
+                return None
+            opened.used = time.monotonic()
+            return opened.features
+
     def _close_idle(self) -> None:
         """Close features without recent use, so that their stores can be deleted."""
         oldest_first = sorted(self._opened, key=lambda key: self._opened[key].used)
@@ -193,17 +202,26 @@ class StoreIndex:
             return [store]
         return [store for key, store in self._stores.items() if key.startswith(prefix)]
 
-    def _scan(self) -> None:
-        with self._lock:
+    def _search(self) -> None:
+        """Search for stores, unless the last search was a short time ago. If that search failed, raise its error again."""
+        with self._search_lock:
             start = time.monotonic()
-            if start - self._scanned < self._pause:
-                return
-            stores: dict[str, ServedStore] = {}
-            for location in self._locations():
-                if (store := self._store(location)) is not None:
-                    stores.setdefault(store.key, store)
-            self._stores, self._scanned = stores, time.monotonic()
-            self._pause = max(self._least_pause, _PAUSE_PER_SEARCH * (self._scanned - start))
+            if start - self._searched >= self._pause:
+                stores: dict[str, ServedStore] = {}
+                try:
+                    for location in self._locations():
+                        if (store := self._store(location)) is not None:
+                            stores.setdefault(store.key, store)
+                except (HsifeatError, OSError) as error:
+                    self._failure = error
+                else:
+                    self._stores, self._failure = stores, None
+                self._searched = time.monotonic()
+                # A search that fails can take minutes, and the bucket may be back soon.
+                duration_s = 0 if self._failure else self._searched - start
+                self._pause = max(self._least_pause, _PAUSE_PER_SEARCH * duration_s)
+            if self._failure is not None:
+                raise self._failure.with_traceback(None)
 
     def _locations(self) -> Iterator[Location]:
         if self.cache is None:

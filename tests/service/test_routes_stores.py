@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from hsifeat.errors import StoreError
 from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.store_models import Summaries
+from hsifeat.store.location import as_location
 from hsifeat.store.remote_location import BucketLocation
 from hsifeat.store.store import Store
 from tests.helpers.cached_stores import make
@@ -71,6 +75,43 @@ def test_a_new_store_is_found_soon_and_features_are_opened_once(store_path, tmp_
     make(store_path, tmp_path / "stores" / "s.zarr", used=1)
     store = index.find(Store.open(store_path).key[:8])
     assert index.features(store) is index.features(store)
+
+
+def test_open_features_do_not_wait_for_a_search(store_path, tmp_path, monkeypatch):
+    make(store_path, tmp_path / "stores" / "s.zarr", used=1)
+    index = StoreIndex(str(tmp_path / "stores"))
+    (store,) = index.stores()
+    features, answers = index.features(store), []
+
+    def search():
+        answers.append(pool.submit(index.features, store).result(timeout=3))
+        return [store.location]
+
+    monkeypatch.setattr(index, "_locations", search)
+    monkeypatch.setattr(index, "_pause", 0)
+    with ThreadPoolExecutor(1) as pool:
+        assert index.stores() == [store]
+    assert answers == [features]
+
+
+def test_a_bucket_that_can_not_be_reached_is_not_searched_for_each_request(store_path, monkeypatch):
+    index, clock, searches = StoreIndex("s3://bucket"), SimpleNamespace(now=100.0), []
+    monkeypatch.setattr("hsifeat.service.store_index.time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def search():
+        searches.append(clock.now)
+        if len(searches) == 1:
+            clock.now += 60  # the time after which the attempt ends
+            raise StoreError("the bucket can't be reached")
+        return [as_location(store_path)]
+
+    monkeypatch.setattr(index, "_locations", search)
+    for _ in range(3):
+        with pytest.raises(StoreError, match="the bucket can't be reached"):
+            index.stores()
+    clock.now += 16
+    assert len(index.stores()) == 1
+    assert searches == [100, 176]
 
 
 def test_a_store_in_a_bucket_is_opened_again_only_after_a_change(store_path, tmp_path, monkeypatch):
