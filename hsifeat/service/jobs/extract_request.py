@@ -134,10 +134,10 @@ class ExtractRequest(JobRequest):
         return _result(run(extraction, executor=None if dask is None else f"dask:{dask}", listen=listen), extraction)
 
     def find_result(self, context: JobContext) -> dict[str, Any] | None:
-        """Look for a store that already has the features, and return its description. See `JobRequest.find_result`.
+        """Look for a store that already has the features, and return its description, as `execute` does.
 
         Such a store was made by a command or by an earlier run of the service. If the scene is large, or if no store has a
-        scene of this size, the result is None. The network of the backbone is not opened.
+        scene of this size, the result is None. Nothing is computed or written, and the network of the backbone is not opened.
         """
         from hsifeat.backbones.recall import recall_described
         from hsifeat.cache.catalogue import DAMAGE_ERRORS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 
 from hsifeat.service.job_settings import JobSettings
 from hsifeat.service.jobs.extract_request import ExtractRequest
@@ -48,8 +49,8 @@ class JobService:
         """Check a request, and return the job that answers it.
 
         If an unfinished job has an equal request, this job is returned. If a finished job has an equal request, and its
-        result still exists, the finished job is returned. If `JobRequest.find_result` finds the result, a finished job with
-        this result is returned. Otherwise, a new job is queued.
+        result still exists, the finished job is returned. If `ExtractRequest.find_result` finds the result, a finished job
+        with this result is returned. Otherwise, a new job is queued.
 
         Parameters
         ----------
@@ -77,7 +78,8 @@ class JobService:
             owner=owner,
             priority=Priority(request.priority),
             still_valid=lambda job: request.is_still_valid(self.context, job),
-            find_result=lambda: request.find_result(self.context),
+            # Other results are always made by jobs.
+            find_result=partial(request.find_result, self.context) if isinstance(request, ExtractRequest) else None,
         )
 
     def latest(self, request: JobRequest) -> JobRecord | None:

@@ -92,12 +92,12 @@ class JobQueue:
         owner: str,
         priority: Priority = Priority.NORMAL,
         still_valid: Callable[[JobRecord], bool] = lambda _: False,
-        find_result: Callable[[], dict[str, Any] | None] = lambda: None,
+        find_result: Callable[[], dict[str, Any] | None] | None = None,
     ) -> Submission:
         """Return the job that answers a request: a job with an equal key, or a new job in the queue.
 
         If there is no job with an equal key, but `find_result` finds the result, a finished job with this result is
-        recorded.
+        recorded. Only one search runs at a time, because a search can open a large scene.
 
         Parameters
         ----------
@@ -114,22 +114,24 @@ class JobQueue:
             value.
         still_valid : callable
             Takes a finished job with this key, and returns whether the result of the job still exists.
-        find_result : callable
+        find_result : callable, optional
             Looks for a result that no job of the service computed. Returns the description of the result as JSON values, or
-            None.
+            None. [default: no search]
 
         Raises
         ------
         QueueFullError
             If the queue is full, or if the person has too many queued jobs.
         """
+        new = _NewJob(kind, key, request, owner, priority)
         known = self._known(key, owner, priority, still_valid)
         if known is not None:
             return known
+        if find_result is None:
+            return self._add(new, None)
         # Of equal requests at the same time, one searches, and the others wait for its job.
         with self._searching:
-            known = self._known(key, owner, priority, still_valid)
-            return known or self._add(_NewJob(kind, key, request, owner, priority), find_result())
+            return self._known(key, owner, priority, still_valid) or self._add(new, find_result())
 
     def job(self, job_id: str) -> JobRecord:
         """Return a job.

@@ -96,14 +96,6 @@ class JobRequest(BaseConfig):
             If the work can't be done.
         """
 
-    def find_result(self, context: JobContext) -> dict[str, Any] | None:  # noqa: ARG002  # only stores are made without jobs
-        """Look for a result that no job of the service computed, and return its description.
-
-        The description has the form of the value that `execute` returns. Return None if there is no such result, or if the
-        search would take too long. Nothing is computed or written.
-        """
-        return None
-
     def key(self, context: JobContext) -> str:
         """Return the key of the request. Requests with equal keys have equal results.
 

@@ -60,6 +60,17 @@ def test_a_result_without_a_job_is_searched_once_and_recorded_even_if_the_queue_
     assert lane.take().key == "x"
 
 
+def test_a_request_without_a_search_does_not_wait_for_one(queue):
+    fits = []
+
+    def find_result():
+        fits.append(pool.submit(submit, queue, "fit", kind=JobKind.FIT).result(timeout=3))
+
+    with ThreadPoolExecutor(1) as pool:
+        assert submit(queue, find_result=find_result).outcome == "queued"
+    assert [fit.outcome for fit in fits] == ["queued"]
+
+
 def test_an_equal_request_joins_a_running_job_and_is_answered_by_a_finished_one(queue, lane):
     job = submit(queue).job
     assert lane.take().id == job.id
