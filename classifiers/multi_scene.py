@@ -129,7 +129,7 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     Raises
     ------
     StoreError
-        If a scene uses class numbers of the earlier scenes, but none of their class names.
+        If a scene shares a class number, but no class name, with the earlier scenes.
     """
     numbers = {name: number for number, name in labels[0].class_names.items()}
     highest = max(number for one in labels for number in one.class_names)

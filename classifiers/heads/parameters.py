@@ -94,7 +94,7 @@ def describe_type(hint: Any) -> str:
     """Describe in words which values an annotation allows.
 
     >>> describe_type(Components), describe_type(Widths | None)
-    ('a whole number from 1 to 1000000, or none', 'a list such as 64,32 or 64, with each a whole number from 1 to 65536, or none')
+    ('a whole number from 1 to 1000000, or none', 'a list of numbers, such as 64,32, each a whole number from 1 to 65536, or none')
     >>> describe_type(Share | Literal["auto"])
     'a number from 0 to 1, or auto'
     """
@@ -113,7 +113,7 @@ def describe_type(hint: Any) -> str:
     if origin is Literal:
         return ", or ".join(map(str, inner))
     if origin is tuple:
-        return f"a list such as 64,32 or 64, with each {describe_type(inner[0])}"
+        return f"a list of numbers, such as 64,32, each {describe_type(inner[0])}"
     if origin is dict:
         return 'weights by label such as {"1": 2.5, "2": 1}'
     return _TYPE_NAMES.get(hint) or str(getattr(hint, "__name__", hint))

@@ -76,7 +76,7 @@ class InIdentity:
     section: str = ""
 
     def path(self, name: str) -> str:
-        """Return the dotted name of option `name` in the section ``backbone`` of the recipe."""
+        """Return the dotted name of option `name`, relative to the section ``backbone``, such as ``conditioning.prompt``."""
         return f"{self.section}.{name}".lstrip(".")
 
 

@@ -111,9 +111,9 @@ def _interval_text(tap: Tap) -> str:
 
 
 def has_standard_names(taps: Sequence[Tap]) -> bool:
-    """Return whether a network has a block with a name that diffusers uses, such as ``mid_block`` or ``up_blocks.N``.
+    """Return whether a network has a block with a name that diffusers uses: ``mid_block`` or ``up_blocks.N``.
 
-    In a network with several decoders, such names are ``decoders.0.up_blocks.N``.
+    In a network with several decoders, the names of blocks in decoder M are ``decoders.M.up_blocks.N``.
     """
     return any(map(_is_standard, taps))
 

@@ -13,7 +13,7 @@ from hsifeat.commands.option_types import value_of
 from hsifeat.errors import HeadError
 from tests.helpers.heads import NAMES, quick, toy
 
-WIDTHS = "a list such as 64,32 or 64, with each a whole number from 1 to 65536"
+WIDTHS = "a list of numbers, such as 64,32, each a whole number from 1 to 65536"
 
 
 @pytest.mark.parametrize("name", NAMES)
