@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError, shell_command
+from hsifeat.errors import StoreError
 from hsifeat.extraction.config import ExtractionConfig, options_in_recipe
 from hsifeat.features.stored_array import StoredArray
 from hsifeat.projection import Projection
+from hsifeat.store.location import repair_advice
 from hsifeat.store.store import Store
 
 
@@ -88,5 +89,5 @@ def stored_projection(store: Store) -> Projection:
         if projection.digest == part["digest"]:
             return projection
     raise StoreError(
-        f"{store.location}: the stored projection does not match the recipe; run {shell_command('cache', 'verify', store.location)}"
+        f"{store.location}: the stored projection does not match the recipe: {repair_advice(store.location)}"
     )

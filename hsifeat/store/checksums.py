@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import WrapperStore
 
-from hsifeat.errors import StoreError, shell_command
+from hsifeat.errors import StoreError
 from hsifeat.store import timings, write_token
 from hsifeat.store.keys import PROGRESS, is_checksum_key, is_unit_file, plane_of, record_of_shard, records_key
+from hsifeat.store.location import Location, repair_advice
 from hsifeat.store.plane_layout import DIGEST_BYTES
 from hsifeat.store.shard_tags import TAG_BYTES, shard_tags, split_tags
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
     from zarr.core.buffer import Buffer, BufferPrototype
 
-    from hsifeat.store.location import Location
 
 ROOT, FILE = "zarr.json", "checksums.json"
 COPY_OF = {ROOT: "zarr.copy.json", FILE: "checksums.copy.json"}
@@ -198,9 +198,7 @@ class ChecksumReader(WrapperStore[Any]):
         return tags
 
     def _damage_error(self, key: str, fault: str) -> StoreError:
-        return StoreError(
-            f"{self.location}: {key} {fault}: {shell_command('cache', 'verify', self.location, '--repair')} shows what can be restored"
-        )
+        return StoreError(f"{self.location}: {key} {fault}: {repair_advice(self.location)}")
 
 
 def _has_tag(content: Buffer, tags: bytes) -> bool:

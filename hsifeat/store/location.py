@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from hsifeat.errors import StoreError
+from hsifeat.errors import StoreError, shell_command
 from hsifeat.files import OWN_FOLDERS, check_output, disk_errors, temporary_path, write_file
 from hsifeat.store.confinement import ConfinedFolder
 from hsifeat.store.remote_location import BucketLocation, remote_location
@@ -125,6 +125,17 @@ def check_new_store(location: Location) -> None:
                 raise StoreError(
                     f"{location} lies in {parent}, which is {kind}, where nothing else may be written: choose another place"
                 )
+
+
+def repair_advice(location: Location) -> str:
+    """Return the part of an error message that says how to restore a damaged store.
+
+    >>> repair_advice(as_location("ip.zarr"))
+    'hsifeat cache verify ip.zarr --repair shows what can be restored'
+    """
+    if location.read_only:
+        return "`hsifeat cache verify STORE --repair`, on the machine that has the store, shows what can be restored"
+    return f"{shell_command('cache', 'verify', location, '--repair')} shows what can be restored"
 
 
 class LocalLocation:

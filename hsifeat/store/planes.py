@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import StoreError, shell_command
+from hsifeat.errors import StoreError
 from hsifeat.store import checksums as checksum_file
 from hsifeat.store.keys import PLANE, plane_of, records_key, shard_key
+from hsifeat.store.location import repair_advice
 from hsifeat.store.plane_layout import (
     MAX_STRIDE,
     STORED_DTYPES,
@@ -178,10 +179,7 @@ class Planes:
             values = np.asarray(self.array(plane)[cells.slices], np.float32)
         # Planes contain no NaN, but the fill value is NaN. A NaN therefore means that a shard is missing.
         if np.isnan(values).any():
-            raise StoreError(
-                f"{location}: a part of the plane {plane} is missing: {shell_command('cache', 'verify', location, '--repair')} "
-                "computes damaged parts again"
-            )
+            raise StoreError(f"{location}: a part of the plane {plane} is missing: {repair_advice(location)}")
         return values
 
     def _encode(self, plane: PlaneId, array: zarr.Array[Any], unit: Unit, values: NDArray[np.generic]) -> bytes:

@@ -15,7 +15,7 @@ from hsifeat.store import checksums as checksum_file
 from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
 from hsifeat.store.create import is_other_zarr, is_unfinished
 from hsifeat.store.keys import is_store_file
-from hsifeat.store.location import LocalLocation, Location
+from hsifeat.store.location import LocalLocation, Location, repair_advice
 from hsifeat.zarr_thread import start_zarr_thread
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ class StoreFiles:
                 if array is not None:
                     array.attrs.asdict()  # as above
             if not isinstance(array, zarr.Array):
-                raise StoreError(
-                    f"{self.location} has no {path}: {shell_command('cache', 'verify', self.location)} shows what is missing"
-                )
+                raise StoreError(f"{self.location} has no {path}: {repair_advice(self.location)}")
             # Planes do not contain the fill value, so a search for empty chunks would only slow down writing.
             self._arrays[path] = array.with_config({"write_empty_chunks": True})
         return self._arrays[path]
@@ -197,8 +195,7 @@ def damage_errors(location: Location, path: str) -> Iterator[None]:
     except Exception as error:  # damaged bytes raise errors of many classes
         raise_resource_error(error)
         raise StoreError(
-            f"{location}: {path} is damaged ({error_summary(error)}): {shell_command('cache', 'verify', location, '--repair')} shows "
-            "what can be restored"
+            f"{location}: {path} is damaged ({error_summary(error)}): {repair_advice(location)}"
         ) from error
 
 

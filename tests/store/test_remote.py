@@ -198,6 +198,11 @@ def test_what_a_server_lacks_is_said(s3, store_path, tmp_path, monkeypatch):
             StoreError, match=r"\(the server must send ranges of the bytes of a file, as nginx and Caddy do\)"
         ):
             features.sample([3], [5])
+    (tmp_path / "s.zarr/scene/cube/c/0/0/0").unlink()
+    with serve_folder(tmp_path) as address:
+        advice = "`hsifeat cache verify STORE --repair`, on the machine that has the store, shows what can be restored"
+        with pytest.raises(StoreError, match=rf"scene/cube/c/0/0/0 is missing: {advice}$"):
+            hsifeat.open_features(f"{address}/s.zarr").spectra([3], [5])
     monkeypatch.delenv("AWS_ALLOW_HTTP")
     with pytest.raises(StoreError, match="for an http:// endpoint, also set AWS_ALLOW_HTTP=true"):
         hsifeat.open_features(f"{s3}/s.zarr")
