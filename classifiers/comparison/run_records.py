@@ -52,7 +52,7 @@ FORMAT = 2
 _ADVICE = "delete the file, and repeat the command to compute it again"
 
 # Packages that fit and score. Results may depend on their versions, so versions are part of the key of a run.
-_PACKAGES = ("hsifeat", "scikit-learn", "lightgbm", "torch", "numpy")
+_PACKAGES = ("hsifeat", "scikit-learn", "lightgbm", "torch", "numpy", "scipy")
 
 
 @cache
@@ -108,7 +108,7 @@ def run_key(
     """
     content = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed, "format": FORMAT}
     if smooth:
-        content["smooth"] = [smooth, version("scipy"), version("scikit-image")]
+        content["smooth"] = [smooth, version("scikit-image")]
     content["versions"] = versions() | head_distribution(head["name"])
     content["metrics"] = sorted(metric.key for metric in (*METRICS, *CLASS_METRICS))
     if reduction == "scene":

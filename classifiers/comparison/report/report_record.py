@@ -31,7 +31,7 @@ JSON = "results.json"
 
 _FILE = Path(RECORD) / "report.json"
 # Packages for statistics and drawing that are not in `Provenance.versions`.
-_PACKAGES = ("matplotlib", "pillow", "rasterio", "scikit-image", "scipy")
+_PACKAGES = ("matplotlib", "pillow", "rasterio", "scikit-image")
 
 
 @dataclass(frozen=True)

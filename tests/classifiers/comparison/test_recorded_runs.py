@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy
 
 from classifiers import compare
 from classifiers.comparison import bench_runs, run_records
@@ -121,6 +122,11 @@ def test_run_key_covers_the_version_of_an_external_head(monkeypatch):
         return run_key("s", Layout(()), {"name": "foreign"}, "d", 0)
 
     assert installed("1.0") == installed("1.0") != installed("1.1")
+
+
+def test_run_key_covers_the_libraries_of_linear_algebra():
+    """The key covers `versions`, see the test above."""
+    assert {"numpy": np.__version__, "scipy": scipy.__version__}.items() <= versions().items()
 
 
 def test_run_key_covers_the_metrics(monkeypatch):
