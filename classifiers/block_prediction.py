@@ -208,6 +208,39 @@ def predict_classes(
     return classes
 
 
+def smoothed_classes(
+    features: Features,
+    head: Head,
+    rule: SmoothingRule,
+    pixels: tuple[NDArray[np.integer], NDArray[np.integer]],
+    *,
+    block_px: int | None = None,
+    listen: Listener = silent,
+) -> NDArray[np.integer]:
+    """Predict the classes of some pixels of a scene, after smoothing of the class probabilities.
+
+    Only the pixels on which the result depends are predicted.
+
+    Parameters
+    ----------
+    features, head, rule, block_px, listen
+        See `predict_classes`.
+    pixels : tuple of two (n,) integer arrays
+        Rows and columns of the pixels.
+
+    Returns
+    -------
+    (n,) integer array
+        Class number of each pixel.
+    """
+    needed = np.zeros(features.shape[:2], bool)
+    needed[pixels] = True
+    classes: NDArray[np.integer] = predict_classes(features, head, rule, only=needed, block_px=block_px, listen=listen)[
+        pixels
+    ]
+    return classes
+
+
 def probability_blocks(
     features: Features,
     head: Head,

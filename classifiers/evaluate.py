@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.block_prediction import predict_classes
+from classifiers.block_prediction import smoothed_classes
 from classifiers.distance_bins import BinAccuracy, bin_accuracies, distance_bins
 from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
@@ -260,9 +260,7 @@ class Evaluator:
         for scene in np.unique(test.scene):
             features, inside = self.scenes.scenes[scene], test.scene == scene
             pixels = test.rows[inside], test.cols[inside]
-            needed = np.zeros(features.shape[:2], bool)
-            needed[pixels] = True
-            smoothed[inside] = predict_classes(features, head, rule, only=needed, listen=self.listen)[pixels]
+            smoothed[inside] = smoothed_classes(features, head, rule, pixels, listen=self.listen)
         return smoothed
 
     def evaluate_disjoint(self, train_pixels: int) -> Evaluation | None:

@@ -26,7 +26,7 @@ from classifiers.comparison.stats.significance import Assessment, assess_entries
 from classifiers.comparison.sweep import sweep_planes
 from classifiers.comparison.workdir import open_workdir
 from classifiers.input_sets import InputSet, layout_options
-from classifiers.smoothing import SmoothingRule
+from classifiers.smoothing import SmoothingRule, smoothing_bytes
 from classifiers.splits import Footprint, Split
 from classifiers.table import PixelTable
 from hsifeat.errors import SplitError
@@ -91,6 +91,14 @@ class BenchJob:
         If single planes are scored, the tables also need spectra, because each plane is compared with spectra.
         """
         return self.plan.input_sets | ({InputSet.parse("spectra")} if self.config.sweep else set())
+
+    @property
+    def smoothing_bytes(self) -> int:
+        """Peak memory of the smoothing of the largest scene in bytes; 0 without smoothing."""
+        if self.smoothing is None:
+            return 0
+        shapes = {features.shape[:2] for scenes in self.stores.values() for features in scenes.scenes}
+        return max(smoothing_bytes(self.smoothing, shape, len(self.labels.counts)) for shape in shapes)
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,7 @@ def run_bench(
         tables = _write_tables(job, folder)
         if opened is not None:
             opened.check_workers(check_folder, str(folder))
-        memory_bytes = max(table.fit_bytes(job.draws.values()) for table in tables.values())
+        memory_bytes = max(table.fit_bytes(job.draws.values()) for table in tables.values()) + job.smoothing_bytes
         with nullcontext(opened) if opened else local_executor(jobs, memory_bytes, listen=listen) as pool:
             runner = BenchRunner(
                 job.stores, tables, job.labels, run_records, pool, listen, job.plan.params, job.smoothing

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.block_prediction import PredictedBlock, block_side_px, predict_blocks, predict_classes
+from classifiers.block_prediction import PredictedBlock, block_side_px, predict_blocks, smoothed_classes
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.plane_scores import PlaneWeight
 from classifiers.comparison.results.scores import RunResult
@@ -245,12 +245,13 @@ def _smoothed_accuracy(head: Head, task: RunTask, draw: dict[str, NDArray[np.int
     if task.smoothing is None:
         return None
     rows, cols = np.divmod(draw["test"], task.grid[1])
+    block_px = block_side_px(task.table.layout, BLOCK_BYTES)
     correct = 0
     for scene in task.scenes:
         inside = (rows >= scene.window.row) & (rows < scene.window.row + scene.window.rows)
         if inside.any():
-            classes = predict_classes(scene.source.open(), head, task.smoothing)
-            predicted = classes[rows[inside] - scene.window.row, cols[inside]]
+            pixels = rows[inside] - scene.window.row, cols[inside]
+            predicted = smoothed_classes(scene.source.open(), head, task.smoothing, pixels, block_px=block_px)
             correct += int(np.count_nonzero(predicted == draw["truth"][inside]))
     return correct / len(rows)
 

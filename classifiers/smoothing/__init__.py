@@ -4,7 +4,7 @@ from classifiers.registered_smoothing import NO_SMOOTHING, smoothing_names
 from classifiers.smoothing.guide import SceneGuide
 from classifiers.smoothing.rule import ProbabilityTile, SmoothingRule
 from classifiers.smoothing.rules import parse_smoothing
-from classifiers.smoothing.tiles import check_memory, parse_scene_smoothing, smooth_blocks
+from classifiers.smoothing.tiles import check_memory, parse_scene_smoothing, smooth_blocks, smoothing_bytes
 
 __all__ = [
     "NO_SMOOTHING",
@@ -15,5 +15,6 @@ __all__ = [
     "parse_scene_smoothing",
     "parse_smoothing",
     "smooth_blocks",
+    "smoothing_bytes",
     "smoothing_names",
 ]

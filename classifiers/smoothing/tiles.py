@@ -121,12 +121,7 @@ def check_memory(rule: SmoothingRule, shape: tuple[int, int], classes: int) -> N
         Number of classes.
     """
     rows, cols = shape
-    if rule.reach_px is None:
-        kept_rows, tile_pixels = rows, rows * cols
-    else:
-        kept_rows, tile_pixels = min(rows, 2 * _TILE_PX + 2 * rule.reach_px), (_TILE_PX + 2 * rule.reach_px) ** 2
-    # Two copies of the kept rows, because the buffer is copied when rows are added.
-    needed = 8 * kept_rows * cols * classes + rule.working_bytes(tile_pixels, classes)
+    needed = smoothing_bytes(rule, shape, classes)
     available = available_bytes()
     if needed > available:
         advice = (
@@ -138,6 +133,17 @@ def check_memory(rule: SmoothingRule, shape: tuple[int, int], classes: int) -> N
             f"smoothing {rows} x {cols} pixels of {classes} classes by {rule.text} takes about {format_bytes(needed)}, and "
             f"{format_bytes(available)} of memory are free: {advice}"
         )
+
+
+def smoothing_bytes(rule: SmoothingRule, shape: tuple[int, int], classes: int) -> int:
+    """Return the peak memory of the smoothing of a scene in bytes. For the parameters, see `check_memory`."""
+    rows, cols = shape
+    if rule.reach_px is None:
+        kept_rows, tile_pixels = rows, rows * cols
+    else:
+        kept_rows, tile_pixels = min(rows, 2 * _TILE_PX + 2 * rule.reach_px), (_TILE_PX + 2 * rule.reach_px) ** 2
+    # Two copies of the kept rows, because the buffer is copied when rows are added.
+    return 8 * kept_rows * cols * classes + rule.working_bytes(tile_pixels, classes)
 
 
 def _full_strips(blocks: Blocks, cols: int) -> Iterator[NDArray[np.float32]]:

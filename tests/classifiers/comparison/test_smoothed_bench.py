@@ -1,15 +1,22 @@
 """Benchmarks with `smooth`: a paired second score of every run, which leaves the first as it is."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from classifiers import compare
+from classifiers.columns import read_columns
 from classifiers.comparison.report.write import write_report
 from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.results.summary_text import overview
 from classifiers.fit import fit_model
+from classifiers.smoothing import parse_smoothing
 from hsifeat.errors import HsifeatError
 from hsifeat.features.open_features import open_features
+from hsifeat.runtime.local import local_executor
+from hsifeat.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("remembered_plots")
 
@@ -60,6 +67,43 @@ def test_reports_show_the_pairs(smoothed):
     assert found.frame["smoothed_oa"].notna().all()
     assert f"({gain:+.1f})" in overview(found)[0][f"smoothed {found.summary[0].split}"]
     assert f"--smooth {RULE}" in found.provenance.command
+
+
+def test_only_pixels_in_reach_of_test_pixels_are_smoothed_in_small_blocks(store_path, tmp_path, monkeypatch):
+    features = open_features(store_path)
+    truth = features.labels("fields").classes
+    few = np.zeros_like(truth)
+    few[:30, :30] = truth[:30, :30]
+    bands, rows, task_bytes = features.scene.bands, [], []
+
+    def read(*arguments, plain=read_columns):
+        rows.append(len(arguments[2]))
+        return plain(*arguments)
+
+    def opened(workers, memory, *, listen, plain=local_executor):
+        task_bytes.append(memory)
+        return plain(workers, memory, listen=listen)
+
+    monkeypatch.setattr("classifiers.block_prediction.read_columns", read)
+    monkeypatch.setattr("classifiers.comparison.bench_job.local_executor", opened)
+    monkeypatch.setattr("classifiers.comparison.tasks.BLOCK_BYTES", 4 * bands * 16**2)
+    options = {
+        "heads": ["lda"],
+        "inputs": ["spectra"],
+        "splits": ["blocks:9+1:0.3"],
+        "seeds": 1,
+        "sweep": False,
+        "jobs": 1,
+    }
+    store = Path(shutil.copytree(store_path, tmp_path / "few.zarr"))
+    Store.open(store, writable=True).add_labels("few", few, {"class_names": {"1": "a", "2": "b", "3": "c", "4": "d"}})
+    for folder, smooth in (("plain", None), ("smoothed", RULE)):
+        found = compare(store, **options, labels="few", smooth=smooth, out=tmp_path / folder)
+    mapped, reach = np.count_nonzero(features.valid), parse_smoothing(RULE).reach_px
+    smoothed = sum(rows) / len(found.runs) - 2 * mapped
+    assert 0 < smoothed <= (30 + reach) ** 2 < mapped / 2
+    assert max(rows) <= 16**2
+    assert task_bytes[1] - task_bytes[0] >= 32 * (128 + 2 * reach) ** 2 * len(np.unique(few[few > 0]))
 
 
 def test_an_unknown_rule_is_refused_before_any_run(store_path, tmp_path):
