@@ -17,7 +17,6 @@ from hsifeat.scenes.scene_blocks import blocks, count_values
 from hsifeat.types import Cube
 
 Classes = NDArray[np.unsignedinteger]
-# The largest number that every output format, the stores and the heads can hold.
 # Names of class 0 that mean unlabelled, in lower case without digits and punctuation.
 _UNLABELLED_NAMES = {
     "", "unclassified", "unclassed", "unlabelled", "unlabeled", "notlabelled", "notlabeled", "unknown", "undefined",
