@@ -133,8 +133,7 @@ class Extractor(ABC):
         listen(Started(task, plan.total_passes, "tiles", progress))
         self.source.to(self.device)
         compute = self.step_computer()
-        for plane in plan.planes:
-            store.add_plane(plane)
+        store.add_planes(plan.planes)
         with BackgroundWriter(store) as writer:
             for step in plan.steps:
                 result = compute(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -81,41 +82,42 @@ class Planes:
         """Return the Zarr array of a plane, with its stored shape and dtype."""
         return self._files.array(f"planes/{plane.path}")
 
-    def add(self, plane: PlaneSpec) -> None:
-        """Create a plane without values. If the plane exists, do nothing.
+    def add(self, planes: Sequence[PlaneSpec]) -> None:
+        """Create planes without values. Planes that exist do not change.
 
         Raises
         ------
         StoreError
-            If the timestep or the name of the layer can't be part of the path of a plane.
+            If a timestep or the name of a layer can't be part of the path of a plane.
         """
-        paths = _paths(plane.id)
-        if plane_of(f"{paths[0]}/zarr.json") != plane.id:
-            raise StoreError(
-                f"a store can't hold the plane {str(plane.id)!r}: timesteps are below 10^9, and names of layers consist of letters, "
-                "digits, '_', '.' and '-'"
-            )
-        if all(self._files.has_array(path) for path in paths):
-            return
-        with self._files.location.error_context():
-            self._create_arrays(self._files.group, plane)
-            self._files.save_checksums()
-        self._copies.pop(plane.id, None)
-        for path in paths:
-            self._files.forget_array(path)
+        for plane in planes:
+            if plane_of(f"planes/{plane.id.path}/zarr.json") != plane.id:
+                raise StoreError(
+                    f"a store can't hold the plane {str(plane.id)!r}: timesteps are below 10^9, and names of layers consist of letters, "
+                    "digits, '_', '.' and '-'"
+                )
+        new = [plane for plane in planes if not all(map(self._files.has_array, _paths(plane.id)))]
+        if new:
+            self._write_metadata(new)
 
     def recreate(self, plane: PlaneSpec) -> None:
         """Delete the values of a plane, and write the metadata of its array again.
 
         If the process is killed during the call, `verify` reports that the metadata of the plane has changed.
         """
+        self._files.checksums.pop(records_key(plane.id), None)
+        self._write_metadata([plane])
+
+    def _write_metadata(self, planes: Sequence[PlaneSpec]) -> None:
+        """Write the metadata of the arrays of `planes` and then the checksums of all. Delete the values of the planes."""
         with self._files.location.error_context():
-            self._files.checksums.pop(records_key(plane.id), None)
-            self._create_arrays(self._files.group, plane)
+            for plane in planes:
+                self._create_arrays(self._files.group, plane)
             self._files.save_checksums()
-        self._copies.pop(plane.id, None)
-        for path in _paths(plane.id):
-            self._files.forget_array(path)
+        for plane in planes:
+            self._copies.pop(plane.id, None)
+            for path in _paths(plane.id):
+                self._files.forget_array(path)
 
     def restore_metadata(self, plane: PlaneSpec) -> bool:
         """Write the metadata of the array of a plane again, after the metadata was damaged.

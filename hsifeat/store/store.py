@@ -185,7 +185,11 @@ class Store:
 
     def add_plane(self, plane: PlaneSpec) -> None:
         """Create a plane without values. If the plane exists, do nothing."""
-        self._planes.add(plane)
+        self.add_planes([plane])
+
+    def add_planes(self, planes: Sequence[PlaneSpec]) -> None:
+        """Create planes without values. Planes that exist do not change."""
+        self._planes.add(planes)
 
     def prepare_planes(self, planes: Sequence[PlaneSpec]) -> None:
         """Prepare planes for writing by several processes. Planes that do not exist are created.
@@ -193,8 +197,7 @@ class Store:
         For unfinished planes, the checksums of their progress records are removed from ``checksums.json``. After that,
         processes write units without changing this file.
         """
-        for plane in planes:
-            self.add_plane(plane)
+        self.add_planes(planes)
         self.progress.drop_checksums([plane.id for plane in planes if not self.done(plane.id).all()])
 
     def write(self, plane: PlaneId, unit: Unit, values: NDArray[np.generic]) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from hsifeat.errors import StoreError
+from hsifeat.store.location import LocalLocation
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
+from hsifeat.store.verify import verify
 from hsifeat.types import PlaneId, Window
 from tests.helpers.damaged_stores import edit_attributes
 from tests.helpers.fuzz_subjects import reseal_store
@@ -27,6 +29,19 @@ def test_a_torn_shard_is_written_again_and_not_merged(small_store, tmp_path):
     shutil.rmtree(tmp_path / "s.zarr/planes/t0007/mid/c")
     with pytest.raises(StoreError, match="is missing"):
         small_store.read(plane.id, Window(0, 0, 1, 1))
+
+
+def test_the_checksums_are_written_once_for_all_new_planes(small_store, monkeypatch):
+    """In an object store, each plane would take three more requests."""
+    put, written = LocalLocation.put, []
+    monkeypatch.setattr(
+        LocalLocation, "put", lambda place, key, content: written.append(key) or put(place, key, content)
+    )
+    planes = [PlaneSpec(PlaneId(7, f"up.{number}"), 2, 3, "float16") for number in range(3)]
+    for added in (planes[:1], planes, planes):
+        small_store.prepare_planes(added)
+    assert written == ["checksums.json", "checksums.copy.json"] * 2
+    assert Store.open(small_store.location).planes == planes and verify(small_store.location).damages == ()
 
 
 @pytest.mark.parametrize(
