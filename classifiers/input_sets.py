@@ -126,6 +126,10 @@ class InputSet:
         """Whether the set has the word ``planes``, ``means`` or ``patches``."""
         return not _FROM_NETWORKS.isdisjoint(map(_name, self.words))
 
+    def with_context_for_planes(self) -> InputSet:
+        """Return this set with the word ``context`` in place of ``planes``, ``means`` and ``patches``."""
+        return InputSet(frozenset(word for word in self.words if _name(word) not in _FROM_NETWORKS) | {"context"})
+
     def includes(self, group: ColumnGroup) -> bool:
         """Return whether a column group belongs to the set."""
         return any(

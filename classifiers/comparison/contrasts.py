@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.differences import Contrast, MissingContrast
+from classifiers.input_sets import InputSet
 from hsifeat.features.features import Features
 
 # Names of backbones in user input. This package may not import hsifeat.backbones, which also defines them.
 _UNTRAINED, _CONTEXT = "untrained:", "context"
-# Words of input sets that add columns of a network.
-_FROM_NETWORKS = frozenset({"planes", "means", "patches"})
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def missing_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, Store
         if origin.source and not any(origin.is_twin(other) for other in used.values()):
             words = [origin.scene, "--like", origin.path, "--backbone", f"{_UNTRAINED}{origin.source}"]
             missing.append(_missing("training", name, words, f"{origin.path.removesuffix('.zarr')}-untrained.zarr"))
-    with_context = any(_CONTEXT in entry.inputs.split("+") for entry in entries)
+    with_context = any(InputSet.parse(entry.inputs).uses_context for entry in entries)
     if networks and not with_context:
         name, origin = next(iter(networks.items()))
         words = [origin.scene, "--backbone", _CONTEXT]
@@ -138,18 +137,17 @@ def _rivals(
 
     Each item is a pair: `Contrast.question`, such as ``training``, and the other entry.
     """
-    origin, words = origins.get(entry.store), frozenset(entry.inputs.split("+"))
-    from_networks = {word for word in words if word.partition(":")[0] in _FROM_NETWORKS}
-    if origin is None or origin.is_untrained or not from_networks:
+    origin, inputs = origins.get(entry.store), InputSet.parse(entry.inputs)
+    if origin is None or origin.is_untrained or not inputs.uses_planes:
         return
-    rival_words = (words - from_networks) | {_CONTEXT}
+    rival = inputs.with_context_for_planes()
     for other in entries:
         if other.head != entry.head or other == entry:
             continue
         if other.inputs == entry.inputs and other.store in origins and origin.is_twin(origins[other.store]):
             yield "training", other
-        elif frozenset(other.inputs.split("+")) == rival_words:
-            yield "added" if _CONTEXT in words else "planes", other
+        elif InputSet.parse(other.inputs) == rival:
+            yield "added" if inputs.uses_context else "planes", other
 
 
 def _missing(question: str, store: str, words: Sequence[str], out: str) -> MissingContrast:
