@@ -16,10 +16,14 @@ from hsifeat.errors import HsifeatError
 from hsifeat.files import check_output, disk_errors, resumable
 
 RECORD = "record"
+# Files of a report.
+JSON, CSV, LATEX, MARKDOWN, PAGE = "results.json", "results.csv", "results.tex", "results.md", "report.html"
+# Files of a sweep. The plot has two files, which end in .svg and .png.
+SWEEP_JSON, SWEEP_CSV, SWEEP_PLOT = "sweep.json", "sweep.csv", "planes"
 # The first file has the results.
 _FILES = {
-    "report": ("results.json", "results.csv", "results.tex", "results.md", "report.html"),
-    "sweep": ("sweep.json", "sweep.csv", "planes.svg", "planes.png"),
+    "report": (JSON, CSV, LATEX, MARKDOWN, PAGE),
+    "sweep": (SWEEP_JSON, SWEEP_CSV, f"{SWEEP_PLOT}.svg", f"{SWEEP_PLOT}.png"),
 }
 _LOCK = ".lock"
 

@@ -58,8 +58,8 @@ def bench(
     To test whether new features changed the scores: `hsifeat bench new.zarr --compare report/results.json --out new-report`
     """
     from classifiers.comparison.compare import compare as run
-    from classifiers.comparison.report.report_record import JSON
-    from classifiers.comparison.report.write import PAGE, write_report
+    from classifiers.comparison.report.write import write_report
+    from classifiers.comparison.workdir import JSON, PAGE
     from classifiers.splits import separate_splits
     from hsifeat.commands import terminal
     from hsifeat.commands.context_store import open_with_context

@@ -19,15 +19,13 @@ import numpy as np
 
 from classifiers.comparison.results.bench_results import BenchResults, Provenance, SceneSummary, StoreSummary
 from classifiers.comparison.results.results_io import read_json
-from classifiers.comparison.workdir import RECORD
+from classifiers.comparison.workdir import JSON, RECORD
 from classifiers.heads.registry import head_distribution
 from hsifeat.errors import HsifeatError
 from hsifeat.files import open_regular, read_regular, write_file
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import blocks
-
-JSON = "results.json"
 
 _FILE = Path(RECORD) / "report.json"
 # Packages for statistics and drawing that are not in `Provenance.versions`.

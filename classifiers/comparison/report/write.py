@@ -22,7 +22,7 @@ from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.report.page import write_page
 from classifiers.comparison.report.plot import Plot
 from classifiers.comparison.report.report_plots import PlotKey, ReportPlots
-from classifiers.comparison.report.report_record import JSON, ReportRecord, file_digest, with_runs
+from classifiers.comparison.report.report_record import ReportRecord, file_digest, with_runs
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.comparison import Comparison, SceneImage
@@ -30,6 +30,7 @@ from classifiers.comparison.results.plane_scores import SweepResult
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.results_io import read_json, write_csv, write_json
 from classifiers.comparison.sweep_table import sweep_rows
+from classifiers.comparison.workdir import CSV, JSON, LATEX, MARKDOWN, PAGE, SWEEP_CSV, SWEEP_JSON, SWEEP_PLOT
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import check_output, write_file
 from hsifeat.formatting import escape_formula
@@ -38,7 +39,6 @@ from hsifeat.scenes.maps import Legend, check_map_fits, write_map, write_probabi
 from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.types import Window, windows
 
-CSV, PAGE, LATEX, MARKDOWN = "results.csv", "report.html", "results.tex", "results.md"
 FIGURES, MAPS = "figures", "maps"
 
 _CONFIDENCE_LEGEND = Legend((1,), ("largest probability",), ("#000000",))
@@ -253,10 +253,10 @@ def write_sweep(sweep: SweepResult, folder: Path) -> None:
     writer.writerows(
         {name: escape_formula(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows
     )
-    write_file(folder / "sweep.csv", text.getvalue())
-    write_file(folder / "sweep.json", sweep.model_dump_json(indent=1) + "\n")
+    write_file(folder / SWEEP_CSV, text.getvalue())
+    write_file(folder / SWEEP_JSON, sweep.model_dump_json(indent=1) + "\n")
     plot = plane_plots.sweep_map(sweep.planes)
-    for name, write in _plot_writers("planes", lambda: plot).items():
+    for name, write in _plot_writers(SWEEP_PLOT, lambda: plot).items():
         write(folder / name)
 
 

@@ -150,9 +150,9 @@ class BenchRequest(StoresRequest):
         """Write a report, and return its summary as lines of text. See `JobRequest.execute`."""
         from classifiers.comparison.compare import compare
         from classifiers.comparison.config import bench_command
-        from classifiers.comparison.report.report_record import JSON
         from classifiers.comparison.report.write import write_report
         from classifiers.comparison.results.summary_text import overview, verdict_lines
+        from classifiers.comparison.workdir import JSON
 
         # The folder is not cleared: it contains the finished runs of an interrupted attempt, which are not repeated.
         out = context.result_folder(job) / REPORT
