@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.block_prediction import smoothed_classes
+from classifiers.defaults import DISJOINT_SPLIT
 from classifiers.distance_bins import BinAccuracy, bin_accuracies, distance_bins
 from classifiers.heads.base import Head
 from classifiers.heads.registry import make_head
@@ -36,9 +37,6 @@ from classifiers.tune import Tuning, tune_head
 from hsifeat.errors import SplitError
 from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Listener, silent
-
-# Split that is scored in addition to every random split, because leakage inflates the score of a random split.
-DISJOINT_SPLIT = "blocks:12+4:0.1"
 
 
 @dataclass(frozen=True)

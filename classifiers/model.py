@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.evaluate import DISJOINT_SPLIT, Evaluation
+from classifiers.defaults import DISJOINT_SPLIT
+from classifiers.evaluate import Evaluation
 from classifiers.heads.base import Head
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.model_card import ModelCard

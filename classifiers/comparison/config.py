@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from classifiers.comparison.head_params import HeadParams, assignments
+from classifiers.defaults import DISJOINT_SPLIT
 from classifiers.distance_bins import DISTANCE_ENDS
 from classifiers.reduction import DEFAULT_REDUCTION, Reduction
 from classifiers.registered_smoothing import smoothing_forms
@@ -15,9 +16,9 @@ from hsifeat.base_config import BaseConfig, Names, Whole, Wholes, option
 
 # Each seed draws pixels for each split before the first fit.
 MAX_SEEDS = 1000
-RANDOM_SPLIT, BLOCK_SPLIT = "random:0.1", "blocks:12+4:0.1"
+RANDOM_SPLIT = "random:0.1"
 # The first two compare scattered labels with disjoint blocks. The others measure the accuracy with few labels per class.
-SPLITS = (RANDOM_SPLIT, BLOCK_SPLIT, "per-class:5", "per-class:20")
+SPLITS = (RANDOM_SPLIT, DISJOINT_SPLIT, "per-class:5", "per-class:20")
 ALL_HEADS = ("all",)
 # Inputs whose planes the stores lack are left out.
 DEFAULT_INPUTS = (

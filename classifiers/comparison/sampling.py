@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from classifiers.comparison.config import BLOCK_SPLIT, RANDOM_SPLIT
+from classifiers.comparison.config import RANDOM_SPLIT
 from classifiers.comparison.results.scores import SplitSummary
+from classifiers.defaults import DISJOINT_SPLIT
 from classifiers.splits import (
     GRAMMAR,
     Footprint,
@@ -45,7 +46,7 @@ def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
     if not splits:
         raise SplitError(f"no split to compare under; allowed: {GRAMMAR}")
     kinds = {split.kind for split in splits} - {"fixed"}
-    for text, kind in ((RANDOM_SPLIT, "random"), (BLOCK_SPLIT, "disjoint")):
+    for text, kind in ((RANDOM_SPLIT, "random"), (DISJOINT_SPLIT, "disjoint")):
         if kinds and kind not in kinds:
             listen(Note(f"{text} is added, so that a random and a disjoint split can be compared"))
             splits = [*splits, parse_split(text)]

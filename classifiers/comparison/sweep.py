@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.comparison.config import BLOCK_SPLIT, MAX_SEEDS, SWEEP_HEAD
+from classifiers.comparison.config import MAX_SEEDS, SWEEP_HEAD
 from classifiers.comparison.plane_fits import PlaneFit, PlaneFitter, Planes
 from classifiers.comparison.results.base_records import Estimate
 from classifiers.comparison.results.plane_scores import PlaneScore, SweepResult
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.workdir import open_workdir
+from classifiers.defaults import DISJOINT_SPLIT
 from classifiers.heads.registry import head_class
 from classifiers.multi_scene import select_labels
 from classifiers.reduction import DEFAULT_REDUCTION
@@ -42,7 +43,7 @@ def sweep(
     store: str | Path | Features | None = None,
     *,
     head: str = SWEEP_HEAD,
-    split: str = BLOCK_SPLIT,
+    split: str = DISJOINT_SPLIT,
     best: int = DEFAULT_BEST,
     seeds: int = 5,
     labels: str | None = None,

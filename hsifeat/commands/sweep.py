@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from classifiers.comparison.config import BLOCK_SPLIT, MAX_SEEDS
+from classifiers.comparison.config import MAX_SEEDS
+from classifiers.defaults import DISJOINT_SPLIT
 from hsifeat.commands.option_types import comma_list
 from hsifeat.commands.shared_options import Jobs, Json, LabelName, Planes, Store
 
@@ -24,7 +25,7 @@ def sweep(
             help="Name of the head (classifier). Heads that need spectra use each plane together with the spectra."
         ),
     ] = "lda",
-    split: Annotated[str, typer.Option(help="Split into training and test pixels.")] = BLOCK_SPLIT,
+    split: Annotated[str, typer.Option(help="Split into training and test pixels.")] = DISJOINT_SPLIT,
     best: Annotated[int, typer.Option(min=0, help="Number of planes to combine.")] = 3,
     seeds: Annotated[
         int,

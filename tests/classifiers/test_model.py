@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import pytest
 
-from classifiers.evaluate import DISJOINT_SPLIT
+from classifiers.defaults import DISJOINT_SPLIT
 from classifiers.fit import fit_model
 from classifiers.heads.registry import make_head
 from classifiers.layout import Layout
