@@ -32,7 +32,6 @@ from study_scenes import SCENES
 
 import hsifeat
 from classifiers.labelling.edit_log import LabelEdit
-from classifiers.labelling.kept_arrays import create_array
 from classifiers.labelling.labels_db import LabelDatabase
 from classifiers.labelling.pixel_order import order_pixels, screen_step
 from classifiers.labelling.quick_map import QuickMapper
@@ -42,6 +41,7 @@ from classifiers.labelling.segments import Segments, open_segments, segment_plac
 from classifiers.labelling.suggest import Suggester
 from classifiers.multi_scene import select_labels
 from hsifeat.errors import HeadError
+from hsifeat.files import create_array
 
 RESULT = RESULTS / "labelling.json"
 STORES = ROOT / "build" / "labelling"

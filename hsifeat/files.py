@@ -33,6 +33,8 @@ _TEMPORARY = re.compile(
 _DISK_FULL = re.compile(
     r"^\d+ requested and \d+ written$|enforce fail at inline|No space left on device|Disk quota exceeded"
 )
+# Zeros that `create_array` writes at a time.
+_ZERO_BYTES = 2**24
 # Larger masks are mapped from temporary files.
 _MAX_MASK_BYTES = 2**21
 # Each shard of a store has its own folder, so only the last folders are remembered.
@@ -337,6 +339,41 @@ def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size_bytes)
         return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
+
+
+def create_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Create a ``.npy`` file of zeros and map it into memory.
+
+    The disk space is reserved first. A full disk therefore raises an error here. Without reserved space, a later write
+    to the memory map would kill the process.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shape : tuple of int
+        Shape of the array.
+    dtype : dtype or str
+        Data type, such as ``<f4`` for little-endian float32.
+
+    Returns
+    -------
+    array of this shape and dtype
+        Memory map of the file.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    """
+    import numpy as np
+
+    array: NDArray[Any] = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size - array.nbytes)
+        for start in range(0, array.nbytes, _ZERO_BYTES):
+            file.write(bytes(min(_ZERO_BYTES, array.nbytes - start)))
+    return array
 
 
 def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,6 +24,7 @@ from classifiers.metrics import score_predictions
 from classifiers.smoothing import SmoothingRule
 from classifiers.threads import one_library_thread
 from hsifeat.features.stack import StackSource
+from hsifeat.files import create_array
 from hsifeat.types import Window
 
 if TYPE_CHECKING:
@@ -291,11 +291,7 @@ def _zero_file(records: RunRecords, path: Path, shape: tuple[int, int], dtype: n
     The array is (rows, cols). The file is sealed and moved to `path` when the context exits.
     """
     with records.sealed_write(path) as part:
-        np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
-        # Without reserved space, a disk that fills up later would kill the process during a write to the memory map.
-        if hasattr(os, "posix_fallocate"):
-            with part.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+        create_array(part, shape, dtype)
         yield part
 
 

@@ -100,39 +100,6 @@ class KeptArrays:
             yield
 
 
-def create_array(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[np.generic]:
-    """Create a ``.npy`` file of zeros and map it into memory.
-
-    The disk space is reserved first. A full disk therefore raises an error here. Without reserved space, a later write
-    to the memory map would kill the process.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    shape : tuple of int
-        Shape of the array.
-    dtype : str
-        Data type, such as ``<f4`` for little-endian float32.
-
-    Returns
-    -------
-    array of this shape and dtype
-        Memory map of the file.
-
-    Raises
-    ------
-    OSError
-        If the disk is full.
-    """
-    array = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size - array.nbytes)
-        for start in range(0, array.nbytes, _CHUNK_BYTES):
-            file.write(bytes(min(_CHUNK_BYTES, array.nbytes - start)))
-    return array
-
-
 def _checksum(path: Path) -> int:
     """Return the CRC-32C of the name and the content of a file."""
     import google_crc32c

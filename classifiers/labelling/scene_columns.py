@@ -21,7 +21,7 @@ from classifiers.heads.group_reducer import GroupReducer
 from classifiers.heads.registry import head_class, head_names, make_head
 from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.input_sets import InputSet, check_input, layout_options, suited_input
-from classifiers.labelling.kept_arrays import Arrays, KeptArrays, create_array
+from classifiers.labelling.kept_arrays import Arrays, KeptArrays
 from classifiers.labelling.pixel_order import STEPS, order_pixels, pixel_levels
 from classifiers.layout import Layout
 from classifiers.reduction import SAMPLE_PIXELS
@@ -29,6 +29,7 @@ from classifiers.scene_sample import SceneSample, readable_pixels
 from classifiers.smoothing import SceneGuide
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
+from hsifeat.files import create_array
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 from hsifeat.types import windows
 

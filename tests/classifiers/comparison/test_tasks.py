@@ -51,12 +51,18 @@ def test_maps_are_not_mapped_into_memory_when_they_are_renamed(tmp_path, monkeyp
 
 
 def test_a_full_disk_is_an_error_before_a_map_is_mapped_into_memory(tmp_path, monkeypatch):
-    """Writing to a memory map of a file without reserved space would end the process by SIGBUS."""
+    """Writing to a memory map of a file without reserved space would end the process by SIGBUS.
 
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    Not every system has ``os.posix_fallocate``.
+    """
 
-    monkeypatch.setattr("os.posix_fallocate", full)
+    def full(self, mode="r", *arguments, plain=Path.open):
+        if mode == "r+b":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return plain(self, mode, *arguments)
+
+    monkeypatch.delattr("os.posix_fallocate")
+    monkeypatch.setattr(Path, "open", full)
     records = RunRecords(tmp_path)
     with (
         pytest.raises(StoreError, match="the disk of .* is full"),

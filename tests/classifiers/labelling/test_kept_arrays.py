@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifiers.labelling.kept_arrays import KeptArrays, create_array
+from classifiers.labelling.kept_arrays import KeptArrays
 from hsifeat.errors import StoreError
+from hsifeat.files import create_array
 
 
 def write_both(folder):
