@@ -251,8 +251,8 @@ class BaseConfig(BaseModel):
     def with_values(self, **values: Any) -> Self:
         """Return a copy with new values of some options; ``model_fields_set`` does not change."""
         copy = cast("Self", self.model_construct(_fields_set=set(self.model_fields_set), **{**dict(self), **values}))
-        copy._inherited_from = self._inherited_from  # noqa: SLF001  # of this class
-        copy._inherited_fields = self._inherited_fields  # noqa: SLF001
+        for name in self.__private_attributes__:
+            setattr(copy, name, getattr(self, name))
         return copy
 
     @classmethod

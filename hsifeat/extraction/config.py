@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import PlainValidator
+from pydantic import PlainValidator, PrivateAttr
 
 from hsifeat.base_config import (
     BaseConfig,
@@ -133,6 +133,8 @@ class ExtractionConfig(BaseConfig):
     >>> config.timesteps, config.halo, config.recipe_fields()["tiling"]["padding"]
     ((0, 50), 16, 'reflect')
     """
+
+    _stored_weights: str = PrivateAttr("")
 
     backbone: Annotated[
         str | Path | Backbone | None,
@@ -292,6 +294,17 @@ class ExtractionConfig(BaseConfig):
         PlainValidator(_batch),
         option("Maximum number of tiles per forward pass.", metavar="N or auto", default=f"auto: the batch of an existing store, else {DEFAULT_BATCH}, or fewer (at least 4) for large tiles on a CPU"),
     ] = "auto"  # fmt: skip
+
+    @property
+    def stored_weights(self) -> str:
+        """Digest of the backbone's weights in the store from which unset options come; empty without such a store."""
+        return self._stored_weights
+
+    def with_stored_weights(self, weights: str) -> ExtractionConfig:
+        """Return a copy with another value of `stored_weights`."""
+        copy = self.with_values()
+        copy._stored_weights = weights  # noqa: SLF001  # of this class
+        return copy
 
     def unused_options(self) -> dict[str, str]:
         """Map the name of each option without effect to the option that makes it ineffective, such as ``stitch='whole'``."""

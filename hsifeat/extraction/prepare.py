@@ -17,7 +17,7 @@ from hsifeat.extraction.prepare_context import context_layers, prepare_context, 
 from hsifeat.extraction.prepare_diffusion import prepare_diffusion
 from hsifeat.files import cache_folder
 from hsifeat.projection import Projection
-from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.store.location import Location, as_location
 
@@ -73,6 +73,7 @@ def prepare(
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
     backbone: Any = _backbone(config) if source is None else source
+    _check_weights(backbone, config, listen)
     scene = _matched_scene(scene, backbone, config)
     if isinstance(backbone, ContextBackbone):
         prepared = prepare_context(scene, backbone, config, device=device)
@@ -122,6 +123,23 @@ def _backbone(config: ExtractionConfig) -> FeatureSource:
                 f"{error} ({config.inherited_from} has {values}: set other values, or name a backbone that fits)"
             ) from error
     return backbone
+
+
+def _check_weights(backbone: Any, config: ExtractionConfig, listen: Listener) -> None:
+    """Check that the backbone has the weights of the store from which unset options come.
+
+    Other weights are an error if the backbone is the one that the store names, and give a note if the user names a backbone,
+    unless it is untrained.
+    """
+    wanted, found = config.stored_weights, backbone.identity().get("weights", "")
+    if wanted == found or not wanted or str(config.backbone).startswith("untrained:"):
+        return
+    text = f"{config.inherited_from} was extracted with other weights (sha256 {wanted[:12]}) than those of {config.backbone} ({found[:12]})"
+    if "backbone" not in config.model_fields_set:
+        raise BackboneError(
+            f"{text}, which has changed since: name a backbone with the former weights with `backbone`, or extract both scenes anew"
+        )
+    listen(Note(f"{text}: a model can't use features of both stores"))
 
 
 def check_options(config: ExtractionConfig) -> None:

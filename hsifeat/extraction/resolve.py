@@ -68,6 +68,7 @@ def resolve_config(
         store = like if isinstance(like, Store) else Store.open(catalogue.find_store(like))
         base = config_of(store)
         config = ExtractionConfig.merged(base, options, inherited_from=f"the store {store.location}")
+        config = config.with_stored_weights(store.manifest.recipe["backbone"].get("weights", ""))
         # A recipe has every option, so that its default values are no choice.
         defaults = {name: field.default for name, field in ExtractionConfig.model_fields.items()}
         changed = {name for name in base.model_fields_set if getattr(base, name) != defaults[name]}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.device import pick_device
+from hsifeat.backbones.diffusers_folder import read_json
 from hsifeat.backbones.recorded_files import RecordedFiles
 from hsifeat.backbones.weights import digest_file
 from hsifeat.base_config import flag_of
@@ -174,6 +175,7 @@ def pretrain(
 
         resolved_device = pick_device(device)
         trainer = Trainer(spec, training_data.sampler, resolved_device, weights)
+        _check_start(config.start, trainer)
         if model.checkpoint.exists():
             model.load_checkpoint(trainer)
         description = {
@@ -237,6 +239,20 @@ def _load_start(model: str | None) -> tuple[dict[str, torch.Tensor] | None, str 
     from safetensors.torch import load_file
 
     return load_file(file), digest
+
+
+def _check_start(model: str | None, trainer: Trainer) -> None:
+    """Check that a network of the class that is trained wrote the initial weights: networks of other classes can have such weights."""
+    if model is None:
+        return
+    found, wanted = (
+        read_json((Path(model) / WEIGHTS).with_name("config.json")).get("_class_name"),
+        type(trainer.network).__name__,
+    )
+    if found != wanted:
+        raise PretrainingError(
+            f"{model} holds a {found}, and a {wanted} is to be trained: give `start` a model with the same `network` and `norm`"
+        )
 
 
 def _save_sound_model(

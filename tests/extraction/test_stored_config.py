@@ -10,6 +10,7 @@ import hsifeat
 from hsifeat import ExtractionConfig, prepare
 from hsifeat.errors import HsifeatError, ProjectionError, StoreError
 from hsifeat.extraction.extract_scenes import with_projection_of
+from hsifeat.extraction.resolve import resolve_config
 from hsifeat.extraction.stored_config import stored_projection
 from hsifeat.scenes import Scene
 from hsifeat.store.recipe import differences
@@ -110,6 +111,23 @@ def test_another_backbone_overrides(other, first, tmp_path):
     save_unet(tmp_path / "second", seed=8)
     store = hsifeat.extract(other, backbone=tmp_path / "second", like=first, timesteps=[10], out=tmp_path / "o.zarr")
     assert differing(store, first) == ["backbone.weights", "scene"]
+
+
+def test_a_backbone_that_changed_since_is_refused(scene, other, tmp_path):
+    """A store with the weights of now would not be comparable with the store that `like` names."""
+    save_unet(tmp_path / "net", seed=1)
+    options = {"timesteps": [10], "layers": ["mid_block"], "tile": 32, "halo": 8}
+    store = hsifeat.extract(scene, backbone=tmp_path / "net", **options, out=tmp_path / "s.zarr")
+    shutil.move(tmp_path / "net", tmp_path / "moved")
+    save_unet(tmp_path / "net", seed=2)
+    with pytest.raises(
+        HsifeatError, match=r"other weights \(sha256 .* changed since: name a backbone with the former weights"
+    ):
+        hsifeat.extract(other, like=store, out=tmp_path / "o.zarr")
+    for folder, noted in (("moved", False), ("net", True)):
+        notes = []
+        prepare(other, resolve_config({"backbone": tmp_path / folder}, like=store), listen=notes.append)
+        assert any("a model can't use features of both stores" in str(note) for note in notes) == noted
 
 
 def test_another_number_of_bands_is_refused(first, tmp_path):

@@ -139,6 +139,11 @@ def test_a_full_disk_is_one_message_and_the_same_command_goes_on(tmp_path, monke
     assert open_backbone(tmp_path / "m").identity()
 
 
+def test_initial_weights_of_a_network_with_another_norm_are_refused(trained, tmp_path):
+    with pytest.raises(PretrainingError, match="holds a UNet2DModel, and a RMSNormUNet2DModel is to be trained"):
+        hsifeat.pretrain(Scene("small", small_cube()), norm="pixel-rms", start=trained[0], steps=1, out=tmp_path / "m")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
