@@ -106,8 +106,8 @@ class PixelTable:
         store : SceneSet, str, Path, Features or a sequence of them, optional
             Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
         labels : str or Labels, optional
-            Name of a label map in the stores, or a label map. For several scenes, the label map must have all scenes
-            stacked vertically, see `PixelTable.labels`. [default: see `classifiers.multi_scene.select_labels`]
+            Name of a label map in the stores, or a label map. If a label map has several scenes, they must be stacked
+            vertically, see `PixelTable.labels`. [default: see `classifiers.multi_scene.select_labels`]
         background_class : int, optional
             Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
         context : sequence, optional

@@ -107,7 +107,7 @@ class DiffCRNClassifier(MixingHead, TorchHead):
 
 
 def stages(layout: Layout) -> list[list[ColumnGroup]]:
-    """Return the column groups of planes or patches, one list for each layer, in the order of the layout."""
+    """Return the column groups of planes and patches, one list for each layer. Layers and groups keep their order."""
     by_layer: dict[str, list[ColumnGroup]] = {}
     for group in layout.learned:
         by_layer.setdefault(group.layer_key, []).append(group)

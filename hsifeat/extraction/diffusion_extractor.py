@@ -311,9 +311,10 @@ class EncodedUnit:
 
 
 class StepComputer:
-    """Callable that computes the features of a step (one shard of each plane at one timestep), and measures the run times.
+    """Callable that computes the features of a step, and measures the time for encoding tiles and for the network.
 
-    The encoded tiles of the last unit are kept, since consecutive steps often have the same unit.
+    A step is one shard of each plane at one timestep. The encoded tiles of the last unit are kept, since consecutive steps
+    often have the same unit.
 
     Parameters
     ----------
@@ -327,7 +328,7 @@ class StepComputer:
         self._clock = time.perf_counter()
 
     def __call__(self, step: Step) -> StepResult:
-        """Compute the features of a step, and measure the run times."""
+        """Compute the features of a step, and measure the time for encoding tiles and for the network."""
         timings = []
         if self._encoded is None or self._encoded.unit != step.unit:
             self._encoded = self._extractor.encode_unit(step.unit)

@@ -26,11 +26,11 @@ class TimestepSampling:
         independently. With boundaries, all timesteps of a batch are in one interval. The probability of an interval is
         proportional to its length.
     sigmas : (float, float) or None
-        Two noise levels, ``low`` and ``high``. If they are set, ``log(sigma)`` is drawn from a normal distribution (Karras
-        et al. 2022, table 1) with the mean ``(log(low) + log(high)) / 2`` and the standard deviation
-        ``(log(high) - log(low)) / 2``. The noise level of a timestep is ``sigma = sqrt((1 - abar) / abar)``, where ``abar``
-        is the cumulative product of ``1 - beta``. `sigmas` is for the cosine schedule with T = 1000, and can't be combined
-        with `boundaries`.
+        Two noise levels, ``low`` and ``high``. The noise level of a timestep is ``sigma = sqrt((1 - abar) / abar)``, where
+        ``abar`` is the cumulative product of ``1 - beta``. If `sigmas` is set, ``log(sigma)`` is drawn from a normal
+        distribution (Karras et al. 2022, table 1) with the mean ``(log(low) + log(high)) / 2`` and the standard deviation
+        ``(log(high) - log(low)) / 2``. `sigmas` is for the cosine schedule with T = 1000, and can't be combined with
+        `boundaries`.
     count : int
         Number T of timesteps. The timesteps are 0 to T - 1.
     """

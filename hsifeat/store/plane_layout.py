@@ -182,7 +182,7 @@ class PlaneLayout(Protocol):
         ...
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Return the shape of the part of `plane` in `window`. The window must start where a unit starts."""
+        """Return the array shape of the part of `plane` in `window`. The window must start where a unit starts."""
         ...
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:

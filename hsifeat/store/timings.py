@@ -47,7 +47,7 @@ def read(location: Location) -> tuple[Timing, ...]:
 def add(location: Location, timings: Sequence[Timing]) -> None:
     """Add `timings` to the timings of a store.
 
-    If the store has a timing with equal timestep and device, tiles and seconds are added to this timing.
+    If a new timing has the timestep and device of a stored timing, its tiles and seconds are added to the stored timing.
 
     If `timings` is empty, nothing happens. Otherwise, the file ``timings.json`` is read and written again, so only one
     process at a time may add timings.

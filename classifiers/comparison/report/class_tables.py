@@ -47,7 +47,7 @@ class ClassRow:
     test_pixels : float or None
         Mean number of test pixels over seeds, or None if the class is never tested.
     tags : tuple of str
-        Reasons why the class is not scored under all or some seeds, such as ``left out under 2 of 5 seeds``.
+        Reasons why the class has no score under one or more seeds, such as ``left out under 2 of 5 seeds``.
     scores : tuple of ClassScore or None
         Score of each entry. An item is None if its entry has no score for the class.
     """

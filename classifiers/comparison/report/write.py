@@ -116,8 +116,8 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
 def plan_files(comparison: Comparison, folder: Path) -> tuple[dict[str, FileWriter], dict[str, None]]:
     """Return functions that write the files of a report, and notes on omitted files.
 
-    The result is two dicts. The first maps the path of each file in `folder`, except ``results.json``, to the function
-    that writes the file. The keys of the second are the notes; its values are None.
+    The result is two dicts. The first maps the path of each file of the report except ``results.json``, relative to
+    `folder`, to the function that writes the file. The keys of the second are the notes; its values are None.
     """
     names = file_names((summary.entry, summary.split) for summary in comparison.summary)
     maps, notes = _plan_maps(comparison, folder, names)

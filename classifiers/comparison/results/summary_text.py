@@ -60,7 +60,7 @@ def split_remarks(results: BenchResults) -> list[str]:
 
 
 def scene_lines(results: BenchResults) -> dict[str, list[str]]:
-    """Return one line for each split: the accuracy of the best entry, scene by scene.
+    """Return one line for each split: the accuracy of the best entry under this split, scene by scene.
 
     If there is only one scene, the result is empty.
     """

@@ -19,8 +19,7 @@ def read_raster(path: Path, ndim: int, variable: str | None = None) -> Raster:
     path : Path
         A file that has a reader or that GDAL can open, a Zarr folder, or a folder of single-band files.
     ndim : int
-        Number of dimensions: 3 for a cube, 2 for a label map. If one axis holds all pixels of a cube, the cube has 2
-        dimensions.
+        Number of dimensions: 2 for a label map, 2 for a cube with all pixels on one axis, 3 for other cubes.
     variable : str, optional
         Name of the variable to read. It is required if several variables have `ndim` dimensions.
 

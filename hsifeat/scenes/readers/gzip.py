@@ -30,8 +30,7 @@ def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
     path : Path
         The file.
     ndim : int
-        Number of dimensions: 3 for a cube, 2 for a label map. If one axis holds all pixels of a cube, the cube has 2
-        dimensions.
+        Number of dimensions: 2 for a label map, 2 for a cube with all pixels on one axis, 3 for other cubes.
     variable : str or None
         Name of the variable in the unpacked file. It is required if several variables have `ndim` dimensions.
 

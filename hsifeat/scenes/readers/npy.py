@@ -59,8 +59,7 @@ def read_npz(path: Path, ndim: int, variable: str | None) -> Raster:
     path : Path
         The archive.
     ndim : int
-        Number of dimensions: 3 for a cube, 2 for a label map. If one axis holds all pixels of a cube, the cube has 2
-        dimensions.
+        Number of dimensions: 2 for a label map, 2 for a cube with all pixels on one axis, 3 for other cubes.
     variable : str or None
         Name of the array. It is required if several arrays have `ndim` dimensions.
 

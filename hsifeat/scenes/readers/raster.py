@@ -118,7 +118,7 @@ class Raster:
 Reader = Callable[[Path, int, str | None], Raster]
 """Type of a reader: ``read(path, ndim, variable) -> Raster``.
 
-`ndim` is the number of dimensions: 3 for a cube, 2 for a label map. If one axis holds all pixels of a cube, the cube has 2
-dimensions. `variable` is the name of an array in the file, or None. A reader raises `SceneError` if no array matches, or if
-`variable` is None and several arrays match.
+`ndim` is the number of dimensions: 2 for a label map, 2 for a cube with all pixels on one axis, 3 for other cubes.
+`variable` is the name of an array in the file, or None. A reader raises `SceneError` if no array matches, or if `variable`
+is None and several arrays match.
 """

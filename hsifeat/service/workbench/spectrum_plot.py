@@ -43,7 +43,7 @@ class SpectrumPlot:
     Attributes
     ----------
     pixel : str
-        SVG path of the spectrum of the pixel; empty for an invalid pixel.
+        SVG path of the spectrum of the one pixel in the plot; empty if this pixel is invalid.
     curves : tuple of Curve
         Mean and standard deviation of each class.
     x_ticks, y_ticks : tuple of (float, str)
