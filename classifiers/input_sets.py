@@ -144,8 +144,8 @@ def suited_input(head: str, features: Features, *, other_scenes: bool = False) -
 
     The first of these rules that applies determines the set:
 
-    - If the head needs neighbourhoods, the set has only ``patches``, ``spectral-patches`` or both. The attribute
-      `patch_px` of the head is their side.
+    - If the head needs neighbourhoods, the set has only ``patches``, ``spectral-patches`` or both. The side of
+      the neighbourhoods is the attribute `patch_px` of the head.
     - If there is a context store and the head can use context, the set is ``spectra+window+context``. Adding planes did
       not raise the accuracy in the study of ``docs/user/results.md``. If `other_scenes` is True, and the head can learn
       from ``spectra+window`` alone, ``context`` is left out: it lowered the accuracy on scenes without training pixels.

@@ -45,7 +45,7 @@ class EntryPlan:
 
     @property
     def input_sets(self) -> set[InputSet]:
-        """Inputs of all entries."""
+        """Input sets of all entries, each once."""
         return {InputSet.parse(entry.inputs) for entry in self.entries}
 
     @property

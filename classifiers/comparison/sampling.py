@@ -121,11 +121,11 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
 
 
 def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:
-    """Return the draws for learning curves, as one dict of draws for each curve.
+    """Return the draws for learning curves, as one dict in the form of `draws` for each curve.
 
-    All points of a curve have the same test pixels, and train on subsets of the same training pixels. The first curve
-    has the draws of the first disjoint split, or of the first split if none is disjoint. If a split is ``per-class:N``,
-    a second curve has draws of ``per-class:M``, where M is the largest number in `limits`.
+    For each seed, all points of a curve have the same test pixels, and train on subsets of the same training pixels. The
+    first curve has the draws of the first disjoint split, or of the first split if none is disjoint. If a split is
+    ``per-class:N``, a second curve has draws of ``per-class:M``, where M is the largest number in `limits`.
 
     Parameters
     ----------

@@ -52,7 +52,11 @@ def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
 
 
 def sweep_remarks(sweep: SweepResult) -> list[str]:
-    """Return the sentences about a sweep: on constant planes, the selection, weak gains, noise levels, and the reduction."""
+    """Return sentences about a sweep.
+
+    They are the results of `constant_remarks`, `selection_remarks`, `weak_gain_remarks`, `noise_level_remarks` and
+    `reduction_remarks`, in this order.
+    """
     return [
         *constant_remarks(sweep),
         *selection_remarks(sweep),

@@ -37,7 +37,7 @@ class HyperfeaturesClassifier(MixingHead, TorchHead):
     - The 3x3 convolution is applied only to patches, and reads the inner 3x3 pixels of a patch. Planes without patches
       have only one pixel per table row, so they skip the convolution.
     - Batch norm replaces group norm, which would mix the channels of a single pixel.
-    - Each layer is reduced to principal components, to limit the cost. All timesteps share the components.
+    - Each layer is reduced to principal components, to limit the cost. All timesteps of a layer share the components.
     - The window means of a layer count as another layer.
     - Spectra and their window means, if the table has them, are appended to `D`. Positions and spectral patches are not used.
 

@@ -1,4 +1,4 @@
-"""Guided filter that smooths many class probabilities with one guide, in single precision."""
+"""Guided filter that smooths the probabilities of many classes with one guide, in single precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hsifeat.runtime.resources import available_cores
 
 
 class GuidedFilter:
-    """Guided filter (He, Sun and Tang, ECCV 2010) that smooths many class probabilities with one guide.
+    """Guided filter (He, Sun and Tang, ECCV 2010) that smooths the probabilities of many classes with one guide.
 
     Terms that depend only on the guide are computed once. The results equal `classifiers.smoothing.guided.GuidedSmoothing` up
     to the precision of float32.

@@ -94,7 +94,7 @@ def parse_folds(text: str) -> LabelFolds:
         One of:
 
         - ``regions``: five folds. Connected pixels of one class, such as a drawn field, are in the same fold.
-        - ``blocks:PX+BUFFER:Kfold``: K folds, from 2 to 49. The scene is cut into square blocks with a side of PX
+        - ``blocks:PX+BUFFER:Kfold``: K folds, where K is from 2 to 49. The scene is cut into square blocks with a side of PX
           pixels. Pixels of one block are in the same fold. Training pixels within BUFFER pixels of a held-out pixel are
           dropped.
 

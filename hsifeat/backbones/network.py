@@ -122,8 +122,8 @@ class NetworkBackbone(ABC):
         """All layers whose feature maps can be read, in the order of execution.
 
         To find the layers, the torch network is run on a square array of zeros. The side of the array is the attribute
-        ``probe_side`` of the torch network. If there is no such attribute, the side is the property `probe_side`. If the
-        torch network runs different layers in different intervals of timesteps, it must have an attribute
+        ``probe_side`` of the torch network. If there is no such attribute, the side is the property `probe_side` of this
+        backbone. If the torch network runs different layers in different intervals of timesteps, it must have an attribute
         ``probe_timesteps``. This attribute lists the first timestep of each interval, in ascending order from 0.
         """
         import torch

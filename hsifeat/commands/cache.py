@@ -98,7 +98,7 @@ def verify_store(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Verify all files of a store against their checksums. The exit status is 1 if a file is damaged.
+    """Verify all files of a store against their checksums. The exit status is 1 if a file is damaged and not repaired.
 
     Example: `hsifeat cache verify ip.zarr --repair`
     """

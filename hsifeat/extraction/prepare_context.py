@@ -73,7 +73,7 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
 
 
 def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
-    """Check the options of an extraction of context features, and return its layers.
+    """Check the options of an extraction of context features, and return the layers to extract.
 
     Raises
     ------

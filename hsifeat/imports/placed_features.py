@@ -61,7 +61,7 @@ class PlacedFeatures(ABC):
 
     @property
     def kept_bytes(self) -> int:
-        """Maximum size in bytes of the blocks that are kept in memory."""
+        """Maximum total size in bytes of the blocks that are kept in memory."""
         return self._kept_blocks * self._block_bytes
 
     @property

@@ -92,7 +92,8 @@ def matching_notes(
     There is a note on each of these cases:
 
     - The wavelengths of only one scene are known. The bands are then paired in their order.
-    - Several bands of a scene have equal wavelengths, and the scenes have different numbers of these bands.
+    - Several bands of a scene have equal wavelengths, and the scenes have different numbers of bands at this
+      wavelength.
     - Several bands of a scene have equal wavelengths, and the other bands do not show whether both scenes list their bands
       in the same order.
     - A band of the other scene is the nearest band of several bands of the reference scene.

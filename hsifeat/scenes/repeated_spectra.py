@@ -30,9 +30,9 @@ class RepeatedSpectrum:
     lowest, highest : int or float
         Lowest and highest value of the spectrum.
     fill : int, float or None
-        No-data value that would make these pixels invalid, or None. If the spectrum has, in each band, the lowest value of
-        all valid pixels, `fill` equals `lowest`. If it has, in each band, the highest value of all valid pixels, `fill`
-        equals `highest`. Otherwise, `fill` is None.
+        No-data value that would make these pixels invalid, or None. `fill` equals `lowest` if the spectrum has, in each
+        band, the lowest value of all valid pixels in that band. `fill` equals `highest` if the spectrum has, in each
+        band, the highest value of all valid pixels in that band. Otherwise, `fill` is None.
     spectrum : (bands,) array
         Values of the spectrum.
     """
@@ -54,8 +54,9 @@ class RepeatedSpectrum:
         pixels : int
             Number of valid pixels with this spectrum.
         end : numpy.minimum, numpy.maximum or None
-            ``numpy.minimum`` if the spectrum has, in each band, the lowest value of all valid pixels. ``numpy.maximum`` if
-            it has, in each band, the highest value of all valid pixels. None for any other spectrum.
+            ``numpy.minimum`` if the spectrum has, in each band, the lowest value of all valid pixels in that band.
+            ``numpy.maximum`` if the spectrum has, in each band, the highest value of all valid pixels in that band.
+            None for any other spectrum.
         """
         fill = None if end is None else end.reduce(spectrum).item()
         return cls(pixels, spectrum.min().item(), spectrum.max().item(), fill, spectrum)

@@ -57,7 +57,7 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
 def write_scene_plot(scene: Scene, path: Path) -> None:
     """Write the picture of a scene as PNG.
 
-    If the scene has more than `MAX_PX` rows or columns, only every n-th row and column is drawn.
+    If the scene has more than `MAX_PX` rows or columns, it is subsampled to at most `MAX_PX` rows and columns.
     """
     from matplotlib.figure import Figure
 

@@ -97,7 +97,7 @@ def list_jobs(
     ] = None,
     count: Annotated[int, Query(ge=1, le=500, description="Maximum number of jobs.")] = 50,
 ) -> list[JobRecord]:
-    """List jobs, latest first. To get the next page, pass the identifier of the last job as `before`."""
+    """List jobs, latest first. To get the next page, pass the identifier of the last job of this page as `before`."""
     return jobs.queue.jobs(states=state or (), kinds=kind or (), owner=owner, before=before, count=count)
 
 

@@ -172,7 +172,7 @@ class StoreIndex:
         return version
 
     def mark_used(self, store: ServedStore) -> None:
-        """Record the use of a store in the catalogue for `cache gc`, at most once a minute."""
+        """Record the use of a store in the catalogue for `cache gc`, at most once a minute for each store."""
         now = time.monotonic()
         if now - self._marked.get(store.key, float("-inf")) > _MARK_SECONDS:
             self._marked[store.key] = now

@@ -90,7 +90,7 @@ def rank_timesteps(
         projection uses this projection. Any other backbone uses ``rgb`` for three channels, and ``pca:N`` for another
         number N of channels. Without a backbone, ``pca:10`` is used.
     patch : int, optional
-        Side of the patches of the optimal denoiser in pixels. If None, this is the largest of 8, 4, 2 and 1 for which a
+        Side of the patches of the optimal denoiser in pixels. If None, this is the largest of 4, 2 and 1 for which a
         patch has at most 16 values. If None and the projection has more than 16 channels, it is 1.
     intervals : int
         Number of intervals into which the timesteps are divided (see `TimestepRanking.intervals`).

@@ -55,7 +55,7 @@ def class_map(labels: NDArray[np.integer], colours: Mapping[int, str], side_px: 
     colours : mapping of int to str
         Colour of each class as ``#rrggbb``.
     side_px : int
-        Largest side of the image in pixels.
+        Maximum length in pixels of the longer side of the image.
     """
     return _paint(_subsample(labels, side_px), colours)
 
@@ -80,7 +80,7 @@ def error_map(
     roles : (rows, cols) uint8 array
         Split map from `classifiers.splits.make_split_map`.
     side_px : int
-        Largest side of the image in pixels.
+        Maximum length in pixels of the longer side of the image.
     """
     true, assigned, drawn = (_subsample(values, side_px) for values in (truth, predicted, roles))
     return _paint(np.where(drawn == TEST, np.where(true == assigned, 1, 2), 0), {1: RIGHT, 2: WRONG})
@@ -96,7 +96,7 @@ def confidence_map(confidence: NDArray[np.uint8], predicted: NDArray[np.integer]
     predicted : (rows, cols) integer array
         Predicted classes. Pixels of class 0 have no prediction and are transparent.
     side_px : int
-        Largest side of the image in pixels.
+        Maximum length in pixels of the longer side of the image.
     """
     values, classes = _subsample(confidence, side_px), _subsample(predicted, side_px)
     steps = values.astype(np.intp) * CONFIDENCE_STEPS // 256 + 1

@@ -70,7 +70,7 @@ def download_labels(desk: ReadableDesk, suffix: str) -> Response:
 
 @router.get("/checks.csv")
 def download_checks(desk: ReadableDesk) -> Response:
-    """Return the random pixels that check the map, with their classes, as CSV."""
+    """Return the random pixels that check the map, with the classes that people gave them, as CSV."""
     answers = read_answers(desk.database, desk.labels.id)
     entries, georeference = desk.database.classes(desk.labels.id), desk.space.features.georeference
     names = {entry.number: entry.name for entry in entries}

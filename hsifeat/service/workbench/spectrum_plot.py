@@ -20,7 +20,7 @@ _GAP_STEPS = 4
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean spectrum of a class as a line, with an area of one standard deviation on both sides of the line.
+    """Mean spectrum of a class as a line, with an area of one standard deviation on each side of the line.
 
     Attributes
     ----------

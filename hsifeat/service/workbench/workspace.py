@@ -122,7 +122,7 @@ class Workspace:
         return context
 
     def columns(self, options: MapOptions | None = None) -> SceneColumns:
-        """Return the reduced columns for the head and the input set in `options`. They are computed at the first call."""
+        """Return the reduced columns for the head and the input set in `options`; computed if they are not in memory."""
         return self._tools(options or MapOptions()).columns
 
     def mapper(self, options: MapOptions) -> QuickMapper:
