@@ -122,7 +122,7 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
     Parameters
     ----------
     layout : Layout
-        Description of the input columns: spectra, and planes or patches of one size.
+        Description of the input columns: spectra, and either planes or patches. All patches have the same size.
     channels : int
         Number of channels of `F` and of each `H_t`.
     hidden : tuple of int

@@ -54,8 +54,8 @@ class TileGrid:
         contain the pixel. If the values are not averaged, the feature depends on the tile whose core contains the
         pixel.
     origin : tuple of 2 ints or None
-        Row and column of the upper left corner of the first tile. If it is None, the core of the first tile starts at the
-        first pixel of the scene.
+        Row and column of the upper left corner of the first tile. If None, the core of the first tile starts at the first
+        pixel of the scene.
     mirrored : bool
         Whether mirrored scene pixels fill the parts of tiles beyond the scene's edge.
     """
