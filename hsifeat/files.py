@@ -73,7 +73,7 @@ def temporary_path(path: Path, suffix: str) -> Path:
 def temporary_folder(path: Path) -> Iterator[Path]:
     """Yield a new hidden folder next to `path`, and delete it at the end of the ``with`` block.
 
-    If the process is killed before, a later write into the same parent folder deletes the hidden folder.
+    If the process is killed in the ``with`` block, a later write into the same parent folder deletes the hidden folder.
     """
     delete_leftovers_once(path.parent)
     folder = temporary_path(path, "new")

@@ -149,8 +149,8 @@ class ModuleBackbone(NetworkBackbone):
         Raises
         ------
         BackboneError
-            If the module can't be run on an image with `channels` channels and a side of `probe_side` pixels. If no layer has
-            a feature map whose side divides `probe_side`.
+            If the module can't be run on an image with `channels` channels and a side of `probe_side` pixels. If no layer
+            has a feature map whose side divides `probe_side`.
         """
         try:
             taps = super().taps
