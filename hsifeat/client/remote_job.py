@@ -64,7 +64,7 @@ class RemoteJob:
         ----------
         listen : callable
             Callback for the progress events of the job. If the connection breaks, the callback receives the missed
-            events after the next connection.
+            events after the next connection. If the job is complete already, the callback receives its notes only.
 
         Raises
         ------
@@ -75,17 +75,21 @@ class RemoteJob:
         """
         last, retries = 0, Retries()
         started: set[str] = set()
-        while self.state["state"] not in _FINAL:
+        was_complete = self.state["state"] in _FINAL
+        is_read = was_complete and listen is silent
+        while not is_read:
             try:
                 for number, event in self._events(last):
                     last = number
                     retries.succeed()
                     if isinstance(event, Started):
                         started.add(event.task)
-                    if isinstance(event, Note) or event.task in started:
+                    if isinstance(event, Note) or (event.task in started and not was_complete):
                         listen(event)
-                self.refresh()
+                if not was_complete:
+                    self.refresh()
                 retries.succeed()
+                is_read = self.state["state"] in _FINAL
             except ServiceError as error:
                 retries.pause(error)
         if self.state["state"] != "done":

@@ -16,7 +16,7 @@ import hsifeat
 from hsifeat import extract
 from hsifeat.client.transport import ServiceError
 from hsifeat.errors import HsifeatError
-from hsifeat.runtime.events import silent
+from hsifeat.runtime.events import Note, silent
 from hsifeat.scenes import Scene
 from hsifeat.service.jobs.scene_source import SceneSource
 from hsifeat.service.tokens import TokenFile
@@ -95,6 +95,12 @@ def test_events_resume_after_the_last_one(extracted, ann):
     assert [type(event).__name__ for event in extracted.heard].count("Finished") >= 1
     rest = events_of(ann.get(address, headers={"Last-Event-ID": str(events[2][0])}).text)
     assert rest == events[3:]
+
+
+def test_a_complete_job_gives_its_notes(served, extracted):
+    notes = []
+    hsifeat.connect(served.url, served.people["bob"]).job(extracted.job.id).wait(notes.append)
+    assert notes and notes == [event for event in extracted.heard if isinstance(event, Note)]
 
 
 def test_rights_and_errors_of_jobs(served, extracted, ann):

@@ -17,7 +17,7 @@ from hsifeat.service.jobs.records import JobEvent, JobKind, JobProgress, JobReco
 
 _VERSION = 1
 _BUSY_TIMEOUT_S = 20
-# Maximum number of kept events of a job. Older events are deleted, because a long extraction has thousands of events.
+# Maximum number of kept notes of a job, and of its other events. A long extraction has thousands of events.
 _EVENTS_PER_JOB = 1000
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -184,7 +184,7 @@ def select_jobs(connection: sqlite3.Connection, where: str, values: tuple[Any, .
 
 
 def add_event(connection: sqlite3.Connection, job_id: str, name: str, data: dict[str, Any]) -> None:
-    """Add an event to the log of a job. If the log is long, delete its oldest events.
+    """Add an event to the log of a job. If the log is long, delete the oldest notes, or the oldest of the other events.
 
     Parameters
     ----------
@@ -199,8 +199,12 @@ def add_event(connection: sqlite3.Connection, job_id: str, name: str, data: dict
     """
     connection.execute("INSERT INTO events (job, name, data) VALUES (?, ?, ?)", (job_id, name, json.dumps(data)))
     connection.execute(
-        "DELETE FROM events WHERE job = ? AND id <= (SELECT id FROM events WHERE job = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
-        (job_id, job_id, _EVENTS_PER_JOB),
+        """
+        DELETE FROM events WHERE job = :job AND (name = 'note') = :note AND id <= (
+          SELECT id FROM events WHERE job = :job AND (name = 'note') = :note ORDER BY id DESC LIMIT 1 OFFSET :kept
+        )
+        """,
+        {"job": job_id, "note": name == "note", "kept": _EVENTS_PER_JOB},
     )
 
 

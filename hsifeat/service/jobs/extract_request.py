@@ -111,7 +111,7 @@ class ExtractRequest(JobRequest):
     def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:  # noqa: ARG002  # no result folder
         """Extract the features, and return the key, the name and the planes of the store. See `JobRequest.execute`."""
         from hsifeat.extraction.prepare import prepare
-        from hsifeat.extraction.run import run
+        from hsifeat.extraction.run import run, show_scene_notes
 
         scene, config = self.scene.open(context), self._config(context, listen)
         if isinstance(config.pixels, str) and config.pixels not in scene.labels:
@@ -122,6 +122,7 @@ class ExtractRequest(JobRequest):
         extraction = prepare(scene, config, device=device, listen=listen)
         served = _into_served_store(context, extraction)
         if (complete := _complete_store(served)) is not None:
+            show_scene_notes(extraction, listen)
             return _result(complete, extraction)
         if served is not None and _can_write(served.location):
             # Of two stores with one key, clients would see only one.
@@ -130,25 +131,30 @@ class ExtractRequest(JobRequest):
             folder = context.settings.cache.rstrip("/")
             location = as_location(f"{folder}/{extraction.location.name}.zarr")
             extraction = replace(extraction, location=location)
+        if isinstance(extraction.location, LocalLocation):
+            # Messages to clients leave out the folders of absolute paths only.
+            extraction = replace(extraction, location=LocalLocation(extraction.location.path))
         dask = context.settings.dask
         return _result(run(extraction, executor=None if dask is None else f"dask:{dask}", listen=listen), extraction)
 
-    def find_result(self, context: JobContext) -> dict[str, Any] | None:
+    def find_result(self, context: JobContext, listen: Listener = silent) -> dict[str, Any] | None:
         """Look for a store that already has the features, and return its description, as `execute` does.
 
         Such a store was made by a command or by an earlier run of the service. If the scene is large, or if no store has a
         scene of this size, the result is None. Nothing is computed or written, and the network of the backbone is not opened.
+        `listen` receives the notes that `execute` gives.
         """
         from hsifeat.backbones.recall import recall_described
         from hsifeat.cache.catalogue import DAMAGE_ERRORS
         from hsifeat.extraction.prepare import backbone_options, prepare
+        from hsifeat.extraction.run import show_scene_notes
 
         if self.scene.upload is not None:  # Only runners, which may crash, open the files of clients.
             return None
         try:
             if self.scene.file_bytes(context) > _MAX_LOOKED_UP_BYTES:
                 return None
-            scene, config = self.scene.open(context), self._config(context)
+            scene, config = self.scene.open(context), self._config(context, listen)
             is_large = scene.rows * scene.cols * scene.bands > _MAX_LOOKED_UP_VALUES
             stored = {store.scene_shape for store in context.stores.stores()}
             # Timesteps that are chosen automatically need forward passes.
@@ -157,8 +163,10 @@ class ExtractRequest(JobRequest):
             source = recall_described(**backbone_options(config))
             if source is None:
                 return None
-            extraction = prepare(scene, config, device="cpu", source=source)
+            extraction = prepare(scene, config, device="cpu", source=source, listen=listen)
             store = _complete_store(_into_served_store(context, extraction))
+            if store is not None:
+                show_scene_notes(extraction, listen)
         except DAMAGE_ERRORS:  # The job reports the error.
             return None
         return None if store is None else _result(store, extraction)

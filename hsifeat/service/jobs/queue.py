@@ -12,9 +12,10 @@ from threading import Lock
 from typing import Any, Literal
 
 from hsifeat.formatting import format_count
+from hsifeat.runtime.events import Event, Listener, Note
 from hsifeat.service.jobs.database import JobDatabase, add_event, select_jobs, set_state
 from hsifeat.service.jobs.records import LANES, JobKind, JobRecord, JobState, Priority
-from hsifeat.service.problems import ProblemError
+from hsifeat.service.problems import ProblemError, public_text
 
 _RETRY_BOUNDS_S = (5, 600)
 _RECENT_JOBS = 20
@@ -92,7 +93,7 @@ class JobQueue:
         owner: str,
         priority: Priority = Priority.NORMAL,
         still_valid: Callable[[JobRecord], bool] = lambda _: False,
-        find_result: Callable[[], dict[str, Any] | None] | None = None,
+        find_result: Callable[[Listener], dict[str, Any] | None] | None = None,
     ) -> Submission:
         """Return the job that answers a request: a job with an equal key, or a new job in the queue.
 
@@ -115,8 +116,8 @@ class JobQueue:
         still_valid : callable
             Takes a finished job with this key, and returns whether the result of the job still exists.
         find_result : callable, optional
-            Looks for a result that no job of the service computed. Returns the description of the result as JSON values, or
-            None. [default: no search]
+            Looks for a result that no job of the service computed. Takes a listener, whose notes the job gets, and returns the
+            description of the result as JSON values, or None. [default: no search]
 
         Raises
         ------
@@ -131,7 +132,11 @@ class JobQueue:
             return self._add(new, None)
         # Of equal requests at the same time, one searches, and the others wait for its job.
         with self._searching:
-            return self._known(key, owner, priority, still_valid) or self._add(new, find_result())
+            known = self._known(key, owner, priority, still_valid)
+            if known is not None:
+                return known
+            events: list[Event] = []
+            return self._add(new, find_result(events.append), events)
 
     def job(self, job_id: str) -> JobRecord:
         """Return a job.
@@ -248,8 +253,8 @@ class JobQueue:
             joined = _join(connection, key, owner, priority)
         return joined or (None if answer is None else Submission(answer, "answered"))
 
-    def _add(self, job: _NewJob, result: dict[str, Any] | None) -> Submission:
-        """Add a finished job if there is a result, else a queued job."""
+    def _add(self, job: _NewJob, result: dict[str, Any] | None, events: Iterable[Event] = ()) -> Submission:
+        """Add a finished job with the notes among `events` if there is a result, else a queued job."""
         with self._database.transaction() as connection:
             joined = _join(connection, job.key, job.owner, job.priority)
             if joined is not None:
@@ -260,6 +265,9 @@ class JobQueue:
             if result is None:
                 add_event(connection, job_id, "state", {"state": JobState.QUEUED, "reason": ""})
             else:
+                for event in events:
+                    if isinstance(event, Note):
+                        add_event(connection, job_id, "note", {"message": public_text(event.message)})
                 set_state(connection, job_id, JobState.DONE, result=result)
             added = select_jobs(connection, "id = ?", (job_id,))[0]
             return Submission(added, "queued" if result is None else "answered")

@@ -1,6 +1,7 @@
 """Extractions whose stores were made by commands: requests are answered at once, and no runner starts."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import rasterio
 from affine import Affine
 
 from hsifeat import open_features
-from hsifeat.runtime.events import silent
+from hsifeat.runtime.events import Note, silent
 from hsifeat.service.jobs import extract_request
 from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.lane import Lane
 from hsifeat.service.jobs.records import LANES, JobKind
+from hsifeat.service.problems import public_text
 from tests.helpers.job_runners import EXTRACTION
 
 
@@ -72,3 +74,26 @@ def test_a_file_that_is_named_twice_gives_two_bands(jobs, tmp_path):
         file.write(band)
     source = ExtractRequest.from_options({"scene": {"files": ["b.tif", "b.tif"]}}).scene
     np.testing.assert_array_equal(source.open(jobs.service.context).cube[:], np.moveaxis([band[0], band[0]], 0, 2))
+
+
+def test_everybody_who_requests_a_scene_gets_the_notes_on_it(jobs, tmp_path, monkeypatch):
+    """A note names fill values. The first request computes the features, and later requests find them."""
+    cube = np.random.default_rng(0).normal(size=(24, 20, 4)).astype(np.float32)
+    cube[:6, :6] = -9999
+    np.save(tmp_path / "scenes/fill.npy", cube)
+    monkeypatch.chdir(tmp_path)
+    settings = jobs.service.context.settings.model_copy(update={"cache": "stores"})
+    context = replace(jobs.service.context, settings=settings)
+    request = ExtractRequest.from_options(
+        {"scene": {"files": ["fill.npy"]}, "options": {"backbone": "context", "layers": ["mean-5"]}}
+    )
+    heard = [[], [], []]
+    assert request.find_result(context, heard[0].append) is None
+    result = request.execute(context, None, heard[0].append)
+    assert request.execute(context, None, heard[1].append) == result
+    assert request.find_result(context, heard[2].append) == result
+    for events in heard:
+        notes = [public_text(event.message) for event in events if isinstance(event, Note)]
+        assert any("36 pixels are -9999" in note for note in notes)
+        assert any("assumed the axes" in note for note in notes)
+        assert not any("stores/" in note for note in notes), "folders of the service are left out, also relative ones"

@@ -48,8 +48,9 @@ def test_a_result_without_a_job_is_searched_once_and_recorded_even_if_the_queue_
     submit(queue, "x"), submit(queue, "y")
     searches = []
 
-    def find_result():
+    def find_result(listen):
         searches.append(1)
+        listen(Note("/srv/scenes/s.npy: 36 pixels are -9999"))
         return {"store": "key"}
 
     with ThreadPoolExecutor(8) as pool:
@@ -57,13 +58,15 @@ def test_a_result_without_a_job_is_searched_once_and_recorded_even_if_the_queue_
     (job,) = {answer.job.id: answer.job for answer in answers}.values()
     assert searches == [1] and {answer.outcome for answer in answers} == {"answered"}
     assert (job.state, job.result, job.attempts) == (JobState.DONE, {"store": "key"}, 0)
+    events = [(event.name, event.data) for event in lane._database.events(job.id, 0)]
+    assert events[0] == ("note", {"message": "s.npy: 36 pixels are -9999"})
     assert lane.take().key == "x"
 
 
 def test_a_request_without_a_search_does_not_wait_for_one(queue):
     fits = []
 
-    def find_result():
+    def find_result(listen):
         fits.append(pool.submit(submit, queue, "fit", kind=JobKind.FIT).result(timeout=3))
 
     with ThreadPoolExecutor(1) as pool:
@@ -197,10 +200,16 @@ def test_events_are_recorded_at_intervals_and_the_log_is_bounded(queue, lane, da
     for event in (Started("fits", 3000, "fits"), *(Advanced("fits", number) for number in range(3000))):
         slow(event)
     assert [event.name for event in database.events(job.id, 0)] == ["state", "state", "started", "advanced"]
-    with database.transaction() as connection:
-        connection.executemany("INSERT INTO events (job, name, data) VALUES (?, 'note', '{}')", [(job.id,)] * 1500)
-    lane.record(job, Note("last"), None)
-    assert len(database.events(job.id, 0, count=5000)) == 1000
+    for event, counts in (
+        (Note("last"), {"note": 1000, "advanced": 1}),
+        (Advanced("fits", 1), {"note": 1000, "advanced": 1000}),
+    ):
+        row = (job.id, type(event).__name__.lower())
+        with database.transaction() as connection:
+            connection.executemany("INSERT INTO events (job, name, data) VALUES (?, ?, '{}')", [row] * 1500)
+        lane.record(job, event, None)
+        names = [event.name for event in database.events(job.id, 0, count=5000)]
+        assert {name: names.count(name) for name in counts} == counts, "notes outlive the progress of a long job"
 
 
 def test_listing_and_deletion(queue, lane):
