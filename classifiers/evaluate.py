@@ -192,7 +192,7 @@ class Evaluator:
         train : PixelTable
             Training pixels.
         validation : PixelTable, optional
-            Pixels that score the parameters while they are tuned. [default: folds of the training pixels]
+            Pixels on which tuning scores the parameters. [default: folds of the training pixels]
 
         Returns
         -------

@@ -52,7 +52,7 @@ class PlaneFitter:
     scenes : SceneSet
         Stores of the planes.
     table : SharedTable
-        Labelled pixels of the store, with columns of spectra and planes.
+        Labelled pixels, with columns of spectra and planes.
     labels : Labels
         True classes.
     run_records : RunRecords

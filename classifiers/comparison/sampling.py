@@ -35,8 +35,8 @@ Draws = dict[tuple[str, int], SplitDraw]
 def add_counterpart(splits: list[Split], listen: Listener) -> list[Split]:
     """Return `splits` with at least one random split and one disjoint split.
 
-    If a kind is missing, its default split is added, with a note. User-defined splits (``fixed``) are neither random
-    nor disjoint. If all splits are user-defined, nothing is added.
+    If the random or the disjoint split is missing, the default split of this kind is added, with a note. User-defined
+    splits, which have the kind ``fixed``, are neither random nor disjoint. If all splits are user-defined, nothing is added.
 
     Raises
     ------

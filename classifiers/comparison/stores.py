@@ -22,8 +22,8 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
     """Open the stores of a benchmark.
 
     The result has one alternative for each store of a diffusion model. An alternative has the columns of this store and of
-    all context stores. If all stores are context stores, each of them is an alternative. Stores of several scenes with the same
-    recipe belong to one alternative.
+    all context stores. If all stores are context stores, each of them is an alternative. If stores of several scenes have
+    the same recipe, they belong to one alternative.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ def logged_classes(file: LabelFile, set_id: int) -> list[LabelClass]:
 
 
 def classes_of_undone_imports(file: LabelFile, set_id: int) -> set[int]:
-    """Return the number of each class that an undone import added and that was not changed later."""
+    """Return the class numbers of all classes that an undone import added, and that were not changed later."""
     imported: dict[int, int] = {}
     for row, entry in _entries(file, set_id):
         imported.pop(entry.number, None)

@@ -42,7 +42,7 @@ class StoreRun:
     name : str
         Name of the task in progress events.
     executor : Executor, optional
-        Runs the units (blocks) of the scene. [default: this process computes the steps one after the other]
+        Runs the units (blocks) of the scene. [default: this process computes the units]
     check : bool
         Whether to check that each worker can open the backbone and the store.
     wait : bool

@@ -64,8 +64,9 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     Raises
     ------
     SceneError
-        If the features or the scene have no georeference, and the shape of the features does not fit `stride` (for
-        None: fits no stride, or several strides). If the grids differ, and the CRS of one grid is missing.
+        If a georeference is missing, and the shape of the features does not fit `stride`. If a georeference and `stride`
+        are missing, and the shape of the features fits no stride or several strides. If the grids differ, and the CRS of
+        one grid is missing.
     """
     source, target = features.georeference, scene.georeference
     if source is None or target is None:

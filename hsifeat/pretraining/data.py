@@ -57,7 +57,7 @@ class TrainingData:
 
 
 def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
-    """Return the scenes with the bands of the first scene. Bands are matched by their wavelengths.
+    """Return all scenes, reduced to the bands of the first scene. Bands are matched by their wavelengths.
 
     Raises
     ------

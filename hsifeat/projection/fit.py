@@ -138,7 +138,7 @@ def fit_components(count: int, images: Sequence[SpectralImage]) -> Projection:
     count : int
         Number N of principal components.
     images : sequence of SpectralImage
-        Images with the same number of bands.
+        Images that all have the same number of bands.
 
     Returns
     -------
@@ -166,9 +166,9 @@ def fit_band_ranges(count: int, images: Sequence[SpectralImage]) -> Projection:
     Parameters
     ----------
     count : int
-        Number of bands. They are evenly spaced, and include the first and the last band.
+        Number of bands to select. The selected bands are evenly spaced, and include the first and the last band.
     images : sequence of SpectralImage
-        Images with the same number of bands.
+        Images that all have the same number of bands.
 
     Returns
     -------

@@ -155,7 +155,7 @@ async def _events(database: JobDatabase, job_id: str, after: int) -> AsyncIterat
 
 @router.get("/jobs/{job_id}/result", response_class=FileResponse, responses=problem_responses(404, 409))
 def download_result(job_id: JobId, _caller: Reader, jobs: Jobs) -> FileResponse:
-    """Download the result of a finished job: a zip file with the model or the report, or the GeoTIFF of a map."""
+    """Download the result of a finished job: the model or the report as a zip file, or the map as a GeoTIFF."""
     job = jobs.queue.job(job_id)
     name = str(job.result.get("download", ""))
     if not name:

@@ -41,10 +41,12 @@ class TimestepOrder:
 def order_timesteps(similarity: NDArray[np.float64], angles: SpectralAngles | None = None) -> TimestepOrder:
     """Order timesteps so that the first timesteps represent all timesteps well.
 
-    The spectral angle of a timestep is the mean angle between pixels and the estimates of a denoiser. A timestep is eligible if
-    this angle is at most half of the mean angle between pixels and the mean spectrum. Eligible timesteps come first. They are selected one at a time, so that the mean coverage of all eligible timesteps is as large as possible
-    after each selection. The coverage of a timestep is its similarity to the most similar selected timestep, rounded to two
-    decimals. If several timesteps give the same mean coverage, the lowest of these timesteps is selected.
+    The spectral angle of a timestep is the mean angle between pixels and the estimates of a denoiser. A timestep is
+    eligible if this angle is at most half of the mean angle between pixels and the mean spectrum. Eligible timesteps
+    come first. They are selected one at a time, so that the mean coverage of all eligible timesteps is as large as
+    possible after each selection. The coverage of a timestep is its similarity to the most similar selected timestep,
+    rounded to two decimals. If several timesteps give the same mean coverage, the lowest of these timesteps is
+    selected.
 
     Timesteps that are not eligible follow, in ascending order of their spectral angles.
 

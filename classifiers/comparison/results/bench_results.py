@@ -1,7 +1,7 @@
 """Data model of ``results.json``: the results of a benchmark, with its scene, stores and provenance.
 
-The fields of these models, including nested records, define the JSON schema, the columns of ``results.csv``, the summary over
-seeds and the tables of the report.
+The fields of the data model, including nested records, define the JSON schema, the columns of ``results.csv``, the
+summary over seeds and the tables of the report.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def reduction_text(results: BenchResults) -> str:
 
 
 def planned_tests(results: BenchResults) -> dict[str, list[ContrastTest]]:
-    """Return the statistical tests of planned contrasts, grouped by the question that their splits answer.
+    """Return the statistical tests of planned contrasts, grouped by the question that the split of a test answers.
 
     The keys are ``fill in``, ``carry over`` and ``other splits``. A key without tests is omitted.
     """

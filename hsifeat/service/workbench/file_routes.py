@@ -49,7 +49,7 @@ def download_geotiff(desk: ReadableDesk, options: Options) -> Response:
 
 @router.get("/model.zip")
 def download_model(desk: ReadableDesk, options: Options) -> Response:
-    """Return the model that computed the map, as a ZIP file. The folder in this file is a model for ``hsifeat predict``."""
+    """Return a ZIP file with the model that maps the scene: a folder that ``hsifeat predict`` accepts."""
     from classifiers.labelling.labelled_model import labelled_model
 
     mapper, name = desk.space.mapper(options), f"{desk.file_name}-model"
