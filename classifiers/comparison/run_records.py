@@ -204,7 +204,9 @@ class RunRecords:
         return key
 
     def read_draw(self, key: str) -> dict[str, NDArray[np.integer]]:
-        """Return the (n,) integer arrays ``train``, ``test`` and ``truth`` of a recorded draw.
+        """Return a recorded draw as one-dimensional integer arrays.
+
+        ``train`` and ``test`` have flat indices of pixels, and ``truth`` has the classes of the test pixels.
 
         Raises
         ------

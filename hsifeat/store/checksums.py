@@ -81,12 +81,12 @@ def write(location: Location, checksums: dict[str, str]) -> bytes:
 
 
 def read(location: Location) -> dict[str, str]:
-    """Read the checksums of a store from ``checksums.json``. If this file is damaged, read its copy.
+    """Read the checksums of a store from ``checksums.json``. If this file is damaged or missing, read its copy.
 
     Raises
     ------
     StoreError
-        If ``checksums.json`` and its copy are damaged or missing.
+        If both ``checksums.json`` and its copy are damaged or missing.
     """
     content = location.get(FILE)
     checksums = decode(content) or decode(location.get(COPY_OF[FILE]))
