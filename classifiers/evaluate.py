@@ -27,7 +27,6 @@ from classifiers.splits import (
     layout_footprints,
     leaking_pixels,
     limit_training_pixels,
-    measure_leakage,
     parse_split,
     parse_split_question,
     training_distances,
@@ -225,17 +224,18 @@ class Evaluator:
         if self.rule is not None:
             predicted = self._smoothed_classes(head, self.rule, test)
             scores, unsmoothed = score_predictions(test.y, predicted), scores
+        leaking, distances = leaking_pixels(draw, footprints, scenes), training_distances(draw, scenes)
+        leakage = Leakage.from_pixels(leaking, distances)
         # Distances and leakage are in row-major order of the test pixels.
         order = np.searchsorted(np.flatnonzero(draw.test), test.pixels)
-        leak_free = ~leaking_pixels(draw, footprints, scenes)[order]
-        distances = training_distances(draw, scenes)[order]
+        leak_free, distances = ~leaking[order], distances[order]
         near = np.isfinite(distances)  # in scenes with training pixels
         return head, Evaluation(
             split=split.text,
             kind=split.kind,
             train_pixels=len(train),
             scores=scores,
-            leakage=measure_leakage(draw, footprints, scenes),
+            leakage=leakage,
             footprint=describe_footprints(footprints),
             left_out=draw.left_out,
             notes=draw.notes,

@@ -194,6 +194,11 @@ class Leakage:
     median_px: float
     min_px: float
 
+    @classmethod
+    def from_pixels(cls, leaking: NDArray[np.bool_], distances: NDArray[np.float64]) -> Leakage:
+        """Return the leakage for the results of `leaking_pixels` and `training_distances`, two (n,) arrays."""
+        return cls(float(np.mean(leaking)), float(np.median(distances)), float(distances.min()))
+
     def __str__(self) -> str:
         if not np.isfinite(self.median_px):
             return f"the features of {self.share:.1%} of the test pixels depend on a training pixel; training pixels are in other scenes"
@@ -306,10 +311,7 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint], scenes: Se
     >>> measure_leakage(draw, [Footprint(1)]).share
     0.0
     """
-    distances = training_distances(draw, scenes)
-    nearest = float(distances.min())
-    share = float(np.mean(leaking_pixels(draw, footprints, scenes)))
-    return Leakage(share, float(np.median(distances, overwrite_input=True)), nearest)
+    return Leakage.from_pixels(leaking_pixels(draw, footprints, scenes), training_distances(draw, scenes))
 
 
 def leaking_pixels(

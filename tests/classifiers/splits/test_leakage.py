@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 import hsifeat
@@ -158,11 +159,14 @@ def test_the_published_split_has_a_class_order_of_its_own(published):
         parse_split("official", published).draw(truth, 0)
 
 
-def test_fit_reports_leakage_and_a_disjoint_score_beside_a_random_one(features):
+def test_fit_reports_leakage_and_a_disjoint_score_beside_a_random_one(features, monkeypatch):
     from classifiers.fit import fit_model
 
+    trees = []
+    monkeypatch.setattr("scipy.spatial.cKDTree", lambda at: trees.append(at) or cKDTree(at))
     model = fit_model(features, "svm", inputs="spectra+window", split="random:0.2", smooth="none")
     said = model.describe()
+    assert len(trees) == 2, "distances are computed once for each draw"
     assert said[0].startswith("random:0.2, fill in: OA ")
     table = PixelTable.from_store(features, planes=[])
     draw = parse_split("random:0.2").draw(table.labels, 0)
