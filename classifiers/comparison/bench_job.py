@@ -15,7 +15,7 @@ from classifiers.comparison.config import SWEEP_HEAD, BenchConfig
 from classifiers.comparison.entry_plan import EntryPlan
 from classifiers.comparison.results.differences import EntryChange
 from classifiers.comparison.results.plane_scores import SweepResult
-from classifiers.comparison.results.scores import CurvePoint, EntryDistances, RunResult
+from classifiers.comparison.results.scores import CurvePoint, EntryDistances, RunResult, SplitSummary
 from classifiers.comparison.row_counts import check_row_counts, find_row_shortages
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.sampling import Draws, curve_draws, reference_split
@@ -27,7 +27,7 @@ from classifiers.comparison.sweep import sweep_planes
 from classifiers.comparison.workdir import open_workdir
 from classifiers.input_sets import InputSet, layout_options
 from classifiers.smoothing import SmoothingRule, smoothing_bytes
-from classifiers.splits import Footprint, Split
+from classifiers.splits import Split
 from classifiers.table import PixelTable
 from hsifeat.errors import SplitError
 from hsifeat.features.features import PlaneLike
@@ -113,9 +113,8 @@ class BenchOutcome:
         Learning curves.
     sweep : SweepResult or None
         Scores of single planes. None if single planes were not scored.
-    footprints : dict of str to frozenset of Footprint
-        Pixels that the features of each input depend on. The keys name an input and its store, such as
-        ``planes of ip``.
+    splits : tuple of SplitSummary
+        Leakage of each split.
     distances : tuple of EntryDistances
         Scores by distance to the nearest training pixel.
     assessment : Assessment
@@ -127,7 +126,7 @@ class BenchOutcome:
     runs: list[RunResult]
     curves: list[CurvePoint]
     sweep: SweepResult | None
-    footprints: dict[str, frozenset[Footprint]]
+    splits: tuple[SplitSummary, ...]
     distances: tuple[EntryDistances, ...]
     assessment: Assessment
     changes: tuple[EntryChange, ...]
@@ -177,7 +176,7 @@ def run_bench(
             curves = _learning_curves(job, runner)
             sweep = _sweep(job, tables, run_records, pool, listen)
         footprints = runner.footprints(job.plan.entries)
-        runs, distances = assess_distances(
+        runs, distances, splits = assess_distances(
             runs, run_records, job.labels, job.draws, footprints, job.config.distances, listen=listen
         )
         runs = score_by_scene(runs, run_records, job.labels, job.draws)
@@ -185,7 +184,7 @@ def run_bench(
             runs=runs,
             curves=curves,
             sweep=sweep,
-            footprints=footprints,
+            splits=splits,
             distances=distances,
             assessment=assess_entries(runs, run_records, job.labels, job.plan.contrasts),
             changes=() if job.baseline is None else tuple(detect_changes(runs, run_records, job.labels, job.baseline)),

@@ -28,7 +28,7 @@ from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise
 from classifiers.comparison.row_counts import trainable_heads
 from classifiers.comparison.run_records import RunRecords, recorded_maps
-from classifiers.comparison.sampling import add_counterpart, draw_all, limit_seeds, summarise_splits
+from classifiers.comparison.sampling import add_counterpart, draw_all, limit_seeds
 from classifiers.comparison.scene_mosaic import SceneMosaic
 from classifiers.comparison.stores import open_alternatives
 from classifiers.comparison.workdir import RECORD
@@ -255,7 +255,7 @@ def _results(
         stores=stores,
         runs=tuple(outcome.runs),
         summary=summary,
-        splits=summarise_splits(job.draws, job.labels, outcome.footprints),
+        splits=outcome.splits,
         distances=outcome.distances,
         contrasts=tuple(outcome.assessment.contrasts),
         missing_contrasts=job.plan.missing_contrasts,

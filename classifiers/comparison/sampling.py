@@ -1,28 +1,22 @@
-"""Draws of a benchmark (training and test pixels of a split for one seed), and the leakage of each split."""
+"""Draws of a benchmark: training and test pixels of a split for one seed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from classifiers.comparison.config import RANDOM_SPLIT
-from classifiers.comparison.results.scores import SplitSummary
 from classifiers.defaults import DISJOINT_SPLIT
 from classifiers.splits import (
     GRAMMAR,
-    Footprint,
     LeaveOneSceneOutSplit,
     PerClassSplit,
     Split,
     SplitDraw,
-    describe_footprints,
     is_matched,
-    leaking_pixels,
     limit_training_pixels,
     parse_split,
-    parse_split_question,
-    training_distances,
 )
 from hsifeat.errors import SplitError
 from hsifeat.runtime.events import Listener, Note
@@ -172,51 +166,3 @@ def limit_per_class(draw: SplitDraw, labels: Labels, per_class: int, seed: int) 
     for number in np.unique(classes):
         train.flat[random.permutation(pixels[classes == number])[:per_class]] = True
     return draw.with_train(train)
-
-
-def summarise_splits(
-    draws: Draws, labels: Labels, footprints: Mapping[str, frozenset[Footprint]]
-) -> tuple[SplitSummary, ...]:
-    """Measure the leakage of every split, and the distances from its test pixels to the nearest training pixels.
-
-    Leakage is the share of test pixels whose features depend on a training pixel. Leakage and median distance are
-    averaged over seeds. The minimum distance is the smallest distance over all seeds.
-
-    Parameters
-    ----------
-    draws : dict of (str, int) to SplitDraw
-        Training and test pixels for each split and seed.
-    labels : Labels
-        Classes of the pixels.
-    footprints : mapping of str to frozenset of Footprint
-        Footprints of each input. A footprint is the set of pixels that a feature depends on. The keys are
-        `BenchEntry.columns`.
-    """
-    summaries = []
-    for text in dict.fromkeys(text for text, _ in draws):
-        split_draws = [draw for (split, _), draw in draws.items() if split == text]
-        distances = [training_distances(draw, labels.windows) for draw in split_draws]
-        # Inputs may share a footprint, which is then measured only once.
-        shares = {
-            footprint: float(
-                np.mean([np.mean(leaking_pixels(draw, footprint, labels.windows)) for draw in split_draws])
-            )
-            for footprint in set(footprints.values())
-        }
-        summaries.append(
-            SplitSummary(
-                split=text,
-                question=parse_split_question(text) or "",
-                leakage={columns: shares[footprint] for columns, footprint in footprints.items()},
-                footprints={columns: describe_footprints(found) for columns, found in footprints.items()},
-                median_px=_finite(float(np.mean([np.median(px) for px in distances]))),
-                min_px=_finite(float(min(px.min() for px in distances))),
-                notes=tuple(draws[text, 0].notes),
-            )
-        )
-    return tuple(summaries)
-
-
-def _finite(distance_px: float) -> float | None:
-    """Return a distance, or None if it is infinite because the training pixels are in other scenes."""
-    return distance_px if np.isfinite(distance_px) else None

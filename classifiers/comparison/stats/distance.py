@@ -1,4 +1,4 @@
-"""Overall accuracy by distance to the nearest training pixel, and overall accuracy on test pixels without leakage.
+"""Overall accuracy by distance to the nearest training pixel and without leakage, and the leakage of each split.
 
 If a test pixel is near a training pixel, the surroundings of both pixels overlap. Features with spatial context
 therefore raise the accuracy most at such test pixels. Scores near the training pixels show how well a head fills in a
@@ -15,12 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.results.base_records import BenchEntry, Estimate
-from classifiers.comparison.results.scores import DistanceScore, EntryDistances, PixelScore, RunResult
+from classifiers.comparison.results.scores import DistanceScore, EntryDistances, PixelScore, RunResult, SplitSummary
 from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.sampling import Draws
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS, accuracy, bootstrap, interval
 from classifiers.distance_bins import DistanceBin, distance_bins
-from classifiers.splits import Footprint, SplitDraw, leaking_pixels, training_distances
+from classifiers.splits import (
+    Footprint,
+    SplitDraw,
+    describe_footprints,
+    leaking_pixels,
+    parse_split_question,
+    training_distances,
+)
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 from hsifeat.scenes import Labels
 from hsifeat.scenes.labels.regions import label_regions
@@ -43,10 +50,10 @@ def assess_distances(
     ends_px: Sequence[int],
     *,
     listen: Listener = silent,
-) -> tuple[list[RunResult], tuple[EntryDistances, ...]]:
+) -> tuple[list[RunResult], tuple[EntryDistances, ...], tuple[SplitSummary, ...]]:
     """Score the runs in bins of the distance to the nearest training pixel, and on the test pixels without leakage.
 
-    A test pixel has no leakage if its features depend on no training pixel.
+    A test pixel has no leakage if its features depend on no training pixel. The leakage of each split is measured, too.
 
     Parameters
     ----------
@@ -73,6 +80,8 @@ def assess_distances(
     distances : tuple of EntryDistances
         Scores of each entry under each split, averaged over seeds. Test pixels in a scene without training pixels have
         no distance. A split with such test pixels is left out, and its runs are unchanged.
+    splits : tuple of SplitSummary
+        Leakage and distances of each split, in the order of the first run of each split.
     """
     bins = distance_bins(ends_px)
     regions = label_regions(labels.classes)
@@ -80,12 +89,13 @@ def assess_distances(
     for run in runs:
         groups.setdefault(run.split, {}).setdefault(run.entry, []).append(run)
     scored: dict[tuple[BenchEntry, str, int], RunResult] = {}
-    summaries = []
+    summaries, splits = [], []
     total = sum(map(len, groups.values()))
     listen(Started("distances", total, "entries"))
     for split, entries in groups.items():
         seeds = tuple(sorted({run.seed for entry_runs in entries.values() for run in entry_runs}))
         geometry = _Geometry.from_draws({seed: draws[split, seed] for seed in seeds}, labels, regions, footprints)
+        splits.append(geometry.summarise(split, footprints, draws[split, seeds[0]].notes))
         if not all(np.isfinite(px).all() for px in geometry.distances):  # no distance between pixels of two scenes
             scored |= {(run.entry, run.split, run.seed): run for one in entries.values() for run in one}
             continue
@@ -104,7 +114,7 @@ def assess_distances(
                 scored[entry, split, run.seed] = run.model_copy(update={"distance_scores": values})
             listen(Advanced("distances", len(summaries), split))
     listen(Finished("distances"))
-    return [scored[run.entry, run.split, run.seed] for run in runs], tuple(summaries)
+    return [scored[run.entry, run.split, run.seed] for run in runs], tuple(summaries), tuple(splits)
 
 
 def _by_seed(runs: Sequence[RunResult]) -> list[RunResult]:
@@ -157,6 +167,23 @@ class _Geometry:
             regions=np.split(codes, np.cumsum([len(test) for test in tests])[:-1]),
             region_count=len(tested),
             leaking=leaking,
+        )
+
+    def summarise(
+        self, split: str, footprints: Mapping[str, frozenset[Footprint]], notes: Sequence[str]
+    ) -> SplitSummary:
+        """Average the leakage and the median distance over seeds. `notes` are remarks on the draw of the first seed."""
+        return SplitSummary(
+            split=split,
+            question=parse_split_question(split) or "",
+            leakage={
+                columns: float(np.mean([np.mean(leaking[columns]) for leaking in self.leaking]))
+                for columns in footprints
+            },
+            footprints={columns: describe_footprints(found) for columns, found in footprints.items()},
+            median_px=_finite(float(np.mean([np.median(px) for px in self.distances]))),
+            min_px=_finite(float(min(px.min() for px in self.distances))),
+            notes=tuple(notes),
         )
 
     def curve_edges(self) -> NDArray[np.float64]:
@@ -297,3 +324,8 @@ class _Counts:
             if mask.any():
                 scores[f"oa_{name}"] = float(np.mean(correct[mask]))
         return scores
+
+
+def _finite(distance_px: float) -> float | None:
+    """Return a distance, or None if it is infinite because the training pixels are in other scenes."""
+    return distance_px if np.isfinite(distance_px) else None

@@ -111,8 +111,11 @@ def test_results_do_not_depend_on_the_number_of_workers(first_comparison, store_
     assert one.pairs == two.pairs
 
 
-def test_leakage_of_each_split_is_reported(store_path, tmp_path, features):
+def test_leakage_of_each_split_is_reported(store_path, tmp_path, features, monkeypatch):
+    trees = []
+    monkeypatch.setattr("scipy.spatial.cKDTree", lambda at: trees.append(at) or cKDTree(at))
     comparison = compare(store_path, heads=["lda"], splits=SPLITS, seeds=2, out=tmp_path, sweep=False)
+    assert len(trees) == len(SPLITS) * 2, "distances are computed once for each draw"
     table = PixelTable.from_store(store_path, planes=[])
     tile = PixelTable.from_store(store_path, window=5).layout.select_groups(InputSet.parse("planes").includes)
     for drawn in comparison.splits:

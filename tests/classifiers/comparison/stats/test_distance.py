@@ -142,10 +142,10 @@ def test_intervals_are_those_of_resampled_regions(recorded):
 def test_few_regions_or_one_seed_have_no_interval(recorded, monkeypatch):
     labels, runs, run_records, draws, *_ = recorded
     first = [run for run in runs if run.seed == 0]
-    _, found = assess_distances(first, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    _, found, _ = assess_distances(first, run_records, labels, draws, FOOTPRINTS, (4, 9))
     assert all(score.oa is None or score.oa.interval is None for one in found for score in (*one.bins, *one.curve))
     monkeypatch.setattr(distance_module, "MIN_REGIONS", 1000)
-    _, found = assess_distances(runs, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    _, found, _ = assess_distances(runs, run_records, labels, draws, FOOTPRINTS, (4, 9))
     assert all(score.oa is None or score.oa.interval is None for one in found for score in one.bins)
 
 
