@@ -204,7 +204,7 @@ class RunRecords:
         return key
 
     def read_draw(self, key: str) -> dict[str, NDArray[np.integer]]:
-        """Return a recorded draw as one-dimensional integer arrays.
+        """Return a recorded draw as integer arrays, each of shape (n,) with its own n.
 
         ``train`` and ``test`` have flat indices of pixels, and ``truth`` has the classes of the test pixels.
 
