@@ -158,8 +158,8 @@ class SceneArguments:
     def labels(self) -> list[tuple[str, str]]:
         """Name and source of each label map, with ``{scene}`` replaced as in `companion`.
 
-        The name is empty if the source has no ``{scene}``. Otherwise the map has this name, unless a variable or column of
-        the source names it: a map that is named after its file would have another name in each scene.
+        If the source has no ``{scene}``, the name is empty. Otherwise, the name is the same for all scenes. It replaces a
+        name that `open_labels` takes from the file, but no name that `open_labels` takes from a variable or column.
         """
         templates = self.options["labels"] or ()
         return [(_label_name(one) if PLACEHOLDER in one else "", self._expand(one)) for one in templates]

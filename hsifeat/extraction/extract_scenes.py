@@ -38,8 +38,8 @@ class SceneOutcome:
     existed : bool
         Whether the store was already complete, so that nothing was computed.
     error : HsifeatError or None
-        Error of the extraction; None if the extraction succeeded. If another library raised the error, the original exception
-        is the ``__cause__``.
+        Error of the extraction; None if the extraction succeeded. If this error replaces an exception of another
+        library, the ``__cause__`` of the error is that exception.
     """
 
     name: str

@@ -163,6 +163,6 @@ def backbone_options(config: ExtractionConfig) -> dict[str, Any]:
 
 
 def default_path(scene: Scene, prepared: Prepared) -> Path:
-    """Return the path of a store in the cache folder, named after the scene, the source of the features and the key."""
+    """Return the path of a store in the cache folder. The store is named after scene, source of the features and key."""
     name = re.sub(r"[^\w.-]+", "-", f"{scene.name}-{prepared.extractor.source.name}").strip(".-")[:100]
     return cache_folder() / f"{name}-{prepared.recipe.key[:12]}.zarr"

@@ -263,7 +263,7 @@ class Features(StoreContents):
         Returns
         -------
         (n, bands) float32 array
-            Spectra. Pixels without data are NaN; see `valid`.
+            Spectra. A pixel that is not `valid` is NaN, even if its window has valid pixels.
 
         Raises
         ------

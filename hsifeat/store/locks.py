@@ -1,4 +1,4 @@
-"""Locks on a store: one writer at a time, any number of readers, and no deletion of a store in use.
+"""Locks on a store: at most one writer, beside any number of readers, and no deletion of a store in use.
 
 The operating system releases the locks of a process that ends or is killed.
 

@@ -294,7 +294,7 @@ class PixelListLayout:
 
     @property
     def extent(self) -> Window:
-        """The window that contains all units. Its rows are the pixels, and its two columns are the value and the mean."""
+        """The window that contains all units: one row for each pixel, one column for the values, and one for the means."""
         return Window(0, 0, self.pixels, 2)
 
     @property

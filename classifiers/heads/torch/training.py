@@ -151,8 +151,8 @@ def train(
 ) -> TrainedNetwork:
     """Build and train a network.
 
-    On one machine, the same seed gives the same bits. Numbers are float32. On a GPU that supports bfloat16, matrix
-    products are computed in bfloat16. Progress events go to the listener of the enclosing `training_listener`.
+    On one machine, the same seed gives the same bits. The network is in float32, but a GPU that supports bfloat16
+    computes matrix products in bfloat16. Progress events go to the listener of the enclosing `training_listener`.
 
     Parameters
     ----------

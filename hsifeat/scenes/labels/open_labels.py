@@ -33,7 +33,8 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
           or ``FILE:LAYER:COLUMN``. The column contains the class of each polygon or point as a number or a name.
         - A ``.csv`` file with the columns row and col (both counted from 0) and class (a number or a name).
 
-        Class names of vector and CSV files are numbered from 1 in alphabetical order over the whole file.
+        Class names in a vector or CSV file are numbered from 1 in alphabetical order. A name that occurs only outside the
+        scene gets a number as well.
     scene : Scene or Labels, optional
         Scene or label map that defines the target grid. It is required for vector and CSV files.
 

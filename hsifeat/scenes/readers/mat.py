@@ -27,7 +27,7 @@ _MAX_COMPRESSION = 1032
 def read_mat(path: Path, ndim: int, variable: str | None) -> Raster:
     """Read a numeric variable of a MATLAB file.
 
-    A variable of a file of version 7.3 is read lazily. A variable of an older file has at most 2 GB and is read at once.
+    A variable of a file of version 7.3 is read lazily. A variable of an older file has at most 2 GB and is read as a whole.
 
     Parameters
     ----------

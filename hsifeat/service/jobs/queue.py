@@ -168,7 +168,7 @@ class JobQueue:
         states, kinds : iterables of JobState and JobKind
             Only jobs in these states and of these kinds; empty for all.
         key : str, optional
-            Only jobs with this key.
+            Only jobs with this key, a digest as in `submit`.
         owner : str, optional
             Only jobs that this person submitted.
         before : str, optional

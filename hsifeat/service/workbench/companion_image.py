@@ -1,6 +1,6 @@
 """Picture of the companion image of a scene, for the workbench.
 
-The picture is a file in the cache. It is deleted together with the store of the scene.
+The picture belongs to a store of the scene. It is a file in the cache, and is deleted together with this store.
 """
 
 from __future__ import annotations
