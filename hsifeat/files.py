@@ -140,10 +140,10 @@ def follow_umask(path: Path) -> None:
 
 
 def change_stamp(path: Path) -> tuple[int, int, int, int]:
-    """Return the size in bytes, the times of the last changes of content and inode in ns, and the inode of a file.
+    """Return the size in bytes, the content time, the inode time and the inode number of a file.
 
-    The stamp changes when the file is rewritten or replaced, even if a program restores the size and the time of the content:
-    a program can't set the time of the inode.
+    The two times are those of the last changes of content and inode, in ns. The stamp changes when the file is rewritten or
+    replaced, even if a program restores the size and the content time: no program can set the inode time.
     """
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

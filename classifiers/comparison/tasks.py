@@ -169,8 +169,8 @@ class AccuracyTask:
 def measure_accuracy(task: AccuracyTask) -> FitAccuracy:
     """Fit a head on training pixels, and measure its overall accuracy on test pixels.
 
-    The result is recorded and returned. Constant features, such as those of a morphological profile wider than the scene,
-    tell nothing about a pixel. All test pixels then get the most frequent class of the training pixels.
+    The result is recorded and returned. If all features are constant on the training pixels, all test pixels get the most
+    frequent class of the training pixels. Profiles wider than the scene are constant, for example.
     """
     with one_thread():
         draw = task.run_records.read_draw(task.draw)

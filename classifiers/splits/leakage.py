@@ -299,7 +299,7 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint], scenes: Se
     Returns
     -------
     Leakage
-        The share, and the distances from test pixels to training pixels.
+        The share, and the median and minimum distance from a test pixel to the nearest training pixel.
 
     Examples
     --------

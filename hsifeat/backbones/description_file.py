@@ -67,8 +67,8 @@ class DescriptionFile:
         options : mapping of str to object
             Options of the function, as JSON values.
         files : iterable of Path
-            Files and folders that determine the backbone. Paths that do not exist are allowed. If such a file is
-            created later, the description is out of date.
+            Files and folders that determine the backbone. A path that does not exist is allowed: if a file is created
+            there later, the description is out of date.
         """
         argument = str(Path(argument).absolute()) if Path(argument).exists() else argument
         names = json.dumps([plugin, argument, dict(options), str(_MODULES)], sort_keys=True)

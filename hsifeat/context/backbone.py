@@ -32,7 +32,7 @@ class ContextBackbone:
     def taps(self) -> list[Tap]:
         """Default layers, followed by examples of other layers.
 
-        The numbers of channels apply to a scene with `MAX_COMPONENTS` components.
+        The numbers of channels apply to a scene with `MAX_COMPONENTS` principal components.
         """
         layers = [*DEFAULT_LAYERS, ContextLayer("mean", 5), *(ContextLayer("deviation", size) for size in (5, 25, 45))]
         return [Tap(layer.name, "", layer.channels(MAX_COMPONENTS), 1, None) for layer in layers]

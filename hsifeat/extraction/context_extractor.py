@@ -125,7 +125,7 @@ class ContextExtractor(Extractor):
             )
 
     def read_components(self, window: Window) -> NDArray[np.float32]:
-        """Read the components in a window of the scene.
+        """Read the bands in a window of the scene, and project them to the components that are filtered.
 
         The components of a pixel have the same bits in every window that contains the pixel.
 

@@ -30,8 +30,8 @@ def export_features(
 
     Row and column numbers of pixels start at 0 in all formats. The suffix of `out` selects the format:
 
-    - ``.npy``: an (n, D) float32 array for n pixels and D features. Two more files are written: ``.pixels.csv`` has the
-      row, column and class of each pixel, and ``.columns.json`` has the names of the features.
+    - ``.npy``: an (n, D) float32 array for n pixels and D features. Beside ``fields.npy``, ``fields.pixels.csv`` has the
+      row, column and class of each pixel, and ``fields.columns.json`` has the names of the features.
     - ``.parquet``: the columns row, col, class and class_name, and one column per feature.
     - ``.mat``: the variables X (features), y (classes), rows, cols, columns (names of the features), class_numbers, and
       classes (the name of each class number). The table is built in memory and must be smaller than 2 GiB.

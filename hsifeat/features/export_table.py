@@ -81,7 +81,11 @@ class ExportTable:
         return int(np.count_nonzero(self.mask))
 
     def metadata(self) -> dict[str, Any]:
-        """Return JSON values: names of the store, scene, label map and classes, key of the store, licence and citation."""
+        """Return the metadata of the table as JSON values.
+
+        The values are names of the store, scene, label map and classes, the key of the store, and licence and citation of
+        the scene.
+        """
         scene = self.features.scene
         return {
             "store": self.features.name,

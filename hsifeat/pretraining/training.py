@@ -57,7 +57,8 @@ class Trainer:
     """State of a training run: network, moving average of the weights, objective, optimizer and losses.
 
     On a GPU, the network runs in bfloat16 with float32 weights, and losses are copied to the CPU every 25 steps. On a CPU,
-    everything is float32. For the same data, specification and device, the weights after a step depend only on the seed.
+    everything is float32. For the same data, specification, device and initial weights, the weights after a step depend
+    only on the seed of `sampler`.
 
     Parameters
     ----------

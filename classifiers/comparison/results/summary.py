@@ -145,8 +145,8 @@ def split_gaps(
 ) -> tuple[SplitGap, ...]:
     """Return for each entry the gap between the first random and the first disjoint split.
 
-    The gap is the difference in overall accuracy. `gap_splits` selects the two splits. Entries that were not run under
-    both splits are omitted.
+    The gap is the overall accuracy of the random split minus that of the disjoint split. `gap_splits` selects the two
+    splits. Entries that were not run under both splits are omitted.
 
     Parameters
     ----------

@@ -187,7 +187,8 @@ def agreement(assigned: Sequence[csr_array], truth: csr_array, seeds: int) -> St
         One array for each entry: the number of test pixels of each region that are assigned to each class. The rows are
         the C classes for the first seed, then the C classes for the second seed, and so on.
     truth : (seeds * C, regions) sparse array
-        Number of test pixels of each true class in each region. The rows are ordered as in `assigned`.
+        Number of test pixels of each true class in each region. All pixels of a region are of one class. The rows are
+        ordered as in `assigned`.
     seeds : int
         Number of seeds.
     """

@@ -106,8 +106,8 @@ class SceneTiling:
     def valid_tiles(self, unit: Window, valid: NDArray[np.bool_]) -> list[Window]:
         """Return the tiles of `unit` that have a valid pixel in or near the core. See `Tiling.valid_tiles`.
 
-        A pixel is near the core if the features of the pixel are interpolated from cells of the core. The distance is then less
-        than half of the stride of a layer. If overlapping tiles are averaged, the valid pixel must lie in the core.
+        A pixel is near the core if it is at most half of the coarsest stride away. The features of the pixel can then be
+        interpolated from cells of the core. If overlapping tiles are averaged, the valid pixel must lie in the core.
         """
         reach = 0 if self.blends and self.halo_px else -(-self.stride // 2)
         cores = ((tile, self.core(tile)) for tile in self.tiles(unit))

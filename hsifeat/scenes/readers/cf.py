@@ -81,7 +81,7 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
     ndim : int
         3 for a cube; 2 for a label map.
     variable : str or None
-        Name of the array. The name of an array in a group is ``group/name``. Required if several arrays have `ndim`
+        Name of the array. The name of an array in a subgroup is ``subgroup/name``. Required if several arrays have `ndim`
         dimensions.
 
     Raises

@@ -97,8 +97,9 @@ class JobQueue:
     ) -> Submission:
         """Return the job that answers a request: a job with an equal key, or a new job in the queue.
 
-        If there is no job with an equal key, but `find_result` finds the result, a finished job with this result is
-        recorded. Only one search runs at a time, because a search can open a large scene.
+        A finished job answers the request only if its result still exists. If no job answers the request, but `find_result`
+        finds the result, a finished job with this result is recorded. Only one search runs at a time, because a search can
+        open a large scene.
 
         Parameters
         ----------

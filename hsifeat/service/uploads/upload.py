@@ -177,7 +177,7 @@ class Upload:
         OffsetError
             If bytes of a file are missing.
         RefusedFileError
-            If a file has a wrong digest. If its content is not accepted.
+            If a file has a wrong digest. If the content of a file is not accepted.
         """
         if self.manifest.complete:
             return self
