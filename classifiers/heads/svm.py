@@ -111,8 +111,9 @@ class SVMClassifier(ReducingHead, WeighingHead):
         return scores
 
     def _fit(self, X: NDArray[np.floating], codes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> None:
-        self.gain_ = whitening_gain(self.reducer_.transform(X), self.whitening, weight)
-        reduced = self._reduced(X)
+        reduced: NDArray[np.floating] = self.reducer_.transform(X)
+        self.gain_ = whitening_gain(reduced, self.whitening, weight)
+        reduced = self._scaled(reduced)
         gamma = self.gamma
         if gamma == "scale":  # as in SVC, but with row weights
             variance = float(moments(reduced, weight)[1].sum())
@@ -132,7 +133,7 @@ class SVMClassifier(ReducingHead, WeighingHead):
             ).fit(reduced)
             self.svc_ = LinearSVC(C=self.C, class_weight=class_weight, dual=False, random_state=self.random_state)
         with ignored_warnings(ConvergenceWarning):  # the linear machine may stop at its iteration limit
-            self.svc_.fit(self._kernel_features(X), codes, sample_weight=weight)
+            self.svc_.fit(self._mapped(reduced), codes, sample_weight=weight)
 
     def _predict(self, X: NDArray[np.floating]) -> NDArray[np.integer]:
         codes: NDArray[np.integer] = self.svc_.predict(self._kernel_features(X))
@@ -147,12 +148,13 @@ class SVMClassifier(ReducingHead, WeighingHead):
             raise ValueError("the kernel is another than the head fits")
 
     def _kernel_features(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
-        reduced = self._reduced(X)
-        return reduced if self.kernel_map_ is None else self.kernel_map_.transform(reduced)
+        return self._mapped(self._scaled(self.reducer_.transform(X)))
 
-    def _reduced(self, X: NDArray[np.floating]) -> NDArray[np.floating]:
-        reduced: NDArray[np.floating] = self.reducer_.transform(X)
+    def _scaled(self, reduced: NDArray[np.floating]) -> NDArray[np.floating]:
         return reduced * self.gain_.astype(reduced.dtype)
+
+    def _mapped(self, scaled: NDArray[np.floating]) -> NDArray[np.floating]:
+        return scaled if self.kernel_map_ is None else self.kernel_map_.transform(scaled)
 
 
 def _check_exact_machine(svc: Any, features: int, classes: int) -> None:

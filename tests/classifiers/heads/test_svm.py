@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from sklearn.kernel_approximation import Nystroem
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from classifiers.heads.group_reducer import GroupReducer
 from classifiers.heads.registry import make_head
 from tests.helpers.heads import toy
 
@@ -32,3 +34,11 @@ def test_the_kernel_is_exact_up_to_20000_rows():
     X = rng.normal(size=(20_001, 3)) + 20 * y[:, None]
     assert make_head("svm").fit(X[:-1], y[:-1]).kernel_map_ is None
     assert make_head("svm").fit(X, y).kernel_map_.n_components == 500
+
+
+@pytest.mark.parametrize("exact_rows", [20_000, 50])
+def test_a_fit_reduces_the_training_rows_once(exact_rows, monkeypatch):
+    rows, transform = [], GroupReducer.transform
+    monkeypatch.setattr(GroupReducer, "transform", lambda reducer, X: rows.append(len(X)) or transform(reducer, X))
+    make_head("svm", exact_rows=exact_rows, sampled_rows=20).fit(*toy(100))
+    assert rows == [100]
