@@ -171,13 +171,8 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         for name, value in self.weights_.items():
             member, _, parameter = name.rpartition("/")
             networks.setdefault(member, {})[parameter] = value
-        device = choose_device(self.device)
-        return np.stack(
-            [
-                infer(self._network, networks[member], lambda rows: self._inputs(X[rows]), len(X), device)
-                for member in sorted(networks, key=lambda member: int(member or 0))
-            ]
-        )
+        members = [networks[member] for member in sorted(networks, key=lambda member: int(member or 0))]
+        return infer(self._network, members, lambda rows: self._inputs(X[rows]), len(X), choose_device(self.device))
 
 
 def jensen_shannon(votes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ All torch heads share this training loop, which handles seeds, device, precision
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -205,12 +205,12 @@ def train(
 
 def infer(
     build: Callable[[], torch.nn.Module],
-    weights: Weights,
+    weights: Sequence[Weights],
     inputs: Callable[[slice], NetworkInputs],
     rows: int,
     device: torch.device,
 ) -> NDArray[np.float64]:
-    """Predict class probabilities with a trained network.
+    """Predict class probabilities with trained networks.
 
     The computation is in float64. In float32, the probabilities of a row would depend slightly on the device and on the
     other rows of the batch.
@@ -219,10 +219,10 @@ def infer(
     ----------
     build : callable
         Function that builds the network, as for `train`.
-    weights : dict of str to array
-        Weights of the trained network. The keys are the names in its ``state_dict``.
+    weights : sequence of dict of str to array
+        Weights of each trained network. The keys are the names in its ``state_dict``.
     inputs : callable
-        Function that returns the inputs of the network for a slice of the rows. It is called slice by slice, to limit
+        Function that returns the inputs of all networks for a slice of the rows. It is called once for each slice, to limit
         memory.
     rows : int
         Number of rows to predict.
@@ -231,23 +231,31 @@ def infer(
 
     Returns
     -------
-    (n, C) float64 array
-        Probability of each of the C classes for each of the n = `rows` rows. The probabilities of a row sum to 1.
+    (members, n, C) float64 array
+        Probability of each of the C classes by each network, for each of the n = `rows` rows. The probabilities of a row
+        sum to 1.
     """
     import torch
 
     keep_freed_memory()
-    with torch.device("meta"):  # initial weights need neither memory nor random numbers
-        network = build()
-    network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, assign=True)
-    network.to(device, torch.float64).eval()
+    networks = [_restored(build, one, device) for one in weights]
     parts = []
     with torch.inference_mode():
         for start in range(0, rows, INFERENCE_ROWS):
-            block = inputs(slice(start, start + INFERENCE_ROWS))
-            logits = network(*(torch.tensor(x, dtype=torch.float64, device=device) for x in block))
-            parts.append(torch.softmax(logits, dim=1).cpu().numpy())
-    return np.concatenate(parts)
+            values = inputs(slice(start, start + INFERENCE_ROWS))
+            block = [torch.tensor(x, dtype=torch.float64, device=device) for x in values]
+            parts.append(np.stack([torch.softmax(network(*block), dim=1).cpu().numpy() for network in networks]))
+    return np.concatenate(parts, axis=1)
+
+
+def _restored(build: Callable[[], torch.nn.Module], weights: Weights, device: torch.device) -> torch.nn.Module:
+    """Build a network with trained weights, in float64, for prediction."""
+    import torch
+
+    with torch.device("meta"):  # initial weights need neither memory nor random numbers
+        network = build()
+    network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, assign=True)
+    return network.to(device, torch.float64).eval()
 
 
 def _run(

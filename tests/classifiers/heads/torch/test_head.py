@@ -109,7 +109,7 @@ def test_rows_are_prepared_and_predicted_in_bounded_parts(name, monkeypatch):
     monkeypatch.setattr(torch_training, "INFERENCE_ROWS", 7)
     monkeypatch.setattr(head, "_inputs", lambda rows: asked.append(len(rows)) or does(rows), raising=False)
     np.testing.assert_allclose(head.predict_proba(X), whole, atol=2e-6)
-    assert asked == ([7] * 14 + [2]) * head.members
+    assert asked == [7] * 14 + [2], "once for all members of an ensemble"
 
 
 def test_a_fit_emits_events(features):

@@ -143,7 +143,7 @@ def test_rows_are_validated_and_predicted_in_bounded_parts():
     assert sum(asked) == trained.validation_rows == 10_000
     assert max(asked) <= 5000
     asked.clear()
-    found = infer(build, trained.weights, lambda rows: (X[rows],), len(X), CPU)
+    (found,) = infer(build, [trained.weights], lambda rows: (X[rows],), len(X), CPU)
     assert sum(asked) == 20_000
     assert max(asked) <= 5000
     scores = np.exp(X @ trained.weights["weight"].T.astype(np.float64) + trained.weights["bias"])
