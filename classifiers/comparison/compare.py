@@ -207,10 +207,12 @@ def compare(
     folder = Path(out)
     provenance = bench_provenance(config, alternatives, command, folder)
     described = scene_summaries(scenes, truth)
-    georeferences = tuple(features.georeference for features in scenes.scenes)
-    inputs = digest_inputs(
-        provenance, described, summaries, truth, georeferences, None if earlier is None else earlier.path
-    )
+    metadata = [
+        (one.georeference, one.bands, None if one.scene.wavelengths_nm is None else one.scene.wavelengths_nm.tolist())
+        for alternative in alternatives.values()
+        for one in alternative.scenes
+    ]
+    inputs = digest_inputs(provenance, described, summaries, truth, metadata, None if earlier is None else earlier.path)
 
     @cache
     def make_job() -> BenchJob:
@@ -227,7 +229,7 @@ def compare(
         **dict(results),
         inputs=inputs,
         draw_images=lambda: _draw_images(make_job(), runs, RunRecords(folder / RECORD)),
-        georeference=georeferences[0] if len(scenes) == 1 else None,
+        georeference=scenes.first.georeference if len(scenes) == 1 else None,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,6 @@ from classifiers.heads.registry import head_distribution
 from hsifeat.errors import HsifeatError
 from hsifeat.files import open_regular, read_regular, write_file
 from hsifeat.scenes import Labels
-from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import blocks
 
 _FILE = Path(RECORD) / "report.json"
@@ -91,7 +90,7 @@ def digest_inputs(
     scenes: tuple[SceneSummary, ...],
     stores: tuple[StoreSummary, ...],
     labels: Labels,
-    georeferences: tuple[Georeference | None, ...],
+    metadata: Sequence[object],
     baseline: Path | None,
 ) -> str:
     """Return a sha256 of the inputs of a report, except the recorded runs.
@@ -105,8 +104,9 @@ def digest_inputs(
         identifies its planes and its scene.
     labels : Labels
         True classes.
-    georeferences : tuple of Georeference or None
-        Coordinates of each scene.
+    metadata : sequence of object
+        Metadata of the stores and their scenes that can be corrected without a new key, such as georeference and
+        wavelengths. The digest depends on their ``repr``.
     baseline : Path or None
         ``results.json`` of the report that the new report is compared with.
     """
@@ -115,7 +115,7 @@ def digest_inputs(
         provenance.model_copy(update={"created": ""}).model_dump_json(),
         *(scene.model_dump_json() for scene in scenes),
         *(store.model_dump_json() for store in stores),
-        repr((labels.name, labels.class_names, labels.class_colours, labels.parts, georeferences)),
+        repr((labels.name, labels.class_names, labels.class_colours, labels.parts, metadata)),
         repr([head_distribution(head) for head in heads]),
         repr({name: version(name) for name in _PACKAGES}),
     ]

@@ -13,6 +13,7 @@ from classifiers.comparison.report.report_record import ReportRecord, digest_inp
 from classifiers.comparison.report.write import write_report
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.store.store import Store
 from tests.helpers.comparisons import build
 
 OPTIONS = {"heads": ["lda"], "splits": ["blocks:9+1:0.3"], "seeds": 1, "inputs": ["spectra"], "sweep": False}
@@ -43,6 +44,27 @@ def test_results_are_read_and_no_file_is_touched(finished, store_path, monkeypat
     assert any("its results are read" in note for note in notes)
     assert not write_report(again, out) and files_of(out) == before
     assert again.model_dump_json() == found.model_dump_json()
+
+
+def test_corrected_metadata_of_a_store_make_the_report_anew(store_path, tmp_path):
+    """Several scenes are matched by wavelength, and pictures are drawn at wavelengths and coordinates."""
+    store = Store.open(shutil.copytree(store_path, tmp_path / "s.zarr"), writable=True)
+    read = []
+    for fact in (
+        {},
+        {"wavelengths_nm": store.manifest.scene.wavelengths_nm[::-1]},
+        {"transform": (2.0, 0, 5, 0, -2, 9)},
+        {},
+    ):
+        store.replace_facts(store.manifest.scene.model_copy(update=fact))
+        notes = []
+        found = compare(
+            store.location.path, out=tmp_path / "report", **OPTIONS, listen=lambda e, notes=notes: notes.append(str(e))
+        )
+        write_report(found, tmp_path / "report")
+        read.append(any("its results are read" in note for note in notes))
+        store = Store.open(store.location, writable=True)
+    assert read == [False, False, False, True]
 
 
 @pytest.mark.parametrize("name", ["report.html", "results.csv", "figures/overall-accuracy.png", "maps/truth.tif"])
@@ -102,7 +124,7 @@ def test_the_digest_covers_all_inputs(tmp_path, monkeypatch):
     baseline = tmp_path / "results.json"
     baseline.write_text("{}")
     facts = {"provenance": comparison.provenance, "scenes": (comparison.scene,), "stores": comparison.stores}
-    facts |= {"labels": labels, "georeferences": (None,), "baseline": baseline}
+    facts |= {"labels": labels, "metadata": [None], "baseline": baseline}
     first = digest_inputs(**facts)
     later = comparison.provenance.model_copy(update={"created": "2031-01-01"})
     assert digest_inputs(**facts | {"provenance": later}) == first, "the time of creation is no input"
@@ -118,7 +140,7 @@ def test_the_digest_covers_all_inputs(tmp_path, monkeypatch):
         {"stores": (store, store)},
         {"labels": replace(labels, classes=classes)},
         {"labels": replace(labels, class_names={1: "wheat"})},
-        {"georeferences": (Georeference(None, (30.0, 0.0, 0.0, 0.0, -30.0, 0.0)),)},
+        {"metadata": [Georeference(None, (30.0, 0.0, 0.0, 0.0, -30.0, 0.0))]},
         {"baseline": None},
     ]
     digests = [digest_inputs(**facts | change) for change in changed]
