@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
+from classifiers.heads.layer_reducer import LayerReducer, feature_maps, layout_or_one_plane
 from classifiers.heads.mixing import MixingHead
 from classifiers.heads.parameters import Components, Units, Widths
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead, dense_layers
 from classifiers.layout import ColumnGroup, Layout
-from hsifeat.errors import HeadError
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +82,8 @@ class DiffCRNClassifier(MixingHead, TorchHead):
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - unsupervised
         layout = layout_or_one_plane(self.layout, X.shape[1])
-        groups = _input_groups(layout)
+        maps = feature_maps(layout, "diffcrn")
+        groups = [group for group in layout if group.is_spectral or group in maps]
         self.columns_ = layout.columns(*groups)
         self.reducer_ = LayerReducer(
             layout.select_groups(lambda group: group in groups),
@@ -184,15 +184,3 @@ def attention_fusion_network(layout: Layout, channels: int, hidden: tuple[int, .
             return logits
 
     return Fusion()
-
-
-def _input_groups(layout: Layout) -> list[ColumnGroup]:
-    patches = [group for group in layout.learned if group.kind == "patch"]
-    maps = patches or [group for group in layout.learned if group.kind == "plane"]
-    require_planes(maps, layout, "diffcrn")
-    sizes = sorted({group.size or 1 for group in maps})
-    if len(sizes) > 1:
-        raise HeadError(
-            f"diffcrn takes patches of one size; the table has sides of {' and '.join(map(str, sizes))} pixels"
-        )
-    return [group for group in layout if group.is_spectral or group in maps]

@@ -41,6 +41,25 @@ def require_planes(planes: Sized, layout: Layout, head: str) -> None:
         raise HeadError(f"{head} needs planes, the table has {groups}; build it with planes")
 
 
+def feature_maps(layout: Layout, head: str) -> list[ColumnGroup]:
+    """Return the patches of planes of a layout, or its planes if it has no patches. `head` is the name of the head.
+
+    Raises
+    ------
+    HeadError
+        If the layout has neither, or patches of several sizes.
+    """
+    patches = [group for group in layout.learned if group.kind == "patch"]
+    maps = patches or [group for group in layout.learned if group.kind == "plane"]
+    require_planes(maps, layout, head)
+    sides = sorted({group.size or 1 for group in maps})
+    if len(sides) > 1:
+        raise HeadError(
+            f"{head} takes patches of one size; the table has sides of {' and '.join(map(str, sides))} pixels"
+        )
+    return maps
+
+
 class LayerReducer(TransformerMixin, BaseEstimator):
     """Standardise channels, and reduce each layer to principal components that all timesteps share.
 

@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.heads.base import ProbabilisticHead
-from classifiers.heads.layer_reducer import LayerReducer, layout_or_one_plane, require_planes
+from classifiers.heads.layer_reducer import LayerReducer, feature_maps, layout_or_one_plane
 from classifiers.heads.parameters import Components, Depth, NotNegative, Positive, Rounds, Share, Units
 from classifiers.heads.torch.batches import NetworkInputs
 from classifiers.heads.torch.head import TorchHead
 from classifiers.heads.torch.transformer import encoder_of
-from classifiers.layout import ColumnGroup, Layout
-from hsifeat.errors import HeadError
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +87,7 @@ class SpectralDiffClassifier(TorchHead):
 
     def _prepare(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> None:  # noqa: ARG002 - unsupervised
         layout = layout_or_one_plane(self.layout, X.shape[1])
-        groups = _maps(layout)
+        groups = feature_maps(layout, "spectraldiff")
         self.columns_ = layout.columns(*groups)
         self.reducer_ = LayerReducer(
             layout.select_groups(lambda group: group in groups), components=self.components, whiten=True
@@ -163,16 +161,3 @@ def neighbourhood_network(
             return logits
 
     return Neighbourhood()
-
-
-def _maps(layout: Layout) -> list[ColumnGroup]:
-    """Return the patches of planes of a layout, or its planes if it has no patches; raise `HeadError` if there are none."""
-    patches = [group for group in layout.learned if group.kind == "patch"]
-    maps = patches or [group for group in layout.learned if group.kind == "plane"]
-    require_planes(maps, layout, "spectraldiff")
-    sides = sorted({group.size or 1 for group in maps})
-    if len(sides) > 1:
-        raise HeadError(
-            f"spectraldiff takes patches of one size; the table has sides of {' and '.join(map(str, sides))} pixels"
-        )
-    return maps
