@@ -147,8 +147,8 @@ class SupertokenClassifier(TorchHead):
         """Return spectral derivatives (n, P, bands - 1), without their means, from standardised spectra."""
         return np.diff(standard * self.spread_, axis=2)
 
-    def _tokens(self, X: NDArray[np.floating]) -> Tokens:
-        """Cluster the windows of rows (n, D)."""
+    def _block_tokens(self, X: NDArray[np.floating]) -> Tokens:
+        """Cluster the windows of a few rows (n, D)."""
         spectra = self._standard_spectra(X)
         pixels = spectra.shape[1]
         parts = np.split(
@@ -161,19 +161,21 @@ class SupertokenClassifier(TorchHead):
         guides += (self._derivatives(spectra) * self.derivative_gain_) @ self.derivative_map_
         return cluster(features, guides, min(self.grid, round(pixels**0.5)), self.iterations)
 
-    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
-        blocks = [self._tokens(X[start : start + _BLOCK_ROWS]) for start in range(0, len(X), _BLOCK_ROWS)]
-        values, centre = (np.concatenate(parts) for parts in zip(*((b.values, b.centre) for b in blocks), strict=True))
-        return values, np.eye(values.shape[1])[centre]
+    def _tokens(self, X: NDArray[np.floating]) -> Tokens:
+        """Cluster the windows of rows (n, D), block by block to limit memory."""
+        blocks = [self._block_tokens(X[start : start + _BLOCK_ROWS]) for start in range(0, len(X), _BLOCK_ROWS)]
+        return Tokens(np.concatenate([b.values for b in blocks]), np.concatenate([b.assignment for b in blocks]))
 
-    def _proportions(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        positions = self._positions
+    def _inputs(self, X: NDArray[np.floating]) -> NetworkInputs:
+        return _network_inputs(self._tokens(X))
+
+    def _training_inputs(
+        self, X: NDArray[np.floating], codes: NDArray[np.int64]
+    ) -> tuple[NetworkInputs, NDArray[np.float32] | None]:
+        tokens, positions = self._tokens(X), self._positions
         del self._positions  # models save all attributes
-        if positions is None:
-            return None
-        starts = range(0, len(X), _BLOCK_ROWS)
-        assignment = np.concatenate([self._tokens(X[start : start + _BLOCK_ROWS]).assignment for start in starts])
-        return class_proportions(Tokens(np.empty(0), assignment), positions, codes, len(self.classes_))
+        soft = None if positions is None else class_proportions(tokens, positions, codes, len(self.classes_))
+        return _network_inputs(tokens), soft
 
     def _network(self) -> torch.nn.Module:
         side = round((len(self.spectral_columns_) / len(self.spread_)) ** 0.5)
@@ -184,6 +186,11 @@ class SupertokenClassifier(TorchHead):
             encoder_of(self),
             self.width,
         )
+
+
+def _network_inputs(tokens: Tokens) -> NetworkInputs:
+    """Return the values of the tokens (n, K, d), and a mark (n, K) of the token of the central pixel."""
+    return tokens.values, np.eye(tokens.values.shape[1])[tokens.centre]
 
 
 def token_network(

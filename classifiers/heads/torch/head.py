@@ -98,12 +98,16 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         Constant tensors of the network must be registered as buffers.
         """
 
-    def _proportions(self, X: NDArray[np.floating], codes: NDArray[np.int64]) -> NDArray[np.float32] | None:  # noqa: ARG002 - for subclasses
-        """Return soft labels, the proportion of each class (n, C), of training rows (n, D) with codes (n,).
+    def _training_inputs(
+        self,
+        X: NDArray[np.floating],
+        codes: NDArray[np.int64],  # noqa: ARG002 - for subclasses
+    ) -> tuple[NetworkInputs, NDArray[np.float32] | None]:
+        """Return the inputs of the network and the soft labels of training rows (n, D) with codes (n,).
 
-        None stands for the proportion 1 of the class of each row.
+        Soft labels are the proportion of each class (n, C). None stands for the proportion 1 of the class of each row.
         """
-        return None
+        return self._inputs(X), None
 
     def uncertainty(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the disagreement between the members of an ensemble on each row of `X`, an (n,) float64 array in nats.
@@ -138,7 +142,7 @@ class TorchHead(ProbabilisticHead, WeighingHead):
         weight = self._row_weights(codes, weight)
         random = check_random_state(self.random_state)
         self._prepare(X, codes)
-        inputs, soft = self._inputs(X), self._proportions(X, codes)
+        inputs, soft = self._training_inputs(X, codes)
         self.weights_: Weights = {}
         self.epochs_ = self.validation_rows_ = 0
         for member in range(self.members):

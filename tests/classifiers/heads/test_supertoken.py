@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from classifiers.fit import fit_model
+from classifiers.heads import supertoken
 from classifiers.heads.supertoken import SupertokenClassifier, token_network
 from classifiers.heads.supertokens import Tokens, class_proportions, cluster
 from classifiers.heads.torch.transformer import transformer_encoder
@@ -101,6 +102,17 @@ def test_labels_of_neighbours_soften_the_labels():
     assert np.abs(soft.predict_proba(X) - hard.predict_proba(X)).max() > 1e-6
     with pytest.raises(HeadError, match=r"positions are the row and column of each of the 200 rows, as integers"):
         SupertokenClassifier(layout, **SMALL).fit(X, y, positions=grid[:5])
+
+
+def test_the_windows_of_training_rows_are_clustered_once(monkeypatch):
+    rows = []
+    monkeypatch.setattr(
+        supertoken, "cluster", lambda features, *options: rows.append(len(features)) or cluster(features, *options)
+    )
+    X, y = windows(300)
+    layout, positions = Layout((ColumnGroup("patch", 0, 100, size=5),)), np.argwhere(np.ones((20, 15), bool))
+    SupertokenClassifier(layout, **SMALL, epochs=1).fit(X, y, positions=positions)
+    assert sum(rows) == 300
 
 
 def test_a_fit_of_a_store_passes_the_positions(features):
