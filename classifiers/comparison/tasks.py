@@ -23,6 +23,7 @@ from classifiers.heads.row_checks import ConstantFeaturesError
 from classifiers.metrics import score_predictions
 from classifiers.smoothing import SmoothingRule
 from classifiers.threads import one_library_thread
+from hsifeat.errors import HeadError
 from hsifeat.features.stack import StackSource
 from hsifeat.files import create_array
 from hsifeat.types import Window
@@ -102,6 +103,11 @@ def do_run(task: RunTask) -> RunResult:
     """Fit a head, score it on test pixels, classify the scene if requested, and record the run.
 
     The run uses a single thread, so that results do not depend on the number of cores.
+
+    Raises
+    ------
+    HeadError
+        If the head can't be fitted.
     """
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
@@ -109,7 +115,10 @@ def do_run(task: RunTask) -> RunResult:
         X, y = task.table.rows(draw["train"])
         unlabelled, positions = task.table.unlabelled(draw["train"]), task.table.positions(draw["train"])
         start = time.perf_counter()
-        head.fit(X, y, unlabelled=unlabelled, positions=positions)
+        try:
+            head.fit(X, y, unlabelled=unlabelled, positions=positions)
+        except HeadError as error:
+            raise HeadError(f"{task.entry} under {task.split}, seed {task.seed}: {error}") from error
         fit_seconds = time.perf_counter() - start
         predicted, predict_seconds = predict_pixels(head, task.table, draw["test"])
         if task.is_mapped:

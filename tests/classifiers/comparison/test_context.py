@@ -11,6 +11,7 @@ from classifiers.comparison.sweep_table import sweep_remarks
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
 from hsifeat import extract
+from hsifeat.errors import HeadError
 from hsifeat.features.stack import open_stack
 from hsifeat.scenes import Labels, Scene
 from tests.helpers.context_stores import write_context_store
@@ -85,3 +86,5 @@ def test_constant_spectra_are_named(tmp_path):
     store = extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
     found = sweep(store, split="per-class:20", best=0, seeds=1, out=tmp_path / "sweep")
     assert found.constant[0] == "spectra" and found.baseline.mean == pytest.approx(0.5, abs=0.1)
+    with pytest.raises(HeadError, match="^lda on spectra under per-class:20, seed 0: all 3 features .* are constant"):
+        compare(store, heads=["lda"], inputs=["spectra"], splits=["per-class:20"], seeds=1, out=tmp_path / "report")
