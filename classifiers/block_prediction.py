@@ -87,7 +87,7 @@ def predict_blocks(
     within : (rows, cols) bool array, optional
         Pixels to predict. If `workers` is passed, all pixels are predicted. [default: all]
     block_px : int, optional
-        Side of a block in pixels. [default: 128, or less if there are many columns]
+        Side of a block in pixels. [default: 128, or less if the head takes many columns]
     workers : BlockPredictor, optional
         Workers that predict the blocks. [default: this process]
     listen : callable
@@ -178,7 +178,7 @@ def predict_classes(
     only : (rows, cols) bool array, optional
         Pixels whose classes are needed. The classes of all other pixels are arbitrary. [default: all]
     block_px : int, optional
-        Side of a block in pixels. [default: 128, or less if there are many columns]
+        Side of a block in pixels. [default: 128, or less if the head takes many columns]
     workers : BlockPredictor, optional
         Workers that predict the blocks. With workers, `only` has no effect. [default: this process]
     listen : callable

@@ -49,7 +49,7 @@ def predict_map(
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
     block_px : int, optional
-        Side in pixels of the blocks in which the scene is read. [default: 128, or less if there are many columns]
+        Side in pixels of the blocks in which the scene is read. [default: 128, or less if the head takes many columns]
     executor : Executor or str, optional
         Executor that predicts the blocks, for example on a cluster, or a text such as ``dask:local:2``. The model must then
         come from `load_model`. [default: this process]
@@ -105,7 +105,7 @@ def predict_probabilities(
         Rule that smooths the class probabilities, see `classifiers.parse_smoothing`; ``none`` turns smoothing off. [default:
         the rule of the model]
     block_px : int, optional
-        Side in pixels of the blocks in which the scene is read. [default: 128, or less if there are many columns]
+        Side in pixels of the blocks in which the scene is read. [default: 128, or less if the head takes many columns]
     executor : Executor, optional
         Open executor that predicts the blocks, for example on a cluster. The model must then come from `load_model`.
         [default: this process]
@@ -116,7 +116,8 @@ def predict_probabilities(
     -------
     iterator of (Window, (rows, cols, classes) float32 array)
         Position and probabilities of each block. The blocks cover the scene, and the classes are in the order of the
-        head's `classes_`. Pixels that are invalid or have no planes are NaN.
+        head's `classes_`. Invalid pixels are NaN. If the store has planes of listed pixels only (``--pixels``), all other
+        pixels are NaN too.
 
     Raises
     ------

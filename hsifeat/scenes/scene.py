@@ -246,7 +246,7 @@ class Scene(CubeShape):
         Raises
         ------
         SceneError
-            If no band of this scene matches a band of the other scene. If a scene has no wavelengths and the scenes differ
+            If a band of the other scene matches no band of this scene. If a scene has no wavelengths and the scenes differ
             in the number of bands.
         """
         matched = match_bands(

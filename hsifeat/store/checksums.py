@@ -123,7 +123,7 @@ class ChecksumReader(WrapperStore[Any]):
     location : Location
         Location of the store, for error messages.
     checksums : dict of str to str
-        The sha256 of each file by its key.
+        The sha256 of each file, by the path of the file in the store.
     """
 
     def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:

@@ -75,8 +75,8 @@ def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test
 
     The features of a leak-free test pixel depend on no training pixel. If the best entry has no leak-free pixels, the
     text says why, and gives the accuracy of the best entry that has leak-free pixels. If no entry has leak-free pixels,
-    the text gives the accuracy of the best entry on the farthest test pixels. In this case, the text also recommends a
-    split with a buffer, and inputs whose features depend on fewer pixels.
+    the text gives the accuracy of the best entry on the test pixels farthest from training pixels. In this case, the text
+    also recommends a split with a buffer, and inputs whose features depend on fewer pixels.
 
     Parameters
     ----------
