@@ -196,7 +196,10 @@ class Leakage:
 
     @classmethod
     def from_pixels(cls, leaking: NDArray[np.bool_], distances: NDArray[np.float64]) -> Leakage:
-        """Return the leakage for the results of `leaking_pixels` and `training_distances`, two (n,) arrays."""
+        """Return the leakage of n test pixels.
+
+        `leaking` is the (n,) bool array from `leaking_pixels`, and `distances` the (n,) float64 array from `training_distances`.
+        """
         return cls(float(np.mean(leaking)), float(np.median(distances)), float(distances.min()))
 
     def __str__(self) -> str:
