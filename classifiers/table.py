@@ -199,7 +199,7 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a table uses class numbers of the tables before it, but none of their class names.
+            If a table shares a class number, but no class name, with the tables before it.
         """
         if len(tables) == 1:
             return tables[0]

@@ -100,7 +100,8 @@ def _sweep(process: int, folder: str) -> None:  # noqa: ARG001  # a forked proce
 def delete_leftovers(folder: Path) -> None:
     """Delete the temporary files and folders in `folder` whose process ran on this machine and has ended.
 
-    A path with the suffix ``old`` is kept while nothing has its former name: it is the only copy.
+    A folder with the suffix ``old`` is the previous version of another folder. It is kept while this other folder does not
+    exist.
     """
     for path in folder.glob(".*"):
         match = _TEMPORARY.fullmatch(path.name)

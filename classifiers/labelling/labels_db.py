@@ -250,7 +250,7 @@ class LabelDatabase:
     # Edits ------------------------------------------------------------------------------------------------------------
 
     def paint(self, set_id: int, person: str, edit: LabelEdit, *, request: str | None = None) -> int:
-        """Append an edit to the log of a label set, and return the version of the label set.
+        """Append an edit to the log of a label set, and return the version of the label set after the edit.
 
         Parameters
         ----------

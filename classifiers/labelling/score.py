@@ -93,7 +93,7 @@ def score_labels(
 ) -> LabelScore:
     """Score a map by cross-validation: fit the head without the labels of a fold, and score the map at these labels.
 
-    Each fold is mapped with the head, the columns and the smoothing of `mapper`. Smoothing does not use labels.
+    Each fold uses the head, the columns and the smoothing of `mapper`. Smoothing does not use labels.
 
     Parameters
     ----------

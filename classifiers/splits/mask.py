@@ -22,9 +22,9 @@ TRAIN, TEST = "train", "test"
 class MaskSplit:
     """``mask:TRAIN[,TEST]``: train and test on the nonzero pixels of maps from files.
 
-    `draw` takes the classes of pixels from the label map that it receives. If a map has only zeros and ones, its ones
-    select pixels and are not a class. If a map has class numbers, and one of its pixels also has a class in the label
-    map, the two classes must be equal. The seed has no effect.
+    `draw` takes the classes of pixels from the label map that it receives. Pixels without a class in this label map are
+    not used. If the map of a file has only zeros and ones, its ones select pixels and are not a class. If the map of a
+    file has class numbers, each of its used pixels must have the same class in the label map. The seed has no effect.
 
     Attributes
     ----------
@@ -61,8 +61,9 @@ class MaskSplit:
 class OfficialSplit:
     """``official``: train and test on the scene's label maps ``train`` and ``test``.
 
-    `draw` takes the classes of pixels from the label map that it receives. If a pixel of ``train`` or ``test``
-    also has a class in this label map, the two classes must be equal. The seed has no effect.
+    `draw` takes the classes of pixels from the label map that it receives. Pixels without a class in this label map are
+    not used. All other pixels of ``train`` and ``test`` must have the same class there as in this label map. The seed
+    has no effect.
     """
 
     train: Labels

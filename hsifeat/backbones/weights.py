@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
     """Return the hexadecimal sha256 of named tensors of any shape and dtype.
 
-    The digest covers the name, dtype, shape and bytes of each tensor, in the order of the names.
+    The digest covers the name, dtype, shape and bytes of each tensor. It does not depend on the order of `tensors`.
     """
     import torch
 

@@ -143,7 +143,7 @@ def _check_weights(backbone: Any, config: ExtractionConfig, listen: Listener) ->
 
 
 def check_options(config: ExtractionConfig) -> None:
-    """Raise `HsifeatError` if an option can't have an effect. Neither the scene nor the backbone is opened for this check."""
+    """Raise `HsifeatError` if an explicitly set option has no effect. Neither the scene nor the backbone is opened."""
     if config.backbone == ContextBackbone.name:
         context_layers(config)
     else:

@@ -41,7 +41,10 @@ class SceneSet:
 
     @property
     def name(self) -> str:
-        """Store names of up to four scenes. Plus signs join the stores of a scene, and commas separate the scenes."""
+        """Store names of at most four scenes, and the number of further scenes.
+
+        Plus signs join the stores of a scene, and commas separate the scenes.
+        """
         return list_some(features.name for features in self.scenes)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Choice of the bands of a pseudo-RGB image. Constant bands are replaced, and notes report guessed bands."""
+"""Choice of the bands of a pseudo-RGB image. Constant bands are replaced. Without wavelengths, the bands are guessed."""
 
 from __future__ import annotations
 

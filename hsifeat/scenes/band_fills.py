@@ -65,7 +65,7 @@ def fill_note(fills: Iterable[BandFill]) -> str:
 
 
 class BandFills:
-    """Lowest and highest value of each band, and how many pixels have each value. Pixels are added block by block.
+    """Lowest and highest value of each band, and how many pixels have each of the two. Pixels are added block by block.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 async def sample_slot(request: Request) -> AsyncIterator[None]:
-    """Limit the number of samples in progress: wait for a free slot, and hold this slot until the response is sent."""
+    """Limit the number of sample requests in progress: wait for a free slot, and hold it until the response is sent."""
     async with service_of(request).sample_slots:
         yield
 

@@ -44,7 +44,7 @@ class Service:
     sampling : anyio.CapacityLimiter
         Limit on the number of threads that read samples.
     sample_slots : anyio.Semaphore
-        Limit on the number of samples in progress, to save memory.
+        Limit on the number of sample requests in progress, to save memory.
     """
 
     config: ServiceConfig

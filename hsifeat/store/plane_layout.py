@@ -248,7 +248,7 @@ class SceneLayout:
         return "the whole scene"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Return the shape of `plane` within a window of the scene."""
+        """Return the array shape of the part of `plane` in a window of the scene."""
         return plane.cells(window.rows, window.cols)
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:

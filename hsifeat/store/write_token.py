@@ -75,7 +75,7 @@ def wait_for_expiry(location: Location, on_wait: Callable[[], None]) -> None:
     location : Location
         Location of the store. The store need not exist.
     on_wait : callable
-        Function without arguments that is called once before waiting.
+        Function without arguments. If there is a token, the function is called once before waiting.
     """
     content = location.get(FILE)
     if content is None:

@@ -34,11 +34,11 @@ def encoder_of(head: TransformerHead) -> torch.nn.Module:
 def transformer_encoder(
     width: int, *, depth: int, heads: int, head_width: int, mlp_width: int, dropout: float
 ) -> torch.nn.Module:
-    """Build a transformer encoder with layer normalisation before each block (Xiong et al., ICML 2020, fig. 1b).
+    """Build a transformer encoder (Xiong et al., ICML 2020, fig. 1b).
 
     Each layer adds multi-head self-attention (Vaswani et al. 2017, eq. 1) and a perceptron with one hidden layer and
-    GELU. The linear layers for queries, keys and values have no bias. Unlike in ``torch.nn.TransformerEncoder``, the
-    product of `heads` and `head_width` may differ from `width`.
+    GELU. Each of the two starts with a layer normalisation. The linear layers for queries, keys and values have no bias.
+    Unlike in ``torch.nn.TransformerEncoder``, the product of `heads` and `head_width` may differ from `width`.
 
     Parameters
     ----------
