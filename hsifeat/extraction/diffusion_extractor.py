@@ -55,9 +55,9 @@ class DiffusionExtractor(Extractor):
     noise : NoisePolicy
         Noise policy for the tiles.
     tiles_per_batch : int or None
-        Maximum number of tiles per forward pass; None for the result of `default_batch`. A batch has tiles of one unit at one
-        timestep, in row-major order. The values of a plane therefore do not depend on the other requested planes, or on
-        interruptions of the run.
+        Maximum number of tiles per forward pass; None for the result of `default_batch`. A batch has tiles of one unit at
+        one timestep, in row-major order. The values of a plane therefore do not depend on the other requested planes, or
+        on interruptions of the run.
     requested_device : str
         Device of the network, or ``auto``.
     pooled : mapping of str to int
