@@ -57,8 +57,8 @@ class Tuning:
     folds : str
         Description of the folds of training pixels, or of the validation pixels.
     candidates : tuple of TuningCandidate
-        All combinations that were tried. The first has the default parameters. If the training pixels have too few
-        regions for a search, the tuple is empty.
+        All combinations that were tried. The first has the default parameters. If the training pixels form too few
+        connected regions for a search, the tuple is empty.
     choice : TuningCandidate or None
         The selected combination; None if `candidates` is empty.
     """

@@ -24,7 +24,8 @@ def whitening_gain(
         Reduced columns of the training rows.
     share : float
         Exponent from 0 to 1. Each column is divided by ``deviation ** share``, where ``deviation`` is its standard
-        deviation. 0 leaves the columns unchanged, and 1 gives all columns the same variance.
+        deviation. All columns are then multiplied by one number, which restores the total variance. 0 leaves the columns
+        unchanged, and 1 gives all columns the same variance.
     weight : (n,) float array, optional
         Weight of each row. [default: equal weights]
 

@@ -127,7 +127,8 @@ class Footprint:
         Side of the window around the pixel. The values in the window are averaged, filtered or encoded. If the feature
         needs no window, the side is 1.
     tiles : TileGrid or None
-        Tile grid of the plane that the feature comes from; None for spectra and for stores of listed pixels (``--pixels``).
+        Tile grid of the plane that the feature comes from. None if the feature depends on the window only, as for spectra
+        and for stores of listed pixels (``--pixels``).
     mirrored : bool
         Whether mirrored scene pixels fill the part of the window beyond the scene's edge. This is True only for stores
         of listed pixels, whose windows are the input of the diffusion model.

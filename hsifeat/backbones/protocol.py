@@ -56,7 +56,7 @@ class Backbone(FeatureSource, Protocol):
 
     @property
     def channels(self) -> int:
-        """Number of channels of the image."""
+        """Number of channels of the images that the model takes."""
         ...
 
     @property

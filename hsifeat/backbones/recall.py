@@ -79,7 +79,7 @@ class RecalledBackbone:
 
     @property
     def channels(self) -> int:
-        """Number of channels of the image."""
+        """Number of channels of the images that the model takes."""
         return self._known.channels
 
     @property

@@ -175,7 +175,7 @@ class StoreContents:
 
     @cached_property
     def unfinished(self) -> tuple[PlaneSpec, ...]:
-        """Planes (one layer at one timestep each) whose extraction was interrupted."""
+        """Planes (one layer at one timestep each) that are not complete, such as after an interrupted extraction."""
         return tuple(plane for plane in self.store.planes if plane not in self.planes)
 
     def size_bytes(self, plane: PlaneSpec) -> int:

@@ -80,7 +80,7 @@ class PlacedFeatures(ABC):
         return 4 * self.features.channels * BLOCK_CELLS**2
 
     def blocks(self) -> list[Window]:
-        """Return the windows of all blocks, in row-major order."""
+        """Return the windows of all blocks, in cells of the plane and in row-major order."""
         return list(windows(self.rows, self.cols, BLOCK_CELLS))
 
     def read(self, window: Window) -> NDArray[np.float32]:

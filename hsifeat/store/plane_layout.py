@@ -134,7 +134,7 @@ class PlaneSpec:
     dtype: str
 
     def cells(self, rows: int, cols: int) -> tuple[int, int, int]:
-        """Return the shape of the plane for a scene of `rows` x `cols` pixels."""
+        """Return the shape of the plane, including its channels, for a scene of `rows` x `cols` pixels."""
         return -(-rows // self.stride), -(-cols // self.stride), self.channels
 
 

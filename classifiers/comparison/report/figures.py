@@ -270,8 +270,8 @@ def confusion_matrix(confusion: NDArray[np.integer], names: Sequence[str]) -> Pl
 def confusion_shares(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
     """Convert the pixel counts of a confusion matrix to shares of the true class.
 
-    `confusion` is a (C, C) integer array, and the result is a (C, C) float64 array. Shares of a class without pixels
-    are 0.
+    `confusion` is a (C, C) integer array with a row for each true class. The result is a (C, C) float64 array. The row
+    of a class without pixels is 0.
     """
     totals = confusion.sum(axis=1, keepdims=True)
     shares: NDArray[np.float64] = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)

@@ -164,6 +164,7 @@ def distance_range_text(split: SplitSummary) -> str:
 def gap_text(results: BenchResults) -> str:
     """State the gap in overall accuracy between the first random and the first disjoint split.
 
+    The text has the range of the gap over all entries, and the gap of the entry that is best under the disjoint split.
     If the benchmark lacks a random or a disjoint split, the text is empty.
     """
     gaps = {gap.entry: gap for gap in results.gaps}

@@ -59,6 +59,7 @@ class ArraySource(_DescriptionModel):
     """Where an array of a scene is stored: the name of a file, and the name of a variable in this file.
 
     If the array is inside nested MATLAB structs and cells, `variable` is a path with dots, such as ``hsi.Lidar.0.z``.
+    A number in the path is the index of an element, counted from 0.
     """
 
     file: str

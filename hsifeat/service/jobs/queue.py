@@ -171,7 +171,7 @@ class JobQueue:
         key : str, optional
             Only jobs with this key, a digest as in `submit`.
         owner : str, optional
-            Only jobs that this person submitted.
+            Only jobs with this person in `JobRecord.owners`.
         before : str, optional
             Only jobs that are older than the job with this identifier.
         count : int
