@@ -102,7 +102,7 @@ def read_classes(
 def note_lost_classes(
     before: NDArray[np.integer], after: NDArray[np.integer], class_names: dict[int, str], name: str
 ) -> tuple[str, ...]:
-    """Return a note on the classes in a file that no pixel of the scene has.
+    """Return a note on the classes in a file that no pixel of the scene has; empty if there are none.
 
     Parameters
     ----------
