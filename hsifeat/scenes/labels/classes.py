@@ -59,7 +59,7 @@ def read_classes(
     Examples
     --------
     >>> read_classes(np.array([[1, 255]]), [255], "gt.tif")
-    (array([[1, 0]], dtype=uint8), ('gt.tif: 1 pixels of nodata became 0',))
+    (array([[1, 0]], dtype=uint8), ('gt.tif: 1 pixel of nodata became 0',))
     """
     if np.dtype(array.dtype).kind not in "biuf":
         raise SceneError(f"{name}: {_REQUIREMENT}; found {array.dtype}")
