@@ -42,7 +42,7 @@ def open_encoder_folder(source: str, *, upsample: int = UPSAMPLE, untrained_seed
         and standard deviation of each channel (``image_mean`` and ``image_std``).
     upsample : int
         Maximum factor by which tiles are enlarged. If the encoder has patches, the factor is the largest number up to
-        this maximum that divides the side of a patch.
+        this maximum that divides the side of a patch. Otherwise, the factor is this maximum.
     untrained_seed : int, optional
         Seed of random weights that replace the trained weights.
 

@@ -81,7 +81,7 @@ class Trainer:
         Maps numbers of completed steps to the losses on held-out images at these steps. Each list has one mean squared
         error of the predicted noise for each tenth of the timesteps.
     seconds : float
-        Duration of the training. The caller updates it.
+        Duration of the training, including runs before a loaded checkpoint. The caller updates this number.
 
     Raises
     ------

@@ -93,10 +93,10 @@ class AddressSigner:
 
 
 class SignedAddresses:
-    """ASGI middleware that answers requests to signed addresses as requests of their issuers.
+    """ASGI middleware that answers a request to a signed address as a request of the issuer of the address.
 
-    It checks the address, removes ``/signed/GRANT`` from the path, and sets the issuer as the caller. It refuses invalid
-    addresses.
+    It checks the address, removes ``/signed/GRANT`` from the path, and sets the issuer as the caller, with only the right
+    to read. It refuses invalid addresses.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class SignedAddresses:
     signer : AddressSigner
         Object that checks the addresses.
     tokens : TokenSource
-        Valid tokens.
+        Valid tokens. An address is invalid if the issuer's token is not among them.
     """
 
     def __init__(self, app: ASGIApp, signer: AddressSigner, tokens: TokenSource) -> None:
