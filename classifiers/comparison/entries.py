@@ -35,10 +35,10 @@ def fitting_heads(inputs: Sequence[str]) -> list[str]:
 def make_entries(
     stores: Mapping[str, Features], heads: Sequence[str], inputs: Sequence[str], *, other_scenes: bool = False
 ) -> list[BenchEntry]:
-    """List the entries of a benchmark: every head on every input that it can learn from.
+    """List the entries of a benchmark: every head on every store, with every input that the head can learn from.
 
-    An input without planes, such as ``spectra``, is the same for all stores and yields one entry with an empty store
-    name. The name `SUITED` in `inputs` is replaced by the input that suits the head and the store. Duplicates are
+    An input without planes, such as ``spectra``, is the same for all stores. It yields one entry per head, with an empty
+    store name. The name `SUITED` in `inputs` is replaced by the input that suits the head and the store. Duplicates are
     dropped.
 
     Parameters

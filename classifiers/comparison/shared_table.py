@@ -28,7 +28,7 @@ BLOCK_BYTES = 2**25
 class SharedTable:
     """A `PixelTable` in a folder, or a selection of its column groups.
 
-    An instance contains only the path and the column groups, so pickling it for a worker process is cheap.
+    An instance does not contain the arrays in the files, so pickling it for a worker process is cheap.
 
     Attributes
     ----------

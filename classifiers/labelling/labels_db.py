@@ -349,7 +349,7 @@ class LabelDatabase:
         return classes
 
     def edits(self, set_id: int, *kinds: EditKind) -> list[LabelEdit]:
-        """Return all edits of the given `kinds`, oldest first. Edits that are undone are left out.
+        """Return all edits of the given `kinds` in a label set, oldest first. Undone edits are left out.
 
         Raises
         ------

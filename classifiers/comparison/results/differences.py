@@ -130,7 +130,7 @@ class EntryChange(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the change is significant (5 % level, corrected for the tests of all entries)."""
+        """Whether the change is significant (5 % level, with the Holm correction for all tests)."""
         return is_significant(self.p_holm)
 
     @property

@@ -10,14 +10,14 @@ from hsifeat.files import atomic_write
 
 
 def clear_folder(folder: Path) -> Path:
-    """Create an empty folder, and return its path. If the folder exists, its files are deleted."""
+    """Create an empty folder, and return its path. If the folder exists, everything in it is deleted."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def write_archive(folder: Path, archive: Path) -> None:
-    """Write the files of a folder to a zip file. The names in the zip file start with the name of the folder."""
+    """Write the files of a folder, except hidden files, to a zip file. Names in the zip file start with the folder's name."""
     with atomic_write(archive) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as out:
         add_files(out, folder, folder.parent)
 
