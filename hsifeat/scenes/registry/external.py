@@ -72,8 +72,8 @@ def from_torchgeo(sample: Mapping[str, Any], name: str) -> Scene:
     Parameters
     ----------
     sample : mapping
-        Arrays by key. ``image`` has shape (bands, rows, cols). The optional ``wavelength`` has shape (bands,) and is in nm, or
-        in micrometres if all values are below 100. The optional ``mask`` is a label map of shape (rows, cols).
+        Arrays by key. ``image`` has shape (bands, rows, cols). The optional ``wavelength`` has shape (bands,) and is in nm,
+        or in micrometres if all values are below 100. The optional ``mask`` is a label map of shape (rows, cols).
     name : str
         Name of the scene.
 
