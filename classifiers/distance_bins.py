@@ -38,7 +38,7 @@ class DistanceBin:
 
     @property
     def key(self) -> str:
-        """Name of the bin in columns of ``results.csv``."""
+        """Name of the bin in column names of ``results.csv``, such as ``0-4_px`` in ``oa_0-4_px``."""
         return f"over_{self.low_px:g}_px" if self.high_px is None else f"{self.low_px:g}-{self.high_px:g}_px"
 
     def __str__(self) -> str:

@@ -380,8 +380,8 @@ def create_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArra
 def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:
     """Return a (rows, cols) bool array with undefined values.
 
-    A mask of more than 2**21 pixels is a `scratch_array`. If its file can't be written, for example because the disk is
-    full, the mask is an ordinary array.
+    A mask of more than 2**21 pixels is a `scratch_array`. If the file of the scratch array can't be written, for example
+    because the disk is full, the mask is an ordinary array.
 
     >>> empty_mask(2, 3).shape
     (2, 3)

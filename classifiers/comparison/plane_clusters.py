@@ -34,7 +34,7 @@ def cluster_planes(
     Parameters
     ----------
     features : Features
-        A store whose planes cover the scene.
+        Features of an open store.
     planes : sequence, optional
         Planes in any form that `Features.select` accepts. [default: all]
     clusters : int
@@ -46,8 +46,8 @@ def cluster_planes(
     -------
     tuple of ClusterPanel
         Panels sorted by layer and then by timestep. Layers are in the order of `planes`, or of the store if `planes` is
-        None. A plane with more than 500 rows or columns is subsampled. All other panels have the resolution of their
-        plane. The tuple is empty for a store of listed pixels (``--pixels``), whose planes are not images.
+        None. A panel has the resolution of its plane. A plane with more than 500 rows or columns is subsampled first.
+        The tuple is empty for a store of listed pixels (``--pixels``), whose planes are not images.
 
     Raises
     ------

@@ -242,7 +242,7 @@ class RunRecords:
     def find_accuracy(self, key: str, *, listen: Listener = silent) -> FitAccuracy | None:
         """Return the accuracy that a sweep recorded for a fit, or None if no accuracy is recorded.
 
-        `listen` receives a note if the file is damaged.
+        If the file with the accuracy is damaged, `listen` receives a note, and the result is None.
         """
         file = self._sweep_fit(key)
         if not file.exists():

@@ -163,14 +163,14 @@ class LabelFile:
         return request is not None and self.execute(query, (set_id, f"{person}: {request}")).fetchone() is not None
 
     def record_request(self, set_id: int, person: str, request: str | None) -> None:
-        """Record the request of a person that changed a label set. Call this method inside a `transaction`.
+        """Record that a request has changed a label set. Call this method inside a `transaction`.
 
         Parameters
         ----------
         set_id : int
             Number of the label set.
         person : str
-            Name of the person.
+            Name of the person who made the request.
         request : str or None
             Name of the request. For None, nothing is recorded.
         """

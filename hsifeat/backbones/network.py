@@ -100,7 +100,7 @@ class NetworkBackbone(ABC):
         return feature_map
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:  # noqa: ARG002  # for subclasses
-        """Map layer names to aliases, such as the names in papers."""
+        """Return a dict from layer names to aliases, such as the names of the layers in papers."""
         return {}
 
     @property

@@ -66,7 +66,7 @@ class CellTransform:
         Raises
         ------
         SceneError
-            If the centre of the scene has no position in the file.
+            If the centre of the scene has no equivalent in the CRS of the file.
         """
         centre = np.array([[scene.cols / 2], [scene.rows / 2]])
         corner, right, below = self(centre + np.array([[0, 1, 0], [0, 0, 1]])).T

@@ -72,7 +72,7 @@ def train(
     Raises
     ------
     DivergedError
-        If the loss is not finite, or is far above the first loss. The folder then keeps the previous checkpoint.
+        If the loss is not finite, or is far above the loss of the first step. The folder then keeps the previous checkpoint.
     """
     started_s = saved_s = time.monotonic()
     earlier_s, writing_s, limit_s = trainer.seconds, 0.0, math.inf if budget.minutes is None else 60 * budget.minutes

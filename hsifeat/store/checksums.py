@@ -36,8 +36,8 @@ COPY_OF = {ROOT: "zarr.copy.json", FILE: "checksums.copy.json"}
 def has_checksum(key: str) -> bool:
     """Return whether ``checksums.json`` lists a file.
 
-    All files of a store are listed, with these exceptions: shards, progress records, the timings, the write token, the copy
-    of the manifest, ``checksums.json`` and its copy.
+    All files of a store are listed, with these exceptions: shards, progress records, the timings, the write token,
+    ``checksums.json``, the copy of ``checksums.json``, and the copy of the manifest.
 
     >>> has_checksum("planes/t0050/mid_block/zarr.json"), has_checksum("planes/t0050/mid_block/c/0/1/0")
     (True, False)

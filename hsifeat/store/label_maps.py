@@ -91,7 +91,7 @@ class LabelMaps:
         Raises
         ------
         StoreError
-            If `name` can't be part of a key.
+            If `name` can't be the name of a folder in the store.
         """
         path = f"scene/labels/{name}"
         if name == "zarr.json" or not is_store_file(f"{path}/zarr.json"):

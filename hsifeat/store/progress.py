@@ -73,8 +73,8 @@ class ProgressRecords:
     def is_complete(self, plane: PlaneId) -> bool:
         """Return whether all units of a plane are finished.
 
-        No record is read if ``checksums.json`` has a checksum of the records, which only complete planes have. A record that
-        was lost since is found by `done` and by `hsifeat.store.verify`.
+        In ``checksums.json``, only a complete plane has a checksum of its records. If this checksum exists, no record is
+        read. Only `done` and `hsifeat.store.verify` notice a record that was lost later.
         """
         return records_key(plane) in self._files.checksums or bool(self.done(plane).all())
 

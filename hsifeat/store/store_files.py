@@ -79,7 +79,7 @@ class StoreFiles:
         return view
 
     def array(self, path: str) -> zarr.Array[Any]:
-        """Return the Zarr array at a path below the root group, with its stored shape and dtype.
+        """Return the Zarr array at a path below the root group. Its shape and dtype are not checked.
 
         Raises
         ------

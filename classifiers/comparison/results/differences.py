@@ -135,6 +135,6 @@ class EntryChange(Record):
 
     @property
     def unchanged(self) -> bool:
-        """Whether the OA is unchanged for each seed. A bootstrap also compares each region (connected area of one class)."""
+        """Whether the OA of each seed is unchanged, and in a bootstrap the OA of each region (connected area of one class)."""
         equal = self.p == 1 and self.before == self.after
         return equal and self.test != "Welch" and not self.low and not self.high

@@ -1,4 +1,4 @@
-"""Noise policy ``shared``: all tiles get the same noise at all timesteps."""
+"""Noise policy ``shared``: one noise tensor for all tiles and all timesteps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SharedNoise(NoisePolicy):
-    """Add the same noise tensor to all tiles at all timesteps, as ddpm-segmentation, MTMSD and GeoDiffNet do."""
+    """Use one noise tensor for all tiles and all timesteps, as ddpm-segmentation, MTMSD and GeoDiffNet do."""
 
     name: ClassVar = "shared"
     form: ClassVar = "shared"

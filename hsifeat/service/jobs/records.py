@@ -82,8 +82,8 @@ class JobRecord:
     kind : JobKind
         Kind of work.
     key : str
-        sha256 of the request and of the state of its files. Unfinished jobs have different keys, with one exception: a job
-        that is about to be cancelled can have the key of another unfinished job.
+        Key of the request, see `JobRequest.key`. Unfinished jobs have different keys, with one exception: a job that is
+        about to be cancelled can have the key of another unfinished job.
     request : dict
         The request as JSON values.
     owners : tuple of str
