@@ -37,9 +37,8 @@ def make_entries(
 ) -> list[BenchEntry]:
     """List the entries of a benchmark: every head on every store, with every input that the head can learn from.
 
-    An input without planes, such as ``spectra``, is the same for all stores. It yields one entry per head, with an empty
-    store name. The name `SUITED` in `inputs` is replaced by the input that suits the head and the store. Duplicates are
-    dropped.
+    An input that is the same for all stores, such as ``spectra``, yields one entry per head, with an empty store name. The
+    name `SUITED` in `inputs` is replaced by the input that suits the head and the store. Duplicates are dropped.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ def clear_folder(folder: Path) -> Path:
 
 
 def write_archive(folder: Path, archive: Path) -> None:
-    """Write the files of a folder, except hidden files, to a zip file. Names in the zip file start with the folder's name."""
+    """Write the files of a folder, except hidden files, to a zip file. Names in it start with the folder's name."""
     with atomic_write(archive) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as out:
         add_files(out, folder, folder.parent)
 
