@@ -54,7 +54,7 @@ class MarkovSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Number of updates in ten sweeps. Each update of one of the four sets of pixels carries an effect one pixel further."""
+        """Number of updates in ten sweeps. Each update of one of the four pixel sets carries an effect one pixel further."""
         return _SWEEPS * len(_COLOURS)
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:
