@@ -184,7 +184,10 @@ class LabelFile:
 
     @property
     def has_uncommitted_rows(self) -> bool:
-        """Whether the current transaction has appended rows. A rollback would remove them, and other rows get their numbers."""
+        """Whether the current transaction has appended rows.
+
+        A rollback removes these rows. Rows that are appended later then get the numbers of the removed rows.
+        """
         return self._connection.in_transaction and self._connection.total_changes > self._changes_before
 
     @contextmanager

@@ -24,7 +24,7 @@ def named_files(path: Path, listen: Listener) -> list[tuple[str, Path]]:
     path : Path
         File of the scene or label map.
     listen : callable
-        Callback that receives a note on companions of a raster that a service does not take.
+        Callback that receives a note on companion files that a service does not take.
 
     Returns
     -------

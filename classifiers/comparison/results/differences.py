@@ -135,6 +135,6 @@ class EntryChange(Record):
 
     @property
     def unchanged(self) -> bool:
-        """Whether the OA of each seed is unchanged, and in a bootstrap the OA of each region (connected area of one class)."""
+        """Whether each seed, and in a bootstrap each region (connected area of a class), has the same OA in both reports."""
         equal = self.p == 1 and self.before == self.after
         return equal and self.test != "Welch" and not self.low and not self.high
