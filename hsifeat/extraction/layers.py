@@ -111,9 +111,9 @@ def _interval_text(tap: Tap) -> str:
 
 
 def has_standard_names(taps: Sequence[Tap]) -> bool:
-    """Return whether a network has a block with a name that diffusers uses: ``mid_block`` or ``up_blocks.N``.
+    """Return whether a network has a block named ``mid_block``, ``up_blocks.N`` or ``decoders.M.up_blocks.N``.
 
-    In a network with several decoders, the names of blocks in decoder M are ``decoders.M.up_blocks.N``.
+    diffusers uses the first two names. A network with several decoders uses the third name, for block N of decoder M.
     """
     return any(map(_is_standard, taps))
 
@@ -121,7 +121,7 @@ def has_standard_names(taps: Sequence[Tap]) -> bool:
 def default_taps(taps: Sequence[Tap]) -> list[Tap]:
     """Return the middle block and all decoder blocks of a network.
 
-    If no block has a name that diffusers uses, these rules apply:
+    If no block has a name that `has_standard_names` accepts, these rules apply:
 
     - The middle block is the last block with the coarsest stride, if blocks with finer strides run both before it and after
       it. Otherwise, the network has no middle block.

@@ -78,7 +78,7 @@ class NumpyWriter:
         """Do nothing, since the format can hold any table."""
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
-        """Write the array, and the files with the pixels and column names. See `TableWriter.write`."""
+        """Write the array, the file of pixels and the file of column names. See `TableWriter.write`."""
         pixels, columns = path.with_suffix(".pixels.csv"), path.with_suffix(".columns.json")
         # The exit stack renames the array last, so that an array never exists without its pixels and column names.
         with ExitStack() as files:

@@ -55,7 +55,8 @@ def unet_arguments(
 def without_attention(arguments: Callable[[int], dict[str, Any]], channels: int) -> dict[str, Any]:
     """Return the constructor arguments of a U-Net without attention layers.
 
-    ``arguments(channels)`` returns the constructor arguments of the same U-Net with attention layers.
+    ``arguments(channels)`` returns the constructor arguments of the same U-Net with attention layers, for images of
+    `channels` channels.
     """
     with_attention = arguments(channels)
     levels = len(with_attention["block_out_channels"])

@@ -133,7 +133,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(400, msg)
 
     def pause_writing(self) -> None:
-        """Stop sending while the buffer of the connection is full. After `stall_seconds`, abort the connection."""
+        """Stop sending while the connection's buffer is full. If this lasts for `stall_seconds`, abort the connection."""
         super().pause_writing()
         if self._stall_timer is None:
             self._stall_timer = self.loop.call_later(self.stall_seconds, self.transport.abort)

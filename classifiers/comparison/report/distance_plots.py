@@ -31,8 +31,8 @@ class DistanceTable:
     rows : tuple of EntryDistances
         Scores of the entries, in descending order of their overall accuracy under the split.
     headline : str
-        Accuracy of the best entry on leak-free test pixels, as a sentence without a full stop. The features of a leak-free
-        test pixel depend on no training pixel.
+        Sentence without a full stop about the accuracy on leak-free test pixels, see `leak_free_text`. The features of a
+        leak-free test pixel depend on no training pixel.
     """
 
     split: str
