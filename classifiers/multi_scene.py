@@ -123,8 +123,8 @@ def scene_row_offsets(labels: Sequence[Labels]) -> list[int]:
 def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     """Return the number that each class name has in the merged label map.
 
-    Names are numbered scene by scene. If the number of a name in its first scene is still free, the name keeps this
-    number. Otherwise, the name gets a new number, which is higher than all numbers in the maps.
+    Names are numbered scene by scene. A name keeps the number that it has in the first scene with this name, if no earlier
+    name has this number. Otherwise, the name gets a new number, which is higher than all numbers in the maps.
 
     Raises
     ------

@@ -43,8 +43,8 @@ def kinds_advice(kinds: Sequence[str]) -> str:
 def difference_text(differences: Sequence[tuple[str, Any, Any]], first: str, second: str) -> str:
     """List the fields in which two recipes differ.
 
-    The text has the values of at most five fields. If more fields differ, the text begins with ``other`` and has no values.
-    If several of these fields belong to one part of the recipe, such as ``backbone``, only the part is named.
+    If at most five fields differ, the text has their values. If more fields differ, the text begins with ``other`` and has
+    no values; where several fields belong to one part of the recipe, such as ``backbone``, it names only the part.
 
     Parameters
     ----------

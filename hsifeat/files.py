@@ -1,4 +1,4 @@
-"""Safe opening and atomic writing of files, errors of full and read-only disks, large masks, and the cache folder."""
+"""Safe opening and atomic writing of files, errors of full and read-only disks, arrays in files, and the cache folder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Suppress warnings of libraries, also if several threads do so at once.
 
 `warnings.catch_warnings` saves the filters of the process and restores them at the end. If the blocks of two threads overlap,
-the block that ends first removes the filters of the other block, and the block that ends last makes filters permanent.
+and block A begins and ends first, the end of A removes the filters of block B, and the end of B makes those of A permanent.
 """
 
 from __future__ import annotations

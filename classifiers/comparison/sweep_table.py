@@ -19,13 +19,13 @@ _MIN_TIMESTEPS = 4
 def sweep_rows(sweep: SweepResult) -> list[dict[str, Any]]:
     """Return one dict per plane and one dict for spectra alone, sorted by descending accuracy.
 
-    Accuracies are from 0 to 1, and gains from -1 to 1. The following keys describe the selection of planes. For a plane that
-    was not selected, their values are None.
+    Accuracies are from 0 to 1, and gains from -1 to 1. The following keys describe the selection of planes. They are None for
+    spectra alone, and for planes that were not selected.
 
     - ``rank``: position of the plane in the selection;
     - ``oa_together``: accuracy on the plane together with all planes that were selected before it;
     - ``step_gain``: accuracy that the plane adds to the planes before it, or, for the first plane, to spectra alone;
-    - ``step_seconds``: extraction time that the plane adds.
+    - ``step_seconds``: extraction time that the plane adds to the planes before it.
     """
     ranks = {score.plane: rank for rank, score in enumerate(sweep.selection, 1)}
     rows = []

@@ -109,7 +109,8 @@ class Suggester:
         classes : (rows, cols) integer array
             Class of each pixel; 0 is unlabelled.
         count : int
-            Maximum number of suggestions. Superpixels that touch a labelled or suggested superpixel are suggested last.
+            Maximum number of suggestions. Superpixels that touch a labelled superpixel, or one earlier in the list, come
+            last.
         among : (rows, cols) bool array, optional
             True at the pixels that may be suggested. [default: all pixels with features]
 
@@ -121,7 +122,7 @@ class Suggester:
         Raises
         ------
         HeadError
-            If the shape of `classes` is not the shape of the scene. If a label is not a whole number from 0 to 65535.
+            If the shape of `classes` is not the shape of the scene. If a value is not a whole number from 0 to 65535.
         """
         from sklearn.metrics import pairwise_distances_argmin_min
 

@@ -32,7 +32,7 @@ def parse_smoothing(text: str) -> SmoothingRule | None:
 
         - ``gaussian:SIGMA``: Gaussian mean with a standard deviation of SIGMA pixels;
         - ``guided:RADIUS[,EPS]``: filter guided by the scene's principal components, in windows with a radius of RADIUS
-          pixels;
+          pixels and with the ridge penalty EPS;
         - ``superpixel:PIXELS``: mean over superpixels that grow from square cells of about PIXELS pixels;
         - ``mrf:BETA``: Potts field with the weight BETA for each pair of neighbours with equal classes;
         - ``none``: no smoothing.

@@ -97,10 +97,10 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
 
 
 def unused_with_context(config: ExtractionConfig) -> dict[str, str]:
-    """Map each option without effect on context features to the option that causes this, such as ``backbone='context'``.
+    """Map the name of each option without effect on context features to the option that makes it ineffective.
 
-    Context features have timestep 0 only. If the option ``timesteps`` lists another timestep, the result contains this
-    option. If the option ``layers`` lists a layer that is not a filter, the result contains this option.
+    Options that `config` does not set are included. Context features have timestep 0 only: ``timesteps`` is in the result
+    if it lists another timestep. ``layers`` is in the result if it lists a layer that is not a filter.
     """
     names = type(config).model_fields.keys() - _USED
     if set(config.timesteps) != {TIMESTEP}:

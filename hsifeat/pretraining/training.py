@@ -141,7 +141,7 @@ class Trainer:
         Raises
         ------
         DivergedError
-            If the loss is NaN, or at least ``10 * max(1, first loss)``.
+            If the loss of a step is NaN, or at least ``10 * max(1, loss of the first step)``.
         """
         keep_freed_memory()
         self.network.train()

@@ -33,7 +33,7 @@ class DrawnNoiseTiles(ABC):
         self._noise: dict[int, torch.Tensor] = {}
 
     def at(self, batch: slice, t: int) -> Iterator[torch.Tensor]:
-        """Yield a batch of tiles with noise at timestep `t`, once per draw. See `NoisedTiles.at`."""
+        """Yield a batch of tiles with noise at timestep `t`, once per draw of the noise. See `NoisedTiles.at`."""
         clean = self._clean[batch].to(self._device)
         for draw in range(self._draws):
             if draw not in self._noise:

@@ -42,7 +42,7 @@ def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int
 def select_spectral_vectors(variables: Mapping[str, FileVariable], name: str) -> dict[str, FileVariable]:
     """Return the vectors that may describe the bands of a cube.
 
-    Vectors that may describe another cube are left out; see `nearest`.
+    Vectors that probably describe another cube are left out; see `nearest`.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def _last(name: str) -> str:
 
 
 def with_unit(name: str, vector: FileVariable) -> FileVariable:
-    """Return a vector of the spectrum with the unit cm-1 if it has no unit and the name of wavenumbers."""
+    """Return `vector`. If it has no unit and `name` is a name of wavenumbers, the result has the unit cm-1."""
     if vector.unit or _last(name) not in WAVENUMBER_NAMES:
         return vector
     return replace(vector, attrs={**vector.attrs, "units": "cm-1"})

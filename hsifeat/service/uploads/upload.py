@@ -131,12 +131,12 @@ class Upload:
         name : str
             Name of the file.
         offset : int
-            Position of the part in the file. It must equal the number of bytes that the service has received.
+            Position of the part in the file. It must equal the number of bytes of this file that the service has received.
 
         Raises
         ------
         OffsetError
-            If `offset` is not the number of received bytes. If another request appends to the file at the same time.
+            If `offset` is not this number of bytes. If another request appends to the file at the same time.
         RefusedFileError
             If the upload has no file with this name. If the upload is already complete.
         StoreError

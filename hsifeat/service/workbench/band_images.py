@@ -87,7 +87,7 @@ class BandImages:
         Raises
         ------
         ProblemError
-            If the scene is being read for other images for more than 10 seconds.
+            If the call has waited for 10 seconds while the scene is read for other images.
         """
         if not self._lock.acquire(timeout=_PATIENCE_S):
             raise ProblemError(503, "the scene is being read for other images: try again", {"Retry-After": "1"})
