@@ -58,7 +58,7 @@ class SmoothingRule(ABC):
     """Base class of rules that smooth class probabilities over a scene.
 
     A rule is registered as an entry point of the group ``hsifeat.smoothing``. The name of the entry point is used in
-    ``--smooth NAME:ARGUMENT``. Invalid pixels do not affect other pixels. The smoothed values at invalid pixels are arbitrary.
+    ``--smooth NAME:ARGUMENT``. Invalid pixels do not affect other pixels. Smoothed values at invalid pixels are arbitrary.
     """
 
     name: ClassVar[str]
