@@ -35,7 +35,8 @@ class LabelScore:
     pixels, regions : int
         Number of held-out pixels, and number of connected regions of one class that these pixels form.
     left_out : tuple of int
-        Numbers of the classes that were never held out. All labels of such a class are in one region or block.
+        Numbers of the classes that were never held out, usually because all labels of the class are in one region or one
+        block of `folds`.
     """
 
     folds: LabelFolds | None
