@@ -118,7 +118,7 @@ def run_key(
 
 
 class FitAccuracy(NamedTuple):
-    """Overall accuracy of a fit of a sweep, and whether its features were constant on the training pixels."""
+    """Overall accuracy of one fit of a sweep, and whether the features were constant on the training pixels of the fit."""
 
     oa: float
     constant: bool = False

@@ -1,6 +1,6 @@
 """Database of label sets: an append-only log of edits in SQLite, which several people and processes can use at once.
 
-Each change is on the disk before the method that makes it returns.
+A method that changes labels returns only after the change is on the disk.
 """
 
 from __future__ import annotations

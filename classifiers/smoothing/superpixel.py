@@ -112,7 +112,7 @@ class SuperpixelSmoothing(SmoothingRule):
 
 
 def connected_parts(superpixels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the connected parts of superpixels.
+    """Return the connected parts of each superpixel.
 
     Parameters
     ----------
@@ -122,7 +122,8 @@ def connected_parts(superpixels: NDArray[np.int64]) -> NDArray[np.int64]:
     Returns
     -------
     (rows, cols) int64 array
-        Number of the part of each pixel, from 1 without gaps; 0 at invalid pixels. Pixels of a part touch at their sides.
+        Number of the part of each pixel, from 1 without gaps; 0 at invalid pixels. Pixels that touch only at a corner
+        are not connected.
     """
     from skimage.measure import label
 

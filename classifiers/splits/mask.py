@@ -79,7 +79,7 @@ class OfficialSplit:
         Raises
         ------
         SplitError
-            If the scene has no label maps named ``train`` and ``test``.
+            If the scene has no label map ``train``, or no label map ``test``.
         """
         if not {TRAIN, TEST} <= set(maps):
             raise SplitError(

@@ -21,7 +21,7 @@ def scale_bands(
     name : str
         Text form of the projection, which becomes `Projection.spec`.
     spec : ProjectionSpec
-        Percentiles, gamma, and whether all bands share their percentiles.
+        Percentiles, gamma, and whether the percentiles are computed from all selected bands together.
     bands : tuple of int
         Selected bands, one per channel.
     count : int

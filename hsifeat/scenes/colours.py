@@ -72,16 +72,17 @@ def false_colour(
     valid: NDArray[np.bool_] | None = None,
     step: int = 1,
 ) -> NDArray[np.uint8]:
-    """Render three bands of a cube as an RGB image. Each band is stretched between its 2nd and 98th percentiles.
+    """Render three bands of a cube as an RGB image. Each band is stretched between two percentiles.
 
-    The percentiles of a large cube are computed from a sample of its pixels.
+    They are the 2nd and the 98th percentile of the valid pixels. For a large cube, they are computed from a sample of these
+    pixels.
 
     Parameters
     ----------
     cube : array-like of shape (rows, cols, bands)
         The cube.
     wavelengths_nm : (bands,) float64 array, optional
-        Centre wavelengths in nm, from which `rgb_bands` selects the three bands.
+        Centre wavelengths in nm for `rgb_bands`, which selects the three bands.
     valid : (rows, cols) bool array, optional
         Mask of the valid pixels; all other pixels are black. [default: all pixels are valid]
     step : int

@@ -100,8 +100,8 @@ class BodyGuard:
     """ASGI middleware that refuses request bodies that are too large or arrive too slowly.
 
     The received bytes are counted, so a wrong header Content-Length has no effect. To save memory, at most four requests
-    with bodies above 64 kB are answered at once. Other requests with bodies above 64 kB wait. Requests to paths in `larger`
-    never wait, because their routes do not keep bodies in memory.
+    with bodies above 64 kB are answered at once. Other requests with bodies above 64 kB wait. Requests to paths
+    with a prefix in `larger` never wait, because their routes do not keep bodies in memory.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class BodyGuard:
     max_bytes : int
         Maximum size of a body in bytes.
     larger : mapping of str to int
-        Maximum size in bytes by prefix of the path, for paths whose bodies may be larger than `max_bytes`.
+        Maps a prefix of paths to the maximum size in bytes of a body that is sent to such a path. It replaces `max_bytes`.
     seconds : float
         Time in seconds within which the whole body must arrive. A request is also refused if it waits for its
         turn longer than this time.

@@ -74,13 +74,13 @@ class BenchImages:
     false_colour : (rows, cols, 3) uint8 array
         The scene in false colour.
     splits : dict of str to (rows, cols) uint8 array
-        For each split, the role of each pixel with seed 0: 0 = unlabelled, 1 = train, 2 = test, 3 = labelled but
-        unused.
+        For each split, the role of each pixel in the draw of seed 0: 0 = unlabelled, 1 = train, 2 = test,
+        3 = labelled but unused.
     maps : dict of (BenchEntry, str) to (rows, cols) integer array
-        For each entry and split, the predicted class of each pixel with seed 0. The array may be memory-mapped.
+        For each entry and split, the class that the run of seed 0 predicts for each pixel. The array may be memory-mapped.
     confidence : dict of (BenchEntry, str) to (rows, cols) uint8 array
-        For each entry and split, the largest class probability of each pixel with seed 0, scaled to 0..255. The array
-        may be memory-mapped. Entries whose heads have no probabilities are missing.
+        For each entry and split, the largest class probability of each pixel in the run of seed 0, scaled to 0..255. The
+        array may be memory-mapped. Entries whose heads have no probabilities are missing.
     panels : tuple of ClusterPanel
         K-means clusters of planes of the first scene.
     scenes : tuple of SceneImage

@@ -51,7 +51,7 @@ class MixUp:
         return [float(torch.distributions.Beta(a, a).sample()) if a else 1.0 for a in self.strengths]
 
     def label_weight(self, lambdas: Sequence[float]) -> float:
-        """Return the lambda of the labels: the weighted mean of the lambdas of the inputs."""
+        """Return the lambda of the labels: the mean of the lambdas of the inputs, weighted by `shares`."""
         return sum(share * value for share, value in zip(self.shares, lambdas, strict=True))
 
 

@@ -60,7 +60,7 @@ class SceneTiling:
 
     @property
     def margin_px(self) -> int:
-        """Width in pixels of the discarded margin of each tile: the halo if `stitch` is ``core``, otherwise 0."""
+        """Width in pixels of the margin discarded on each side of a tile: the halo if `stitch` is ``core``, otherwise 0."""
         return self.halo_px if self.stitch == "core" else 0
 
     @property

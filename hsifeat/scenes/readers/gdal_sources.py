@@ -65,7 +65,7 @@ _MAGIC = {
 
 
 def raster_drivers(path: Path) -> list[str]:
-    """Return the names of the GDAL drivers that may open a raster with the suffix of `path`."""
+    """Return the names of the GDAL drivers that are allowed for rasters with the suffix of `path`."""
     return list(_DRIVERS.get(path.suffix.lower().lstrip("."), _OTHER_DRIVERS))
 
 

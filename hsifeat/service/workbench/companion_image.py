@@ -25,12 +25,12 @@ def companion_file(features: Features) -> Path:
 
 
 def keep_companion(features: Features, scene: Scene) -> None:
-    """Write the picture of the companion image of a scene, with at most 3000 rows and columns.
+    """Write the companion image of a scene to `companion_file`, with at most 3000 rows and 3000 columns.
 
     Parameters
     ----------
     features : Features
-        Features of a store of the scene.
+        Features of the store that the picture belongs to.
     scene : Scene
         The scene. If it has no companion image, no picture is written.
 

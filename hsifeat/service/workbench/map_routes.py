@@ -56,8 +56,8 @@ def raster(
 ) -> Response:
     """Return the labels (uint16), the map (uint16) and the confidence (uint8) of the visible part of the scene, as bytes.
 
-    A map needs labels of two classes. If there is no map, map and confidence are 0, and the header ``X-Message`` states
-    why. The header ``X-Note`` has notes on the smoothing of the map.
+    A map needs labels of at least two classes. If there is no map, map and confidence are 0, and the header ``X-Message``
+    states why. The header ``X-Note`` has notes on the smoothing of the map.
     """
     start = time.perf_counter()
     check = workbench_of(request).tickets.take(f"map-{page}", number)
