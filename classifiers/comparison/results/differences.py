@@ -135,6 +135,6 @@ class EntryChange(Record):
 
     @property
     def unchanged(self) -> bool:
-        """Whether each seed, and in a bootstrap each region (connected area of a class), has the same OA in both reports."""
+        """Whether the mean OA is the same in both reports, and the test found no difference at all."""
         equal = self.p == 1 and self.before == self.after
         return equal and self.test != "Welch" and not self.low and not self.high
