@@ -73,9 +73,9 @@ class BlockWorkers:
     Parameters
     ----------
     executor : Executor
-        Executor whose workers can open the stores and the folder of the model.
+        Executor whose workers can open the stores of `features` and the folder of `model`.
     features : Features
-        Store of the scene.
+        Features of the scene.
     model : Model
         A model that was loaded from a folder.
 

@@ -224,12 +224,13 @@ def check_not_input(path: Path, inputs: Iterable[str | Path]) -> None:
     path : Path
         File of the result.
     inputs : iterable of str or Path
-        Files and folders that are read: ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``. Other texts are ignored.
+        Files and folders that are read: ``FILE``, ``FILE:VARIABLE`` or ``FILE:LAYER:COLUMN``. Other texts, such as names of
+        public scenes, are ignored.
 
     Raises
     ------
     StoreError
-        If `path` is one of the files, or lies in a folder that is read.
+        If `path` is one of these files, or lies directly in one of these folders.
     """
     if not path.exists():
         return

@@ -262,7 +262,7 @@ class RunRecords:
 
     @contextmanager
     def sealed_write(self, file: Path) -> Iterator[Path]:
-        """Yield a temporary path for the caller to write. On exit, add the seal to the file and rename it to `file`."""
+        """Yield a temporary path for the caller to write. On exit, seal the temporary file, and rename it to `file`."""
         with atomic_write(file) as part:
             yield part
             seal_file(part, _seal_name(file))

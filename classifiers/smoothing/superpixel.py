@@ -91,7 +91,7 @@ class SuperpixelSmoothing(SmoothingRule):
         return np.where(valid, superpixels, 0)
 
     def collapse_note(self, superpixels: NDArray[np.int64]) -> str:
-        """Return a note if there are far fewer superpixels than cells of `pixels` pixels; otherwise an empty text.
+        """Return a note if superpixels have far more than `pixels` pixels on average; otherwise return an empty text.
 
         SLIC joins small superpixels with their neighbours. In a noisy scene, only a few large superpixels may remain.
 

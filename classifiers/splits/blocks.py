@@ -61,8 +61,9 @@ class BlocksSplit:
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
         """Draw training and test blocks at random.
 
-        A class is lost if all its training pixels lie within the buffer of test pixels. The draw is repeated, up to 30
-        times, until only classes in a single block are lost. The result is the draw that loses the fewest classes.
+        A class that occurs in a single block is always lost. Any other class is lost if all its training pixels lie
+        within the buffer of test pixels. The draw is repeated, up to 30 times, until no other class is lost. The result
+        is the draw that loses the fewest classes.
         """
         return draw_blocks(labels, self.block_px, self.buffer_px, self.fraction, seed)[1]
 

@@ -24,7 +24,8 @@ class MaskSplit:
 
     `draw` takes the classes of pixels from the label map that it receives. Pixels without a class in this label map are
     not used. If the map of a file has only zeros and ones, its ones select pixels and are not a class. If the map of a
-    file has class numbers, each of its used pixels must have the same class in the label map. The seed has no effect.
+    file has class numbers, each used pixel must have the same class in this map and in the label map. The seed has no
+    effect.
 
     Attributes
     ----------

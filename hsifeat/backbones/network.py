@@ -282,7 +282,7 @@ def clone_weights(network: torch.nn.Module) -> None:
 
 
 def use_mean_embedding(embedding: torch.nn.Module) -> None:
-    """Change `embedding`, a table of label embeddings. For every label, it then returns the mean over all its rows."""
+    """Change `embedding`, a table of label embeddings, so that it returns the mean of all table rows for every label."""
 
     def replace_by_mean(table: Any, _labels: Any, output: torch.Tensor) -> torch.Tensor:
         mean: torch.Tensor = table.weight.mean(0)

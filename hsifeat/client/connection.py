@@ -138,7 +138,7 @@ class Connection:
             uploaded.
         labels : sequence of str, Path or tuple
             Label maps as ``FILE`` or ``FILE:VARIABLE``. If the scene is read from local files, the label maps must be
-            local files, too. A tuple ``(NAME, FILE)`` uploads a local file under another name; its suffix stays the same.
+            local files, too. A tuple ``(NAME, FILE)`` uploads the file as NAME with the suffix of FILE.
         reading : dict, optional
             Options for reading the scene, such as ``variable`` and ``axes``; see `hsifeat.open_scene`. If the scene is read
             from local files, the file of ``companion`` must be local, too.

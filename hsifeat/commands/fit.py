@@ -26,7 +26,7 @@ def fit(
     """Train a head (classifier) on cached features. This takes seconds and does not need the diffusion model.
 
     The features of several stores of one scene are concatenated. `hsifeat predict` then needs the same number of
-    stores, in the same order. Context stores (made with `--backbone context`) may be at any position.
+    stores, in the same order. Only context stores (made with `--backbone context`) may be at other positions than here.
 
     Stores of several scenes form one table: classes are matched by name, and bands by wavelength. The planes of all stores
     must have the same recipe; extract them with `hsifeat extract --shared-projection` or `--like`.

@@ -35,7 +35,7 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
     Parameters
     ----------
     stores : str, Path, Features or a sequence of these, optional
-        Open features, or paths and names that `open_features` accepts. [default: the store that was completed last]
+        `Features`, or paths and names that `open_features` accepts. [default: the store that was completed last]
 
     Raises
     ------

@@ -131,7 +131,7 @@ class ModelFolder:
 def lock_folder(folder: Path) -> Iterator[None]:
     """Lock the folder of a model, and delete the incomplete files of killed trainings.
 
-    The folder is created if it does not exist. It is removed if nothing was written to it in the ``with`` block.
+    If the folder does not exist, it is created. A created folder is removed if the ``with`` block wrote nothing to it.
 
     Raises
     ------

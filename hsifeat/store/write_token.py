@@ -54,7 +54,7 @@ def write_token(location: Location, *, renew: bool = False) -> Iterator[str]:
 
 
 def check(location: Location, token: str) -> None:
-    """Raise `StoreError` if the store no longer has this token, because its run has ended or another run has started."""
+    """Raise `StoreError` if the store no longer has `token`: the run of `token` has ended, or another run has started."""
     if _token(location.get(FILE)) != token:
         raise StoreError(f"the run that this worker belongs to no longer writes to {location}: nothing was written")
 

@@ -104,7 +104,8 @@ class Comparison(BenchResults):
     draw_images : callable
         Function that draws the images. It is called when `images` is accessed for the first time.
     inputs : str
-        Digest from `classifiers.comparison.report.report_record.digest_inputs`; empty if unknown.
+        Digest of the inputs of the benchmark, see `classifiers.comparison.report.report_record.digest_inputs`; empty if
+        unknown.
     georeference : Georeference or None
         Coordinate reference system and transform of the scene. None if they are unknown or there are several scenes.
     """

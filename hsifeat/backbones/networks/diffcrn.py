@@ -88,7 +88,7 @@ class DiffCRN(ModelMixin, ConfigMixin):
         Returns
         -------
         (n, C, rows, cols) float32 tensor
-            The feature maps. C is the number of feature bands.
+            The feature maps. C is the `width` of the network.
         """
         timesteps = torch.as_tensor(t, device=noisy.device).expand(len(noisy))
         embedding = self.time_embedding(self.time_frequencies(timesteps).to(noisy.dtype))  # (n, C)

@@ -1,4 +1,4 @@
-"""Gaussian noise as a function of position, channel, seed and draw.
+"""Gaussian noise as a function of position, channel, seed and index of the noise draw.
 
 A value of the field depends on nothing else: not on the tiling, the batch, the device, the timestep or the number of
 channels. The field continues beyond the scene, so that padding gets noise as well.

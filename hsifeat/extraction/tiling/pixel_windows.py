@@ -118,7 +118,7 @@ def windows_around(pixels: PixelList, *, tile_px: int, multiple: int) -> PixelWi
 
 
 class CentreMeanBlock:
-    """Accumulator for the values of a plane at listed pixels, and for the means over their windows. See `PlaneBlock`.
+    """Accumulator for the values of a plane at listed pixels, and means over the windows of these pixels. See `PlaneBlock`.
 
     Parameters
     ----------

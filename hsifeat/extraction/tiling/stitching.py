@@ -27,7 +27,7 @@ class CoreBlock:
     unit : Window
         Part of the plane to accumulate, in scene pixels.
     margin_px : int
-        Width in pixels of the discarded margin of each tile.
+        Width of the margin that is discarded on each side of a tile, in scene pixels.
     """
 
     def __init__(self, plane: PlaneSpec, unit: Window, margin_px: int) -> None:
