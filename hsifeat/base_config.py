@@ -79,12 +79,12 @@ def repeatable_names(value: object) -> tuple[str, ...]:
 
 
 def names(value: object) -> tuple[str, ...]:
-    """Validate one name, or a non-empty iterable of names, and return a tuple without duplicates."""
+    """Validate one name, or a non-empty iterable of names, and return a tuple of the distinct names."""
     return tuple(dict.fromkeys(repeatable_names(value)))
 
 
 def whole_numbers(value: object) -> tuple[int, ...]:
-    """Validate a non-empty iterable of whole numbers, such as a NumPy array, and return a tuple of ints without duplicates."""
+    """Validate a non-empty iterable of whole numbers, such as a NumPy array, and return a tuple of the distinct ints."""
     numbers = () if isinstance(value, str | bytes) else tuple(_as_int64(number) for number in _items(value))
     if not numbers or None in numbers:
         raise expected_error("one whole number or more")

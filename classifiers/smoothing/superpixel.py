@@ -107,7 +107,7 @@ class SuperpixelSmoothing(SmoothingRule):
         return f"the scene is too noisy for superpixels of about {self.pixels} pixels: SLIC found {found} where {expected} were asked for"
 
     def working_bytes(self, pixels: int, classes: int) -> int:
-        """Return the memory in bytes of means, guide and segmentation; see `SmoothingRule.working_bytes`."""
+        """Return the memory in bytes of mean probabilities, guide and segmentation; see `SmoothingRule.working_bytes`."""
         return pixels * (24 * classes + 160)
 
 

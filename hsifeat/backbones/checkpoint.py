@@ -98,7 +98,7 @@ class CheckpointBackbone(NetworkBackbone):
         count : int or None
             Number of labels of the model; None for a model without labels.
         any_label : bool
-            Whether label 0 is used if the model needs a label and `label` is None.
+            Whether label 0 is used if the model has labels and `label` is None.
         mean : bool
             Whether the label ``"mean"`` is allowed. If True, the model must have a table of label embeddings.
 

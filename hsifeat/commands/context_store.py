@@ -22,7 +22,7 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     stores : sequence of str, optional
         Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
     inputs : sequence of str
-        Names of input sets. The input set ``suited`` is chosen from existing stores, so no context store is added for it.
+        Names of input sets. ``suited`` stands for a set that suits the given stores, so no context store is added for it.
     listen : callable
         Callback for progress events.
 

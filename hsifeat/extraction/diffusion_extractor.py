@@ -111,7 +111,7 @@ class DiffusionExtractor(Extractor):
         return replace(self, tiles_per_batch=batch)
 
     def count_tiles(self, window: Window) -> int:
-        """Return the number of tiles with a valid pixel.
+        """Return the number of tiles that have to be computed for a window. See `Tiling.valid_tiles`.
 
         `window` is the window of one unit (one shard of each plane), or of all units together.
         """

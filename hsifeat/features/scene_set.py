@@ -52,7 +52,7 @@ class SceneSet:
         """Name of each scene in reports.
 
         If two scenes have the same name, all scenes are named after their first stores. If two of these stores also have
-        the same name, every name ends with the number of its scene, as in ``fields#2``.
+        the same name, every name ends with the number of its scene from 1, as in ``fields#2``.
         """
         names = [features.scene.name for features in self.scenes]
         stores = [single_stores(features)[0].name for features in self.scenes]

@@ -89,7 +89,7 @@ def diffcrn_arguments(channels: int, *, width: int, heads: int, groups: int) -> 
 
 
 def spectral_arguments(channels: int, *, widths: tuple[int, ...]) -> dict[str, Any]:
-    """Return the constructor arguments of a `SpectralUNet` for `channels` bands. Its levels have `widths` channels."""
+    """Return the constructor arguments of a `SpectralUNet` for `channels` bands. Level i has ``widths[i]`` channels."""
     return {"in_channels": channels, "widths": list(widths)}
 
 

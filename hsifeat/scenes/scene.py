@@ -213,7 +213,7 @@ class Scene(CubeShape):
         bands : sequence of int
             Indices of the bands, which count from 0.
         note : str
-            Reason for the selection, which is added to the notes of the scene; an empty string adds no note.
+            Reason for the selection, which is added to the notes of the result; an empty string adds no note.
         """
         return replace(
             self,

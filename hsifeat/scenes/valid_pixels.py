@@ -29,8 +29,8 @@ class Validity:
     missing, zero, saturated : int
         Number of pixels by kind. A pixel is ``missing`` if at least one band is NaN, infinite, beyond the range of float32,
         or a no-data value. If 0 is a no-data value of every band, a band that is 0 does not make its pixel ``missing``.
-        Other pixels are ``zero`` if all bands are 0, and ``saturated`` if all bands have the largest value of an integer
-        dtype.
+        Other pixels are ``zero`` if all bands are 0. In a cube of integers, they are ``saturated`` if all bands have the
+        largest value of the dtype.
     partly_zero : int
         Number of pixels with 0 in some bands only, if 0 is a no-data value of every band. They count as valid.
     too_large : int

@@ -329,7 +329,7 @@ class PixelListLayout:
         return unit.window.slices
 
     def shard(self, plane: PlaneSpec) -> tuple[int, int, int]:
-        """Return the shape of a full shard: (pixels of a unit, 2, channels). The second axis has values and means."""
+        """Return the shape of a full shard: (pixels of a unit, 2, channels). For the second axis, see `PixelListLayout`."""
         return self.unit_pixels, 2, plane.channels
 
     def chunk(self, plane: PlaneSpec) -> tuple[int, int, int]:

@@ -40,7 +40,7 @@ class CurveTable:
     split : str
         Split in the grammar of `parse_split`.
     leaks : bool
-        Whether the split is random, so that features of test pixels also depend on training pixels.
+        Whether the split is random, so that features of test pixels depend on training pixels.
     drawn : int
         Number of entries that the plot shows.
     limits : tuple of int

@@ -18,8 +18,8 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
     """Return the table that the terminal shows, one row per entry.
 
     A row has the head, the input, the store, the overall accuracy (OA) in percent under each split, and the median fitting
-    time in seconds. If class probabilities were smoothed, a row also has OA after smoothing, and the difference from OA
-    without smoothing.
+    time in seconds. If class probabilities were smoothed, a row also has, under each split, OA after smoothing and
+    the difference from OA without smoothing.
     """
     rows: dict[BenchEntry, dict[str, str]] = {}
     for summary in results.summary:

@@ -42,9 +42,9 @@ class Assessment:
     Attributes
     ----------
     contrasts : list of ContrastTest
-        Tests of the planned contrasts under each split, corrected for the number of planned contrasts.
+        Tests of the planned contrasts, corrected within each split for the number of planned contrasts.
     pairs : list of EntryPair
-        Exploratory pairwise tests of all entries under each split, corrected for all pairs.
+        Exploratory pairwise tests of all entries, corrected within each split for the number of pairs.
     verdicts : dict of str to str
         For each split, a sentence that states which entries differ significantly.
     intervals : dict of (BenchEntry, str) to ScoreIntervals

@@ -180,7 +180,7 @@ class NoisePolicy(ABC):
         Returns
         -------
         float32 tensor
-            An output of the network for the n tiles.
+            The output of any one layer of the network for the n tiles.
         """
         return next(iter(backbone.forward_to(noised, t, layers).values()))
 

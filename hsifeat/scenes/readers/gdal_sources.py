@@ -135,12 +135,13 @@ def _local_name(name: str) -> str:
 
 
 def check_auxiliary_file(path: Path) -> None:
-    """Check that a file with GDAL's auxiliary metadata of a raster (``scene.tif.aux.xml``) refers to no other data set.
+    """Check the data sets that a file with GDAL's auxiliary metadata of a raster (``scene.tif.aux.xml``) refers to.
 
     Raises
     ------
     SceneError
-        If the file is damaged, has other content, or refers to a data set that is no plain raster file in its folder.
+        If the file is damaged or has other content. If a data set is outside the folder of the file. If a data set is
+        neither a VRT nor a plain raster file; see `check_raster_sources`.
     """
     try:
         root = ET.fromstring(read_regular(path))  # noqa: S314  # expat limits the expansion of entities

@@ -80,7 +80,7 @@ def answer_check(desk: EditableDesk, answer: CheckAnswer) -> SetState:
 
 @router.post("/join")
 def join_labels(desk: EditableDesk) -> SetState:
-    """Turn all answers into labels, as one edit that can be undone.
+    """Turn all answers at random pixels into labels, as one edit that can be undone.
 
     The map learns from these labels. The score at random pixels no longer uses these answers.
     """

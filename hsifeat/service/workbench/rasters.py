@@ -74,7 +74,8 @@ def aligned_window(window: Window, shape: tuple[int, int], step: int) -> Window:
 def raster_response(window: Window, step: int, layers: list[NDArray[np.generic]], **facts: object) -> Response:
     """Return a response with several arrays of equal shape.
 
-    The content is the little-endian bytes of the arrays, one array after the other. Headers state `window` and `step`.
+    The content is the little-endian bytes of the arrays, one array after the other. Headers state the first row and column
+    of `window`, the shape of the arrays, and `step`.
 
     Parameters
     ----------

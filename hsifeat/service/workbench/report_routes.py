@@ -33,7 +33,7 @@ def report_page(
     options: Options,
     folds: Annotated[str, Query(max_length=60)] = DEFAULT_FOLDS,
 ) -> HTMLResponse:
-    """Return the report as an HTML file that loads nothing from the network."""
+    """Return the report on a label set as an HTML file that loads nothing from the network."""
     from classifiers.labelling.score import score_labels
 
     features, mapper = desk.space.features_for(options.inputs), desk.space.mapper(options)
