@@ -235,10 +235,8 @@ def smoothed_classes(
     """
     needed = np.zeros(features.shape[:2], bool)
     needed[pixels] = True
-    classes: NDArray[np.integer] = predict_classes(features, head, rule, only=needed, block_px=block_px, listen=listen)[
-        pixels
-    ]
-    return classes
+    classes = predict_classes(features, head, rule, only=needed, block_px=block_px, listen=listen)
+    return np.asarray(classes[pixels])
 
 
 def probability_blocks(
