@@ -96,7 +96,7 @@ def import_skops() -> Any:
     """Import ``skops.io`` without its default list of trusted types.
 
     To make this list, skops imports all modules of scikit-learn, and with them PyTorch. These imports take longer than
-    saving or loading a model. hsifeat does not need the list: each caller lists the types that the file may contain.
+    saving or loading a model. hsifeat does not need the list: each caller lists the types that its file may contain.
     """
     import sklearn.utils
 

@@ -38,7 +38,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
         The suffix selects the format:
 
         - ``.tif``: GeoTIFF of class numbers with a palette, and class names in ``.tif.aux.xml``;
-        - ``.gpkg``: polygons in the CRS of the scene, with the columns ``class`` (name), ``number`` and ``colour``;
+        - ``.gpkg``: polygons in the CRS of the labels, with the columns ``class`` (name), ``number`` and ``colour``;
         - ``.geojson``: the polygons of ``.gpkg``, but in longitude and latitude (RFC 7946);
         - ``.csv``: one line per labelled pixel, with the columns ``row``, ``col`` and ``class`` (name).
 
@@ -50,7 +50,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
     Raises
     ------
     SceneError
-        If the suffix is unknown. If no pixel is labelled. If polygons are requested and the scene has no CRS.
+        If the suffix is unknown. If no pixel is labelled. If polygons are requested and the labels have no CRS.
 
     Examples
     --------

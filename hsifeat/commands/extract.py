@@ -1,4 +1,4 @@
-"""`hsifeat extract`: compute the diffusion features of a scene and store them."""
+"""`hsifeat extract`: compute the features of a scene and store them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def extract(
         typer.Option("--dry-run", help="Show planes, forward passes, bytes and estimated time, and write nothing."),
     ] = False,
 ) -> None:
-    """Compute the diffusion features of scenes and store them.
+    """Compute the features of scenes and store them.
 
     A store contains one plane for each timestep and layer. Planes that already exist in the store are not computed again.
 

@@ -97,7 +97,7 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
 
 
 def unused_with_context(config: ExtractionConfig) -> dict[str, str]:
-    """Map the name of each option without effect on context features to the option that makes it ineffective.
+    """Map each option without effect on context features to the option that causes this, such as ``backbone='context'``.
 
     Options that `config` does not set are included. Context features have timestep 0 only: ``timesteps`` is in the result
     if it lists another timestep. ``layers`` is in the result if it lists a layer that is not a filter.

@@ -43,7 +43,7 @@ class Scene(CubeShape):
     band_names : tuple of str
         Band names, or an empty tuple.
     nodata : tuple of float, or tuple of one tuple of float per band
-        No-data values of all bands, or one tuple of no-data values for each band. NaN and infinities always count as no
+        One tuple of no-data values for all bands, or one tuple for each band. NaN and infinities always count as no
         data.
     blank_pixels : {"drop", "keep"}
         Whether blank pixels are invalid (``drop``) or valid (``keep``). A pixel is blank if all its bands are 0. In a cube

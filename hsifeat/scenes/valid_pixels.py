@@ -118,7 +118,7 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     cube : array-like of shape (rows, cols, bands)
         Values, in memory or on disk, which are read block by block.
     nodata : NoData
-        No-data values of all bands, or one tuple of no-data values for each band.
+        One tuple of no-data values for all bands, or one tuple for each band.
     blank_pixels : {"drop", "keep"}
         ``drop``: blank pixels are invalid. ``keep``: blank pixels are valid. If 0 is a no-data value of every band, pixels
         with 0 in all bands are invalid in both cases.
