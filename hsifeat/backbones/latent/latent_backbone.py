@@ -125,7 +125,7 @@ class LatentBackbone(CheckpointBackbone):
 
     @property
     def cell_px(self) -> Fraction:
-        """Side of a latent cell, in pixels of the image."""
+        """Side of a latent cell, in pixels of the image before upsampling."""
         return Fraction(2 ** (self._encoder.levels - 1), self._upsample)
 
     @property
