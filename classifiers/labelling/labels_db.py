@@ -1,6 +1,6 @@
 """Database of label sets: an append-only log of edits in SQLite, which several people and processes can use at once.
 
-A method that changes labels returns only after the change is on the disk.
+A method that makes a change returns only after the change is on the disk.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def typer_option(config: type[BaseConfig], name: str) -> Parameter:
 
 
 def text_parser(config: type[BaseConfig], name: str) -> Callable[[str], Any]:
-    """Return a function that parses the text of the option `name`. The function tries the types of the field in order."""
+    """Return a function that parses the text of the option `name`. The function tries the types of this option in order."""
     field = config.model_fields[name]
 
     def parse(text: str) -> Any:

@@ -1,1 +1,1 @@
-"""Context features: window means, deviations and morphological profiles of principal components. No network is used."""
+"""Context features of principal components, without a network: means, standard deviations, morphological profiles."""

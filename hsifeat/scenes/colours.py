@@ -72,10 +72,9 @@ def false_colour(
     valid: NDArray[np.bool_] | None = None,
     step: int = 1,
 ) -> NDArray[np.uint8]:
-    """Render three bands of a cube as an RGB image. Each band is stretched between two percentiles.
+    """Render three bands of a cube as an RGB image. Each band is stretched between its 2nd and 98th percentiles.
 
-    They are the 2nd and the 98th percentile of the valid pixels. For a large cube, they are computed from a sample of these
-    pixels.
+    The percentiles are computed from the valid pixels or, if the cube is large, from a sample of the valid pixels.
 
     Parameters
     ----------

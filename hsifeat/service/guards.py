@@ -58,7 +58,7 @@ class HeaderGuard:
 
 
 def header_refusal(scope: Scope, names: Collection[str]) -> Response | None:
-    """Check the connection and the headers of a request, and return the response that refuses it; None if it is allowed.
+    """Check connection and headers of a request. Return the response that refuses the request, or None if it is allowed.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class BodyGuard:
     max_bytes : int
         Maximum size of a body in bytes.
     larger : mapping of str to int
-        Maps a prefix of paths to the maximum size in bytes of a body that is sent to such a path. It replaces `max_bytes`.
+        Maps a prefix of paths to the maximum size in bytes of a body sent to such a path. This maximum replaces `max_bytes`.
     seconds : float
         Time in seconds within which the whole body must arrive. A request is also refused if it waits for its
         turn longer than this time.

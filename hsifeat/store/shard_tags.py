@@ -4,7 +4,7 @@ A shard has encoded inner chunks, and at its end an index of their offsets and s
 the index ends with its own CRC-32C. The CRC-32C of a chunk shows that the chunk is intact. It does not show that the chunk
 belongs to the right unit: a user may have copied a shard to the place of another shard. To detect this, the progress record
 of a unit has the tags of its shard. Zarr reads the index, an inner chunk or the whole file. In all three cases, the bytes
-end with a tag, so they can be compared with the record.
+end with a tag, which can be compared with the record.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def companion_file(features: Features) -> Path:
 
 
 def keep_companion(features: Features, scene: Scene) -> None:
-    """Write the companion image of a scene to `companion_file`, with at most 3000 rows and 3000 columns.
+    """Write the companion image of a scene as a picture to `companion_file`, with at most 3000 rows and 3000 columns.
 
     Parameters
     ----------
