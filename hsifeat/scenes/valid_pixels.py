@@ -42,7 +42,7 @@ class Validity:
     fills : tuple of BandFill
         Values of single bands that several valid pixels have, and that may mean no data.
     partly_missing : int
-        Number of pixels in `missing` that have a value in at least one band.
+        Number of pixels that have a value in some bands, but not in all.
     partly_missing_bands : tuple of int
         Indices of the bands in which a pixel of `partly_missing` has no value.
     """

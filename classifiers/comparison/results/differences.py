@@ -88,7 +88,7 @@ class ContrastTest(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the inputs differ significantly (5 % level, corrected for all planned contrasts)."""
+        """Whether the inputs differ significantly (5 % level, corrected for all planned contrasts of the split)."""
         return is_significant(self.p_holm)
 
 
