@@ -1,8 +1,8 @@
 """Stores of a benchmark.
 
 A benchmark compares alternatives. For each scene, an alternative has the columns of one store. If this store is not a
-context store, the alternative also has the columns of the context stores of the scene. All scenes have stores with the
-same recipes.
+context store, the alternative also has the columns of the context stores of the scene. In all scenes, the stores of an
+alternative were extracted with the same options.
 """
 
 from __future__ import annotations

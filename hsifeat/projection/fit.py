@@ -53,7 +53,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
         The forms ``pca`` and ``all`` have the option ``:clip=2.5``, which maps 2.5 standard deviations to 1 and clips channels to
         [-1, 1], the range of image models. ``:clip=none`` is the default.
 
-        If a band of ``rgb`` is constant, the nearest band that varies replaces it, and a note states the replacement.
+        If a band of ``rgb`` is constant, the next nearest band that varies replaces it, and a note states the replacement.
 
         Every form has the option ``:mask=FILE``. FILE is a label map, and the fit uses only its labelled pixels.
     image : SpectralImage

@@ -15,7 +15,7 @@ class Started:
     task : str
         Name of the task.
     total : float
-        Amount of work, in `unit`.
+        Amount of work in `unit`, including `done`.
     unit : str
         Unit of work in the plural, such as ``tiles`` or ``MB``.
     done : float

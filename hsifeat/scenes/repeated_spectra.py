@@ -137,8 +137,8 @@ class RepeatedSpectra:
 
         - The spectrum that has, in each band, the lowest value of this band, if at least two pixels have this spectrum.
         - The spectrum that has, in each band, the highest value of this band, if at least two pixels have this spectrum.
-        - The most frequent other spectrum, if at least four pixels have it. It must also be repeated at least ten times as
-          often as the tenth most frequent spectrum.
+        - The most frequent other spectrum, if at least four pixels have it, and if its number of repetitions is at least ten
+          times that of the tenth most frequent of all spectra. A spectrum of n pixels has n - 1 repetitions.
 
         Parameters
         ----------

@@ -3,8 +3,8 @@
 The file ``checksums.json`` has the sha256 of most files of a store, but not of shards and progress records. A shard
 contains its own CRC-32C sums. A progress record contains the sha256 of the values of one shard.
 
-A plain web server cannot list files. Readers of a store on such a server find the files in ``checksums.json``. To read a
-store, both ``checksums.json`` and the manifest are needed. Therefore, a store has a copy of each of these two files.
+A plain web server cannot list files. Readers of a store on such a server take the names of files from ``checksums.json``.
+No store can be read without ``checksums.json`` and the manifest. Therefore, a store has a copy of each of these two files.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ _DISTANCE_NOTE = (
 
 
 def to_markdown(results: BenchResults) -> str:
-    """Return the summary of a benchmark as a Markdown table, followed by notes and changes from a baseline.
+    """Return the summary of a benchmark as a Markdown table, then notes, further tables and changes from a baseline.
 
-    The best value of each column is bold.
+    The best value of each column of the summary is bold.
     """
     table, best = summary_frame(results)
     ranking = rank(results)

@@ -95,7 +95,7 @@ class Ranking:
     class_names: dict[int, str]
 
     def first_index(self, kind: str) -> int | None:
-        """Return the index of the first split of a kind such as `DISJOINT`, or None if there is no such split."""
+        """Return the index in `splits` of the first split of a kind such as `DISJOINT`; None if no split is of this kind."""
         return next((index for index, split in enumerate(self.splits) if split.kind == kind), None)
 
     def ranked(self, index: int) -> list[tuple[RankedEntry, EntrySummary]]:

@@ -184,7 +184,7 @@ def select_jobs(connection: sqlite3.Connection, where: str, values: tuple[Any, .
 
 
 def add_event(connection: sqlite3.Connection, job_id: str, name: str, data: dict[str, Any]) -> None:
-    """Add an event to the log of a job. If the log is long, delete the oldest notes, or the oldest of the other events.
+    """Add an event to the log of a job. The numbers of notes and of other events are limited: the oldest are deleted.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class SharedValues(Generic[Key, Value]):
             Key of the value.
         compute : callable
             Function that computes the value. It is called if the cache has no value for `key`. If it raises an error, all
-            threads that wait for the value raise this error. The next call of `get` computes the value again.
+            threads that wait for the value raise this error, and the next call of `get` computes the value again.
         """
         with self._lock:
             future = self._futures.get(key)

@@ -52,7 +52,7 @@ class Tickets:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, group: str, number: int, *followed: str) -> Callable[[], None]:
-        """Register a request of a group.
+        """Register a request of a group. A later request of the same group makes this request stale.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class Tickets:
         number : int
             Number of the request on its page. Later requests have higher numbers.
         *followed : str
-            Names of other groups. A later request of one of these groups also makes this request stale.
+            Names of other groups. A later request of any of these groups makes this request stale, too.
 
         Returns
         -------
