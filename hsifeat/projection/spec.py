@@ -63,7 +63,7 @@ class ProjectionSpec:
         Parameters
         ----------
         mask_digest : str
-            Digest of the mask's pixels. The text contains the digest instead of the file name of the mask.
+            Digest of the mask's pixels, if there is a mask. The text contains the digest instead of the mask's file name.
         """
         low, high = self.percentiles
         parts = [

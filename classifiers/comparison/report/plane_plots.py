@@ -46,7 +46,7 @@ class CurveTable:
     limits : tuple of int
         Maximum numbers of training pixels per class.
     pixels : mapping of int to float
-        Total number of training pixels of all classes, for each number in `limits`.
+        Total number of training pixels of all classes, mean over seeds, for each number in `limits`.
     rows : tuple of (str, tuple of CurvePoint or None)
         Name of each entry, and the points of its learning curve, one for each number in `limits`. A point is None if
         the entry was not run with this number.

@@ -67,7 +67,7 @@ def stretch(values: NDArray[np.floating], low: NDArray[np.floating], high: NDArr
     Parameters
     ----------
     values : (..., channels) float array
-        Values to map. NaN is mapped like 0.
+        Values to map. NaN is mapped like the value 0.
     low, high : (channels,) float array
         For each channel, the values that become 0 and 255.
 
