@@ -1,4 +1,4 @@
-"""Search the parameters of a head by cross-validation over whole regions of the training pixels."""
+"""Search the parameters of a head by cross-validation that holds out whole connected regions of training pixels."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def draw_blocks(
     block_px : int
         Side of a block in pixels.
     buffer_px : int
-        Width of the buffer in pixels.
+        Width of the buffer around test pixels, in pixels.
     fraction : float
         Fraction of the labelled pixels to draw for training, before the buffer is applied.
     seed : int

@@ -113,7 +113,7 @@ def extract(
     prompt : str, optional
         Text prompt for a text-conditional backbone.
     upsample : int, optional
-        Factor by which tiles are enlarged for a latent backbone or an image encoder. [default: 8]
+        Factor by which the sides of tiles are enlarged for a latent backbone or an image encoder. [default: 8]
     dtype : {"float16", "float32"}, optional
         Data type of the stored features. [default: ``"float16"``]
     mantissa_bits : int, optional

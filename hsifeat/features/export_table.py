@@ -98,7 +98,7 @@ class ExportTable:
         }
 
     def blocks(self) -> Iterator[TableBlock]:
-        """Read the table block by block, with the pixels in row-major order."""
+        """Read the table block by block. All pixels of the table are in row-major order."""
         # Number of exported pixels above each row of the scene.
         pixels_above = np.concatenate([[0], np.cumsum(self.mask.sum(axis=1))])
         # A block ends at the end of a row of shards where possible, so that no shard is read twice.

@@ -99,7 +99,7 @@ class Features(StoreContents):
             passed without a list. None selects all planes.
         context : bool, optional
             True selects only planes of context stores, which are made with ``--backbone context``. False selects only planes
-            of stores of diffusion models. [default: both]
+            of other stores. [default: both]
 
         Returns
         -------

@@ -121,8 +121,8 @@ def read_spectrum(
 ) -> tuple[spectrum.Lengths, spectrum.Lengths, tuple[int, ...], tuple[str, ...]]:
     """Read wavelengths, bandwidths and bad bands.
 
-    Wavelengths come from band tags, GDAL's IMAGERY domain or ENVI metadata. The first of these sources that has wavelengths
-    is used.
+    Wavelengths and bandwidths come from band tags, GDAL's IMAGERY domain or ENVI metadata. The first of these sources that
+    has wavelengths is used for both.
 
     Parameters
     ----------

@@ -83,9 +83,9 @@ class JobService:
         )
 
     def latest(self, request: JobRequest) -> JobRecord | None:
-        """Return the latest job with an equal request.
+        """Return the latest job whose request equals `request`.
 
-        Return None if there is no such job, if the job was cancelled, or if its result no longer exists.
+        Return None if there is no such job, if this job was cancelled, or if its result no longer exists.
 
         Raises
         ------

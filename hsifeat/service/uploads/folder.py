@@ -87,7 +87,8 @@ class UploadFolder:
         RefusedFileError
             If a name or format is not accepted.
         UploadTooLargeError
-            If the files are too large or too many. If two files have the same name.
+            If the files, or all uploads, are too large in total. If there are no files or too many. If two files have the
+            same name.
         DiskFullError
             If the disk has too little free space.
         """

@@ -108,7 +108,7 @@ def score(
     page: Page = "none",
     number: Number = 0,
 ) -> HTMLResponse:
-    """Return the cross-validated score of the map and its score at random pixels, with a text that explains each score."""
+    """Return the cross-validated score of the map and its score at random pixels, each with an explanation."""
     from classifiers.labelling.score import score_labels
 
     check = workbench_of(request).tickets.take(f"score-{page}", number, f"map-{page}")
