@@ -118,8 +118,9 @@ def tune_head(
     """Try all combinations of a head's `search_space`, and score them by cross-validation or on validation pixels.
 
     `fold_regions` makes folds of whole regions (connected pixels of one class), and `select_candidate` selects a
-    combination. Folds of single pixels would favour combinations that memorise the neighbours of a pixel. If the
-    regions give fewer than three folds, or if the folds contain fewer than two classes, no combination is tried.
+    combination. Folds of single pixels would favour combinations that memorise the neighbours of a pixel. Without
+    `validation`, no combination is tried if there are fewer than three folds, or if all folds together contain fewer
+    than two classes.
 
     Parameters
     ----------

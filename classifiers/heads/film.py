@@ -54,7 +54,7 @@ class FiLMClassifier(ReducingHead, TorchHead):
         authors: two blocks with 16 and 32 channels. A block consists of Conv1d with kernel size 3, batch norm, ReLU and
         max pooling by 2. "conv" is about ten times slower than "mlp", and was not more accurate in a test.
     spectral_components, context_components, plane_components : int or None
-        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        Number of principal components of each spectral group, each family of context features, and all planes together.
         None keeps the standardised columns. See `GroupReducer`.
     whitening : float
         Exponent from 0 to 1. Each component is divided by ``deviation ** whitening``, where ``deviation`` is its

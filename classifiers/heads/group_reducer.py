@@ -41,11 +41,11 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     layout : Layout or None
         Description of the columns. [default: a single group, treated like spectra]
     spectral_components, context_components, plane_components : int or None
-        Number of principal components of each spectral group, of each context family, and of the planes. It is limited
-        to the rank of the rows, and to half the number of distinct rows (see `most_components`). None keeps the
+        Number of principal components of each spectral group, each context family, and all planes together. It
+        is limited to the rank of the rows, and to half the number of distinct rows (see `most_components`). None keeps the
         standardised columns. Other groups are never reduced.
     spectral_weight, context_weight, plane_weight : float
-        Square root of the total variance of each spectral group, of each context family, and of the planes. Other groups
+        Square root of the total variance of each spectral group, each context family, and all planes together. Other groups
         have the spectral weight.
 
     Attributes
@@ -197,7 +197,7 @@ class ReducingHead(Head):
     Attributes
     ----------
     reducer_ : GroupReducer
-        Reducer that standardises, reduces and weights the columns, fitted before `_fit` is called.
+        Reducer that standardises, reduces and weights the columns. It is fitted before `_fit` is called.
     """
 
     def unfitted_reducer(self) -> GroupReducer:

@@ -38,7 +38,7 @@ class LDAClassifier(SklearnHead):
     shrinkage : float or {"auto"}
         Weight of the diagonal: 0 gives the sample covariance, and 1 gives its diagonal. [default: estimated from the rows]
     spectral_components, context_components, plane_components : int or None
-        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        Number of principal components of each spectral group, each family of context features, and all planes together.
         None keeps the standardised columns. See `GroupReducer`.
 
     Attributes

@@ -43,7 +43,7 @@ class LightGBMClassifier(ReducingHead, ProbabilisticHead, WeighingHead):
         Dict that maps each label to the weight of its rows, or ``balanced`` for the same total weight of each class.
         [default: equal weights of all rows]
     spectral_components, context_components, plane_components : int or None
-        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        Number of principal components of each spectral group, each family of context features, and all planes together.
         None keeps the standardised columns. See `GroupReducer`.
     n_jobs : int
         Number of threads. 0 and -1 use all cores, which is faster if there are at least a few thousand rows.

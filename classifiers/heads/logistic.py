@@ -28,10 +28,10 @@ class LogisticClassifier(SklearnHead, WeighingHead):
     max_iter : int
         Maximum number of iterations. A fit that has not converged by then is used without a warning.
     spectral_components, context_components, plane_components : int or None
-        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        Number of principal components of each spectral group, each family of context features, and all planes together.
         None keeps the standardised columns. See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float
-        Square root of the total variance of each spectral group, of each family of context features, and of all planes,
+        Square root of the total variance of each spectral group, each family of context features, and all planes together,
         before whitening.
     whitening : float
         Exponent from 0 to 1. Each component is divided by ``deviation ** whitening``, where ``deviation`` is its

@@ -32,10 +32,10 @@ class MLPClassifier(ReducingHead, TorchHead):
     layout : Layout or None
         Description of the columns. [default: a single group, treated like spectra]
     spectral_components, context_components, plane_components : int or None
-        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        Number of principal components of each spectral group, each family of context features, and all planes together.
         None keeps the standardised columns. See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float
-        Square root of the total variance of each spectral group, of each family of context features, and of all planes.
+        Square root of the total variance of each spectral group, each family of context features, and all planes together.
         The default of 8 gives a total variance of 64, so that 64 columns have unit variance on average.
     hidden : tuple of int
         Widths of the hidden layers.

@@ -43,7 +43,7 @@ class ForestClassifier(SklearnHead, WeighingHead):
     max_features : int, float, {"sqrt", "log2"} or None
         Number of columns considered for a split, see `sklearn.ensemble.RandomForestClassifier`.
     spectral_components, context_components, plane_components : int or None
-        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        Number of principal components of each spectral group, each family of context features, and all planes together.
         None keeps the standardised columns. See `GroupReducer`.
     class_weight : dict, "balanced" or None
         Dict that maps each label to the weight of its rows, or ``balanced`` for the same total weight of each class.

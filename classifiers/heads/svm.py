@@ -41,10 +41,10 @@ class SVMClassifier(ReducingHead, WeighingHead):
         Kernel coefficient. ``scale`` is the inverse of the total variance of the reduced columns, and ``auto`` the inverse
         of their number.
     spectral_components, context_components, plane_components : int or None
-        Number of principal components of each spectral group, of each family of context features, and of all planes.
+        Number of principal components of each spectral group, each family of context features, and all planes together.
         None keeps the standardised columns. See `GroupReducer`.
     spectral_weight, context_weight, plane_weight : float
-        Square root of the total variance of each spectral group, of each family of context features, and of all planes,
+        Square root of the total variance of each spectral group, each family of context features, and all planes together,
         before whitening.
     whitening : float
         Exponent from 0 to 1. Each component is divided by ``deviation ** whitening``, where ``deviation`` is its

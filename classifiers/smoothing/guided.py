@@ -103,7 +103,7 @@ class GuidedSmoothing(SmoothingRule):
         )
 
     def working_bytes(self, pixels: int, classes: int) -> int:
-        """Return the memory in bytes, assuming a guide of three channels; see `SmoothingRule.working_bytes`."""
+        """Return the memory, in bytes, that `smooth` needs for a tile with a guide of three channels."""
         return 8 * pixels * (16 * classes + 40)
 
 

@@ -84,7 +84,7 @@ class ScenesSplit:
         Raises
         ------
         SplitError
-            If a named scene does not exist or has two roles. If the training or test scenes have no labelled pixels.
+            If a named scene does not exist or has two roles. If no training scene or no test scene has labelled pixels.
         """
         masks = {role: np.zeros(labels.classes.shape, np.bool_) for role in ROLES}
         assigned: dict[ScenePart, Role] = {}
@@ -122,7 +122,7 @@ class LeaveOneSceneOutSplit:
         Raises
         ------
         SplitError
-            If the label map belongs to one scene only. If the training or test scenes have no labelled pixels.
+            If the label map belongs to one scene only. If no training scene or no test scene has labelled pixels.
         """
         parts = _parts(labels, self.text)
         test = parts[seed % len(parts)]

@@ -63,7 +63,7 @@ def named_files(path: Path, listen: Listener) -> list[tuple[str, Path]]:
 
 
 def rename_files(files: Sequence[tuple[str, Path]], stem: str) -> list[tuple[str, Path]]:
-    """Replace the stem that the names of files of one raster begin with.
+    """Rename the files of one raster: `stem` replaces the stem that all their names begin with.
 
     >>> rename_files([("a.dat", Path("x/a.dat")), ("a.dat.hdr", Path("x/a.dat.hdr"))], "labels")
     [('labels.dat', PosixPath('x/a.dat')), ('labels.dat.hdr', PosixPath('x/a.dat.hdr'))]

@@ -76,7 +76,7 @@ class GuardedStream:
 
 
 def guard_output() -> tuple[GuardedStream, GuardedStream]:
-    """Replace standard output and standard error by guarded streams, and return both streams."""
+    """Replace standard output and standard error by guarded streams, and return the guarded streams."""
     streams = []
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

@@ -57,7 +57,7 @@ class PixelListReader:
         return mask
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:
-        """Read the values at listed pixels, or the means over their windows. See `PlaneReader.sample`.
+        """Read the values at listed pixels, or the means over windows around these pixels. See `PlaneReader.sample`.
 
         Raises
         ------

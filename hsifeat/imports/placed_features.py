@@ -125,7 +125,7 @@ class PlacedFeatures(ABC):
 
 
 class CopiedFeatures(PlacedFeatures):
-    """Features whose cells coincide with the cells of the plane. They are copied without a change.
+    """Features whose cells coincide with the cells of the plane. The features are copied without a change.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Training data and held-out data, from natural images or from patches of scenes with a common projection."""
+"""Training data and held-out data: natural images, or patches of scenes that share one projection."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def parse_projection(text: str) -> ProjectionSpec:
     Raises
     ------
     ProjectionError
-        If the form or an option is unknown. If the value of an option is not allowed.
+        If the projection or an option is unknown. If the value of an option is not allowed.
 
     Examples
     --------

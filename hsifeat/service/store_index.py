@@ -1,4 +1,4 @@
-"""Index of the stores that clients can read, by their keys."""
+"""Index, by key, of the stores that clients can read."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Location(Protocol):
         ...
 
     def files(self) -> dict[str, int]:
-        """Return the size of each file in bytes, by the key of the file."""
+        """Return the size in bytes of each file of this location, by the key of the file."""
         ...
 
     def list_keys(self, count: int | None) -> list[str]:
@@ -170,7 +170,7 @@ class LocalLocation:
         return ConfinedStore(LocalStore(self.path, read_only=not writable), self._folder)
 
     def files(self) -> dict[str, int]:
-        """Return the size of each file in bytes, by the key of the file."""
+        """Return the size in bytes of each file of this location, by the key of the file."""
         with disk_errors(self.path):
             return dict(self._folder.files())
 

@@ -84,7 +84,7 @@ class RemoteLocation(ABC):
 
     @abstractmethod
     def files(self) -> dict[str, int]:
-        """Return the size of each file in bytes, by the key of the file."""
+        """Return the size in bytes of each file of this location, by the key of the file."""
 
     @abstractmethod
     def children(self) -> list[RemoteLocation]:
@@ -179,7 +179,7 @@ class BucketLocation(RemoteLocation):
         return ConfinedStore(ObjectStore(self.objects, read_only=not writable), None)
 
     def files(self) -> dict[str, int]:
-        """Return the size of each file in bytes, by the key of the file."""
+        """Return the size in bytes of each file of this location, by the key of the file."""
         import obstore
 
         with self.error_context():

@@ -45,7 +45,7 @@ def find_prompt(folder: Path, text: str | None, width: int) -> Prompt:
     ----------
     folder : Path
         Model folder with ``text_encoder/`` and ``tokenizer/``, or with ``prompt.safetensors``. This file contains a
-        tensor ``embedding`` (1, tokens, width) and the text as the metadata entry ``prompt``.
+        tensor ``embedding`` (1, tokens, width) and, as the metadata entry ``prompt``, the text of the prompt.
     text : str, optional
         The prompt. [default: the empty text if the model has a text encoder, otherwise the text in
         ``prompt.safetensors``]

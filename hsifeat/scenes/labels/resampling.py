@@ -47,7 +47,7 @@ def align_to_grid(
     Parameters
     ----------
     classes : (cell rows, cell cols) unsigned integer array
-        Class of each cell; 0 is unlabelled.
+        Class of each pixel of the label raster; 0 is unlabelled.
     georeference : Georeference or None
         Position of the label raster. If the label raster or the scene lacks a georeference, the raster is assumed to cover
         exactly the scene.

@@ -203,7 +203,7 @@ class Workbench:
         Raises
         ------
         ProblemError
-            If there is no such store. If the store is unfinished. If it has features of selected pixels only.
+            If the store does not exist, is unfinished, or has features of selected pixels only.
         """
         store = self._stores.find(key)
         features = self._stores.features(store)
