@@ -24,7 +24,7 @@ class SceneGuide:
     """First three principal components of a scene, in units of the standard deviation of the first component.
 
     Values are clipped to ±3, so that outliers do not dominate. Edges between pixels that are clipped to the same value
-    are lost. If the scene has fewer than three significant components, the guide has fewer than three channels.
+    are lost. If `fit_projection` finds fewer than three significant components, the guide has fewer than three channels.
 
     Attributes
     ----------

@@ -192,7 +192,8 @@ def match_features(
     Raises
     ------
     SceneError
-        If a band of the reference scene has no counterpart. If wavelengths are missing and the numbers of bands differ.
+        If a band of the reference scene has no counterpart. If the scenes have different numbers of bands, and the
+        wavelengths of at least one scene are unknown.
     """
     nm = features.scene.wavelengths_nm
     matched = match_bands(
