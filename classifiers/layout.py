@@ -75,7 +75,7 @@ class ColumnGroup:
 
     @property
     def is_spectral(self) -> bool:
-        """Whether the columns are spectra or their window means."""
+        """Whether the columns are spectra or window means of spectra. False for the layers of a context store."""
         return self.kind in ("spectra", "mean") and self.layer is None
 
     @property

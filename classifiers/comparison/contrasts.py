@@ -1,8 +1,8 @@
 """Planned contrasts of a benchmark: comparisons that are declared before the first run.
 
-A planned contrast compares the scores of one head on two input sets, or on the same input set of two stores. Every head that
-can learn from both is tested. The report shows planned contrasts first. Their p-values are corrected for the number of planned contrasts only.
-All other comparisons of entries are exploratory.
+A planned contrast compares the scores of one head on two input sets, or on the same input set of two stores. Every head
+that can learn from both sides is tested. The report shows planned contrasts first. Their p-values are corrected only for
+the number of planned contrasts under the same split. All other comparisons of entries are exploratory.
 """
 
 from __future__ import annotations

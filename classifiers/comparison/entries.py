@@ -14,7 +14,7 @@ from hsifeat.formatting import format_count
 
 
 def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tuple[str, ...]:
-    """Return the input sets in `inputs` whose planes exist in every store."""
+    """Return the input sets in `inputs` for which every store has the planes."""
     return tuple(name for name in inputs if name == SUITED or _in_all(stores, InputSet.parse(name)))
 
 

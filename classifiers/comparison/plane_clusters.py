@@ -1,8 +1,8 @@
 """K-means clusters of planes (one timestep and layer each). They show which areas the features of a plane separate.
 
 As in GeoDiffNet (arXiv 2512.03430, figure 5), each plane is clustered separately, with as many clusters as the scene
-has classes. K-means numbers clusters arbitrarily. The clusters of a plane, called a panel, are therefore renumbered, so
-that an area has the same colour in neighbouring panels.
+has classes. A panel is the cluster map of one plane. K-means numbers clusters arbitrarily, so the clusters of a panel
+are renumbered: an area should have the same colour in neighbouring panels.
 """
 
 from __future__ import annotations

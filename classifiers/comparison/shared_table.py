@@ -136,7 +136,7 @@ class SharedTable:
         Returns
         -------
         (m, width) float32 array or None
-            Values of the columns at m random pixels. None if `reduction` is ``train``.
+            Values of the columns at m random pixels. None if the `reduction` of the table is ``train``.
         """
         if self.reduction == "train":
             return None

@@ -35,9 +35,9 @@ class LogisticClassifier(SklearnHead, WeighingHead):
         before whitening.
     whitening : float
         Exponent from 0 to 1. Each component is divided by ``deviation ** whitening``, where ``deviation`` is its
-        standard deviation. A common factor then restores the total variance. 0 keeps the variances. 1 equalises them,
-        so the weights of the groups have no effect. Whitening raises the accuracy if there are several column groups, and
-        lowers it for spectra alone.
+        standard deviation. A factor common to all components then restores the total variance. 0 keeps the variances.
+        1 equalises them, so the weights of the groups have no effect. Whitening raises the accuracy if there are several
+        column groups, and lowers it for spectra alone.
     class_weight : dict, "balanced" or None
         Dict that maps each label to the weight of its rows, or ``balanced`` for the same total weight of each class.
         [default: equal weights of all rows]

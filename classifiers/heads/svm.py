@@ -48,9 +48,9 @@ class SVMClassifier(ReducingHead, WeighingHead):
         before whitening.
     whitening : float
         Exponent from 0 to 1. Each component is divided by ``deviation ** whitening``, where ``deviation`` is its
-        standard deviation. A common factor then restores the total variance. 0 keeps the variances. 1 equalises them,
-        so the weights of the groups have no effect. Whitening raises the accuracy if there are several column groups, and
-        lowers it for spectra alone.
+        standard deviation. A factor common to all components then restores the total variance. 0 keeps the variances.
+        1 equalises them, so the weights of the groups have no effect. Whitening raises the accuracy if there are several
+        column groups, and lowers it for spectra alone.
     exact_rows : int
         Largest number of training rows for which the exact kernel is used.
     sampled_rows : int

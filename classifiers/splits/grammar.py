@@ -194,8 +194,8 @@ def is_matched(text: str) -> bool:
 def separate_splits(text: str) -> list[str]:
     """Return the splits of a comma-separated list.
 
-    The comma within ``mask:TRAIN,TEST`` does not separate splits. A comma may follow the last split. Other empty items raise
-    `SplitError`.
+    The comma within ``mask:TRAIN,TEST`` does not separate splits. A comma may follow the last split. An empty item anywhere
+    else raises `SplitError`.
 
     >>> separate_splits("random:0.1,mask:a.npy,b.npy,official,per-class:5")
     ['random:0.1', 'mask:a.npy,b.npy', 'official', 'per-class:5']

@@ -155,7 +155,7 @@ def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> No
 
 
 def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Features]:
-    """Sort the stores `other` in the order of `first`: stores with similar recipes have the same position in both."""
+    """Sort the stores `other` so that each store of the result and the store at its position in `first` have similar recipes."""
     remaining = list(other)
     ordered: list[Features] = []
     for wanted in first:

@@ -19,7 +19,7 @@ _SYMMETRIES = 8
 
 @dataclass(frozen=True)
 class PatchSampler:
-    """Sampler of square patches around valid pixels. Each patch is mirrored and rotated at random.
+    """Sampler of square patches with a valid centre pixel. Each patch is mirrored and rotated at random.
 
     Attributes
     ----------

@@ -54,7 +54,7 @@ class ProjectionSpec:
 
     @property
     def clips(self) -> bool:
-        """Whether channels of ``pca`` or ``all`` are clipped."""
+        """Whether the option `clip` limits the channels to [-1, 1]."""
         return self.clip is not None and self.clip != math.inf
 
     def to_text(self, mask_digest: str = "") -> str:

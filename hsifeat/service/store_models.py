@@ -110,7 +110,7 @@ class Summaries:
         self._kept: dict[ServedStore, tuple[Version, StoreEntry]] = {}
 
     def search(self, text: str = "") -> list[tuple[ServedStore, StoreEntry]]:
-        """Return the intact stores whose name, scene, backbone or key contains each word of `text`, sorted by key."""
+        """Return the intact stores, sorted by key, for which each word of `text` occurs in the name, scene, backbone or key."""
         words, found = text.lower().split(), []
         for store in self._stores.stores():
             try:

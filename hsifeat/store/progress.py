@@ -163,7 +163,7 @@ class ProgressRecords:
             self._files.save_checksums()
 
     def without_checksums(self, planes: list[PlaneId]) -> list[PlaneId]:
-        """Return the complete planes in `planes` whose progress records have no checksum in ``checksums.json``."""
+        """Return the complete planes in `planes` for which ``checksums.json`` has no checksum of the progress records."""
         return [p for p in planes if records_key(p) not in self._files.checksums and self.done(p).all()]
 
 

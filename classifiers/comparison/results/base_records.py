@@ -63,7 +63,7 @@ class Estimate(Record):
 
 
 class BenchEntry(Record):
-    """Entry of a benchmark: a head that learns from an input of a store.
+    """Entry of a benchmark: a head that learns from an input set of a store.
 
     >>> print(BenchEntry(store="ip", inputs="spectra+planes", head="film"))
     film on spectra+planes of ip

@@ -140,9 +140,9 @@ class ExtractRequest(JobRequest):
     def find_result(self, context: JobContext, listen: Listener = silent) -> dict[str, Any] | None:
         """Look for a store that already has the features, and return its description, as `execute` does.
 
-        Such a store was made by a command or by an earlier run of the service. If the scene is large, or if no store has a
-        scene of this size, the result is None. Nothing is computed or written, and the network of the backbone is not opened.
-        `listen` receives the notes that `execute` gives.
+        Such a store was made by a command or by an earlier run of the service. If none is found, the result is None.
+        Stores for large scenes, for uploaded scenes and for timesteps to be chosen automatically are not looked for. Nothing
+        is computed or written, and the network of the backbone is not opened. `listen` receives the notes that `execute` gives.
         """
         from hsifeat.backbones.recall import recall_described
         from hsifeat.cache.catalogue import DAMAGE_ERRORS
