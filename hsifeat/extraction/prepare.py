@@ -131,8 +131,11 @@ def _check_weights(backbone: Any, config: ExtractionConfig, listen: Listener) ->
     Other weights are an error if the backbone is the one that the store names, and give a note if the user names a backbone,
     unless it is untrained.
     """
-    wanted, found = config.stored_weights, backbone.identity().get("weights", "")
-    if wanted == found or not wanted or str(config.backbone).startswith("untrained:"):
+    wanted = config.stored_weights
+    if not wanted or str(config.backbone).startswith("untrained:"):
+        return
+    found = backbone.identity().get("weights", "")
+    if wanted == found:
         return
     text = f"{config.inherited_from} was extracted with other weights (sha256 {wanted[:12]}) than those of {config.backbone} ({found[:12]})"
     if "backbone" not in config.model_fields_set:

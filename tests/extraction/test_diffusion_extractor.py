@@ -52,8 +52,8 @@ class MemoryStore:
     def __init__(self):
         self.planes, self.timings = {}, []
 
-    def add_plane(self, plane):
-        self.planes[plane.id] = np.full(plane.cells(24, 16), np.nan, plane.dtype)
+    def add_planes(self, planes):
+        self.planes |= {plane.id: np.full(plane.cells(24, 16), np.nan, plane.dtype) for plane in planes}
 
     def write(self, plane, unit, values):
         stride = STRIDES[plane.layer]
