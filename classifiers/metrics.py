@@ -121,7 +121,7 @@ class Scores:
     by_class : dict of str to dict of int to float
         Maps the key of each metric in `CLASS_METRICS` to a dict from class number to the value for this class.
     pixels : dict of int to int
-        Number of test pixels of each scored class, in ascending order of classes.
+        Number of test pixels of each class that has test pixels, in ascending order of classes.
     confusion : (K, K) int64 array
         Number of test pixels by true class (rows) and predicted class (columns).
     confusion_classes : tuple of int

@@ -1,4 +1,4 @@
-"""The smoothing rule ``gaussian:SIGMA``: a Gaussian filter of class probabilities with a standard deviation of SIGMA pixels."""
+"""The smoothing rule ``gaussian:SIGMA``: a Gaussian filter (standard deviation: SIGMA pixels) of class probabilities."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def class_mask(labels: Labels, numbers: Collection[int]) -> NDArray[np.bool_]:
 
 
 def limit_training_pixels(draw: SplitDraw, labels: Labels, count: int, seed: int) -> SplitDraw:
-    """Drop training pixels at random, in proportion to class sizes, until `count` training pixels remain.
+    """Drop training pixels at random until `count` remain. Each class loses about the same share of its training pixels.
 
     Splits can then be compared at equal numbers of training pixels.
 

@@ -1,4 +1,4 @@
-"""Opening of the stores of a command. If an input set needs context features, each scene gets a context store."""
+"""Opening of the stores of a command. If an input set needs context features, scenes without a context store get one."""
 
 from __future__ import annotations
 

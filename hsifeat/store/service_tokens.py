@@ -37,7 +37,7 @@ def find_token(url: str) -> str | None:
     """Return the token for the address of a service, or None if there is no token.
 
     The file at `token_file` has a JSON object with tokens by origin, such as ``https://gpu.example.org``. If the object has
-    the origin of `url`, its token is returned.
+    a token for the origin of `url`, this token is returned.
 
     Otherwise, the token in ``HSIFEAT_TOKEN`` is considered. If ``HSIFEAT_SERVICE`` is set, this token is returned for
     addresses of the service that ``HSIFEAT_SERVICE`` names. If it is not set, the token is returned for addresses on this

@@ -44,7 +44,7 @@ class DistanceTable:
 
     @property
     def drawn(self) -> tuple[EntryDistances, ...]:
-        """Entries that the plot shows: the best entries, and the best entry that learns from spectra alone."""
+        """Entries that the plot shows: those of highest overall accuracy, and the best that learns from spectra alone."""
         best = self.rows[:_MAX_LINES]
         spectra = next((one for one in self.rows if one.entry.inputs == "spectra"), None)
         return best if spectra is None or spectra in best else (*best, spectra)

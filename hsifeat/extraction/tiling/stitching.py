@@ -75,7 +75,7 @@ class BlendedBlock:
             self._weights[in_block] += weights
 
     def finish(self) -> NDArray[np.generic]:
-        """Return the weighted mean as a (cell rows, cell cols, channels) array of the plane's dtype."""
+        """Return the weighted mean of the tiles as a (cell rows, cell cols, channels) array of the plane's dtype."""
         import torch
 
         weights = self._weights[..., None]
