@@ -58,8 +58,8 @@ class StoreContents:
     def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """Compare the recipe of this store with the recipe of another store.
 
-        Three fields are ignored: the scene, the list of extracted pixels, and the digest of imported features. Stores of two
-        scenes therefore have no differences if they were extracted with the same options.
+        Three parts are ignored: the scene, the list of extracted pixels, and the imported features. Stores of two scenes
+        therefore have no differences if they were extracted with the same options.
 
         Parameters
         ----------
