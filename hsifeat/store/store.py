@@ -183,10 +183,6 @@ class Store:
         """
         return self._planes.read(plane, cells)
 
-    def add_plane(self, plane: PlaneSpec) -> None:
-        """Create a plane without values. If the plane exists, do nothing."""
-        self.add_planes([plane])
-
     def add_planes(self, planes: Sequence[PlaneSpec]) -> None:
         """Create planes without values. Planes that exist do not change."""
         self._planes.add(planes)

@@ -67,11 +67,16 @@ def add(location: Location, timings: Sequence[Timing]) -> None:
 def total_seconds(timings: Collection[Timing], timesteps: Collection[int | None]) -> float | None:
     """Return the sum of the seconds of `timesteps` on all devices; None if one of `timesteps` has no timing.
 
+    The item None of `timesteps` is the work that is done once for all timesteps. It needs no timing, because context stores
+    have no such work.
+
     >>> timings = [Timing(None, "cpu", 9, 1.0), Timing(50, "cpu", 9, 4.0), Timing(50, "cuda", 1, 0.5)]
     >>> total_seconds(timings, [50]), total_seconds(timings, [None, 50]), total_seconds(timings, [50, 100])
     (4.5, 5.5, None)
+    >>> total_seconds([Timing(0, "cpu", 1, 2.0)], [None, 0])
+    2.0
     """
-    if not set(timesteps) <= {timing.t for timing in timings}:
+    if not timings or not set(timesteps) - {None} <= {timing.t for timing in timings}:
         return None
     return sum(timing.seconds for timing in timings if timing.t in timesteps)
 

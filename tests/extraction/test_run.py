@@ -105,7 +105,7 @@ def test_a_store_keeps_the_units_that_it_was_begun_with(scene, backbone_folder, 
         patch.setattr("hsifeat.extraction.tiling.scene_tiling.UNIT_PX", 16)
         job = prepare(scene, **options)
         patch.setattr(
-            job.extractor.__class__, "run", lambda _self, plan, store, *_, **__: store.add_plane(plan.planes[0])
+            job.extractor.__class__, "run", lambda _self, plan, store, *_, **__: store.add_planes(plan.planes[:1])
         )
         assert run(job).layout.unit_px == 16
     job = prepare(scene, **options)

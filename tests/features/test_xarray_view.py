@@ -178,7 +178,7 @@ def test_names_are_cf_names_and_attributes_netcdfs(ds):
 
 
 def test_unfinished_planes_stay_out(writable):
-    writable.add_plane(PlaneSpec(PlaneId(5, "mid_block"), 4, 16, "float16"))
+    writable.add_planes([PlaneSpec(PlaneId(5, "mid_block"), 4, 16, "float16")])
     ds = Features(writable).to_xarray()
     assert "t5_mid_block" not in ds and "t0_mid_block" in ds
 
@@ -226,7 +226,7 @@ def test_gdal_finds_the_position_of_the_scene_and_of_planes(features, scene, tmp
     layers = {"mid_block": 4, "up_blocks.1": 2, "up_blocks.2": 1}
     planes = [PlaneSpec(PlaneId(5, layer), stride, 16, "float16") for layer, stride in layers.items()]
     for plane in planes:
-        store.add_plane(plane)
+        store.add_planes([plane])
     view = to_xarray(store, planes, ScenePlaneReader(store).coordinates(planes))
     view = view.assign(spectra=view.spectra.transpose("band", "y", "x"), valid=view.valid.astype("uint8"))
     for name in ("t5_mid_block", "t5_up_blocks_1", "t5_up_blocks_2"):

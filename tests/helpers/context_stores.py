@@ -37,7 +37,7 @@ def write_context_store(path, features, **more):
         store.add_labels(labels.name, labels.classes, attributes)
     for name, values in {**context_layers(arrays.cube), **more}.items():
         plane = PlaneSpec(PlaneId(0, name), 1, values.shape[2], "float32")
-        store.add_plane(plane)
+        store.add_planes([plane])
         for unit in store.units:
             store.write(plane.id, unit, values[store.layout.slices(unit, 1)])
     store.write_record_checksums()

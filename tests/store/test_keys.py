@@ -30,7 +30,7 @@ def test_shards_and_records_are_where_zarr_puts_chunks(store_path):
 def test_a_layer_can_have_the_name_of_a_folder_of_chunks(small_store):
     """A network can call a module ``c``, and zarr puts chunks into a folder ``c``."""
     plane = PlaneSpec(PlaneId(7, "c"), 2, 3, "float16")
-    small_store.add_plane(plane)
+    small_store.add_planes([plane])
     values = values_of(small_store, plane)
     write_units(small_store, plane, values, small_store.units)
     small_store.write_record_checksums()

@@ -19,7 +19,7 @@ from tests.helpers.small_stores import values_of, write_units
 
 def test_a_torn_shard_is_written_again_and_not_merged(small_store, tmp_path):
     plane = PlaneSpec(PlaneId(7, "mid"), 1, 3, "float16")
-    small_store.add_plane(plane)
+    small_store.add_planes([plane])
     values = values_of(small_store, plane)
     write_units(small_store, plane, values, small_store.units)
     shard = next(p for p in (tmp_path / "s.zarr/planes/t0007/mid/c").rglob("*") if p.is_file())

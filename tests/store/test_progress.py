@@ -17,7 +17,7 @@ from tests.helpers.small_stores import values_of, write_units
 
 def test_records_are_the_sha256_of_the_values(small_store, monkeypatch):
     plane = PlaneSpec(PlaneId(7, "mid"), 2, 3, "float32")
-    small_store.add_plane(plane)
+    small_store.add_planes([plane])
     values, unit = values_of(small_store, plane), small_store.units[0]
     write_units(small_store, plane, values, [unit])
     part = np.ascontiguousarray(values[small_store.layout.slices(unit, 2)])
@@ -39,7 +39,7 @@ def test_records_are_the_sha256_of_the_values(small_store, monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"short", bytes(32)])
 def test_a_torn_record_counts_as_none(small_store, tmp_path, content):
     plane = PlaneSpec(PlaneId(7, "mid"), 2, 3, "float16")
-    small_store.add_plane(plane)
+    small_store.add_planes([plane])
     values = values_of(small_store, plane)
     write_units(small_store, plane, values, small_store.units)
     unit = small_store.units[0]
@@ -51,7 +51,7 @@ def test_a_torn_record_counts_as_none(small_store, tmp_path, content):
 
 def test_a_lost_record_of_a_complete_plane_is_missed(small_store, tmp_path):
     plane = PlaneSpec(PlaneId(7, "mid"), 2, 3, "float16")
-    small_store.add_plane(plane)
+    small_store.add_planes([plane])
     write_units(small_store, plane, values_of(small_store, plane), small_store.units)
     (tmp_path / "s.zarr/progress/t0007/mid/c/0/0/0").rename(tmp_path / "record")
     assert verify(small_store.location).damages == (), "an interrupted run leaves units without a record"
@@ -67,7 +67,7 @@ def test_a_complete_plane_is_listed_without_reading_its_records(small_store, tmp
     """A scene of 3,600 units has as many records."""
     planes = [PlaneSpec(PlaneId(7, layer), 2, 3, "float16") for layer in ("complete", "lost", "unfinished")]
     for plane in planes:
-        small_store.add_plane(plane)
+        small_store.add_planes([plane])
         write_units(small_store, plane, values_of(small_store, plane), small_store.units)
     small_store.progress.revoke(planes[2].id, small_store.units[0])
     small_store.write_record_checksums()

@@ -11,7 +11,7 @@ from tests.helpers.small_stores import values_of, write_units
 
 def test_copies_are_used_and_units_revoked(small_store, tmp_path):
     plane = PlaneSpec(PlaneId(7, "mid"), 2, 3, "float16")
-    small_store.add_plane(plane)
+    small_store.add_planes([plane])
     write_units(small_store, plane, values_of(small_store, plane), small_store.units)
     small_store.write_record_checksums()
     path, before = tmp_path / "s.zarr", {p: p.read_bytes() for p in (tmp_path / "s.zarr").rglob("*") if p.is_file()}
@@ -50,7 +50,7 @@ def test_parts_of_the_scene_cannot_be_restored(small_store, tmp_path):
 def test_damaged_checksums_are_written_again_before_other_metadata(small_store, tmp_path):
     """Dropping the plane saves the checksums, whose file has just been restored."""
     plane = PlaneSpec(PlaneId(7, "mid"), 2, 3, "float16")
-    small_store.add_plane(plane)
+    small_store.add_planes([plane])
     write_units(small_store, plane, values_of(small_store, plane), small_store.units)
     small_store.write_record_checksums()
     path, location = tmp_path / "s.zarr", small_store.location

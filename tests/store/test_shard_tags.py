@@ -65,7 +65,7 @@ def test_a_shard_of_another_unit_is_noticed(small_store, stride, values):
         content[:] = 1
         for number, unit in enumerate(small_store.units):
             content[small_store.layout.slices(unit, stride)] = number
-    small_store.add_plane(plane)
+    small_store.add_planes([plane])
     write_units(small_store, plane, content, small_store.units)
     path = small_store.location.path / "planes" / plane.id.path / "c"
     first, second = (path / str(unit.index[0]) / str(unit.index[1]) / "0" for unit in small_store.units[:2])
@@ -81,7 +81,7 @@ def test_a_shard_of_another_unit_is_noticed(small_store, stride, values):
 
 def test_tags_are_the_checksums_at_the_ends_of_the_chunks(small_store):
     plane = PlaneSpec(PlaneId(7, "mid"), 1, 3, "float16")
-    small_store.add_plane(plane)
+    small_store.add_planes([plane])
     write_units(small_store, plane, values_of(small_store, plane), small_store.units)
     chunks = inner_chunks(small_store.layout, plane)
     for unit in small_store.units:

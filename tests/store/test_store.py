@@ -22,7 +22,7 @@ def test_a_store_is_written_through_one_opening(small_store, arrays, tmp_path):
     coarse, fine = (PlaneSpec(PlaneId(50, f"layer.{s}"), s, 3, "float16") for s in (4, 1))
     values = {plane: values_of(small_store, plane) for plane in (coarse, fine)}
     for plane in (fine, coarse, fine):
-        small_store.add_plane(plane)
+        small_store.add_planes([plane])
     assert small_store.planes == [coarse, fine] and not small_store.done(coarse.id).any()
     write_units(small_store, coarse, values[coarse], small_store.units)
     write_units(small_store, fine, values[fine], small_store.units[:1])
@@ -69,14 +69,14 @@ def test_a_store_is_created_once_and_notices_another_writer(arrays, tmp_path):
     manifest = manifest_of(LAYOUTS["scene"])
     assert Store.find(tmp_path / "s.zarr") is None
     created = Store.create(tmp_path / "s.zarr", manifest, arrays)
-    created.add_plane(PlaneSpec(PlaneId(0, "a"), 1, 2, "float16"))
+    created.add_planes([PlaneSpec(PlaneId(0, "a"), 1, 2, "float16")])
     opened = Store.open(tmp_path / "s.zarr", writable=True)
     assert opened.planes == created.planes
-    opened.add_plane(PlaneSpec(PlaneId(1, "a"), 1, 2, "float16"))
+    opened.add_planes([PlaneSpec(PlaneId(1, "a"), 1, 2, "float16")])
     with pytest.raises(StoreError, match=r"s\.zarr exists already"):
         Store.create(tmp_path / "s.zarr", manifest, arrays)
     with pytest.raises(StoreError, match="another machine has changed .* meanwhile"):
-        created.add_plane(PlaneSpec(PlaneId(2, "a"), 1, 2, "float16"))
+        created.add_planes([PlaneSpec(PlaneId(2, "a"), 1, 2, "float16")])
 
 
 @pytest.mark.parametrize("writes", range(6))

@@ -18,7 +18,7 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
     """Return the table that the terminal shows, one row per entry.
 
     A row has the head, the input, the store, the overall accuracy (OA) in percent under each split, and the median fitting
-    time in seconds. If class probabilities were smoothed, a row also has, under each split, OA after smoothing and
+    time over all runs in seconds. If class probabilities were smoothed, a row also has, under each split, OA after smoothing and
     the difference from OA without smoothing.
     """
     rows: dict[BenchEntry, dict[str, str]] = {}
@@ -29,8 +29,8 @@ def overview(results: BenchResults) -> list[dict[str, str]]:
         if summary.smoothed_oa is not None and summary.smoothing_gain is not None:
             gain = f"({100 * summary.smoothing_gain.mean:+.1f})"
             row[f"smoothed {summary.split}"] = f"{100 * summary.smoothed_oa.mean:.1f} {gain}"
-    for summary in results.summary:
-        rows[summary.entry]["fit, s"] = f"{summary.fit_seconds:.2g}"
+    for entry, row in rows.items():
+        row["fit, s"] = f"{median(run.fit_seconds for run in results.runs if run.entry == entry):.2g}"
     return list(rows.values())
 
 

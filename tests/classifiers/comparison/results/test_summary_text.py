@@ -9,7 +9,7 @@ from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.scores import SplitSummary
 from classifiers.comparison.results.summary_frame import to_html
-from classifiers.comparison.results.summary_text import gap_text, reduction_text, split_remarks
+from classifiers.comparison.results.summary_text import gap_text, overview, reduction_text, split_remarks
 from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page, with_runs
 
 pytestmark = pytest.mark.usefixtures("remembered_plots")
@@ -177,3 +177,12 @@ def test_a_notebook_shows_intervals_and_the_gap():
     assert f">{100 * best.oa.mean - 3:.1f}\N{EN DASH}{100 * best.oa.mean + 2:.1f}<" in html
     assert f"{gap_text(comparison)}." in html and "(95 % interval -1.0 to +42.0)" in html
     assert "95 %" not in to_html(build(seeds=1)[0])
+
+
+def test_the_table_of_the_terminal_has_the_median_time_over_all_runs():
+    comparison, _ = build(seeds=3)
+    runs = [run.model_copy(update={"fit_seconds": float(n)}) for n, run in enumerate(comparison.runs)]
+    for row in overview(with_runs(comparison, runs)):
+        who = (row["head"], row["input"], row["store"])
+        seconds = [run.fit_seconds for run in runs if (run.entry.head, run.entry.inputs, run.entry.store) == who]
+        assert row["fit, s"] == f"{np.median(seconds):.2g}"
