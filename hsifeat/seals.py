@@ -56,7 +56,8 @@ def check_seal(path: Path, name: str, *, advice: str = "") -> None:
     Raises
     ------
     SealError
-        If the file is missing or can't be read. If it has no seal. If the seal does not match `name` and the content.
+        If the file is missing, or can't be read for a reason other than denied access. If it has no seal. If the seal does
+        not match `name` and the content.
     StoreError
         If the operating system denies access to the file.
 

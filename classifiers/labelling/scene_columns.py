@@ -91,9 +91,9 @@ class SceneColumns:
 
     @cached_property
     def row_counts(self) -> dict[int, int]:
-        """Maps each step in `STEPS` to the number of pixels on its grid.
+        """Maps each step s in `STEPS` to the number of pixels whose row and column are multiples of s.
 
-        If a grid has n pixels, they are the first n rows of `values`.
+        If there are n such pixels, their values are the first n rows of `values`.
         """
         levels = pixel_levels(self.pixels, self.shape[1])
         return {step: int(np.searchsorted(levels, level, side="right")) for level, step in enumerate(STEPS)}

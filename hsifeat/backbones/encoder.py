@@ -150,7 +150,7 @@ class EncoderBackbone(ModuleBackbone):
         return network(noisy)
 
     def map_reader(self, rows: int, cols: int) -> MapReader:
-        """Return a function that reads a feature map from a layer's output. Each token of a patch becomes one cell."""
+        """Return a function that reads a feature map from a layer's output. Each patch token becomes one cell."""
         if self._patch is None:
             return lambda output: feature_map(first_tensor(output))
         grid = rows // self._patch, cols // self._patch

@@ -152,7 +152,7 @@ class StackedFeatures(Features):
         Raises
         ------
         StoreError
-            If the first store has no label map of this name. If another store has another label map of this name.
+            If the first store has no label map of this name. If a map of this name in another store has other classes.
         """
         labels = super().labels(name)
         for store in self.stores[1:]:
