@@ -38,9 +38,9 @@ def label(
 ) -> None:
     """Label a scene in the browser: click pixels to label them, and see the map and its score at once.
 
-    If the scene has no context features, they are computed first. Planes of natural32 are computed in the background. Only
-    this machine can open the page, whose address contains a random token. Every label is saved at once. Ctrl-C ends the
-    command. If you repeat the command, you continue with the saved labels.
+    If the scene has no context features, they are computed first. If it has no features of a trained model, planes of
+    natural32 are computed in the background. Only this machine can open the page, whose address contains a random token.
+    Every label is saved at once. Ctrl-C ends the command. If you repeat the command, you continue with the saved labels.
 
     Example: `hsifeat label indian-pines`
     """
@@ -54,9 +54,14 @@ def label(
     add_entry(features.key, features.store.location)
     if features.is_context and not no_planes:
         from hsifeat.service.jobs.job_service import JobService
+        from hsifeat.service.store_index import StoreIndex
+        from hsifeat.service.store_models import Summaries
         from hsifeat.service.workbench.plane_routes import submit_planes
+        from hsifeat.service.workbench.workspace import companion_stores
 
-        submit_planes(JobService(config), features.key, "owner")
+        stores = StoreIndex(config.cache)
+        if not companion_stores(features, stores, Summaries(stores)):
+            submit_planes(JobService(config), features.key, "owner")
     serve_until_interrupt(
         config,
         "label at",

@@ -17,22 +17,22 @@ from hsifeat.service.pages.job_pages import job_row
 from hsifeat.service.pages.rendering import render
 from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.rights import Author, Reader
-from hsifeat.service.workbench.workspace import workbench_of
+from hsifeat.service.workbench.workspace import BACKBONE, workbench_of
 
 router = APIRouter(prefix="/label/{key}/planes", include_in_schema=False)
-BACKBONE = "natural32"
 
 
 @router.get("")
 def plane_state(request: Request, caller: Reader, jobs: Jobs, key: StoreKey) -> HTMLResponse:
     """Return the state of the planes of the scene: none, being computed, ready, or in use."""
-    features = workbench_of(request).workspace(key).features
-    job = None if features.has_planes(context=False) else jobs.latest(_plane_request(features.key))
+    space = workbench_of(request).workspace(key)
+    models = [store.store.manifest.provenance.get("backbone") for store in space.stores if not store.is_context]
+    job = None if models else jobs.latest(_plane_request(space.features.key))
     return render(
         request,
         "workbench/planes.html.j2",
         backbone=BACKBONE,
-        joined=features.has_planes(context=False),
+        models=models,
         job=job,
         row=None if job is None else job_row(job),
         editable=caller.may("write"),

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from classifiers.labelling.suggest import Suggester
 
 _MAX_WORKSPACES = 4
+BACKBONE = "natural32"
+"""Backbone whose planes the workbench computes, and prefers to planes of other models."""
 _NICENESS = 10  # of the preparation of suggestions
 
 
@@ -215,7 +217,7 @@ class Workbench:
             raise ProblemError(
                 503, f"{features.name} is unfinished: wait until its extraction ends", {"Retry-After": "10"}
             )
-        parts = [features, *self._companions(features)]
+        parts = [features, *companion_stores(features, self._stores, self._summaries)]
         # An extraction can correct the metadata of the scene in a store, such as its georeference.
         name = tuple(sorted(f"{part.key} {part.store.manifest.scene.model_dump_json()}" for part in parts))
         with self._opening:
@@ -230,23 +232,35 @@ class Workbench:
                 self._names = {one: kept for one, kept in self._names.items() if kept in self._workspaces}
             return found
 
-    def _companions(self, features: Features) -> list[Features]:
-        """Return the first complete store of the scene with the kind of features that `features` lacks: context or diffusion features.
 
-        Return an empty list if there is no such store. Stores that can't be stacked with `features` are left out.
-        """
-        for store, entry in self._summaries.search():
-            if (
-                entry.scene_digest == features.recipe["scene"]
-                and entry.is_context != features.is_context
-                and entry.covers_scene
-                and not entry.unfinished
-            ):
-                with suppress(*DAMAGE_ERRORS):
-                    companion = self._stores.features(store)
-                    open_stack([features, companion])  # raises an error if both have a plane with the same name
+def companion_stores(features: Features, stores: StoreIndex, summaries: Summaries) -> list[Features]:
+    """Return a complete store of the scene with the kind of features that `features` lacks: context features or features of a model.
+
+    Stores of `BACKBONE` come before other stores. Stores of untrained networks, and stores that can't be stacked with
+    `features`, are left out. Return an empty list if no store is left.
+
+    Parameters
+    ----------
+    features : Features
+        Features of the scene.
+    stores : StoreIndex
+        The stores of the service.
+    summaries : Summaries
+        Summaries of these stores.
+    """
+    for store, entry in sorted(summaries.search(), key=lambda found: found[1].backbone != BACKBONE):
+        if (
+            entry.scene_digest == features.recipe["scene"]
+            and entry.is_context != features.is_context
+            and entry.covers_scene
+            and not entry.unfinished
+        ):
+            with suppress(*DAMAGE_ERRORS):
+                companion = stores.features(store)
+                open_stack([features, companion])  # raises an error if both have a plane with the same name
+                if not str(companion.store.manifest.provenance.get("backbone_source")).startswith("untrained:"):
                     return [companion]
-        return []
+    return []
 
 
 def workbench_of(request: Request) -> Workbench:

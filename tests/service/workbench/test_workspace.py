@@ -13,6 +13,7 @@ from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.store_models import Summaries
 from hsifeat.service.workbench import workspace
 from hsifeat.service.workbench.workspace import Workbench
+from tests.helpers.small import save_unet
 
 
 @pytest.fixture
@@ -30,6 +31,21 @@ def test_a_store_that_cannot_be_stacked_is_left_out(workbench, scene, tmp_path):
         imported = hsifeat.import_planes(scene, {layer: tmp_path / "values.npy"}, out=out)
         assert len(workbench.open(imported.key).stores) == count
     assert context.key in {store.key for store in workbench.open(context.key).stores}
+
+
+def test_planes_of_a_trained_model_come_first_and_untrained_ones_never(workbench, scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace.Workspace, "_prepare", lambda self: None)
+    monkeypatch.setattr(workspace, "BACKBONE", "preferred")
+    stores = tmp_path / "stores"
+    context = hsifeat.extract(scene, backbone="context", layers=["mean-5"], out=stores / "context.zarr")
+    options = {"timesteps": [0], "layers": ["mid_block"], "tile": 32, "halo": 8}
+    found = []
+    for name, kind in (("a", "untrained:"), ("other", ""), ("preferred", "")):
+        save_unet(tmp_path / name, seed=len(found))
+        hsifeat.extract(scene, backbone=f"{kind}{tmp_path / name}", **options, out=stores / f"{name}.zarr")
+        others = [one for one in workbench.open(context.key).stores if not one.is_context]
+        found.append([one.store.manifest.provenance["backbone"] for one in others])
+    assert found == [[], ["other"], ["preferred"]]
 
 
 def test_a_corrected_georeference_reaches_the_next_page(workbench, scene, tmp_path):
