@@ -10,6 +10,7 @@ from hsifeat.client.companion_files import named_files, rename_files
 from hsifeat.client.remote_job import RemoteJob
 from hsifeat.client.transport import Transport
 from hsifeat.client.uploading import upload_files
+from hsifeat.errors import HsifeatError
 from hsifeat.runtime.events import Listener, silent
 
 if TYPE_CHECKING:
@@ -167,6 +168,8 @@ class Connection:
         _check_options(options, preset, like)
         sources = [scene] if isinstance(scene, PathLike) else list(scene)
         reading = dict(reading or {})
+        if "labels" in reading:
+            raise HsifeatError("reading: give label maps as `labels`, so that they are uploaded with the scene")
         companion = reading.pop("companion", None)
         request = {
             "scene": {**self._scene(sources, labels, listen, companion), **reading},

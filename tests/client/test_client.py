@@ -129,6 +129,16 @@ def test_two_files_of_one_name_are_not_uploaded(tmp_path):
     assert service.contents == {}
 
 
+def test_label_maps_among_the_options_of_the_reader_are_refused_before_the_upload(tmp_path):
+    (tmp_path / "a.npy").write_bytes(b"values")
+    service = RecordingService()
+    with pytest.raises(HsifeatError, match="reading: give label maps as `labels`"):
+        Connection(transport_to(service)).extract(
+            tmp_path / "a.npy", backbone="context", reading={"labels": ["fields.npy"]}
+        )
+    assert service.contents == {}
+
+
 def test_an_upload_continues_after_every_restart_of_the_service(tmp_path, pauses):
     content = bytes(range(256))
     (tmp_path / "a.dat").write_bytes(content)
