@@ -133,7 +133,7 @@ class PixelTable:
             Also read the features of up to 5,000 random valid pixels of each scene, without their labels; see
             `unlabelled`.
         listen : callable
-            Receives notes on the bands of several scenes that may be paired wrongly.
+            Receives notes on bands that may be paired wrongly between scenes.
 
         Returns
         -------
@@ -144,8 +144,8 @@ class PixelTable:
         ------
         StoreError
             If a store, plane or label map does not exist. If no valid pixel is labelled. If a side is out of range. If
-            the stores of two scenes differ in kind, recipe or columns. If two scenes share class numbers, but no class
-            name. If the table does not fit in memory.
+            the stores of two scenes differ in kind, recipe or columns. If a scene shares a class number, but no class
+            name, with the scenes before it. If the table does not fit in memory.
         SceneError
             If a label map has another shape than its scene. If `background_class` is already a class of the map. If a
             scene lacks a band of the first scene.

@@ -91,7 +91,7 @@ class SharedTable:
         )
 
     def size_bytes(self, rows: int) -> int:
-        """Return the size in bytes of the selected columns of `rows` pixels, as float32."""
+        """Return the number of bytes of the selected columns of `rows` pixels. Values are stored as float32."""
         return rows * self.layout.width * np.dtype(np.float32).itemsize
 
     def fit_bytes(self, draws: Iterable[SplitDraw]) -> int:

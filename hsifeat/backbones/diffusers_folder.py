@@ -142,7 +142,7 @@ def count_levels(settings: Mapping[str, Any], file: Path) -> int:
     Raises
     ------
     BackboneError
-        If the setting ``block_out_channels`` is not a list with an item for each level.
+        If the setting ``block_out_channels`` is not a list, or is empty.
     """
     channels = settings["block_out_channels"]
     if not isinstance(channels, list) or not channels:

@@ -109,7 +109,7 @@ def describe_bands(nodata: NoData) -> str:
 
 
 def is_nodata(values: NDArray[Any], nodata: NoData) -> NDArray[np.bool_]:
-    """Return the mask of the elements that equal a no-data value.
+    """Return the mask of the elements that equal a no-data value of their band.
 
     The comparison uses the dtype of `values`, as in GDAL. Floating-point numbers are equal if their relative difference is
     below 5e-7, because no-data values are often rounded. For an integer dtype, the fraction of a no-data value is cut off.

@@ -240,14 +240,14 @@ class Scene(CubeShape):
         Returns
         -------
         Scene
-            This scene with `bands` bands, in the order of the other scene. The notes of the scene name the bands that may
-            be matched wrongly.
+            This scene with `bands` bands, in the order of the other scene. Notes are added on bands that may be matched
+            wrongly.
 
         Raises
         ------
         SceneError
-            If a band of the other scene matches no band of this scene. If a scene has no wavelengths and the scenes differ
-            in the number of bands.
+            If a band of the other scene matches no band of this scene. If the scenes have different numbers of bands, and
+            the wavelengths of either scene are unknown.
         """
         matched = match_bands(
             wavelengths_nm, self.wavelengths_nm, self.bands, wanted_bands=bands, name=self.name, wanted_name=name

@@ -70,7 +70,7 @@ class ImportedPart(_Part):
 class Recipe(_Part):
     """Settings of an extraction that determine the values of all planes.
 
-    Names, paths and labels do not affect the values, and are not part of the recipe.
+    Names, paths and label maps do not affect the values, and are not part of the recipe.
 
     Attributes
     ----------

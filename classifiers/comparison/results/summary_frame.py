@@ -23,8 +23,8 @@ INTERVAL = "95 % interval"
 def summary_frame(results: BenchResults) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the summary of a benchmark as a table of formatted text, and a mask of the best values.
 
-    Splits are in the order of `rank`, disjoint splits first. Entries are sorted by descending overall accuracy (OA) under
-    the first split.
+    Disjoint splits come first, then user-defined splits, then random splits. Entries are sorted by descending overall
+    accuracy (OA) under the first split.
 
     Returns
     -------

@@ -54,8 +54,8 @@ def bootstrap(
 
     Seeds and regions are drawn with replacement, independently of each other. A resample contains each seed and each
     region a number of times, which may be 0. The weight of a pixel is the product of the number for its seed and the
-    number for its region. The variance over the resamples is a conservative estimate: on average, it is not smaller than
-    the true variance.
+    number for its region. The variance of the result over the resamples is a conservative estimate: on average, it is
+    not smaller than the true variance of the mean statistic.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def bootstrap(
     resamples : int
         Number of resamples.
     seed : int
-        Seed of the random generator. Calls with equal numbers of seeds and regions draw the same resamples.
+        Seed of the random generator. Calls with the same `seed`, `seeds`, `regions` and `resamples` draw the same resamples.
 
     Returns
     -------

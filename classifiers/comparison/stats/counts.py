@@ -148,7 +148,7 @@ def resample_accuracies(counts: PixelCounts[E], tests: int) -> NDArray[np.float6
     counts : PixelCounts
         Pixel counts of the entries.
     tests : int
-        Number of tests for which p-values will be corrected. More tests need more resamples.
+        Number of tests. The p-values will be corrected for this number, so that more tests need more resamples.
 
     Returns
     -------

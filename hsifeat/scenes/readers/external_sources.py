@@ -65,8 +65,8 @@ def check_hdf5_sources(path: Path, depth: int = 0) -> None:
     Raises
     ------
     SceneError
-        If a reference leads out of the folder of the file, or refers to a missing file or data set. If a chain of
-        references is longer than 8 files.
+        If a reference leads out of the folder of the file with this reference. If a reference refers to a missing file or
+        data set. If a chain of references is longer than 8 files.
     """
     import h5py
 
