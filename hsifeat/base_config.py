@@ -306,7 +306,7 @@ def config_table(config: type[BaseConfig]) -> list[OptionRow]:
 
 
 def detail(field: FieldInfo, name: str) -> str:
-    """Return an argument of the `option` call that declares a field. `name` names the argument, such as ``unit``."""
+    """Return the text that the `option` call of a field passes as the argument `name`, such as ``unit``; empty if none."""
     extra: Any = field.json_schema_extra
     return str(extra["x-option"][name]) if isinstance(extra, dict) else ""
 

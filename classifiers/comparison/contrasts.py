@@ -100,7 +100,7 @@ def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOri
     Returns
     -------
     tuple of Contrast
-        Each contrast has one pair of entries for each head that learns from both inputs.
+        If a head has entries for both inputs of a contrast, the contrast has this pair of entries.
     """
     groups: dict[tuple[str, str, str], list[tuple[BenchEntry, BenchEntry]]] = {}
     for entry in entries:

@@ -35,8 +35,8 @@ class Purifier(SelectorMixin, BaseEstimator):
     layout : Layout or None
         Description of the columns. [default: a single plane]
     channels : int
-        Number of channels to select from the planes. As many channels are selected from the window means. If there are
-        fewer channels, all are selected. The paper uses 768.
+        Number of channels to select from the planes, and from the window means. If one of the two has fewer channels,
+        all its channels are selected. The paper uses 768.
     balance : float
         Lambda of the function `criterion`, from 0 to 1.
 

@@ -72,7 +72,7 @@ def label(
 
 
 def open_for_labelling(source: str, companion: str | None, listen: Listener) -> Features:
-    """Open the features of a store or scene for labelling. If the scene has no context store, extract a context store.
+    """Open a store or scene for labelling. If the scene, or the scene of the store, has no context store, extract one.
 
     Parameters
     ----------

@@ -29,8 +29,8 @@ class ImageSampler:
     images : sequence of (n, side, side, 3) uint8 arrays
         The images of each source, in memory or memory-mapped from a file. All images are equally likely.
     max_held_out : int
-        Maximum number of held-out images, all sources together. One image in fifty is held out, but at least one and at most
-        this number.
+        Maximum number of held-out images, all sources together. One in fifty of all images is held out, but at least one image
+        and at most this number.
     timesteps : TimestepSampling
         Distribution of the timesteps.
     seed : int

@@ -31,7 +31,7 @@ class TimestepRanking:
     proposal : tuple of int
         Proposed timesteps in ascending order, as many as the `budget` of `rank_timesteps`.
     order : TimestepOrder
-        Order of all timesteps by usefulness.
+        Order of the compared timesteps by usefulness.
     denoiser : DenoiserSimilarity
         Similarity of the predictions of the optimal denoiser between timesteps.
     angles : SpectralAngles or None

@@ -50,7 +50,7 @@ class EntryPair(Record):
 class Contrast(Record):
     """Planned contrast: a comparison of two inputs that is declared before the first run.
 
-    The contrast has one pair of entries for each head that learns from both inputs.
+    A pair has two entries of one head, one entry for each input. There is one pair for each head that has both entries.
 
     >>> trained, twin = (BenchEntry(store=store, inputs="planes", head="lda") for store in ("ip", "ip-untrained"))
     >>> print(Contrast(question="training", pairs=((trained, twin),)))

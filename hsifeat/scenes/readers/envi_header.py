@@ -77,7 +77,7 @@ class EnviHeader:
 
 
 def has_envi_header(path: Path) -> bool:
-    """Return whether the folder of a data file has an ENVI header for it. The data file may have any suffix."""
+    """Return whether a data file has an ENVI header in the same folder. The data file may have any suffix."""
     return any(candidate.is_file() for candidate in header_candidates(path))
 
 

@@ -45,7 +45,7 @@ class Preparation:
     Attributes
     ----------
     done, total : float
-        Number of pixels that are computed, and number of all pixels.
+        Number of pixels computed so far, and number of all pixels.
     error : str
         Why the computation failed, or an empty string.
     finished : bool
