@@ -34,7 +34,7 @@ def seal_file(path: Path, name: str) -> None:
     path : Path
         The file. Its current name may be temporary.
     name : str
-        Name that the seal covers. Files that could be swapped by mistake must have different names.
+        Name that the seal covers. Files that could be swapped by mistake must be sealed with different names.
     """
     with path.open("r+b") as file:
         digest = _digest(file, name, None)

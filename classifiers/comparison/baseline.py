@@ -87,7 +87,8 @@ class Baseline:
         Raises
         ------
         HsifeatError
-            If the scenes, the class numbers or the class names differ. If the true class of a recorded test pixel differs.
+            If the scenes, the class numbers or the class names differ. If a test pixel of the baseline
+            has another class in `labels`.
         """
         if difference := self._scene_difference(scenes):
             raise HsifeatError(

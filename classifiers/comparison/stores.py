@@ -21,9 +21,9 @@ from hsifeat.types import PlaneId
 def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[str, SceneSet]:
     """Open the stores of a benchmark.
 
-    The result has one alternative for each store of a diffusion model. An alternative has the columns of this store and of
-    all context stores. If all stores are context stores, each of them is an alternative. If stores of several scenes have
-    the same recipe, they belong to one alternative.
+    Each store that is not a context store gives an alternative with the columns of this store and of all context stores
+    of the same scene. If all stores are context stores, each of them gives an alternative. If stores of several scenes have the
+    same recipe, they give a single alternative.
 
     Parameters
     ----------
@@ -33,9 +33,8 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
     Returns
     -------
     dict of str to SceneSet
-        The alternatives. The keys are unique names. An alternative of a single scene is named after its diffusion-model
-        store, or after its context store if all stores are context stores. An alternative of several scenes is named
-        after its backbone.
+        The alternatives. The keys are unique names. An alternative of a single scene is named after the
+        store that gives the alternative. An alternative of several scenes is named after its backbone.
 
     Raises
     ------

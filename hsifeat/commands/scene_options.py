@@ -156,10 +156,10 @@ class SceneArguments:
 
     @property
     def labels(self) -> list[tuple[str, str]]:
-        """Name and source of each label map, with ``{scene}`` replaced as in `companion`.
+        """Name and source of each label map. In the source, ``{scene}`` is replaced as in `companion`.
 
-        If the source has no ``{scene}``, the name is empty. Otherwise, the name is the same for all scenes. It replaces a
-        name that `open_labels` takes from the file, but no name that `open_labels` takes from a variable or column.
+        If a value of ``--labels`` has no ``{scene}``, the name of its label map is empty. Otherwise, the name is the same
+        for all scenes. `open` uses this name unless `open_labels` takes the name of the map from a variable or column.
         """
         templates = self.options["labels"] or ()
         return [(_label_name(one) if PLACEHOLDER in one else "", self._expand(one)) for one in templates]

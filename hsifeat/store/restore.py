@@ -28,8 +28,8 @@ def planes_to_recompute(store: Store, damages: Iterable[Damage]) -> tuple[PlaneI
 def restore(store: Store, damages: Iterable[Damage], planes: Mapping[PlaneId, PlaneSpec]) -> tuple[Damage, ...]:
     """Restore damaged files, and delete the progress records of damaged units.
 
-    Damaged metadata is written again. Files that do not belong to the store are deleted. The next extraction computes the
-    damaged units, because they have no progress record.
+    Damaged metadata is written again. Files in `damages` that do not belong to the store are deleted. The next extraction
+    computes the damaged units, because they have no progress record.
 
     Parameters
     ----------

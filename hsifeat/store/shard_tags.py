@@ -49,7 +49,7 @@ def shard_tags(shard: bytes, chunks: int) -> tuple[bytes, ...] | None:
 
 
 def split_tags(tags: bytes) -> tuple[bytes, ...]:
-    """Split the tags in a progress record, which are stored one after the other, into tags of four bytes.
+    """Split the concatenated tags of a progress record into single tags of four bytes.
 
     >>> split_tags(b"aaaabbbb")
     (b'aaaa', b'bbbb')

@@ -35,10 +35,10 @@ _PROBE_TOKENS = 77
 class LatentBackbone(CheckpointBackbone):
     """A backbone from a model folder of Stable Diffusion 1.x, 2.x or turbo, or of a model with the same components.
 
-    An example of such a model is CleanDIFT. Images are upsampled before they are encoded. With the default `upsample`,
-    a latent cell of Stable Diffusion covers one scene pixel. The latents are the mode of the autoencoder's distribution,
-    never a random sample. The latents are scaled as in the training of the U-Net (Rombach et al. 2022, section 3.1 and
-    appendix G).
+    CleanDIFT, for example, has the same components. Images are upsampled before they are encoded. With the default
+    `upsample`, a latent cell of Stable Diffusion covers one scene pixel. The latents are the mode of the
+    autoencoder's distribution, never a random sample. The latents are scaled as in the training of the U-Net (Rombach
+    et al. 2022, section 3.1 and appendix G).
 
     Parameters
     ----------
