@@ -61,7 +61,8 @@ class PlaneReader(Protocol):
         Raises
         ------
         StoreError
-            If the store has no features at a pixel, or no means over windows of side `window_px`.
+            If the store has no features at a pixel. If a store of listed pixels has no means over windows of side
+            `window_px`.
         """
         ...
 
