@@ -346,8 +346,8 @@ def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 def create_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Create a ``.npy`` file of zeros and map it into memory.
 
-    The disk space is reserved first. A full disk therefore raises an error here. Without reserved space, a later write
-    to the memory map would kill the process.
+    The disk space is reserved first. A full disk therefore raises an error here. Without reserved space, a full disk
+    would kill the process at a later write to the memory map.
 
     Parameters
     ----------

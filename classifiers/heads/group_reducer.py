@@ -299,11 +299,11 @@ def principal_axes(
 def most_components(X: NDArray[np.floating], components: int) -> int:
     """Return `components`, but at most half the number of distinct rows of the (n, D) float array `X`.
 
-    The result is at least 1. The principal axes are fitted to the training rows. Along the last axes, training rows
-    therefore vary less than other rows. If a head scales the components of the training rows to equal variances, the
-    values of other rows become too large along the last axes. Shrinking the covariance towards its diagonal does not
-    help: for the training rows, the covariance of the components is diagonal already. The error of linear discriminant
-    analysis peaks where the number of columns nears the number of rows (Raudys and Duin, Pattern Recognit. Lett. 1998).
+    The result is at least 1. The principal axes are fitted to the rows of `X`. Variances along the last axes are therefore
+    smaller for rows of `X` than for other rows. If a head scales the components of `X` to equal variances, the values of
+    other rows become too large along the last axes. Shrinking the covariance towards its diagonal does not help: for rows
+    of `X`, the covariance of the components is diagonal already. The error of linear discriminant analysis peaks where the
+    number of columns nears the number of rows (Raudys and Duin, Pattern Recognit. Lett. 1998).
 
     >>> rows = np.arange(50.0).reshape(50, 1)
     >>> most_components(rows, 60), most_components(np.repeat(rows, 3, axis=0), 60), most_components(rows, 10)

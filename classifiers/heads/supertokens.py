@@ -42,11 +42,11 @@ def cell_numbers(side: int, grid: int) -> NDArray[np.intp]:
 def cluster(features: NDArray[np.floating], guides: NDArray[np.floating], grid: int, iterations: int = 2) -> Tokens:
     """Cluster the pixels of windows into tokens, as in the published code of DSTC (arXiv 2407.07307).
 
-    The initial centre ``s_c`` of a token is the mean of the features ``v_p`` over a grid cell. Each iteration computes
-    ``sim_pc = softmax_c(-||v_p + g_p - s_c||^2)`` over the tokens of the pixel's cell and of the eight neighbouring cells. All
-    iterations but the last then set ``s_c = sum_p sim_pc v_p / sum_p sim_pc``. The features of a token are
-    ``(sum_p sim_pc v_p + m_c) / (sum_p sim_pc + 1)``, where ``m_c`` is the initial centre. A pixel belongs to the token with
-    the largest similarity.
+    Each grid cell has one token. The initial centre ``s_c`` of the token is the mean of the features ``v_p`` in the cell.
+    Each iteration computes ``sim_pc = softmax_c(-||v_p + g_p - s_c||^2)`` over the tokens of the pixel's cell and of the
+    eight neighbouring cells. All iterations but the last then set ``s_c = sum_p sim_pc v_p / sum_p sim_pc``. The features of
+    a token are ``(sum_p sim_pc v_p + m_c) / (sum_p sim_pc + 1)``, where ``m_c`` is the initial centre. A pixel belongs to the
+    token with the largest similarity.
 
     Parameters
     ----------

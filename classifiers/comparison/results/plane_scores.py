@@ -1,4 +1,4 @@
-"""Records of single planes: the weights that heads learn for them, and the accuracy of heads on them."""
+"""Records of planes: the weights that heads learn for planes, and the accuracy of heads on one plane or on selected planes."""
 
 from __future__ import annotations
 

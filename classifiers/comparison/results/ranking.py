@@ -49,7 +49,7 @@ class RankedSplit:
 
     @property
     def question(self) -> str:
-        """Text that states what the split tests and how many labels it trains on, such as ``fill in from 80 labels``."""
+        """Text that states what the split tests and its total number of training labels, such as ``fill in from 80 labels``."""
         return question_text(self.name, pixel_range(self.train_pixels))
 
     @property
@@ -81,7 +81,7 @@ class Ranking:
     results : BenchResults
         Results of the benchmark.
     splits : tuple of RankedSplit
-        Disjoint splits, followed by user-defined splits and random splits.
+        Disjoint splits, then user-defined splits, then random splits.
     rows : tuple of RankedEntry
         Entries in descending order of their accuracy under the first split, followed by entries that were not run under
         this split.

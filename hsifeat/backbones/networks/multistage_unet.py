@@ -27,7 +27,7 @@ from hsifeat.errors import BackboneError
 
 
 class MultistageUNet(ModelMixin, ConfigMixin):
-    """U-Net with a shared encoder and a decoder for each interval of timesteps.
+    """U-Net of Zhang et al. (CVPR 2024) with a shared encoder and a decoder for each interval of timesteps.
 
     All timesteps of a batch must lie in one interval.
 
