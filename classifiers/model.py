@@ -160,9 +160,10 @@ class Model:
         Raises
         ------
         HsifeatError
-            If the store lacks a band of the training scene, or has another recipe. If the store lacks planes, window
-            means or neighbourhoods that the head needs. If `features` has training stores in another order than in the
-            training. If the head was trained on pixel positions of another scene. The message names the difference.
+            If the store lacks a band of the training scene. If the planes of the store have another recipe than in the
+            training. If the store lacks planes, window means or neighbourhoods that the head needs. If `features` joins
+            several training stores in another order than in the training. If the head was trained on pixel positions of
+            another scene. The message names the difference.
         """
         if self.bands is not None:
             nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)

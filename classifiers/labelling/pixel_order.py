@@ -38,7 +38,9 @@ def order_pixels(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def pixel_levels(pixels: NDArray[np.int64], cols: int) -> NDArray[np.int8]:
-    """Return the level of each pixel, as an (n,) int8 array: the index in `STEPS` of the coarsest grid with this pixel.
+    """Return the level of each pixel, as an (n,) int8 array.
+
+    The level of a pixel is the index in `STEPS` of the coarsest grid that has the pixel.
 
     Parameters
     ----------

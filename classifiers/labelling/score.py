@@ -35,7 +35,7 @@ class LabelScore:
     pixels, regions : int
         Number of held-out pixels, and number of connected regions of one class that these pixels form.
     left_out : tuple of int
-        Numbers of the classes that were never held out, usually because all labels of the class are in one region or one
+        Numbers of the classes that were never held out. Usually, all labels of such a class are in one region, or in one
         block of `folds`.
     """
 

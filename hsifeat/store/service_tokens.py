@@ -22,7 +22,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def token_file() -> Path:
-    """Return the path of the file with tokens.
+    """Return the path of the file with the user's tokens for services.
 
     The environment variable ``HSIFEAT_TOKEN_FILE`` contains this path. If the variable is not set, the file is
     ``tokens.json`` in the folder of the user's configuration.

@@ -31,8 +31,8 @@ class DistanceTable:
     rows : tuple of EntryDistances
         Scores of the entries, in descending order of their overall accuracy under the split.
     headline : str
-        Sentence without a full stop about the accuracy on leak-free test pixels, see `leak_free_text`. The features of a
-        leak-free test pixel depend on no training pixel.
+        Sentence about the accuracy on leak-free test pixels, see `leak_free_text`. The sentence has no full stop. The
+        features of a leak-free test pixel depend on no training pixel.
     """
 
     split: str

@@ -95,11 +95,11 @@ class JobQueue:
         still_valid: Callable[[JobRecord], bool] = lambda _: False,
         find_result: Callable[[Listener], dict[str, Any] | None] | None = None,
     ) -> Submission:
-        """Return the job that answers a request: a job with an equal key, or a new job in the queue.
+        """Return the job that answers a request: a job with the same key, or a new job in the queue.
 
         A finished job answers the request only if its result still exists. If no job answers the request, but `find_result`
-        finds the result, a finished job with this result is recorded. Only one search runs at a time, because a search can
-        open a large scene.
+        finds the result, a finished job with this result is recorded and returned. Only one search runs at a time, because
+        a search can open a large scene.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class JobQueue:
         still_valid : callable
             Takes a finished job with this key, and returns whether the result of the job still exists.
         find_result : callable, optional
-            Looks for a result that no job of the service computed. Takes a listener, whose notes the job gets, and returns the
+            Looks for a result that no job of the service computed. Takes a listener for the notes of the job, and returns the
             description of the result as JSON values, or None. [default: no search]
 
         Raises
