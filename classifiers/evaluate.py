@@ -68,16 +68,16 @@ class Evaluation:
     leak_free_pixels : int
         Number of test pixels whose features depend on no training pixel.
     leak_free_oa : float or None
-        Overall accuracy without smoothing on the test pixels that `leak_free_pixels` counts. None if this number is 0.
+        Overall accuracy on the test pixels that `leak_free_pixels` counts, without smoothing. None if this number is 0.
     smoothing : SmoothingRule or None
         Rule that smooths the class probabilities; None for no smoothing.
     unsmoothed : Scores or None
-        Accuracy of the head on the test pixels without smoothing. None if `smoothing` is None.
+        Accuracy of the head on the test pixels, without smoothing. None if `smoothing` is None.
     scenes : tuple of SceneScore
-        Accuracy in each scene that has test pixels, after smoothing if `smoothing` is not None. For a single scene, the
-        tuple is empty.
+        Accuracy in each scene that has test pixels, after smoothing if `smoothing` is not None. If all stores
+        are of one scene, the tuple is empty.
     validation : Scores or None
-        Accuracy on the validation scenes without smoothing; None if the split has no validation scenes.
+        Accuracy on the validation scenes, without smoothing; None if the split has no validation scenes.
     """
 
     split: str

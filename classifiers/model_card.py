@@ -30,11 +30,11 @@ class ScoreEntry(BaseModel):
     leakage : str
         Description of the leakage: the share of test pixels whose features depend on training pixels.
     unsmoothed_oa : float or None
-        Overall accuracy without smoothing on the same test pixels; None if the model has no smoothing rule.
+        Overall accuracy on the same test pixels, without smoothing; None if the model has no smoothing rule.
     scenes : tuple of SceneScore
         Scores in each test scene; empty if all stores are of one scene.
     validation_oa : float or None
-        Overall accuracy on the validation scenes without smoothing; None if the split has no validation scenes.
+        Overall accuracy on the validation scenes, without smoothing; None if the split has no validation scenes.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -77,7 +77,7 @@ class Suggester:
     segments : Segments
         Superpixels of the scene.
     seed : int
-        Seed of a random sample of superpixels. The sample is used if there are more than 4,000 superpixels.
+        Seed of the random sample that represents all superpixels if there are more than 4,000.
 
     Examples
     --------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PlaneReader(Protocol):
-    """Reader of the planes of a store at the resolution of the scene.
+    """Reader of the values that the planes of a store have at the pixels of the scene.
 
     A plane holds the features of one layer at one timestep.
     """

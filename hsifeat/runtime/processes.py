@@ -29,7 +29,7 @@ _TASKS_PER_WORKER = 2
 
 
 class ProcessExecutor:
-    """An executor that runs tasks in spawned processes. They inherit neither state nor threads of this process.
+    """An executor that runs tasks in spawned processes. The processes inherit neither state nor threads of this process.
 
     The processes start with the first task.
 

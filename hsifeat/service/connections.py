@@ -28,8 +28,8 @@ class GuardedProtocol(HttpToolsProtocol):
     Attributes
     ----------
     max_connections : int
-        Maximum number of connections whose requests are answered. Requests on further connections have the key `SURPLUS` in
-        their state. `HeaderGuard` refuses requests with this key.
+        Maximum number of connections whose requests are answered. The state of a request on a further connection has
+        the key `SURPLUS`. `HeaderGuard` refuses requests with this key.
     header_seconds : float
         Time in seconds within which a client must send all headers of a request. For the first request on a connection, the
         time starts when the client connects. For later requests, it starts with the first byte of the request.

@@ -110,7 +110,7 @@ class TileSample:
 def sample_tiles(image: SpectralImage, projection: Projection, side_px: int, count: int, seed: int) -> list[TileSample]:
     """Return tiles of an image around random valid pixels.
 
-    Tiles lie within the image. If the image is smaller than a tile, it is padded by reflection.
+    Tiles lie within the image. If the image is smaller than a tile, reflection fills the rest of the tile.
 
     Parameters
     ----------

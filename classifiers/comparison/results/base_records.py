@@ -58,7 +58,7 @@ class Estimate(Record):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Lower and upper end of the 95 % interval, or None."""
+        """Lower and upper end of the 95 % interval; None if `low` or `high` is None."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 

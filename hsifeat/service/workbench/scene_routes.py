@@ -50,7 +50,7 @@ def companion_image(space: Scene) -> Response:
 def spectrum(
     request: Request, desk: ReadableDesk, row: Annotated[int, Query(ge=0)], col: Annotated[int, Query(ge=0)]
 ) -> HTMLResponse:
-    """Return a plot with the spectrum of a pixel, and the mean and standard deviation of the spectra of each class."""
+    """Return a plot of the spectrum of a pixel, with mean and standard deviation of the labelled spectra of each class."""
     rows, cols = desk.space.shape
     if row >= rows or col >= cols:
         raise ProblemError(422, f"the scene has {rows} x {cols} pixels; found row {row}, column {col}")
