@@ -181,7 +181,7 @@ class DaskExecutor:
     def check_workers(self, function: Callable[[Task], object], task: Task) -> None:
         """Call ``function(task)`` once in each connected worker; see `Executor.check_workers`.
 
-        If the scheduler is restarted meanwhile, the new workers are checked.
+        If the scheduler is restarted meanwhile, the check starts again with the workers connected then.
         """
         while True:
             with suppress(CancelledError):
