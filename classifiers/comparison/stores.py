@@ -22,8 +22,8 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
     """Open the stores of a benchmark.
 
     Each store that is not a context store gives an alternative with the columns of this store and of all context stores
-    of the same scene. If all stores are context stores, each of them gives an alternative. If stores of several scenes have the
-    same recipe, they give a single alternative.
+    of the same scene. If all stores are context stores, each of them gives an alternative. If stores of several scenes
+    have the same recipe, they give a single alternative.
 
     Parameters
     ----------

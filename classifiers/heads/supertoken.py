@@ -215,8 +215,8 @@ def token_network(
     -------
     torch.nn.Module
         ``forward(tokens, centre)`` returns the logits (b, C) of one token in each of b windows. ``tokens`` is (b, K,
-        channels), and ``centre`` (b, K) marks the token. ``classify(tokens)`` returns the logits (b, K, C) of all
-        tokens.
+        channels). ``centre`` (b, K) is 1 for this token and 0 for the other tokens. ``classify(tokens)`` returns the
+        logits (b, K, C) of all tokens.
     """
     import torch
     from torch import nn

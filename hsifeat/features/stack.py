@@ -64,7 +64,7 @@ class StackSource:
 
     @classmethod
     def of_features(cls, features: Features) -> StackSource:
-        """Return the locations of the stores of open features, and the selection of bands.
+        """Return the locations of the stores of `features`, and the selected bands.
 
         Raises
         ------

@@ -122,14 +122,14 @@ def heat_map(values: Mapping[tuple[int | None, str], float], label: str, digits:
 def learning_curves(lines: Sequence[Line], label: str, pixels: Mapping[int, float] | None = None) -> Plot:
     """Draw learning curves: scores in percent over the number of labels per class, which has a logarithmic axis.
 
-    Lines are shifted slightly, so that error bars do not overlap.
+    Lines are shifted slightly sideways, so that error bars do not overlap.
 
     Parameters
     ----------
     lines : sequence of Line
         Learning curves.
     label : str
-        Name and unit of the values.
+        Name and unit of the scores.
     pixels : mapping of int to float, optional
         Maps each number of labels per class to the total number of training pixels. The totals are written below the
         ticks.
