@@ -44,8 +44,8 @@ def prepare_context(scene: Scene, backbone: ContextBackbone, config: ExtractionC
     Raises
     ------
     HsifeatError
-        If an option has no effect. If a timestep is not 0, or a layer is unknown. If the scene is too large for
-        openings and closings by reconstruction.
+        If `config` sets an option without effect or a timestep other than 0. If a layer is unknown. If the scene is too
+        large for openings and closings by reconstruction.
     """
     backbone.to(device)
     layers = context_layers(config)
@@ -78,7 +78,7 @@ def context_layers(config: ExtractionConfig) -> tuple[ContextLayer, ...]:
     Raises
     ------
     HsifeatError
-        If an option has no effect. If a timestep is not 0, or a layer is unknown.
+        If `config` sets an option without effect or a timestep other than 0. If a layer is unknown.
     """
     config.refuse(type(config).model_fields.keys() - _USED, because=_BECAUSE)
     config.check_conflicts()

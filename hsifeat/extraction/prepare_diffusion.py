@@ -52,7 +52,7 @@ def prepare_diffusion(
     Raises
     ------
     HsifeatError
-        If an option has no effect, or does not fit the scene or the backbone.
+        If `config` sets an option without effect. If an option does not fit the scene or the backbone.
     """
     config.check_conflicts()
     if not backbone.schedule.has_noise:
