@@ -49,8 +49,12 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     _check_size(header, data_file)
     array = _map_data(header, data_file)
     name, bands = header.path.name, header.bands
+    wavelengths, unit = header.values("wavelength"), header.text("wavelength units")
+    named = None if wavelengths else spectrum.wavelengths_in_names(header.values("band names") or ())
+    if named is not None:
+        (wavelengths, unit), notes = named, (*notes, f"{name}: its wavelengths are read from its band names")
     wavelengths_nm, fwhm_nm, spectrum_notes = spectrum.convert_to_nm(
-        header.values("wavelength"), header.values("fwhm"), header.text("wavelength units"), bands, name
+        wavelengths, header.values("fwhm"), unit, bands, name
     )
     bad_bands, bad_band_notes = spectrum.find_bad_bands(header.values("bbl"), bands, name)
     band_names, name_notes = spectrum.check_band_names(header.values("band names"), bands, name)

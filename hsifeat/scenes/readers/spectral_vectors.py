@@ -11,7 +11,7 @@ from hsifeat.scenes.readers.scopes import nearest
 
 WAVELENGTH_NAMES = {
     "wavelength", "wavelengths", "wl", "lambda", "center_wavelength", "center_wavelengths", "central_wavelength", "wvl",
-    "wavelength_nm", "wavelengths_nm", "central_wavelengths", "centre_wavelength", "centre_wavelengths", "band_center",
+    "wavelength_nm", "wavelengths_nm", "wavelength_um", "wavelengths_um", "central_wavelengths", "centre_wavelength", "centre_wavelengths", "band_center",
     "band_centers",
 }  # fmt: skip
 WAVENUMBER_NAMES = {"wavenumber", "wavenumbers"}

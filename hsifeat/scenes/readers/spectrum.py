@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,6 +32,10 @@ _RANGES = (("nanometers", 100.0, np.inf), ("micrometers", 0.1, 100.0), ("meters"
 
 Notes = tuple[str, ...]
 Lengths = NDArray[np.float64] | None
+
+
+# A wavelength in the name of a band, such as ``450.5 nm`` or ``Band 1 (450.5 nm)``.
+_NAMED_WAVELENGTH = re.compile(r"(?:.*\()?(\d+(?:\.\d*)?) +([^\s()]+)\)?")
 
 
 def parse_numbers(values: Iterable[Any]) -> NDArray[np.float64]:
@@ -213,6 +218,23 @@ def find_bad_bands(good: Sequence[Any] | None, bands: int, name: str) -> tuple[t
         problem = f"has {len(flags)} values for {bands} bands" if len(flags) != bands else "is not all numbers"
         return (), (f"{name}: its list of bad bands {problem}; it is ignored",)
     return tuple(int(band) for band in np.flatnonzero(flags == 0)), ()
+
+
+def wavelengths_in_names(names: Sequence[Any]) -> tuple[list[str], str] | None:
+    """Return the wavelengths in band names that contain a number with a unit, and their unit; None for other names.
+
+    GDAL names bands in this way if it knows their wavelengths.
+
+    >>> wavelengths_in_names(["450.5 Nanometers", "460 Nanometers"]), wavelengths_in_names(["red (640 nm)", "460 nm"])
+    ((['450.5', '460'], 'Nanometers'), (['640', '460'], 'nm'))
+    >>> wavelengths_in_names(["red", "460 nm"]), wavelengths_in_names(["10 m", "20 m"])
+    (None, None)
+    """
+    found = [_NAMED_WAVELENGTH.fullmatch(str(name).strip()) for name in names]
+    units = {match[2] if match else "" for match in found}
+    if len(units) != 1 or UNITS_NM.get((unit := units.pop()).lower()) not in {1.0, 1e3}:
+        return None
+    return [match[1] for match in found if match], unit
 
 
 def check_band_names(names: Sequence[Any] | None, bands: int, name: str) -> tuple[tuple[str, ...], Notes]:

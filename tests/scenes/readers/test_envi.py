@@ -39,6 +39,14 @@ def test_envi_spectrum(gdal, tif_folder, unit, factor):
     assert open_scene(tif_folder / "x.hdr", bad_bands="keep").cube.shape == CUBE.shape
 
 
+def test_a_copy_by_gdal_keeps_the_wavelengths(gdal, tif_folder):
+    """GDAL 3.6 writes the wavelengths of a copy in the band names only."""
+    open_with_fields(gdal, tif_folder, wavelength_units="Nanometers", wavelength=envi_list(NM))
+    gdal("gdal_translate", "-of", "ENVI", tif_folder / "x.img", tif_folder / "copy.img")
+    for file in ("copy.img", "copy.hdr"):
+        np.testing.assert_allclose(open_scene(tif_folder / file).wavelengths_nm, NM)
+
+
 @pytest.mark.parametrize(
     ("fields", "note"),
     [
