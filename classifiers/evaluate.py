@@ -57,7 +57,7 @@ class Evaluation:
     footprint : str
         Description in words of the pixels that a feature depends on.
     left_out : tuple of int
-        Classes that are neither trained nor tested, because they can't have both training and test pixels.
+        Classes that can't have both training and test pixels. They have no test pixels and are not scored.
     notes : tuple of str
         Remarks on the choice of training and test pixels.
     tuning : Tuning or None
