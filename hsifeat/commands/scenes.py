@@ -64,7 +64,7 @@ def show_scene(
 
     plot_file = None if as_json and out is None else scene_plot_path(scene, out)
     summary = scene.summary()
-    for note in (*scene.notes, *scene.validity_notes):
+    for note in (*scene.notes, *scene.validity_notes, *scene.label_notes):
         terminal.note(note)
     if plot_file is not None:
         write_scene_plot(scene, plot_file)

@@ -72,5 +72,10 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
 def show_scene_notes(job: Job, listen: Listener) -> None:
     """Send the notes on the scene and the projection of an extraction to `listen`."""
     scene, projection = job.extractor.scene, job.extractor.projection
-    for note in (*scene.notes, *scene.validity_notes, *(() if projection is None else projection.notes)):
+    for note in (
+        *scene.notes,
+        *scene.validity_notes,
+        *scene.label_notes,
+        *(() if projection is None else projection.notes),
+    ):
         listen(Note(note))

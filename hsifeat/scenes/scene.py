@@ -162,6 +162,21 @@ class Scene(CubeShape):
         """Messages on pixels that were assumed to be valid or invalid. The first access may read the whole cube."""
         return () if self.mask is not None else self._validity.notes(self.name, self.blank_pixels)
 
+    @property
+    def label_notes(self) -> tuple[str, ...]:
+        """Messages on labels of invalid pixels, which no head learns from. The first access may read the whole cube."""
+        notes = []
+        for labels in self.labels.values():
+            lost = int(np.count_nonzero(labels.classes[~self.valid]))
+            if lost:
+                kept = set(np.unique(labels.classes[self.valid]).tolist())
+                gone = ", ".join(labels.class_names[number] for number in labels.counts if number not in kept)
+                notes.append(
+                    f"{self.name}: {lost} of {format_count(sum(labels.counts.values()), 'labelled pixel')} of {labels.name} are "
+                    f"invalid and are left out{f'; there are no others of {gone}' if gone else ''}"
+                )
+        return tuple(notes)
+
     @cached_property
     def _validity(self) -> Validity:
         return valid_pixels(self.cube, self.nodata, blank_pixels=self.blank_pixels)

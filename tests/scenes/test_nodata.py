@@ -15,7 +15,7 @@ import zarr
 from hsifeat import Scene, open_scene
 from hsifeat.errors import SceneError
 from hsifeat.projection import ProjectedScene, fit_projection
-from hsifeat.scenes import open_labels
+from hsifeat.scenes import Labels, open_labels
 from hsifeat.scenes.nodata import combine_bands, distinct_values, parse_nodata
 
 F32 = np.float32
@@ -283,3 +283,15 @@ def test_a_value_in_all_bands_of_several_pixels_is_named_unless_it_is_declared(t
     assert "18 pixels are -9999 in all bands" in note and "`nodata=-9999`" in note
     declared = open_scene(tmp_path / "x.npy", nodata=-9999)
     assert declared.validity_notes == () and np.array_equal(declared.valid, (cube != -9999).all(axis=2))
+
+
+def test_labels_of_invalid_pixels_are_noted():
+    cube, classes = np.ones((4, 5, 2), np.float32), np.zeros((4, 5), np.int64)
+    cube[0] = np.nan
+    classes[0, 1], classes[0, 2], classes[2, 2] = 2**31 - 1, 3, 3
+    scene = Scene("x", cube).with_labels(Labels("fields", classes, {3: "rye", 2**31 - 1: "corn"}))
+    assert scene.label_notes == (
+        "x: 2 of 3 labelled pixels of fields are invalid and are left out; there are no others of corn",
+    )
+    classes[0] = 0
+    assert Scene("x", cube).with_labels(Labels("fields", classes, {3: "rye"})).label_notes == ()
