@@ -1,4 +1,4 @@
-"""Safe opening and atomic writing of files, errors of full and read-only disks, arrays in files, and the cache folder."""
+"""Safe opening and atomic writing of files, errors of full and read-only disks, and the cache folder."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ import platform
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from io import BufferedReader
-from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from hsifeat.errors import DiskFullError, HsifeatError, StoreError, raise_resource_error
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import DTypeLike, NDArray
 
 # Names from `temporary_path`. Models and stores are renamed to such a name before they are deleted.
 _TEMPORARY = re.compile(
@@ -33,10 +27,6 @@ _TEMPORARY = re.compile(
 _DISK_FULL = re.compile(
     r"^\d+ requested and \d+ written$|enforce fail at inline|No space left on device|Disk quota exceeded"
 )
-# Zeros that `create_array` writes at a time.
-_ZERO_BYTES = 2**24
-# Larger masks are mapped from temporary files.
-_MAX_MASK_BYTES = 2**21
 # Each shard of a store has its own folder, so only the last folders are remembered.
 _MAX_SWEPT = 256
 
@@ -314,85 +304,6 @@ def open_safetensors(path: Path, framework: str) -> Iterator[Any]:
     open_regular(path).close()  # safetensors waits for pipes, and reports a denied permission as a missing file
     with safe_open(path, framework=framework) as file:
         yield file
-
-
-def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Return an array of undefined values that is mapped from a temporary file.
-
-    The operating system can move the values to the file when memory is short. The file has no name. It disappears with the
-    array, also if the process is killed. ``TMPDIR`` sets the folder whose disk holds the file.
-
-    Raises
-    ------
-    OSError
-        If the file can't be written, for example because the disk is full.
-
-    Examples
-    --------
-    >>> scratch_array((2, 3), "float32").shape
-    (2, 3)
-    """
-    import numpy as np
-
-    size_bytes = prod(shape) * np.dtype(dtype).itemsize
-    with tempfile.TemporaryFile(prefix="hsifeat-") as file:
-        file.truncate(size_bytes)
-        # Writing to a memory map on a full disk kills the process, so the disk space is reserved first.
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size_bytes)
-        return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
-
-
-def create_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Create a ``.npy`` file of zeros and map it into memory.
-
-    The disk space is reserved first. A full disk therefore raises an error here. Without reserved space, a full disk
-    would kill the process at a later write to the memory map.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    shape : tuple of int
-        Shape of the array.
-    dtype : dtype or str
-        Data type, such as ``<f4`` for little-endian float32.
-
-    Returns
-    -------
-    array of this shape and dtype
-        Memory map of the file.
-
-    Raises
-    ------
-    OSError
-        If the disk is full.
-    """
-    import numpy as np
-
-    array: NDArray[Any] = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size - array.nbytes)
-        for start in range(0, array.nbytes, _ZERO_BYTES):
-            file.write(bytes(min(_ZERO_BYTES, array.nbytes - start)))
-    return array
-
-
-def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:
-    """Return a (rows, cols) bool array with undefined values.
-
-    A mask of more than 2**21 pixels is a `scratch_array`. If the file of the scratch array can't be written, for example
-    because the disk is full, the mask is an ordinary array.
-
-    >>> empty_mask(2, 3).shape
-    (2, 3)
-    """
-    import numpy as np
-
-    if rows * cols > _MAX_MASK_BYTES:
-        with suppress(OSError):
-            return scratch_array((rows, cols), bool)
-    return np.empty((rows, cols), bool)
 
 
 def cache_folder() -> Path:

@@ -19,7 +19,7 @@ from hsifeat.types import PlaneId
 
 
 def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[str, SceneSet]:
-    """Open the stores of a benchmark.
+    """Open the stores of a benchmark, as alternatives: sets of columns that the benchmark compares.
 
     Each store that is not a context store gives an alternative with the columns of this store and of all context stores
     of the same scene. If all stores are context stores, each of them gives an alternative. If stores of several scenes

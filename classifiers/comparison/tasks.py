@@ -25,7 +25,7 @@ from classifiers.smoothing import SmoothingRule
 from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
 from hsifeat.features.stack import StackSource
-from hsifeat.files import create_array
+from hsifeat.mapped_arrays import create_array
 from hsifeat.types import Window
 
 if TYPE_CHECKING:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.labels.classes import composed
@@ -60,6 +62,11 @@ class LabelSet:
     person: str | None
     rows: int
     cols: int
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> LabelSet:
+        """Return the label set of a row of the database, which maps at least the names of all fields to values."""
+        return cls(*(row[field.name] for field in fields(cls)))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -6,10 +6,9 @@ A method that makes a change returns only after the change is on the disk.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.labelling.class_log import IMPORT, classes_of_undone_imports, encode_class, logged_classes
+from classifiers.labelling.class_maps import ClassMaps
 from classifiers.labelling.edit_log import EditKind, LabelEdit, check_pixels, paint_edits
 from classifiers.labelling.label_file import LabelFile, labels_path
 from classifiers.labelling.label_set import LabelClass, LabelSet, check_class, check_text, free_key
@@ -25,9 +25,6 @@ from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import composed
-
-# Class maps that stay in memory, in bytes. Other maps are made again from the log.
-_MAPS_BYTES = 2**28
 
 
 class LabelDatabase:
@@ -65,7 +62,7 @@ class LabelDatabase:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = labels_path() if path is None else path
-        self._maps: OrderedDict[int, tuple[int, NDArray[np.uint16]]] = OrderedDict()
+        self._maps = ClassMaps()
         self._file = LabelFile(self.path)
 
     def close(self) -> None:
@@ -116,7 +113,7 @@ class LabelDatabase:
             if row is None:
                 self._file.append("label_sets", scene, name, person, *shape)
                 row = self._file.execute(query, (scene, name, person)).fetchone()
-        label_set = _label_set(row)
+        label_set = LabelSet.from_row(row)
         if label_set.shape != shape:
             raise SceneError(
                 f"the label set {name!r} of this scene has {label_set.rows} x {label_set.cols} pixels; found {shape[0]} x {shape[1]}"
@@ -134,12 +131,12 @@ class LabelDatabase:
         rows = self._file.select("SELECT * FROM label_sets WHERE id = ?", set_id)
         if not rows:
             raise SceneError(f"there is no label set {set_id}: open one by its name")
-        return _label_set(rows[0])
+        return LabelSet.from_row(rows[0])
 
     def sets(self, scene: str, person: str | None = None) -> list[LabelSet]:
         """Return the label sets of a scene: first the shared sets, then the sets that `person` owns."""
         query = "SELECT * FROM label_sets WHERE scene = ? AND (person IS NULL OR person IS ?) ORDER BY person, name"
-        return [_label_set(row) for row in self._file.select(query, scene, person)]
+        return [LabelSet.from_row(row) for row in self._file.select(query, scene, person)]
 
     def classes(self, set_id: int) -> list[LabelClass]:
         """Return the classes of a label set, in the order of their numbers.
@@ -327,10 +324,7 @@ class LabelDatabase:
                     paint_edits(classes, self._decode(entry for entry in entries if entry["action"] == "paint"))
             classes.flags.writeable = False
             if not self._file.has_uncommitted_rows:  # after a rollback, another edit gets the same version
-                self._maps[set_id] = version, classes
-                self._maps.move_to_end(set_id)
-                while len(self._maps) > 1 and sum(kept.nbytes for _, kept in self._maps.values()) > _MAPS_BYTES:
-                    self._maps.popitem(last=False)
+                self._maps.keep(set_id, version, classes)
             return version, classes
 
     def versions(self, set_id: int) -> list[int]:
@@ -404,7 +398,3 @@ class LabelDatabase:
                 raise SceneError(
                     f"entry {entry['id']} of the label database {self.path} is damaged: restore the file from a backup"
                 ) from error
-
-
-def _label_set(row: Mapping[str, Any]) -> LabelSet:
-    return LabelSet(*(row[field.name] for field in fields(LabelSet)))

@@ -29,7 +29,7 @@ from classifiers.scene_sample import SceneSample, readable_pixels
 from classifiers.smoothing import SceneGuide
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
-from hsifeat.files import create_array
+from hsifeat.mapped_arrays import create_array
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 from hsifeat.types import windows
 

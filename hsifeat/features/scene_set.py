@@ -41,7 +41,7 @@ class SceneSet:
 
     @property
     def name(self) -> str:
-        """Store names of at most four scenes, and the number of further scenes.
+        """Names of the stores of at most four scenes, and the number of further scenes.
 
         Plus signs join the stores of a scene, and commas separate the scenes.
         """

@@ -20,8 +20,8 @@ class ResampledFeatures(PlacedFeatures):
     """Features of another grid, interpolated bilinearly at the centre of each cell of the plane.
 
     If cells of the file are smaller than cells of the plane, the values at up to 16 x 16 points in each cell of the plane
-    are averaged. As in GDAL, cells of the file that have no value get no weight in the interpolation. A point inside a cell
-    without a value has no value.
+    are averaged. As in GDAL, cells of the file that have no value get no weight in the interpolation. A point in a cell of
+    the file without a value has no value.
 
     The coordinates of every point are transformed with pyproj. `rasterio.warp.reproject` would transform only some points,
     and interpolate the coordinates of the others.

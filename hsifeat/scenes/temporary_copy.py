@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.files import scratch_array
 from hsifeat.formatting import format_bytes
+from hsifeat.mapped_arrays import scratch_array
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import Cube

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.files import empty_mask
 from hsifeat.formatting import format_count
+from hsifeat.mapped_arrays import empty_mask
 from hsifeat.scenes.band_fills import BandFill, BandFills, fill_note
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
-from hsifeat.files import empty_mask
+from hsifeat.mapped_arrays import empty_mask
 from hsifeat.scene_facts import SceneFacts
 from hsifeat.store import timings
 from hsifeat.store.bit_rounding import keep_bits

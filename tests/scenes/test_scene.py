@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from hsifeat import files
+from hsifeat import mapped_arrays
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Labels, Scene, open_scene
 from hsifeat.scenes.readers.raster import Raster
@@ -34,7 +34,7 @@ def test_valid_mask_and_digest(place, monkeypatch, tmp_path):
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if place != "memory":
-        monkeypatch.setattr(files, "_MAX_MASK_BYTES", 0)
+        monkeypatch.setattr(mapped_arrays, "_MAX_MASK_BYTES", 0)
     if place == "full disk":
         monkeypatch.setattr(os, "posix_fallocate", fail)
     cube = np.ones((4, 5, 3), np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
-from hsifeat import files
+from hsifeat import mapped_arrays
 from hsifeat.errors import StoreError
 from hsifeat.store.location import LocalLocation
 from hsifeat.store.plane_layout import PlaneSpec, SceneLayout
@@ -52,7 +52,7 @@ def test_a_store_is_written_through_one_opening(small_store, arrays, tmp_path):
 def test_the_mask_of_a_large_scene_lies_in_a_file(tmp_path, monkeypatch):
     valid = np.random.default_rng(0).random((ROWS, COLS)) > 0.5
     Store.create(tmp_path / "s.zarr", manifest_of(LAYOUTS["scene"]), replace(scene_arrays(), valid=valid))
-    monkeypatch.setattr(files, "_MAX_MASK_BYTES", 0)
+    monkeypatch.setattr(mapped_arrays, "_MAX_MASK_BYTES", 0)
     found = Store.open(tmp_path / "s.zarr").valid
     assert isinstance(found.base, np.memmap)
     np.testing.assert_array_equal(found, valid)

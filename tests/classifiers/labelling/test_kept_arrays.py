@@ -9,7 +9,7 @@ import pytest
 
 from classifiers.labelling.kept_arrays import KeptArrays
 from hsifeat.errors import StoreError
-from hsifeat.files import create_array
+from hsifeat.mapped_arrays import create_array
 
 
 def write_both(folder):

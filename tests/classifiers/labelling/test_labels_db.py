@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 
-from classifiers.labelling import labels_db
+from classifiers.labelling import class_maps
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.label_file import labels_path
 from classifiers.labelling.label_set import LabelClass
@@ -84,7 +84,7 @@ def test_imports_keep_the_class_of_each_pixel(database):
 
 
 def test_the_maps_of_the_sets_that_were_used_last_stay_in_memory(database, monkeypatch):
-    monkeypatch.setattr(labels_db, "_MAPS_BYTES", 200)  # two maps of 84 bytes
+    monkeypatch.setattr(class_maps, "MAPS_BYTES", 200)  # two maps of 84 bytes
     sets = [database.open_set("scene", SHAPE, name=name).id for name in "abc"]
     maps = {}
     for set_id in (sets[0], sets[1], sets[0], sets[2]):

@@ -1,0 +1,91 @@
+"""Arrays that are mapped from files, whose disk space is reserved before it is used."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+# Zeros that `create_array` writes at a time.
+_ZERO_BYTES = 2**24
+# Larger masks are mapped from temporary files.
+_MAX_MASK_BYTES = 2**21
+
+
+def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array of undefined values that is mapped from a temporary file.
+
+    The operating system can move the values to the file when memory is short. The file has no name. It disappears with the
+    array, also if the process is killed. ``TMPDIR`` sets the folder whose disk holds the file.
+
+    Raises
+    ------
+    OSError
+        If the file can't be written, for example because the disk is full.
+
+    Examples
+    --------
+    >>> scratch_array((2, 3), "float32").shape
+    (2, 3)
+    """
+    size_bytes = prod(shape) * np.dtype(dtype).itemsize
+    with tempfile.TemporaryFile(prefix="hsifeat-") as file:
+        file.truncate(size_bytes)
+        # Writing to a memory map on a full disk kills the process, so the disk space is reserved first.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+        return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
+
+
+def create_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Create a ``.npy`` file of zeros and map it into memory.
+
+    The disk space is reserved first. A full disk therefore raises an error here. Without reserved space, a full disk
+    would kill the process at a later write to the memory map.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shape : tuple of int
+        Shape of the array.
+    dtype : dtype or str
+        Data type, such as ``<f4`` for little-endian float32.
+
+    Returns
+    -------
+    array of this shape and dtype
+        Memory map of the file.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    """
+    array: NDArray[Any] = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size - array.nbytes)
+        for start in range(0, array.nbytes, _ZERO_BYTES):
+            file.write(bytes(min(_ZERO_BYTES, array.nbytes - start)))
+    return array
+
+
+def empty_mask(rows: int, cols: int) -> NDArray[np.bool_]:
+    """Return a (rows, cols) bool array with undefined values.
+
+    A mask of more than 2**21 pixels is a `scratch_array`. If the file of the scratch array can't be written, for example
+    because the disk is full, the mask is an ordinary array.
+
+    >>> empty_mask(2, 3).shape
+    (2, 3)
+    """
+    if rows * cols > _MAX_MASK_BYTES:
+        with suppress(OSError):
+            return scratch_array((rows, cols), bool)
+    return np.empty((rows, cols), bool)
