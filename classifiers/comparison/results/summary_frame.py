@@ -11,7 +11,13 @@ from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.distance_text import distance_remarks
 from classifiers.comparison.results.ranking import LEAKS, rank
 from classifiers.comparison.results.scores import EntrySummary
-from classifiers.comparison.results.summary_text import gap_text, left_out_text, pixel_range, verdict_lines
+from classifiers.comparison.results.summary_text import (
+    gap_text,
+    left_out_text,
+    pixel_range,
+    repeated_draw_text,
+    verdict_lines,
+)
 from classifiers.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -90,6 +96,11 @@ def summary_notes(results: BenchResults) -> list[str]:
             f"{pixel_range(split.test_pixels)} test pixels; classes left out of the averages: "
             f"{left_out_text(summary, results.class_names)}."
         )
+    notes += [
+        f"{split.name}: {repeated}."
+        for split in ranking.splits
+        if (repeated := repeated_draw_text(results, split.name))
+    ]
     notes += [
         f"{split.name} leaks through context: its test pixels lie among its training pixels, so its scores tell how well a scene "
         "is filled in, and little about unseen ground."

@@ -54,6 +54,8 @@ def split_remarks(results: BenchResults) -> list[str]:
         if split in geometry:
             lines.append(f"  leakage: {leakage_text(geometry[split])}")
             lines += [f"  with seed 0: {note}" for note in geometry[split].notes]
+        if repeated := repeated_draw_text(results, split):
+            lines.append(f"  {repeated}")
         lines += scenes.get(split, [])
         lines += [f"  {remark}" for remark in distance_remarks(results, split, summary.test_pixels)]
     return [*lines, *filter(None, (gap_text(results), reduction_text(results)))]
@@ -112,6 +114,21 @@ def verdict_lines(results: BenchResults) -> list[str]:
     verdicts = [verdict_text(results, split) for split in results.verdicts]
     explored = [f"Exploratory: {verdict}" if planned else verdict for verdict in verdicts]
     return [*(f"{line[0].upper()}{line[1:]}" for line in (*planned, *missing)), *explored]
+
+
+def repeated_draw_text(results: BenchResults, split: str) -> str:
+    """Return a remark on a split whose seeds all have the same training and test pixels; empty for other splits.
+
+    A split by a mask or by named scenes is an example. Only the head depends on its seeds.
+    """
+    runs = [run for run in results.runs if run.split == split]
+    seeds, draws = len({run.seed for run in runs}), {run.draw for run in runs}
+    if seeds == 1 or len(draws) > 1 or not all(draws):
+        return ""
+    return (
+        f"all {seeds} seeds have the same training and test pixels: standard deviations, intervals and tests say nothing about "
+        "other training pixels"
+    )
 
 
 def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:

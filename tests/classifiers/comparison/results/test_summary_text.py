@@ -186,3 +186,19 @@ def test_the_table_of_the_terminal_has_the_median_time_over_all_runs():
         who = (row["head"], row["input"], row["store"])
         seconds = [run.fit_seconds for run in runs if (run.entry.head, run.entry.inputs, run.entry.store) == who]
         assert row["fit, s"] == f"{np.median(seconds):.2g}"
+
+
+def test_seeds_with_the_same_pixels_are_said_to_have_them(tmp_path):
+    """A mask gives the same pixels for every seed, so that the seeds show nothing about other training pixels."""
+    comparison, _ = build(seeds=3)
+    runs = [
+        run.model_copy(update={"draw": run.split if run.split == SPLITS[1] else f"{run.split}{run.seed}"})
+        for run in comparison.runs
+    ]
+    found = with_runs(comparison, runs)
+    said = (
+        "all 3 seeds have the same training and test pixels: standard deviations, intervals and tests say nothing about"
+    )
+    for text in ("\n".join(split_remarks(found)), to_markdown(found), "".join(Page(page(found, tmp_path)).words)):
+        assert " ".join(text.split()).count(said) == 1
+    assert said not in to_markdown(comparison)
