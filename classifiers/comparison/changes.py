@@ -179,7 +179,7 @@ def _bootstrap_tests(
 
 
 def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
-    """Test a change by a t-test over seeds. Returns None for fewer than two seeds.
+    """Test a change by a t-test over seeds. Returns None for fewer than two seeds, and if all seeds have the same pixels.
 
     The test is paired if the reports have the same training and test pixels for at least two seeds. Otherwise, it is
     Welch's unpaired test.
@@ -190,7 +190,8 @@ def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
     paired = len(shared) >= 2
     old, new = ([runs[seed].oa for seed in (shared if paired else runs)] for runs in (pair.before, pair.after))
     seed_count = min(len(old), len(new))
-    if seed_count < 2:
+    draws = {run.draw for run in pair.after.values()}
+    if seed_count < 2 or (len(draws) == 1 and all(draws)):
         return None
     with ignored_warnings(RuntimeWarning):  # SciPy warns about differences with zero variance; p is 0.
         same = old == new if paired else len({*old, *new}) == 1
@@ -253,7 +254,7 @@ def _verdict(change: EntryChange, test: _ChangeTest | None, before: float, after
         return f"{subject}: unchanged, OA {100 * after:.1f} %"
     text = f"{subject}: OA {100 * before:.1f} to {100 * after:.1f} %, {100 * (after - before):+.2f} points"
     if test is None:
-        return f"{text}; not testable with one seed"
+        return f"{text}; not testable with one draw"
     method = f"{test.method}; Holm-corrected p {change.p_holm:.2g}"
     place = "beyond" if change.significant else "within"
     if change.low is not None and change.high is not None:

@@ -67,7 +67,7 @@ def change_verdict(change: EntryChange) -> str:
     if change.unchanged:
         return "unchanged"
     if change.p is None:
-        return "not testable with one seed"
+        return "not testable with one draw"
     noise = "noise" if change.low is not None else "variation over seeds"
     if not change.significant:
         return f"within {noise}"

@@ -205,7 +205,19 @@ def test_one_seed_is_not_tested(tmp_path):
     before = baseline(tmp_path / "old", {SVM: 0.3}, seeds=1)
     runs, run_records = recorded(tmp_path / "new", {SVM: 0.1}, seeds=1)
     (change,) = detect_changes(runs, run_records, LABELS, before)
-    assert change.p is None and change.verdict.endswith("; not testable with one seed")
+    assert change.p is None and change.verdict.endswith("; not testable with one draw")
+
+
+def test_seeds_with_one_draw_are_not_tested_over_seeds(tmp_path):
+    """A mask gives the same pixels for every seed, and `lda` the same classes: a t-test over copies would have p = 0."""
+    few = Labels("fields", np.repeat([[1] * 40, [0] * 40, [2] * 40], 10, axis=0), {1: "corn", 2: "wheat"})
+    np.save(tmp_path / "train.npy", (np.arange(40) < 20) * (few.classes > 0))
+    options = {"labels": few, "split": f"mask:{tmp_path / 'train.npy'}"}
+    before = baseline(tmp_path / "old", {SVM: 0.3}, **options)
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.2}, **options)
+    assert len({run.draw for run in runs}) == 1 and len(runs) == 4
+    (change,) = detect_changes(runs, run_records, few, before)
+    assert change.p is None and change.verdict.endswith("; not testable with one draw")
 
 
 def test_seeds_that_only_one_has_are_left_out(tmp_path):

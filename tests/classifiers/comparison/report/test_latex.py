@@ -193,7 +193,7 @@ def test_changes_are_in_the_markdown():
         "0.002",
         "better, beyond noise",
     ]
-    assert rows[1][1:] == [SPLITS[0], "70.00", "71.00", "+1.00", "", "n/a", "not testable with one seed"]
+    assert rows[1][1:] == [SPLITS[0], "70.00", "71.00", "+1.00", "", "n/a", "not testable with one draw"]
     assert rows[2][4:] == ["+0.00", "+0.00 to +0.00", "1.000", "unchanged"]
     assert rows[3][0] == "mlp on planes of scene-rgb (old-rgb before, scene-rgb after)"
     assert rows[3][4:] == ["-1.00", "-2.00 to +1.00", "0.800", "within noise"]
