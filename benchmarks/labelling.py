@@ -41,7 +41,7 @@ from classifiers.labelling.segments import Segments, open_segments, segment_plac
 from classifiers.labelling.suggest import Suggester
 from classifiers.multi_scene import select_labels
 from hsifeat.errors import HeadError
-from hsifeat.files import create_array
+from hsifeat.mapped_arrays import create_array
 
 RESULT = RESULTS / "labelling.json"
 STORES = ROOT / "build" / "labelling"

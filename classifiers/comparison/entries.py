@@ -18,18 +18,20 @@ def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tu
     return tuple(name for name in inputs if name == SUITED or _in_all(stores, InputSet.parse(name)))
 
 
-def fitting_heads(inputs: Sequence[str]) -> list[str]:
+def fitting_heads(stores: Mapping[str, Features], inputs: Sequence[str]) -> list[str]:
     """Return the registered heads that can learn from at least one of the inputs.
 
-    If `inputs` contains `SUITED`, all heads that need no neighbourhoods are returned. Tables of neighbourhoods are large. A
-    head that needs neighbourhoods is therefore returned only if it can learn from an input in `inputs` other than `SUITED`.
+    A head can learn from `SUITED` if every store has the planes of the input that suits the head, and if the head needs no
+    neighbourhoods. Tables of neighbourhoods are large, so their inputs must be named.
     """
-    explicit = [name for name in inputs if name != SUITED]
-    return [
-        head
-        for head in head_names()
-        if any(_fits(head, name) for name in (explicit if _needs_neighbourhoods(head) else inputs))
-    ]
+
+    def learns(head: str, name: str) -> bool:
+        if name != SUITED:
+            return _fits(head, name)
+        suited = (_in_all({store: features}, suited_input(head, features)) for store, features in stores.items())
+        return not _needs_neighbourhoods(head) and all(suited)
+
+    return [head for head in head_names() if any(learns(head, name) for name in inputs)]
 
 
 def make_entries(

@@ -77,7 +77,7 @@ def plan_entries(
         If a head, parameter or input is unknown. If an input needs planes, but `planes` selects none in one of the stores.
     """
     inputs = possible_inputs(stores, inputs) if tuple(inputs) == DEFAULT_INPUTS else inputs
-    heads = fitting_heads(inputs) if tuple(heads) == ALL_HEADS else heads
+    heads = fitting_heads(stores, inputs) if tuple(heads) == ALL_HEADS else heads
     head_params = {} if params is None else BenchConfig.from_options({"params": params}).params or {}
     check_head_params(head_params, heads)
     entries = make_entries(stores, heads, inputs, other_scenes=all(map(crosses_scenes, splits)))

@@ -215,7 +215,7 @@ def test_of_all_heads_those_that_need_more_pixels_are_left_out(store_path, tmp_p
     options = {"seeds": 1, "inputs": ["planes"], "planes": ["t0/mid_block"], "out": tmp_path, "sweep": False}
     params = {"lightgbm": {"n_estimators": 10}, "random-forest": {"min_samples_leaf": 2000}, "lda": {"shrinkage": 0.3}}
     known = ["lda", "lightgbm", "random-forest", "svm"]  # the others take seconds
-    monkeypatch.setattr("classifiers.comparison.entry_plan.fitting_heads", lambda inputs: known)
+    monkeypatch.setattr("classifiers.comparison.entry_plan.fitting_heads", lambda stores, inputs: known)
     notes = []
     comparison = compare(
         store_path, heads=["all"], splits=["per-class:1", SPLITS[1]], params=params, listen=notes.append, **options

@@ -41,7 +41,7 @@ def test_a_context_store_joins_every_other_store(features, opened, tmp_path):
     ]  # fmt: skip
 
 
-def test_suited_selects_one_input_per_head(features):
+def test_suited_selects_one_input_per_head(features, tmp_path):
     entries = make_entries({"a": features}, head_names(), ["spectra", "suited"])
     assert len(entries) == len(set(entries))
     for head in head_names():
@@ -50,12 +50,16 @@ def test_suited_selects_one_input_per_head(features):
         "mtmsd on spectra+planes+means of a", "film on spectra+planes of a",
     ]  # fmt: skip
     large = {"spectraldiff", "supertoken"}  # their neighbourhoods must be named
-    assert fitting_heads(["suited"]) == [name for name in head_names() if name not in large]
-    assert set(fitting_heads(["suited", "patches:5"])) & large == {"spectraldiff"}
-    assert "film" not in fitting_heads(["spectra"])
-    assert "film" in fitting_heads(["spectra+context"]) and "mtmsd" not in fitting_heads(
-        ["spectra+context+planes+means"]
-    )
+    stores = {"a": features}
+    assert fitting_heads(stores, ["suited"]) == [name for name in head_names() if name not in large]
+    assert set(fitting_heads(stores, ["suited", "patches:5"])) & large == {"spectraldiff"}
+    assert "film" not in fitting_heads(stores, ["spectra"])
+    assert "film" in fitting_heads(stores, ["spectra+context"])
+    assert "mtmsd" not in fitting_heads(stores, ["spectra+context+planes+means"])
+    context = write_context_store(tmp_path / "ctx.zarr", features)
+    alone = fitting_heads({"context": context}, ["suited"])
+    assert {"lda", "svm", "film"} <= set(alone) and not {"mtmsd", "hyperfeatures", "diffcrn"} & set(alone)
+    assert make_entries({"context": context}, alone, ["suited"])
     with pytest.raises(HsifeatError, match="unknown input 'suite'"):
         make_entries({"a": features}, ["film"], ["suite"])
     with pytest.raises(StoreError, match="needs the planes of a context store"):
