@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hsifeat.backbones.options import UNTRAINED
 from hsifeat.backbones.plugins import check_backbone
 from hsifeat.backbones.protocol import FeatureSource
 from hsifeat.backbones.recall import recall_source
@@ -132,7 +133,7 @@ def _check_weights(backbone: Any, config: ExtractionConfig, listen: Listener) ->
     unless it is untrained.
     """
     wanted = config.stored_weights
-    if not wanted or str(config.backbone).startswith("untrained:"):
+    if not wanted or str(config.backbone).startswith(UNTRAINED):
         return
     found = backbone.identity().get("weights", "")
     if wanted == found:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from hsifeat.backbones.options import UNTRAINED
 from hsifeat.base_config import option
 from hsifeat.context.backbone import ContextBackbone
 from hsifeat.errors import BackboneError, HsifeatError, SceneError, StoreError, allowed_names
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from hsifeat.extraction.job import Job
     from hsifeat.store.store import Store
 
-_UNTRAINED = "untrained:"
 # Reading more values and fitting the projection takes longer than a client should wait; a job does both.
 _MAX_LOOKED_UP_VALUES = 10**8
 # Some readers load whole files into the memory of the service.
@@ -197,7 +197,7 @@ class ExtractRequest(JobRequest):
             raise HsifeatError("pixels: expected the name of a label map of the scene")
         path = self._backbone_path(context)
         if path is not None:
-            prefix = _UNTRAINED if str(explicit["backbone"]).startswith(_UNTRAINED) else ""
+            prefix = UNTRAINED if str(explicit["backbone"]).startswith(UNTRAINED) else ""
             explicit["backbone"] = f"{prefix}{path}"
         like = None if self.like is None else context.stores.find(self.like).location
         config = resolve_config(explicit, preset=self.preset, like=None if like is None else str(like), listen=listen)
@@ -215,7 +215,7 @@ class ExtractRequest(JobRequest):
         """
         if self.options.backbone is None:
             return None
-        settings, name = context.settings, str(self.options.backbone).removeprefix(_UNTRAINED)
+        settings, name = context.settings, str(self.options.backbone).removeprefix(UNTRAINED)
         if name in settings.backbone_names:
             return None
         try:

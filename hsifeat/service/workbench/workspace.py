@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from fastapi import Request
 
 from classifiers.labelling.labels_db import LabelDatabase
+from hsifeat.backbones.options import UNTRAINED
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.errors import HsifeatError
 from hsifeat.features.features import Features
@@ -258,7 +259,7 @@ def companion_stores(features: Features, stores: StoreIndex, summaries: Summarie
             with suppress(*DAMAGE_ERRORS):
                 companion = stores.features(store)
                 open_stack([features, companion])  # raises an error if both have a plane with the same name
-                if not str(companion.store.manifest.provenance.get("backbone_source")).startswith("untrained:"):
+                if not str(companion.store.manifest.provenance.get("backbone_source")).startswith(UNTRAINED):
                     return [companion]
     return []
 
