@@ -125,8 +125,8 @@ def read_columns(
     rows, cols : (n,) intp arrays
         Rows and columns of the pixels in the scene.
     keep : bool
-        Whether to cache planes and their window means next to the store, so that later reads are faster. Neighbourhoods
-        are large and are never cached.
+        Whether to keep the values of planes and their window means in the sample cache, so that a repeated call is
+        faster. Neighbourhoods are large and are never cached.
 
     Returns
     -------

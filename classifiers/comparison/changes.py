@@ -78,8 +78,8 @@ def detect_changes(
     stores are matched as one renamed store.
 
     Changes are tested by a bootstrap over seeds and regions (connected areas of one class). The bootstrap needs
-    recorded predictions of the baseline, and the same training and test pixels in both reports. If predictions are
-    missing or the pixels differ, a change is tested by a t-test over seeds. The t-test does not generalise to unseen
+    recorded predictions of the baseline, and the same training and test pixels in both reports. Otherwise, a
+    change is tested by a t-test over seeds, unless all seeds have the same pixels. The t-test does not generalise to unseen
     areas. Holm's method corrects the p-values for multiple testing. It does not count the test of an entry whose runs are
     identical in both reports.
 

@@ -12,7 +12,7 @@ MAPS_BYTES = 2**28
 
 
 class ClassMaps:
-    """Class maps of the label sets that were used last, up to a total size. The map that was used last is always kept."""
+    """Class maps of label sets in memory, up to a total of `MAPS_BYTES`. The map that `keep` got last always stays."""
 
     def __init__(self) -> None:
         self._maps: OrderedDict[int, tuple[int, NDArray[np.uint16]]] = OrderedDict()

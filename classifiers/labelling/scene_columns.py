@@ -118,7 +118,7 @@ def open_scene_columns(
 ) -> SceneColumns:
     """Return the reduced columns of a scene, and compute them if the cache lacks them.
 
-    The columns are kept in the cache folder, and are deleted together with the store. If several processes need the
+    The columns are kept in the cache folder, and are deleted together with the first store. If several processes need the
     columns at the same time, only one process computes them.
 
     Parameters

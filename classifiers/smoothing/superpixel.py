@@ -98,7 +98,7 @@ class SuperpixelSmoothing(SmoothingRule):
         Parameters
         ----------
         superpixels : (rows, cols) int64 array
-            Result of `superpixels`.
+            Superpixels of the scene, as returned by the method `superpixels`.
         """
         numbers = superpixels[superpixels > 0]
         found, expected = len(np.unique(numbers)), round(len(numbers) / self.pixels)

@@ -94,7 +94,7 @@ class DescriptionFile:
 
         If a file of the model is larger than 16 MiB, its changes are noticed by its size and times. File systems round
         these times, some to 2 s, so two changes in quick succession may get equal times. Therefore, nothing is written
-        if such a file has changed within the last seconds. Nothing is written either if the cache folder is not
+        if such a file has changed within the last 2.5 s. Nothing is written either if the cache folder is not
         writable or the disk is full.
         """
         if _changed_recently(self.files) or _state(self.files) != self.state:

@@ -29,8 +29,8 @@ def named_files(path: Path, listen: Listener) -> list[tuple[str, Path]]:
     Returns
     -------
     list of (str, Path)
-        Names in the upload and paths. The first name is that of the file to open. A data file of ENVI with a suffix that a
-        service does not take, such as ``.img``, is renamed to ``.dat``.
+        The name in the upload and the path of each file. The first file is the one to open. A data file of ENVI with a
+        suffix that a service does not take, such as ``.img``, is renamed to ``.dat``.
 
     Raises
     ------

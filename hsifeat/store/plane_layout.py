@@ -294,7 +294,7 @@ class PixelListLayout:
 
     @property
     def extent(self) -> Window:
-        """The window that contains all units: one row for each pixel, one column for the values, and one for the means."""
+        """The window of all units: one row for each pixel, one column for the values, and one for the window means."""
         return Window(0, 0, self.pixels, 2)
 
     @property

@@ -34,7 +34,7 @@ class RankedSplit:
     train_pixels, test_pixels : (float, float)
         Smallest and largest number of pixels over all entries. The number of an entry is a mean over seeds.
     left_out : dict of int to int
-        Number of seeds under which each class is left out.
+        Number of seeds under which each class is left out of the averages.
     geometry : SplitSummary or None
         Leakage, and distances from test to training pixels. None if they were not measured.
     """

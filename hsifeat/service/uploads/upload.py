@@ -23,7 +23,7 @@ _CHUNK_BYTES = 2**20
 
 
 class OffsetError(ProblemError):
-    """Raised if a part of a file is missing, begins at a wrong position, or is sent at the same time as another part.
+    """Raised if a file is incomplete, or a part begins at a wrong position or is sent at the same time as another part.
 
     Attributes
     ----------

@@ -93,7 +93,7 @@ def checked_score(
 ) -> tuple[LabelScore, CheckAnswers] | None:
     """Return the score of the map at the random pixels with an answer, and a `CheckAnswers` with all answers.
 
-    The result is None if there are no answers, or if there is no map.
+    The function returns None if there are no answers, or if there is no map.
 
     Parameters
     ----------
