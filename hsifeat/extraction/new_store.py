@@ -69,6 +69,13 @@ def updated_facts(stored: SceneFacts, scene: Scene) -> SceneFacts:
     return stored.model_copy(update=updates)
 
 
+def names_of_updates(stored: SceneFacts, scene: Scene) -> list[str]:
+    """Return the kinds of metadata, such as ``georeference``, that `updated_facts` changes."""
+    facts = updated_facts(stored, scene)
+    changed = (word for name, word in UPDATED_FACTS.items() if getattr(facts, name) != getattr(stored, name))
+    return list(dict.fromkeys(changed))
+
+
 def scene_facts(scene: Scene) -> SceneFacts:
     """Return the metadata of a scene in the form that the manifest of a store contains."""
     georeference = scene.georeference

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from hsifeat.backbones.recall import keep_description
 from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
 from hsifeat.extraction.job import Job, RemainingWork
-from hsifeat.extraction.new_store import UPDATED_FACTS, create_store, updated_facts
+from hsifeat.extraction.new_store import create_store, names_of_updates, updated_facts
 from hsifeat.extraction.unit_task import BackboneBuilder, StoreBuilder, UnitResult, UnitTask, check_store, load_backbone
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
@@ -165,10 +165,10 @@ class StoreRun:
         """Replace metadata of the scene that were corrected since the store was created."""
         stored = store.manifest.scene
         facts = updated_facts(stored, self.job.extractor.scene)
-        changed = [word for name, word in UPDATED_FACTS.items() if getattr(facts, name) != getattr(stored, name)]
+        changed = names_of_updates(stored, self.job.extractor.scene)
         if not changed:
             return
-        words = " and ".join(dict.fromkeys(changed))
+        words = " and ".join(changed)
         if store.location.read_only:
             raise StoreError(
                 f"{store.location} is read-only, and the scene has other {words} than its copy there: extract to another place "
@@ -284,6 +284,29 @@ def complete_store(job: Job) -> Store | None:
     if updated_facts(store.manifest.scene, scene) != store.manifest.scene:
         return None
     return store if all(_has_labels(store, name, labels[name]) for name in labels) else None
+
+
+def replaced_contents(job: Job) -> list[str]:
+    """Return what a run would replace in an existing store: kinds of metadata of the scene, and label maps.
+
+    The list has a description of each, such as ``georeference`` or ``label map 'fields'``. A damaged label map is not listed.
+
+    Raises
+    ------
+    StoreError
+        If the location of the job holds something other than a store, or a store with another recipe or batch size.
+    """
+    store = job.find_store()
+    if store is None:
+        return []
+    scene = job.extractor.scene
+    replaced = names_of_updates(store.manifest.scene, scene)
+    for name, labels in scene.labels.items():
+        if name in store.labels and not _has_labels(store, name, labels):
+            with suppress(StoreError):
+                store.label_classes(name)
+                replaced.append(f"label map {name!r}")
+    return replaced
 
 
 def _has_labels(store: Store, name: str, labels: Labels) -> bool:

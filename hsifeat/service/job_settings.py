@@ -7,6 +7,7 @@ from typing import Annotated
 
 from hsifeat.base_config import BaseConfig, Names, Whole, option
 from hsifeat.files import cache_folder
+from hsifeat.store.location import Location, as_location
 
 MB, GB = 10**6, 10**9
 
@@ -73,6 +74,11 @@ class JobSettings(BaseConfig):
     upload_hours: Annotated[
         Whole, option("Number of hours after which an unused upload is deleted.", unit="h", ge=1)
     ] = 72
+
+    def owns(self, location: Location) -> bool:
+        """Return whether a store is in the cache folder or bucket of the service. Jobs change no other store."""
+        cache = as_location(self.cache or cache_folder()).identity.rstrip("/")
+        return location.identity.rpartition("/")[0] == cache and not location.read_only
 
     @property
     def state_folder(self) -> Path:

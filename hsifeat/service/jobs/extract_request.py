@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,13 @@ from hsifeat.context.backbone import ContextBackbone
 from hsifeat.errors import BackboneError, HsifeatError, SceneError, StoreError, allowed_names
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.runtime.events import Listener, silent
+from hsifeat.service.job_settings import JobSettings
 from hsifeat.service.jobs.allowed_files import file_facts, resolve_below
 from hsifeat.service.jobs.records import JobKind, JobRecord
 from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
 from hsifeat.service.jobs.scene_source import SceneSource
-from hsifeat.store.location import LocalLocation, Location, as_location
+from hsifeat.service.jobs.stored import scene_digest
+from hsifeat.store.location import LocalLocation, as_location
 
 if TYPE_CHECKING:
     from hsifeat.extraction.job import Job
@@ -57,13 +58,32 @@ def _complete_store(served: Job | None) -> Store | None:
     return None
 
 
-def _can_write(location: Location) -> bool:
-    return os.access(location.path, os.W_OK) if isinstance(location, LocalLocation) else not location.read_only
+def _check_change(served: Job, settings: JobSettings) -> None:
+    """Raise a `StoreError` if an extraction would change a store that is not the service's, or replace something in a store."""
+    from hsifeat.extraction.store_run import replaced_contents
+
+    location = served.location
+    if not settings.owns(location):
+        raise StoreError(
+            f"the store {location.name} has the recipe of this extraction, but lacks some of its planes, label maps or metadata, and jobs change "
+            "only stores in the cache folder of the service: ask the operator to extract into this store, or to move it there"
+        )
+    if replaced := replaced_contents(served):
+        raise StoreError(
+            f"the store {location.name}, which all people on this service use, has another {' and another '.join(replaced)} of this scene, and "
+            "jobs replace nothing in a store: give the label map another name, or ask the operator to correct the store by `hsifeat extract`"
+        )
 
 
 def _result(store: Store, extraction: Job) -> dict[str, Any]:
-    planes = [str(plane.id) for plane in extraction.planes]
-    return {"store": store.key, "name": store.location.name, "planes": planes}
+    planes, labels = [str(plane.id) for plane in extraction.planes], sorted(extraction.extractor.scene.labels)
+    return {
+        "store": store.key,
+        "name": store.location.name,
+        "planes": planes,
+        "labels": labels,
+        "scene": scene_digest(store, labels),
+    }
 
 
 def _without_files(options: ExtractionConfig) -> ExtractionConfig:
@@ -124,8 +144,9 @@ class ExtractRequest(JobRequest):
         if (complete := _complete_store(served)) is not None:
             show_scene_notes(extraction, listen)
             return _result(complete, extraction)
-        if served is not None and _can_write(served.location):
+        if served is not None:
             # Of two stores with one key, clients would see only one.
+            _check_change(served, context.settings)
             extraction = served
         elif context.settings.cache:
             folder = context.settings.cache.rstrip("/")
@@ -172,7 +193,7 @@ class ExtractRequest(JobRequest):
         return None if store is None else _result(store, extraction)
 
     def is_still_valid(self, context: JobContext, job: JobRecord) -> bool:
-        """Return whether the store that a finished job wrote still has all planes of the job."""
+        """Return whether the store that a finished job wrote still has the planes, the label maps and the metadata of the job."""
         from hsifeat.cache.catalogue import DAMAGE_ERRORS
         from hsifeat.store.store import Store
 
@@ -180,9 +201,11 @@ class ExtractRequest(JobRequest):
             store = Store.open(context.stores.find(job.result["store"]).location)
             # All records are read, because a repeated job computes a unit again whose record was lost.
             complete = {str(plane.id) for plane in store.planes if store.done(plane.id).all()}
+            # A deleted store may have been made again by a request with other label maps.
+            is_same = scene_digest(store, job.result["labels"]) == job.result["scene"]
         except DAMAGE_ERRORS:
             return False
-        return complete.issuperset(job.result["planes"])
+        return is_same and complete.issuperset(job.result["planes"])
 
     def _config(self, context: JobContext, listen: Listener = silent) -> ExtractionConfig:
         """Return the validated options. Options that the client did not set come from the requested preset or store."""

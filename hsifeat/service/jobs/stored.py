@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from hsifeat.service.store_index import ServedStore
@@ -19,8 +21,23 @@ def store_facts(served: ServedStore) -> Any:
     """
     store = Store.open(served.location)
     planes = [[str(plane.id), hashlib.sha256(store.fingerprint(plane.id)).hexdigest()] for plane in store.planes]
-    labels = [
+    return [served.key, *_scene_facts(store, store.labels), planes]
+
+
+def scene_digest(store: Store, labels: Iterable[str]) -> str:
+    """Return a digest of the metadata of the scene in a store and of the label maps named `labels`, 64 hexadecimal digits.
+
+    Raises
+    ------
+    StoreError
+        If a label map does not exist or is damaged.
+    """
+    return hashlib.sha256(json.dumps(_scene_facts(store, labels), sort_keys=True).encode()).hexdigest()
+
+
+def _scene_facts(store: Store, labels: Iterable[str]) -> list[Any]:
+    maps = [
         [name, hashlib.sha256(store.label_classes(name).tobytes()).hexdigest(), store.label_array(name).attrs.asdict()]
-        for name in store.labels
+        for name in labels
     ]
-    return [served.key, store.manifest.scene.model_dump(mode="json"), planes, labels]
+    return [store.manifest.scene.model_dump(mode="json"), maps]

@@ -1,7 +1,9 @@
 """Extractions whose stores were made by commands: requests are answered at once, and no runner starts."""
 
 import json
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,12 +11,16 @@ import rasterio
 from affine import Affine
 
 from hsifeat import open_features
+from hsifeat.cache import catalogue
+from hsifeat.errors import StoreError
 from hsifeat.runtime.events import Note, silent
 from hsifeat.service.jobs import extract_request
 from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.lane import Lane
 from hsifeat.service.jobs.records import LANES, JobKind
+from hsifeat.service.jobs.request import JobContext
 from hsifeat.service.problems import public_text
+from hsifeat.store.location import as_location
 from tests.helpers.job_runners import EXTRACTION
 
 
@@ -32,7 +38,10 @@ def test_a_store_of_a_command_answers_at_once(jobs, cli, tmp_path, backbone_fold
     answers = [jobs.submit(JobKind.EXTRACT, EXTRACTION, owner) for owner in ("ann", "bob")]
     assert {(answer.outcome, answer.job.state, answer.job.attempts) for answer in answers} == {("answered", "done", 0)}
     planes = ["t0/up_blocks.2", "t300/up_blocks.2"]
-    assert [answer.job.result for answer in answers] == [{"store": key, "name": "mine", "planes": planes}] * 2
+    expected = {"store": key, "name": "mine", "planes": planes, "labels": ["fields"]}
+    assert [expected | {"scene": answer.job.result["scene"]} for answer in answers] == [
+        answer.job.result for answer in answers
+    ]
     assert len({answer.job.id for answer in answers}) == 1
     assert not Lane(jobs.service.context.database, LANES["extraction"]).has_work(), "so no runner starts"
     more = {**EXTRACTION, "options": {**EXTRACTION["options"], "timesteps": [0, 400]}}
@@ -97,3 +106,97 @@ def test_everybody_who_requests_a_scene_gets_the_notes_on_it(jobs, tmp_path, mon
         assert any("36 pixels are -9999" in note for note in notes)
         assert any("assumed the axes" in note for note in notes)
         assert not any("stores/" in note for note in notes), "folders of the service are left out, also relative ones"
+
+
+CONTEXT = {"backbone": "context", "layers": ["mean-5"]}
+
+
+def extract_file(context, name, labels=None, **options):
+    """Extract a scene of the folder of scenes as the job of a client does."""
+    scene = {"files": [name], "labels": labels}
+    return ExtractRequest.from_options({"scene": scene, "options": {**CONTEXT, **options}}).execute(
+        context, None, silent
+    )
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def shared_scene(tmp_path):
+    """Two people have copies of one scene, with other label maps and other georeferences."""
+    cube = np.random.default_rng(0).random((4, 24, 20), np.float32)
+    for person, west in (("ann", 1000), ("bob", 2000)):
+        folder = tmp_path / "scenes" / person
+        folder.mkdir()
+        with rasterio.open(
+            folder / "a.tif", "w", width=20, height=24, count=4, dtype="float32", crs="EPSG:32633",
+            transform=Affine(2, 0, west, 0, -2, 9000),
+        ) as file:  # fmt: skip
+            file.write(cube)
+        np.save(folder / "plots.npy", np.full((24, 20), 1 + (person == "bob"), np.uint8))
+    return cube
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "difference"),
+    [
+        ("ann/a.tif", "bob/plots.npy", "another label map 'plots'"),
+        ("bob/a.tif", "ann/plots.npy", "another georeference"),
+        ("bob/a.tif", "bob/plots.npy", "another georeference and another label map 'plots'"),
+    ],
+)
+def test_a_job_replaces_nothing_in_a_shared_store(jobs, tmp_path, shared_scene, name, labels, difference):
+    context = jobs.service.context
+    extract_file(context, "ann/a.tif", ["ann/plots.npy"])
+    before = contents(tmp_path / "stores")
+    with pytest.raises(StoreError, match=f"has {difference} of this scene, and jobs replace nothing"):
+        extract_file(context, name, [labels], layers=["mean-3"])
+    assert contents(tmp_path / "stores") == before
+
+
+def test_people_add_label_maps_with_names_of_their_own(jobs, tmp_path, shared_scene):
+    (tmp_path / "scenes/bob/plots.npy").rename(tmp_path / "scenes/bob/mine.npy")
+    context = jobs.service.context
+    stores = [
+        extract_file(context, "ann/a.tif", labels)
+        for labels in (["ann/plots.npy"], ["bob/mine.npy"], ["ann/plots.npy"])
+    ]
+    assert len({result["store"] for result in stores}) == 1
+    labels = open_features(next((tmp_path / "stores").glob("*.zarr"))).scene.labels
+    assert {name: set(np.unique(labels[name].classes)) for name in labels} == {"plots": {1}, "mine": {2}}
+
+
+@pytest.mark.parametrize("change", ["layers", "labels"])
+def test_a_job_changes_no_store_outside_the_cache_folder(jobs, cli, tmp_path, shared_scene, monkeypatch, change):
+    """Without ``--cache``, the service offers every store of the catalogue for reading."""
+    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
+    settings = jobs.service.context.settings.model_copy(update={"cache": None})
+    context = JobContext.of_settings(settings)
+    scene = tmp_path / "scenes/ann/a.tif"
+    cli("extract", scene, "--backbone", "context", "--layers", "mean-5", "--out", tmp_path / "own/mine.zarr")
+    before = contents(tmp_path / "own")
+    assert extract_file(context, "ann/a.tif")["name"] == "mine", "a complete store is read where it is"
+    more = {"layers": ["mean-3"]} if change == "layers" else {"labels": ["ann/plots.npy"]}
+    with pytest.raises(StoreError, match="mine has the recipe of this extraction, but lacks some"):
+        extract_file(context, "ann/a.tif", **more)
+    assert contents(tmp_path / "own") == before
+    (tmp_path / "own/mine.zarr").rename(tmp_path / "cache/mine.zarr")
+    catalogue.add_entry(open_features(tmp_path / "cache/mine.zarr").key, as_location(tmp_path / "cache/mine.zarr"))
+    assert extract_file(JobContext.of_settings(settings), "ann/a.tif", **more)["name"] == "mine", (
+        "as the message advises"
+    )
+
+
+def test_a_store_that_was_made_again_with_other_labels_is_no_answer(jobs, tmp_path, shared_scene):
+    context = jobs.service.context
+    source = {"files": ["ann/a.tif"], "labels": ["ann/plots.npy"]}
+    request = ExtractRequest.from_options({"scene": source, "options": CONTEXT})
+    finished = SimpleNamespace(result=request.execute(context, None, silent))
+    assert request.is_still_valid(context, finished)
+    extract_file(context, "ann/a.tif", layers=["mean-3"])
+    assert request.is_still_valid(context, finished), "more planes change nothing for the first request"
+    shutil.rmtree(next((tmp_path / "stores").glob("*.zarr")))
+    extract_file(context, "ann/a.tif", ["bob/plots.npy"])
+    assert not request.is_still_valid(context, finished)
