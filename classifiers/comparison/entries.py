@@ -21,8 +21,8 @@ def possible_inputs(stores: Mapping[str, Features], inputs: Sequence[str]) -> tu
 def fitting_heads(stores: Mapping[str, Features], inputs: Sequence[str]) -> list[str]:
     """Return the registered heads that can learn from at least one of the inputs.
 
-    A head can learn from `SUITED` if every store has the planes of the input that suits the head, and if the head needs no
-    neighbourhoods. Tables of neighbourhoods are large, so their inputs must be named.
+    `SUITED` stands for the input that suits a head. A head can learn from `SUITED` if every store has the planes of this
+    input, and if the head needs no neighbourhoods, whose tables are large.
     """
 
     def learns(head: str, name: str) -> bool:

@@ -31,9 +31,9 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     """Standardise columns, reduce each group to principal components, and scale each group to a given variance.
 
     The columns of all planes form one group. The context columns of each family (`ColumnGroup.family`) form one group.
-    Each other column group of the layout, such as spectra or positions, is a separate group. The output has the reduced
-    groups side by side, in the order of their first columns. Over the training rows, the variances of the columns of a
-    reduced group add up to the square of the group's weight, such as `plane_weight`. Group g has D_g columns before the
+    Each other column group of the layout, such as spectra or positions, is a separate group. In the output, all groups
+    lie side by side, in the order of their first columns. Over the training rows, the variances of the output columns
+    of a group add up to the square of the group's weight, such as `plane_weight`. Group g has D_g columns before the
     reduction and k_g columns after it.
 
     Parameters

@@ -84,7 +84,7 @@ def record_answer(database: LabelDatabase, set_id: int, person: str, pixel: int,
     Raises
     ------
     JoinedPixelError
-        If the answer at this pixel has become a label, see `join_answers`.
+        If an earlier answer at this pixel has become a label, see `join_answers`.
     SceneError
         If the label set belongs to another person. If the pixel lies outside of the scene. If `number` is neither 0 nor
         the number of a class of the label set.

@@ -321,7 +321,7 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint], scenes: Se
 def leaking_pixels(
     draw: SplitDraw, footprints: Iterable[Footprint], scenes: Sequence[Window] = ()
 ) -> NDArray[np.bool_]:
-    """Return whether the features of each test pixel depend on a training pixel.
+    """Return, for each test pixel, whether its features depend on a training pixel.
 
     Parameters
     ----------

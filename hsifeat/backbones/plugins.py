@@ -209,7 +209,7 @@ def accepted_options(function: Callable[..., Any], options: BackboneOptions, nam
     Raises
     ------
     BackboneError
-        If the user set an option for which the function has no parameter.
+        If the user set an option that the function does not accept.
     """
     parameters = signature(function).parameters
     takes_all = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())

@@ -105,7 +105,7 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
     Raises
     ------
     HsifeatError
-        If a store does not exist. If two scenes have different numbers of context stores, or of stores of diffusion models.
+        If a store does not exist. If two scenes have different numbers of context stores, or of other stores.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def single_stores(features: Features) -> tuple[Features, ...]:
 
 
 def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> None:
-    """Raise `StoreError` if two scenes have different numbers of context stores, or of stores of diffusion models."""
+    """Raise `StoreError` if two scenes have different numbers of context stores, or of other stores."""
     for context, kind in (
         (False, ("store of a diffusion model", "stores of diffusion models")),
         (True, ("context store", "context stores")),

@@ -86,9 +86,9 @@ class StackedFeatures(Features):
     There are two kinds of stores: context stores (made with ``--backbone context``) and all other stores. In a stack,
     context stores come last. If a stack has several stores of one kind, these stores are numbered from 1. In the stack, the
     name of each plane of these stores contains the number of the store, as in ``t50/2:up_blocks.1``. If a stack has only
-    one store of a kind, its planes keep their names. If the stacks of two scenes have stores with the same recipes, in the
-    same order, a head that was fitted on one stack can be applied to the other stack. The scene and its label maps are read
-    from the first store of the stack.
+    one store of a kind, its planes keep their names. If the stacks of two scenes have stores with the same extraction
+    options, in the same order, a head that was fitted on one stack can be applied to the other stack. The scene and its
+    label maps are read from the first store of the stack.
 
     Parameters
     ----------

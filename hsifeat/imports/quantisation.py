@@ -63,7 +63,7 @@ def scale_factors(factors: Cube, shape: tuple[int, ...], name: str, feature_name
     Raises
     ------
     SceneError
-        If the factors have another shape than the features.
+        If the factors do not fit the shape of the features.
     """
     if tuple(factors.shape) not in {tuple(shape[:2]), tuple(shape)}:
         found, wanted = (" x ".join(map(str, sides)) for sides in (factors.shape, shape))

@@ -37,7 +37,7 @@ class TrainingBudget:
         """Return whether a finished training needs no further session. `record` is the training record.
 
         If the training diverged, the result is False. If `steps` is set, the result is True if the training has at least
-        `steps` steps. Otherwise, the result is True if the last session had the same limit `minutes`.
+        `steps` steps. Otherwise, the result is True if `minutes` was the limit of the last session.
         """
         if record.get("diverged"):
             return False

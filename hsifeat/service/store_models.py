@@ -97,7 +97,7 @@ class StoreDetails(StoreEntry):
 
 
 class Summaries:
-    """Cache with one `StoreEntry` for each complete store. An entry is kept until its store changes.
+    """One `StoreEntry` for each intact store. The entry of a complete store is cached until the store changes.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ def plane_of(key: str) -> PlaneId | None:
 
 
 def record_of_shard(key: str) -> str | None:
-    """Return the key of the progress record that belongs to a shard, or None if the file is not a shard of a plane.
+    """Return the key of the progress record of the shard `key`, or None if `key` is not a shard of a plane.
 
     >>> record_of_shard("planes/t0050/mid_block/c/0/1/0")
     'progress/t0050/mid_block/c/0/1/0'

@@ -321,7 +321,7 @@ class PixelListLayout:
         return f"{format_count(self.pixels, 'pixel')}, each the centre of a window of {self.window_px} px"
 
     def cells(self, plane: PlaneSpec, window: Window) -> tuple[int, int, int]:
-        """Return the array shape of the part of `plane` in `window`, which is a part of `extent`."""
+        """Return the array shape of the part of `plane` in `window`. The window is a part of `extent`."""
         return window.rows, window.cols, plane.channels
 
     def slices(self, unit: Unit, stride: int) -> tuple[slice, slice]:  # noqa: ARG002  # a pixel is a row at every stride

@@ -190,7 +190,7 @@ class Store:
     def prepare_planes(self, planes: Sequence[PlaneSpec]) -> None:
         """Prepare planes for writing by several processes. Planes that do not exist are created.
 
-        For unfinished planes, the checksums of their progress records are removed from ``checksums.json``. After that,
+        For each unfinished plane, the checksum of its progress records is removed from ``checksums.json``. After that,
         processes write units without changing this file.
         """
         self.add_planes(planes)

@@ -86,7 +86,7 @@ def contrast_table(results: BenchResults) -> tuple[list[str], list[tuple[Contras
 
 
 def overview_plot(ranking: Ranking) -> Plot:
-    """Draw the overall accuracy (OA) of the best entries under each split.
+    """Draw the overall accuracy (OA) of the first entries of the ranking, with a dot for each split.
 
     Whiskers are 95 % intervals where available, otherwise ± one standard deviation.
     """

@@ -1,4 +1,4 @@
-"""Pixel-space backbones from guided-diffusion checkpoints (ADM), which are converted to diffusers' U-Net."""
+"""Pixel-space backbones from guided-diffusion checkpoints (ADM). A checkpoint is converted to diffusers' U-Net."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def find_bad_bands(good: Sequence[Any] | None, bands: int, name: str) -> tuple[t
 
 
 def wavelengths_in_names(names: Sequence[Any]) -> tuple[list[str], str] | None:
-    """Return the wavelengths in band names that contain a number with a unit, and their unit; None for other names.
+    """Return the wavelengths in band names, and their unit; None unless all names have a wavelength in the same unit.
 
     GDAL names bands in this way if it knows their wavelengths.
 

@@ -1,6 +1,6 @@
 """Supervisor of the runners. Each lane has one runner, and each kind of job belongs to one lane.
 
-The supervisor starts a runner if its lane has jobs, and restarts a runner that died.
+If a lane has jobs, the supervisor starts the runner of the lane. It restarts a runner that died.
 """
 
 from __future__ import annotations

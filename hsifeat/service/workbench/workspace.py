@@ -235,10 +235,10 @@ class Workbench:
 
 
 def companion_stores(features: Features, stores: StoreIndex, summaries: Summaries) -> list[Features]:
-    """Return a complete store of the scene with the kind of features that `features` lacks: context features or features of a model.
+    """Return a list of at most one complete store of the scene, which adds the kind of features that `features` lacks.
 
-    Stores of `BACKBONE` come before other stores. Stores of untrained networks, and stores that can't be stacked with
-    `features`, are left out. Return an empty list if no store is left.
+    The kinds are context features and features of a model. Stores of `BACKBONE` are preferred. Stores of untrained
+    networks, and stores that can't be stacked with `features`, are left out. If no store is left, the list is empty.
 
     Parameters
     ----------
