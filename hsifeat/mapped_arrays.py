@@ -1,4 +1,4 @@
-"""Arrays that are mapped from files, whose disk space is reserved before it is used."""
+"""Arrays that are mapped from files. The disk space of a file is reserved before it is used."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class BenchJob:
 
     @property
     def smoothing_bytes(self) -> int:
-        """Peak memory of the smoothing of the largest scene in bytes; 0 without smoothing."""
+        """Peak memory in bytes of smoothing the largest scene; 0 without smoothing."""
         if self.smoothing is None:
             return 0
         shapes = {features.shape[:2] for scenes in self.stores.values() for features in scenes.scenes}

@@ -100,7 +100,7 @@ def plan_contrasts(entries: Sequence[BenchEntry], origins: Mapping[str, StoreOri
     Returns
     -------
     tuple of Contrast
-        If a head has entries for both inputs of a contrast, the contrast has this pair of entries.
+        Contrasts for which a head has entries with both inputs. A contrast has one pair of entries for each such head.
     """
     groups: dict[tuple[str, str, str], list[tuple[BenchEntry, BenchEntry]]] = {}
     for entry in entries:

@@ -54,7 +54,7 @@ def make_entries(
     Raises
     ------
     HeadError
-        If a head or an input is unknown. If a head can't learn from any of the inputs.
+        If a head or an input is unknown. If there is a head that can learn from none of the inputs.
     StoreError
         If a store lacks the planes of an input.
     """

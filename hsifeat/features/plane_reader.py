@@ -25,7 +25,7 @@ class PlaneReader(Protocol):
 
     @property
     def covers_scene(self) -> bool:
-        """Whether planes cover the scene, so that `read` and `patches` work."""
+        """Whether the planes of the store cover the whole scene. If not, `read` and `patches` raise an error."""
         ...
 
     def window_px(self, wanted_px: int) -> int:

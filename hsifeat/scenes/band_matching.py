@@ -26,10 +26,10 @@ def match_bands(
     """Find, for each band of a reference scene, the band of another scene with the nearest centre wavelength.
 
     Several bands of a scene can have equal wavelengths, for example where two detectors overlap. If both scenes have
-    the same number of bands at such a wavelength, these bands are paired in the order in which the scenes list them:
-    the first with the first, the second with the second. If the scenes list their bands in opposite orders, for example
-    by ascending and by descending wavelength, the first of these bands is paired with the last. `matching_notes` names
-    the wavelengths at which the pairs are uncertain.
+    the same number of bands at such a wavelength, these bands are paired. If the scenes list all their bands in opposite
+    orders, for example by ascending and by descending wavelength, the first of these bands in one scene is paired with
+    the last in the other. Otherwise, the first is paired with the first, and the second with the second.
+    `matching_notes` names the wavelengths at which the pairs are uncertain.
 
     Parameters
     ----------

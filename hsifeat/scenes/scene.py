@@ -164,7 +164,7 @@ class Scene(CubeShape):
 
     @property
     def label_notes(self) -> tuple[str, ...]:
-        """Messages on labels of invalid pixels, which no head learns from. The first access may read the whole cube."""
+        """Messages on labels of invalid pixels. No head learns from these labels. The first access may read the whole cube."""
         notes = []
         for labels in self.labels.values():
             lost = int(np.count_nonzero(labels.classes[~self.valid]))

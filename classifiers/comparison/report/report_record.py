@@ -38,7 +38,7 @@ class ReportRecord:
     Attributes
     ----------
     inputs : str
-        Digest from `with_runs`. While the files of the report are being written, the digest is empty.
+        Digest of all inputs, as `with_runs` returns it. While the files of the report are being written, the digest is empty.
     files : dict of str to str
         Maps the name of each file of the report to its digest. While a file is being written, its digest is empty.
     """

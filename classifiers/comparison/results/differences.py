@@ -121,7 +121,7 @@ class EntryChange(Record):
     seeds: int = Field(description="number of compared seeds")
     p: float | None = Field(description="two-sided p-value of no change")
     p_holm: float | None = Field(
-        description="p after a Holm correction for all tests; identical runs do not count as tests"
+        description="p after a Holm correction for the tests of all changes; identical runs do not count as tests"
     )
     verdict: str = Field(description="the result as a sentence")
     low: float | None = Field(None, description="lower end of the 95 % bootstrap interval of after - before")
@@ -130,7 +130,7 @@ class EntryChange(Record):
 
     @property
     def significant(self) -> bool:
-        """Whether the change is significant (5 % level, with the Holm correction for all tests)."""
+        """Whether the change is significant (5 % level, with a Holm correction for the tests of all changes)."""
         return is_significant(self.p_holm)
 
     @property

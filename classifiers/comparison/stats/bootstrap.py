@@ -256,7 +256,7 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     Parameters
     ----------
     first, second : (n,) bool arrays
-        Whether each entry classifies each test pixel correctly.
+        Whether the first entry and the second entry classify each test pixel correctly.
 
     References
     ----------

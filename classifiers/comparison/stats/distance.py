@@ -1,4 +1,4 @@
-"""Overall accuracy by distance to the nearest training pixel and without leakage, and the leakage of each split.
+"""Overall accuracy by distance to the nearest training pixel, accuracy on leak-free test pixels, and leakage of each split.
 
 If a test pixel is near a training pixel, the surroundings of both pixels overlap. Features with spatial context
 therefore raise the accuracy most at such test pixels. Scores near the training pixels show how well a head fills in a

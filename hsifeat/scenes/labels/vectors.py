@@ -76,7 +76,7 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     ------
     SceneError
         If the file does not exist or is damaged. If the file or the scene has no CRS. If the layer or column in `selection`
-        does not exist. If `selection` states no layer or column, and the file does not have exactly one candidate. If a
+        does not exist. If a layer or column is not selected, and there is not exactly one candidate for it. If a
         geometry is neither a polygon nor a point. If class numbers and class names are mixed. If a class number is
         fractional, negative or above 2**31 - 1. If no labelled polygon or point lies on the scene.
     """
