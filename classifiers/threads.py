@@ -24,7 +24,8 @@ def one_library_thread(user_api: Literal["blas"] | None = None) -> Iterator[None
 
     This context manager differs from `threadpoolctl.threadpool_limits` in two ways. It repeats the search for loaded
     libraries only if modules were imported since the last search, because a search takes longer than a small fit. The
-    ``with`` blocks of several threads may overlap: BLAS libraries stay limited until the last block ends.
+    ``with`` blocks of several threads may overlap: BLAS libraries stay limited until the last block ends, and OpenMP
+    libraries are limited only in the threads that are in a block.
 
     Parameters
     ----------

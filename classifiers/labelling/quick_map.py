@@ -132,7 +132,7 @@ class QuickMapper:
         make_head(head, columns.layout, **self._head_options[1])
 
     def fit(self, classes: NDArray[np.integer]) -> SklearnHead:
-        """Fit the head on the labelled pixels of a scene. A repeated call with the same labels returns the same head.
+        """Fit the head on the labelled pixels of a scene. Calls in a row with the same labels return the same head.
 
         Parameters
         ----------

@@ -63,8 +63,8 @@ class OfficialSplit:
     """``official``: train and test on the scene's label maps ``train`` and ``test``.
 
     `draw` takes the classes of pixels from the label map that it receives. Pixels without a class in this label map are
-    not used. All other pixels of ``train`` and ``test`` must have the same class there as in this label map. The seed
-    has no effect.
+    not used. Every other pixel of ``train`` and ``test`` must have the same class in this label map. The seed has no
+    effect.
     """
 
     train: Labels

@@ -23,7 +23,7 @@ def fold_regions(
     rows, cols : (n,) intp arrays
         Position of each pixel.
     folds : int
-        Maximum number of folds. If there are too few regions, there are fewer folds.
+        Maximum number of folds. If the classes with several regions have fewer regions in all, each region has a fold.
     seed : int
         Seed of the random order of regions.
 

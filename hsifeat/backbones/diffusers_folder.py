@@ -25,7 +25,7 @@ def pipeline_folder(folder: Path) -> Path:
 
 
 def find_part(folder: Path, part: str, name: str) -> Path:
-    """Return the folder that contains the file `name`: the subfolder `part` of a pipeline, or `folder` itself.
+    """Return the first folder that contains the file `name`: the subfolder `part` of a pipeline, or `folder` itself.
 
     Parameters
     ----------

@@ -97,7 +97,7 @@ class Transport:
     ServiceError
         If `url` is not an HTTP or HTTPS address.
     StoreError
-        If the token file is damaged, or other users can read it.
+        If the caller's token file (see `hsifeat.connect`) is damaged, or other users can read it.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:

@@ -155,7 +155,7 @@ class ProgressRecords:
             self._files.save_checksums()
 
     def drop_checksums(self, planes: list[PlaneId]) -> None:
-        """Remove the checksums of the progress records of `planes` from ``checksums.json``."""
+        """Remove the checksum of the progress records of each plane in `planes` from ``checksums.json``."""
         keys = [records_key(plane) for plane in planes if records_key(plane) in self._files.checksums]
         if keys:
             for key in keys:

@@ -1,8 +1,8 @@
-"""Cache of reads from a store at a web address. Repeated reads need no network.
+"""Cache of reads from a store at a web address. Repeated reads of shards need no network.
 
-If the address ends with the key of the store, shards at this address never change. Cached shards are therefore read without
-a request to the service. Other files, such as progress records and label maps, can change. If the service can't be reached,
-they are read from the cache. If the service answers with an error, the error is raised.
+Only an address that ends with the key of the store has a cache. Shards at this address never change. Cached shards are
+therefore read without a request to the service. Other files, such as progress records and label maps, can change. If the
+service can't be reached, these files are read from the cache. If the service answers with an error, the error is raised.
 """
 
 from __future__ import annotations

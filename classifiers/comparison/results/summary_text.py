@@ -134,8 +134,8 @@ def repeated_draw_text(results: BenchResults, split: str) -> str:
 def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:
     """List the classes that are left out of the averages.
 
-    If a class is left out under some seeds only, the number of these seeds follows the name of the class. If the number
-    of scored classes differs between seeds, the text also lists these numbers.
+    If a class is left out under some seeds only, the number of these seeds follows the name of the class. If seeds
+    differ in the number of scored classes, the text also lists the numbers of scored classes.
     """
     names = [
         class_names.get(number, f"class {number}")

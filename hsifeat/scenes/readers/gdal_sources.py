@@ -135,7 +135,7 @@ def _local_name(name: str) -> str:
 
 
 def check_auxiliary_file(path: Path) -> None:
-    """Check the data sets that a file with GDAL's auxiliary metadata of a raster (``scene.tif.aux.xml``) refers to.
+    """Check the data sets that a file of GDAL's auxiliary metadata, such as ``scene.tif.aux.xml``, refers to.
 
     Raises
     ------
