@@ -49,7 +49,8 @@ class SupertokenClassifier(TorchHead):
       transformer attends to the tokens of all windows of an image.
     - In the published code, the features that are clustered come from a trained image encoder. Here, they are the
       patches of planes, reduced to principal components. If the table has no patches of planes, they are principal
-      components of the spectra. All features are standardised; the published code instead normalises the features before the embedding.
+      components of the spectra. All features are standardised; the published code instead normalises the features
+      before the embedding.
     - The loss is cross-entropy with the class proportions, as in the text of the paper. The published code uses the
       number of pixels of each class, which gives large tokens more weight. Only the token of the window's central pixel
       has a loss.
