@@ -34,7 +34,7 @@ def kinds_text(kinds: Sequence[str]) -> str:
 
 
 def kinds_advice(kinds: Sequence[str]) -> str:
-    """Return advice for an error message: the stores that a model trained on these kinds of features needs."""
+    """Return advice for an error message: the stores that a model trained on features of these `kinds` needs."""
     context = "; hsifeat extract SCENE --backbone context makes context features" if _CONTEXT in kinds else ""
     wanted = "a store of such features" if len(kinds) == 1 else f"{len(kinds)} stores of one scene in this order"
     return f"name {wanted}{context}"

@@ -73,7 +73,7 @@ class SharedTable:
         return replace(self, groups=tuple(filter(inputs.includes, self.groups)))
 
     def only(self, planes: Collection[PlaneId], *, spectra: bool) -> SharedTable:
-        """Return this table with only the column groups of `planes`. If `spectra` is true, spectra precede them."""
+        """Return this table with the groups of `planes` as its only column groups, after spectra if `spectra` is true."""
         groups = tuple(
             g
             for g in self.groups

@@ -102,7 +102,10 @@ def selection_remarks(sweep: SweepResult) -> list[str]:
 
 
 def weak_gain_remarks(sweep: SweepResult) -> list[str]:
-    """Return a sentence about each plane whose mean ``step_gain`` is at most its standard deviation; see `sweep_rows`."""
+    """Return a sentence about each plane for which the mean ``step_gain`` is not above its standard deviation over seeds.
+
+    See `sweep_rows`.
+    """
     remarks = []
     for index, score in enumerate(sweep.selection):
         if score.gain is None or score.gain.mean > score.gain.sd:

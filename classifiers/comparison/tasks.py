@@ -67,7 +67,7 @@ class RunTask:
     draw : str
         Key of the recorded training and test pixels.
     left_out : tuple of int
-        Classes without training or test pixels, which are not scored.
+        Classes that can't have both training and test pixels. They are not scored.
     table : SharedTable
         Columns that the head learns from.
     run_records : RunRecords

@@ -158,7 +158,7 @@ class LabelFile:
         return number
 
     def is_repeated(self, set_id: int, person: str, request: str | None) -> bool:
-        """Return whether a person has made a request before, see `record_request`. Without a `request`, return False."""
+        """Return whether this request of `person` has been recorded, see `record_request`; False if `request` is None."""
         query = "SELECT 1 FROM requests WHERE set_id = ? AND name = ?"
         return request is not None and self.execute(query, (set_id, f"{person}: {request}")).fetchone() is not None
 

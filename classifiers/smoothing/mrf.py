@@ -54,7 +54,7 @@ class MarkovSmoothing(SmoothingRule):
 
     @property
     def reach_px(self) -> int:
-        """Number of updates in ten sweeps. Each update of one of the four pixel sets carries an effect one pixel further."""
+        """Number of updates of colours in ten sweeps. With each update, a pixel can affect pixels one pixel further away."""
         return _SWEEPS * len(_COLOURS)
 
     def smooth(self, tile: ProbabilityTile) -> NDArray[np.float64]:

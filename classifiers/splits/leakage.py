@@ -50,9 +50,8 @@ class TileGrid:
     stride : int
         Side of a cell of the plane, in scene pixels.
     blended : bool
-        Whether the values of overlapping tiles are averaged. A feature at a pixel then depends on all tiles that
-        contain the pixel. If the values are not averaged, the feature depends on the tile whose core contains the
-        pixel.
+        Whether the values of overlapping tiles are averaged. If they are averaged, a feature at a pixel depends on all
+        tiles that contain the pixel. Otherwise, the feature depends on the tile whose core contains the pixel.
     origin : tuple of 2 ints or None
         Row and column of the upper left corner of the first tile. If None, the core of the first tile starts at the first
         pixel of the scene.

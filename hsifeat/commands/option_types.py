@@ -33,7 +33,7 @@ def whole_number(text: str, option: str) -> int:
 
 
 def assignment(text: str) -> tuple[str, Any]:
-    """Split ``name=value`` into the name and the value. `value_of` parses the value."""
+    """Split ``name=value``. Return the name, and the value as parsed by `value_of`."""
     name, equals, value = text.partition("=")
     if not equals:
         raise typer.BadParameter(f"--set takes name=value; found {text!r}")

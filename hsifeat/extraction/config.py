@@ -297,7 +297,7 @@ class ExtractionConfig(BaseConfig):
 
     @property
     def stored_weights(self) -> str:
-        """Digest of the weights in the store that `inherited_from` names; empty if unset options come from no store."""
+        """Digest of the weights, from the recipe of the store in `inherited_from`; empty if the source is no store."""
         return self._stored_weights
 
     def with_stored_weights(self, weights: str) -> ExtractionConfig:

@@ -88,9 +88,9 @@ def repair(
 ) -> Verification:
     """Repair the damaged files of a store, and verify the store again.
 
-    Metadata files are written again, and files that do not belong to the store are deleted. The backbone recomputes
-    damaged features, and computes the missing features of unfinished planes. If a repair is interrupted, repeat it to
-    complete the planes.
+    Damaged metadata files are written again, and files that do not belong to the store are deleted. The backbone
+    recomputes damaged features, and computes the missing features of unfinished planes. If a repair is interrupted,
+    repeat it to complete the planes.
 
     Parameters
     ----------
@@ -114,8 +114,8 @@ def repair(
     Raises
     ------
     HsifeatError
-        If the scene in the store is damaged. If the backbone can't be opened or has changed. If the store is still damaged
-        after the repair.
+        If a damaged file of the scene or of a label map can't be restored. If the backbone can't be opened or has changed.
+        If the store is still damaged after the repair.
     """
     while verification.damages or verification.unfinished:
         with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):

@@ -35,8 +35,8 @@ class Projection:
     clip : bool
         Whether channels are clipped to [-1, 1], the range of image models.
     gamma : float
-        Exponent of the gamma correction. Clipped channels are mapped from [-1, 1] to [0, 1], raised to this power, and
-        mapped back. Values below 1 brighten dark pixels.
+        Exponent of the gamma correction. After clipping, the channels are mapped from [-1, 1] to [0, 1], raised to this
+        power, and mapped back. Values below 1 brighten dark pixels.
     notes : tuple of str
         Notes on assumptions made while fitting.
     wavelengths_nm : (bands,) float64 array or None

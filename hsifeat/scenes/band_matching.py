@@ -96,7 +96,7 @@ def matching_notes(
       wavelength.
     - Several bands of a scene have equal wavelengths, and the other bands do not show whether both scenes list their bands
       in the same order.
-    - A band of the other scene is the nearest band of several bands of the reference scene.
+    - Several bands of the reference scene have the same nearest band of the other scene.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ E = TypeVar("E", bound=Hashable)
 class PixelCounts(Generic[E]):
     """Pixel counts of several entries for each region and class. All entries have the same test pixels.
 
-    Only regions and classes with test pixels are included. C is the number of these classes.
+    A region or class is included if it has test pixels for at least one seed. C is the number of these classes.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class PixelCounts(Generic[E]):
         Class of each region.
     assigned : list of (seeds * C, regions) sparse arrays
         One array for each entry: the number of test pixels of each region that are assigned to each class. The rows are
-        the C classes for the first seed, then the C classes for the second seed, and so on. Pixels assigned to a class
-        without test pixels are not counted.
+        the C classes for the first seed, then the C classes for the second seed, and so on. Pixels that are assigned to
+        none of the C classes are not counted.
     truth : (seeds * C, regions) sparse array
         Number of test pixels of each true class in each region. The rows are ordered as in `assigned`.
     first_seed_correct : (entries, n) bool array

@@ -1,8 +1,8 @@
 """Multi-stage U-Net (Zhang et al., CVPR 2024, arXiv 2312.09181): one encoder, and one decoder for each interval of timesteps.
 
-All timesteps share the encoder, which includes the middle block. Decoders have their own widths, because predictions at
-low noise need more parameters than at high noise. At each level, the widths of the encoder and of all decoders are
-multiplied by the same factor, as in the published code for CIFAR-10. In a decoder level with attention, the attention
+All timesteps share the encoder, which includes the middle block. Each decoder has its own base width, because predictions
+at low noise need more parameters than at high noise. At each level, the base widths of the encoder and of all decoders
+are multiplied by the same factor, as in the published code for CIFAR-10. In a decoder level with attention, the attention
 layer is the last layer. Two parts of the published network are left out: the addition of the downsampled image to each
 level, and the smoothing filter of the resampling.
 """

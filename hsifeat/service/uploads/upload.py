@@ -136,7 +136,7 @@ class Upload:
         Raises
         ------
         OffsetError
-            If `offset` is not this number of bytes. If another request appends to the file at the same time.
+            If `offset` differs from the number of received bytes. If another request appends to the file at the same time.
         RefusedFileError
             If the upload has no file with this name. If the upload is already complete.
         StoreError
