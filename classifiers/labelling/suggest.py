@@ -109,8 +109,7 @@ class Suggester:
         classes : (rows, cols) integer array
             Class of each pixel; 0 is unlabelled.
         count : int
-            Maximum number of suggestions. Superpixels that touch a labelled superpixel, or one earlier in the list, come
-            last.
+            Maximum number of suggestions. Superpixels that touch a labelled or already suggested superpixel come last.
         among : (rows, cols) bool array, optional
             True at the pixels that may be suggested. [default: all pixels with features]
 

@@ -117,7 +117,7 @@ class LeaveOneSceneOutSplit:
     text: ClassVar[str] = "scenes:leave-one-out"
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Test on the labelled pixels of one scene, and train on the labelled pixels of all other scenes.
+        """Test on the labelled pixels of the scene that `seed` selects, and train on those of all other scenes.
 
         Raises
         ------

@@ -45,8 +45,8 @@ class SignedAddress(BaseModel):
 async def sign_address(request: Request, caller: Reader, wanted: AddressRequest) -> SignedAddress:
     """Return an address that works without a token, for clients that can't send headers, such as GDAL.
 
-    The address is `/signed/GRANT` followed by the path, and can only be used to read. It stops working when it expires, or
-    when the token of the caller expires or is revoked.
+    The address is `/signed/GRANT` followed by the requested `path`, and can only be used to read. It stops working when it
+    expires, or when the token of the caller expires or is revoked.
     """
     service = service_of(request)
     if SIGNABLE.match(wanted.path) is None:
