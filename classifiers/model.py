@@ -201,7 +201,7 @@ class Model:
         Parameters
         ----------
         features : Features
-            Store or stores of one scene. They must have all planes that the head needs.
+            Store or stores of one scene. Together, they must have all planes that the head needs.
         """
         planes: dict[Features, list[PlaneId]] = {}
         for plane in features.select([*dict.fromkeys(map(_plane_id, self.layout.stored))]):

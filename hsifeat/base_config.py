@@ -249,7 +249,7 @@ class BaseConfig(BaseModel):
         return config
 
     def with_values(self, **values: Any) -> Self:
-        """Return a copy with new values of some options; ``model_fields_set`` does not change."""
+        """Return a copy with new values of some options and the same ``model_fields_set``."""
         copy = cast("Self", self.model_construct(_fields_set=set(self.model_fields_set), **{**dict(self), **values}))
         for name in self.__private_attributes__:
             setattr(copy, name, getattr(self, name))

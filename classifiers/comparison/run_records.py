@@ -211,7 +211,7 @@ class RunRecords:
         Raises
         ------
         StoreError
-            If the file is missing or damaged.
+            If the file of the draw is missing or damaged.
         """
         with self._opened(self.draw(key)) as arrays, arrays:
             return {name: arrays[name] for name in ("train", "test", "truth")}

@@ -28,7 +28,7 @@ class SklearnHead(ReducingHead, ProbabilisticHead):
     ----------
     is_softmax : bool
         Whether the class probabilities are the softmax of linear scores, or for two classes the logistic function of one
-        score. Maps during labelling compute the probabilities of such heads in single precision. [default: False]
+        score. If True, maps during labelling compute the probabilities in single precision. [default: False]
     gain_ : (k,) float64 array
         Factor by which each reduced column is multiplied.
     classifier_ : scikit-learn classifier

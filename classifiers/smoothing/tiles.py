@@ -32,8 +32,9 @@ def smooth_blocks(
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Smooth the class probabilities of a scene.
 
-    If `rule.reach_px` is a number, the function keeps only some rows in memory: the 128 rows of a tile, and
-    `rule.reach_px` rows above and below it. If `rule.reach_px` is None, the function keeps the whole scene in memory.
+    If `rule.reach_px` is a number, the function keeps only some rows in memory: the 128 rows of a tile,
+    `rule.reach_px` rows above it, and as many below it. If `rule.reach_px` is None, the function keeps the whole scene
+    in memory.
 
     Parameters
     ----------

@@ -27,7 +27,8 @@ class FolderEncoder(EncoderBackbone):
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the layers' outputs, as plain JSON values.
 
-        The values include the factor `upsample`. With ``--like``, an extraction takes its `upsample` from this factor.
+        The values include the factor `upsample`. An extraction with ``--like STORE`` takes its `upsample` from the
+        recipe of STORE.
         """
         return {**super().identity(), "upsample": self.cell_px.denominator}
 

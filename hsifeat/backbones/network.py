@@ -177,7 +177,7 @@ class NetworkBackbone(ABC):
         return images
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run the network up to the last of `layers`, and return the feature maps of `layers`.
+        """Run the network until it has computed all `layers`, and return the feature maps of `layers`.
 
         Parameters
         ----------

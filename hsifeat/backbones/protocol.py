@@ -95,7 +95,7 @@ class Backbone(FeatureSource, Protocol):
         ...
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run the denoiser up to the last of `layers`, and return the feature maps of `layers`.
+        """Run the denoiser until it has computed all `layers`, and return the feature maps of `layers`.
 
         Parameters
         ----------

@@ -120,7 +120,7 @@ class RecalledBackbone:
         return self._opened().encode(images)
 
     def forward_to(self, noisy: torch.Tensor, t: int, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Run the denoiser up to the last of `layers`, and return the feature maps of `layers`. See `Backbone.forward_to`."""
+        """Run the denoiser until it has computed `layers`, and return their feature maps. See `Backbone.forward_to`."""
         return self._opened().forward_to(noisy, t, layers)
 
     def predict(self, noisy: torch.Tensor, t: int) -> torch.Tensor:

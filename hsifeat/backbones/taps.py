@@ -44,7 +44,7 @@ def tap(
     t: int,
     read: MapReader = feature_map,
 ) -> dict[str, torch.Tensor]:
-    """Run a forward pass up to the last of `layers`, and return the feature maps of `layers`.
+    """Run a forward pass until all `layers` are computed, and return the feature maps of `layers`.
 
     Parameters
     ----------

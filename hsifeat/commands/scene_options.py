@@ -258,7 +258,7 @@ def with_scene(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_scene_arguments(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the scene argument and the scene options to a command. Its parameter ``scene`` receives `SceneArguments`."""
+    """Add the scene argument and the scene options to a command, whose parameter ``scene`` receives `SceneArguments`."""
 
     @wraps(command)
     def wrapped(**arguments: Any) -> None:

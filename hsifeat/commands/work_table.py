@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show_work(work: RemainingWork) -> None:
-    """Print the planes of a job, and the time, memory and bytes that the remaining work needs."""
+    """Print the planes of a job, the time and memory that the remaining work needs, and the bytes to write."""
     plan = work.plan
     state = "new" if work.is_new else "exists"
     terminal.show_table(f"{work.job.location} ({state})", plan.plane_rows(), plan.PLANE_COLUMNS)

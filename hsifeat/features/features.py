@@ -171,7 +171,7 @@ class Features(StoreContents):
         ----------
         wanted_px : int
             Wanted side. If planes cover the scene, this side is returned. If the store has features of listed pixels only,
-            it has means over windows of one side, and the side of these windows is returned.
+            it has means over windows of one size, and the side of these windows is returned.
         """
         return self._reader.window_px(wanted_px)
 

@@ -1,4 +1,4 @@
-"""Contents of a store: the scene with its label maps, the planes, and the options and times of the extraction."""
+"""Contents of a store: the scene with its label maps, the planes, and the options and run times of the extraction."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _SETTINGS = ("GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_
 def keep_freed_memory() -> bool:
     """Make this process keep up to 256 MiB of freed memory for reuse, instead of returning it to the system.
 
-    By default, glibc returns the memory of each large array to the system at once. The system then clears new pages for
+    By default, glibc returns the memory of each large array to the system immediately. The system then clears new pages for
     the activations of every convolution. On a CPU, this costs up to a third of the time of a forward pass. The function
     has no effect with other C libraries, or if environment variables configure the allocator.
 

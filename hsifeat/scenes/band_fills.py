@@ -110,7 +110,7 @@ class BandFills:
 
         Such a value is the lowest or the highest of a band, and at least four pixels have it. Its distance to the
         nearest other value is at least half the range of the other values. The distance is also at least ten times the
-        usual distance of neighbouring values.
+        usual distance between a value and the next higher one.
 
         Parameters
         ----------

@@ -29,10 +29,10 @@ class Validity:
     missing, zero, saturated : int
         Number of pixels by kind. A pixel is ``missing`` if at least one band is NaN, infinite, beyond the range of float32,
         or a no-data value. If 0 is a no-data value of every band, a band that is 0 does not make its pixel ``missing``.
-        Other pixels are ``zero`` if all bands are 0. In a cube of integers, they are ``saturated`` if all bands have the
-        largest value of the dtype.
+        Other pixels are ``zero`` if all bands are 0. In a cube of integers, other pixels are ``saturated`` if all bands
+        have the largest value of the dtype.
     partly_zero : int
-        Number of pixels with 0 in some bands only, if 0 is a no-data value of every band. They count as valid.
+        If 0 is a no-data value of every band, number of valid pixels with 0 in some bands only; otherwise 0.
     too_large : int
         Number of pixels with a finite value beyond the range of float32. These pixels are also counted in `missing`.
     zero_is_nodata : bool

@@ -100,7 +100,7 @@ class BodyGuard:
     """ASGI middleware that refuses request bodies that are too large or arrive too slowly.
 
     The received bytes are counted, so a wrong header Content-Length has no effect. To save memory, at most four requests
-    with bodies above 64 kB are answered at once. Other requests with bodies above 64 kB wait. Requests to paths
+    with bodies above 64 kB are answered at the same time. Other requests with bodies above 64 kB wait. Requests to paths
     with a prefix in `larger` never wait, because their routes do not keep bodies in memory.
 
     Parameters

@@ -40,8 +40,8 @@ def find_token(url: str) -> str | None:
     a token for the origin of `url`, this token is returned.
 
     Otherwise, the token in ``HSIFEAT_TOKEN`` is considered. If ``HSIFEAT_SERVICE`` is set, this token is returned for
-    addresses of the service that ``HSIFEAT_SERVICE`` names. If it is not set, the token is returned for addresses on this
-    machine.
+    addresses of the service that ``HSIFEAT_SERVICE`` names. If ``HSIFEAT_SERVICE`` is not set, the token is returned for
+    addresses on this machine.
 
     Plain http does not encrypt tokens. ``HSIFEAT_TOKEN`` is therefore never returned for an ``http://`` address of another
     machine. To send a token to such an address, add its origin to the file.

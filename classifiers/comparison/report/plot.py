@@ -42,7 +42,7 @@ def new_figure(width_in: float, height_in: float) -> Iterator[Figure]:
 
 
 class Plot:
-    """A drawn figure in several formats. Each format is rendered on first access, with the same cropped margins.
+    """A drawn figure in several formats. Each format is rendered on first access. All formats have the same cropped margins.
 
     Parameters
     ----------

@@ -135,6 +135,9 @@ class EntryChange(Record):
 
     @property
     def unchanged(self) -> bool:
-        """Whether the mean OA is the same in both reports, and the test found no difference at all."""
+        """Whether the mean OA is the same in both reports, and p is 1.
+
+        A bootstrap interval must be [0, 0]. After Welch's test, the result is False.
+        """
         equal = self.p == 1 and self.before == self.after
         return equal and self.test != "Welch" and not self.low and not self.high

@@ -110,13 +110,13 @@ def _draw_counts(random: np.random.Generator, count: int, resamples: int) -> NDA
 
 
 def accuracy(correct: NDArray[np.floating], pixels: NDArray[np.floating]) -> Statistic:
-    """Return the overall accuracy of entries as a statistic for `bootstrap`.
+    """Return the argument `statistic` of `bootstrap`: a function that computes overall accuracies.
 
     Parameters
     ----------
     correct : (..., seeds, regions) float array
         Number of correct pixels of each region for each seed.
-    pixels : (seeds, regions) float array
+    pixels : (..., seeds, regions) float array
         Number of test pixels of each region for each seed.
     """
     return lambda region_counts: _ratio(correct @ region_counts, pixels @ region_counts)

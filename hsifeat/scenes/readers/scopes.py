@@ -68,8 +68,8 @@ def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple
     """Return the candidates that lie in the group nearest to the variable `name`.
 
     The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
-    the rest of the file is searched. A branch is a group with all its subgroups. If a branch without the variable has a
-    candidate and another cube, the candidate probably describes that cube, and is left out.
+    the rest of the file is searched. There, a candidate is left out if a branch without the variable contains the
+    candidate and a cube, because the candidate probably describes that cube. A branch is a group with all its subgroups.
 
     Parameters
     ----------

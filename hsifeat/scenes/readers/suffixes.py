@@ -20,8 +20,8 @@ def reader_suffixes() -> list[str]:
 def reader_suffix(path: Path) -> str:
     """Return the suffix that selects the reader of a path, in lower case and without a dot.
 
-    The suffix is ``zarr`` for a Zarr folder and empty for any other folder. ENVI data files may have any suffix or none. If
-    a file has no registered suffix, but its folder contains an ENVI header for it, the suffix is therefore ``hdr``.
+    The result is ``zarr`` for a Zarr folder and empty for any other folder. ENVI data files may have any suffix or none. If
+    a file has no registered suffix, but its folder contains an ENVI header for it, the result is therefore ``hdr``.
     """
     if path.is_dir():
         return "zarr" if is_zarr_folder(path) or path.suffix.lower() == ".zarr" else ""

@@ -161,7 +161,7 @@ class ExtractRequest(JobRequest):
     def find_result(self, context: JobContext, listen: Listener = silent) -> dict[str, Any] | None:
         """Look for a store that already has the features, and return its description, as `execute` does.
 
-        Such a store was made by a command or by an earlier run of the service. If none is found, the result is None.
+        A command or an earlier run of the service may have made the store. If no store is found, the result is None.
         Stores for large scenes, for uploaded scenes and for timesteps to be chosen automatically are not looked for. Nothing
         is computed or written, and the network of the backbone is not opened. `listen` receives the notes that `execute` gives.
         """

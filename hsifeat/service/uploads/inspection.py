@@ -54,8 +54,8 @@ def check_name(name: str) -> None:
     Raises
     ------
     RefusedFileError
-        If the name has more than 100 characters. If the name contains characters other than letters, digits, single dots,
-        underscores and hyphens. If the suffix of the name is not accepted.
+        If the name has more than 100 characters. If the name contains characters other than letters, digits, dots,
+        underscores and hyphens. If the name contains two dots in a row. If the suffix of the name is not accepted.
     """
     if not _NAME.fullmatch(name) or ".." in name:
         raise RefusedFileError(

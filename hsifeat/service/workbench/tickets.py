@@ -1,4 +1,4 @@
-"""Numbers of the requests that a page sends.
+"""Numbering of the requests that a page sends.
 
 If a page sends a later request of the same kind, the earlier request is stale. The service stops working on stale requests.
 """
