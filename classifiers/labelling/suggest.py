@@ -166,9 +166,9 @@ class Suggester:
         distances : (n, m) float32 array
             Squared distance of each superpixel in the random sample to each candidate. If the scene has at most 4,000
             superpixels, the sample contains all of them.
-        nearest : (count,) float array
+        nearest : (superpixels,) float array
             Squared distance of each superpixel to the nearest labelled or suggested superpixel.
-        uncertainty : (count,) float64 array
+        uncertainty : (superpixels,) float64 array
             Uncertainty of each superpixel, from 0 to 1; see `Suggestion`.
 
         Returns
@@ -195,7 +195,7 @@ class Suggester:
         return candidates, _squared_distances(places[self._sample], places[candidates])
 
     def uncertainty(self, classes: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the uncertainty of each superpixel, from 0 to 1, as a (count,) float64 array; see `Suggestion`.
+        """Return the uncertainty of each superpixel, from 0 to 1, as a (superpixels,) float64 array; see `Suggestion`.
 
         All values are 1 while there are too few labels for a map.
         """

@@ -31,7 +31,7 @@ class ImportedSource:
     taps : list of Tap
         Layers, one for each imported plane.
     source : str
-        Always empty. For a backbone, this text is the argument of `open_backbone` that opens the backbone.
+        Always empty. The `source` of a backbone is the argument of `open_backbone` that opens the backbone.
     """
 
     name: str

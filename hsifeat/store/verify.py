@@ -38,7 +38,7 @@ class Damage:
     plane : PlaneId or None
         Plane to which the file belongs; None if it belongs to no plane.
     unit : Unit or None
-        Unit to which the file belongs; None for metadata.
+        Unit to which the file belongs; None if it belongs to no unit.
     """
 
     kind: Literal["changed", "missing", "extra"]
@@ -90,7 +90,7 @@ def verify(location: Location, progress: Callable[[int, int], None] | None = Non
     Raises
     ------
     StoreError
-        If the location has no store. If a damaged metadata file has no intact copy.
+        If the location has no store. If ``checksums.json`` or the manifest is damaged and has no intact copy.
     """
     store, files = Store.open(location), location.files()
     total_bytes, checked_bytes = sum(files.values()), 0

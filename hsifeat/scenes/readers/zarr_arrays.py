@@ -64,8 +64,8 @@ def find_arrays(root: Path, within: str) -> dict[str, Any]:
     root : Path
         Folder of a group or an array. If the root is an array, the path of the array is an empty string.
     within : str
-        Path of a group or array in `root`; empty for all of `root`. If an array inside this path is damaged, an error is
-        raised. If an array elsewhere is damaged, the array is left out.
+        Path of a group or array in `root`; empty for all of `root`. A damaged array inside this path raises an error. A
+        damaged array elsewhere is left out, and intact arrays elsewhere are included.
     """
     import zarr
 

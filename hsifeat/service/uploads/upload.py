@@ -124,7 +124,7 @@ class Upload:
     def open_part(self, name: str, offset: int) -> Iterator[PartWriter]:
         """Yield a writer that appends a part to a file.
 
-        If an error occurs, the bytes that were written before are kept.
+        If an error occurs, the bytes that were written before the error are kept.
 
         Parameters
         ----------
