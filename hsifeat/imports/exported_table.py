@@ -23,7 +23,7 @@ _COLUMN = re.compile(r"(.+)\[(\d+)\]")
 
 
 def is_exported_table(path: Path) -> bool:
-    """Return whether a ``.npy`` file is an exported table, with a file of columns and a file of pixels beside it."""
+    """Return whether a ``.npy`` file is an exported table: the two files that list its columns and its pixels are beside it."""
     return path.suffix.lower() == ".npy" and _columns_file(path).is_file() and _pixels_file(path).is_file()
 
 

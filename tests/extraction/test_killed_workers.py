@@ -14,6 +14,9 @@ from hsifeat.scenes import Scene
 from tests.helpers.dask_cluster import Cluster, blind, log_steps
 from tests.helpers.forked_commands import ForkedFunction
 
+# See `Cluster.__exit__`: the garbage collector may run before the cluster ends.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 OPTIONS = {"timesteps": [0, 300], "layers": ["mid_block", "up_blocks.1"], "tile": 32, "halo": 8, "seed": 3, "batch": 4}
 
 

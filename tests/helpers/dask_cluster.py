@@ -1,12 +1,14 @@
 """A Dask cluster of real processes, which start within milliseconds. A supervisor restarts each process that ends."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
 import sys
 import threading
 import time
+import warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -83,6 +85,10 @@ class Cluster:
             if process.poll() is None:
                 process.signal(signal.SIGKILL)
             process.wait()
+        # Rarely, a Dask client whose worker or scheduler was killed leaves an open socket to the garbage collector.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 def run_scheduler(address, allowed_failures):

@@ -18,6 +18,9 @@ from hsifeat.runtime.local import local_executor
 from tests.helpers.dask_cluster import Cluster, have_other_versions, lack_hsifeat, pause, run_worker
 from tests.helpers.forked_commands import ForkedFunction, fork_workers
 
+# See `Cluster.__exit__`: the garbage collector may run before the cluster ends.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 
 def square(number):
     if number < 0:
