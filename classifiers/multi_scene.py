@@ -109,7 +109,7 @@ def select_labels(features: Features, name: str | None = None) -> Labels:
         If the store has no map of this name. If `name` is None, but the store has neither a single map nor just the maps
         ``train`` and ``test``. If ``train`` and ``test`` are merged and a pixel is labelled in both.
     """
-    official = merge_official_maps(features.scene.labels) if name is None else None
+    official = merge_official_maps(features.label_maps) if name is None else None
     return features.labels(name) if official is None else official
 
 
@@ -210,7 +210,7 @@ def smoothing_of_scenes(smooth: str | None, scenes: SceneSet, classes: int) -> S
 
 def common_label_maps(scenes: SceneSet) -> Mapping[str, Labels]:
     """Return the label maps whose names occur in all scenes. Maps with the same name are merged into one map."""
-    maps = [features.scene.labels for features in scenes.scenes]
+    maps = [features.label_maps for features in scenes.scenes]
     if len(maps) == 1:
         return maps[0]
     names = sorted(set.intersection(*map(set, maps)))

@@ -240,7 +240,7 @@ class PixelTable:
             layout=layout,
             labels=labels,
             scene_aliases=(names,),
-            label_maps=features.scene.labels,
+            label_maps=features.label_maps,
         )
 
     def __len__(self) -> int:

@@ -98,7 +98,7 @@ def sweep(
         raise HeadError(f"seeds must be 1 to {MAX_SEEDS} and best at least 0; found seeds = {seeds} and best = {best}")
     features = store if isinstance(store, Features) else open_features(store)
     listen(Note(f"store: {features.store.location}"))
-    rule = parse_split(split, features.scene.labels)
+    rule = parse_split(split, features.label_maps)
     selected = features.select(planes)
     if not selected:
         raise StoreError(f"no plane of {features.name} to sweep: select planes with `planes`")

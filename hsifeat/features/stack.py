@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -87,8 +87,8 @@ class StackedFeatures(Features):
     context stores come last. If a stack has several stores of one kind, these stores are numbered from 1. In the stack, the
     name of each plane of these stores contains the number of the store, as in ``t50/2:up_blocks.1``. If a stack has only
     one store of a kind, its planes keep their names. If the stacks of two scenes have stores with the same extraction
-    options, in the same order, a head that was fitted on one stack can be applied to the other stack. The scene and its
-    label maps are read from the first store of the stack.
+    options, in the same order, a head that was fitted on one stack can be applied to the other stack. The scene is read from
+    the first store of the stack, and label maps from all stores.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ class StackedFeatures(Features):
     Raises
     ------
     StoreError
-        If the stores hold different scenes, or if a context store and another store have a plane of the same name.
+        If the stores hold different scenes, or copies of the scene with other wavelengths or another georeference. If a
+        context store and another store have a plane of the same name.
     """
 
     def __init__(self, stores: Sequence[Features]) -> None:
@@ -111,6 +112,7 @@ class StackedFeatures(Features):
                     f"{other.name} is of another scene ({other.scene.name}) than {stores[0].name} "
                     f"({stores[0].scene.name}): only stores of one scene can be stacked"
                 )
+            _check_same_place(stores[0], other)
         self._owners = self._find_owners()
 
     def with_bands(self, bands: Sequence[int]) -> StackedFeatures:
@@ -146,29 +148,10 @@ class StackedFeatures(Features):
         """Unfinished planes (one layer at one timestep each) of all stores."""
         return tuple(self._renamed(at, plane) for at, store in enumerate(self.stores) for plane in store.unfinished)
 
-    def labels(self, name: str | None = None) -> Labels:
-        """Return a label map of the first store. See `Features.labels`.
-
-        Raises
-        ------
-        StoreError
-            If the first store has no label map of this name. If a map of this name in another store has other classes.
-        """
-        labels = super().labels(name)
-        for store in self.stores[1:]:
-            other = store.scene.labels.get(labels.name)
-            if other is None:
-                continue
-            differences = int(np.count_nonzero(other.classes != labels.classes))
-            if differences or other.class_names != labels.class_names:
-                difference = (
-                    f"differ at {format_count(differences, 'pixel')}" if differences else "name classes differently"
-                )
-                raise StoreError(
-                    f"the label maps {labels.name!r} of {self.stores[0].name} and {store.name} {difference}: extract the scene into the "
-                    "store with the outdated map again, with the right labels; existing planes are kept"
-                )
-        return labels
+    @cached_property
+    def label_maps(self) -> StackedLabelMaps:
+        """Label maps of all stores. The keys are their names."""
+        return StackedLabelMaps(self.stores)
 
     def owner(self, plane: PlaneSpec) -> tuple[Features, PlaneSpec]:
         """Return the features of the store that holds a plane, and the plane under the name that it has in this store.
@@ -211,6 +194,30 @@ class StackedFeatures(Features):
     @cached_property
     def _reader(self) -> StackedPlaneReader:
         return StackedPlaneReader(self)
+
+
+class StackedLabelMaps(Mapping[str, Labels]):
+    """The label maps of several stores of one scene. The keys are the names of the maps.
+
+    Access to a map by its name raises a `StoreError` if stores have maps of this name with other classes.
+    """
+
+    def __init__(self, stores: Sequence[Features]) -> None:
+        self._stores = stores
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for store in self._stores for name in store.label_maps))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, name: str) -> Labels:
+        stores = [store for store in self._stores if name in store.label_maps]
+        if not stores:
+            raise KeyError(name)
+        for store in stores[1:]:
+            _check_same_classes(name, stores[0], store)
+        return stores[0].label_maps[name]
 
 
 class StackedPlaneReader:
@@ -269,3 +276,30 @@ class StackedPlaneReader:
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:  # noqa: ARG002
         """Return an empty dict, since `StackedFeatures` can't be converted to a dataset."""
         return {}
+
+
+def _check_same_classes(name: str, first: Features, other: Features) -> None:
+    labels, others = first.label_maps[name], other.label_maps[name]
+    differences = int(np.count_nonzero(others.classes != labels.classes))
+    if differences or others.class_names != labels.class_names:
+        difference = f"differ at {format_count(differences, 'pixel')}" if differences else "name classes differently"
+        raise StoreError(
+            f"the label maps {name!r} of {first.name} and {other.name} {difference}: extract the scene into the store with the outdated map "
+            "again, with the right labels; existing planes are kept"
+        )
+
+
+def _check_same_place(first: Features, other: Features) -> None:
+    """Raise a `StoreError` if two stores of a scene have other wavelengths or another georeference. Either may lack them."""
+    one, another = first.georeference, other.georeference
+    words = []
+    if one is not None and another is not None:
+        same_crs = one.crs is None or another.crs is None or one.same_crs(another)
+        words += [] if same_crs and one.transform == another.transform else ["another georeference"]
+    wavelengths = [store.store.manifest.scene.wavelengths_nm for store in (first, other)]
+    words += ["other wavelengths"] if all(wavelengths) and wavelengths[0] != wavelengths[1] else []
+    if words:
+        raise StoreError(
+            f"{other.name} has {' and '.join(words)} than {first.name}, although both have the same scene: extract the scene into the store "
+            "with the outdated metadata again; existing planes are kept"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -131,6 +131,11 @@ class StoreContents:
         scene = scene_of(self.store)
         return scene if self.bands is None else scene.with_bands(self.bands)
 
+    @property
+    def label_maps(self) -> Mapping[str, Labels]:
+        """Label maps of the scene. The keys are their names."""
+        return self.scene.labels
+
     def labels(self, name: str | None = None) -> Labels:
         """Return a label map of the scene.
 
@@ -144,7 +149,7 @@ class StoreContents:
         StoreError
             If the scene has no label map of this name. If `name` is None and the scene does not have exactly one label map.
         """
-        maps = self.scene.labels
+        maps = self.label_maps
         if name is None and len(maps) == 1:
             return next(iter(maps.values()))
         if name is None or name not in maps:

@@ -1,11 +1,16 @@
-"""Label maps of a scene with several stores: one map, or an error that names the difference."""
+"""Label maps and metadata of a scene with several stores: equal ones, or an error that names the difference."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import hsifeat
+from classifiers.fit import fit_model
+from classifiers.multi_scene import select_labels
 from hsifeat.errors import StoreError
 from hsifeat.features.stack import open_stack
+from hsifeat.scenes.georeference import Georeference
 
 
 @pytest.mark.parametrize(
@@ -39,3 +44,70 @@ def test_different_label_maps_of_one_name_are_refused(scene, tmp_path, change, m
     np.testing.assert_array_equal(
         open_stack([tmp_path / "a.zarr", tmp_path / "b.zarr"]).labels().classes, fields.classes
     )
+
+
+def stores_of(tmp_path, *scenes):
+    """Extract copies of one scene into stores of their own."""
+    layers = ("mean-3", "mean-5")
+    return [
+        hsifeat.extract(one, backbone="context", layers=[layer], out=tmp_path / f"{layer}.zarr").location.path
+        for one, layer in zip(scenes, layers, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_label_maps_of_all_stores_are_found_whatever_their_order(scene, tmp_path, order):
+    fields = scene.labels["fields"]
+    bare = replace(scene, labels={})
+    halves = [np.where(np.arange(fields.classes.shape[0])[:, None] % 2 == odd, fields.classes, 0) for odd in (0, 1)]
+    maps = [
+        replace(fields, name=name, classes=classes) for name, classes in zip(("train", "test"), halves, strict=True)
+    ]
+    stores = stores_of(tmp_path, *(bare.with_labels(one) for one in maps))[::order]
+    stack = open_stack(stores)
+    with pytest.raises(StoreError, match="2 label maps; it holds: "):
+        stack.labels()
+    np.testing.assert_array_equal(stack.labels("test").classes, halves[1])
+    np.testing.assert_array_equal(select_labels(stack).classes, fields.classes)
+    model = fit_model(stores, head="lda", split="official", smooth="none")
+    assert model.train_pixels == np.count_nonzero(halves[0])
+
+
+def test_official_maps_that_differ_between_stores_are_refused(scene, tmp_path):
+    fields = scene.labels["fields"]
+    train, test = (np.where(fields.classes % 2 == odd, fields.classes, 0) for odd in (0, 1))
+    one = replace(scene, labels={}).with_labels(replace(fields, name="train", classes=train))
+    stores = stores_of(
+        tmp_path,
+        one.with_labels(replace(fields, name="test", classes=test)),
+        one.with_labels(replace(fields, name="test", classes=np.where(np.arange(53) < 20, test, 0))),
+    )
+    with pytest.raises(StoreError, match="the label maps 'test' of mean-3 and mean-5 differ at"):
+        fit_model(stores, head="lda", split="official", smooth="none")
+
+
+GEOREFERENCE = Georeference("EPSG:32633", (2.0, 0.0, 1000.0, 0.0, -2.0, 9000.0))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "difference"),
+    [
+        ({}, ""),
+        ({"georeference": None}, ""),
+        ({"wavelengths_nm": None}, ""),
+        ({"georeference": replace(GEOREFERENCE, crs="urn:ogc:def:crs:EPSG::32633")}, ""),
+        ({"georeference": replace(GEOREFERENCE, crs="EPSG:32632")}, "another georeference"),
+        ({"georeference": replace(GEOREFERENCE, transform=(2, 0, 1002, 0, -2, 9000))}, "another georeference"),
+        ({"wavelengths_nm": np.linspace(400, 1000, 12)}, "other wavelengths"),
+    ],
+)
+def test_copies_of_a_scene_with_other_metadata_are_refused_together(scene, tmp_path, metadata, difference):
+    one = replace(scene, georeference=GEOREFERENCE, wavelengths_nm=np.linspace(400, 900, 12))
+    stores = stores_of(tmp_path, one, replace(one, **metadata))
+    if not difference:
+        assert len(open_stack(stores).planes) == 2
+        return
+    with pytest.raises(StoreError, match=f"mean-5 has {difference} than mean-3.*extract the scene into the store"):
+        open_stack(stores)
+    stores_of(tmp_path, one, one)
+    assert len(open_stack(stores).planes) == 2, "as the message advises"

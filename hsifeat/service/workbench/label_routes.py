@@ -217,7 +217,7 @@ def _class_list(request: Request, desk: Desk) -> HTMLResponse:
 def class_content(desk: Desk) -> dict[str, Any]:
     """Return the values for the template of the class list. Pixel counts are not included."""
     try:
-        maps = list(desk.space.features.scene.labels)
+        maps = list(desk.space.features.label_maps)
     except HsifeatError:
         maps = []
     return {
