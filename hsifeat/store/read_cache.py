@@ -65,7 +65,8 @@ class ReadCache:
     folder : Path
         Folder of the cache.
     url : str
-        Address of the store, for messages.
+        Address of the store. Reads from other addresses are not found, because stores of one key can have different label
+        maps.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
@@ -142,7 +143,7 @@ class ReadCache:
         return CachedRead(content[1:] if content.startswith(b"+") else None)
 
     def _file(self, key: str, part: str) -> Path:
-        return self._folder / f"{hashlib.sha256(f'{key}?{part}'.encode()).hexdigest()[:32]}.read"
+        return self._folder / f"{hashlib.sha256(f'{self._url}/{key}?{part}'.encode()).hexdigest()[:32]}.read"
 
 
 class CachedReads(WrapperStore[Any]):

@@ -1,10 +1,13 @@
 """Reads of a store at a web address come from the cache when the service is gone, and never from a damaged file."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from hsifeat.errors import StoreError
 from hsifeat.store import read_cache
+from hsifeat.store.location import as_location
 from hsifeat.store.read_cache import ReadCache, samples_folder
 from hsifeat.store.remote_location import WebLocation
 from hsifeat.store.store import Store
@@ -39,6 +42,23 @@ def test_files_are_read_again_without_the_service(web_folder, store_path, monkey
         file.write_bytes(file.read_bytes()[:-1] + b"?")
     with pytest.raises(StoreError, match="can't be reached"):
         WebLocation(url).get("zarr.json")
+
+
+def test_reads_are_not_taken_from_another_service(web_folder, store_path, tmp_path):
+    """The label maps of a store are not part of its key."""
+    name = next(web_folder.iterdir()).name
+    shutil.copytree(store_path, tmp_path / "other" / name)
+    store, fields = Store.open(as_location(tmp_path / "other" / name), writable=True), small_labels()
+    attributes = store.label_array("fields").attrs.asdict()
+    store.add_labels("fields", np.where(fields == 1, 2, fields), attributes)
+    with serve_folder(web_folder) as one:
+        read = np.array(Store.open(f"{one}/{name}").label_classes("fields"))
+    with serve_folder(tmp_path / "other") as two:
+        other = np.array(Store.open(f"{two}/{name}").label_classes("fields"))
+    assert np.array_equal(Store.open(f"{one}/{name}").label_classes("fields"), read) and not np.array_equal(read, other)
+    assert np.array_equal(Store.open(f"{two}/{name}").label_classes("fields"), other)
+    with pytest.raises(StoreError, match="can't be reached"):
+        Store.open(f"http://127.0.0.1:1/{name}")
 
 
 def test_a_refused_token_is_an_error_although_the_cache_has_the_file(web_folder, monkeypatch):
