@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,10 +11,12 @@ from hsifeat.commands import terminal
 from hsifeat.commands.config_options import with_options
 from hsifeat.errors import StoreError
 from hsifeat.service.config import ServiceConfig
+from hsifeat.store.store import Store
 
 if TYPE_CHECKING:
     from hsifeat.features.features import Features
     from hsifeat.runtime.events import Listener
+    from hsifeat.service.store_index import StoreIndex
 
 
 @with_options(ServiceConfig, only=("port", "state"))
@@ -46,20 +49,21 @@ def label(
     """
     from hsifeat.cache.catalogue import add_entry
     from hsifeat.commands.serving import serve_until_interrupt
+    from hsifeat.service.store_index import StoreIndex
 
     config = ServiceConfig.from_options(options)
     with terminal.progress() as listen:
         features = open_for_labelling(source, companion, listen)
     # The service serves the stores of the catalogue. A store that was copied to this machine may not be in the catalogue.
     add_entry(features.key, features.store.location)
+    stores = StoreIndex(config.cache)
+    _check_served(features.store, stores)
     if features.is_context and not no_planes:
         from hsifeat.service.jobs.job_service import JobService
-        from hsifeat.service.store_index import StoreIndex
         from hsifeat.service.store_models import Summaries
         from hsifeat.service.workbench.plane_routes import submit_planes
         from hsifeat.service.workbench.workspace import companion_stores
 
-        stores = StoreIndex(config.cache)
         if not companion_stores(features, stores, Summaries(stores)):
             submit_planes(JobService(config), features.key, "owner")
     serve_until_interrupt(
@@ -68,6 +72,22 @@ def label(
         page=f"/label/{features.key}",
         advice="every label is saved at once; end with Ctrl-C",
         open_browser=not no_open,
+    )
+
+
+def _check_served(store: Store, stores: StoreIndex) -> None:
+    """Raise a `StoreError` if another store of the same key is served, and lacks label maps or metadata of `store`."""
+    from hsifeat.service.jobs.stored import scene_digest
+
+    served = stores.find(store.key)
+    if served.location.identity == store.location.identity:
+        return
+    with suppress(StoreError):
+        if scene_digest(Store.open(served.location), store.labels) == scene_digest(store, store.labels):
+            return
+    raise StoreError(
+        f"{served.location} has the same key as {store.location} and was created earlier, so it would be labelled, but its label maps or "
+        "metadata are different: delete one of the two stores"
     )
 
 

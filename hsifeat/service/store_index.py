@@ -46,6 +46,8 @@ class ServedStore:
         Path or address of the store.
     scene_shape : tuple of int
         Rows and columns of the scene.
+    created : str
+        Time at which the store was created, in ISO 8601.
     finished : dict
         Shards that are known to be finished. The keys are the paths of their progress records in the store. The values are
         the results of `version_of` for these records.
@@ -54,6 +56,7 @@ class ServedStore:
     key: str
     location: Location
     scene_shape: tuple[int, int] = field(compare=False)
+    created: str = field(default="", compare=False)
     finished: dict[str, Version] = field(default_factory=dict, compare=False, repr=False)
 
     def version_of(self, file: str) -> Version | None:
@@ -96,6 +99,8 @@ class _Opened:
 class StoreIndex:
     """The stores of a cache. The methods are thread-safe.
 
+    Of several stores with one key, only the store that was created first is served, and the log names the others.
+
     Parameters
     ----------
     cache : str, optional
@@ -110,6 +115,7 @@ class StoreIndex:
         self._read: dict[str, tuple[Version, ServedStore | None]] = {}
         self._remote_versions: dict[str, tuple[float, Version]] = {}
         self._marked: dict[str, float] = {}
+        self._warned: set[tuple[str, str]] = set()
         self._searched = float("-inf")
         self._failure: Exception | None = None
         self._opened: dict[str, _Opened] = {}
@@ -207,21 +213,31 @@ class StoreIndex:
         with self._search_lock:
             start = time.monotonic()
             if start - self._searched >= self._pause:
-                stores: dict[str, ServedStore] = {}
+                found: dict[str, list[ServedStore]] = {}
                 try:
                     for location in self._locations():
                         if (store := self._store(location)) is not None:
-                            stores.setdefault(store.key, store)
+                            found.setdefault(store.key, []).append(store)
                 except (HsifeatError, OSError) as error:
                     self._failure = error
                 else:
-                    self._stores, self._failure = stores, None
+                    self._stores = {key: self._first_created(stores) for key, stores in found.items()}
+                    self._failure = None
                 self._searched = time.monotonic()
                 # A search that fails can take minutes, and the bucket may be back soon.
                 duration_s = 0 if self._failure else self._searched - start
                 self._pause = max(self._least_pause, _PAUSE_PER_SEARCH * duration_s)
             if self._failure is not None:
                 raise self._failure.with_traceback(None)
+
+    def _first_created(self, stores: list[ServedStore]) -> ServedStore:
+        """Return the store that was created first. A warning names each of the other stores once."""
+        first, *others = sorted(stores, key=lambda store: (store.created, store.location.identity))
+        for other in others:
+            if (pair := (first.location.identity, other.location.identity)) not in self._warned:
+                self._warned.add(pair)
+                _log.warning("%s is not served, because %s has the same key and was created earlier", pair[1], pair[0])
+        return first
 
     def _locations(self) -> Iterator[Location]:
         if self.cache is None:
@@ -243,7 +259,8 @@ class StoreIndex:
         store = None
         try:
             manifest = Store.open(location).manifest
-            store = ServedStore(manifest.key, location, (manifest.scene.rows, manifest.scene.cols))
+            created = str(manifest.provenance.get("created", ""))
+            store = ServedStore(manifest.key, location, (manifest.scene.rows, manifest.scene.cols), created)
         except DAMAGE_ERRORS as error:
             _log.warning("a store is not served: %s", error)
         self._read[location.identity] = version, store

@@ -1,14 +1,18 @@
 """`hsifeat label`: what it opens, and what it computes first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from hsifeat import open_features
+from hsifeat import extract, open_features
 from hsifeat.cache import catalogue
+from hsifeat.scenes.georeference import Georeference
 from hsifeat.service.jobs.job_service import JobService
 from hsifeat.service.workbench.companion_image import companion_file
 from hsifeat.store.store import Store
+from tests.helpers.cached_stores import set_created
 
 
 @pytest.fixture
@@ -47,6 +51,30 @@ def test_context_of_a_scene_is_computed_once(cli, served, scene, tmp_path):
     (job,) = JobService(served["config"]).queue.jobs()  # planes follow in the background, once
     assert job.request["scene"] == {"store": key}
     assert (job.request["options"]["backbone"], job.priority) == ("natural32", "low")
+
+
+@pytest.mark.parametrize("difference", [None, "labels", "georeference"])
+def test_an_earlier_store_of_the_same_key_must_be_equal(cli, served, scene, tmp_path, difference):
+    """The address of the page has the key only, and of two stores with one key, the earlier is served."""
+    other = scene
+    if difference == "labels":
+        other = scene.with_labels(
+            replace(scene.labels["fields"], classes=np.minimum(scene.labels["fields"].classes, 2))
+        )
+    elif difference == "georeference":
+        other = replace(scene, georeference=Georeference("EPSG:32633", (2.0, 0.0, 0.0, 0.0, -2.0, 0.0)))
+    stores = [
+        extract(one, backbone="context", layers=["mean-3"], out=tmp_path / name)
+        for one, name in ((scene, "b.zarr"), (other, "a.zarr"))
+    ]
+    for second, store in enumerate(stores):
+        set_created(store.location.path, f"2026-01-01T00:00:0{second}Z")
+    assert "label at" in cli("label", tmp_path / "b.zarr", "--no-planes", "--no-open")
+    if difference is None:
+        assert "label at" in cli("label", tmp_path / "a.zarr", "--no-planes", "--no-open")
+        return
+    output = cli("label", tmp_path / "a.zarr", "--no-planes", "--no-open", status=1)
+    assert "b.zarr has the same key as" in " ".join(output.split())
 
 
 def test_a_companion_image_is_kept_beside_the_store(cli, served, scene, tmp_path):

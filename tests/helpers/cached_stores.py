@@ -35,6 +35,13 @@ def make(source, path, used):
     return path
 
 
+def set_created(path, created):
+    """Set the time at which a store was created, such as ``2026-01-01T00:00:00Z``."""
+    store = Store.open(path, writable=True)
+    store.manifest.provenance["created"] = created
+    store.replace_facts(store.manifest.scene)
+
+
 def unfinish(path, plane="t300/mid_block"):
     """Revoke the progress record of one unit of a plane, as a run that writes this unit does."""
     store = Store.open(path, writable=True)

@@ -14,7 +14,7 @@ from hsifeat.service.store_models import Summaries
 from hsifeat.store.location import as_location
 from hsifeat.store.remote_location import BucketLocation
 from hsifeat.store.store import Store
-from tests.helpers.cached_stores import make
+from tests.helpers.cached_stores import make, set_created
 
 
 def test_the_list_finds_the_store(service, reader):
@@ -66,6 +66,25 @@ def test_links_out_of_the_folder_and_damaged_stores_are_not_served(store_path, t
     (tmp_path / "stores" / "damaged.zarr" / "zarr.json").write_text("{")
     (tmp_path / "stores" / "link.zarr").symlink_to(store_path)
     assert StoreIndex(str(tmp_path / "stores")).stores() == []
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize("cache", [True, False])
+def test_of_two_stores_with_one_key_the_earlier_is_served(store_path, tmp_path, caplog, first, cache):
+    names = ("a", "b") if first == "a" else ("b", "a")
+    index = StoreIndex(str(tmp_path / "stores") if cache else None)
+    for second, name in enumerate(names):
+        path = tmp_path / "stores" / f"{name}.zarr"
+        make(store_path, path, used=1)
+        set_created(path, f"2026-01-01T00:00:0{second}Z")
+        index._pause = 0
+        for stores in (index, StoreIndex(index.cache)):
+            (served,) = stores.stores()
+            assert served.location.name == first == stores.find(served.key).location.name
+            assert stores.features(served).store.location.name == first
+    warnings = [message for message in caplog.messages if "is not served" in message]
+    assert len(warnings) == 2, "one of each index"
+    assert all(f"{names[1]}.zarr is not served, because " in message for message in warnings)
 
 
 def test_a_new_store_is_found_soon_and_features_are_opened_once(store_path, tmp_path):
