@@ -11,12 +11,12 @@ from hsifeat.commands import terminal
 from hsifeat.commands.config_options import with_options
 from hsifeat.errors import StoreError
 from hsifeat.service.config import ServiceConfig
-from hsifeat.store.store import Store
 
 if TYPE_CHECKING:
     from hsifeat.features.features import Features
     from hsifeat.runtime.events import Listener
     from hsifeat.service.store_index import StoreIndex
+    from hsifeat.store.store import Store
 
 
 @with_options(ServiceConfig, only=("port", "state"))
@@ -78,6 +78,7 @@ def label(
 def _check_served(store: Store, stores: StoreIndex) -> None:
     """Raise a `StoreError` if another store of the same key is served, and lacks label maps or metadata of `store`."""
     from hsifeat.service.jobs.stored import scene_digest
+    from hsifeat.store.store import Store
 
     served = stores.find(store.key)
     if served.location.identity == store.location.identity:
