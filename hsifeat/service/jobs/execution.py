@@ -1,14 +1,11 @@
-"""The request class of each kind of job, and the execution of jobs."""
+"""The request class of each kind of job."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from hsifeat.runtime.events import Listener
 from hsifeat.service.jobs.analysis_requests import BenchRequest, FitRequest, PredictRequest
 from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.records import JobKind, JobRecord
-from hsifeat.service.jobs.request import JobContext, JobRequest
+from hsifeat.service.jobs.request import JobRequest
 
 REQUESTS: dict[JobKind, type[JobRequest]] = {
     request.kind: request for request in (ExtractRequest, FitRequest, PredictRequest, BenchRequest)
@@ -16,22 +13,12 @@ REQUESTS: dict[JobKind, type[JobRequest]] = {
 """Request class of each kind of job."""
 
 
-def execute(context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:
-    """Do the work of a job, and return a description of its result as JSON values.
-
-    Parameters
-    ----------
-    context : JobContext
-        Folders, database and uploads.
-    job : JobRecord
-        The running job.
-    listen : callable
-        Function that receives progress events.
+def request_of(job: JobRecord) -> JobRequest:
+    """Return the request of a job.
 
     Raises
     ------
     HsifeatError
-        If the work can't be done.
+        If an option is wrong.
     """
-    request = REQUESTS[job.kind].from_options(job.request)
-    return request.execute(context, job, listen)
+    return REQUESTS[job.kind].from_options(job.request)

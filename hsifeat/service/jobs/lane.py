@@ -49,7 +49,22 @@ class Lane:
                 return select_jobs(connection, "id = ?", (job.id,))[0]
         return None
 
-    def end(self, job: JobRecord, state: JobState, *, reason: str = "", result: dict[str, Any] | None = None) -> None:
+    def file(self, job: JobRecord, key: str) -> None:
+        """Change the key of a running job; to `no_key` if another unfinished job has the new key."""
+        with self._database.transaction() as connection:
+            for other in (key, no_key(job)):
+                if connection.execute("UPDATE OR IGNORE jobs SET key = ? WHERE id = ?", (other, job.id)).rowcount:
+                    return
+
+    def end(
+        self,
+        job: JobRecord,
+        state: JobState,
+        *,
+        reason: str = "",
+        result: dict[str, Any] | None = None,
+        key: str | None = None,
+    ) -> None:
         """Record the end of a running job. If the job has ended already, do nothing.
 
         Parameters
@@ -62,10 +77,14 @@ class Lane:
             Why the job failed or was cancelled.
         result : dict, optional
             Description of the result as JSON values.
+        key : str, optional
+            Key of the ended job. [default: the key does not change]
         """
         with self._database.transaction() as connection:
             if select_jobs(connection, "id = ? AND state = 'running'", (job.id,)):
                 set_state(connection, job.id, state, reason=reason, result=result)
+                if key is not None:
+                    connection.execute("UPDATE jobs SET key = ? WHERE id = ?", (key, job.id))
 
     def cancellation_reason(self, job: JobRecord) -> str | None:
         """Return why the cancellation of a running job was requested; None if it was not requested."""
@@ -119,6 +138,11 @@ class Lane:
             add_event(connection, job.id, type(event).__name__.lower(), asdict(event))
             if progress is not None:
                 connection.execute("UPDATE jobs SET progress = ? WHERE id = ?", (json.dumps(asdict(progress)), job.id))
+
+
+def no_key(job: JobRecord) -> str:
+    """Return a key that no request has, for a job that answers no later request."""
+    return f"none:{job.id}"
 
 
 def _queue_again(connection: Connection, job: JobRecord, reason: str) -> None:

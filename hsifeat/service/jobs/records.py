@@ -83,7 +83,8 @@ class JobRecord:
         Kind of work.
     key : str
         Key of the request, see `JobRequest.key`. Unfinished jobs have different keys, with one exception: a job that is
-        about to be cancelled can have the key of another unfinished job.
+        about to be cancelled can have the key of another unfinished job. If a store or file changes after the request, the
+        runner sets the key of the state that the job read. If it changes during the job, the job answers no later request.
     request : dict
         The request as JSON values.
     owners : tuple of str

@@ -15,11 +15,12 @@ from filelock import FileLock
 
 from hsifeat.errors import HsifeatError, error_summary
 from hsifeat.runtime.events import Event as WorkEvent
+from hsifeat.runtime.events import Note
 from hsifeat.service.job_settings import JobSettings
-from hsifeat.service.jobs.execution import execute
-from hsifeat.service.jobs.lane import Lane, ProgressRecorder
+from hsifeat.service.jobs.execution import request_of
+from hsifeat.service.jobs.lane import Lane, ProgressRecorder, no_key
 from hsifeat.service.jobs.records import LANES, JobRecord, JobState
-from hsifeat.service.jobs.request import JobContext
+from hsifeat.service.jobs.request import JobContext, JobRequest
 from hsifeat.service.problems import public_text
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,17 @@ def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> 
 
     watch.job = job
     try:
-        result = execute(context, job, listen)
+        request = request_of(job)
+        key = request.key(context)
+        if key != job.key:
+            lane.file(job, key)
+            recorder(Note("a store or file of this job was changed after the request: the job reads its present state"))
+        result = request.execute(context, job, listen)
+        unchanged = _current_key(request, context) == key
+        if not unchanged:
+            recorder(
+                Note("a store or file of this job was changed while the job ran: no later request gets this result")
+            )
     except JobCancelledError:
         lane.end(job, JobState.CANCELLED, reason=lane.cancellation_reason(job) or "")
     except (HsifeatError, OSError, MemoryError) as error:
@@ -87,9 +98,16 @@ def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> 
         logger.exception("job %s failed", job.id)
         _end_failed(lane, job, f"unexpected {type(error).__name__}: {error_summary(error)}; please report it")
     else:
-        lane.end(job, JobState.DONE, result=result)
+        lane.end(job, JobState.DONE, result=result, key=key if unchanged else no_key(job))
     finally:
         watch.job = None
+
+
+def _current_key(request: JobRequest, context: JobContext) -> str | None:
+    """Return the key of a request; None if a store, file or job that the request names no longer exists."""
+    with suppress(HsifeatError, OSError):
+        return request.key(context)
+    return None
 
 
 def _end_failed(lane: Lane, job: JobRecord, reason: str) -> None:
