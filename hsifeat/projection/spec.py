@@ -123,11 +123,11 @@ def parse_projection(text: str) -> ProjectionSpec:
 def _parse_options(text: str, option_text: str, allowed: list[str]) -> dict[str, str]:
     """Parse options of the form ``:name=value:name=value``.
 
-    The option ``mask`` must be the last option, because the file name of a mask may contain colons.
+    The value of the option ``mask`` may contain colons. It ends at the next option, or at the end of the text.
     """
     options: dict[str, str] = {}
     while option_text:
-        match = re.match(r":(mask)=(.*)$|:(\w+)=([^:]*)", option_text)
+        match = re.match(rf":(mask)=(.*?)(?=:(?:{'|'.join(OPTIONS)})=|$)|:(\w+)=([^:]*)", option_text)
         name, value = (match[1] or match[3], match[2] or match[4] or "") if match else (option_text[1:], "")
         if match is None or name not in allowed or name in options:
             help_text = "; ".join(f"{option} is {OPTIONS[option]}" for option in allowed)

@@ -22,6 +22,8 @@ from hsifeat.projection.spec import ProjectionSpec, parse_projection
         ("rgb:gamma=2:gamma=3", "the option 'gamma' is repeated"),
         ("rgb:bright", "the option 'bright' is unknown"),
         ("rgb:mask=", "mask is the FILE of a label map"),
+        ("rgb:mask=a.mat:gt:clip=2", "the option 'clip' is unknown"),
+        ("rgb:mask=a.mat:mask=b.mat", "the option 'mask' is repeated"),
         ("rgbx", "unknown projection 'rgbx'"),
     ],
 )
@@ -48,3 +50,9 @@ def test_a_clip_reads_back_from_its_text(kind, count, clip):
     spec = ProjectionSpec(kind, (count,) if kind == "pca" else (), clip=float(clip))
     assert parse_projection(spec.to_text()) == spec
     assert parse_projection("pca:3:clip=none").to_text() == "pca:3"
+
+
+@given(st.permutations(["percentiles=0-100", "gamma=0.4", "mask=C:/maps/a.gpkg:layer:column"]))
+def test_options_have_any_order(options):
+    spec = parse_projection(":".join(["rgb", *options]))
+    assert spec == ProjectionSpec("rgb", percentiles=(0, 100), gamma=0.4, mask="C:/maps/a.gpkg:layer:column")

@@ -60,6 +60,12 @@ def choose_variable(
         count = "no array" if not candidates else f"{len(candidates)} arrays"
         flat = ndim == 3 and not candidates and any(len(s) == 2 and min(s) > 1 for s in shapes.values())
         advice = ", or, if its pixels share one axis, add `axes='bands,pixels'` and `rows=N`" if flat else ""
+        # A series of images. Label maps, which are no series, lie beside scenes in one file.
+        if ndim > 2 and not candidates and any(len(shape) > ndim for shape in shapes.values()):
+            raise SceneError(
+                f"{path} has {count} of {ndim} dimensions; it holds {listing}: an array with more dimensions, such as a time series, has "
+                "several scenes; write each of them, such as `data.isel(time=0)` in xarray, to a file of its own"
+            )
         # Label maps have two dimensions; their variable belongs to the name of the file.
         choice = "`variable=NAME`" if ndim > 2 or not candidates else f"FILE:NAME, such as {path.name}:{candidates[0]}"
         raise SceneError(

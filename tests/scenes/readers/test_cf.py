@@ -225,6 +225,15 @@ def test_a_time_axis_of_length_one_is_dropped(tmp_path):
     np.testing.assert_array_equal(np.asarray(open_scene(tmp_path / "x.nc").cube), CUBE)
 
 
+def test_a_time_series_is_refused_with_advice_that_helps(tmp_path):
+    series = xr.Dataset({"data": (("time", "y", "x", "band"), np.stack([CUBE, CUBE + 1]))})
+    series.to_netcdf(tmp_path / "series.nc")
+    with pytest.raises(SceneError, match=r"holds data 2 x 6 x 7 x 5: .* write each of them, such as `data.isel"):
+        open_scene(tmp_path / "series.nc")
+    series.data.isel(time=1).to_netcdf(tmp_path / "one.nc")
+    np.testing.assert_array_equal(np.asarray(open_scene(tmp_path / "one.nc").cube), CUBE + 1)
+
+
 def test_netcdf_class_names_and_colours(tmp_path):
     attrs = {"flag_values": np.array([1, 2], "u1"), "flag_meanings": "corn wheat", "flag_colors": "#FF0000 #00ff00"}
     xr.Dataset({"gt": (("y", "x"), np.eye(3, 4, dtype="u1"), attrs)}).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
