@@ -18,7 +18,7 @@ def export(
     planes: Planes = None,
     labels: LabelName = None,
     all_pixels: Annotated[
-        bool, typer.Option("--all", help="Write all valid pixels instead of the labelled pixels.")
+        bool, typer.Option("--all", help="Write all pixels with features instead of the labelled pixels.")
     ] = False,
     spectra: Annotated[
         bool, typer.Option("--spectra", help="Also write the bands of the scene, in columns before the features.")

@@ -12,7 +12,7 @@ from hsifeat.features.export_table import ExportTable, TableBlock
 from hsifeat.features.export_writers import writer_for
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.stack import StoreLike, open_stack
-from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.scenes import Labels
 
 
@@ -50,7 +50,8 @@ def export_features(
     labels : str, optional
         Name of the label map. Can be omitted if the store has only one label map.
     all_pixels : bool
-        Export all valid pixels instead of only the labelled pixels. Unlabelled pixels get class 0.
+        Export all pixels with features instead of only the labelled pixels. These are the valid pixels, or the listed pixels
+        of a store with ``pixels``. Unlabelled pixels get class 0.
     spectra : bool
         Export the scene's bands as additional columns, before the columns of the planes.
     listen : callable
@@ -79,6 +80,11 @@ def export_features(
     features = open_stack(stores)
     table = _table(features, planes, labels, all_pixels=all_pixels, spectra=spectra)
     writer.check(path, table)
+    valid = np.count_nonzero(features.valid)
+    if all_pixels and table.pixels < valid:
+        listen(
+            Note(f"{features.name} has features of {table.pixels:,} of {valid:,} valid pixels: only these are exported")
+        )
     task = f"export {features.name}"
     listen(Started(task, table.pixels, "pixels"))
 
@@ -110,7 +116,8 @@ def _table(
     else:
         label_map = features.labels(labels)
     label_map = features.valid_labels(label_map)
-    mask = features.valid if all_pixels else label_map.classes != 0
+    everywhere = features.readable if selected else features.valid
+    mask = everywhere if all_pixels else label_map.classes != 0
     if not mask.any():
         kind = "valid" if all_pixels else "labelled"
         raise StoreError(f"{features.name} has no {kind} pixel: there is nothing to export")

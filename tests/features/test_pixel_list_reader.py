@@ -23,6 +23,7 @@ from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.extraction.repair import repair, verify
 from hsifeat.features.export import export_features
 from hsifeat.features.open_features import open_features
+from hsifeat.runtime.events import Note
 from hsifeat.scenes import Labels, Scene
 from hsifeat.store.location import as_location
 from hsifeat.types import PlaneId, Window
@@ -102,9 +103,7 @@ def test_missing_values_are_one_clear_line(listed, path, tmp_path):
         "means over windows of 8 px, not of 5 px": lambda: listed.sample([0], [0], pool=5),
         rf"{only}, so t0/mid_block can't be read as a map": lambda: listed.read(Window(0, 0, 2, 2)),
         rf"{only}, so t0/mid_block has no neighbourhoods of 3 px": lambda: listed.patches([0], [0], 3),
-        r"not around pixel \(0, 7\)": lambda: export_features(
-            listed, tmp_path / "all.npy", labels="few", all_pixels=True
-        ),
+        rf"{only}, not around pixel \(9, 0\)": lambda: export_features(listed, tmp_path / "all.npy", labels="fields"),
         r"not around pixel \(9, 0\)": lambda: PixelTable.from_store(path, labels="fields"),
         r"pixel \(75, 0\) lies outside": lambda: listed.sample([75], [0]),
     }
@@ -113,6 +112,23 @@ def test_missing_values_are_one_clear_line(listed, path, tmp_path):
             request()
         assert "\n" not in str(raised.value)
     assert list(tmp_path.glob("all*")) == []
+
+
+@pytest.mark.parametrize("labels", ["few", "fields"])
+def test_all_listed_pixels_are_exported(listed, stored, tmp_path, labels):
+    events = []
+    values, pixels, _ = export_features(
+        listed, tmp_path / "all.npy", labels=labels, all_pixels=True, listen=events.append
+    )
+    np.testing.assert_array_equal(np.load(values), np.concatenate([array[:, 0] for array in stored], axis=1))
+    table = np.genfromtxt(pixels, delimiter=",", skip_header=1, dtype=int)
+    np.testing.assert_array_equal(table.T, [*np.nonzero(FEW), FEW[FEW != 0]])
+    count = np.count_nonzero(FEW)
+    assert Note(f"listed has features of {count:,} of {FEW.size:,} valid pixels: only these are exported") in events
+    values, *_ = export_features(
+        listed, tmp_path / "spectra.npy", planes=[], labels=labels, all_pixels=True, spectra=True
+    )
+    assert len(np.load(values)) == FEW.size
 
 
 def test_lazy_views_are_the_raw_arrays(listed, raw, tmp_path):
