@@ -9,7 +9,7 @@ from classifiers.comparison.report.change_table import change_table, change_verd
 from classifiers.comparison.report.distance_plots import distance_tables
 from classifiers.comparison.report.scene_tables import scene_tables
 from classifiers.comparison.results.bench_results import BenchResults
-from classifiers.comparison.results.distance_text import estimate_interval
+from classifiers.comparison.results.distance_text import estimate_interval, format_mean
 from classifiers.comparison.results.ranking import LEAKS, Ranking, rank
 from classifiers.comparison.results.scores import PixelScore
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes
@@ -68,7 +68,9 @@ def _distances(ranking: Ranking) -> list[str]:
         for found in view.rows:
             scores = [*found.bins, found.leak_free]
             lines.append(_line([str(found.entry), *(_score_text(score) for score in scores)]))
-        pixels = ", ".join(f"{name}: {count:,.0f}" for name, count in zip(view.ranges, view.pixels, strict=True))
+        pixels = ", ".join(
+            f"{name}: {format_mean(count)}" for name, count in zip(view.ranges, view.pixels, strict=True)
+        )
         lines += ["", f"{_DISTANCE_NOTE} Test pixels, mean over seeds: {pixels}."]
     return lines
 

@@ -70,6 +70,15 @@ def estimate_interval(estimate: Estimate, *, signed: bool = False) -> str:
     return " to ".join(f"{100 * end:{sign}.1f}" for end in estimate.interval)
 
 
+def format_mean(count: float) -> str:
+    """Format a mean number of pixels. Below 10, the text has two digits.
+
+    >>> format_mean(1234.5), format_mean(3.0), format_mean(0.5)
+    ('1,234', '3', '0.5')
+    """
+    return f"{count:,.0f}" if count >= 10 else f"{count:.2g}"
+
+
 def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test_pixels: float) -> str:
     """State the accuracy that the best entry of a split reaches on leak-free test pixels.
 
@@ -88,8 +97,9 @@ def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test
         Number of all test pixels of the split, mean over seeds.
     """
     best = ranked[0]
+    seeds = len({run.seed for run in results.runs if run.split == best.split})
     if best.leak_free.oa is not None:
-        return f"under {best.split}, {_leak_free_score(best, best.leak_free.oa, test_pixels)}"
+        return f"under {best.split}, {_leak_free_score(best, best.leak_free.oa, test_pixels, seeds)}"
     footprints = next((split.footprints for split in results.splits if split.split == best.split), {})
     footprint = footprints.get(best.entry.columns, "pixels around a pixel")
     text = (
@@ -98,7 +108,7 @@ def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test
     )
     for other in ranked:
         if other.leak_free.oa is not None:
-            return f"{text}; {_leak_free_score(other, other.leak_free.oa, test_pixels)}"
+            return f"{text}; {_leak_free_score(other, other.leak_free.oa, test_pixels, seeds)}"
     farthest = best.bins[-1]
     if farthest.oa is not None:
         text += (
@@ -109,11 +119,12 @@ def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test
     return f"{text}; {_WHOLE_SCENE if 'whole scene' in footprint else _SMALLER_FOOTPRINT}"
 
 
-def _leak_free_score(found: EntryDistances, oa: Estimate, test_pixels: float) -> str:
-    known, total = (f"{number:,.0f}" for number in (found.leak_free.test_pixels, test_pixels))
+def _leak_free_score(found: EntryDistances, oa: Estimate, test_pixels: float, seeds: int) -> str:
+    known, total = (format_mean(number) for number in (found.leak_free.test_pixels, test_pixels))
     pixels = f"all {total}" if known == total else f"{known} of {total}"
+    means = f" (means over {seeds} seeds)" if seeds > 1 else ""
     text = (
-        f"the features of {pixels} test pixels depend on no training pixel; {found.entry} classifies {100 * oa.mean:.1f} % "
+        f"the features of {pixels} test pixels{means} depend on no training pixel; {found.entry} classifies {100 * oa.mean:.1f} % "
         f"of them correctly{_in_parentheses(estimate_interval(oa))}"
     )
     gain = found.leak_free.gain

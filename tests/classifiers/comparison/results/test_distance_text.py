@@ -83,7 +83,7 @@ def test_the_headline_states_pixels_accuracy_and_gain_or_that_there_are_none(com
     total = next(one.test_pixels for one in comparison.summary if (one.entry, one.split) == (best, SPLITS[1]))
     assert best == ENTRIES[0]
     headline = (
-        f"Under {SPLITS[1]}, the features of 700 of {total:,.0f} test pixels depend on no training pixel; {best} classifies "
+        f"Under {SPLITS[1]}, the features of 700 of {total:,.0f} test pixels (means over 3 seeds) depend on no training pixel; {best} classifies "
         "70.0 % of them correctly (95 % interval 65.0 to 72.0)"
     )
     assert dict(key_findings(rank(comparison)))["Carry over without leakage"] == f"{headline}."
@@ -107,15 +107,24 @@ def test_the_headline_states_pixels_accuracy_and_gain_or_that_there_are_none(com
     better = [row.model_copy(update={"scores": row.scores | best_oa}) for row in summary]
     others = [row for row in comparison.summary if row.entry == ENTRIES[0]]
     two = comparison.model_copy(update={"summary": (*better, *others)})
-    score = (
-        f"the features of 700 of {total:,.0f} test pixels depend on no training pixel; {ENTRIES[0]} classifies 70.0 %"
-    )
+    score = f"the features of 700 of {total:,.0f} test pixels (means over 3 seeds) depend on no training pixel; {ENTRIES[0]} classifies 70.0 %"
     assert dict(key_findings(rank(two)))["Carry over without leakage"].startswith(f"{reason}; {score}")
     remark = (
         f"  OA of {ENTRIES[1]} in percent under {SPLITS[1]}, by distance to the nearest training pixel: "
         "0\N{EN DASH}4 px 79.0 (+5.0 from spectra), 4\N{EN DASH}9 px 77.0 (+4.0 from spectra)"
     )
     assert any(line.startswith(remark) for line in split_remarks(alone))
+
+
+@pytest.mark.parametrize(("pixels", "text"), [((1, 0), "0.5 of 30"), ((3, 3), "3 of 30"), ((30, 30), "all 30")])
+def test_pixels_without_leakage_are_means_over_seeds(pixels, text):
+    comparison = add_all(build(seeds=2)[0])
+    best = comparison.distances[0]
+    leak_free = best.leak_free.model_copy(update={"test_pixels": sum(pixels) / 2, "seeds": sum(map(bool, pixels))})
+    sentence = leak_free_text(comparison, [best.model_copy(update={"leak_free": leak_free})], 30)
+    assert f"the features of {text} test pixels (means over 2 seeds) depend on no training pixel" in sentence
+    runs = tuple(run for run in comparison.runs if run.seed == 0)
+    assert "(means" not in leak_free_text(comparison.model_copy(update={"runs": runs}), [best], 30)
 
 
 def test_a_feature_of_the_whole_scene_has_advice_of_its_own(comparison):
