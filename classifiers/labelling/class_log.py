@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import astuple
+from functools import lru_cache
 from typing import Any
 
 from classifiers.labelling.label_file import LabelFile
@@ -49,4 +50,10 @@ def classes_of_undone_imports(file: LabelFile, set_id: int) -> set[int]:
 def _entries(file: LabelFile, set_id: int) -> Iterator[tuple[Any, LabelClass]]:
     query = "SELECT id, kind, classes FROM log WHERE set_id = ? AND action = 'class' ORDER BY id"
     for row in file.select(query, set_id):
-        yield row, LabelClass(*json.loads(row["classes"]))
+        yield row, _decode_class(row["classes"])
+
+
+# An import of many classes reads the log once for each class.
+@lru_cache(maxsize=2**14)
+def _decode_class(content: bytes) -> LabelClass:
+    return LabelClass(*json.loads(content))
