@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
+from hsifeat.service.workbench.band_images import BandImages
 from hsifeat.service.workbench.shared_values import SharedValues
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 _MAPS_AT_ONCE = 2
 _COLUMNS_BYTES = 4 * 10**9
 _MAX_MAPPERS = 4
+_MAX_BAND_IMAGES = 4
+
+ToolsKey = tuple[tuple[str, ...], str, str]
+"""Digest of each store, head and input set."""
 
 
 @dataclass(frozen=True)
@@ -85,17 +90,21 @@ class MapTools:
 
 @dataclass(frozen=True)
 class MapResources:
-    """Resources that all scenes of a service share: the reduced columns in memory, and the slots for computing maps.
+    """Resources that all scenes of a service share: columns and band images in memory, and the slots for computing maps.
 
     Attributes
     ----------
     slots : threading.BoundedSemaphore
         Limits the number of maps that are computed at the same time.
     tools : SharedValues
-        Cache of `MapTools`, with one `MapTools` for each combination of stores, head and input set.
+        Cache of `MapTools`, with one `MapTools` for each combination of stores, head and input set. The digests of the stores
+        cover all values from which columns are computed.
+    bands : SharedValues
+        Cache of `BandImages`. The keys are the location of a store and a digest of its cube.
     """
 
     slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_MAPS_AT_ONCE))
-    tools: SharedValues[tuple[tuple[str, ...], str, str], MapTools] = field(
+    tools: SharedValues[ToolsKey, MapTools] = field(
         default_factory=lambda: SharedValues(_COLUMNS_BYTES, lambda tools: tools.size_bytes)
     )
+    bands: SharedValues[tuple[str, str], BandImages] = field(default_factory=lambda: SharedValues(_MAX_BAND_IMAGES))

@@ -60,6 +60,12 @@ class SharedValues(Generic[Key, Value]):
                 self._drop_unused()
         return future.result()
 
+    def __contains__(self, key: Key) -> bool:
+        """Return whether the cache has the value of a key. A value that is being computed does not count."""
+        with self._lock:
+            future = self._futures.get(key)
+        return future is not None and future.done() and future.exception() is None
+
     def _drop_unused(self) -> None:
         sizes = {key: self._size(future.result()) for key, future in self._futures.items() if future.done()}
         total = sum(sizes.values())

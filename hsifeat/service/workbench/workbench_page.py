@@ -97,7 +97,7 @@ def preparation_progress(request: Request, _caller: Reader, key: StoreKey) -> Re
 
     When the columns are ready, the response has the header HX-Refresh. The browser then loads the page again.
     """
-    space = workbench_of(request).workspace(key)
+    space = workbench_of(request).newest(key)
     response = render(request, "workbench/progress.html.j2", progress=space.preparation, key=key)
     if space.preparation.finished:
         response.headers["HX-Refresh"] = "true"

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 
 from fastapi import Request
@@ -20,11 +21,11 @@ from hsifeat.features.features import Features
 from hsifeat.features.stack import StackedFeatures, open_stack
 from hsifeat.runtime.events import Advanced, Event, Listener, Started, silent
 from hsifeat.service.problems import ProblemError, problem_of, public_text
-from hsifeat.service.store_index import StoreIndex
+from hsifeat.service.store_index import ServedStore, StoreIndex, Version
 from hsifeat.service.store_models import Summaries
 from hsifeat.service.workbench.band_images import BandImages
 from hsifeat.service.workbench.class_spectra import ClassSpectra
-from hsifeat.service.workbench.map_tools import MapOptions, MapResources, MapTools
+from hsifeat.service.workbench.map_tools import MapOptions, MapResources, MapTools, ToolsKey
 from hsifeat.service.workbench.tickets import Tickets
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ _MAX_WORKSPACES = 4
 BACKBONE = "natural32"
 """Backbone whose planes the workbench computes, and prefers to planes of other models."""
 _NICENESS = 10  # of the preparation of suggestions
+# Files of a store on which band images and reduced columns depend. A path of a file starts with one of these texts.
+_CUBE_FILES = ("scene/cube/", "scene/valid/")
+_COLUMN_FILES = (*_CUBE_FILES, "planes/", "progress/")
 
 
 @dataclass
@@ -58,6 +62,11 @@ class Preparation:
     error: str = ""
     finished: bool = False
 
+    @property
+    def ended(self) -> bool:
+        """Whether the computation has finished or failed."""
+        return self.finished or bool(self.error)
+
     def listen(self, event: Event) -> None:
         """Update the progress from an event."""
         if isinstance(event, Started):
@@ -74,7 +83,7 @@ class Workspace:
     features : Features
         Features of one store of the scene, or of two stores: a context store and a store with features of a model.
     resources : MapResources
-        What all scenes share: the reduced columns in memory, and the slots for computing maps.
+        What all scenes share: the reduced columns and band images in memory, and the slots for computing maps.
 
     Attributes
     ----------
@@ -90,16 +99,20 @@ class Workspace:
 
     def __init__(self, features: Features, resources: MapResources) -> None:
         self.features = features
+        # Label maps and georeference are left out: after their correction, the same columns are used.
+        self._digests = {store.key: _digest(store, _COLUMN_FILES) for store in self.stores}
         self.map_slots, self._resources = resources.slots, resources
-        self.bands = BandImages(features.scene)
+        first = self.stores[0]
+        place = first.store.location.identity, _digest(first, _CUBE_FILES)
+        self.bands = resources.bands.get(place, lambda: BandImages(features.scene))
         self.spectra = ClassSpectra()
-        self.preparation = Preparation()
+        self.preparation = Preparation(finished=self._tools_key(MapOptions()) in resources.tools)
         threading.Thread(target=self._prepare, daemon=True, name="columns").start()
 
     @property
     def stores(self) -> tuple[Features, ...]:
         """Features of each store of the workspace."""
-        return self.features.stores if isinstance(self.features, StackedFeatures) else (self.features,)
+        return _stores_of(self.features)
 
     @property
     def scene_digest(self) -> str:
@@ -144,14 +157,16 @@ class Workspace:
         from classifiers.labelling.scene_columns import open_scene_columns
 
         features = self.features_for(options.inputs)
-        stores = features.stores if isinstance(features, StackedFeatures) else (features,)
 
         def compute() -> MapTools:
             columns = open_scene_columns(features, options.head, inputs=options.inputs or None, listen=listen)
             return MapTools(columns, options.head)
 
-        key = tuple(store.key for store in stores), options.head, options.inputs
-        return self._resources.tools.get(key, compute)
+        return self._resources.tools.get(self._tools_key(options), compute)
+
+    def _tools_key(self, options: MapOptions) -> ToolsKey:
+        stores = _stores_of(self.features_for(options.inputs))
+        return tuple(self._digests[store.key] for store in stores), options.head, options.inputs
 
     def _prepare(self) -> None:
         try:
@@ -165,6 +180,25 @@ class Workspace:
             self.preparation.error = str(problem_of(error))
         except Exception as error:  # noqa: BLE001  # the page shows it; the thread has no other listener
             self.preparation.error = public_text(f"{type(error).__name__}: {error}")
+
+
+@dataclass(frozen=True)
+class _OpenScene:
+    """The workspaces that were opened for the key of a store.
+
+    Attributes
+    ----------
+    newest : tuple of str
+        Name of the workspace that was opened last.
+    former : tuple of str
+        Name of an earlier workspace, which is used until the columns of `newest` are ready. Empty if there is none.
+    versions : dict
+        `StoreIndex.version` of each store of `newest`. Each version was read before its store.
+    """
+
+    newest: tuple[str, ...]
+    former: tuple[str, ...]
+    versions: dict[ServedStore, Version]
 
 
 class Workbench:
@@ -184,57 +218,99 @@ class Workbench:
         self.database, self.tickets = database, Tickets()
         self._stores, self._summaries, self._resources = stores, summaries, MapResources()
         self._workspaces: OrderedDict[tuple[str, ...], Workspace] = OrderedDict()
-        # For each key of a store that was asked for: the name of its workspace, one of those in `_workspaces`.
-        self._names: dict[str, tuple[str, ...]] = {}
+        # For each key of a store that was asked for. `newest` is one of the names in `_workspaces`.
+        self._opened: dict[str, _OpenScene] = {}
         self._opening, self._lock = threading.Lock(), threading.Lock()
 
     def workspace(self, key: str) -> Workspace:
-        """Return the workspace for the scene of a store. If the workspace is not open, it is opened."""
+        """Return the workspace for the requests of an open page.
+
+        The result is `newest`. If the columns of `newest` are still being computed and an earlier workspace is open, the
+        result is the earlier workspace.
+        """
+        newest = self.newest(key)
+        return newest if newest.preparation.ended else self._usable(key) or newest
+
+    def newest(self, key: str) -> Workspace:
+        """Return the workspace for the scene of a store, as its stores are now.
+
+        If the workspace is not open, or if one of its stores has changed, a workspace is opened. If the changed store can't
+        be opened, the workspace that was opened last is returned, and the next call tries again.
+        """
         with self._lock:
-            if (name := self._names.get(key)) is not None:
-                self._workspaces.move_to_end(name)
-                return self._workspaces[name]
-        return self.open(key)
+            opened = self._opened.get(key)
+            if opened is not None:
+                found = self._workspaces[opened.newest]
+                self._workspaces.move_to_end(opened.newest)
+        if opened is None:
+            return self.open(key)
+        if any(self._has_changed(*pair) for pair in opened.versions.items()):
+            with suppress(*DAMAGE_ERRORS):
+                return self.open(key)
+        return found
 
     def open(self, key: str) -> Workspace:
         """Open the workspace for the scene of a store.
 
         A store has either context features or features of a model. If the scene also has a complete store of the other
         kind, the workspace has the features of both stores. The reduced columns of a new workspace are computed in another
-        thread.
+        thread. If a workspace is open and one of its stores is being written, the open workspace is returned.
 
         Raises
         ------
         ProblemError
             If the store does not exist, is unfinished, or has features of selected pixels only.
         """
-        store = self._stores.find(key)
-        features = self._stores.features(store)
-        if not features.covers_scene:
-            raise ProblemError(
-                422, f"{features.name} has features of listed pixels only: label a store of the whole scene"
-            )
-        if features.unfinished:
-            raise ProblemError(
-                503, f"{features.name} is unfinished: wait until its extraction ends", {"Retry-After": "10"}
-            )
-        parts = [features, *companion_stores(features, self._stores, self._summaries)]
-        # An extraction can correct the metadata of the scene in a store, such as its georeference.
-        name = tuple(sorted(f"{part.key} {part.store.manifest.scene.model_dump_json()}" for part in parts))
+        store, usable = self._stores.find(key), self._usable(key)
+        if usable is not None and any(self._is_being_written(part) for part in usable.stores):
+            return usable
+        served = [store, *companion_stores(self._stores.features(store), self._stores, self._summaries)]
+        versions = {one: self._stores.version(one.location) for one in served}
+        parts = [self._stores.features(one) for one in served]
+        for features in parts:
+            if not features.covers_scene:
+                raise ProblemError(
+                    422, f"{features.name} has features of listed pixels only: label a store of the whole scene"
+                )
+            if features.unfinished:
+                raise ProblemError(
+                    503, f"{features.name} is unfinished: wait until its extraction ends", {"Retry-After": "10"}
+                )
+        name = tuple(sorted(f"{part.key} {_digest(part)}" for part in parts))
         with self._opening:
             found = self._workspaces.get(name)
             if found is None or found.preparation.error:
                 found = Workspace(open_stack(parts), self._resources)
             with self._lock:
-                self._workspaces[name], self._names[key] = found, name
+                former = next((one for one, kept in self._workspaces.items() if kept is usable), ())
+                self._workspaces[name], self._opened[key] = found, _OpenScene(name, former, versions)
                 self._workspaces.move_to_end(name)
                 while len(self._workspaces) > _MAX_WORKSPACES:
                     self._workspaces.popitem(last=False)
-                self._names = {one: kept for one, kept in self._names.items() if kept in self._workspaces}
+                self._opened = {one: kept for one, kept in self._opened.items() if kept.newest in self._workspaces}
             return found
 
+    def _usable(self, key: str) -> Workspace | None:
+        """Return the newest open workspace of a store whose columns are ready; None if there is none."""
+        with self._lock:
+            opened = self._opened.get(key)
+            names = () if opened is None else (opened.newest, opened.former)
+            spaces = [self._workspaces[name] for name in names if name in self._workspaces]
+        return next((space for space in spaces if space.preparation.finished), None)
 
-def companion_stores(features: Features, stores: StoreIndex, summaries: Summaries) -> list[Features]:
+    def _has_changed(self, store: ServedStore, version: Version) -> bool:
+        """Return whether a store has changed. The result is False if the store was deleted or can't be reached."""
+        now = self._stores.version(store.location)
+        return bool(now) and now != version
+
+    def _is_being_written(self, part: Features) -> bool:
+        with suppress(*DAMAGE_ERRORS):
+            store = self._stores.find(part.key)
+            return store.is_being_written or bool(self._stores.features(store).unfinished)
+        return False
+
+
+def companion_stores(features: Features, stores: StoreIndex, summaries: Summaries) -> list[ServedStore]:
     """Return a list of at most one complete store of the scene, which adds the kind of features that `features` lacks.
 
     The kinds are context features and features of a model. Stores of `BACKBONE` are preferred. Stores of untrained
@@ -260,8 +336,18 @@ def companion_stores(features: Features, stores: StoreIndex, summaries: Summarie
                 companion = stores.features(store)
                 open_stack([features, companion])  # raises an error if both have a plane with the same name
                 if not str(companion.store.manifest.provenance.get("backbone_source")).startswith(UNTRAINED):
-                    return [companion]
+                    return [store]
     return []
+
+
+def _stores_of(features: Features) -> tuple[Features, ...]:
+    return features.stores if isinstance(features, StackedFeatures) else (features,)
+
+
+def _digest(features: Features, paths: tuple[str, ...] = ("",)) -> str:
+    """Return a digest of the files of a store. Only files whose paths start with one of `paths` count."""
+    files = [(path, checksum) for path, checksum in features.store.checksums.items() if path.startswith(paths)]
+    return sha256(repr((features.key, sorted(files))).encode()).hexdigest()
 
 
 def workbench_of(request: Request) -> Workbench:
