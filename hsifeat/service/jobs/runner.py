@@ -13,6 +13,7 @@ from threading import Thread
 
 from filelock import FileLock
 
+from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.errors import HsifeatError, error_summary
 from hsifeat.runtime.events import Event as WorkEvent
 from hsifeat.runtime.events import Note
@@ -104,8 +105,8 @@ def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> 
 
 
 def _current_key(request: JobRequest, context: JobContext) -> str | None:
-    """Return the key of a request; None if a store, file or job that the request names no longer exists."""
-    with suppress(HsifeatError, OSError):
+    """Return the key of a request; None if a store, file or job that the request names was damaged or deleted."""
+    with suppress(*DAMAGE_ERRORS):
         return request.key(context)
     return None
 

@@ -39,7 +39,7 @@ def changing(jobs, store_path, tmp_path, monkeypatch):
     def submit(owner="ann"):
         return jobs.submit(JobKind.FIT, {"stores": [store.key], "options": OPTIONS}, owner)
 
-    return SimpleNamespace(relabel=relabel, run=run, submit=submit, patch=monkeypatch)
+    return SimpleNamespace(path=path, relabel=relabel, run=run, submit=submit, patch=monkeypatch)
 
 
 def test_a_job_is_filed_under_the_labels_that_it_read(changing):
@@ -78,19 +78,25 @@ def test_a_request_does_not_join_a_running_job_that_reads_other_labels(changing)
     assert changing.run(second)[0].result["train_pixels"] == 2 * PER_CLASS
 
 
-def test_a_job_during_which_the_labels_change_answers_no_request(changing):
+@pytest.mark.parametrize("change", ["relabel", "damage"])
+def test_a_job_during_which_its_store_changes_answers_no_request(changing, change):
     job, execute = changing.submit().job, FitRequest.execute
+    record = next((changing.path / "progress").glob("*/*/c/*/*/0"))
+    content = record.read_bytes()
 
-    def execute_then_relabel(*arguments):
+    def execute_then_change(*arguments):
         result = execute(*arguments)
-        changing.relabel(2)
+        if change == "relabel":
+            changing.relabel(2)
+        else:
+            record.write_bytes(content[:5])
         return result
 
     with changing.patch.context() as patch:
-        patch.setattr(FitRequest, "execute", execute_then_relabel)
+        patch.setattr(FitRequest, "execute", execute_then_change)
         done, notes = changing.run(job)
     assert (done.state, done.result["train_pixels"]) == (JobState.DONE, 4 * PER_CLASS)
     assert notes == ["a store or file of this job was changed while the job ran: no later request gets this result"]
-    assert changing.submit().outcome == "queued"
+    record.write_bytes(content)
     changing.relabel(4)
     assert changing.submit().outcome == "queued"
