@@ -55,20 +55,7 @@ class ProgressRecords:
         StoreError
             If the metadata of the records is damaged. If the location can't be reached.
         """
-        done = np.zeros(self._layout.unit_grid, dtype=bool)
-        if not self._files.has_array(f"progress/{plane.path}"):
-            return done
-        records = self._array(plane)
-        try:
-            with self._files.location.error_context():
-                done[:] = _read(records)[..., :DIGEST_BYTES].any(axis=2)
-        except StoreError:
-            raise
-        except (ValueError, RuntimeError):
-            for index in np.ndindex(done.shape):
-                with suppress(ValueError, RuntimeError):
-                    done[index] = np.asarray(records[index])[..., :DIGEST_BYTES].any()
-        return done
+        return self._digests(plane).any(axis=2)
 
     def is_complete(self, plane: PlaneId) -> bool:
         """Return whether all units of a plane are finished.
@@ -131,9 +118,31 @@ class ProgressRecords:
     def fingerprint(self, plane: PlaneId) -> bytes:
         """Return the recorded sha256 digests of all units of a plane, one after the other, as bytes.
 
-        Two planes with equal fingerprints have equal values.
+        Two complete planes with equal fingerprints have equal values. The digest of an unfinished unit is 0, see `done`.
+
+        Raises
+        ------
+        StoreError
+            If the metadata of the records is damaged. If the location can't be reached.
         """
-        return self.records(plane)[..., :DIGEST_BYTES].tobytes()
+        return self._digests(plane).tobytes()
+
+    def _digests(self, plane: PlaneId) -> NDArray[np.uint8]:
+        """Return a (unit rows, unit cols, 32) uint8 array with the sha256 of each unit; 0 if a record is missing or damaged."""
+        digests = np.zeros((*self._layout.unit_grid, DIGEST_BYTES), np.uint8)
+        if not self._files.has_array(f"progress/{plane.path}"):
+            return digests
+        records = self._array(plane)
+        try:
+            with self._files.location.error_context():
+                digests[:] = _read(records)[..., :DIGEST_BYTES]
+        except StoreError:
+            raise
+        except (ValueError, RuntimeError):
+            for index in np.ndindex(self._layout.unit_grid):
+                with suppress(ValueError, RuntimeError):
+                    digests[index] = np.asarray(records[index])[..., :DIGEST_BYTES]
+        return digests
 
     def records(self, plane: PlaneId) -> NDArray[np.uint8]:
         """Read the progress records of a plane as a (unit rows, unit cols, bytes) uint8 array."""

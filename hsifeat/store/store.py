@@ -167,7 +167,7 @@ class Store:
     def fingerprint(self, plane: PlaneId) -> bytes:
         """Return the recorded sha256 digests of all units of a plane, one after the other, as bytes.
 
-        Two planes with equal fingerprints have equal values.
+        Two complete planes with equal fingerprints have equal values. The digest of an unfinished unit is 0.
         """
         return self.progress.fingerprint(plane)
 

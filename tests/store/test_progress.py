@@ -47,6 +47,9 @@ def test_a_torn_record_counts_as_none(small_store, tmp_path, content):
     assert small_store.progress.digest(plane.id, unit) is None
     done = small_store.done(plane.id)
     assert not done[unit.index] and done.sum() == len(small_store.units) - 1
+    others = [np.ascontiguousarray(values[small_store.layout.slices(other, 2)]) for other in small_store.units[1:]]
+    digests = b"".join(hashlib.sha256(part.tobytes()).digest() for part in others)
+    assert small_store.fingerprint(plane.id) == bytes(32) + digests
 
 
 def test_a_lost_record_of_a_complete_plane_is_missed(small_store, tmp_path):
