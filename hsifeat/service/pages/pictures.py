@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.files import write_file
-from hsifeat.scenes.colours import false_colour
+from hsifeat.scenes.colours import false_colour, rgb_bands
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.read_cache import samples_folder
 from hsifeat.types import windows
@@ -35,7 +35,9 @@ def scene_picture(features: Features) -> bytes:
         colours = false_colour(scene.cube, scene.wavelengths_nm, scene.valid, step)
         return np.dstack([colours, np.where(scene.valid[::step, ::step], 255, 0).astype(np.uint8)])
 
-    return _kept(features.key, b"scene", draw)
+    # Wavelengths select the bands, and can be corrected in the store.
+    facts = f"scene {rgb_bands(scene.bands, scene.wavelengths_nm)}"
+    return _kept(features.key, facts.encode(), draw)
 
 
 def plane_picture(features: Features, plane: PlaneSpec) -> bytes:

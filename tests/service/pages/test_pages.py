@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -19,7 +20,7 @@ from hsifeat.service.config import ServiceConfig
 from hsifeat.service.jobs.job_service import JobService
 from hsifeat.service.jobs.queue import QueueFullError
 from hsifeat.service.jobs.records import JobKind
-from hsifeat.service.pages.pictures import stretch
+from hsifeat.service.pages.pictures import scene_picture, stretch
 from hsifeat.service.pages.rendering import PageRoute
 from hsifeat.store.store import Store
 from tests.helpers.cached_stores import make
@@ -93,6 +94,19 @@ def test_a_picture_of_a_plane_shows_its_principal_components(reader, service):
     shown = np.asarray(Image.open(io.BytesIO(answer.content))).reshape(-1, 3)
     for channel in range(3):
         assert abs(np.corrcoef(shown[:, channel], expected[:, channel])[0, 1]) > 0.95
+
+
+def test_a_picture_of_a_scene_shows_the_bands_of_corrected_wavelengths(scene, tmp_path):
+    for nm in (scene.wavelengths_nm, scene.wavelengths_nm[::-1].copy()):
+        options = {"backbone": "context", "layers": ["mean-5"], "out": tmp_path / "small.zarr"}
+        extract(replace(scene, wavelengths_nm=nm), **options)
+        shown = np.asarray(Image.open(io.BytesIO(scene_picture(open_features(tmp_path / "small.zarr")))))
+        for channel, wanted in enumerate((640, 550, 460)):
+            ranks = [
+                np.corrcoef(shown[..., channel].ravel(), np.asarray(scene.cube)[..., band].ravel())[0, 1]
+                for band in range(12)
+            ]
+            assert np.argmax(ranks) == np.argmin(np.abs(nm - wanted))
 
 
 def test_stretch_is_linear_between_its_ends():
