@@ -150,13 +150,22 @@ class StoreIndex:
         return found[0]
 
     def features(self, store: ServedStore) -> Features:
-        """Return the open `Features` of a store. All requests share one object until the store changes."""
+        """Return the open `Features` of a store. All requests share one object until the store changes.
+
+        Raises
+        ------
+        ProblemError
+            If the location of the store now has a store with another key.
+        """
         version = self.version(store.location)
         opened = self._opened_features(store.key, version)
         if opened is not None:
             self.mark_used(store)
             return opened
         features = open_features(store.location)
+        if features.key != store.key:
+            self._stores.pop(store.key, None)  # so that `find` searches for the store at other locations
+            raise ProblemError(404, f"another store has replaced the store {store.key}: GET /stores lists the stores")
         # The planes of a store that is being written become complete without a change of its checksums.
         if version and not features.unfinished:
             with self._opened_lock:

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hsifeat import extract
 from hsifeat.errors import StoreError
+from hsifeat.service.problems import ProblemError
 from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.store_models import Summaries
 from hsifeat.store.location import as_location
@@ -94,6 +96,21 @@ def test_a_new_store_is_found_soon_and_features_are_opened_once(store_path, tmp_
     make(store_path, tmp_path / "stores" / "s.zarr", used=1)
     store = index.find(Store.open(store_path).key[:8])
     assert index.features(store) is index.features(store)
+
+
+def test_a_store_that_another_one_replaced_is_found_elsewhere_or_not_at_all(store_path, scene, tmp_path, monkeypatch):
+    monkeypatch.setattr("hsifeat.service.store_index._PAUSE_PER_SEARCH", 0)
+    folder = tmp_path / "stores"
+    make(store_path, folder / "s.zarr", used=1)
+    index = StoreIndex(str(folder))
+    (store,) = index.stores()
+    (folder / "s.zarr").rename(tmp_path / "aside.zarr")
+    extract(scene, backbone="context", layers=["mean-5"], out=folder / "s.zarr")
+    for _ in range(2):
+        with pytest.raises(ProblemError, match=f"{store.key}: GET /stores lists"):
+            index.features(index.find(store.key))
+    (tmp_path / "aside.zarr").rename(folder / "elsewhere.zarr")
+    assert index.features(index.find(store.key)).name == "elsewhere"
 
 
 def test_open_features_do_not_wait_for_a_search(store_path, tmp_path, monkeypatch):
