@@ -55,7 +55,7 @@ class ProgressRecords:
         StoreError
             If the metadata of the records is damaged. If the location can't be reached.
         """
-        return self._digests(plane).any(axis=2)
+        return np.asarray(self._digests(plane).any(axis=2))
 
     def is_complete(self, plane: PlaneId) -> bool:
         """Return whether all units of a plane are finished.
