@@ -42,13 +42,13 @@ def test_jobs_of_all_kinds_and_a_runner_that_is_killed(jobs, config, tmp_path, b
     assert jobs.submit(JobKind.EXTRACT, EXTRACTION).outcome == "answered"
 
     stores = [done.result["store"][:12]]
-    fit = jobs.submit(
-        JobKind.FIT, {"stores": stores, "options": {"head": "lda", "split": "random:0.5", "smooth": "none"}}
-    )
+    fit_request = {"stores": stores, "options": {"head": "lda", "split": "random:0.5", "smooth": "none"}}
+    fit = jobs.submit(JobKind.FIT, fit_request)
     fitted = jobs.ended(fit.job)
     assert fitted.state is JobState.DONE, fitted.reason
     assert 0 < fitted.result["accuracy"] <= 1
-    predicted = jobs.ended(jobs.submit(JobKind.PREDICT, {"stores": stores, "model": fit.job.id}).job)
+    predict_request = {"stores": stores, "model": fit.job.id}
+    predicted = jobs.ended(jobs.submit(JobKind.PREDICT, predict_request).job)
     assert predicted.state is JobState.DONE, predicted.reason
     import rasterio
 
@@ -57,9 +57,13 @@ def test_jobs_of_all_kinds_and_a_runner_that_is_killed(jobs, config, tmp_path, b
     with image:
         assert image.read(1).shape == (75, 53)
     options = {"heads": ["lda"], "seeds": 1, "splits": ["random:0.5"], "inputs": ["spectra"], "sweep": False}
-    bench = jobs.ended(jobs.submit(JobKind.BENCH, {"stores": stores, "options": options}).job)
+    bench_request = {"stores": stores, "options": options}
+    bench = jobs.ended(jobs.submit(JobKind.BENCH, bench_request).job)
     assert bench.state is JobState.DONE, bench.reason
     assert (config.results_folder / bench.id / "report/report.html").exists()
+    requests = {JobKind.FIT: fit_request, JobKind.PREDICT: predict_request, JobKind.BENCH: bench_request}
+    answers = [jobs.submit(kind, request, "bob") for kind, request in requests.items()]
+    assert [answer.job.id for answer in answers] == [fit.job.id, predicted.id, bench.id], "no job changes its store"
     failed = jobs.ended(jobs.submit(JobKind.FIT, {"stores": stores, "options": {"split": "random:7"}}).job)
     assert failed.state is JobState.FAILED and "random:7" in failed.reason
 
