@@ -182,8 +182,12 @@ class StoreIndex:
             return _local_version(location)
         now, (asked, version) = time.monotonic(), self._remote_versions.get(location.identity, (float("-inf"), ()))
         if now - asked > _REMOTE_SCAN_SECONDS:
+            self._remote_versions[location.identity] = (
+                now,
+                version,
+            )  # for other threads, which do not wait for the bucket
             version = _remote_version(location)
-            self._remote_versions[location.identity] = now, version
+            self._remote_versions[location.identity] = time.monotonic(), version
         return version
 
     def mark_used(self, store: ServedStore) -> None:

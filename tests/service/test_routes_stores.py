@@ -3,6 +3,8 @@
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import monotonic
 from types import SimpleNamespace
 
 import numpy as np
@@ -148,6 +150,30 @@ def test_a_bucket_that_can_not_be_reached_is_not_searched_for_each_request(store
     clock.now += 16
     assert len(index.stores()) == 1
     assert searches == [100, 176]
+
+
+def test_while_a_bucket_does_not_answer_other_threads_have_the_last_version(monkeypatch):
+    location, index, asked, answered = BucketLocation("s3://bucket/s.zarr"), StoreIndex(), Event(), Event()
+    answers = iter([("first",), ("second",)])
+
+    def ask(_):
+        asked.set()
+        assert answered.wait(10)
+        return next(answers)
+
+    monkeypatch.setattr("hsifeat.service.store_index._remote_version", ask)
+    answered.set()
+    assert index.version(location) == ("first",)
+    answered.clear()
+    asked.clear()
+    clock = SimpleNamespace(monotonic=lambda: monotonic() + 16)
+    monkeypatch.setattr("hsifeat.service.store_index.time", clock)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(index.version, location)
+        assert asked.wait(10)
+        assert index.version(location) == ("first",)
+        answered.set()
+        assert waiting.result(10) == index.version(location) == ("second",)
 
 
 def test_a_store_in_a_bucket_is_opened_again_only_after_a_change(store_path, tmp_path, monkeypatch):
