@@ -17,6 +17,7 @@ from classifiers.defaults import DEFAULT_FOLDS, DEFAULT_HEAD, DEFAULT_SMOOTHING
 from hsifeat.errors import HsifeatError
 from hsifeat.scenes import Labels
 from hsifeat.service.pages.rendering import render
+from hsifeat.service.request_parameters import StoreKey
 from hsifeat.service.workbench.access import Desk, ReadableDesk, ShownView, View
 from hsifeat.service.workbench.check_routes import checked_score
 from hsifeat.service.workbench.curve_plot import ScorePoint, plot_curve
@@ -29,6 +30,7 @@ from hsifeat.service.workbench.workspace import workbench_of
 router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, route_class=ReplaceableRoute)
 _SUGGESTIONS = 5
 _TRUTH_OTHER = 2**16 - 1
+_FORMER_PLANES = "the stores have changed: maps use the former planes until the new ones are prepared"
 
 
 def _options(
@@ -52,12 +54,19 @@ class Place(BaseModel):
 
 @router.get("/raster")
 def raster(
-    request: Request, desk: ReadableDesk, view: ShownView, options: Options, page: Page = "none", number: Number = 0
+    request: Request,
+    desk: ReadableDesk,
+    view: ShownView,
+    options: Options,
+    key: StoreKey,
+    page: Page = "none",
+    number: Number = 0,
 ) -> Response:
     """Return the labels (uint16), the map (uint16) and the confidence (uint8) of the visible part of the scene, as bytes.
 
     A map needs labels of at least two classes. If there is no map, map and confidence are 0, and the header ``X-Message``
-    states why. The header ``X-Note`` has notes on the smoothing of the map.
+    states why. The header ``X-Note`` has notes on the smoothing of the map, and says whether new planes of the stores are not
+    used yet.
     """
     start = time.perf_counter()
     check = workbench_of(request).tickets.take(f"map-{page}", number)
@@ -75,7 +84,8 @@ def raster(
         else:
             found = mapper.predict(head, window=view.window, step=view.step, check=check)
             classes, confidence = found.classes, np.round(255 * np.clip(found.confidence, 0, 1)).astype(np.uint8)
-            note = "; ".join(found.notes)
+            is_former = desk.space is not workbench_of(request).newest(key)
+            note = "; ".join((*found.notes, *[_FORMER_PLANES] * is_former))
     facts = {
         "version": version,
         "classes": digest_of_classes(desk),

@@ -56,7 +56,19 @@ def layers_of(space):
     return {group.layer for group in space.columns().layout.stored}
 
 
-def test_an_open_page_follows_the_label_maps_and_the_position_of_its_store(tmp_path, scene, extract):
+def hold_columns(monkeypatch):
+    """Let the opening of columns wait for the returned event."""
+    released, opened = threading.Event(), scene_columns.open_scene_columns
+
+    def wait(*arguments, **options):
+        assert released.wait(60)
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(scene_columns, "open_scene_columns", wait)
+    return released
+
+
+def test_an_open_page_follows_its_store(tmp_path, scene, extract, monkeypatch):
     key = extract().key
     tokens = TokenFile(tmp_path / "tokens.json")
     folders = {"cache": tmp_path / "stores", "state": tmp_path / "state", "tokens": tokens.path}
@@ -82,6 +94,12 @@ def test_an_open_page_follows_the_label_maps_and_the_position_of_its_store(tmp_p
             with rasterio.MemoryFile(http.get(f"{base}/{name}").content) as file, file.open() as dataset:
                 assert dataset.crs.to_epsg() == 32633
                 assert dataset.transform.to_gdal() == (600000, 20, 0, 5000000, 0, -20)
+        released = hold_columns(monkeypatch)
+        extract("mean-9")
+        assert "maps use the former planes" in http.get(f"{base}/raster").headers["X-Note"]
+        released.set()
+        prepare_scene(http, key)
+        assert http.get(f"{base}/raster").headers["X-Note"] == ""
 
 
 def test_a_correction_of_a_label_map_computes_no_columns(workbench, scene, extract, monkeypatch):
@@ -99,19 +117,13 @@ def test_an_open_page_works_while_the_columns_of_new_planes_are_computed(workben
     key = extract().key
     before = prepared(workbench, key)
     assert layers_of(before) == {"mean-5"}
-    computed, opened = threading.Event(), scene_columns.open_scene_columns
-
-    def wait(*arguments, **options):
-        assert computed.wait(60)
-        return opened(*arguments, **options)
-
-    monkeypatch.setattr(scene_columns, "open_scene_columns", wait)
+    released = hold_columns(monkeypatch)
     extract("mean-9")
     assert workbench.workspace(key) is before
     assert layers_of(workbench.workspace(key)) == {"mean-5"}
     assert not workbench.open(key).preparation.finished
     assert workbench.workspace(key) is before
-    computed.set()
+    released.set()
     after = prepared(workbench, key)
     assert layers_of(after) == {"mean-5", "mean-9"} and after.bands is before.bands
 
