@@ -16,6 +16,7 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import Classes, encode_classes, note_lost_classes
 from hsifeat.scenes.labels.geopackage import without_log
+from hsifeat.scenes.labels.reprojection import repeat_on_scene, reproject, scene_corners
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers.gdal_sources import check_vector_file, vector_options
 from hsifeat.scenes.scene_blocks import count_values
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
 _SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml")
-# Features are clipped to the scene and a margin before reprojection. This is the margin relative to the extent of the scene.
-_MARGIN = 0.1
-# Number of points along each side of the scene. The extent of the scene in another CRS is computed from these points.
-_EDGE_POINTS = 100
 _GEOMETRY_TYPES = {"Polygon", "MultiPolygon", "Point", "MultiPoint"}
 # Typical names of class columns, in lower case without punctuation. These columns have priority over other columns.
 _CLASS_COLUMNS = {
@@ -78,7 +75,8 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
         If the file does not exist or is damaged. If the file or the scene has no CRS. If the layer or column in `selection`
         does not exist. If a layer or column is not selected, and there is not exactly one candidate for it. If a
         geometry is neither a polygon nor a point. If class numbers and class names are mixed. If a class number is
-        fractional, negative or above 2**31 - 1. If no labelled polygon or point lies on the scene.
+        fractional, negative or above 2**31 - 1. If no labelled polygon or point lies on the scene. If a polygon crosses the
+        meridian at which the CRS of the scene begins and ends, and the scene reaches this meridian from both sides.
     """
     target = scene.georeference
     if not path.is_file():
@@ -112,7 +110,8 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     values, class_names = encode_classes(features[column].tolist(), f"{path.name}, column {column}")
     if not Georeference(features.crs.to_wkt(), target.transform).same_crs(target):
         notes += (f"{path.name}: reprojected from {features.crs.name} to the scene's {target.crs_name}",)
-        features = _reproject(features, target, scene)
+        features = reproject(features, target, scene, path.name)
+    features = repeat_on_scene(features, target, scene)
     classes, raster_notes = _rasterise(features, values, target, scene, path.name)
     lost_notes = note_lost_classes(values[None], classes, class_names, path.name)
     return Labels(name, classes, class_names, notes=(*notes, *drop_notes, *raster_notes, *lost_notes))
@@ -213,48 +212,6 @@ def _drop_unusable(features: GeoDataFrame, column: str, name: str) -> tuple[GeoD
     ) if dropped else ()
 
 
-def _corners(target: Georeference, scene: PixelGrid) -> NDArray[np.float64]:
-    """Return the map coordinates of the scene's corners, in order around the scene, as a (4, 2) float64 array."""
-    from rasterio import Affine
-    from rasterio.transform import xy
-
-    rows, cols = [0, 0, scene.rows, scene.rows], [0, scene.cols, scene.cols, 0]
-    return np.column_stack(xy(Affine(*target.transform), rows, cols, offset="ul"))
-
-
-def _reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid) -> GeoDataFrame:
-    """Reproject features to the CRS of the scene.
-
-    Only vertices are reprojected, but a straight edge may be curved in the CRS of the scene. Edges therefore get about one
-    vertex per pixel. Distant vertices may have no coordinates in the CRS of the scene. Features are therefore clipped to the
-    surroundings of the scene.
-    """
-    import shapely
-    from pyproj import Transformer
-
-    corners = _corners(target, scene)
-    inverse = Transformer.from_crs(target.crs, features.crs, always_xy=True)
-    (west, south), (east, north) = corners.min(axis=0), corners.max(axis=0)
-    left, bottom, right, top = inverse.transform_bounds(west, south, east, north, densify_pts=_EDGE_POINTS)
-    # The bounds are not finite if the scene lies outside the area of use of the CRS.
-    if np.isfinite([left, bottom, right, top]).all() and left != right and bottom < top:
-        # Across the antimeridian the left bound has the higher longitude.
-        width, height = right - left + (360 if left > right else 0), top - bottom
-        pixel = min(width / scene.cols, height / scene.rows)
-        margin = _MARGIN * max(width, height) + 2 * pixel
-        sides = [(left - margin, right + margin)] if left < right else [(left - margin, 180), (-180, right + margin)]
-        surroundings = shapely.union_all([shapely.box(a, bottom - margin, b, top + margin) for a, b in sides])
-        shapes = features.geometry.to_numpy().copy()
-        boxes = shapely.envelope(shapes)
-        near, within = shapely.intersects(surroundings, boxes), shapely.covers(surroundings, boxes)
-        shapes[~near] = shapely.Polygon()
-        crossing = near & ~within
-        shapes[crossing] = shapely.intersection(shapely.make_valid(shapes[crossing]), surroundings)
-        shapes[near] = shapely.segmentize(shapes[near], pixel)
-        features = features.set_geometry(shapes, crs=features.crs)
-    return features.to_crs(target.crs)
-
-
 def _rasterise(
     features: GeoDataFrame, values: Classes, target: Georeference, scene: PixelGrid, name: str
 ) -> tuple[Classes, tuple[str, ...]]:
@@ -263,7 +220,7 @@ def _rasterise(
     from rasterio.features import rasterize
 
     transform = Affine(*target.transform)
-    inside = features.intersects(shapely.Polygon(_corners(target, scene))).to_numpy()
+    inside = features.intersects(shapely.Polygon(scene_corners(target, scene))).to_numpy()
     if not inside.any():
         raise SceneError(f"{name}: no feature lies on the scene {scene.name}: check the CRS of both files")
     notes: tuple[str, ...] = ()
@@ -314,7 +271,7 @@ def _labels_pixel(shape: BaseGeometry, target: Georeference, scene: PixelGrid) -
     from rasterio import Affine
     from rasterio.features import rasterize
 
-    transform, corners = Affine(*target.transform), _corners(target, scene)
+    transform, corners = Affine(*target.transform), scene_corners(target, scene)
     west, south, east, north = np.clip(shape.bounds, np.tile(corners.min(axis=0), 2), np.tile(corners.max(axis=0), 2))
     pixels = np.array([~transform @ corner for corner in ((west, south), (west, north), (east, south), (east, north))])
     # A margin of one pixel absorbs rounding.

@@ -1,0 +1,112 @@
+"""Reprojection of the polygons and points of a vector file to the CRS and the longitudes of a scene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+from hsifeat.formatting import format_count
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.longitudes import clip_shapes, repeat_shapes, unwrap, whole_turn
+from hsifeat.scenes.pixel_grid import PixelGrid
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+    from pyproj import Transformer
+
+# Features are clipped to the scene and a margin before reprojection. This is the margin relative to the extent of the scene.
+_MARGIN = 0.1
+# Number of points along each side of the scene. The extent of the scene in another CRS is computed from these points.
+_EDGE_POINTS = 100
+
+
+def scene_corners(target: Georeference, scene: PixelGrid) -> NDArray[np.float64]:
+    """Return the map coordinates of the scene's corners, in order around the scene, as a (4, 2) float64 array."""
+    from rasterio import Affine
+    from rasterio.transform import xy
+
+    rows, cols = [0, 0, scene.rows, scene.rows], [0, scene.cols, scene.cols, 0]
+    return np.column_stack(xy(Affine(*target.transform), rows, cols, offset="ul"))
+
+
+def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, name: str) -> GeoDataFrame:
+    """Reproject features to the CRS of the scene.
+
+    Only vertices are reprojected, but a straight edge may be curved in the CRS of the scene. Edges therefore get about one
+    vertex per pixel. Distant vertices may have no coordinates in the CRS of the scene. Features are therefore clipped to the
+    surroundings of the scene.
+
+    Raises
+    ------
+    SceneError
+        If a polygon crosses the meridian opposite to the centre of the scene, where x jumps by a whole turn.
+    """
+    import shapely
+    from pyproj import Transformer
+
+    inverse = Transformer.from_crs(target.crs, features.crs, always_xy=True)
+    turn = whole_turn(features.crs.to_wkt())
+    left, bottom, right, top = _bounds(inverse, scene_corners(target, scene), turn)
+    # The bounds are not finite if the scene lies outside the area of use of the CRS.
+    if np.isfinite([left, bottom, right, top]).all() and left < right and bottom < top:
+        width, height = right - left, top - bottom
+        pixel = min(width / scene.cols, height / scene.rows)
+        margin = _MARGIN * max(width, height) + 2 * pixel
+        # Surroundings of more than a whole turn would hold the same place twice.
+        margin_x = margin if turn is None else min(margin, max(turn - width, 0) / 2)
+        surroundings = left - margin_x, bottom - margin, right + margin_x, top + margin
+        shapes = repeat_shapes(features.geometry.to_numpy(), turn, surroundings)
+        shapes = shapely.segmentize(clip_shapes(shapes, surroundings), pixel)
+        features = features.set_geometry(shapes, crs=features.crs)
+    features = features.to_crs(target.crs)
+    turn = whole_turn(str(target.crs))
+    return features if turn is None else _unwrap_around(features, target, scene, turn, name)
+
+
+def repeat_on_scene(features: GeoDataFrame, target: Georeference, scene: PixelGrid) -> GeoDataFrame:
+    """Move features by whole turns of longitude onto the scene, or repeat them there. The features have the CRS of the scene."""
+    corners = scene_corners(target, scene)
+    bounds = (*corners.min(axis=0), *corners.max(axis=0))
+    shapes = repeat_shapes(features.geometry.to_numpy(), whole_turn(str(target.crs)), bounds)
+    return features.set_geometry(shapes, crs=features.crs)
+
+
+def _bounds(
+    inverse: Transformer, corners: NDArray[np.float64], turn: float | None
+) -> tuple[float, float, float, float]:
+    """Return the bounds of the scene in the CRS of the features. They are continuous where x jumps by a whole turn."""
+    (west, south), (east, north) = corners.min(axis=0), corners.max(axis=0)
+    left, bottom, right, top = inverse.transform_bounds(west, south, east, north, densify_pts=_EDGE_POINTS)
+    if turn is None:
+        return left, bottom, right, top
+    if inverse.target_crs is not None and inverse.target_crs.is_geographic:
+        # Across the antimeridian the left bound has the higher longitude.
+        return left, bottom, right + (turn if left > right else 0), top
+    share = np.linspace(0, 1, _EDGE_POINTS)[:, np.newaxis]
+    edges = [a + share * (b - a) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
+    x = np.unwrap(inverse.transform(*np.concatenate(edges).T)[0], period=turn)
+    return float(x.min()), bottom, float(x.max()), top
+
+
+def _unwrap_around(
+    features: GeoDataFrame, target: Georeference, scene: PixelGrid, turn: float, name: str
+) -> GeoDataFrame:
+    """Move the vertices of reprojected features by whole turns to the longitudes around the centre of the scene."""
+    import shapely
+
+    first = scene_corners(target, scene).mean(axis=0)[0] - turn / 2
+    shapes = shapely.transform(
+        features.geometry.to_numpy(), lambda points: np.column_stack((unwrap(points[:, 0], first, turn), points[:, 1]))
+    )
+    points, rings = shapely.get_coordinates(shapely.get_rings(shapes), return_index=True)
+    jumps = (np.abs(np.diff(points[:, 0])) > turn / 2) & (np.diff(rings) == 0)
+    if jumps.any():
+        crossing = format_count(len(np.unique(rings[1:][jumps])), "polygon crosses", "polygons cross")
+        raise SceneError(
+            f"{name}: {crossing} the meridian opposite to the centre of the scene {scene.name}: reproject the file to the CRS of "
+            "the scene first (ogr2ogr -t_srs), which cuts polygons at the 180th meridian"
+        )
+    return features.set_geometry(shapes, crs=features.crs)

@@ -1,0 +1,96 @@
+"""Polygons and points at the longitude where the CRS of a scene or of a file begins and ends."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import geopandas
+import numpy as np
+import pyproj
+import pytest
+import shapely
+from rasterio import Affine
+
+from hsifeat.errors import SceneError
+from hsifeat.scenes import open_labels
+from tests.helpers.georeferenced import blank_scene
+
+# West, south, east and north of three fields, in degrees from the meridian in the middle of the scene.
+FIELDS = np.array([(-0.3, -0.25, -0.1, -0.05), (-0.08, 0.05, 0.12, 0.25), (0.1, -0.25, 0.3, -0.05)])
+SHAPE = (60, 80)
+
+
+def scene_at(crs, meridian):
+    """Return a scene across a meridian, with pixels of about 0.01 degrees.
+
+    Also return the latitudes of the pixel centres, and their longitudes from -180 to 180 relative to the meridian.
+    """
+    if crs == "EPSG:4326":
+        transform = Affine(0.01, 0, meridian - 0.4, 0, -0.01, 0.3)
+    else:
+        x, y = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(meridian - 1e-9, 0)
+        transform = Affine(1110, 0, x - 40 * 1110, 0, -1110, y + 30 * 1110)
+    x, y = transform @ tuple(np.meshgrid(np.arange(80) + 0.5, np.arange(60) + 0.5))
+    lon, lat = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
+    return blank_scene(*SHAPE, transform, crs), (lon - meridian + 180) % 360 - 180, lat
+
+
+def saved_fields(crs, meridian, path):
+    """Write the fields in a CRS, or in longitudes from the number `crs` and cut there."""
+    shapes = shapely.box(*(FIELDS + np.array([meridian, 0, meridian, 0])).T)
+    if isinstance(crs, int):
+        world = shapely.box(crs, -90, crs + 360, 90)
+        copies = [[shapely.affinity.translate(shape, turn) for turn in (-360, 0, 360)] for shape in shapes]
+        shapes = [shapely.union_all(shapely.intersection(shape, world)) for shape in copies]
+        crs = "EPSG:4326"
+    else:
+        shapes = geopandas.GeoSeries(shapely.segmentize(shapes, 0.01), crs="EPSG:4326").to_crs(crs)
+    geopandas.GeoDataFrame({"class": [1, 2, 3]}, geometry=list(shapes), crs=crs).to_file(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("meridian", "scene_crs", "file_crs"),
+    [
+        *((180, *pair) for pair in product(["EPSG:32701", "EPSG:3857", "EPSG:4326"], [-180, 0, 170, "EPSG:3832"])),
+        *((-180, "EPSG:4326", file_crs) for file_crs in (-180, 0, "EPSG:32701")),
+        *((0, *pair) for pair in product(["EPSG:32631", "EPSG:3857", "EPSG:4326"], [-180, 0, "EPSG:32631"])),
+        *((360, "EPSG:4326", file_crs) for file_crs in (-180, 0, "EPSG:32631")),
+    ],
+)
+def test_fields_where_the_longitudes_of_the_scene_or_of_the_file_begin(meridian, scene_crs, file_crs, tmp_path):
+    scene, lon, lat = scene_at(scene_crs, meridian)
+    expected = np.zeros(SHAPE, int)
+    for number, (west, south, east, north) in enumerate(FIELDS, 1):
+        expected[(lon > west) & (lon < east) & (lat > south) & (lat < north)] = number
+    labels = open_labels(saved_fields(file_crs, meridian, tmp_path / "fields.gpkg"), scene)
+    np.testing.assert_array_equal(labels.classes, expected)
+    assert not [note for note in labels.notes if "reprojected" not in note]
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32701", "EPSG:4326"])
+def test_points_on_both_sides_of_the_antimeridian(crs, tmp_path):
+    scene, lon, lat = scene_at(crs, 180)
+    at = np.array([(5, 7), (20, 39), (20, 40), (44, 70)])
+    points = [shapely.Point((lon[row, col] + 360) % 360 - 180, lat[row, col]) for row, col in at]
+    frame = geopandas.GeoDataFrame({"class": [1, 2, 3, 4]}, geometry=points, crs="EPSG:4326")
+    frame.to_file(tmp_path / "points.gpkg")
+    labels = open_labels(tmp_path / "points.gpkg", scene)
+    assert labels.classes[tuple(at.T)].tolist() == [1, 2, 3, 4]
+    assert np.count_nonzero(labels.classes) == 4
+
+
+def test_a_polygon_across_both_ends_of_a_global_scene(tmp_path):
+    scene = blank_scene(90, 180, Affine(2, 0, -180, 0, -2, 90), "EPSG:4326")
+    field = geopandas.GeoSeries([shapely.box(170, -10, 190, 10)], crs="EPSG:4326")
+    expected = np.zeros((90, 180), int)
+    expected[40:50, [*range(5), *range(175, 180)]] = 1
+    path = tmp_path / "x.gpkg"
+    geopandas.GeoDataFrame({"class": [1]}, geometry=field, crs=field.crs).to_file(path)
+    np.testing.assert_array_equal(open_labels(path, scene).classes, expected)
+    shapes = field.segmentize(1).to_crs("EPSG:32701")
+    geopandas.GeoDataFrame({"class": [1]}, geometry=shapes, crs=shapes.crs).to_file(path)
+    with pytest.raises(
+        SceneError, match=r"x\.gpkg: 1 polygon crosses the meridian opposite to the centre of the scene x"
+    ):
+        open_labels(path, scene)
