@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.labelling.edit_log import LabelEdit
+from classifiers.labelling.geojson_polygons import as_longitudes_and_latitudes
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
 from hsifeat.files import atomic_write
@@ -39,7 +40,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
 
         - ``.tif``: GeoTIFF of class numbers with a palette, and class names in ``.tif.aux.xml``;
         - ``.gpkg``: polygons in the CRS of the labels, with the columns ``class`` (name), ``number`` and ``colour``;
-        - ``.geojson``: the polygons of ``.gpkg``, but in longitude and latitude (RFC 7946);
+        - ``.geojson``: the polygons of ``.gpkg``, but in longitude and latitude, and cut at the 180th meridian (RFC 7946);
         - ``.csv``: one line per labelled pixel, with the columns ``row``, ``col`` and ``class`` (name).
 
     Returns
@@ -50,7 +51,8 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
     Raises
     ------
     SceneError
-        If the suffix is unknown. If no pixel is labelled. If polygons are requested and the labels have no CRS.
+        If the suffix is unknown. If no pixel is labelled. If polygons are requested and the labels have no CRS. If a polygon of
+        a ``.geojson`` file lies around a pole or touches it.
 
     Examples
     --------
@@ -185,18 +187,18 @@ def _write_polygons(labels: Labels, path: Path, suffix: str) -> None:
     georeference = labels.georeference
     if georeference is None or georeference.crs is None:
         raise SceneError(f"{path.name} needs map coordinates, but the scene has no CRS: write .tif or .csv")
-    frame = _polygons(labels, georeference)
+    frame, options = _polygons(labels, georeference), {}
     if suffix == ".geojson":
-        import shapely
-
-        # An edge that is straight on the map is curved in longitude and latitude.
-        shapes = shapely.segmentize(frame.geometry.to_numpy(), min(georeference.pixel_size))
-        frame = frame.set_geometry(shapes, crs=frame.crs).to_crs("EPSG:4326")
+        frame = as_longitudes_and_latitudes(frame, min(georeference.pixel_size), path.name)
+        # Nine decimals are a tenth of a millimetre.
+        options = {"RFC7946": "YES", "COORDINATE_PRECISION": "9"}
     with atomic_write(path) as part:
         # GDAL checks the suffix of the file, and writes auxiliary files next to a GeoPackage.
         file = part.with_name(f"{part.name}{suffix}")
         try:
-            frame.to_file(file, driver="GPKG" if suffix == ".gpkg" else "GeoJSON", layer="labels", index=False)
+            frame.to_file(
+                file, driver="GPKG" if suffix == ".gpkg" else "GeoJSON", layer="labels", index=False, **options
+            )
             file.replace(part)
         finally:
             file.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,65 @@ def test_other_programs_read_exported_labels_and_an_import_gives_them_back(
     assert not database.class_map(again.id)[1].any() and database.classes(again.id) == []
     assert database.redo(again.id, "ada") and database.classes(again.id) == classes
     assert {path.suffix for path in tmp_path.glob("labels.*")} <= {suffix, ".xml"}
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        (32701, (30, 0, 179_200, 0, -30, 8_130_000)),
+        (3857, (100, 0, 20_035_508, 0, -100, -1_600_000)),
+        (4326, (0.01, 0, 179.8, 0, -0.01, -16.8)),
+        (4326, (0.01, 0, 239.6, 0, -0.01, -16.8)),
+        (4326, (9, 0, 0, 0, -6, 90)),
+        (3031, (1000, 0, -20_000, 0, -1000, -2_000_000)),  # the 180th meridian runs along the edges of pixels
+    ],
+)
+def test_geojson_is_cut_at_the_180th_meridian(crs, transform, gdal, tmp_path):
+    from pyproj import CRS
+
+    classes = np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8)
+    classes[2:9, 5:38] = 1
+    georeference = Georeference(CRS.from_epsg(crs).to_wkt(), transform)
+    labels = Labels("crops", classes, {1: "taro", 2: "cane"}, georeference=georeference)
+    assert export_labels(labels, tmp_path / "labels.geojson") == ()
+    np.testing.assert_array_equal(open_labels(tmp_path / "labels.geojson:number", labels).classes, classes)
+    content = json.loads((tmp_path / "labels.geojson").read_text())
+    assert "crs" not in content, "RFC 7946 knows only longitude and latitude"
+    if crs == 3031:  # GDAL's polygons go around the world
+        assert degrees(tmp_path / "labels.geojson")[1][0] < 0.6
+        return
+    export_labels(labels, tmp_path / "labels.gpkg")
+    gdal("ogr2ogr", "-lco", "RFC7946=YES", tmp_path / "cut.geojson", tmp_path / "labels.gpkg")
+    ours, theirs = (degrees(tmp_path / name) for name in ("labels.geojson", "cut.geojson"))
+    assert ours.keys() == theirs.keys()
+    for number, (area, west, east) in theirs.items():
+        assert ours[number][0] == pytest.approx(area, rel=1e-3)
+        assert ours[number][1:] == pytest.approx((west, east), abs=1e-6)
+
+
+def degrees(path):
+    """Return the area, the first and the last longitude of each class of a GeoJSON file, in degrees."""
+    import geopandas
+
+    frame = geopandas.read_file(path)
+    with warnings.catch_warnings(action="ignore"):
+        areas = frame.assign(area=frame.area).groupby("number").area.sum()
+    west, east = (frame.bounds.groupby(frame.number)[key] for key in ("minx", "maxx"))
+    return {number: (areas[number], west.min()[number], east.max()[number]) for number in areas.index}
+
+
+def test_geojson_around_a_pole_is_refused(tmp_path):
+    from pyproj import CRS
+
+    georeference = Georeference(CRS.from_epsg(3031).to_wkt(), (1000, 0, -20_000, 0, -1000, 15_000))
+    labels = Labels("ice", np.ones(SHAPE, np.uint8), {1: "firn"}, georeference=georeference)
+    with pytest.raises(SceneError, match=r"x\.geojson: a polygon of the class 'firn' lies around a pole or beside it"):
+        export_labels(labels, tmp_path / "x.geojson")
+    assert not list(tmp_path.iterdir())
+    # Elsewhere in the scene polygons are written.
+    labels = Labels("ice", np.pad([[1]], ((0, 29), (0, 39))), {1: "firn"}, georeference=georeference)
+    export_labels(labels, tmp_path / "x.geojson")
+    np.testing.assert_array_equal(open_labels(tmp_path / "x.geojson:number", labels).classes, labels.classes)
 
 
 @settings(max_examples=10, deadline=None)
