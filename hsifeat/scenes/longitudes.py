@@ -48,7 +48,14 @@ def whole_turn(crs: str) -> float | None:
 def unwrap(x: NDArray[np.float64], first: float | NDArray[np.float64], turn: float | None) -> NDArray[np.float64]:
     """Move x coordinates by whole turns into the range from `first` to `first` + `turn`.
 
-    Each coordinate may have its own range. The coordinates are unchanged if `turn` is None.
+    Parameters
+    ----------
+    x : (n,) float64 array
+        Longitudes or other x coordinates.
+    first : float or (n,) float64 array
+        Start of the range, for all coordinates or for each.
+    turn : float or None
+        Length of a turn; see `whole_turn`. If it is None, the coordinates are unchanged.
 
     Examples
     --------
@@ -68,7 +75,7 @@ def repeat_shapes(
 
     Parameters
     ----------
-    shapes : (n,) array of shapely geometries
+    shapes : (n,) array of shapely geometries (dtype object)
         Polygons and points.
     turn : float or None
         Length of a turn; see `whole_turn`.
@@ -106,6 +113,13 @@ def clip_shapes(shapes: NDArray[np.object_], bounds: tuple[float, float, float, 
     """Clip shapes to `bounds` (west, south, east, north). Shapes inside the bounds are unchanged, shapes outside become empty.
 
     Where a polygon only touches the bounds, no line or point remains.
+
+    Parameters
+    ----------
+    shapes : (n,) array of shapely geometries (dtype object)
+        Polygons and points.
+    bounds : tuple of 4 floats
+        The area that is kept.
 
     Examples
     --------

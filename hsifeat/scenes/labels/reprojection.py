@@ -39,6 +39,17 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
     vertex per pixel. Distant vertices may have no coordinates in the CRS of the scene. Features are therefore clipped to the
     surroundings of the scene.
 
+    Parameters
+    ----------
+    features : GeoDataFrame
+        Polygons and points in another CRS than that of the scene.
+    target : Georeference
+        Georeference of the scene, with a CRS.
+    scene : PixelGrid
+        The scene.
+    name : str
+        Name of the vector file, for errors.
+
     Raises
     ------
     SceneError
@@ -67,7 +78,17 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
 
 
 def repeat_on_scene(features: GeoDataFrame, target: Georeference, scene: PixelGrid) -> GeoDataFrame:
-    """Move features by whole turns of longitude onto the scene, or repeat them there. The features have the CRS of the scene."""
+    """Move features by whole turns of longitude onto the scene, or repeat them there.
+
+    Parameters
+    ----------
+    features : GeoDataFrame
+        Polygons and points in the CRS of the scene.
+    target : Georeference
+        Georeference of the scene, with a CRS.
+    scene : PixelGrid
+        The scene.
+    """
     corners = scene_corners(target, scene)
     bounds = (*corners.min(axis=0), *corners.max(axis=0))
     shapes = repeat_shapes(features.geometry.to_numpy(), whole_turn(str(target.crs)), bounds)
