@@ -70,6 +70,7 @@ def raster(
     """
     start = time.perf_counter()
     check = workbench_of(request).tickets.take(f"map-{page}", number)
+    notes = [] if desk.space is workbench_of(request).newest(key) else [_FORMER_PLANES]
     version, labels = desk.database.class_map(desk.labels.id)
     shown = coarse_labels(labels, view.window, view.step)
     classes, confidence, message, later = np.zeros_like(shown), np.zeros(shown.shape, np.uint8), "", None
@@ -84,8 +85,7 @@ def raster(
         else:
             found = mapper.predict(head, window=view.window, step=view.step, check=check)
             classes, confidence = found.classes, np.round(255 * np.clip(found.confidence, 0, 1)).astype(np.uint8)
-            is_former = desk.space is not workbench_of(request).newest(key)
-            note = "; ".join((*found.notes, *[_FORMER_PLANES] * is_former))
+            note = "; ".join((*found.notes, *notes))
     facts = {
         "version": version,
         "classes": digest_of_classes(desk),
