@@ -50,6 +50,38 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
         # All scenes have the components of the first context store, because a head learns from all of them.
         options = {"backbone": "context"} if first is None else {"like": first.store}
         added = open_features(extract(scene, **options, listen=listen))
+        note_further_planes(added, first, listen)
         opened.append(added)
         first = first or added
     return opened
+
+
+def note_further_planes(context: Features, like: Features | None, listen: Listener) -> None:
+    """Send a note if a context store that a command chose has planes beyond those that the command computes.
+
+    Parameters
+    ----------
+    context : Features
+        The context store.
+    like : Features or None
+        Context store whose layers the command computes; None for the default layers.
+    listen : callable
+        Receives the note.
+    """
+    from hsifeat.extraction.config import ExtractionConfig
+    from hsifeat.extraction.prepare_context import context_layers
+    from hsifeat.formatting import format_count
+    from hsifeat.runtime.events import Note
+
+    if like is None:
+        computed = {layer.name for layer in context_layers(ExtractionConfig(backbone="context"))}
+    else:
+        computed = {plane.id.layer for plane in like.planes}
+    further = [plane.id.layer for plane in context.planes if plane.id.layer not in computed]
+    if further:
+        listen(
+            Note(
+                f"{context.name} has {format_count(len(further), 'plane')} more than this command computes ({', '.join(further)}), and all "
+                "planes of the store are used"
+            )
+        )

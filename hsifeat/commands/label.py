@@ -116,6 +116,7 @@ def open_for_labelling(source: str, companion: str | None, listen: Listener) -> 
         If `source` is neither a store nor a scene. If the store or scene can't be read.
     """
     from hsifeat.cache.catalogue import find_store
+    from hsifeat.commands.context_store import note_further_planes
     from hsifeat.extraction.extract import extract
     from hsifeat.features.open_features import open_features
     from hsifeat.scenes import open_scene
@@ -135,6 +136,7 @@ def open_for_labelling(source: str, companion: str | None, listen: Listener) -> 
     context = opened if opened is not None and opened.is_context else None
     if context is None:
         context = open_features(extract(scene, backbone="context", listen=listen))
+        note_further_planes(context, None, listen)
     features = opened or context
     keep_companion(features, scene)
     return features

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hsifeat.commands.context_store import open_with_context
+import hsifeat
+from hsifeat.commands.context_store import note_further_planes, open_with_context
 from hsifeat.errors import HeadError
 from hsifeat.extraction import extract as extraction
 from tests.helpers.context_stores import write_context_store
@@ -40,3 +41,23 @@ def test_unknown_inputs_are_refused_before_anything_is_extracted(store_path, ext
     with pytest.raises(HeadError, match="unknown input"):
         open_with_context([str(store_path)], ["context", "contxt"], print)
     assert not extractions
+
+
+def test_planes_that_others_added_to_the_context_store_are_named(features, scene, tmp_path):
+    small = write_context_store(tmp_path / "small.zarr", features)
+    more = write_context_store(tmp_path / "more.zarr", features, **{"mean-25": small.scene.cube[:, :, :3]})
+    notes = []
+    note_further_planes(small, small, notes.append)
+    assert not notes
+    note_further_planes(more, small, notes.append)
+    assert notes[0].message.startswith("more has 1 plane more than this command computes (mean-25), and all")
+
+
+def test_the_planes_of_the_command_are_no_further_planes(scene, tmp_path):
+    notes, out = [], tmp_path / "c.zarr"
+    for layers, count in ((None, 0), (["mean-3", "mean-77"], 2)):
+        more = {} if layers is None else {"layers": layers}
+        hsifeat.extract(scene, backbone="context", **more, out=out)
+        note_further_planes(hsifeat.open_features(out), None, notes.append)
+        assert len(notes) == (count > 0)
+    assert "2 planes more" in notes[0].message and "mean-3, mean-77" in notes[0].message

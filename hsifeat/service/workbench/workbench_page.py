@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
+from hsifeat.formatting import format_count
 from hsifeat.scenes.colours import rgb_bands
 from hsifeat.service.pages.rendering import PageRoute, render
 from hsifeat.service.problems import ProblemError
@@ -78,6 +79,7 @@ def workbench_page(
         heads=quick_heads(),
         default_head=DEFAULT_HEAD,
         inputs=_inputs(desk),
+        stores=[f"{store.name} ({format_count(len(store.planes), 'plane')})" for store in space.stores],
         suited=str(suited_input(DEFAULT_HEAD, features)),
         smoothing=SMOOTHING,
         default_smoothing=DEFAULT_SMOOTHING,

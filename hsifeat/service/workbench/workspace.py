@@ -313,8 +313,9 @@ class Workbench:
 def companion_stores(features: Features, stores: StoreIndex, summaries: Summaries) -> list[ServedStore]:
     """Return a list of at most one complete store of the scene, which adds the kind of features that `features` lacks.
 
-    The kinds are context features and features of a model. Stores of `BACKBONE` are preferred. Stores of untrained
-    networks, and stores that can't be stacked with `features`, are left out. If no store is left, the list is empty.
+    The kinds are context features and features of a model. Stores of `BACKBONE` are preferred, then stores that were created
+    earlier, so that a new store does not change the maps of a scene that is being labelled. Stores of untrained networks, and
+    stores that can't be stacked with `features`, are left out. If no store is left, the list is empty.
 
     Parameters
     ----------
@@ -325,7 +326,7 @@ def companion_stores(features: Features, stores: StoreIndex, summaries: Summarie
     summaries : Summaries
         Summaries of these stores.
     """
-    for store, entry in sorted(summaries.search(), key=lambda found: found[1].backbone != BACKBONE):
+    for store, entry in sorted(summaries.search(), key=lambda found: (found[1].backbone != BACKBONE, found[0].created)):
         if (
             entry.scene_digest == features.recipe["scene"]
             and entry.is_context != features.is_context

@@ -13,6 +13,7 @@ from hsifeat.service.store_index import StoreIndex
 from hsifeat.service.store_models import Summaries
 from hsifeat.service.workbench import workspace
 from hsifeat.service.workbench.workspace import Workbench
+from tests.helpers.cached_stores import set_created
 from tests.helpers.small import save_unet
 
 
@@ -46,6 +47,19 @@ def test_planes_of_a_trained_model_come_first_and_untrained_ones_never(workbench
         others = [one for one in workbench.open(context.key).stores if not one.is_context]
         found.append([one.store.manifest.provenance["backbone"] for one in others])
     assert found == [[], ["other"], ["preferred"]]
+
+
+@pytest.mark.parametrize("earlier", ["mean-3", "mean-5"])
+def test_a_later_context_store_does_not_replace_the_earlier(workbench, scene, tmp_path, monkeypatch, earlier):
+    monkeypatch.setattr(workspace.Workspace, "_prepare", lambda self: None)
+    np.save(tmp_path / "values.npy", np.asarray(scene.cube)[..., :2].astype(np.float32))
+    imported = hsifeat.import_planes(scene, {"own": tmp_path / "values.npy"}, out=tmp_path / "stores" / "own.zarr")
+    for bits, layer in ((4, "mean-3"), (5, "mean-5")):  # another number of bits is another key
+        store = tmp_path / "stores" / f"{layer}.zarr"
+        hsifeat.extract(scene, backbone="context", layers=[layer], mantissa_bits=bits, out=store)
+        set_created(store, "2026-01-01T00:00:00Z" if layer == earlier else "2026-01-01T00:00:01Z")
+    (context,) = (one for one in workbench.open(imported.key).stores if one.is_context)
+    assert [plane.id.layer for plane in context.planes] == [earlier]
 
 
 def test_a_corrected_georeference_reaches_the_next_page(workbench, scene, tmp_path):
