@@ -59,6 +59,11 @@ class Georeference:
         c, f = c + shape[axis] * x, f + shape[axis] * y
         return replace(self, transform=(a, -b, c, d, -e, f) if axis == 0 else (-a, b, c, -d, e, f))
 
+    def translate(self, columns: float) -> Self:
+        """Return the georeference of a grid that begins `columns` columns after this grid, or before it if negative."""
+        a, b, c, d, e, f = self.transform
+        return replace(self, transform=(a, b, c + columns * a, d, e, f + columns * d))
+
     def transpose(self) -> Self:
         """Return the georeference of this grid with rows and columns exchanged."""
         a, b, c, d, e, f = self.transform

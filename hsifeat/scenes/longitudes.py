@@ -7,8 +7,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-# Maximum number of turns between equal positions. Longitudes are usually between -180 and 540.
-_MAX_TURNS = 2
+from hsifeat.scenes.georeference import Georeference
+
+MAX_TURNS = 2
+"""Maximum number of turns between equal positions. Longitudes are usually between -180 and 540."""
+
+# Maximum distance, in columns, between equal columns of a grid whose columns repeat after a whole turn.
+_TOLERANCE = 0.05
 
 
 @lru_cache(maxsize=64)
@@ -43,6 +48,21 @@ def whole_turn(crs: str) -> float | None:
     if np.count_nonzero(np.abs(steps - step) > 1e-9 * abs(step)) > 2:
         return None
     return float(24 * step)
+
+
+def columns_per_turn(georeference: Georeference) -> int | None:
+    """Return the number of columns of a grid after which longitudes repeat; None if there is no such whole number.
+
+    Examples
+    --------
+    >>> columns_per_turn(Georeference("EPSG:4326", (0.25, 0.0, -180.0, 0.0, -0.25, 90.0)))
+    1440
+    """
+    turn = None if georeference.crs is None or georeference.is_rotated else whole_turn(georeference.crs)
+    if turn is None or georeference.transform[0] == 0:
+        return None
+    columns = turn / abs(georeference.transform[0])
+    return round(columns) if columns >= 1 and abs(columns - round(columns)) <= _TOLERANCE else None
 
 
 def unwrap(x: NDArray[np.float64], first: float | NDArray[np.float64], turn: float | None) -> NDArray[np.float64]:
@@ -96,7 +116,7 @@ def repeat_shapes(
     west, _, east, _ = bounds
     left, _, right, _ = shapely.bounds(shapes).T
     copies: dict[int, list[object]] = {}
-    for count in range(-_MAX_TURNS, _MAX_TURNS + 1):
+    for count in range(-MAX_TURNS, MAX_TURNS + 1):
         offset = np.array([count * turn, 0])
         near = np.flatnonzero((left + offset[0] <= east) & (right + offset[0] >= west))
         moved = (

@@ -9,6 +9,7 @@ import numpy as np
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference, affine_parts
 from hsifeat.scenes.labels.classes import Classes
+from hsifeat.scenes.longitudes import MAX_TURNS, columns_per_turn, unwrap, whole_turn
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.scene_blocks import blocks
 
@@ -79,11 +80,15 @@ def align_to_grid(
             notes = (f"{name}: aligned with the scene by its shape, because {owner} has no georeference",)
     else:
         classes, georeference = _turn_as_scene(classes, georeference, target, scene.name, name)
-        alignment = _find_alignment(georeference, target, scene, name)
+        moved = _move_to_scene(classes, georeference, target, scene, name)
+        if moved is not None:
+            classes, georeference, notes = moved
+            alignment = _find_alignment(georeference, target, scene, name)
         if alignment is None:
-            return _resample(classes, georeference, target, scene, name)
+            resampled, resample_notes = _resample(classes, georeference, target, scene, name)
+            return resampled, notes + resample_notes
         if alignment.offset_cells > _TOLERANCE:
-            notes = (
+            notes += (
                 (
                     f"{name}: its cells are up to {alignment.offset_cells:.2g} of a cell off the scene's pixels; they are treated "
                     "as aligned"
@@ -110,6 +115,44 @@ def _turn_as_scene(
             georeference = georeference.flip(classes.shape, axis)
             classes = np.flip(classes, axis)
     return classes, georeference
+
+
+def _move_to_scene(
+    classes: Classes, georeference: Georeference, target: Georeference, scene: PixelGrid, name: str
+) -> tuple[Classes, Georeference, tuple[str, ...]] | None:
+    """Move a label raster in the CRS of the scene by whole turns of longitude, so that it covers the scene.
+
+    If the longitudes of the raster begin within the scene, the columns of the scene are copied from both ends of the raster.
+
+    Returns the raster, its georeference and notes. Returns None if the columns from both ends are not on one grid.
+    """
+    turn = whole_turn(str(target.crs)) if target.same_crs(georeference) else None
+    if turn is None or georeference.is_rotated:
+        return classes, georeference, ()
+    (sides, start), (scene_sides, scene_start) = affine_parts(georeference, name), affine_parts(target, scene.name)
+    corners = np.array([(x, y) for x in (0, scene.cols) for y in (0, scene.rows)]).T
+    cols = np.linalg.solve(sides, scene_sides @ corners + (scene_start - start)[:, None])[0]
+    first, last = (
+        int(edge) for edge in (np.floor(cols.min() + _TOLERANCE_FINER), np.ceil(cols.max() - _TOLERANCE_FINER))
+    )
+    period, width = turn / abs(sides[0, 0]), classes.shape[1]
+    turns = [k for k in range(-MAX_TURNS, MAX_TURNS + 1) if first < k * period + width and last > k * period]
+    if turns in ([], [0]):
+        return classes, georeference, ()
+    if len(turns) == 1:
+        return classes, georeference.translate(turns[0] * period), ()
+    count = columns_per_turn(georeference)
+    if count is None:
+        return None
+    columns = np.arange(first, last) % count
+    part = np.zeros((classes.shape[0], last - first), classes.dtype)
+    part[:, columns < width] = classes[:, columns[columns < width]]
+    _check_overlap(classes, part, scene, name)
+    return (
+        part,
+        georeference.translate(first),
+        (f"{name}: read at both ends, because its longitudes begin within the scene",),
+    )
 
 
 def _factor_by_shape(classes: Classes, scene: PixelGrid, name: str) -> int:
@@ -220,6 +263,8 @@ def _resample(
     same_crs = target.same_crs(georeference)
     transformer = None if same_crs else Transformer.from_crs(target.crs, georeference.crs, always_xy=True)
     (sides, start), (scene_sides, scene_start) = affine_parts(georeference, name), affine_parts(target, scene.name)
+    turn = whole_turn(georeference.crs)
+    raster_west = start[0] + np.minimum(sides[0] * (classes.shape[1], classes.shape[0]), 0).sum()
     resampled = np.zeros((scene.rows, scene.cols), classes.dtype)
     for block in blocks(scene.rows, scene.cols):
         row, col = np.mgrid[block.slices] + 0.5
@@ -227,7 +272,7 @@ def _resample(
         if transformer is not None:
             x, y = transformer.transform(x, y)
         finite = np.isfinite(x) & np.isfinite(y)
-        x, y = np.where(finite, x, 0), np.where(finite, y, 0)
+        x, y = unwrap(np.where(finite, x, 0), raster_west, turn), np.where(finite, y, 0)
         col, row = np.floor(np.linalg.solve(sides, np.stack((x, y)) - start[:, None]))
         inside = finite & (row >= 0) & (row < classes.shape[0]) & (col >= 0) & (col < classes.shape[1])
         block_classes = np.zeros(inside.shape, classes.dtype)

@@ -1,4 +1,4 @@
-"""Polygons and points at the longitude where the CRS of a scene or of a file begins and ends."""
+"""Polygons, points and label rasters at the longitude where the CRS of a scene or of a file begins and ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from rasterio import Affine
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import open_labels
-from tests.helpers.georeferenced import blank_scene
+from hsifeat.scenes.labels.resampling import align_to_grid
+from tests.helpers.georeferenced import blank_scene, georeference
 
 # West, south, east and north of three fields, in degrees from the meridian in the middle of the scene.
 FIELDS = np.array([(-0.3, -0.25, -0.1, -0.05), (-0.08, 0.05, 0.12, 0.25), (0.1, -0.25, 0.3, -0.05)])
@@ -94,3 +95,45 @@ def test_a_polygon_across_both_ends_of_a_global_scene(tmp_path):
         SceneError, match=r"x\.gpkg: 1 polygon crosses the meridian opposite to the centre of the scene x"
     ):
         open_labels(path, scene)
+
+
+@pytest.mark.parametrize(
+    ("cell", "west", "width"),
+    [
+        *((0.25, *span) for span in [(-180, 360), (0, 360), (0, 359.75), (170, 20), (-10, 20)]),
+        *((0.01, *span) for span in [(0, 360), (170, 20), (-10, 20)]),
+        *((0.005, *span) for span in [(-180, 360), (0, 360)]),  # 2 x 2 cells per pixel
+    ],
+)
+@pytest.mark.parametrize(
+    ("meridian", "crs"),
+    [
+        (180, "EPSG:32701"),
+        (180, "EPSG:4326"),
+        (-180, "EPSG:4326"),
+        (0, "EPSG:32631"),
+        (0, "EPSG:4326"),
+        (360, "EPSG:4326"),
+    ],
+)
+def test_rasters_where_the_longitudes_of_the_scene_or_of_the_raster_begin(meridian, crs, cell, west, width):
+    scene, offset, lat = scene_at(crs, meridian)
+
+    def class_at(lon, lat):
+        step = max(cell, 0.01)
+        numbers = np.floor(lon % 360 / step) * 7 % 5, np.floor((lat + 1) / step) * 3 % 5
+        return sum(number.astype(np.uint8) for number in numbers) % 5 + 1
+
+    cell_lon = (np.arange(round(width / cell)) + 0.5) * cell + west
+    cell_lat = 0.5 - (np.arange(round(1 / cell)) + 0.5) * cell
+    lon = (offset + meridian - west) % 360 + west
+    expected = np.where(lon < west + width, class_at(lon, lat), 0)
+    where = georeference(Affine(cell, 0, west, 0, -cell, 0.5), "EPSG:4326")
+    if not expected.any():
+        with pytest.raises(SceneError, match="no labelled pixel lies on the scene x"):
+            align_to_grid(class_at(cell_lon, cell_lat[:, None]), where, scene, "gt")
+        return
+    classes, notes = align_to_grid(class_at(cell_lon, cell_lat[:, None]), where, scene, "gt")
+    np.testing.assert_array_equal(classes, expected)
+    begins_in_scene = (meridian - west) % 360 == 0
+    assert any("read at both ends" in note for note in notes) == (crs == "EPSG:4326" and begins_in_scene)
