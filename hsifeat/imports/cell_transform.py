@@ -7,16 +7,22 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference, affine_parts
+from hsifeat.scenes.longitudes import unwrap, whole_turn
 from hsifeat.scenes.pixel_grid import PixelGrid
 
 
 class CellTransform:
     """Transform of positions in a scene, in pixels, to positions in a file, in cells.
 
+    Longitudes repeat after a whole turn. Of the equal positions, those around the centre of the scene are returned, for that
+    position of this centre that is nearest to the centre of the file.
+
     Parameters
     ----------
     source : Georeference
         Georeference of the file.
+    shape : (int, int)
+        Number of rows and columns of the file.
     scene : PixelGrid
         A scene with a georeference.
     name : str
@@ -28,7 +34,7 @@ class CellTransform:
         If the scene has no georeference. If the pixels of the scene or of the file have no area.
     """
 
-    def __init__(self, source: Georeference, scene: PixelGrid, name: str) -> None:
+    def __init__(self, source: Georeference, shape: tuple[int, int], scene: PixelGrid, name: str) -> None:
         from pyproj import Transformer
 
         if scene.georeference is None:
@@ -38,6 +44,15 @@ class CellTransform:
         self._scene_sides, self._scene_start = affine_parts(target, scene.name)
         differ = source.crs is not None and target.crs is not None and not target.same_crs(source)
         self._transformer = Transformer.from_crs(target.crs, source.crs, always_xy=True) if differ else None
+        self._first_x = self._shift_x = 0.0
+        self._turn = None if source.crs is None else whole_turn(source.crs)
+        centre = self._scene_sides @ (scene.cols / 2, scene.rows / 2) + self._scene_start
+        if self._transformer is not None:
+            centre = np.array(self._transformer.transform(*centre))
+        if self._turn is not None and np.isfinite(centre).all():
+            file_centre = self._sides @ (shape[1] / 2, shape[0] / 2) + self._start
+            x = unwrap(centre[:1], file_centre[0] - self._turn / 2, self._turn)[0]
+            self._first_x, self._shift_x = x - self._turn / 2, x - centre[0]
 
     def __call__(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Transform positions.
@@ -54,10 +69,11 @@ class CellTransform:
         """
         # Large map offsets are subtracted before the division, which keeps digits if no CRS has to be transformed.
         if self._transformer is None:
-            offset = (self._scene_start - self._start)[:, np.newaxis]
+            offset = (self._scene_start - self._start + (self._shift_x, 0))[:, np.newaxis]
             return np.asarray(np.linalg.solve(self._sides, self._scene_sides @ pixels + offset))
         x, y = self._transformer.transform(*(self._scene_sides @ pixels + self._scene_start[:, np.newaxis]))
         points = np.where(np.isfinite([x, y]), [x, y], np.nan)
+        points[0] = unwrap(points[0], self._first_x, self._turn)
         return np.asarray(np.linalg.solve(self._sides, points - self._start[:, np.newaxis]))
 
     def cells_per_pixel(self, scene: PixelGrid) -> NDArray[np.float64]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.imports.quantisation import Dequantiser
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.longitudes import columns_per_turn
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
 from hsifeat.types import Cube, PlaneId, Window, as_float32
 
@@ -57,19 +59,36 @@ class FeatureMap:
         """Number of features of a cell."""
         return int(self.array.shape[2])
 
+    @cached_property
+    def columns_per_turn(self) -> int | None:
+        """Number of columns after which longitudes repeat; None if there is no such number."""
+        return None if self.georeference is None else columns_per_turn(self.georeference)
+
     def read(self, window: Window) -> NDArray[np.float32]:
         """Read the features of a window of cells. The window may reach beyond the file.
+
+        If the longitudes of the columns repeat, columns beyond the file are those a whole turn away.
 
         Returns
         -------
         (window rows, window cols, channels) float32 array
             Features; NaN in all channels of a cell without a value, such as a cell outside of the file.
         """
+        columns = np.arange(window.col, window.col + window.cols)
+        if self.columns_per_turn is not None:
+            outside = (columns < 0) | (columns >= self.shape[1])
+            columns[outside] %= self.columns_per_turn
         values = np.full((window.rows, window.cols, self.channels), np.nan, np.float32)
-        inside = window.clip(*self.shape)
-        if inside.rows and inside.cols:
-            top, left = inside.row - window.row, inside.col - window.col
-            values[top : top + inside.rows, left : left + inside.cols] = self._read_inside(inside)
+        left = 0
+        for run in np.split(columns, np.flatnonzero(np.diff(columns) != 1) + 1):
+            if not len(run):
+                break
+            part = Window(window.row, int(run[0]), window.rows, len(run))
+            inside = part.clip(*self.shape)
+            if inside.rows and inside.cols:
+                top, start = inside.row - part.row, left + inside.col - part.col
+                values[top : top + inside.rows, start : start + inside.cols] = self._read_inside(inside)
+            left += len(run)
         return values
 
     def _read_inside(self, window: Window) -> NDArray[np.float32]:

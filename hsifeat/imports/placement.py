@@ -84,7 +84,7 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
             "(gdal_edit.py -a_srs), or give features on the scene's grid"
         )
     if stride is None:
-        cells = float(CellTransform(source, scene, features.source).cells_per_pixel(scene).max())
+        cells = float(CellTransform(source, features.shape, scene, features.source).cells_per_pixel(scene).max())
         stride = min(2 ** max(math.floor(math.log2(1 / cells) + 1e-6), 0), _MAX_RESAMPLED_STRIDE)
     return ResampledFeatures(features, source, scene, target, stride)
 
@@ -94,7 +94,7 @@ def _find_alignment(features: FeatureMap, scene: PixelGrid) -> _Alignment | None
     source, target = features.georeference, scene.georeference
     if source is None or target is None or (source.crs and target.crs and not target.same_crs(source)):
         return None
-    transform = CellTransform(source, scene, features.source)
+    transform = CellTransform(source, features.shape, scene, features.source)
     corners = np.array([(x, y) for x in (0, scene.cols) for y in (0, scene.rows)], np.float64).T
     cells = transform(corners)
     width = (cells[0, 2] - cells[0, 0]) / scene.cols

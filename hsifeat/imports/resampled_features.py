@@ -44,7 +44,7 @@ class ResampledFeatures(PlacedFeatures):
         super().__init__(features, scene.rows, scene.cols, stride)
         self._names = (source.crs_name, target.crs_name)
         self._same_crs = target.same_crs(source)
-        self._transform = CellTransform(source, scene, features.source)
+        self._transform = CellTransform(source, features.shape, scene, features.source)
         self._cells_per_pixel = self._transform.cells_per_pixel(scene)
         self._points = min(int(np.ceil(self._cells_per_pixel.max() * stride - 1e-6)), _MAX_POINTS)
 
@@ -76,7 +76,11 @@ class ResampledFeatures(PlacedFeatures):
         at = self._transform(pixels.reshape(2, -1)).reshape(2, k * k, -1)
         height, width = self.features.shape
         with np.errstate(invalid="ignore"):
-            inside = (at >= 0).all(axis=0) & (at[0] < width) & (at[1] < height)
+            inside = (at[1] >= 0) & (at[1] < height)
+            if self.features.columns_per_turn is None:
+                inside &= (at[0] >= 0) & (at[0] < width)
+            else:
+                inside &= np.isfinite(at[0])
         if not inside.any():
             return np.full((window.rows, window.cols, self.features.channels), np.nan, np.float32)
         at = np.where(inside, at, 0)

@@ -195,3 +195,48 @@ def test_memory_does_not_grow_with_the_file(monkeypatch, tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0] < 16 * 256 * 256
+
+
+@pytest.mark.parametrize("west", [-180, 0, 170], ids=["from -180", "from 0", "from 170 to 190"])
+@pytest.mark.parametrize("crs", ["EPSG:32701", DEGREES])
+def test_longitudes_that_differ_by_a_turn_are_the_same_place(crs, west, gdal, tmp_path):
+    """gdalwarp reads a file whose longitudes do not begin within the scene."""
+    if crs == DEGREES:
+        transform, side = Affine(0.01, 0, -180.3, 0, -0.01, 0.3), 0.01
+    else:
+        transform, side = Affine(1000, 0, 140_000, 0, -1000, 10_000_000 - 40_000), 1000
+    scene = blank_scene(60, 70, transform, crs)
+    around = smooth(12, 200)  # from 170 to 190 degrees
+    bounds = [transform.c, transform.f - 60 * side, transform.c + 70 * side, transform.f]
+    if crs == DEGREES:
+        bounds[0], bounds[2] = bounds[0] + 360, bounds[2] + 360
+    file = write(tmp_path / "f.tif", around, Affine(0.1, 0, 170, 0, -0.1, 0.3), DEGREES)
+    warp = ["-r", "bilinear", "-et", 0, "-t_srs", crs, "-te", *bounds, "-ts", 70, 60, "-dstnodata", "nan"]
+    gdal("gdalwarp", "-q", *warp, file, tmp_path / "w.tif")
+    with rasterio.open(tmp_path / "w.tif") as warped:
+        expected = warped.read().transpose(1, 2, 0)
+    values = around
+    if west != 170:
+        values = np.zeros((12, 3600, 3), np.float32)
+        values[:, (np.arange(200) + 10 * (170 - west)) % 3600] = around
+    found = whole(placed(values, Affine(0.1, 0, west, 0, -0.1, 0.3), DEGREES, scene, stride=1))
+    assert np.isfinite(expected[..., 0]).mean() > 0.5
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"), [(0.05, "CopiedFeatures"), (0.01, "CopiedFeatures"), (0.005, "AveragedFeatures")]
+)
+@pytest.mark.parametrize(("scene_west", "west"), [(-0.3, 0), (359.7, 0), (-180.3, -180), (179.7, -180), (-180.3, 0)])
+def test_cells_on_the_grid_of_the_scene_are_copied_or_averaged_at_both_ends_of_a_file(scene_west, west, cell, name):
+    scene = blank_scene(20, 70, Affine(0.01, 0, scene_west, 0, -0.01, 0.1), DEGREES)
+    count = round(360 / cell)
+    values = np.random.default_rng(0).normal(size=(round(0.2 / cell), count, 1)).astype(np.float32)
+    one = placed(values, Affine(cell, 0, west, 0, -cell, 0.1), DEGREES, scene)
+    assert type(one).__name__ == name
+    first, length = round((scene_west - west) / cell), round(0.7 / cell)
+    expected = values[:, np.arange(first, first + length) % count]
+    if cell == 0.005:
+        expected = expected.reshape(20, 2, 70, 2, 1).mean(axis=(1, 3))
+    np.testing.assert_allclose(whole(one), expected, rtol=1e-6, atol=1e-6)
