@@ -30,7 +30,7 @@ class FitConfig(BaseConfig):
         option(
             "Input set: words joined by plus signs. The words are spectra, window, spectral-patches, context, planes, means and "
             "patches. A side in pixels may follow spectral-patches and patches, such as patches:13. If no context store is given, "
-            "context extracts one.",
+            "the command extracts one for context; a service does not.",
             default="depends on the head and the stores",
         ),
     ] = None

@@ -107,8 +107,9 @@ class RemoteJob:
         Parameters
         ----------
         path : str or Path
-            File to write: a GeoTIFF for a prediction, or a zip file for a model or a report. If the path has no suffix, the
-            zip file is unpacked into a new folder with this path. The file or folder appears when the download is complete.
+            File to write: a GeoTIFF for a prediction, or a zip file for a model or a report. The class names of a GeoTIFF are
+            in a second file with the additional suffix ``.aux.xml``. If the path has no suffix, the zip file is unpacked
+            into a new folder with this path. The file or folder appears when the download is complete.
 
         Returns
         -------
@@ -119,21 +120,26 @@ class RemoteJob:
         ------
         HsifeatError
             If the job has no result to download. If `path` can't be written, or lies in a store or a model. If the new
-            folder already exists. If the result is not a zip file, but `path` has no suffix.
+            folder already exists. If the result is not a zip file, but `path` has no suffix. If the suffix of `path` is not
+            the suffix of the result.
         """
         path = Path(path)
         if path.exists() and not path.suffix:
             raise HsifeatError(f"{path} exists: name a new folder, or a file with a suffix")
         check_output(path)
+        name = str(self.result.get("download", ""))
+        suffix = Path(name).suffix
+        if name and path.suffix.lower().replace(".tiff", ".tif") not in (
+            {suffix, ""} if suffix == ".zip" else {suffix}
+        ):
+            raise HsifeatError(
+                f"the result of job {self.id} is the file {name}: name a file, such as {path.with_suffix(suffix)}"
+            )
         if path.suffix:
+            self._fetch_names(name, path)
             with atomic_write(path) as part:
                 self._fetch(part)
             return path
-        name = str(self.result.get("download", ""))
-        if name and not name.endswith(".zip"):
-            raise HsifeatError(
-                f"the result of job {self.id} is the file {name}: name a file, such as {path}{Path(name).suffix}"
-            )
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             delete_leftovers(path.parent)
@@ -147,10 +153,21 @@ class RemoteJob:
                 shutil.rmtree(new, ignore_errors=True)
         return path
 
-    def _fetch(self, target: Path) -> None:
-        with self._transport.stream(f"/jobs/{self.id}/result") as response, target.open("wb") as file:
+    def _fetch_names(self, name: str, path: Path) -> None:
+        """Download the file with the class names of a map. If the map has none, delete the file of an earlier map."""
+        names, target = f"{name}.aux.xml", path.with_name(f"{path.name}.aux.xml")
+        if not name.endswith(".tif"):
+            return
+        if any(file["name"] == names for file in self._transport.json("GET", f"/jobs/{self.id}/files")):
+            with atomic_write(target) as part:
+                self._fetch(part, f"files/{names}")
+        else:
+            target.unlink(missing_ok=True)
+
+    def _fetch(self, target: Path, file: str = "result") -> None:
+        with self._transport.stream(f"/jobs/{self.id}/{file}") as response, target.open("wb") as out:
             for block in response.iter_bytes():
-                file.write(block)
+                out.write(block)
 
     def _events(self, last: int) -> Iterator[tuple[int, Event]]:
         """Yield the number and the content of each event after event number `last`, until the job ends."""

@@ -180,6 +180,11 @@ def test_a_failed_download_leaves_the_other_files_alone(tmp_path, monkeypatch):
     single = RemoteJob(job._transport, {**STATE, "result": {"download": "map.tif"}})
     with pytest.raises(HsifeatError, match=r"is the file map.tif: name a file, such as .*map.tif"):
         single.download(tmp_path / "map")
+    (tmp_path / "notes.txt").write_text("mine")
+    for one, file, wanted in ((single, "notes.txt", "notes.tif"), (job, "notes.txt", "notes.zip")):
+        with pytest.raises(HsifeatError, match=f"name a file, such as .*{wanted}"):
+            one.download(tmp_path / file)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_the_command_extracts_each_scene_on_the_service_whatever_happens_to_the_others(capsys, tmp_path, monkeypatch):

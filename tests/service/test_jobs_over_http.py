@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -172,6 +173,8 @@ def test_a_model_a_map_and_their_files(served, extracted, ann, tmp_path):
         raster = rasterio.open(image)
     with raster:
         classes = raster.read(1)
+    names = re.findall("<Category>(.*?)</Category>", (tmp_path / "map.tif.aux.xml").read_text())
+    assert names[1:] == [model.class_names[number] for number in range(1, len(names))] and len(names) > 1
     assert np.array_equal(classes, hsifeat.predict_map(service.open(extracted.key), model))
     files = {file["name"] for file in ann.get(f"/jobs/{fit.id}/files").json()}
     assert "model.zip" in files and not any("pkl" in name or "pickle" in name for name in files)
@@ -261,6 +264,8 @@ def test_the_command_line_uploads_a_scene_and_lists_the_stores(served, extracted
 def test_the_scene_of_a_store_is_extracted_again(served, extracted, ann, monkeypatch):
     """The scene in a store has the values and label maps of its file, so the same options give the same store."""
     monkeypatch.setenv("HSIFEAT_CACHE", str(served.folder / "cache"))  # it has the description of the backbone
+    # On a busy machine, the service searches for new stores less often.
+    wait_until(lambda: extracted.key in {store["key"] for store in ann.get("/stores").json()["stores"]}, pause_s=0.2)
     answer = ann.post("/extractions", json={"scene": {"store": extracted.key[:12]}, "options": EXTRACTION["options"]})
     assert (answer.status_code, answer.json()["outcome"]) == (200, "answered"), "the store is found by its content"
     assert answer.json()["job"]["result"]["store"] == extracted.key

@@ -69,9 +69,10 @@ def _check_change(served: Job, settings: JobSettings) -> None:
             "only stores in the cache folder of the service: ask the operator to extract into this store, or to move it there"
         )
     if replaced := replaced_contents(served):
+        name = "give the label map another name, or " if any("label map" in one for one in replaced) else ""
         raise StoreError(
-            f"the store {location.name}, which all people on this service use, has another {' and another '.join(replaced)} of this scene, and "
-            "jobs replace nothing in a store: give the label map another name, or ask the operator to correct the store by `hsifeat extract`"
+            f"the store {location.name}, which all people on this service use, has other contents than this scene ({', '.join(replaced)}), and jobs "
+            f"replace nothing in a store: {name}ask the operator to correct the store by `hsifeat extract`"
         )
 
 
