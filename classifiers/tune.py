@@ -78,7 +78,7 @@ class Tuning:
                 f"  OA {c.accuracy:.1%} ± {c.deviation:.1%}, gain {100 * c.gain:+.1f} ± {100 * c.gain_deviation:.1f}  {c}"
                 for c in self.candidates
             ),
-            "  (folds lie within the training pixels: compare these numbers with each other, not with test scores)",
+            "  (compare these numbers with each other, not with test scores)",
         ]
 
     def to_json(self) -> dict[str, Any]:

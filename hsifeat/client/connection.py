@@ -122,7 +122,7 @@ class Connection:
         self,
         scene: PathLike | Sequence[PathLike],
         *,
-        labels: Sequence[LabelSource] = (),
+        labels: PathLike | Sequence[LabelSource] = (),
         reading: dict[str, Any] | None = None,
         preset: str | None = None,
         like: str | None = None,
@@ -137,7 +137,7 @@ class Connection:
         scene : str, Path or sequence of these
             Name of a public scene, local files, or files in a folder of ``hsifeat serve --scenes``. Local files are
             uploaded.
-        labels : sequence of str, Path or tuple
+        labels : str, Path or sequence of str, Path or tuple
             Label maps as ``FILE`` or ``FILE:VARIABLE``. If the scene is read from local files, the label maps must be
             local files, too. A tuple ``(NAME, FILE)`` uploads the file as NAME with the suffix of FILE.
         reading : dict, optional
@@ -167,12 +167,13 @@ class Connection:
         """
         _check_options(options, preset, like)
         sources = [scene] if isinstance(scene, PathLike) else list(scene)
+        label_maps = [labels] if isinstance(labels, PathLike) else list(labels)
         reading = dict(reading or {})
         if "labels" in reading:
             raise HsifeatError("reading: give label maps as `labels`, so that they are uploaded with the scene")
         companion = reading.pop("companion", None)
         request = {
-            "scene": {**self._scene(sources, labels, listen, companion), **reading},
+            "scene": {**self._scene(sources, label_maps, listen, companion), **reading},
             "options": {name: _plain(value) for name, value in options.items()},
             "preset": preset,
             "like": like,

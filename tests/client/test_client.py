@@ -76,6 +76,19 @@ class RecordingService:
         )
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_one_label_map_needs_no_list(tmp_path, several):
+    service = RecordingService()
+    for name in ("a.npy", "la.npy"):
+        (tmp_path / name).write_bytes(name.encode())
+    labels = str(tmp_path / "la.npy")
+    Connection(transport_to(service)).extract(tmp_path / "a.npy", labels=[labels] if several else labels)
+    assert service.request["scene"]["labels"] == ["la.npy"] and service.contents == {
+        "a.npy": b"a.npy",
+        "la.npy": b"la.npy",
+    }
+
+
 def test_files_of_each_scene_are_uploaded_under_different_names(tmp_path, monkeypatch):
     """``labels/{scene}.npy`` has the name of the scene file, and all label maps get the name of their folder."""
     service = RecordingService()
