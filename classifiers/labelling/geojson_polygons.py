@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.longitudes import clip_shapes, repeat_shapes, unwrap, whole_turn
+from hsifeat.scenes.longitudes import clip_shapes, find_jumps, repeat_shapes, unwrap, whole_turn
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -33,38 +34,42 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
     Raises
     ------
     SceneError
-        If the bounding box of a polygon contains a pole. The longitudes of such a polygon have no fixed range.
+        If the bounding box of a polygon contains a pole, or if a polygon spans more than 180 degrees of longitude. Neither is an
+        error in a geographic CRS or a cylindrical projection. If a vertex has no longitude.
     """
     import shapely
 
     shapes = shapely.segmentize(frame.geometry.to_numpy(), pixel)
-    _check_poles(frame, name)
     points, polygons = shapely.get_coordinates(shapes, return_index=True)
-    frame = frame.set_geometry(shapes, crs=frame.crs)
     turn = whole_turn(frame.crs.to_wkt())
-    frame = frame.to_crs("EPSG:4326")
-    lon, lat = shapely.get_coordinates(frame.geometry.to_numpy()).T
+    lon, lat = shapely.get_coordinates(
+        frame.set_geometry(shapes, crs=frame.crs).to_crs("EPSG:4326").geometry.to_numpy()
+    ).T
     # The longitudes of a polygon are continuous: they are close to that of its first vertex, or grow with x.
     first = np.searchsorted(polygons, polygons)
     growth = 0.0 if turn is None else (points[:, 0] - points[first, 0]) * (360 / turn)
-    lon = unwrap(lon, lon[first] + growth - 180, 360)
+    with np.errstate(invalid="ignore"):
+        lon = unwrap(lon, lon[first] + growth - 180, 360)
     shapes = shapely.set_coordinates(shapes, np.column_stack((lon, lat)))
+    refused = find_jumps(shapes, 360)
+    refused[polygons[~np.isfinite(lon)]] = True
+    if turn is None:
+        refused |= _hold_poles(frame)
+    if refused.any():
+        raise SceneError(
+            f"{name}: a polygon of the class {frame['class'][refused].iloc[0]!r} lies around a pole or beside it, or at more than "
+            "half of all longitudes, and can't be written in longitude and latitude: write .gpkg, .tif or .csv"
+        )
     shapes = clip_shapes(repeat_shapes(shapes, 360, _WORLD), _WORLD)
-    return frame.set_geometry(shapes, crs=frame.crs)
+    return frame.set_geometry(shapes, crs="EPSG:4326")
 
 
-def _check_poles(frame: GeoDataFrame, name: str) -> None:
+def _hold_poles(frame: GeoDataFrame) -> NDArray[np.bool_]:
+    """Return whether the bounding box of each polygon contains a pole."""
     import shapely
     from pyproj import Transformer
 
-    if not frame.crs.is_projected:
-        return
     to_map = Transformer.from_crs(frame.crs.geodetic_crs, frame.crs, always_xy=True)
     positions = np.column_stack(to_map.transform([0, 0], [90, -90]))
     poles = shapely.MultiPoint(positions[np.isfinite(positions).all(axis=1)])
-    around = shapely.intersects(shapely.envelope(frame.geometry.to_numpy()), poles)
-    if around.any():
-        raise SceneError(
-            f"{name}: a polygon of the class {frame['class'][around].iloc[0]!r} lies around a pole or beside it, and can't be "
-            "written in longitude and latitude: write .gpkg, .tif or .csv"
-        )
+    return np.asarray(shapely.intersects(shapely.envelope(frame.geometry.to_numpy()), poles))

@@ -7,15 +7,16 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference, affine_parts
-from hsifeat.scenes.longitudes import unwrap, whole_turn
+from hsifeat.scenes.longitudes import columns_per_turn, unwrap, whole_turn
 from hsifeat.scenes.pixel_grid import PixelGrid
 
 
 class CellTransform:
     """Transform of positions in a scene, in pixels, to positions in a file, in cells.
 
-    Longitudes repeat after a whole turn. Of the equal positions, those around the centre of the scene are returned, for that
-    position of this centre that is nearest to the centre of the file.
+    Longitudes repeat after a whole turn, so a place has several positions. The centre of the scene gets the position that is
+    nearest to the centre of the file. Other places get the position that is nearest to the centre of the scene. If a turn has
+    no whole number of columns, they get the position that is nearest to the centre of the file.
 
     Parameters
     ----------
@@ -44,15 +45,18 @@ class CellTransform:
         self._scene_sides, self._scene_start = affine_parts(target, scene.name)
         differ = source.crs is not None and target.crs is not None and not target.same_crs(source)
         self._transformer = Transformer.from_crs(target.crs, source.crs, always_xy=True) if differ else None
-        self._first_x = self._shift_x = 0.0
-        self._turn = None if source.crs is None else whole_turn(source.crs)
+        turn = None if source.crs is None else whole_turn(source.crs)
         centre = self._scene_sides @ (scene.cols / 2, scene.rows / 2) + self._scene_start
         if self._transformer is not None:
             centre = np.array(self._transformer.transform(*centre))
-        if self._turn is not None and np.isfinite(centre).all():
+        self._turn = turn if np.isfinite(centre).all() else None
+        self._first_x = self._shift_x = 0.0
+        if self._turn is not None:
             file_centre = self._sides @ (shape[1] / 2, shape[0] / 2) + self._start
             x = unwrap(centre[:1], file_centre[0] - self._turn / 2, self._turn)[0]
-            self._first_x, self._shift_x = x - self._turn / 2, x - centre[0]
+            self._shift_x = x - centre[0]
+            # Positions around the centre of the scene are continuous, but only whole columns can be read beyond the file.
+            self._first_x = (file_centre[0] if columns_per_turn(source) is None else x) - self._turn / 2
 
     def __call__(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Transform positions.

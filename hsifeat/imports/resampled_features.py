@@ -76,11 +76,10 @@ class ResampledFeatures(PlacedFeatures):
         at = self._transform(pixels.reshape(2, -1)).reshape(2, k * k, -1)
         height, width = self.features.shape
         with np.errstate(invalid="ignore"):
-            inside = (at[1] >= 0) & (at[1] < height)
-            if self.features.columns_per_turn is None:
-                inside &= (at[0] >= 0) & (at[0] < width)
-            else:
-                inside &= np.isfinite(at[0])
+            cols = at[0]
+            if self.features.columns_per_turn is not None:
+                cols = np.where((cols < 0) | (cols >= width), cols % self.features.columns_per_turn, cols)
+            inside = (cols >= 0) & (cols < width) & (at[1] >= 0) & (at[1] < height)
         if not inside.any():
             return np.full((window.rows, window.cols, self.features.channels), np.nan, np.float32)
         at = np.where(inside, at, 0)

@@ -158,3 +158,25 @@ def clip_shapes(shapes: NDArray[np.object_], bounds: tuple[float, float, float, 
         same = parts[shapely.get_dimensions(parts) == shapely.get_dimensions(shapes[index])]
         shapes[index] = same[0] if len(same) == 1 else shapely.union_all(same)
     return shapes
+
+
+def find_jumps(shapes: NDArray[np.object_], turn: float) -> NDArray[np.bool_]:
+    """Return which polygons have an edge along which x changes by more than half a turn, as an (n,) bool array.
+
+    `shapes` is an (n,) object array of polygons and points.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> find_jumps(np.array([shapely.box(-179, 0, 179, 1), shapely.box(0, 0, 9, 9)]), 360.0).tolist()
+    [True, False]
+    """
+    import shapely
+
+    rings, owners = shapely.get_rings(shapes, return_index=True)
+    points, index = shapely.get_coordinates(rings, return_index=True)
+    with np.errstate(invalid="ignore"):
+        jumps = (np.abs(np.diff(points[:, 0])) > turn / 2) & (np.diff(index) == 0)
+    found = np.zeros(len(shapes), np.bool_)
+    found[owners[index[1:][jumps]]] = True
+    return found

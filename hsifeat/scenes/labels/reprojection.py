@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.longitudes import clip_shapes, repeat_shapes, unwrap, whole_turn
+from hsifeat.scenes.longitudes import clip_shapes, find_jumps, repeat_shapes, unwrap, whole_turn
 from hsifeat.scenes.pixel_grid import PixelGrid
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def _bounds(
         return left, bottom, right + (turn if left > right else 0), top
     share = np.linspace(0, 1, _EDGE_POINTS)[:, np.newaxis]
     edges = [a + share * (b - a) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
-    x = np.unwrap(inverse.transform(*np.concatenate(edges).T)[0], period=turn)
+    with np.errstate(invalid="ignore"):
+        x = np.unwrap(inverse.transform(*np.concatenate(edges).T)[0], period=turn)
     return float(x.min()), bottom, float(x.max()), top
 
 
@@ -119,15 +120,17 @@ def _unwrap_around(
     import shapely
 
     first = scene_corners(target, scene).mean(axis=0)[0] - turn / 2
-    shapes = shapely.transform(
-        features.geometry.to_numpy(), lambda points: np.column_stack((unwrap(points[:, 0], first, turn), points[:, 1]))
-    )
-    points, rings = shapely.get_coordinates(shapely.get_rings(shapes), return_index=True)
-    jumps = (np.abs(np.diff(points[:, 0])) > turn / 2) & (np.diff(rings) == 0)
-    if jumps.any():
-        crossing = format_count(len(np.unique(rings[1:][jumps])), "polygon crosses", "polygons cross")
+
+    def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        finite = np.isfinite(points[:, 0])
+        x = np.where(finite, unwrap(np.where(finite, points[:, 0], 0), first, turn), points[:, 0])
+        return np.column_stack((x, points[:, 1]))
+
+    shapes = shapely.transform(features.geometry.to_numpy(), move)
+    if crossing := int(np.count_nonzero(find_jumps(shapes, turn))):
         raise SceneError(
-            f"{name}: {crossing} the meridian opposite to the centre of the scene {scene.name}: reproject the file to the CRS of "
-            "the scene first (ogr2ogr -t_srs), which cuts polygons at the 180th meridian"
+            f"{name}: {format_count(crossing, 'polygon crosses', 'polygons cross')} the meridian opposite to the centre of the scene "
+            f"{scene.name}: reproject the file to the CRS of the scene first (ogr2ogr -t_srs), which cuts polygons at the 180th "
+            "meridian"
         )
     return features.set_geometry(shapes, crs=features.crs)

@@ -136,7 +136,11 @@ def _move_to_scene(
         int(edge) for edge in (np.floor(cols.min() + _TOLERANCE_FINER), np.ceil(cols.max() - _TOLERANCE_FINER))
     )
     period, width = turn / abs(sides[0, 0]), classes.shape[1]
-    turns = [k for k in range(-MAX_TURNS, MAX_TURNS + 1) if first < k * period + width and last > k * period]
+    turns = [
+        k
+        for k in range(-MAX_TURNS, MAX_TURNS + 1)
+        if first + _TOLERANCE_FINER < k * period + width and last - _TOLERANCE_FINER > k * period
+    ]
     if turns in ([], [0]):
         return classes, georeference, ()
     if len(turns) == 1:

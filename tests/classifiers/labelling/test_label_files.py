@@ -157,6 +157,12 @@ def test_geojson_around_a_pole_is_refused(tmp_path):
     with pytest.raises(SceneError, match=r"x\.geojson: a polygon of the class 'firn' lies around a pole or beside it"):
         export_labels(labels, tmp_path / "x.geojson")
     assert not list(tmp_path.iterdir())
+    # A polygon around the world, on a map with curved meridians.
+    mollweide = Georeference(
+        CRS.from_user_input("ESRI:54009").to_wkt(), (800_000, 0, -16_000_000, 0, -100_000, 1_500_000)
+    )
+    with pytest.raises(SceneError, match="or at more than half of all longitudes"):
+        export_labels(replace(labels, georeference=mollweide), tmp_path / "x.geojson")
     # Elsewhere in the scene polygons are written.
     labels = Labels("ice", np.pad([[1]], ((0, 29), (0, 39))), {1: "firn"}, georeference=georeference)
     export_labels(labels, tmp_path / "x.geojson")
