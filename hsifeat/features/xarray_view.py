@@ -50,9 +50,9 @@ def to_xarray(
     xarray.Dataset
         Dataset with these variables:
 
-        - ``spectra`` (y, x, band): the values in the scene's file, without scaling;
+        - ``spectra`` (y, x, band): the values in the scene's file, without scaling, also at pixels without data;
         - ``valid`` (y, x): bool mask of the valid pixels;
-        - ``labels_<name>`` (y, x): class numbers of each label map;
+        - ``labels_<name>`` (y, x): class numbers of each label map, 0 at the invalid pixels;
         - one variable per plane in its stored dtype, such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2). If the
           store has features at a list of pixels only, the axes are (pixel, part, channel_up_blocks.2). Part 0 has the value
           at the pixel, and part 1 has the mean over a window around the pixel.
@@ -68,7 +68,8 @@ def to_xarray(
 
     scene, georeference = store.manifest.scene, georeference_of(store)
     spectra = store.scene_array("cube")
-    variables = {"spectra": _variable(spectra, ("y", "x", "band"), {"long_name": "values of the scene, as delivered"})}
+    described = {"long_name": "values of the scene, as delivered", "ancillary_variables": "valid"}
+    variables = {"spectra": _variable(spectra, ("y", "x", "band"), described)}
     coordinates = {
         axis: cell_centres(axis, cells, 1, georeference) for axis, cells in (("y", scene.rows), ("x", scene.cols))
     }
@@ -83,7 +84,9 @@ def to_xarray(
         coordinates["wavelength"] = xarray.Variable("band", np.asarray(scene.wavelengths_nm, np.float64), attributes)
     variables["valid"] = _valid(store.scene_array("valid"))
     for name in store.labels:
-        variables[_free_name(f"labels_{name}", variables)] = _labels(store.label_array(name), name)
+        variables[_free_name(f"labels_{name}", variables)] = _labels(
+            store.label_array(name), name, variables["valid"].data
+        )
     for plane in planes:
         array = store.plane(plane.id)
         metadata: Any = array.metadata
@@ -122,11 +125,17 @@ def _valid(array: zarr.Array[Any]) -> xarray.Variable:
     return _variable(array, ("y", "x"), attributes)
 
 
-def _labels(array: zarr.Array[Any], name: str) -> xarray.Variable:
+def _labels(array: zarr.Array[Any], name: str, valid: dask.array.Array) -> xarray.Variable:
+    import dask.array
+    import xarray
+
     attributes: dict[str, Any] = array.attrs.asdict()
     names = {int(number): text for number, text in attributes.get("class_names", {}).items()}
     flags = _flags({0: "unlabelled", **names}, array.dtype)
-    return _variable(array, ("y", "x"), {"long_name": f"label map {name}", **flags})
+    classes = to_dask(array)
+    aligned = valid.rechunk(classes.chunks)  # type: ignore[no-untyped-call]
+    known = dask.array.where(aligned, classes, np.zeros((), array.dtype))
+    return xarray.Variable(("y", "x"), known, {"long_name": f"label map {name}", **flags})
 
 
 def _flags(names: dict[int, str], dtype: np.dtype[Any]) -> dict[str, Any]:

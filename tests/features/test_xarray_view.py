@@ -10,6 +10,7 @@ import pytest
 import scipy.io
 import zarr
 
+import hsifeat
 from hsifeat import open_features
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
@@ -68,6 +69,20 @@ def test_values_are_those_of_the_raw_arrays(ds, raw):
         assert ds[variable].dtype == array.dtype
         np.testing.assert_array_equal(ds[variable].to_numpy(), array[:])
         np.testing.assert_array_equal(ds[variable][5:9, 2].to_numpy(), array[5:9, 2])
+
+
+def test_the_mean_spectrum_of_a_class_is_that_of_its_valid_pixels(scene, tmp_path):
+    cube = scene.cube[:].astype(np.float32)
+    cube[10:20, 5:30] = -9999
+    masked = hsifeat.Scene("masked", cube, nodata=(-9999,)).with_labels(scene.labels["fields"])
+    store = hsifeat.extract(masked, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
+    ds = hsifeat.open_features(store).to_xarray()
+    classes = scene.labels["fields"].classes
+    for number in np.unique(classes[10:20, 5:30][classes[10:20, 5:30] > 0]):
+        mean = ds.spectra.where(ds.labels_fields == number).mean(("y", "x")).to_numpy()
+        np.testing.assert_allclose(mean, cube[(classes == number) & (cube[..., 0] != -9999)].mean(axis=0), rtol=1e-5)
+    assert ds.labels_fields.dtype == classes.dtype
+    assert np.isnan(ds.spectra.where(ds.valid).to_numpy()[10:20, 5:30]).all()
 
 
 def test_coordinates_are_scene_pixels_and_nanometres(ds, scene):
