@@ -21,7 +21,7 @@ MAX_PAIRS = 40
 
 @dataclass(frozen=True)
 class RankedSplit:
-    """Split of a benchmark, with the properties that are the same for all entries.
+    """Split of a benchmark: its text, its seeds, and what is known of its training and test pixels.
 
     Attributes
     ----------

@@ -26,8 +26,8 @@ _RESAMPLING = {"kernel_size": (4, 5, 5), "stride": (2, 1, 1), "padding": (1, 2, 
 class SpectralUNet(ModelMixin, ConfigMixin):
     """SpectralDiff's network, which predicts the noise in an image. The feature maps have a spectral axis.
 
-    All feature maps have the height and width of the image. A map with C channels and B bands is read as a layer with C * B
-    channels.
+    All feature maps have the height and width of the image. An extraction stores a map with C channels and B bands as a plane
+    with C * B channels.
 
     Parameters
     ----------

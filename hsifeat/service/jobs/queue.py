@@ -117,8 +117,8 @@ class JobQueue:
         still_valid : callable
             Takes a finished job with this key, and returns whether the result of the job still exists.
         find_result : callable, optional
-            Looks for a result that no job of the service computed. Takes a listener for the notes of the job, and returns the
-            description of the result as JSON values, or None. [default: no search]
+            Looks for a result that no job of the service computed. Its argument is a listener, which receives the notes of the
+            search. Its result describes what was found, as JSON values, or is None. [default: no search]
 
         Raises
         ------
