@@ -10,13 +10,15 @@ from hsifeat.scenes.georeference import Georeference, affine_parts
 from hsifeat.scenes.longitudes import columns_per_turn, unwrap, whole_turn
 from hsifeat.scenes.pixel_grid import PixelGrid
 
+_EDGE = 1e-6  # width of the edge of a file, in cells
+
 
 class CellTransform:
     """Transform of positions in a scene, in pixels, to positions in a file, in cells.
 
     Longitudes repeat after a whole turn, so a place has several positions. The centre of the scene gets the position that is
     nearest to the centre of the file. Other places get the position that is nearest to the centre of the scene. If a turn has
-    no whole number of columns, they get the position that is nearest to the centre of the file.
+    no whole number of columns, positions beyond the file that have an equal position in the file get that position.
 
     Parameters
     ----------
@@ -50,13 +52,13 @@ class CellTransform:
         if self._transformer is not None:
             centre = np.array(self._transformer.transform(*centre))
         self._turn = turn if np.isfinite(centre).all() else None
+        self._shape, self._moves = shape, self._turn is not None and columns_per_turn(source) is None
         self._first_x = self._shift_x = 0.0
         if self._turn is not None:
             file_centre = self._sides @ (shape[1] / 2, shape[0] / 2) + self._start
             x = unwrap(centre[:1], file_centre[0] - self._turn / 2, self._turn)[0]
             self._shift_x = x - centre[0]
-            # Positions around the centre of the scene are continuous, but only whole columns can be read beyond the file.
-            self._first_x = (file_centre[0] if columns_per_turn(source) is None else x) - self._turn / 2
+            self._first_x = x - self._turn / 2
 
     def __call__(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Transform positions.
@@ -71,6 +73,22 @@ class CellTransform:
         (2, n) float64 array
             Columns and rows in the file; not finite for a position without an equivalent in the CRS of the file.
         """
+        cells = self._around_centre(pixels)
+        if self._turn is None or not self._moves:
+            return cells
+        turn = np.linalg.solve(self._sides, (self._turn, 0))[:, np.newaxis]
+        outside = ~self._is_inside(cells)
+        for moved in (cells - turn, cells + turn):
+            cells = np.where(outside & self._is_inside(moved), moved, cells)
+        return cells
+
+    def _is_inside(self, cells: NDArray[np.float64]) -> NDArray[np.bool_]:
+        # The edges of the file do not count, so that a grid that begins there stays continuous.
+        sides = np.array(self._shape[::-1])[:, np.newaxis]
+        return np.asarray(((cells > _EDGE) & (cells < sides - _EDGE)).all(axis=0))
+
+    def _around_centre(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Transform positions to those nearest to the centre of the scene; see `__call__`."""
         # Large map offsets are subtracted before the division, which keeps digits if no CRS has to be transformed.
         if self._transformer is None:
             offset = (self._scene_start - self._start + (self._shift_x, 0))[:, np.newaxis]
@@ -89,7 +107,7 @@ class CellTransform:
             If the centre of the scene has no equivalent in the CRS of the file.
         """
         centre = np.array([[scene.cols / 2], [scene.rows / 2]])
-        corner, right, below = self(centre + np.array([[0, 1, 0], [0, 0, 1]])).T
+        corner, right, below = self._around_centre(centre + np.array([[0, 1, 0], [0, 0, 1]])).T
         size = np.maximum(np.abs(right - corner), np.abs(below - corner))
         if not np.isfinite(size).all() or not size.all():
             raise SceneError(f"{scene.name} has no position in the CRS of the features: check the CRS of both files")
