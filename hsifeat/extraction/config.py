@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import PlainValidator, PrivateAttr
+from pydantic import AfterValidator, PlainValidator, PrivateAttr
 
 from hsifeat.base_config import (
     BaseConfig,
@@ -119,6 +119,11 @@ def _projection(value: Any) -> Any:
         if not isinstance(value, FittedProjection):
             raise expected_error("text or a fitted Projection")
     return value
+
+
+def _none_for_all_bits(bits: int | None) -> int | None:
+    """Return None instead of the number of all bits, so that both have the same recipe."""
+    return None if bits == MANTISSA_BITS else bits
 
 
 class ExtractionConfig(BaseConfig):
@@ -287,6 +292,7 @@ class ExtractionConfig(BaseConfig):
             ge=1,
             le=MANTISSA_BITS,
         ),
+        AfterValidator(_none_for_all_bits),
         InRecipe("precision"),
     ] = None
     batch: Annotated[

@@ -63,7 +63,8 @@ def order_axes(
     array : array-like of shape (rows, cols, bands)
         The array itself or a view of it.
     notes : tuple of str
-        If the axis order was guessed, a note that states the order.
+        A note that states the axis order if it was guessed, or the order of pixels in column order if the file is not from
+        MATLAB.
 
     Raises
     ------
@@ -72,15 +73,17 @@ def order_axes(
         `cols` contradicts the number of pixels. If rows and columns have separate axes, and `rows` or `cols` is not
         None.
     """
+    notes: tuple[str, ...] = ()
     if axes is None:
         axes, notes = _guess_axes(array.shape, name)
-    else:
-        notes = ()
     if len(axes) == 2:
         pixels = next(axis for axis in axes if axis.startswith("pixels"))
         rows, cols = _complete_shape(array.shape[axes.index(pixels)], rows, cols, name)
         bands_first = array if axes[0] == "bands" else _transpose(array, (1, 0))
         sides = (rows, cols) if pixels == "pixels-by-row" else (cols, rows)
+        if pixels == "pixels" and not name.lower().endswith(".mat"):
+            order = "in column order, as MATLAB flattens a cube; the axis pixels-by-row is read in row order, as NumPy flattens one"
+            notes = (f"{name}: its pixels are read {order}",)
         if isinstance(bands_first, np.ndarray):
             array = bands_first.reshape(-1, *sides)
         else:

@@ -76,6 +76,11 @@ OTHERS = {
 }  # fmt: skip
 
 
+def test_all_bits_of_float16_are_the_default():
+    assert ExtractionConfig(mantissa_bits=10).mantissa_bits is None
+    assert ExtractionConfig(mantissa_bits=9).mantissa_bits == 9
+
+
 def test_each_option_in_the_recipe_changes_exactly_its_field_and_is_read_back():
     marks = {
         name: mark.path(name)

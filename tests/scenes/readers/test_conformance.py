@@ -282,7 +282,9 @@ def test_pixels_in_one_axis(tmp_path, axes, write):
     flat = CUBE.reshape(-1, BANDS) if "by-row" in axes else CUBE.transpose(1, 0, 2).reshape(-1, BANDS)
     suffix = {mat5: ".mat", mat73: ".mat", npy: ".npy", hdf5: ".h5", zarr_array: ".zarr"}[write]
     write(tmp_path / f"x{suffix}", flat if axes.startswith("pixels") else flat.T.copy())
-    cube = open_scene(tmp_path / f"x{suffix}", axes=axes, rows=ROWS).cube
+    scene = open_scene(tmp_path / f"x{suffix}", axes=axes, rows=ROWS)
+    cube, is_assumed = scene.cube, "by-row" not in axes and suffix != ".mat"
+    assert any("are read in column order" in note for note in scene.notes) == is_assumed
 
     @settings(max_examples=10)
     @given(KEYS)
