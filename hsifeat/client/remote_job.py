@@ -132,13 +132,11 @@ class RemoteJob:
         if name and path.suffix.lower().replace(".tiff", ".tif") not in (
             {suffix, ""} if suffix == ".zip" else {suffix}
         ):
-            raise HsifeatError(
-                f"the result of job {self.id} is the file {name}: name a file, such as {path.with_suffix(suffix)}"
-            )
+            raise HsifeatError(f"the result of job {self.id} is the file {name}: name a file, such as {path}{suffix}")
         if path.suffix:
-            self._fetch_names(name, path)
             with atomic_write(path) as part:
                 self._fetch(part)
+                self._fetch_names(name, path)
             return path
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)

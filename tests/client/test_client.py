@@ -194,10 +194,36 @@ def test_a_failed_download_leaves_the_other_files_alone(tmp_path, monkeypatch):
     with pytest.raises(HsifeatError, match=r"is the file map.tif: name a file, such as .*map.tif"):
         single.download(tmp_path / "map")
     (tmp_path / "notes.txt").write_text("mine")
-    for one, file, wanted in ((single, "notes.txt", "notes.tif"), (job, "notes.txt", "notes.zip")):
+    for one, file, wanted in ((single, "notes.txt", "notes.txt.tif"), (job, "notes.txt", "notes.txt.zip")):
         with pytest.raises(HsifeatError, match=f"name a file, such as .*{wanted}"):
             one.download(tmp_path / file)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("missing", ["result", "files/map.tif.aux.xml", None])
+@pytest.mark.parametrize("has_names", [True, False])
+def test_a_map_and_its_names_belong_together(tmp_path, missing, has_names):
+    def answer(request):
+        path = request.url.path.partition(f"/jobs/{STATE['id']}/")[2]
+        if path == missing:
+            return httpx.Response(404, json={"detail": "gone"})
+        if path == "files":
+            return httpx.Response(200, json=[{"name": "map.tif.aux.xml"}] if has_names else [{"name": "map.tif"}])
+        return httpx.Response(200, content=path.encode())
+
+    files = [tmp_path / name for name in ("map.tif", "map.tif.aux.xml")]
+    for file in files:
+        file.write_bytes(b"old")
+    job = RemoteJob(transport_to(answer), {**STATE, "result": {"download": "map.tif"}})
+    if missing == "result" or (missing and has_names):
+        with pytest.raises(ServiceError, match="gone"):
+            job.download(files[0])
+        assert [file.read_bytes() for file in files] == [b"old", b"old"]
+        return
+    job.download(files[0])
+    assert files[0].read_bytes() == b"result"
+    assert files[1].exists() == has_names
+    assert not has_names or files[1].read_bytes() == b"files/map.tif.aux.xml"
 
 
 def test_the_command_extracts_each_scene_on_the_service_whatever_happens_to_the_others(capsys, tmp_path, monkeypatch):
