@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
@@ -53,7 +54,8 @@ class PixelTable:
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
-        Label maps that all scenes have. The keys are the names of the maps. The split ``official`` uses the maps
+        Label maps that all scenes have. The keys are the names of the maps. If the stores of a scene have different maps
+        of one name, tables of several scenes lack this map. The split ``official`` uses the maps
         ``train`` and ``test``.
     sample : SceneSample or None
         Random pixels of the scenes, whether labelled or not; None if they were not read.
@@ -207,7 +209,11 @@ class PixelTable:
         offsets, numbers = scene_row_offsets(maps), common_class_numbers(maps)
         aliases = [table.scene_aliases[0] for table in tables]
         labels = merge_label_maps(maps, offsets, numbers, aliases)
-        names = sorted(set.intersection(*(set(table.label_maps) for table in tables)))
+        merged = {}
+        for name in sorted(set.intersection(*(set(table.label_maps) for table in tables))):
+            with suppress(StoreError):  # The stores of a scene have different maps of this name.
+                same_name = [table.label_maps[name] for table in tables]
+                merged[name] = merge_label_maps(same_name, offsets, numbers, aliases)
         samples = [table.sample for table in tables if table.sample is not None]
         return cls(
             X=np.concatenate([table.X for table in tables]),
@@ -221,10 +227,7 @@ class PixelTable:
             labels=labels,
             scene_aliases=tuple(aliases),
             scene_row_offsets=tuple(offsets),
-            label_maps={
-                name: merge_label_maps([table.label_maps[name] for table in tables], offsets, numbers, aliases)
-                for name in names
-            },
+            label_maps=merged,
             sample=SceneSample.concatenate(samples) if len(samples) == len(tables) else None,
         )
 

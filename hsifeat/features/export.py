@@ -103,7 +103,7 @@ def export_features(
 def _table(
     features: Features, planes: Sequence[PlaneLike] | None, labels: str | None, *, all_pixels: bool, spectra: bool
 ) -> ExportTable:
-    selected, label_maps = features.select(planes), features.store.labels
+    selected, label_maps = features.select(planes), features.label_maps
     if not selected and not spectra:
         raise StoreError(f"no columns of {features.name} to export: select planes with `planes`, or add `spectra=True`")
     if labels is None and not label_maps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,8 @@ class StackedFeatures(Features):
                     f"{other.name} is of another scene ({other.scene.name}) than {stores[0].name} "
                     f"({stores[0].scene.name}): only stores of one scene can be stacked"
                 )
-            _check_same_place(stores[0], other)
+        for first, other in combinations(stores, 2):
+            _check_same_place(first, other)
         self._owners = self._find_owners()
 
     def with_bands(self, bands: Sequence[int]) -> StackedFeatures:
@@ -211,6 +213,9 @@ class StackedLabelMaps(Mapping[str, Labels]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
+    def __contains__(self, name: object) -> bool:
+        return any(name in store.label_maps for store in self._stores)
+
     def __getitem__(self, name: str) -> Labels:
         stores = [store for store in self._stores if name in store.label_maps]
         if not stores:
@@ -295,9 +300,12 @@ def _check_same_place(first: Features, other: Features) -> None:
     words = []
     if one is not None and another is not None:
         same_crs = one.crs is None or another.crs is None or one.same_crs(another)
-        words += [] if same_crs and one.transform == another.transform else ["another georeference"]
-    wavelengths = [store.store.manifest.scene.wavelengths_nm for store in (first, other)]
-    words += ["other wavelengths"] if all(wavelengths) and wavelengths[0] != wavelengths[1] else []
+        tolerance = 1e-6 * max(one.pixel_size)
+        same_grid = np.allclose(one.transform, another.transform, rtol=0, atol=tolerance)
+        words += [] if same_crs and same_grid else ["another georeference"]
+    nm, other_nm = (store.store.manifest.scene.wavelengths_nm for store in (first, other))
+    if nm and other_nm and not np.allclose(nm, other_nm, rtol=1e-9, atol=0):
+        words.append("other wavelengths")
     if words:
         raise StoreError(
             f"{other.name} has {' and '.join(words)} than {first.name}, although both have the same scene: extract the scene into the store "

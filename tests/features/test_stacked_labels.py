@@ -95,6 +95,8 @@ GEOREFERENCE = Georeference("EPSG:32633", (2.0, 0.0, 1000.0, 0.0, -2.0, 9000.0))
         ({}, ""),
         ({"georeference": None}, ""),
         ({"wavelengths_nm": None}, ""),
+        ({"wavelengths_nm": np.linspace(400, 900, 12) * (1 + 1e-12)}, ""),
+        ({"georeference": replace(GEOREFERENCE, transform=(2, 0, 1000 + 1e-9, 0, -2, 9000))}, ""),
         ({"georeference": replace(GEOREFERENCE, crs="urn:ogc:def:crs:EPSG::32633")}, ""),
         ({"georeference": replace(GEOREFERENCE, crs="EPSG:32632")}, "another georeference"),
         ({"georeference": replace(GEOREFERENCE, transform=(2, 0, 1002, 0, -2, 9000))}, "another georeference"),
@@ -111,3 +113,48 @@ def test_copies_of_a_scene_with_other_metadata_are_refused_together(scene, tmp_p
         open_stack(stores)
     stores_of(tmp_path, one, one)
     assert len(open_stack(stores).planes) == 2, "as the message advises"
+
+
+def test_the_second_and_third_store_are_compared_too(scene, tmp_path):
+    """The first store has no georeference."""
+    stores = []
+    for layer, west in (("mean-3", None), ("mean-5", 0.0), ("mean-7", 2.0)):
+        place = None if west is None else Georeference("EPSG:32633", (2.0, 0.0, west, 0.0, -2.0, 9000.0))
+        one = replace(scene, georeference=place)
+        hsifeat.extract(one, backbone="context", layers=[layer], out=tmp_path / f"{layer}.zarr")
+        stores.append(tmp_path / f"{layer}.zarr")
+    assert len(open_stack(stores[:2]).planes) == 2
+    with pytest.raises(StoreError, match="mean-7 has another georeference than mean-5"):
+        open_stack(stores)
+
+
+def test_labels_of_the_second_store_are_exported(scene, tmp_path):
+    bare = replace(scene, labels={})
+    stores = stores_of(tmp_path, bare, scene)
+    hsifeat.export_features(stores, tmp_path / "t.npy", all_pixels=True)
+    pixels = np.load(tmp_path / "t.npy")
+    table = hsifeat.open_features(stores[1]).labels("fields").classes
+    assert len(pixels) == np.count_nonzero(hsifeat.open_features(stores[0]).valid) and (table > 0).any()
+    written = next(file for file in tmp_path.glob("t*pixels*"))
+    assert sorted(set(np.genfromtxt(written, delimiter=",", names=True, dtype=None, encoding=None)["class"])) == sorted(
+        set(np.unique(table))
+    )
+
+
+def test_maps_that_nobody_asked_for_may_differ(scene, tmp_path):
+    groups = []
+    for name, cube in (("one", scene.cube[:]), ("two", scene.cube[:][::-1])):
+        stores = []
+        for layer, number in (("mean-3", 1), ("mean-5", 2)):
+            crop = np.zeros(scene.labels["fields"].classes.shape, np.uint8)
+            crop[:4] = number
+            one = (
+                hsifeat.Scene(name, cube).with_labels(scene.labels["fields"]).with_labels(hsifeat.Labels("crop", crop))
+            )
+            out = tmp_path / f"{name}-{layer}.zarr"
+            like = {} if name == "one" else {"like": tmp_path / f"one-{layer}.zarr"}
+            hsifeat.extract(one, backbone="context", layers=[layer], **like, out=out)
+            stores.append(out)
+        groups += stores
+    model = fit_model(groups, head="lda", labels="fields", smooth="none")
+    assert model.train_pixels == 2 * np.count_nonzero(scene.labels["fields"].classes)
