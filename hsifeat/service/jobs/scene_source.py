@@ -9,6 +9,8 @@ from hsifeat.base_config import BaseConfig, Names, RepeatableNames, Whole, optio
 from hsifeat.errors import SceneError, suggest_names
 from hsifeat.service.jobs.allowed_files import file_facts, resolve_source
 from hsifeat.service.jobs.request import JobContext, json_values
+from hsifeat.service.jobs.stored import scene_digest
+from hsifeat.store.store import Store
 
 if TYPE_CHECKING:
     from hsifeat.scenes import Scene
@@ -100,7 +102,9 @@ class SceneSource(BaseConfig):
         sources, labels, companion = self._sources(context)
         files = [*([] if self.name else sources), *labels, *([companion] if companion else [])]
         if self.store is not None:
-            place: list[Any] = [context.stores.find(self.store).key]
+            served = context.stores.find(self.store)
+            store = Store.open(served.location)
+            place: list[Any] = [served.key, scene_digest(store, store.labels)]
         elif self.upload is not None:
             place = context.uploads.get(self.upload).digests()
         else:

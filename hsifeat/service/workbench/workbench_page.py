@@ -80,6 +80,7 @@ def workbench_page(
         default_head=DEFAULT_HEAD,
         inputs=_inputs(desk),
         stores=[f"{store.name} ({format_count(len(store.planes), 'plane')})" for store in space.stores],
+        left_out=space.left_out,
         suited=str(suited_input(DEFAULT_HEAD, features)),
         smoothing=SMOOTHING,
         default_smoothing=DEFAULT_SMOOTHING,

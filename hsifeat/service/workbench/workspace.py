@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +17,7 @@ from fastapi import Request
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.backbones.options import UNTRAINED
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StackedFeatures, open_stack
 from hsifeat.runtime.events import Advanced, Event, Listener, Started, silent
@@ -95,6 +96,8 @@ class Workspace:
         Bands of the scene as images.
     map_slots : threading.BoundedSemaphore
         Limits the number of maps that the service computes at the same time.
+    left_out : tuple of str
+        For each store of the scene that can't be combined with the stores of the workspace, the reason.
     """
 
     def __init__(self, features: Features, resources: MapResources) -> None:
@@ -106,6 +109,7 @@ class Workspace:
         place = first.store.location.identity, _digest(first, _CUBE_FILES)
         self.bands = resources.bands.get(place, lambda: BandImages(features.scene))
         self.spectra = ClassSpectra()
+        self.left_out: tuple[str, ...] = ()
         self.preparation = Preparation(finished=self._tools_key(MapOptions()) in resources.tools)
         threading.Thread(target=self._prepare, daemon=True, name="columns").start()
 
@@ -264,7 +268,9 @@ class Workbench:
         store, usable = self._stores.find(key), self._usable(key)
         if usable is not None and any(self._is_being_written(part) for part in usable.stores):
             return usable
-        served = [store, *companion_stores(self._stores.features(store), self._stores, self._summaries)]
+        left_out: list[str] = []
+        companions = companion_stores(self._stores.features(store), self._stores, self._summaries, left_out.append)
+        served = [store, *companions]
         versions = {one: self._stores.version(one.location) for one in served}
         parts = [self._stores.features(one) for one in served]
         for features in parts:
@@ -281,6 +287,7 @@ class Workbench:
             found = self._workspaces.get(name)
             if found is None or found.preparation.error:
                 found = Workspace(open_stack(parts), self._resources)
+            found.left_out = tuple(left_out)
             with self._lock:
                 former = next((one for one, kept in self._workspaces.items() if kept is usable), ())
                 self._workspaces[name], self._opened[key] = found, _OpenScene(name, former, versions)
@@ -310,7 +317,9 @@ class Workbench:
         return False
 
 
-def companion_stores(features: Features, stores: StoreIndex, summaries: Summaries) -> list[ServedStore]:
+def companion_stores(
+    features: Features, stores: StoreIndex, summaries: Summaries, left_out: Callable[[str], None] | None = None
+) -> list[ServedStore]:
     """Return a list of at most one complete store of the scene, which adds the kind of features that `features` lacks.
 
     The kinds are context features and features of a model. Stores of `BACKBONE` are preferred, then stores that were created
@@ -325,6 +334,8 @@ def companion_stores(features: Features, stores: StoreIndex, summaries: Summarie
         The stores of the service.
     summaries : Summaries
         Summaries of these stores.
+    left_out : callable, optional
+        Receives the reason for each store that can't be stacked, such as another georeference.
     """
     for store, entry in sorted(summaries.search(), key=lambda found: (found[1].backbone != BACKBONE, found[0].created)):
         if (
@@ -333,9 +344,15 @@ def companion_stores(features: Features, stores: StoreIndex, summaries: Summarie
             and entry.covers_scene
             and not entry.unfinished
         ):
-            with suppress(*DAMAGE_ERRORS):
+            try:
                 companion = stores.features(store)
-                open_stack([features, companion])  # raises an error if both have a plane with the same name
+                open_stack([features, companion])
+            except StoreError as error:
+                if left_out is not None:
+                    left_out(public_text(str(error)))
+            except DAMAGE_ERRORS:
+                continue
+            else:
                 if not str(companion.store.manifest.provenance.get("backbone_source")).startswith(UNTRAINED):
                     return [store]
     return []

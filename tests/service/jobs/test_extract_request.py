@@ -200,3 +200,14 @@ def test_a_store_that_was_made_again_with_other_labels_is_no_answer(jobs, tmp_pa
     shutil.rmtree(next((tmp_path / "stores").glob("*.zarr")))
     extract_file(context, "ann/a.tif", ["bob/plots.npy"])
     assert not request.is_still_valid(context, finished)
+
+
+def test_a_label_map_that_is_added_to_the_source_store_makes_another_request(jobs, tmp_path, shared_scene):
+    context = jobs.service.context
+    key = extract_file(context, "ann/a.tif")["store"]
+    request = ExtractRequest.from_options({"scene": {"store": key}, "options": {**CONTEXT, "mantissa_bits": 5}})
+    first = request.key(context)
+    assert request.key(context) == first
+    extract_file(context, "ann/a.tif", ["ann/plots.npy"])
+    assert request.key(context) != first
+    assert request.execute(context, None, silent)["labels"] == ["plots"]

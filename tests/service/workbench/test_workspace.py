@@ -71,6 +71,24 @@ def test_a_corrected_georeference_reaches_the_next_page(workbench, scene, tmp_pa
     assert workbench.open(key).features.georeference == corrected
 
 
+def test_a_store_with_the_former_georeference_is_left_out_with_the_reason(workbench, scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace.Workspace, "_prepare", lambda self: None)
+    np.save(tmp_path / "values.npy", np.asarray(scene.cube)[..., :2].astype(np.float32))
+    placed, corrected = (
+        replace(scene, georeference=Georeference(None, (2.0, 0.0, west, 0.0, -2.0, 50.0))) for west in (10.0, 12.0)
+    )
+    context = {"backbone": "context", "layers": ["mean-5"], "out": tmp_path / "stores" / "context.zarr"}
+    own = {"features": {"own": tmp_path / "values.npy"}, "out": tmp_path / "stores" / "own.zarr"}
+    key = hsifeat.extract(placed, **context).key
+    hsifeat.import_planes(placed, **own)
+    assert len(workbench.open(key).stores) == 2 and not workbench.open(key).left_out
+    hsifeat.extract(corrected, **context)
+    (reason,) = workbench.open(key).left_out
+    assert "another georeference than" in reason and len(workbench.open(key).stores) == 1
+    hsifeat.import_planes(corrected, **own)
+    assert len(workbench.open(key).stores) == 2 and not workbench.open(key).left_out, "as the message advises"
+
+
 def test_the_workspace_that_was_not_used_for_longest_is_dropped(workbench, scene, tmp_path, monkeypatch):
     monkeypatch.setattr(workspace, "_MAX_WORKSPACES", 2)
     monkeypatch.setattr(workspace.Workspace, "_prepare", lambda self: None)
