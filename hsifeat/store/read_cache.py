@@ -36,6 +36,7 @@ _OFFLINE_S = 60.0
 # The messages of obstore's errors say whether the service has answered.
 _ANSWERED = "Server returned"
 _log = logging.getLogger(__name__)
+_SIGNATURE = re.compile(r"/signed/[^/]+(?=/)")
 _ADDRESS = re.compile(r"https?://.*/([0-9a-f]{64})\.zarr")
 
 
@@ -66,11 +67,11 @@ class ReadCache:
         Folder of the cache.
     url : str
         Address of the store. Reads from other addresses are not found, because stores of one key can have different label
-        maps.
+        maps. All signed addresses of a store count as one address.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
-        self._folder, self._url = folder, url
+        self._folder, self._url, self._place = folder, url, _SIGNATURE.sub("", url)
         self._offline_until_s = 0.0
 
     @classmethod
@@ -143,7 +144,7 @@ class ReadCache:
         return CachedRead(content[1:] if content.startswith(b"+") else None)
 
     def _file(self, key: str, part: str) -> Path:
-        return self._folder / f"{hashlib.sha256(f'{self._url}/{key}?{part}'.encode()).hexdigest()[:32]}.read"
+        return self._folder / f"{hashlib.sha256(f'{self._place}/{key}?{part}'.encode()).hexdigest()[:32]}.read"
 
 
 class CachedReads(WrapperStore[Any]):

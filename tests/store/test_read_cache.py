@@ -119,6 +119,19 @@ def test_only_shards_that_exist_are_constant(tmp_path):
     assert cache.before_network("progress/a").value == b"record"  # The service is gone.
 
 
+def test_signed_addresses_of_a_store_are_one_address(tmp_path):
+    path = "stores/" + "0a" * 32 + ".zarr"
+    one, two, plain, other = (
+        ReadCache.of_address(f"https://{place}/{path}")
+        for place in ("gpu.example.org/signed/AAA", "gpu.example.org/signed/BBB", "gpu.example.org", "b.example.org")
+    )
+    one.keep("progress/a", "", b"record")
+    for cache in (two, plain):
+        assert cache.after_error(OSError("error sending request"), "progress/a").value == b"record"
+    with pytest.raises(OSError, match="sending"):
+        other.after_error(OSError("error sending request"), "progress/a")
+
+
 def test_only_addresses_that_end_with_a_key_are_cached():
     assert ReadCache.of_address("https://gpu.example.org/stores/" + "0a" * 32 + ".zarr") is not None
     for url in (
