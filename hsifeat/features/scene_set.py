@@ -148,9 +148,12 @@ def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> No
             more, fewer = (first, other) if len(wanted) > len(found) else (other, first)
             model = next(store for store in more if store.is_context == context)
             command = shell_command("extract", fewer[0].scene.name, "--like", model.store.location)
+            # Equal names may be two scenes, or one scene whose missing features made pixels invalid.
+            hint = f"; stores of one scene need the same valid pixels: extract the other stores from {model.store.location}/scene"
             raise StoreError(
                 f"{other[0].scene.name} has {format_count(len(found), *kind)}, and {first[0].scene.name} has {len(wanted)}: give the same stores "
                 f"of each scene ({command} makes one, with the file of the scene in place of its name), or leave the others out"
+                + (hint if first[0].scene.name == other[0].scene.name else "")
             )
 
 

@@ -158,3 +158,18 @@ def test_maps_that_nobody_asked_for_may_differ(scene, tmp_path):
         groups += stores
     model = fit_model(groups, head="lda", labels="fields", smooth="none")
     assert model.train_pixels == 2 * np.count_nonzero(scene.labels["fields"].classes)
+
+
+def test_a_store_with_fewer_valid_pixels_is_told_apart_with_advice(scene, tmp_path):
+    values = np.asarray(scene.cube)[..., :2].astype(np.float32)
+    values[:5] = np.nan
+    np.save(tmp_path / "values.npy", values)
+    imported = hsifeat.import_planes(scene, {"own": tmp_path / "values.npy"}, out=tmp_path / "own.zarr").location.path
+    hsifeat.extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "context.zarr")
+    options = {"head": "lda", "inputs": "spectra+context+planes", "smooth": "none"}
+    with pytest.raises(StoreError, match=f"need the same valid pixels: extract the other stores from {imported}/scene"):
+        fit_model([imported, tmp_path / "context.zarr"], **options)
+    context = hsifeat.extract(
+        hsifeat.open_scene(f"{imported}/scene"), backbone="context", layers=["mean-3"], out=tmp_path / "c.zarr"
+    )
+    assert fit_model([imported, context], **options).train_pixels > 0
