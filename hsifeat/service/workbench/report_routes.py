@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from classifiers.defaults import DEFAULT_FOLDS
 from classifiers.labelling.pixel_order import screen_step
 from hsifeat import __version__
-from hsifeat.features.stack import StackedFeatures
+from hsifeat.features.scene_set import single_stores
 from hsifeat.scenes.maps import Legend
 from hsifeat.service.pages.pictures import encode_png, scene_picture
 from hsifeat.service.pages.rendering import PageRoute, render
@@ -37,7 +37,7 @@ def report_page(
     from classifiers.labelling.score import score_labels
 
     features, mapper = desk.space.features_for(options.inputs), desk.space.mapper(options)
-    stores = features.stores if isinstance(features, StackedFeatures) else (features,)
+    stores = single_stores(features)
     _, labels = desk.database.class_map(desk.labels.id)
     entries = desk.database.classes(desk.labels.id)
     names = {entry.number: entry.name for entry in entries}

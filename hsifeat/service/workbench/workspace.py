@@ -19,7 +19,8 @@ from hsifeat.backbones.options import UNTRAINED
 from hsifeat.cache.catalogue import DAMAGE_ERRORS
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features
-from hsifeat.features.stack import StackedFeatures, open_stack
+from hsifeat.features.scene_set import single_stores
+from hsifeat.features.stack import open_stack
 from hsifeat.runtime.events import Advanced, Event, Listener, Started, silent
 from hsifeat.service.problems import ProblemError, problem_of, public_text
 from hsifeat.service.store_index import ServedStore, StoreIndex, Version
@@ -116,7 +117,7 @@ class Workspace:
     @property
     def stores(self) -> tuple[Features, ...]:
         """Features of each store of the workspace."""
-        return _stores_of(self.features)
+        return single_stores(self.features)
 
     @property
     def scene_digest(self) -> str:
@@ -169,7 +170,7 @@ class Workspace:
         return self._resources.tools.get(self._tools_key(options), compute)
 
     def _tools_key(self, options: MapOptions) -> ToolsKey:
-        stores = _stores_of(self.features_for(options.inputs))
+        stores = single_stores(self.features_for(options.inputs))
         return tuple(self._digests[store.key] for store in stores), options.head, options.inputs
 
     def _prepare(self) -> None:
@@ -356,10 +357,6 @@ def companion_stores(
                 if not str(companion.store.manifest.provenance.get("backbone_source")).startswith(UNTRAINED):
                     return [store]
     return []
-
-
-def _stores_of(features: Features) -> tuple[Features, ...]:
-    return features.stores if isinstance(features, StackedFeatures) else (features,)
 
 
 def _digest(features: Features, paths: tuple[str, ...] = ("",)) -> str:
