@@ -51,7 +51,9 @@ def _scenes(ranking: Ranking) -> list[str]:
         for entry, scores in table.rows:
             cells = ["" if score is None else percent(score.scores["oa"], score.seeds, 1) for score in scores]
             lines.append(_line([str(entry), *cells]))
-        pixels = ", ".join(f"{name}: {count:,.0f}" for name, count in zip(table.scenes, table.pixels, strict=True))
+        pixels = ", ".join(
+            f"{name}: {format_mean(count)}" for name, count in zip(table.scenes, table.pixels, strict=True)
+        )
         lines += ["", escape_markdown(f"OA in percent on the test pixels of each scene. Test pixels: {pixels}.")]
     return lines
 

@@ -7,6 +7,7 @@ from classifiers.comparison.report.findings import key_findings
 from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.results.distance_text import leak_free_text, verdict_text
 from classifiers.comparison.results.ranking import rank
+from classifiers.comparison.results.scores import SceneSummaryScore
 from classifiers.comparison.results.summary_frame import summary_notes
 from classifiers.comparison.results.summary_text import split_remarks
 from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page
@@ -125,6 +126,25 @@ def test_pixels_without_leakage_are_means_over_seeds(pixels, text):
     assert f"the features of {text} test pixels (means over 2 seeds) depend on no training pixel" in sentence
     runs = tuple(run for run in comparison.runs if run.seed == 0)
     assert "(means" not in leak_free_text(comparison.model_copy(update={"runs": runs}), [best], 30)
+
+
+def test_the_tables_of_ranges_and_of_scenes_state_small_means(comparison, tmp_path):
+    def with_few(found):
+        first, *others = found.bins
+        return found.model_copy(update={"bins": (first.model_copy(update={"test_pixels": 0.5}), *others)})
+
+    def with_scene(row):
+        return row.model_copy(
+            update={"scenes": (SceneSummaryScore(scene="b", seeds=2, test_pixels=1.5, scores=row.scores),)}
+        )
+
+    scenes = (comparison.scene, comparison.scene.model_copy(update={"name": "b"}))
+    summary, distances = tuple(map(with_scene, comparison.summary)), tuple(map(with_few, comparison.distances))
+    results = comparison.model_copy(update={"scenes": scenes, "summary": summary, "distances": distances})
+    headings = [" ".join(cell[0].split()) for table in Page(page(results, tmp_path)).tables for cell in table[0]]
+    assert headings.count("0\N{EN DASH}4 px0.5 test px") == headings.count("b1.5 test px") == len(SPLITS)
+    text = to_markdown(results)
+    assert text.count("0\N{EN DASH}4 px: 0.5,") == text.count("Test pixels: b: 1.5.") == len(SPLITS)
 
 
 def test_a_feature_of_the_whole_scene_has_advice_of_its_own(comparison):
