@@ -74,8 +74,8 @@ async def read_file(request: Request, _caller: Reader, key: StoreKey, path: _Fil
 def finished_file(scope: Scope, stores: StoreIndex, key: str, path: str) -> Response | None:
     """Return the response that `read_file` gives to a request; None if a slow check is needed.
 
-    A slow check is needed for a file in a bucket, for a missing file, and for a shard that `ServedStore.is_known_finished`
-    does not confirm.
+    A slow check is needed for a file in a bucket or in a changed store, for a missing file, and for a shard that
+    `ServedStore.is_known_finished` does not confirm.
 
     Parameters
     ----------

@@ -128,11 +128,18 @@ class StoreIndex:
         return sorted(self._stores.values(), key=lambda store: store.key)
 
     def known(self, key: str) -> ServedStore | None:
-        """Return the store with the key `key` if an earlier search found it, else None. No new search is made."""
-        return self._stores.get(key)
+        """Return the store with the key `key` if it was found on this machine and has not changed since, else None.
+
+        No file is read, and no new search is made.
+        """
+        store = self._stores.get(key)
+        if store is None or store.folder is None:
+            return None
+        version, (read, found) = self.version(store.location), self._read[store.location.identity]
+        return found if version and read == version and found == store else None
 
     def find(self, prefix: str) -> ServedStore:
-        """Return the store whose key starts with `prefix`.
+        """Return the store whose key starts with `prefix`. A store that another one has replaced is not returned.
 
         Raises
         ------
@@ -162,14 +169,18 @@ class StoreIndex:
         if opened is not None:
             self.mark_used(store)
             return opened
-        features = open_features(store.location)
-        if features.key != store.key:
-            self._stores.pop(store.key, None)  # so that `find` searches for the store at other locations
-            raise ProblemError(404, f"another store has replaced the store {store.key}: GET /stores lists the stores")
+        features = self.open(store)
         # The planes of a store that is being written become complete without a change of its checksums.
         if version and not features.unfinished:
             with self._opened_lock:
                 self._opened[store.key] = _Opened(features, version, time.monotonic())
+        return features
+
+    def open(self, store: ServedStore) -> Features:
+        """Open the `Features` of a store as it is now. See `features`."""
+        features = open_features(store.location)
+        if features.key != store.key:
+            raise ProblemError(404, f"another store has replaced the store {store.key}: GET /stores lists the stores")
         return features
 
     def version(self, location: Location) -> Version:
@@ -217,9 +228,16 @@ class StoreIndex:
                 del self._opened[key]
 
     def _matches(self, prefix: str) -> list[ServedStore]:
-        if (store := self._stores.get(prefix)) is not None:
-            return [store]
-        return [store for key, store in self._stores.items() if key.startswith(prefix)]
+        exact = self._stores.get(prefix)
+        stores = [store for key, store in self._stores.items() if key.startswith(prefix)] if exact is None else [exact]
+        return [current for store in stores if (current := self._current(store)) is not None]
+
+    def _current(self, store: ServedStore) -> ServedStore | None:
+        """Return a found store as it is now; None if another store has replaced it."""
+        if not self.version(store.location):
+            return store  # It was deleted, or the bucket can't be reached. Who reads it gets the error.
+        now = self._store(store.location)
+        return now if now == store else None
 
     def _search(self) -> None:
         """Search for stores, unless the last search was a short time ago. If that search failed, raise its error again."""

@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+from dataclasses import replace
 
+import httpx
 import numpy as np
 import pytest
 import xarray
@@ -12,8 +14,11 @@ from zarr.storage import ObjectStore
 
 import hsifeat
 from hsifeat.service import routes_files
+from hsifeat.service.config import ServiceConfig
+from hsifeat.service.tokens import TokenFile
 from hsifeat.store.locks import write_lock
 from hsifeat.store.store import Store
+from tests.helpers.services import running
 
 SHARD = "planes/t0300/up_blocks.2/c/0/0/0"
 RECORD = SHARD.replace("planes", "progress")
@@ -96,6 +101,28 @@ def test_a_shard_without_its_record_is_not_sent(service, reader):
     finally:
         record.write_bytes(content)
     assert reader.get(url).status_code == 200
+
+
+def test_files_of_a_store_that_another_one_replaced_are_not_sent(tmp_path, scene):
+    folder, tokens = tmp_path / "stores", TokenFile(tmp_path / "tokens.json")
+    folders = {"cache": folder, "state": tmp_path / "state", "tokens": tokens.path}
+    config = ServiceConfig.from_options({"port": 0, **{name: str(path) for name, path in folders.items()}})
+    headers = {"Authorization": f"Bearer {tokens.add('ada', 'read', days=1)}"}
+    keys = [
+        hsifeat.extract(one, backbone="context", layers=["mean-5"], out=tmp_path / name).key
+        for name, one in (("a", scene), ("b", replace(scene, cube=np.asarray(scene.cube) + 1)))
+    ]
+    files = "planes/t0000/mean-5/c/0/0/0", "scene/cube/c/0/0/0"
+    folder.mkdir()
+    (tmp_path / "a").rename(folder / "s.zarr")
+    with running(config) as service, httpx.Client(base_url=service.url, headers=headers) as http:
+        for _ in range(2):
+            assert [http.get(f"/stores/{keys[0]}.zarr/{file}").status_code for file in files] == [200, 200]
+        (folder / "s.zarr").rename(tmp_path / "a")
+        (tmp_path / "b").rename(folder / "s.zarr")
+        for name in (f"{keys[0]}.zarr", f"{keys[0]}.consolidated.zarr", f"{keys[0][:9]}.zarr"):
+            assert [http.get(f"/stores/{name}/{file}").status_code for file in (*files, "zarr.json")] == [404] * 3
+        assert http.get(f"/stores/{keys[1]}.zarr/{files[1]}").content == (folder / "s.zarr" / files[1]).read_bytes()
 
 
 def test_zarr_opens_a_store_with_a_token(service, store_path):

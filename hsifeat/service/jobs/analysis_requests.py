@@ -49,9 +49,7 @@ class StoresRequest(JobRequest):
         return json_values(self, exclude={"stores", "priority"})
 
     def _open(self, context: JobContext) -> list[Features]:
-        from hsifeat.features.open_features import open_features
-
-        return [open_features(context.stores.find(key).location) for key in self.stores]
+        return [context.stores.open(context.stores.find(key)) for key in self.stores]
 
 
 def _without_files(options: FitConfig | BenchConfig) -> FitConfig | BenchConfig:

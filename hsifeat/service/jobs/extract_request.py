@@ -21,6 +21,7 @@ from hsifeat.service.jobs.records import JobKind, JobRecord
 from hsifeat.service.jobs.request import JobContext, JobRequest, json_values
 from hsifeat.service.jobs.scene_source import SceneSource
 from hsifeat.service.jobs.stored import scene_digest
+from hsifeat.service.problems import ProblemError
 from hsifeat.store.location import LocalLocation, as_location
 
 if TYPE_CHECKING:
@@ -39,11 +40,8 @@ def _into_served_store(context: JobContext, extraction: Job) -> Job | None:
     Return None if there is no such store, if it is damaged, or if its batches have another size.
     """
     context.stores.stores()  # searches for new stores
-    served = context.stores.known(extraction.recipe.key)
-    if served is None:
-        return None
-    with suppress(StoreError):
-        job = replace(extraction, location=served.location)
+    with suppress(StoreError, ProblemError):
+        job = replace(extraction, location=context.stores.find(extraction.recipe.key).location)
         job.find_store()
         return job
     return None

@@ -21,7 +21,7 @@ def store_facts(served: ServedStore) -> Any:
     """
     store = Store.open(served.location)
     planes = [[str(plane.id), hashlib.sha256(store.fingerprint(plane.id)).hexdigest()] for plane in store.planes]
-    return [served.key, *_scene_facts(store, store.labels), planes]
+    return [store.key, *_scene_facts(store, store.labels), planes]
 
 
 def scene_digest(store: Store, labels: Iterable[str]) -> str:

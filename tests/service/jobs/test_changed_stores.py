@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hsifeat import extract
 from hsifeat.service.jobs.analysis_requests import FitRequest
 from hsifeat.service.jobs.lane import Lane
 from hsifeat.service.jobs.records import LANES, JobKind, JobState
 from hsifeat.service.jobs.runner import _run_job
+from hsifeat.service.problems import ProblemError
 from hsifeat.store.store import Store
 
 PER_CLASS = 5
@@ -39,7 +41,7 @@ def changing(jobs, store_path, tmp_path, monkeypatch):
     def submit(owner="ann"):
         return jobs.submit(JobKind.FIT, {"stores": [store.key], "options": OPTIONS}, owner)
 
-    return SimpleNamespace(path=path, relabel=relabel, run=run, submit=submit, patch=monkeypatch)
+    return SimpleNamespace(path=path, key=store.key, relabel=relabel, run=run, submit=submit, patch=monkeypatch)
 
 
 def test_a_job_is_filed_under_the_labels_that_it_read(changing):
@@ -76,6 +78,16 @@ def test_a_request_does_not_join_a_running_job_that_reads_other_labels(changing)
         assert changing.run(first)[0].state is JobState.DONE
     assert joined[0].outcome == "queued"
     assert changing.run(second)[0].result["train_pixels"] == 2 * PER_CLASS
+
+
+def test_a_job_does_not_read_a_store_that_replaced_its_own(changing, scene):
+    waiting = changing.submit().job
+    changing.path.rename(changing.path.parents[1] / "aside.zarr")
+    extract(scene, backbone="context", layers=["mean-5"], out=changing.path)
+    ended, _ = changing.run(waiting)
+    assert (ended.state, ended.reason) == (JobState.FAILED, f"no store {changing.key}: GET /stores lists the stores")
+    with pytest.raises(ProblemError, match=f"no store {changing.key}"):
+        changing.submit()
 
 
 @pytest.mark.parametrize("change", ["relabel", "damage"])
