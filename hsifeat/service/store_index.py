@@ -193,10 +193,8 @@ class StoreIndex:
             return _local_version(location)
         now, (asked, version) = time.monotonic(), self._remote_versions.get(location.identity, (float("-inf"), ()))
         if now - asked > _REMOTE_SCAN_SECONDS:
-            self._remote_versions[location.identity] = (
-                now,
-                version,
-            )  # for other threads, which do not wait for the bucket
+            if version:  # Other threads use it, and do not wait for the bucket.
+                self._remote_versions[location.identity] = now, version
             version = _remote_version(location)
             self._remote_versions[location.identity] = time.monotonic(), version
         return version

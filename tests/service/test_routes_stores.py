@@ -3,7 +3,7 @@
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Barrier, Event
 from time import monotonic
 from types import SimpleNamespace
 
@@ -174,6 +174,18 @@ def test_while_a_bucket_does_not_answer_other_threads_have_the_last_version(monk
         assert index.version(location) == ("first",)
         answered.set()
         assert waiting.result(10) == index.version(location) == ("second",)
+
+
+def test_threads_that_first_ask_for_a_store_in_a_bucket_at_the_same_time_all_have_its_version(monkeypatch):
+    location, index, together = BucketLocation("s3://bucket/s.zarr"), StoreIndex(), Barrier(2)
+
+    def ask(_):
+        together.wait(5)
+        return ("first",)
+
+    monkeypatch.setattr("hsifeat.service.store_index._remote_version", ask)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(index.version, [location] * 2)) == [("first",)] * 2
 
 
 def test_a_store_in_a_bucket_is_opened_again_only_after_a_change(store_path, tmp_path, monkeypatch):
