@@ -156,7 +156,7 @@ class Jobs:
         self.service = JobService(config)
 
     def submit(self, kind, options, owner="ann"):
-        from hsifeat.service.jobs.execution import REQUESTS
+        from hsifeat.service.jobs.request_classes import REQUESTS
 
         return self.service.submit(REQUESTS[kind].from_options(options), owner, admin=False)
 

@@ -18,10 +18,10 @@ from hsifeat.errors import HsifeatError, error_summary
 from hsifeat.runtime.events import Event as WorkEvent
 from hsifeat.runtime.events import Note
 from hsifeat.service.job_settings import JobSettings
-from hsifeat.service.jobs.execution import request_of
 from hsifeat.service.jobs.lane import Lane, ProgressRecorder, no_key
 from hsifeat.service.jobs.records import LANES, JobRecord, JobState
 from hsifeat.service.jobs.request import JobContext, JobRequest
+from hsifeat.service.jobs.request_classes import request_of
 from hsifeat.service.problems import public_text
 
 logger = logging.getLogger(__name__)
