@@ -70,11 +70,11 @@ def raster(
     """
     start = time.perf_counter()
     check = workbench_of(request).tickets.take(f"map-{page}", number)
-    notes = [] if desk.space is workbench_of(request).newest(key) else [_FORMER_PLANES]
+    former_planes = () if desk.space is workbench_of(request).newest(key) else (_FORMER_PLANES,)
     version, labels = desk.database.class_map(desk.labels.id)
     shown = coarse_labels(labels, view.window, view.step)
     classes, confidence, message, later = np.zeros_like(shown), np.zeros(shown.shape, np.uint8), "", None
-    note = ""
+    notes: tuple[str, ...] = ()
     mapper = desk.space.mapper(options)
     with desk.space.map_slots:
         check()
@@ -85,13 +85,13 @@ def raster(
         else:
             found = mapper.predict(head, window=view.window, step=view.step, check=check)
             classes, confidence = found.classes, np.round(255 * np.clip(found.confidence, 0, 1)).astype(np.uint8)
-            note = "; ".join((*found.notes, *notes))
+            notes = (*found.notes, *former_planes)
     facts = {
         "version": version,
         "classes": digest_of_classes(desk),
         "ms": round(1000 * (time.perf_counter() - start)),
         "message": _header(message),
-        "note": _header(note),
+        "note": _header("; ".join(notes)),
     }
     response = raster_response(view.window, view.step, [shown, classes, confidence], **facts)
     response.background = later
