@@ -30,7 +30,6 @@ from hsifeat.service.workbench.workspace import workbench_of
 router = APIRouter(prefix="/label/{key}/sets/{set_id}", include_in_schema=False, route_class=ReplaceableRoute)
 _SUGGESTIONS = 5
 _TRUTH_OTHER = 2**16 - 1
-_FORMER_PLANES = "the stores have changed: maps use the former planes until the new ones are prepared"
 
 
 def _options(
@@ -70,7 +69,8 @@ def raster(
     """
     start = time.perf_counter()
     check = workbench_of(request).tickets.take(f"map-{page}", number)
-    former_planes = () if desk.space is workbench_of(request).newest(key) else (_FORMER_PLANES,)
+    newest = workbench_of(request).newest(key)
+    former_planes = () if desk.space is newest else (_former_planes(newest.preparation.error),)
     version, labels = desk.database.class_map(desk.labels.id)
     shown = coarse_labels(labels, view.window, view.step)
     classes, confidence, message, later = np.zeros_like(shown), np.zeros(shown.shape, np.uint8), "", None
@@ -244,6 +244,13 @@ def _accuracy(
 def _grid(view: View) -> tuple[slice, slice]:
     rows, cols = view.window.slices
     return slice(rows.start, rows.stop, view.step), slice(cols.start, cols.stop, view.step)
+
+
+def _former_planes(error: str) -> str:
+    """Return the note on a map from former planes. `error` says why the new ones could not be prepared, if they could not."""
+    if error:
+        return f"the stores have changed, but maps use the former planes, because the new ones could not be prepared: {error}"
+    return "the stores have changed: maps use the former planes until the new ones are prepared"
 
 
 def _header(text: str) -> str:

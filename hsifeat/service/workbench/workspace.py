@@ -64,11 +64,6 @@ class Preparation:
     error: str = ""
     finished: bool = False
 
-    @property
-    def ended(self) -> bool:
-        """Whether the computation has finished or failed."""
-        return self.finished or bool(self.error)
-
     def listen(self, event: Event) -> None:
         """Update the progress from an event."""
         if isinstance(event, Started):
@@ -230,11 +225,11 @@ class Workbench:
     def workspace(self, key: str) -> Workspace:
         """Return the workspace for the requests of an open page.
 
-        The result is `newest`. If the columns of `newest` are still being computed and an earlier workspace is open, the
-        result is the earlier workspace.
+        The result is `newest`. If the columns of `newest` are not ready or could not be computed, and an earlier workspace is
+        open, the result is the earlier workspace.
         """
         newest = self.newest(key)
-        return newest if newest.preparation.ended else self._usable(key) or newest
+        return self._usable(key) or newest
 
     def newest(self, key: str) -> Workspace:
         """Return the workspace for the scene of a store, as its stores are now.

@@ -47,7 +47,7 @@ def workbench(tmp_path):
 
 def prepared(workbench, key):
     """Wait until the columns of the newest workspace are ready, and return the workspace of an open page."""
-    while not workbench.newest(key).preparation.ended:
+    while not ((preparation := workbench.newest(key).preparation).finished or preparation.error):
         time.sleep(0.01)
     return workbench.workspace(key)
 
@@ -66,6 +66,11 @@ def hold_columns(monkeypatch):
 
     monkeypatch.setattr(scene_columns, "open_scene_columns", wait)
     return released
+
+
+def disk_is_full(*_, **__):
+    """Raise the error that the opening of columns meets on a full disk."""
+    raise OSError(28, "No space left on device")
 
 
 def test_an_open_page_follows_its_store(tmp_path, scene, extract, monkeypatch):
@@ -100,6 +105,11 @@ def test_an_open_page_follows_its_store(tmp_path, scene, extract, monkeypatch):
         released.set()
         prepare_scene(http, key)
         assert http.get(f"{base}/raster").headers["X-Note"] == ""
+        monkeypatch.setattr(scene_columns, "open_scene_columns", disk_is_full)
+        extract("mean-7")
+        while "until the new ones" in (note := http.get(f"{base}/raster").headers["X-Note"]):
+            time.sleep(0.01)
+        assert "because the new ones could not be prepared: " in note and "No space left on device" in note
 
 
 def test_a_correction_of_a_label_map_computes_no_columns(workbench, scene, extract, monkeypatch):
@@ -126,6 +136,19 @@ def test_an_open_page_works_while_the_columns_of_new_planes_are_computed(workben
     released.set()
     after = prepared(workbench, key)
     assert layers_of(after) == {"mean-5", "mean-9"} and after.bands is before.bands
+
+
+def test_an_open_page_works_after_the_columns_of_new_planes_could_not_be_computed(workbench, extract, monkeypatch):
+    key = extract().key
+    before = prepared(workbench, key)
+    with monkeypatch.context() as patch:
+        patch.setattr(scene_columns, "open_scene_columns", disk_is_full)
+        extract("mean-9")
+        assert prepared(workbench, key) is before
+        assert "No space left on device" in workbench.newest(key).preparation.error
+        assert layers_of(before) == {"mean-5"}
+    workbench.open(key)
+    assert layers_of(prepared(workbench, key)) == {"mean-5", "mean-9"}
 
 
 def test_a_page_waits_until_a_store_is_complete(workbench, extract):
