@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.2
 _IDLE_S = 600.0
 _NICENESS = 10
+# A key does not tell which of these changed.
+_CHANGED = "after the request, a store or file of this job was changed or hsifeat was upgraded: the job uses their present state"
 
 
 class JobCancelledError(BaseException):
@@ -83,7 +85,7 @@ def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> 
         key = request.key(context)
         if key != job.key:
             lane.file(job, key)
-            recorder(Note("a store or file of this job was changed after the request: the job reads its present state"))
+            recorder(Note(_CHANGED))
         result = request.execute(context, job, listen)
         unchanged = _current_key(request, context) == key
         if not unchanged:

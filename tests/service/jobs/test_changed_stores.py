@@ -15,6 +15,7 @@ from hsifeat.service.problems import ProblemError
 from hsifeat.store.store import Store
 
 PER_CLASS = 5
+CHANGED = "after the request, a store or file of this job was changed or hsifeat was upgraded: the job uses their present state"
 OPTIONS = {"head": "lda", "inputs": "spectra", "split": f"per-class:{PER_CLASS}", "smooth": "none"}
 
 
@@ -49,7 +50,7 @@ def test_a_job_is_filed_under_the_labels_that_it_read(changing):
     changing.relabel(2)
     done, notes = changing.run(waiting)
     assert (done.state, done.result["train_pixels"]) == (JobState.DONE, 2 * PER_CLASS)
-    assert notes == ["a store or file of this job was changed after the request: the job reads its present state"]
+    assert notes == [CHANGED]
     answer = changing.submit("bob")
     assert (answer.outcome, answer.job.id) == ("answered", waiting.id)
     changing.relabel(4)
@@ -57,6 +58,13 @@ def test_a_job_is_filed_under_the_labels_that_it_read(changing):
     assert repeated.outcome == "queued"
     done, notes = changing.run(repeated.job)
     assert (done.result["train_pixels"], notes) == (4 * PER_CLASS, [])
+
+
+def test_the_note_of_a_job_that_waited_for_an_upgrade_is_true(changing):
+    waiting = changing.submit().job
+    changing.patch.setattr("hsifeat.service.jobs.request.__version__", "999")
+    done, notes = changing.run(waiting)
+    assert (done.state, notes) == (JobState.DONE, [CHANGED])
 
 
 def test_a_request_does_not_join_a_running_job_that_reads_other_labels(changing):
