@@ -103,7 +103,8 @@ def test_a_shard_without_its_record_is_not_sent(service, reader):
     assert reader.get(url).status_code == 200
 
 
-def test_files_of_a_store_that_another_one_replaced_are_not_sent(tmp_path, scene):
+def test_files_of_a_store_that_another_one_replaced_are_not_sent(tmp_path, scene, monkeypatch):
+    monkeypatch.setattr("hsifeat.service.store_index._PAUSE_PER_SEARCH", 0)
     folder, tokens = tmp_path / "stores", TokenFile(tmp_path / "tokens.json")
     folders = {"cache": folder, "state": tmp_path / "state", "tokens": tokens.path}
     config = ServiceConfig.from_options({"port": 0, **{name: str(path) for name, path in folders.items()}})
