@@ -112,6 +112,7 @@ class StoreIndex:
         self._search_lock = threading.Lock()
         self._opened_lock = threading.Lock()
         self._stores: dict[str, ServedStore] = {}
+        # The key is the text of the location: its identity takes longer, and each request for a file needs the key.
         self._read: dict[str, tuple[Version, ServedStore | None]] = {}
         self._remote_versions: dict[str, tuple[float, Version]] = {}
         self._marked: dict[str, float] = {}
@@ -135,7 +136,7 @@ class StoreIndex:
         store = self._stores.get(key)
         if store is None or store.folder is None:
             return None
-        version, (read, found) = self.version(store.location), self._read[store.location.identity]
+        version, (read, found) = self.version(store.location), self._read[str(store.location)]
         return found if version and read == version and found == store else None
 
     def find(self, prefix: str) -> ServedStore:
@@ -282,7 +283,7 @@ class StoreIndex:
     def _store(self, location: Location) -> ServedStore | None:
         """Read the manifest of a store; return None if there is no intact store."""
         version = self.version(location)
-        known = self._read.get(location.identity)
+        known = self._read.get(str(location))
         if known is not None and version and known[0] == version:
             return known[1]
         store = None
@@ -292,7 +293,7 @@ class StoreIndex:
             store = ServedStore(manifest.key, location, (manifest.scene.rows, manifest.scene.cols), created)
         except DAMAGE_ERRORS as error:
             _log.warning("a store is not served: %s", error)
-        self._read[location.identity] = version, store
+        self._read[str(location)] = version, store
         return store
 
 

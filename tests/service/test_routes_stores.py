@@ -115,6 +115,23 @@ def test_a_store_that_another_one_replaced_is_found_elsewhere_or_not_at_all(stor
     assert index.features(index.find(store.key)).name == "elsewhere"
 
 
+def test_a_store_in_a_bucket_that_another_one_replaced_is_not_found(store_path, scene, tmp_path, monkeypatch):
+    from obstore.store import LocalStore
+
+    path, location, index = tmp_path / "s.zarr", BucketLocation("s3://bucket/s.zarr"), StoreIndex()
+    shutil.copytree(store_path, path)
+    location.__dict__["objects"] = LocalStore(path)
+    monkeypatch.setattr(index, "_locations", lambda: [location])
+    (store,) = index.stores()
+    shutil.rmtree(path)
+    extract(scene, backbone="context", layers=["mean-5"], out=path)
+    with pytest.raises(ProblemError, match=f"another store has replaced the store {store.key}"):
+        index.open(index.find(store.key))
+    monkeypatch.setattr("hsifeat.service.store_index._REMOTE_SCAN_SECONDS", 0)
+    with pytest.raises(ProblemError, match=f"no store {store.key}"):
+        index.find(store.key)
+
+
 def test_open_features_do_not_wait_for_a_search(store_path, tmp_path, monkeypatch):
     make(store_path, tmp_path / "stores" / "s.zarr", used=1)
     index = StoreIndex(str(tmp_path / "stores"))
