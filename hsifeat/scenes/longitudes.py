@@ -173,7 +173,9 @@ def find_jumps(shapes: NDArray[np.object_], turn: float) -> NDArray[np.bool_]:
     """
     import shapely
 
-    rings, owners = shapely.get_rings(shapes, return_index=True)
+    parts, owners_of_parts = shapely.get_parts(shapes, return_index=True)
+    rings, parts_of_rings = shapely.get_rings(parts, return_index=True)
+    owners = owners_of_parts[parts_of_rings]
     points, index = shapely.get_coordinates(rings, return_index=True)
     with np.errstate(invalid="ignore"):
         jumps = (np.abs(np.diff(points[:, 0])) > turn / 2) & (np.diff(index) == 0)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 # Features are clipped to the scene and a margin before reprojection. This is the margin relative to the extent of the scene.
 _MARGIN = 0.1
+# Width of the gap between the two ends of surroundings that go around the Earth, relative to a turn.
+_SEAM = 1e-9
+# Edges of at least this length, in metres, lead from one end of a world map to the other. The equator has 40 million metres.
+_TORN_M = 16e6
 # Number of points along each side of the scene. The extent of the scene in another CRS is computed from these points.
 _EDGE_POINTS = 100
 
@@ -53,7 +57,8 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
     Raises
     ------
     SceneError
-        If a polygon crosses the meridian opposite to the centre of the scene, where x jumps by a whole turn.
+        If a polygon crosses the meridian opposite to the centre of the scene, where x jumps by a whole turn. If a polygon
+        reaches both ends of a map with curved meridians.
     """
     import shapely
     from pyproj import Transformer
@@ -66,15 +71,31 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
         width, height = right - left, top - bottom
         pixel = min(width / scene.cols, height / scene.rows)
         margin = _MARGIN * max(width, height) + 2 * pixel
-        # Surroundings of more than a whole turn would hold the same place twice.
-        margin_x = margin if turn is None else min(margin, max(turn - width, 0) / 2)
+        # Surroundings of a whole turn would hold the same place twice.
+        margin_x = margin if turn is None else min(margin, (turn - width) / 2 - _SEAM * turn)
         surroundings = left - margin_x, bottom - margin, right + margin_x, top + margin
         shapes = repeat_shapes(features.geometry.to_numpy(), turn, surroundings)
         shapes = shapely.segmentize(clip_shapes(shapes, surroundings), pixel)
         features = features.set_geometry(shapes, crs=features.crs)
     features = features.to_crs(target.crs)
     turn = whole_turn(str(target.crs))
-    return features if turn is None else _unwrap_around(features, target, scene, turn, name)
+    if turn is None:
+        _refuse_torn(features, target, name)
+        return features
+    return _unwrap_around(features, target, scene, turn, name)
+
+
+def _refuse_torn(features: GeoDataFrame, target: Georeference, name: str) -> None:
+    """Raise a `SceneError` if an edge of a polygon leads from one end of a world map to the other."""
+    from pyproj import CRS
+
+    metres = CRS(target.crs).axis_info[0].unit_conversion_factor
+    torn = find_jumps(features.geometry.to_numpy(), 2 * _TORN_M / metres)
+    if count := int(np.count_nonzero(torn)):
+        raise SceneError(
+            f"{name}: {format_count(count, 'polygon reaches', 'polygons reach')} both ends of the map that the CRS of the scene makes of the Earth: "
+            "reproject the file to this CRS first (ogr2ogr -t_srs), which cuts polygons there"
+        )
 
 
 def repeat_on_scene(features: GeoDataFrame, target: Georeference, scene: PixelGrid) -> GeoDataFrame:

@@ -137,3 +137,34 @@ def test_rasters_where_the_longitudes_of_the_scene_or_of_the_raster_begin(meridi
     np.testing.assert_array_equal(classes, expected)
     begins_in_scene = (meridian - west) % 360 == 0
     assert any("read at both ends" in note for note in notes) == (crs == "EPSG:4326" and begins_in_scene)
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "shape"),
+    [
+        ("ESRI:54030", Affine(425145, 0, -17005833, 0, -287505, 8625154), (60, 80)),
+        ("ESRI:54030", Affine(400e3, 0, -18e6, 0, -400e3, 9e6), (45, 90)),
+        ("ESRI:54009", Affine(400e3, 0, -18e6, 0, -400e3, 9e6), (45, 90)),
+        ("ESRI:54012", Affine(400e3, 0, -18e6, 0, -400e3, 9e6), (45, 90)),
+    ],
+)
+@pytest.mark.parametrize("west", [170.0, -180.0, 0.0, 175.0])
+def test_polygons_at_an_end_of_a_world_map_with_curved_meridians_are_right_or_refused(
+    crs, transform, shape, west, tmp_path
+):
+    """Robinson, Mollweide and Eckert IV. One polygon has two parts."""
+    boxes = shapely.box([west, 20, 50], 10, [west + 10, 30, 60], 20)
+    shapes = [shapely.MultiPolygon([boxes[0], boxes[2]]), boxes[1]]
+    geopandas.GeoDataFrame({"class": [1, 2]}, geometry=shapes, crs="EPSG:4326").to_file(tmp_path / "f.gpkg")
+    x, y = transform @ tuple(np.meshgrid(np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5))
+    lon, lat = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
+    inside, lon = (lat > 10) & (lat < 20) & np.isfinite(lon), np.nan_to_num(lon, posinf=0)
+    from_west = (lon - west) % 360
+    first, second = inside & ((from_west < 10) | ((lon > 50) & (lon < 60))), inside & (lon > 20) & (lon < 30)
+    try:
+        found = open_labels(tmp_path / "f.gpkg", blank_scene(*shape, transform, crs)).classes
+    except SceneError as error:
+        assert west >= 170 and "1 polygon reaches both ends of the map" in str(error)
+        return
+    # The edges of polygons are curved on the map, and have no further vertices if the corners of the scene have no longitude.
+    assert np.count_nonzero(found != np.where(first, 1, np.where(second, 2, 0))) <= 1
