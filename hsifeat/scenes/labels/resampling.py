@@ -10,6 +10,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference, affine_parts
 from hsifeat.scenes.labels.classes import Classes
 from hsifeat.scenes.longitudes import MAX_TURNS, columns_per_turn, unwrap, whole_turn
+from hsifeat.scenes.map_positions import PositionTransformer
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.scene_blocks import blocks
 
@@ -256,8 +257,6 @@ def _resample(
     pyproj transforms every pixel centre, so that rasters agree with reprojected vectors. `rasterio.warp.reproject` transforms
     only some centres and interpolates between them, which moves labels by up to an eighth of a pixel.
     """
-    from pyproj import Transformer
-
     if georeference.crs is None or target.crs is None:
         owner = name if georeference.crs is None else f"the scene {scene.name}"
         raise SceneError(
@@ -265,16 +264,15 @@ def _resample(
             "(gdal_edit -a_srs), or give labels on the scene's grid"
         )
     same_crs = target.same_crs(georeference)
-    transformer = None if same_crs else Transformer.from_crs(target.crs, georeference.crs, always_xy=True)
+    transform = None if same_crs else PositionTransformer(target.crs, georeference.crs)
     (sides, start), (scene_sides, scene_start) = affine_parts(georeference, name), affine_parts(target, scene.name)
     turn = whole_turn(georeference.crs)
     raster_west = start[0] + np.minimum(sides[0] * (classes.shape[1], classes.shape[0]), 0).sum()
     resampled = np.zeros((scene.rows, scene.cols), classes.dtype)
     for block in blocks(scene.rows, scene.cols):
         row, col = np.mgrid[block.slices] + 0.5
-        x, y = scene_sides @ np.stack((col.ravel(), row.ravel())) + scene_start[:, None]
-        if transformer is not None:
-            x, y = transformer.transform(x, y)
+        points = scene_sides @ np.stack((col.ravel(), row.ravel())) + scene_start[:, None]
+        x, y = points if transform is None else transform(points)
         finite = np.isfinite(x) & np.isfinite(y)
         x, y = unwrap(np.where(finite, x, 0), raster_west, turn), np.where(finite, y, 0)
         col, row = np.floor(np.linalg.solve(sides, np.stack((x, y)) - start[:, None]))

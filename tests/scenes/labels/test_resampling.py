@@ -176,6 +176,45 @@ def test_every_pixel_centre_agrees_with_gdalwarp(gdal, tmp_path, crs, angle):
     np.testing.assert_array_equal(result, read_first_band(tmp_path / "to.tif").array)
 
 
+@pytest.mark.parametrize("crs", ["ESRI:54008", "ESRI:54009", "ESRI:54030", "EPSG:8857", "EPSG:3857", "EPSG:6933"])
+def test_only_pixels_on_the_map_get_labels(crs):
+    """The scene reaches beyond a world map at all sides. On cylindrical maps, longitudes repeat."""
+    transform, shape = Affine(500e3, 0, -22e6, 0, -500e3, 10e6), (40, 88)
+    x, y = transform @ tuple(np.meshgrid(np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5))
+    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    lon, lat = to_degrees.transform(x, y)
+    back_x, back_y = to_degrees.transform(lon, lat, direction="INVERSE")
+    turn = {"EPSG:3857": 2 * 20037508.34, "EPSG:6933": 2 * 17367530.45}.get(crs)
+    back_x = back_x if turn is None else x + (back_x - x + turn / 2) % turn - turn / 2
+    on_map = np.hypot(back_x - x, back_y - y) < 1
+    world = georeference(Affine(1, 0, -180, 0, -1, 90), "EPSG:4326")
+    classes, _ = align_to_grid(np.ones((180, 360), np.uint8), world, blank_scene(*shape, transform, crs), "gt")
+    assert 0 < np.count_nonzero(on_map) < on_map.size or crs == "EPSG:3857"
+    np.testing.assert_array_equal(classes, on_map)
+
+
+@pytest.mark.parametrize(
+    ("crs", "bounds", "area"),
+    [
+        ("EPSG:2056", (2485e3, 1075e3, 2834e3, 1296e3), (5.9, 10.6, 45.7, 47.9)),  # Switzerland
+        ("EPSG:5514", (-905e3, -1333e3, -164e3, -930e3), (11.9, 22.7, 47.6, 51.2)),  # Czechia and Slovakia
+        ("EPSG:27200", (2003e3, 5310e3, 3012e3, 6752e3), (166, 179, -47.5, -34)),  # New Zealand
+    ],
+)
+def test_labels_of_a_country_are_not_repeated_on_the_other_side_of_the_earth(crs, bounds, area):
+    """Some projections put places far from their area of use onto places in this area."""
+    shape, (west, south, east, north) = (360, 720), bounds
+    cells = np.ones((50, 50), np.uint8)
+    where = Affine((east - west) / 50, 0, west, 0, (south - north) / 50, north)
+    scene = blank_scene(*shape, Affine(0.5, 0, -180, 0, -0.5, 90), "EPSG:4326")
+    classes, _ = align_to_grid(cells, georeference(where, crs), scene, "gt")
+    row, col = np.nonzero(classes)
+    lon, lat = (col + 0.5) / 2 - 180, 90 - (row + 0.5) / 2
+    assert len(row) > 20
+    assert area[0] - 0.5 < lon.min() < lon.max() < area[1] + 0.5
+    assert area[2] - 0.5 < lat.min() < lat.max() < area[3] + 0.5
+
+
 def test_landsat_labels_in_a_differently_written_crs(data_folder):
     folder = data_folder / "nc_landsat7"
     where = read_first_band(folder / "landsat_multiband.tif").georeference

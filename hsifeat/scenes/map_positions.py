@@ -1,0 +1,69 @@
+"""Positions of a scene in another CRS, only for places on the map."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.scenes.longitudes import unwrap, whole_turn
+
+# Maximum distance, in metres, between a position and the one that the way to another CRS and back leads to. Different
+# transformations between two datums on the two ways differ by less.
+_TOLERANCE_M = 1000.0
+_EARTH_RADIUS_M = 6_371_000.0
+
+
+class PositionTransformer:
+    """Transform of positions from one CRS to another. Positions that are not on the maps of both CRS have no result.
+
+    PROJ gives coordinates for many positions off the map. Beyond the end of a sinusoidal map, for example, longitudes are beyond
+    180 degrees. Far from its area of use, a projection may put a place onto another one. The way back then leads to another place,
+    and the position has no result. A position from which PROJ finds no way back is kept: the edge of some maps is of this kind.
+
+    Parameters
+    ----------
+    source, target : str
+        The two CRS.
+
+    Examples
+    --------
+    On the sinusoidal map, only the equator is 40 million metres long.
+
+    >>> to_degrees = PositionTransformer("ESRI:54008", "EPSG:4326")
+    >>> to_degrees(np.array([[19e6, 19e6], [0, 6e6]])).round().tolist()
+    [[171.0, nan], [0.0, nan]]
+    """
+
+    def __init__(self, source: str, target: str) -> None:
+        from pyproj import CRS, Transformer
+
+        self._transformer = Transformer.from_crs(source, target, always_xy=True)
+        self._turn = whole_turn(source)
+        parsed = CRS(source)
+        unit = parsed.axis_info[0].unit_conversion_factor
+        self._radians, self._metres = (unit, unit * _EARTH_RADIUS_M) if parsed.is_geographic else (0.0, unit)
+
+    def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Transform positions.
+
+        Parameters
+        ----------
+        points : (2, n) float64 array
+            Positions in the first CRS; x before y, longitude before latitude.
+
+        Returns
+        -------
+        (2, n) float64 array
+            Positions in the second CRS; NaN for positions that are not on the maps of both CRS.
+        """
+        found = np.array(self._transformer.transform(points[0], points[1]))
+        found[:, ~np.isfinite(found).all(axis=0)] = np.nan
+        back = np.array(self._transformer.transform(found[0], found[1], direction="INVERSE"))
+        back = np.where(np.isfinite(back), back, points)
+        x, y = back - points
+        if self._turn is not None:
+            x = unwrap(x, -self._turn / 2, self._turn)
+        # A degree of longitude is shorter than one of latitude, and has no length at a pole.
+        distance = np.hypot(x * np.cos(points[1] * self._radians), y) * self._metres
+        found[:, distance > _TOLERANCE_M] = np.nan
+        return found
