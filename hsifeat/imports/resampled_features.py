@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,8 +65,8 @@ class ResampledFeatures(PlacedFeatures):
 
     @property
     def block_cells(self) -> int:
-        """Maximum number of cells of the file that are read for one block of the plane."""
-        return int(np.prod(BLOCK_CELLS * self.stride * self._cells_per_pixel + 2))
+        """Maximum number of cells of the file that are read at a time for one block of the plane."""
+        return max(int(np.prod(BLOCK_CELLS * self.stride * self._cells_per_pixel + 2)), BLOCK_CELLS**2)
 
     def _place(self, window: Window) -> NDArray[np.float32]:
         k = self._points
@@ -80,23 +82,53 @@ class ResampledFeatures(PlacedFeatures):
             if self.features.columns_per_turn is not None:
                 cols = np.where((cols < 0) | (cols >= width), cols % self.features.columns_per_turn, cols)
             inside = (cols >= 0) & (cols < width) & (at[1] >= 0) & (at[1] < height)
-        if not inside.any():
-            return np.full((window.rows, window.cols, self.features.channels), np.nan, np.float32)
-        at = np.where(inside, at, 0)
-        left, top = (np.floor(side[inside].min() - 0.5).astype(int) for side in at)
-        right, bottom = (np.floor(side[inside].max() - 0.5).astype(int) + 2 for side in at)
-        values = self.features.read(Window(int(top), int(left), int(bottom - top), int(right - left)))
         total = np.zeros((pixels.shape[2], self.features.channels))
         count = np.zeros(pixels.shape[2], np.int64)
-        for point, there in zip(at.transpose(1, 0, 2), inside, strict=True):
-            point_values = _interpolate(values, point[1, there] - top, point[0, there] - left)
-            present = np.isfinite(point_values[:, 0])
-            cells = np.flatnonzero(there)[present]
-            total[cells] += point_values[present]
-            count[cells] += 1
+        first = np.floor(np.where(inside, at, 0) - 0.5).astype(int)
+        for part in _split_far_cells(first, inside, self.block_cells):
+            left, top = first[:, part].min(axis=1)
+            right, bottom = first[:, part].max(axis=1) + 2
+            values = self.features.read(Window(int(top), int(left), int(bottom - top), int(right - left)))
+            for point, there in zip(at.transpose(1, 0, 2), part, strict=True):
+                point_values = _interpolate(values, point[1, there] - top, point[0, there] - left)
+                present = np.isfinite(point_values[:, 0])
+                cells = np.flatnonzero(there)[present]
+                total[cells] += point_values[present]
+                count[cells] += 1
         mean = np.full(total.shape, np.nan)
         np.divide(total, count[:, np.newaxis], out=mean, where=np.broadcast_to(count[:, np.newaxis] > 0, total.shape))
         return mean.astype(np.float32).reshape(window.rows, window.cols, -1)
+
+
+def _split_far_cells(cells: NDArray[np.int64], chosen: NDArray[np.bool_], limit: int) -> Iterator[NDArray[np.bool_]]:
+    """Split positions until 2 x 2 cells at each position of a part lie in a window of at most `limit` cells.
+
+    Neighbouring pixels may lie far from each other in the file: at both ends of a map, or around a pole.
+
+    Parameters
+    ----------
+    cells : (2, ...) int array
+        Column and row of the first of the 2 x 2 cells.
+    chosen : (...) bool array
+        Positions that are split.
+    limit : int
+        Maximum number of cells; at least 4.
+
+    Yields
+    ------
+    (...) bool array
+        Positions of one part.
+    """
+    if not chosen.any():
+        return
+    low, high = cells[:, chosen].min(axis=1), cells[:, chosen].max(axis=1)
+    if np.prod(high - low + 2) <= limit:
+        yield chosen
+        return
+    axis = np.argmax(high - low)
+    lower = cells[axis] <= (low + high)[axis] // 2
+    yield from _split_far_cells(cells, chosen & lower, limit)
+    yield from _split_far_cells(cells, chosen & ~lower, limit)
 
 
 def _interpolate(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 from rasterio import Affine
+from scipy.ndimage import map_coordinates
 
 import hsifeat
 from hsifeat.errors import SceneError
@@ -266,3 +268,92 @@ def test_a_file_on_the_grid_of_the_scene_is_copied_where_no_whole_number_of_cell
     one = placed(values, where, DEGREES, blank_scene(4, 5143, where, DEGREES))
     assert one.rule == "copied, one cell per pixel"
     np.testing.assert_array_equal(whole(one), values)
+
+
+def at_pixels(transform, shape, crs, file_crs, file_transform):
+    """Positions of the pixels in a file according to pyproj, in cells, and the pixels that are on the map."""
+    x, y = transform @ tuple(np.meshgrid(np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5))
+    to_file = pyproj.Transformer.from_crs(crs, file_crs, always_xy=True)
+    there = np.nan_to_num(to_file.transform(x, y), posinf=1e30)
+    back_x, back_y = np.nan_to_num(to_file.transform(*there, direction="INVERSE"), posinf=1e30)
+    return *(~file_transform @ there), np.hypot(back_x - x, back_y - y) < 1
+
+
+@pytest.mark.parametrize("file_crs", ["ESRI:54008", "ESRI:54009", "EPSG:8857", "ESRI:54030"])
+@pytest.mark.parametrize("west", [178, 178.013, -182])
+def test_pixels_on_both_sides_of_the_end_of_a_world_map_are_interpolated_like_others(file_crs, west):
+    """Sinusoidal, Mollweide, Equal Earth and Robinson. At 178, the centre of the scene is the end of the map."""
+    pixel, shape = Affine(0.05, 0, west, 0, -0.05, -15), (60, 80)
+    to_map = pyproj.Transformer.from_crs(DEGREES, file_crs, always_xy=True)
+    bottom, top = to_map.transform([0, 0], [-18.3, -14.7])[1]
+    side = 14_000  # larger than a pixel
+    rows, cols = int((top - bottom) / side), int(40.1e6 / side)
+    where = Affine(side, 0, -cols * side / 2, 0, -side, top)
+    values = smooth(rows, cols, 1)
+    one = placed(values, where, file_crs, blank_scene(*shape, pixel, DEGREES), stride=1)
+    col, row, _ = at_pixels(pixel, shape, DEGREES, file_crs, where)
+    expected = map_coordinates(values[..., 0].astype(float), [row - 0.5, col - 0.5], order=1, mode="nearest")
+    assert "mean" not in one.rule
+    assert np.ptp(col) > 2000
+    np.testing.assert_allclose(whole(one)[..., 0], expected, rtol=0, atol=1e-4)
+
+
+class Windows:
+    """An array that keeps the sizes of the windows that are read."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype, self.sizes = values, values.shape, values.dtype, []
+
+    def __getitem__(self, where):
+        part = self.values[where]
+        self.sizes.append(part.shape[0] * part.shape[1])
+        return part
+
+
+@pytest.mark.parametrize(
+    ("crs", "pixel", "file_crs", "file_transform", "cols", "limit"),
+    [
+        pytest.param(DEGREES, Affine(0.05, 0, 178, 0, -0.05, -15), "ESRI:54008",
+                     Affine(1e4, 0, -2.002e7, 0, -1e4, -1.6e6), 4004, 64 * 64, id="both ends of a map"),
+        pytest.param("EPSG:3413", Affine(25e3, 0, -8e5, 0, -25e3, 8e5), DEGREES,
+                     Affine(0.3, 0, -180, 0, -0.3, 90), 1200, 25_000, id="around a pole"),
+    ],
+)  # fmt: skip
+def test_windows_of_a_file_are_small_where_neighbouring_pixels_lie_far_from_each_other(
+    crs, pixel, file_crs, file_transform, cols, limit
+):
+    values = Windows(np.add.outer(np.arange(120.0), np.zeros(cols)).astype(np.float32)[..., np.newaxis])
+    one = placed(values, file_transform, file_crs, blank_scene(60, 60, pixel, crs), stride=1)
+    found = whole(one)[..., 0]
+    assert max(values.sizes) <= one.block_cells <= limit
+    _, row, _ = at_pixels(pixel, (60, 60), crs, file_crs, file_transform)
+    inside = (row > 0) & (row < 120)
+    assert inside.mean() > 0.5
+    np.testing.assert_array_equal(np.isfinite(found), inside)
+    np.testing.assert_allclose(found[inside], (row[inside] - 0.5).clip(0, 119), rtol=0, atol=0.3)
+
+
+def test_a_scene_around_a_pole_is_interpolated_at_the_centres_of_its_pixels():
+    """At the pole itself, a pixel is as wide as half of all columns."""
+    pixel, shape = Affine(1e3, 0, -3e4, 0, -1e3, 3e4), (60, 60)
+    where = Affine(5, 0, -180, 0, -5, 90)
+    values = smooth(2, 72, 1)
+    one = placed(values, where, DEGREES, blank_scene(*shape, pixel, "EPSG:3413"), stride=1)
+    col, row, _ = at_pixels(pixel, shape, "EPSG:3413", DEGREES, where)
+    around = np.concatenate([values[:, -1:], values, values[:, :1]], axis=1)[..., 0].astype(float)
+    expected = map_coordinates(around, [row - 0.5, col + 0.5], order=1, mode="nearest")
+    assert "mean" not in one.rule
+    np.testing.assert_allclose(whole(one)[..., 0], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("west", [-180, 0])
+@pytest.mark.parametrize("crs", ["ESRI:54008", "EPSG:8857", "ESRI:54030", "+proj=ortho +lat_0=0 +lon_0=150"])
+def test_pixels_off_the_map_of_the_scene_have_no_features(crs, west):
+    """The scene is the northeast of the map; its centre is off some of the maps."""
+    pixel, shape = Affine(400e3, 0, 4e6, 0, -400e3, 9.2e6), (14, 42)
+    values = smooth(18, 36, 1)
+    where = Affine(10, 0, west, 0, -10, 90)
+    found = whole(placed(values, where, DEGREES, blank_scene(*shape, pixel, crs), stride=1))[..., 0]
+    _, _, on_map = at_pixels(pixel, shape, crs, DEGREES, where)
+    assert 0 < on_map.mean() < 0.95
+    np.testing.assert_array_equal(np.isfinite(found), on_map)
