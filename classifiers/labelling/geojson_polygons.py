@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.longitudes import clip_shapes, find_jumps, repeat_shapes, unwrap, whole_turn
+from hsifeat.scenes.map_positions import PositionTransformer
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
+# Nine decimals of a degree are a tenth of a millimetre.
+_PRECISION = 1e-9
 
 
 def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) -> GeoDataFrame:
@@ -34,34 +37,41 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
     Raises
     ------
     SceneError
-        If the bounding box of a polygon contains a pole, or if a polygon spans more than 180 degrees of longitude. Neither is an
-        error in a geographic CRS or a cylindrical projection. If a vertex has no longitude.
+        If a vertex lies off the map that the CRS makes of the Earth. If the bounding box of a polygon contains a pole, or if a
+        polygon spans more than 180 degrees of longitude. Neither of these two is an error in a geographic CRS or a cylindrical
+        projection.
     """
     import shapely
 
     shapes = shapely.segmentize(frame.geometry.to_numpy(), pixel)
     points, polygons = shapely.get_coordinates(shapes, return_index=True)
     turn = whole_turn(frame.crs.to_wkt())
-    lon, lat = shapely.get_coordinates(
-        frame.set_geometry(shapes, crs=frame.crs).to_crs("EPSG:4326").geometry.to_numpy()
-    ).T
+    lon, lat = PositionTransformer(frame.crs.to_wkt(), "EPSG:4326")(points.T)
+    if len(off_map := polygons[~(np.abs(lat) < 90 + _PRECISION)]):
+        raise _refusal(frame, off_map[0], name, "reaches beyond the end of the map that the CRS makes of the Earth")
     # The longitudes of a polygon are continuous: they are close to that of its first vertex, or grow with x.
     first = np.searchsorted(polygons, polygons)
     growth = 0.0 if turn is None else (points[:, 0] - points[first, 0]) * (360 / turn)
-    with np.errstate(invalid="ignore"):
-        lon = unwrap(lon, lon[first] + growth - 180, 360)
+    lon = unwrap(lon, lon[first] + growth - 180, 360)
     shapes = shapely.set_coordinates(shapes, np.column_stack((lon, lat)))
-    refused = find_jumps(shapes, 360)
-    refused[polygons[~np.isfinite(lon)]] = True
+    # Straight edges between the vertices cross where the true edges are strongly curved.
+    refused = find_jumps(shapes, 360) | ~shapely.is_valid(shapes)
     if turn is None:
         refused |= _hold_poles(frame)
     if refused.any():
-        raise SceneError(
-            f"{name}: a polygon of the class {frame['class'][refused].iloc[0]!r} lies around a pole or beside it, or at more than "
-            "half of all longitudes, and can't be written in longitude and latitude: write .gpkg, .tif or .csv"
-        )
+        at = np.flatnonzero(refused)[0]
+        raise _refusal(frame, at, name, "lies around a pole or beside it, or at more than half of all longitudes")
     shapes = clip_shapes(repeat_shapes(shapes, 360, _WORLD), _WORLD)
+    # Slivers beside the meridian would become lines when they are rounded in another way.
+    shapes = shapely.orient_polygons(shapely.set_precision(shapes, _PRECISION))
     return frame.set_geometry(shapes, crs="EPSG:4326")
+
+
+def _refusal(frame: GeoDataFrame, at: int, name: str, problem: str) -> SceneError:
+    return SceneError(
+        f"{name}: a polygon of the class {frame['class'].iloc[at]!r} {problem}, and can't be written in longitude and latitude: "
+        "write .gpkg, .tif or .csv"
+    )
 
 
 def _hold_poles(frame: GeoDataFrame) -> NDArray[np.bool_]:

@@ -52,7 +52,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
     ------
     SceneError
         If the suffix is unknown. If no pixel is labelled. If polygons are requested and the labels have no CRS. If a polygon of
-        a ``.geojson`` file lies around a pole or touches it.
+        a ``.geojson`` file lies around a pole or touches it, or reaches beyond the end of the map that the CRS makes of the Earth.
 
     Examples
     --------
@@ -187,18 +187,17 @@ def _write_polygons(labels: Labels, path: Path, suffix: str) -> None:
     georeference = labels.georeference
     if georeference is None or georeference.crs is None:
         raise SceneError(f"{path.name} needs map coordinates, but the scene has no CRS: write .tif or .csv")
-    frame, options = _polygons(labels, georeference), {}
+    frame = _polygons(labels, georeference)
     if suffix == ".geojson":
         frame = as_longitudes_and_latitudes(frame, min(georeference.pixel_size), path.name)
-        # Nine decimals are a tenth of a millimetre.
-        options = {"RFC7946": "YES", "COORDINATE_PRECISION": "9"}
     with atomic_write(path) as part:
+        if suffix == ".geojson":  # GDAL would cut the polygons again.
+            part.write_text(frame.to_json(drop_id=True), encoding="utf-8")
+            return
         # GDAL checks the suffix of the file, and writes auxiliary files next to a GeoPackage.
         file = part.with_name(f"{part.name}{suffix}")
         try:
-            frame.to_file(
-                file, driver="GPKG" if suffix == ".gpkg" else "GeoJSON", layer="labels", index=False, **options
-            )
+            frame.to_file(file, driver="GPKG", layer="labels", index=False)
             file.replace(part)
         finally:
             file.unlink(missing_ok=True)

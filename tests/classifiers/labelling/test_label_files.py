@@ -169,6 +169,67 @@ def test_geojson_around_a_pole_is_refused(tmp_path):
     np.testing.assert_array_equal(open_labels(tmp_path / "x.geojson:number", labels).classes, labels.classes)
 
 
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("ESRI:54009", (3e5, 0, -18_500_000, 0, -1e5, 1_500_000)),
+        ("ESRI:54030", (3e5, 0, -17_500_000, 0, -1e5, 1_500_000)),
+        ("ESRI:54008", (3e5, 0, -12_000_000, 0, -1e5, 6_000_000)),
+        ("+proj=ortho +lat_0=20 +lon_0=170 +datum=WGS84", (5e4, 0, 4_400_000, 0, -5e4, 1_000_000)),
+        ("EPSG:4326", (1, 0, 170, 0, -1, 90.5)),
+    ],
+)
+def test_geojson_has_all_labels_or_refuses_those_off_the_map(crs, transform, tmp_path):
+    from pyproj import CRS, Transformer
+    from rasterio import Affine
+
+    georeference = Georeference(CRS.from_user_input(crs).to_wkt(), transform)
+    rows, cols = np.mgrid[: SHAPE[0] + 1, : SHAPE[1] + 1]
+    x, y = Affine(*transform) @ (cols, rows)
+    to_degrees = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    degrees = np.array(to_degrees.transform(x, y))
+    back = np.array(to_degrees.transform(*degrees, direction="INVERSE"))
+    on_map = np.isfinite(degrees).all(axis=0) & (np.abs(degrees[1]) <= 90) & (np.hypot(*(back - (x, y))) < 1)
+    inside = on_map[:-1, :-1] & on_map[:-1, 1:] & on_map[1:, :-1] & on_map[1:, 1:]
+    assert 0 < inside.sum() < inside.size
+    path = tmp_path / "labels.geojson"
+    # Corners that are off the map make a pixel impossible, and all others are found again.
+    for row, col in [*np.argwhere(~inside)[::200].tolist(), np.argwhere(~inside)[-1].tolist()]:
+        classes = np.zeros(SHAPE, np.uint8)
+        classes[row, col] = 1
+        labels = Labels("ice", classes, {1: "firn"}, georeference=georeference)
+        with pytest.raises(
+            SceneError, match=r"'firn' reaches beyond the end of the map .* write \.gpkg, \.tif or \.csv"
+        ):
+            export_labels(labels, path)
+    assert not path.exists()
+    classes = np.where(inside, np.random.default_rng(0).integers(0, 4, SHAPE), 0).astype(np.uint8)
+    labels = Labels("ice", classes, {1: "firn", 2: "snow", 3: "rock"}, georeference=georeference)
+    assert export_labels(labels, path) == ()
+    np.testing.assert_array_equal(open_labels(f"{path}:number", labels).classes, classes)
+
+
+def test_geojson_has_no_slivers_beside_the_180th_meridian(tmp_path):
+    """A polygon whose corner lies on the meridian became a collection with a point, or an invalid polygon."""
+    import geopandas
+    import shapely
+    from pyproj import CRS, Transformer
+
+    x, y = Transformer.from_crs("EPSG:4326", "ESRI:102001", always_xy=True).transform(180, 8.85)
+    path, classes = tmp_path / "labels.geojson", np.indices((12, 12)).sum(axis=0) % 2 + 1
+    for offset in (0, -1e-3):
+        georeference = Georeference(
+            CRS.from_user_input("ESRI:102001").to_wkt(), (20, 0, x - 120 + offset, 0, -20, y + 120)
+        )
+        labels = Labels("crops", classes, {1: "taro", 2: "cane"}, georeference=georeference)
+        export_labels(labels, path)
+        frame = geopandas.read_file(path)
+        assert set(frame.geom_type) <= {"Polygon", "MultiPolygon"} and frame.is_valid.all()
+        # RFC 7946 asks for this direction.
+        assert shapely.is_ccw(shapely.get_exterior_ring(shapely.get_parts(frame.geometry.to_numpy()))).all()
+        np.testing.assert_array_equal(open_labels(f"{path}:number", labels).classes, classes)
+
+
 @settings(max_examples=10, deadline=None)
 @given(names=st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=4, unique_by=str.strip))
 @example(names=["=x", "'=x", "''=x"])
