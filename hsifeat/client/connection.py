@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,8 +101,15 @@ class Connection:
         Parameters
         ----------
         key : str
-            Key of the store, or its first digits.
+            Key of the store, its first digits, or its address.
+
+        Raises
+        ------
+        HsifeatError
+            If `key` is neither digits of a key nor the address of a store of this service. If the service has no store with
+            these digits, or several.
         """
+        key = self._key(key)
         full_key = self._transport.json("GET", f"/stores/{key}")["key"] if len(key) < 64 else key
         return f"{self._transport.url}/stores/{full_key}.zarr"
 
@@ -111,7 +119,14 @@ class Connection:
         Parameters
         ----------
         key : str
-            Key of the store, or its first digits.
+            Key of the store, its first digits, or its address.
+
+        Raises
+        ------
+        HsifeatError
+            See `store_url`.
+        StoreError
+            If the service has no such store.
         """
         from hsifeat.features.open_features import open_features
         from hsifeat.store.remote_location import WebLocation
@@ -146,7 +161,7 @@ class Connection:
         preset : str, optional
             Name of a preset. Options that are not set come from the preset.
         like : str, optional
-            Key of a store of the service. Options that are not set, and the fitted projection, come from the store.
+            Key or address of a store of the service. Options that are not set, and the fitted projection, come from the store.
         priority : {"low", "normal", "high"}
             Priority of the job.
         listen : callable
@@ -165,6 +180,7 @@ class Connection:
             If an option is wrong or has no effect; nothing is uploaded in this case. If the service refuses the
             request.
         """
+        like = None if like is None else self._key(like)
         _check_options(options, preset, like)
         sources = [scene] if isinstance(scene, PathLike) else list(scene)
         label_maps = [labels] if isinstance(labels, PathLike) else list(labels)
@@ -181,13 +197,13 @@ class Connection:
         }
         return self._submit("/extractions", request)
 
-    def fit(self, stores: Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
+    def fit(self, stores: str | Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
         """Request a fitted model. `RemoteJob.download` downloads the model.
 
         Parameters
         ----------
-        stores : sequence of str
-            Keys of stores of one scene.
+        stores : str or sequence of str
+            Keys or addresses of stores of one scene.
         priority : {"low", "normal", "high"}
             Priority of the job.
         **options
@@ -196,7 +212,7 @@ class Connection:
         return self._analyse("/fits", stores, priority, options)
 
     def predict(
-        self, model: RemoteJob | str, stores: Sequence[str], *, priority: str = "normal", **options: Any
+        self, model: RemoteJob | str, stores: str | Sequence[str], *, priority: str = "normal", **options: Any
     ) -> RemoteJob:
         """Request a map of a scene from a fitted model. `RemoteJob.download` downloads the map.
 
@@ -204,8 +220,8 @@ class Connection:
         ----------
         model : RemoteJob or str
             The job that fitted the model, or the identifier of this job.
-        stores : sequence of str
-            Keys of the stores of the scene.
+        stores : str or sequence of str
+            Keys or addresses of the stores of the scene.
         priority : {"low", "normal", "high"}
             Priority of the job.
         **options
@@ -213,16 +229,16 @@ class Connection:
         """
         model_id = model.id if isinstance(model, RemoteJob) else model
         return self._submit(
-            "/predictions", {"stores": list(stores), "model": model_id, "priority": priority, **options}
+            "/predictions", {"stores": self._keys(stores), "model": model_id, "priority": priority, **options}
         )
 
-    def bench(self, stores: Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
+    def bench(self, stores: str | Sequence[str], *, priority: str = "normal", **options: Any) -> RemoteJob:
         """Request a report that compares heads. `RemoteJob.download` downloads the report.
 
         Parameters
         ----------
-        stores : sequence of str
-            Keys of stores of one scene.
+        stores : str or sequence of str
+            Keys or addresses of stores of one scene.
         priority : {"low", "normal", "high"}
             Priority of the job.
         **options
@@ -247,8 +263,22 @@ class Connection:
         local = [Path(path) for path in paths]
         return upload_files(self._transport, [(path.name, path) for path in local], listen)
 
-    def _analyse(self, path: str, stores: Sequence[str], priority: str, options: dict[str, Any]) -> RemoteJob:
-        return self._submit(path, {"stores": list(stores), "options": options, "priority": priority})
+    def _key(self, store: str) -> str:
+        """Return the key of a store, or its first digits, from its key or its address."""
+        start = f"{self._transport.url}/stores/"
+        key = store.removeprefix(start).rstrip("/").removesuffix(".zarr") if store.startswith(start) else store
+        if not re.fullmatch("[0-9a-f]{1,64}", key):
+            raise HsifeatError(
+                f"{store!r} is no store of this service: give its key, which `stores()` lists, or its address "
+                f"{start}KEY.zarr"
+            )
+        return key
+
+    def _keys(self, stores: str | Sequence[str]) -> list[str]:
+        return [self._key(store) for store in ([stores] if isinstance(stores, str) else stores)]
+
+    def _analyse(self, path: str, stores: str | Sequence[str], priority: str, options: dict[str, Any]) -> RemoteJob:
+        return self._submit(path, {"stores": self._keys(stores), "options": options, "priority": priority})
 
     def _submit(self, path: str, request: dict[str, Any]) -> RemoteJob:
         content = {name: value for name, value in request.items() if value is not None}

@@ -291,3 +291,35 @@ def test_bytes_that_are_added_to_a_file_are_not_sent(tmp_path):
 
     upload_files(transport_to(answer), [(path.name, path)], silent)
     assert b"".join(sent) == b"x" * 100
+
+
+def test_a_store_is_named_by_its_key_or_its_address():
+    key, requests = "0123456789abcdef" * 4, []
+
+    def answer(request):
+        requests.append(json.loads(request.content) if request.content else request.url.path)
+        return httpx.Response(200, json={"job": STATE, "key": key})
+
+    service = Connection(transport_to(answer))
+    address = f"http://service.example/stores/{key}.zarr"
+    for store in (key, address, f"{address}/", key[:8], f"http://service.example/stores/{key[:8]}"):
+        requests.clear()
+        service.fit([store])
+        service.bench((store, store))
+        service.predict("0" * 16, store)
+        service.extract("scene.mat", like=store)
+        digits = key[:8] if len(store) < 64 else key
+        assert [request.get("stores", request.get("like")) for request in requests] == [
+            [digits], [digits, digits], [digits], digits
+        ]  # fmt: skip
+        assert service.store_url(store) == address
+    requests.clear()
+    for store in ("scene.zarr", "", f"http://other.example/stores/{key}.zarr", "ABCDEF01", "../jobs"):
+        for request in (service.fit, service.bench, service.store_url, service.open):
+            with pytest.raises(
+                HsifeatError, match=r"no store of this service: .* http://service.example/stores/KEY.zarr"
+            ):
+                request(store)
+        with pytest.raises(HsifeatError, match="no store of this service"):
+            service.extract("scene.mat", like=store)
+    assert requests == []
