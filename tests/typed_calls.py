@@ -22,6 +22,6 @@ def right(scene: hsifeat.Scene) -> hsifeat.Store:
 def wrong() -> None:
     """A literal that is not allowed, an unknown option, and a value of another type."""
     hsifeat.extract("x", padding="black")  # type: ignore[arg-type]
-    hsifeat.extract("x", tiles=32)  # type: ignore[call-arg]
+    hsifeat.extract("x", tiles=32)  # type: ignore[arg-type]
     hsifeat.extract("x", origin=3)  # type: ignore[arg-type]
     hsifeat.nothing("x")  # type: ignore[attr-defined]

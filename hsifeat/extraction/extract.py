@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Never
 
+from hsifeat.errors import HsifeatError, suggest_names
 from hsifeat.extraction.config import ExtractionConfig, Padding, Stitch, StoredDtype
 from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.resolve import resolve_config
@@ -52,6 +54,7 @@ def extract(
     device: str = "auto",
     executor: Executor | str | None = None,
     listen: Listener = silent,
+    **unknown: Never,
 ) -> Store:
     """Extract diffusion features of a scene into a store.
 
@@ -136,6 +139,8 @@ def extract(
         computes the units]
     listen : callable
         Receives progress events.
+    **unknown
+        Refused with an error that names the nearest option, or says that `open_scene` takes the option.
 
     Returns
     -------
@@ -156,7 +161,19 @@ def extract(
     >>> store = hsifeat.extract(scene, backbone="backbone", timesteps=[0, 50], tile=32, halo=8, out="s.zarr")
     """
     arguments: dict[str, Any] = dict(locals())
+    if unknown:
+        raise _unknown_option(next(iter(unknown)))
     options = {name: arguments[name] for name in ExtractionConfig.model_fields}
     config = resolve_config(options, preset=preset, like=like, listen=listen)
     job = prepare(scene, config, out=out, device=device, listen=listen)
     return run(job, executor=executor, listen=listen)
+
+
+def _unknown_option(name: str) -> HsifeatError:
+    from hsifeat.scenes import open_scene
+
+    if name in inspect.signature(open_scene).parameters:
+        return HsifeatError(f"{name} is an option of reading: give hsifeat.open_scene(SCENE, {name}=…) as the scene")
+    return HsifeatError(
+        f"{name}: unknown option; {suggest_names(name, list(inspect.signature(extract).parameters)[:-1])}"
+    )

@@ -54,6 +54,34 @@ def _parse_number(value: Any) -> float | None:
         return None
 
 
+def as_nodata(values: object) -> NoData:
+    """Convert a number, a sequence of numbers, or a sequence with one sequence of numbers per band to no-data values.
+
+    Raises
+    ------
+    TypeError
+        If `values` has another form, or a value that is not a real number.
+
+    Examples
+    --------
+    >>> as_nodata(-9999), as_nodata([0, 255]), as_nodata([[0], [0, 255]])
+    ((-9999.0,), (0.0, 255.0), ((0.0,), (0.0, 255.0)))
+    """
+    items = values.tolist() if isinstance(values, np.ndarray) else values
+    items = list(items) if isinstance(items, list | tuple) else [items]
+    if any(isinstance(item, list | tuple | np.ndarray) for item in items):
+        return tuple(_numbers(item) for item in items)
+    return _numbers(items)
+
+
+def _numbers(values: object) -> tuple[float, ...]:
+    if not isinstance(values, list | tuple | np.ndarray):
+        raise TypeError
+    if not all(isinstance(value, int | float | np.integer | np.floating) for value in values):
+        raise TypeError
+    return tuple(number for value in values if (number := _parse_number(value)) is not None)
+
+
 def combine_bands(values: Sequence[tuple[float, ...]]) -> NoData:
     """Return the no-data values of a cube: one tuple if all bands have the same values, otherwise one tuple per band.
 

@@ -19,7 +19,7 @@ from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
-from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_bands
+from hsifeat.scenes.nodata import NoData, as_nodata, distinct_values, is_nodata, select_bands
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.valid_pixels import Validity, valid_pixels
 from hsifeat.types import Cube
@@ -44,7 +44,7 @@ class Scene(CubeShape):
         Band names, or an empty tuple.
     nodata : tuple of float, or tuple of one tuple of float per band
         One tuple of no-data values for all bands, or one tuple for each band. NaN and infinities always count as no
-        data.
+        data. Numbers and lists are converted: ``nodata=-9999`` becomes ``(-9999.0,)``.
     blank_pixels : {"drop", "keep"}
         Whether blank pixels are invalid (``drop``) or valid (``keep``). A pixel is blank if all its bands are 0. In a cube
         of integers, a pixel is also blank if all its bands have the largest value of the dtype.
@@ -67,7 +67,7 @@ class Scene(CubeShape):
     ------
     SceneError
         If the cube does not have three dimensions. If its values are not real numbers of at most 64 bits. If the shape or
-        length of another attribute does not match the cube.
+        length of another attribute does not match the cube. If no-data values are not numbers.
 
     Examples
     --------
@@ -95,6 +95,7 @@ class Scene(CubeShape):
 
     def __post_init__(self) -> None:
         self._check_cube()
+        self._convert_nodata()
         per_band = [values for values in self.nodata if isinstance(values, tuple)]
         if per_band and len(per_band) != self.bands:
             raise SceneError(
@@ -134,6 +135,17 @@ class Scene(CubeShape):
                 f"{self.name}: values of {self.cube.dtype} can't be processed: save them as float64, for example with "
                 "`array.astype('float64')`"
             )
+
+    def _convert_nodata(self) -> None:
+        for attribute in ("nodata", "companion_nodata"):
+            values = getattr(self, attribute)
+            try:
+                object.__setattr__(self, attribute, as_nodata(values))
+            except TypeError as error:
+                raise SceneError(
+                    f"{self.name}: {attribute} is a number, several numbers, or one tuple of numbers per band, such as -9999 or "
+                    f"(0, 255), and () for none; found {values!r}"
+                ) from error
 
     @property
     def companion_factor(self) -> int:

@@ -1,5 +1,6 @@
 """Planes against whole forward passes on padded images with noise of diffusers, and extractions that are refused."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -140,3 +141,12 @@ def test_a_plane_does_not_depend_on_what_else_was_asked_for(scene, backbone_fold
     assert sorted(planes_of(store)) == ["t0/mid_block", "t0/up_blocks.0", "t300/mid_block", "t300/up_blocks.0"]
     for name, values in planes_of(store).items():
         np.testing.assert_array_equal(values, there[name])
+
+
+@pytest.mark.parametrize("value", ["cube", None])
+def test_unknown_options_and_options_of_reading_are_refused(value):
+    for name in set(inspect.signature(hsifeat.open_scene).parameters) - {"source", "companion"}:
+        with pytest.raises(HsifeatError, match=rf"^{name} is an option of reading: give .*open_scene\(SCENE, {name}="):
+            hsifeat.extract("missing.mat", **{name: value})
+    with pytest.raises(HsifeatError, match=r"^timestep: unknown option; nearest: timesteps"):
+        hsifeat.extract("missing.mat", timestep=value)

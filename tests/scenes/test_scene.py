@@ -51,6 +51,27 @@ def test_valid_mask_and_digest(place, monkeypatch, tmp_path):
     assert scene.digest == oracle
 
 
+@pytest.mark.parametrize(
+    "values",
+    [-9999, np.float32(-9999), [-9999], np.array([5, -9999]), [[-9999], [], [7]], ((-9999,), (), np.array([7]))],
+)
+def test_nodata_values_may_be_numbers_and_lists(values):
+    cube = np.ones((4, 5, 3), np.int16)
+    cube[0, 0, 0] = -9999
+    for attribute in ("nodata", "companion_nodata"):
+        scene = Scene("x", cube, companion=cube, **{attribute: values})
+        assert (~scene.valid).sum() == (attribute == "nodata") and scene.valid[1, 0]
+        given = getattr(scene, attribute)
+        assert all(type(value) is float for band in given for value in (band if isinstance(band, tuple) else (band,)))
+
+
+@pytest.mark.parametrize("values", ["-9999", None, (None,), ("x",), ((1,), 2, 3), {1.0}, 1j, [[[1]]]])
+def test_nodata_values_of_other_types_are_refused(values):
+    for attribute in ("nodata", "companion_nodata"):
+        with pytest.raises(SceneError, match=f"x: {attribute} is a number, .* or one tuple of numbers per band"):
+            Scene("x", np.ones((4, 5, 3)), **{attribute: values})
+
+
 def test_a_masked_array_is_refused_with_what_to_give_instead():
     masked = np.ma.masked_equal(np.arange(1, 25).reshape(3, 4, 2), 9)
     with pytest.raises(SceneError, match=r"mask=~np\.ma\.getmaskarray\(cube\)\.any\(axis=2\)"):
