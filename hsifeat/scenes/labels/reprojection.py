@@ -23,6 +23,9 @@ _MARGIN = 0.1
 _SEAM = 1e-9
 # Edges of at least this length, in metres, lead from one end of a world map to the other. The equator has 40 million metres.
 _TORN_M = 16e6
+# Number of longitudes and latitudes at which the ends of a map are searched. At an end, a step is longer than this many others.
+_SEARCHED = (721, 5)
+_LONG_STEP = 3
 # Number of points along each side of the scene. The extent of the scene in another CRS is computed from these points.
 _EDGE_POINTS = 100
 
@@ -41,7 +44,7 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
 
     Only vertices are reprojected, but a straight edge may be curved in the CRS of the scene. Edges therefore get about one
     vertex per pixel. Distant vertices may have no coordinates in the CRS of the scene. Features are therefore clipped to the
-    surroundings of the scene.
+    surroundings of the scene, and cut where these reach beyond the end of a map with curved meridians.
 
     Parameters
     ----------
@@ -58,13 +61,14 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
     ------
     SceneError
         If a polygon crosses the meridian opposite to the centre of the scene, where x jumps by a whole turn. If a polygon
-        reaches both ends of a map with curved meridians.
+        reaches both ends of a map that does not end at a meridian.
     """
     import shapely
     from pyproj import Transformer
 
     inverse = Transformer.from_crs(target.crs, features.crs, always_xy=True)
     turn = whole_turn(features.crs.to_wkt())
+    target_turn = whole_turn(str(target.crs))
     left, bottom, right, top = _bounds(inverse, scene_corners(target, scene), turn)
     # The bounds are not finite if the scene lies outside the area of use of the CRS.
     if np.isfinite([left, bottom, right, top]).all() and left < right and bottom < top:
@@ -74,15 +78,58 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
         # Surroundings of a whole turn would hold the same place twice.
         margin_x = margin if turn is None else min(margin, (turn - width) / 2 - _SEAM * turn)
         surroundings = left - margin_x, bottom - margin, right + margin_x, top + margin
-        shapes = repeat_shapes(features.geometry.to_numpy(), turn, surroundings)
-        shapes = shapely.segmentize(clip_shapes(shapes, surroundings), pixel)
-        features = features.set_geometry(shapes, crs=features.crs)
+        shapes = clip_shapes(repeat_shapes(features.geometry.to_numpy(), turn, surroundings), surroundings)
+        if turn is not None and target_turn is None:
+            shapes = _cut_polygons(shapes, _find_ends(inverse, surroundings), surroundings, _SEAM * turn)
+        features = features.set_geometry(shapely.segmentize(shapes, pixel), crs=features.crs)
     features = features.to_crs(target.crs)
-    turn = whole_turn(str(target.crs))
-    if turn is None:
+    if target_turn is None:
         _refuse_torn(features, target, name)
         return features
-    return _unwrap_around(features, target, scene, turn, name)
+    return _unwrap_around(features, target, scene, target_turn, name)
+
+
+def _find_ends(inverse: Transformer, bounds: tuple[float, float, float, float]) -> NDArray[np.float64]:
+    """Return the longitudes within `bounds` at which the map of the scene ends, so that places on both sides lie far apart.
+
+    `inverse` is the transformer from the CRS of the scene to that of the features, in which meridians are straight.
+    """
+    west, south, east, north = bounds
+    x = np.linspace(west, east, _SEARCHED[0])
+    y = np.linspace(south, north, _SEARCHED[1] + 2)[1:-1]
+
+    def distance(left: NDArray[np.float64], right: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        places = [np.array(inverse.transform(x, y, direction="INVERSE")) for x in (left, right)]
+        return np.asarray(np.hypot(*(places[1] - places[0])))
+
+    with np.errstate(invalid="ignore"):
+        grid_x, grid_y = np.meshgrid(x, y)
+        steps = distance(grid_x[:, :-1], grid_x[:, 1:], grid_y[:, 1:])
+        steps[~np.isfinite(steps)] = np.nan
+        rows = ~np.isnan(steps).all(axis=1)
+        steps, y = steps[rows], y[rows]
+        row, col = np.nonzero(steps > _LONG_STEP * np.nanmedian(steps, axis=1, keepdims=True))
+        left, right, y = x[col], x[col + 1], y[row]
+        for _ in range(50):
+            middle = (left + right) / 2
+            beyond = distance(left, middle, y) < distance(middle, right, y)
+            left, right = np.where(beyond, middle, left), np.where(beyond, right, middle)
+        return np.unique(np.round(left[distance(left, right, y) > steps[row, col] / 2], 9))
+
+
+def _cut_polygons(
+    shapes: NDArray[np.object_], at: NDArray[np.float64], bounds: tuple[float, float, float, float], width: float
+) -> NDArray[np.object_]:
+    """Remove strips of twice `width` around the x coordinates `at` from polygons. Points are unchanged."""
+    import shapely
+
+    if not len(at):
+        return shapes
+    strips = shapely.union_all(shapely.box(at - width, bounds[1], at + width, bounds[3]))
+    crossing = (shapely.get_dimensions(shapes) == 2) & shapely.intersects(shapely.envelope(shapes), strips)
+    shapes = shapes.copy()
+    shapes[crossing] = shapely.difference(shapely.make_valid(shapes[crossing]), strips)
+    return shapes
 
 
 def _refuse_torn(features: GeoDataFrame, target: Georeference, name: str) -> None:
@@ -125,6 +172,8 @@ def _bounds(
     if turn is None:
         return left, bottom, right, top
     if inverse.target_crs is not None and inverse.target_crs.is_geographic:
+        # PROJ finds no lowest latitude if all corners of the scene are off a map of the whole Earth.
+        bottom = bottom if np.isfinite(bottom) else -turn / 4
         # Across the antimeridian the left bound has the higher longitude.
         return left, bottom, right + (turn if left > right else 0), top
     share = np.linspace(0, 1, _EDGE_POINTS)[:, np.newaxis]

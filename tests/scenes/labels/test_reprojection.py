@@ -139,32 +139,48 @@ def test_rasters_where_the_longitudes_of_the_scene_or_of_the_raster_begin(meridi
     assert any("read at both ends" in note for note in notes) == (crs == "EPSG:4326" and begins_in_scene)
 
 
+WORLD = Affine(400e3, 0, -18e6, 0, -400e3, 9e6)
+
+
 @pytest.mark.parametrize(
     ("crs", "transform", "shape"),
     [
-        ("ESRI:54030", Affine(425145, 0, -17005833, 0, -287505, 8625154), (60, 80)),
-        ("ESRI:54030", Affine(400e3, 0, -18e6, 0, -400e3, 9e6), (45, 90)),
-        ("ESRI:54009", Affine(400e3, 0, -18e6, 0, -400e3, 9e6), (45, 90)),
-        ("ESRI:54012", Affine(400e3, 0, -18e6, 0, -400e3, 9e6), (45, 90)),
+        pytest.param("ESRI:54030", Affine(425145, 0, -17005833, 0, -287505, 8625154), (60, 80), id="Robinson, tight"),
+        pytest.param("ESRI:54030", WORLD, (45, 90), id="Robinson"),
+        pytest.param("ESRI:54009", WORLD, (45, 90), id="Mollweide"),
+        pytest.param("ESRI:54012", WORLD, (45, 90), id="Eckert IV"),
+        pytest.param("EPSG:8857", WORLD, (45, 90), id="Equal Earth"),
+        pytest.param("+proj=robin +lon_0=150", WORLD, (45, 90), id="Robinson that ends at -30"),
+        pytest.param("+proj=igh", Affine(400e3, 0, -20.4e6, 0, -400e3, 9e6), (45, 102), id="Goode, in lobes"),
+        pytest.param("ESRI:54030", Affine(60e3, 0, 13e6, 0, -60e3, 4e6), (60, 80), id="east of Robinson"),
+        pytest.param("ESRI:54008", Affine(60e3, 0, 16e6, 0, -60e3, 4e6), (60, 80), id="east of sinusoidal"),
+        pytest.param("ESRI:54009", Affine(60e3, 0, -18e6, 0, -60e3, 4e6), (60, 80), id="west of Mollweide"),
     ],
 )
-@pytest.mark.parametrize("west", [170.0, -180.0, 0.0, 175.0])
-def test_polygons_at_an_end_of_a_world_map_with_curved_meridians_are_right_or_refused(
-    crs, transform, shape, west, tmp_path
-):
-    """Robinson, Mollweide and Eckert IV. One polygon has two parts."""
+@pytest.mark.parametrize("west", [170.0, -180.0, 0.0, 175.0, -45.0])
+def test_polygons_are_cut_at_the_end_of_a_map_with_curved_meridians(crs, transform, shape, west, tmp_path):
+    """One polygon has two parts."""
     boxes = shapely.box([west, 20, 50], 10, [west + 10, 30, 60], 20)
     shapes = [shapely.MultiPolygon([boxes[0], boxes[2]]), boxes[1]]
     geopandas.GeoDataFrame({"class": [1, 2]}, geometry=shapes, crs="EPSG:4326").to_file(tmp_path / "f.gpkg")
     x, y = transform @ tuple(np.meshgrid(np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5))
-    lon, lat = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
-    inside, lon = (lat > 10) & (lat < 20) & np.isfinite(lon), np.nan_to_num(lon, posinf=0)
-    from_west = (lon - west) % 360
-    first, second = inside & ((from_west < 10) | ((lon > 50) & (lon < 60))), inside & (lon > 20) & (lon < 30)
-    try:
-        found = open_labels(tmp_path / "f.gpkg", blank_scene(*shape, transform, crs)).classes
-    except SceneError as error:
-        assert west >= 170 and "1 polygon reaches both ends of the map" in str(error)
+    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    lon, lat = np.nan_to_num(to_degrees.transform(x, y), posinf=1e30)
+    back_x, back_y = np.nan_to_num(to_degrees.transform(lon, lat, direction="INVERSE"), posinf=1e30)
+    inside = (lat > 10) & (lat < 20) & (np.hypot(back_x - x, back_y - y) < 1)
+    first = inside & (((lon - west) % 360 < 10) | ((lon > 50) & (lon < 60)))
+    expected = np.where(first, 1, np.where(inside & (lon > 20) & (lon < 30), 2, 0))
+    scene = blank_scene(*shape, transform, crs)
+    if not expected.any():
+        with pytest.raises(SceneError, match="no feature"):
+            open_labels(tmp_path / "f.gpkg", scene)
         return
-    # The edges of polygons are curved on the map, and have no further vertices if the corners of the scene have no longitude.
-    assert np.count_nonzero(found != np.where(first, 1, np.where(second, 2, 0))) <= 1
+    np.testing.assert_array_equal(open_labels(tmp_path / "f.gpkg", scene).classes, expected)
+
+
+def test_polygons_are_refused_where_a_map_does_not_end_at_a_meridian(tmp_path):
+    field = geopandas.GeoSeries([shapely.box(100, -70, 130, -50)], crs="EPSG:4326")
+    geopandas.GeoDataFrame({"class": [1]}, geometry=field, crs=field.crs).to_file(tmp_path / "f.gpkg")
+    scene = blank_scene(45, 90, WORLD, "+proj=ob_tran +o_proj=sinu +o_lat_p=60 +o_lon_p=30 +lon_0=0")
+    with pytest.raises(SceneError, match=r"f\.gpkg: 1 polygon reaches both ends of the map"):
+        open_labels(tmp_path / "f.gpkg", scene)
