@@ -108,7 +108,7 @@ class Evaluation:
             lines.append(f"  {_describe_smoothing(self.smoothing, self.scores, self.unsmoothed)}")
             plain = "without smoothing, "
         if self.scenes:
-            lines.append(f"  OA by test scene: {describe_scenes(self.scenes)}")
+            lines.append(f"  OA by test scene: {describe_scenes([score.overall for score in self.scenes])}")
         if self.validation is not None:
             pixels = sum(self.validation.pixels.values())
             lines.append(f"  {plain}OA on the validation scenes: {self.validation.oa:.1%} of {pixels}")

@@ -75,7 +75,7 @@ class ScoreEntry(BaseModel):
         if self.validation_oa is not None:
             plain += f"; OA on the validation scenes {self.validation_oa:.1%}"
         if self.scenes:
-            plain += f"; OA by test scene: {describe_scenes(self.scenes)}"
+            plain += f"; OA by test scene: {describe_scenes([score.overall for score in self.scenes])}"
         return f"{self.split}: OA {self.oa:.1%}, AA {self.aa:.1%}, kappa {self.kappa:.3f}{plain}"
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from classifiers.metrics import score_predictions
+from hsifeat.formatting import format_mean
 from hsifeat.scenes import Labels
 
 _MAX_LISTED = 8
@@ -24,24 +25,34 @@ class SceneScore(BaseModel):
     scores: dict[str, float] = Field(description="metrics over these pixels, such as oa")
 
     def __str__(self) -> str:
-        return f"{self.scene} {self.scores['oa']:.1%} of {self.test_pixels}"
+        return describe_scenes([self.overall])
+
+    @property
+    def overall(self) -> tuple[str, float, float]:
+        """Name of the scene, overall accuracy, and number of test pixels."""
+        return self.scene, self.scores["oa"], self.test_pixels
 
 
-def describe_scenes(scores: Sequence[SceneScore]) -> str:
+def describe_scenes(scores: Sequence[tuple[str, float, float]]) -> str:
     """List the overall accuracy of each scene. If there are more than eight scenes, only the worst scene and the best scene are named.
 
-    >>> scores = [SceneScore(scene=f"s{n}", test_pixels=9, scores={"oa": n / 10}) for n in range(9)]
+    Parameters
+    ----------
+    scores : sequence of (str, float, float)
+        Name, overall accuracy and number of test pixels of each scene. The number may be a mean over seeds.
+
+    Examples
+    --------
+    >>> scores = [(f"s{n}", n / 10, 9.5) for n in range(9)]
     >>> describe_scenes(scores[1:3])
-    's1 10.0% of 9, s2 20.0% of 9'
+    's1 10.0% of 9.5, s2 20.0% of 9.5'
     >>> describe_scenes(scores)
     '9 scenes from 0.0% (s0) to 80.0% (s8)'
     """
     if len(scores) <= _MAX_LISTED:
-        return ", ".join(map(str, scores))
-    worst, *_, best = sorted(scores, key=lambda score: score.scores["oa"])
-    return (
-        f"{len(scores)} scenes from {worst.scores['oa']:.1%} ({worst.scene}) to {best.scores['oa']:.1%} ({best.scene})"
-    )
+        return ", ".join(f"{scene} {accuracy:.1%} of {format_mean(pixels)}" for scene, accuracy, pixels in scores)
+    (worst, low, _), *_, (best, high, _) = sorted(scores, key=lambda score: score[1])
+    return f"{len(scores)} scenes from {low:.1%} ({worst}) to {high:.1%} ({best})"
 
 
 def score_scenes(

@@ -155,6 +155,15 @@ def format_count(count: int, singular: str, plural: str = "") -> str:
     return f"{count} {singular}" if count == 1 else f"{count} {plural or singular + 's'}"
 
 
+def format_mean(count: float) -> str:
+    """Format a mean number of pixels. Below 10, the text has two digits.
+
+    >>> format_mean(1234.5), format_mean(3.0), format_mean(0.5)
+    ('1,234', '3', '0.5')
+    """
+    return f"{count:,.0f}" if count >= 10 else f"{count:.2g}"
+
+
 def format_bytes(count: float) -> str:
     """Format a size in bytes with decimal units.
 

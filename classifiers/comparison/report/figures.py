@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from classifiers.comparison.report.plot import INK, PAPER, Plot, new_figure
 from classifiers.heat_map import draw_heat_map
+from hsifeat.formatting import format_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,7 +146,7 @@ def learning_curves(lines: Sequence[Line], label: str, pixels: Mapping[int, floa
             axes.plot(x, mean, dash, color=colour, marker=marker, markersize=4.5, linewidth=1.3, label=line.name)
         ticks = sorted({x for line in lines for x in line.x})
         axes.set_xscale("log")
-        axes.set_xticks(ticks, [f"{x:g}" + (f"\n{known[x]:,.0f} px" if x in known else "") for x in ticks])
+        axes.set_xticks(ticks, [f"{x:g}" + (f"\n{format_mean(known[x])} px" if x in known else "") for x in ticks])
         axes.minorticks_off()
         axes.set(xlabel="labels per class, at most" + ("; px: of all classes" if known else ""), ylabel=label)
         _style_axes(axes, grid="y")

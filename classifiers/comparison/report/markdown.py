@@ -9,12 +9,12 @@ from classifiers.comparison.report.change_table import change_table, change_verd
 from classifiers.comparison.report.distance_plots import distance_tables
 from classifiers.comparison.report.scene_tables import scene_tables
 from classifiers.comparison.results.bench_results import BenchResults
-from classifiers.comparison.results.distance_text import estimate_interval, format_mean
+from classifiers.comparison.results.distance_text import estimate_interval
 from classifiers.comparison.results.ranking import LEAKS, Ranking, rank
 from classifiers.comparison.results.scores import PixelScore
 from classifiers.comparison.results.summary_frame import INTERVAL, summary_frame, summary_notes
 from classifiers.comparison.results.summary_text import p_value, percent
-from hsifeat.formatting import escape_markdown
+from hsifeat.formatting import escape_markdown, format_mean
 
 _DISTANCE_NOTE = (
     "OA in percent by the distance of the test pixels to the nearest training pixel, with the 95 % interval, then the gain in "

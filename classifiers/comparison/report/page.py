@@ -16,7 +16,7 @@ from classifiers.comparison.report.report_plots import ReportPlots
 from classifiers.comparison.report.scene_tables import scene_tables
 from classifiers.comparison.results.comparison import Comparison
 from classifiers.comparison.results.differences import EntryPair
-from classifiers.comparison.results.distance_text import estimate_interval, format_mean
+from classifiers.comparison.results.distance_text import estimate_interval
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, Ranking, rank
 from classifiers.comparison.results.summary_text import p_value, pixel_range, repeated_draw_text
 from classifiers.comparison.sweep_table import sweep_remarks
@@ -69,7 +69,7 @@ def _environment() -> Environment:
         p_value=p_value,
         pair_verdict=_pair_verdict,
         estimate_interval=estimate_interval,
-        format_mean=format_mean,
+        format_mean=formatting.format_mean,
         change_verdict=change_verdict,
     )
     return environment

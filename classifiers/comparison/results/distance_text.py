@@ -9,6 +9,7 @@ from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.scores import DistanceScore, EntryDistances
 from classifiers.distance_bins import DistanceBin
 from classifiers.splits import parse_split_question
+from hsifeat.formatting import format_mean
 
 _SMALLER_FOOTPRINT = (
     "to get one, also run the inputs spectra+window, or planes with smaller tiles, under a split with a buffer"
@@ -68,15 +69,6 @@ def estimate_interval(estimate: Estimate, *, signed: bool = False) -> str:
         return ""
     sign = "+" if signed else ""
     return " to ".join(f"{100 * end:{sign}.1f}" for end in estimate.interval)
-
-
-def format_mean(count: float) -> str:
-    """Format a mean number of pixels. Below 10, the text has two digits.
-
-    >>> format_mean(1234.5), format_mean(3.0), format_mean(0.5)
-    ('1,234', '3', '0.5')
-    """
-    return f"{count:,.0f}" if count >= 10 else f"{count:.2g}"
 
 
 def leak_free_text(results: BenchResults, ranked: Sequence[EntryDistances], test_pixels: float) -> str:

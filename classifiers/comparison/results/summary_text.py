@@ -10,8 +10,9 @@ from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.differences import ContrastTest, SplitGap
 from classifiers.comparison.results.distance_text import distance_remarks, question_text, verdict_text
 from classifiers.comparison.results.scores import EntrySummary, SplitSummary
-from classifiers.scene_scores import SceneScore, describe_scenes
+from classifiers.scene_scores import describe_scenes
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
+from hsifeat.formatting import format_mean
 
 
 def overview(results: BenchResults) -> list[dict[str, str]]:
@@ -47,8 +48,8 @@ def split_remarks(results: BenchResults) -> list[str]:
     lines = []
     for split, summary in reversed(first.items()):
         lines.append(
-            f"{split}, {question_text(split, f'{summary.train_pixels:,.0f}')}: mean ± sd of {summary.seeds} seeds, "
-            f"{summary.train_pixels:.0f} training and {summary.test_pixels:.0f} test "
+            f"{split}, {question_text(split, format_mean(summary.train_pixels))}: mean ± sd of {summary.seeds} seeds, "
+            f"{format_mean(summary.train_pixels)} training and {format_mean(summary.test_pixels)} test "
             f"pixels, classes left out: {left_out_text(summary, results.class_names)}"
         )
         if split in geometry:
@@ -70,10 +71,7 @@ def scene_lines(results: BenchResults) -> dict[str, list[str]]:
     for split in dict.fromkeys(summary.split for summary in results.summary):
         best = max((one for one in results.summary if one.split == split), key=lambda one: one.oa.mean)
         if best.scenes:
-            means = [
-                SceneScore(scene=one.scene, test_pixels=round(one.test_pixels), scores={"oa": one.scores["oa"].mean})
-                for one in best.scenes
-            ]
+            means = [(one.scene, one.scores["oa"].mean, one.test_pixels) for one in best.scenes]
             lines[split] = [f"  OA of {best.entry} by test scene: {describe_scenes(means)}"]
     return lines
 
@@ -259,12 +257,12 @@ def percent(score: Estimate, seeds: int, digits: int = 2) -> str:
 
 
 def pixel_range(bounds: tuple[float, float]) -> str:
-    """Format a range of pixel counts. If both bounds are equal, the text is a single number.
+    """Format a range of mean numbers of pixels. If both bounds are equal, the text is a single number.
 
-    >>> pixel_range((1200.0, 1200.0)), pixel_range((5.0, 7.0))
-    ('1,200', '5 to 7')
+    >>> pixel_range((1200.0, 1200.0)), pixel_range((5.0, 7.5))
+    ('1,200', '5 to 7.5')
     """
-    low, high = (f"{round(pixels):,}" for pixels in bounds)
+    low, high = (format_mean(pixels) for pixels in bounds)
     return low if low == high else f"{low} to {high}"
 
 

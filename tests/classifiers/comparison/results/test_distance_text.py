@@ -3,14 +3,16 @@
 import pytest
 
 from classifiers.comparison.report.distance_plots import distance_tables
+from classifiers.comparison.report.figures import Line, learning_curves
 from classifiers.comparison.report.findings import key_findings
+from classifiers.comparison.report.latex import to_latex
 from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.results.distance_text import leak_free_text, verdict_text
 from classifiers.comparison.results.ranking import rank
 from classifiers.comparison.results.scores import SceneSummaryScore
 from classifiers.comparison.results.summary_frame import summary_notes
 from classifiers.comparison.results.summary_text import split_remarks
-from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page
+from tests.helpers.comparisons import ENTRIES, SPLITS, Page, add_all, build, page, with_runs
 
 pytestmark = pytest.mark.usefixtures("remembered_plots")
 
@@ -145,6 +147,36 @@ def test_the_tables_of_ranges_and_of_scenes_state_small_means(comparison, tmp_pa
     assert headings.count("0\N{EN DASH}4 px0.5 test px") == headings.count("b1.5 test px") == len(SPLITS)
     text = to_markdown(results)
     assert text.count("0\N{EN DASH}4 px: 0.5,") == text.count("Test pixels: b: 1.5.") == len(SPLITS)
+
+
+def test_all_texts_state_the_same_small_means(comparison, tmp_path):
+    def with_few(run):
+        more = 1.5 * (run.seed == 2)
+        few = {"train_pixels": 4 + more, "test_pixels": 7 + more, "pixels": dict.fromkeys(run.pixels, 1 + more)}
+        return run.model_copy(update=few)
+
+    def with_scene(row):
+        scene = SceneSummaryScore(scene="b", seeds=2, test_pixels=2.5, scores=row.scores)
+        return row.model_copy(update={"scenes": (scene,)})
+
+    results = with_runs(comparison, [with_few(run) for run in comparison.runs])
+    results = results.model_copy(
+        update={
+            "summary": tuple(map(with_scene, results.summary)),
+            "curves": tuple(point.model_copy(update={"train_pixels": 3.5}) for point in comparison.curves),
+        }
+    )
+    (headline, *lines) = split_remarks(results)
+    assert "from 4.5 labels" in headline and "4.5 training and 7.5 test pixels" in headline
+    assert any(line.endswith(" of 2.5") for line in lines)
+    assert "4.5 training pixels" in (notes := "\n".join(summary_notes(results))) and "7.5 test pixels" in notes
+    assert "4.5 training, 7.5 test pixels" in to_latex(results)
+    parsed = Page(page(results, tmp_path))
+    cells = [" ".join(cell[0].split()) for table in parsed.tables for row in table for cell in row]
+    assert cells.count("4.5") == cells.count("7.5") == len(SPLITS)
+    assert cells.count("1.5") >= 5 * len(SPLITS)
+    assert "53.5 px" in cells and "103.5 px" in cells
+    assert b"3.5 px" in learning_curves([Line("a", [5], [0.5], [0.1])], "OA, %", {5: 3.5}).svg
 
 
 def test_a_feature_of_the_whole_scene_has_advice_of_its_own(comparison):
