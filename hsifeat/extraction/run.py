@@ -14,7 +14,7 @@ from hsifeat.runtime.worker import release_worker
 from hsifeat.store.store import Store
 
 
-def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = silent) -> Store:
+def run(job: Job, *, executor: Executor | str | None = None, replace: bool = True, listen: Listener = silent) -> Store:
     """Run a prepared extraction: compute the missing planes of its store, and add the scene's label maps.
 
     Only one process can write to a store at a time. A second process waits until the first process ends, and then computes
@@ -28,6 +28,9 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
         Runs the units (blocks) of the scene, for example in several processes or on a cluster; see `extract`. Each
         worker opens the backbone by its name or path, and writes to the store. [default: this process computes the
         units]
+    replace : bool
+        Whether label maps and metadata of an existing store are replaced if the scene has others. If False, the run raises an
+        error instead, before it changes the store.
     listen : callable
         Receives progress events.
 
@@ -41,6 +44,8 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
     StoreError
         If the store and the job differ in recipe or batch size. If the disk has too little free space. If a read-only
         store lacks requested planes or label maps.
+    ReplacementError
+        If the store has other label maps or metadata than the scene, and `replace` is False.
     HsifeatError
         If an executor is used, but the backbone is an object or the model input is a companion image. A worker can open
         neither.
@@ -57,7 +62,7 @@ def run(job: Job, *, executor: Executor | str | None = None, listen: Listener = 
     with resumable(), open_executor(executor, listen) as opened:
         # Tasks of an inline executor would open the scene and the backbone again.
         pool = None if isinstance(opened, InlineExecutor) else opened
-        with StoreRun(job, listen, executor=pool) as store_run:
+        with StoreRun(job, listen, executor=pool, replace=replace) as store_run:
             if pool is None:
                 store_run.compute_here()
             else:

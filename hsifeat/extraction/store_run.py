@@ -28,6 +28,20 @@ class StoreInUseError(StoreError):
     """Raised when another process writes to the store, and the run does not wait for the end of that process."""
 
 
+class ReplacementError(StoreError):
+    """Raised when a run would replace contents of a store, and was told to replace nothing.
+
+    Attributes
+    ----------
+    contents : list of str
+        What would be replaced; see `replaced_contents`.
+    """
+
+    def __init__(self, store: Store, contents: list[str]) -> None:
+        super().__init__(f"{store.location} has other contents than the scene: {', '.join(contents)}")
+        self.contents = contents
+
+
 class StoreRun:
     """Run of an extraction on one store. The run holds the write lock of the store between `open` and `close`.
 
@@ -47,6 +61,8 @@ class StoreRun:
         Whether to check that each worker can open the backbone and the store.
     wait : bool
         Whether to wait while another process writes to the store. If False, `open` raises `StoreInUseError` instead.
+    replace : bool
+        Whether label maps and metadata in the store may be replaced. If False, `open` raises `ReplacementError` instead.
     """
 
     def __init__(
@@ -58,9 +74,10 @@ class StoreRun:
         executor: Executor | None = None,
         check: bool = True,
         wait: bool = True,
+        replace: bool = True,
     ) -> None:
         self.job, self.name = job, name
-        self._listen, self._executor, self._check, self._wait = listen, executor, check, wait
+        self._listen, self._executor, self._check, self._wait, self._replace = listen, executor, check, wait, replace
         self._stack = ExitStack()
         self._store: Store | None = None
         self._work: RemainingWork | None = None
@@ -80,6 +97,8 @@ class StoreRun:
             If the store can't be written, or if a worker can't open the store or the backbone.
         StoreInUseError
             If another process writes to the store, and `wait` is False.
+        ReplacementError
+            If the store has other label maps or metadata than the scene, and `replace` is False.
         """
         with ExitStack() as stack:
             self._begin(stack)
@@ -223,6 +242,8 @@ class StoreRun:
         if shared:
             wait_for_expiry(job.location, self._begin_to_wait)
         store = job.find_store(writable=not job.location.read_only)
+        if store is not None and not self._replace and (contents := replaced_contents(job, store)):
+            raise ReplacementError(store, contents)
         work = job.remaining(store)
         if store is not None and not work.plan.steps:
             listen(_nothing_to_do(job))
@@ -286,19 +307,11 @@ def complete_store(job: Job) -> Store | None:
     return store if all(_has_labels(store, name, labels[name]) for name in labels) else None
 
 
-def replaced_contents(job: Job) -> list[str]:
+def replaced_contents(job: Job, store: Store) -> list[str]:
     """Return what a run would replace in an existing store: kinds of metadata of the scene, and label maps.
 
     The list has a description of each, such as ``georeference`` or ``label map 'fields'``. A damaged label map is not listed.
-
-    Raises
-    ------
-    StoreError
-        If the location of the job holds something other than a store, or a store with another recipe or batch size.
     """
-    store = job.find_store()
-    if store is None:
-        return []
     scene = job.extractor.scene
     replaced = names_of_updates(store.manifest.scene, scene)
     for name, labels in scene.labels.items():

@@ -128,6 +128,12 @@ class StoreIndex:
         self._search()
         return sorted(self._stores.values(), key=lambda store: store.key)
 
+    def refresh(self) -> None:
+        """Search for stores now. The other methods search less often, because a search can take long."""
+        with self._search_lock:
+            self._searched = float("-inf")
+        self._search()
+
     def known(self, key: str) -> ServedStore | None:
         """Return the store with the key `key` if it was found on this machine and has not changed since, else None.
 

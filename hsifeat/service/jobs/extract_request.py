@@ -39,7 +39,6 @@ def _into_served_store(context: JobContext, extraction: Job) -> Job | None:
 
     Return None if there is no such store, if it is damaged, or if its batches have another size.
     """
-    context.stores.stores()  # searches for new stores
     with suppress(StoreError, ProblemError):
         job = replace(extraction, location=context.stores.find(extraction.recipe.key).location)
         job.find_store()
@@ -56,22 +55,30 @@ def _complete_store(served: Job | None) -> Store | None:
     return None
 
 
-def _check_change(served: Job, settings: JobSettings) -> None:
-    """Raise a `StoreError` if an extraction would change a store that is not the service's, or replace something in a store."""
-    from hsifeat.extraction.store_run import replaced_contents
-
+def _check_owner(served: Job, settings: JobSettings) -> None:
+    """Raise a `StoreError` if an extraction would change a store that is not the service's."""
     location = served.location
     if not settings.owns(location):
         raise StoreError(
             f"the store {location.name} has the recipe of this extraction, but lacks some of its planes, label maps or metadata, and jobs change "
             "only stores in the cache folder of the service: ask the operator to extract into this store, or to move it there"
         )
-    if replaced := replaced_contents(served):
-        name = "give the label map another name, or " if any("label map" in one for one in replaced) else ""
+
+
+def _run(extraction: Job, dask: str | None, listen: Listener) -> Store:
+    """Run an extraction that replaces nothing in a store, because all people on the service use the store."""
+    from hsifeat.extraction.run import run
+    from hsifeat.extraction.store_run import ReplacementError
+
+    try:
+        return run(extraction, executor=None if dask is None else f"dask:{dask}", replace=False, listen=listen)
+    except ReplacementError as error:
+        name = "give the label map another name, or " if any("label map" in one for one in error.contents) else ""
         raise StoreError(
-            f"the store {location.name}, which all people on this service use, has other contents than this scene ({', '.join(replaced)}), and jobs "
-            f"replace nothing in a store: {name}ask the operator to correct the store by `hsifeat extract`"
-        )
+            f"the store {extraction.location.name}, which all people on this service use, has other contents than this scene "
+            f"({', '.join(error.contents)}), and jobs replace nothing in a store: {name}ask the operator to correct the store by "
+            "`hsifeat extract`"
+        ) from None
 
 
 def _result(store: Store, extraction: Job) -> dict[str, Any]:
@@ -130,7 +137,7 @@ class ExtractRequest(JobRequest):
     def execute(self, context: JobContext, job: JobRecord, listen: Listener) -> dict[str, Any]:  # noqa: ARG002  # no result folder
         """Extract the features, and return the key, the name and the planes of the store. See `JobRequest.execute`."""
         from hsifeat.extraction.prepare import prepare
-        from hsifeat.extraction.run import run, show_scene_notes
+        from hsifeat.extraction.run import show_scene_notes
 
         scene, config = self.scene.open(context), self._config(context, listen)
         if isinstance(config.pixels, str) and config.pixels not in scene.labels:
@@ -139,13 +146,14 @@ class ExtractRequest(JobRequest):
         # Filters run on the CPU, whatever device the service has for networks.
         device = "cpu" if config.backbone == ContextBackbone.name else context.settings.device
         extraction = prepare(scene, config, device=device, listen=listen)
+        context.stores.refresh()
         served = _into_served_store(context, extraction)
         if (complete := _complete_store(served)) is not None:
             show_scene_notes(extraction, listen)
             return _result(complete, extraction)
         if served is not None:
             # Of two stores with one key, clients would see only one.
-            _check_change(served, context.settings)
+            _check_owner(served, context.settings)
             extraction = served
         elif context.settings.cache:
             folder = context.settings.cache.rstrip("/")
@@ -154,8 +162,7 @@ class ExtractRequest(JobRequest):
         if isinstance(extraction.location, LocalLocation):
             # Messages to clients leave out the folders of absolute paths only.
             extraction = replace(extraction, location=LocalLocation(extraction.location.path))
-        dask = context.settings.dask
-        return _result(run(extraction, executor=None if dask is None else f"dask:{dask}", listen=listen), extraction)
+        return _result(_run(extraction, context.settings.dask, listen), extraction)
 
     def find_result(self, context: JobContext, listen: Listener = silent) -> dict[str, Any] | None:
         """Look for a store that already has the features, and return its description, as `execute` does.

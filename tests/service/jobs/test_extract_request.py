@@ -13,7 +13,9 @@ from affine import Affine
 from hsifeat import open_features
 from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
+from hsifeat.extraction import store_run
 from hsifeat.runtime.events import Note, silent
+from hsifeat.service import store_index
 from hsifeat.service.jobs import extract_request
 from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.lane import Lane
@@ -21,6 +23,7 @@ from hsifeat.service.jobs.records import LANES, JobKind
 from hsifeat.service.jobs.request import JobContext
 from hsifeat.service.problems import public_text
 from hsifeat.store.location import as_location
+from hsifeat.store.locks import write_lock
 from tests.helpers.job_runners import EXTRACTION
 
 
@@ -154,6 +157,34 @@ def test_a_job_replaces_nothing_in_a_shared_store(jobs, tmp_path, shared_scene, 
     with pytest.raises(StoreError, match=rf"other contents than this scene \({difference}\), and jobs replace nothing"):
         extract_file(context, name, [labels], layers=["mean-3"])
     assert contents(tmp_path / "stores") == before
+
+
+def test_a_job_replaces_nothing_in_a_store_that_was_made_since_the_last_search(
+    jobs, cli, tmp_path, shared_scene, monkeypatch
+):
+    monkeypatch.setattr(store_index, "_PAUSE_PER_SEARCH", 1e9)
+    context = jobs.service.context
+    assert context.stores.stores() == []
+    made = extract_file(context, "ann/a.tif", ["ann/plots.npy"])
+    with pytest.raises(StoreError, match="jobs replace nothing"):
+        extract_file(context, "ann/a.tif", ["bob/plots.npy"])
+    (tmp_path / "stores" / f"{made['name']}.zarr").rename(tmp_path / "stores/mine.zarr")
+    assert extract_file(context, "ann/a.tif", layers=["mean-3"])["name"] == "mine"
+
+
+def test_a_job_that_waits_for_a_store_replaces_nothing_in_it(jobs, shared_scene, monkeypatch):
+    """Another job adds its label map while the job waits for the write lock."""
+    context = jobs.service.context
+    extract_file(context, "ann/a.tif")
+
+    def lock_after_another_job(location, on_wait):
+        monkeypatch.undo()
+        extract_file(context, "ann/a.tif", ["ann/plots.npy"])
+        return write_lock(location, on_wait)
+
+    monkeypatch.setattr(store_run, "write_lock", lock_after_another_job)
+    with pytest.raises(StoreError, match="jobs replace nothing"):
+        extract_file(context, "ann/a.tif", ["bob/plots.npy"])
 
 
 def test_people_add_label_maps_with_names_of_their_own(jobs, tmp_path, shared_scene):
