@@ -60,7 +60,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     band_names, name_notes = spectrum.check_band_names(header.values("band names"), bands, name)
     scale, scale_notes = _read_scale(header)
     georeference, georeference_notes = _read_georeference(header, data_file)
-    class_names, class_colours = _read_classes(header)
+    class_names, class_colours, class_notes = _read_classes(header) if ndim == 2 else ({}, {}, ())
     ignored = header.values("data ignore value") or ()
     nodata = parse_nodata(ignored)
     ignored_notes = (
@@ -88,6 +88,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
             *spectrum_notes,
             *bad_band_notes,
             *name_notes,
+            *class_notes,
             *scale_notes,
             *georeference_notes,
         ),
@@ -229,11 +230,23 @@ def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeferenc
     return georeference, notes
 
 
-def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str]]:
-    """Return class names, including class 0 (Unclassified), and class colours, without class 0."""
+def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
+    """Return class names, including class 0 (Unclassified), class colours, without class 0, and notes.
+
+    Commas separate the names, so a name with a comma reads as two. Names of which the header has more or fewer than classes
+    are ignored: they may belong to other classes.
+    """
     names = [str(name).strip() for name in header.values("class names") or ()]
     channels = spectrum.parse_numbers(header.values("class lookup") or ())
     colours = channels[: len(channels) // 3 * 3].reshape(-1, 3).tolist()
+    count, notes = header.text("classes"), ()
+    if any(names) and count and spectrum.parse_numbers([count])[0] != len(names):
+        names, notes = (
+            [],
+            (
+                f"{header.path.name}: has {len(names)} class names for classes = {count}; they are ignored (a name may have a comma)",
+            ),
+        )
     return (
         {number: name for number, name in enumerate(names) if name},
         {
@@ -241,4 +254,5 @@ def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str]]:
             for number, colour in enumerate(colours)
             if number and all(0 <= part <= 255 for part in colour)
         },
+        notes,
     )

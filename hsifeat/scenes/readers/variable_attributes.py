@@ -61,8 +61,9 @@ def read_attributes(
         notes=(*georeference_notes, *scale_notes, *_range_notes(variable, name)),
     )
     if len(dims) == 2:
-        class_names, class_colours = _read_flags(variable)
-        return replace(raster, class_names=class_names, class_colours=class_colours)
+        class_names, class_colours, class_notes = _read_flags(variable, name)
+        notes = (*raster.notes, *class_notes)
+        return replace(raster, class_names=class_names, class_colours=class_colours, notes=notes)
     along_bands = [
         key for key, other in variables.items() if other.dims == (dims[2],) and other.array.dtype.kind in "biuf"
     ]
@@ -184,16 +185,30 @@ def _as_text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _read_flags(variable: FileVariable) -> tuple[dict[int, str], dict[int, str]]:
-    """Return class names and colours from CF's ``flag_values``, ``flag_meanings`` and ``flag_colors``."""
+def _texts(value: object) -> list[str]:
+    """Return the texts in an attribute: the items of a list, or otherwise the words of a single text."""
+    items = [_as_text(item) for item in np.ravel(np.asarray(value, object))]
+    return items if len(items) > 1 else " ".join(items).split()
+
+
+def _read_flags(variable: FileVariable, file: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
+    """Return class names and colours from CF's ``flag_values``, ``flag_meanings`` and ``flag_colors``, and notes.
+
+    Names are ignored if there are more or fewer names than values: blanks separate the names, so a name with a blank reads
+    as two.
+    """
     flag_values = spectrum.parse_numbers(np.ravel(variable.attrs.get("flag_values", [])))
     values = [int(value) for value in flag_values if value.is_integer()]
-    names = str(variable.attrs.get("flag_meanings", "")).split()
-    colours = str(variable.attrs.get("flag_colors", "")).lower().split()
+    names = _texts(variable.attrs.get("flag_meanings", ""))
+    colours = [text.lower() for text in _texts(variable.attrs.get("flag_colors", ""))]
     valid = [c for c in colours if len(c) == 7 and c[0] == "#" and set(c[1:]) <= set("0123456789abcdef")]
+    notes: tuple[str, ...] = ()
+    if values and names and len(names) != len(values):
+        notes = (f"{file}: has {len(names)} flag_meanings for {len(values)} flag_values; they are ignored",)
     return (
         {v: n for v, n in zip(values, names, strict=True) if v >= 0} if len(names) == len(values) else {},
         {v: c for v, c in zip(values, valid, strict=True) if v > 0} if len(valid) == len(values) else {},
+        notes,
     )
 
 

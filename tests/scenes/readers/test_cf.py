@@ -241,6 +241,20 @@ def test_netcdf_class_names_and_colours(tmp_path):
     assert raster.class_names == {1: "corn", 2: "wheat"} and raster.class_colours == {1: "#ff0000", 2: "#00ff00"}
 
 
+@pytest.mark.parametrize(
+    ("meanings", "names", "notes"),
+    [
+        (["corn, no till", "wheat"], {1: "corn, no till", 2: "wheat"}, ()),
+        ("corn no till wheat", {}, ("x.nc: has 4 flag_meanings for 2 flag_values; they are ignored",)),
+    ],
+)
+def test_class_names_with_blanks(tmp_path, meanings, names, notes):
+    attrs = {"flag_values": np.array([1, 2], "u1"), "flag_meanings": meanings}
+    xr.Dataset({"gt": (("y", "x"), np.eye(3, 4, dtype="u1"), attrs)}).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    raster = read_raster(tmp_path / "x.nc", 2)
+    assert raster.class_names == names and raster.notes == notes
+
+
 def test_a_feature_store_is_refused(store_path):
     with pytest.raises(SceneError, match=r"small\.zarr is a feature store, not a scene: use it with `hsifeat fit`"):
         open_scene(store_path)

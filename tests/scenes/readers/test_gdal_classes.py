@@ -32,6 +32,21 @@ def test_envi_classes(gdal, tmp_path):
         assert labels.class_names == {1: "corn", 2: "wheat"} and not labels.notes
 
 
+def test_envi_class_names_with_commas(gdal, tmp_path):
+    write_label_tif(tmp_path / "x.tif", (np.arange(12).reshape(3, 4) % 3).astype(np.uint8))
+    names = ["Unclassified", "corn, no till", "wheat"]
+    (tmp_path / "x.tif.aux.xml").write_text(
+        "<PAMDataset><PAMRasterBand band='1'><CategoryNames>"
+        + "".join(f"<Category>{name}</Category>" for name in names)
+        + "</CategoryNames></PAMRasterBand></PAMDataset>"
+    )
+    gdal("gdal_translate", "-q", "-of", "ENVI", tmp_path / "x.tif", tmp_path / "y.img")
+    assert open_labels(tmp_path / "x.tif").class_names == {1: "corn, no till", 2: "wheat"}
+    labels = open_labels(tmp_path / "y.hdr")
+    assert labels.class_names == {1: "class 1", 2: "class 2"}
+    assert labels.notes == ("y.hdr: has 4 class names for classes = 3; they are ignored (a name may have a comma)",)
+
+
 def test_classes_in_an_attribute_table(tmp_path):
     write_label_tif(tmp_path / "x.tif", np.eye(4, dtype=np.uint8) * 7)
     columns = [("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8)]
