@@ -239,14 +239,11 @@ def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str], t
     names = [str(name).strip() for name in header.values("class names") or ()]
     channels = spectrum.parse_numbers(header.values("class lookup") or ())
     colours = channels[: len(channels) // 3 * 3].reshape(-1, 3).tolist()
-    count, notes = header.text("classes"), ()
+    count = header.text("classes")
+    notes: tuple[str, ...] = ()
     if any(names) and count and spectrum.parse_numbers([count])[0] != len(names):
-        names, notes = (
-            [],
-            (
-                f"{header.path.name}: has {len(names)} class names for classes = {count}; they are ignored (a name may have a comma)",
-            ),
-        )
+        problem = f"has {len(names)} class names for classes = {count}; they are ignored (a name may have a comma)"
+        names, notes = [], (f"{header.path.name}: {problem}",)
     return (
         {number: name for number, name in enumerate(names) if name},
         {
