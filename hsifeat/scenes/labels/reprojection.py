@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 _MARGIN = 0.1
 # Width of the gap between the two ends of surroundings that go around the Earth, relative to a turn.
 _SEAM = 1e-9
-# Edges of at least this length, in metres, lead from one end of a world map to the other. The equator has 40 million metres.
-_TORN_M = 16e6
+# Maximum distance between a point in a polygon and the polygon after reprojection, as a sum of pixels and metres. Different
+# transformations between two datums on the two ways differ by less.
+_TORN_PX, _TORN_M = 2, 1000.0
 # Number of longitudes and latitudes at which the ends of a map are searched. At an end, a step is longer than this many others.
 _SEARCHED = (721, 5)
 _LONG_STEP = 3
@@ -61,10 +62,10 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
     ------
     SceneError
         If a polygon crosses the meridian opposite to the centre of the scene, where x jumps by a whole turn. If a polygon
-        reaches both ends of a map that does not end at a meridian.
+        reaches both ends of a map that does not end at a meridian, or holds the place that such a map draws as its edge.
     """
     import shapely
-    from pyproj import Transformer
+    from pyproj import CRS, Transformer
 
     inverse = Transformer.from_crs(target.crs, features.crs, always_xy=True)
     turn = whole_turn(features.crs.to_wkt())
@@ -82,9 +83,12 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
         if turn is not None and target_turn is None:
             shapes = _cut_polygons(shapes, _find_ends(inverse, surroundings), surroundings, _SEAM * turn)
         features = features.set_geometry(shapely.segmentize(shapes, pixel), crs=features.crs)
+    before = features.geometry.to_numpy()
     features = features.to_crs(target.crs)
     if target_turn is None:
-        _refuse_torn(features, target, name)
+        metres = CRS(target.crs).axis_info[0].unit_conversion_factor
+        tolerance = _TORN_PX * max(target.pixel_size) + _TORN_M / metres
+        _refuse_torn(before, features.geometry.to_numpy(), inverse, tolerance, name)
         return features
     return _unwrap_around(features, target, scene, target_turn, name)
 
@@ -132,16 +136,50 @@ def _cut_polygons(
     return shapes
 
 
-def _refuse_torn(features: GeoDataFrame, target: Georeference, name: str) -> None:
-    """Raise a `SceneError` if an edge of a polygon leads from one end of a world map to the other."""
-    from pyproj import CRS
+def _refuse_torn(
+    before: NDArray[np.object_], after: NDArray[np.object_], inverse: Transformer, tolerance: float, name: str
+) -> None:
+    """Raise a `SceneError` if the area of a polygon is another one after reprojection.
 
-    metres = CRS(target.crs).axis_info[0].unit_conversion_factor
-    torn = find_jumps(features.geometry.to_numpy(), 2 * _TORN_M / metres)
-    if count := int(np.count_nonzero(torn)):
+    This happens where neighbouring places lie at different ends of a map: a polygon across them is drawn over the map between
+    them, or over all but its area. The test takes a point inside each polygon before and after reprojection.
+
+    Parameters
+    ----------
+    before, after : (n,) object arrays
+        Polygons and points before and after reprojection.
+    inverse : Transformer
+        Transformer from the CRS of the scene to that of the features.
+    tolerance : float
+        Maximum distance from a point to its polygon, in the CRS of the scene.
+    name : str
+        Name of the vector file.
+    """
+    import shapely
+
+    (parts, owners), moved = shapely.get_parts(before, return_index=True), shapely.get_parts(after)
+    known = (shapely.get_dimensions(parts) == 2) & np.isfinite(shapely.bounds(moved)).all(axis=1)
+    parts, moved, owners = parts[known], moved[known], owners[known]
+    turn = None if inverse.target_crs is None else whole_turn(inverse.target_crs.to_wkt())
+    west, _, east, _ = shapely.bounds(parts).T
+
+    def move(points: NDArray[np.object_], direction: str) -> NDArray[np.object_]:
+        x, y = inverse.transform(shapely.get_x(points), shapely.get_y(points), direction=direction)
+        found = np.isfinite(x) & np.isfinite(y)
+        if direction == "FORWARD":
+            x = unwrap(np.where(found, x, 0), (west + east - (turn or 0)) / 2, turn)
+        places = np.full(len(found), None, object)
+        places[found] = shapely.points(x[found], y[found])
+        return places
+
+    drawn = shapely.point_on_surface(moved)
+    nearest = shapely.get_point(shapely.shortest_line(parts, move(drawn, "FORWARD")), 0)
+    torn = shapely.distance(move(nearest, "INVERSE"), drawn) > tolerance
+    torn |= shapely.distance(move(shapely.point_on_surface(parts), "INVERSE"), moved) > tolerance
+    if count := len(np.unique(owners[torn])):
         raise SceneError(
             f"{name}: {format_count(count, 'polygon reaches', 'polygons reach')} both ends of the map that the CRS of the scene makes of the Earth: "
-            "reproject the file to this CRS first (ogr2ogr -t_srs), which cuts polygons there"
+            "split them there first, or reproject the file to this CRS (ogr2ogr -t_srs)"
         )
 
 

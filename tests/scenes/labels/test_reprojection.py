@@ -178,9 +178,33 @@ def test_polygons_are_cut_at_the_end_of_a_map_with_curved_meridians(crs, transfo
     np.testing.assert_array_equal(open_labels(tmp_path / "f.gpkg", scene).classes, expected)
 
 
-def test_polygons_are_refused_where_a_map_does_not_end_at_a_meridian(tmp_path):
-    field = geopandas.GeoSeries([shapely.box(100, -70, 130, -50)], crs="EPSG:4326")
+@pytest.mark.parametrize(
+    ("crs", "box"),
+    [
+        pytest.param("+proj=ob_tran +o_proj=sinu +o_lat_p=60 +o_lon_p=30 +lon_0=0", (100, -70, 130, -50), id="oblique"),
+        pytest.param("EPSG:3035", (-180, -70, -150, -50), id="around the antipode of an azimuthal map"),
+        pytest.param("+proj=tpeqd +lat_1=0 +lon_1=0 +lat_2=30 +lon_2=60", (-180, -30, -150, -10), id="two points"),
+    ],
+)
+def test_polygons_are_refused_where_a_map_does_not_end_at_a_meridian(crs, box, tmp_path):
+    field = geopandas.GeoSeries([shapely.box(*box).segmentize(1)], crs="EPSG:4326")
     geopandas.GeoDataFrame({"class": [1]}, geometry=field, crs=field.crs).to_file(tmp_path / "f.gpkg")
-    scene = blank_scene(45, 90, WORLD, "+proj=ob_tran +o_proj=sinu +o_lat_p=60 +o_lon_p=30 +lon_0=0")
+    scene = blank_scene(90, 90, Affine(450e3, 0, -20e6, 0, -450e3, 20e6), crs)
     with pytest.raises(SceneError, match=r"f\.gpkg: 1 polygon reaches both ends of the map"):
         open_labels(tmp_path / "f.gpkg", scene)
+
+
+@pytest.mark.parametrize("file_crs", ["EPSG:4326", "EPSG:4267", "EPSG:32632"])
+@pytest.mark.parametrize("crs", ["EPSG:3995", "ESRI:102008", "EPSG:32618", "ESRI:54030"])
+def test_thin_and_large_polygons_are_not_taken_for_torn_ones(crs, file_crs, tmp_path):
+    """In NAD27, PROJ takes different transformations on the way to the scene and back."""
+    x, y = pyproj.Transformer.from_crs("EPSG:4267", crs, always_xy=True).transform(-74, 70)
+    scene = blank_scene(40, 60, Affine(30, 0, x - 900, 0, -30, y + 600), crs)
+    x, y = pyproj.Transformer.from_crs(crs, file_crs, always_xy=True).transform(x, y)
+    unit = 30 if file_crs == "EPSG:32632" else 3e-4
+    shapes = [shapely.box(x - w * unit, y - h * unit, x + w * unit, y + h * unit)
+              for w, h in ((1e-3, 900), (900, 1e-3), (1000, 1000), (8, 8), (0.2, 0.2))]  # fmt: skip
+    bow = shapely.Polygon([(x - unit, y), (x + unit, y), (x, y + unit), (x, y - 9 * unit)])
+    table = geopandas.GeoDataFrame({"class": [1] * 6}, geometry=[*shapes, bow], crs=file_crs)
+    table.to_file(tmp_path / "f.gpkg")
+    assert open_labels(tmp_path / "f.gpkg", scene).classes.all()
