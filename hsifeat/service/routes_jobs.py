@@ -104,7 +104,7 @@ def list_jobs(
 @router.get("/jobs/{job_id}", responses=problem_responses(404))
 def show_job(job_id: JobId, _caller: Reader, jobs: Jobs) -> JobRecord:
     """Return a job with its state, its progress and a description of its result."""
-    return jobs.queue.job(job_id)
+    return jobs.job(job_id)
 
 
 @router.post("/jobs/{job_id}/cancel", responses=problem_responses(404))

@@ -117,7 +117,7 @@ class StoreIndex:
         self._remote_versions: dict[str, tuple[float, Version]] = {}
         self._marked: dict[str, float] = {}
         self._warned: set[tuple[str, str]] = set()
-        self._searched = float("-inf")
+        self._begun = self._searched = float("-inf")
         self._failure: Exception | None = None
         self._opened: dict[str, _Opened] = {}
         self._least_pause = _REMOTE_SCAN_SECONDS if cache and "://" in cache else 0.0
@@ -128,10 +128,23 @@ class StoreIndex:
         self._search()
         return sorted(self._stores.values(), key=lambda store: store.key)
 
-    def refresh(self) -> None:
-        """Search for stores now. The other methods search less often, because a search can take long."""
+    def refresh(self, since: float | None = None) -> None:
+        """Search for stores, unless a search began after `since`. Other methods search less often, as a search can take long.
+
+        Parameters
+        ----------
+        since : float, optional
+            Time in seconds since 1970. [default: now]
+
+        Raises
+        ------
+        HsifeatError
+            If the bucket can't be reached.
+        """
+        age_s = 0.0 if since is None else time.time() - since
         with self._search_lock:
-            self._searched = float("-inf")
+            if self._begun < time.monotonic() - age_s:
+                self._searched = float("-inf")
         self._search()
 
     def known(self, key: str) -> ServedStore | None:
@@ -249,6 +262,7 @@ class StoreIndex:
         with self._search_lock:
             start = time.monotonic()
             if start - self._searched >= self._pause:
+                self._begun = start
                 found: dict[str, list[ServedStore]] = {}
                 try:
                     for location in self._locations():

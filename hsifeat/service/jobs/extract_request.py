@@ -146,7 +146,6 @@ class ExtractRequest(JobRequest):
         # Filters run on the CPU, whatever device the service has for networks.
         device = "cpu" if config.backbone == ContextBackbone.name else context.settings.device
         extraction = prepare(scene, config, device=device, listen=listen)
-        context.stores.refresh()
         served = _into_served_store(context, extraction)
         if (complete := _complete_store(served)) is not None:
             show_scene_notes(extraction, listen)

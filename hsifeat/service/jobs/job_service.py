@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from functools import partial
 
+from hsifeat.errors import HsifeatError
 from hsifeat.service.job_settings import JobSettings
 from hsifeat.service.jobs.extract_request import ExtractRequest
 from hsifeat.service.jobs.queue import JobQueue, NotOwnerError, Submission
@@ -81,6 +83,20 @@ class JobService:
             # Other results are always made by jobs.
             find_result=partial(request.find_result, self.context) if isinstance(request, ExtractRequest) else None,
         )
+
+    def job(self, job_id: str) -> JobRecord:
+        """Return a job. If it made a store, clients can read the store from now on.
+
+        Raises
+        ------
+        UnknownJobError
+            If there is no such job.
+        """
+        job = self.queue.job(job_id)
+        if "store" in job.result:
+            with suppress(HsifeatError, OSError):  # The bucket can't be reached; the job can be shown.
+                self.context.stores.refresh(job.finished)
+        return job
 
     def latest(self, request: JobRequest) -> JobRecord | None:
         """Return the latest job whose request equals `request`.

@@ -81,6 +81,8 @@ def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> 
 
     watch.job = job
     try:
+        with suppress(HsifeatError, OSError):  # A job without stores needs no bucket.
+            context.stores.refresh()  # An earlier job may have just made the store.
         request = request_of(job)
         key = request.key(context)
         if key != job.key:

@@ -29,7 +29,7 @@ def jobs_page(request: Request, _caller: Reader, jobs: Jobs) -> HTMLResponse:
 @router.get("/pages/jobs/{job_id}")
 def job_page(request: Request, caller: Reader, jobs: Jobs, job_id: JobId) -> HTMLResponse:
     """Show a job with its progress and its log."""
-    job = jobs.queue.job(job_id)
+    job = jobs.job(job_id)
     return render(request, "job.html.j2", job=job, row=job_row(job), may_cancel=_may_cancel(job, caller))
 
 

@@ -3,12 +3,17 @@
 import os
 import signal
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hsifeat import extract, open_features, open_scene
-from hsifeat.service.jobs.records import JobKind, JobState
+from hsifeat.service import store_index
+from hsifeat.service.jobs import runner
+from hsifeat.service.jobs.lane import Lane
+from hsifeat.service.jobs.records import LANES, JobKind, JobState
+from hsifeat.service.jobs.request import JobContext
 from tests.helpers.forked_commands import ForkedFunction
 from tests.helpers.job_runners import EXTRACTION, fork_runners, run_jobs_slowly, serve_jobs, wait_until
 
@@ -66,6 +71,32 @@ def test_jobs_of_all_kinds_and_a_runner_that_is_killed(jobs, config, tmp_path, b
     assert [answer.job.id for answer in answers] == [fit.job.id, predicted.id, bench.id], "no job changes its store"
     failed = jobs.ended(jobs.submit(JobKind.FIT, {"stores": stores, "options": {"split": "random:7"}}).job)
     assert failed.state is JobState.FAILED and "random:7" in failed.reason
+
+
+def test_a_store_can_be_used_as_soon_as_its_job_is_done(jobs, monkeypatch):
+    """The service and its runners have just searched for stores, and would not search again for a while."""
+    monkeypatch.setattr(store_index, "_PAUSE_PER_SEARCH", 1e9)
+    database = jobs.service.context.database
+    lanes = {
+        name: (Lane(database, kinds), JobContext.of_settings(jobs.service.context.settings))
+        for name, kinds in LANES.items()
+    }
+    for context in (jobs.service.context, *(context for _, context in lanes.values())):
+        assert context.stores.stores() == []
+
+    def execute(kind, request):
+        jobs.submit(kind, request)
+        lane, context = lanes[next(name for name, kinds in LANES.items() if kind in kinds)]
+        job = lane.take()
+        runner._run_job(context, lane, job, SimpleNamespace(job=None, cancelled=""))
+        return jobs.service.job(job.id)
+
+    extracted = execute(JobKind.EXTRACT, {**EXTRACTION, "options": {"backbone": "context", "layers": ["mean-5"]}})
+    key = extracted.result["store"]
+    assert jobs.service.context.stores.find(key).key == key
+    options = {"head": "lda", "split": "random:0.5", "smooth": "none"}
+    fitted = execute(JobKind.FIT, {"stores": [key], "options": options})
+    assert fitted.state is JobState.DONE, fitted.reason
 
 
 def test_a_cancelled_extraction_keeps_its_work_and_is_repeated(jobs, tmp_path, backbone_folder, monkeypatch):
