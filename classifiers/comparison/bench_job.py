@@ -29,7 +29,7 @@ from classifiers.input_sets import InputSet, layout_options
 from classifiers.smoothing import SmoothingRule, smoothing_bytes
 from classifiers.splits import Split
 from classifiers.table import PixelTable
-from hsifeat.errors import SplitError
+from hsifeat.errors import HeadError, SplitError
 from hsifeat.features.features import PlaneLike
 from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Listener, Note
@@ -173,6 +173,8 @@ def run_bench(
                 job.stores, tables, job.labels, run_records, pool, listen, job.plan.params, job.smoothing
             )
             runs = runner.run_all(job.plan.entries, job.draws)
+            if all(run.untrained for run in runs):
+                raise HeadError(f"{runs[0].entry} under {runs[0].split}, seed {runs[0].seed}: {runs[0].untrained}")
             curves = _learning_curves(job, runner)
             sweep = _sweep(job, tables, run_records, pool, listen)
         footprints = runner.footprints(job.plan.entries)

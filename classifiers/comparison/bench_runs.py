@@ -100,8 +100,23 @@ class BenchRunner:
             results[task] = run
             self.listen(Advanced("bench", len(results), str(task.entry)))
         self.listen(Finished("bench"))
+        self._note_untrained(results)
         # A recorded run may contain a former name of the store.
         return [results[task].model_copy(update={"entry": task.entry, "split": task.split}) for task in tasks]
+
+    def _note_untrained(self, results: Mapping[RunTask, RunResult]) -> None:
+        seeds: dict[tuple[BenchEntry, str], dict[int, str]] = {}
+        for task, run in results.items():
+            if run.untrained:
+                seeds.setdefault((task.entry, task.split), {})[task.seed] = run.untrained
+        for (entry, split), reasons in seeds.items():
+            first = min(reasons)
+            self.listen(
+                Note(
+                    f"{entry} under {split}: the most frequent class of the training pixels is scored with the seeds "
+                    f"{', '.join(map(str, sorted(reasons)))}; with seed {first}, {reasons[first]}"
+                )
+            )
 
     def learning_curves(
         self, entries: Sequence[BenchEntry], draws: Draws, limits: Sequence[int]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.block_prediction import PredictedBlock, block_side_px, predict_blocks, smoothed_classes
+from classifiers.comparison.most_frequent import MostFrequentClass
 from classifiers.comparison.results.base_records import BenchEntry
 from classifiers.comparison.results.plane_scores import PlaneWeight
 from classifiers.comparison.results.scores import RunResult
@@ -102,21 +103,24 @@ class RunTask:
 def do_run(task: RunTask) -> RunResult:
     """Fit a head, score it on test pixels, classify the scene if requested, and record the run.
 
-    The run uses a single thread, so that results do not depend on the number of cores.
+    The run uses a single thread, so that results do not depend on the number of cores. If all features are constant on the
+    training pixels, the run scores `MostFrequentClass` instead of the head.
 
     Raises
     ------
     HeadError
-        If the head can't be fitted.
+        If the head can't be fitted for another reason.
     """
     with one_thread():
         draw = task.run_records.read_draw(task.draw)
         head = set_seed(make_head(task.entry.head, layout=task.table.layout, **task.params), task.seed)
         X, y = task.table.rows(draw["train"])
         unlabelled, positions = task.table.unlabelled(draw["train"]), task.table.positions(draw["train"])
-        start = time.perf_counter()
+        start, untrained = time.perf_counter(), ""
         try:
             head.fit(X, y, unlabelled=unlabelled, positions=positions)
+        except ConstantFeaturesError as error:
+            head, untrained = MostFrequentClass(task.table.layout).fit(X, y), str(error)
         except HeadError as error:
             raise HeadError(f"{task.entry} under {task.split}, seed {task.seed}: {error}") from error
         fit_seconds = time.perf_counter() - start
@@ -141,6 +145,7 @@ def do_run(task: RunTask) -> RunResult:
             key=task.key,
             draw=task.draw,
             mixing=_mixing(head),
+            untrained=untrained,
             smoothed_oa=_smoothed_accuracy(head, task, draw),
         )
         task.run_records.add(run, predicted)
@@ -186,14 +191,13 @@ def measure_accuracy(task: AccuracyTask) -> FitAccuracy:
         head = set_seed(make_head(task.head, layout=task.table.layout), task.seed)
         unlabelled, positions = task.table.unlabelled(draw["train"]), task.table.positions(draw["train"])
         X, y = task.table.rows(draw["train"])
+        constant = False
         try:
             head.fit(X, y, unlabelled=unlabelled, positions=positions)
         except ConstantFeaturesError:
-            classes, counts = np.unique(y, return_counts=True)
-            accuracy = FitAccuracy(float(np.mean(draw["truth"] == classes[counts.argmax()])), constant=True)
-        else:
-            predicted, _ = predict_pixels(head, task.table, draw["test"])
-            accuracy = FitAccuracy(float(np.mean(predicted == draw["truth"])))
+            head, constant = MostFrequentClass(task.table.layout).fit(X, y), True
+        predicted, _ = predict_pixels(head, task.table, draw["test"])
+        accuracy = FitAccuracy(float(np.mean(predicted == draw["truth"])), constant=constant)
         task.run_records.add_accuracy(task.key, accuracy)
         return accuracy
 

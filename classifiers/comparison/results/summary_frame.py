@@ -16,6 +16,7 @@ from classifiers.comparison.results.summary_text import (
     left_out_text,
     pixel_range,
     repeated_draw_text,
+    untrained_text,
     verdict_lines,
 )
 from classifiers.metrics import METRICS, Metric
@@ -97,9 +98,10 @@ def summary_notes(results: BenchResults) -> list[str]:
             f"{left_out_text(summary, results.class_names)}."
         )
     notes += [
-        f"{split.name}: {repeated}."
+        f"{split.name}: {remark}."
         for split in ranking.splits
-        if (repeated := repeated_draw_text(results, split.name))
+        for remark in (repeated_draw_text(results, split.name), untrained_text(results, split.name))
+        if remark
     ]
     notes += [
         f"{split.name} leaks through context: its test pixels lie among its training pixels, so its scores tell how well a scene "

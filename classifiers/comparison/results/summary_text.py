@@ -57,6 +57,8 @@ def split_remarks(results: BenchResults) -> list[str]:
             lines += [f"  with seed 0: {note}" for note in geometry[split].notes]
         if repeated := repeated_draw_text(results, split):
             lines.append(f"  {repeated}")
+        if untrained := untrained_text(results, split):
+            lines.append(f"  {untrained}")
         lines += scenes.get(split, [])
         lines += [f"  {remark}" for remark in distance_remarks(results, split, summary.test_pixels)]
     return [*lines, *filter(None, (gap_text(results), reduction_text(results)))]
@@ -126,6 +128,21 @@ def repeated_draw_text(results: BenchResults, split: str) -> str:
     return (
         f"all {seeds} seeds have the same training and test pixels: standard deviations, intervals and tests say nothing about "
         "other training pixels"
+    )
+
+
+def untrained_text(results: BenchResults, split: str) -> str:
+    """Return a remark on the entries that could not be trained under a split; empty if there are none."""
+    seeds: dict[str, list[int]] = {}
+    for run in results.runs:
+        if run.split == split and run.untrained:
+            seeds.setdefault(str(run.entry), []).append(run.seed)
+    if not seeds:
+        return ""
+    entries = "; ".join(f"{entry} (seeds {', '.join(map(str, numbers))})" for entry, numbers in seeds.items())
+    return (
+        f"not trained, because all features are constant on the training pixels: {entries}. The most frequent class of the training "
+        "pixels is scored instead"
     )
 
 

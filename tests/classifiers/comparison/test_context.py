@@ -1,10 +1,13 @@
 """Benchmarks of a store together with a context store, with reductions fitted on unlabelled pixels."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
 
 from classifiers import compare, fit_model
+from classifiers.comparison.report.markdown import to_markdown
 from classifiers.comparison.results.summary_text import split_remarks
 from classifiers.comparison.sweep import sweep
 from classifiers.comparison.sweep_table import sweep_remarks
@@ -14,6 +17,7 @@ from hsifeat import extract
 from hsifeat.errors import HeadError
 from hsifeat.features.stack import open_stack
 from hsifeat.scenes import Labels, Scene
+from tests.helpers.comparisons import page
 from tests.helpers.context_stores import write_context_store
 from tests.helpers.forked_commands import fork_workers
 
@@ -88,3 +92,40 @@ def test_constant_spectra_are_named(tmp_path):
     assert found.constant[0] == "spectra" and found.baseline.mean == pytest.approx(0.5, abs=0.1)
     with pytest.raises(HeadError, match="^lda on spectra under per-class:20, seed 0: all 3 features .* are constant"):
         compare(store, heads=["lda"], inputs=["spectra"], splits=["per-class:20"], seeds=1, out=tmp_path / "report")
+
+
+@pytest.mark.usefixtures("remembered_plots")
+def test_an_input_that_is_constant_under_one_split_does_not_end_a_benchmark(tmp_path):
+    """The left half has the training pixels of one split, and constant spectra."""
+    random = np.random.default_rng(0)
+    classes = np.indices((24, 20)).sum(0) // 5 % 3 + 1
+    cube = (classes[..., None] + random.normal(size=(24, 20, 3))).astype(np.float32)
+    cube[:, :10] = 5
+    left = np.arange(20) < 10
+    scene = Scene("half", cube)
+    for name, part in (("train", left), ("test", ~left)):
+        scene = scene.with_labels(Labels(name, np.where(part, classes, 0), {1: "a", 2: "b", 3: "c"}))
+    store = extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
+    options = {
+        "heads": ["lda", "logistic"],
+        "inputs": ["spectra", "spectra+context"],
+        "splits": ["blocks:4+1:0.5", "official", "random:0.5"],
+    }
+    notes = []
+    found = compare(store, **options, seeds=2, smooth="gaussian:1", out=tmp_path / "r", listen=notes.append)
+    untrained = [run for run in found.runs if run.untrained]
+    assert {(run.entry.inputs, run.split) for run in untrained} == {("spectra", "official")} and len(untrained) == 4
+    dummy = DummyClassifier(strategy="most_frequent").fit(classes[:, left].reshape(-1, 1), classes[:, left].ravel())
+    accuracy = dummy.score(classes[:, ~left].reshape(-1, 1), classes[:, ~left].ravel())
+    assert {run.oa for run in untrained} == {run.smoothed_oa for run in untrained} == {accuracy}
+    (most,) = set(dummy.predict([[0]]).tolist())
+    assert all((found.images.maps[run.entry, "official"] == most).all() for run in untrained)
+    remark = "all features are constant on the training pixels: lda on spectra (seeds 0, 1); logistic on spectra (seeds 0, 1)."
+    texts = (*split_remarks(found), to_markdown(found), page(found, tmp_path))
+    assert sum(remark in text for text in texts) == 3
+    message = (
+        "on spectra under official: .* seeds 0, 1; with seed 0, all 3 features of the 240 training pixels are constant"
+    )
+    assert sum(bool(re.search(message, str(note))) for note in notes) == 2
+    again = compare(store, **options, seeds=2, smooth="gaussian:1", out=tmp_path / "r")
+    assert again.runs == found.runs
