@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.longitudes import whole_turn
+from hsifeat.scenes.readers.coordinate_units import coordinate_scale, parse_unit, unit_of_crs
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.scopes import find_reference
 from hsifeat.scenes.readers.spectrum import parse_numbers
 
+if TYPE_CHECKING:
+    from pyproj import CRS
+
 Transform = tuple[float, float, float, float, float, float]
-_KILOMETRES = {"km", "kilometer", "kilometre", "kilometers", "kilometres"}
 
 
 def read_cf_georeference(
@@ -23,7 +27,8 @@ def read_cf_georeference(
     """Read the georeference of a variable.
 
     The CRS is read from the grid mapping of the variable. The transform is computed from the coordinates of rows and
-    columns. If the coordinates are not usable, the transform is read from GDAL's attribute ``GeoTransform``.
+    columns, which are converted from their unit to that of the CRS. If the coordinates are not usable, the transform is read
+    from GDAL's attribute ``GeoTransform``.
 
     Parameters
     ----------
@@ -47,17 +52,23 @@ def read_cf_georeference(
     reference = str(variable.attrs.get("grid_mapping", "")).split(":")[0].strip()
     mapping_name = find_reference(reference or "spatial_ref", variable_name, variables)
     mapping = None if mapping_name is None else variables[mapping_name]
-    crs, notes = _read_crs(variable, mapping, name)
+    y, x = variables.get(dims[0]), variables.get(dims[1])
+    units = ["" if axis is None else axis.unit.strip() for axis in (x, y)]
+    crs, has_wkt, notes = _read_crs(variable, mapping, units, name)
     if reference and mapping is None:
         notes += (
             f"{name}: has no grid mapping {reference!r} in the group of {variable_name} or in its parents; it is ignored",
         )
-    y, x = variables.get(dims[0]), variables.get(dims[1])
-    transform, problem = _coordinate_transform(y, x)
+    scales, unit_notes = _axis_scales(units, crs, has_wkt, name)
+    notes += unit_notes
+    transform, problem = _coordinate_transform(y, x, scales, crs)
     gdal_transform = _gdal_transform(mapping)
+    if gdal_transform is not None and not has_wkt:
+        # Its unit is that of the CRS in the file, which is that of the coordinates if the file has no WKT.
+        gdal_transform = None if None in scales else _scale(gdal_transform, scales)
     if transform is None and gdal_transform is not None:
         transform, problem = gdal_transform, ""
-    elif transform is not None and gdal_transform is not None and x is not None and x.unit.lower() not in _KILOMETRES:
+    elif transform is not None and gdal_transform is not None:
         rows, cols = (variable.array.shape[variable.dims.index(dim)] for dim in dims[:2])
         if not _is_same_grid(transform, gdal_transform, rows, cols):
             notes += (
@@ -67,15 +78,21 @@ def read_cf_georeference(
                 ),
             )
     if transform is None:
-        if crs is None and not (problem and x is not None and x.unit.lower().startswith("deg")):
+        if crs is None and not (problem and units[0].lower().startswith("deg")):
             return None, notes
         reason = problem or "has no coordinates of rows and columns"
         what = "has coordinates in degrees" if crs is None else "has a CRS"
         return None, (*notes, f"{name}: {what}, but {reason}; its georeference is ignored")
-    return Georeference(crs, transform), notes
+    return Georeference(None if crs is None else crs.to_wkt(), transform), notes
 
 
-def _read_crs(variable: FileVariable, mapping: FileVariable | None, name: str) -> tuple[str | None, tuple[str, ...]]:
+def _read_crs(
+    variable: FileVariable, mapping: FileVariable | None, units: Sequence[str], name: str
+) -> tuple[CRS | None, bool, tuple[str, ...]]:
+    """Read the CRS. Return it, whether the file has it as WKT or as a URL, and notes.
+
+    `units` are the units of x and y. Without WKT, they are also the units of false easting and northing (CF, appendix F).
+    """
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
@@ -83,13 +100,42 @@ def _read_crs(variable: FileVariable, mapping: FileVariable | None, name: str) -
     gdal_crs = variable.attrs.get("_CRS")
     attrs: dict[str, Any] = mapping.attrs if mapping is not None else gdal_crs if isinstance(gdal_crs, dict) else {}
     if mapping is None and not attrs:
-        return None, ()
+        return None, False, ()
     try:
         text = next((attrs[key] for key in ("crs_wkt", "spatial_ref", "wkt", "url") if attrs.get(key)), None)
-        crs = CRS.from_user_input(text) if text is not None else CRS.from_cf(attrs)
-        return crs.to_wkt(), ()
+        if text is not None:
+            return CRS.from_user_input(text), True, ()
+        crs = CRS.from_cf(attrs)
+        scales = [coordinate_scale(unit, crs) or 1.0 for unit in units]
+        origin = {
+            key: float(attrs[key]) * scale
+            for key, scale in zip(("false_easting", "false_northing"), scales, strict=True)
+            if key in attrs
+        }
+        return CRS.from_cf({**attrs, **origin}), False, ()
     except (CRSError, KeyError, TypeError, ValueError):
-        return None, (f"{name}: its grid mapping can't be read; its CRS is ignored",)
+        return None, False, (f"{name}: its grid mapping can't be read; its CRS is ignored",)
+
+
+def _axis_scales(
+    units: Sequence[str], crs: CRS | None, has_wkt: bool, name: str
+) -> tuple[tuple[float | None, ...], tuple[str, ...]]:
+    """Return the factors that convert x and y to the unit of the CRS, and notes if WKT and coordinates have different units.
+
+    A factor is None if a unit can't be converted.
+    """
+    scales = tuple(coordinate_scale(unit, crs) for unit in units)
+    if crs is None:
+        # Without a CRS, other coordinates are positions in any unit.
+        known = [unit.lower().startswith("1") or parse_unit(unit) is not None for unit in units]
+        return tuple(scale if seen else 1.0 for scale, seen in zip(scales, known, strict=True)), ()
+    if not has_wkt or None in scales or scales == (1.0, 1.0):
+        return scales, ()
+    unit_name = unit_of_crs(crs)[2]
+    note = f"{name}: its coordinates are in {' and '.join(dict.fromkeys(units))}, but its CRS is in {unit_name}"
+    if all(unit.lower().startswith("deg") for unit in units):
+        return (1.0, 1.0), (f"{note}; they are taken in {unit_name}, as GDAL and pyproj write them",)
+    return scales, (f"{note}; they are converted",)
 
 
 def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
@@ -100,6 +146,12 @@ def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
         return None
     c, a, b, f, d, e = map(float, parts)
     return a, b, c, d, e, f
+
+
+def _scale(transform: Transform, scales: Sequence[float | None]) -> Transform:
+    a, b, c, d, e, f = transform
+    x, y = (scale or 1.0 for scale in scales)
+    return a * x, b * x, c * x, d * y, e * y, f * y
 
 
 def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: int) -> bool:
@@ -117,37 +169,46 @@ def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: 
     return bool(any(np.abs(expected - other).max() <= tolerance for other in others))
 
 
-def _unwrapped(longitudes: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return longitudes without the jump from 360 to 0, or from 180 to -180, that a scene may contain."""
-    unwrapped: NDArray[np.floating] = np.unwrap(longitudes, period=360)
+def _unwrapped(longitudes: NDArray[np.floating], turn: float) -> NDArray[np.floating]:
+    """Return longitudes without the jump from 360 to 0, or from 180 to -180, that a scene may contain.
+
+    `turn` is 360 degrees in the unit of the longitudes.
+    """
+    unwrapped: NDArray[np.floating] = np.unwrap(longitudes, period=turn)
     if np.array_equal(unwrapped, longitudes):
         return longitudes
-    turns: NDArray[np.floating] = np.floor((unwrapped[0] + 180) / 360)
-    return unwrapped - 360 * turns
+    turns: NDArray[np.floating] = np.floor(unwrapped[0] / turn + 0.5)
+    return unwrapped - turn * turns
 
 
-def _coordinate_transform(y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
-    """Compute the transform from the coordinates of pixel centres.
+def _coordinate_transform(
+    y: FileVariable | None, x: FileVariable | None, scales: Sequence[float | None], crs: CRS | None
+) -> tuple[Transform | None, str]:
+    """Compute the transform from the coordinates of pixel centres, x and y times `scales`.
 
     Return the transform and an empty text. If the coordinates define no transform, return None and the reason. The reason
     is empty if the file has no coordinates.
     """
     if y is None or x is None:
         return None, ""
+    turn = None
+    if crs is None:
+        turn = 360.0 if x.unit.lower().startswith("deg") else None
+    elif crs.is_geographic:
+        turn = whole_turn(crs.to_wkt())
     steps = []
-    for axis in (x, y):
+    for axis, scale in zip((x, y), scales, strict=True):
         values = np.array(axis.values()) if len(axis.array.shape) == 1 else np.empty(0)
         if len(values) < 2 or not np.isfinite(values).all():
             return None, "has too few coordinates to define the pixel size"
-        if axis.unit.lower() in _KILOMETRES:
-            values = values * 1000
-        elif axis.unit.lower().startswith(("rad", "1")):
+        if scale is None:
             return None, f"its coordinates are in {axis.unit}"
-        elif axis is x and axis.unit.lower().startswith("deg"):
-            values = _unwrapped(values)
+        if axis is x and turn is not None:
+            values = _unwrapped(values, turn / scale)
         step = (values[-1] - values[0]) / (len(values) - 1)
         if step == 0 or not np.allclose(np.diff(values), step, rtol=1e-3, atol=0):
             return None, "its coordinates are not evenly spaced"
-        steps.append((float(step), float(values[0] - step / 2)))
+        # Conversion after the subtraction keeps more digits of the step.
+        steps.append((float(step * scale), float((values[0] - step / 2) * scale)))
     (a, c), (e, f) = steps
     return (a, 0.0, c, 0.0, e, f), ""
