@@ -298,11 +298,8 @@ def _check_same_place(first: Features, other: Features) -> None:
     """Raise a `StoreError` if two stores of a scene have other wavelengths or another georeference. Either may lack them."""
     one, another = first.georeference, other.georeference
     words = []
-    if one is not None and another is not None:
-        same_crs = one.crs is None or another.crs is None or one.same_crs(another)
-        tolerance = 1e-6 * max(one.pixel_size)
-        same_grid = np.allclose(one.transform, another.transform, rtol=0, atol=tolerance)
-        words += [] if same_crs and same_grid else ["another georeference"]
+    if one is not None and another is not None and not one.same_grid(another, *first.valid.shape):
+        words.append("another georeference")
     nm, other_nm = (store.store.manifest.scene.wavelengths_nm for store in (first, other))
     if nm and other_nm and not np.allclose(nm, other_nm, rtol=1e-9, atol=0):
         words.append("other wavelengths")

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 
+# Largest distance, in pixels, between the corners of two grids that count as equal.
+_TOLERANCE_PX = 0.05
 # Largest error of a length that counts as exact, as a share of the length.
 _SCALE_ERROR = 0.01
 
@@ -43,6 +45,18 @@ class Georeference:
         if self.crs is None or other.crs is None:
             return False
         return self.crs == other.crs or CRS(self.crs).equals(CRS(other.crs), ignore_axis_order=True)
+
+    def same_grid(self, other: Georeference, rows: int, cols: int) -> bool:
+        """Return whether two grids of `rows` x `cols` pixels have their corners at the same places, up to 5 % of a pixel.
+
+        Grids with different CRS are not the same. If either CRS is unknown, only the transforms are compared.
+        """
+        if self == other:
+            return True
+        corners = np.array([(col, row, 1) for col in (0, cols) for row in (0, rows)])
+        offsets = corners @ np.subtract(self.transform, other.transform).reshape(2, 3).T
+        near = bool(np.abs(offsets).max() <= _TOLERANCE_PX * min(self.pixel_size))
+        return near and (self.crs is None or other.crs is None or self.same_crs(other))
 
     def refine(self, factor: int) -> Self:
         """Return the georeference of a finer grid with `factor` x `factor` cells per pixel of this grid."""

@@ -68,7 +68,7 @@ class Labels:
     notes : tuple of str
         Messages on assumptions made while reading, and on resampled or dropped labels.
     georeference : Georeference or None
-        Position of the grid, or None if unknown.
+        Position of the grid, or None if unknown. A map that was aligned with a scene has the georeference of the scene.
     parts : tuple of ScenePart
         The scenes of a map of several scenes, which are stacked vertically on the grid of the map. Empty for a map of one
         scene. Distances between pixels of different scenes have no meaning.

@@ -39,7 +39,7 @@ class Scene(CubeShape):
         Centre wavelength and full width at half maximum of each band in nm; None if unknown. The wavelengths need not
         ascend.
     labels : dict of str to Labels
-        Label maps on the scene's grid, by name.
+        Label maps on the scene's grid, by name. A map with a georeference has that of the scene.
     band_names : tuple of str
         Band names, or an empty tuple.
     nodata : tuple of float, or tuple of one tuple of float per band
@@ -291,12 +291,13 @@ class Scene(CubeShape):
     def with_labels(self, labels: Labels) -> Scene:
         """Return the scene with an additional label map.
 
-        The notes of the label map are appended to the notes of the scene.
+        The notes of the label map are appended to the notes of the scene. A label map without a georeference is assumed to
+        cover exactly the scene.
 
         Raises
         ------
         SceneError
-            If the label map and the scene differ in shape.
+            If the label map and the scene differ in shape or in georeference.
         """
         self._check_grid(labels)
         return replace(self, labels={**self.labels, labels.name: labels}, notes=(*self.notes, *labels.notes))
@@ -338,4 +339,11 @@ class Scene(CubeShape):
             raise SceneError(
                 f"labels {labels.name!r} have {shape} pixels, but the scene {self.name} has {self.rows} x {self.cols}: "
                 "give a label map on the scene's grid"
+            )
+        here, there = self.georeference, labels.georeference
+        if here is not None and there is not None and not here.same_grid(there, self.rows, self.cols):
+            raise SceneError(
+                f"labels {labels.name!r} have another georeference than the scene {self.name}: {there.crs_name}, "
+                f"{there.transform} instead of {here.crs_name}, {here.transform}; open them with open_labels(file, scene), which "
+                "aligns them, or set their georeference to None if they are on the scene's pixels"
             )

@@ -66,7 +66,7 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     if missing:
         unlabelled = format_count(missing, "pixel has the class NaN and stays", "pixels have the class NaN and stay")
         notes += (f"{path.name}: {unlabelled} unlabelled",)
-    return Labels(safe_label_name(path.stem), classes, class_names, notes=notes)
+    return Labels(safe_label_name(path.stem), classes, class_names, notes=notes, georeference=scene.georeference)
 
 
 def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], list[str], int]:

@@ -36,13 +36,15 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
         Class names in a vector or CSV file are numbered from 1 in alphabetical order. A name that occurs only outside the
         scene gets a number as well.
     scene : Scene or Labels, optional
-        Scene or label map that defines the target grid. It is required for vector and CSV files.
+        Scene or label map that defines the target grid. It is required for vector and CSV files. Without it, a raster keeps
+        its own grid.
 
     Returns
     -------
     Labels
-        The label map. Its name is the variable, layer or column in `source`, or otherwise the name of the file. A layer
-        takes precedence over a column. The notes state assumptions, and resampled or dropped labels.
+        The label map, with the georeference of `scene`; without `scene`, with that of the file. Its name is the variable,
+        layer or column in `source`, or otherwise the name of the file. A layer takes precedence over a column. The notes
+        state assumptions, and resampled or dropped labels.
 
     Raises
     ------
@@ -92,12 +94,13 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
     )
     class_names, zero_notes = drop_zero(raster.class_names, classes, path.name)
     notes = (*raster.notes, *class_notes, *zero_notes)
+    georeference = raster.georeference
     if scene is not None:
         aligned, grid_notes = align_to_grid(classes, raster.georeference, scene, path.name)
         notes += grid_notes
         if aligned is not classes:
             notes += note_lost_classes(classes, aligned, class_names, path.name)
-        classes = aligned
+        classes, georeference = aligned, scene.georeference
     # The name of a variable in an HDF5 file may be a path.
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
-    return Labels(safe_label_name(name), classes, class_names, raster.class_colours, notes)
+    return Labels(safe_label_name(name), classes, class_names, raster.class_colours, notes, georeference)

@@ -114,7 +114,8 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     features = repeat_on_scene(features, target, scene)
     classes, raster_notes = _rasterise(features, values, target, scene, path.name)
     lost_notes = note_lost_classes(values[None], classes, class_names, path.name)
-    return Labels(name, classes, class_names, notes=(*notes, *drop_notes, *raster_notes, *lost_notes))
+    notes += (*drop_notes, *raster_notes, *lost_notes)
+    return Labels(name, classes, class_names, notes=notes, georeference=target)
 
 
 def _read_features(path: Path, selection: str) -> tuple[GeoDataFrame, str, str, tuple[str, ...]]:

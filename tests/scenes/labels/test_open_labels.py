@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import netCDF4
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from rasterio import Affine
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Labels, Scene, open_labels, open_scene
 from hsifeat.scenes.labels import open_labels as open_labels_module
-from tests.helpers.georeferenced import blank_scene
+from tests.helpers.georeferenced import blank_scene, read_first_band
 from tests.helpers.label_files import NORTH_UP, write_label_tif
 
 
@@ -196,3 +198,47 @@ def test_class_numbers_fit_into_the_files_of_maps(tmp_path, number):
                 SceneError, match=f"up to 2147483647; found {number}|{number}; allowed are numbers up to 2147483647"
             ):
                 open_labels(source, scene)
+
+
+def test_a_raster_keeps_its_georeference_or_has_that_of_the_scene(gdal, tmp_path):
+    """The map is stored from south to north; GDAL's warped copy, north up, is the oracle."""
+    classes = (np.arange(12).reshape(4, 3) % 5).astype(np.uint8)
+    south = Affine(10, 0, 500_000, 0, 10, 3_999_960)
+    write_label_tif(tmp_path / "south.tif", classes, south)
+    gdal("gdalwarp", "-q", tmp_path / "south.tif", tmp_path / "north.tif")
+    north = read_first_band(tmp_path / "north.tif")
+    scene = blank_scene(4, 3, NORTH_UP)
+    own, aligned = open_labels(tmp_path / "south.tif"), open_labels(tmp_path / "south.tif", scene)
+    assert Affine(*own.georeference.transform) == south and "32617" in own.georeference.crs
+    assert aligned.georeference == scene.georeference
+    for attach in (scene.with_labels, lambda labels: replace(scene, labels={"south": labels})):
+        np.testing.assert_array_equal(attach(aligned).labels["south"].classes, north.array)
+        np.testing.assert_array_equal(
+            attach(open_labels(tmp_path / "south.tif", aligned)).labels["south"].classes, north.array
+        )
+        with pytest.raises(SceneError, match=r"another georeference than the scene x.*open_labels\(file, scene\)"):
+            attach(own)
+    (tmp_path / "p.csv").write_text("0,1,2")
+    assert open_labels(tmp_path / "p.csv", scene).georeference == scene.georeference
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        pytest.param({"transform": tuple(NORTH_UP @ Affine.translation(0.04, 0))[:6]}, True, id="4 % of a pixel"),
+        pytest.param({"transform": tuple(NORTH_UP @ Affine.translation(0, 0.06))[:6]}, False, id="6 % of a pixel"),
+        pytest.param({"transform": tuple(NORTH_UP @ Affine.scale(1.02))[:6]}, False, id="pixels 2 % larger"),
+        pytest.param({"crs": "EPSG:32618"}, False, id="another zone"),
+        pytest.param({"crs": "urn:ogc:def:crs:EPSG::32617"}, True, id="another text of the CRS"),
+        pytest.param({"crs": None}, True, id="unknown CRS"),
+    ],
+)
+def test_labels_elsewhere_are_not_attached(changes, same):
+    scene = blank_scene(4, 3, NORTH_UP)
+    labels = Labels("gt", np.eye(4, 3, dtype=np.uint8), georeference=replace(scene.georeference, **changes))
+    if same:
+        assert scene.with_labels(labels).labels == {"gt": labels}
+    else:
+        with pytest.raises(SceneError, match="labels 'gt' have another georeference than the scene x"):
+            scene.with_labels(labels)
+    assert replace(scene, georeference=None).with_labels(labels).labels == {"gt": labels}

@@ -44,6 +44,7 @@ def test_landsat_polygons_agree_with_gdal_rasterize(data_folder, gdal, tmp_path)
     given = read_first_band(folder / "landsat96_labelled_pixels.tif").array.clip(0)
     where = read_first_band(folder / "landsat_multiband.tif").georeference
     labels = open_labels(f"{folder / 'landsat96_polygons.shp'}:id", blank_scene(443, 489, where.transform, where.crs))
+    assert labels.georeference.transform == where.transform
     assert "reprojected from NAD83(HARN) / North Carolina" in labels.notes[0]
     for rule, name in (((), "centres"), (("-at",), "touched")):
         grid = ("-a", "id", "-ts", 489, 443, "-te", 630534, 215488.5, 644470.5, 228114, "-ot", "Byte")
