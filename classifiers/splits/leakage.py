@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.splits.distances import training_distances
 from classifiers.splits.split_draw import SplitDraw
+from classifiers.splits.summed_area import summed_area_table
 from hsifeat.context.layer_names import parse_layer
 from hsifeat.features.features import Features
-from hsifeat.features.summed_area import summed_area_table
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.types import PlaneId, Window
 

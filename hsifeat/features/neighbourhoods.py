@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.errors import StoreError
-from hsifeat.features.summed_area import summed_area_table
+from hsifeat.features.window_sums import window_sums
 from hsifeat.types import Window
 
 # Side of a block in pixels.
 BLOCK_PX = 128
+# Window sums take five float64 values per pixel and channel, so they are computed for this many channels at a time.
+_CHANNELS = 64
 
 ReadWindow = Callable[[Window], NDArray[np.float32]]
 
@@ -146,19 +149,18 @@ def window_means(
     if side_px < 1:
         raise StoreError(f"the side of a window must be at least 1 pixel; found {side_px}")
     values = np.empty((len(pixels.rows), channels), np.float32)
-    half = side_px // 2
+    side_px = min(side_px, 2 * max(valid.shape))  # Larger windows hold the whole scene as well.
     for members, block in pixels.by_block(BLOCK_PX):
-        frame = Window(block.row - half, block.col - half, block.rows + side_px - 1, block.cols + side_px - 1)
-        frame = frame.clip(*valid.shape)
-        inside = valid[frame.slices]
-        dense = np.where(inside[:, :, None], read(frame), 0)
-        # An additional last channel of ones and zeros counts the valid pixels.
-        table = summed_area_table(np.concatenate([dense, inside[:, :, None]], axis=2), np.float64)
-        sums = _square_sums(
-            table, pixels.rows[members] - half - frame.row, pixels.cols[members] - half - frame.col, side_px
-        )
+        top, left = block.row - side_px // 2, block.col - side_px // 2
+        frame = Window(top, left, block.rows + side_px - 1, block.cols + side_px - 1).clip(*valid.shape)
+        inside, dense = valid[frame.slices], read(frame)
+        at = pixels.rows[members] - block.row, pixels.cols[members] - block.col
+        sums = partial(window_sums, frame=frame, centres=block, side_px=side_px)
         # If the count is 0, the centre pixel is not valid either, and its value does not matter.
-        values[members] = sums[:, :-1] / np.maximum(sums[:, -1:], 1)
+        counts = np.maximum(sums(inside[:, :, None])[at], 1)
+        for first in range(0, channels, _CHANNELS):
+            part = slice(first, first + _CHANNELS)
+            values[members, part] = sums(np.where(inside[:, :, None], dense[:, :, part], 0))[at] / counts
     return values
 
 
@@ -228,17 +230,3 @@ def group_indices(numbers: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     yield from np.split(order, starts[1:]) if len(order) else ()
-
-
-def _square_sums(
-    table: NDArray[np.float64], rows: NDArray[np.intp], cols: NDArray[np.intp], side: int
-) -> NDArray[np.float64]:
-    """Return the sums of an image over n squares, as an (n, channels) array.
-
-    `table` is the summed-area table of the image. `rows` and `cols` are the upper left corners of the squares. Squares are
-    clipped to the image.
-    """
-    height, width, _ = table.shape
-    top, bottom = np.clip(rows, 0, height - 1), np.clip(rows + side, 0, height - 1)
-    left, right = np.clip(cols, 0, width - 1), np.clip(cols + side, 0, width - 1)
-    return table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]

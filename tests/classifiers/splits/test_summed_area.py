@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hsifeat.features.summed_area import summed_area_table
+from classifiers.splits.summed_area import summed_area_table
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((5, 7), np.int32), ((4, 3, 2), np.float64), ((0, 3), np.int32)])
