@@ -19,7 +19,7 @@ from classifiers.scene_sample import readable_pixels
 from classifiers.smoothing import SceneGuide, SmoothingRule, check_memory, smooth_blocks
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
-from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.types import Window, windows
 
 # Largest table of one block, in bytes.
@@ -283,6 +283,8 @@ def probability_blocks(
         return blocks
     check_memory(rule, (rows, cols), len(head.classes_))
     guide = SceneGuide.from_features(features) if rule.guided else None
+    for note in () if guide is None else guide.notes:
+        listen(Note(f"{rule.text}: {note}"))
     return smooth_blocks(blocks, rule, (rows, cols), guide, listen)
 
 

@@ -30,7 +30,7 @@ from classifiers.smoothing import SceneGuide
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.mapped_arrays import create_array
-from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.types import windows
 
 # Increase this number when a change of the code changes the values. It is part of the digest.
@@ -192,6 +192,8 @@ def _write_columns(features: Features, layout: Layout, reducer: GroupReducer, fo
     for name, array in _reducer_arrays(reducer).items():
         np.save(folder / f"{name}.npy", array)
     guide = SceneGuide.from_features(features)
+    for note in guide.notes:
+        listen(Note(f"smoothing: {note}"))
     mask = readable_pixels(features, layout)
     pixels = order_pixels(mask)
     row_of_pixel = np.full(rows * cols, -1, np.int64)

@@ -15,7 +15,7 @@ from hsifeat.projection.projection import Projection
 from hsifeat.types import Cube, Window
 
 _COMPONENTS = 3
-# Components are clipped at this multiple of the standard deviation of the first, so that outliers don't set the scale.
+# Components are clipped at this multiple of the standard deviation of the first, so that edges of outliers don't hide the others.
 _CLIP = 3.0
 
 
@@ -23,7 +23,8 @@ _CLIP = 3.0
 class SceneGuide:
     """First three principal components of a scene, in units of the standard deviation of the first component.
 
-    Values are clipped to ±3, so that outliers do not dominate. Edges between pixels that are clipped to the same value
+    Values are clipped to ±3, so that edges of outliers don't hide the others. Outliers still count in the standard deviation,
+    see `notes`. Edges between pixels that are clipped to the same value
     are lost. If `fit_projection` finds fewer than three significant components, the guide has fewer than three channels.
 
     Attributes
@@ -51,6 +52,11 @@ class SceneGuide:
             except ProjectionError:  # the scene has fewer significant components
                 continue
         return cls(scene.cube, features.valid, projection)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on the pixels of the scene, such as a pixel that has most of the variance."""
+        return () if self.projection is None else self.projection.notes
 
     def read(self, window: Window) -> NDArray[np.float64]:
         """Return the guide in a window of the scene, as a (rows, cols, channels) float64 array.

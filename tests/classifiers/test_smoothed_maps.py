@@ -16,8 +16,10 @@ from classifiers.model import load_model
 from classifiers.predict import predict_map, predict_probabilities, write_scene_map
 from classifiers.smoothing import SceneGuide, parse_smoothing
 from classifiers.splits import parse_split
+from hsifeat import Scene, extract
 from hsifeat.errors import HsifeatError
 from hsifeat.features.open_features import open_features
+from hsifeat.runtime.events import Note
 from hsifeat.scenes import Labels
 from hsifeat.types import Window
 
@@ -175,3 +177,17 @@ def test_the_guide_is_the_principal_components_of_the_valid_pixels(features):
     np.testing.assert_allclose(whole[features.valid], expected * signs, atol=1e-3)
     part = Window(20, 7, 31, 40)
     np.testing.assert_array_equal(guide.read(part), whole[part.slices])
+
+
+def test_a_note_names_an_outlier_that_enlarges_the_unit_of_the_guide(tmp_path):
+    """One undeclared fill value of -9999 makes all other pixels equal in units of the standard deviation."""
+    cube = np.random.default_rng(0).random((30, 40, 4), np.float32)
+    cube[2, 3] = -9999
+    labels = {"fields": Labels("fields", 1 + (cube[..., 0] > 0.5).astype(np.uint8), {1: "low", 2: "high"})}
+    scene = Scene("wild", cube, labels=labels)
+    extract(scene, backbone="context", layers=["mean-3"], projection="bands:0,1,2", out=tmp_path / "s.zarr")
+    features, heard = open_features(tmp_path / "s.zarr"), []
+    assert np.abs(SceneGuide.from_features(features).read(Window(10, 10, 20, 30))).max() < 0.05
+    fit_model(features, "lda", inputs="spectra", split=SPLIT, smooth="guided:2", listen=heard.append)
+    notes = {event.message for event in heard if isinstance(event, Note)}
+    assert any(note.startswith("guided:2,0.01: wild: one pixel has most of the variance") for note in notes), notes
