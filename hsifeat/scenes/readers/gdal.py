@@ -5,6 +5,7 @@ The module `gdal_metadata` reads scale, spectrum, band names and georeference.
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 from typing import Any, Self
@@ -155,6 +156,7 @@ def raster_parts(path: Path) -> list[Path]:
 def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> Raster:
     dataset, name = cube.dataset, path.name
     notes = _check_last_block(dataset, path)
+    _check_spill_file(dataset)
     wavelengths_nm, fwhm_nm, bad_bands, spectrum_notes = gdal_metadata.read_spectrum(dataset, name)
     scale, scale_notes = gdal_metadata.read_scale(dataset, name)
     georeference, georeference_notes = gdal_metadata.read_georeference(dataset, name)
@@ -259,3 +261,20 @@ def _check_last_block(dataset: Any, path: Path) -> tuple[str, ...]:
     return (
         (f"{path.name}: its last block is not in the file; missing blocks are read as no data, or 0",) if absent else ()
     )
+
+
+def _check_spill_file(dataset: Any) -> None:
+    """Raise `SceneError` if the file of the values of a large HFA raster (``.ige``) is truncated.
+
+    GDAL reads missing values of this file as 0, without an error.
+    """
+    if dataset.driver != "HFA":
+        return
+    needed = 0
+    for band, dtype, (height, width) in zip(dataset.indexes, dataset.dtypes, dataset.block_shapes, strict=True):
+        bits = int(dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", 8 * np.dtype(dtype).itemsize))
+        blocks = math.ceil(dataset.height / height) * math.ceil(dataset.width / width)
+        needed += blocks * height * width * bits // 8
+    for file in map(Path, dataset.files):
+        if file.suffix.lower() == ".ige" and (file_bytes := file.stat().st_size) < needed:
+            raise SceneError(f"{file} has {file_bytes} bytes, and its values need {needed}: the file is truncated")

@@ -28,10 +28,17 @@ _LEFT_OUT = {
     "PDS4": re.compile(rb"<(\w+:)?Product_Observational|pds\.nasa\.gov/pds4"),
     "R raster": re.compile(rb"\A\[general\](?s:.*)\[georeference\]"),
 }
-# Positions in the file header and in the image headers of PCIDSK, in bytes.
+# Positions in the file header and in the image headers of PCIDSK, in bytes. The size of the file is in blocks.
 _PCIDSK = b"PCIDSK  "
 _PCIDSK_BLOCK, _PCIDSK_IMAGE_HEADER = 512, 1024
-_PCIDSK_START, _PCIDSK_COUNT, _PCIDSK_NAME = slice(336, 352), slice(376, 384), slice(64, 128)
+_PCIDSK_SIZE, _PCIDSK_START, _PCIDSK_COUNT, _PCIDSK_NAME = (
+    slice(16, 32),
+    slice(336, 352),
+    slice(376, 384),
+    slice(64, 128),
+)
+# A tiled file ends up to 16 free tiles of 8 KiB before the size in its header.
+_PCIDSK_FREE_BYTES = 2**17
 
 
 def left_out_format(path: Path) -> str | None:
@@ -53,7 +60,7 @@ def check_header(path: Path) -> None:
     ------
     SceneError
         If the file is an ERS, PDS or ISIS3 header of a raster in another format. If the file is a PCIDSK file with channels
-        in other files. If the header of an ERS, PDS or ISIS3 file is longer than 1 MiB.
+        in other files, or is truncated. If the header of an ERS, PDS or ISIS3 file is longer than 1 MiB.
     """
     with open_regular(path) as file:
         content = file.read(_LABEL_BYTES)
@@ -81,8 +88,12 @@ def check_header(path: Path) -> None:
 
 
 def _check_pcidsk(path: Path, content: bytes) -> None:
-    """Raise `SceneError` if a channel of a PCIDSK file lies in another file. Names in the file itself start with ``/SIS=``."""
+    """Raise `SceneError` if a PCIDSK file is truncated, or if one of its channels lies in another file.
+
+    The name of a tiled channel starts with ``/SIS=``. GDAL reads missing values of a truncated file without an error.
+    """
     try:
+        size_bytes = int(content[_PCIDSK_SIZE]) * _PCIDSK_BLOCK
         start = (int(content[_PCIDSK_START]) - 1) * _PCIDSK_BLOCK
         count = int(content[_PCIDSK_COUNT])
         with open_regular(path) as file:
@@ -92,8 +103,13 @@ def _check_pcidsk(path: Path, content: bytes) -> None:
             raise ValueError(f"{count} channels")  # noqa: TRY301
     except (ValueError, OSError, OverflowError) as error:
         raise SceneError(f"{path} is no intact PCIDSK file: {error}") from error
-    for at in range(0, len(headers), _PCIDSK_IMAGE_HEADER):
-        name = headers[at : at + _PCIDSK_IMAGE_HEADER][_PCIDSK_NAME].strip(b" \0")
+    names = [headers[at:][_PCIDSK_NAME].strip(b" \0") for at in range(0, len(headers), _PCIDSK_IMAGE_HEADER)]
+    file_bytes = path.stat().st_size
+    if file_bytes < size_bytes - (_PCIDSK_FREE_BYTES if any(names) else 0):
+        raise SceneError(
+            f"{path} has {file_bytes} bytes, and its header says {size_bytes}: the file is truncated or its header is damaged"
+        )
+    for name in names:
         if name and not name.startswith(b"/SIS="):
             raise SceneError(
                 f"{path} has channels in other files ({name.decode('utf-8', 'replace')}), which are not followed: convert it with "

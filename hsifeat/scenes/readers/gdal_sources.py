@@ -22,12 +22,15 @@ from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal_headers import check_header
 
-# GDAL opens only URLs that end with one of the allowed extensions. No URL ends with a brace.
+# GDAL opens only URLs that end with one of the allowed extensions. No URL ends with a brace. Without the last two options, GDAL reads
+# missing values of some truncated PNG and JPEG files without an error.
 OPTIONS = {
     "GDAL_VRT_ENABLE_PYTHON": "NO",
     "VRT_VIRTUAL_OVERVIEWS": "NO",
     "GML_DOWNLOAD_SCHEMA": "NO",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
 }
 """GDAL configuration for reading untrusted files."""
 

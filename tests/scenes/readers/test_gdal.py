@@ -248,6 +248,35 @@ def test_bands_of_two_dtypes(gdal, tif_folder):
     assert "its bands have the dtypes float32, int16; read as float32" in " ".join(scene.notes)
 
 
+@pytest.mark.filterwarnings(NO_PLACE)
+@pytest.mark.parametrize("part", [0.5, 0.9])
+@pytest.mark.parametrize(
+    ("driver", "suffix", "options"),
+    [
+        pytest.param("PCIDSK", "pix", {"INTERLEAVING": "BAND"}, id="pcidsk-by-band"),
+        pytest.param("PCIDSK", "pix", {"INTERLEAVING": "PIXEL"}, id="pcidsk-by-pixel"),
+        pytest.param("PCIDSK", "pix", {"INTERLEAVING": "TILED"}, id="pcidsk-tiled"),
+        pytest.param("HFA", "img", {}, id="hfa"),
+        pytest.param("HFA", "img", {"USE_SPILL": "YES"}, id="hfa-with-spill-file"),
+        pytest.param("PNG", "png", {}, id="png"),
+        pytest.param("JPEG", "jpg", {}, id="jpeg"),
+        pytest.param("JPEG", "jpg", {"dtype": "uint16"}, id="jpeg-of-12-bits"),
+    ],
+)
+def test_files_that_lack_their_last_bytes_are_refused(tmp_path, driver, suffix, options, part):
+    """GDAL reads zeros or random memory in their place, without an error."""
+    profile = {"driver": driver, "width": 700, "height": 400, "count": 3, "dtype": "uint8", **options}
+    values = np.random.default_rng(0).integers(1, 200, (3, 400, 700)).astype(profile["dtype"])
+    with rasterio.open(tmp_path / f"x.{suffix}", "w", **profile) as file:
+        file.write(values)
+    whole = np.asarray(open_scene(tmp_path / f"x.{suffix}").cube).transpose(2, 0, 1)
+    assert driver == "JPEG" or (whole == values).all()
+    data = tmp_path / ("x.ige" if "USE_SPILL" in options else f"x.{suffix}")
+    data.write_bytes(data.read_bytes()[: int(data.stat().st_size * part)])
+    with pytest.raises(SceneError, match="truncated"):
+        np.asarray(open_scene(tmp_path / f"x.{suffix}").cube)
+
+
 def test_a_damaged_tiff_prints_nothing(tmp_path):
     stack(tmp_path / "bands", CUBE)
     path = tmp_path / "bands" / "band_7.tif"
