@@ -14,6 +14,7 @@ from hsifeat.scenes.map_positions import PositionTransformer
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
+_ADVICE = "write .gpkg, .tif or .csv"
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 # Nine decimals of a degree are a tenth of a millimetre.
 _PRECISION = 1e-9
@@ -37,6 +38,7 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
     Raises
     ------
     SceneError
+        If the CRS is local, so that its places on the Earth are unknown.
         If a vertex lies off the map that the CRS makes of the Earth. If the bounding box of a polygon contains a pole, or if a
         polygon spans more than 180 degrees of longitude. Neither of these two is an error in a geographic CRS or a cylindrical
         projection.
@@ -46,7 +48,7 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
     shapes = shapely.segmentize(frame.geometry.to_numpy(), pixel)
     points, polygons = shapely.get_coordinates(shapes, return_index=True)
     turn = whole_turn(frame.crs.to_wkt())
-    lon, lat = PositionTransformer(frame.crs.to_wkt(), "EPSG:4326")(points.T)
+    lon, lat = PositionTransformer(frame.crs.to_wkt(), "EPSG:4326", (name, "GeoJSON"), _ADVICE)(points.T)
     if len(off_map := polygons[~(np.abs(lat) < 90 + _PRECISION)]):
         raise _refusal(frame, off_map[0], name, "reaches beyond the end of the map that the CRS makes of the Earth")
     # The longitudes of a polygon are continuous: they are close to that of its first vertex, or grow with x.
@@ -70,7 +72,7 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
 def _refusal(frame: GeoDataFrame, at: int, name: str, problem: str) -> SceneError:
     return SceneError(
         f"{name}: a polygon of the class {frame['class'].iloc[at]!r} {problem}, and can't be written in longitude and latitude: "
-        "write .gpkg, .tif or .csv"
+        f"{_ADVICE}"
     )
 
 

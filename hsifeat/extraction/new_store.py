@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+from hsifeat.errors import SceneError
 from hsifeat.extraction.job import RemainingWork
 from hsifeat.scene_facts import SceneFacts
 from hsifeat.scenes import Scene
@@ -57,13 +58,11 @@ def updated_facts(stored: SceneFacts, scene: Scene) -> SceneFacts:
     The store and `scene` have the same cube. Metadata can be corrected without changing the key of the store. Stored
     metadata that `scene` lacks, such as a georeference, are kept. The stored name, licence and citation are kept, too.
     """
-    from pyproj.exceptions import CRSError
-
     new = scene_facts(scene)
     updates = {name: value for name in UPDATED_FACTS if (value := getattr(new, name)) not in (None, [], 1.0)}
     if scene.georeference is not None and new.crs is not None:
         known = False
-        with suppress(CRSError):  # a manifest can have any text
+        with suppress(SceneError):  # a manifest can have any text
             known = replace(scene.georeference, crs=stored.crs).same_crs(scene.georeference)
         updates["crs"] = stored.crs if known else new.crs
     return stored.model_copy(update=updates)

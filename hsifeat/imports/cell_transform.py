@@ -38,7 +38,8 @@ class CellTransform:
     Raises
     ------
     SceneError
-        If the scene has no georeference. If the pixels of the scene or of the file have no area.
+        If the scene has no georeference. If the pixels of the scene or of the file have no area. If no transformation between
+        the CRS of the scene and of the file is known.
     """
 
     def __init__(self, source: Georeference, shape: tuple[int, int], scene: PixelGrid, name: str) -> None:
@@ -49,7 +50,7 @@ class CellTransform:
         self._scene_sides, self._scene_start = affine_parts(target, scene.name)
         self._to_source = None
         if source.crs is not None and target.crs is not None and not target.same_crs(source):
-            self._to_source = PositionTransformer(target.crs, source.crs)
+            self._to_source = PositionTransformer(target.crs, source.crs, (f"the scene {scene.name}", name))
         turn = None if source.crs is None else whole_turn(source.crs)
         samples = self._map_positions(self._samples(scene))
         samples = samples[:, np.isfinite(samples).all(axis=0)]

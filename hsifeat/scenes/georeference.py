@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+
+if TYPE_CHECKING:
+    from pyproj import CRS
 
 # Largest distance, in pixels, between the corners of two grids that count as equal.
 _TOLERANCE_PX = 0.05
@@ -40,11 +43,9 @@ class Georeference:
 
     def same_crs(self, other: Georeference) -> bool:
         """Return whether two georeferences have the same CRS according to pyproj; False if either CRS is unknown."""
-        from pyproj import CRS
-
         if self.crs is None or other.crs is None:
             return False
-        return self.crs == other.crs or CRS(self.crs).equals(CRS(other.crs), ignore_axis_order=True)
+        return self.crs == other.crs or parse_crs(self.crs).equals(parse_crs(other.crs), ignore_axis_order=True)
 
     def same_grid(self, other: Georeference, rows: int, cols: int) -> bool:
         """Return whether two grids of `rows` x `cols` pixels have their corners at the same places, up to 5 % of a pixel.
@@ -91,13 +92,7 @@ class Georeference:
     @property
     def crs_name(self) -> str:
         """Name of the CRS, with its authority code if known; ``unknown`` if the CRS is None."""
-        from pyproj import CRS
-
-        if self.crs is None:
-            return "unknown"
-        crs = CRS(self.crs)
-        code = crs.to_authority(min_confidence=100)
-        return f"{crs.name} ({':'.join(code)})" if code else crs.name
+        return "unknown" if self.crs is None else name_of_crs(parse_crs(self.crs))
 
     @property
     def pixel_size(self) -> tuple[float, float]:
@@ -110,18 +105,23 @@ class Georeference:
         """Side of a pixel in metres.
 
         None if the CRS is not projected, or if the width and the height of a pixel differ by more than 1 %. Also None if lengths
-        on the map differ from lengths on the ground by more than 1 % at the upper left corner, as in Web Mercator.
+        on the map differ from lengths on the ground by more than 1 % at the upper left corner, as in Web Mercator, or if PROJ does
+        not know the projection.
         """
-        from pyproj import CRS, Proj, Transformer
+        from pyproj import Proj, Transformer
+        from pyproj.exceptions import ProjError
 
         width, height = self.pixel_size
         if self.crs is None or abs(width - height) > _SCALE_ERROR * width:
             return None
-        crs = CRS(self.crs)
+        crs = parse_crs(self.crs)
         if not crs.is_projected:
             return None
-        to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-        scales = Proj(crs).get_factors(*to_degrees.transform(self.transform[2], self.transform[5]))
+        try:
+            to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+            scales = Proj(crs).get_factors(*to_degrees.transform(self.transform[2], self.transform[5]))
+        except ProjError:
+            return None
         if not all(abs(scale - 1) <= _SCALE_ERROR for scale in (scales.meridional_scale, scales.parallel_scale)):
             return None
         return width * float(crs.axis_info[0].unit_conversion_factor)
@@ -140,6 +140,29 @@ def affine_parts(georeference: Georeference, name: str) -> tuple[NDArray[np.floa
     if not np.isfinite(georeference.transform).all() or np.linalg.det(sides) == 0:
         raise SceneError(f"{name}: its transform {georeference.transform} is degenerate: no pixel has an area")
     return sides, np.array([c, f])
+
+
+def parse_crs(crs: str) -> CRS:
+    """Return the CRS that a text describes.
+
+    Raises
+    ------
+    SceneError
+        If the text is neither WKT nor the name of a CRS, such as ``EPSG:32632``.
+    """
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        return CRS.from_user_input(crs)
+    except CRSError as error:
+        raise SceneError(f"unknown CRS {crs[:80]!r}: give WKT, or a code such as EPSG:32632") from error
+
+
+def name_of_crs(crs: CRS) -> str:
+    """Return the name of a CRS, with its authority code if known."""
+    code = crs.to_authority(min_confidence=100)
+    return f"{crs.name} ({':'.join(code)})" if code else crs.name
 
 
 def is_wkt(crs: str) -> bool:
@@ -164,10 +187,4 @@ def as_wkt(crs: str) -> str:
     SceneError
         If the text is neither WKT nor the name of a CRS, such as ``EPSG:32632``.
     """
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    try:
-        return crs if is_wkt(crs) else str(CRS.from_user_input(crs).to_wkt())
-    except CRSError as error:
-        raise SceneError(f"unknown CRS {crs[:80]!r}: give WKT, or a code such as EPSG:32632") from error
+    return crs if is_wkt(crs) else str(parse_crs(crs).to_wkt())

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.georeference import Georeference, parse_crs
 
 MAX_TURNS = 2
 """Maximum number of turns between equal positions. Longitudes are usually between -180 and 540."""
@@ -21,22 +21,26 @@ def whole_turn(crs: str) -> float | None:
     """Return the difference of the x coordinates of a place after a whole turn around the Earth.
 
     The result is 360 for a geographic CRS in degrees, and the length of the equator on the map for a cylindrical projection.
-    The result is None for other projections.
+    The result is None for other projections, and for those that PROJ does not know.
 
     Examples
     --------
     >>> whole_turn("EPSG:4326"), whole_turn("EPSG:32632")
     (360.0, None)
     """
-    from pyproj import CRS, Transformer
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
 
-    parsed = CRS(crs)
+    parsed = parse_crs(crs)
     if parsed.is_geographic:
         return float(2 * np.pi / parsed.axis_info[0].unit_conversion_factor)
     geodetic = parsed.geodetic_crs
     if not parsed.is_projected or geodetic is None:
         return None
-    to_map = Transformer.from_crs(geodetic, parsed, always_xy=True)
+    try:
+        to_map = Transformer.from_crs(geodetic, parsed, always_xy=True)
+    except ProjError:
+        return None
     quarter = np.pi / 2 / geodetic.axis_info[0].unit_conversion_factor
     # In a cylindrical projection, x grows evenly with the longitude at all latitudes, except for one jump.
     longitudes = np.arange(-12, 13) * quarter / 6

@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.errors import SceneError
+from hsifeat.scenes.georeference import name_of_crs, parse_crs
 from hsifeat.scenes.longitudes import unwrap, whole_turn
 
+if TYPE_CHECKING:
+    from pyproj import Transformer
+
+_ADVICE = "if one of them is wrong, assign the CRS that its coordinates are in (gdal_edit.py -a_srs or ogr2ogr -a_srs)"
 # Maximum distance, in metres, between a position and the one that the way to another CRS and back leads to. Different
 # transformations between two datums on the two ways differ by less.
 _TOLERANCE_M = 1000.0
 _EARTH_RADIUS_M = 6_371_000.0
+
+
+def make_transformer(source: str, target: str, owners: tuple[str, str], advice: str = _ADVICE) -> Transformer:
+    """Return pyproj's transformer from one CRS to another, with x before y.
+
+    Parameters
+    ----------
+    source, target : str
+        The two CRS.
+    owners : (str, str)
+        What has the two CRS, such as names of files, for the error.
+    advice : str
+        What to do after the error. [default: assign another CRS]
+
+    Raises
+    ------
+    SceneError
+        If a CRS is unknown. If PROJ has no transformation, because one CRS is local (such as the axes of a plot), because its
+        projection is unknown, or because the two belong to different planets.
+    """
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
+
+    one, another = parse_crs(source), parse_crs(target)
+    try:
+        return Transformer.from_crs(one, another, always_xy=True)
+    except ProjError as error:
+        raise SceneError(
+            f"{owners[0]} has the CRS {name_of_crs(one)}, and {owners[1]} has {name_of_crs(another)}: no transformation between "
+            f"the two is known; {advice}"
+        ) from error
 
 
 class PositionTransformer:
@@ -24,22 +63,29 @@ class PositionTransformer:
     ----------
     source, target : str
         The two CRS.
+    owners : (str, str)
+        What has the two CRS, such as names of files, for the error.
+    advice : str
+        What to do after the error; see `make_transformer`.
+
+    Raises
+    ------
+    SceneError
+        If no transformation is known; see `make_transformer`.
 
     Examples
     --------
     On the sinusoidal map, only the equator is 40 million metres long.
 
-    >>> to_degrees = PositionTransformer("ESRI:54008", "EPSG:4326")
+    >>> to_degrees = PositionTransformer("ESRI:54008", "EPSG:4326", ("map.tif", "fields.gpkg"))
     >>> to_degrees(np.array([[19e6, 19e6], [0, 6e6]])).round().tolist()
     [[171.0, nan], [0.0, nan]]
     """
 
-    def __init__(self, source: str, target: str) -> None:
-        from pyproj import CRS, Transformer
-
-        self._transformer = Transformer.from_crs(source, target, always_xy=True)
+    def __init__(self, source: str, target: str, owners: tuple[str, str], advice: str = _ADVICE) -> None:
+        self._transformer = make_transformer(source, target, owners, advice)
         self._turn = whole_turn(source)
-        parsed = CRS(source)
+        parsed = parse_crs(source)
         unit = parsed.axis_info[0].unit_conversion_factor
         self._radians, self._metres = (unit, unit * _EARTH_RADIUS_M) if parsed.is_geographic else (0.0, unit)
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
-from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.georeference import Georeference, parse_crs
 from hsifeat.scenes.longitudes import clip_shapes, find_jumps, repeat_shapes, unwrap, whole_turn
+from hsifeat.scenes.map_positions import make_transformer
 from hsifeat.scenes.pixel_grid import PixelGrid
 
 if TYPE_CHECKING:
@@ -61,14 +62,15 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
     Raises
     ------
     SceneError
+        If no transformation between the CRS of the file and of the scene is known; see `make_transformer`.
         If a polygon crosses the meridian opposite to the centre of the scene, where x jumps by a whole turn. If a polygon
         reaches both ends of a map that does not end at a meridian, or holds the place that such a map draws as its edge.
     """
     import shapely
-    from pyproj import CRS, Transformer
 
-    inverse = Transformer.from_crs(target.crs, features.crs, always_xy=True)
-    turn = whole_turn(features.crs.to_wkt())
+    file_crs = features.crs.to_wkt()
+    inverse = make_transformer(str(target.crs), file_crs, (f"the scene {scene.name}", name))
+    turn = whole_turn(file_crs)
     target_turn = whole_turn(str(target.crs))
     left, bottom, right, top = _bounds(inverse, scene_corners(target, scene), turn)
     # The bounds are not finite if the scene lies outside the area of use of the CRS.
@@ -86,7 +88,7 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
     before = features.geometry.to_numpy()
     features = features.to_crs(target.crs)
     if target_turn is None:
-        metres = CRS(target.crs).axis_info[0].unit_conversion_factor
+        metres = parse_crs(str(target.crs)).axis_info[0].unit_conversion_factor
         tolerance = _TORN_PX * max(target.pixel_size) + _TORN_M / metres
         _refuse_torn(before, features.geometry.to_numpy(), inverse, tolerance, name)
         return features

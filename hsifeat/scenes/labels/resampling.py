@@ -264,7 +264,9 @@ def _resample(
             "(gdal_edit -a_srs), or give labels on the scene's grid"
         )
     same_crs = target.same_crs(georeference)
-    transform = None if same_crs else PositionTransformer(target.crs, georeference.crs)
+    transform = (
+        None if same_crs else PositionTransformer(target.crs, georeference.crs, (f"the scene {scene.name}", name))
+    )
     (sides, start), (scene_sides, scene_start) = affine_parts(georeference, name), affine_parts(target, scene.name)
     turn = whole_turn(georeference.crs)
     raster_west = start[0] + np.minimum(sides[0] * (classes.shape[1], classes.shape[0]), 0).sum()
