@@ -31,6 +31,11 @@ class Georeference:
         ``(a, b, c, d, e, f)``: the upper left corner of a pixel has the map coordinates ``x = a * col + b * row + c`` and
         ``y = d * col + e * row + f``, in units of the CRS. If the grid is not rotated, `b` and `d` are 0.
 
+    Raises
+    ------
+    SceneError
+        If the CRS is neither text nor None. If the transform is not a tuple of 6 numbers.
+
     Examples
     --------
     >>> georeference = Georeference(None, (30.0, 0.0, 500_000.0, 0.0, -30.0, 4_000_000.0))
@@ -40,6 +45,17 @@ class Georeference:
 
     crs: str | None
     transform: tuple[float, float, float, float, float, float]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.crs, str | None):
+            raise SceneError(
+                f"the CRS of a georeference must be WKT; found {type(self.crs).__name__}: give crs.to_wkt()"
+            )
+        numbers = self.transform if isinstance(self.transform, tuple) else ()
+        if len(numbers) != 6 or not all(isinstance(number, int | float | np.number) for number in numbers):
+            raise SceneError(
+                f"the transform of a georeference must be a tuple of 6 numbers; found {' '.join(repr(self.transform).split()):.80}: give tuple(affine)[:6]"
+            )
 
     def same_crs(self, other: Georeference) -> bool:
         """Return whether two georeferences have the same CRS according to pyproj; False if either CRS is unknown."""

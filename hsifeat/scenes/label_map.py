@@ -13,6 +13,7 @@ from hsifeat.errors import SceneError
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
+from hsifeat.scenes.scene_checks import as_texts, check_type
 from hsifeat.types import Window
 
 LARGEST_CLASS = 2**31 - 1
@@ -77,7 +78,8 @@ class Labels:
     ------
     SceneError
         If `name` can't be the name of a Zarr array; see `safe_label_name`. If `classes` is not a two-dimensional
-        integer array, or contains a number below 0 or above 2**31 - 1. If a colour has another form than ``#rrggbb``.
+        integer array, or contains a number below 0 or above 2**31 - 1. If class names or colours have other keys than class
+        numbers. If a colour has another form than ``#rrggbb``. If another attribute has another type than listed above.
 
     Examples
     --------
@@ -97,6 +99,7 @@ class Labels:
     parts: tuple[ScenePart, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_types()
         is_map = self.classes.ndim == 2 and np.issubdtype(self.classes.dtype, np.integer)
         present = list(self.counts) if is_map else []
         if self.name != safe_label_name(self.name):
@@ -122,6 +125,23 @@ class Labels:
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
         colours = {**default_colours(present), **self.class_colours}
         object.__setattr__(self, "class_colours", {c: colours[c] for c in present})
+
+    def _check_types(self) -> None:
+        check_type(self.name, str, "the name of a label map must be a text")
+        what = f"labels {self.name!r}"
+        if not isinstance(self.classes, np.ndarray) or isinstance(self.classes, np.ma.MaskedArray):
+            raise SceneError(
+                f"{what} must be a NumPy array without a mask; found {type(self.classes).__name__}: give 0 for unlabelled pixels"
+            )
+        for attribute in ("class_names", "class_colours"):
+            texts = getattr(self, attribute)
+            check_type(texts, dict, f"{what}: {attribute} must be a dict by class number, such as {{1: …}}")
+            for key in texts:
+                check_type(key, int | np.integer, f"{what}: the key {key!r} of {attribute} must be a class number")
+        for text in self.class_names.values():
+            check_type(text, str, f"{what}: the class name {text!r} must be a text")
+        check_type(self.georeference, Georeference | None, f"{what}: georeference must be a Georeference or None")
+        object.__setattr__(self, "notes", as_texts(self.notes, f"{what}: notes"))
 
     @property
     def windows(self) -> tuple[Window, ...]:

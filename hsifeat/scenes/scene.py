@@ -21,6 +21,7 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.nodata import NoData, as_nodata, distinct_values, is_nodata, select_bands
 from hsifeat.scenes.scene_blocks import blocks
+from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type
 from hsifeat.scenes.valid_pixels import Validity, valid_pixels
 from hsifeat.types import Cube
 
@@ -37,11 +38,11 @@ class Scene(CubeShape):
         Values as stored in the file, of any real dtype. The array may lie in memory or on disk.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
         Centre wavelength and full width at half maximum of each band in nm; None if unknown. The wavelengths need not
-        ascend.
+        ascend. Lists are converted.
     labels : dict of str to Labels
         Label maps on the scene's grid, by name. A map with a georeference has that of the scene.
     band_names : tuple of str
-        Band names, or an empty tuple.
+        Band names, or an empty tuple. A list is converted.
     nodata : tuple of float, or tuple of one tuple of float per band
         One tuple of no-data values for all bands, or one tuple for each band. NaN and infinities always count as no
         data. Numbers and lists are converted: ``nodata=-9999`` becomes ``(-9999.0,)``.
@@ -66,8 +67,9 @@ class Scene(CubeShape):
     Raises
     ------
     SceneError
-        If the cube does not have three dimensions. If its values are not real numbers of at most 64 bits. If the shape or
-        length of another attribute does not match the cube. If no-data values are not numbers.
+        If the cube does not have three dimensions. If its values are not real numbers of at most 64 bits. If another
+        attribute has another type, shape or length than listed above. If wavelengths, bandwidths or the scale are not
+        positive. If a label map has another georeference than the scene.
 
     Examples
     --------
@@ -94,46 +96,36 @@ class Scene(CubeShape):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._check_cube()
+        for attribute in ("name", "licence", "citation"):
+            check_type(getattr(self, attribute), str, f"{self.name}: {attribute} must be a text")
+        check_image(self.cube, self.name, "cube")
+        self._convert_lists()
         self._convert_nodata()
-        per_band = [values for values in self.nodata if isinstance(values, tuple)]
-        if per_band and len(per_band) != self.bands:
-            raise SceneError(
-                f"{self.name}: no-data values of {format_count(len(per_band), 'band')} for {format_count(self.bands, 'band')}: give one tuple per band"
-            )
-        for attribute in ("wavelengths_nm", "fwhm_nm", "band_names"):
-            values = getattr(self, attribute)
-            if values is not None and len(values) not in {self.bands, 0 if attribute == "band_names" else self.bands}:
-                raise SceneError(
-                    f"{self.name}: {len(values)} {attribute.removesuffix('_nm')} for {self.bands} bands: give one per band"
-                )
-        if self.mask is not None and self.mask.shape != (self.rows, self.cols):
-            raise SceneError(
-                f"{self.name}: the mask has the shape {self.mask.shape}, but the scene has {self.rows} x {self.cols} pixels"
-            )
-        if self.companion is not None and self.companion_factor < 1:
-            raise SceneError(
-                f"{self.name}: the companion image has the shape {' x '.join(map(str, self.companion.shape))}; its height and "
-                f"width must be k * {self.rows} and k * {self.cols} pixels, with a whole number k"
-            )
-        for labels in self.labels.values():
-            self._check_grid(labels)
+        if self.blank_pixels not in {"drop", "keep"}:
+            raise SceneError(f"{self.name}: blank_pixels must be drop or keep; found {self.blank_pixels!r}")
+        check_type(self.scale, int | float | np.number, f"{self.name}: scale must be a number")
+        if not 0 < self.scale < np.inf:
+            raise SceneError(f"{self.name}: scale must be a positive number; found {self.scale}")
+        check_type(self.georeference, Georeference | None, f"{self.name}: georeference must be a Georeference or None")
+        if self.mask is not None:
+            check_mask(self.mask, (self.rows, self.cols), self.name)
+        if self.companion is not None:
+            self._check_companion(self.companion)
+        check_type(self.labels, dict, f"{self.name}: labels must be a dict such as {{'gt': Labels('gt', array)}}")
+        for key, labels in self.labels.items():
+            self._check_labels(labels)
+            if key != labels.name:
+                raise SceneError(f"{self.name}: the label map {labels.name!r} has the key {key!r}; both must be equal")
 
-    def _check_cube(self) -> None:
-        if isinstance(self.cube, np.ma.MaskedArray):
+    def _convert_lists(self) -> None:
+        for attribute in ("wavelengths_nm", "fwhm_nm"):
+            lengths = as_lengths(getattr(self, attribute), self.bands, f"{self.name}: {attribute}")
+            object.__setattr__(self, attribute, lengths)
+        for attribute in ("band_names", "notes"):
+            object.__setattr__(self, attribute, as_texts(getattr(self, attribute), f"{self.name}: {attribute}"))
+        if len(self.band_names) not in {0, self.bands}:
             raise SceneError(
-                f"{self.name}: a cube can't be a masked array: give cube.data and mask=~np.ma.getmaskarray(cube).any(axis=2)"
-            )
-        if len(self.cube.shape) != 3 or min(self.cube.shape) < 1:
-            raise SceneError(
-                f"{self.name}: a cube must have the shape (rows, cols, bands); found {tuple(self.cube.shape)}"
-            )
-        if not np.issubdtype(self.cube.dtype, np.number) or np.issubdtype(self.cube.dtype, np.complexfloating):
-            raise SceneError(f"{self.name}: a cube must hold real numbers; found dtype {self.cube.dtype}")
-        if np.dtype(self.cube.dtype).kind == "f" and np.dtype(self.cube.dtype).itemsize > np.dtype(np.float64).itemsize:
-            raise SceneError(
-                f"{self.name}: values of {self.cube.dtype} can't be processed: save them as float64, for example with "
-                "`array.astype('float64')`"
+                f"{self.name}: {len(self.band_names)} band_names for {self.bands} bands: give one per band"
             )
 
     def _convert_nodata(self) -> None:
@@ -146,6 +138,19 @@ class Scene(CubeShape):
                     f"{self.name}: {attribute} is a number, several numbers, or one tuple of numbers per band, such as -9999 or "
                     f"(0, 255), and () for none; found {values!r}"
                 ) from error
+        per_band = [values for values in self.nodata if isinstance(values, tuple)]
+        if per_band and len(per_band) != self.bands:
+            raise SceneError(
+                f"{self.name}: no-data values of {format_count(len(per_band), 'band')} for {format_count(self.bands, 'band')}: give one tuple per band"
+            )
+
+    def _check_companion(self, companion: Cube) -> None:
+        check_image(companion, self.name, "companion image")
+        if self.companion_factor < 1:
+            raise SceneError(
+                f"{self.name}: the companion image has the shape {' x '.join(map(str, companion.shape))}; its height and "
+                f"width must be k * {self.rows} and k * {self.cols} pixels, with a whole number k"
+            )
 
     @property
     def companion_factor(self) -> int:
@@ -299,7 +304,7 @@ class Scene(CubeShape):
         SceneError
             If the label map and the scene differ in shape or in georeference.
         """
-        self._check_grid(labels)
+        self._check_labels(labels)
         return replace(self, labels={**self.labels, labels.name: labels}, notes=(*self.notes, *labels.notes))
 
     def summary(self) -> dict[str, Any]:
@@ -333,7 +338,8 @@ class Scene(CubeShape):
             },
         }
 
-    def _check_grid(self, labels: Labels) -> None:
+    def _check_labels(self, labels: Labels) -> None:
+        check_type(labels, Labels, f"{self.name}: a label map must be Labels(name, array)")
         if labels.classes.shape != (self.rows, self.cols):
             shape = " x ".join(map(str, labels.classes.shape))
             raise SceneError(

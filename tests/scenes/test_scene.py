@@ -15,7 +15,7 @@ import rasterio
 
 from hsifeat import mapped_arrays
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Labels, Scene, open_scene
+from hsifeat.scenes import Georeference, Labels, Scene, open_scene
 from hsifeat.scenes.readers.raster import Raster
 from tests.helpers.label_files import NORTH_UP
 
@@ -70,6 +70,98 @@ def test_nodata_values_of_other_types_are_refused(values):
     for attribute in ("nodata", "companion_nodata"):
         with pytest.raises(SceneError, match=f"x: {attribute} is a number, .* or one tuple of numbers per band"):
             Scene("x", np.ones((4, 5, 3)), **{attribute: values})
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("name", 5, "name must be a text; found int"),
+        ("cube", np.ones((4, 5, 3)).tolist(), "a cube must be an array that NumPy can slice; found list"),
+        ("cube", np.ones((4, 5, 3), "m8[s]"), "must hold real numbers; found dtype timedelta64"),
+        ("cube", np.ones((4, 5, 3), bool), "must hold real numbers; found dtype bool"),
+        ("wavelengths_nm", np.ones(4), "x: wavelengths_nm: 4 values for 3 bands: give one per band"),
+        ("wavelengths_nm", np.ones((1, 3)), "x: wavelengths_nm must be one number per band"),
+        ("wavelengths_nm", ["a", "b", "c"], "x: wavelengths_nm must be one number per band"),
+        ("wavelengths_nm", [500, np.nan, 700], "x: wavelengths_nm must be positive numbers"),
+        ("fwhm_nm", [10, 0, 10], "x: fwhm_nm must be positive numbers; found 0 to 10"),
+        ("fwhm_nm", 10.0, "x: fwhm_nm must be one number per band"),
+        ("band_names", "abc", "x: band_names must be a tuple of texts; found 'abc'"),
+        ("band_names", ("a", "b"), "x: 2 band_names for 3 bands: give one per band"),
+        ("notes", "a note", "x: notes must be a tuple of texts"),
+        ("blank_pixels", "dropped", "x: blank_pixels must be drop or keep; found 'dropped'"),
+        ("scale", "10000", "x: scale must be a number; found str"),
+        ("scale", 0, "x: scale must be a positive number; found 0"),
+        ("scale", np.nan, "x: scale must be a positive number; found nan"),
+        ("georeference", NORTH_UP, "x: georeference must be a Georeference or None; found Affine"),
+        (
+            "mask",
+            np.ones((4, 5), np.uint8),
+            r"mask must be a bool array, .* found uint8: give `np.asarray\(mask\) != 0`",
+        ),
+        ("mask", np.ones((4, 5)), "mask must be a bool array, .* found float64"),
+        ("mask", [[True] * 5] * 4, "mask must be a bool array, .* found list"),
+        ("mask", np.ma.ones((4, 5), bool), "mask must be a bool array"),
+        ("mask", np.ones((5, 4), bool), r"the mask has the shape \(5, 4\), but the scene has 4 x 5 pixels"),
+        ("companion", np.ones((8, 10, 3), complex), "a companion image must hold real numbers; found dtype complex128"),
+        ("companion", np.ma.ones((8, 10, 3)), "a companion image can't be a masked array: give companion.data"),
+        ("companion", np.ones((8, 9, 3)), "the companion image has the shape 8 x 9 x 3"),
+        ("labels", [Labels("gt", np.ones((4, 5), int))], r"labels must be a dict such as .*; found list"),
+        ("labels", {"gt": np.ones((4, 5), int)}, r"a label map must be Labels\(name, array\); found ndarray"),
+        ("labels", {"gt": Labels("x", np.ones((4, 5), int))}, "the label map 'x' has the key 'gt'"),
+    ],
+)
+def test_attributes_of_other_types_and_lengths_are_refused(attribute, value, message):
+    with pytest.raises(SceneError, match=message):
+        Scene(**{"name": "x", "cube": np.ones((4, 5, 3)), attribute: value})
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("name", 5, "the name of a label map must be a text; found int"),
+        ("classes", [[0, 1]], "labels 'x' must be a NumPy array without a mask; found list"),
+        (
+            "classes",
+            np.ma.masked_equal([[0, 1]], 0),
+            "labels 'x' must be a NumPy array without a mask; found MaskedArray",
+        ),
+        ("classes", np.array([[0.0, 1.0]]), "must be a 2-D array of integers"),
+        ("class_names", ["corn"], "class_names must be a dict by class number"),
+        ("class_names", {"1": "corn"}, "the key '1' of class_names must be a class number; found str"),
+        ("class_names", {1: 2}, "the class name 2 must be a text"),
+        ("class_colours", {"1": "#ffffff"}, "the key '1' of class_colours must be a class number"),
+        ("georeference", NORTH_UP, "georeference must be a Georeference or None; found Affine"),
+        ("notes", "a note", "labels 'x': notes must be a tuple of texts"),
+    ],
+)
+def test_attributes_of_labels_of_other_types_are_refused(attribute, value, message):
+    with pytest.raises(SceneError, match=message):
+        Labels(**{"name": "x", "classes": np.array([[0, 1]]), attribute: value})
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "message"),
+    [
+        (rasterio.CRS.from_epsg(32617), tuple(NORTH_UP)[:6], r"must be WKT; found CRS: give crs.to_wkt\(\)"),
+        (None, NORTH_UP, r"must be a tuple of 6 numbers; .*: give tuple\(affine\)\[:6\]"),
+        (None, tuple("123456"), "must be a tuple of 6 numbers"),
+        (None, (1, 0, 0, 0, (2,), 0), "must be a tuple of 6 numbers"),
+    ],
+)
+def test_georeferences_of_other_types_are_refused(crs, transform, message):
+    with pytest.raises(SceneError, match=message):
+        Georeference(crs, transform)
+
+
+def test_lists_are_converted():
+    scene = Scene(
+        "x", np.ones((4, 5, 3)), wavelengths_nm=[450, 550, 650], fwhm_nm=(9, 9, 9), band_names=["b", "g", "r"]
+    )
+    for values, expected in ((scene.wavelengths_nm, [450, 550, 650]), (scene.fwhm_nm, [9, 9, 9])):
+        assert values.dtype == np.float64
+        np.testing.assert_array_equal(values, expected)
+    assert scene.band_names == ("b", "g", "r")
+    assert scene.without_bands([1]).wavelengths_nm.tolist() == [450, 650]
 
 
 def test_a_masked_array_is_refused_with_what_to_give_instead():
