@@ -62,7 +62,6 @@ class _ChangeTest:
 
     name: Literal["bootstrap", "paired", "Welch"]
     seeds: tuple[int, ...]
-    seed_count: int
     p: float
     method: str
     low: float | None = None
@@ -174,7 +173,7 @@ def _bootstrap_tests(
         for k, name in enumerate(names):
             difference = drawn[2 * k + 1] - drawn[2 * k]
             seeds = tuple(seed for seed, _ in draws)
-            tests[name] = _ChangeTest("bootstrap", seeds, seed_count, sign_p(difference), method, *interval(difference))
+            tests[name] = _ChangeTest("bootstrap", seeds, sign_p(difference), method, *interval(difference))
     return tests
 
 
@@ -189,24 +188,22 @@ def _t_test(pair: _MatchedRuns, baseline: Baseline) -> _ChangeTest | None:
     shared = pair.shared_seeds
     paired = len(shared) >= 2
     old, new = ([runs[seed].oa for seed in (shared if paired else runs)] for runs in (pair.before, pair.after))
-    seed_count = min(len(old), len(new))
     draws = {run.draw for run in pair.after.values()}
-    if seed_count < 2 or (len(draws) == 1 and all(draws)):
+    if min(len(old), len(new)) < 2 or (len(draws) == 1 and all(draws)):
         return None
     with ignored_warnings(RuntimeWarning):  # SciPy warns about differences with zero variance; p is 0.
         same = old == new if paired else len({*old, *new}) == 1
         p = 1.0 if same else float((ttest_rel(new, old) if paired else ttest_ind(new, old, equal_var=False)).pvalue)
     if not paired:
-        return _ChangeTest(
-            "Welch", (), seed_count, p, f"Welch's t-test over {seed_count} seeds, since the draws differ"
-        )
+        seed_text = f"{len(new)} seeds" if len(old) == len(new) else f"{len(old)} seeds before and {len(new)} after"
+        return _ChangeTest("Welch", (), p, f"Welch's t-test over {seed_text}, since the draws differ")
     recorded = all(baseline.predictions(pair.before[seed]) is not None for seed in shared)
     reason = (
         f"the test pixels lie in fewer than {MIN_REGIONS} regions"
         if recorded
         else "the baseline lacks recorded predictions"
     )
-    return _ChangeTest("paired", tuple(shared), seed_count, p, f"paired t-test over {seed_count} seeds, since {reason}")
+    return _ChangeTest("paired", tuple(shared), p, f"paired t-test over {len(shared)} seeds, since {reason}")
 
 
 def _unmatched(entry: BenchEntry, split: str, before: _RunsBySeed | None, after: _RunsBySeed | None) -> EntryChange:
@@ -219,7 +216,7 @@ def _unmatched(entry: BenchEntry, split: str, before: _RunsBySeed | None, after:
         before=None if after else oa,
         after=oa if after else None,
         test="",
-        seeds=0,
+        seeds=len(runs),
         p=None,
         p_holm=None,
         verdict=f"{entry} under {split}: only in {'this report' if after else 'the baseline'}",
@@ -229,6 +226,7 @@ def _unmatched(entry: BenchEntry, split: str, before: _RunsBySeed | None, after:
 def _change(pair: _MatchedRuns, test: _ChangeTest | None, p_holm: float | None) -> EntryChange:
     seeds = () if test is None else test.seeds
     before, after = (float(np.mean([runs[seed].oa for seed in seeds or runs])) for runs in (pair.before, pair.after))
+    count_before, count = (len(seeds or runs) for runs in (pair.before, pair.after))
     store = next(iter(pair.before.values())).entry.store
     change = EntryChange(
         entry=pair.entry,
@@ -236,7 +234,8 @@ def _change(pair: _MatchedRuns, test: _ChangeTest | None, p_holm: float | None) 
         before=before,
         after=after,
         test="" if test is None else test.name,
-        seeds=0 if test is None else test.seed_count,
+        seeds=count,
+        seeds_before=None if count == count_before else count_before,
         p=None if test is None else test.p,
         p_holm=p_holm,
         verdict="",
@@ -244,15 +243,18 @@ def _change(pair: _MatchedRuns, test: _ChangeTest | None, p_holm: float | None) 
         high=None if test is None else test.high,
         store_before="" if store == pair.entry.store else store,
     )
-    return change.model_copy(update={"verdict": _verdict(change, test, before, after)})
+    partial = bool(seeds) and (count < len(pair.before) or count < len(pair.after))
+    over = f" over the {count} compared seeds" if partial else ""
+    return change.model_copy(update={"verdict": _verdict(change, test, before, after, over)})
 
 
-def _verdict(change: EntryChange, test: _ChangeTest | None, before: float, after: float) -> str:
+def _verdict(change: EntryChange, test: _ChangeTest | None, before: float, after: float, over: str) -> str:
+    """Describe a change as a sentence. `over` names the seeds of the means if they are not all seeds of both reports."""
     renamed = f" ({change.store_before} before, {change.entry.store} after)" if change.store_before else ""
     subject = f"{change.entry} under {change.split}{renamed}"
     if change.unchanged:
-        return f"{subject}: unchanged, OA {100 * after:.1f} %"
-    text = f"{subject}: OA {100 * before:.1f} to {100 * after:.1f} %, {100 * (after - before):+.2f} points"
+        return f"{subject}: unchanged, OA {100 * after:.1f} %{over}"
+    text = f"{subject}: OA {100 * before:.1f} to {100 * after:.1f} %{over}, {100 * (after - before):+.2f} points"
     if test is None:
         return f"{text}; not testable with one draw"
     method = f"{test.method}; Holm-corrected p {change.p_holm:.2g}"

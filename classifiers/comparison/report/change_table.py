@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from classifiers.comparison.results.differences import EntryChange
 
 _METHOD = (
-    "OA is in percent, averaged over the compared seeds. The difference is in percentage points, with its 95 % interval by a "
-    "bootstrap over seeds and labelled regions."
+    "OA is in percent, averaged over the compared seeds: those with the same training and test pixels in both reports, or all "
+    "seeds of each report if fewer than two are such. The difference is in percentage points, with its 95 % interval by a bootstrap "
+    "over seeds and labelled regions."
 )
 _SEEDS_ONLY = (
     "Differences without an interval are tested by a t-test over seeds, which does not generalise to unseen areas."

@@ -113,12 +113,18 @@ class EntryChange(Record):
 
     entry: BenchEntry
     split: str
-    before: float | None = Field(description="mean OA in the baseline; null if the baseline lacks the entry")
-    after: float | None = Field(description="mean OA in the new report; null if the new report lacks the entry")
+    before: float | None = Field(
+        description="mean OA in the baseline over the compared seeds: those with the same training and test pixels in both reports "
+        "(for a bootstrap, also recorded predictions), or all seeds of each report if fewer than two are such; null if the baseline lacks the "
+        "entry"
+    )
+    after: float | None = Field(
+        description="mean OA in the new report over the compared seeds, see before; null if the new report lacks the entry"
+    )
     test: Literal["bootstrap", "paired", "Welch", ""] = Field(
         description="bootstrap over seeds and regions, paired t-test over seeds, or Welch's t-test over seeds; empty if untested"
     )
-    seeds: int = Field(description="number of compared seeds")
+    seeds: int = Field(description="number of compared seeds; those of after if seeds_before differs")
     p: float | None = Field(description="two-sided p-value of no change")
     p_holm: float | None = Field(
         description="p after a Holm correction for the tests of all changes; identical runs do not count as tests"
@@ -127,6 +133,7 @@ class EntryChange(Record):
     low: float | None = Field(None, description="lower end of the 95 % bootstrap interval of after - before")
     high: float | None = Field(None, description="upper end of the 95 % interval")
     store_before: str = Field("", description="name of the entry's store in the baseline, if it differs")
+    seeds_before: int | None = Field(None, description="number of seeds of before, if it differs")
 
     @property
     def significant(self) -> bool:

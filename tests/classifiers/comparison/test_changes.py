@@ -12,6 +12,7 @@ from scipy import ndimage, stats
 from classifiers import compare
 from classifiers.comparison.baseline import Baseline
 from classifiers.comparison.changes import detect_changes
+from classifiers.comparison.results.differences import EntryChange
 from classifiers.comparison.results.results_io import write_json
 from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.layout import Layout
@@ -226,6 +227,21 @@ def test_seeds_that_only_one_has_are_left_out(tmp_path):
     (change,) = detect_changes(runs, run_records, LABELS, before)
     assert (change.test, change.seeds) == ("bootstrap", 2)
     assert change.after == pytest.approx(np.mean([r.oa for r in runs[:2]]))
+    assert f" to {100 * np.mean([r.oa for r in runs[:2]]):.1f} % over the 2 compared seeds, " in change.verdict
+    schema = EntryChange.model_json_schema()["properties"]
+    assert all("over the compared seeds" in schema[side]["description"] for side in ("before", "after"))
+
+
+@pytest.mark.parametrize(("old_seeds", "new_seeds"), [(3, 4), (1, 4), (4, 2)])
+def test_reports_of_other_draws_and_other_numbers_of_seeds_state_both(tmp_path, old_seeds, new_seeds):
+    before = baseline(tmp_path / "old", {SVM: 0.3}, seeds=old_seeds)
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.2}, seeds=new_seeds, draws_from=7)
+    (change,) = detect_changes(runs, run_records, LABELS, before)
+    assert (change.seeds_before, change.seeds) == (old_seeds, new_seeds)
+    assert change.before == pytest.approx(np.mean([r.oa for r in before.runs]))
+    assert change.after == pytest.approx(np.mean([r.oa for r in runs]))
+    tested = f"(Welch's t-test over {old_seeds} seeds before and {new_seeds} after, since the draws differ; "
+    assert (tested in change.verdict) is (old_seeds > 1)
 
 
 @pytest.fixture
