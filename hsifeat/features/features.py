@@ -20,6 +20,7 @@ from hsifeat.features.pixel_list_reader import PixelListReader
 from hsifeat.features.plane_reader import PlaneReader
 from hsifeat.features.selection import PlaneLike, select_planes
 from hsifeat.features.store_contents import StoreContents
+from hsifeat.scenes.band_ranges import check_bands
 from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec
 from hsifeat.store.read_cache import samples_folder
 from hsifeat.types import Window
@@ -65,13 +66,19 @@ class Features(StoreContents):
         bands : sequence of int
             Indices of the bands, from 0.
 
+        Raises
+        ------
+        SceneError
+            If the features lack a band.
+
         Examples
         --------
         >>> import hsifeat
         >>> hsifeat.open_features("fields.zarr").with_bands([3, 1]).spectra([0], [0]).shape
         (1, 2)
         """
-        return Features(self.store, tuple(bands) if self.bands is None else tuple(self.bands[band] for band in bands))
+        bands = check_bands(bands, self.shape[2], self.name)
+        return Features(self.store, bands if self.bands is None else tuple(self.bands[band] for band in bands))
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
         """Return the spectra of all pixels in a window of the scene as a (rows, cols, bands) float32 array."""

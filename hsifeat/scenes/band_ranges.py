@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from numbers import Integral
 
 from hsifeat.errors import SceneError
 
@@ -38,6 +39,30 @@ def parse_bands(text: str, bands: int) -> tuple[int, ...]:
             raise SceneError(f"bad bands {text!r}: the scene has the bands 0 to {bands - 1}; found {part.strip()}")
         indices.update(range(first, last + 1))
     return tuple(sorted(indices))
+
+
+def check_bands(bands: Iterable[int], count: int, name: str) -> tuple[int, ...]:
+    """Return band indices as a tuple of int.
+
+    Parameters
+    ----------
+    bands : iterable of int
+        Band indices.
+    count : int
+        Number of bands of the scene.
+    name : str
+        Name of the scene, for messages.
+
+    Raises
+    ------
+    SceneError
+        If an index is not an integer from 0 to `count` - 1. Truth values are not integers here.
+    """
+    checked = tuple(bands)
+    for band in checked:
+        if not isinstance(band, Integral) or isinstance(band, bool) or not 0 <= band < count:
+            raise SceneError(f"{name} has the bands 0 to {count - 1}; found {band!r}")
+    return tuple(map(int, checked))
 
 
 def format_bands(bands: Iterable[int]) -> str:

@@ -15,7 +15,7 @@ from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.band_matching import match_bands, matching_notes
-from hsifeat.scenes.band_ranges import format_bands
+from hsifeat.scenes.band_ranges import check_bands, format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
@@ -229,9 +229,10 @@ class Scene(CubeShape):
         Raises
         ------
         SceneError
-            If no band would remain.
+            If the scene lacks a band. If no band would remain.
         """
-        remaining = [band for band in range(self.bands) if band not in set(bands)]
+        bands = check_bands(bands, self.bands, self.name)
+        remaining = [band for band in range(self.bands) if band not in bands]
         if not remaining:
             raise SceneError(f"{self.name}: no band remains without {format_bands(bands)}")
         dropped = self.bands - len(remaining)
@@ -246,7 +247,13 @@ class Scene(CubeShape):
             Indices of the bands, which count from 0.
         note : str
             Reason for the selection, which is added to the notes of the result; an empty string adds no note.
+
+        Raises
+        ------
+        SceneError
+            If the scene lacks a band.
         """
+        bands = check_bands(bands, self.bands, self.name)
         return replace(
             self,
             cube=BandSubset(self.cube, bands),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyproj import CRS
 
 from hsifeat import open_features
-from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StackedFeatures
 from hsifeat.scenes.colours import false_colour
@@ -244,3 +244,9 @@ def test_a_damaged_scene_is_told(store_path, tmp_path, read):
         StoreError, match=r"s\.zarr: scene/cube(/c/0/0/0)? is damaged \(.*\): hsifeat cache verify .* --repair shows"
     ):
         read(open_features(tmp_path / "s.zarr"))
+
+
+@pytest.mark.parametrize("wrong", [-1, 10**6])
+def test_bands_that_the_store_lacks_are_refused(features, wrong):
+    with pytest.raises(SceneError, match=f" has the bands 0 to [0-9]+; found {wrong}$"):
+        features.with_bands([0, wrong])

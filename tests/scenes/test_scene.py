@@ -15,6 +15,7 @@ import rasterio
 
 from hsifeat import mapped_arrays
 from hsifeat.errors import SceneError
+from hsifeat.features.scene_features import SceneFeatures
 from hsifeat.scenes import Georeference, Labels, Scene, open_scene
 from hsifeat.scenes.readers.raster import Raster
 from tests.helpers.label_files import NORTH_UP
@@ -196,3 +197,15 @@ def test_summary_is_json_whatever_the_nodata_value(tmp_path):
     from hsifeat.extraction.new_store import scene_facts
 
     assert scene_facts(Scene("x", np.ones((2, 2, 3)), nodata=(np.nan, -1.0, np.inf))).nodata == [-1.0]
+
+
+@pytest.mark.parametrize("wrong", [[-1], [0, 4], [1.0], [True, False, True, True]], ids=repr)
+def test_bands_that_the_scene_lacks_are_refused(wrong):
+    """Bands are those that NumPy takes and deletes; negative indices and truth values are refused, not counted or ignored."""
+    cube = np.arange(24.0).reshape(2, 3, 4)
+    scene = Scene("x", cube)
+    np.testing.assert_array_equal(scene.without_bands(np.array([3, 1])).cube[...], np.delete(cube, [3, 1], axis=2))
+    np.testing.assert_array_equal(scene.with_bands(np.array([3, 1])).cube[...], np.take(cube, [3, 1], axis=2))
+    for select in (scene.without_bands, scene.with_bands, SceneFeatures(scene).with_bands):
+        with pytest.raises(SceneError, match="^x has the bands 0 to 3; found "):
+            select(wrong)
