@@ -232,4 +232,8 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
                 f"the CRS {companion_grid.crs_name} and corners up to {offset:g} units away: cut and resample the image to "
                 "the extent of the scene first"
             )
+    elif scene_grid is not companion_grid:
+        owner = "the companion image" if companion_grid is None else "the scene"
+        note = f"{path.name}: aligned with the scene by its shape, because {owner} has no georeference"
+        return replace(with_companion, notes=(*with_companion.notes, note))
     return with_companion

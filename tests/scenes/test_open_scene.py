@@ -135,6 +135,19 @@ def test_a_finer_companion_image(scene_file, tmp_path):
     scene = open_scene(scene_file, companion=tmp_path / "rgb.tif")
     assert scene.companion_factor == 4
     np.testing.assert_array_equal(scene.companion[:, :, :], image.transpose(1, 2, 0))
+    assert not any("by its shape" in note for note in scene.notes)
+
+
+@pytest.mark.parametrize(
+    ("scene", "image", "owner"), [("tif", "npy", "companion image"), ("npy", "tif", "scene"), ("npy", "npy", "")]
+)
+def test_a_companion_that_is_aligned_by_its_shape_is_noted(scene_file, tmp_path, scene, image, owner):
+    write(tmp_path / "rgb.tif", np.ones((3, 80, 120), np.uint8), Affine(1, 0, 500000, 0, -1, 4000000))
+    np.save(tmp_path / "rgb.npy", np.ones((80, 120, 3), np.uint8))
+    np.save(tmp_path / "scene.npy", np.ones((20, 30, 5)))
+    notes = open_scene(tmp_path / f"scene.{scene}", companion=tmp_path / f"rgb.{image}").notes
+    expected = f"rgb.{image}: aligned with the scene by its shape, because the {owner} has no georeference"
+    assert [note for note in notes if "by its shape" in note] == ([expected] if owner else [])
 
 
 @pytest.mark.parametrize(
