@@ -16,7 +16,7 @@ from hsifeat.scenes.readers.envi_header import EnviHeader, header_candidates, re
 from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal import read_driver_georeference, read_gdal
 from hsifeat.scenes.readers.raster import Raster
-from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
+from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale, states_other_quantity
 from hsifeat.types import Cube
 
 # Suffixes of ENVI data files. Many data files have no suffix. Each suffix except "" is registered as an entry point.
@@ -201,18 +201,25 @@ def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
     """Read the reflectance scale from the scale factor of a header, or otherwise from the gains and offsets of the bands."""
     name = header.path.name
     notes: tuple[str, ...] = ()
+    unit = header.text("data units")
+    stated = f"{header.text('description')} {unit}"
     if text := header.text("reflectance scale factor"):
         scale = float(spectrum.parse_numbers([text])[0])
-        if np.isfinite(scale) and scale > 0:
-            return scale, ()
-        notes = (f"{name}: its reflectance scale factor {text!r} is not a positive number and is ignored",)
+        problem = "" if np.isfinite(scale) and scale > 0 else "is not a positive number and is ignored"
+        if not problem and states_other_quantity(stated, unit):
+            problem = "is not used, because the values are another quantity than reflectance"
+        if not problem:
+            read = f"{name}: a stored {scale:g} is read as reflectance 1, because of its reflectance scale factor"
+            return scale, (read,) if scale != 1 else ()
+        notes = (f"{name}: its reflectance scale factor {text!r} {problem}",)
     for kind in ("data reflectance", "data"):
         gains, offsets = header.values(f"{kind} gain values"), header.values(f"{kind} offset values")
         if any(values and len(values) not in {1, header.bands} for values in (gains, offsets)):
             return 1.0, (*notes, f"{name}: its {kind} gain or offset values are not one per band; they are ignored")
         if gains or offsets:
-            description = f"{header.text('description')} {kind}"
-            scale, scale_notes = find_reflectance_scale(gains or (), offsets or (), name, description=description)
+            scale, scale_notes = find_reflectance_scale(
+                gains or (), offsets or (), name, description=f"{stated} {kind}", unit=unit
+            )
             return scale, (*notes, *scale_notes)
     return 1.0, notes
 

@@ -29,6 +29,20 @@ _OTHER_QUANTITIES = (
 )  # fmt: skip
 
 
+def states_other_quantity(description: str, unit: str) -> bool:
+    """Return whether a description or a unit states another quantity than reflectance, such as radiance.
+
+    A description that contains ``reflectance`` states no other quantity, whatever the unit.
+
+    >>> states_other_quantity("", "W/m^2/sr/um"), states_other_quantity("Surface reflectance", "DN")
+    (True, False)
+    """
+    text = description.lower()
+    return "reflectance" not in text and (
+        unit.strip().lower() not in _DIMENSIONLESS | _PERCENT or any(word in text for word in _OTHER_QUANTITIES)
+    )
+
+
 def find_reflectance_scale(
     factors: Sequence[Any],
     offsets: Sequence[Any],
@@ -92,9 +106,7 @@ def find_reflectance_scale(
         reason = "there is an offset"
     elif not np.isfinite(factor) or factor <= 0:
         reason = "the scale is not a positive number"
-    elif "reflectance" not in text and (
-        unit not in _DIMENSIONLESS | _PERCENT or any(word in text for word in _OTHER_QUANTITIES)
-    ):
+    elif states_other_quantity(text, unit):
         reason = "the values are another quantity than reflectance"
     elif factor > 1 and not (divisors and "reflectance" in text):
         reason = "the scale exceeds 1"

@@ -34,9 +34,29 @@ def test_envi_spectrum(gdal, tif_folder, unit, factor):
     np.testing.assert_allclose(scene.wavelengths_nm, np.array(NM)[kept])
     np.testing.assert_allclose(scene.fwhm_nm, [9, 10, 11])
     assert scene.nodata == (-9999.0,) and scene.scale == 10000
-    assert scene.notes == ("x.hdr: dropped 2 of 5 bands, which the file marks as bad",)
+    assert scene.notes == (
+        "x.hdr: a stored 10000 is read as reflectance 1, because of its reflectance scale factor",
+        "x.hdr: dropped 2 of 5 bands, which the file marks as bad",
+    )
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., kept])
     assert open_scene(tif_folder / "x.hdr", bad_bands="keep").cube.shape == CUBE.shape
+
+
+@pytest.mark.parametrize(
+    ("fields", "scale"),
+    [
+        pytest.param({"data_units": "Radiance"}, 1, id="radiance"),
+        pytest.param({"description": "{at-sensor radiance}"}, 1, id="description"),
+        pytest.param({"data_units": "W/m^2/sr/um"}, 1, id="unit"),
+        pytest.param({"data_units": "Reflectance"}, 10000, id="reflectance"),
+        pytest.param({"description": "{reflectance from radiance}"}, 10000, id="both words"),
+    ],
+)
+def test_the_scale_factor_of_another_quantity_is_not_used(gdal, tif_folder, fields, scale):
+    scene = open_with_fields(gdal, tif_folder, reflectance_scale_factor=10000, **fields)
+    assert scene.scale == scale
+    told = "is read as reflectance 1" if scale > 1 else "'10000' is not used, because the values are another quantity"
+    assert told in " ".join(scene.notes)
 
 
 def test_a_copy_by_gdal_keeps_the_wavelengths(gdal, tif_folder):
