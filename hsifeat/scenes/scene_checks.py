@@ -1,0 +1,102 @@
+"""Checks of the values from which scenes and label maps are made, and conversion of lists to arrays and tuples."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+
+
+def check_type(value: object, kind: type | UnionType, rule: str) -> None:
+    """Raise `SceneError` if a value has another type than `kind`. `rule` says what the value must be."""
+    if not isinstance(value, kind):
+        raise SceneError(f"{rule}; found {type(value).__name__}")
+
+
+def as_texts(values: object, what: str) -> tuple[str, ...]:
+    """Convert a list or tuple of texts to a tuple.
+
+    Raises
+    ------
+    SceneError
+        If `values` has another type, or an item that is not a text. The message starts with `what`.
+    """
+    items = tuple(values) if isinstance(values, list | tuple | np.ndarray) else (None,)
+    if not all(isinstance(item, str) for item in items):
+        raise SceneError(f"{what} must be a tuple of texts; found {values!r:.60}")
+    return tuple(str(item) for item in items)
+
+
+def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | None:
+    """Convert wavelengths or bandwidths to a (bands,) float64 array; None is returned unchanged.
+
+    Raises
+    ------
+    SceneError
+        If the values are not one positive number per band.
+    """
+    if values is None:
+        return None
+    try:
+        lengths = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        lengths = np.empty((0, 0))
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iuf":
+        raise SceneError(f"{what} must be one number per band; found {values!r:.60}")
+    if len(lengths) != bands:
+        raise SceneError(f"{what}: {len(lengths)} values for {bands} bands: give one per band")
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise SceneError(f"{what} must be positive numbers; found {lengths.min():g} to {lengths.max():g}")
+    return np.asarray(lengths, np.float64)
+
+
+def check_mask(mask: object, shape: tuple[int, int], name: str) -> None:
+    """Raise `SceneError` if the mask of the scene `name` is not a bool array of the given shape."""
+    if not isinstance(mask, np.ndarray) or isinstance(mask, np.ma.MaskedArray) or mask.dtype != bool:
+        found = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise SceneError(
+            f"{name}: the mask must be a bool array, which is True at valid pixels; found {found}: give `np.asarray(mask) != 0` "
+            "if it is 0 at invalid pixels only"
+        )
+    if mask.shape != shape:
+        raise SceneError(
+            f"{name}: the mask has the shape {mask.shape}, but the scene has {shape[0]} x {shape[1]} pixels"
+        )
+
+
+def check_image(image: Any, name: str, kind: str) -> None:
+    """Raise `SceneError` if a cube or companion image is not an array of real numbers of at most 64 bits.
+
+    Parameters
+    ----------
+    image : array-like
+        The value to check.
+    name : str
+        Name of the scene, for messages.
+    kind : str
+        ``cube`` or ``companion image``.
+    """
+    if isinstance(image, np.ma.MaskedArray):
+        raise SceneError(
+            f"{name}: a {kind} can't be a masked array: give {kind.partition(' ')[0]}.data"
+            + (" and mask=~np.ma.getmaskarray(cube).any(axis=2)" if kind == "cube" else "")
+        )
+    try:
+        shape, dtype = tuple(image.shape), np.dtype(image.dtype)
+    except (AttributeError, TypeError) as error:
+        raise SceneError(
+            f"{name}: a {kind} must be an array that NumPy can slice; found {type(image).__name__}: give `np.asarray(…)`"
+        ) from error
+    if kind == "cube" and (len(shape) != 3 or min(shape) < 1):
+        raise SceneError(f"{name}: a cube must have the shape (rows, cols, bands); found {shape}")
+    if dtype.kind not in "iuf":
+        raise SceneError(f"{name}: a {kind} must hold real numbers; found dtype {dtype}")
+    if dtype.kind == "f" and dtype.itemsize > np.dtype(np.float64).itemsize:
+        raise SceneError(
+            f"{name}: values of {dtype} can't be processed: save them as float64, for example with "
+            "`array.astype('float64')`"
+        )
