@@ -51,7 +51,8 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
     Raises
     ------
     SceneError
-        If the suffix is unknown. If no pixel is labelled. If polygons are requested and the labels have no CRS. If a polygon of
+        If the suffix is unknown. If no pixel is labelled. If polygons are requested and the labels have no CRS, or if a ``.gpkg``
+        file can't hold their CRS, such as a rotated pole. If a polygon of
         a ``.geojson`` file lies around a pole or touches it, or reaches beyond the end of the map that the CRS makes of the Earth.
 
     Examples
@@ -188,7 +189,9 @@ def _write_polygons(labels: Labels, path: Path, suffix: str) -> None:
     if georeference is None or georeference.crs is None:
         raise SceneError(f"{path.name} needs map coordinates, but the scene has no CRS: write .tif or .csv")
     frame = _polygons(labels, georeference)
-    if suffix == ".geojson":
+    if suffix == ".gpkg":
+        _check_geopackage_crs(frame, path.name)
+    else:
         frame = as_longitudes_and_latitudes(frame, min(georeference.pixel_size), path.name)
     with atomic_write(path) as part:
         if suffix == ".geojson":  # GDAL would cut the polygons again.
@@ -201,6 +204,18 @@ def _write_polygons(labels: Labels, path: Path, suffix: str) -> None:
             file.replace(part)
         finally:
             file.unlink(missing_ok=True)
+
+
+def _check_geopackage_crs(frame: GeoDataFrame, name: str) -> None:
+    """Raise `SceneError` if the CRS has no WKT of version 1, in which a GeoPackage holds it."""
+    from pyproj.exceptions import CRSError
+
+    try:
+        frame.crs.to_wkt("WKT1_GDAL")
+    except CRSError as error:
+        raise SceneError(
+            f"{name}: a GeoPackage can't hold the CRS of the scene ({frame.crs.name}): write .geojson, .tif or .csv"
+        ) from error
 
 
 def _polygons(labels: Labels, georeference: Georeference) -> GeoDataFrame:

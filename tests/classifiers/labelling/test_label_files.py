@@ -363,6 +363,29 @@ def test_impossible_files_are_refused(database, labelled, georeference, tmp_path
         import_labels(database, labelled.id, "bo", tmp_path / "x.csv", labels)
 
 
+def test_labels_in_a_crs_that_a_geopackage_cannot_hold(tmp_path):
+    """The other formats are named, and give the labels back."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    crs = CRS("+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18")  # a rotated pole
+    with pytest.raises(CRSError):
+        crs.to_wkt("WKT1_GDAL")
+    georeference = Georeference(crs.to_wkt(), (0.01, 0.0, 0.02, 0.0, -0.01, 0.03))
+    labels = Labels(
+        "trees", np.arange(12, dtype=np.uint8).reshape(3, 4) % 3, {1: "elm", 2: "oak"}, georeference=georeference
+    )
+    with pytest.raises(
+        SceneError, match=r"x\.gpkg: a GeoPackage can't hold the CRS .* write \.geojson, \.tif or \.csv"
+    ):
+        export_labels(labels, tmp_path / "x.gpkg")
+    assert not list(tmp_path.iterdir())
+    for file, column in (("x.geojson", ":number"), ("x.tif", ""), ("x.csv", "")):
+        export_labels(labels, tmp_path / file)
+        read = open_labels(f"{tmp_path / file}{column}", labels)
+        assert (read.classes > 0).sum() == 8 and (read.classes[0] > 0).tolist() == [False, True, True, False]
+
+
 def test_labels_without_data_are_left_out_with_a_note(database, tmp_path):
     labels = Labels("trees", np.array([[1, 1, 0], [1, 2, 2]], np.uint8), {1: "elm", 2: "oak"})
     export_labels(labels, tmp_path / "trees.csv")
