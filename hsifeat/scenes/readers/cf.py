@@ -15,7 +15,7 @@ from hsifeat.scenes.nodata import NETCDF_FILLS
 from hsifeat.scenes.readers.backend_arrays import BackendArray, apply_sign, ignore_library_warnings
 from hsifeat.scenes.readers.dimension_roles import find_axis_order, is_coordinate, squeeze_axes
 from hsifeat.scenes.readers.external_sources import check_folder, check_hdf5_sources
-from hsifeat.scenes.readers.hdf5_files import as_text, check_chunk_count, check_storage
+from hsifeat.scenes.readers.hdf5_files import as_text, check_chunk_count, check_storage, find_partly_named
 from hsifeat.scenes.readers.hdf5_heaps import check_heaps
 from hsifeat.scenes.readers.raster import FileVariable, Raster
 from hsifeat.scenes.readers.scopes import enclosing_groups, join
@@ -59,6 +59,11 @@ def read_netcdf(path: Path, ndim: int, variable: str | None) -> Raster:
     # h5py opens the file first, because h5netcdf prints a traceback for files that it can't open.
     with h5py.File(path, "r") as file:
         len(file.attrs)
+        if (partly_named := find_partly_named(file)) is not None:
+            raise SceneError(
+                f"{path}: dimension scales name only some axes of {partly_named}, but NetCDF names all: give the file the suffix .h5, "
+                "so that it is read as HDF5"
+            )
 
         def locate(group: str, dim: str) -> str:
             """Return the path of the dimension `dim`. Search `group` first, then its parents, for a group that defines the dimension."""

@@ -13,6 +13,7 @@ from hsifeat.scenes.readers.hdf5_files import (
     attributes,
     check_storage,
     find_datasets,
+    find_partly_named,
     find_spectral_vectors,
     has_dimension_scales,
 )
@@ -25,7 +26,8 @@ from hsifeat.scenes.readers.variable_choice import choose_variable
 def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
     """Read a dataset of an HDF5 file.
 
-    A NetCDF file with an HDF5 suffix is read as NetCDF.
+    A NetCDF file with an HDF5 suffix is read as NetCDF. If dimension scales name only some axes of a dataset, it is no NetCDF file,
+    and the names are not used.
 
     Parameters
     ----------
@@ -47,12 +49,15 @@ def read_hdf5(path: Path, ndim: int, variable: str | None) -> Raster:
     check_heaps(path)
     check_hdf5_sources(path)
     with h5py.File(path, "r") as file:
-        if has_dimension_scales(file):
+        partly_named = find_partly_named(file)
+        if partly_named is None and has_dimension_scales(file):
             return read_netcdf(path, ndim, variable)
         datasets = find_datasets(file)
         shapes = {name: dataset.shape for name, dataset in datasets.items()}
         array_name, notes = choose_variable(path, shapes, ndim, variable)
         notes += check_storage(path, file[array_name])
+        if partly_named is not None:
+            notes += (f"{path.name}: dimension scales name only some axes of {partly_named}; they are ignored",)
         file_variable = apply_sign((), Hdf5Array(path, array_name), attributes(file[array_name]))
         vectors = find_spectral_vectors(datasets, array_name)
         raster = unordered_raster(file_variable, array_name, vectors, path.name, divisors=True)

@@ -115,6 +115,22 @@ def has_dimension_scales(file: Any) -> bool:
     return file.visititems(visit) is True
 
 
+def find_partly_named(file: Any) -> str | None:
+    """Return the path of a dataset with dimension scales on some axes only; None if there is none.
+
+    Plain HDF5 files may have such datasets. NetCDF files name all dimensions.
+    """
+    import h5py
+
+    def visit(name: str, item: Any) -> str | None:
+        if not isinstance(item, h5py.Dataset) or "DIMENSION_LIST" not in item.attrs:
+            return None
+        return name if 0 in {len(scales) for scales in item.dims} else None
+
+    found: str | None = file.visititems(visit)
+    return found
+
+
 def check_storage(path: Path, dataset: Any) -> tuple[str, ...]:
     """Check that an HDF5 file contains the values of a dataset.
 
