@@ -89,5 +89,10 @@ def _axis(georeference: Georeference, axis: str) -> dict[str, Any]:
     """Return the CF attributes of the axis ``X`` or ``Y`` of a CRS, such as its standard name and units."""
     from pyproj import CRS
 
-    axes = [] if georeference.crs is None else CRS(georeference.crs).cs_to_cf()
-    return next((dict(one) for one in axes if one.get("axis") == axis), {"axis": axis})
+    if georeference.crs is None:
+        return {"axis": axis}
+    crs = CRS(georeference.crs)
+    attributes = next((dict(one) for one in crs.cs_to_cf() if one.get("axis") == axis), {"axis": axis})
+    if crs.is_geographic and (unit := crs.axis_info[0].unit_name) != "degree":
+        attributes["units"] = unit  # pyproj calls grads degrees, too
+    return attributes
