@@ -14,9 +14,11 @@ WAVELENGTH_NAMES = {
     "wavelength_nm", "wavelengths_nm", "wavelength_um", "wavelengths_um", "central_wavelengths", "centre_wavelength", "centre_wavelengths", "band_center",
     "band_centers",
 }  # fmt: skip
+WAVELENGTH_STANDARD_NAMES = {"radiation_wavelength", "sensor_band_central_radiation_wavelength"}
 WAVENUMBER_NAMES = {"wavenumber", "wavenumbers"}
 WIDTH_NAMES = {"fwhm", "fwhms", "full_width_half_max", "full_width_half_maximum"}
 GOOD_BAND_NAMES = {"bbl", "good_wavelengths", "good_bands"}
+BAD_BAND_NAMES = {"bad_bands", "bad_band_list", "bad_bands_list"}
 _CUBE_AXES = 3
 
 
@@ -35,7 +37,7 @@ def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int
     cube_shape : sequence of int
         Shape of the cube.
     """
-    names = WAVELENGTH_NAMES | WAVENUMBER_NAMES | WIDTH_NAMES | GOOD_BAND_NAMES
+    names = WAVELENGTH_NAMES | WAVENUMBER_NAMES | WIDTH_NAMES | GOOD_BAND_NAMES | BAD_BAND_NAMES
     return _last(name) in names and sorted(shape)[:-1] in ([], [1]) and max(shape) in cube_shape
 
 
@@ -93,19 +95,28 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
         if keys:
             choice = f"used {keys[0]}" if len(keys) == 1 else f"found {', '.join(keys)} and used none"
             notes.append(f"{name}: {choice} as the {kind} of its bands")
+    notes += bad_band_notes([key for key in candidates if _last(key) in BAD_BAND_NAMES], name)
     centres, widths, good = (None if vector is None else vector.values() for vector in vectors)
     wavelengths_nm, fwhm_nm, spectrum_notes = spectrum.convert_to_nm(
         centres, widths, spectral_unit(*vectors[:2]), bands, name, width_unit=spectral_unit(vectors[1])
     )
     if good is not None and not set(good) <= {0.0, 1.0}:
         good, notes = None, [*notes, f"{name}: its good and bad bands are not all 0 or 1; they are ignored"]
-    bad_bands, bad_band_notes = spectrum.find_bad_bands(good, bands, name)
+    bad_bands, flag_notes = spectrum.find_bad_bands(good, bands, name)
     return replace(
         raster,
         wavelengths_nm=wavelengths_nm,
         fwhm_nm=fwhm_nm,
         bad_bands=bad_bands,
-        notes=(*raster.notes, *notes, *spectrum_notes, *bad_band_notes),
+        notes=(*raster.notes, *notes, *spectrum_notes, *flag_notes),
+    )
+
+
+def bad_band_notes(vectors: Sequence[str], name: str) -> tuple[str, ...]:
+    """Return a note for each vector of a file that names bad bands: 1 may mark a good band, as in ENVI's list, or a bad one."""
+    return tuple(
+        f"{name}: {key} is not used, because its values may mark good or bad bands: list the bad bands with `bad_bands`"
+        for key in vectors
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,10 +15,13 @@ from hsifeat.scenes.readers.raster import FileVariable, Raster
 from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
 from hsifeat.scenes.readers.scopes import nearest
 from hsifeat.scenes.readers.spectral_vectors import (
+    BAD_BAND_NAMES,
     GOOD_BAND_NAMES,
     WAVELENGTH_NAMES,
+    WAVELENGTH_STANDARD_NAMES,
     WAVENUMBER_NAMES,
     WIDTH_NAMES,
+    bad_band_notes,
     spectral_unit,
     with_unit,
 )
@@ -73,12 +77,16 @@ def read_attributes(
         candidates = [key for key in along_bands if key.rpartition("/")[2].lower() in names]
         return next((with_unit(key, variables[key]) for key in nearest(candidates, variable_name, cubes)), None)
 
+    def find_standard(names: set[str]) -> FileVariable | None:
+        candidates = [key for key in along_bands if _as_text(variables[key].attrs.get("standard_name")) in names]
+        return next((variables[key] for key in nearest(candidates, variable_name, cubes)), None)
+
     bands = variable.array.shape[variable.dims.index(dims[2])]
     wavelengths, fwhm, good = find(WAVELENGTH_NAMES), find(WIDTH_NAMES), find(GOOD_BAND_NAMES)
     coordinate = variables[dims[2]] if dims[2] in along_bands else None
     if wavelengths is None and coordinate is not None and spectrum.is_spectral_unit(coordinate.unit):
         wavelengths = coordinate
-    wavelengths = wavelengths or find(WAVENUMBER_NAMES)
+    wavelengths = wavelengths or find_standard(WAVELENGTH_STANDARD_NAMES) or find(WAVENUMBER_NAMES)
     wavelengths_nm, fwhm_nm, notes = spectrum.convert_to_nm(
         _values(wavelengths),
         _values(fwhm),
@@ -87,13 +95,14 @@ def read_attributes(
         name,
         width_unit=spectral_unit(fwhm),
     )
-    bad_bands, bad_band_notes = spectrum.find_bad_bands(_values(good), bands, name)
+    bad_bands, flag_notes = spectrum.find_bad_bands(_values(good or good_band_attribute(variable)), bands, name)
+    unused = [key for key in along_bands if key.rpartition("/")[2].lower() in BAD_BAND_NAMES]
     return replace(
         raster,
         wavelengths_nm=wavelengths_nm,
         fwhm_nm=fwhm_nm,
         bad_bands=bad_bands,
-        notes=(*notes, *bad_band_notes, *raster.notes),
+        notes=(*notes, *flag_notes, *bad_band_notes(unused, name), *raster.notes),
     )
 
 
@@ -121,6 +130,8 @@ def unordered_raster(
         Whether a scale factor above 1 is a divisor of the stored values, such as 10000 in files of NEON.
     """
     scale, notes = read_scale(variable, variable_name, name, divisors=divisors)
+    if (good := good_band_attribute(variable)) is not None:
+        vectors = {**vectors, f"{variable_name}/bbl": good}
     return Raster(
         variable.array,
         ordered=False,
@@ -130,6 +141,16 @@ def unordered_raster(
         spectral_vectors=vectors,
         notes=(*notes, *_range_notes(variable, name)),
     )
+
+
+def good_band_attribute(variable: FileVariable) -> FileVariable | None:
+    """Return the flags of good bands in an attribute of a variable, such as ENVI's ``bbl``, as a vector; None if it has none."""
+    attrs = {key.lower(): value for key, value in variable.attrs.items()}
+    value = next((attrs[key] for key in sorted(GOOD_BAND_NAMES) if key in attrs), None)
+    if value is None:
+        return None
+    text = " ".join(_as_text(item) for item in np.ravel(np.asarray(value, object)))
+    return FileVariable((), spectrum.parse_numbers(re.findall(r"[^\s,{}\[\]]+", text)), {})
 
 
 def nodata_values(variable: FileVariable) -> tuple[float, ...]:

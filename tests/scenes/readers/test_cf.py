@@ -1,5 +1,6 @@
 """NetCDF and Zarr scenes written by xarray, netCDF4 and GDAL: dimensions, CF metadata, groups, feature stores."""
 
+import h5py
 import netCDF4
 import numpy as np
 import pyproj
@@ -258,3 +259,43 @@ def test_class_names_with_blanks(tmp_path, meanings, names, notes):
 def test_a_feature_store_is_refused(store_path):
     with pytest.raises(SceneError, match=r"small\.zarr is a feature store, not a scene: use it with `hsifeat fit`"):
         open_scene(store_path)
+
+
+@pytest.mark.parametrize("name", ["radiation_wavelength", "sensor_band_central_radiation_wavelength"])
+def test_wavelengths_by_their_standard_name(tmp_path, name):
+    """CF identifies a quantity by its standard name, not by the name of the variable."""
+    cube = ("y", "x", "band"), CUBE
+    centres = "band", np.array(NM) / 1000, {"standard_name": name, "units": "um"}
+    xr.Dataset({"img": cube, "centre_of_band": centres}).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    wanted = xr.open_dataset(tmp_path / "x.nc").filter_by_attrs(standard_name=name)["centre_of_band"] * 1000
+    np.testing.assert_allclose(open_scene(tmp_path / "x.nc").wavelengths_nm, wanted)
+
+
+@pytest.mark.parametrize("suffix", ["nc", "h5", "zarr"])
+@pytest.mark.parametrize("flags", [np.array([1, 1, 0, 1, 1], np.int8), "{1, 1, 0, 1, 1}"], ids=["numbers", "text"])
+def test_good_bands_in_an_attribute(tmp_path, suffix, flags):
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "h5":
+        with h5py.File(path, "w") as file:
+            file.create_dataset("img", data=CUBE).attrs["bbl"] = flags
+    else:
+        data = xr.Dataset({"img": (("y", "x", "band"), CUBE, {"bbl": flags})})
+        data.to_netcdf(path, engine="h5netcdf") if suffix == "nc" else data.to_zarr(path, consolidated=False)
+    scene = open_scene(path)
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., [0, 1, 3, 4]])
+    assert "dropped 1 of 5 bands, which the file marks as bad" in " ".join(scene.notes)
+
+
+@pytest.mark.parametrize("suffix", ["nc", "h5"])
+def test_a_list_of_bad_bands_of_unknown_meaning_is_noted(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    flags = np.array([0, 0, 1, 0, 0], np.int8)
+    if suffix == "h5":
+        with h5py.File(path, "w") as file:
+            file["img"], file["bad_bands"] = CUBE, flags
+    else:
+        xr.Dataset({"img": (("y", "x", "band"), CUBE), "bad_bands": ("band", flags)}).to_netcdf(path, engine="h5netcdf")
+    scene = open_scene(path)
+    assert scene.bands == 5 and "bad_bands is not used, because its values may mark good or bad bands" in " ".join(
+        scene.notes
+    )
