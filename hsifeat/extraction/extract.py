@@ -110,7 +110,8 @@ def extract(
         Seed of the noise, and of the weights of an untrained backbone. [default: 0]
     companion : bool, optional
         Whether the input of the backbone is the companion image of the scene instead of the bands of the scene. A companion
-        image is a finer image of the same area, such as an RGB image. [default: False]
+        image is a finer image of the same area, such as an RGB image; ``open_scene(SCENE, companion=FILE)`` attaches it.
+        [default: False]
     class_label : int or str, optional
         Class label for a class-conditional backbone, or ``"mean"`` for the mean of all label embeddings.
     prompt : str, optional
@@ -161,6 +162,10 @@ def extract(
     >>> store = hsifeat.extract(scene, backbone="backbone", timesteps=[0, 50], tile=32, halo=8, out="s.zarr")
     """
     arguments: dict[str, Any] = dict(locals())
+    if "see_companion" in unknown or isinstance(companion, str | Path):
+        raise HsifeatError(
+            "to extract from the companion image, give hsifeat.open_scene(SCENE, companion=FILE) as the scene, and companion=True"
+        )
     if unknown:
         raise _unknown_option(next(iter(unknown)))
     options = {name: arguments[name] for name in ExtractionConfig.model_fields}

@@ -150,3 +150,8 @@ def test_unknown_options_and_options_of_reading_are_refused(value):
             hsifeat.extract("missing.mat", **{name: value})
     with pytest.raises(HsifeatError, match=r"^timestep: unknown option; nearest: timesteps"):
         hsifeat.extract("missing.mat", timestep=value)
+    for options in ({"see_companion": True}, {"companion": "photo.tif"}):
+        with pytest.raises(
+            HsifeatError, match=r"open_scene\(SCENE, companion=FILE\) as the scene, and companion=True$"
+        ):
+            hsifeat.extract("missing.mat", **options)
