@@ -29,6 +29,9 @@ class SVMClassifier(ReducingHead, WeighingHead):
     kernel from a sample of the rows (Nyström method; Williams and Seeger, NIPS 2000). It then fits a linear support
     vector machine to the approximated features.
 
+    With the exact kernel, classes with equal numbers of pairwise votes are ranked by the distances to the boundaries
+    (``break_ties=True`` in scikit-learn, whose default takes the first of these classes).
+
     The head predicts no class probabilities, because the estimates of libsvm can contradict `predict`.
 
     Parameters

@@ -23,8 +23,10 @@ class SceneSummary(Record):
     """Scene and label map of a benchmark."""
 
     name: str
-    rows: int
-    cols: int
+    rows: int = Field(
+        description="number of rows; of several scenes, the sum of their rows, whereas flat indices of pixels also count the 1,024 empty rows between two scenes"
+    )
+    cols: int = Field(description="number of columns; of several scenes, those of the widest")
     bands: int
     labels: str = Field(description="name of the label map")
     labelled_pixels: int

@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, recall_score
 
 from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.results_io import read_json, schema_text, sorted_runs, write_csv, write_json
+from classifiers.multi_scene import GAP_PX
 from hsifeat.errors import HsifeatError
 from tests.helpers.comparisons import add_all, add_changes, build, entry, with_runs
 
@@ -62,6 +63,7 @@ def test_the_schema_in_the_documentation_is_current():
     assert SCHEMA.read_text() == schema_text(), (
         "run: python -m classifiers.comparison.results.results_io > docs/results.schema.json"
     )
+    assert f"the {GAP_PX:,} empty rows between two scenes" in schema_text()
 
 
 @pytest.mark.parametrize(
