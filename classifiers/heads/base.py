@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.blas_memory import hold_blas_memory
 from classifiers.heads.parameters import check_params
-from classifiers.heads.row_checks import check_variation, checked_positions, checked_weights
+from classifiers.heads.row_checks import check_magnitude, check_variation, checked_positions, checked_weights
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 from hsifeat.formatting import format_count
@@ -162,7 +162,7 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If a value in `X` is not finite. If `X` has more or fewer columns than the layout, or all columns are constant. If
+            If a value in `X` is not finite or above 1e18. If `X` has more or fewer columns than the layout, or all columns are constant. If
             `y` has fewer than two classes. If a parameter is out of range.
         """
         return self._fit_checked(X, y, unlabelled=unlabelled, positions=positions)
@@ -277,7 +277,9 @@ class Head(ClassifierMixin, BaseEstimator):
             checked = validate_data(self, X, y, reset=reset, dtype=[np.float64, np.float32])
         except ValueError as error:
             raise HeadError(_not_finite(X, self.layout) or str(error)) from error
-        check_width(self.layout, (checked[0] if isinstance(checked, tuple) else checked).shape[1])
+        rows = checked[0] if isinstance(checked, tuple) else checked
+        check_width(self.layout, rows.shape[1])
+        check_magnitude(rows)
         return checked
 
 

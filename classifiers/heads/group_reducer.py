@@ -15,7 +15,7 @@ from sklearn.utils.extmath import randomized_svd, svd_flip
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from classifiers.heads.base import Head, check_width
-from classifiers.heads.row_checks import CONSTANT_ERRORS
+from classifiers.heads.row_checks import CONSTANT_ERRORS, check_magnitude
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
@@ -115,6 +115,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32])
         check_width(self.layout, rows.shape[1])
+        check_magnitude(rows)
         weights: NDArray[np.floating] | None = None
         if sample_weight is not None:
             weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=rows.dtype, ensure_non_negative=True))
@@ -148,6 +149,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         check_is_fitted(self)
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        check_magnitude(rows)
         scaled = (rows - self.mean_.astype(rows.dtype, copy=False)) * self.gain_.astype(rows.dtype, copy=False)
         return np.hstack(
             [

@@ -93,7 +93,8 @@ class LDAClassifier(SklearnHead):
         if not residuals.any():
             raise HeadError(
                 "the training pixels of each class have equal features, so there is no covariance within classes: label other "
-                "pixels, or take another head, such as svm"
+                "pixels, or take another head, such as svm; if a pixel of the scene has values far outside the others, such as an undeclared "
+                "no-data value, declare it with `nodata`"
             )
         deviation = rows.std(axis=0)
         within = np.sqrt((residuals**2).sum(axis=0) / (len(codes) - len(self.classes_)))

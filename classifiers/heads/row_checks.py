@@ -12,6 +12,8 @@ from hsifeat.formatting import format_count
 # A column is constant if its standard deviation is at most this many rounding errors of its mean.
 CONSTANT_ERRORS = 10
 _FEW_ROWS = 10
+# The square of a larger value is beyond the range of float32.
+MAX_VALUE = 1e18
 
 
 class ConstantFeaturesError(HeadError):
@@ -64,6 +66,29 @@ def check_variation(rows: NDArray[np.floating]) -> None:
             f"of {rows.dtype} numbers: use other features; if the values of the scene are tiny or differ in late digits only, subtract "
             "the mean and multiply them, so that they are near 1"
         )
+
+
+def check_magnitude(rows: NDArray[np.floating]) -> None:
+    """Check that no value of a table is too large to be standardised, as undeclared no-data values such as -3.4e38 are.
+
+    Parameters
+    ----------
+    rows : (n, D) float array
+        Finite features of n pixels.
+
+    Raises
+    ------
+    HeadError
+        If the magnitude of a value is above `MAX_VALUE`. The message has the value, its row and its column.
+    """
+    if max(rows.max(initial=0), -rows.min(initial=0)) <= MAX_VALUE:
+        return
+    at, column = np.unravel_index(int(np.argmax(np.abs(rows))), rows.shape)
+    raise HeadError(
+        f"the table contains {rows[at, column]:.9g} in row {at} and column {column}, which is too large for a head (at most "
+        f"{MAX_VALUE:g}): if this value means no data, declare it with `nodata={rows[at, column]:.9g}` when the scene is opened or extracted, "
+        "or set it to NaN"
+    )
 
 
 def check_leaf_rows(name: str, smallest: int, rows: int) -> None:

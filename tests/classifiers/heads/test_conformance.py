@@ -334,7 +334,13 @@ def test_invalid_tables_are_refused(name):
     head = in_epochs(name, ONE_EPOCH).fit(X, y)
     with pytest.raises(HeadError, match=r"0 sample\(s\)"):
         head.predict(X[:0])
+    fill = np.where(np.arange(X.size).reshape(X.shape) == 500, -3.4028235e38, X).astype(np.float32)
     for call in (head.predict, lambda rows: in_epochs(name, ONE_EPOCH).fit(rows, y)):
+        row, column = divmod(500, X.shape[1])
+        with pytest.raises(
+            HeadError, match=rf"-3\.40282347e\+38 in row {row} and column {column}, .* `nodata=-3\.40282347e\+38`"
+        ):
+            call(fill)
         for value, message in ((np.nan, "contains NaN"), (np.inf, "contains infinity"), (-np.inf, "contains infinity")):
             row, column = divmod(500, X.shape[1])
             with pytest.raises(

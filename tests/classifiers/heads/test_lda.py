@@ -55,6 +55,14 @@ def test_lda_needs_more_rows_than_classes():
         make_head("lda", LAYOUT).fit(X, np.arange(4))
 
 
+def test_an_outlier_of_the_scene_is_named_as_a_cause_of_equal_rows():
+    """The reduction of the scene standardises all rows to equal values, because one pixel has all of the variance."""
+    X, y = np.random.default_rng(0).uniform(size=(20, 6)).astype(np.float32), np.repeat(np.arange(4), 5)
+    sample = np.concatenate([X, np.full((1, 6), -1e15, np.float32)])
+    with pytest.raises(HeadError, match="undeclared no-data value, declare it with `nodata`"):
+        make_head("lda").fit(X, y, unlabelled=sample)
+
+
 def test_equal_rows_within_each_class_are_refused():
     """Without a covariance, the solver of scikit-learn gives all rows the first class."""
     means, y = np.random.default_rng(0).uniform(size=(4, 6)).astype(np.float32), np.repeat(np.arange(4), 5)
