@@ -67,6 +67,13 @@ class Georeference:
         """Return whether two grids of `rows` x `cols` pixels have their corners at the same places, up to 5 % of a pixel.
 
         Grids with different CRS are not the same. If either CRS is unknown, only the transforms are compared.
+
+        Parameters
+        ----------
+        other : Georeference
+            Georeference of the other grid.
+        rows, cols : int
+            Number of rows and columns of both grids.
         """
         if self == other:
             return True

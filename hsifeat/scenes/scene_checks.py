@@ -12,7 +12,17 @@ from hsifeat.errors import SceneError
 
 
 def check_type(value: object, kind: type | UnionType, rule: str) -> None:
-    """Raise `SceneError` if a value has another type than `kind`. `rule` says what the value must be."""
+    """Raise `SceneError` if a value has a wrong type.
+
+    Parameters
+    ----------
+    value : object
+        The value to check.
+    kind : type
+        Allowed type or types.
+    rule : str
+        What the value must be, for the message.
+    """
     if not isinstance(value, kind):
         raise SceneError(f"{rule}; found {type(value).__name__}")
 
@@ -33,6 +43,15 @@ def as_texts(values: object, what: str) -> tuple[str, ...]:
 
 def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | None:
     """Convert wavelengths or bandwidths to a (bands,) float64 array; None is returned unchanged.
+
+    Parameters
+    ----------
+    values : array-like of shape (bands,) or None
+        Positive numbers.
+    bands : int
+        Number of bands.
+    what : str
+        What the values are, for messages.
 
     Raises
     ------
@@ -55,7 +74,17 @@ def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | N
 
 
 def check_mask(mask: object, shape: tuple[int, int], name: str) -> None:
-    """Raise `SceneError` if the mask of the scene `name` is not a bool array of the given shape."""
+    """Raise `SceneError` if a mask of valid pixels is not a bool array of the shape of its scene.
+
+    Parameters
+    ----------
+    mask : (rows, cols) bool array
+        The value to check.
+    shape : tuple of 2 ints
+        Rows and columns of the scene.
+    name : str
+        Name of the scene, for messages.
+    """
     if not isinstance(mask, np.ndarray) or isinstance(mask, np.ma.MaskedArray) or mask.dtype != bool:
         found = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
         raise SceneError(
