@@ -1,4 +1,5 @@
 // Requests of the workbench to the service. While the service is away, they are repeated, so nothing is lost and the page goes on by itself.
+// `Service` counts the changes that are not saved yet. The message about a lost service and the question before the page closes come from this count.
 
 const KEEPALIVE_BYTES = 50_000, PAUSE_MS = 1000, page = Math.random().toString(36).slice(2, 12);
 const AWAY = "The service doesn't answer.";
@@ -6,12 +7,12 @@ const ANEW = "The service was started anew. Open the address that it printed in 
 
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// A text with a capital first letter, unless it begins with the name of a file.
-export const capital = (text) => text.replace(/^[a-z]+(?=[ ,:])/, ([first, ...rest]) => [first.toUpperCase(), ...rest].join(""));
+// A message of the service as a sentence: with a full stop, and with a capital first letter unless it begins with the name of a file.
+export const sentence = (text) => text.replace(/^[a-z]+(?=[ ,:])/, ([first, ...rest]) => [first.toUpperCase(), ...rest].join("")).replace(/\.?$/, ".");
 
 export async function problemOf(response) {
   try {
-    return capital((await response.json()).detail);
+    return sentence((await response.json()).detail);
   } catch {
     return `The service answered ${response.status}.`;
   }
@@ -23,14 +24,23 @@ const TRANSIENT = [502, 503, 504];
 async function request(address, options) {
   const response = await fetch(address, options);
   if (!TRANSIENT.includes(response.status)) return response;
-  const reason = (await problemOf(response)).replace(/\.?$/, "."), pause = 1000 * Number(response.headers.get("Retry-After")) || PAUSE_MS;
+  const reason = await problemOf(response), pause = 1000 * Number(response.headers.get("Retry-After")) || PAUSE_MS;
   throw Object.assign(new Error(reason), { reason, pause });
 }
 
 export class Service {
-  // `complain` shows a text until it is called with an empty one. `problem` says why the last refused change was refused.
-  constructor(base, complain) {
-    Object.assign(this, { base, complain, ticket: 0, running: {}, queue: Promise.resolve(), away: false, problem: "" });
+  // `complain` shows why a change was refused, `warn` why there is no other answer, and `update` shows `status` anew. `away` says why the service does not answer,
+  // `unsaved` is the number of changes that the service has neither saved nor refused, and `problem` says why the last refused change was refused.
+  constructor(base, { complain, warn, update }) {
+    Object.assign(this, { base, complain, warn, update, ticket: 0, running: {}, queue: Promise.resolve(), away: "", unsaved: 0, problem: "" });
+    addEventListener("beforeunload", (event) => { if (this.unsaved) event.preventDefault(); });
+  }
+
+  // What a person must know while the service is away; otherwise empty.
+  get status() {
+    if (!this.away) return "";
+    const saved = ["Your labels so far are saved", "Your last change is not saved yet"][this.unsaved] ?? `Your last ${this.unsaved} changes are not saved yet`;
+    return `${this.away} ${saved}; this page tries again.`;
   }
 
   // Ask for something that replaces an earlier request of the same kind. Gives null if it was replaced itself, which the service answers with 204.
@@ -45,16 +55,17 @@ export class Service {
         // The answer is read here, so that a request whose connection ends is repeated, too.
         const content = await response.arrayBuffer();
         if (response.status !== 401) {
-          this.back();
+          // While changes wait to be repeated, only their own answers end the message.
+          if (!this.unsaved) this.back();
           if (response.status === 204) return null;
           if (response.ok) return new Response(content, { headers: response.headers });
-          this.complain(await problemOf(new Response(content, { status: response.status })));
+          this.warn(await problemOf(new Response(content, { status: response.status })));
           return null;
         }
         await this.lost(ANEW);
       } catch (error) {
         if (controller.signal.aborted) return null;
-        await this.lost(`${error.reason ?? AWAY} Your labels so far are saved; this page tries again.`, error.pause);
+        await this.lost(error.reason ?? AWAY, error.pause);
       }
     }
     return null;
@@ -66,6 +77,8 @@ export class Service {
 
   // Change something. Changes are sent one after the other, and repeated until the service has saved them. Gives null if the service refuses.
   change(path, body) {
+    this.unsaved += 1;
+    this.update();
     this.queue = this.queue.then(() => this.send(path, body));
     return this.queue;
   }
@@ -81,28 +94,29 @@ export class Service {
       try {
         const response = await request(`${this.base}/${path}?${query}`, { method: "POST", body: body ? content : null, headers, keepalive });
         if (response.status !== 401) {
+          const answer = response.ok ? await response.json() : null;
+          if (!answer) this.problem = await problemOf(response);
+          this.unsaved -= 1;
           this.back();
-          if (response.ok) return await response.json();
-          this.problem = await problemOf(response);
-          this.complain(this.problem);
-          return null;
+          if (!answer) this.complain(this.problem);
+          return answer;
         }
-        await this.lost(`${ANEW} The last label is not saved yet.`);
+        await this.lost(ANEW);
       } catch (error) {
-        await this.lost(`${error.reason ?? AWAY} The last label is not saved yet; trying again.`, error.pause);
+        await this.lost(error.reason ?? AWAY, error.pause);
       }
     }
   }
 
   // Say why there is no answer, and wait until the request is repeated.
-  lost(text, pause = PAUSE_MS) {
-    this.away = true;
-    this.complain(text);
+  lost(reason, pause = PAUSE_MS) {
+    this.away = reason;
+    this.update();
     return wait(pause);
   }
 
   back() {
-    if (this.away) this.complain("");
-    this.away = false;
+    this.away = "";
+    this.update();
   }
 }

@@ -1,7 +1,7 @@
 // The workbench: what clicks and keys do, and what is asked of the service. The service keeps all labels.
 
 import { Check } from "./check.js";
-import { Service, capital, problemOf } from "./service.js";
+import { Service, problemOf, sentence } from "./service.js";
 import { Stage } from "./stage.js";
 import { startTour } from "./tour.js";
 
@@ -9,9 +9,9 @@ const $ = (id) => document.getElementById(id);
 const bench = $("workbench"), { base, scene } = bench.dataset;
 const editable = bench.dataset.editable === "1";
 const stage = new Stage($("stage"), Number(bench.dataset.rows), Number(bench.dataset.cols));
-const service = new Service(base, complain), ask = (...values) => service.ask(...values);
+const service = new Service(base, { complain, warn, update: showMessage }), ask = (...values) => service.ask(...values);
 const state = {
-  version: Number(bench.dataset.version), tool: "move", current: null, erase: false, classes: new Map(), cursor: null, corners: [], stroke: null,
+  version: Number(bench.dataset.version), tool: "move", current: null, erase: false, classes: new Map(), cursor: null, corners: [], stroke: null, error: "", note: "",
   places: [], place: -1, asked: "", truth: null, clicked: 0,
 };
 
@@ -19,17 +19,27 @@ const state = {
 
 function say(text, error = false) {
   $("readout").textContent = text;
-  if (error || !service.away) complain(error ? text : "");
+  complain(error ? text : "");
 }
 
+// Show an error, or nothing, in place of earlier errors and notes.
 function complain(text) {
-  $("message").hidden = !text;
-  $("message").textContent = text;
+  Object.assign(state, { error: text, note: "" });
+  showMessage();
 }
 
-// Show a note of the service, which is not an error.
+// Show a note of the service, which is not an error, beside an error.
 function warn(note) {
-  if (note && !service.away) complain(`${capital(note)}.`);
+  if (note) state.note = sentence(note);
+  showMessage();
+}
+
+// What is unsaved while the service is away comes first, and nothing else replaces it.
+function showMessage() {
+  const message = $("message"), text = [service.status, state.error, state.note].filter(Boolean).join(" ");
+  message.hidden = !text;
+  // A screen reader would read the same text again.
+  if (message.textContent !== text) message.textContent = text;
 }
 
 const SAYINGS = {
@@ -40,12 +50,12 @@ const SAYINGS = {
 // Change labels, and then map them.
 async function change(path, body) {
   state.clicked = performance.now();
+  complain("");  // not when the answer is there: an earlier change may be refused meanwhile
   const { clicked } = state, answer = await service.change(path, body);
   if (!answer) {
     settle(clicked);
     return refresh();  // the service stopped the map before
   }
-  complain("");
   take(answer);
   await updateClasses(answer.classes);
   const [done, nothing] = SAYINGS[path] ?? [], said = (answer.changed ? done : nothing) ?? "";
@@ -268,12 +278,12 @@ async function suggest() {
     say("Looking for places where a label helps most …");
     const response = await ask("suggestions", "suggestions", { ...options(), ...view });
     if (!response) return;
-    Object.assign(state, { places: await response.json(), place: -1, asked, note: response.headers.get("X-Note") });
+    Object.assign(state, { places: await response.json(), place: -1, asked, placesNote: response.headers.get("X-Note") });
     stage.showPlaces(state.places, choosePlace);
   }
   if (state.places.length) goTo((state.place + 1) % state.places.length);
   else say($("in-view").checked ? "Every segment in view has a label already." : "Every segment has a label already.");
-  warn(state.note);  // after the text of the place, which clears older messages
+  warn(state.placesNote);  // after the text of the place, which clears older messages
 }
 
 function goTo(index) {
@@ -344,7 +354,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "Escape") {
     state.corners = [];
     stage.showDraft([]);
-    if (!service.away) complain("");
+    complain("");
     for (const menu of document.querySelectorAll(".menu[open]")) {
       if (menu.contains(target)) menu.querySelector("summary").focus();
       menu.open = false;
@@ -406,6 +416,9 @@ on("import", "submit", async (event) => {
 document.body.addEventListener("htmx:afterSwap", ({ target, detail }) => { if (target.id === "classes") readClasses(detail.requestConfig.verb === "post"); });
 document.body.addEventListener("htmx:responseError", async ({ detail }) => {
   say(await problemOf(new Response(detail.xhr.responseText, { status: detail.xhr.status })), true);
+});
+document.body.addEventListener("htmx:sendError", ({ detail }) => {
+  if (detail.requestConfig.verb === "post") say("The class is not saved, because the service doesn't answer. Send it again.", true);
 });
 
 // Other people edit a shared set, too. A map can be newer than the numbers of labels.

@@ -200,12 +200,78 @@ def test_nothing_is_lost_behind_a_proxy_that_cannot_reach_the_service(service, a
     page.keyboard.press("Enter")
     page.wait_for_selector(f"#workbench:not([data-drawn='{before}'])")
     assert [text for text in page.evaluate("said") if text] == [
-        "The service answered 502. The last label is not saved yet; trying again.",
+        "The service answered 502. Your last change is not saved yet; this page tries again.",
         "Too many requests. Your labels so far are saved; this page tries again.",
     ]
     assert page.locator("#message").is_hidden()
     assert author.get(f"{path}/state").json()["counts"] == {"1": 1}
     assert len(new_page.complaints) == 2 and all("status of 50" in text for text in new_page.complaints)
+    new_page.complaints.clear()
+
+
+@pytest.fixture
+def corn_page(service, author, new_page, request):
+    """A page whose next Enter labels a pixel as corn, and the path of its label set."""
+    path = open_label_set(author, service.key, request.node.name, shared=True)
+    author.post(f"{path}/classes", data={"name": "corn"})
+    page = new_page(address_of(service))
+    page.goto(f"{service.url}/label/{service.key}?set={path.rpartition('/')[2]}")
+    page.wait_for_selector("#workbench[data-drawn]", timeout=60_000)
+    page.keyboard.press("Escape")
+    page.locator("#stage").focus()
+    page.keyboard.press("1")
+    return page, path
+
+
+def test_a_page_without_a_service_says_what_is_unsaved_and_asks_before_it_closes(corn_page, author, new_page):
+    page, path = corn_page
+    message = page.locator("#message")
+    page.route("**/label/**", lambda route: route.abort("connectionrefused"))
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#message:visible >> text=Your labels so far are saved")  # of the spectrum and the picture
+    page.evaluate(_RECORD_MESSAGES)
+    for unsaved in ("last change is", "last 2 changes are", "last 3 changes are"):
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"#message >> text=Your {unsaved} not saved yet")
+        page.keyboard.press("ArrowRight")
+    # Pictures, spectra, suggestions, the state of the shared set and other messages don't replace what is unsaved.
+    page.keyboard.press("n")
+    page.keyboard.press("+")
+    page.wait_for_event("requestfailed", lambda one: "/state?" in one.url)
+    page.fill("#new-class", "wheat")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#message >> text=The class is not saved")
+    assert all("not saved yet" in text for text in page.evaluate("said"))
+    with page.expect_event("dialog") as question:
+        page.close(run_before_unload=True)
+    assert question.value.type == "beforeunload"
+    question.value.dismiss()
+    assert "Your last 3 changes are not saved yet" in message.inner_text()
+    page.unroute("**/label/**")
+    page.wait_for_function("() => document.querySelector('.count').lastChild.textContent === '3'")
+    assert author.get(f"{path}/state").json()["counts"] == {"1": 3}
+    assert "not saved yet" not in message.inner_text()
+    assert all("net::ERR_CONNECTION_REFUSED" in text or text.startswith("htmx:") for text in new_page.complaints)
+    new_page.complaints.clear()
+    with page.expect_event("close"):
+        page.close(run_before_unload=True)
+
+
+def test_a_note_on_the_map_does_not_replace_that_a_label_was_refused(corn_page, author, new_page):
+    page, path = corn_page
+
+    def add_note(route):
+        response = route.fetch()
+        route.fulfill(response=response, headers={**response.headers, "X-Note": "the map is smoothed"})
+
+    page.route("**/raster?*", add_note, times=1)
+    answer_once(page, "**/edits?*", status=507, json={"detail": "the disk is full"})
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#message >> text=The map is smoothed.")
+    assert page.inner_text("#message") == "The disk is full. The map is smoothed."
+    assert author.get(f"{path}/state").json()["counts"] == {}
+    assert len(new_page.complaints) == 1 and "507" in new_page.complaints[0]
     new_page.complaints.clear()
 
 
