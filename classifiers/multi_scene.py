@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -129,8 +130,17 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     Raises
     ------
     StoreError
-        If a scene shares a class number, but no class name, with the earlier scenes.
+        If a scene shares a class number, but no class name, with the earlier scenes. If two classes of a scene have the
+        same name.
     """
+    for one in labels:
+        repeated = [name for name, times in Counter(one.class_names.values()).items() if times > 1]
+        if repeated:
+            same = ", ".join(str(number) for number, name in one.class_names.items() if name == repeated[0])
+            raise StoreError(
+                f"the classes {same} of the labels {one.name!r} are all named {repeated[0]!r}: classes of several scenes are "
+                "matched by name; give them different names, or one number"
+            )
     numbers = {name: number for number, name in labels[0].class_names.items()}
     highest = max(number for one in labels for number in one.class_names)
     for other in labels[1:]:

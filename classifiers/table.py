@@ -201,7 +201,8 @@ class PixelTable:
         Raises
         ------
         StoreError
-            If a table shares a class number, but no class name, with the tables before it.
+            If a table shares a class number, but no class name, with the tables before it. If two classes of a table have
+            the same name.
         """
         if len(tables) == 1:
             return tables[0]

@@ -97,6 +97,17 @@ def test_classes_keep_their_names_and_numbers(maps, expected):
         assert [merged.class_names[c] for c in part] == [one.class_names[c] for c in one.classes[0]]
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_two_classes_of_one_name_are_refused_in_several_scenes(place):
+    """Joined by name they would be one class."""
+    maps = [Labels("gt", np.array([[1, 2]]), {1: "corn", 2: "soy"}) for _ in range(2)]
+    maps[place] = Labels("twins", np.array([[1, 2, 5]]), {1: "corn", 2: "soy", 5: "corn"})
+    with pytest.raises(
+        StoreError, match=r"^the classes 1, 5 of the labels 'twins' are all named 'corn': classes of several"
+    ):
+        common_class_numbers(maps)
+
+
 def test_a_benchmark_reduces_columns_on_training_scenes_only(store_path, other_scene, tmp_path):
     table = PixelTable.from_store([store_path, other_scene], planes=[], sample=True)
     shared = SharedTable.write(table, tmp_path / "table")
