@@ -72,7 +72,7 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     Raises
     ------
     SceneError
-        If the file does not exist or is damaged. If the file or the scene has no CRS. If the layer or column in `selection`
+        If the file does not exist or is damaged, or its path contains ``;`` or ``!``. If the file or the scene has no CRS. If the layer or column in `selection`
         does not exist. If a layer or column is not selected, and there is not exactly one candidate for it. If a
         geometry is neither a polygon nor a point. If class numbers and class names are mixed. If a class number is
         fractional, negative or above 2**31 - 1. If no labelled polygon or point lies on the scene. If a polygon crosses the
@@ -81,6 +81,10 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     target = scene.georeference
     if not path.is_file():
         raise SceneError(f"no such file: {path}")
+    if ";" in path.name or "!" in str(path):  # pyogrio takes the path for an address with parameters, or for a zip file
+        raise SceneError(
+            f"{path}: vector files with ';' in their name or '!' in their path can't be read: rename the file or folder"
+        )
     if target is None or target.crs is None:
         raise SceneError(
             f"{path.name} has map coordinates, but the scene {scene.name} has no CRS: assign a CRS to the scene, or use a label "
@@ -100,6 +104,11 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     except Exception as error:  # a damaged file can make GDAL raise anything
         raise_resource_error(error)
         reason = " ".join(str(error).split()) or type(error).__name__
+        if re.search("Unknown WKB type|Geometry type is not supported", reason):
+            raise SceneError(
+                f"{path} has a geometry that is neither a polygon nor a point, such as a TIN or a PolyhedralSurface: save its faces as "
+                f"polygons ({reason})"
+            ) from error
         raise SceneError(f"{path} can't be read, it may be truncated: {reason}") from error
     finally:
         # GDAL writes a schema file into the folder of a GML file.

@@ -377,3 +377,21 @@ def test_warnings_of_gdal_become_notes_without_a_path(tmp_path):
     labels = open_labels(tmp_path / "x.gpkg", blank_scene(4, 4, NORTH_UP))
     assert labels.class_names == {1: "a"} and any(note.startswith("x.gpkg: ") for note in labels.notes)
     assert str(tmp_path) not in " ".join(labels.notes)
+
+
+@pytest.mark.parametrize("name", ["a;b.gpkg", "a!b.gpkg", "a!b/c.gpkg"])
+def test_names_that_the_vector_library_takes_for_addresses_are_refused(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    saved(tmp_path / "plain.gpkg", {"crop": [1, 2]}, TWO).rename(path)
+    with pytest.raises(SceneError, match="with ';' in their name or '!' in their path can't be read: rename"):
+        open_labels(path, blank_scene(6, 7, NORTH_UP))
+
+
+@pytest.mark.parametrize("kind", ["TIN", "POLYHEDRALSURFACE"])
+def test_surfaces_are_no_polygons(tmp_path, gdal, kind):
+    (tmp_path / "x.csv").write_text(f'id,crop,WKT\n1,corn,"{kind}(((0 0 0,9 0 0,5 -9 0,0 0 0)))"\n')
+    layout = ("-a_srs", CRS, "-oo", "GEOM_POSSIBLE_NAMES=WKT")
+    gdal("ogr2ogr", "-f", "GPKG", tmp_path / "x.gpkg", tmp_path / "x.csv", *layout)
+    with pytest.raises(SceneError, match="neither a polygon nor a point, such as a TIN or a PolyhedralSurface"):
+        open_labels(f"{tmp_path / 'x.gpkg'}:crop", blank_scene(6, 7, NORTH_UP))
