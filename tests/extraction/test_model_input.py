@@ -77,3 +77,14 @@ def test_pixels_without_data_in_a_companion_image_are_zero_and_in_the_recipe(sce
     tiles = [one.read(Window(0, 0, 16, 16)) for one in inputs]
     assert tiles[0][:, 4:6, 8:10].all() and not tiles[1][:, 4:6, 8:10].any()
     assert inputs[0].companion_part().digest != inputs[1].companion_part().digest
+
+
+@pytest.mark.parametrize("projection", [None, "rgb", "all"])
+def test_8_bit_companion_images_are_scaled_as_the_page_on_extraction_says(scene, projection):
+    image = np.random.default_rng(0).integers(1, 255, (2 * scene.rows, 2 * scene.cols, 3)).astype(np.uint8)
+    backbone = SimpleNamespace(name="net", channels=3, projection_file=None)
+    photo = replace(scene, companion=image)
+    tile = make_model_input(photo, backbone, projection, companion=True, padding="reflect").read(Window(0, 0, 16, 16))
+    standardised = np.clip((image - image.mean((0, 1))) / image.std((0, 1)) / 2.5, -1, 1)
+    wanted = standardised if projection == "all" else image / 255 * 2 - 1
+    np.testing.assert_allclose(tile, wanted[:16, :16].transpose(2, 0, 1), atol=1e-6)
