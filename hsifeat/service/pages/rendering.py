@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Coroutine
 from functools import cache
 from http import HTTPStatus
@@ -29,6 +30,23 @@ _POLICY = (
 )
 
 
+# First words of messages that get a capital letter. Others may be the name of a file or a person.
+_FIRST_WORDS = re.compile("(a|all|an|each|no|only|the|there|these|this|too) ")
+
+
+def _sentence(message: str) -> str:
+    """Return a message with a full stop, and with a capital first letter unless it may begin with a name.
+
+    >>> _sentence("there is no such page")
+    'There is no such page.'
+    >>> _sentence("fields.tif has no CRS")
+    'fields.tif has no CRS.'
+    """
+    if _FIRST_WORDS.match(message):
+        message = message[0].upper() + message[1:]
+    return message.rstrip(".") + "."
+
+
 @cache
 def environment() -> Environment:
     """Return the jinja environment of the page templates."""
@@ -36,6 +54,7 @@ def environment() -> Environment:
     templates.filters.update(
         size=formatting.format_bytes,
         duration=formatting.format_duration,
+        sentence=_sentence,
         pretty_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str),
     )
     return templates

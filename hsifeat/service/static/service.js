@@ -7,8 +7,8 @@ const ANEW = "The service was started anew. Open the address that it printed in 
 
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// A message of the service as a sentence: with a full stop, and with a capital first letter unless it begins with the name of a file.
-export const sentence = (text) => text.replace(/^[a-z]+(?=[ ,:])/, ([first, ...rest]) => [first.toUpperCase(), ...rest].join("")).replace(/\.?$/, ".");
+// A message of the service as a sentence, like the filter of this name of the pages. A first word that may be a name keeps its letters.
+export const sentence = (text) => text.replace(/^(a|all|an|each|no|only|the|there|these|this|too)(?= )/, ([first, ...rest]) => [first.toUpperCase(), ...rest].join("")).replace(/\.?$/, ".");
 
 export async function problemOf(response) {
   try {

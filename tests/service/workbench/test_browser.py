@@ -265,11 +265,11 @@ def test_a_note_on_the_map_does_not_replace_that_a_label_was_refused(corn_page, 
         route.fulfill(response=response, headers={**response.headers, "X-Note": "the map is smoothed"})
 
     page.route("**/raster?*", add_note, times=1)
-    answer_once(page, "**/edits?*", status=507, json={"detail": "the disk is full"})
+    answer_once(page, "**/edits?*", status=507, json={"detail": "north field.tif is on a full disk"})
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.wait_for_selector("#message >> text=The map is smoothed.")
-    assert page.inner_text("#message") == "The disk is full. The map is smoothed."
+    assert page.inner_text("#message") == "north field.tif is on a full disk. The map is smoothed."
     assert author.get(f"{path}/state").json()["counts"] == {}
     assert len(new_page.complaints) == 1 and "507" in new_page.complaints[0]
     new_page.complaints.clear()
