@@ -95,6 +95,11 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
         if keys:
             choice = f"used {keys[0]}" if len(keys) == 1 else f"found {', '.join(keys)} and used none"
             notes.append(f"{name}: {choice} as the {kind} of its bands")
+    notes += [
+        f"{name}: {key} has {max(vector.array.shape)} values for {bands} bands; it is ignored"
+        for key, vector in raster.spectral_vectors.items()
+        if _last(key) in GOOD_BAND_NAMES and key not in candidates
+    ]
     notes += bad_band_notes([key for key in candidates if _last(key) in BAD_BAND_NAMES], name)
     centres, widths, good = (None if vector is None else vector.values() for vector in vectors)
     wavelengths_nm, fwhm_nm, spectrum_notes = spectrum.convert_to_nm(

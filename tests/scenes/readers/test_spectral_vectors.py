@@ -112,3 +112,10 @@ def test_a_scale_of_other_quantities_is_noted(tmp_path):
         scene.scale == 1
         and "its scale and offset are not applied, because the values are another quantity" in " ".join(scene.notes)
     )
+
+
+def test_good_bands_of_another_number_are_noted(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("img", data=CUBE).attrs["bbl"] = np.ones(3, np.int8)
+    scene = open_scene(tmp_path / "x.h5")
+    assert scene.bands == 5 and "img/bbl has 3 values for 5 bands; it is ignored" in " ".join(scene.notes)
