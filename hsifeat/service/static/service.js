@@ -2,8 +2,8 @@
 // `Service` counts the changes that are not saved yet. The message about a lost service and the question before the page closes come from this count.
 
 const KEEPALIVE_BYTES = 50_000, PAUSE_MS = 1000, page = Math.random().toString(36).slice(2, 12);
-const AWAY = "The service doesn't answer.";
-const ANEW = "The service was started anew. Open the address that it printed in another tab; then this page goes on.";
+const AWAY = "The service doesn't answer.", LATE = "The service has not answered yet.", LATE_MS = 5000;
+const SIGNED_OUT = "The service was started anew, or your token has expired. Open the address that the service printed, or sign in, in another tab; then this page goes on.";
 
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -40,7 +40,7 @@ export class Service {
   get status() {
     if (!this.away) return "";
     const saved = ["Your labels so far are saved", "Your last change is not saved yet"][this.unsaved] ?? `Your last ${this.unsaved} changes are not saved yet`;
-    return `${this.away} ${saved}; this page tries again.`;
+    return `${this.away} ${saved}; this page keeps trying.`;
   }
 
   // Ask for something that replaces an earlier request of the same kind. Gives null if it was replaced itself, which the service answers with 204.
@@ -62,7 +62,7 @@ export class Service {
           this.warn(await problemOf(new Response(content, { status: response.status })));
           return null;
         }
-        await this.lost(ANEW);
+        await this.lost(SIGNED_OUT);
       } catch (error) {
         if (controller.signal.aborted) return null;
         await this.lost(error.reason ?? AWAY, error.pause);
@@ -92,7 +92,7 @@ export class Service {
     const query = new URLSearchParams({ page, ticket: this.ticket });
     for (;;) {
       try {
-        const response = await request(`${this.base}/${path}?${query}`, { method: "POST", body: body ? content : null, headers, keepalive });
+        const response = await this.watch(request(`${this.base}/${path}?${query}`, { method: "POST", body: body ? content : null, headers, keepalive }));
         if (response.status !== 401) {
           const answer = response.ok ? await response.json() : null;
           if (!answer) this.problem = await problemOf(response);
@@ -101,22 +101,35 @@ export class Service {
           if (!answer) this.complain(this.problem);
           return answer;
         }
-        await this.lost(ANEW);
+        await this.lost(SIGNED_OUT);
       } catch (error) {
         await this.lost(error.reason ?? AWAY, error.pause);
       }
     }
   }
 
+  // Say when an answer takes long, because a connection can be lost without an error. It is still waited for: an import may take as long.
+  async watch(answer) {
+    const late = setTimeout(() => this.miss(LATE), LATE_MS);
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
   // Say why there is no answer, and wait until the request is repeated.
   lost(reason, pause = PAUSE_MS) {
-    this.away = reason;
-    this.update();
+    this.miss(reason);
     return wait(pause);
   }
 
-  back() {
-    this.away = "";
+  miss(reason) {
+    this.away = reason;
     this.update();
+  }
+
+  back() {
+    this.miss("");
   }
 }

@@ -200,8 +200,8 @@ def test_nothing_is_lost_behind_a_proxy_that_cannot_reach_the_service(service, a
     page.keyboard.press("Enter")
     page.wait_for_selector(f"#workbench:not([data-drawn='{before}'])")
     assert [text for text in page.evaluate("said") if text] == [
-        "The service answered 502. Your last change is not saved yet; this page tries again.",
-        "Too many requests. Your labels so far are saved; this page tries again.",
+        "The service answered 502. Your last change is not saved yet; this page keeps trying.",
+        "Too many requests. Your labels so far are saved; this page keeps trying.",
     ]
     assert page.locator("#message").is_hidden()
     assert author.get(f"{path}/state").json()["counts"] == {"1": 1}
@@ -255,6 +255,31 @@ def test_a_page_without_a_service_says_what_is_unsaved_and_asks_before_it_closes
     new_page.complaints.clear()
     with page.expect_event("close"):
         page.close(run_before_unload=True)
+
+
+def test_a_page_says_what_is_unsaved_behind_a_connection_that_hangs_and_after_its_token_has_expired(
+    corn_page, author, new_page
+):
+    page, path = corn_page
+    held = []
+    page.route("**/edits?*", lambda route: held.append(route), times=1)
+    page.clock.install()
+    page.keyboard.press("ArrowRight")
+    with page.expect_request("**/edits?*"):
+        page.keyboard.press("Enter")
+    page.clock.fast_forward(6000)
+    page.wait_for_selector("#message >> text=has not answered yet. Your last change is not saved yet")
+    (route,) = held
+    before = page.get_attribute("#workbench", "data-drawn")
+    page.evaluate(_RECORD_MESSAGES)
+    route.fulfill(status=401, json={"detail": "no valid token"})
+    page.wait_for_selector(f"#workbench:not([data-drawn='{before}'])")
+    (expired,) = filter(None, page.evaluate("said"))
+    assert "token has expired" in expired and "Your last change is not saved yet" in expired
+    assert page.locator("#message").is_hidden()
+    assert author.get(f"{path}/state").json()["counts"] == {"1": 1}
+    assert len(new_page.complaints) == 1 and "401" in new_page.complaints[0]
+    new_page.complaints.clear()
 
 
 def test_a_note_on_the_map_does_not_replace_that_a_label_was_refused(corn_page, author, new_page):
