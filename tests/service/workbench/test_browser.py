@@ -212,7 +212,7 @@ def test_nothing_is_lost_behind_a_proxy_that_cannot_reach_the_service(service, a
 @pytest.fixture
 def corn_page(service, author, new_page, request):
     """A page whose next Enter labels a pixel as corn, and the path of its label set."""
-    path = open_label_set(author, service.key, request.node.name, shared=True)
+    path = open_label_set(author, service.key, request.node.name[-20:], shared=True)
     author.post(f"{path}/classes", data={"name": "corn"})
     page = new_page(address_of(service))
     page.goto(f"{service.url}/label/{service.key}?set={path.rpartition('/')[2]}")
