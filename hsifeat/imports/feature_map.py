@@ -26,7 +26,7 @@ class FeatureMap:
     source : str
         Name of the file, for messages and provenance.
     array : array-like of shape (rows, cols, channels)
-        Values as stored.
+        Values as stored. A cell of a masked array is missing if the mask is True in any channel.
     nodata : tuple of float, or tuple of tuples of float
         Values that mark missing features, in addition to NaN and infinities. A tuple of tuples has the values of each channel.
     georeference : Georeference or None
@@ -92,11 +92,14 @@ class FeatureMap:
         return values
 
     def _read_inside(self, window: Window) -> NDArray[np.float32]:
-        stored = np.asarray(self.array[window.slices])
+        part = self.array[window.slices]
+        stored = np.asarray(part)
         values = as_float32(stored) if self.dequantiser is None else self.dequantiser(stored, window)
         if self.scale != 1:
             values = values / np.float32(self.scale)
         missing = _is_missing(stored, self.nodata) | ~np.isfinite(values).all(axis=2)
+        if isinstance(part, np.ma.MaskedArray):
+            missing |= np.ma.getmaskarray(part).any(axis=2)
         return np.where(missing[..., np.newaxis], np.float32(np.nan), values)
 
 

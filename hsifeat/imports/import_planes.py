@@ -47,9 +47,9 @@ def import_planes(
         A scene, or a path or name that `open_scene` accepts.
     features : mapping, sequence of str or Path, str or Path
         Features to import. The keys of a mapping are the names of the planes. Each value is a file, as ``FILE`` or
-        ``FILE:VARIABLE``, or an array of shape (rows, cols, channels) with any integer or floating-point dtype. An item of
-        a sequence is a file, or ``NAME=FILE`` with the name of the plane. Without a name, the plane is named after the
-        variable or the file. A file is a raster or a table. A raster has any format that `open_scene` reads, such as
+        ``FILE:VARIABLE``, or an array of shape (rows, cols, channels) with any integer or floating-point dtype. Masked
+        cells of a masked array have no features. An item of a sequence is a file, or ``NAME=FILE`` with the name of the
+        plane. Without a name, the plane is named after the variable or the file. A file is a raster or a table. A raster has any format that `open_scene` reads, such as
         ``.npy``, GeoTIFF, NetCDF or Zarr. A table is a ``.npy`` file that `export_features` wrote, and has the names of its
         planes.
     stride : int, optional
@@ -85,7 +85,8 @@ def import_planes(
     ------
     HsifeatError
         If a file can't be read. If features can't be placed on the grid of the scene, for example because a georeference is
-        missing and the shapes do not fit. If no valid pixel has features. If `out` is a store of other features.
+        missing and the shapes do not fit. If no valid pixel has features. If `out` is a store of other features. If
+        `feature_axes` is set for an array.
 
     Notes
     -----

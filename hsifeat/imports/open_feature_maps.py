@@ -93,6 +93,10 @@ def _open_source(
     config: ImportConfig,
 ) -> list[FeatureMap]:
     if not isinstance(source, str | Path):
+        if config.feature_axes is not None:
+            raise HsifeatError(
+                f"{name}: an array has the axes rows, cols, channels: leave out `feature_axes`, or give array.transpose(…)"
+            )
         return [_with_options(FeatureMap(_plane_id(name or ""), "array", _checked(source, "array")), config, grid)]
     path, variable = split_variable(source)
     if is_exported_table(path):

@@ -186,6 +186,22 @@ def test_tessera_tiles_are_multiplied_by_their_scales(placed_scene, tmp_path):
         )
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_masked_cells_of_an_array_have_no_features(dtype, placed_scene, tmp_path):
+    """The oracle is the file that rasterio wrote and reads as a masked array."""
+    values = np.arange(75 * 53 * 2).reshape(75, 53, 2).astype(dtype)
+    values[:5] = values[9, 9, 1] = -9999
+    size = {"height": 75, "width": 53, "count": 2, "dtype": dtype, "nodata": -9999}
+    with rasterio.open(tmp_path / "e.tif", "w", driver="GTiff", crs="EPSG:32632", transform=WHERE, **size) as file:
+        file.write(values.transpose(2, 0, 1))
+    with rasterio.open(tmp_path / "e.tif") as file:
+        masked = file.read(masked=True).transpose(1, 2, 0)
+    of_file = hsifeat.import_planes(placed_scene, {"e": tmp_path / "e.tif"}, out=tmp_path / "file.zarr")
+    of_array = hsifeat.import_planes(placed_scene, {"e": masked}, out=tmp_path / "array.zarr")
+    assert of_array.key == of_file.key
+    np.testing.assert_array_equal(hsifeat.open_features(of_array.location).valid, ~masked.mask.any(axis=2))
+
+
 def test_alphaearth_values_are_squared_and_their_masked_pixels_are_invalid(scene, tmp_path):
     stored = np.random.default_rng(3).integers(-127, 128, (75, 53, 4)).astype(np.int8)
     stored[7, 9] = -128
@@ -276,6 +292,11 @@ def test_imports_of_one_scene_are_refused_in_another_order(scene, encoder, tmp_p
         (["missing.npy"], {}, "no such file: missing.npy"),
         ("https://example.org/e.tif", {}, "is a URL"),
         ({"e": np.ones((75, 53, 2))}, {"window": 0}, "window: expected at least 1"),
+        (
+            {"e": np.ones((75, 53, 2))},
+            {"feature_axes": "cols,rows,bands"},
+            "e: an array has the axes rows, cols, channels: leave out `feature_axes`",
+        ),
     ],
 )
 def test_what_cannot_be_imported_is_refused(features, options, message, scene, tmp_path, monkeypatch):
