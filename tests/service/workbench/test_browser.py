@@ -326,10 +326,17 @@ def test_refused_answers_of_a_check_are_not_called_saved(service, author, new_pa
 
 
 @pytest.mark.parametrize(("width", "scheme", "tablet"), [(1280, "dark", [768]), (390, "light", [])])
-def test_pages_are_accessible_and_fit_the_screen(service, new_page, width, scheme, tablet):
+def test_pages_are_accessible_and_fit_the_screen(service, author, new_page, width, scheme, tablet):
+    number = open_label_set(author, service.key, "n" * 60, shared=True).rpartition("/")[2]
     page = new_page(address_of(service), width, color_scheme=scheme, bypass_csp=True, has_touch=width < 600)
     page.wait_for_selector("#stage", timeout=60_000)
-    for path in (f"/label/{service.key}", "/", f"/pages/stores/{service.key}", "/pages/tokens", "/pages/jobs"):
+    for path in (
+        f"/label/{service.key}?set={number}",
+        "/",
+        f"/pages/stores/{service.key}",
+        "/pages/tokens",
+        "/pages/jobs",
+    ):
         page.goto(service.url + path)
         if path.startswith("/label"):
             page.wait_for_selector("#workbench[data-drawn]")
