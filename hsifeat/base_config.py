@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
@@ -16,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hsifeat.errors import HsifeatError, suggest_names
+from hsifeat.formatting import format_value
 from hsifeat.types import as_int
 
 
@@ -265,7 +265,7 @@ class BaseConfig(BaseModel):
             return f"{name}: required, but not set"
         if error["type"] == "value_error":
             return f"{name}: {error['msg'].removeprefix('Value error, ')}"
-        return f"{name}: expected {_words(error)}; found {' '.join(short_repr(error['input']).split())}"
+        return f"{name}: expected {_words(error)}; found {format_value(error['input'])}"
 
 
 def _words(error: ErrorDetails) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.quiet_warnings import ignored_warnings
@@ -133,6 +134,15 @@ def list_some(names: Iterable[str], limit: int = 4) -> str:
     shown = list(names)
     more = len(shown) - limit
     return ", ".join(shown) if more <= 0 else f"{', '.join(shown[:limit])} and {more} more"
+
+
+def format_value(value: object) -> str:
+    """Format a value that a message refuses, in one line of bounded length.
+
+    >>> format_value(list(range(100)))
+    '[0, 1, 2, 3, 4, 5, ...]'
+    """
+    return " ".join(short_repr(value).split())
 
 
 def format_count(count: int, singular: str, plural: str = "") -> str:

@@ -18,7 +18,7 @@ from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.imports.placement import fitting_strides
 from hsifeat.imports.quantisation import Dequantiser, alphaearth, scale_factors
 from hsifeat.scenes.axes import order_axes, parse_axes
-from hsifeat.scenes.nodata import NoData, add_value
+from hsifeat.scenes.nodata import NoData, add_values
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.npy import read_array_header
@@ -128,9 +128,9 @@ def _with_options(
 ) -> FeatureMap:
     nodata: NoData = features.nodata
     if config.dequantise == "alphaearth":
-        nodata = add_value(nodata, _ALPHAEARTH_NODATA)
+        nodata = add_values(nodata, (_ALPHAEARTH_NODATA,))
     if config.feature_nodata is not None:
-        nodata = add_value(nodata, config.feature_nodata)
+        nodata = add_values(nodata, (config.feature_nodata,))
     georeference = features.georeference
     if georeference is None and grid is not None:
         _check_shape(features, grid, str(config.grid))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import format_value
 from hsifeat.scenes.array_views import SplitAxisView, TransposedView
 from hsifeat.types import Cube
 
@@ -23,7 +24,7 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
     Raises
     ------
     SceneError
-        If the text lists other axes.
+        If the text lists other axes, or is not a text.
 
     Examples
     --------
@@ -32,12 +33,12 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
     """
     if text is None:
         return None
-    names = tuple(name.strip() for name in text.split(","))
+    names = tuple(name.strip() for name in text.split(",")) if isinstance(text, str) else ()
     flat = [name for name in names if name.startswith("pixels")]
     if sorted(names) != sorted(_AXES) and not (
         len(names) == 2 and "bands" in names and flat in (["pixels"], ["pixels-by-row"])
     ):
-        raise SceneError(f"axes must be {_FORMS} (pixels-by-row for pixels in row order); found {text!r}")
+        raise SceneError(f"axes must be {_FORMS} (pixels-by-row for pixels in row order); found {format_value(text)}")
     return names
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from numbers import Integral
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import format_value
 
 
 def parse_bands(text: str, bands: int) -> tuple[int, ...]:
@@ -56,8 +57,13 @@ def check_bands(bands: Iterable[int], count: int, name: str) -> tuple[int, ...]:
     Raises
     ------
     SceneError
-        If an index is not an integer from 0 to `count` - 1. Truth values are not integers here.
+        If `bands` is not an iterable. If an index is not an integer from 0 to `count` - 1. Truth values are not integers
+        here.
     """
+    if not isinstance(bands, Iterable):
+        raise SceneError(
+            f"{name}: bands are a list of numbers from 0 to {count - 1}, such as [0, {count - 1}]; found {format_value(bands)}"
+        )
     checked = tuple(bands)
     for band in checked:
         if not isinstance(band, Integral) or isinstance(band, bool) or not 0 <= band < count:

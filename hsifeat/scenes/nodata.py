@@ -77,8 +77,9 @@ def as_nodata(values: object) -> NoData:
 def _numbers(values: object) -> tuple[float, ...]:
     if not isinstance(values, list | tuple | np.ndarray):
         raise TypeError
-    if not all(isinstance(value, int | float | np.integer | np.floating) for value in values):
-        raise TypeError
+    for value in values:
+        if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+            raise TypeError
     return tuple(number for value in values if (number := _parse_number(value)) is not None)
 
 
@@ -107,10 +108,9 @@ def select_bands(nodata: NoData, bands: Sequence[int]) -> NoData:
     return combine_bands([by_band(nodata, max(bands) + 1)[band] for band in bands])
 
 
-def add_value(nodata: NoData, value: float) -> NoData:
-    """Add a value to the no-data values of every band."""
-    values = by_band(nodata, 1)
-    return combine_bands([parse_nodata((*band, value)) for band in values])
+def add_values(nodata: NoData, values: Sequence[float]) -> NoData:
+    """Add values to the no-data values of every band."""
+    return combine_bands([parse_nodata((*band, *values)) for band in by_band(nodata, 1)])
 
 
 def distinct_values(nodata: NoData) -> tuple[float, ...]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from hsifeat.errors import SceneError, suggest_names
+from hsifeat.formatting import format_value
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.axes import order_axes, parse_axes
-from hsifeat.scenes.band_ranges import parse_bands
+from hsifeat.scenes.band_ranges import check_bands, parse_bands
 from hsifeat.scenes.labels.open_labels import open_labels
-from hsifeat.scenes.nodata import add_value, select_bands
+from hsifeat.scenes.nodata import add_values, select_bands
 from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.band_files import stack_band_files
 from hsifeat.scenes.readers.source_paths import is_url, path_exists, split_variable
@@ -22,8 +23,10 @@ from hsifeat.scenes.registry.external import is_fusion_scene, load_fusion_scene
 from hsifeat.scenes.registry.load import load_public_scene
 from hsifeat.scenes.registry.public_scenes import REGISTRY
 from hsifeat.scenes.scene import Scene
+from hsifeat.scenes.scene_checks import check_type, convert_nodata
 from hsifeat.scenes.scene_in_store import is_scene_in_store, open_scene_in_store
 from hsifeat.scenes.temporary_copy import rechunk_for_blocks
+from hsifeat.types import as_int
 
 PathLike = str | Path
 
@@ -35,11 +38,11 @@ def open_scene(
     axes: str | None = None,
     rows: int | None = None,
     cols: int | None = None,
-    bad_bands: str = "drop",
-    nodata: float | None = None,
+    bad_bands: str | Sequence[int] = "drop",
+    nodata: float | Sequence[float] | None = None,
     blank_pixels: str = "drop",
     companion: PathLike | None = None,
-    labels: PathLike | Sequence[PathLike] | None = None,
+    labels: PathLike | Iterable[PathLike] | None = None,
 ) -> Scene:
     """Open a scene by registry name or path; large files are read lazily.
 
@@ -63,19 +66,19 @@ def open_scene(
         is guessed, and a note states the guess.
     rows, cols : int, optional
         Height and width of the scene in pixels. If one axis holds all pixels, at least one of the two numbers is required.
-    bad_bands : str
-        ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. With a list such as ``103-108,149``, the
-        marked bands are dropped first. The remaining bands are then counted from 0, and the bands in the list are dropped
-        too.
-    nodata : float, optional
-        No-data value, in addition to the no-data values that the file declares.
+    bad_bands : str or sequence of int
+        ``drop`` drops the bands that the file marks as bad; ``keep`` keeps them. With a list such as ``103-108,149`` or
+        ``[103, 149]``, the marked bands are dropped first. The remaining bands are then counted from 0, and the bands in the
+        list are dropped too.
+    nodata : float or sequence of float, optional
+        No-data values of all bands, in addition to the no-data values that the file declares.
     blank_pixels : {"drop", "keep"}
         Whether blank pixels are invalid (``drop``) or valid (``keep``). A pixel is blank if all its bands are 0. In a cube
         of integers, a pixel is also blank if all its bands have the largest value of the dtype. If 0 is the no-data value,
         pixels with 0 in all bands are always invalid.
     companion : str or Path, optional
         File of a co-registered image with k x k pixels per pixel of the scene, as ``FILE`` or ``FILE:VARIABLE``.
-    labels : str, Path, or sequence of these, optional
+    labels : str, Path, or iterable of these, optional
         Label maps to attach, in any form that `open_labels` accepts.
 
     Returns
@@ -89,15 +92,16 @@ def open_scene(
         If the name or file does not exist, or the file is damaged. If the file lacks `variable`. If `variable` is None, and
         the file has no suitable variable, or several suitable variables. If `axes`, `rows` or `cols` contradict the file.
         If `variable`, `axes`, `rows`, `cols` or `nodata` is set for a scene of the registry or in a store. If `bad_bands`
-        lists a band that the scene lacks. If the companion image or a label map can't be aligned with the scene.
+        lists a band that the scene lacks. If the companion image or a label map can't be aligned with the scene. If an
+        option has another type than listed above.
 
     Examples
     --------
     >>> open_scene("indian-pines").cube.shape
     (145, 145, 200)
     """
-    if blank_pixels not in {"drop", "keep"}:
-        raise SceneError(f"blank_pixels must be drop or keep; found {blank_pixels!r}")
+    _check_options(variable, rows, cols, blank_pixels, companion)
+    all_axes, nodata_values, label_sources = parse_axes(axes), _checked_nodata(nodata), _checked_labels(labels)
     sources = _checked_sources(source)
     name = str(sources[0]) if len(sources) == 1 else ""
     in_registry = name in REGISTRY or is_fusion_scene(name)
@@ -112,13 +116,15 @@ def open_scene(
     elif in_registry:
         scene = load_public_scene(REGISTRY[name]) if name in REGISTRY else load_fusion_scene(name)
     else:
-        scene = _open_files([Path(s) for s in sources], variable, parse_axes(axes), rows, cols, bad_bands, nodata)
+        keeps_bad_bands = isinstance(bad_bands, str) and bad_bands == "keep"
+        paths = [Path(path) for path in sources]
+        scene = _open_files(paths, variable, all_axes, rows, cols, nodata_values, keeps_bad_bands=keeps_bad_bands)
     scene = replace(scene, blank_pixels=blank_pixels)
-    if bad_bands not in {"drop", "keep"}:
-        scene = scene.without_bands(parse_bands(bad_bands, scene.bands))
+    if bands := _bands_to_drop(bad_bands, scene):
+        scene = scene.without_bands(bands)
     if companion is not None:
         scene = attach_companion(scene, companion)
-    for label_source in [labels] if isinstance(labels, str | Path) else labels or ():
+    for label_source in label_sources:
         label_map = open_labels(label_source, scene)
         if label_map.name in scene.labels:
             raise SceneError(
@@ -136,14 +142,57 @@ def _checked_sources(source: PathLike | Sequence[PathLike]) -> list[PathLike]:
     return sources
 
 
+def _check_options(variable: object, rows: object, cols: object, blank_pixels: object, companion: object) -> None:
+    check_type(variable, str | None, "variable must be the name of a variable")
+    for side, value in (("rows", rows), ("cols", cols)):
+        if value is not None and (as_int(value) or 0) < 1:
+            raise SceneError(f"{side} must be a whole number from 1; found {format_value(value)}")
+    if not isinstance(blank_pixels, str) or blank_pixels not in {"drop", "keep"}:
+        raise SceneError(f"blank_pixels must be drop or keep; found {format_value(blank_pixels)}")
+    check_type(companion, str | Path | None, "companion must be a file; Scene(companion=…) takes an array")
+
+
+def _checked_nodata(nodata: float | Sequence[float] | None) -> tuple[float, ...]:
+    values = () if nodata is None else convert_nodata(nodata, "nodata")
+    numbers = tuple(value for value in values if not isinstance(value, tuple))
+    if len(numbers) != len(values):
+        raise SceneError(
+            f"nodata applies to all bands: give a number or several numbers; found {format_value(nodata)}; Scene(nodata=…) takes one tuple per "
+            "band"
+        )
+    return numbers
+
+
+def _checked_labels(labels: object) -> list[PathLike]:
+    if labels is None:
+        return []
+    is_single = isinstance(labels, str | Path | Mapping) or not isinstance(labels, Iterable)
+    sources = [labels] if is_single else list(labels)  # type: ignore[call-overload]
+    paths = [one for one in sources if isinstance(one, str | Path)]
+    if len(paths) != len(sources):
+        raise SceneError(
+            f"labels are files of label maps, such as gt.tif; found {format_value(labels)}: attach an array with "
+            "scene.with_labels(Labels(name, array))"
+        )
+    return paths
+
+
+def _bands_to_drop(bad_bands: str | Sequence[int], scene: Scene) -> tuple[int, ...]:
+    """Return the bands that `bad_bands` lists; none for ``drop`` and ``keep``."""
+    if not isinstance(bad_bands, str):
+        return check_bands(bad_bands, scene.bands, scene.name)
+    return () if bad_bands in {"drop", "keep"} else parse_bands(bad_bands, scene.bands)
+
+
 def _open_files(
     paths: list[Path],
     variable: str | None,
     axes: tuple[str, ...] | None,
     rows: int | None,
     cols: int | None,
-    bad_bands: str,
-    nodata: float | None,
+    nodata: Sequence[float],
+    *,
+    keeps_bad_bands: bool,
 ) -> Scene:
     path = paths[0]
     if len(paths) == 1 and not path_exists(path) and path.suffix == "" and not is_url(path):
@@ -162,7 +211,7 @@ def _open_files(
     raster = replace(raster, array=array, notes=(*notes, *copy_notes))
     if raster.spectral_vectors:
         raster = attach_spectrum(raster, path.name)
-    if bad_bands != "keep":
+    if not keeps_bad_bands:
         raster = _drop_bad_bands(raster, path.name)
     return Scene(
         name=path.name if path.is_dir() else path.name.removesuffix(".gz").rpartition(".")[0] or path.name,
@@ -170,7 +219,7 @@ def _open_files(
         wavelengths_nm=raster.wavelengths_nm,
         fwhm_nm=raster.fwhm_nm,
         band_names=raster.band_names,
-        nodata=raster.nodata if nodata is None else add_value(raster.nodata, nodata),
+        nodata=add_values(raster.nodata, nodata) if nodata else raster.nodata,
         scale=raster.scale,
         georeference=raster.georeference,
         notes=raster.notes,

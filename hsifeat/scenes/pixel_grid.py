@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hsifeat.scenes.georeference import Georeference
 
 
+@runtime_checkable
 class PixelGrid(Protocol):
     """A named grid of pixels, with its position on the ground if known."""
 

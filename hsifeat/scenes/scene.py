@@ -19,9 +19,9 @@ from hsifeat.scenes.band_ranges import check_bands, format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
-from hsifeat.scenes.nodata import NoData, as_nodata, distinct_values, is_nodata, select_bands
+from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_bands
 from hsifeat.scenes.scene_blocks import blocks
-from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type
+from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
 from hsifeat.scenes.valid_pixels import Validity, valid_pixels
 from hsifeat.types import Cube
 
@@ -101,6 +101,7 @@ class Scene(CubeShape):
         check_image(self.cube, self.name, "cube")
         self._convert_lists()
         self._convert_nodata()
+        check_type(self.blank_pixels, str, f"{self.name}: blank_pixels must be drop or keep")
         if self.blank_pixels not in {"drop", "keep"}:
             raise SceneError(f"{self.name}: blank_pixels must be drop or keep; found {self.blank_pixels!r}")
         check_type(self.scale, int | float | np.number, f"{self.name}: scale must be a number")
@@ -130,14 +131,8 @@ class Scene(CubeShape):
 
     def _convert_nodata(self) -> None:
         for attribute in ("nodata", "companion_nodata"):
-            values = getattr(self, attribute)
-            try:
-                object.__setattr__(self, attribute, as_nodata(values))
-            except TypeError as error:
-                raise SceneError(
-                    f"{self.name}: {attribute} is a number, several numbers, or one tuple of numbers per band, such as -9999 or "
-                    f"(0, 255), and () for none; found {values!r}"
-                ) from error
+            nodata = convert_nodata(getattr(self, attribute), f"{self.name}: {attribute}")
+            object.__setattr__(self, attribute, nodata)
         per_band = [values for values in self.nodata if isinstance(values, tuple)]
         if per_band and len(per_band) != self.bands:
             raise SceneError(

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import format_value
+from hsifeat.scenes.nodata import NoData, as_nodata
 
 
 def check_type(value: object, kind: type | UnionType, rule: str) -> None:
@@ -71,6 +73,23 @@ def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | N
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise SceneError(f"{what} must be positive numbers; found {lengths.min():g} to {lengths.max():g}")
     return np.asarray(lengths, np.float64)
+
+
+def convert_nodata(values: object, what: str) -> NoData:
+    """Convert a number, or a list of numbers or of one list per band, to no-data values.
+
+    Raises
+    ------
+    SceneError
+        If `values` has another form. The message starts with `what`.
+    """
+    try:
+        return as_nodata(values)
+    except TypeError as error:
+        raise SceneError(
+            f"{what} is a number, several numbers, or one tuple of numbers per band, such as -9999 or (0, 255), and () for none; "
+            f"found {format_value(values)}"
+        ) from error
 
 
 def check_mask(mask: object, shape: tuple[int, int], name: str) -> None:

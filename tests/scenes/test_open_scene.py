@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rasterio import Affine
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes import open_labels, open_scene
+from hsifeat.scenes import Labels, open_labels, open_scene
 from tests.helpers.label_files import NORTH_UP, write_label_tif
 
 
@@ -198,6 +198,80 @@ def test_a_label_map_named_like_one_of_the_scene_is_refused(tmp_path):
 def test_what_names_no_scene_is_refused(source):
     with pytest.raises(SceneError, match="a scene is the name of a public scene, a path, or a list of paths; found"):
         open_scene(source)
+
+
+@pytest.mark.parametrize("values", [(-9999, -32768), [-9999.0, -32768.0], np.array([-9999, -32768])], ids=repr)
+def test_several_nodata_values_are_those_of_masked_arrays(values, tmp_path):
+    cube = np.arange(1, 61, dtype=np.float32).reshape(4, 5, 3)
+    cube[0, 0] = -9999
+    cube[2, 3] = -32768
+    np.save(tmp_path / "x.npy", cube)
+    invalid = np.ma.masked_equal(np.ma.masked_equal(cube, -9999), -32768).mask.any(axis=2)
+    np.testing.assert_array_equal(open_scene(tmp_path / "x.npy", nodata=values).valid, ~invalid)
+
+
+def test_bad_bands_may_be_a_list_of_numbers(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(1, 61).reshape(4, 5, 3))
+    for bands in ([0, 2], np.array([2, 0]), "0,2"):
+        scene = open_scene(tmp_path / "x.npy", bad_bands=bands)
+        np.testing.assert_array_equal(scene.cube[...], np.arange(1, 61).reshape(4, 5, 3)[..., [1]])
+    assert open_scene(tmp_path / "x.npy", bad_bands=[]).notes == open_scene(tmp_path / "x.npy").notes
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("nodata", "x", "^nodata is a number, several numbers"),
+        ("nodata", True, "^nodata is a number, several numbers"),
+        ("nodata", {-9999}, "^nodata is a number, several numbers"),
+        ("nodata", 1j, "^nodata is a number, several numbers"),
+        ("nodata", [[1], [2], [3]], r"^nodata applies to all bands: .* Scene\(nodata=…\) takes one tuple per band"),
+        ("bad_bands", 0, r"^x: bands are a list of numbers from 0 to 2, such as \[0, 2\]; found 0"),
+        ("bad_bands", None, "^x: bands are a list of numbers"),
+        ("bad_bands", [3], "^x has the bands 0 to 2; found 3"),
+        ("axes", ("rows", "cols", "bands"), r"^axes must be .*; found \('rows', 'cols', 'bands'\)"),
+        ("axes", 5, "^axes must be rows, cols and bands in any order"),
+        ("rows", "4", "^rows must be a whole number from 1; found '4'"),
+        ("cols", 0, "^cols must be a whole number from 1; found 0"),
+        ("variable", 3, "^variable must be the name of a variable; found int"),
+        ("blank_pixels", ["drop"], r"^blank_pixels must be drop or keep; found \['drop'\]"),
+        (
+            "companion",
+            np.ones((8, 10, 3)),
+            r"^companion must be a file; Scene\(companion=…\) takes an array; found ndarray",
+        ),
+        (
+            "labels",
+            np.ones((4, 5), int),
+            r"^labels are files of label maps, .* scene.with_labels\(Labels\(name, array\)\)",
+        ),
+        ("labels", Labels("gt", np.ones((4, 5), int)), "^labels are files of label maps"),
+        ("labels", {"gt": "gt.tif"}, "^labels are files of label maps"),
+        ("labels", 5, "^labels are files of label maps"),
+    ],
+)
+def test_options_of_other_types_are_refused(option, value, message, tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(1, 61).reshape(4, 5, 3))
+    with pytest.raises(SceneError, match=message):
+        open_scene(tmp_path / "x.npy", **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("source", "scene", "message"),
+    [
+        (
+            np.ones((4, 5), int),
+            None,
+            r"^labels are opened from a file; Labels\(name, array\) takes an array; found ndarray",
+        ),
+        (None, None, "^labels are opened from a file; .*; found NoneType"),
+        ("gt.tif", np.ones((4, 5, 3)), "^the scene of labels must be a Scene or Labels; found ndarray"),
+        ("gt.tif", (4, 5), "^the scene of labels must be a Scene or Labels; found tuple"),
+    ],
+)
+def test_labels_are_opened_from_files_only(source, scene, message):
+    with pytest.raises(SceneError, match=message):
+        open_labels(source, scene)
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".tif", "x" * 300 + ".npy:cube"])

@@ -66,7 +66,7 @@ def test_nodata_values_may_be_numbers_and_lists(values):
         assert all(type(value) is float for band in given for value in (band if isinstance(band, tuple) else (band,)))
 
 
-@pytest.mark.parametrize("values", ["-9999", None, (None,), ("x",), ((1,), 2, 3), {1.0}, 1j, [[[1]]]])
+@pytest.mark.parametrize("values", ["-9999", None, (None,), ("x",), ((1,), 2, 3), {1.0}, 1j, [[[1]]], True])
 def test_nodata_values_of_other_types_are_refused(values):
     for attribute in ("nodata", "companion_nodata"):
         with pytest.raises(SceneError, match=f"x: {attribute} is a number, .* or one tuple of numbers per band"):
@@ -90,6 +90,7 @@ def test_nodata_values_of_other_types_are_refused(values):
         ("band_names", ("a", "b"), "x: 2 band_names for 3 bands: give one per band"),
         ("notes", "a note", "x: notes must be a tuple of texts"),
         ("blank_pixels", "dropped", "x: blank_pixels must be drop or keep; found 'dropped'"),
+        ("blank_pixels", ["drop"], "x: blank_pixels must be drop or keep; found list"),
         ("scale", "10000", "x: scale must be a number; found str"),
         ("scale", 0, "x: scale must be a positive number; found 0"),
         ("scale", np.nan, "x: scale must be a positive number; found nan"),
@@ -209,3 +210,8 @@ def test_bands_that_the_scene_lacks_are_refused(wrong):
     for select in (scene.without_bands, scene.with_bands, SceneFeatures(scene).with_bands):
         with pytest.raises(SceneError, match="^x has the bands 0 to 3; found "):
             select(wrong)
+        for no_list in (1, None, slice(0, 2)):
+            with pytest.raises(
+                SceneError, match=r"^x: bands are a list of numbers from 0 to 3, such as \[0, 3\]; found "
+            ):
+                select(no_list)

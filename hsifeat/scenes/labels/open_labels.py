@@ -14,6 +14,7 @@ from hsifeat.scenes.nodata import distinct_values
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import read_raster
 from hsifeat.scenes.readers.source_paths import split_variable
+from hsifeat.scenes.scene_checks import check_type
 
 # Suffixes of formats that can't declare a no-data value.
 _WITHOUT_NODATA = {"npy", "npz", "mat"}
@@ -52,7 +53,8 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
         If the file does not exist or is damaged. If the file lacks the variable, layer or column in `source`. If `source`
         states no variable, layer or column, and the file does not have exactly one candidate. If a class number is
         negative, fractional or above 2**31 - 1. If the labels can't be aligned with the scene. If all labels of a raster or
-        vector file lie outside the scene. If a pixel of a CSV file lies outside the scene.
+        vector file lie outside the scene. If a pixel of a CSV file lies outside the scene. If `source` or `scene` has another
+        type than listed above.
 
     Notes
     -----
@@ -71,6 +73,8 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
     ...     open_labels(f"{folder}/gt.npy").counts
     {1: 1, 2: 2}
     """
+    check_type(source, str | Path, "labels are opened from a file; Labels(name, array) takes an array")
+    check_type(scene, PixelGrid | None, "the scene of labels must be a Scene or Labels")
     vector_file, column = split_vector_source(source)
     path, variable = split_variable(source)
     if vector_file is None and path.suffix.lower() != ".csv":
